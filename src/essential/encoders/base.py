@@ -1,0 +1,84 @@
+"""What every frame encoder is: a frozen network from the frames of clips to one feature per frame."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from essential.errors import ConfigError
+from essential.video.transforms import PixelFormat
+
+
+class FrameEncoder(nn.Module, ABC):
+    """A frozen encoder. It stays in evaluation mode and needs no gradient, whatever is asked of it later.
+
+    Attributes:
+        name: what a config calls it.
+        dim: numbers in the feature of one frame.
+        pixel_format: the pixels it wants.
+    """
+
+    def __init__(self, name: str, *, dim: int, pixel_format: PixelFormat) -> None:
+        super().__init__()
+        self.name = name
+        self.dim = dim
+        self.pixel_format = pixel_format
+
+    @property
+    @abstractmethod
+    def architecture(self) -> str:
+        """What the weights do not say about the computation, in words that change whenever it changes."""
+
+    @abstractmethod
+    def encode(self, clips: Float[Tensor, "batch frames 3 size size"]) -> Float[Tensor, "batch frames dim"]:
+        """Return one feature for each frame; called without gradients, with pixels of the right size."""
+
+    def forward(self, clips: Float[Tensor, "batch frames 3 size size"]) -> Float[Tensor, "batch frames dim"]:
+        """Return one feature for each frame of each clip, without gradients.
+
+        Raises:
+            ConfigError: the pixels are not of this encoder's size.
+        """
+        if clips.shape[-1] != self.pixel_format.size:
+            raise ConfigError(
+                f"encoder {self.name!r} wants frames of {self.pixel_format.size} pixels, not {clips.shape[-1]}; "
+                "make the views with its own pixel_format"
+            )
+        with torch.no_grad():
+            return self.encode(clips)
+
+    def train(self, mode: bool = True) -> "FrameEncoder":
+        """Stay in evaluation mode: a frozen encoder has no other."""
+        del mode
+        return super().train(False)
+
+    def freeze(self) -> "FrameEncoder":
+        """Switch off every gradient and return self; the last step of building one."""
+        return self.requires_grad_(False).eval()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over weights, architecture and pixel format: equal fingerprints mean equal features."""
+        description = [self.name, self.dim, self.architecture, asdict(self.pixel_format)]
+        digest = hashlib.sha256(json.dumps(description).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+
+def known_name(name: str, names: Sequence[str]) -> str:
+    """Return `name` if it is one of `names`.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if name not in names:
+        raise ConfigError(f"encoder.name={name!r} is unknown; use one of {', '.join(names)}")
+    return name

@@ -1,0 +1,98 @@
+"""A task's clips, as methods see them: batches out of a feature source, stored or live."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from essential.errors import DataError
+from essential.features.source import FeatureSource, FrameTable
+from essential.methods.contract import Batch
+from essential.protocols.protocol import Protocol, Task, Video
+
+
+@dataclass(frozen=True)
+class ClipTable:
+    """One view of clips with their labels."""
+
+    frames: FrameTable
+    slots: Int[Tensor, " clips"]
+    tasks: Int[Tensor, " clips"]
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The key of every clip's video."""
+        return [video.key for video in self.frames.videos]
+
+    def rows(self, indices: Int[Tensor, " batch"]) -> Batch:
+        """Gather dense clips: frame i stands at position i."""
+        features = self.frames.rows(indices)
+        positions = torch.arange(features.shape[1]).expand(features.shape[:2])
+        return Batch(features, positions, self.slots[indices], self.tasks[indices])
+
+
+class LabelledVideos:
+    """Looks up slots and tasks of videos in a protocol, and pairs them with their features."""
+
+    def __init__(self, protocol: Protocol, source: FeatureSource) -> None:
+        self.source = source
+        self._slots = protocol.slots
+        self._tasks = {name: task.index for task in protocol.tasks for name in task.classes}
+
+    def table(self, videos: Sequence[Video], view: int) -> ClipTable:
+        """Return the readable ones of `videos` in view `view`, labelled."""
+        frames = self.source.view(videos, view)
+        slots = torch.tensor([self._slots[video.label] for video in frames.videos], dtype=torch.long)
+        tasks = torch.tensor([self._tasks[video.label] for video in frames.videos], dtype=torch.long)
+        return ClipTable(frames, slots, tasks)
+
+
+@dataclass(frozen=True)
+class TaskClips:
+    """The training clips handed to a method for one task. See `methods.contract.TaskData`."""
+
+    index: int
+    slots: range
+    videos: Sequence[Video]
+    labelled: LabelledVideos
+
+    def epoch(self, epoch: int) -> ClipTable:
+        """Return the clips in the view of this epoch."""
+        return self.labelled.table(self.videos, self.labelled.source.training_view(epoch))
+
+    def plain(self) -> ClipTable:
+        """Return the clips without augmentation."""
+        return self.labelled.table(self.videos, 0)
+
+
+def task_clips(protocol: Protocol, labelled: LabelledVideos, index: int, *, all_tasks: bool) -> TaskClips:
+    """Return the clips of task `index`, with those of the tasks before it if `all_tasks`."""
+    tasks = protocol.tasks[: index + 1] if all_tasks else protocol.tasks[index : index + 1]
+    start = sum(len(task.classes) for task in protocol.tasks[:index])
+    slots = range(start, start + len(protocol.tasks[index].classes))
+    return TaskClips(index, slots, [video for task in tasks for video in task.train], labelled)
+
+
+def check_coverage(tasks: Sequence[Task], skipped: Sequence[str]) -> None:
+    """Refuse to learn a class of which no training clip is readable.
+
+    Raises:
+        DataError: names such classes.
+    """
+    lost = set(skipped)
+    bare = [
+        name
+        for task in tasks
+        for name in task.classes
+        if not any(video.label == name and video.key not in lost for video in task.train)
+    ]
+    if bare:
+        raise DataError(
+            f"no training clip of {', '.join(bare)} can be read, so the class cannot be learned; "
+            "repair its videos or take the class out of the data"
+        )

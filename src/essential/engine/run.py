@@ -1,0 +1,226 @@
+"""A run from start to end: learn task after task, evaluate after each, and write the record. Names no method."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from torch.optim import Optimizer
+
+from essential.atomic_files import folder_lock
+from essential.engine.clips import ClipTable, LabelledVideos, check_coverage, task_clips
+from essential.engine.evaluate import predict
+from essential.engine.fit import EpochReport, StageStart, fit, optimizer_state
+from essential.engine.results import make_record, scored
+from essential.engine.run_folder import Place, RunFolder
+from essential.engine.settings import RunConfig
+from essential.engine.workspace import Workspace, open_workspace
+from essential.errors import ConfigError
+from essential.features.extract import extract as extract_features
+from essential.memory.ledger import total_by_kind
+from essential.methods import build_method
+from essential.methods.contract import Method, Stage
+from essential.metrics import accuracy_on_seen
+from essential.progress import Progress
+from essential.protocols.protocol import Video
+from essential.records import Record
+
+
+def train(config: RunConfig, out: Path, *, resume: bool, progress: Progress) -> Record:
+    """Train and evaluate on every task of the protocol, and return the record that is then in `out`.
+
+    A run that ended anywhere, by whatever means, is gone on with by calling again with `resume`, and gives the same
+    record. A run that is complete is read, not repeated.
+
+    Raises:
+        RunError: the folder is in use, holds another run, or holds this one and `resume` is not set.
+        EssentialError: the data, the store, a checkpoint or the disk stands in the way; nothing is half-written.
+    """
+    folder = RunFolder(out)
+    with folder_lock(out):
+        folder.open(config, resume=resume)
+        if folder.record.exists():
+            return Record.read(folder.record)
+        return _Run(config, folder, progress).to_the_end()
+
+
+def evaluate(out: Path, *, progress: Progress) -> Record:
+    """Score the checkpoints of a finished run on its test videos: no training, no rehearsal.
+
+    Returns the run's record with the accuracies that the checkpoints give now.
+
+    Raises:
+        RunError: there is no finished run.
+        CheckpointError: a checkpoint is missing or damaged.
+    """
+    folder = RunFolder(out)
+    config, record = folder.config(), Record.read(folder.record)
+    workspace = open_workspace(config, progress)
+    folder.write_protocol(workspace.protocol)
+    tests = [video for task in workspace.protocol.tasks for video in task.test]
+    source = workspace.source(tests, progress)
+    labelled = LabelledVideos(workspace.protocol, source)
+    method = _build(workspace)
+    tables: list[ClipTable] = []
+    evaluations = []
+    progress.start("evaluate", len(workspace.protocol.tasks))
+    for task in workspace.protocol.tasks:
+        tables.append(labelled.table(task.test, 0))
+        method.load_predictor(folder.read_checkpoint(task.index))
+        evaluations.append(predict(method.predictor, tables, device=workspace.device).evaluation())
+        progress.advance(task.index + 1)
+    progress.finish()
+    return record.model_copy(update=scored(evaluations))
+
+
+def extract(config: RunConfig, *, part: tuple[int, int] = (0, 1), progress: Progress) -> tuple[Path, dict[str, str]]:
+    """Fill the feature store of `config`, or part (i, n) of it; return its folder and the broken videos.
+
+    Raises:
+        ConfigError: the config asks for live features, which are not stored.
+        EssentialError: as in `train`.
+    """
+    if config.features.mode == "live":
+        raise ConfigError("features.mode=live keeps no store; use -s features.mode=stored to extract")
+    workspace = open_workspace(config, progress)
+    videos = workspace.protocol.videos
+    progress.start("extract features", len(videos))
+    try:
+        broken = extract_features(
+            workspace.store(),
+            videos,
+            recipe=workspace.recipe(),
+            config=config.features,
+            part=part,
+            progress=lambda done, _: progress.advance(done),
+        )
+    finally:
+        progress.finish()
+    return workspace.store(), broken
+
+
+class _Run:
+    """One `train` call: where the run is, and everything it stands on."""
+
+    def __init__(self, config: RunConfig, folder: RunFolder, progress: Progress) -> None:
+        self.config, self.folder, self.progress = config, folder, progress
+        saved = folder.saved()
+        self.place = saved.place if saved else Place()
+        self.start = saved.start if saved else StageStart()
+        self.watch = Stopwatch(self.place.seconds)
+        self.workspace = open_workspace(config, progress)
+        self.protocol = self.workspace.protocol
+        folder.write_protocol(self.protocol)
+        self.method = _build(self.workspace)
+        if saved:
+            self.method.load_state_dict(saved.method)
+            self.method.network.to(self.workspace.device)
+        self.source = self.workspace.source(self._needed_videos(), progress)
+        check_coverage(self.protocol.tasks[self.place.task :], list(self.source.skipped))
+        self.labelled = LabelledVideos(self.protocol, self.source)
+        self.tests = [self.labelled.table(task.test, 0) for task in self.protocol.tasks[: self.place.task]]
+        self.watch.lap("extract")
+
+    def to_the_end(self) -> Record:
+        """Learn the tasks that are left, then write the record."""
+        while self.place.task < len(self.protocol.tasks):
+            self._learn()
+            self._evaluate()
+        record = make_record(self.workspace, self.method, self.folder, self.place)
+        record.write(self.folder.record)
+        return record
+
+    def _needed_videos(self) -> list[Video]:
+        """All test videos, and the training videos still to be learned from: finished tasks need theirs no more."""
+        first = 0 if self.method.needs_all_tasks else self.place.task
+        training = [video for task in self.protocol.tasks[first:] for video in task.train]
+        return training + [video for task in self.protocol.tasks for video in task.test]
+
+    def _learn(self) -> None:
+        task = task_clips(self.protocol, self.labelled, self.place.task, all_tasks=self.method.needs_all_tasks)
+        # A state saved inside a task was saved after its `begin`.
+        if len(self.method.slots) == self.place.task:
+            self.method.begin(task)
+            self.method.network.to(self.workspace.device)
+        for index, stage in enumerate(self.method.stages(task)):
+            if index >= self.place.stage:
+                self._fit(index, stage)
+        self.method.finish(task)
+        self.watch.lap("train")
+
+    def _fit(self, index: int, stage: Stage) -> None:
+        self.progress.start(f"task {self.place.task + 1} of {len(self.protocol.tasks)}: {stage.name}", stage.epochs)
+        self.progress.advance(self.start.epoch)
+        fit(
+            self.method,
+            stage,
+            training=self.config.training,
+            device=self.workspace.device,
+            seed_parts=(self.config.seed, "task", self.place.task),
+            start=self.start,
+            on_epoch=lambda report, optimizer: self._after_epoch(index, stage, report, optimizer),
+        )
+        self.progress.finish()
+        self.start = StageStart()
+
+    def _after_epoch(self, index: int, stage: Stage, report: EpochReport, optimizer: Optimizer) -> None:
+        self.folder.log({"event": "epoch", "task": self.place.task, "stage": stage.name, **asdict(report)})
+        self.progress.advance(report.epoch + 1, f"loss {sum(report.losses.values()):.3f}")
+        done = report.epoch + 1
+        if done == stage.epochs:
+            self._save(stage=index + 1, epoch=0)
+        elif done % self.config.training.checkpoint_epochs == 0:
+            self._save(stage=index, epoch=done, optimizer=optimizer)
+
+    def _evaluate(self) -> None:
+        index = self.place.task
+        self.tests.append(self.labelled.table(self.protocol.tasks[index].test, 0))
+        predictions = predict(self.method.predictor, self.tests, device=self.workspace.device)
+        self.folder.write_checkpoint(index, self.method.predictor.state_dict())
+        self.folder.write_predictions(index, predictions)
+        if len(self.method.memory):
+            self.method.memory.write(self.folder.memory)
+        accuracy = accuracy_on_seen(predictions.evaluation())
+        self.folder.log({"event": "evaluation", "task": index, "accuracy": accuracy})
+        by_task = (*self.place.memory_bytes_by_task, total_by_kind(self.method.ledger()))
+        self.watch.lap("evaluate")
+        self.place = replace(self.place, memory_bytes_by_task=by_task)
+        self._save(task=index + 1, stage=0, epoch=0)
+
+    def _save(self, *, stage: int, epoch: int, task: int | None = None, optimizer: Optimizer | None = None) -> None:
+        if task is None:
+            self.watch.lap("train")
+        self.place = replace(
+            self.place,
+            task=self.place.task if task is None else task,
+            stage=stage,
+            epoch=epoch,
+            skipped={**self.place.skipped, **self.source.skipped},
+            seconds=dict(self.watch.seconds),
+        )
+        self.folder.save(self.place, self.method.state_dict(), optimizer_state(optimizer) if optimizer else None)
+
+
+class Stopwatch:
+    """Adds up wall-clock seconds by what they were spent on."""
+
+    def __init__(self, seconds: Mapping[str, float]) -> None:
+        self.seconds = dict(seconds)
+        self._last = time.perf_counter()
+
+    def lap(self, what: str) -> None:
+        """Count the time since the last lap as spent on `what`."""
+        now = time.perf_counter()
+        self.seconds[what] += now - self._last
+        self._last = now
+
+
+def _build(workspace: Workspace) -> Method:
+    config = workspace.config
+    return build_method(
+        config.method,
+        dim=workspace.encoder.dim,
+        frames=config.video.frames,
+        epochs=config.training.epochs,
+        seed=config.seed,
+    )

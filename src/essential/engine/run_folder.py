@@ -1,0 +1,209 @@
+"""A run's folder: what is in it, and how a run finds its place again.
+
+    RUN/
+      config.yaml             the resolved config, written before anything is computed
+      protocol.json           tasks, classes and videos by name
+      log.jsonl               one line per epoch and per evaluation
+      state.safetensors       all that resuming needs: method, optimiser, place; one file, replaced as a whole
+      memory.safetensors      the episodic memory after the last finished task, to take elsewhere
+      checkpoints/task-NN.safetensors   the predictor after task NN: what `essential evaluate` scores
+      predictions/task-NN.safetensors   every test video's scores after task NN
+      record.json             the result; its presence means that the run is complete
+
+Every file appears whole or not at all. State, checkpoints and predictions carry a checksum of their content.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+from essential.atomic_files import explained_os_errors, write_json, write_text
+from essential.engine.evaluate import Predictions
+from essential.engine.fit import StageStart
+from essential.engine.settings import RunConfig
+from essential.errors import CheckpointError, RunError
+from essential.protocols.protocol import Protocol
+from essential.sealed_files import Array, read_sealed, write_sealed
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a run has come: the next epoch of the next stage of the next task, and what is counted on the way."""
+
+    task: int = 0
+    stage: int = 0
+    epoch: int = 0
+    log_bytes: int = 0
+    seconds: Mapping[str, float] = field(default_factory=lambda: {"extract": 0.0, "train": 0.0, "evaluate": 0.0})
+    memory_bytes_by_task: tuple[dict[str, int], ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A state read back: the place, the method's state, and the optimiser's if the place is inside a stage."""
+
+    place: Place
+    method: dict[str, Array]
+    start: StageStart
+
+
+class RunFolder:
+    """Reads and writes the files of one run. The caller holds the folder's lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def memory(self) -> Path:
+        """The episodic memory's file."""
+        return self.path / "memory.safetensors"
+
+    @property
+    def record(self) -> Path:
+        """The result's file."""
+        return self.path / "record.json"
+
+    def open(self, config: RunConfig, *, resume: bool) -> None:
+        """Claim the folder for `config`: a fresh or empty one, or the same run with `resume`.
+
+        Raises:
+            RunError: it holds a run and `resume` is not set, or it holds a run of another config.
+        """
+        path = self.path / "config.yaml"
+        if path.exists():
+            if not resume:
+                raise RunError(
+                    f"{self.path} holds a run already; add --resume to go on with it, or choose another --out"
+                )
+            differences = _differences(self.config().identity(), config.identity())
+            if differences:
+                raise RunError(
+                    f"{self.path} holds a run of another config: {'; '.join(differences)}. "
+                    "Resume it with its own config, or choose another --out"
+                )
+        write_text(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+
+    def config(self) -> RunConfig:
+        """Read the resolved config.
+
+        Raises:
+            RunError: there is none, or it cannot be read.
+        """
+        path = self.path / "config.yaml"
+        if not path.exists():
+            raise RunError(f"{self.path} is no run folder: it holds no config.yaml; name a folder that `train` made")
+        try:
+            return RunConfig.model_validate(yaml.safe_load(path.read_text()))
+        except ValueError as error:
+            raise RunError(
+                f"{path} cannot be read ({error}); restore it, or train again into another folder"
+            ) from error
+
+    def write_protocol(self, protocol: Protocol) -> None:
+        """Write the protocol's names, or check them against those written before.
+
+        Raises:
+            RunError: the data are not those that the run began with.
+        """
+        path = self.path / "protocol.json"
+        if path.exists() and json.loads(path.read_text())["id"] != protocol.id:
+            raise RunError(
+                f"the videos are not those that {self.path} began with (protocol {protocol.id}, there "
+                f"{json.loads(path.read_text())['id']}); restore the data, or choose another --out"
+            )
+        tasks = [
+            {"classes": list(t.classes), "train": [v.key for v in t.train], "test": [v.key for v in t.test]}
+            for t in protocol.tasks
+        ]
+        write_json(path, {"name": protocol.name, "id": protocol.id, "tasks": tasks})
+
+    def save(self, place: Place, method: Mapping[str, Array], optimizer: Mapping[str, Array] | None) -> None:
+        """Replace the state by this one; the log's present length is noted in it."""
+        place = replace(place, log_bytes=self._log.stat().st_size if self._log.exists() else 0)
+        arrays = {f"method.{name}": array for name, array in method.items()}
+        arrays |= {f"optimizer.{name}": array for name, array in (optimizer or {}).items()}
+        write_sealed(self.path / "state.safetensors", arrays, {**asdict(place), "optimizer": optimizer is not None})
+
+    def saved(self) -> Saved | None:
+        """Read the state, and cut the log back to where it was then; None if nothing was saved yet.
+
+        Raises:
+            CheckpointError: the state is damaged.
+        """
+        path = self.path / "state.safetensors"
+        if not path.exists():
+            return None
+        arrays, metadata = read_sealed(path, CheckpointError)
+        inside = metadata.pop("optimizer")
+        place = Place(**{**metadata, "memory_bytes_by_task": tuple(metadata["memory_bytes_by_task"])})
+        self._cut_log(place.log_bytes)
+        optimizer = {name[10:]: array for name, array in arrays.items() if name.startswith("optimizer.")}
+        method = {name[7:]: array for name, array in arrays.items() if name.startswith("method.")}
+        return Saved(place, method, StageStart(place.epoch, optimizer if inside else None))
+
+    def log(self, event: Mapping[str, Any]) -> None:
+        """Append one line to the log."""
+        with explained_os_errors(self._log), self._log.open("a") as file:
+            file.write(json.dumps(event) + "\n")
+
+    def write_checkpoint(self, task: int, predictor: Mapping[str, Tensor]) -> None:
+        """Write the predictor after `task`."""
+        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in predictor.items()}
+        write_sealed(self._checkpoint(task), arrays, {"task": task})
+
+    def read_checkpoint(self, task: int) -> dict[str, Tensor]:
+        """Read what `write_checkpoint` wrote.
+
+        Raises:
+            CheckpointError: it is missing or damaged.
+        """
+        arrays, _ = read_sealed(self._checkpoint(task), CheckpointError)
+        return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+
+    def write_predictions(self, task: int, predictions: Predictions) -> None:
+        """Write what the predictor after `task` says of every test video of the classes seen."""
+        arrays = {"scores": predictions.scores, "slots": predictions.slots, "tasks": predictions.tasks}
+        write_sealed(self._predictions(task), arrays, {"videos": list(predictions.videos)})
+
+    def read_predictions(self, task: int) -> Predictions:
+        """Read what `write_predictions` wrote.
+
+        Raises:
+            CheckpointError: it is missing or damaged.
+        """
+        arrays, metadata = read_sealed(self._predictions(task), CheckpointError)
+        return Predictions(arrays["scores"], arrays["slots"], arrays["tasks"], tuple(metadata["videos"]))
+
+    @property
+    def _log(self) -> Path:
+        return self.path / "log.jsonl"
+
+    def _checkpoint(self, task: int) -> Path:
+        return self.path / "checkpoints" / f"task-{task:02d}.safetensors"
+
+    def _predictions(self, task: int) -> Path:
+        return self.path / "predictions" / f"task-{task:02d}.safetensors"
+
+    def _cut_log(self, length: int) -> None:
+        if self._log.exists():
+            with explained_os_errors(self._log), self._log.open("r+b") as file:
+                file.truncate(length)
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """List the settings that differ, as `key: there X, here Y`."""
+    found = []
+    for key in sorted({*there, *here}):
+        old, new = there.get(key), here.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            found.append(f"{prefix}{key}: there {old!r}, here {new!r}")
+    return found

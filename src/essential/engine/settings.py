@@ -1,0 +1,64 @@
+"""All settings of a run, put together from their owners' sections, and the engine's own: how training goes."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from essential.encoders import EncoderConfig
+from essential.features.config import FeaturesConfig
+from essential.methods import EssentialConfig, MethodConfig
+from essential.protocols.source import DataConfig, ProtocolConfig
+from essential.schema import Section
+from essential.video.transforms import AugmentConfig
+
+
+class VideoConfig(Section):
+    """How a clip is taken from a video."""
+
+    frames: int = Field(8, ge=2, le=256, description="frames per clip, one from each of as many equal segments")
+    augment: AugmentConfig = AugmentConfig()
+
+
+class TrainingConfig(Section):
+    """The optimisation, the same for every method. The authors' flag stands in brackets."""
+
+    epochs: int = Field(30, ge=1, description="epochs on a task's clips (epochs)")
+    batch_size: int = Field(24, ge=1, description="clips per step (batch_size)")
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate, before scaling (lr)")
+    min_learning_rate: float = Field(1e-6, ge=0, description="where the cosine ends, before scaling (min_lr)")
+    scale_learning_rate: bool = Field(True, description="multiply both rates by batch_size / 256, as the authors do")
+    warmup_epochs: int = Field(5, ge=0, description="epochs of linear warm-up from 0, in every stage (warmup_epochs)")
+    weight_decay: float = Field(0.05, ge=0, description="AdamW's decay of matrices; vectors have none (weight_decay)")
+    beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's first beta (opt_betas)")
+    beta2: float = Field(0.999, ge=0, lt=1, description="AdamW's second beta (opt_betas)")
+    drop_last: bool = Field(True, description="skip an epoch's last, smaller batch, unless it is the only one")
+    mixed_precision: bool = Field(True, description="bfloat16 on a GPU; no effect on a CPU")
+    checkpoint_epochs: int = Field(10, ge=1, description="save the run's state after so many epochs of a stage")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU if there is one")
+    threads: int | None = Field(None, ge=1, description="CPU threads; none: as many as cores")
+
+
+class RunConfig(Section):
+    """Everything that decides a run's numbers, and where its data are."""
+
+    summary: str = Field("", description="one line that says what the run is")
+    data: DataConfig
+    protocol: ProtocolConfig = ProtocolConfig()
+    video: VideoConfig = VideoConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    features: FeaturesConfig = FeaturesConfig()
+    method: MethodConfig = EssentialConfig()
+    training: TrainingConfig = TrainingConfig()
+    seed: int = Field(0, ge=0, description="initial weights, batches, dropout, exemplars")
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the numbers: everything but this machine's paths, devices and worker counts.
+
+        Two runs of equal identity must give the same record; a run resumes only under its own identity.
+        """
+        machine = {
+            "data": {"root", "path"},
+            "features": {"store", "workers", "on_broken_video"},
+            "training": {"threads", "checkpoint_epochs"},
+        }
+        return self.model_dump(mode="json", exclude={"summary": True, **machine})

@@ -1,0 +1,1 @@
+"""Frame features of videos: extracted once into a store, or made anew each epoch."""

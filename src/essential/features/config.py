@@ -1,0 +1,39 @@
+"""Where frame features come from, and what to do with a video that cannot be read."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from essential.schema import Section
+
+FeatureType = Literal["float32", "float16"]
+
+
+class FeaturesConfig(Section):
+    """Stored or live features, and how they are made."""
+
+    mode: Literal["stored", "live"] = Field(
+        "stored", description="stored: extract once, then read. live: decode and encode every epoch, as the paper does."
+    )
+    views: int = Field(
+        4, ge=0, description="Augmented training views kept per video (stored mode); 0 trains on the plain view."
+    )
+    dtype: FeatureType = Field("float32", description="How a feature is kept; float16 halves the store.")
+    store: Path | None = Field(None, description="The feature store's folder; without it the run chooses one.")
+    shard_videos: int = Field(64, ge=1, description="Videos in one file of the store; what a kill can lose at most.")
+    workers: int | None = Field(
+        None,
+        ge=0,
+        description="Processes that decode. Without it as many as there are CPU cores, or half of them where the "
+        "encoder needs the others. 0 decodes in the main process.",
+    )
+    worker_start: Literal["fork", "forkserver", "spawn"] = Field(
+        "fork",
+        description="How these processes start. fork is quick and needs no guard in the calling script; "
+        "choose spawn where a library in the main process does not survive a fork (macOS).",
+    )
+    on_broken_video: Literal["fail", "skip"] = Field(
+        "fail",
+        description="A video that cannot be read: stop and name it, or go on without it and name it in the record.",
+    )

@@ -1,0 +1,163 @@
+"""Compute what a feature store lacks. A kill loses the shard at hand, nothing else; running again goes on."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from essential.atomic_files import folder_lock
+from essential.errors import ConfigError
+from essential.features.config import FeaturesConfig
+from essential.features.lookup import broken_among, locate, refuse_broken, refuse_changed, repaired_rows
+from essential.features.pipeline import Item, ReadVideo, device_of, encode_clips, read_each
+from essential.features.plan import Shard, VideoId, video_id
+from essential.features.provenance import Recipe
+from essential.features.store import Features, FeatureStore, VideoNote, create_store
+from essential.protocols.protocol import Split, Video
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """The rows of a shard that are to be computed; the others are kept as they are."""
+
+    shard: Shard
+    rows: tuple[int, ...]
+
+
+def extract(
+    path: Path,
+    videos: Sequence[Video],
+    *,
+    recipe: Recipe,
+    config: FeaturesConfig,
+    part: tuple[int, int] = (0, 1),
+    progress: Progress | None = None,
+) -> dict[str, str]:
+    """Compute the shards of the store at `path` that `videos` need and that are not there yet.
+
+    A training video gets its plain view and `recipe.views` augmented ones, a test video its plain view. A video that
+    was broken and is another file now is tried again.
+
+    Args:
+        path: the store's folder, made if it is missing.
+        videos: of any split and order.
+        recipe: what decides the numbers.
+        config: shard size, workers, and what a broken video means.
+        part: (i, n): only the shards whose place in the plan is i modulo n, for n jobs side by side.
+        progress: called with (videos done, videos in all) as the work goes on.
+
+    Returns:
+        The reason for the key of every broken video of this part; empty unless the config says to skip them.
+
+    Raises:
+        DataError: a video is broken and the config says to fail; everything else was extracted first.
+        StoreError: the store is damaged, or was made by something else.
+        RunError: another process is extracting the same part.
+    """
+    if not 0 <= part[0] < part[1]:
+        raise ConfigError(f"shard {part[0]}/{part[1]} does not exist; i/n needs n >= 1 and i from 0 to n - 1")
+    store = create_store(path, recipe.provenance())
+    wanted = {video_id(video): video for video in videos}
+    shards = [
+        shard
+        for shard in store.plan_for(list(wanted), shard_videos=config.shard_videos)
+        if shard.index % part[1] == part[0]
+    ]
+    refuse_changed(store, locate(store, shards, wanted).values())
+    jobs = _find_jobs(store, shards, wanted)
+    _shifted(progress, shards, jobs)(0, 0)
+    if jobs:
+        with folder_lock(path, name=f".lock-{part[0]}-of-{part[1]}"):
+            # Asked again: another process may have held the lock until now, and done them.
+            jobs = _find_jobs(store, shards, wanted)
+            _run(store, jobs, wanted, recipe=recipe, config=config, progress=_shifted(progress, shards, jobs))
+    broken = broken_among(locate(store, shards, wanted).values())
+    if config.on_broken_video == "fail":
+        refuse_broken(broken)
+    return broken
+
+
+def view_numbers(split: Split, views: int) -> tuple[int, ...]:
+    """Return the views that a store keeps of a video."""
+    return tuple(range(views + 1)) if split == "train" else (0,)
+
+
+def _find_jobs(store: FeatureStore, shards: Sequence[Shard], wanted: Mapping[VideoId, Video]) -> list[ShardJob]:
+    jobs = []
+    for shard in shards:
+        if store.is_done(shard):
+            rows = repaired_rows(locate(store, [shard], wanted).values())
+        else:
+            rows = range(len(shard.keys))
+        if rows:
+            jobs.append(ShardJob(shard, tuple(rows)))
+    return jobs
+
+
+def _run(
+    store: FeatureStore,
+    jobs: Sequence[ShardJob],
+    wanted: Mapping[VideoId, Video],
+    *,
+    recipe: Recipe,
+    config: FeaturesConfig,
+    progress: Progress,
+) -> None:
+    items: list[Item] = []
+    for job in jobs:
+        request = recipe.request(view_numbers(job.shard.split, recipe.views))
+        items += [(wanted[job.shard.ids[row]], request) for row in job.rows]
+    writer = _ShardWriter(store, jobs, recipe)
+
+    def consume(index: int, read: ReadVideo) -> None:
+        writer.add(read)
+        progress(index + 1, len(items))
+
+    read_each(items, consume, config=config, device=device_of(recipe.encoder))
+
+
+class _ShardWriter:
+    """Takes videos in the order of the jobs, encodes them, and writes each shard when its last row is there."""
+
+    def __init__(self, store: FeatureStore, jobs: Sequence[ShardJob], recipe: Recipe) -> None:
+        self._store = store
+        self._recipe = recipe
+        self._places = iter([(job, row) for job in jobs for row in job.rows])
+        self._features: Features | None = None
+        self._notes: list[VideoNote | None] = []
+
+    def add(self, read: ReadVideo) -> None:
+        job, row = next(self._places)
+        if self._features is None:
+            self._features, self._notes = self._begin(job.shard)
+        self._notes[row] = read.note
+        if read.clips is not None:
+            self._features[row] = encode_clips(
+                read.clips, self._recipe.encoder, dtype=self._recipe.dtype, key=read.note.key
+            )
+        if row == job.rows[-1]:
+            self._store.write(job.shard, self._features, [note for note in self._notes if note is not None])
+            self._features = None
+
+    def _begin(self, shard: Shard) -> tuple[Features, list[VideoNote | None]]:
+        if self._store.is_done(shard):
+            features, note = self._store.read(shard)
+            return features.copy(), list(note.videos)
+        views = len(view_numbers(shard.split, self._recipe.views))
+        shape = (len(shard.keys), views, self._recipe.frames, self._recipe.encoder.dim)
+        return np.zeros(shape, self._recipe.dtype), [None] * len(shard.keys)
+
+
+def _shifted(progress: Progress | None, shards: Sequence[Shard], jobs: Sequence[ShardJob]) -> Progress:
+    """Return a progress function that counts the videos of finished shards as done."""
+    total = sum(len(shard.keys) for shard in shards)
+    already = total - sum(len(job.rows) for job in jobs)
+
+    def report(done: int, _: int) -> None:
+        if progress is not None:
+            progress(already + done, total)
+
+    return report

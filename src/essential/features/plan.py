@@ -1,0 +1,87 @@
+"""Which video goes into which shard. A plan only ever grows, so that a shard once planned keeps its place."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from essential.atomic_files import sha256_of_json
+from essential.protocols.protocol import Split, Video
+
+VideoId = tuple[Split, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One file of a store: videos of one split, in order. `index` is its place in the plan."""
+
+    index: int
+    split: Split
+    keys: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The file's name, without suffix. It holds a hash of the keys: other videos, another name."""
+        return f"{self.split}-{self.index:05d}-{sha256_of_json([self.split, list(self.keys)])[:8]}"
+
+    @property
+    def ids(self) -> list[VideoId]:
+        """The videos' ids, in row order."""
+        return [(self.split, key) for key in self.keys]
+
+
+def video_id(video: Video) -> VideoId:
+    """Return what names a video in a store: one key may be a training video here and a test video there."""
+    return video.split, video.key
+
+
+def shards_for(
+    plan: Sequence[Shard], wanted: Sequence[VideoId], *, shard_videos: int, is_done: Callable[[Shard], bool]
+) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]:
+    """Give each wanted video a shard, planning new ones where none can serve.
+
+    A finished shard serves any of its videos. An unfinished one serves if all of its videos are wanted: only then can
+    it be computed from them. New shards hold the rest, sorted by split and key, whatever order they are wanted in.
+
+    Returns:
+        The plan, longer or as it was, and the shards that serve the wanted videos.
+    """
+    asked = set(wanted)
+    served: set[VideoId] = set()
+    used = []
+    touched = [shard for shard in plan if not asked.isdisjoint(shard.ids)]
+    finished = [shard for shard in touched if is_done(shard)]
+    possible = [shard for shard in touched if asked.issuperset(shard.ids)]
+    for shard in (*finished, *possible):
+        if not served.issuperset(asked.intersection(shard.ids)):
+            used.append(shard)
+            served.update(shard.ids)
+    new = _cut(sorted(asked - served), shard_videos, first_index=len(plan))
+    return (*plan, *new), (*sorted(used, key=lambda shard: shard.index), *new)
+
+
+def plan_to_json(plan: Sequence[Shard]) -> list[dict[str, Any]]:
+    """Return the plan as JSON values."""
+    return [{"name": shard.name, "split": shard.split, "videos": list(shard.keys)} for shard in plan]
+
+
+def plan_from_json(content: Any) -> tuple[Shard, ...]:
+    """Return the plan that `plan_to_json` wrote.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is something else.
+    """
+    plan = tuple(Shard(index, entry["split"], tuple(entry["videos"])) for index, entry in enumerate(content))
+    for shard, entry in zip(plan, content, strict=True):
+        if shard.name != entry["name"]:
+            raise ValueError(f"shard {entry['name']} does not hold the videos it is named for")
+    return plan
+
+
+def _cut(ids: Sequence[VideoId], shard_videos: int, *, first_index: int) -> list[Shard]:
+    shards: list[Shard] = []
+    splits: tuple[Split, Split] = ("train", "test")
+    for split in splits:
+        keys = [key for of_split, key in ids if of_split == split]
+        for start in range(0, len(keys), shard_videos):
+            shards.append(Shard(first_index + len(shards), split, tuple(keys[start : start + shard_videos])))
+    return shards

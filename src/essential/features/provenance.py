@@ -1,0 +1,91 @@
+"""What decides the numbers in a feature store, and how two such descriptions differ."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from essential.encoders import FrameEncoder
+from essential.features.config import FeaturesConfig, FeatureType
+from essential.video.decode import decoder_identity
+from essential.video.transforms import AugmentConfig
+from essential.video.views import ViewRequest, transform_identity
+
+SAMPLING_RULE = "equal segments; view 0: centres; view v >= 1: one random frame each, seeded by (seed, video key, v)"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recipe:
+    """Everything that decides a feature's value, the video apart.
+
+    Attributes:
+        encoder: the frozen encoder.
+        augment: what an augmented view may do.
+        frames: frames per clip.
+        views: augmented views kept per training video.
+        seed: seeds the offsets and the augmentation of every view.
+        dtype: how a feature is kept.
+    """
+
+    encoder: FrameEncoder
+    augment: AugmentConfig
+    frames: int
+    views: int
+    seed: int
+    dtype: FeatureType
+
+    def request(self, view_numbers: tuple[int, ...]) -> ViewRequest:
+        """Return what to read of a video for these views."""
+        return ViewRequest(
+            frames=self.frames,
+            view_numbers=view_numbers,
+            seed=self.seed,
+            pixel_format=self.encoder.pixel_format,
+            augment=self.augment,
+        )
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the recipe as plain JSON values: the same recipe gives the same values on every machine."""
+        content = {
+            "encoder": {
+                "name": self.encoder.name,
+                "fingerprint": self.encoder.fingerprint,
+                "dim": self.encoder.dim,
+            },
+            "transform": transform_identity(self.encoder.pixel_format, self.augment),
+            "decoder": decoder_identity(),
+            "sampling": {"frames": self.frames, "rule": SAMPLING_RULE},
+            "views": self.views,
+            "seed": self.seed,
+            "dtype": self.dtype,
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(content))
+        return plain
+
+
+def build_recipe(
+    config: FeaturesConfig, encoder: FrameEncoder, *, augment: AugmentConfig, frames: int, seed: int
+) -> Recipe:
+    """Return the recipe of a run: `frames` per clip, every view drawn from `seed`."""
+    return Recipe(encoder=encoder, augment=augment, frames=frames, views=config.views, seed=seed, dtype=config.dtype)
+
+
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Return one line per value that differs between two provenances, named with dots; empty if they are equal."""
+    ours, theirs = _flat(wanted), _flat(found)
+    names = sorted(ours.keys() | theirs.keys())
+    return [
+        f"{name}: {theirs.get(name, 'nothing')} in the store, {ours.get(name, 'nothing')} wanted"
+        for name in names
+        if name not in ours or name not in theirs or ours[name] != theirs[name]
+    ]
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{name}."))
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

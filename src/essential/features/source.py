@@ -1,0 +1,188 @@
+"""Where a method's frame features come from: a store, or the videos themselves. A method cannot tell which."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from essential.errors import StoreError
+from essential.features.config import FeaturesConfig
+from essential.features.extract import Progress, extract, view_numbers
+from essential.features.lookup import broken_among, locate, refuse_broken, refuse_changed
+from essential.features.maps import ShardMaps
+from essential.features.pipeline import ReadVideo, device_of, encode_clips, read_each
+from essential.features.plan import video_id
+from essential.features.provenance import Recipe
+from essential.features.store import open_store
+from essential.features.tables import FrameTable, MappedTable, MemoryTable
+from essential.protocols.protocol import Video
+
+
+@runtime_checkable
+class FeatureSource(Protocol):
+    """Gives the frame features of videos.
+
+    Attributes:
+        frames: frames per clip.
+        dim: numbers per frame.
+        skipped: why each video that is left out could not be read, by key.
+    """
+
+    frames: int
+    dim: int
+    skipped: dict[str, str]
+
+    def view(self, videos: Sequence[Video], view: int) -> FrameTable:
+        """Return one view of the videos: 0 is the plain view, others are augmented. Skipped videos are left out."""
+
+    def training_view(self, epoch: int) -> int:
+        """Return the view to train on in an epoch, counted from 0."""
+
+
+def open_source(
+    config: FeaturesConfig,
+    videos: Sequence[Video],
+    *,
+    recipe: Recipe,
+    store: Path,
+    progress: Progress | None = None,
+) -> FeatureSource:
+    """Return the source that the config asks for, ready to give the features of `videos`.
+
+    In stored mode this extracts what the store lacks; in live mode it decodes every video once, so that broken ones
+    are known before training starts.
+
+    Args:
+        config: stored or live, and what a broken video means.
+        videos: all that will be asked for.
+        recipe: what decides the numbers.
+        store: the store's folder; not touched in live mode.
+        progress: called with (videos done, videos in all).
+
+    Raises:
+        DataError: a video is broken and the config says to fail.
+        StoreError: the store is damaged, or was made by something else.
+    """
+    if config.mode == "live":
+        live = LiveSource(recipe, config)
+        live.check(videos, progress=progress)
+        return live
+    extract(store, videos, recipe=recipe, config=config, progress=progress)
+    return StoredSource(store, videos, recipe=recipe, config=config)
+
+
+class StoredSource:
+    """Features of a store, read through memory maps."""
+
+    def __init__(self, path: Path, videos: Sequence[Video], *, recipe: Recipe, config: FeaturesConfig) -> None:
+        """Open the store at `path` for `videos`.
+
+        Raises:
+            StoreError: the store was made by something else, lacks a video, or a video changed since.
+            DataError: a video is broken and the config says to fail.
+        """
+        store = open_store(path, recipe.provenance())
+        self.frames = recipe.frames
+        self.dim = recipe.encoder.dim
+        self._views = recipe.views
+        self._places = locate(store, store.plan(), {video_id(video): video for video in videos})
+        missing = [video.key for video in videos if video_id(video) not in self._places]
+        if missing:
+            raise StoreError(
+                f"the feature store {path} lacks {len(missing)} of {len(videos)} videos, for example {missing[0]}; "
+                "run `essential extract` first (every one of its --shard parts)"
+            )
+        refuse_changed(store, self._places.values())
+        self.skipped = broken_among(self._places.values())
+        if config.on_broken_video == "fail":
+            refuse_broken(self.skipped)
+        self._maps = ShardMaps(store)
+
+    def view(self, videos: Sequence[Video], view: int) -> FrameTable:
+        """Return one view of the videos, without the skipped ones.
+
+        Raises:
+            StoreError: the store does not hold this view of a video, or the video; or, when the table is read, a shard
+                is damaged.
+        """
+        for video in videos:
+            self._refuse_unknown(video, view)
+        places = [self._places[video_id(video)] for video in videos]
+        readable = [place for place in places if place.note.broken is None]
+        return MappedTable(readable, view, shape=(self.frames, self.dim), maps=self._maps)
+
+    def training_view(self, epoch: int) -> int:
+        """Return the augmented view whose turn it is; the plain view if the store holds no other."""
+        return 1 + epoch % self._views if self._views else 0
+
+    def _refuse_unknown(self, video: Video, view: int) -> None:
+        if video_id(video) not in self._places:
+            raise StoreError(f"{video.key} ({video.split}) is not one of the videos that this source was opened for")
+        held = view_numbers(video.split, self._views)
+        if view not in held:
+            raise StoreError(
+                f"view {view} of the {video.split} video {video.key} is not in the store; it holds views "
+                f"0 to {held[-1]}"
+            )
+
+
+class LiveSource:
+    """Features made from the video files each time they are asked for, and kept in memory while they are used."""
+
+    def __init__(self, recipe: Recipe, config: FeaturesConfig) -> None:
+        self.frames = recipe.frames
+        self.dim = recipe.encoder.dim
+        self.skipped: dict[str, str] = {}
+        self._recipe = recipe
+        self._config = config
+
+    def check(self, videos: Sequence[Video], *, progress: Progress | None = None) -> None:
+        """Decode every video once, so that the broken ones are known.
+
+        Raises:
+            DataError: a video is broken and the config says to fail; the message lists every one.
+        """
+        items = [(video, self._recipe.request((0,))) for video in videos]
+
+        def consume(index: int, read: ReadVideo) -> None:
+            self._note(read)
+            if progress is not None:
+                progress(index + 1, len(items))
+
+        read_each(items, consume, config=self._config, device=device_of(self._recipe.encoder))
+        self._refuse_broken()
+
+    def view(self, videos: Sequence[Video], view: int) -> FrameTable:
+        """Decode and encode one view of the videos, without the skipped ones.
+
+        Raises:
+            DataError: a video is broken and the config says to fail; the message lists every one.
+        """
+        asked = [video for video in videos if video.key not in self.skipped]
+        features = np.zeros((len(asked), self.frames, self.dim), self._recipe.dtype)
+
+        def consume(index: int, read: ReadVideo) -> None:
+            self._note(read)
+            if read.clips is not None:
+                features[index] = encode_clips(
+                    read.clips, self._recipe.encoder, dtype=self._recipe.dtype, key=read.note.key
+                )[0]
+
+        items = [(video, self._recipe.request((view,))) for video in asked]
+        read_each(items, consume, config=self._config, device=device_of(self._recipe.encoder))
+        self._refuse_broken()
+        readable = [index for index, video in enumerate(asked) if video.key not in self.skipped]
+        return MemoryTable([asked[index] for index in readable], features[readable])
+
+    def training_view(self, epoch: int) -> int:
+        """Return a view of its own for every epoch."""
+        return 1 + epoch
+
+    def _note(self, read: ReadVideo) -> None:
+        if read.note.broken is not None:
+            self.skipped[read.note.key] = read.note.broken
+
+    def _refuse_broken(self) -> None:
+        if self._config.on_broken_video == "fail":
+            refuse_broken(self.skipped)

@@ -1,0 +1,199 @@
+"""The feature store: a folder of sealed shards, a plan that says which video is where, and its provenance.
+
+    store.json                  format version, provenance, its fingerprint
+    plan.json                   the shards in order, each with its videos
+    shards/<name>.safetensors   array "features" (videos, views, frames, dim), and a note on every video
+
+Every file appears whole or not at all. Training and test videos have shards of their own, as they differ in views.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import ValidationError
+
+from essential.atomic_files import folder_lock, sha256_of_json, write_json
+from essential.errors import StoreError
+from essential.features.plan import Shard, VideoId, plan_from_json, plan_to_json, shards_for
+from essential.features.provenance import differences
+from essential.protocols.protocol import Split
+from essential.schema import Section
+from essential.sealed_files import map_sealed, read_metadata, read_sealed, write_sealed
+
+FORMAT_VERSION = 1
+_ARRAY = "features"
+
+Features = Float[np.ndarray, "videos views frames dim"]
+
+
+class VideoNote(Section):
+    """What a shard says of one video.
+
+    Attributes:
+        key: the video's key.
+        size_bytes: of the file; None if there was no file to read.
+        sha256: of the file's content, likewise.
+        broken: why the video could not be read; its features are then zeros. None if it could.
+    """
+
+    key: str
+    size_bytes: int | None
+    sha256: str | None
+    broken: str | None
+
+
+class ShardNote(Section):
+    """The metadata of a shard: whose fingerprint it carries, and its videos in row order."""
+
+    fingerprint: str
+    split: Split
+    videos: tuple[VideoNote, ...]
+
+
+class FeatureStore:
+    """One store folder, known to fit a provenance. Made by `open_store` or `create_store`."""
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        self.path = path
+        self.fingerprint = fingerprint
+
+    def plan(self) -> tuple[Shard, ...]:
+        """Return the shards planned so far, computed or not.
+
+        Raises:
+            StoreError: the plan is damaged.
+        """
+        path = self.path / "plan.json"
+        if not path.exists():
+            return ()
+        try:
+            return plan_from_json(json.loads(path.read_bytes()))
+        except (ValueError, KeyError, TypeError) as cause:
+            message = f"{path} is damaged ({cause}); delete the folder {self.path} and extract again"
+            raise StoreError(message) from cause
+
+    def plan_for(self, wanted: Sequence[VideoId], *, shard_videos: int) -> tuple[Shard, ...]:
+        """Return the shards that serve the wanted videos, planning what no shard can serve."""
+        plan = self.plan()
+        longer, used = shards_for(plan, wanted, shard_videos=shard_videos, is_done=self.is_done)
+        if longer == plan:
+            return used
+        with folder_lock(self.path, name=".plan-lock", wait=True):
+            longer, used = shards_for(self.plan(), wanted, shard_videos=shard_videos, is_done=self.is_done)
+            write_json(self.path / "plan.json", plan_to_json(longer))
+        return used
+
+    def shard_path(self, shard: Shard) -> Path:
+        """Return where a shard is, or will be."""
+        return self.path / "shards" / f"{shard.name}.safetensors"
+
+    def is_done(self, shard: Shard) -> bool:
+        """Return whether the shard was computed."""
+        return self.shard_path(shard).exists()
+
+    def write(self, shard: Shard, features: Features, videos: Sequence[VideoNote]) -> None:
+        """Write a computed shard, whole or not at all."""
+        note = ShardNote(fingerprint=self.fingerprint, split=shard.split, videos=tuple(videos))
+        write_sealed(self.shard_path(shard), {_ARRAY: features}, note.model_dump(mode="json"))
+
+    def note(self, shard: Shard) -> ShardNote:
+        """Return a computed shard's note, reading no features and not checking the seal.
+
+        Raises:
+            StoreError: the shard is damaged or not of this store.
+        """
+        return self._checked(shard, read_metadata(self.shard_path(shard), StoreError))
+
+    def read(self, shard: Shard) -> tuple[Features, ShardNote]:
+        """Return a computed shard's features and note, after checking its seal.
+
+        Raises:
+            StoreError: the shard is damaged or not of this store.
+        """
+        arrays, metadata = read_sealed(self.shard_path(shard), StoreError)
+        return arrays[_ARRAY], self._checked(shard, metadata)
+
+    def map(self, shard: Shard) -> Features:
+        """Return a computed shard's features as a read-only memory map; the seal is not checked.
+
+        Raises:
+            StoreError: the shard is missing or cut short.
+        """
+        return map_sealed(self.shard_path(shard), _ARRAY, StoreError)
+
+    def _checked(self, shard: Shard, metadata: Any) -> ShardNote:
+        path = self.shard_path(shard)
+        try:
+            note = ShardNote.model_validate(metadata)
+        except ValidationError as cause:
+            raise StoreError(f"{path} is damaged: its note cannot be read; delete it and run again") from cause
+        if note.fingerprint != self.fingerprint:
+            raise StoreError(
+                f"{path} was made with other settings (fingerprint {note.fingerprint[:12]}, "
+                f"the store has {self.fingerprint[:12]}); delete it and run again"
+            )
+        if tuple(video.key for video in note.videos) != shard.keys or note.split != shard.split:
+            raise StoreError(f"{path} does not hold the videos of the plan; delete it and run again")
+        return note
+
+
+def create_store(path: Path, provenance: Mapping[str, Any]) -> FeatureStore:
+    """Open the store at `path`, making it if there is none.
+
+    Raises:
+        StoreError: the store was made with another provenance; the message lists what differs.
+        FileSystemError: the folder cannot be written to.
+    """
+    if not (path / "store.json").exists():
+        with folder_lock(path, name=".plan-lock", wait=True):
+            if not (path / "store.json").exists():
+                write_json(path / "store.json", _description(provenance))
+    return open_store(path, provenance)
+
+
+def open_store(path: Path, provenance: Mapping[str, Any]) -> FeatureStore:
+    """Open the store at `path`, if it was made with this provenance.
+
+    Raises:
+        StoreError: there is no store, or it was made with another provenance; the message lists what differs.
+    """
+    found = _read_description(path / "store.json")
+    different = differences(found, provenance)
+    if different:
+        lines = "\n  ".join(different)
+        raise StoreError(
+            f"the feature store {path} was made with other settings:\n  {lines}\n"
+            "Use the settings it was made with, or choose another folder with -s features.store=DIR"
+        )
+    return FeatureStore(path, sha256_of_json(provenance))
+
+
+def _description(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "format_version": FORMAT_VERSION,
+        "fingerprint": sha256_of_json(provenance),
+        "provenance": dict(provenance),
+    }
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise StoreError(f"there is no feature store in {path.parent}; make one with `essential extract`")
+    try:
+        content = json.loads(path.read_bytes())
+        version, provenance = content["format_version"], content["provenance"]
+        intact = content["fingerprint"] == sha256_of_json(provenance)
+    except (ValueError, KeyError, TypeError) as cause:
+        raise StoreError(f"{path} is damaged or no feature store; choose another folder for features.store") from cause
+    if version != FORMAT_VERSION:
+        raise StoreError(
+            f"{path} is a feature store of format {version}, this version reads format {FORMAT_VERSION}; "
+            "extract again into another folder"
+        )
+    if not intact or not isinstance(provenance, dict):
+        raise StoreError(f"{path} is damaged: it does not fit its fingerprint; delete {path.parent} and extract again")
+    return provenance

@@ -1,0 +1,49 @@
+"""The clip classifier as the trained methods hold it: its settings, its growth with the tasks, its loss."""
+
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor, nn
+
+from essential.errors import ConfigError
+from essential.models.classifier import ClipClassifier
+from essential.models.seeded import torch_generator, torch_seeded
+from essential.schema import Section
+
+
+class ClassifierConfig(Section):
+    """The temporal encoder and the head."""
+
+    layers: int = Field(1, ge=1, description="cross-attention layers (authors' flag: temporal_layer)")
+    heads: int = Field(12, ge=1, description="attention heads; they divide the feature width (temporal_heads)")
+    dropout: float = Field(0.2, ge=0, lt=1, description="dropout before the head (dropout_ratio)")
+    drop_path: float = Field(0.2, ge=0, lt=1, description="chance to skip a layer in training")
+    init_scale: float = Field(0.001, gt=0, description="scale of the head's initial weights (init_scale)")
+
+
+def build_classifier(config: ClassifierConfig, *, dim: int, frames: int, seed: int) -> ClipClassifier:
+    """Build a classifier without any slot, initialised from `seed`.
+
+    Raises:
+        ConfigError: the heads do not divide the feature width.
+    """
+    if dim % config.heads:
+        raise ConfigError(
+            f"method.classifier.heads={config.heads} does not divide the encoder's feature width {dim}; "
+            f"use one of {[heads for heads in range(1, 33) if dim % heads == 0]}"
+        )
+    with torch_seeded(seed, "classifier"):
+        return ClipClassifier(dim, frames=frames, **config.model_dump())
+
+
+def grow_head(classifier: ClipClassifier, slots: range, *, seed: int) -> None:
+    """Add the rows of newly arrived `slots`."""
+    classifier.head.grow(len(slots), generator=torch_generator(seed, "head", slots.start))
+
+
+def cross_entropy(
+    logits: Float[Tensor, "batch slots"], slots: Int[Tensor, " batch"], *, among: range | None = None
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy over all slots seen, or over the slots in `among` alone (others get no probability)."""
+    if among is not None:
+        logits, slots = logits[:, among.start : among.stop], slots - among.start
+    return nn.functional.cross_entropy(logits, slots)

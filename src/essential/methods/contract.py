@@ -1,0 +1,174 @@
+"""What a method is: only what differs from the others. The loop, optimiser, devices and files are the engine's.
+
+For each task the engine calls, in this order: `begin`, then `losses` for every batch of every stage that `stages`
+names, then `finish`. Between tasks, and after a restart, a method is what its `state_dict` says; a stage's data is
+asked for only when the stage starts, so a method restored in the middle of a task gives the same stages again.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Protocol, final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from essential.memory.episodic import EpisodicMemory
+from essential.memory.ledger import LedgerEntry
+from essential.methods.state import below, pack, state_that_fits, unpack_memory, unpack_network, unpack_slots
+from essential.models.classifier import Predictor
+from essential.sealed_files import Array
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips to learn from. `kept` is all frames for dense clips, fewer for sparse ones."""
+
+    features: Float[Tensor, "batch kept dim"]
+    positions: Int[Tensor, "batch kept"]
+    slots: Int[Tensor, " batch"]
+    tasks: Int[Tensor, " batch"]
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch on `device`."""
+        return Batch(self.features.to(device), self.positions.to(device), self.slots.to(device), self.tasks.to(device))
+
+
+class BatchTable(Protocol):
+    """The clips of one epoch, in one fixed view, gathered by index."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The video of every clip."""
+        ...
+
+    def rows(self, indices: Int[Tensor, " batch"]) -> Batch:
+        """Return the clips at `indices`."""
+        ...
+
+
+class TrainingData(Protocol):
+    """Clips whose view may change from epoch to epoch."""
+
+    def epoch(self, epoch: int) -> BatchTable:
+        """Return the clips as epoch `epoch` (from 0) sees them; every epoch has the same clips in the same order."""
+        ...
+
+
+class TaskData(TrainingData, Protocol):
+    """What the engine hands over for a task: its index, its slots, and its own training clips."""
+
+    @property
+    def index(self) -> int:
+        """Number of the task, from 0."""
+        ...
+
+    @property
+    def slots(self) -> range:
+        """The slots that arrive with the task. A method with `needs_all_tasks` gets clips of earlier slots too."""
+        ...
+
+    def plain(self) -> BatchTable:
+        """Return the clips without augmentation, as a test would see them."""
+        ...
+
+
+class LossTerm(NamedTuple):
+    """A named part of the loss, and the weight with which it counts."""
+
+    name: str
+    value: Float[Tensor, ""]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training phase inside a task: what trains, on what, for how long. All else is frozen and in evaluation."""
+
+    name: str
+    data: Callable[[], TrainingData]
+    trains: Sequence[nn.Module]
+    epochs: int
+
+
+class Method(ABC):
+    """A class-incremental learning method.
+
+    Attributes:
+        needs_all_tasks: the engine gives it the training clips of all tasks so far; the record says so.
+        network: every trained or frozen module; `predictor` is one of them.
+        memory: the exemplars kept.
+        slots: the slots of every task begun, in order.
+    """
+
+    needs_all_tasks: ClassVar[bool] = False
+
+    def __init__(self, predictor: Predictor, memory: EpisodicMemory) -> None:
+        self.network = nn.ModuleDict({"predictor": predictor})
+        self.memory = memory
+        self.slots: list[range] = []
+
+    @abstractmethod
+    def begin(self, task: TaskData) -> None:
+        """Make room for the task's slots, and choose what can be chosen before training."""
+
+    @abstractmethod
+    def stages(self, task: TaskData) -> Sequence[Stage]:
+        """Return the stages of the task, in order. Called again after a restart; changes nothing."""
+
+    @abstractmethod
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:
+        """Return the loss of `batch` in parts. Draws from `generator` (CPU) alone, dropout apart; changes nothing."""
+
+    @abstractmethod
+    def finish(self, task: TaskData) -> None:
+        """Do what comes after the last stage."""
+
+    @abstractmethod
+    def ledger(self) -> list[LedgerEntry]:
+        """Count everything that is carried to the next task."""
+
+    @abstractmethod
+    def resize(self, state: Mapping[str, Tensor]) -> None:
+        """Give every growing part of `network` but the predictor the shapes that `state`, a state of it, has."""
+
+    @final
+    @property
+    def predictor(self) -> Predictor:
+        """What scores clips."""
+        predictor = self.network["predictor"]
+        assert isinstance(predictor, Predictor)
+        return predictor
+
+    @final
+    def state_dict(self) -> dict[str, Array]:
+        """Return everything that must survive a restart."""
+        return pack(self.network, self.memory, self.slots)
+
+    @final
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Become what `state` says.
+
+        Raises:
+            CheckpointError: the state is not one of this method with this config.
+        """
+        tensors = unpack_network(state)
+        self.slots, self.memory = unpack_slots(state), unpack_memory(state)
+        self.resize(tensors)
+        with state_that_fits():
+            self.predictor.resize(below("predictor.", tensors))
+            self.network.load_state_dict(tensors)
+
+    @final
+    def load_predictor(self, state: Mapping[str, Tensor]) -> None:
+        """Load a state of `predictor` alone, of any number of slots; enough to score, not to learn on.
+
+        Raises:
+            CheckpointError: the state does not fit this method's predictor.
+        """
+        with state_that_fits():
+            self.predictor.resize(state)
+            self.predictor.load_state_dict(state)

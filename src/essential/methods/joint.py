@@ -1,0 +1,64 @@
+"""Joint training: after each task, train anew on the clips of all tasks so far. The upper bound.
+
+It breaks the rule of class-incremental learning on purpose (`needs_all_tasks`), and the record says so. The
+classifier starts from the same initial values each time, so the last row of the accuracy matrix is what training
+once on everything gives.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from essential.memory.episodic import EpisodicMemory
+from essential.memory.ledger import LedgerEntry
+from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
+from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
+from essential.schema import Section
+
+
+class JointConfig(Section):
+    """Joint training's settings."""
+
+    name: Literal["joint"] = "joint"
+    classifier: ClassifierConfig = ClassifierConfig()
+
+
+class Joint(Method):
+    """See the top of this file."""
+
+    needs_all_tasks = True
+
+    def __init__(self, config: JointConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
+        self.config = config
+        self.dim, self.frames, self.epochs, self.seed = dim, frames, epochs, seed
+        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed)
+        super().__init__(self.classifier, EpisodicMemory.empty(kept=frames, dim=dim))
+
+    def begin(self, task: TaskData) -> None:
+        """Start again with a fresh classifier that has a row for every slot so far."""
+        self.slots.append(task.slots)
+        self.classifier = build_classifier(self.config.classifier, dim=self.dim, frames=self.frames, seed=self.seed)
+        for slots in self.slots:
+            grow_head(self.classifier, slots, seed=self.seed)
+        self.network["predictor"] = self.classifier
+
+    def stages(self, task: TaskData) -> Sequence[Stage]:
+        """One stage on the clips of all tasks so far."""
+        return [Stage("joint", lambda: task, [self.classifier], self.epochs)]
+
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+        """Cross-entropy over all slots seen."""
+        logits = self.classifier.logits(self.classifier.tokens(batch.features, batch.positions))
+        return [LossTerm("classification", cross_entropy(logits, batch.slots))]
+
+    def finish(self, task: TaskData) -> None:
+        """Nothing is left to do."""
+
+    def ledger(self) -> list[LedgerEntry]:
+        """It keeps no memory: it is given the old clips again, which the record says."""
+        return []
+
+    def resize(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing but the predictor grows."""

@@ -1,0 +1,61 @@
+"""A method's state as named arrays: its network, its memory, and the slots of the tasks it has learned."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from essential.errors import CheckpointError
+from essential.memory.episodic import EpisodicMemory
+from essential.sealed_files import Array
+
+Value = TypeVar("Value")
+_SLOTS = "task_slots"
+
+
+def pack(network: nn.Module, memory: EpisodicMemory, slots: Sequence[range]) -> dict[str, Array]:
+    """Return the arrays of all three, each under its own prefix."""
+    state = {f"network.{name}": tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
+    state |= {f"memory.{name}": array for name, array in memory.arrays().items()}
+    state[_SLOTS] = np.array([[part.start, part.stop] for part in slots], dtype=np.int64).reshape(-1, 2)
+    return state
+
+
+def unpack_slots(state: Mapping[str, Array]) -> list[range]:
+    """Return the slots of every task learned.
+
+    Raises:
+        CheckpointError: the state does not hold them.
+    """
+    if _SLOTS not in state:
+        raise CheckpointError(f"the checkpoint holds no {_SLOTS!r}; it was written by another program or version")
+    return [range(start, stop) for start, stop in state[_SLOTS].tolist()]
+
+
+def unpack_memory(state: Mapping[str, Array]) -> EpisodicMemory:
+    """Return the memory that `pack` was given."""
+    return EpisodicMemory.from_arrays(below("memory.", state))
+
+
+def unpack_network(state: Mapping[str, Array]) -> dict[str, Tensor]:
+    """Return the network's state."""
+    return {name: torch.from_numpy(array.copy()) for name, array in below("network.", state).items()}
+
+
+def below(prefix: str, state: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the entries whose name starts with `prefix`, without it."""
+    return {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
+
+
+@contextmanager
+def state_that_fits() -> Iterator[None]:
+    """Turn torch's complaint about keys or shapes into a `CheckpointError`."""
+    try:
+        yield
+    except (RuntimeError, KeyError) as error:
+        raise CheckpointError(
+            f"the checkpoint does not fit this method's configuration ({error}); use the config it was made with"
+        ) from error

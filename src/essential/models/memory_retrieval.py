@@ -1,0 +1,104 @@
+"""Memory retrieval (MR): semantic prompts look at a few stored frames and rebuild the dense clip.
+
+ESSENTIAL (ICCV 2025), section 3.2. `cross` follows the authors' released module and is checked against its
+outputs in `tests/models/test_goldens.py`. `self` and `mlp` are the paper's other prompt modes; the text that
+defines them could not be had, so they are our reading of their names and are not checked against the authors':
+
+- `self`: prompts and stored frames form one sequence that attends to itself; the prompts' outputs are kept.
+- `mlp`: three linear layers map the stored frames, side by side, to an update of every prompt; no attention.
+"""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from essential.models.drop_path import DropPath
+
+PromptMode = Literal["cross", "self", "mlp"]
+
+
+class QuickGELU(nn.Module):
+    """CLIP's activation: x * sigmoid(1.702 x)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply it elementwise."""
+        return x * torch.sigmoid(1.702 * x)
+
+
+class MemoryRetrieval(nn.Module):
+    """Sparse frames with their temporal embedding, in; retrieved features, one per frame of the dense clip, out.
+
+    Args:
+        dim: width of a frame feature.
+        frames: frames of a dense clip: the number of prompts, and of tokens retrieved.
+        kept: frames of a stored clip; only the mode `mlp` depends on it.
+        heads: attention heads; they divide `dim`.
+        drop_path: chance that a sample skips a branch in training.
+        mode: how the prompts read the stored frames; see the top of this file.
+    """
+
+    def __init__(
+        self, dim: int, *, frames: int, kept: int, heads: int, drop_path: float, mode: PromptMode = "cross"
+    ) -> None:
+        super().__init__()
+        self.prompt = nn.Parameter(torch.rand(frames, dim))
+        self.read = _READERS[mode](dim, frames, kept, heads)
+        self.mlp_norm = nn.LayerNorm(dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), QuickGELU(), nn.Linear(4 * dim, dim))
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, sparse: Float[Tensor, "batch kept dim"]) -> Float[Tensor, "batch frames dim"]:
+        """Retrieve dense features from `sparse`, each of which carries its position's temporal embedding."""
+        prompts = self.prompt.expand(len(sparse), -1, -1)
+        prompts = prompts + self.drop_path(self.read(prompts, sparse))
+        prompts = prompts + self.drop_path(self.mlp(self.mlp_norm(prompts)))
+        return prompts
+
+
+class _CrossReader(nn.Module):
+    def __init__(self, dim: int, frames: int, kept: int, heads: int) -> None:  # noqa: ARG002
+        super().__init__()
+        self.prompt_norm = nn.LayerNorm(dim)
+        self.frame_norm = nn.LayerNorm(dim)
+        self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
+
+    def forward(self, prompts: Tensor, sparse: Tensor) -> Tensor:
+        frames = self.frame_norm(sparse)
+        update: Tensor = self.attention(self.prompt_norm(prompts), frames, frames, need_weights=False)[0]
+        return update
+
+
+class _SelfReader(nn.Module):
+    def __init__(self, dim: int, frames: int, kept: int, heads: int) -> None:  # noqa: ARG002
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
+
+    def forward(self, prompts: Tensor, sparse: Tensor) -> Tensor:
+        sequence = self.norm(torch.cat([prompts, sparse], dim=1))
+        # Only the prompts' outputs are kept, so only the prompts ask.
+        asking = sequence[:, : prompts.shape[1]]
+        update: Tensor = self.attention(asking, sequence, sequence, need_weights=False)[0]
+        return update
+
+
+class _MlpReader(nn.Module):
+    def __init__(self, dim: int, frames: int, kept: int, heads: int) -> None:  # noqa: ARG002
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.layers = nn.Sequential(
+            nn.Linear(kept * dim, dim), QuickGELU(), nn.Linear(dim, dim), QuickGELU(), nn.Linear(dim, frames * dim)
+        )
+
+    def forward(self, prompts: Tensor, sparse: Tensor) -> Tensor:
+        update: Tensor = self.layers(self.norm(sparse).flatten(1))
+        return update.view(prompts.shape)
+
+
+_READERS: dict[PromptMode, type[_CrossReader] | type[_SelfReader] | type[_MlpReader]] = {
+    "cross": _CrossReader,
+    "self": _SelfReader,
+    "mlp": _MlpReader,
+}

@@ -1,0 +1,57 @@
+"""The temporal encoder: one learned token attends to the frames of a clip and becomes the clip's token.
+
+Follows the authors' released module: pre-norm cross-attention with a residual, no MLP, and frames that stay as
+they are from layer to layer. `tests/models/test_goldens.py` checks it against the outputs of their code.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from essential.models.drop_path import DropPath
+
+
+class TemporalEncoder(nn.Module):
+    """Frame features of a clip, in; one token for the clip, out.
+
+    Args:
+        dim: width of a frame feature.
+        frames: frames of a dense clip, which is the number of temporal positions.
+        layers: cross-attention layers.
+        heads: attention heads; they divide `dim`.
+        drop_path: chance that a sample skips a layer in training.
+    """
+
+    def __init__(self, dim: int, *, frames: int, layers: int, heads: int, drop_path: float) -> None:
+        super().__init__()
+        self.temporal_embedding = nn.Parameter(torch.zeros(frames, dim))
+        self.query = nn.Parameter(torch.randn(dim) * dim**-0.5)
+        self.layers = nn.ModuleList(_Layer(dim, heads=heads, drop_path=drop_path) for _ in range(layers))
+
+    def place(
+        self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]
+    ) -> Float[Tensor, "batch kept dim"]:
+        """Add to each frame feature the embedding of its position (0 to frames - 1) in the dense clip."""
+        return features + self.temporal_embedding[positions]
+
+    def forward(self, placed: Float[Tensor, "batch kept dim"]) -> Float[Tensor, "batch dim"]:
+        """Encode frames that `place` or memory retrieval has given; any number of them."""
+        token = self.query.expand(len(placed), 1, -1)
+        for layer in self.layers:
+            token = layer(token, placed)
+        return token.squeeze(1)
+
+
+class _Layer(nn.Module):
+    def __init__(self, dim: int, *, heads: int, drop_path: float) -> None:
+        super().__init__()
+        self.query_norm = nn.LayerNorm(dim)
+        self.frame_norm = nn.LayerNorm(dim)
+        self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, token: Tensor, frames: Tensor) -> Tensor:
+        frames = self.frame_norm(frames)
+        attended, _ = self.attention(self.query_norm(token), frames, frames, need_weights=False)
+        token = token + self.drop_path(attended)
+        return token

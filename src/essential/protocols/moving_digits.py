@@ -1,0 +1,190 @@
+"""The embedded benchmarks `moving-digits` and `moving-digits-untrimmed`: handwritten digits that move, as video files.
+
+A class is a digit with a motion, such as `2-left`. Motions come in opposite pairs that no still frame and no unordered
+set of frames can tell apart. The files are made on the user's machine from a seed; each clip draws from a stream of
+its own, so that the clips do not depend on one another or on the order in which they are made.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from essential.atomic_files import folder_lock, sha256_of_file, sha256_of_json, write_bytes, write_json
+from essential.errors import DataError
+from essential.protocols.clip_files import h264_mp4, mpeg4_avi
+from essential.protocols.digit_frames import Frames, draw_frames, draw_scene, scans
+from essential.protocols.digit_motion import MOTIONS, draw_progress, draw_trajectory, draw_untrimmed_progress
+from essential.protocols.protocol import Split
+from essential.schema import Section
+from essential.seeding import numpy_generator
+
+MARKER = "moving-digits.json"
+# Raise it with any change to what a config draws, so that a folder of the older kind is not taken for the new one.
+_VERSION = 1
+# Digits in the order in which a config takes them: the first show a turn clearly, 0 hardly does.
+_DIGITS = (2, 3, 4, 7, 5, 6, 9, 1, 8, 0)
+_AVI_EVERY = 4
+
+
+class MovingDigitsConfig(Section):
+    """What `make_moving_digits` draws. Each digit makes eight classes, one for each motion."""
+
+    digits: int = Field(default=3, ge=1, le=len(_DIGITS), description="How many of the ten digits move.")
+    train_clips_per_class: int = Field(default=40, ge=1, le=9999, description="Training clips of each class.")
+    test_clips_per_class: int = Field(default=20, ge=1, le=9999, description="Test clips of each class.")
+    frames: int = Field(default=28, ge=8, le=1000, description="Frames of each clip; twice as many if untrimmed.")
+    size: int = Field(default=64, ge=32, le=512, multiple_of=2, description="Width and height of a frame in pixels.")
+    untrimmed: bool = Field(
+        default=False, description="Let the motion fill only a random part, 35% to 60%, of a clip twice as long."
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of everything that is drawn.")
+
+
+@dataclass(frozen=True)
+class _Clip:
+    split: Split
+    digit: int
+    motion: str
+    index: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.digit}-{self.motion}"
+
+    @property
+    def name(self) -> str:
+        """The file's path relative to the root. Every fourth clip of a class is an AVI file."""
+        suffix = "avi" if self.index % _AVI_EVERY == _AVI_EVERY - 1 else "mp4"
+        return f"{self.split}/{self.label}/{self.index:04d}.{suffix}"
+
+
+def make_moving_digits(
+    root: Path,
+    config: MovingDigitsConfig,
+    *,
+    workers: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write the clips of `config` to `root/train/<class>/*` and `root/test/<class>/*`.
+
+    Each file appears whole or not at all, so that a killed call is completed by calling again. A folder that already
+    holds the clips of the same config is checked against its checksum and left as it is.
+
+    Args:
+        root: the folder; made if it is missing.
+        config: what to draw; the same config gives the same bytes under the same library versions.
+        workers: threads that draw at the same time; the result does not depend on it.
+        progress: called with (clips there, all clips) as clips are written.
+
+    Raises:
+        DataError: the folder holds something else, the clips of another config, or damaged clips.
+        RunError: another process is writing there.
+        FileSystemError: the disk refuses.
+    """
+    with folder_lock(root):
+        recorded_checksum = _claim(root, config)
+        clips = list(_clips(config))
+        missing = [clip for clip in clips if not (root / clip.name).exists()]
+        _draw_missing(root, missing, config, workers=workers, progress=_counted(progress, clips, missing))
+        checksum = sha256_of_json({clip.name: sha256_of_file(root / clip.name) for clip in clips})
+        if recorded_checksum not in (None, checksum):
+            raise DataError(f"{root} is damaged: its clips do not match the checksum; delete the folder and make it again")
+        if recorded_checksum is None:
+            _remove_leftovers(root)
+            write_json(root / MARKER, _marker(config, checksum))
+
+
+def _claim(root: Path, config: MovingDigitsConfig) -> str | None:
+    """Mark the folder with `config`, or check that it is so marked; return the checksum if it was complete."""
+    path = root / MARKER
+    if not path.exists():
+        strangers = [name for name in ("train", "test") if (root / name).exists()]
+        if strangers:
+            raise DataError(f"{root} already holds a folder {strangers[0]!r} of other data; choose another folder")
+        write_json(path, _marker(config, None))
+        return None
+    found = _read_marker(path)
+    wanted = _marker(config, None)
+    for key in ("version", *wanted["config"]):
+        old, new = (found["version"], _VERSION) if key == "version" else (found["config"].get(key), wanted["config"][key])
+        if old != new:
+            raise DataError(
+                f"{root} holds moving-digits with {key}={old}, not {key}={new}; choose another folder or delete this one"
+            )
+    checksum = found["sha256"]
+    return None if checksum is None else str(checksum)
+
+
+def _read_marker(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+        return {"version": found["version"], "config": dict(found["config"]), "sha256": found["sha256"]}
+    except (ValueError, KeyError, TypeError) as cause:
+        raise DataError(f"{path} cannot be read ({cause!r}); delete the folder {path.parent} and make it again") from cause
+
+
+def _marker(config: MovingDigitsConfig, checksum: str | None) -> dict[str, Any]:
+    return {"version": _VERSION, "config": config.model_dump(), "sha256": checksum}
+
+
+def _clips(config: MovingDigitsConfig) -> Iterator[_Clip]:
+    counts: dict[Split, int] = {"train": config.train_clips_per_class, "test": config.test_clips_per_class}
+    for split, count in counts.items():
+        for digit in _DIGITS[: config.digits]:
+            for motion in MOTIONS:
+                for index in range(count):
+                    yield _Clip(split, digit, motion, index)
+
+
+def _counted(
+    progress: Callable[[int, int], None] | None, clips: list[_Clip], missing: list[_Clip]
+) -> Callable[[int], None]:
+    present = len(clips) - len(missing)
+
+    def report(done: int) -> None:
+        if progress is not None:
+            progress(present + done, len(clips))
+
+    return report
+
+
+def _draw_missing(
+    root: Path, missing: list[_Clip], config: MovingDigitsConfig, *, workers: int, progress: Callable[[int], None]
+) -> None:
+    # Threads do: drawing and encoding release the lock of the interpreter.
+    executor = ThreadPoolExecutor(max(1, workers))
+    try:
+        written = executor.map(lambda clip: _write_clip(root, clip, config), missing)
+        for done, _ in enumerate(written, start=1):
+            progress(done)
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _write_clip(root: Path, clip: _Clip, config: MovingDigitsConfig) -> None:
+    frames = _draw_clip(clip, config)
+    write_bytes(root / clip.name, mpeg4_avi(frames) if clip.name.endswith(".avi") else h264_mp4(frames))
+
+
+def _draw_clip(clip: _Clip, config: MovingDigitsConfig) -> Frames:
+    generator = numpy_generator("moving-digits", config.seed, clip.split, clip.label, clip.index)
+    if config.untrimmed:
+        done = draw_untrimmed_progress(generator, 2 * config.frames)
+    else:
+        done = draw_progress(generator, config.frames)
+    trajectory = draw_trajectory(clip.motion, generator, progress=done)
+    choices = scans(clip.digit, clip.split)
+    scan = choices[generator.integers(len(choices))]
+    return draw_frames(np.asarray(scan), trajectory, draw_scene(generator, config.size), generator)
+
+
+def _remove_leftovers(root: Path) -> None:
+    """Remove the temporary files of calls that were killed; the folder's lock is held."""
+    for path in root.glob("*/*/.*.tmp"):
+        path.unlink(missing_ok=True)

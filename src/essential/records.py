@@ -1,0 +1,205 @@
+"""The record of a run: `record.json`, the only thing that reports and tables are made from."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from essential.atomic_files import write_json
+from essential.errors import RunError
+
+SCHEMA_VERSION = 1
+
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Difference = Annotated[float, Field(ge=-1, le=1)]
+
+
+class _Part(BaseModel):
+    """A frozen piece of a record that refuses unknown keys, NaN and infinities."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TaskRecord(_Part):
+    """One task: its classes in order of arrival, and how many of its videos were used."""
+
+    classes: tuple[str, ...] = Field(min_length=1)
+    train_videos: Count
+    test_videos: Count
+
+
+class ProtocolRecord(_Part):
+    """What was learned, in which order. Runs are comparable when `id` is the same."""
+
+    name: str
+    id: str
+    tasks: tuple[TaskRecord, ...] = Field(min_length=1)
+
+
+class MethodRecord(_Part):
+    """How it was learned."""
+
+    name: str
+    config: Mapping[str, Any]
+
+
+class EncoderRecord(_Part):
+    """What turned pixels into features; `fingerprint` covers its weights."""
+
+    name: str
+    fingerprint: str
+
+
+class Metrics(_Part):
+    """Fractions, defined in `essential.metrics`; null where undefined (forgetting of a single task, no test video)."""
+
+    final_accuracy: Fraction | None
+    average_incremental_accuracy: Fraction | None
+    forgetting_from_best: Difference | None
+    backward_forgetting: Difference | None
+
+
+class MemoryBytes(_Part):
+    """Bytes carried from task to task, as stored, by kind."""
+
+    episodic: Count
+    semantic: Count
+    retrieval_modules: Count
+    total: Count
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> "MemoryBytes":
+        expected = self.episodic + self.semantic + self.retrieval_modules
+        if self.total != expected:
+            raise ValueError(f"total is {self.total}, but the kinds add up to {expected}")
+        return self
+
+
+class SkippedVideo(_Part):
+    """A video that could not be read and was left out, by the policy `skip`."""
+
+    video: str
+    split: str
+    reason: str
+
+
+class SecondsSpent(_Part):
+    """Wall-clock time by activity."""
+
+    extract: Seconds
+    train: Seconds
+    evaluate: Seconds
+
+
+class LedgerRecord(_Part):
+    """One thing that the memory holds, its bytes, and whether a paper's memory figure counts it."""
+
+    kind: str
+    name: str
+    bytes: Count
+    in_paper_figure: bool
+
+
+class Record(_Part):
+    """Everything a report needs to know of one run.
+
+    `accuracy` has one row per task learned; row = after task, column = on task, null where not yet learned or
+    without a test video. `memory_bytes_by_task` has one entry per task learned.
+    """
+
+    schema_version: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
+    protocol: ProtocolRecord
+    method: MethodRecord
+    encoder: EncoderRecord
+    seed: int
+    accuracy: tuple[tuple[Fraction | None, ...], ...] = Field(min_length=1)
+    metrics: Metrics
+    memory_bytes: MemoryBytes
+    exemplars: Count
+    skipped_videos: tuple[SkippedVideo, ...]
+    seconds: SecondsSpent
+    versions: Mapping[str, str]
+    data: Mapping[str, Any]
+    config: Mapping[str, Any]
+    ledger: tuple[LedgerRecord, ...]
+    memory_bytes_by_task: tuple[MemoryBytes, ...]
+
+    @model_validator(mode="after")
+    def _fits_its_tasks(self) -> "Record":
+        learned, tasks = len(self.accuracy), len(self.protocol.tasks)
+        widths = {len(row) for row in self.accuracy}
+        if learned > tasks or len(widths) != 1 or not learned <= min(widths) <= tasks:
+            raise ValueError(f"accuracy has {learned} rows of lengths {sorted(widths)} for {tasks} tasks")
+        if any(accuracy is not None for row, values in enumerate(self.accuracy) for accuracy in values[row + 1 :]):
+            raise ValueError("accuracy has a number for a task that was not learned yet; only null may stand there")
+        if len(self.memory_bytes_by_task) != learned:
+            raise ValueError(f"memory_bytes_by_task has {len(self.memory_bytes_by_task)} entries for {learned} tasks")
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> "Record":
+        """Read a `record.json`.
+
+        Raises:
+            RunError: the file is missing, unreadable, damaged, or written by a newer version.
+        """
+        text = _read_text(path)
+        _check_version(path, text)
+        try:
+            return cls.model_validate_json(text, strict=True)
+        except ValidationError as error:
+            raise RunError(f"{path} is not a valid record: {_explain(error)}; run its command again") from error
+
+    def write(self, path: Path) -> None:
+        """Write the record as JSON, whole or not at all.
+
+        Raises:
+            FileSystemError: the disk refuses.
+        """
+        write_json(path, self.model_dump(mode="json"))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(f"{path} is missing; give the folder of a finished run, or let the run end first") from None
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is damaged and cannot be read as text ({error}); run its command again") from error
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}); check that it is a file you may read") from error
+
+
+def _check_version(path: Path, text: str) -> None:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged and cannot be read as JSON ({error}); run its command again") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path} holds a JSON {type(content).__name__}, not a record; give the record.json of a run")
+    version = content.get("schema_version")
+    if not isinstance(version, int):
+        raise RunError(f"{path} has schema_version {version!r}, not a number; give the record.json of a run")
+    if version > SCHEMA_VERSION:
+        raise RunError(
+            f"{path} has schema_version {version}, but this version of essential reads {SCHEMA_VERSION} at most; "
+            "install the version that wrote it, or a newer one"
+        )
+
+
+def _explain(error: ValidationError, most: int = 3) -> str:
+    problems = []
+    for problem in error.errors(include_url=False):
+        found = "" if problem["type"] == "missing" else f" (found {_short(problem['input'])})"
+        problems.append(f"{'.'.join(map(str, problem['loc'])) or 'record'}: {problem['msg']}{found}")
+    more = f"; and {len(problems) - most} more" if len(problems) > most else ""
+    return "; ".join(problems[:most]) + more
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

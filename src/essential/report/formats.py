@@ -1,0 +1,68 @@
+"""Numbers as a reader wants them. `None` is always shown as a dash."""
+
+NONE = "\u2013"
+MINUS = "\u2212"
+NBSP = "\u00a0"
+"""Between a number and its unit, so that no line ends there."""
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def percent(fraction: float | None, decimals: int = 1) -> str:
+    """0.875 as "87.5"; also for differences, with a real minus sign."""
+    if fraction is None:
+        return NONE
+    text = f"{100 * fraction:.{decimals}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
+
+
+def human_bytes(count: int | None) -> str:
+    """8_798_208 as "8.39 MiB": binary units, three digits."""
+    if count is None:
+        return NONE
+    power = byte_power(count)
+    value = count / 1024**power
+    decimals = 0 if power == 0 or value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:.{decimals}f}{NBSP}{_UNITS[power]}"
+
+
+def byte_power(count: int) -> int:
+    """The power of 1024 in which `count` is at least 1 and below 1000 (so that "1023 KiB" is never shown)."""
+    power = 0
+    while count / 1024**power >= 999.5 and power < len(_UNITS) - 1:
+        power += 1
+    return power
+
+
+def byte_unit(power: int) -> str:
+    """The name of the unit of 1024 ** `power` bytes."""
+    return _UNITS[power]
+
+
+def duration(seconds: float) -> str:
+    """134.2 as "2 min 14 s"."""
+    if seconds < 59.95:
+        return f"{seconds:.1f}{NBSP}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}{NBSP}min{NBSP}{rest:02d}{NBSP}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}{NBSP}h{NBSP}{minutes:02d}{NBSP}min"
+
+
+def counted(count: int, noun: str) -> str:
+    """1, "run" as "1 run"; 5, "class" as "5 classes"; 2, "entry" as "2 entries"."""
+    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + ("es" if noun.endswith("s") else "s")
+    return f"{grouped(count)} {noun if count == 1 else plural}"
+
+
+def grouped(count: int) -> str:
+    """168913 as "168,913"."""
+    return f"{count:,}"
+
+
+def spread(values: list[float], decimals: int = 2) -> str:
+    """The mean and the sample standard deviation (n - 1) of at least two fractions, in percent."""
+    mean = sum(values) / len(values)
+    deviation = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5
+    return f"{percent(mean, decimals)} ± {percent(deviation, decimals)}"

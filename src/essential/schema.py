@@ -1,0 +1,9 @@
+"""The base of every config section. A section lives beside its owner; `config.py` puts them together."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")

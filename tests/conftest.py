@@ -1,0 +1,21 @@
+"""Fixtures for all tests. This file also lets every test import the modules of this folder, such as `video_files`."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Keep torch to one thread: on the tests' tiny tensors, more of them only wait for each other."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_folder() -> Path:
+    """Return the folder of reference material beside the repository; skip the test where there is none."""
+    folder = Path(__file__).parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("the reference material (../shared) is not on this machine")
+    return folder

@@ -1,0 +1,249 @@
+"""What every method must do, whatever it is. A new method is added to `CONFIGS` and to nothing else here."""
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from essential.engine.fit import EpochReport, StageStart, fit, optimizer_state
+from essential.engine.settings import TrainingConfig
+from essential.methods import METHODS, MethodConfig, build_method
+from essential.methods.contract import Batch, Method
+from essential.models.seeded import torch_generator, torch_seeded
+from synthetic_tasks import SyntheticTask, clips_of, make_tasks
+
+SMALL = {"classifier": {"heads": 4}}
+REHEARSE = {**SMALL, "exemplars_per_class": 3, "rehearsal_epochs": 2}
+CONFIGS: dict[str, dict[str, Any]] = {
+    "essential": {"name": "essential", **REHEARSE},
+    "essential-global": {"name": "essential", "memory_mode": "global", **REHEARSE},
+    "essential-identity": {"name": "essential", "memory_mode": "identity", **REHEARSE},
+    "essential-self": {"name": "essential", "prompt_mode": "self", **REHEARSE},
+    "essential-mlp": {"name": "essential", "prompt_mode": "mlp", **REHEARSE},
+    "essential-released": {"name": "essential", "reading": "released", **REHEARSE},
+    "finetune": {"name": "finetune", **SMALL},
+    "joint": {"name": "joint", **SMALL},
+    "replay-dense": {"name": "replay", "frames_kept": 8, **REHEARSE},
+    "replay-sparse": {"name": "replay", "frames_kept": 2, **REHEARSE},
+}
+TRAINING = TrainingConfig(epochs=2, batch_size=8, warmup_epochs=1, scale_learning_rate=False, device="cpu")
+CPU = torch.device("cpu")
+
+every_method = pytest.mark.parametrize("name", sorted(CONFIGS))
+
+
+def build(name: str, *, seed: int = 0, **changes: Any) -> Method:
+    config = TypeAdapter(MethodConfig).validate_python(CONFIGS[name] | changes)
+    return build_method(config, dim=24, frames=8, epochs=TRAINING.epochs, seed=seed)
+
+
+def tasks_for(method: Method, sizes: Sequence[int], **settings: int) -> list[SyntheticTask]:
+    return make_tasks(sizes, all_tasks=method.needs_all_tasks, **settings)
+
+
+def learn(method: Method, task: SyntheticTask, *, stages: slice = slice(None)) -> list[EpochReport]:
+    """Do what the engine does for one task; leave out stages for tests that stop in between."""
+    reports: list[EpochReport] = []
+    if len(method.slots) == task.index:
+        method.begin(task)
+    for stage in list(method.stages(task))[stages]:
+        fit(
+            method,
+            stage,
+            training=TRAINING,
+            device=CPU,
+            seed_parts=(0, "task", task.index),
+            start=StageStart(),
+            on_epoch=lambda report, _: reports.append(report),
+        )
+    method.finish(task)
+    return reports
+
+
+def scores(method: Method, slots: int) -> torch.Tensor:
+    method.predictor.eval()
+    with torch.no_grad():
+        result: torch.Tensor = method.predictor(clips_of(torch.arange(slots), seed=9))
+    return result
+
+
+def test_every_method_has_a_config_here() -> None:
+    assert {config["name"] for config in CONFIGS.values()} == set(METHODS)
+
+
+@every_method
+def test_scores_the_slots_seen_and_no_others(name: str) -> None:
+    method = build(name)
+    for task, seen in zip(tasks_for(method, [3, 1, 4]), [3, 4, 8], strict=True):
+        learn(method, task)
+        assert scores(method, 8).shape == (8, seen)
+        assert torch.isfinite(scores(method, 8)).all()
+
+
+@every_method
+def test_every_loss_is_finite_and_what_trains_has_a_gradient(name: str) -> None:
+    method = build(name)
+    for task in tasks_for(method, [2, 2]):
+        method.begin(task)
+        for stage in method.stages(task):
+            method.network.requires_grad_(False)
+            for module in stage.trains:
+                module.requires_grad_(True).train()
+            batch = stage.data().epoch(0).rows(torch.arange(4))
+            with torch_seeded("dropout"):
+                terms = method.losses(stage.name, batch, generator=torch_generator(0))
+            assert terms
+            sum(term.value * term.weight for term in terms).backward()
+            for parameter in method.network.parameters():
+                if parameter.requires_grad:
+                    assert parameter.grad is not None
+                    assert torch.isfinite(parameter.grad).all()
+                else:
+                    assert parameter.grad is None
+                parameter.grad = None
+        learn(method, task)
+
+
+@every_method
+def test_losses_change_neither_the_batch_nor_the_method(name: str) -> None:
+    method = build(name)
+    task = tasks_for(method, [2])[0]
+    method.begin(task)
+    for stage in method.stages(task):
+        batch = stage.data().epoch(0).rows(torch.arange(4))
+        before = copy.deepcopy(batch), copy.deepcopy(method.state_dict())
+        method.losses(stage.name, batch, generator=torch_generator(0))
+        assert torch.equal(before[0].features, batch.features)
+        assert torch.equal(before[0].slots, batch.slots)
+        after = method.state_dict()
+        assert before[1].keys() == after.keys()
+        assert all((before[1][key] == after[key]).all() for key in after)
+
+
+@every_method
+def test_a_restart_after_any_stage_changes_nothing(name: str) -> None:
+    straight = build(name)
+    tasks = tasks_for(straight, [2, 3, 1])
+    for task in tasks:
+        learn(straight, task)
+    restarted = build(name)
+    for task in tasks:
+        if len(restarted.slots) == task.index:
+            restarted.begin(task)
+        for index in range(len(list(restarted.stages(task)))):
+            learn_one = slice(index, index + 1)
+            learn(restarted, task, stages=learn_one)
+            state = copy.deepcopy(restarted.state_dict())
+            restarted = build(name)
+            restarted.load_state_dict(state)
+    assert torch.equal(scores(straight, 6), scores(restarted, 6))
+    assert straight.memory.names == restarted.memory.names
+
+
+@every_method
+def test_a_restart_inside_a_stage_changes_nothing(name: str) -> None:
+    straight = build(name)
+    task = tasks_for(straight, [3])[0]
+    learn(straight, task)
+    stopped = build(name)
+    stopped.begin(task)
+    saved: dict[str, Any] = {}
+    first, *later = stopped.stages(task)
+
+    def save(report: EpochReport, optimizer: torch.optim.Optimizer) -> None:
+        if report.epoch == 0:
+            saved["method"] = copy.deepcopy(stopped.state_dict())
+            saved["start"] = StageStart(1, copy.deepcopy(optimizer_state(optimizer)))
+
+    run = {"training": TRAINING, "device": CPU, "seed_parts": (0, "task", 0)}
+    fit(stopped, first, start=StageStart(), on_epoch=save, **run)
+    resumed = build(name)
+    resumed.load_state_dict(saved["method"])
+    first, *later = resumed.stages(task)
+    for stage, start in [(first, saved["start"]), *((stage, StageStart()) for stage in later)]:
+        fit(resumed, stage, start=start, on_epoch=lambda *_: None, **run)
+    resumed.finish(task)
+    assert torch.equal(scores(straight, 3), scores(resumed, 3))
+
+
+@every_method
+def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(name: str) -> None:
+    results = []
+    for seed in (1, 1, 2):
+        method = build(name, seed=seed)
+        for task in tasks_for(method, [2, 2]):
+            learn(method, task)
+        results.append(scores(method, 4))
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+
+
+@every_method
+def test_old_training_clips_are_never_read_again(name: str) -> None:
+    method = build(name)
+    for task in tasks_for(method, [2, 2, 2]):
+        learn(method, task)
+        task.closed = True
+
+
+@every_method
+def test_the_predictor_alone_gives_the_same_scores(name: str) -> None:
+    method = build(name)
+    for task in tasks_for(method, [2, 3]):
+        learn(method, task)
+    fresh = build(name, seed=5)
+    fresh.load_predictor({key: value.clone() for key, value in method.predictor.state_dict().items()})
+    assert torch.equal(scores(method, 5), scores(fresh, 5))
+
+
+@every_method
+def test_batch_of_one_and_a_single_clip_per_class(name: str) -> None:
+    method = build(name)
+    for task in tasks_for(method, [1, 2], per_class=1):
+        learn(method, task)
+    assert method.predictor(clips_of(torch.tensor([0]))).shape == (1, 3)
+
+
+@every_method
+def test_more_than_a_hundred_classes(name: str) -> None:
+    method = build(name)
+    for task in tasks_for(method, [101, 20], per_class=1):
+        learn(method, task)
+    assert scores(method, 121).shape == (121, 121)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, config in CONFIGS.items() if "exemplars_per_class" in config))
+def test_memory_never_exceeds_its_budget(name: str, tmp_path: Any) -> None:
+    budget = 9000
+    method = build(name, budget_bytes=budget, exemplars_per_class=50)
+    for task in tasks_for(method, [2, 2, 2] if name == "essential-self" else [2, 1, 1]):
+        learn(method, task)
+        counted = sum(entry.bytes for entry in method.ledger() if entry.kind != "retrieval_modules")
+        assert counted <= budget
+        prompts = sum(entry.bytes for entry in method.ledger() if entry.kind == "semantic")
+        assert method.memory.write(tmp_path / "memory.safetensors") == counted - prompts
+        assert len(method.memory) > 0
+        assert method.memory.slots.unique().tolist() == list(range(task.slots.stop))
+
+
+@every_method
+def test_learns_two_easy_tasks(name: str) -> None:
+    method = build(name)
+    for task in tasks_for(method, [2, 2], per_class=16):
+        for _ in range(1):
+            reports = learn(method, task)
+    assert all(math.isfinite(value) for report in reports for value in report.losses.values())
+
+
+def test_a_batch_goes_to_a_device() -> None:
+    batch = Batch(
+        torch.zeros(1, 2, 3),
+        torch.zeros(1, 2, dtype=torch.long),
+        torch.zeros(1, dtype=torch.long),
+        torch.zeros(1, dtype=torch.long),
+    )
+    assert batch.to(CPU).features.device == CPU

@@ -1,0 +1,119 @@
+"""The schedule and the steps of the one training loop; what methods need of it is in the contract test."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from essential.engine.fit import StageStart, fit, learning_rates, steps_per_epoch
+from essential.engine.settings import TrainingConfig
+from essential.errors import DataError, TrainingError
+from essential.methods import build_method
+from essential.methods.contract import Batch, LossTerm, Stage
+from essential.methods.finetune import Finetune, FinetuneConfig
+from synthetic_tasks import make_tasks
+
+CPU = torch.device("cpu")
+
+
+def test_the_schedule_of_the_published_recipe() -> None:
+    training = TrainingConfig(batch_size=24, learning_rate=1e-3, warmup_epochs=5)
+    rates = learning_rates(300, 10, training)
+    peak = 1e-3 * 24 / 256
+    assert peak == pytest.approx(9.375e-5)
+    assert rates[0] == 0.0
+    assert rates[49] == pytest.approx(peak)
+    assert rates[50] == pytest.approx(peak)
+    assert rates[175] == pytest.approx((peak + 1e-6 * 24 / 256) / 2)
+    assert len(rates) == 300
+    assert all(a < b for a, b in itertools.pairwise(rates[:50]))
+    assert all(a > b for a, b in itertools.pairwise(rates[50:]))
+
+
+@pytest.mark.parametrize(("epochs", "warmup"), [(1, 0), (1, 1), (2, 5), (1, 5)])
+def test_short_schedules_are_finite_and_complete(epochs: int, warmup: int) -> None:
+    rates = learning_rates(epochs * 3, 3, TrainingConfig(warmup_epochs=warmup))
+    assert len(rates) == epochs * 3
+    assert all(math.isfinite(rate) and rate >= 0 for rate in rates)
+
+
+@pytest.mark.parametrize(("clips", "drop", "expected"), [(48, True, 2), (50, True, 2), (50, False, 3), (5, True, 1)])
+def test_steps_per_epoch(clips: int, drop: bool, expected: int) -> None:
+    assert steps_per_epoch(clips, TrainingConfig(batch_size=24, drop_last=drop)) == expected
+
+
+class _Recorder(Finetune):
+    """Finetune that notes which clips it was given, and can be made to give a NaN."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            FinetuneConfig.model_validate({"classifier": {"heads": 4}}), dim=24, frames=8, epochs=2, seed=0
+        )
+        self.seen: list[torch.Tensor] = []
+        self.poison = 1.0
+
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> list[LossTerm]:
+        self.seen.append(batch.features[:, 0, 0].clone())
+        [term] = super().losses(stage, batch, generator=generator)
+        return [LossTerm(term.name, term.value * self.poison)]
+
+
+def _fit(method: _Recorder, training: TrainingConfig, trains: list[nn.Module] | None = None) -> None:
+    task = make_tasks([3])[0]
+    method.begin(task)
+    stage = Stage("task", lambda: task, trains or [method.classifier], training.epochs)
+    fit(
+        method,
+        stage,
+        training=training,
+        device=CPU,
+        seed_parts=(0, "task", 0),
+        start=StageStart(),
+        on_epoch=lambda *_: None,
+    )
+
+
+def test_an_epoch_gives_every_clip_once_in_another_order_each_time() -> None:
+    method = _Recorder()
+    _fit(method, TrainingConfig(epochs=2, batch_size=6))
+    assert [len(batch) for batch in method.seen] == [6, 6, 6, 6, 6, 6]
+    views = [torch.cat(method.seen[:3]), torch.cat(method.seen[3:])]
+    assert all(len(view.unique()) == 18 for view in views)
+    assert not torch.equal(views[0].argsort(), views[1].argsort())
+
+
+def test_what_does_not_train_keeps_its_values() -> None:
+    method = _Recorder()
+    frozen = {name: p.clone() for name, p in method.classifier.encoder.named_parameters()}
+    training = TrainingConfig(epochs=2, batch_size=6, warmup_epochs=0)
+    _fit(method, training, [method.classifier.head])
+    after = dict(method.classifier.encoder.named_parameters())
+    assert all(torch.equal(frozen[name], after[name]) for name in frozen)
+    assert method.classifier.head.bias.abs().sum() > 0
+
+
+def test_a_loss_that_is_not_finite_names_the_place() -> None:
+    method = _Recorder()
+    method.poison = math.nan
+    with pytest.raises(TrainingError, match=r"task 0, stage 'task', epoch 1: classification = nan; the last"):
+        _fit(method, TrainingConfig(epochs=2))
+
+
+def test_a_stage_without_clips_is_refused() -> None:
+    method = build_method(
+        FinetuneConfig.model_validate({"classifier": {"heads": 4}}), dim=24, frames=8, epochs=1, seed=0
+    )
+    task = make_tasks([2], per_class=0)[0]
+    method.begin(task)
+    with pytest.raises(DataError, match="stage 'task' has no clip to learn from"):
+        fit(
+            method,
+            method.stages(task)[0],
+            training=TrainingConfig(),
+            device=CPU,
+            seed_parts=(0, "task", 0),
+            start=StageStart(),
+            on_epoch=lambda *_: None,
+        )

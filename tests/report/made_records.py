@@ -1,0 +1,63 @@
+"""Records made up for the report's tests."""
+
+import random
+from typing import Any
+
+from essential.metrics import backward_forgetting, forgetting_from_best
+from essential.records import Record
+
+
+def _memory(task: int, *, bytes_per_task: int) -> dict[str, int]:
+    episodic, semantic, modules = (share * bytes_per_task * (task + 1) for share in (2, 1, 5))
+    return {
+        "episodic": episodic,
+        "semantic": semantic,
+        "retrieval_modules": modules,
+        "total": episodic + semantic + modules,
+    }
+
+
+def _ledger(memory: dict[str, int]) -> list[dict[str, Any]]:
+    kinds = [kind for kind in memory if kind != "total" and memory[kind]]
+    return [
+        {"kind": kind, "name": f"all {kind}", "bytes": memory[kind], "in_paper_figure": kind != "retrieval_modules"}
+        for kind in kinds
+    ]
+
+
+def make_record(
+    *, tasks: int = 3, seed: int = 0, method: str = "essential", bytes_per_task: int = 1000, **fields: Any
+) -> Record:
+    """A plausible record; `fields` replace whole fields."""
+    draw = random.Random(f"{method} {seed} {tasks}")
+    accuracy = [[draw.uniform(0.3, 1) if j <= i else None for j in range(tasks)] for i in range(tasks)]
+    memory = [_memory(task, bytes_per_task=bytes_per_task) for task in range(tasks)]
+    content = {
+        "protocol": {
+            "name": "made-up",
+            "id": "0123456789abcdef",
+            "tasks": [
+                {"classes": [f"class {i}a", f"class {i}b"], "train_videos": 40, "test_videos": 20} for i in range(tasks)
+            ],
+        },
+        "method": {"name": method, "config": {"stored_frames": 2}},
+        "encoder": {"name": "tiny", "fingerprint": "fe" * 32},
+        "seed": seed,
+        "accuracy": accuracy,
+        "metrics": {
+            "final_accuracy": draw.uniform(0.3, 1),
+            "average_incremental_accuracy": draw.uniform(0.3, 1),
+            "forgetting_from_best": forgetting_from_best(accuracy),
+            "backward_forgetting": backward_forgetting(accuracy),
+        },
+        "memory_bytes": memory[-1],
+        "exemplars": 12 * tasks,
+        "skipped_videos": [],
+        "seconds": {"extract": 1.0, "train": 2.5, "evaluate": 0.5},
+        "versions": {"python": "3.11.7"},
+        "data": {"kind": "made-up"},
+        "config": {"seed": seed, "epochs": 3},
+        "ledger": _ledger(memory[-1]),
+        "memory_bytes_by_task": memory,
+    }
+    return Record.model_validate({**content, **fields})

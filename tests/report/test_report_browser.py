@@ -1,0 +1,92 @@
+"""The page in a real browser: no console message, no sideways scrolling on a phone, light and dark."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_records import make_record
+
+from essential.report import write_report
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on this machine")
+
+PHONE_WIDTH = 390
+# The page stands in a frame as wide as a phone, because a headless window cannot be that narrow.
+FRAME = """<!doctype html><pre id="measured"></pre>
+<iframe id="page" style="border:0;width:{width}px;height:3000px" srcdoc="{page}"></iframe>
+<script>
+document.getElementById("page").onload = (event) => {{
+  const page = event.target.contentDocument, root = page.documentElement;
+  const inside = (element) => !element.closest(".scroll, .unseen, .patterns");
+  const wide = [...page.body.querySelectorAll("*")].filter(inside)
+    .filter((element) => element.getBoundingClientRect().right > {width} + 0.5);
+  const style = event.target.contentWindow.getComputedStyle(page.body);
+  const tick = event.target.contentWindow.getComputedStyle(page.querySelector(".chart text"));
+  document.getElementById("measured").textContent = JSON.stringify({{
+    page_width: root.scrollWidth, body_width: page.body.getBoundingClientRect().width,
+    too_wide: wide.map((element) => element.outerHTML.slice(0, 80)),
+    background: style.backgroundColor, ink: style.color, tick: tick.fill,
+    charts: page.querySelectorAll(".chart").length,
+  }});
+}};
+</script>"""
+
+
+def _measure(page: Path, folder: Path, *, width: int, dark: bool) -> dict[str, Any]:
+    frame = folder / "frame.html"
+    frame.write_text(FRAME.format(width=width, page=html.escape(page.read_text(encoding="utf-8"))), encoding="utf-8")
+    assert BROWSER is not None
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    command += [f"--user-data-dir={folder / 'profile'}", f"--blink-settings=preferredColorScheme={0 if dark else 1}"]
+    command += ["--enable-logging=stderr", "--window-size=1280,2000", "--dump-dom", frame.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert [line for line in done.stderr.splitlines() if ":CONSOLE" in line] == []
+    found = re.search(r'<pre id="measured">(.+?)</pre>', done.stdout)
+    assert found, "the page was loaded and measured"
+    measured: dict[str, Any] = json.loads(html.unescape(found[1]))
+    return measured
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """A page with what needs most room: many tasks, long names with and without a place to break."""
+    names = ["a" * 90, "runs/with/many/parts/" + "and-a-long-name-" * 6, "short"]
+    skipped = [{"video": f"train/{'b' * 120}.mp4", "split": "train", "reason": "no video stream"}]
+    records = [(name, make_record(tasks=26, method=f"m{i}", skipped_videos=skipped)) for i, name in enumerate(names)]
+    path = tmp_path / "report.html"
+    write_report(records, path)
+    path.write_text(path.read_text(encoding="utf-8").replace("<details", "<details open"), encoding="utf-8")
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [PHONE_WIDTH, 1280])
+def test_nothing_sticks_out_and_the_console_is_silent(page: Path, tmp_path: Path, width: int) -> None:
+    measured = _measure(page, tmp_path, width=width, dark=False)
+    assert measured["too_wide"] == []
+    assert measured["page_width"] <= width
+    assert measured["body_width"] <= width
+    assert measured["charts"] == 3
+
+
+@pytest.mark.slow
+def test_the_page_and_its_figures_follow_light_and_dark(page: Path, tmp_path: Path) -> None:
+    light = _measure(page, tmp_path, width=PHONE_WIDTH, dark=False)
+    dark = _measure(page, tmp_path, width=PHONE_WIDTH, dark=True)
+
+    def brightness(colour: str) -> int:
+        return sum(int(part) for part in re.findall(r"\d+", colour)[:3])
+
+    assert brightness(light["background"]) > 700
+    assert brightness(light["ink"]) < 300
+    assert brightness(dark["background"]) < 100
+    assert brightness(dark["ink"]) > 600
+    assert brightness(light["tick"]) < 350
+    assert brightness(dark["tick"]) > 350

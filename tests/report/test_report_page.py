@@ -1,0 +1,264 @@
+"""The page: what stands in it, that it is safe, small, offline and always the same."""
+
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pytest
+from made_records import make_record
+
+from essential.errors import RunError
+from essential.records import Record
+from essential.report import write_report
+
+NAMESPACES = re.compile(r"""xmlns(:\w+)?=["'][^"']*["']""")
+DASH = "\u2013"
+VOID = {"meta", "br"}
+
+
+class _Page(HTMLParser):
+    """Parses a page, and fails on a tag that is closed by another."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str, str | None]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == [], "every tag is closed"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def values(self, attribute: str) -> list[str]:
+        return [value or "" for _, name, value in self.attributes if name == attribute]
+
+
+def _write(records: list[tuple[str, Record]], folder: Path) -> str:
+    path = folder / "report.html"
+    write_report(records, path)
+    return path.read_text(encoding="utf-8")
+
+
+def _percent(value: float | None, decimals: int) -> str:
+    return DASH if value is None else f"{100 * value:.{decimals}f}".replace("-", "\u2212")
+
+
+@pytest.fixture
+def arms() -> list[tuple[str, Record]]:
+    methods = ("essential", "joint", "finetune", "replay-dense", "replay-sparse")
+    return [(method, make_record(method=method, tasks=6, bytes_per_task=100 * i)) for i, method in enumerate(methods)]
+
+
+def test_every_run_s_numbers_are_in_the_page(arms: list[tuple[str, Record]], tmp_path: Path) -> None:
+    text = _Page(_write(arms, tmp_path)).text
+    for label, record in arms:
+        metrics = record.metrics
+        row = [_percent(value, 2) for value in (metrics.final_accuracy, metrics.average_incremental_accuracy)]
+        row += [_percent(value, 2) for value in (metrics.forgetting_from_best, metrics.backward_forgetting)]
+        assert f"{label} {label}, seed 0 {' '.join(row)} {record.exemplars} " in text
+        for accuracies in record.accuracy:
+            assert " ".join(_percent(value, 1) for value in accuracies if value is not None) in text
+        for entry in record.ledger:
+            assert f"{entry.name} {entry.bytes:,}" in text
+    assert "4.0 s" in text, "the time is the sum of its parts"
+    assert "0123456789abcdef" in text
+    assert "class 5b" in text
+
+
+def test_what_a_paper_leaves_out_is_counted(tmp_path: Path) -> None:
+    text = _Page(_write([("run", make_record(tasks=1, bytes_per_task=1024))], tmp_path)).text
+    assert "run 3.00 KiB 5.00 KiB 8.00 KiB retrieval modules (1)" in text
+
+
+def test_the_page_asks_the_network_for_nothing_and_runs_no_script(
+    arms: list[tuple[str, Record]], tmp_path: Path
+) -> None:
+    html = _write(arms, tmp_path)
+    page = _Page(html)
+    assert not re.search(r"https?://|@import|url\((?!#)", NAMESPACES.sub("", html))
+    assert page.tags["script"] == page.tags["link"] == page.tags["img"] == page.tags["iframe"] == 0
+    assert [value for value in page.values("href") + page.values("xlink:href") if not value.startswith("#")] == []
+    assert page.values("src") == []
+    assert [name for _, name, _ in page.attributes if name.startswith("on")] == []
+
+
+HOSTILE = "<script>alert('x')</script>\"&{{ 7 * 7 }}"
+
+
+def test_whatever_comes_from_a_record_is_escaped(tmp_path: Path) -> None:
+    record = make_record(
+        tasks=1,
+        method=HOSTILE,
+        protocol={
+            "name": HOSTILE,
+            "id": HOSTILE,
+            "tasks": [{"classes": [HOSTILE], "train_videos": 1, "test_videos": 1}],
+        },
+        encoder={"name": HOSTILE, "fingerprint": HOSTILE},
+        skipped_videos=[{"video": HOSTILE, "split": HOSTILE, "reason": HOSTILE}],
+        ledger=[{"kind": HOSTILE, "name": HOSTILE, "bytes": 1, "in_paper_figure": False}],
+        config={HOSTILE: HOSTILE},
+        versions={HOSTILE: HOSTILE},
+    )
+    for others in ([], [("other", make_record())]):
+        html = _write([(HOSTILE, record), *others], tmp_path)
+        page = _Page(html)
+        assert page.tags["script"] == 0
+        assert "<script" not in html
+        assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&#34;&amp;{{ 7 * 7 }}" in html
+        assert page.text.count("<script>alert('x')</script>\"&{{ 7 * 7 }}") > 8
+        assert any(HOSTILE in value for value in page.values("title")), "the class name, in the matrix"
+
+
+def test_names_in_any_alphabet_and_with_dollar_signs_are_kept(tmp_path: Path) -> None:
+    name = "跳舞 $x_1$ größer 🎬"
+    text = _Page(_write([(name, make_record(method=name)), ("other", make_record())], tmp_path)).text
+    assert text.count(name) > 4
+
+
+def test_the_same_records_give_the_same_bytes(arms: list[tuple[str, Record]], tmp_path: Path) -> None:
+    first, second = tmp_path / "first.html", tmp_path / "second.html"
+    write_report(arms, first)
+    write_report(arms, second)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_user_s_matplotlib_settings_change_nothing_and_stay(arms: list[tuple[str, Record]], tmp_path: Path) -> None:
+    expected = _write(arms, tmp_path)
+    with mpl.rc_context({"lines.linewidth": 9, "svg.fonttype": "path", "axes.facecolor": "red"}):
+        before = dict(mpl.rcParams)
+        assert _write(arms, tmp_path) == expected
+        assert dict(mpl.rcParams) == before
+
+
+def test_a_single_task_has_no_forgetting_figure(tmp_path: Path) -> None:
+    page = _Page(_write([("run", make_record(tasks=1))], tmp_path))
+    assert "Accuracy over tasks" in page.text
+    assert "Memory over tasks" in page.text
+    assert "Forgetting per task" not in page.text
+    assert re.search(rf"run essential, seed 0 \d+\.\d\d \d+\.\d\d {DASH} {DASH} 12 ", page.text)
+
+
+def test_many_tasks_and_runs_stay_small(tmp_path: Path) -> None:
+    records = [(f"run {i}", make_record(tasks=26, method=f"method {i}", seed=i)) for i in range(12)]
+    html = _write(records, tmp_path)
+    assert len(html.encode()) < 3_000_000
+    page = _Page(html)
+    assert page.text.count("Outlined: the task just learned") == 12
+    assert page.tags["td"] > 12 * 26 * 27
+
+
+def test_identifiers_are_unique_and_every_reference_has_its_target(tmp_path: Path) -> None:
+    other = {"name": "other", "id": "f" * 16, "tasks": [{"classes": ["a"], "train_videos": 1, "test_videos": 1}] * 3}
+    records = [("a", make_record()), ("a", make_record(seed=1)), ("b", make_record(protocol=other))]
+    html = _write(records, tmp_path)
+    page = _Page(html)
+    ids = Counter(page.values("id"))
+    assert [name for name, count in ids.items() if count > 1] == []
+    targets = [value.removeprefix("#") for value in page.values("href") + page.values("xlink:href")]
+    targets += re.findall(r"url\(#([^)]+)\)", html) + page.values("aria-labelledby")
+    assert len(targets) > 20
+    assert set(targets) <= set(ids)
+
+
+def test_runs_of_different_protocols_stand_apart(tmp_path: Path) -> None:
+    other = {"name": "other", "id": "f" * 16, "tasks": [{"classes": ["a"], "train_videos": 1, "test_videos": 1}]}
+    records = [("a", make_record()), ("b", make_record(tasks=1, protocol=other)), ("c", make_record(method="joint"))]
+    html = _write(records, tmp_path)
+    assert "Results on 2 protocols" in html
+    sections = html.split('<section class="group"')[1:]
+    assert [re.findall(r'<article class="run" id="([^"]+)"', section) for section in sections] == [
+        ["run-1", "run-2"],
+        ["run-3"],
+    ]
+    assert ">joint, seed 0<" in sections[0]
+    assert '<h2 class="group-name" id="protocol-2-name">other</h2>' in sections[1]
+
+
+def _metrics(accuracy: float) -> dict[str, float | None]:
+    return {
+        "final_accuracy": accuracy,
+        "average_incremental_accuracy": accuracy / 2,
+        "forgetting_from_best": 0.25,
+        "backward_forgetting": None,
+    }
+
+
+def test_seeds_of_one_method_get_a_mean_row(tmp_path: Path) -> None:
+    records = [(f"s{seed}", make_record(seed=seed, metrics=_metrics(0.7 + seed / 10))) for seed in range(3)]
+    records.insert(1, ("joint", make_record(method="joint")))
+    page = _Page(_write(records, tmp_path))
+    assert f"mean ± std essential, 3 seeds 80.00 ± 10.00 40.00 ± 5.00 25.00 ± 0.00 {DASH}" in page.text
+    order = re.findall(r"(\S+) (?:essential|joint), seed \d", page.text)[:4]
+    assert order == ["s0", "s1", "s2", "joint"], "runs of one method stand together"
+
+
+@pytest.mark.parametrize(
+    "second",
+    [{"seed": 0}, {"seed": 1, "config": {"seed": 1, "epochs": 4}}, {"seed": 1, "method": "joint"}],
+    ids=["same seed", "other settings", "other method"],
+)
+def test_anything_but_seeds_gets_no_mean_row(tmp_path: Path, second: dict[str, Any]) -> None:
+    assert "mean ± std" not in _write([("a", make_record()), ("b", make_record(**second))], tmp_path)
+
+
+def test_skipped_videos_are_named_with_the_runs_that_skipped_them(tmp_path: Path) -> None:
+    both = {"video": "train/a/1.mp4", "split": "train", "reason": "no video stream"}
+    one = {"video": "test/b/2.avi", "split": "test", "reason": "0 bytes"}
+    records = [("a", make_record(skipped_videos=[both])), ("b", make_record(method="m", skipped_videos=[both, one]))]
+    text = _Page(_write(records, tmp_path)).text
+    assert "2 videos could not be read and were left out" in text
+    assert "train/a/1.mp4 train no video stream all" in text
+    assert "test/b/2.avi test 0 bytes b" in text
+
+
+def test_without_skipped_videos_the_page_says_none(tmp_path: Path) -> None:
+    text = _Page(_write([("a", make_record())], tmp_path)).text
+    assert "Skipped videos none" in text
+    assert "left out Videos" not in text
+
+
+def test_a_task_without_test_videos_and_an_empty_memory_are_shown(tmp_path: Path) -> None:
+    record = make_record(tasks=2, bytes_per_task=0, accuracy=[[None, None], [None, 0.5]], exemplars=0)
+    page = _Page(_write([("run", record)], tmp_path))
+    assert f"after 2 {DASH} 50.0 50.0" in page.text
+    assert "Empty: this run stores no memory." in page.text
+
+
+def test_a_run_that_has_not_learned_all_tasks_is_shown(tmp_path: Path) -> None:
+    whole = make_record(tasks=3)
+    memory = whole.memory_bytes_by_task[:1]
+    part = make_record(tasks=3, method="m", accuracy=[[0.5, None, None]], memory_bytes_by_task=memory)
+    text = _Page(_write([("part", part), ("whole", whole)], tmp_path)).text
+    assert text.count("Outlined: the task just learned") == 2
+
+
+def test_no_record_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="at least one run, 0 were given"):
+        write_report([], tmp_path / "report.html")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,151 @@
+"""Reading and writing `record.json`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from essential.errors import RunError
+from essential.records import SCHEMA_VERSION, Record
+
+MEMORY = {"episodic": 100, "semantic": 20, "retrieval_modules": 3, "total": 123}
+CONTENT: dict[str, Any] = {
+    "schema_version": 1,
+    "protocol": {
+        "name": "moving-digits",
+        "id": "0123456789abcdef",
+        "tasks": [
+            {"classes": ["0 left", "größer <b>"], "train_videos": 80, "test_videos": 40},
+            {"classes": ["1 up"], "train_videos": 40, "test_videos": 0},
+        ],
+    },
+    "method": {"name": "essential", "config": {"memory_mode": "task", "layers": [1, 2]}},
+    "encoder": {"name": "tiny", "fingerprint": "ab" * 32},
+    "seed": 0,
+    "accuracy": [[0.9, None], [1, None]],
+    "metrics": {
+        "final_accuracy": 1.0,
+        "average_incremental_accuracy": 0.95,
+        "forgetting_from_best": 0.0,
+        "backward_forgetting": -0.1,
+    },
+    "memory_bytes": MEMORY,
+    "exemplars": 8,
+    "skipped_videos": [{"video": "train/a/1.mp4", "split": "train", "reason": "no video stream"}],
+    "seconds": {"extract": 1.5, "train": 2, "evaluate": 0.25},
+    "versions": {"python": "3.11.7"},
+    "data": {"kind": "moving-digits"},
+    "config": {"seed": 0},
+    "ledger": [{"kind": "episodic", "name": "frame features", "bytes": 100, "in_paper_figure": True}],
+    "memory_bytes_by_task": [MEMORY, MEMORY],
+}
+
+
+def _changed(**changes: Any) -> dict[str, Any]:
+    return {**CONTENT, **changes}
+
+
+def _write(path: Path, content: Any) -> Path:
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "record.json"
+    record = Record.model_validate(CONTENT)
+    record.write(path)
+    assert json.loads(path.read_text(encoding="utf-8")) == CONTENT
+    assert Record.read(path) == record
+    again = tmp_path / "again.json"
+    Record.read(path).write(again)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_the_keys_stand_in_the_order_of_the_schema(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    Record.model_validate(CONTENT).write(path)
+    assert list(json.loads(path.read_text(encoding="utf-8"))) == list(CONTENT)
+
+
+def test_a_record_is_frozen() -> None:
+    record = Record.model_validate(CONTENT)
+    with pytest.raises(ValidationError, match="frozen"):
+        record.seed = 3  # type: ignore[misc]
+
+
+def test_a_single_task_has_null_forgetting() -> None:
+    content = _changed(
+        protocol={**CONTENT["protocol"], "tasks": CONTENT["protocol"]["tasks"][:1]},
+        accuracy=[[0.9]],
+        metrics={**CONTENT["metrics"], "forgetting_from_best": None, "backward_forgetting": None},
+        memory_bytes_by_task=[MEMORY],
+    )
+    assert Record.model_validate(content).metrics.backward_forgetting is None
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"nowhere/record.json is missing; give the folder of a finished run"):
+        Record.read(tmp_path / "nowhere" / "record.json")
+
+
+def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=f"{tmp_path} cannot be read"):
+        Record.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is damaged and cannot be read as JSON"),
+        (json.dumps(CONTENT).encode()[:200], "is damaged and cannot be read as JSON"),
+        (b"\xff\xfe\x00", "is damaged and cannot be read as text"),
+        (b"[1, 2]", "holds a JSON list, not a record"),
+        (b"{}", "has schema_version None, not a number"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "record.json"
+    path.write_bytes(content)
+    with pytest.raises(RunError, match=f"record.json {message}"):
+        Record.read(path)
+
+
+def test_a_newer_schema_says_so_whatever_else_it_holds(tmp_path: Path) -> None:
+    path = _write(tmp_path / "record.json", {"schema_version": 2, "new": True})
+    with pytest.raises(RunError, match=f"record.json has schema_version 2, .* reads {SCHEMA_VERSION} at most"):
+        Record.read(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"speed": 3}, r"speed: Extra inputs are not permitted \(found 3\)"),
+        ({"seed": "zero"}, r"seed: .* integer .*\(found 'zero'\)"),
+        ({"schema_version": 0}, r"schema_version: .* greater than or equal to 1 \(found 0\)"),
+        ({"exemplars": -1}, r"exemplars: .* \(found -1\)"),
+        ({"accuracy": [[90.0, None], [80.0, 70.0]]}, r"accuracy.0.0: .* less than or equal to 1 \(found 90.0\)"),
+        ({"accuracy": [[0.9, None], [0.8]]}, r"accuracy has 2 rows of lengths \[1, 2\] for 2 tasks"),
+        ({"accuracy": [[0.9, 0.1], [0.8, 0.7]]}, "accuracy has a number for a task that was not learned yet"),
+        ({"accuracy": [[None] * 3] * 3}, "accuracy has 3 rows"),
+        ({"memory_bytes": {**MEMORY, "total": 1}}, "total is 1, but the kinds add up to 123"),
+        ({"memory_bytes_by_task": [MEMORY]}, "memory_bytes_by_task has 1 entries for 2 tasks"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    path = _write(tmp_path / "record.json", _changed(**changes))
+    with pytest.raises(RunError, match=f"record.json is not a valid record: .*{message}"):
+        Record.read(path)
+
+
+def test_not_a_number_is_refused(tmp_path: Path) -> None:
+    path = _write(tmp_path / "record.json", _changed(seconds={"extract": float("nan"), "train": 1, "evaluate": 1}))
+    with pytest.raises(RunError, match=r"seconds.extract: .*finite number"):
+        Record.read(path)
+
+
+def test_missing_keys_are_named_and_many_are_counted(tmp_path: Path) -> None:
+    path = _write(tmp_path / "record.json", {"schema_version": 1})
+    with pytest.raises(RunError, match=r"protocol: Field required; .*and 12 more; run its command again"):
+        Record.read(path)

@@ -1,0 +1,120 @@
+"""Odd but valid video files, made from plain ones by moving packets and bytes."""
+
+import struct
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from video_files import write_numbered_video
+
+_VOP = b"\0\0\1\xb6"
+
+
+def write_packed_video(path: Path, frames: int) -> Path:
+    """Write an XviD-like AVI with a "packed bitstream": each B-frame shares the packet of the frame before it.
+
+    The freed place holds a packet that shows nothing new. This is how XviD and DivX put B-frames into AVI.
+    """
+    packets, rate = _packets(write_numbered_video(path, frames, codec="mpeg4", b_frames=1))
+    assert sum(map(_is_b_frame, packets)) == (frames - 1) // 2
+    header = packets[0].find(_VOP)
+    packets[0] = packets[0][:header] + b"\0\0\1\xb2DivX503b1393p" + packets[0][header:]
+    packed: list[bytes] = []
+    for packet in packets:
+        if _is_b_frame(packet):
+            packed[-1:] = [packed[-1] + packet, _not_coded(packet)]
+        else:
+            packed.append(packet)
+    return _rewrite(path, packed, rate)
+
+
+def write_video_with_blanks(path: Path, frames: int, *, blanks: Iterable[int], padding: int = 0) -> Path:
+    """Write an AVI in which the packets at `blanks` only say "show the last picture again", then `padding` zeros."""
+    packets, rate = _packets(write_numbered_video(path, frames, codec="mpeg4", b_frames=0))
+    for index in blanks:
+        packets[index] = _not_coded(packets[index]) + bytes(padding)
+    return _rewrite(path, packets, rate)
+
+
+def hide_first_frames(source: Path, path: Path, *, hidden: int) -> Path:
+    """Copy an MP4 so that its edit list hides the first frames, which stay in the file: a cut without encoding."""
+    with av.open(str(source)) as old, av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.size:
+                assert packet.pts is not None
+                assert packet.dts is not None
+                packet.pts -= hidden * (packet.duration or 0)
+                packet.dts -= hidden * (packet.duration or 0)
+                packet.stream = stream
+                new.mux(packet)
+    return path
+
+
+def hide_last_half(path: Path) -> Path:
+    """Halve the duration in the edit list of an MP4; the frames stay in the file and in its header's count."""
+    content = bytearray(path.read_bytes())
+    place = content.index(b"elst") + 12
+    (duration,) = struct.unpack_from(">I", content, place)
+    struct.pack_into(">I", content, place, duration // 2)
+    path.write_bytes(content)
+    return path
+
+
+def promise_frames(path: Path, frames: int) -> Path:
+    """Write another number of frames into the two headers of an AVI."""
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, content.index(b"avih") + 8 + 16, frames)
+    struct.pack_into("<I", content, content.index(b"strh") + 8 + 32, frames)
+    path.write_bytes(content)
+    return path
+
+
+def turn(path: Path, *, matrix: tuple[int, int, int, int]) -> Path:
+    """Write the matrix (a, b, c, d) into an MP4's track header: shown at (a x + c y, b x + d y), y downwards."""
+    content = bytearray(path.read_bytes())
+    a, b, c, d = (value << 16 for value in matrix)
+    struct.pack_into(">9i", content, content.index(b"tkhd") + 44, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    return path
+
+
+def _packets(path: Path) -> tuple[list[bytes], Fraction]:
+    with av.open(str(path)) as container:
+        rate = container.streams.video[0].average_rate
+        assert rate is not None
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size], rate
+
+
+def _rewrite(path: Path, packets: list[bytes], rate: Fraction) -> Path:
+    """Replace the packets of a video, one for each time slot."""
+    source = path.rename(path.with_name(f"source-{path.name}"))
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for time, content in enumerate(packets):
+            packet = av.Packet(content)
+            packet.pts = packet.dts = time
+            packet.duration, packet.time_base, packet.stream = 1, 1 / rate, stream
+            new.mux(packet)
+    source.unlink()
+    return path
+
+
+def _is_b_frame(packet: bytes) -> bool:
+    return packet[packet.index(_VOP) + 4] >> 6 == 2
+
+
+def _not_coded(packet: bytes) -> bytes:
+    """Return an MPEG-4 picture header with the time of `packet`'s picture and the "coded" bit off.
+
+    After the start code: 2 bits of type, one 1 for each second gone by, 0, a marker, the time in a second (5 bits at
+    25 pictures per second), a marker, the "coded" bit, then 0 and 1s up to the end of the byte.
+    """
+    start = packet.index(_VOP) + len(_VOP)
+    bits = f"{int.from_bytes(packet[start : start + 6], 'big'):048b}"
+    zero = bits.index("0", 2)
+    header = "01" + bits[2 : zero + 1] + "1" + bits[zero + 2 : zero + 7] + "10" + "0"
+    header += "1" * (-len(header) % 8)
+    return _VOP + int(header, 2).to_bytes(len(header) // 8, "big")
