@@ -19,7 +19,8 @@ from essential.atomic_files import write_bytes
 from essential.errors import EssentialError
 
 Array = np.ndarray[Any, np.dtype[Any]]
-_SEAL = "sha256"
+# One key: the library writes several in an order that changes from call to call.
+_KEY = "essential"
 _HEADER_LENGTH = struct.Struct("<Q")
 
 
@@ -27,7 +28,7 @@ def write_sealed(path: Path, arrays: Mapping[str, Array], metadata: Any = None) 
     """Write `arrays` and JSON `metadata` to `path`, whole or not at all; return the file's bytes."""
     plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     note = json.dumps(metadata, sort_keys=True, ensure_ascii=False)
-    content = serialize(plain, {"metadata": note, _SEAL: _seal(plain, note)})
+    content = serialize(plain, _notes(note, _seal(plain, note)))
     write_bytes(path, content)
     return len(content)
 
@@ -36,7 +37,7 @@ def sealed_size(arrays: Mapping[str, Array], metadata: Any = None) -> int:
     """Return the bytes that `write_sealed` would write, without writing."""
     plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     note = json.dumps(metadata, sort_keys=True, ensure_ascii=False)
-    return len(serialize(plain, {"metadata": note, _SEAL: "0" * hashlib.sha256().digest_size * 2}))
+    return len(serialize(plain, _notes(note, "0" * 2 * hashlib.sha256().digest_size)))
 
 
 def read_sealed(path: Path, error: type[EssentialError]) -> tuple[dict[str, Array], Any]:
@@ -47,14 +48,16 @@ def read_sealed(path: Path, error: type[EssentialError]) -> tuple[dict[str, Arra
     """
     try:
         with safe_open(path, "numpy") as file:
-            notes = file.metadata() or {}
+            notes = file.metadata()
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise error(f"{path} is missing") from None
     except (SafetensorError, OSError, ValueError) as cause:
         raise error(f"{path} is damaged and cannot be read ({cause}); delete it and run again") from cause
-    _check(path, arrays, notes, error)
-    return arrays, json.loads(notes["metadata"])
+    note, seal = _read_notes(path, notes, error)
+    if _seal(arrays, note) != seal:
+        raise error(f"{path} is damaged: its content does not match its checksum; delete it and run again")
+    return arrays, json.loads(note)
 
 
 def map_sealed(path: Path, name: str, error: type[EssentialError]) -> Array:
@@ -75,10 +78,7 @@ def map_sealed(path: Path, name: str, error: type[EssentialError]) -> Array:
 def read_metadata(path: Path, error: type[EssentialError]) -> Any:
     """Return only the metadata of a sealed file, reading no array."""
     header, _ = _read_header(path, error)
-    try:
-        return json.loads(header["__metadata__"]["metadata"])
-    except (KeyError, ValueError) as cause:
-        raise error(f"{path} is damaged: it carries no readable metadata; delete it and run again") from cause
+    return json.loads(_read_notes(path, header.get("__metadata__"), error)[0])
 
 
 def _read_header(path: Path, error: type[EssentialError]) -> tuple[dict[str, Any], int]:
@@ -103,8 +103,15 @@ def _seal(arrays: Mapping[str, Array], note: str) -> str:
     return digest.hexdigest()
 
 
-def _check(path: Path, arrays: Mapping[str, Array], notes: Mapping[str, str], error: type[EssentialError]) -> None:
-    if _SEAL not in notes or "metadata" not in notes:
-        raise error(f"{path} carries no checksum; it was not written by essential")
-    if _seal(arrays, notes["metadata"]) != notes[_SEAL]:
-        raise error(f"{path} is damaged: its content does not match its checksum; delete it and run again")
+def _notes(note: str, seal: str) -> dict[str, str]:
+    return {_KEY: json.dumps({"metadata": note, "sha256": seal}, ensure_ascii=False)}
+
+
+def _read_notes(path: Path, notes: Mapping[str, str] | None, error: type[EssentialError]) -> tuple[str, str]:
+    if not notes or _KEY not in notes:
+        raise error(f"{path} carries no checksum; it was not written by essential, or its header is damaged")
+    try:
+        content = json.loads(notes[_KEY])
+        return str(content["metadata"]), str(content["sha256"])
+    except (ValueError, KeyError, TypeError) as cause:
+        raise error(f"{path} is damaged: its metadata cannot be read; delete it and run again") from cause

@@ -39,8 +39,7 @@ class TinyEncoder(FrameEncoder):
     def __init__(self) -> None:
         super().__init__("tiny", dim=TINY_DIM, pixel_format=TINY_PIXELS)
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(before, after, kernel, stride, kernel // 2)
-            for before, after, kernel, stride in TINY_CONVOLUTIONS
+            nn.Conv2d(before, after, kernel, stride, kernel // 2) for before, after, kernel, stride in TINY_CONVOLUTIONS
         )
         self.hidden = nn.Linear(TINY_CONVOLUTIONS[-1][1] * _CELLS, TINY_HIDDEN)
         self.output = nn.Linear(TINY_HIDDEN, TINY_DIM)

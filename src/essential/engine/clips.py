@@ -8,7 +8,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from essential.errors import DataError
-from essential.features.source import FeatureSource, FrameTable
+from essential.features.source import FeatureSource
+from essential.features.tables import FrameTable
 from essential.methods.contract import Batch
 from essential.protocols.protocol import Protocol, Task, Video
 

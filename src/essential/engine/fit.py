@@ -134,7 +134,7 @@ def _run_epoch(
             terms = method.losses(stage, batch, generator=generator)
         total = _total(terms)
         optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         optimizer.step()
         for term in terms:
             weighted = term.value.detach() * term.weight
@@ -168,8 +168,8 @@ def _only_train(network: nn.Module, trained: Sequence[nn.Module]) -> None:
 
 
 def _batches(order: Tensor, training: TrainingConfig) -> Sequence[Tensor]:
-    steps = steps_per_epoch(len(order), training)
-    return order.split(training.batch_size)[:steps]
+    batches: Sequence[Tensor] = order.split(training.batch_size)
+    return batches[: steps_per_epoch(len(order), training)]
 
 
 def _check_finite(report: EpochReport, stage: Stage, seed_parts: Sequence[str | int]) -> None:

@@ -92,7 +92,7 @@ def extract(config: RunConfig, *, part: tuple[int, int] = (0, 1), progress: Prog
             recipe=workspace.recipe(),
             config=config.features,
             part=part,
-            progress=lambda done, _: progress.advance(done),
+            progress=lambda done, total: progress.advance(done, total=total),
         )
     finally:
         progress.finish()

@@ -65,7 +65,7 @@ class Workspace:
                 videos,
                 recipe=self.recipe(),
                 store=self.store(),
-                progress=lambda done, _: progress.advance(done),
+                progress=lambda done, total: progress.advance(done, total=total),
             )
         finally:
             progress.finish()
@@ -123,6 +123,13 @@ def _with_data(config: RunConfig, progress: Progress) -> tuple[RunConfig, Path]:
     name = "moving-digits-untrimmed" if digits.untrimmed else "moving-digits"
     root = data.root or cache_folder() / "data" / f"{name}-{sha256_of_json(digits.model_dump())[:12]}"
     progress.start(f"make {name}", 0)
-    make_moving_digits(root, digits, workers=os.cpu_count() or 1, progress=lambda done, _: progress.advance(done))
-    progress.finish()
+    try:
+        make_moving_digits(
+            root,
+            digits,
+            workers=os.cpu_count() or 1,
+            progress=lambda done, total: progress.advance(done, total=total),
+        )
+    finally:
+        progress.finish()
     return config.model_copy(update={"data": data.model_copy(update={"root": root})}), root

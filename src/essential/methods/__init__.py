@@ -32,3 +32,15 @@ def build_method(config: MethodConfig, *, dim: int, frames: int, epochs: int, se
     """
     method: Method = METHODS[config.name](config, dim=dim, frames=frames, epochs=epochs, seed=seed)
     return method
+
+
+__all__ = [
+    "METHODS",
+    "EssentialConfig",
+    "FinetuneConfig",
+    "JointConfig",
+    "Method",
+    "MethodConfig",
+    "ReplayConfig",
+    "build_method",
+]

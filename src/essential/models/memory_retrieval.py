@@ -24,7 +24,8 @@ class QuickGELU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it elementwise."""
-        return x * torch.sigmoid(1.702 * x)
+        activated: Tensor = x * torch.sigmoid(1.702 * x)
+        return activated
 
 
 class MemoryRetrieval(nn.Module):
@@ -53,8 +54,8 @@ class MemoryRetrieval(nn.Module):
         """Retrieve dense features from `sparse`, each of which carries its position's temporal embedding."""
         prompts = self.prompt.expand(len(sparse), -1, -1)
         prompts = prompts + self.drop_path(self.read(prompts, sparse))
-        prompts = prompts + self.drop_path(self.mlp(self.mlp_norm(prompts)))
-        return prompts
+        retrieved: Tensor = prompts + self.drop_path(self.mlp(self.mlp_norm(prompts)))
+        return retrieved
 
 
 class _CrossReader(nn.Module):

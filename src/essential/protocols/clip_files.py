@@ -38,6 +38,8 @@ def _encode(frames: Images, *, container: str, codec: str, options: dict[str, st
         stream = file.add_stream(codec, rate=FRAMES_PER_SECOND, options=options)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
+        if codec == "mpeg4":
+            stream.codec_context.codec_tag = "XVID"
         stream.thread_count = 1  # the bytes must not depend on the machine's cores
         for image in frames:
             file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))

@@ -94,7 +94,9 @@ def make_moving_digits(
         _draw_missing(root, missing, config, workers=workers, progress=_counted(progress, clips, missing))
         checksum = sha256_of_json({clip.name: sha256_of_file(root / clip.name) for clip in clips})
         if recorded_checksum not in (None, checksum):
-            raise DataError(f"{root} is damaged: its clips do not match the checksum; delete the folder and make it again")
+            raise DataError(
+                f"{root} is damaged: its clips do not match the checksum; delete the folder and make it again"
+            )
         if recorded_checksum is None:
             _remove_leftovers(root)
             write_json(root / MARKER, _marker(config, checksum))
@@ -112,7 +114,9 @@ def _claim(root: Path, config: MovingDigitsConfig) -> str | None:
     found = _read_marker(path)
     wanted = _marker(config, None)
     for key in ("version", *wanted["config"]):
-        old, new = (found["version"], _VERSION) if key == "version" else (found["config"].get(key), wanted["config"][key])
+        old, new = (
+            (found["version"], _VERSION) if key == "version" else (found["config"].get(key), wanted["config"][key])
+        )
         if old != new:
             raise DataError(
                 f"{root} holds moving-digits with {key}={old}, not {key}={new}; choose another folder or delete this one"
@@ -126,7 +130,9 @@ def _read_marker(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text())
         return {"version": found["version"], "config": dict(found["config"]), "sha256": found["sha256"]}
     except (ValueError, KeyError, TypeError) as cause:
-        raise DataError(f"{path} cannot be read ({cause!r}); delete the folder {path.parent} and make it again") from cause
+        raise DataError(
+            f"{path} cannot be read ({cause!r}); delete the folder {path.parent} and make it again"
+        ) from cause
 
 
 def _marker(config: MovingDigitsConfig, checksum: str | None) -> dict[str, Any]:

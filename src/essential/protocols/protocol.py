@@ -80,8 +80,8 @@ def split_classes(classes: Sequence[str], *, tasks: int, base_classes: int | Non
     if base_classes is not None:
         if base_classes < 1 or len(classes) - base_classes < tasks - 1 or (tasks == 1 and base_classes != len(classes)):
             raise ConfigError(
-                f"protocol.base_classes={base_classes} with protocol.tasks={tasks} does not fit {len(classes)} classes; "
-                f"leave at least one class for each of the other {tasks - 1} tasks"
+                f"protocol.base_classes={base_classes} with protocol.tasks={tasks} does not fit {len(classes)} "
+                f"classes; leave at least one class for each of the other {tasks - 1} tasks"
             )
         groups.append(tuple(rest[:base_classes]))
         rest, tasks = rest[base_classes:], tasks - 1

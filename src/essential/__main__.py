@@ -1,0 +1,5 @@
+"""`python -m essential` is `essential`."""
+
+from essential.cli import main
+
+main()

@@ -1,0 +1,57 @@
+"""The command line: one file per command. Commands print and choose exit codes; all work is done elsewhere.
+
+Nothing heavy is imported before a command runs, so that `essential --help` answers at once.
+"""
+
+import os
+import sys
+
+import typer
+
+from essential import __version__
+from essential.cli import configs, data, demo, evaluate, extract, memory, report, train
+from essential.errors import EssentialError
+
+app = typer.Typer(
+    help="Teach a video classifier new action classes, group after group, without keeping the old videos.\n\n"
+    "Start with: essential demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("demo")(demo.demo)
+app.command("train")(train.train)
+app.command("extract")(extract.extract)
+app.command("evaluate")(evaluate.evaluate)
+app.command("report")(report.report)
+app.command("memory")(memory.memory)
+app.add_typer(data.app, name="data")
+app.add_typer(configs.app, name="configs")
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+) -> None:
+    if version:
+        typer.echo(f"essential {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line. An error a user can act on is one message and exit code 2, without a traceback."""
+    try:
+        app()
+    except EssentialError as error:
+        if os.environ.get("ESSENTIAL_DEBUG"):
+            raise
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("\nstopped; what is finished is kept: run the same command again (train: with --resume)", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does; there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

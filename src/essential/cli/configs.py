@@ -1,0 +1,34 @@
+"""`essential configs`: the recipes that are shipped."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="List the shipped configs, or show one.", invoke_without_command=True)
+
+
+@app.callback()
+def list_configs(context: typer.Context) -> None:
+    """List the shipped configs by name, or show one of them.
+
+    Example:   essential configs show moving-digits/essential
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from essential.config import shipped_configs
+
+    table = Table("name", "what it is")
+    for name, summary in shipped_configs().items():
+        table.add_row(name, summary)
+    Console().print(table)
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="A config's name, such as moving-digits/essential.")]) -> None:
+    """Print a shipped config as YAML; save it, change it, and pass the file to --config."""
+    from essential.config import config_text
+
+    typer.echo(config_text(name), nl=False)

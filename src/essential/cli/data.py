@@ -1,0 +1,55 @@
+"""`essential data`: make the embedded benchmark's videos."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Make the videos of an embedded benchmark.", no_args_is_help=True)
+
+
+class Benchmark(str, Enum):
+    """What `essential data make` can make."""
+
+    MOVING_DIGITS = "moving-digits"
+    UNTRIMMED = "moving-digits-untrimmed"
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `make` a command of its own while it is the only one."""
+
+
+@app.command()
+def make(
+    benchmark: Annotated[Benchmark, typer.Argument(help="Which benchmark.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to make: train/<class>/* and test/<class>/*.")],
+    digits: Annotated[int, typer.Option("--digits", min=1, max=10, help="How many digits move; 8 classes each.")] = 3,
+    train_clips: Annotated[int, typer.Option("--train-clips", min=1, help="Training clips per class.")] = 40,
+    test_clips: Annotated[int, typer.Option("--test-clips", min=1, help="Test clips per class.")] = 20,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of all that is drawn.")] = 0,
+) -> None:
+    """Make the videos of a benchmark as files: H.264 in MP4, and every fourth MPEG-4 in AVI.
+
+    Example:   essential data make moving-digits --out digits
+    """
+    import os
+
+    from essential.cli.progress_bar import terminal_progress
+    from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
+
+    config = MovingDigitsConfig(
+        digits=digits,
+        train_clips_per_class=train_clips,
+        test_clips_per_class=test_clips,
+        untrimmed=benchmark is Benchmark.UNTRIMMED,
+        seed=seed,
+    )
+    progress = terminal_progress()
+    progress.start(f"make {benchmark.value}", 0)
+    make_moving_digits(
+        out, config, workers=os.cpu_count() or 1, progress=lambda done, total: progress.advance(done, total=total)
+    )
+    progress.finish()
+    typer.echo(f"videos: {out}")

@@ -1,0 +1,42 @@
+"""`essential extract`: fill a feature store, alone or as one of several jobs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from essential.cli.options import Config, Overrides, parse_shard
+
+
+def extract(
+    config: Config,
+    store: Annotated[
+        Path | None, typer.Option("--store", help="The store's folder; without it the one that `train` would use.")
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option("--shard", metavar="i/n", help="Only part i (from 0) of n, for n jobs side by side.")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Decode and encode every video once, so that training only reads features.
+
+    A stopped extraction goes on when it is run again. Several machines can share the work:
+
+    essential extract --config moving-digits/essential --store STORE --shard 0/2
+
+    Train from it with -s features.store=STORE.
+    """
+    from essential.cli.progress_bar import terminal_progress
+    from essential.config import load_config
+    from essential.engine.run import extract as run
+
+    part = parse_shard(shard)
+    # The path goes in behind the config, as text of its own: as an override it would be read as YAML.
+    settings = load_config(config, overrides or [])
+    if store is not None:
+        features = settings.features.model_copy(update={"store": store})
+        settings = settings.model_copy(update={"features": features})
+    folder, broken = run(settings, part=part, progress=terminal_progress())
+    for key, reason in sorted(broken.items()):
+        typer.echo(f"skipped: {key}: {reason}")
+    typer.echo(f"store: {folder}")

@@ -1,0 +1,38 @@
+"""Options that several commands share, declared once."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from essential.errors import ConfigError
+
+Config = Annotated[
+    str, typer.Option("--config", help="A shipped config by name (see `essential configs`), or a YAML file.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("-s", "--set", metavar="KEY=VALUE", help="Change a setting: -s training.epochs=5. Repeatable."),
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the run; without it the config's.")]
+Run = Annotated[Path, typer.Argument(help="A run folder, as `essential train --out` makes it.", metavar="DIR")]
+
+
+def with_seed(overrides: list[str] | None, seed: int | None) -> list[str]:
+    """Return the overrides, with the seed behind them if one is given."""
+    return [*(overrides or []), *([] if seed is None else [f"seed={seed}"])]
+
+
+def parse_shard(text: str | None) -> tuple[int, int]:
+    """Return (i, n) of `i/n`; the whole, (0, 1), if nothing is given.
+
+    Raises:
+        ConfigError: it is not of that form, or i is not one of 0 to n - 1.
+    """
+    if text is None:
+        return 0, 1
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or not int(match[1]) < int(match[2]):
+        raise ConfigError(f"--shard {text!r} is not allowed; use i/n with i from 0 to n - 1, such as 0/4 to 3/4")
+    return int(match[1]), int(match[2])

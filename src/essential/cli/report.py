@@ -1,0 +1,29 @@
+"""`essential report`: one page about runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, or record.json files.", metavar="DIR...")],
+    out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("report.html"),
+) -> None:
+    """Put one or more runs on one offline HTML page.
+
+    Example:   essential report runs/first runs/second --out comparison.html
+    """
+    from essential.cli.tables import print_runs
+    from essential.records import Record
+    from essential.report import write_report
+
+    files = [run / "record.json" if run.is_dir() or run.suffix != ".json" else run for run in runs]
+    records = [(_name(file), Record.read(file)) for file in files]
+    write_report(records, out)
+    print_runs(records)
+    typer.echo(f"report: {out}")
+
+
+def _name(file: Path) -> str:
+    return file.resolve().parent.name if file.name == "record.json" else file.stem

@@ -1,0 +1,59 @@
+"""Records as tables in the terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from essential.records import Record
+
+
+def print_runs(runs: Sequence[tuple[str, Record]]) -> None:
+    """Print one column per run: accuracies, forgetting, memory, time."""
+    protocol = runs[0][1].protocol
+    classes = sum(len(task.classes) for task in protocol.tasks)
+    title = f"{protocol.name}: {classes} classes in {len(protocol.tasks)} tasks"
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for name, _ in runs:
+        table.add_column(name, justify="right")
+    rows = [_cells(record) for _, record in runs]
+    for label in dict.fromkeys(label for row in rows for label in row):
+        table.add_row(label, *(row.get(label, "") for row in rows))
+    Console().print(table)
+
+
+def _cells(record: Record) -> dict[str, str]:
+    metrics, memory, spent = record.metrics, record.memory_bytes, record.seconds
+    return {
+        "final accuracy": fraction(metrics.final_accuracy),
+        "average incremental accuracy": fraction(metrics.average_incremental_accuracy),
+        "forgetting from best": fraction(metrics.forgetting_from_best),
+        "backward forgetting (BWF)": fraction(metrics.backward_forgetting),
+        "exemplars": str(record.exemplars),
+        "episodic memory": size(memory.episodic),
+        "semantic memory": size(memory.semantic),
+        "retrieval modules": size(memory.retrieval_modules),
+        "seconds": f"{spent.extract + spent.train + spent.evaluate:.0f}",
+        "seed": str(record.seed),
+        **({"videos skipped": str(len(record.skipped_videos))} if record.skipped_videos else {}),
+    }
+
+
+def print_skipped(record: Record) -> None:
+    """Name the videos that the run went on without."""
+    console = Console()
+    for skipped in record.skipped_videos:
+        console.print(f"skipped ({skipped.split}): {skipped.video}: {skipped.reason}", markup=False, highlight=False)
+
+
+def fraction(value: float | None) -> str:
+    """Return a fraction with three digits, or a dash where it is not defined."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def size(count: int) -> str:
+    """Return bytes in the unit that suits them."""
+    if count < 1024:
+        return f"{count} B"
+    return f"{count / 1024:.1f} KiB" if count < 1024**2 else f"{count / 1024**2:.2f} MiB"

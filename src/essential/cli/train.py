@@ -1,0 +1,36 @@
+"""`essential train`: learn every task of a protocol."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from essential.cli.options import Config, Overrides, Seed, with_seed
+
+
+def train(
+    config: Config,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run: checkpoints, memory, record, report.")],
+    seed: Seed = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")] = False,
+    overrides: Overrides = None,
+) -> None:
+    """Learn task after task, evaluate after each, and write record.json and report.html.
+
+    On the embedded benchmark:   essential train --config moving-digits/essential --out runs/first
+
+    On your own videos (DIR/train/CLASS/*, DIR/test/CLASS/*), in 4 tasks:   essential train --config
+    moving-digits/essential --out runs/mine -s data.kind=folder -s data.root=DIR -s protocol.tasks=4
+    """
+    from essential.cli.progress_bar import terminal_progress
+    from essential.cli.tables import print_runs, print_skipped
+    from essential.config import load_config
+    from essential.engine.run import train as run
+    from essential.report import write_report
+
+    settings = load_config(config, with_seed(overrides, seed))
+    record = run(settings, out, resume=resume, progress=terminal_progress())
+    write_report([(out.name, record)], out / "report.html")
+    print_runs([(out.name, record)])
+    print_skipped(record)
+    typer.echo(f"record: {out / 'record.json'}\nreport: {out / 'report.html'}")

@@ -1,0 +1,32 @@
+"""How long work says how far it is, without knowing who is looking."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """One phase at a time: `start`, any number of `advance`, `finish`."""
+
+    def start(self, title: str, total: int) -> None:
+        """Begin a phase of `total` steps; 0 if the number is not known yet."""
+        ...
+
+    def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:
+        """Say that `done` steps of the phase are done; `total` corrects the number of steps."""
+        ...
+
+    def finish(self) -> None:
+        """End the phase; without a phase it does nothing."""
+        ...
+
+
+class SilentProgress:
+    """Says nothing."""
+
+    def start(self, title: str, total: int) -> None:
+        """Say nothing."""
+
+    def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:
+        """Say nothing."""
+
+    def finish(self) -> None:
+        """Say nothing."""
