@@ -54,7 +54,7 @@ def draw_scene(generator: np.random.Generator, size: int) -> Scene:
     texture = 0.5 * _draw_texture(generator, 4, size) + 0.5 * _draw_texture(generator, 12, size)
     level, contrast = generator.uniform(0.2, 0.4), generator.uniform(0.04, 0.12)
     background = np.clip((level + contrast * texture)[..., None] * generator.uniform(0.8, 1.2, size=3), 0.0, 1.0)
-    colour = np.clip(level + generator.uniform(0.25, 0.6) * generator.uniform(0.8, 1.2, size=3), 0.0, 1.0)
+    colour = np.clip(level + generator.uniform(0.2, 0.55) * generator.uniform(0.8, 1.2, size=3), 0.0, 1.0)
     grain = float(generator.uniform(0.015, 0.045))
     return Scene(background.astype(np.float32), colour.astype(np.float32), grain)
 

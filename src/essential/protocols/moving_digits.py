@@ -26,7 +26,7 @@ from essential.seeding import numpy_generator
 
 MARKER = "moving-digits.json"
 # Raise it with any change to what a config draws, so that a folder of the older kind is not taken for the new one.
-_VERSION = 1
+_VERSION = 2
 # Digits in the order in which a config takes them: the first show a turn clearly, 0 hardly does.
 _DIGITS = (2, 3, 4, 7, 5, 6, 9, 1, 8, 0)
 _AVI_EVERY = 4
