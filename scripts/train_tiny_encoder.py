@@ -207,13 +207,13 @@ def fold(trainee: Trainee, examples: Examples) -> TinyEncoder:
     return encoder.half()
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Read the options, train, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, required=True, help="the safetensors file to write")
     parser.add_argument("--clips", type=int, default=6000, help="clips to draw (default 6000)")
     parser.add_argument("--epochs", type=int, default=4, help="passes over their frames (default 4)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     torch.set_num_threads(THREADS)
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(seed_from("tiny encoder weights", SEED))

@@ -19,3 +19,17 @@ def shared_folder() -> Path:
     if not folder.is_dir():
         pytest.skip("the reference material (../shared) is not on this machine")
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the clips of `small_runs`, made once per test run."""
+    from small_runs import make_small_data
+
+    return make_small_data(tmp_path_factory.mktemp("small") / "data")
+
+
+@pytest.fixture(scope="session")
+def small_store(small_data: Path) -> Path:
+    """Return the folder where all small runs keep their features."""
+    return small_data.parent / "features"

@@ -1,8 +1,9 @@
 """How long work says how far it is, without knowing who is looking."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Progress(Protocol):
     """One phase at a time: `start`, any number of `advance`, `finish`."""
 

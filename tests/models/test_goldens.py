@@ -57,7 +57,8 @@ def _classifier(weights: dict[str, Tensor], layers: int) -> ClipClassifier:
         names = {"attn.": "attention.", "ln_cls.": "query_norm.", "ln_1.": "frame_norm."}
         names = {theirs: f"encoder.layers.{layer}.{ours}" for theirs, ours in names.items()}
         state |= _renamed(weights, f"decoder_transformer_for_cls.{layer}.", names)
-    classifier.load(state)
+    classifier.resize(state)
+    classifier.load_state_dict(state)
     return classifier.eval()
 
 

@@ -55,8 +55,8 @@ class TinyEncoder(FrameEncoder):
         maps = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         for convolution in self.convolutions:
             maps = convolution(maps).relu()
-        features: Tensor = self.output(self.hidden(maps.flatten(1)).relu())
-        return features.unflatten(0, clips.shape[:2])
+        features = self.output(self.hidden(maps.flatten(1)).relu())
+        return torch.unflatten(features, 0, clips.shape[:2])
 
 
 def build_tiny() -> FrameEncoder:

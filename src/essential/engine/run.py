@@ -14,7 +14,7 @@ from essential.engine.fit import EpochReport, StageStart, fit, optimizer_state
 from essential.engine.results import make_record, scored
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
-from essential.engine.workspace import Workspace, open_workspace
+from essential.engine.workspace import Workspace, data_root, open_workspace
 from essential.errors import ConfigError
 from essential.features.extract import extract as extract_features
 from essential.memory.ledger import total_by_kind
@@ -55,8 +55,7 @@ def evaluate(out: Path, *, progress: Progress) -> Record:
     """
     folder = RunFolder(out)
     config, record = folder.config(), Record.read(folder.record)
-    workspace = open_workspace(config, progress)
-    folder.write_protocol(workspace.protocol)
+    workspace = open_workspace(config, progress, protocol=folder.protocol(data_root(config)))
     tests = [video for task in workspace.protocol.tasks for video in task.test]
     source = workspace.source(tests, progress)
     labelled = LabelledVideos(workspace.protocol, source)
@@ -108,7 +107,7 @@ class _Run:
         self.place = saved.place if saved else Place()
         self.start = saved.start if saved else StageStart()
         self.watch = Stopwatch(self.place.seconds)
-        self.workspace = open_workspace(config, progress)
+        self.workspace = open_workspace(config, progress, protocol=folder.protocol(data_root(config)))
         self.protocol = self.workspace.protocol
         folder.write_protocol(self.protocol)
         self.method = _build(self.workspace)

@@ -14,7 +14,7 @@ Every file appears whole or not at all. State, checkpoints and predictions carry
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from essential.engine.evaluate import Predictions
 from essential.engine.fit import StageStart
 from essential.engine.settings import RunConfig
 from essential.errors import CheckpointError, RunError
-from essential.protocols.protocol import Protocol
+from essential.protocols.protocol import Protocol, Split, Task, Video
 from essential.sealed_files import Array, read_sealed, write_sealed
 
 
@@ -107,22 +107,32 @@ class RunFolder:
             ) from error
 
     def write_protocol(self, protocol: Protocol) -> None:
-        """Write the protocol's names, or check them against those written before.
+        """Write the protocol's names: what the run learns is fixed from then on."""
+        tasks = [
+            {"classes": list(t.classes), "train": _labels(t.train), "test": _labels(t.test)} for t in protocol.tasks
+        ]
+        write_json(self._protocol, {"name": protocol.name, "id": protocol.id, "tasks": tasks})
+
+    def protocol(self, root: Path) -> Protocol | None:
+        """Read the protocol back, its videos below `root` whether they are there or not; None if there is none yet.
 
         Raises:
-            RunError: the data are not those that the run began with.
+            RunError: the file is damaged.
         """
-        path = self.path / "protocol.json"
-        if path.exists() and json.loads(path.read_text())["id"] != protocol.id:
-            raise RunError(
-                f"the videos are not those that {self.path} began with (protocol {protocol.id}, there "
-                f"{json.loads(path.read_text())['id']}); restore the data, or choose another --out"
-            )
-        tasks = [
-            {"classes": list(t.classes), "train": [v.key for v in t.train], "test": [v.key for v in t.test]}
-            for t in protocol.tasks
-        ]
-        write_json(path, {"name": protocol.name, "id": protocol.id, "tasks": tasks})
+        if not self._protocol.exists():
+            return None
+        try:
+            content = json.loads(self._protocol.read_text())
+            tasks = [
+                Task(index, tuple(t["classes"]), _videos(root, t["train"], "train"), _videos(root, t["test"], "test"))
+                for index, t in enumerate(content["tasks"])
+            ]
+            protocol = Protocol(content["name"], tuple(tasks))
+            if protocol.id != content["id"]:
+                raise ValueError("its content does not match its id")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{self._protocol} is damaged ({error}); train again into another folder") from error
+        return protocol
 
     def save(self, place: Place, method: Mapping[str, Array], optimizer: Mapping[str, Array] | None) -> None:
         """Replace the state by this one; the log's present length is noted in it."""
@@ -182,6 +192,10 @@ class RunFolder:
         return Predictions(arrays["scores"], arrays["slots"], arrays["tasks"], tuple(metadata["videos"]))
 
     @property
+    def _protocol(self) -> Path:
+        return self.path / "protocol.json"
+
+    @property
     def _log(self) -> Path:
         return self.path / "log.jsonl"
 
@@ -195,6 +209,14 @@ class RunFolder:
         if self._log.exists():
             with explained_os_errors(self._log), self._log.open("r+b") as file:
                 file.truncate(length)
+
+
+def _labels(videos: Sequence[Video]) -> dict[str, str]:
+    return {video.key: video.label for video in videos}
+
+
+def _videos(root: Path, labels: Mapping[str, str], split: Split) -> tuple[Video, ...]:
+    return tuple(Video(key, root / key, label, split) for key, label in labels.items())
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -27,7 +27,7 @@ class Workspace:
     """The protocol of a run, where its videos are, and what turns them into features."""
 
     config: RunConfig
-    data_root: Path
+    root: Path
     protocol: Protocol
     encoder: FrameEncoder
     device: torch.device
@@ -48,7 +48,7 @@ class Workspace:
         """Return the store's folder: the config's, or one in the cache that is named after recipe and data."""
         if self.config.features.store is not None:
             return self.config.features.store
-        key = sha256_of_json([self.recipe().provenance(), str(self.data_root.resolve())])[:16]
+        key = sha256_of_json([self.recipe().provenance(), str(self.root.resolve())])[:16]
         return cache_folder() / "features" / key
 
     def source(self, videos: Sequence[Video], progress: Progress) -> FeatureSource:
@@ -71,26 +71,32 @@ class Workspace:
             progress.finish()
 
 
-def open_workspace(config: RunConfig, progress: Progress) -> Workspace:
-    """Make the embedded benchmark if it is asked for, read the labels, and load the encoder.
+def open_workspace(config: RunConfig, progress: Progress, *, protocol: Protocol | None = None) -> Workspace:
+    """Load the encoder and read the labels; make the embedded benchmark's videos if they are asked for.
+
+    Args:
+        config: the run's.
+        progress: told of the making of videos.
+        protocol: of a run that began before; its videos are then not looked for, as it may need few of them.
 
     Raises:
         DataError: the data cannot be used as they are.
         ConfigError: the classes do not fit the protocol, or there is no such encoder or device.
     """
-    config, root = _with_data(config, progress)
-    protocol = build_protocol(
-        config.protocol.name or config.data.kind,
-        load_videos(config.data),
-        tasks=config.protocol.tasks,
-        base_classes=config.protocol.base_classes,
-        order_seed=config.protocol.order_seed,
-    )
     device = choose_device(config.training.device)
     torch.set_num_threads(config.training.threads or os.cpu_count() or 1)
     encoder = build_encoder(config.encoder)
     encoder.to(device)
-    return Workspace(config, root, protocol, encoder, device)
+    return Workspace(config, data_root(config), protocol or _read_protocol(config, progress), encoder, device)
+
+
+def data_root(config: RunConfig) -> Path:
+    """Return the folder that video keys are relative to; without one in the config, a place in the cache."""
+    data = config.data
+    if data.kind == "manifest" and data.path is not None:
+        return data.path.parent
+    key = sha256_of_json(data.moving_digits.model_dump())[:12]
+    return data.root or cache_folder() / "data" / f"{_benchmark_name(config)}-{key}"
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -112,24 +118,32 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else Path.home() / ".cache" / "essential"
 
 
-def _with_data(config: RunConfig, progress: Progress) -> tuple[RunConfig, Path]:
-    """Return the config with the root of its data, the embedded benchmark's clips made."""
+def _read_protocol(config: RunConfig, progress: Progress) -> Protocol:
     data = config.data
-    if data.kind != "moving-digits":
-        root = data.root if data.kind == "folder" else data.path
-        assert root is not None, "DataConfig checks this"
-        return config, root
-    digits = data.moving_digits
-    name = "moving-digits-untrimmed" if digits.untrimmed else "moving-digits"
-    root = data.root or cache_folder() / "data" / f"{name}-{sha256_of_json(digits.model_dump())[:12]}"
-    progress.start(f"make {name}", 0)
+    if data.kind == "moving-digits":
+        data = data.model_copy(update={"root": data_root(config)})
+        _make_moving_digits(config, progress)
+    return build_protocol(
+        config.protocol.name or (_benchmark_name(config) if data.kind == "moving-digits" else data.kind),
+        load_videos(data),
+        tasks=config.protocol.tasks,
+        base_classes=config.protocol.base_classes,
+        order_seed=config.protocol.order_seed,
+    )
+
+
+def _make_moving_digits(config: RunConfig, progress: Progress) -> None:
+    progress.start(f"make {_benchmark_name(config)}", 0)
     try:
         make_moving_digits(
-            root,
-            digits,
+            data_root(config),
+            config.data.moving_digits,
             workers=os.cpu_count() or 1,
             progress=lambda done, total: progress.advance(done, total=total),
         )
     finally:
         progress.finish()
-    return config.model_copy(update={"data": data.model_copy(update={"root": root})}), root
+
+
+def _benchmark_name(config: RunConfig) -> str:
+    return "moving-digits-untrimmed" if config.data.moving_digits.untrimmed else "moving-digits"

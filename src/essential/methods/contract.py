@@ -8,7 +8,7 @@ asked for only when the stage starts, so a method restored in the middle of a ta
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol, final
+from typing import ClassVar, NamedTuple, Protocol, final, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -35,6 +35,7 @@ class Batch:
         return Batch(self.features.to(device), self.positions.to(device), self.slots.to(device), self.tasks.to(device))
 
 
+@runtime_checkable
 class BatchTable(Protocol):
     """The clips of one epoch, in one fixed view, gathered by index."""
 
@@ -50,6 +51,7 @@ class BatchTable(Protocol):
         ...
 
 
+@runtime_checkable
 class TrainingData(Protocol):
     """Clips whose view may change from epoch to epoch."""
 
@@ -58,6 +60,7 @@ class TrainingData(Protocol):
         ...
 
 
+@runtime_checkable
 class TaskData(TrainingData, Protocol):
     """What the engine hands over for a task: its index, its slots, and its own training clips."""
 

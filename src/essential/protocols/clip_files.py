@@ -5,6 +5,7 @@ it was seen to read memory that nobody had written.
 """
 
 from io import BytesIO
+from typing import Literal
 
 import av
 import numpy as np
@@ -32,7 +33,7 @@ def mpeg4_avi(frames: Images) -> bytes:
     return _encode(frames, container="avi", codec="mpeg4", options=_MPEG4)
 
 
-def _encode(frames: Images, *, container: str, codec: str, options: dict[str, str]) -> bytes:
+def _encode(frames: Images, *, container: str, codec: Literal["libx264", "mpeg4"], options: dict[str, str]) -> bytes:
     target = BytesIO()
     with av.open(target, "w", format=container, options={"fflags": "+bitexact"}) as file:
         stream = file.add_stream(codec, rate=FRAMES_PER_SECOND, options=options)

@@ -46,7 +46,7 @@ def scans(digit: int, scan_set: ScanSet) -> Float32[np.ndarray, "scans side side
     padded = np.pad(images[np.sort(chosen)], ((0, 0), (1, 1), (1, 1)))
     factor = _SCAN_SIDE / padded.shape[1]
     upscaled = [zoom(image, factor, order=3, mode="grid-constant", grid_mode=True) for image in padded]
-    return np.clip(np.stack(upscaled), 0.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(np.stack(upscaled), 0.0, 1.0), dtype=np.float32)
 
 
 def draw_scene(generator: np.random.Generator, size: int) -> Scene:

@@ -112,14 +112,13 @@ def _claim(root: Path, config: MovingDigitsConfig) -> str | None:
         write_json(path, _marker(config, None))
         return None
     found = _read_marker(path)
-    wanted = _marker(config, None)
-    for key in ("version", *wanted["config"]):
-        old, new = (
-            (found["version"], _VERSION) if key == "version" else (found["config"].get(key), wanted["config"][key])
-        )
-        if old != new:
+    wanted = {"version": _VERSION, **config.model_dump()}
+    holds = {"version": found["version"], **found["config"]}
+    for key, value in wanted.items():
+        if holds.get(key) != value:
             raise DataError(
-                f"{root} holds moving-digits with {key}={old}, not {key}={new}; choose another folder or delete this one"
+                f"{root} holds moving-digits with {key}={holds.get(key)}, not {key}={value}; "
+                "choose another folder, or delete this one"
             )
     checksum = found["sha256"]
     return None if checksum is None else str(checksum)

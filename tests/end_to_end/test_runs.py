@@ -1,0 +1,199 @@
+"""Whole runs on real video files: the record, the files of a run, and that nothing depends on luck."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from essential.engine.run import evaluate, extract, train
+from essential.engine.run_folder import RunFolder
+from essential.errors import CheckpointError, RunError, StoreError
+from essential.memory.episodic import EpisodicMemory
+from essential.progress import SilentProgress
+from essential.records import Record
+from small_runs import record_without_seconds, small_config
+
+ARMS = ("essential", "joint", "finetune", "replay-dense", "replay-sparse")
+QUIET = SilentProgress()
+
+
+@pytest.fixture(scope="module")
+def runs(small_data: Path, small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("runs")
+    for arm in ARMS:
+        train(small_config(arm, small_data, small_store), folder / arm, resume=False, progress=QUIET)
+    return {arm: folder / arm for arm in ARMS}
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_the_record_says_what_was_done(runs: dict[str, Path], arm: str) -> None:
+    record = json.loads((runs[arm] / "record.json").read_text())
+    assert record["schema_version"] == 1
+    assert [len(task["classes"]) for task in record["protocol"]["tasks"]] == [2, 2, 2, 2]
+    assert [task["train_videos"] for task in record["protocol"]["tasks"]] == [8, 8, 8, 8]
+    assert [task["test_videos"] for task in record["protocol"]["tasks"]] == [4, 4, 4, 4]
+    assert record["method"]["name"] == arm.split("-", maxsplit=1)[0]
+    assert record["method"]["config"]["needs_all_tasks"] is (arm == "joint")
+    assert record["encoder"]["name"] == "tiny"
+    for row, values in enumerate(record["accuracy"]):
+        assert [value is None for value in values] == [column > row for column in range(4)]
+    assert record["skipped_videos"] == []
+    assert record["seconds"].keys() == {"extract", "train", "evaluate"}
+    assert record["exemplars"] == (16 if arm in {"essential", "replay-dense", "replay-sparse"} else 0)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_the_metrics_follow_from_the_stored_predictions(runs: dict[str, Path], arm: str) -> None:
+    record = Record.read(runs[arm] / "record.json")
+    seen_accuracies, matrix = [], []
+    for task in range(4):
+        predictions = RunFolder(runs[arm]).read_predictions(task)
+        assert predictions.scores.shape == (4 * (task + 1), 2 * (task + 1))
+        right = [int(np.argmax(row)) == slot for row, slot in zip(predictions.scores, predictions.slots, strict=True)]
+        seen_accuracies.append(sum(right) / len(right))
+        matrix.append([sum(right[4 * j : 4 * j + 4]) / 4 for j in range(task + 1)])
+    assert record.metrics.final_accuracy == pytest.approx(seen_accuracies[-1])
+    assert record.metrics.average_incremental_accuracy == pytest.approx(sum(seen_accuracies) / 4)
+    bwf = sum(matrix[j][j] - matrix[3][j] for j in range(3)) / 3
+    assert record.metrics.backward_forgetting == pytest.approx(bwf)
+    best = sum(max(matrix[i][j] for i in range(j, 4)) - matrix[3][j] for j in range(3)) / 3
+    assert record.metrics.forgetting_from_best == pytest.approx(best)
+
+
+def test_memory_is_counted_to_the_byte(runs: dict[str, Path]) -> None:
+    for arm in ("essential", "replay-dense", "replay-sparse"):
+        record = Record.read(runs[arm] / "record.json")
+        assert record.memory_bytes.episodic == (runs[arm] / "memory.safetensors").stat().st_size
+    essential = Record.read(runs["essential"] / "record.json").memory_bytes
+    assert essential.semantic == 4 * 8 * 128 * 4
+    assert essential.retrieval_modules > essential.episodic
+    assert Record.read(runs["joint"] / "record.json").memory_bytes.total == 0
+
+
+def test_the_memory_file_holds_the_plain_features_of_the_kept_frames(runs: dict[str, Path]) -> None:
+    from essential.engine.workspace import open_workspace
+
+    memory = EpisodicMemory.read(runs["essential"] / "memory.safetensors")
+    workspace = open_workspace(RunFolder(runs["essential"]).config(), QUIET)
+    videos = {video.key: video for video in workspace.protocol.videos}
+    source = workspace.source(workspace.protocol.videos, QUIET)
+    for index, name in enumerate(memory.names):
+        dense = source.view([videos[name]], 0).rows(torch.tensor([0]))[0]
+        assert torch.equal(memory.features[index], dense[memory.positions[index]])
+        assert workspace.protocol.slots[videos[name].label] == memory.slots[index]
+
+
+def test_the_same_seed_gives_the_same_record_and_another_seed_another(
+    runs: dict[str, Path], small_data: Path, small_store: Path, tmp_path: Path
+) -> None:
+    train(small_config("essential", small_data, small_store), tmp_path / "same", resume=False, progress=QUIET)
+    assert record_without_seconds(tmp_path / "same") == record_without_seconds(runs["essential"])
+    assert (tmp_path / "same/state.safetensors").read_bytes()[-4096:] == (
+        runs["essential"] / "state.safetensors"
+    ).read_bytes()[-4096:]
+    train(small_config("essential", small_data, small_store, "seed=1"), tmp_path / "b", resume=False, progress=QUIET)
+    ours, theirs = (RunFolder(path).read_predictions(3).scores for path in (tmp_path / "b", runs["essential"]))
+    assert not np.array_equal(ours, theirs)
+
+
+def test_live_and_stored_features_give_the_same_record(small_data: Path, tmp_path: Path) -> None:
+    # Six epochs read views 1 to 6; a store of as many views holds the very same pixels.
+    names = ("stored", "live")
+    for name in names:
+        more = (f"features.mode={name}", "features.views=6")
+        config = small_config("essential", small_data, tmp_path / "store", *more)
+        train(config, tmp_path / name, resume=False, progress=QUIET)
+    stored, live = (record_without_seconds(tmp_path / name) for name in names)
+    assert stored["accuracy"] == live["accuracy"]
+    scores = [RunFolder(tmp_path / name).read_predictions(3).scores for name in names]
+    np.testing.assert_array_equal(*scores)
+
+
+def test_evaluation_from_the_checkpoints_alone_gives_the_same_accuracies(runs: dict[str, Path], tmp_path: Path) -> None:
+    for arm in ARMS:
+        copy = tmp_path / arm
+        shutil.copytree(runs[arm], copy)
+        for name in ("state.safetensors", "memory.safetensors"):
+            (copy / name).unlink(missing_ok=True)
+        shutil.rmtree(copy / "predictions")
+        record = evaluate(copy, progress=QUIET)
+        assert record.accuracy == Record.read(runs[arm] / "record.json").accuracy
+        assert record.metrics == Record.read(runs[arm] / "record.json").metrics
+
+
+def test_old_videos_and_their_features_are_not_needed_for_the_next_task(
+    runs: dict[str, Path], small_data: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(small_data, data)
+    config = small_config("essential", data, tmp_path / "store")
+    with pytest.raises(_StopAt.Stopped):
+        train(config, tmp_path / "run", resume=False, progress=_StopAt("task 3 of 4: task"))
+    tasks = json.loads((tmp_path / "run/protocol.json").read_text())["tasks"]
+    gone = [key for task in tasks[:2] for key in task["train"]]
+    assert len(gone) == 16
+    for key in gone:
+        (data / key).unlink()
+    shutil.rmtree(tmp_path / "store")
+    train(config, tmp_path / "run", resume=True, progress=QUIET)
+    assert record_without_seconds(tmp_path / "run") == record_without_seconds(runs["essential"])
+    stored = [str(path.read_bytes()) for path in (tmp_path / "store" / "shards").iterdir()]
+    assert stored
+    assert not any(key in content for key in gone for content in stored)
+
+
+def test_a_finished_run_is_read_and_not_repeated(runs: dict[str, Path], small_data: Path, small_store: Path) -> None:
+    before = (runs["finetune"] / "record.json").stat().st_mtime_ns
+    config = small_config("finetune", small_data, small_store)
+    train(config, runs["finetune"], resume=True, progress=QUIET)
+    assert (runs["finetune"] / "record.json").stat().st_mtime_ns == before
+    with pytest.raises(RunError, match="holds a run already; add --resume"):
+        train(config, runs["finetune"], resume=False, progress=QUIET)
+
+
+def test_a_run_resumes_only_with_its_own_config(runs: dict[str, Path], small_data: Path, small_store: Path) -> None:
+    config = small_config("essential", small_data, small_store, "training.epochs=7")
+    with pytest.raises(RunError, match=r"another config: training\.epochs: there 6, here 7\. Resume it"):
+        train(config, runs["essential"], resume=True, progress=QUIET)
+
+
+def test_a_damaged_checkpoint_and_a_damaged_state_are_refused(runs: dict[str, Path], tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(runs["essential"], copy)
+    _flip_last_byte(copy / "checkpoints" / "task-02.safetensors")
+    with pytest.raises(CheckpointError, match=r"task-02\.safetensors is damaged"):
+        evaluate(copy, progress=QUIET)
+    (copy / "record.json").unlink()
+    _flip_last_byte(copy / "state.safetensors")
+    with pytest.raises(CheckpointError, match=r"state\.safetensors is damaged"):
+        train(RunFolder(copy).config(), copy, resume=True, progress=QUIET)
+
+
+def test_a_store_of_another_recipe_is_refused(small_data: Path, small_store: Path, tmp_path: Path) -> None:
+    extract(small_config("finetune", small_data, small_store), progress=QUIET)
+    config = small_config("finetune", small_data, small_store, "features.views=3", "video.frames=4")
+    with pytest.raises(StoreError, match=r"sampling\.frames: 8 in the store, 4 wanted(.|\n)*views: 2 in the store, 3"):
+        train(config, tmp_path / "run", resume=False, progress=QUIET)
+
+
+def _flip_last_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+class _StopAt(SilentProgress):
+    """Stops a run when a phase begins, as a crash would."""
+
+    class Stopped(Exception):
+        """The phase began."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+
+    def start(self, title: str, total: int) -> None:  # noqa: ARG002
+        if title == self._title:
+            raise self.Stopped
