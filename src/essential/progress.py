@@ -1,5 +1,7 @@
 """How long work says how far it is, without knowing who is looking."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 
@@ -31,3 +33,13 @@ class SilentProgress:
 
     def finish(self) -> None:
         """Say nothing."""
+
+
+@contextmanager
+def phase(progress: Progress, title: str, total: int) -> Iterator[None]:
+    """Start a phase, and finish it however the work inside ends."""
+    progress.start(title, total)
+    try:
+        yield
+    finally:
+        progress.finish()

@@ -37,6 +37,7 @@ def make(
     import os
 
     from essential.cli.progress_bar import terminal_progress
+    from essential.progress import phase
     from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
 
     config = MovingDigitsConfig(
@@ -47,9 +48,8 @@ def make(
         seed=seed,
     )
     progress = terminal_progress()
-    progress.start(f"make {benchmark.value}", 0)
-    make_moving_digits(
-        out, config, workers=os.cpu_count() or 1, progress=lambda done, total: progress.advance(done, total=total)
-    )
-    progress.finish()
+    with phase(progress, f"make {benchmark.value}", 0):
+        make_moving_digits(
+            out, config, workers=os.cpu_count() or 1, progress=lambda done, total: progress.advance(done, total=total)
+        )
     typer.echo(f"videos: {out}")

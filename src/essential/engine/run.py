@@ -21,7 +21,7 @@ from essential.memory.ledger import total_by_kind
 from essential.methods import build_method
 from essential.methods.contract import Method, Stage
 from essential.metrics import accuracy_on_seen
-from essential.progress import Progress
+from essential.progress import Progress, phase
 from essential.protocols.protocol import Video
 from essential.records import Record
 
@@ -38,7 +38,7 @@ def train(config: RunConfig, out: Path, *, resume: bool, progress: Progress) -> 
     """
     folder = RunFolder(out)
     with folder_lock(out):
-        folder.open(config, resume=resume)
+        folder.check(config, resume=resume)
         if folder.record.exists():
             return Record.read(folder.record)
         return _Run(config, folder, progress).to_the_end()
@@ -62,13 +62,12 @@ def evaluate(out: Path, *, progress: Progress) -> Record:
     method = _build(workspace)
     tables: list[ClipTable] = []
     evaluations = []
-    progress.start("evaluate", len(workspace.protocol.tasks))
-    for task in workspace.protocol.tasks:
-        tables.append(labelled.table(task.test, 0))
-        method.load_predictor(folder.read_checkpoint(task.index))
-        evaluations.append(predict(method.predictor, tables, device=workspace.device).evaluation())
-        progress.advance(task.index + 1)
-    progress.finish()
+    with phase(progress, "evaluate", len(workspace.protocol.tasks)):
+        for task in workspace.protocol.tasks:
+            tables.append(labelled.table(task.test, 0))
+            method.load_predictor(folder.read_checkpoint(task.index))
+            evaluations.append(predict(method.predictor, tables, device=workspace.device).evaluation())
+            progress.advance(task.index + 1)
     return record.model_copy(update=scored(evaluations))
 
 
@@ -83,8 +82,7 @@ def extract(config: RunConfig, *, part: tuple[int, int] = (0, 1), progress: Prog
         raise ConfigError("features.mode=live keeps no store; use -s features.mode=stored to extract")
     workspace = open_workspace(config, progress)
     videos = workspace.protocol.videos
-    progress.start("extract features", len(videos))
-    try:
+    with phase(progress, "extract features", len(videos)):
         broken = extract_features(
             workspace.store(),
             videos,
@@ -93,8 +91,6 @@ def extract(config: RunConfig, *, part: tuple[int, int] = (0, 1), progress: Prog
             part=part,
             progress=lambda done, total: progress.advance(done, total=total),
         )
-    finally:
-        progress.finish()
     return workspace.store(), broken
 
 
@@ -109,7 +105,7 @@ class _Run:
         self.watch = Stopwatch(self.place.seconds)
         self.workspace = open_workspace(config, progress, protocol=folder.protocol(data_root(config)))
         self.protocol = self.workspace.protocol
-        folder.write_protocol(self.protocol)
+        folder.claim(config, self.protocol)
         self.method = _build(self.workspace)
         if saved:
             self.method.load_state_dict(saved.method)
@@ -148,18 +144,18 @@ class _Run:
         self.watch.lap("train")
 
     def _fit(self, index: int, stage: Stage) -> None:
-        self.progress.start(f"task {self.place.task + 1} of {len(self.protocol.tasks)}: {stage.name}", stage.epochs)
-        self.progress.advance(self.start.epoch)
-        fit(
-            self.method,
-            stage,
-            training=self.config.training,
-            device=self.workspace.device,
-            seed_parts=(self.config.seed, "task", self.place.task),
-            start=self.start,
-            on_epoch=lambda report, optimizer: self._after_epoch(index, stage, report, optimizer),
-        )
-        self.progress.finish()
+        where = f"task {self.place.task + 1} of {len(self.protocol.tasks)}: {stage.name}"
+        with phase(self.progress, where, stage.epochs):
+            self.progress.advance(self.start.epoch)
+            fit(
+                self.method,
+                stage,
+                training=self.config.training,
+                device=self.workspace.device,
+                seed_parts=(self.config.seed, "task", self.place.task),
+                start=self.start,
+                on_epoch=lambda report, optimizer: self._after_epoch(index, stage, report, optimizer),
+            )
         self.start = StageStart()
 
     def _after_epoch(self, index: int, stage: Stage, report: EpochReport, optimizer: Optimizer) -> None:

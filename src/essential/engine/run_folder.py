@@ -70,25 +70,35 @@ class RunFolder:
         """The result's file."""
         return self.path / "record.json"
 
-    def open(self, config: RunConfig, *, resume: bool) -> None:
-        """Claim the folder for `config`: a fresh or empty one, or the same run with `resume`.
+    def check(self, config: RunConfig, *, resume: bool) -> None:
+        """Refuse to run `config` here if another run, or this one without `resume`, has got anywhere.
 
         Raises:
-            RunError: it holds a run and `resume` is not set, or it holds a run of another config.
+            RunError: it has.
         """
-        path = self.path / "config.yaml"
-        if path.exists():
-            if not resume:
-                raise RunError(
-                    f"{self.path} holds a run already; add --resume to go on with it, or choose another --out"
-                )
-            differences = _differences(self.config().identity(), config.identity())
-            if differences:
-                raise RunError(
-                    f"{self.path} holds a run of another config: {'; '.join(differences)}. "
-                    "Resume it with its own config, or choose another --out"
-                )
-        write_text(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        if not self.begun:
+            return
+        if not resume:
+            raise RunError(f"{self.path} holds a run already; add --resume to go on with it, or choose another --out")
+        differences = _differences(self.config().identity(), config.identity())
+        if differences:
+            raise RunError(
+                f"{self.path} holds a run of another config: {'; '.join(differences)}. "
+                "Resume it with its own config, or choose another --out"
+            )
+
+    def claim(self, config: RunConfig, protocol: Protocol) -> None:
+        """Write what the run is and what it learns; both are fixed once it has got anywhere."""
+        write_text(self.path / "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        tasks = [
+            {"classes": list(t.classes), "train": _labels(t.train), "test": _labels(t.test)} for t in protocol.tasks
+        ]
+        write_json(self._protocol, {"name": protocol.name, "id": protocol.id, "tasks": tasks})
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was learned here that a new run would overwrite."""
+        return self._state.exists() or self.record.exists()
 
     def config(self) -> RunConfig:
         """Read the resolved config.
@@ -106,20 +116,13 @@ class RunFolder:
                 f"{path} cannot be read ({error}); restore it, or train again into another folder"
             ) from error
 
-    def write_protocol(self, protocol: Protocol) -> None:
-        """Write the protocol's names: what the run learns is fixed from then on."""
-        tasks = [
-            {"classes": list(t.classes), "train": _labels(t.train), "test": _labels(t.test)} for t in protocol.tasks
-        ]
-        write_json(self._protocol, {"name": protocol.name, "id": protocol.id, "tasks": tasks})
-
     def protocol(self, root: Path) -> Protocol | None:
-        """Read the protocol back, its videos below `root` whether they are there or not; None if there is none yet.
+        """Read the protocol of a run that has begun, its videos below `root` whether they are there or not.
 
         Raises:
             RunError: the file is damaged.
         """
-        if not self._protocol.exists():
+        if not self.begun:
             return None
         try:
             content = json.loads(self._protocol.read_text())
@@ -130,7 +133,7 @@ class RunFolder:
             protocol = Protocol(content["name"], tuple(tasks))
             if protocol.id != content["id"]:
                 raise ValueError("its content does not match its id")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{self._protocol} is damaged ({error}); train again into another folder") from error
         return protocol
 
@@ -139,18 +142,18 @@ class RunFolder:
         place = replace(place, log_bytes=self._log.stat().st_size if self._log.exists() else 0)
         arrays = {f"method.{name}": array for name, array in method.items()}
         arrays |= {f"optimizer.{name}": array for name, array in (optimizer or {}).items()}
-        write_sealed(self.path / "state.safetensors", arrays, {**asdict(place), "optimizer": optimizer is not None})
+        write_sealed(self._state, arrays, {**asdict(place), "optimizer": optimizer is not None})
 
     def saved(self) -> Saved | None:
-        """Read the state, and cut the log back to where it was then; None if nothing was saved yet.
+        """Read the state, and cut the log back to where it was then; None, and an empty log, if nothing was saved yet.
 
         Raises:
             CheckpointError: the state is damaged.
         """
-        path = self.path / "state.safetensors"
-        if not path.exists():
+        if not self._state.exists():
+            self._cut_log(0)
             return None
-        arrays, metadata = read_sealed(path, CheckpointError)
+        arrays, metadata = read_sealed(self._state, CheckpointError)
         inside = metadata.pop("optimizer")
         place = Place(**{**metadata, "memory_bytes_by_task": tuple(metadata["memory_bytes_by_task"])})
         self._cut_log(place.log_bytes)
@@ -190,6 +193,10 @@ class RunFolder:
         """
         arrays, metadata = read_sealed(self._predictions(task), CheckpointError)
         return Predictions(arrays["scores"], arrays["slots"], arrays["tasks"], tuple(metadata["videos"]))
+
+    @property
+    def _state(self) -> Path:
+        return self.path / "state.safetensors"
 
     @property
     def _protocol(self) -> Path:

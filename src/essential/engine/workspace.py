@@ -13,7 +13,7 @@ from essential.engine.settings import RunConfig
 from essential.errors import ConfigError
 from essential.features.provenance import Recipe
 from essential.features.source import FeatureSource, open_source
-from essential.progress import Progress
+from essential.progress import Progress, phase
 from essential.protocols.moving_digits import make_moving_digits
 from essential.protocols.protocol import Protocol, Video, build_protocol
 from essential.protocols.source import load_videos
@@ -58,8 +58,7 @@ class Workspace:
             DataError: a video is broken and the config says to fail.
             StoreError: the store is damaged, or was made by something else.
         """
-        progress.start("read videos", len(videos))
-        try:
+        with phase(progress, "read videos", len(videos)):
             return open_source(
                 self.config.features,
                 videos,
@@ -67,8 +66,6 @@ class Workspace:
                 store=self.store(),
                 progress=lambda done, total: progress.advance(done, total=total),
             )
-        finally:
-            progress.finish()
 
 
 def open_workspace(config: RunConfig, progress: Progress, *, protocol: Protocol | None = None) -> Workspace:
@@ -133,16 +130,13 @@ def _read_protocol(config: RunConfig, progress: Progress) -> Protocol:
 
 
 def _make_moving_digits(config: RunConfig, progress: Progress) -> None:
-    progress.start(f"make {_benchmark_name(config)}", 0)
-    try:
+    with phase(progress, f"make {_benchmark_name(config)}", 0):
         make_moving_digits(
             data_root(config),
             config.data.moving_digits,
             workers=os.cpu_count() or 1,
             progress=lambda done, total: progress.advance(done, total=total),
         )
-    finally:
-        progress.finish()
 
 
 def _benchmark_name(config: RunConfig) -> str:

@@ -1,0 +1,250 @@
+"""From a name or a YAML file and overrides to settings, and what a person is told who made a slip."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from essential.config import config_text, load_config, shipped_configs
+from essential.errors import ConfigError
+
+ARMS = ("essential", "finetune", "joint", "replay-dense", "replay-sparse")
+NAMES = tuple(f"moving-digits/{arm}" for arm in ARMS)
+ESSENTIAL = NAMES[0]
+SECTIONS = "known here: data, encoder, features, method, protocol, seed, summary, training, video"
+
+
+def _message(name: str | Path, *overrides: str) -> str:
+    """Load what must fail; return what the user reads, which must not show the tools underneath."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(str(name), overrides)
+    message = str(caught.value)
+    assert not re.search(r"pydantic|ValidationError|Traceback|https?:", message), message
+    return message
+
+
+def _file(folder: Path, text: str) -> Path:
+    path = folder / "mine.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_five_configs_are_shipped_and_each_says_what_it_is() -> None:
+    summaries = shipped_configs()
+    assert tuple(summaries) == NAMES
+    assert all(len(summary) > 20 for summary in summaries.values())
+    assert len(set(summaries.values())) == len(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_shipped_config_loads(name: str) -> None:
+    config = load_config(name)
+    assert config.summary == shipped_configs()[name]
+    assert config.method.name == name.partition("/")[2].partition("-")[0]
+    assert config.data.kind == "moving-digits"
+    assert config.protocol.tasks == 6
+
+
+def test_the_arms_differ_in_summary_and_method_alone() -> None:
+    dumps = [load_config(name).model_dump(mode="json", exclude={"summary", "method"}) for name in NAMES]
+    # Joint and finetune learn from clips alone, but on the same terms.
+    assert all(dump == dumps[0] for dump in dumps)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_config_saved_as_a_file_is_the_same_config(name: str, tmp_path: Path) -> None:
+    assert load_config(str(_file(tmp_path, config_text(name)))) == load_config(name)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("training.epochs=5", 5),
+        ("training.learning_rate=0.5", 0.5),
+        ("training.learning_rate=1e-3", 1e-3),
+        ("training.learning_rate=2", 2.0),
+        ("training.mixed_precision=false", False),
+        ("training.mixed_precision=no", False),
+        ("training.threads=null", None),
+        ("training.device=cpu", "cpu"),
+        ("video.augment.crop_scale=[0.25, 0.75]", (0.25, 0.75)),
+        ("method.frames_kept=3", 3),
+        ("method.classifier.layers=1", 1),
+        ("data.root=/some/where", Path("/some/where")),
+        ("data.root='with = and: and #'", Path("with = and: and #")),
+        ("features.store=a=b", Path("a=b")),
+        ('summary="5"', "5"),
+        ("seed=7", 7),
+        (" training.epochs =5", 5),
+    ],
+)
+def test_overrides_are_read_as_yaml(override: str, expected: Any) -> None:
+    value: Any = load_config(ESSENTIAL, [override])
+    for part in override.partition("=")[0].strip().split("."):
+        value = getattr(value, part)
+    assert value == expected
+    assert type(value) is type(expected) or isinstance(expected, Path)
+
+
+def test_a_whole_section_can_be_given_and_the_last_override_wins() -> None:
+    config = load_config(
+        ESSENTIAL, ["method={name: replay, frames_kept: 4}", "method.frames_kept=5", "seed=1", "seed=2"]
+    )
+    assert (config.method.name, config.method.frames_kept, config.seed) == ("replay", 5, 2)  # type: ignore[union-attr]
+
+
+def test_an_override_can_fill_a_section_that_the_file_lacks(tmp_path: Path) -> None:
+    path = _file(tmp_path, "data: {kind: moving-digits}")
+    assert load_config(str(path), ["features.views=1", "data.moving_digits.digits=2"]).data.moving_digits.digits == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "unknown", "hint", "known"),
+    [
+        ("training.epoch=3", "training.epoch", "epochs", "batch_size, "),
+        ("method.frame_kept=2", "method.frame_kept", "frames_kept", "budget_bytes, classifier, "),
+        ("method.classifier.head=2", "method.classifier.head", "heads", "drop_path, dropout, heads"),
+        ("data.moving_digit.digits=1", "data.moving_digit", "moving_digits", "kind, moving_digits, path, root"),
+        ("video.augment.crop_scal=1", "video.augment.crop_scal", "crop_scale", "crop_ratio, crop_scale"),
+        ("encoder.nam=tiny", "encoder.nam", "name", "name"),
+        ("features.view=1", "features.view", "views", "dtype, mode, "),
+        ("trainin.epochs=3", "trainin", "training", "data, encoder, features, "),
+    ],
+)
+def test_an_unknown_key_is_told_with_the_nearest_and_all_known(
+    override: str, unknown: str, hint: str, known: str
+) -> None:
+    message = _message(ESSENTIAL, override)
+    assert f"config {ESSENTIAL}: unknown key {unknown!r} (did you mean {hint!r}?); known here: {known}" in message
+
+
+def test_an_unknown_section_that_resembles_nothing() -> None:
+    assert _message(ESSENTIAL, "qq.b.c=1") == f"config {ESSENTIAL}: unknown key 'qq'; {SECTIONS}"
+
+
+def test_the_keys_of_another_method_are_unknown() -> None:
+    message = _message(ESSENTIAL, "method.name=joint")
+    for key in ("frames_kept", "exemplars_per_class", "rehearsal_epochs"):
+        assert f"unknown key 'method.{key}'; known here: classifier, name" in message
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value", "rule"),
+    [
+        ("training.epochs=0", "training.epochs", "0", "greater than or equal to 1"),
+        ("training.epochs=abc", "training.epochs", "'abc'", "valid integer"),
+        ("training.epochs=1.5", "training.epochs", "1.5", "valid integer"),
+        ("training.epochs=", "training.epochs", "None", "valid integer"),
+        ("training.epochs={a: 1}", "training.epochs", "{'a': 1}", "valid integer"),
+        ("training.beta1=1", "training.beta1", "1", "less than 1"),
+        ("training.learning_rate=.nan", "training.learning_rate", "nan", "greater than 0"),
+        ("training.device=gpu", "training.device", "'gpu'", "'auto', 'cpu' or 'cuda'"),
+        ("training.mixed_precision=maybe", "training.mixed_precision", "'maybe'", "boolean"),
+        ("features.mode=strored", "features.mode", "'strored'", "'stored' or 'live'"),
+        ("features.views=-1", "features.views", "-1", "greater than or equal to 0"),
+        ("data.moving_digits.digits=11", "data.moving_digits.digits", "11", "less than or equal to 10"),
+        ("data.moving_digits.size=33", "data.moving_digits.size", "33", "multiple of 2"),
+        ("data.kind=foo", "data.kind", "'foo'", "'moving-digits', 'folder' or 'manifest'"),
+        ("method.frames_kept=0", "method.frames_kept", "0", "greater than or equal to 1"),
+        ("method.classifier.heads=0", "method.classifier.heads", "0", "greater than or equal to 1"),
+        ("method.memory_mode=all", "method.memory_mode", "'all'", "'task', 'global' or 'identity'"),
+        ("video.frames=1", "video.frames", "1", "greater than or equal to 2"),
+        ("video.augment.crop_scale=[1.0,0.8]", "video.augment.crop_scale", "[1.0, 0.8]", "give [least, greatest]"),
+        ("protocol.tasks=0", "protocol.tasks", "0", "greater than or equal to 1"),
+        ("seed=-1", "seed", "-1", "greater than or equal to 0"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_told_with_key_value_and_rule(
+    override: str, key: str, value: str, rule: str
+) -> None:
+    message = _message(ESSENTIAL, override)
+    assert message.startswith(f"config {ESSENTIAL}: {key}={value} is not allowed: ")
+    assert rule in message
+
+
+def test_an_unknown_method_is_told_with_the_known_ones() -> None:
+    message = _message(ESSENTIAL, "method.name=esential")
+    assert "'esential'" in message
+    for name in ("'essential'", "'finetune'", "'joint'", "'replay'"):
+        assert name in message
+
+
+def test_several_slips_are_told_at_once() -> None:
+    message = _message(ESSENTIAL, "training.epochs=0", "seed=-1")
+    assert "training.epochs=0 is not allowed" in message
+    assert "; seed=-1 is not allowed" in message
+
+
+def test_a_kind_of_data_asks_for_its_place() -> None:
+    assert "data.kind=folder needs the folder: -s data.root=DIR" in _message(ESSENTIAL, "data.kind=folder")
+    assert "data.kind=manifest needs the list: -s data.path=FILE.csv" in _message(ESSENTIAL, "data.kind=manifest")
+    assert load_config(ESSENTIAL, ["data.kind=folder", "data.root=here"]).data.root == Path("here")
+    assert load_config(ESSENTIAL, ["data.kind=manifest", "data.path=x.csv"]).data.path == Path("x.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("data: {}", "data.kind is missing; give it in the file or with -s data.kind=VALUE"),
+        ("protocol: {tasks: 2}", "data is missing; give it in the file"),
+        ("data: 3", "data=3 is not allowed: "),
+        ("data: null", "data=None is not allowed: "),
+        ("data: {kind: moving-digits}\nfoo: 1", f"unknown key 'foo'; {SECTIONS}"),
+        ("data: {kind: moving-digits}\nmethod: {frames_kept: 2}", "method={'frames_kept': 2} is not allowed: "),
+        ("data: [", "is not valid YAML: while parsing a flow node"),
+        ("data: !!python/object/apply:os.getcwd []", "is not valid YAML: could not determine a constructor"),
+        ("\0", "is not valid YAML: "),
+        ("[1, 2]", "holds list; it must hold sections such as `data:`"),
+        ("", "holds NoneType; it must hold sections such as `data:`"),
+    ],
+)
+def test_a_file_that_is_no_config(text: str, expected: str, tmp_path: Path) -> None:
+    path = _file(tmp_path, text)
+    message = _message(path)
+    assert message.startswith(f"config {path}")
+    assert expected in message
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    lists = "`essential configs` lists the configs that are shipped"
+    assert _message(path) == f"there is no config file {path}; {lists}"
+    path.write_bytes(b"\xff\xfe")
+    assert _message(path).startswith(f"config file {path} cannot be read: ")
+    (tmp_path / "folder.yml").mkdir()
+    assert _message(tmp_path / "folder.yml") == f"there is no config file {tmp_path / 'folder.yml'}; {lists}"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("moving-digits/esential", " (did you mean 'moving-digits/essential'?)"),
+        ("moving-digits/fine-tune", " (did you mean 'moving-digits/finetune'?)"),
+        ("qq", ""),
+        ("", ""),
+        ("../configs/moving-digits/joint", " (did you mean 'moving-digits/joint'?)"),
+    ],
+)
+def test_an_unknown_name_is_told_with_the_nearest_and_all_known(name: str, hint: str) -> None:
+    assert _message(name) == f"no config is called {name!r}{hint}; known: {', '.join(NAMES)}"
+    with pytest.raises(ConfigError, match="no config is called"):
+        config_text(name)
+
+
+@pytest.mark.parametrize("override", ["training.epochs", "=3", ".=3", "training.=3", ".epochs=3", ""])
+def test_an_override_that_is_no_setting(override: str) -> None:
+    expected = f"override {override!r} is not of the form key.sub=value, such as training.epochs=5"
+    assert _message(ESSENTIAL, override) == expected
+
+
+@pytest.mark.parametrize("value", ["[", "{a", "'open", "!!python/object/apply:os.getcwd []", "a: b: c"])
+def test_an_override_whose_value_is_not_yaml(value: str) -> None:
+    override = f"summary={value}"
+    expected = f"override {override!r}: the value is not valid YAML; put text in quotes"
+    assert _message(ESSENTIAL, override) == expected
+
+
+def test_an_override_into_a_value() -> None:
+    expected = "override 'training.epochs.x=3': 'epochs' is a value, not a section"
+    assert _message(ESSENTIAL, "training.epochs.x=3") == expected

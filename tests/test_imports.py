@@ -1,0 +1,62 @@
+"""What importing the library costs, and that every module of it can be imported."""
+
+import importlib
+import json
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import essential
+
+_HEAVY = ("torch", "torchvision", "numpy", "matplotlib", "scipy", "sklearn", "timm", "av")
+_TELL = f"import json; print(json.dumps([name for name in {_HEAVY!r} if name in sys.modules]))"
+_HELP = """
+import runpy, sys
+sys.argv = ["essential", {arguments}]
+try:
+    runpy.run_module("essential", run_name="__main__", alter_sys=True)
+except SystemExit as stop:
+    assert not stop.code, stop.code
+"""
+
+
+def _loaded(code: str) -> tuple[str, list[str]]:
+    """Run `code` in a fresh process; return what it printed, and which heavy packages it loaded."""
+    result = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}\n{_TELL}"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    *printed, last = result.stdout.splitlines()
+    return "\n".join(printed), json.loads(last)
+
+
+def test_importing_the_command_line_loads_nothing_heavy() -> None:
+    assert _loaded("import essential.cli") == ("", [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ('"--help"', "Start with: essential demo"),
+        ('"train", "--help"', "Learn task after task"),
+        ('"--version"', f"essential {essential.__version__}"),
+    ],
+)
+def test_help_and_version_load_nothing_heavy(arguments: str, expected: str) -> None:
+    printed, heavy = _loaded(_HELP.format(arguments=arguments))
+    assert expected in printed
+    assert heavy == []
+
+
+def test_the_check_sees_what_is_loaded() -> None:
+    assert _loaded("import numpy")[1] == ["numpy"]
+
+
+def test_every_module_can_be_imported() -> None:
+    names = [module.name for module in pkgutil.walk_packages(essential.__path__, "essential.")]
+    assert len(names) >= 70
+    for name in names:
+        if name != "essential.__main__":
+            importlib.import_module(name)
