@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from small_runs import command, record_without_seconds, run_command, small_overrides
 
 _KILLS = 6
