@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.ready
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test lint types tests bench clean
 
@@ -24,14 +25,20 @@ tests: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/moving_digits.py --out essential-bench
 
-# The environment is made anew when the pins or the package's needs change, and reused otherwise.
+# The environment is brought up to date when the pins or the package's needs change, and reused otherwise. pip and
+# setuptools come first, from the pins too: the pip of an old Python may be unable to install the project, and a build
+# in isolation would fetch whatever setuptools is newest.
 $(STAMP): constraints.txt pyproject.toml
+	@command -v $(PYTHON) > /dev/null || \
+		{ echo "no '$(PYTHON)' on this machine: essential needs Python 3.10 or newer. Try: make PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "essential needs Python 3.10 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' || \
 		{ echo "this Python lacks its venv module; install it (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	@echo "setting up $(VENV), about 6 GB; this happens once and takes minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP) pip setuptools
+	$(PIP) --no-build-isolation -e '.[dev]'
 	touch $(STAMP)
 
 clean:

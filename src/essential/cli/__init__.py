@@ -12,6 +12,8 @@ from essential import __version__
 from essential.cli import configs, data, demo, evaluate, extract, memory, report, train
 from essential.errors import EssentialError
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     help="Teach a video classifier new action classes, group after group, without keeping the old videos.\n\n"
     "Start with: essential demo",
@@ -38,7 +40,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(  # noqa: ARG001
+    version: bool = typer.Option(
         False, "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
     ),
 ) -> None:
@@ -46,7 +48,11 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line. An error a user can act on is one message and exit code 2, without a traceback."""
+    """Run the command line. An error a user can act on is one message and exit code 2, without a traceback.
+
+    ESSENTIAL_DEBUG=1 in the environment shows the traceback. A reader of our output that went away, as `head` does,
+    is typer's business: it ends the process quietly.
+    """
     try:
         app()
     except EssentialError as error:
@@ -54,10 +60,8 @@ def main() -> None:
             raise
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("\nstopped; what is finished is kept: run the same command again (train: with --resume)", err=True)
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output went away, as `head` does; there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except SystemExit as stop:
+        # typer turns Ctrl-C into this exit code before it gets here, and says nothing.
+        if stop.code == _INTERRUPTED:
+            typer.echo("stopped; what is finished is kept: run the same command again (train: with --resume)", err=True)
+        raise

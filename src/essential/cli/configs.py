@@ -4,14 +4,16 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="List the shipped configs, or show one.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
 
 @app.callback()
 def list_configs(context: typer.Context) -> None:
     """List the shipped configs by name, or show one of them.
 
-    Example:   essential configs show moving-digits/essential
+    \b
+    Example:
+      essential configs show moving-digits/essential
     """
     if context.invoked_subcommand is not None:
         return
@@ -28,7 +30,14 @@ def list_configs(context: typer.Context) -> None:
 
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="A config's name, such as moving-digits/essential.")]) -> None:
-    """Print a shipped config as YAML; save it, change it, and pass the file to --config."""
+    """Print a shipped config as YAML.
+
+    Save it, change it, and pass the file to --config.
+
+    \b
+    Example:
+      essential configs show moving-digits/essential > mine.yaml
+    """
     from essential.config import config_text
 
     typer.echo(config_text(name), nl=False)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Make the videos of an embedded benchmark.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 class Benchmark(str, Enum):
@@ -18,7 +18,12 @@ class Benchmark(str, Enum):
 
 @app.callback()
 def _group() -> None:
-    """Keep `make` a command of its own while it is the only one."""
+    """Make the videos of an embedded benchmark.
+
+    \b
+    Example:
+      essential data make moving-digits --out digits
+    """
 
 
 @app.command()
@@ -26,13 +31,17 @@ def make(
     benchmark: Annotated[Benchmark, typer.Argument(help="Which benchmark.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to make: train/<class>/* and test/<class>/*.")],
     digits: Annotated[int, typer.Option("--digits", min=1, max=10, help="How many digits move; 8 classes each.")] = 3,
-    train_clips: Annotated[int, typer.Option("--train-clips", min=1, help="Training clips per class.")] = 40,
-    test_clips: Annotated[int, typer.Option("--test-clips", min=1, help="Test clips per class.")] = 20,
+    train_clips: Annotated[int, typer.Option("--train-clips", min=1, max=9999, help="Training clips per class.")] = 40,
+    test_clips: Annotated[int, typer.Option("--test-clips", min=1, max=9999, help="Test clips per class.")] = 20,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of all that is drawn.")] = 0,
 ) -> None:
-    """Make the videos of a benchmark as files: H.264 in MP4, and every fourth MPEG-4 in AVI.
+    """Make the videos of a benchmark as files.
 
-    Example:   essential data make moving-digits --out digits
+    They are H.264 in MP4, every fourth MPEG-4 in AVI. A stopped command goes on when it is run again.
+
+    \b
+    Example:
+      essential data make moving-digits --out digits
     """
     import os
 

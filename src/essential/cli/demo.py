@@ -1,5 +1,6 @@
 """`essential demo`: the main job on the embedded benchmark."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -17,11 +18,14 @@ def demo(
         bool, typer.Option("--compare", help="Also run joint, finetune, and replay with dense and sparse features.")
     ] = False,
 ) -> None:
-    """Make 1,440 short videos of moving digits, learn their 24 classes in 6 tasks, and write a report.
+    """Learn moving digits, from their videos to a report, in minutes.
 
-    Runs on two CPU cores in minutes. Run again, it goes on where it was.
+    Makes 1,440 short videos and learns their 24 classes in 6 tasks, on two CPU cores. Run again, it goes on where it
+    was.
 
-    Example:   essential demo --compare
+    \b
+    Example:
+      essential demo --compare
     """
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.tables import print_runs
@@ -29,7 +33,7 @@ def demo(
     from essential.engine.run import train
     from essential.report import write_report
 
-    places = [f"data.root={out / 'data'}", f"features.store={out / 'features'}", f"seed={seed}"]
+    places = [f"data.root={_quoted(out / 'data')}", f"features.store={_quoted(out / 'features')}", f"seed={seed}"]
     runs = []
     for arm in _ARMS if compare else _ARMS[:1]:
         typer.echo(f"== {arm}", err=True)
@@ -40,3 +44,8 @@ def demo(
     write_report(runs, out / "report.html")
     print_runs(runs)
     typer.echo(f"report: {out / 'report.html'}\nvideos: {out / 'data'}")
+
+
+def _quoted(path: Path) -> str:
+    """Return the path as quoted text, because overrides are read as YAML: `a #1` would lose its end."""
+    return json.dumps(str(path), ensure_ascii=False)

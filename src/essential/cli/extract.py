@@ -18,13 +18,14 @@ def extract(
     ] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Decode and encode every video once, so that training only reads features.
+    """Encode every video once, so that training reads features.
 
-    A stopped extraction goes on when it is run again. Several machines can share the work:
+    A stopped extraction goes on when it is run again. Several machines can share the work, each with its own i of
+    --shard i/n. Train from the store with -s features.store=STORE.
 
-    essential extract --config moving-digits/essential --store STORE --shard 0/2
-
-    Train from it with -s features.store=STORE.
+    \b
+    Example:
+      essential extract --config moving-digits/essential --store STORE --shard 0/2
     """
     from essential.cli.progress_bar import terminal_progress
     from essential.config import load_config

@@ -12,18 +12,17 @@ def report(
 ) -> None:
     """Put one or more runs on one offline HTML page.
 
-    Example:   essential report runs/first runs/second --out comparison.html
+    \b
+    Example:
+      essential report runs/first runs/second --out comparison.html
     """
-    from essential.cli.tables import print_runs
+    from essential.cli.tables import print_runs, run_name
     from essential.records import Record
     from essential.report import write_report
 
     files = [run / "record.json" if run.is_dir() or run.suffix != ".json" else run for run in runs]
-    records = [(_name(file), Record.read(file)) for file in files]
+    names = [run_name(file.parent) if file.name == "record.json" else file.stem for file in files]
+    records = [(name, Record.read(file)) for name, file in zip(names, files, strict=True)]
     write_report(records, out)
     print_runs(records)
     typer.echo(f"report: {out}")
-
-
-def _name(file: Path) -> str:
-    return file.resolve().parent.name if file.name == "record.json" else file.stem

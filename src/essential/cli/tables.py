@@ -1,9 +1,11 @@
 """Records as tables in the terminal."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from essential.records import Record
 
@@ -13,10 +15,11 @@ def print_runs(runs: Sequence[tuple[str, Record]]) -> None:
     protocol = runs[0][1].protocol
     classes = sum(len(task.classes) for task in protocol.tasks)
     title = f"{protocol.name}: {classes} classes in {len(protocol.tasks)} tasks"
-    table = Table(title=title, title_justify="left")
+    # Names of runs and protocols are the user's: as plain text, for rich would read `[x]` as an instruction.
+    table = Table(title=Text(title), title_justify="left")
     table.add_column("")
     for name, _ in runs:
-        table.add_column(name, justify="right")
+        table.add_column(Text(name), justify="right")
     rows = [_cells(record) for _, record in runs]
     for label in dict.fromkeys(label for row in rows for label in row):
         table.add_row(label, *(row.get(label, "") for row in rows))
@@ -38,6 +41,11 @@ def _cells(record: Record) -> dict[str, str]:
         "seed": str(record.seed),
         **({"videos skipped": str(len(record.skipped_videos))} if record.skipped_videos else {}),
     }
+
+
+def run_name(folder: Path) -> str:
+    """Return what tables call the run in `folder`: the folder's own name, also of `.`."""
+    return folder.resolve().name
 
 
 def print_skipped(record: Record) -> None:

@@ -15,22 +15,25 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")] = False,
     overrides: Overrides = None,
 ) -> None:
-    """Learn task after task, evaluate after each, and write record.json and report.html.
+    """Learn task after task, evaluate after each, write a report.
 
-    On the embedded benchmark:   essential train --config moving-digits/essential --out runs/first
-
-    On your own videos (DIR/train/CLASS/*, DIR/test/CLASS/*), in 4 tasks:   essential train --config
-    moving-digits/essential --out runs/mine -s data.kind=folder -s data.root=DIR -s protocol.tasks=4
+    \b
+    Examples:
+      The embedded benchmark:
+        essential train --config moving-digits/essential --out runs/first
+      Your own videos (DIR/train/CLASS/*, DIR/test/CLASS/*) in 4 tasks:
+        essential train --config moving-digits/essential --out runs/mine \\
+          -s data.kind=folder -s data.root=DIR -s protocol.tasks=4
     """
     from essential.cli.progress_bar import terminal_progress
-    from essential.cli.tables import print_runs, print_skipped
+    from essential.cli.tables import print_runs, print_skipped, run_name
     from essential.config import load_config
     from essential.engine.run import train as run
     from essential.report import write_report
 
     settings = load_config(config, with_seed(overrides, seed))
     record = run(settings, out, resume=resume, progress=terminal_progress())
-    write_report([(out.name, record)], out / "report.html")
-    print_runs([(out.name, record)])
+    write_report([(run_name(out), record)], out / "report.html")
+    print_runs([(run_name(out), record)])
     print_skipped(record)
     typer.echo(f"record: {out / 'record.json'}\nreport: {out / 'report.html'}")
