@@ -1,5 +1,7 @@
 import errno
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +77,30 @@ def test_a_second_process_is_refused_and_a_killed_one_holds_nothing(tmp_path: Pa
         holder.communicate()
     with folder_lock(tmp_path):
         pass
+
+
+_HOLD_AND_FORK = """
+import os, sys, time
+from pathlib import Path
+from essential.atomic_files import folder_lock
+with folder_lock(Path(sys.argv[1])):
+    if os.fork() == 0:
+        time.sleep(60)
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_worker_that_outlives_a_killed_process_does_not_keep_its_lock(tmp_path: Path) -> None:
+    arguments = [sys.executable, "-c", _HOLD_AND_FORK, tmp_path]
+    holder = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        holder.kill()
+        holder.wait()
+        with folder_lock(tmp_path):
+            pass
+    finally:
+        os.killpg(holder.pid, signal.SIGKILL)
+        holder.communicate()

@@ -92,6 +92,19 @@ def sha256_of_json(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+# A forked worker shares the open file, and with it the lock, until it ends; it must not outlive its parent's lock.
+_held_locks: set[int] = set()
+
+
+def _drop_locks_in_child() -> None:
+    for handle in _held_locks:
+        os.close(handle)
+    _held_locks.clear()
+
+
+os.register_at_fork(after_in_child=_drop_locks_in_child)
+
+
 @contextmanager
 def folder_lock(folder: Path, *, name: str = ".lock", wait: bool = False) -> Iterator[None]:
     """Hold `folder` for this process. The system drops the lock when the process ends, however it ends.
@@ -108,6 +121,7 @@ def folder_lock(folder: Path, *, name: str = ".lock", wait: bool = False) -> Ite
     path = folder / name
     with explained_os_errors(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    _held_locks.add(handle)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -119,7 +133,9 @@ def folder_lock(folder: Path, *, name: str = ".lock", wait: bool = False) -> Ite
         os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield
     finally:
-        os.close(handle)
+        if handle in _held_locks:
+            _held_locks.remove(handle)
+            os.close(handle)
 
 
 def _sync_folder(folder: Path) -> None:

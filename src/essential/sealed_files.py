@@ -26,7 +26,7 @@ _HEADER_LENGTH = struct.Struct("<Q")
 
 def write_sealed(path: Path, arrays: Mapping[str, Array], metadata: Any = None) -> int:
     """Write `arrays` and JSON `metadata` to `path`, whole or not at all; return the file's bytes."""
-    plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     note = json.dumps(metadata, sort_keys=True, ensure_ascii=False)
     content = serialize(plain, _notes(note, _seal(plain, note)))
     write_bytes(path, content)
@@ -35,7 +35,7 @@ def write_sealed(path: Path, arrays: Mapping[str, Array], metadata: Any = None) 
 
 def sealed_size(arrays: Mapping[str, Array], metadata: Any = None) -> int:
     """Return the bytes that `write_sealed` would write, without writing."""
-    plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     note = json.dumps(metadata, sort_keys=True, ensure_ascii=False)
     return len(serialize(plain, _notes(note, "0" * 2 * hashlib.sha256().digest_size)))
 
@@ -99,7 +99,7 @@ def _seal(arrays: Mapping[str, Array], note: str) -> str:
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"{name}|{array.dtype.str}|{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data if array.size else b"")
+        digest.update(np.asarray(array, order="C").data if array.size else b"")
     return digest.hexdigest()
 
 

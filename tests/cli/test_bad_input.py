@@ -164,17 +164,19 @@ def test_manifests_that_are_wrong(content: str | None, expected: str, shell: She
 
 
 def _spoil(data: Path) -> dict[str, str]:
-    """Add four broken videos, and one of a single frame that is fine; return the broken ones' splits by name."""
+    """Add five broken videos, and a short one that is fine; return the broken ones' splits by name."""
     (data / "train/2-left/zero.mp4").touch()
     cut_short(write_numbered_video(data / "train/2-right/cut.mp4", 20), 0.5)
     write_sound(data / "test/2-left/sound.mkv")
     (data / "test/2-right/text.avi").write_text("no video")
-    write_numbered_video(data / "train/2-right/single.mp4", 1, b_frames=0)
+    write_numbered_video(data / "test/2-right/single.mp4", 1, b_frames=0)
+    write_numbered_video(data / "train/2-right/short.mp4", 2, b_frames=0)
     return {
         "train/2-left/zero.mp4": "train",
         "train/2-right/cut.mp4": "train",
         "test/2-left/sound.mkv": "test",
         "test/2-right/text.avi": "test",
+        "test/2-right/single.mp4": "test",
     }
 
 
@@ -182,13 +184,13 @@ def _spoil(data: Path) -> dict[str, str]:
 def test_broken_videos_are_all_named_at_once(mode: str, shell: Shell, data: Path) -> None:
     broken = _spoil(data)
     message = shell.fails(*shell.train(data, f"features.mode={mode}"))
-    assert message.startswith("videos that cannot be read: 4\n")
+    assert message.startswith("videos that cannot be read: 5\n")
     assert message.endswith("or go on without them: -s features.on_broken_video=skip")
     for name, split in broken.items():
         lines = [line for line in message.splitlines() if name in line]
         assert lines, name
         assert split in lines[0]
-    assert "single.mp4" not in message
+    assert "short.mp4" not in message
 
 
 def test_extract_names_broken_videos_too(shell: Shell, data: Path) -> None:
@@ -209,7 +211,7 @@ def test_broken_videos_are_skipped_named_and_not_replaced(mode: str, shell: Shel
     record = Record.read(shell.out / "record.json")
     assert {skipped.video: skipped.split for skipped in record.skipped_videos} == broken
     assert all(skipped.reason and str(data) not in skipped.reason for skipped in record.skipped_videos)
-    # Per class 4 good training clips and 2 good test clips; the single frame is one more.
+    # Per class 4 good training clips and 2 good test clips; the short one is one more.
     assert [(task.train_videos, task.test_videos) for task in record.protocol.tasks] == [(4, 2), (5, 2)]
     for name, split in broken.items():
         assert f"skipped ({split}): {name}: " in printed

@@ -1,173 +1,200 @@
-"""The main path by the real command line, in processes of its own, from nothing to a report."""
+"""What the commands hand to the engine, and what they show of its records. The engine itself is a stand-in here."""
 
-import json
-import shutil
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from in_process import Essential
 
-import essential
-from essential.records import Record
-from small_runs import command, record_without_seconds, run_command, small_overrides
+from essential.cli.options import parse_shard
+from essential.config import shipped_configs
+from essential.engine.settings import RunConfig
+from essential.progress import Progress
+from essential.records import Record, SkippedVideo
+from report.made_records import make_record
+from small_runs import run_command
 
-ESSENTIAL = "moving-digits/essential"
-RUN_FILES = {"config.yaml", "protocol.json", "log.jsonl", "state.safetensors", "record.json", "report.html", ".lock"}
-
-
-def _run(*arguments: str | Path, cwd: Path | None = None) -> str:
-    """Run a command that must succeed without a warning; return what it printed."""
-    result = run_command(*arguments, cwd=cwd, COLUMNS="200")
-    assert result.returncode == 0, result.stderr
-    assert "Warning" not in result.stderr
-    assert "Traceback" not in result.stderr
-    return result.stdout
+Calls = list[tuple[RunConfig, Path, bool]]
 
 
-def _train(out: Path, data: Path, store: Path, *more: str) -> list[str | Path]:
-    settings = small_overrides(data, store, "training.epochs=2", *more)
-    return ["train", "--config", ESSENTIAL, "--out", out, *(part for setting in settings for part in ("-s", setting))]
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """Replace training by a stand-in that writes a made-up record; return what it was called with."""
+    calls: Calls = []
+
+    def train(config: RunConfig, out: Path, *, resume: bool, progress: Progress) -> Record:
+        assert isinstance(progress, Progress)
+        calls.append((config, out, resume))
+        record = make_record(seed=config.seed, method=config.method.name)
+        record.write(out / "record.json")
+        return record
+
+    monkeypatch.setattr("essential.engine.run.train", train)
+    return calls
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the videos, made by the command line."""
-    folder = tmp_path_factory.mktemp("by hand")
-    counts = ("--digits", "1", "--train-clips", "4", "--test-clips", "2")
-    assert _run("data", "make", "moving-digits", *counts, "--out", "my data", cwd=folder) == "videos: my data\n"
+def _made(folder: Path, **fields: object) -> Path:
+    make_record(**fields).write(folder / "record.json")  # type: ignore[arg-type]
     return folder
 
 
-@pytest.fixture(scope="module")
-def run(folder: Path) -> Path:
-    """Return the folder of a run, made by the command line from two halves of a store."""
-    arguments = _train(folder / "run", folder / "my data", folder / "store")
-    settings = [*arguments[5:], "-s", "data.moving_digits.digits=1"]
-    for part in ("0/2", "1/2"):
-        printed = _run("extract", "--config", ESSENTIAL, "--store", folder / "store", "--shard", part, *settings)
-        assert printed == f"store: {folder / 'store'}\n"
-    extracted = _files(folder / "store")
-    printed = _run(*arguments)
-    assert f"record: {folder / 'run' / 'record.json'}" in printed
-    assert _files(folder / "store") == extracted, "train extracted again what was there"
-    return folder / "run"
-
-
-def _files(folder: Path) -> dict[str, int]:
-    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
-
-
-def test_data_make_lays_out_classes(folder: Path) -> None:
-    videos = [path for path in (folder / "my data").rglob("*") if path.suffix in {".mp4", ".avi"}]
-    assert len(videos) == 8 * (4 + 2)
-    assert {path.suffix for path in videos} == {".mp4", ".avi"}
-    assert len({path.parent.name for path in videos}) == 8
-
-
-def test_train_leaves_all_files_and_nothing_else(run: Path) -> None:
-    assert {path.name for path in run.iterdir() if path.is_file()} - {"evaluation.json"} == {
-        *RUN_FILES,
-        "memory.safetensors",
-    }
-    for kind in ("checkpoints", "predictions"):
-        assert sorted(path.name for path in (run / kind).iterdir()) == [f"task-0{i}.safetensors" for i in range(4)]
-    record = Record.read(run / "record.json")
-    assert record.seconds.train > 0
-    assert record.skipped_videos == ()
-    assert (run / "report.html").read_text().startswith("<!DOCTYPE html>")
-
-
-def test_evaluate_gives_the_same_accuracies(run: Path) -> None:
-    assert "the same accuracies as in record.json" in _run("evaluate", run)
-    assert Record.read(run / "evaluation.json").accuracy == Record.read(run / "record.json").accuracy
-
-
-def test_memory_shows_every_byte(run: Path) -> None:
-    printed = _run("memory", run)
-    record = Record.read(run / "record.json")
-    assert f"total: {record.memory_bytes.total:,} bytes" in printed
-    assert "essential, 16 exemplars" in printed
-    for entry in record.ledger:
-        assert f"{entry.bytes:,}" in printed
-
-
-def test_report_of_two_runs(run: Path, folder: Path) -> None:
-    other = folder / "copy"
-    other.mkdir()
-    shutil.copy(run / "record.json", other)
-    printed = _run("report", run, other / "record.json", "--out", folder / "both.html")
-    assert f"report: {folder / 'both.html'}" in printed
-    assert " run " in printed
-    assert " copy " in printed
-    assert (folder / "both.html").stat().st_size > 1000
-
-
-def test_resume_of_a_finished_run_changes_nothing(run: Path, folder: Path) -> None:
-    before = (run / "record.json").read_bytes()
-    _run(*_train(run, folder / "my data", folder / "store"), "--resume")
-    assert (run / "record.json").read_bytes() == before
-
-
-def test_the_same_videos_as_a_folder_and_as_a_manifest_give_the_same_record(run: Path, folder: Path) -> None:
-    data = folder / "my data"
-    rows = [f"{p.relative_to(data)},{p.parent.name},{p.parts[-3]}" for p in sorted(data.rglob("*/*/*"))]
-    (data / "list.csv").write_text("\n".join(["path,label,split", *rows]) + "\n")
-    ours = record_without_seconds(run)
-    for kind, place in (("folder", ()), ("manifest", (f"data.path={data / 'list.csv'}",))):
-        _run(*_train(folder / kind, data, folder / "store", f"data.kind={kind}", *place))
-        record = record_without_seconds(folder / kind)
-        assert record["protocol"]["id"] == ours["protocol"]["id"]
-        assert record["protocol"]["name"] == kind
-        for key in ("accuracy", "metrics", "memory_bytes", "ledger"):
-            assert record[key] == ours[key]
-
-
-def test_configs_are_listed_and_shown() -> None:
-    listed = _run("configs")
-    shown = _run("configs", "show", "moving-digits/joint")
-    for name in ("essential", "finetune", "joint", "replay-dense", "replay-sparse"):
-        assert f"moving-digits/{name} " in listed
-    assert shown.startswith("summary: ")
-    assert "name: joint" in shown
-
-
-def test_version() -> None:
-    assert _run("--version") == f"essential {essential.__version__}\n"
-
-
-def test_no_command_shows_the_help() -> None:
-    result = run_command()
-    assert "Start with: essential demo" in result.stdout + result.stderr
-    assert len(command()) == 3
-
-
-def test_an_error_leaves_the_process_with_code_2_and_one_message(tmp_path: Path) -> None:
-    result = run_command("evaluate", tmp_path)
-    assert result.returncode == 2
-    assert result.stdout == ""
-    expected = f"error: {tmp_path} is no run folder: it holds no config.yaml; name a folder that `train` made\n"
-    assert result.stderr == expected
-
-
-def test_debugging_shows_the_traceback(tmp_path: Path) -> None:
-    result = run_command("evaluate", tmp_path, ESSENTIAL_DEBUG="1")
-    assert result.returncode == 1
-    assert "Traceback" in result.stderr
-    assert "RunError" in result.stderr
-
-
-def test_a_disk_that_takes_no_more_is_one_message_and_no_half_file(run: Path, folder: Path, tmp_path: Path) -> None:
-    # A limit on the size of files stands in for a full disk; workers would meet it in their shared memory.
-    arguments = _train(tmp_path / "run", folder / "my data", folder / "store", "features.workers=0")
-    shell = 'ulimit -f 200; exec "$@"'
-    result = subprocess.run(
-        ["bash", "-c", shell, "bash", *command(*arguments)], capture_output=True, text=True, check=False
+def test_train_passes_on_what_it_was_told(trained: Calls, tmp_path: Path, essential: Essential) -> None:
+    overrides = ("-s", "training.epochs=7", "-s", "seed=3")
+    outcome = essential(
+        "train", "--config", "moving-digits/joint", "--out", tmp_path / "r", "--seed", 5, "--resume", *overrides
     )
-    assert result.returncode == 2, result.stderr
-    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1
-    assert f"cannot write {tmp_path / 'run' / 'state.safetensors'}: " in lines[0]
-    assert "Traceback" not in result.stderr
-    assert {path.name for path in (tmp_path / "run").iterdir()} <= RUN_FILES - {"record.json", "state.safetensors"}
-    assert all(json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines())
-    assert run.is_dir()
+    assert outcome.code == 0
+    [(config, out, resume)] = trained
+    assert (config.method.name, config.training.epochs, config.seed) == ("joint", 7, 5)
+    assert (out, resume) == (tmp_path / "r", True)
+
+
+def test_train_shows_the_record_and_where_it_is(trained: Calls, tmp_path: Path, essential: Essential) -> None:
+    outcome = essential("train", "--config", "moving-digits/essential", "--out", tmp_path / "r")
+    assert not trained[0][2]
+    record = Record.read(tmp_path / "r" / "record.json")
+    for shown in (
+        "made-up: 6 classes in 3 tasks",
+        f"{record.metrics.final_accuracy:.3f}",
+        "episodic memory",
+        "5.9 KiB",
+        f"record: {tmp_path / 'r' / 'record.json'}",
+        f"report: {tmp_path / 'r' / 'report.html'}",
+    ):
+        assert shown in outcome.out
+    assert (tmp_path / "r" / "report.html").stat().st_size > 1000
+
+
+def test_train_names_the_videos_it_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, essential: Essential
+) -> None:
+    skipped = (SkippedVideo(video="train/a/[1].mp4", split="train", reason="holds no frame"),)
+    record = make_record(skipped_videos=skipped)
+    monkeypatch.setattr("essential.engine.run.train", lambda *_, **__: record)
+    outcome = essential("train", "--config", "moving-digits/joint", "--out", tmp_path)
+    assert "skipped (train): train/a/[1].mp4: holds no frame" in outcome.out
+
+
+def test_demo_runs_the_method_alone(trained: Calls, tmp_path: Path, essential: Essential) -> None:
+    assert essential("demo", "--out", tmp_path).code == 0
+    [(config, out, resume)] = trained
+    assert (config.method.name, config.seed, out, resume) == ("essential", 0, tmp_path / "essential", True)
+    assert (config.data.root, config.features.store) == (tmp_path / "data", tmp_path / "features")
+    assert (tmp_path / "report.html").exists()
+
+
+def test_demo_compares_all_arms_on_the_same_data(trained: Calls, tmp_path: Path, essential: Essential) -> None:
+    outcome = essential("demo", "--out", tmp_path, "--seed", 4, "--compare")
+    arms = ["essential", "joint", "finetune", "replay-dense", "replay-sparse"]
+    assert [out.name for _, out, _ in trained] == arms
+    assert {(config.data.root, config.features.store, config.seed) for config, _, _ in trained} == {
+        (tmp_path / "data", tmp_path / "features", 4)
+    }
+    assert all((tmp_path / arm / "record.json").exists() and arm in outcome.out for arm in arms)
+    assert f"report: {tmp_path / 'report.html'}" in outcome.out
+
+
+@pytest.mark.parametrize("name", ["a #1", "null", "x: y", "[1, 2]", 'quo"te', "über 日本"])
+def test_demo_takes_any_folder_name(name: str, trained: Calls, tmp_path: Path, essential: Essential) -> None:
+    assert essential("demo", "--out", tmp_path / name).code == 0
+    assert trained[0][0].data.root == tmp_path / name / "data"
+
+
+def test_extract_passes_on_its_part(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, essential: Essential) -> None:
+    calls = []
+
+    def extract(config: RunConfig, *, part: tuple[int, int], progress: Progress) -> tuple[Path, dict[str, str]]:
+        assert isinstance(progress, Progress)
+        calls.append((config.features.store, part))
+        return tmp_path / "a #1", {"test/b/2.mp4": "holds no frame"}
+
+    monkeypatch.setattr("essential.engine.run.extract", extract)
+    config = ("--config", "moving-digits/joint")
+    outcome = essential("extract", *config, "--store", tmp_path / "a #1", "--shard", "1/3")
+    assert calls == [(tmp_path / "a #1", (1, 3))]
+    assert outcome.out == f"skipped: test/b/2.mp4: holds no frame\nstore: {tmp_path / 'a #1'}\n"
+    essential("extract", *config)
+    assert calls[1] == (None, (0, 1))
+
+
+@pytest.mark.parametrize(("text", "expected"), [(None, (0, 1)), ("0/1", (0, 1)), ("3/4", (3, 4)), ("00/2", (0, 2))])
+def test_a_shard(text: str | None, expected: tuple[int, int]) -> None:
+    assert parse_shard(text) == expected
+
+
+@pytest.mark.parametrize(("final", "says"), [(None, "the same accuracies as"), (0.5, "these accuracies differ from")])
+def test_evaluate_compares_with_the_record(
+    final: float | None, says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, essential: Essential
+) -> None:
+    run = _made(tmp_path / "run")
+    found = Record.read(run / "record.json")
+    if final is not None:
+        found = found.model_copy(update={"accuracy": (*found.accuracy[:-1], (final, final, final))})
+    monkeypatch.setattr("essential.engine.run.evaluate", lambda *_, **__: found)
+    outcome = essential("evaluate", run)
+    assert f"{says} " in outcome.out
+    assert Record.read(run / "evaluation.json") == found
+
+
+def test_report_puts_runs_beside_each_other(tmp_path: Path, essential: Essential) -> None:
+    first, second = _made(tmp_path / "first"), _made(tmp_path / "sec[red]ond", method="joint", seed=1)
+    page = tmp_path / "both.html"
+    outcome = essential("report", first, second / "record.json", "--out", page)
+    assert outcome.code == 0
+    header = next(line for line in outcome.out.splitlines() if "first" in line)
+    assert "sec[red]ond" in header
+    assert outcome.out.endswith(f"report: {page}\n")
+    assert "sec[red]ond" in page.read_text(encoding="utf-8")
+
+
+def test_a_run_in_this_folder_has_the_folder_s_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, essential: Essential
+) -> None:
+    monkeypatch.chdir(_made(tmp_path / "here"))
+    assert "here" in essential("report", ".").out
+    assert "here" in essential("report", "record.json").out
+
+
+def test_memory_lists_the_ledger(tmp_path: Path, essential: Essential) -> None:
+    outcome = essential("memory", _made(tmp_path, bytes_per_task=1000))
+    assert outcome.code == 0
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in outcome.out.splitlines() if "│" in line]
+    assert rows == [
+        ["episodic", "all episodic", "6,000", "yes"],
+        ["semantic", "all semantic", "3,000", "yes"],
+        ["retrieval_modules", "all retrieval_modules", "15,000", "no"],
+    ]
+    assert "total: 24,000 bytes (23.4 KiB)" in outcome.out
+    assert "as a paper counts it: 9,000 bytes (8.8 KiB)" in outcome.out
+
+
+def test_configs_lists_all_that_are_shipped() -> None:
+    # In a process of its own: typer's context is not of the type that typer has it declared as.
+    result = run_command("configs", COLUMNS="200")
+    assert result.returncode == 0, result.stderr
+    configs = shipped_configs()
+    assert len(configs) >= 5
+    for name, summary in configs.items():
+        assert summary
+        assert any(name in line and summary in line for line in result.stdout.splitlines())
+
+
+def test_data_make_makes_what_it_was_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, essential: Essential
+) -> None:
+    calls = []
+
+    def make(root: Path, config: object, *, workers: int, progress: Callable[[int, int], None]) -> None:
+        assert workers >= 1
+        progress(3, 3)
+        calls.append((root, config))
+
+    monkeypatch.setattr("essential.protocols.moving_digits.make_moving_digits", make)
+    options = ("--digits", 1, "--train-clips", 2, "--test-clips", 1, "--seed", 9)
+    outcome = essential("data", "make", "moving-digits-untrimmed", "--out", tmp_path, *options)
+    assert outcome.out == f"videos: {tmp_path}\n"
+    assert outcome.err.startswith("make moving-digits-untrimmed: 3 in ")
+    from essential.protocols.moving_digits import MovingDigitsConfig
+
+    expected = MovingDigitsConfig(digits=1, train_clips_per_class=2, test_clips_per_class=1, untrimmed=True, seed=9)
+    assert calls == [(tmp_path, expected)]

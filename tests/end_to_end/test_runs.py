@@ -10,7 +10,7 @@ import torch
 
 from essential.engine.run import evaluate, extract, train
 from essential.engine.run_folder import RunFolder
-from essential.errors import CheckpointError, RunError, StoreError
+from essential.errors import CheckpointError, DataError, RunError, StoreError
 from essential.memory.episodic import EpisodicMemory
 from essential.progress import SilentProgress
 from essential.records import Record
@@ -197,3 +197,59 @@ class _StopAt(SilentProgress):
     def start(self, title: str, total: int) -> None:  # noqa: ARG002
         if title == self._title:
             raise self.Stopped
+
+
+def test_a_run_keeps_to_the_videos_it_began_with(small_data: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(small_data, data)
+    broken = sorted((data / "test").glob("*/*"))[0]
+    content = broken.read_bytes()
+    broken.write_bytes(b"")
+    config = small_config(
+        "replay-sparse", data, tmp_path / "store", "data.kind=folder", "features.on_broken_video=skip"
+    )
+    with pytest.raises(_StopAt.Stopped):
+        train(config, tmp_path / "run", resume=False, progress=_StopAt("task 3 of 4: task"))
+    broken.write_bytes(content)
+    record = train(config, tmp_path / "run", resume=True, progress=QUIET)
+    assert [video.video for video in record.skipped_videos] == [broken.relative_to(data).as_posix()]
+    counts = [len(RunFolder(tmp_path / "run").read_predictions(task).videos) for task in range(4)]
+    assert counts[-1] == 15
+    assert sum(task.test_videos for task in record.protocol.tasks) == 15
+    assert evaluate(tmp_path / "run", progress=QUIET).accuracy == record.accuracy
+
+
+def test_a_video_that_breaks_after_the_run_began_stops_it(small_data: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(small_data, data)
+    more = ("data.kind=folder", "features.mode=live", "features.on_broken_video=skip")
+    config = small_config("finetune", data, tmp_path / "store", *more)
+    with pytest.raises(_StopAt.Stopped):
+        train(config, tmp_path / "run", resume=False, progress=_StopAt("task 2 of 4: task"))
+    lost = RunFolder(tmp_path / "run").protocol(data).tasks[2].train[0]
+    lost.path.unlink()
+    with pytest.raises(
+        DataError, match=rf"could be read when .*run began and cannot be now: 1\n  {lost.key}: there is"
+    ):
+        train(config, tmp_path / "run", resume=True, progress=QUIET)
+
+
+def test_lost_predictions_are_made_again_from_the_checkpoints(runs: dict[str, Path], tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(runs["essential"], copy)
+    (copy / "record.json").unlink()
+    _flip_last_byte(copy / "predictions" / "task-01.safetensors")
+    (copy / "predictions" / "task-02.safetensors").unlink()
+    train(RunFolder(copy).config(), copy, resume=True, progress=QUIET)
+    assert record_without_seconds(copy) == record_without_seconds(runs["essential"])
+
+
+def test_a_damaged_config_or_protocol_of_a_run_is_one_clear_error(runs: dict[str, Path], tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(runs["finetune"], copy)
+    (copy / "protocol.json").write_text("{")
+    with pytest.raises(RunError, match=r"protocol\.json is damaged"):
+        evaluate(copy, progress=QUIET)
+    (copy / "config.yaml").write_text("data: [")
+    with pytest.raises(RunError, match=r"config\.yaml cannot be read"):
+        evaluate(copy, progress=QUIET)

@@ -28,7 +28,7 @@ def test_no_core_is_promised_twice(
     device: torch.device,
     expected: tuple[int, int],
 ) -> None:
-    monkeypatch.setattr(cores, "_cpu_cores", lambda: found)
+    monkeypatch.setattr(cores, "cpu_cores", lambda: found)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
     assert share_cores(wanted, device=device, videos=100) == expected
     assert share_cores(wanted, device=device, videos=1)[0] == min(expected[0], 1)

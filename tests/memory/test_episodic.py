@@ -17,7 +17,7 @@ def make_memory(per_class: int = 4, classes: int = 3, kept: int = 2, dim: int = 
         random_positions(count, kept=kept, frames=8, generator=generator),
         torch.arange(classes).repeat_interleave(per_class),
         torch.arange(classes).repeat_interleave(per_class) // 2,
-        tuple(f"klasse ü/{index}.mp4" for index in range(count)),
+        tuple(f"klasse ü\n{index}.mp4" for index in range(count)),
     )
 
 

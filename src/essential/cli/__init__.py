@@ -32,10 +32,11 @@ app.add_typer(data.app, name="data")
 app.add_typer(configs.app, name="configs")
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"essential {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

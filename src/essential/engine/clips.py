@@ -1,6 +1,6 @@
 """A task's clips, as methods see them: batches out of a feature source, stored or live."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,14 +40,16 @@ class ClipTable:
 class LabelledVideos:
     """Looks up slots and tasks of videos in a protocol, and pairs them with their features."""
 
-    def __init__(self, protocol: Protocol, source: FeatureSource) -> None:
+    def __init__(self, protocol: Protocol, source: FeatureSource, *, without: Collection[str] = ()) -> None:
+        """Leave out the videos with the keys `without`: those that the run began without."""
         self.source = source
+        self._without = frozenset(without)
         self._slots = protocol.slots
         self._tasks = {name: task.index for task in protocol.tasks for name in task.classes}
 
     def table(self, videos: Sequence[Video], view: int) -> ClipTable:
         """Return the readable ones of `videos` in view `view`, labelled."""
-        frames = self.source.view(videos, view)
+        frames = self.source.view([video for video in videos if video.key not in self._without], view)
         slots = torch.tensor([self._slots[video.label] for video in frames.videos], dtype=torch.long)
         tasks = torch.tensor([self._tasks[video.label] for video in frames.videos], dtype=torch.long)
         return ClipTable(frames, slots, tasks)

@@ -92,7 +92,7 @@ def learning_rates(total: int, steps: int, training: TrainingConfig) -> list[flo
     scale = training.batch_size / 256 if training.scale_learning_rate else 1.0
     peak, last = training.learning_rate * scale, training.min_learning_rate * scale
     warm = min(training.warmup_epochs * steps, total)
-    rates = [peak * step / max(1, warm - 1) for step in range(warm)]
+    rates = [peak * step / (warm - 1) for step in range(warm)] if warm > 1 else [peak] * warm
     cosine = total - warm
     return rates + [last + (peak - last) * 0.5 * (1 + math.cos(math.pi * step / cosine)) for step in range(cosine)]
 

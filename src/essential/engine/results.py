@@ -21,7 +21,7 @@ from essential.metrics import (
 )
 from essential.records import Metrics, Record
 
-_PACKAGES = ("torch", "torchvision", "timm", "av", "numpy")
+_PACKAGES = ("torch", "torchvision", "av", "numpy")
 
 
 def scored(evaluations: Sequence[Evaluation]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from essential.engine.results import make_record, scored
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import Workspace, data_root, open_workspace
-from essential.errors import ConfigError
+from essential.errors import CheckpointError, ConfigError, DataError
 from essential.features.extract import extract as extract_features
 from essential.memory.ledger import total_by_kind
 from essential.methods import build_method
@@ -36,7 +36,7 @@ def train(config: RunConfig, out: Path, *, resume: bool, progress: Progress) -> 
         RunError: the folder is in use, holds another run, or holds this one and `resume` is not set.
         EssentialError: the data, the store, a checkpoint or the disk stands in the way; nothing is half-written.
     """
-    folder = RunFolder(out)
+    folder, config = RunFolder(out), config.with_absolute_paths()
     with folder_lock(out):
         folder.check(config, resume=resume)
         if folder.record.exists():
@@ -55,10 +55,13 @@ def evaluate(out: Path, *, progress: Progress) -> Record:
     """
     folder = RunFolder(out)
     config, record = folder.config(), Record.read(folder.record)
+    if config.features.on_broken_video == "skip":
+        # The run's own list is used; a video that broke since then is an error.
+        config = config.model_copy(update={"features": config.features.model_copy(update={"on_broken_video": "fail"})})
     workspace = open_workspace(config, progress, protocol=folder.protocol(data_root(config)))
-    tests = [video for task in workspace.protocol.tasks for video in task.test]
-    source = workspace.source(tests, progress)
-    labelled = LabelledVideos(workspace.protocol, source)
+    without = {skipped.video for skipped in record.skipped_videos}
+    tests = [video for task in workspace.protocol.tasks for video in task.test if video.key not in without]
+    labelled = LabelledVideos(workspace.protocol, workspace.source(tests, progress), without=without)
     method = _build(workspace)
     tables: list[ClipTable] = []
     evaluations = []
@@ -80,7 +83,7 @@ def extract(config: RunConfig, *, part: tuple[int, int] = (0, 1), progress: Prog
     """
     if config.features.mode == "live":
         raise ConfigError("features.mode=live keeps no store; use -s features.mode=stored to extract")
-    workspace = open_workspace(config, progress)
+    workspace = open_workspace(config.with_absolute_paths(), progress)
     videos = workspace.protocol.videos
     with phase(progress, "extract features", len(videos)):
         broken = extract_features(
@@ -111,8 +114,9 @@ class _Run:
             self.method.load_state_dict(saved.method)
             self.method.network.to(self.workspace.device)
         self.source = self.workspace.source(self._needed_videos(), progress)
-        check_coverage(self.protocol.tasks[self.place.task :], list(self.source.skipped))
-        self.labelled = LabelledVideos(self.protocol, self.source)
+        self._settle_skipped(begun=saved is not None)
+        check_coverage(self.protocol.tasks, list(self.place.skipped))
+        self.labelled = LabelledVideos(self.protocol, self.source, without=self.place.skipped)
         self.tests = [self.labelled.table(task.test, 0) for task in self.protocol.tasks[: self.place.task]]
         self.watch.lap("extract")
 
@@ -121,15 +125,41 @@ class _Run:
         while self.place.task < len(self.protocol.tasks):
             self._learn()
             self._evaluate()
+        self._restore_predictions()
         record = make_record(self.workspace, self.method, self.folder, self.place)
         record.write(self.folder.record)
         return record
+
+    def _restore_predictions(self) -> None:
+        """Score again, from the checkpoints, where predictions were lost or damaged since they were written."""
+        for index in range(len(self.protocol.tasks)):
+            try:
+                self.folder.read_predictions(index)
+            except CheckpointError:
+                method = _build(self.workspace)
+                method.load_predictor(self.folder.read_checkpoint(index))
+                tests = self.tests[: index + 1]
+                self.folder.write_predictions(index, predict(method.predictor, tests, device=self.workspace.device))
 
     def _needed_videos(self) -> list[Video]:
         """All test videos, and the training videos still to be learned from: finished tasks need theirs no more."""
         first = 0 if self.method.needs_all_tasks else self.place.task
         training = [video for task in self.protocol.tasks[first:] for video in task.train]
-        return training + [video for task in self.protocol.tasks for video in task.test]
+        tests = [video for task in self.protocol.tasks for video in task.test]
+        return [video for video in training + tests if video.key not in self.place.skipped]
+
+    def _settle_skipped(self, *, begun: bool) -> None:
+        """Fix which videos the run goes without when it begins: its clips must not change on the way.
+
+        A video that is repaired later stays out of this run; one that breaks later stops it.
+        """
+        if begun and self.source.skipped:
+            lines = "\n  ".join(f"{key}: {reason}" for key, reason in sorted(self.source.skipped.items()))
+            raise DataError(
+                f"videos that could be read when {self.folder.path} began and cannot be now: "
+                f"{len(self.source.skipped)}\n  {lines}\nPut them back and resume, or train into another folder"
+            )
+        self.place = replace(self.place, skipped={**self.place.skipped, **self.source.skipped})
 
     def _learn(self) -> None:
         task = task_clips(self.protocol, self.labelled, self.place.task, all_tasks=self.method.needs_all_tasks)
@@ -190,7 +220,6 @@ class _Run:
             task=self.place.task if task is None else task,
             stage=stage,
             epoch=epoch,
-            skipped={**self.place.skipped, **self.source.skipped},
             seconds=dict(self.watch.seconds),
         )
         self.folder.save(self.place, self.method.state_dict(), optimizer_state(optimizer) if optimizer else None)

@@ -76,6 +76,7 @@ class RunFolder:
         Raises:
             RunError: it has.
         """
+        self._remove_leftovers()
         if not self.begun:
             return
         if not resume:
@@ -111,7 +112,7 @@ class RunFolder:
             raise RunError(f"{self.path} is no run folder: it holds no config.yaml; name a folder that `train` made")
         try:
             return RunConfig.model_validate(yaml.safe_load(path.read_text()))
-        except ValueError as error:
+        except (ValueError, yaml.YAMLError, OSError) as error:
             raise RunError(
                 f"{path} cannot be read ({error}); restore it, or train again into another folder"
             ) from error
@@ -154,8 +155,13 @@ class RunFolder:
             self._cut_log(0)
             return None
         arrays, metadata = read_sealed(self._state, CheckpointError)
-        inside = metadata.pop("optimizer")
-        place = Place(**{**metadata, "memory_bytes_by_task": tuple(metadata["memory_bytes_by_task"])})
+        try:
+            inside = metadata.pop("optimizer")
+            place = Place(**{**metadata, "memory_bytes_by_task": tuple(metadata["memory_bytes_by_task"])})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"{self._state} is not the state of a run of this version; train again into another folder"
+            ) from error
         self._cut_log(place.log_bytes)
         optimizer = {name[10:]: array for name, array in arrays.items() if name.startswith("optimizer.")}
         method = {name[7:]: array for name, array in arrays.items() if name.startswith("method.")}
@@ -209,11 +215,18 @@ class RunFolder:
     def _checkpoint(self, task: int) -> Path:
         return self.path / "checkpoints" / f"task-{task:02d}.safetensors"
 
+    def _remove_leftovers(self) -> None:
+        """Remove the temporary files of processes that were killed while they wrote; the folder's lock is held."""
+        for folder in (self.path, self.path / "checkpoints", self.path / "predictions"):
+            for leftover in folder.glob(".*.tmp"):
+                leftover.unlink(missing_ok=True)
+
     def _predictions(self, task: int) -> Path:
         return self.path / "predictions" / f"task-{task:02d}.safetensors"
 
     def _cut_log(self, length: int) -> None:
-        if self._log.exists():
+        # Only ever shorter: after a power cut the log may lack lines that the state knows of.
+        if self._log.exists() and self._log.stat().st_size > length:
             with explained_os_errors(self._log), self._log.open("r+b") as file:
                 file.truncate(length)
 

@@ -1,12 +1,13 @@
 """All settings of a run, put together from their owners' sections, and the engine's own: how training goes."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from essential.encoders import EncoderConfig
 from essential.features.config import FeaturesConfig
-from essential.methods import EssentialConfig, MethodConfig
+from essential.methods import MethodConfig
 from essential.protocols.source import DataConfig, ProtocolConfig
 from essential.schema import Section
 from essential.video.transforms import AugmentConfig
@@ -47,18 +48,29 @@ class RunConfig(Section):
     video: VideoConfig = VideoConfig()
     encoder: EncoderConfig = EncoderConfig()
     features: FeaturesConfig = FeaturesConfig()
-    method: MethodConfig = EssentialConfig()
+    method: MethodConfig
     training: TrainingConfig = TrainingConfig()
     seed: int = Field(0, ge=0, description="initial weights, batches, dropout, exemplars")
+
+    def with_absolute_paths(self) -> "RunConfig":
+        """Return the config with paths that mean the same from any working directory."""
+
+        def absolute(path: Path | None) -> Path | None:
+            return path if path is None else path.expanduser().absolute()
+
+        data = self.data.model_copy(update={"root": absolute(self.data.root), "path": absolute(self.data.path)})
+        features = self.features.model_copy(update={"store": absolute(self.features.store)})
+        return self.model_copy(update={"data": data, "features": features})
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the numbers: everything but this machine's paths, devices and worker counts.
 
-        Two runs of equal identity must give the same record; a run resumes only under its own identity.
+        On one machine two runs of equal identity give the same record (other processors, or another number of
+        threads, round differently); a run resumes only under its own identity.
         """
         machine = {
             "data": {"root", "path"},
-            "features": {"store", "workers", "on_broken_video"},
-            "training": {"threads", "checkpoint_epochs"},
+            "features": {"store", "workers", "worker_start", "shard_videos", "on_broken_video"},
+            "training": {"threads", "device", "checkpoint_epochs"},
         }
         return self.model_dump(mode="json", exclude={"summary": True, **machine})

@@ -11,7 +11,8 @@ from essential.atomic_files import sha256_of_json
 from essential.encoders import FrameEncoder, build_encoder
 from essential.engine.settings import RunConfig
 from essential.errors import ConfigError
-from essential.features.provenance import Recipe
+from essential.features.cores import cpu_cores
+from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import FeatureSource, open_source
 from essential.progress import Progress, phase
 from essential.protocols.moving_digits import make_moving_digits
@@ -34,14 +35,9 @@ class Workspace:
 
     def recipe(self) -> Recipe:
         """Return what decides the value of a feature."""
-        features, video = self.config.features, self.config.video
-        return Recipe(
-            encoder=self.encoder,
-            augment=video.augment,
-            frames=video.frames,
-            views=features.views,
-            seed=_VIEW_SEED,
-            dtype=features.dtype,
+        video = self.config.video
+        return build_recipe(
+            self.config.features, self.encoder, augment=video.augment, frames=video.frames, seed=_VIEW_SEED
         )
 
     def store(self) -> Path:
@@ -81,7 +77,7 @@ def open_workspace(config: RunConfig, progress: Progress, *, protocol: Protocol 
         ConfigError: the classes do not fit the protocol, or there is no such encoder or device.
     """
     device = choose_device(config.training.device)
-    torch.set_num_threads(config.training.threads or os.cpu_count() or 1)
+    torch.set_num_threads(config.training.threads or cpu_cores())
     encoder = build_encoder(config.encoder)
     encoder.to(device)
     return Workspace(config, data_root(config), protocol or _read_protocol(config, progress), encoder, device)
@@ -134,7 +130,7 @@ def _make_moving_digits(config: RunConfig, progress: Progress) -> None:
         make_moving_digits(
             data_root(config),
             config.data.moving_digits,
-            workers=os.cpu_count() or 1,
+            workers=cpu_cores(),
             progress=lambda done, total: progress.advance(done, total=total),
         )
 

@@ -18,7 +18,7 @@ def share_cores(wanted_workers: int | None, *, device: torch.device, videos: int
         device: where the encoder computes.
         videos: to be decoded; no more workers than that.
     """
-    cores = _cpu_cores()
+    cores = cpu_cores()
     allowed = torch.get_num_threads()
     if device.type != "cpu":
         return min(cores if wanted_workers is None else wanted_workers, videos), allowed
@@ -39,7 +39,7 @@ def torch_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _cpu_cores() -> int:
+def cpu_cores() -> int:
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,5 +1,6 @@
 """Videos in, clips out: worker processes decode and transform, the main process encodes."""
 
+import errno
 import multiprocessing
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -24,6 +25,7 @@ from essential.protocols.protocol import Video
 from essential.video.views import ViewRequest, read_views
 
 _PREFETCH = 2
+_MACHINE_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE})
 
 Item = tuple[Video, ViewRequest]
 
@@ -34,6 +36,7 @@ class ReadVideo:
 
     clips: Tensor | None
     note: VideoNote
+    failure: str | None = None
 
 
 def read_each(
@@ -61,6 +64,12 @@ def read_each(
         # Closed at once, not when the traceback of an error is collected: its workers end with it.
         with closing(_reading(items, workers, config.worker_start)) as reading, torch_threads(threads):
             for read in reading:
+                if read.failure is not None:
+                    raise DataError(
+                        f"{read.note.key} could not be read for a reason that is not the file's: {read.failure}. "
+                        "What was finished is kept; raise the limit of open files, or look after the disk, and run "
+                        "again"
+                    )
                 consume(waiting, read)
                 waiting += 1
     except (RuntimeError, ConnectionError, EOFError) as error:
@@ -133,10 +142,22 @@ def _read(video: Video, request: ViewRequest) -> ReadVideo:
     except FileNotFoundError:
         return ReadVideo(None, VideoNote(key=video.key, size_bytes=None, sha256=None, broken="there is no such file"))
     except (VideoError, OSError) as error:
+        if _is_the_machines_fault(error):
+            note = VideoNote(key=video.key, size_bytes=size, sha256=sha256, broken=None)
+            return ReadVideo(None, note, failure=repr(error.__cause__ or error))
         # The store must not depend on where the videos are on this machine.
         reason = str(error).replace(str(video.path), video.key)
         return ReadVideo(None, VideoNote(key=video.key, size_bytes=size, sha256=sha256, broken=reason))
     return ReadVideo(clips, VideoNote(key=video.key, size_bytes=size, sha256=sha256, broken=None))
+
+
+def _is_the_machines_fault(error: BaseException) -> bool:
+    """Whether a video could not be read for want of open files or a healthy disk: it may well be whole.
+
+    Want of memory is not among them: damaged files that ask for enormous pictures cause it too.
+    """
+    cause = error.__cause__ or error
+    return isinstance(cause, OSError) and cause.errno in _MACHINE_ERRORS
 
 
 def _reading(items: Sequence[Item], workers: int, start: str) -> Generator[ReadVideo, None, None]:

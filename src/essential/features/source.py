@@ -136,6 +136,7 @@ class LiveSource:
         self.skipped: dict[str, str] = {}
         self._recipe = recipe
         self._config = config
+        self._checked = False
 
     def check(self, videos: Sequence[Video], *, progress: Progress | None = None) -> None:
         """Decode every video once, so that the broken ones are known.
@@ -152,6 +153,7 @@ class LiveSource:
 
         read_each(items, consume, config=self._config, device=device_of(self._recipe.encoder))
         self._refuse_broken()
+        self._checked = True
 
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
         """Decode and encode one view of the videos, without the skipped ones.
@@ -172,6 +174,9 @@ class LiveSource:
         items = [(video, self._recipe.request((view,))) for video in asked]
         read_each(items, consume, config=self._config, device=device_of(self._recipe.encoder))
         self._refuse_broken()
+        if self._checked:
+            # Whatever the policy: a run's clips must not change from epoch to epoch.
+            refuse_broken({video.key: self.skipped[video.key] for video in asked if video.key in self.skipped})
         readable = [index for index, video in enumerate(asked) if video.key not in self.skipped]
         return MemoryTable([asked[index] for index in readable], features[readable])
 

@@ -42,7 +42,7 @@ class EpisodicMemory:
         return cls(torch.zeros(0, kept, dim), torch.zeros(0, kept, dtype=torch.long), none, none, ())
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.slots)
 
     def extended(self, other: "EpisodicMemory") -> "EpisodicMemory":
         """Return a memory with the exemplars of `other` behind these."""
@@ -122,7 +122,8 @@ class EpisodicMemory:
 
     def arrays(self) -> dict[str, Array]:
         """Return the memory as arrays in the types that the file stores."""
-        names = "\n".join(self.names).encode()
+        # No file name holds a NUL.
+        names = "\0".join(self.names).encode()
         return {
             "features": self.features.numpy(),
             "positions": self.positions.numpy().astype(np.uint16),
@@ -139,7 +140,7 @@ class EpisodicMemory:
             return torch.from_numpy(arrays[name].astype(np.int64))
 
         text = arrays["names"].tobytes().decode()
-        names = tuple(text.split("\n")) if len(arrays["slots"]) else ()
+        names = tuple(text.split("\0")) if len(arrays["slots"]) else ()
         return cls(torch.from_numpy(arrays["features"].copy()), long("positions"), long("slots"), long("tasks"), names)
 
     def _take(self, indices: Sequence[int]) -> "EpisodicMemory":

@@ -46,6 +46,11 @@ class BatchTable(Protocol):
         """The video of every clip."""
         ...
 
+    @property
+    def slots(self) -> Int[Tensor, " clips"]:
+        """The class of every clip."""
+        ...
+
     def rows(self, indices: Int[Tensor, " batch"]) -> Batch:
         """Return the clips at `indices`."""
         ...

@@ -13,7 +13,7 @@ For every task:
 Differs from the paper: the text of its method section could not be had in full; where it is silent this follows the
 authors' code. Scores are given for the slots seen, not for all classes of the benchmark.
 
-Differs from the authors' code (`reading: released` undoes the first two):
+Differs from the authors' code (`reading: released` undoes the first):
 
 - the released `CLIP_model.py` compares the dense clip token with the raw query token, not with the token of the
   retrieved clip, and does not classify the retrieved clip in the task stage; their older model does both, as the

@@ -27,6 +27,11 @@ class MemoryClips:
         """The video of every exemplar."""
         return self.memory.names
 
+    @property
+    def slots(self) -> Int[Tensor, " clips"]:
+        """The class of every exemplar."""
+        return self.memory.slots
+
     def epoch(self, epoch: int) -> "MemoryClips":  # noqa: ARG002
         """Return the exemplars; they have one view."""
         return self
@@ -44,16 +49,16 @@ def random_exemplars(task: TaskData, *, per_class: int, kept: int, generator: to
     drawn without replacement and sorted.
     """
     table = task.plain()
-    everything = table.rows(torch.arange(len(table)))
-    chosen = random_clips(everything.slots, per_class, generator=generator)
-    frames = everything.features.shape[1]
-    positions = random_positions(len(chosen), kept=kept, frames=frames, generator=generator)
+    chosen = random_clips(table.slots, per_class, generator=generator)
+    clips = table.rows(chosen)
+    positions = random_positions(len(chosen), kept=kept, frames=clips.features.shape[1], generator=generator)
+    names = table.names
     return EpisodicMemory(
-        take_frames(everything.features[chosen], positions),
+        take_frames(clips.features, positions),
         positions,
-        everything.slots[chosen],
-        everything.tasks[chosen],
-        tuple(table.names[index] for index in chosen.tolist()),
+        clips.slots,
+        clips.tasks,
+        tuple(names[index] for index in chosen.tolist()),
     )
 
 

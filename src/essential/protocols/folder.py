@@ -56,4 +56,13 @@ def _class_videos(root: Path, folder: Path, split: Split) -> list[Video]:
         raise DataError(
             f"class folder {folder} holds no video ({', '.join(sorted(EXTENSIONS))}); add clips, or delete the folder"
         )
-    return [Video(path.relative_to(root).as_posix(), path, folder.name, split) for path in files]
+    return [Video(_key(path, root), path, folder.name, split) for path in files]
+
+
+def _key(path: Path, root: Path) -> str:
+    key = path.relative_to(root).as_posix()
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"the name of the file {key!r} in {root} is not UTF-8 text; rename the file") from None
+    return key

@@ -87,7 +87,8 @@ def make_moving_digits(
         RunError: another process is writing there.
         FileSystemError: the disk refuses.
     """
-    with folder_lock(root):
+    # Runs of several seeds may ask for the same clips at the same time: one makes them, the others wait.
+    with folder_lock(root, wait=True):
         recorded_checksum = _claim(root, config)
         clips = list(_clips(config))
         missing = [clip for clip in clips if not (root / clip.name).exists()]

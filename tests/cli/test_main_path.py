@@ -1,0 +1,173 @@
+"""The main path by the real command line, in processes of its own, from nothing to a report."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import essential
+from essential.cli import main
+from essential.records import Record
+from small_runs import command, record_without_seconds, run_command, small_overrides
+
+ESSENTIAL = "moving-digits/essential"
+RUN_FILES = {"config.yaml", "protocol.json", "log.jsonl", "state.safetensors", "record.json", "report.html", ".lock"}
+
+
+def _run(*arguments: str | Path) -> str:
+    """Run a command that must succeed without a warning; return what it printed."""
+    result = run_command(*arguments, COLUMNS="200")
+    assert result.returncode == 0, result.stderr
+    assert "Warning" not in result.stderr
+    assert "Traceback" not in result.stderr
+    return result.stdout
+
+
+def _train(out: Path, data: Path, store: Path, *more: str) -> list[str | Path]:
+    settings = small_overrides(data, store, "training.epochs=2", *more)
+    return ["train", "--config", ESSENTIAL, "--out", out, *(part for setting in settings for part in ("-s", setting))]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the videos, made by the command line."""
+    folder = tmp_path_factory.mktemp("by hand")
+    counts = ("--digits", "1", "--train-clips", "4", "--test-clips", "2")
+    assert (
+        _run("data", "make", "moving-digits", *counts, "--out", folder / "my data") == f"videos: {folder / 'my data'}\n"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> Path:
+    """Return the folder of a run, made by the command line from two halves of a store."""
+    arguments = _train(folder / "run", folder / "my data", folder / "store")
+    settings = [*arguments[5:], "-s", "data.moving_digits.digits=1"]
+    for part in ("0/2", "1/2"):
+        printed = _run("extract", "--config", ESSENTIAL, "--store", folder / "store", "--shard", part, *settings)
+        assert printed == f"store: {folder / 'store'}\n"
+    extracted = _files(folder / "store")
+    printed = _run(*arguments)
+    assert f"record: {folder / 'run' / 'record.json'}" in printed
+    assert _files(folder / "store") == extracted, "train extracted again what was there"
+    return folder / "run"
+
+
+def _files(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+
+
+def test_data_make_lays_out_classes(folder: Path) -> None:
+    videos = [path for path in (folder / "my data").rglob("*") if path.suffix in {".mp4", ".avi"}]
+    assert len(videos) == 8 * (4 + 2)
+    assert {path.suffix for path in videos} == {".mp4", ".avi"}
+    assert len({path.parent.name for path in videos}) == 8
+
+
+def test_train_leaves_all_files_and_nothing_else(run: Path) -> None:
+    assert {path.name for path in run.iterdir() if path.is_file()} - {"evaluation.json"} == {
+        *RUN_FILES,
+        "memory.safetensors",
+    }
+    for kind in ("checkpoints", "predictions"):
+        assert sorted(path.name for path in (run / kind).iterdir()) == [f"task-0{i}.safetensors" for i in range(4)]
+    record = Record.read(run / "record.json")
+    assert record.seconds.train > 0
+    assert record.skipped_videos == ()
+    assert (run / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_evaluate_gives_the_same_accuracies(run: Path) -> None:
+    assert "the same accuracies as in record.json" in _run("evaluate", run)
+    assert Record.read(run / "evaluation.json").accuracy == Record.read(run / "record.json").accuracy
+
+
+def test_memory_shows_every_byte(run: Path) -> None:
+    printed = _run("memory", run)
+    record = Record.read(run / "record.json")
+    assert f"total: {record.memory_bytes.total:,} bytes" in printed
+    assert "essential, 16 exemplars" in printed
+    for entry in record.ledger:
+        assert f"{entry.bytes:,}" in printed
+
+
+def test_report_of_two_runs(run: Path, folder: Path) -> None:
+    other = folder / "copy"
+    other.mkdir()
+    shutil.copy(run / "record.json", other)
+    printed = _run("report", run, other / "record.json", "--out", folder / "both.html")
+    assert f"report: {folder / 'both.html'}" in printed
+    assert " run " in printed
+    assert " copy " in printed
+    assert (folder / "both.html").stat().st_size > 1000
+
+
+def test_resume_of_a_finished_run_changes_nothing(run: Path, folder: Path) -> None:
+    before = (run / "record.json").read_bytes()
+    _run(*_train(run, folder / "my data", folder / "store"), "--resume")
+    assert (run / "record.json").read_bytes() == before
+
+
+def test_the_same_videos_as_a_folder_and_as_a_manifest_give_the_same_record(run: Path, folder: Path) -> None:
+    data = folder / "my data"
+    rows = [f"{p.relative_to(data)},{p.parent.name},{p.parts[-3]}" for p in sorted(data.rglob("*/*/*"))]
+    (data / "list.csv").write_text("\n".join(["path,label,split", *rows]) + "\n")
+    ours = record_without_seconds(run)
+    for kind, place in (("folder", ()), ("manifest", (f"data.path={data / 'list.csv'}",))):
+        _run(*_train(folder / kind, data, folder / "store", f"data.kind={kind}", *place))
+        record = record_without_seconds(folder / kind)
+        assert record["protocol"]["id"] == ours["protocol"]["id"]
+        assert record["protocol"]["name"] == kind
+        for key in ("accuracy", "metrics", "memory_bytes", "ledger"):
+            assert record[key] == ours[key]
+
+
+def test_configs_are_listed_and_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    for arguments in (["configs"], ["configs", "show", "moving-digits/joint"]):
+        monkeypatch.setattr("sys.argv", ["essential", *arguments])
+        with pytest.raises(SystemExit, match=r"^0$"):
+            main()
+    printed = capsys.readouterr().out
+    for name in ("essential", "finetune", "joint", "replay-dense", "replay-sparse"):
+        assert f"moving-digits/{name} " in printed
+    assert "\nsummary: " in printed
+    assert "name: joint" in printed
+
+
+def test_version() -> None:
+    assert _run("--version") == f"essential {essential.__version__}\n"
+
+
+def test_no_command_shows_the_help() -> None:
+    result = run_command()
+    assert "Start with: essential demo" in result.stdout + result.stderr
+    assert len(command()) == 3
+
+
+def test_an_error_leaves_the_process_with_code_2_and_one_message(tmp_path: Path) -> None:
+    result = run_command("memory", tmp_path)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    advice = "give the folder of a finished run, or let the run end first"
+    assert result.stderr == f"error: {tmp_path / 'record.json'} is missing; {advice}\n"
+
+
+def test_a_disk_that_takes_no_more_is_one_message_and_no_half_file(run: Path, folder: Path, tmp_path: Path) -> None:
+    # A limit on the size of files stands in for a full disk; workers would meet it in their shared memory.
+    arguments = _train(tmp_path / "run", folder / "my data", folder / "store", "features.workers=0")
+    shell = 'ulimit -f 200; exec "$@"'
+    result = subprocess.run(
+        ["bash", "-c", shell, "bash", *command(*arguments)], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2, result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert f"cannot write {tmp_path / 'run' / 'state.safetensors'}: " in lines[0]
+    assert "Traceback" not in result.stderr
+    assert {path.name for path in (tmp_path / "run").iterdir()} <= RUN_FILES - {"record.json", "state.safetensors"}
+    assert all(json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines())
+    assert run.is_dir()
