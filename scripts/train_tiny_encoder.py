@@ -110,11 +110,11 @@ def draw_clip(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
 
 def draw_wandering(generator: np.random.Generator) -> Trajectory:
     """Draw a trajectory between two poses that have nothing to do with each other."""
-    progress = draw_progress(generator, FRAMES_PER_CLIP)
-    values = {}
+    done = draw_progress(generator, FRAMES_PER_CLIP).done
+    values = {"strength": np.ones(FRAMES_PER_CLIP)}
     for name, bounds in {"x": PLACES, "y": PLACES, "log_size": LOG_SIZES, "angle": ANGLES}.items():
         start, end = generator.uniform(*bounds, size=2)
-        values[name] = start + (end - start) * progress
+        values[name] = start + (end - start) * done
     return Trajectory(**values)
 
 

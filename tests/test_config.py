@@ -163,11 +163,11 @@ def test_a_value_that_is_not_allowed_is_told_with_key_value_and_rule(
     assert rule in message
 
 
-def test_an_unknown_method_is_told_with_the_known_ones() -> None:
-    message = _message(ESSENTIAL, "method.name=esential")
-    assert "'esential'" in message
-    for name in ("'essential'", "'finetune'", "'joint'", "'replay'"):
-        assert name in message
+def test_an_unknown_method_is_told_with_the_nearest_and_all_known() -> None:
+    expected = (
+        "method.name='esential' is unknown (did you mean 'essential'?); known: essential, finetune, joint, replay"
+    )
+    assert _message(ESSENTIAL, "method.name=esential") == f"config {ESSENTIAL}: {expected}"
 
 
 def test_several_slips_are_told_at_once() -> None:

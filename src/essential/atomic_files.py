@@ -23,6 +23,8 @@ _REASONS = {
     errno.EROFS: "the file system is read-only; choose another folder",
     errno.EACCES: "permission denied; choose a folder you may write to",
     errno.EPERM: "permission denied; choose a folder you may write to",
+    errno.ENOENT: "there is no such folder and it cannot be made; choose another folder",
+    errno.EFBIG: "the file would be larger than this process may write (ulimit -f); raise the limit",
     errno.ENOTDIR: "a part of this path is a file, not a folder; choose another folder",
     errno.EEXIST: "a file of that name is in the way; choose another folder",
 }

@@ -114,6 +114,13 @@ def _explain(detail: ErrorDetails) -> str:
         return f"unknown key {key!r}{_nearest(written[-1], known)}; known here: {', '.join(known)}"
     if detail["type"] == "missing":
         return f"{key} is missing; give it in the file or with -s {key}=VALUE"
+    if detail["type"] == "union_tag_invalid":
+        name, known = detail["ctx"]["tag"], detail["ctx"]["expected_tags"].replace("'", "")
+        return f"{key}.name={name!r} is unknown{_nearest(name, known.split(', '))}; known: {known}"
+    if detail["type"] == "union_tag_not_found":
+        return f"{key}.name is missing; give it in the file or with -s {key}.name=NAME"
+    if detail["type"] == "value_error" and isinstance(detail["input"], dict):
+        return detail["msg"].removeprefix("Value error, ")
     message = detail["msg"].removeprefix("Value error, ")
     return f"{key}={detail['input']!r} is not allowed: {message[:1].lower()}{message[1:]}" if key else message
 

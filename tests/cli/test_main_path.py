@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import essential
-from essential.cli import main
 from essential.records import Record
 from small_runs import command, record_without_seconds, run_command, small_overrides
 
@@ -125,17 +124,13 @@ def test_the_same_videos_as_a_folder_and_as_a_manifest_give_the_same_record(run:
             assert record[key] == ours[key]
 
 
-def test_configs_are_listed_and_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-    for arguments in (["configs"], ["configs", "show", "moving-digits/joint"]):
-        monkeypatch.setattr("sys.argv", ["essential", *arguments])
-        with pytest.raises(SystemExit, match=r"^0$"):
-            main()
-    printed = capsys.readouterr().out
+def test_configs_are_listed_and_shown() -> None:
+    listed = _run("configs")
     for name in ("essential", "finetune", "joint", "replay-dense", "replay-sparse"):
-        assert f"moving-digits/{name} " in printed
-    assert "\nsummary: " in printed
-    assert "name: joint" in printed
+        assert f"moving-digits/{name} " in listed
+    shown = _run("configs", "show", "moving-digits/joint")
+    assert shown.startswith("summary: ")
+    assert "name: joint" in shown
 
 
 def test_version() -> None:

@@ -43,7 +43,7 @@ def random_frames(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         pose = generator.uniform([0.35, 0.35, np.log(0.4), -0.7], [0.65, 0.65, np.log(0.7), 0.7])
         choices = scans(digit, "test")
         scan = choices[generator.integers(len(choices))]
-        trajectory = Trajectory(*(np.array([value]) for value in pose))
+        trajectory = Trajectory(*(np.array([value]) for value in (*pose, 1.0)))
         frames.append(draw_frames(scan, trajectory, draw_scene(generator, 64), generator)[0])
         digits.append(digit)
         poses.append(pose)

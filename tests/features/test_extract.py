@@ -200,7 +200,9 @@ def test_a_dead_worker_is_an_error_that_names_the_videos(
         return read_views(video, request)
 
     monkeypatch.setattr(pipeline, "read_views", deadly)
-    with pytest.raises(DataError, match=r"process that decodes videos died .*train/b/3\.mp4.*features\.workers=0"):
+    with pytest.raises(
+        DataError, match=r"process that decodes videos died or hangs .*train/b/3\.mp4.*features\.workers=0"
+    ):
         extract(tmp_path / "store", videos, recipe=recipe, config=config.model_copy(update={"workers": 1}))
 
 

@@ -126,7 +126,7 @@ def test_an_interrupted_call_leaves_whole_files_that_are_used(made: Path, tmp_pa
     assert all(contents(made)[name] == content for name, content in partial.items())
     calls: list[tuple[int, int]] = []
     make_moving_digits(tmp_path, SMALL, workers=2, progress=lambda done, total: calls.append((done, total)))
-    assert calls == [(done, CLIPS) for done in range(len(partial) + 1, CLIPS + 1)]
+    assert calls == [(done, CLIPS) for done in range(len(partial), CLIPS + 1)]
     assert contents(tmp_path) == contents(made)
 
 
@@ -144,7 +144,9 @@ def test_a_folder_of_another_config_is_refused(made: Path, key: str, value: int,
 
 def test_a_folder_of_other_data_is_refused_and_untouched(tmp_path: Path) -> None:
     (tmp_path / "train/walking").mkdir(parents=True)
-    with pytest.raises(DataError, match="already holds a folder 'train' of other data"):
+    with pytest.raises(
+        DataError, match="already holds 'train', so moving-digits cannot be made there; choose an empty folder"
+    ):
         make_moving_digits(tmp_path, SMALL, workers=1)
     assert contents(tmp_path) == {}
 

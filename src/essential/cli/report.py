@@ -20,7 +20,7 @@ def report(
     from essential.records import Record
     from essential.report import write_report
 
-    files = [run / "record.json" if run.is_dir() or run.suffix != ".json" else run for run in runs]
+    files = [run if run.is_file() else run / "record.json" for run in runs]
     names = [run_name(file.parent) if file.name == "record.json" else file.stem for file in files]
     records = [(name, Record.read(file)) for name, file in zip(names, files, strict=True)]
     write_report(records, out)

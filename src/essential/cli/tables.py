@@ -11,7 +11,12 @@ from essential.records import Record
 
 
 def print_runs(runs: Sequence[tuple[str, Record]]) -> None:
-    """Print one column per run: accuracies, forgetting, memory, time."""
+    """Print a table for each protocol, with one column per run: accuracies, forgetting, memory, time."""
+    for wanted in dict.fromkeys(record.protocol.id for _, record in runs):
+        _print_protocol([(name, record) for name, record in runs if record.protocol.id == wanted])
+
+
+def _print_protocol(runs: Sequence[tuple[str, Record]]) -> None:
     protocol = runs[0][1].protocol
     classes = sum(len(task.classes) for task in protocol.tasks)
     title = f"{protocol.name}: {classes} classes in {len(protocol.tasks)} tasks"
@@ -34,7 +39,7 @@ def _cells(record: Record) -> dict[str, str]:
         "forgetting from best": fraction(metrics.forgetting_from_best),
         "backward forgetting (BWF)": fraction(metrics.backward_forgetting),
         "exemplars": str(record.exemplars),
-        "episodic memory": size(memory.episodic),
+        "episodic memory": "all videos" if record.method.config.get("needs_all_tasks") else size(memory.episodic),
         "semantic memory": size(memory.semantic),
         "retrieval modules": size(memory.retrieval_modules),
         "seconds": f"{spent.extract + spent.train + spent.evaluate:.0f}",

@@ -25,6 +25,8 @@ from essential.protocols.protocol import Video
 from essential.video.views import ViewRequest, read_views
 
 _PREFETCH = 2
+# So long without any video from the workers means that one of them hangs.
+_SILENCE_SECONDS = 600
 _MACHINE_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE})
 
 Item = tuple[Video, ViewRequest]
@@ -77,7 +79,7 @@ def read_each(
             raise
         suspects = ", ".join(video.key for video, _ in items[waiting : waiting + 1 + _PREFETCH * workers])
         raise DataError(
-            f"a process that decodes videos died ({error}) while reading one of: {suspects}. What was finished is "
+            f"a process that decodes videos died or hangs ({error}) while reading one of: {suspects}. What was finished is "
             "kept; run again, with -s features.workers=0 to see the video that does it"
         ) from error
 
@@ -88,7 +90,7 @@ def _is_worker_death(error: Exception) -> bool:
     It says so with a RuntimeError, raised by a signal handler, so that it can surface inside `consume` too; or the
     dead worker's tensor cannot be fetched and a connection breaks, which nothing else here can do.
     """
-    return not isinstance(error, RuntimeError) or str(error).startswith("DataLoader worker")
+    return not isinstance(error, RuntimeError) or str(error).startswith(("DataLoader worker", "DataLoader timed out"))
 
 
 def encode_clips(
@@ -171,6 +173,7 @@ def _reading(items: Sequence[Item], workers: int, start: str) -> Generator[ReadV
             collate_fn=_as_it_is,
             # Without a generator of its own the loader would draw from torch's global one, in live mode only.
             generator=torch.Generator(),
+            timeout=_SILENCE_SECONDS if workers else 0,
         )
         iterator = iter(loader)
     try:

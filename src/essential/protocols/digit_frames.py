@@ -88,4 +88,5 @@ def draw_ink(scan: Scan, trajectory: Trajectory, size: int) -> Float32[np.ndarra
     middle = (_SCAN_SIDE - 1) / 2
     column = scale * (cosine * right + sine * down) + middle
     row = scale * (cosine * down - sine * right) + middle
-    return np.asarray(map_coordinates(scan, [row, column], order=1, mode="constant", output=np.float32))
+    ink = map_coordinates(scan, [row, column], order=1, mode="constant", output=np.float32)
+    return np.asarray(ink * trajectory.strength[:, None, None].astype(np.float32))

@@ -41,7 +41,8 @@ class MovingDigitsConfig(Section):
     frames: int = Field(default=28, ge=8, le=1000, description="Frames of each clip; twice as many if untrimmed.")
     size: int = Field(default=64, ge=32, le=512, multiple_of=2, description="Width and height of a frame in pixels.")
     untrimmed: bool = Field(
-        default=False, description="Let the motion fill only a random part, 35% to 60%, of a clip twice as long."
+        default=False,
+        description="Let the motion fill only a random part, 35% to 60%, of a clip twice as long; the digit rests before and after.",
     )
     seed: int = Field(default=0, ge=0, description="Seed of everything that is drawn.")
 
@@ -87,6 +88,7 @@ def make_moving_digits(
         RunError: another process is writing there.
         FileSystemError: the disk refuses.
     """
+    _refuse_strangers(root)
     # Runs of several seeds may ask for the same clips at the same time: one makes them, the others wait.
     with folder_lock(root, wait=True):
         recorded_checksum = _claim(root, config)
@@ -103,13 +105,22 @@ def make_moving_digits(
             write_json(root / MARKER, _marker(config, checksum))
 
 
+def _refuse_strangers(root: Path) -> None:
+    """Never write among files that are not ours: a folder without the marker must be empty, hidden files apart."""
+    if (root / MARKER).exists() or not root.is_dir():
+        return
+    strangers = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
+    if strangers:
+        raise DataError(
+            f"{root} already holds {strangers[0]!r}, so moving-digits cannot be made there; choose an empty folder. "
+            "To learn from the videos in it, add -s data.kind=folder"
+        )
+
+
 def _claim(root: Path, config: MovingDigitsConfig) -> str | None:
     """Mark the folder with `config`, or check that it is so marked; return the checksum if it was complete."""
     path = root / MARKER
     if not path.exists():
-        strangers = [name for name in ("train", "test") if (root / name).exists()]
-        if strangers:
-            raise DataError(f"{root} already holds a folder {strangers[0]!r} of other data; choose another folder")
         write_json(path, _marker(config, None))
         return None
     found = _read_marker(path)
@@ -163,6 +174,7 @@ def _counted(
 def _draw_missing(
     root: Path, missing: list[_Clip], config: MovingDigitsConfig, *, workers: int, progress: Callable[[int], None]
 ) -> None:
+    progress(0)
     # Threads do: drawing and encoding release the lock of the interpreter.
     executor = ThreadPoolExecutor(max(1, workers))
     try:
@@ -181,10 +193,10 @@ def _write_clip(root: Path, clip: _Clip, config: MovingDigitsConfig) -> None:
 def _draw_clip(clip: _Clip, config: MovingDigitsConfig) -> Frames:
     generator = numpy_generator("moving-digits", config.seed, clip.split, clip.label, clip.index)
     if config.untrimmed:
-        done = draw_untrimmed_progress(generator, 2 * config.frames)
+        progress = draw_untrimmed_progress(generator, 2 * config.frames)
     else:
-        done = draw_progress(generator, config.frames)
-    trajectory = draw_trajectory(clip.motion, generator, progress=done)
+        progress = draw_progress(generator, config.frames)
+    trajectory = draw_trajectory(clip.motion, generator, progress=progress)
     choices = scans(clip.digit, clip.split)
     scan = choices[generator.integers(len(choices))]
     return draw_frames(np.asarray(scan), trajectory, draw_scene(generator, config.size), generator)

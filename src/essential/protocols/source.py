@@ -26,6 +26,8 @@ class DataConfig(Section):
     def _has_a_place(self) -> "DataConfig":
         if self.kind == "folder" and self.root is None:
             raise ValueError("data.kind=folder needs the folder: -s data.root=DIR")
+        if self.kind != "manifest" and self.path is not None:
+            raise ValueError(f"data.path={self.path} is for data.kind=manifest, but data.kind={self.kind}")
         if self.kind == "manifest" and self.path is None:
             raise ValueError("data.kind=manifest needs the list: -s data.path=FILE.csv")
         return self
