@@ -79,8 +79,8 @@ def read_each(
             raise
         suspects = ", ".join(video.key for video, _ in items[waiting : waiting + 1 + _PREFETCH * workers])
         raise DataError(
-            f"a process that decodes videos died or hangs ({error}) while reading one of: {suspects}. What was finished is "
-            "kept; run again, with -s features.workers=0 to see the video that does it"
+            f"a process that decodes videos died or hangs ({error}) while reading one of: {suspects}. What was "
+            "finished is kept; run again, with -s features.workers=0 to see the video that does it"
         ) from error
 
 

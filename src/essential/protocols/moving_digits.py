@@ -42,7 +42,8 @@ class MovingDigitsConfig(Section):
     size: int = Field(default=64, ge=32, le=512, multiple_of=2, description="Width and height of a frame in pixels.")
     untrimmed: bool = Field(
         default=False,
-        description="Let the motion fill only a random part, 35% to 60%, of a clip twice as long; the digit rests before and after.",
+        description="Let the motion fill only a random part, 35% to 60%, of a clip twice as long; "
+        "before and after it the digit is still and faint.",
     )
     seed: int = Field(default=0, ge=0, description="Seed of everything that is drawn.")
 
