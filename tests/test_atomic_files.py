@@ -85,8 +85,7 @@ from pathlib import Path
 from essential.atomic_files import folder_lock
 with folder_lock(Path(sys.argv[1])):
     if os.fork() == 0:
-        time.sleep(60)
-    print("held", flush=True)
+        print("forked", flush=True)
     time.sleep(60)
 """
 
@@ -96,7 +95,7 @@ def test_a_worker_that_outlives_a_killed_process_does_not_keep_its_lock(tmp_path
     holder = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
+        assert holder.stdout.readline() == "forked\n"
         holder.kill()
         holder.wait()
         with folder_lock(tmp_path):
