@@ -33,10 +33,14 @@ class TaskRecord(_Part):
 
 
 class ProtocolRecord(_Part):
-    """What was learned, in which order. Runs are comparable when `id` is the same."""
+    """What was learned, in which order. Runs are comparable when `id` is the same.
+
+    `list_sha256` is the hash of the annotation list that it comes from, where there is one.
+    """
 
     name: str
     id: str
+    list_sha256: str | None = None
     tasks: tuple[TaskRecord, ...] = Field(min_length=1)
 
 

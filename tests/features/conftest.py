@@ -57,7 +57,9 @@ def videos(root: Path) -> list[Video]:
     """Return the videos, training and test ones mixed."""
     paths = sorted(root.rglob("*.mp4"), key=lambda path: path.name)
     found = [
-        Video(str(path.relative_to(root)), path, path.parent.name, "train" if path.parts[-3] == "train" else "test")
+        Video(
+            str(path.relative_to(root)), str(path), path.parent.name, "train" if path.parts[-3] == "train" else "test"
+        )
         for path in paths
     ]
     assert len(found) == TRAIN + TEST

@@ -170,7 +170,6 @@ def progress(done, total):
 
 recipe = Recipe(encoder=FakeEncoder(), augment=AugmentConfig(), frames=3, views=2, seed=5, dtype="float32")
 videos = [Video(*values) for values in {[(v.key, str(v.path), v.label, v.split) for v in videos]!r}]
-videos = [Video(v.key, Path(v.path), v.label, v.split) for v in videos]
 config = FeaturesConfig(shard_videos=3, workers=2)
 extract(Path({str(other)!r}), videos, recipe=recipe, config=config, progress=progress)
 """

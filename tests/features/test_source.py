@@ -184,7 +184,7 @@ def test_views_and_videos_that_the_store_lacks_are_refused(
 
 def test_one_key_in_both_splits(tmp_path: Path, videos: list[Video], recipe: Recipe, config: FeaturesConfig) -> None:
     first = training(videos)[0]
-    twin = Video(first.key, first.path, first.label, "test")
+    twin = Video(first.key, first.file, first.label, "test")
     source = open_source(config, [first, twin], recipe=recipe, store=tmp_path / "store")
     assert torch.equal(everything(source.view([first], 0)), everything(source.view([twin], 0)))
     assert source.view([first], 2).rows(torch.tensor([0])).shape == (1, 3, 6)

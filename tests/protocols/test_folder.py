@@ -28,10 +28,10 @@ def _message(root: Path) -> str:
 def test_videos_are_found_by_class_and_split(tmp_path: Path) -> None:
     root = _touch(tmp_path, "train/run/b.mp4", "train/run/a.AVI", "train/long jump/ü.webm", "test/run/c.mkv")
     assert folder_videos(root) == [
-        Video("train/long jump/ü.webm", root / "train/long jump/ü.webm", "long jump", "train"),
-        Video("train/run/a.AVI", root / "train/run/a.AVI", "run", "train"),
-        Video("train/run/b.mp4", root / "train/run/b.mp4", "run", "train"),
-        Video("test/run/c.mkv", root / "test/run/c.mkv", "run", "test"),
+        Video("train/long jump/ü.webm", str(root / "train/long jump/ü.webm"), "long jump", "train"),
+        Video("train/run/a.AVI", str(root / "train/run/a.AVI"), "run", "train"),
+        Video("train/run/b.mp4", str(root / "train/run/b.mp4"), "run", "train"),
+        Video("test/run/c.mkv", str(root / "test/run/c.mkv"), "run", "test"),
     ]
 
 

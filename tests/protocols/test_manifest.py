@@ -33,9 +33,9 @@ def test_videos_keep_the_order_of_the_list(tmp_path: Path) -> None:
         tmp_path, f"path,label,split\nsub/c.avi,long jump,test\n{GOOD}b.mp4,long jump,train\n", "sub/c.avi"
     )
     assert manifest_videos(path) == [
-        Video("sub/c.avi", tmp_path / "sub/c.avi", "long jump", "test"),
-        Video("a.mp4", tmp_path / "a.mp4", "run", "train"),
-        Video("b.mp4", tmp_path / "b.mp4", "long jump", "train"),
+        Video("sub/c.avi", str(tmp_path / "sub/c.avi"), "long jump", "test"),
+        Video("a.mp4", str(tmp_path / "a.mp4"), "run", "train"),
+        Video("b.mp4", str(tmp_path / "b.mp4"), "long jump", "train"),
     ]
 
 
@@ -53,12 +53,12 @@ def test_videos_keep_the_order_of_the_list(tmp_path: Path) -> None:
     ids=["order", "mark", "crlf", "empty lines", "spaces", "quotes", "dot"],
 )
 def test_what_spreadsheets_and_editors_write_is_read(text: str, tmp_path: Path) -> None:
-    assert manifest_videos(_manifest(tmp_path, text)) == [Video("a.mp4", tmp_path / "a.mp4", "run", "train")]
+    assert manifest_videos(_manifest(tmp_path, text)) == [Video("a.mp4", str(tmp_path / "a.mp4"), "run", "train")]
 
 
 def test_a_field_may_hold_a_comma_in_quotes(tmp_path: Path) -> None:
     path = _manifest(tmp_path, 'path,label,split\n"x, y.mp4","run, fast",train\n', "x, y.mp4")
-    assert manifest_videos(path) == [Video("x, y.mp4", tmp_path / "x, y.mp4", "run, fast", "train")]
+    assert manifest_videos(path) == [Video("x, y.mp4", str(tmp_path / "x, y.mp4"), "run, fast", "train")]
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
 """How classes become tasks, against counting by hand."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from essential.errors import ConfigError
-from essential.protocols.protocol import Video, build_protocol, order_classes, split_classes
+from essential.protocols.class_order import order_classes
+from essential.protocols.protocol import Listing, Video, build_protocol, split_classes
 
 
 def _names(count: int) -> list[str]:
@@ -93,7 +93,7 @@ def test_the_order_of_seed_0_stays_what_it_was() -> None:
 
 def _videos() -> list[Video]:
     return [
-        Video(f"{split}/{label}/{index}.mp4", Path(f"/data/{split}/{label}/{index}.mp4"), label, split)  # type: ignore[arg-type]
+        Video(f"{split}/{label}/{index}.mp4", f"/data/{split}/{label}/{index}.mp4", label, split)  # type: ignore[arg-type]
         for split, count in (("train", 3), ("test", 2))
         for label in ("walk", "run", "jump", "sit")
         for index in range(count)
@@ -101,7 +101,7 @@ def _videos() -> list[Video]:
 
 
 def test_a_protocol_holds_every_video_once_in_its_task() -> None:
-    protocol = build_protocol("p", list(reversed(_videos())), tasks=3, order_seed=None)
+    protocol = build_protocol("p", Listing.by_name(list(reversed(_videos()))), tasks=3, order_seed=None)
     assert [task.classes for task in protocol.tasks] == [("jump", "run"), ("sit",), ("walk",)]
     assert [task.index for task in protocol.tasks] == [0, 1, 2]
     assert protocol.slots == {"jump": 0, "run": 1, "sit": 2, "walk": 3}
@@ -111,16 +111,16 @@ def test_a_protocol_holds_every_video_once_in_its_task() -> None:
             assert [video.key for video in videos] == [
                 f"{split}/{label}/{index}.mp4" for label in task.classes for index in range(count)
             ]
-    assert build_protocol("p", _videos(), tasks=3, order_seed=None) == protocol
+    assert build_protocol("p", Listing.by_name(_videos()), tasks=3, order_seed=None) == protocol
 
 
 def test_the_id_is_of_names_labels_splits_and_order_and_not_of_places() -> None:
     def id_of(videos: list[Video], *, tasks: int = 2, order_seed: int | None = None, name: str = "p") -> str:
-        return build_protocol(name, videos, tasks=tasks, order_seed=order_seed).id
+        return build_protocol(name, Listing.by_name(videos), tasks=tasks, order_seed=order_seed).id
 
     videos = _videos()
     same = id_of(videos)
-    assert same == id_of([replace(video, path=Path("elsewhere") / video.key) for video in reversed(videos)], name="q")
+    assert same == id_of([replace(video, file=f"elsewhere/{video.key}") for video in reversed(videos)], name="q")
     changed = [
         id_of([replace(videos[0], label="run"), *videos[1:]]),
         id_of([replace(videos[0], split="test"), *videos[1:]]),

@@ -31,7 +31,7 @@ def video(request: pytest.FixtureRequest, tmp_path: Path) -> Video:
     """Return a video of 50 numbered frames."""
     codec = {"mp4": "libx264", "avi": "mpeg4"}[request.param]
     path = write_numbered_video(tmp_path / f"v.{request.param}", 50, size=(48, 48), codec=codec)
-    return Video("class/v", path, "class", "train")
+    return Video("class/v", str(path), "class", "train")
 
 
 def numbers(view: Tensor) -> list[int]:
@@ -76,13 +76,13 @@ def test_seed_key_and_number_each_change_the_augmented_views_only(video: Video) 
 def test_where_the_file_lies_changes_nothing(video: Video, tmp_path: Path) -> None:
     first = read_views(video, REQUEST)
     moved = video.path.rename(tmp_path / "elsewhere")
-    assert torch.equal(read_views(replace(video, path=moved), REQUEST), first)
+    assert torch.equal(read_views(replace(video, file=str(moved)), REQUEST), first)
 
 
 @pytest.mark.parametrize("frames", [2, 3, 5, 8, 31])
 def test_short_and_long_videos_give_clips_of_one_length(tmp_path: Path, frames: int) -> None:
     path = write_numbered_video(tmp_path / "v.mp4", frames, size=(48, 48))
-    result = read_views(Video("v", path, "a", "test"), replace(REQUEST, frames=8, augment=NOTHING))
+    result = read_views(Video("v", str(path), "a", "test"), replace(REQUEST, frames=8, augment=NOTHING))
     assert result.shape == (3, 8, 3, 48, 48)
     assert numbers(result[0]) == segment_indices(frames, 8, generator=None)
 
@@ -103,7 +103,7 @@ def test_a_video_is_opened_once_for_all_views(video: Video, monkeypatch: pytest.
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     path = write_sound(tmp_path / "sound.avi")
     with pytest.raises(VideoError, match=r"sound\.avi: it holds no video stream"):
-        read_views(Video("sound", path, "a", "train"), REQUEST)
+        read_views(Video("sound", str(path), "a", "train"), REQUEST)
 
 
 @pytest.mark.parametrize("change", [{"frames": 0}, {"view_numbers": ()}, {"view_numbers": (0, -1)}])
@@ -132,6 +132,6 @@ def test_the_identity_is_json_and_changes_with_every_setting() -> None:
 
 def test_a_real_video_can_be_viewed(shared_folder: Path) -> None:
     path = shared_folder / "clips" / "codecs" / "test.avi"
-    result = read_views(Video("test.avi", path, "a", "train"), replace(REQUEST, view_numbers=(0, 1, 2, 3, 4)))
+    result = read_views(Video("test.avi", str(path), "a", "train"), replace(REQUEST, view_numbers=(0, 1, 2, 3, 4)))
     assert result.shape == (5, 4, 3, 48, 48)
     assert result.isfinite().all()

@@ -44,7 +44,12 @@ def make_record(workspace: Workspace, method: Method, folder: RunFolder, place: 
     splits = {video.key: video.split for video in protocol.videos}
     return Record.model_validate(
         {
-            "protocol": {"name": protocol.name, "id": protocol.id, "tasks": _tasks(workspace, place.skipped)},
+            "protocol": {
+                "name": protocol.name,
+                "id": protocol.id,
+                "list_sha256": protocol.list_sha256,
+                "tasks": _tasks(workspace, place.skipped),
+            },
             "method": {
                 "name": config.method.name,
                 "config": {**identity["method"], "needs_all_tasks": method.needs_all_tasks},

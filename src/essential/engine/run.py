@@ -108,7 +108,7 @@ class _Run:
         self.watch = Stopwatch(self.place.seconds)
         self.workspace = open_workspace(config, progress, protocol=folder.protocol(data_root(config)))
         self.protocol = self.workspace.protocol
-        folder.claim(config, self.protocol)
+        folder.claim(config, self.protocol, self.workspace.root)
         self.method = _build(self.workspace)
         if saved:
             self.method.load_state_dict(saved.method)

@@ -28,7 +28,7 @@ from essential.engine.evaluate import Predictions
 from essential.engine.fit import StageStart
 from essential.engine.settings import RunConfig
 from essential.errors import CheckpointError, RunError
-from essential.protocols.protocol import Protocol, Split, Task, Video
+from essential.protocols.protocol import Protocol, Segment, Split, Task, Video
 from essential.sealed_files import Array, read_sealed, write_sealed
 
 
@@ -88,13 +88,15 @@ class RunFolder:
                 "Resume it with its own config, or choose another --out"
             )
 
-    def claim(self, config: RunConfig, protocol: Protocol) -> None:
+    def claim(self, config: RunConfig, protocol: Protocol, root: Path) -> None:
         """Write what the run is and what it learns; both are fixed once it has got anywhere."""
         write_text(self.path / "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         tasks = [
-            {"classes": list(t.classes), "train": _labels(t.train), "test": _labels(t.test)} for t in protocol.tasks
+            {"classes": list(t.classes), "train": _entries(t.train, root), "test": _entries(t.test, root)}
+            for t in protocol.tasks
         ]
-        write_json(self._protocol, {"name": protocol.name, "id": protocol.id, "tasks": tasks})
+        heading = {"name": protocol.name, "id": protocol.id, "list_sha256": protocol.list_sha256}
+        write_json(self._protocol, {**heading, "tasks": tasks})
 
     @property
     def begun(self) -> bool:
@@ -131,7 +133,7 @@ class RunFolder:
                 Task(index, tuple(t["classes"]), _videos(root, t["train"], "train"), _videos(root, t["test"], "test"))
                 for index, t in enumerate(content["tasks"])
             ]
-            protocol = Protocol(content["name"], tuple(tasks))
+            protocol = Protocol(content["name"], tuple(tasks), content.get("list_sha256"))
             if protocol.id != content["id"]:
                 raise ValueError("its content does not match its id")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -231,12 +233,25 @@ class RunFolder:
                 file.truncate(length)
 
 
-def _labels(videos: Sequence[Video]) -> dict[str, str]:
-    return {video.key: video.label for video in videos}
+def _entries(videos: Sequence[Video], root: Path) -> dict[str, Any]:
+    """Return the label of every video by its key; where the key does not say it all, its file and segment too."""
+    return {video.key: _entry(video, str(root)) for video in videos}
 
 
-def _videos(root: Path, labels: Mapping[str, str], split: Split) -> tuple[Video, ...]:
-    return tuple(Video(key, root / key, label, split) for key, label in labels.items())
+def _entry(video: Video, root: str) -> str | list[Any]:
+    file = video.file.removeprefix(f"{root}/")
+    if file == video.key and video.segment is None:
+        return video.label
+    return [video.label, file, list(video.segment) if video.segment else None]
+
+
+def _videos(root: Path, entries: Mapping[str, Any], split: Split) -> tuple[Video, ...]:
+    return tuple(_video(str(root), key, entry, split) for key, entry in entries.items())
+
+
+def _video(root: str, key: str, entry: str | list[Any], split: Split) -> Video:
+    label, file, segment = (entry, key, None) if isinstance(entry, str) else entry
+    return Video(key, f"{root}/{file}", label, split, Segment(*segment) if segment else None)
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -58,7 +58,8 @@ class RunConfig(Section):
         def absolute(path: Path | None) -> Path | None:
             return path if path is None else path.expanduser().absolute()
 
-        data = self.data.model_copy(update={"root": absolute(self.data.root), "path": absolute(self.data.path)})
+        places = ("root", "path", "annotations")
+        data = self.data.model_copy(update={name: absolute(getattr(self.data, name)) for name in places})
         features = self.features.model_copy(update={"store": absolute(self.features.store)})
         return self.model_copy(update={"data": data, "features": features})
 
@@ -69,7 +70,7 @@ class RunConfig(Section):
         threads, round differently); a run resumes only under its own identity.
         """
         machine = {
-            "data": {"root", "path"},
+            "data": {"root", "path", "annotations"},
             "features": {"store", "workers", "worker_start", "shard_videos", "on_broken_video"},
             "training": {"threads", "device", "checkpoint_epochs"},
         }

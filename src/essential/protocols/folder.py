@@ -56,7 +56,7 @@ def _class_videos(root: Path, folder: Path, split: Split) -> list[Video]:
         raise DataError(
             f"class folder {folder} holds no video ({', '.join(sorted(EXTENSIONS))}); add clips, or delete the folder"
         )
-    return [Video(_key(path, root), path, folder.name, split) for path in files]
+    return [Video(_key(path, root), str(path), folder.name, split) for path in files]
 
 
 def _key(path: Path, root: Path) -> str:

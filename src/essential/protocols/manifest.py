@@ -89,7 +89,7 @@ def _video(manifest: Path, line: int, row: dict[str, str]) -> Video:
             f"{where}: path {row['path']!r} leaves the manifest's folder; give paths relative to {manifest.parent}, "
             "without '..'"
         )
-    return Video(relative.as_posix(), manifest.parent / relative, row["label"], split)
+    return Video(relative.as_posix(), str(manifest.parent / relative), row["label"], split)
 
 
 def _refuse_repeats(path: Path, videos: list[Video]) -> None:

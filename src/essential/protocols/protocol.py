@@ -3,28 +3,65 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from essential.atomic_files import sha256_of_json
 from essential.errors import ConfigError
-from essential.seeding import numpy_generator
+from essential.protocols.class_order import OrderRule, order_classes
 
 Split = Literal["train", "test"]
 
 
+class Segment(NamedTuple):
+    """A part of a video: from `start_seconds`, included, to `end_seconds`, excluded; its first picture is at 0."""
+
+    start_seconds: float
+    end_seconds: float
+
+
 @dataclass(frozen=True, slots=True)
 class Video:
-    """One labelled video file.
+    """One labelled video: a whole file or folder of frames, or a segment of it.
 
-    `key` names it inside its data set (its path relative to the root, with `/`); it is unique, and is what
-    stores, memories and records keep. `path` is where the file is on this machine.
+    `key` names it inside its data set (its path relative to the root, or its name in the list); it is unique, and is
+    what stores, memories and records keep. `file` is where it is on this machine, as text: a data set holds hundreds of
+    thousands.
     """
 
     key: str
-    path: Path
+    file: str
     label: str
     split: Split
+    segment: Segment | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the file, or the folder of frames, is on this machine."""
+        return Path(self.file)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a data set holds, before it is cut into tasks.
+
+    Attributes:
+        videos: those of training and test.
+        classes: in the data set's own order, in which a class's place is its number there.
+        groups: the classes of each task in order, where the list itself fixes them.
+        sha256: of the list's content, where there is a list.
+    """
+
+    videos: Sequence[Video]
+    classes: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...] | None = None
+    sha256: str | None = None
+
+    @classmethod
+    def by_name(cls, videos: Sequence[Video]) -> "Listing":
+        """Return a listing whose classes are those of the videos, by name."""
+        return cls(videos, tuple(sorted({video.label for video in videos})))
 
 
 @dataclass(frozen=True)
@@ -39,10 +76,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Protocol:
-    """A named sequence of tasks with disjoint classes."""
+    """A named sequence of tasks with disjoint classes; `list_sha256` is the hash of the list that it comes from."""
 
     name: str
     tasks: tuple[Task, ...]
+    list_sha256: str | None = None
 
     @cached_property
     def slots(self) -> dict[str, int]:
@@ -92,41 +130,51 @@ def split_classes(classes: Sequence[str], *, tasks: int, base_classes: int | Non
     return groups
 
 
-def order_classes(classes: Sequence[str], order_seed: int | None) -> list[str]:
-    """Return the classes sorted by name, then shuffled with `order_seed` unless it is None."""
-    ordered = sorted(classes)
-    if order_seed is not None:
-        permutation = numpy_generator("class order", order_seed).permutation(len(ordered))
-        ordered = [ordered[index] for index in permutation]
-    return ordered
-
-
 def build_protocol(
     name: str,
-    videos: Sequence[Video],
+    listing: Listing,
     *,
-    tasks: int,
+    tasks: int | None = None,
     base_classes: int | None = None,
     order_seed: int | None = None,
+    order_rule: OrderRule = "essential",
 ) -> Protocol:
-    """Group labelled videos into a protocol; inside a task the videos are sorted by key.
+    """Group a listing's videos into tasks; inside a task the videos stand class by class, sorted by key.
+
+    A listing with groups has its tasks and their order; otherwise the classes are ordered and cut.
 
     Raises:
-        ConfigError: the classes cannot be cut into that many tasks.
+        ConfigError: the classes cannot be cut into that many tasks, or the list fixes other tasks.
     """
-    by_class: dict[str, dict[Split, list[Video]]] = {}
-    for video in sorted(videos, key=lambda video: video.key):
-        by_class.setdefault(video.label, {"train": [], "test": []})[video.split].append(video)
-    groups = split_classes(order_classes(list(by_class), order_seed), tasks=tasks, base_classes=base_classes)
-    return Protocol(
-        name,
-        tuple(
-            Task(
-                index,
-                group,
-                tuple(video for label in group for video in by_class[label]["train"]),
-                tuple(video for label in group for video in by_class[label]["test"]),
+    groups = _groups(listing, tasks=tasks, base_classes=base_classes, order_seed=order_seed, order_rule=order_rule)
+    by_class: dict[tuple[str, Split], list[Video]] = {}
+    for video in sorted(listing.videos, key=attrgetter("key")):
+        by_class.setdefault((video.label, video.split), []).append(video)
+
+    def of(group: Sequence[str], split: Split) -> tuple[Video, ...]:
+        return tuple(video for label in group for video in by_class.get((label, split), ()))
+
+    built = (Task(index, group, of(group, "train"), of(group, "test")) for index, group in enumerate(groups))
+    return Protocol(name, tuple(built), listing.sha256)
+
+
+def _groups(
+    listing: Listing,
+    *,
+    tasks: int | None,
+    base_classes: int | None,
+    order_seed: int | None,
+    order_rule: OrderRule,
+) -> Sequence[tuple[str, ...]]:
+    if listing.groups is None:
+        if tasks is None:
+            raise ConfigError("protocol.tasks is not given; say into how many tasks: -s protocol.tasks=N")
+        ordered = order_classes(listing.classes, order_seed, order_rule)
+        return split_classes(ordered, tasks=tasks, base_classes=base_classes)
+    fixed = {"tasks": (tasks, len(listing.groups)), "base_classes": (base_classes, len(listing.groups[0]))}
+    for setting, (asked, held) in fixed.items():
+        if asked not in (None, held):
+            raise ConfigError(
+                f"protocol.{setting}={asked}, but the list fixes its own tasks ({setting}={held}); leave it out"
             )
-            for index, group in enumerate(groups)
-        ),
-    )
+    return listing.groups

@@ -5,51 +5,95 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from essential.errors import ConfigError
+from essential.protocols.class_order import OrderRule
 from essential.protocols.folder import folder_videos
 from essential.protocols.manifest import manifest_videos
 from essential.protocols.moving_digits import MovingDigitsConfig
-from essential.protocols.protocol import Video
+from essential.protocols.protocol import Listing
 from essential.schema import Section
+
+Kind = Literal["moving-digits", "folder", "manifest", "list", "ucf101", "hmdb51", "ssv2", "features"]
+
+# What data.path is for the kinds that have one.
+_PATHS = {
+    "manifest": "the list: -s data.path=FILE.csv",
+    "list": "the list: -s data.path=FILE.json (`essential data import` makes it)",
+    "features": "the store: -s data.path=STORE (`essential features import` makes it)",
+}
+_WITHOUT_ROOT = frozenset({"moving-digits", "manifest", "features"})
 
 
 class DataConfig(Section):
     """The videos."""
 
-    kind: Literal["moving-digits", "folder", "manifest"] = Field(
-        description="the embedded benchmark, a folder of train/<class>/* and test/<class>/*, or a CSV list"
+    kind: Kind = Field(
+        description="the embedded benchmark, a folder of train/<class>/* and test/<class>/*, a CSV manifest, an "
+        "annotation list in JSON, a data set with its official split files, or features brought along"
     )
-    root: Path | None = Field(None, description="the folder; for moving-digits where to make it, none: the cache")
-    path: Path | None = Field(None, description="the CSV list with the columns path,label,split")
+    root: Path | None = Field(
+        None, description="the videos' folder; for moving-digits where to make it, none: the cache"
+    )
+    path: Path | None = Field(
+        None, description="manifest: CSV with the columns path,label,split; list: JSON; features: the imported store"
+    )
+    annotations: Path | None = Field(
+        None, description="ucf101, hmdb51, ssv2: the folder of the official split files; none: data.root"
+    )
+    official_split: int = Field(1, ge=1, le=3, description="ucf101, hmdb51: which of the three official splits")
+    test_split: Literal["auto", "val", "test"] = Field(
+        "auto", description="list: which split is tested on; auto: test, or val where the list has no test split"
+    )
+    untrimmed: bool = Field(
+        False, description="list with segments: whole videos of one class in place of the segments (vCLIMB's untrimmed)"
+    )
     moving_digits: MovingDigitsConfig = MovingDigitsConfig()
 
     @model_validator(mode="after")
     def _has_a_place(self) -> "DataConfig":
         if self.kind == "folder" and self.root is None:
             raise ValueError("data.kind=folder needs the folder: -s data.root=DIR")
-        if self.kind != "manifest" and self.path is not None:
-            raise ValueError(f"data.path={self.path} is for data.kind=manifest, but data.kind={self.kind}")
+        if self.kind not in _PATHS and self.path is not None:
+            raise ValueError(f"data.path={self.path} is for data.kind={', '.join(_PATHS)}, but data.kind={self.kind}")
         if self.kind == "manifest" and self.path is None:
-            raise ValueError("data.kind=manifest needs the list: -s data.path=FILE.csv")
+            raise ValueError(f"data.kind=manifest needs {_PATHS['manifest']}")
         return self
+
+    def require_places(self) -> None:
+        """Refuse to go on without the paths that this kind of data needs.
+
+        A shipped config cannot know them, so a config without them is whole but not ready.
+
+        Raises:
+            ConfigError: names the one that is missing.
+        """
+        if self.kind in _PATHS and self.path is None:
+            raise ConfigError(f"data.kind={self.kind} needs {_PATHS[self.kind]}")
+        if self.kind not in _WITHOUT_ROOT and self.root is None:
+            raise ConfigError(f"data.kind={self.kind} needs the folder of the videos: -s data.root=DIR")
 
 
 class ProtocolConfig(Section):
     """How classes become tasks."""
 
     name: str | None = Field(None, description="what reports call it; none: the kind of data")
-    tasks: int = Field(6, ge=1, description="number of tasks, the first included")
+    tasks: int | None = Field(None, ge=1, description="number of tasks, the first included; none: as the list has them")
     base_classes: int | None = Field(None, ge=1, description="classes of the first task; none: as many as the others")
-    order_seed: int | None = Field(0, ge=0, description="seed of the classes' order; none: by name")
+    order_seed: int | None = Field(
+        0, ge=0, description="seed of the classes' order; none: unshuffled. A list has an order of its own"
+    )
+    order_rule: OrderRule = Field("essential", description="whose shuffle: our own, or TCD's")
 
 
-def load_videos(config: DataConfig) -> list[Video]:
+def load_listing(config: DataConfig) -> Listing:
     """Return the labelled videos that `config` names; those of moving-digits have been made before.
 
     Raises:
+        ConfigError: the config lacks a path.
         DataError: they cannot be used as they are.
     """
     if config.kind == "manifest":
         assert config.path is not None, "the section checks this"
-        return manifest_videos(config.path)
+        return Listing.by_name(manifest_videos(config.path))
     assert config.root is not None, "the section checks this, and the engine chooses a place for moving-digits"
-    return folder_videos(config.root)
+    return Listing.by_name(folder_videos(config.root))

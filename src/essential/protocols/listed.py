@@ -1,0 +1,16 @@
+"""A video as an annotation list names it, before anybody has looked for the file."""
+
+from typing import Literal, NamedTuple
+
+from essential.protocols.protocol import Segment
+
+ListedSplit = Literal["train", "val", "test"]
+
+
+class ListedVideo(NamedTuple):
+    """One entry of a list: `name` as it is written there, with or without folder and extension."""
+
+    name: str
+    label: str
+    split: ListedSplit
+    segment: Segment | None = None
