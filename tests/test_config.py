@@ -11,6 +11,7 @@ from essential.errors import ConfigError
 
 ARMS = ("essential", "finetune", "joint", "replay-dense", "replay-sparse")
 NAMES = tuple(f"moving-digits/{arm}" for arm in ARMS)
+OWN = tuple(f"own/{arm}" for arm in ARMS)
 ESSENTIAL = NAMES[0]
 SECTIONS = "known here: data, encoder, features, method, protocol, seed, summary, training, video"
 
@@ -30,15 +31,26 @@ def _file(folder: Path, text: str) -> Path:
     return path
 
 
-def test_five_configs_are_shipped_and_each_says_what_it_is() -> None:
+def test_every_config_that_is_shipped_says_what_it_is() -> None:
     summaries = shipped_configs()
-    assert tuple(summaries) == NAMES
+    assert set(summaries) == {*NAMES, *OWN}
     assert all(len(summary) > 20 for summary in summaries.values())
-    assert len(set(summaries.values())) == len(NAMES)
+    assert len(set(summaries.values())) == len(summaries)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_configs_for_own_data_differ_in_summary_and_method_alone(name: str) -> None:
+    config, essential = load_config(name), load_config(OWN[0])
+    assert config.summary == shipped_configs()[name]
+    assert config.method.name == name.partition("/")[2].partition("-")[0]
+    fixed = {"summary", "method"}
+    assert config.model_dump(exclude=fixed) == essential.model_dump(exclude=fixed)
+    with pytest.raises(ConfigError, match="needs the folder of the videos"):
+        config.data.require_places()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_shipped_config_loads(name: str) -> None:
+def test_every_config_of_the_embedded_benchmark_loads(name: str) -> None:
     config = load_config(name)
     assert config.summary == shipped_configs()[name]
     assert config.method.name == name.partition("/")[2].partition("-")[0]
@@ -187,8 +199,16 @@ def test_several_slips_are_told_at_once() -> None:
 
 
 def test_a_kind_of_data_asks_for_its_place() -> None:
-    assert "data.kind=folder needs the folder: -s data.root=DIR" in _message(ESSENTIAL, "data.kind=folder")
-    assert "data.kind=manifest needs the list: -s data.path=FILE.csv" in _message(ESSENTIAL, "data.kind=manifest")
+    for kind, expected in (
+        ("folder", "needs the folder of the videos: -s data.root=DIR"),
+        ("ucf101", "needs the folder of the videos: -s data.root=DIR"),
+        ("manifest", "needs the list: -s data.path=FILE.csv"),
+        ("list", r"needs the list: -s data.path=FILE.json \(`essential data import` makes it\)"),
+        ("features", r"needs the store: -s data.path=STORE \(`essential features import` makes it\)"),
+    ):
+        with pytest.raises(ConfigError, match=f"data.kind={kind} {expected}"):
+            load_config(ESSENTIAL, [f"data.kind={kind}"]).data.require_places()
+    load_config(ESSENTIAL).data.require_places()
     assert load_config(ESSENTIAL, ["data.kind=folder", "data.root=here"]).data.root == Path("here")
     assert load_config(ESSENTIAL, ["data.kind=manifest", "data.path=x.csv"]).data.path == Path("x.csv")
 
@@ -239,8 +259,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ("../configs/moving-digits/joint", " (did you mean 'moving-digits/joint'?)"),
     ],
 )
-def test_an_unknown_name_is_told_with_the_nearest_and_all_known(name: str, hint: str) -> None:
-    assert _message(name) == f"no config is called {name!r}{hint}; known: {', '.join(NAMES)}"
+def test_an_unknown_name_is_told_with_the_nearest(name: str, hint: str) -> None:
+    assert _message(name) == f"no config is called {name!r}{hint}; `essential configs` lists those that are shipped"
     with pytest.raises(ConfigError, match="no config is called"):
         config_text(name)
 

@@ -28,7 +28,8 @@ def config_text(name: str) -> str:
         ConfigError: no config of that name is shipped.
     """
     if name not in _names():
-        raise ConfigError(f"no config is called {name!r}{_nearest(name, _names())}; known: {', '.join(_names())}")
+        hint = _nearest(name, _names())
+        raise ConfigError(f"no config is called {name!r}{hint}; `essential configs` lists those that are shipped")
     return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
 
 

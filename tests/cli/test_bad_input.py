@@ -83,7 +83,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         ("training.epoch=3", "unknown key 'training.epoch' (did you mean 'epochs'?)"),
         ("training.epochs=0", "training.epochs=0 is not allowed: "),
         ("training.epochs", "override 'training.epochs' is not of the form key.sub=value"),
-        ("data.root=null", "data.kind=folder needs the folder: -s data.root=DIR"),
+        ("data.root=null", "data.kind=folder needs the folder of the videos: -s data.root=DIR"),
         ("method.name=nosuch", "'nosuch'"),
     ],
 )

@@ -9,7 +9,7 @@ import sys
 import typer
 
 from essential import __version__
-from essential.cli import configs, data, demo, evaluate, extract, memory, report, train
+from essential.cli import configs, data, demo, evaluate, extract, features, memory, report, train
 from essential.errors import EssentialError
 
 _INTERRUPTED = 130
@@ -29,6 +29,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
 app.command("memory")(memory.memory)
 app.add_typer(data.app, name="data")
+app.add_typer(features.app, name="features")
 app.add_typer(configs.app, name="configs")
 
 

@@ -9,8 +9,8 @@ from essential.cli.options import Config, Overrides, Seed, with_seed
 
 
 def train(
-    config: Config,
     out: Annotated[Path, typer.Option("--out", help="Folder of the run: checkpoints, memory, record, report.")],
+    config: Config = "own/essential",
     seed: Seed = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")] = False,
     overrides: Overrides = None,
@@ -22,8 +22,9 @@ def train(
       The embedded benchmark:
         essential train --config moving-digits/essential --out runs/first
       Your own videos (DIR/train/CLASS/*, DIR/test/CLASS/*) in 4 tasks:
-        essential train --config moving-digits/essential --out runs/mine \\
-          -s data.kind=folder -s data.root=DIR -s protocol.tasks=4
+        essential train --out runs/mine -s data.root=DIR -s protocol.tasks=4
+      Features of your own (`essential features import`):
+        essential train --out runs/mine -s data.kind=features -s data.path=STORE -s protocol.tasks=4
     """
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.tables import print_runs, print_skipped, run_name

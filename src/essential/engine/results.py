@@ -54,7 +54,7 @@ def make_record(workspace: Workspace, method: Method, folder: RunFolder, place: 
                 "name": config.method.name,
                 "config": {**identity["method"], "needs_all_tasks": method.needs_all_tasks},
             },
-            "encoder": {"name": workspace.encoder.name, "fingerprint": workspace.encoder.fingerprint},
+            "encoder": {"name": workspace.origin.name, "fingerprint": workspace.origin.fingerprint},
             "seed": config.seed,
             **scored(evaluations),
             "memory_bytes": total_by_kind(method.ledger()),

@@ -37,6 +37,7 @@ def train(config: RunConfig, out: Path, *, resume: bool, progress: Progress) -> 
         EssentialError: the data, the store, a checkpoint or the disk stands in the way; nothing is half-written.
     """
     folder, config = RunFolder(out), config.with_absolute_paths()
+    config.data.require_places()
     with folder_lock(out):
         folder.check(config, resume=resume)
         if folder.record.exists():
@@ -84,12 +85,13 @@ def extract(config: RunConfig, *, part: tuple[int, int] = (0, 1), progress: Prog
     if config.features.mode == "live":
         raise ConfigError("features.mode=live keeps no store; use -s features.mode=stored to extract")
     workspace = open_workspace(config.with_absolute_paths(), progress)
+    recipe = workspace.recipe()
     videos = workspace.protocol.videos
     with phase(progress, "extract features", len(videos)):
         broken = extract_features(
             workspace.store(),
             videos,
-            recipe=workspace.recipe(),
+            recipe=recipe,
             config=config.features,
             part=part,
             progress=lambda done, total: progress.advance(done, total=total),
@@ -243,7 +245,7 @@ def _build(workspace: Workspace) -> Method:
     config = workspace.config
     return build_method(
         config.method,
-        dim=workspace.encoder.dim,
+        dim=workspace.origin.dim,
         frames=config.video.frames,
         epochs=config.training.epochs,
         seed=config.seed,

@@ -12,6 +12,7 @@ from essential.encoders import FrameEncoder, build_encoder
 from essential.engine.settings import RunConfig
 from essential.errors import ConfigError
 from essential.features.cores import cpu_cores
+from essential.features.imported import ImportedSource, imported_provenance
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import FeatureSource, open_source
 from essential.progress import Progress, phase
@@ -24,17 +25,36 @@ _VIEW_SEED = 0
 
 
 @dataclass(frozen=True)
+class FeatureOrigin:
+    """What made the features: its name, a hash of all that decides them but the video, and numbers per frame."""
+
+    name: str
+    fingerprint: str
+    dim: int
+
+
+@dataclass(frozen=True)
 class Workspace:
-    """The protocol of a run, where its videos are, and what turns them into features."""
+    """The protocol of a run, where its videos are, and what turns them into features.
+
+    `encoder` is None where the features were brought along.
+    """
 
     config: RunConfig
     root: Path
     protocol: Protocol
-    encoder: FrameEncoder
+    origin: FeatureOrigin
+    encoder: FrameEncoder | None
     device: torch.device
 
     def recipe(self) -> Recipe:
-        """Return what decides the value of a feature."""
+        """Return what decides the value of a feature.
+
+        Raises:
+            ConfigError: the features were brought along.
+        """
+        if self.encoder is None:
+            raise ConfigError(f"data.kind={self.config.data.kind} has its features already; nothing is left to extract")
         video = self.config.video
         return build_recipe(
             self.config.features, self.encoder, augment=video.augment, frames=video.frames, seed=_VIEW_SEED
@@ -54,6 +74,9 @@ class Workspace:
             DataError: a video is broken and the config says to fail.
             StoreError: the store is damaged, or was made by something else.
         """
+        if self.encoder is None:
+            frames, features = self.config.video.frames, self.config.features
+            return ImportedSource(self.root, videos, frames=frames, config=features, seed=_VIEW_SEED)
         with phase(progress, "read videos", len(videos)):
             return open_source(
                 self.config.features,
@@ -78,9 +101,11 @@ def open_workspace(config: RunConfig, progress: Progress, *, protocol: Protocol 
     """
     device = choose_device(config.training.device)
     torch.set_num_threads(config.training.threads or cpu_cores())
-    encoder = build_encoder(config.encoder)
-    encoder.to(device)
-    return Workspace(config, data_root(config), protocol or _read_protocol(config, progress), encoder, device)
+    encoder = None if config.data.kind == "features" else build_encoder(config.encoder)
+    if encoder is not None:
+        encoder.to(device)
+    protocol = protocol or _read_protocol(config, progress)
+    return Workspace(config, data_root(config), protocol, _origin(config, encoder), encoder, device)
 
 
 def data_root(config: RunConfig) -> Path:
@@ -88,6 +113,8 @@ def data_root(config: RunConfig) -> Path:
     data = config.data
     if data.kind == "manifest" and data.path is not None:
         return data.path.parent
+    if data.kind == "features" and data.path is not None:
+        return data.path
     key = sha256_of_json(data.moving_digits.model_dump())[:12]
     return data.root or cache_folder() / "data" / f"{_benchmark_name(config)}-{key}"
 
@@ -109,6 +136,13 @@ def cache_folder() -> Path:
     """Return where data and features go that nobody gave a place: $ESSENTIAL_CACHE, or ~/.cache/essential."""
     chosen = os.environ.get("ESSENTIAL_CACHE")
     return Path(chosen) if chosen else Path.home() / ".cache" / "essential"
+
+
+def _origin(config: RunConfig, encoder: FrameEncoder | None) -> FeatureOrigin:
+    if encoder is not None:
+        return FeatureOrigin(encoder.name, encoder.fingerprint, encoder.dim)
+    assert config.data.path is not None, "the protocol was read from it"
+    return FeatureOrigin(**imported_provenance(config.data.path)["encoder"])
 
 
 def _read_protocol(config: RunConfig, progress: Progress) -> Protocol:

@@ -161,7 +161,7 @@ def open_store(path: Path, provenance: Mapping[str, Any]) -> FeatureStore:
     Raises:
         StoreError: there is no store, or it was made with another provenance; the message lists what differs.
     """
-    found = _read_description(path / "store.json")
+    found = read_provenance(path)
     different = differences(found, provenance)
     if different:
         lines = "\n  ".join(different)
@@ -180,7 +180,13 @@ def _description(provenance: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read_description(path: Path) -> dict[str, Any]:
+def read_provenance(store: Path) -> dict[str, Any]:
+    """Return the provenance that the store in folder `store` was made with.
+
+    Raises:
+        StoreError: there is no store, it is damaged, or it is of another format.
+    """
+    path = store / "store.json"
     if not path.exists():
         raise StoreError(f"there is no feature store in {path.parent}; make one with `essential extract`")
     try:

@@ -14,7 +14,12 @@ class ClassifierConfig(Section):
     """The temporal encoder and the head."""
 
     layers: int = Field(1, ge=1, description="cross-attention layers (authors' flag: temporal_layer)")
-    heads: int = Field(12, ge=1, description="attention heads; they divide the feature width (temporal_heads)")
+    heads: int | None = Field(
+        None,
+        ge=1,
+        description="attention heads, which divide the feature width; none: one per 64 numbers, 12 for CLIP's 768 "
+        "as the authors have (temporal_heads)",
+    )
     dropout: float = Field(0.2, ge=0, lt=1, description="dropout before the head (dropout_ratio)")
     drop_path: float = Field(0.2, ge=0, lt=1, description="chance to skip a layer in training")
     init_scale: float = Field(0.001, gt=0, description="scale of the head's initial weights (init_scale)")
@@ -26,13 +31,21 @@ def build_classifier(config: ClassifierConfig, *, dim: int, frames: int, seed: i
     Raises:
         ConfigError: the heads do not divide the feature width.
     """
-    if dim % config.heads:
+    heads = attention_heads(config, dim)
+    if dim % heads:
         raise ConfigError(
-            f"method.classifier.heads={config.heads} does not divide the encoder's feature width {dim}; "
+            f"method.classifier.heads={heads} does not divide the encoder's feature width {dim}; "
             f"use one of {[heads for heads in range(1, 33) if dim % heads == 0]}"
         )
     with torch_seeded(seed, "classifier"):
-        return ClipClassifier(dim, frames=frames, **config.model_dump())
+        return ClipClassifier(dim, frames=frames, **{**config.model_dump(), "heads": heads})
+
+
+def attention_heads(config: ClassifierConfig, dim: int) -> int:
+    """Return the number of heads: the config's, or the largest divisor of `dim` with 64 numbers or more per head."""
+    if config.heads is not None:
+        return config.heads
+    return max(heads for heads in range(1, max(1, dim // 64) + 1) if dim % heads == 0)
 
 
 def grow_head(classifier: ClipClassifier, slots: range, *, seed: int) -> None:

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.memory.selection import random_positions
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
+from essential.methods.classifier import ClassifierConfig, attention_heads, build_classifier, cross_entropy, grow_head
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.methods.exemplars import MemoryClips, check_frames_kept, random_exemplars, take_frames
 from essential.models.memory_retrieval import MemoryRetrieval, PromptMode
@@ -180,7 +180,7 @@ class Essential(Method):
                 self.dim,
                 frames=self.frames,
                 kept=config.frames_kept,
-                heads=config.classifier.heads,
+                heads=attention_heads(config.classifier, self.dim),
                 drop_path=config.classifier.drop_path,
                 mode=config.prompt_mode,
             )

@@ -1,17 +1,13 @@
 """Videos in a list: a CSV file with the columns `path,label,split`, paths relative to the file's folder."""
 
-import csv
-import difflib
-import io
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from essential.errors import DataError
+from essential.protocols.csv_table import CsvKind, read_table
 from essential.protocols.folder import refuse_untrained
-from essential.protocols.protocol import Split, Video
+from essential.protocols.protocol import Video, known_split
 
-COLUMNS = ("path", "label", "split")
-_SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
+_MANIFEST = CsvKind("manifest", "data.path", ("path", "label", "split"))
 _NAMED_AT_MOST = 10
 
 
@@ -23,66 +19,18 @@ def manifest_videos(path: Path) -> list[Video]:
             split, an empty field, a path that is absolute or leaves the manifest's folder, or one listed twice; a
             video does not exist; a class has no training clip.
     """
-    videos = [_video(path, line, row) for line, row in _rows(path)]
+    videos = [_video(path, line, row) for line, row in read_table(path, _MANIFEST)]
     if not videos:
-        raise DataError(f"manifest {path} lists no video; add rows below its header {','.join(COLUMNS)}")
+        raise DataError(f"manifest {path} lists no video; add rows below its header {_MANIFEST.header}")
     _refuse_repeats(path, videos)
     _refuse_missing(path, videos)
     refuse_untrained(videos, f"manifest {path}")
     return videos
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
-    try:
-        header = [column.strip() for column in next(reader, [])]
-        _check_header(path, header)
-        for fields in reader:
-            if not fields:
-                continue
-            if len(fields) != len(header):
-                raise DataError(
-                    f"manifest {path}, line {reader.line_num}: {len(fields)} fields, but the header has {len(header)}; "
-                    "put a field that holds a comma in double quotes"
-                )
-            yield reader.line_num, dict(zip(header, (field.strip() for field in fields), strict=True))
-    except csv.Error as error:
-        raise DataError(f"manifest {path}, line {reader.line_num}: not valid CSV ({error}); mend the line") from error
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"manifest {path} does not exist; give an existing CSV file as data.path") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"manifest {path} is not UTF-8 text (byte {error.start}); save it as UTF-8 CSV") from error
-    except OSError as error:
-        raise DataError(f"manifest {path} cannot be read: {error.strerror}; give a readable CSV file") from error
-
-
-def _check_header(path: Path, header: list[str]) -> None:
-    allowed = f"its header must be {','.join(COLUMNS)}, in any order"
-    for column in header:
-        if column not in COLUMNS:
-            near = difflib.get_close_matches(column, COLUMNS, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
-            raise DataError(f"manifest {path} has an unknown column {column!r}{hint}; {allowed}")
-        if header.count(column) > 1:
-            raise DataError(f"manifest {path} has the column {column!r} twice; {allowed}")
-    missing = [column for column in COLUMNS if column not in header]
-    if missing:
-        raise DataError(f"manifest {path} lacks the column {missing[0]!r}; {allowed}")
-
-
 def _video(manifest: Path, line: int, row: dict[str, str]) -> Video:
     where = f"manifest {manifest}, line {line}"
-    for column in COLUMNS:
-        if not row[column] or "\0" in row[column] or "\n" in row[column]:
-            raise DataError(f"{where}: {column} is {row[column]!r}; fill it in with plain text of one line")
-    split = _SPLITS.get(row["split"])
-    if split is None:
-        raise DataError(f"{where}: split is {row['split']!r}; use one of {', '.join(_SPLITS)}")
+    split = known_split(row["split"], where)
     relative = PurePosixPath(row["path"])
     if relative.is_absolute() or ".." in relative.parts:
         raise DataError(

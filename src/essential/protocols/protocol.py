@@ -8,10 +8,25 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from essential.atomic_files import sha256_of_json
-from essential.errors import ConfigError
+from essential.errors import ConfigError, DataError
 from essential.protocols.class_order import OrderRule, order_classes
 
 Split = Literal["train", "test"]
+
+
+_SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
+
+
+def known_split(text: str, where: str) -> Split:
+    """Return the split that `text` names.
+
+    Raises:
+        DataError: it names none; `where` says where it stands.
+    """
+    split = _SPLITS.get(text)
+    if split is None:
+        raise DataError(f"{where}: split is {text!r}; use one of {', '.join(_SPLITS)}")
+    return split
 
 
 class Segment(NamedTuple):

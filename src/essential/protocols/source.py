@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from essential.errors import ConfigError
 from essential.protocols.class_order import OrderRule
+from essential.protocols.feature_labels import stored_labels
 from essential.protocols.folder import folder_videos
 from essential.protocols.manifest import manifest_videos
 from essential.protocols.moving_digits import MovingDigitsConfig
@@ -50,13 +51,9 @@ class DataConfig(Section):
     moving_digits: MovingDigitsConfig = MovingDigitsConfig()
 
     @model_validator(mode="after")
-    def _has_a_place(self) -> "DataConfig":
-        if self.kind == "folder" and self.root is None:
-            raise ValueError("data.kind=folder needs the folder: -s data.root=DIR")
+    def _has_a_use_for_its_path(self) -> "DataConfig":
         if self.kind not in _PATHS and self.path is not None:
             raise ValueError(f"data.path={self.path} is for data.kind={', '.join(_PATHS)}, but data.kind={self.kind}")
-        if self.kind == "manifest" and self.path is None:
-            raise ValueError(f"data.kind=manifest needs {_PATHS['manifest']}")
         return self
 
     def require_places(self) -> None:
@@ -93,7 +90,10 @@ def load_listing(config: DataConfig) -> Listing:
         DataError: they cannot be used as they are.
     """
     if config.kind == "manifest":
-        assert config.path is not None, "the section checks this"
+        assert config.path is not None, "`require_places` checks this"
         return Listing.by_name(manifest_videos(config.path))
-    assert config.root is not None, "the section checks this, and the engine chooses a place for moving-digits"
+    if config.kind == "features":
+        assert config.path is not None, "`require_places` checks this"
+        return stored_labels(config.path)
+    assert config.root is not None, "`require_places` checks this, and the engine chooses a place for moving-digits"
     return Listing.by_name(folder_videos(config.root))

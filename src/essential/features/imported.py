@@ -1,0 +1,210 @@
+"""Features that a user brings along: an array of all frames' features becomes a store, and a source reads clips of it.
+
+The store is a feature store (see `store.py`) with one view of all the frames that the array has, and the labels in
+`videos.csv`, written last: a store without it is not finished. A clip is taken from it as from a video: view 0 has the
+centres of equal segments, view v >= 1 a random frame of each.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from essential.atomic_files import folder_lock, sha256_of_file, write_text
+from essential.errors import DataError, StoreError
+from essential.features.config import FeaturesConfig
+from essential.features.extract import Progress
+from essential.features.lookup import Located, locate
+from essential.features.maps import ShardMaps
+from essential.features.plan import Shard, VideoId, video_id
+from essential.features.provenance import SAMPLING_RULE
+from essential.features.store import FeatureStore, VideoNote, create_store, open_store, read_provenance
+from essential.features.tables import FrameTable, MappedTable
+from essential.protocols.feature_labels import STORED_LABELS, labelled_rows
+from essential.protocols.protocol import Video
+from essential.sealed_files import Array
+from essential.seeding import numpy_generator
+from essential.video.sampling import segment_table
+
+IMPORTED = "imported"
+_SHARD_VIDEOS = 256
+_KEPT_TYPES = {"float16": np.float16, "float32": np.float32, "float64": np.float32}
+
+
+def import_features(array_path: Path, labels: Path, store: Path, *, progress: Progress) -> list[Video]:
+    """Write the store of an array of features and its labels; a killed call is completed by calling again.
+
+    Args:
+        array_path: a NumPy file (.npy) of shape (videos, frames, dim), float16, float32 or float64; the last is kept
+            as float32.
+        labels: see `labelled_rows`.
+        store: the folder to make.
+        progress: called with (videos done, videos in all).
+
+    Returns:
+        The videos, in the array's order.
+
+    Raises:
+        DataError: the array or the labels cannot be used, or do not fit each other.
+        StoreError: `store` holds other features.
+    """
+    array = _open_array(array_path)
+    videos = labelled_rows(labels, len(array))
+    provenance = {
+        "encoder": {"name": IMPORTED, "fingerprint": sha256_of_file(array_path), "dim": array.shape[2]},
+        "sampling": {"frames": array.shape[1], "rule": SAMPLING_RULE},
+        "dtype": np.dtype(_KEPT_TYPES[array.dtype.name]).name,
+    }
+    made = create_store(store, provenance)
+    labels_text = _labels_text(videos)
+    _refuse_other_labels(store, labels_text)
+    rows = {video_id(video): row for row, video in enumerate(videos)}
+    with folder_lock(store):
+        shards = made.plan_for(list(rows), shard_videos=_SHARD_VIDEOS)
+        for done, shard in enumerate(shards):
+            if not made.is_done(shard):
+                _write_shard(made, shard, array, rows)
+            progress(min((done + 1) * _SHARD_VIDEOS, len(videos)), len(videos))
+        write_text(store / STORED_LABELS, labels_text)
+    return videos
+
+
+class ImportedSource:
+    """Clips out of a store of imported features. Nothing is ever skipped: the import refuses what it cannot use."""
+
+    def __init__(self, path: Path, videos: Sequence[Video], *, frames: int, config: FeaturesConfig, seed: int) -> None:
+        """Open the store at `path` for `videos`; `seed` is what the random frames of views start from.
+
+        Raises:
+            StoreError: there is no such store, it is damaged, or it lacks a video.
+        """
+        provenance = imported_provenance(path)
+        self.frames = frames
+        self.dim: int = provenance["encoder"]["dim"]
+        self.skipped: dict[str, str] = {}
+        self._stored_frames: int = provenance["sampling"]["frames"]
+        self._config, self._seed = config, seed
+        store = open_store(path, provenance)
+        plan = store.plan()
+        self._places = locate(store, plan, {video_id(video): video for video in videos})
+        missing = [video.key for video in videos if video_id(video) not in self._places]
+        if missing:
+            raise StoreError(f"the store {path} lacks {len(missing)} videos, for example {missing[0]}; import it again")
+        self._maps = ShardMaps(store)
+        # A video's place in the whole store, on which its draws depend: not on what else is asked for.
+        starts = np.cumsum([0, *(len(shard.keys) for shard in plan)])
+        self._start_of = {shard.index: int(start) for shard, start in zip(plan, starts[:-1], strict=True)}
+        self._videos_in_store = int(starts[-1])
+
+    def view(self, videos: Sequence[Video], view: int) -> FrameTable:
+        """Return one view of the videos: 0 has the segments' centres, others a random frame of each segment."""
+        places = [self._places[video_id(video)] for video in videos]
+        return _ClipTable(places, self._chosen(places, view), shape=(self._stored_frames, self.dim), maps=self._maps)
+
+    def training_view(self, epoch: int) -> int:
+        """Return the view to train on in an epoch, as a store of videos or live decoding would."""
+        if self._config.mode == "live":
+            return 1 + epoch
+        return 1 + epoch % self._config.views if self._config.views else 0
+
+    def _chosen(self, places: Sequence[Located], view: int) -> Int64[np.ndarray, "rows frames"]:
+        rows = [self._start_of[place.shard.index] + place.row for place in places]
+        if view == 0:
+            draws = np.full((len(rows), self.frames), 0.5)
+        else:
+            generator = numpy_generator("imported view", self._seed, view)
+            draws = generator.random((self._videos_in_store, self.frames))[rows]
+        return segment_table(self._stored_frames, draws)
+
+
+class _ClipTable:
+    """A table that takes its clips' frames out of all stored frames."""
+
+    def __init__(
+        self,
+        places: Sequence[Located],
+        chosen: Int64[np.ndarray, "rows frames"],
+        *,
+        shape: tuple[int, int],
+        maps: ShardMaps,
+    ) -> None:
+        self._all_frames = MappedTable(places, 0, shape=shape, maps=maps)
+        self._chosen = torch.from_numpy(chosen)
+        self.videos = self._all_frames.videos
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def rows(self, indices: Int64[Tensor, " batch"]) -> Float[Tensor, "batch frames dim"]:
+        features = self._all_frames.rows(indices)
+        return features.take_along_dim(self._chosen[indices][..., None], dim=1)
+
+
+def imported_provenance(store: Path) -> dict[str, Any]:
+    """Return what a store of imported features says of itself.
+
+    Raises:
+        StoreError: there is no store, it is damaged, or its features were extracted from videos.
+    """
+    provenance = read_provenance(store)
+    if provenance["encoder"]["name"] != IMPORTED:
+        raise StoreError(
+            f"the features in {store} were extracted from videos by {provenance['encoder']['name']!r}; train on the "
+            "videos with -s features.store=STORE, or give a store that `essential features import` made"
+        )
+    return provenance
+
+
+def _open_array(path: Path) -> Array:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"features file {path} does not exist; give a NumPy file (.npy)") from None
+    except (OSError, ValueError, EOFError, SyntaxError) as error:
+        raise DataError(
+            f"features file {path} cannot be read as a NumPy array ({error}); save it with np.save"
+        ) from error
+    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.dtype.name not in _KEPT_TYPES or not array.size:
+        found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "an archive of arrays"
+        raise DataError(
+            f"features file {path} holds {found}; give one array of shape (videos, frames, dim), of "
+            f"{', '.join(_KEPT_TYPES)}"
+        )
+    return array
+
+
+def _write_shard(store: FeatureStore, shard: Shard, array: Array, rows: Mapping[VideoId, int]) -> None:
+    indices = [rows[name] for name in shard.ids]
+    with np.errstate(over="ignore"):
+        features = np.ascontiguousarray(array[indices].astype(_KEPT_TYPES[array.dtype.name]))
+    finite = np.isfinite(features).all(axis=(1, 2))
+    if not finite.all():
+        bad = int(np.flatnonzero(~finite)[0])
+        value = array[indices[bad]].reshape(-1)
+        value = value[~np.isfinite(features[bad].reshape(-1))][0]
+        raise DataError(
+            f"the features of video {shard.keys[bad]!r} (index {indices[bad]}) hold {value}, which is not a finite "
+            f"{features.dtype}; mend the array, or leave the video out of it and of the labels"
+        )
+    notes = [VideoNote(key=key, size_bytes=None, sha256=None, broken=None) for key in shard.keys]
+    store.write(shard, features[:, None], notes)
+
+
+def _refuse_other_labels(store: Path, labels_text: str) -> None:
+    path = store / STORED_LABELS
+    if path.exists() and path.read_text(encoding="utf-8") != labels_text:
+        raise StoreError(f"{store} holds these features under other labels; choose another --out")
+
+
+def _labels_text(videos: Sequence[Video]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["index", "label", "split", "video"])
+    writer.writerows([index, video.label, video.split, video.key] for index, video in enumerate(videos))
+    return text.getvalue()
