@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("methods",),
     ("engine", "report"),
     ("config",),
-    ("api",),
+    ("api", "authors"),
     ("cli",),
     ("__main__",),
 )

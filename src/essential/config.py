@@ -53,6 +53,18 @@ def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> RunConfig:
     return parse_config(content, str(name_or_path))
 
 
+def with_overrides(config: RunConfig, overrides: Sequence[str], name: str) -> RunConfig:
+    """Return a resolved config with overrides applied.
+
+    Raises:
+        ConfigError: see `load_config`; `name` stands in the message.
+    """
+    content = config.model_dump(mode="json")
+    for override in overrides:
+        _apply(content, override)
+    return parse_config(content, name)
+
+
 def parse_config(content: Mapping[str, Any], name: str) -> RunConfig:
     """Check plain content against the schema.
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from essential.engine.run import evaluate, extract, train
+from essential.engine.run import extract, train
 from essential.engine.run_folder import RunFolder
+from essential.engine.score import evaluate
 from essential.errors import CheckpointError, DataError, RunError, StoreError
 from essential.memory.episodic import EpisodicMemory
 from essential.progress import SilentProgress

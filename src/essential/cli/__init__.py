@@ -9,7 +9,18 @@ import sys
 import typer
 
 from essential import __version__
-from essential.cli import configs, data, demo, evaluate, extract, features, memory, report, train
+from essential.cli import (
+    configs,
+    data,
+    demo,
+    evaluate,
+    extract,
+    features,
+    import_checkpoint,
+    memory,
+    report,
+    train,
+)
 from essential.errors import EssentialError
 
 _INTERRUPTED = 130
@@ -26,6 +37,7 @@ app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("extract")(extract.extract)
 app.command("evaluate")(evaluate.evaluate)
+app.command("import-checkpoint")(import_checkpoint.import_checkpoint)
 app.command("report")(report.report)
 app.command("memory")(memory.memory)
 app.add_typer(data.app, name="data")

@@ -2,26 +2,35 @@
 
 import typer
 
-from essential.cli.options import Run
+from essential.cli.options import Overrides, Run
 
 
-def evaluate(run: Run) -> None:
-    """Score a finished run's checkpoints on its test videos.
+def evaluate(run: Run, overrides: Overrides = None) -> None:
+    """Score a run's checkpoints on its test videos.
 
-    Nothing is trained or rehearsed. Writes DIR/evaluation.json, which has the form of record.json.
+    Nothing is trained or rehearsed. Writes DIR/evaluation.json, which has the form of record.json. With -s the videos
+    or the store may be elsewhere than they were. An imported run is told its data at its first evaluation, which
+    writes DIR/record.json.
 
     \b
-    Example:
+    Examples:
       essential evaluate runs/first
+      essential evaluate runs/first -s data.root=ELSEWHERE
     """
     from essential.cli.progress_bar import terminal_progress
-    from essential.cli.tables import print_runs, run_name
-    from essential.engine.run import evaluate as score
+    from essential.cli.tables import print_runs, print_skipped, run_name
+    from essential.config import with_overrides
+    from essential.engine.run_folder import RunFolder
+    from essential.engine.score import evaluate as score
     from essential.records import Record
 
-    record = score(run, progress=terminal_progress())
+    config = with_overrides(RunFolder(run).config(), overrides or [], str(run / "config.yaml"))
+    before = Record.read(run / "record.json") if (run / "record.json").exists() else None
+    record = score(run, config=config, progress=terminal_progress())
     record.write(run / "evaluation.json")
     print_runs([(run_name(run), record)])
-    same = record.accuracy == Record.read(run / "record.json").accuracy
-    typer.echo("the same accuracies as in record.json" if same else "these accuracies differ from record.json")
+    print_skipped(record)
+    if before is not None:
+        same = record.accuracy == before.accuracy
+        typer.echo("the same accuracies as in record.json" if same else "these accuracies differ from record.json")
     typer.echo(f"evaluation: {run / 'evaluation.json'}")

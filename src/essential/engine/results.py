@@ -39,7 +39,7 @@ def scored(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
 def make_record(workspace: Workspace, method: Method, folder: RunFolder, place: Place) -> Record:
     """Put the record together; it holds nothing that depends on the machine's paths or on when it was made."""
     config, protocol = workspace.config, workspace.protocol
-    evaluations = [folder.read_predictions(task.index).evaluation() for task in protocol.tasks]
+    evaluations = [folder.read_predictions(index).evaluation() for index in range(place.task)]
     identity = config.identity()
     splits = {video.key: video.split for video in protocol.videos}
     return Record.model_validate(

@@ -8,18 +8,17 @@ from pathlib import Path
 from torch.optim import Optimizer
 
 from essential.atomic_files import folder_lock
-from essential.engine.clips import ClipTable, LabelledVideos, check_coverage, task_clips
+from essential.engine.clips import LabelledVideos, check_coverage, task_clips
 from essential.engine.evaluate import predict
 from essential.engine.fit import EpochReport, StageStart, fit, optimizer_state
-from essential.engine.results import make_record, scored
+from essential.engine.results import make_record
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
-from essential.engine.workspace import Workspace, data_root, open_workspace
+from essential.engine.workspace import data_root, open_workspace
 from essential.errors import CheckpointError, ConfigError, DataError
 from essential.features.extract import extract as extract_features
 from essential.memory.ledger import total_by_kind
-from essential.methods import build_method
-from essential.methods.contract import Method, Stage
+from essential.methods.contract import Stage
 from essential.metrics import accuracy_on_seen
 from essential.progress import Progress, phase
 from essential.protocols.protocol import Video
@@ -43,36 +42,6 @@ def train(config: RunConfig, out: Path, *, resume: bool, progress: Progress) -> 
         if folder.record.exists():
             return Record.read(folder.record)
         return _Run(config, folder, progress).to_the_end()
-
-
-def evaluate(out: Path, *, progress: Progress) -> Record:
-    """Score the checkpoints of a finished run on its test videos: no training, no rehearsal.
-
-    Returns the run's record with the accuracies that the checkpoints give now.
-
-    Raises:
-        RunError: there is no finished run.
-        CheckpointError: a checkpoint is missing or damaged.
-    """
-    folder = RunFolder(out)
-    config, record = folder.config(), Record.read(folder.record)
-    if config.features.on_broken_video == "skip":
-        # The run's own list is used; a video that broke since then is an error.
-        config = config.model_copy(update={"features": config.features.model_copy(update={"on_broken_video": "fail"})})
-    workspace = open_workspace(config, progress, protocol=folder.protocol(data_root(config)))
-    without = {skipped.video for skipped in record.skipped_videos}
-    tests = [video for task in workspace.protocol.tasks for video in task.test if video.key not in without]
-    labelled = LabelledVideos(workspace.protocol, workspace.source(tests, progress), without=without)
-    method = _build(workspace)
-    tables: list[ClipTable] = []
-    evaluations = []
-    with phase(progress, "evaluate", len(workspace.protocol.tasks)):
-        for task in workspace.protocol.tasks:
-            tables.append(labelled.table(task.test, 0))
-            method.load_predictor(folder.read_checkpoint(task.index))
-            evaluations.append(predict(method.predictor, tables, device=workspace.device).evaluation())
-            progress.advance(task.index + 1)
-    return record.model_copy(update=scored(evaluations))
 
 
 def extract(config: RunConfig, *, part: tuple[int, int] = (0, 1), progress: Progress) -> tuple[Path, dict[str, str]]:
@@ -110,8 +79,10 @@ class _Run:
         self.watch = Stopwatch(self.place.seconds)
         self.workspace = open_workspace(config, progress, protocol=folder.protocol(data_root(config)))
         self.protocol = self.workspace.protocol
-        folder.claim(config, self.protocol, self.workspace.root)
-        self.method = _build(self.workspace)
+        if folder.begun:
+            folder.refuse_other_features(self.workspace.origin)
+        folder.claim(config, self.protocol, self.workspace.root, self.workspace.origin)
+        self.method = self.workspace.build_method()
         if saved:
             self.method.load_state_dict(saved.method)
             self.method.network.to(self.workspace.device)
@@ -138,7 +109,7 @@ class _Run:
             try:
                 self.folder.read_predictions(index)
             except CheckpointError:
-                method = _build(self.workspace)
+                method = self.workspace.build_method()
                 method.load_predictor(self.folder.read_checkpoint(index))
                 tests = self.tests[: index + 1]
                 self.folder.write_predictions(index, predict(method.predictor, tests, device=self.workspace.device))
@@ -239,14 +210,3 @@ class Stopwatch:
         now = time.perf_counter()
         self.seconds[what] += now - self._last
         self._last = now
-
-
-def _build(workspace: Workspace) -> Method:
-    config = workspace.config
-    return build_method(
-        config.method,
-        dim=workspace.origin.dim,
-        frames=config.video.frames,
-        epochs=config.training.epochs,
-        seed=config.seed,
-    )

@@ -9,12 +9,14 @@
       checkpoints/task-NN.safetensors   the predictor after task NN: what `essential evaluate` scores
       predictions/task-NN.safetensors   every test video's scores after task NN
       record.json             the result; its presence means that the run is complete
+  imported.json           only in a run that was imported from checkpoints: where they were, and how many
+  encoder.safetensors     likewise: the weights of their encoder
 
 Every file appears whole or not at all. State, checkpoints and predictions carry a checksum of their content.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,9 +28,11 @@ from torch import Tensor
 from essential.atomic_files import explained_os_errors, write_json, write_text
 from essential.engine.evaluate import Predictions
 from essential.engine.fit import StageStart
+from essential.engine.protocol_file import protocol_from_json, protocol_to_json
 from essential.engine.settings import RunConfig
+from essential.engine.workspace import FeatureOrigin
 from essential.errors import CheckpointError, RunError
-from essential.protocols.protocol import Protocol, Segment, Split, Task, Video
+from essential.protocols.protocol import Protocol
 from essential.sealed_files import Array, read_sealed, write_sealed
 
 
@@ -79,24 +83,82 @@ class RunFolder:
         self._remove_leftovers()
         if not self.begun:
             return
+        if self.imported:
+            raise RunError(
+                f"{self.path} was imported from checkpoints, which hold no memory: it can be evaluated, not trained "
+                "on; choose another --out"
+            )
         if not resume:
             raise RunError(f"{self.path} holds a run already; add --resume to go on with it, or choose another --out")
+        self.refuse_another(config)
+
+    def refuse_another(self, config: RunConfig) -> None:
+        """Refuse a config that would give other numbers than the run's own.
+
+        Raises:
+            RunError: lists what differs.
+        """
         differences = _differences(self.config().identity(), config.identity())
         if differences:
             raise RunError(
                 f"{self.path} holds a run of another config: {'; '.join(differences)}. "
-                "Resume it with its own config, or choose another --out"
+                "Use the run's own config, or choose another folder"
             )
 
-    def claim(self, config: RunConfig, protocol: Protocol, root: Path) -> None:
+    def refuse_other_features(self, origin: FeatureOrigin) -> None:
+        """Refuse to go on with features of another kind than the run began with, such as those of other weights.
+
+        Raises:
+            RunError: they are.
+        """
+        there = json.loads(self._protocol.read_text()).get("features")
+        if there is not None and there != asdict(origin):
+            raise RunError(
+                f"{self.path} began with features of {there['name']!r} (fingerprint {there['fingerprint'][:12]}), "
+                f"these are of {origin.name!r} ({origin.fingerprint[:12]}); use the weights it began with, or "
+                "another folder"
+            )
+
+    def refuse_any(self) -> None:
+        """Refuse to put a run here if there is one.
+
+        Raises:
+            RunError: there is.
+        """
+        self._remove_leftovers()
+        if self.begun:
+            raise RunError(f"{self.path} holds a run already; choose another --out")
+
+    def claim_imported(self, config: RunConfig, source: str) -> None:
+        """Write that the run was imported; on which videos it is scored is settled by its first evaluation."""
+        self._write_config(config)
+        write_json(self._imported, {"from": source})
+
+    def write_encoder(self, weights: Mapping[str, Tensor]) -> None:
+        """Write the weights of an imported run's encoder."""
+        write_sealed(self.encoder, {name: tensor.numpy() for name, tensor in weights.items()}, {"what": "encoder"})
+
+    def claim(self, config: RunConfig, protocol: Protocol, root: Path, origin: FeatureOrigin) -> None:
         """Write what the run is and what it learns; both are fixed once it has got anywhere."""
-        write_text(self.path / "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-        tasks = [
-            {"classes": list(t.classes), "train": _entries(t.train, root), "test": _entries(t.test, root)}
-            for t in protocol.tasks
-        ]
-        heading = {"name": protocol.name, "id": protocol.id, "list_sha256": protocol.list_sha256}
-        write_json(self._protocol, {**heading, "tasks": tasks})
+        self._write_config(config)
+        content = {**protocol_to_json(protocol, root), "features": asdict(origin)}
+        write_json(self._protocol, content)
+
+    def _write_config(self, config: RunConfig) -> None:
+        content = config.model_dump(mode="json")
+        if config.encoder.weights == self.encoder.absolute():
+            content["encoder"]["weights"] = self.encoder.name  # so that the folder can be moved
+        write_text(self.path / "config.yaml", yaml.safe_dump(content, sort_keys=False))
+
+    @property
+    def imported(self) -> bool:
+        """Whether the run was imported from checkpoints: it can be evaluated, not trained on."""
+        return self._imported.exists()
+
+    @property
+    def encoder(self) -> Path:
+        """The weights of an imported run's encoder."""
+        return self.path / "encoder.safetensors"
 
     @property
     def begun(self) -> bool:
@@ -113,8 +175,11 @@ class RunFolder:
         if not path.exists():
             raise RunError(f"{self.path} is no run folder: it holds no config.yaml; name a folder that `train` made")
         try:
-            return RunConfig.model_validate(yaml.safe_load(path.read_text()))
-        except (ValueError, yaml.YAMLError, OSError) as error:
+            content = yaml.safe_load(path.read_text())
+            if self.imported and content["encoder"]["weights"] == self.encoder.name:
+                content["encoder"]["weights"] = str(self.encoder.absolute())
+            return RunConfig.model_validate(content)
+        except (ValueError, KeyError, TypeError, yaml.YAMLError, OSError) as error:
             raise RunError(
                 f"{path} cannot be read ({error}); restore it, or train again into another folder"
             ) from error
@@ -125,20 +190,12 @@ class RunFolder:
         Raises:
             RunError: the file is damaged.
         """
-        if not self.begun:
+        if not self.begun or (self.imported and not self._protocol.exists()):
             return None
         try:
-            content = json.loads(self._protocol.read_text())
-            tasks = [
-                Task(index, tuple(t["classes"]), _videos(root, t["train"], "train"), _videos(root, t["test"], "test"))
-                for index, t in enumerate(content["tasks"])
-            ]
-            protocol = Protocol(content["name"], tuple(tasks), content.get("list_sha256"))
-            if protocol.id != content["id"]:
-                raise ValueError("its content does not match its id")
+            return protocol_from_json(json.loads(self._protocol.read_text()), root)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{self._protocol} is damaged ({error}); train again into another folder") from error
-        return protocol
 
     def save(self, place: Place, method: Mapping[str, Array], optimizer: Mapping[str, Array] | None) -> None:
         """Replace the state by this one; the log's present length is noted in it."""
@@ -211,6 +268,10 @@ class RunFolder:
         return self.path / "protocol.json"
 
     @property
+    def _imported(self) -> Path:
+        return self.path / "imported.json"
+
+    @property
     def _log(self) -> Path:
         return self.path / "log.jsonl"
 
@@ -231,27 +292,6 @@ class RunFolder:
         if self._log.exists() and self._log.stat().st_size > length:
             with explained_os_errors(self._log), self._log.open("r+b") as file:
                 file.truncate(length)
-
-
-def _entries(videos: Sequence[Video], root: Path) -> dict[str, Any]:
-    """Return the label of every video by its key; where the key does not say it all, its file and segment too."""
-    return {video.key: _entry(video, str(root)) for video in videos}
-
-
-def _entry(video: Video, root: str) -> str | list[Any]:
-    file = video.file.removeprefix(f"{root}/")
-    if file == video.key and video.segment is None:
-        return video.label
-    return [video.label, file, list(video.segment) if video.segment else None]
-
-
-def _videos(root: Path, entries: Mapping[str, Any], split: Split) -> tuple[Video, ...]:
-    return tuple(_video(str(root), key, entry, split) for key, entry in entries.items())
-
-
-def _video(root: str, key: str, entry: str | list[Any], split: Split) -> Video:
-    label, file, segment = (entry, key, None) if isinstance(entry, str) else entry
-    return Video(key, f"{root}/{file}", label, split, Segment(*segment) if segment else None)
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -15,6 +15,7 @@ from essential.features.cores import cpu_cores
 from essential.features.imported import ImportedSource, imported_provenance
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import FeatureSource, open_source
+from essential.methods import Method, build_method
 from essential.progress import Progress, phase
 from essential.protocols.moving_digits import make_moving_digits
 from essential.protocols.protocol import Protocol, Video, build_protocol
@@ -46,6 +47,17 @@ class Workspace:
     origin: FeatureOrigin
     encoder: FrameEncoder | None
     device: torch.device
+
+    def build_method(self) -> Method:
+        """Return the config's method, before its first task."""
+        config = self.config
+        return build_method(
+            config.method,
+            dim=self.origin.dim,
+            frames=config.video.frames,
+            epochs=config.training.epochs,
+            seed=config.seed,
+        )
 
     def recipe(self) -> Recipe:
         """Return what decides the value of a feature.

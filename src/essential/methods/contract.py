@@ -154,7 +154,7 @@ class Method(ABC):
     @final
     def state_dict(self) -> dict[str, Array]:
         """Return everything that must survive a restart."""
-        return pack(self.network, self.memory, self.slots)
+        return pack(self.network.state_dict(), self.memory, self.slots)
 
     @final
     def load_state_dict(self, state: Mapping[str, Array]) -> None:

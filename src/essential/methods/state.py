@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from essential.errors import CheckpointError
 from essential.memory.episodic import EpisodicMemory
@@ -16,9 +16,9 @@ Value = TypeVar("Value")
 _SLOTS = "task_slots"
 
 
-def pack(network: nn.Module, memory: EpisodicMemory, slots: Sequence[range]) -> dict[str, Array]:
-    """Return the arrays of all three, each under its own prefix."""
-    state = {f"network.{name}": tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
+def pack(network: Mapping[str, Tensor], memory: EpisodicMemory, slots: Sequence[range]) -> dict[str, Array]:
+    """Return the arrays of a network's state, a memory and the slots, each under its own prefix."""
+    state = {f"network.{name}": tensor.detach().cpu().numpy() for name, tensor in network.items()}
     state |= {f"memory.{name}": array for name, array in memory.arrays().items()}
     state[_SLOTS] = np.array([[part.start, part.stop] for part in slots], dtype=np.int64).reshape(-1, 2)
     return state

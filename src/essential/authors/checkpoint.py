@@ -1,0 +1,179 @@
+"""A checkpoint of the authors' network (jong980812/ESSENTIAL, `task{N}_checkpoint.pth`), split into our parts.
+
+Their file is `{"model", "optimizer", "epoch", "args": argparse.Namespace}`. Every key of the model belongs to the
+frozen image encoder, to the temporal encoder and head, or to an MR module; one that is missing, extra or of another
+shape is an error. Nothing in the file is executed: it is read with `weights_only`, and `Namespace` is all that it may
+name.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from essential.encoders.weight_files import read_pickled_checkpoint
+from essential.errors import CheckpointError
+
+Shapes = dict[str, tuple[int, ...]]
+
+_EMBEDDING, _QUERY = "decoder_temporal_embedding", "decoder_cls"
+_LAYER, _MODULE = "decoder_transformer_for_cls", "mr_module"
+# Theirs to ours. An attention's own parameters have the same names in both: it is torch's module.
+_CLASSIFIER_NAMES = {_EMBEDDING: "encoder.temporal_embedding", _QUERY: "encoder.query", "head.": "head."}
+_LAYER_NAMES = {"attn.": "attention.", "ln_cls.": "query_norm.", "ln_1.": "frame_norm."}
+_MODULE_NAMES = {
+    "prompt": "prompt",
+    "attn.": "read.attention.",
+    "ln_tokens.": "read.prompt_norm.",
+    "ln_1.": "read.frame_norm.",
+    "ln_2.": "mlp_norm.",
+    "mlp.c_fc.": "mlp.0.",
+    "mlp.c_proj.": "mlp.2.",
+}
+_NAMED_AT_MOST = 5
+
+
+@dataclass(frozen=True)
+class AuthorsCheckpoint:
+    """One checkpoint.
+
+    Attributes:
+        encoder: the image encoder's weights, under the authors' names.
+        classifier: temporal encoder and head, as a state of our `ClipClassifier`.
+        retrieval: the MR modules, each as a state of our `MemoryRetrieval`; none in the mode `identity`.
+        flags: the command line that it was trained with.
+    """
+
+    encoder: Mapping[str, Tensor]
+    classifier: Mapping[str, Tensor]
+    retrieval: tuple[Mapping[str, Tensor], ...]
+    flags: Mapping[str, Any]
+
+    @property
+    def frames(self) -> int:
+        """Frames of a dense clip."""
+        return len(self.classifier["encoder.temporal_embedding"])
+
+    @property
+    def layers(self) -> int:
+        """Cross-attention layers of the temporal encoder."""
+        return len({name.split(".")[2] for name in self.classifier if name.startswith("encoder.layers.")})
+
+    @property
+    def classes(self) -> int:
+        """Rows of the head: all classes of the benchmark."""
+        return len(self.classifier["head.weight"])
+
+
+def read_authors_checkpoint(path: Path) -> AuthorsCheckpoint:
+    """Read a checkpoint and account for every key but the encoder's, which its builder accounts for.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or no such checkpoint; it names more than plain data; a key is
+            missing, extra, or of another shape.
+    """
+    content = read_pickled_checkpoint(path)
+    content = content if isinstance(content, dict) else {}
+    model, arguments = content.get("model"), content.get("args")
+    if not isinstance(model, dict) or not all(isinstance(value, Tensor) for value in model.values()):
+        raise CheckpointError(
+            f"{path} is no checkpoint of the authors' code: it holds {', '.join(map(str, content)) or 'nothing'}; "
+            "give files with the network's state under 'model'"
+        )
+    own = {name: value for name, value in model.items() if re.match(r"decoder_|head\.|mr_module\.", name)}
+    _account(path, own)
+    return AuthorsCheckpoint(
+        encoder={name: value for name, value in model.items() if name not in own},
+        classifier=_classifier(own),
+        retrieval=tuple(_renamed(own, prefix, _MODULE_NAMES) for prefix in _module_prefixes(own)),
+        flags=dict(vars(arguments)) if arguments is not None else {},
+    )
+
+
+def _account(path: Path, own: Mapping[str, Tensor]) -> None:
+    missing = [name for name in (_QUERY, _EMBEDDING, "head.weight") if name not in own]
+    if not missing:
+        expected = _expected(own)
+        missing = sorted(expected.keys() - own.keys())
+        extra = sorted(own.keys() - expected.keys())
+        misshapen = [
+            f"{name} is {list(own[name].shape)}, expected {list(shape)}"
+            for name, shape in sorted(expected.items())
+            if name in own and tuple(own[name].shape) != shape
+        ]
+    else:
+        extra, misshapen = [], []
+    problems = [
+        f"{what}: {', '.join(names[:_NAMED_AT_MOST])}" + (f" and {len(names) - _NAMED_AT_MOST} more" * (len(names) > 5))
+        for what, names in (("missing", missing), ("extra", extra), ("misshapen", misshapen))
+        if names
+    ]
+    if problems:
+        raise CheckpointError(
+            f"{path} does not hold the authors' released network; {'; '.join(problems)}. Every key must be accounted "
+            "for: give a checkpoint of their released code, prompt mode 'cross'"
+        )
+
+
+def _expected(own: Mapping[str, Tensor]) -> Shapes:
+    dim = own[_QUERY].numel()
+    frames = own[_EMBEDDING].shape[1] if own[_EMBEDDING].ndim == 3 else 0
+    classes = own["head.weight"].shape[0]
+    shapes: Shapes = {
+        _QUERY: (dim,),
+        _EMBEDDING: (1, frames, dim),
+        "head.weight": (classes, dim),
+        "head.bias": (classes,),
+    }
+    for prefix in _numbered(own, _LAYER):
+        shapes |= _attention(prefix, dim) | _norms(prefix, dim, "ln_1", "ln_cls")
+    for prefix in _module_prefixes(own):
+        shapes |= _attention(prefix, dim) | _norms(prefix, dim, "ln_1", "ln_2", "ln_tokens")
+        shapes[f"{prefix}prompt"] = (frames, dim)
+        shapes |= {f"{prefix}mlp.c_fc.weight": (4 * dim, dim), f"{prefix}mlp.c_fc.bias": (4 * dim,)}
+        shapes |= {f"{prefix}mlp.c_proj.weight": (dim, 4 * dim), f"{prefix}mlp.c_proj.bias": (dim,)}
+    return shapes
+
+
+def _attention(prefix: str, dim: int) -> Shapes:
+    return {
+        f"{prefix}attn.in_proj_weight": (3 * dim, dim),
+        f"{prefix}attn.in_proj_bias": (3 * dim,),
+        f"{prefix}attn.out_proj.weight": (dim, dim),
+        f"{prefix}attn.out_proj.bias": (dim,),
+    }
+
+
+def _norms(prefix: str, dim: int, *names: str) -> Shapes:
+    return {f"{prefix}{name}.{part}": (dim,) for name in names for part in ("weight", "bias")}
+
+
+def _module_prefixes(own: Mapping[str, Tensor]) -> list[str]:
+    """Return the prefix of each MR module: numbered, one per task, or the only one of the mode `global`."""
+    return [f"{_MODULE}."] if f"{_MODULE}.prompt" in own else _numbered(own, _MODULE)
+
+
+def _numbered(own: Mapping[str, Tensor], name: str) -> list[str]:
+    """Return `name.0.`, `name.1.`, ... up to the highest number there is: a gap is then missing, not overlooked."""
+    numbers = [int(match[1]) for key in own if (match := re.match(rf"{name}\.(\d+)\.", key))]
+    return [f"{name}.{number}." for number in range(max(numbers, default=-1) + 1)]
+
+
+def _classifier(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    state = _renamed({**own, _EMBEDDING: own[_EMBEDDING][0]}, "", _CLASSIFIER_NAMES)
+    for layer, prefix in enumerate(_numbered(own, _LAYER)):
+        renamed = _renamed(own, prefix, _LAYER_NAMES)
+        state |= {f"encoder.layers.{layer}.{name}": value for name, value in renamed.items()}
+    return state
+
+
+def _renamed(own: Mapping[str, Tensor], prefix: str, names: Mapping[str, str]) -> dict[str, Tensor]:
+    return {
+        ours + name.removeprefix(prefix + theirs): value
+        for theirs, ours in names.items()
+        for name, value in own.items()
+        if name.startswith(prefix + theirs)
+    }

@@ -1,0 +1,205 @@
+"""From a folder of the authors' checkpoints to a run that `essential evaluate` scores.
+
+The run has no memory and no predictions: their checkpoints hold neither. It can be evaluated, not trained on.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from essential.atomic_files import folder_lock
+from essential.authors.checkpoint import AuthorsCheckpoint, read_authors_checkpoint
+from essential.authors.flags import settings_of
+from essential.config import load_config
+from essential.encoders import FrameEncoder, build_encoder
+from essential.encoders.clip_layout import describe_clip
+from essential.engine.run_folder import Place, RunFolder
+from essential.engine.settings import RunConfig
+from essential.errors import CheckpointError
+from essential.memory.episodic import EpisodicMemory
+from essential.memory.ledger import total_by_kind
+from essential.methods import EssentialConfig, Method, build_method
+from essential.methods.state import pack
+from essential.progress import Progress, phase
+
+_FILE = re.compile(r"task(\d+)_checkpoint\.pth")
+# What their evaluation feeds CLIP with: ImageNet's statistics, and pictures scaled bilinearly.
+_PIXELS = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "interpolation": "bilinear"}
+
+
+@dataclass(frozen=True)
+class ImportedRun:
+    """What an import found.
+
+    Attributes:
+        config: the run's.
+        checkpoints: how many, one per task.
+        classes: rows of the head.
+        modules: MR modules.
+        keys: parameters in each checkpoint, all of which are accounted for.
+        unused: those that the network holds and its authors' forward pass does not read.
+    """
+
+    config: RunConfig
+    checkpoints: int
+    classes: int
+    modules: int
+    keys: int
+    unused: tuple[str, ...]
+
+
+def import_checkpoints(
+    folder: Path,
+    out: Path,
+    *,
+    config: str,
+    overrides: Sequence[str],
+    temporal_embedding: bool | None,
+    progress: Progress,
+) -> ImportedRun:
+    """Read `task1_checkpoint.pth`, `task2_checkpoint.pth`, ... of `folder` and write the run `out`.
+
+    Args:
+        folder: the checkpoints.
+        out: the run's folder; it must not hold a run.
+        config: the config that says on which data and in which tasks to score, by name or path.
+        overrides: of the config, such as `data.root=DIR`.
+        temporal_embedding: whether the encoder adds its temporal embedding; None: as the checkpoint's arguments say,
+            or, where they are silent, if it has adapters.
+        progress: told of each checkpoint.
+
+    Raises:
+        CheckpointError: a file is missing or is no such checkpoint; the encoder changes from one to the next.
+        RunError: `out` holds a run.
+    """
+    files = checkpoint_files(folder)
+    run = RunFolder(out)
+    with folder_lock(out), phase(progress, "import checkpoints", len(files)):
+        run.refuse_any()
+        last = first = read_authors_checkpoint(files[0])
+        settings = _settings(first, out, config, overrides, temporal_embedding)
+        encoder = _write_encoder(run, first, settings)
+        for task, file in enumerate(files):
+            last = read_authors_checkpoint(file) if task else first
+            _refuse_another_network(file, last, first)
+            run.write_checkpoint(task, last.classifier)
+            progress.advance(task + 1)
+        method = _method(settings, encoder, last)
+        by_task = (total_by_kind(method.ledger()),) * len(files)
+        run.claim_imported(settings, str(folder))
+        run.save(Place(task=len(files), memory_bytes_by_task=by_task), method.state_dict(), None)
+    unused = ("temporal_embedding",) if "temporal_embedding" in first.encoder and not _embeds(settings) else ()
+    keys = sum(map(len, (first.encoder, first.classifier, *first.retrieval)))
+    return ImportedRun(settings, len(files), first.classes, len(first.retrieval), keys, unused)
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """Return the checkpoints of a folder in the order of their tasks, which count from 1, or from 0.
+
+    Raises:
+        CheckpointError: there is none, or one in between is missing.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"there is no folder {folder}; give the folder of the task*_checkpoint.pth files")
+    found = {int(match[1]): path for path in folder.iterdir() if (match := _FILE.fullmatch(path.name))}
+    if not found:
+        raise CheckpointError(f"{folder} holds no task1_checkpoint.pth, task2_checkpoint.pth, ...; give their folder")
+    first = 0 if 0 in found else 1
+    missing = [number for number in range(first, max(found) + 1) if number not in found]
+    if missing:
+        raise CheckpointError(
+            f"{folder / f'task{missing[0]}_checkpoint.pth'} is missing, but task {max(found)} is there; an evaluation "
+            "needs the checkpoint after every task up to the last"
+        )
+    return [found[number] for number in sorted(found)]
+
+
+def _settings(
+    first: AuthorsCheckpoint, out: Path, config: str, overrides: Sequence[str], temporal_embedding: bool | None
+) -> RunConfig:
+    """Return the config with the checkpoint's flags put in, then the overrides, then what the network itself is."""
+    weights = RunFolder(out).encoder.absolute()
+    encoder = describe_clip(
+        first.encoder, weights=weights, temporal_embedding=_wanted_embedding(first, temporal_embedding)
+    )
+    network: dict[str, Any] = {
+        "method.name": "essential",
+        "method.classifier.layers": first.layers,
+        "video.frames": first.frames,
+        "encoder": {**encoder.model_dump(mode="json", exclude_defaults=True), **_PIXELS},
+    }
+    if len(first.retrieval) != 1:
+        network["method.memory_mode"] = "task" if first.retrieval else "identity"
+    flags = {key: value for key, value in settings_of(first.flags).items() if not key.startswith("encoder.")}
+    return load_config(config, [*_texts(flags), *overrides, *_texts(network)]).with_absolute_paths()
+
+
+def _texts(settings: Mapping[str, Any]) -> list[str]:
+    return [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+
+
+def _wanted_embedding(first: AuthorsCheckpoint, asked: bool | None) -> bool:
+    if asked is not None:
+        return asked
+    for flag in ("use_clip_temporal", "use_aim_weight"):
+        if flag in first.flags:
+            return bool(first.flags[flag])
+    return any("_Adapter" in name for name in first.encoder)
+
+
+def _embeds(config: RunConfig) -> bool:
+    return config.encoder.adds_temporal_embedding
+
+
+def _write_encoder(run: RunFolder, first: AuthorsCheckpoint, config: RunConfig) -> FrameEncoder:
+    """Write the encoder's weights and build it from them, which accounts for every one of its keys."""
+    kept = dict(first.encoder)
+    if not _embeds(config):
+        kept.pop("temporal_embedding", None)
+    run.write_encoder(kept)
+    return build_encoder(config.encoder)
+
+
+def _refuse_another_network(file: Path, here: AuthorsCheckpoint, first: AuthorsCheckpoint) -> None:
+    changed = [
+        name
+        for name in sorted(first.encoder.keys() | here.encoder.keys())
+        if name not in here.encoder
+        or name not in first.encoder
+        or not torch.equal(here.encoder[name], first.encoder[name])
+    ]
+    if changed:
+        raise CheckpointError(
+            f"{file}: the frozen encoder differs from the first checkpoint's, for example in {changed[0]}; "
+            "the files are not of one run"
+        )
+    for what, ours, theirs in (
+        ("classes", here.classes, first.classes),
+        ("frames", here.frames, first.frames),
+        ("temporal layers", here.layers, first.layers),
+        ("MR modules", len(here.retrieval), len(first.retrieval)),
+    ):
+        if ours != theirs:
+            raise CheckpointError(
+                f"{file} has {ours} {what}, the first checkpoint {theirs}; the files are not of one run"
+            )
+
+
+def _method(config: RunConfig, encoder: FrameEncoder, last: AuthorsCheckpoint) -> Method:
+    """Return the method as it is after the last checkpoint, with an empty memory."""
+    method = build_method(
+        config.method, dim=encoder.dim, frames=config.video.frames, epochs=config.training.epochs, seed=config.seed
+    )
+    network: dict[str, Tensor] = {f"predictor.{name}": value for name, value in last.classifier.items()}
+    for index, module in enumerate(last.retrieval):
+        network |= {f"retrieval.{index}.{name}": value for name, value in module.items()}
+    assert isinstance(config.method, EssentialConfig), "the settings say so"
+    memory = EpisodicMemory.empty(kept=config.method.frames_kept, dim=encoder.dim)
+    method.load_state_dict(pack(network, memory, []))
+    return method

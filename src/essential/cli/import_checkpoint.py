@@ -1,0 +1,57 @@
+"""`essential import-checkpoint`: the authors' checkpoints as a run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from essential.cli.options import Config, Overrides
+
+
+def import_checkpoint(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of task1_checkpoint.pth, task2_checkpoint.pth, ...", metavar="FOLDER")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    config: Config = "own/essential",
+    temporal_embedding: Annotated[
+        bool | None,
+        typer.Option(
+            "--temporal-embedding/--no-temporal-embedding",
+            help="Whether the encoder adds its temporal embedding (their --use_clip_temporal); without it as the "
+            "checkpoint's arguments say, or if it has adapters.",
+        ),
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Turn checkpoints of the authors' code into a run that `essential evaluate` scores.
+
+    Network and flags are read from the checkpoints, without executing anything in them; every key of theirs must be
+    accounted for. The data and tasks come from --config and -s, here or at the first evaluation.
+
+    \b
+    Example:
+      essential import-checkpoint FOLDER --config vclimb/ucf101-20 --out runs/theirs
+      essential evaluate runs/theirs -s data.path=LIST.json -s data.root=VIDEOS
+    """
+    from essential.authors.import_run import import_checkpoints
+    from essential.cli.progress_bar import terminal_progress
+
+    imported = import_checkpoints(
+        folder,
+        out,
+        config=config,
+        overrides=overrides or [],
+        temporal_embedding=temporal_embedding,
+        progress=terminal_progress(),
+    )
+    encoder, method = imported.config.encoder, imported.config.method
+    typer.echo(f"{imported.checkpoints} checkpoints, {imported.classes} classes, {imported.modules} MR modules")
+    typer.echo(
+        f"encoder: {encoder.name}, {encoder.temporal_adapters} temporal adapters, temporal embedding "
+        f"{'added' if encoder.adds_temporal_embedding else 'not added'}; "
+        f"clips of {imported.config.video.frames} frames, {method.classifier.layers} temporal layers"
+    )
+    unused = f"; not used by this network: {', '.join(imported.unused)}" if imported.unused else ""
+    typer.echo(f"{imported.keys} keys in each checkpoint, all accounted for{unused}")
+    typer.echo(f"run: {out}\nscore it: essential evaluate {out} -s data.root=VIDEOS")

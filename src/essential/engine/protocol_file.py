@@ -1,0 +1,65 @@
+"""A protocol as JSON values, so that a run keeps to the tasks and videos that it began with."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from essential.protocols.protocol import Protocol, Segment, Split, Task, Video
+
+Entry = str | list[Any]
+
+
+def protocol_to_json(protocol: Protocol, root: Path) -> dict[str, Any]:
+    """Return the protocol, its videos' files relative to `root` where they are below it."""
+    tasks = [
+        {
+            "classes": list(task.classes),
+            "train": _entries(task.train, str(root)),
+            "test": _entries(task.test, str(root)),
+        }
+        for task in protocol.tasks
+    ]
+    return {"name": protocol.name, "id": protocol.id, "list_sha256": protocol.list_sha256, "tasks": tasks}
+
+
+def protocol_from_json(content: Mapping[str, Any], root: Path) -> Protocol:
+    """Return what `protocol_to_json` was given, its videos below `root` whether they are there or not.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is something else.
+    """
+    tasks = tuple(
+        Task(
+            index,
+            tuple(task["classes"]),
+            _videos(task["train"], str(root), "train"),
+            _videos(task["test"], str(root), "test"),
+        )
+        for index, task in enumerate(content["tasks"])
+    )
+    protocol = Protocol(content["name"], tasks, content.get("list_sha256"))
+    if protocol.id != content["id"]:
+        raise ValueError("its content does not match its id")
+    return protocol
+
+
+def _entries(videos: Sequence[Video], root: str) -> dict[str, Entry]:
+    return {video.key: _entry(video, root) for video in videos}
+
+
+def _entry(video: Video, root: str) -> Entry:
+    """Return a video's label; where the key does not say it all, with its file and segment."""
+    file = video.file.removeprefix(f"{root}/")
+    if file == video.key and video.segment is None:
+        return video.label
+    return [video.label, file, list(video.segment) if video.segment else None]
+
+
+def _videos(entries: Mapping[str, Entry], root: str, split: Split) -> tuple[Video, ...]:
+    return tuple(_video(key, entry, root, split) for key, entry in entries.items())
+
+
+def _video(key: str, entry: Entry, root: str, split: Split) -> Video:
+    label, file, segment = (entry, key, None) if isinstance(entry, str) else entry
+    # An absolute path stays what it is.
+    return Video(key, str(Path(root, file)), label, split, Segment(*segment) if segment else None)

@@ -1,0 +1,99 @@
+"""Scoring a run's checkpoints: again, or for the first time if the run was imported. Nothing is trained."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from essential.atomic_files import folder_lock
+from essential.engine.clips import ClipTable, LabelledVideos
+from essential.engine.evaluate import Predictions, predict
+from essential.engine.results import make_record, scored
+from essential.engine.run_folder import RunFolder
+from essential.engine.settings import RunConfig
+from essential.engine.workspace import Workspace, data_root, open_workspace
+from essential.errors import CheckpointError
+from essential.progress import Progress, phase
+from essential.protocols.protocol import Task
+from essential.records import Record
+
+
+def evaluate(out: Path, *, config: RunConfig | None = None, progress: Progress) -> Record:
+    """Score the checkpoints of a run on its test videos.
+
+    Args:
+        out: the run's folder.
+        config: the run's own, with other places: the videos, the store, the device. An imported run takes its data and
+            tasks from it at its first evaluation, which writes its record. None: as the run has it.
+        progress: told how far it is.
+
+    Returns:
+        The run's record, with the accuracies that the checkpoints give now.
+
+    Raises:
+        RunError: there is no finished or imported run, or the config is of another run.
+        CheckpointError: a checkpoint is missing or damaged, or scores other classes than the protocol has.
+    """
+    folder = RunFolder(out)
+    wanted = (config or folder.config()).with_absolute_paths()
+    wanted.data.require_places()
+    if folder.imported and not folder.record.exists():
+        with folder_lock(out):
+            return _first_score(folder, wanted, progress)
+    record = Record.read(folder.record)
+    folder.refuse_another(wanted)
+    if wanted.features.on_broken_video == "skip":
+        # The run's own list is used; a video that broke since then is an error.
+        wanted = wanted.model_copy(update={"features": wanted.features.model_copy(update={"on_broken_video": "fail"})})
+    workspace = open_workspace(wanted, progress, protocol=folder.protocol(data_root(wanted)))
+    folder.refuse_other_features(workspace.origin)
+    tasks = workspace.protocol.tasks[: len(record.accuracy)]
+    without = {skipped.video: skipped.reason for skipped in record.skipped_videos}
+    predictions = _predictions(workspace, folder, tasks, without, progress)
+    return record.model_copy(update=scored([each.evaluation() for each in predictions]))
+
+
+def _first_score(folder: RunFolder, config: RunConfig, progress: Progress) -> Record:
+    """Score an imported run, and write what a trained run has: protocol, predictions, record."""
+    saved = folder.saved()
+    if saved is None:
+        raise CheckpointError(
+            f"the import into {folder.path} did not come to its end; import again into another folder"
+        )
+    workspace = open_workspace(config, progress)
+    protocol, place = workspace.protocol, saved.place
+    method = workspace.build_method()
+    method.load_state_dict(saved.method)
+    method.load_predictor(folder.read_checkpoint(0))
+    classes = len(folder.read_checkpoint(0)["head.bias"])
+    if classes != len(protocol.slots) or place.task > len(protocol.tasks):
+        raise CheckpointError(
+            f"{folder.path} holds {place.task} checkpoints that score {classes} classes, but the protocol "
+            f"{protocol.name!r} has {len(protocol.slots)} classes in {len(protocol.tasks)} tasks; "
+            "give the data and tasks that the checkpoints were trained on"
+        )
+    tasks = protocol.tasks[: place.task]
+    skipped: dict[str, str] = {}
+    for index, predictions in enumerate(_predictions(workspace, folder, tasks, skipped, progress)):
+        folder.write_predictions(index, predictions)
+    folder.claim(config, protocol, workspace.root, workspace.origin)
+    record = make_record(workspace, method, folder, replace(place, skipped=skipped))
+    record.write(folder.record)
+    return record
+
+
+def _predictions(
+    workspace: Workspace, folder: RunFolder, tasks: tuple[Task, ...], without: dict[str, str], progress: Progress
+) -> Iterator[Predictions]:
+    """Give what each checkpoint says of the test videos of all tasks up to its own; put those skipped into `without`."""
+    videos = [video for task in tasks for video in task.test if video.key not in without]
+    source = workspace.source(videos, progress)
+    without.update(source.skipped)
+    labelled = LabelledVideos(workspace.protocol, source, without=without)
+    method = workspace.build_method()
+    tables: list[ClipTable] = []
+    with phase(progress, "evaluate", len(tasks)):
+        for task in tasks:
+            tables.append(labelled.table(task.test, 0))
+            method.load_predictor(folder.read_checkpoint(task.index))
+            yield predict(method.predictor, tables, device=workspace.device)
+            progress.advance(task.index + 1)
