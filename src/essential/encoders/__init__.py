@@ -2,29 +2,37 @@
 
 from collections.abc import Callable
 
-from pydantic import Field
-
-from essential.encoders.base import FrameEncoder, known_name
+from essential.encoders.base import FrameEncoder
+from essential.encoders.config import PRESETS, TINY, EncoderConfig
 from essential.encoders.tiny import build_tiny
-from essential.schema import Section
-
-ENCODERS: dict[str, Callable[[], FrameEncoder]] = {"tiny": build_tiny}
 
 
-class EncoderConfig(Section):
-    """Which frozen encoder makes the frame features."""
+def _build_tiny(config: EncoderConfig) -> FrameEncoder:
+    del config  # it has checked that nothing else is asked for
+    return build_tiny()
 
-    name: str = Field(default="tiny", description="The encoder: tiny, the embedded one.")
+
+def _build_timm(config: EncoderConfig) -> FrameEncoder:
+    # timm takes its time to import, and `tiny` does not need it.
+    from essential.encoders.timm_encoder import build_timm
+
+    return build_timm(config)
+
+
+ENCODERS: dict[str, Callable[[EncoderConfig], FrameEncoder]] = {
+    TINY: _build_tiny,
+    **dict.fromkeys(PRESETS, _build_timm),
+}
 
 
 def build_encoder(config: EncoderConfig) -> FrameEncoder:
-    """Return the frozen encoder that `config` names, on the CPU.
+    """Return the frozen encoder that `config` names, on the CPU: one of `ENCODERS`, or an image model of timm.
 
     Raises:
-        ConfigError: no encoder has that name.
-        CheckpointError: its weights are missing or damaged.
+        ConfigError: no encoder has that name, or it does not take the settings.
+        CheckpointError: its weights are missing, damaged, or another network's.
     """
-    return ENCODERS[known_name(config.name, tuple(ENCODERS))]()
+    return ENCODERS.get(config.name, _build_timm)(config)
 
 
 __all__ = ["ENCODERS", "EncoderConfig", "FrameEncoder", "build_encoder"]

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 
@@ -39,15 +38,16 @@ class FrameEncoder(nn.Module, ABC):
     def encode(self, clips: Float[Tensor, "batch frames 3 size size"]) -> Float[Tensor, "batch frames dim"]:
         """Return one feature for each frame; called without gradients, with pixels of the right size."""
 
-    def forward(self, clips: Float[Tensor, "batch frames 3 size size"]) -> Float[Tensor, "batch frames dim"]:
+    def forward(self, clips: Float[Tensor, "batch frames 3 height width"]) -> Float[Tensor, "batch frames dim"]:
         """Return one feature for each frame of each clip, without gradients.
 
         Raises:
-            ConfigError: the pixels are not of this encoder's size.
+            ConfigError: the frames are not squares of this encoder's size.
         """
-        if clips.shape[-1] != self.pixel_format.size:
+        size, (height, width) = self.pixel_format.size, clips.shape[-2:]
+        if (height, width) != (size, size):
             raise ConfigError(
-                f"encoder {self.name!r} wants frames of {self.pixel_format.size} pixels, not {clips.shape[-1]}; "
+                f"encoder {self.name!r} wants frames of {size} x {size} pixels, not {height} x {width}; "
                 "make the views with its own pixel_format"
             )
         with torch.no_grad():
@@ -71,14 +71,3 @@ class FrameEncoder(nn.Module, ABC):
             digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
-
-
-def known_name(name: str, names: Sequence[str]) -> str:
-    """Return `name` if it is one of `names`.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    if name not in names:
-        raise ConfigError(f"encoder.name={name!r} is unknown; use one of {', '.join(names)}")
-    return name

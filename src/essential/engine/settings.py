@@ -61,7 +61,11 @@ class RunConfig(Section):
         places = ("root", "path", "annotations")
         data = self.data.model_copy(update={name: absolute(getattr(self.data, name)) for name in places})
         features = self.features.model_copy(update={"store": absolute(self.features.store)})
-        return self.model_copy(update={"data": data, "features": features})
+        weights = self.encoder.weights
+        encoder = self.encoder.model_copy(
+            update={"weights": absolute(weights) if isinstance(weights, Path) else weights}
+        )
+        return self.model_copy(update={"data": data, "features": features, "encoder": encoder})
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the numbers: everything but this machine's paths, devices and worker counts.
@@ -69,9 +73,12 @@ class RunConfig(Section):
         On one machine two runs of equal identity give the same record (other processors, or another number of
         threads, round differently); a run resumes only under its own identity.
         """
-        machine = {
+        machine: dict[str, set[str]] = {
             "data": {"root", "path", "annotations"},
             "features": {"store", "workers", "worker_start", "shard_videos", "on_broken_video"},
             "training": {"threads", "device", "checkpoint_epochs"},
         }
+        if isinstance(self.encoder.weights, Path):
+            # The record's fingerprint of the encoder says what was in the file.
+            machine["encoder"] = {"weights"}
         return self.model_dump(mode="json", exclude={"summary": True, **machine})

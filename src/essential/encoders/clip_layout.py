@@ -1,0 +1,166 @@
+"""Names of a CLIP image tower's weights: OpenAI's, open_clip's and the authors', which add AIM's adapters, and timm's.
+
+    authors'                                      here
+    class_embedding, positional_embedding, conv1  cls_token, pos_embed, patch_embed.proj
+    ln_pre, ln_post                               norm_pre, norm
+    transformer.resblocks.I.ln_1, .ln_2           blocks.I.norm1, .norm2
+    ...attn.in_proj_weight, .in_proj_bias         ...attn.qkv.weight, .bias
+    ...attn.out_proj, mlp.c_fc, mlp.c_proj        ...attn.proj, mlp.fc1, mlp.fc2
+    ...T_Adapter_in, T_Adapter                    ...before_time, after_time
+    ...S_Adapter, MLP_Adapter; D_fc1, D_fc2       ...space, joint; down, up
+    temporal_embedding                            temporal_embedding
+
+OpenAI's and open_clip's files hold the same with `visual.` in front, beside a text tower.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from essential.encoders.config import EncoderConfig, Scalar
+from essential.errors import CheckpointError
+
+# The parts of a checkpoint that are not its image tower: the authors' classifier (head, temporal encoder, MR modules),
+# mmaction's head; and CLIP's projection.
+_OTHER_PARTS = ("head.", "decoder_", "mr_module.", "cls_head.")
+_PROJECTION = "proj"
+# The text tower, and OpenAI's three numbers.
+_TEXT = (
+    *("transformer.", "token_embedding.", "positional_embedding", "ln_final.", "text_projection", "text."),
+    *("logit_scale", "logit_bias", "input_resolution", "context_length", "vocab_size"),
+)
+_VISUAL = "visual."
+_BLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.(.+)")
+_OUTSIDE = {
+    "class_embedding": "cls_token",
+    "positional_embedding": "pos_embed",
+    "conv1.weight": "patch_embed.proj.weight",
+    "temporal_embedding": "temporal_embedding",
+    **{f"ln_pre.{part}": f"norm_pre.{part}" for part in ("weight", "bias")},
+    **{f"ln_post.{part}": f"norm.{part}" for part in ("weight", "bias")},
+}
+_ADAPTERS = {"T_Adapter_in": "before_time", "T_Adapter": "after_time", "S_Adapter": "space", "MLP_Adapter": "joint"}
+_INSIDE = {
+    **{"attn.in_proj_weight": "attn.qkv.weight", "attn.in_proj_bias": "attn.qkv.bias"},
+    **{
+        f"{theirs}.{part}": f"{ours}.{part}"
+        for theirs, ours in {
+            **{"attn.out_proj": "attn.proj", "ln_1": "norm1", "ln_2": "norm2"},
+            **{"mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2"},
+            **{f"{theirs}.D_fc1": f"{ours}.down" for theirs, ours in _ADAPTERS.items()},
+            **{f"{theirs}.D_fc2": f"{ours}.up" for theirs, ours in _ADAPTERS.items()},
+        }.items()
+        for part in ("weight", "bias")
+    },
+}
+_NAMES_OUTSIDE = {ours: theirs for theirs, ours in _OUTSIDE.items()}
+_NAMES_INSIDE = {ours: theirs for theirs, ours in _INSIDE.items()}
+# CLIP's heads are this wide, whatever the tower's width.
+_HEAD_WIDTH = 64
+_BASE: dict[str, Scalar] = {
+    "embed_dim": 768,
+    "depth": 12,
+    "num_heads": 12,
+    "mlp_ratio": 4.0,
+    "patch_size": 16,
+    "img_size": 224,
+}
+
+State = Mapping[str, Tensor]
+
+
+class SplitState(NamedTuple):
+    """A checkpoint's image tower, under the checkpoint's own names, and everything else in it."""
+
+    tower: dict[str, Tensor]
+    others: dict[str, Tensor]
+
+
+def is_clip_layout(state: State) -> bool:
+    """Whether the names are CLIP's own, as they are or behind `visual.`."""
+    return "class_embedding" in state or f"{_VISUAL}class_embedding" in state
+
+
+def split_clip(state: State) -> SplitState:
+    """Part the image tower, with its adapters, from the rest of a checkpoint in CLIP's layout."""
+    tower = {key: value for key, value in state.items() if _ours(key) is not None}
+    return SplitState(tower, {key: value for key, value in state.items() if key not in tower})
+
+
+def to_timm_names(state: State) -> dict[str, Tensor]:
+    """Return a state in CLIP's layout under the names of this module's right column, without what is known not to
+    be the image tower's. Names that are not known stay as they are, for the caller to refuse."""
+    if f"{_VISUAL}class_embedding" in state:
+        state = {k.removeprefix(_VISUAL): v for k, v in state.items() if not k.startswith(_TEXT)}
+    kept = {key: value for key, value in state.items() if key != _PROJECTION and not key.startswith(_OTHER_PARTS)}
+    named = {_ours(key) or key: value for key, value in kept.items()}
+    for key, lacking in (("cls_token", 3), ("pos_embed", 3)):
+        while key in named and named[key].ndim < lacking:
+            named[key] = named[key].unsqueeze(0)
+    return named
+
+
+def to_clip_name(key: str) -> str:
+    """Return the name in CLIP's layout of a tensor that is named as in this module's right column, for messages."""
+    found = re.fullmatch(r"blocks\.(\d+)\.(.+)", key)
+    if found is None:
+        return _NAMES_OUTSIDE.get(key, key)
+    inside = _NAMES_INSIDE.get(found[2])
+    return f"transformer.resblocks.{found[1]}.{inside}" if inside else key
+
+
+def describe_clip(state: State, *, weights: Path, temporal_embedding: bool) -> EncoderConfig:
+    """Return the config that rebuilds the image tower of an authors' checkpoint: sizes and adapters from its shapes.
+
+    Args:
+        state: the checkpoint's tensors in the authors' layout, or its tower alone.
+        weights: where the tower is, or will be, on disk; it is not read here.
+        temporal_embedding: whether the tower adds its temporal embedding (`--use_clip_temporal`); the names do not say.
+
+    Raises:
+        CheckpointError: a tensor that tells a size is missing, or is no tower's.
+    """
+    layers = sorted({int(found[1]) for key in state if (found := _BLOCK.match(key)) and "_Adapter" in found[2]})
+    before = any(".T_Adapter_in." in key for key in state)
+    sizes = _sizes(state)
+    return EncoderConfig(
+        name="clip-vit-b16",
+        weights=weights,
+        arguments={name: value for name, value in sizes.items() if value != _BASE[name]},
+        temporal_adapters=0 if not layers else 2 if before else 1,
+        adapter_layers=None if len(layers) in (0, sizes["depth"]) else tuple(layers),
+        temporal_embedding=temporal_embedding,
+    )
+
+
+def _sizes(state: State) -> dict[str, Scalar]:
+    blocks = {int(found[1]) for key in state if (found := _BLOCK.match(key))}
+    try:
+        width, _, patch, _ = state["conv1.weight"].shape
+        places = state["positional_embedding"].shape[-2] - 1
+        hidden = state["transformer.resblocks.0.mlp.c_fc.weight"].shape[0]
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"the weights are not a CLIP ViT's in the authors' layout ({error}); they need conv1.weight, "
+            "positional_embedding and transformer.resblocks.*"
+        ) from error
+    return {
+        "embed_dim": width,
+        "depth": len(blocks),
+        "num_heads": max(1, width // _HEAD_WIDTH),
+        "mlp_ratio": hidden / width,
+        "patch_size": patch,
+        "img_size": patch * math.isqrt(places),
+    }
+
+
+def _ours(key: str) -> str | None:
+    found = _BLOCK.fullmatch(key)
+    if found is None:
+        return _OUTSIDE.get(key)
+    inside = _INSIDE.get(found[2])
+    return f"blocks.{found[1]}.{inside}" if inside else None

@@ -1,0 +1,98 @@
+"""Which frozen encoder makes the frame features, with which weights, and which pixels it is fed."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from essential.schema import Section
+
+Scalar = bool | int | float | str | None
+Positive = Annotated[float, Field(gt=0)]
+Layer = Annotated[int, Field(ge=0)]
+
+# Short names for the networks that video papers freeze, with the published weights that they mean.
+PRESETS = {
+    # Its class token after the final norm, without the projection: what ESSENTIAL uses.
+    "clip-vit-b16": "vit_base_patch16_clip_quickgelu_224.openai",
+    "imagenet-vit-b16": "vit_base_patch16_224.augreg2_in21k_ft_in1k",
+    "dinov2-vit-b14": "vit_base_patch14_dinov2.lvd142m",
+    "siglip-vit-b16": "vit_base_patch16_siglip_224.webli",
+}
+TINY = "tiny"
+
+
+class EncoderConfig(Section):
+    """The frozen encoder. What is left out is the network's own: as its weights were trained."""
+
+    name: str = Field(
+        default=TINY,
+        description="The encoder: tiny (the embedded one), clip-vit-b16, imagenet-vit-b16, dinov2-vit-b14, "
+        "siglip-vit-b16, or any image model of timm by its name there.",
+    )
+    weights: Literal["hub", "random"] | Path | None = Field(
+        None,
+        description="A file (.safetensors, .pth, .pt, .bin); hub: the published ones, downloaded by timm; random: "
+        "seeded random numbers. Without it hub, but tiny has its own.",
+    )
+    arguments: dict[str, Scalar] = Field(
+        default={}, description="Further arguments of the timm model, such as {pad_type: same, bn_eps: 0.001}."
+    )
+    size: int | None = Field(None, ge=8, description="Pixels along a side of a frame.")
+    mean: tuple[float, float, float] | None = Field(None, description="Taken from the RGB values, which are 0 to 1.")
+    std: tuple[Positive, Positive, Positive] | None = Field(None, description="Divides what is left after the mean.")
+    interpolation: Literal["bilinear", "bicubic"] | None = Field(None, description="How a frame is scaled to its size.")
+    temporal_adapters: Literal[0, 1, 2] = Field(
+        0,
+        description="AIM's adapters in a CLIP ViT: 1 after the attention over time, 2 before and after it. They come "
+        "with the weights file (num_tadapter).",
+    )
+    adapter_layers: tuple[Layer, ...] | None = Field(
+        None, description="The blocks, counted from 0, that have adapters; without it all (adapter_layers)."
+    )
+    temporal_embedding: bool | None = Field(
+        None,
+        description="Add the weights file's temporal embedding to the tokens of each frame; without it, if there are "
+        "adapters (use_clip_temporal).",
+    )
+
+    @property
+    def adds_temporal_embedding(self) -> bool:
+        """Whether a temporal embedding is added to the tokens."""
+        return self.temporal_adapters > 0 if self.temporal_embedding is None else self.temporal_embedding
+
+    @property
+    def is_temporal(self) -> bool:
+        """Whether a frame's feature depends on the clip: by adapters, or by its place in time."""
+        return self.temporal_adapters > 0 or self.adds_temporal_embedding
+
+    @property
+    def timm_name(self) -> str:
+        """The network's name in timm."""
+        return PRESETS.get(self.name, self.name)
+
+    @model_validator(mode="after")
+    def _tiny_is_as_it_is(self) -> "EncoderConfig":
+        given = sorted(self.model_fields_set - {"name"})
+        changed = [name for name in given if getattr(self, name) != type(self).model_fields[name].default]
+        if self.name == TINY and changed:
+            raise ValueError(
+                f"encoder.{changed[0]}={getattr(self, changed[0])!r} is not allowed: the encoder tiny takes no other "
+                f"setting; leave it out, or choose another encoder.name ({', '.join(PRESETS)}, or a timm model's)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _adapters_fit_together(self) -> "EncoderConfig":
+        if self.adapter_layers is not None and (not self.temporal_adapters or not self.adapter_layers):
+            raise ValueError(
+                f"encoder.adapter_layers={list(self.adapter_layers)} with encoder.temporal_adapters="
+                f"{self.temporal_adapters} is not allowed; name one block at least and 1 or 2 adapters, or leave both "
+                "out"
+            )
+        if self.is_temporal and not isinstance(self.weights, Path):
+            raise ValueError(
+                f"encoder.weights={self.weights!r} is not allowed with temporal adapters or a temporal embedding: they "
+                "were trained, and are in no published CLIP; give the file that has them, such as clip_temporal.pth"
+            )
+        return self

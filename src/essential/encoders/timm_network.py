@@ -1,0 +1,176 @@
+"""Any image model of timm as a network without a head, and the pixels it wants."""
+
+import difflib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import timm
+import torch
+from timm.data.config import resolve_model_data_config
+from torch import Tensor, nn
+
+from essential.encoders.config import PRESETS, TINY, EncoderConfig
+from essential.errors import CheckpointError, ConfigError
+from essential.seeding import seed_from
+from essential.video.transforms import PixelFormat
+
+# What decides where weights come from and what goes in and out is said elsewhere in the config, or not at all.
+_RESERVED = frozenset(
+    {"num_classes", "in_chans", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_model_args"}
+    | {"checkpoint_path", "cache_dir", "features_only", "out_indices", "feature_cls", "scriptable", "exportable"}
+    | {"no_jit", "device", "dtype", "pruned"}
+)
+# A wrong argument surfaces as whatever the model's constructor stumbles over.
+_MISFITS = (TypeError, ValueError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError)
+
+
+def build_network(config: EncoderConfig) -> nn.Module:
+    """Return the timm model that `config` names, without a head, at the size that its arguments say.
+
+    It holds the published weights for `hub`; else random ones, seeded by its name. Torch's global generator is left
+    as it was.
+
+    Raises:
+        ConfigError: timm has no such model, or it does not take the arguments.
+        CheckpointError: there are no published weights, or they cannot be downloaded.
+    """
+    name = _known(config)
+    reserved = sorted(_RESERVED & config.arguments.keys())
+    if reserved:
+        raise ConfigError(
+            f"encoder.arguments holds {reserved[0]!r}, which cannot be given there; weights are chosen by "
+            "encoder.weights, and an encoder has 3 channels and no classes"
+        )
+    from_hub = config.weights in (None, "hub")
+    if from_hub and not timm.is_model_pretrained(name):
+        raise CheckpointError(
+            f"timm publishes no weights for the encoder {name!r}; give a file as encoder.weights, or random"
+        )
+    with _seeded("encoder", name):
+        network = _create(config, name, pretrained=False)
+        if from_hub:
+            network = _download(config, name)
+    return network.requires_grad_(False).eval()
+
+
+def resize(network: nn.Module, config: EncoderConfig) -> None:
+    """Let the network take frames of `encoder.size`: a ViT's positions are interpolated, others take any size.
+
+    Raises:
+        ConfigError: the network cannot have that size.
+    """
+    setter = getattr(network, "set_input_size", None)
+    if config.size is None or setter is None:
+        return
+    try:
+        setter(img_size=(config.size, config.size))
+    except _MISFITS as error:
+        raise ConfigError(f"encoder.size={config.size} does not suit the encoder {config.name!r}: {error}") from error
+    network.requires_grad_(False)
+
+
+def pixel_format_of(network: nn.Module, config: EncoderConfig) -> PixelFormat:
+    """Return the pixels that the network's weights were trained with, or what the config says instead.
+
+    timm's own evaluation scales a little larger before the centre is cut out; here, as in ESSENTIAL, the short side
+    becomes the size.
+
+    Raises:
+        ConfigError: the network's own pixels are not squares, or are scaled in a way that is not offered here.
+    """
+    own: dict[str, Any] = resolve_model_data_config(network)
+    height, width = own["input_size"][1:]
+    asked = config.arguments.get("img_size")
+    if config.size is None and asked is None and height != width:
+        raise ConfigError(
+            f"the encoder {config.name!r} wants frames of {height} x {width} pixels, and frames are square here; "
+            "choose encoder.size"
+        )
+    interpolation = config.interpolation or own["interpolation"]
+    if interpolation not in ("bilinear", "bicubic"):
+        raise ConfigError(
+            f"the encoder {config.name!r} scales frames by {interpolation!r}; choose encoder.interpolation, "
+            "bilinear or bicubic"
+        )
+    return PixelFormat(
+        size=config.size or (asked if isinstance(asked, int) else height),
+        mean=config.mean or tuple(own["mean"]),
+        std=config.std or tuple(own["std"]),
+        interpolation=interpolation,
+    )
+
+
+def feature_width(network: nn.Module, config: EncoderConfig, *, size: int) -> int:
+    """Return how many numbers the network gives for a frame, from one black frame of `size` pixels.
+
+    Raises:
+        ConfigError: it cannot take such a frame, or does not give one row of numbers.
+    """
+    try:
+        with torch.no_grad():
+            features = network(torch.zeros(1, 3, size, size))
+    except _MISFITS as error:
+        raise ConfigError(f"the encoder {config.name!r} cannot take frames of {size} pixels: {error}") from error
+    if not isinstance(features, Tensor) or features.ndim != 2:
+        found = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        raise ConfigError(
+            f"the encoder {config.name!r} gives {found} for a frame, not one row of numbers; choose a model that "
+            "pools, or an argument that makes it, such as global_pool"
+        )
+    return int(features.shape[1])
+
+
+def describe(config: EncoderConfig) -> str:
+    """Return what decides the computation beside the weights: timm's version, the model and its arguments."""
+    return f"timm {timm.__version__} {config.timm_name} {json.dumps(config.arguments, sort_keys=True)}"
+
+
+def classifier_keys(network: nn.Module) -> tuple[str, ...]:
+    """Return the starts of the names that the head has in a weight file of this network."""
+    names = getattr(network, "pretrained_cfg", {}).get("classifier") or ()
+    return tuple(f"{name}." for name in ((names,) if isinstance(names, str) else names))
+
+
+def _known(config: EncoderConfig) -> str:
+    name = config.timm_name
+    models, published = timm.list_models(), timm.list_pretrained()
+    if name in models or name in published:
+        return name
+    known = [TINY, *PRESETS, *models, *published]
+    nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f" (did you mean {', '.join(map(repr, nearest))}?)" if nearest else ""
+    raise ConfigError(
+        f"encoder.name={name!r} is unknown{hint}; use {TINY}, {', '.join(PRESETS)}, or an image model of timm "
+        f"{timm.__version__} by its name there"
+    )
+
+
+def _create(config: EncoderConfig, name: str, *, pretrained: bool) -> nn.Module:
+    arguments: dict[str, Any] = {**config.arguments}
+    try:
+        network: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0, **arguments)
+    except _MISFITS as error:
+        raise ConfigError(
+            f"encoder.arguments={config.arguments} do not suit timm's {name!r}: {type(error).__name__}: {error}"
+        ) from error
+    return network
+
+
+def _download(config: EncoderConfig, name: str) -> nn.Module:
+    try:
+        return _create(config, name, pretrained=True)
+    except OSError as error:
+        raise CheckpointError(
+            f"the published weights of {name!r} cannot be downloaded ({type(error).__name__}); get them where there "
+            "is a network, and give the file as encoder.weights"
+        ) from error
+
+
+@contextmanager
+def _seeded(*parts: str) -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        # Not torch.manual_seed, which would reseed the GPUs too.
+        torch.default_generator.manual_seed(seed_from(*parts))
+        yield

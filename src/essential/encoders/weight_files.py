@@ -1,0 +1,166 @@
+"""Weight files of other people, read without running anything that is in them, and fitted to a network key by key."""
+
+import argparse
+import pickle
+import re
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from essential.errors import CheckpointError
+
+PICKLE_SUFFIXES = (".pth", ".pt", ".bin")
+# Where a training script puts the weights in its checkpoint, and what it puts in front of their names.
+_WRAPPERS = ("state_dict", "model", "module")
+_PREFIXES = ("module.", "backbone.")
+_NAMED = 3
+
+State = Mapping[str, Tensor]
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a weight file by name, without the wrapping of the script that wrote them.
+
+    A pickle may hold tensors, plain data and `argparse.Namespace`, as the authors' checkpoints do; anything else is
+    refused before it is made.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, of another kind, or a pickle that asks for something else.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"there is no weight file {path}; correct encoder.weights")
+    if path.suffix == ".safetensors":
+        return _unwrapped(_read_safetensors(path), path)
+    if path.suffix in PICKLE_SUFFIXES:
+        return _unwrapped(read_pickled_checkpoint(path), path)
+    raise CheckpointError(
+        f"{path} ends in {path.suffix!r}; a weight file ends in .safetensors, {', '.join(PICKLE_SUFFIXES)}"
+    )
+
+
+def read_pickled_checkpoint(path: Path) -> Any:
+    """Return what a checkpoint of torch holds: tensors, plain data and `argparse.Namespace`, nothing else.
+
+    Raises:
+        CheckpointError: the file is damaged, a TorchScript program, or asks for anything else, which is named.
+    """
+    if _is_torchscript(path):
+        raise CheckpointError(
+            f"{path} is a TorchScript program, not a weight file, and programs are not run here; in a Python that "
+            "trusts it: torch.save(torch.jit.load(FILE, map_location='cpu').state_dict(), 'weights.pt'), then use "
+            "weights.pt"
+        )
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
+        reason = f"it asks for {wanted[1]}" if wanted else f"it is not plain data ({str(error).splitlines()[0]})"
+        raise CheckpointError(
+            f"{path} is refused: {reason}, and only tensors, plain data and argparse.Namespace are read; save its "
+            "state_dict alone, best as .safetensors"
+        ) from error
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged and cannot be read ({error}); get it again") from error
+
+
+def fit_weights(
+    network: nn.Module,
+    state: State,
+    *,
+    path: Path,
+    encoder: str,
+    leftovers: Sequence[str] = (),
+    shown: Callable[[str], str] = str,
+) -> None:
+    """Load `state` into `network`: every tensor of the network from the file, and every one of the file in it.
+
+    Args:
+        network: takes the weights.
+        state: named as in the network.
+        path: the file they came from, for the message.
+        encoder: what the user called the network, for the message.
+        leftovers: starts of names that are known not to be the network's: a classifier, a text tower.
+        shown: from a name in `state` to the one in the file, for the message.
+
+    Raises:
+        CheckpointError: a key is missing, is not known, or has another shape.
+    """
+    wanted = network.state_dict()
+    unknown = [shown(key) for key in state if key not in wanted and not key.startswith(tuple(leftovers))]
+    missing = [shown(key) for key in wanted if key not in state]
+    misshapen = [
+        f"{shown(key)} {_shape(state[key])} instead of {_shape(wanted[key])}"
+        for key in wanted
+        if key in state and state[key].shape != wanted[key].shape
+    ]
+    faults = [
+        f"{len(keys)} {what}: {', '.join(keys[:_NAMED])}{', ...' if len(keys) > _NAMED else ''}"
+        for what, keys in (("missing", missing), ("not known", unknown), ("of another shape", misshapen))
+        if keys
+    ]
+    if faults:
+        raise CheckpointError(
+            f"{path} does not fit the encoder {encoder!r}: its keys are not the network's ({'; '.join(faults)}). These "
+            "are weights of another architecture: give the encoder.name, encoder.arguments and "
+            "encoder.temporal_adapters that they were trained with"
+        )
+    network.load_state_dict({key: state[key] for key in wanted})
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} is damaged and cannot be read ({error}); get it again") from error
+    return tensors
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return False  # torch says what is wrong with it
+
+
+def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
+    wrapper = _wrapper(content)
+    while wrapper:
+        content = content[wrapper]
+        wrapper = _wrapper(content)
+    if not isinstance(content, Mapping) or not content:
+        raise CheckpointError(f"{path} holds {type(content).__name__}, not named tensors; it is no weight file")
+    for key, value in content.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise CheckpointError(
+                f"{path}: {key!r} is a {type(value).__name__}, not a tensor; the weights must stand alone or under "
+                f"one of {', '.join(_WRAPPERS)}"
+            )
+    return _without_prefixes(dict(content))
+
+
+def _wrapper(content: Any) -> str | None:
+    if not isinstance(content, Mapping):
+        return None
+    return next((name for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None)
+
+
+def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    for prefix in _PREFIXES:
+        bare = {key.removeprefix(prefix): value for key, value in state.items()}
+        # Two tensors of one name: the prefix tells them apart, and stays.
+        state = bare if len(bare) == len(state) else state
+    return state
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
