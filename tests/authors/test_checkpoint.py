@@ -87,7 +87,7 @@ class _Trap:
 
 def test_nothing_in_it_runs(tmp_path: Path) -> None:
     bait = tmp_path / "it ran"
-    for name, content in (("zip.pth", None), ("raw.pth", pickle.dumps({"model": _Trap(bait)}))):
+    for name, content in (("zip.pth", None), ("raw.pth", pickle.dumps({"model": _Trap(bait)}, protocol=2))):
         path = tmp_path / name
         if content is None:
             torch.save({"model": network(), "args": _Trap(bait)}, path)

@@ -1,8 +1,8 @@
 """Compare what we compute from a checkpoint of the authors with what their code computes: check.py FOLDER NAME
 
-Makes the checkpoint that `FOLDER/NAME.keys.json` and the metadata of `FOLDER/NAME.safetensors` describe, imports it with
-`essential import-checkpoint`, prints the largest difference for every array of `FOLDER/NAME.safetensors`, and exits with
-0 if all are within the tolerance, 1 if one is not.
+Makes the checkpoint that `FOLDER/NAME.keys.json` and the metadata of `FOLDER/NAME.safetensors` describe, imports it
+with `essential import-checkpoint`, prints the largest difference for every array of `FOLDER/NAME.safetensors`, and
+exits with 0 if all are within the tolerance, 1 if one is not.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main() -> None:
         run = import_golden(arguments.folder, arguments.name, Path(folder))
         differences = compare(golden, *load_run(run))
     for name, difference in differences.items():
-        print(f"{name:28} {difference:.2e}  {'' if difference <= TOLERANCE else 'TOO FAR'}")  # noqa: T201
+        print(f"{name:28} {difference:.2e}  {'' if difference <= TOLERANCE else 'TOO FAR'}")
     sys.exit(0 if all(difference <= TOLERANCE for difference in differences.values()) else 1)
 
 

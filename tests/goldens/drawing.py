@@ -2,8 +2,8 @@
 
 A golden is `NAME.safetensors`, what the authors' network computes, with its seed and settings as metadata, beside
 `NAME.keys.json`, the names and shapes of its parameters. For each key `r` is standard normal from
-`Generator(PCG64([seed, crc32(key)]))`: `1 + 0.02 r` for the weight of a norm (`ln_`), `0.5 |r|` for a prompt, `0.02 r` for
-all else.
+`Generator(PCG64([seed, crc32(key)]))`: `1 + 0.02 r` for the weight of a norm (`ln_`), `0.5 |r|` for a prompt, `0.02 r`
+for all else.
 """
 
 import argparse
@@ -59,9 +59,7 @@ def draw(seed: int, name: str, shape: Sequence[int]) -> Tensor:
 
 def write_checkpoint(golden: Golden, path: Path) -> None:
     """Write the network as the authors' code saves it."""
-    arguments = argparse.Namespace(
-        data_set="UCF101", num_tasks=golden.tasks, temporal_layer=golden.temporal_layers
-    )
+    arguments = argparse.Namespace(data_set="UCF101", num_tasks=golden.tasks, temporal_layer=golden.temporal_layers)
     optimizer = {"state": {}, "param_groups": []}
     torch.save({"model": golden.weights(), "optimizer": optimizer, "epoch": 0, "args": arguments}, path)
 

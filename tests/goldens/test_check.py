@@ -4,11 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from check import compare, import_golden, load_run  # noqa: E402
-from drawing import read_golden  # noqa: E402
+from check import compare, import_golden, load_run
+from drawing import read_golden
 
 ARRAYS = {
     *("frame_features", "dense_tokens", "logits_dense", "sparse_tokens", "logits_sparse", "retrieved"),

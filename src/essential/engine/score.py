@@ -84,7 +84,7 @@ def _first_score(folder: RunFolder, config: RunConfig, progress: Progress) -> Re
 def _predictions(
     workspace: Workspace, folder: RunFolder, tasks: tuple[Task, ...], without: dict[str, str], progress: Progress
 ) -> Iterator[Predictions]:
-    """Give what each checkpoint says of the test videos of all tasks up to its own; put those skipped into `without`."""
+    """Give what each checkpoint says of the test videos of all tasks up to its own; add the skipped to `without`."""
     videos = [video for task in tasks for video in task.test if video.key not in without]
     source = workspace.source(videos, progress)
     without.update(source.skipped)
