@@ -12,6 +12,21 @@ from essential.errors import ConfigError
 ARMS = ("essential", "finetune", "joint", "replay-dense", "replay-sparse")
 NAMES = tuple(f"moving-digits/{arm}" for arm in ARMS)
 OWN = tuple(f"own/{arm}" for arm in ARMS)
+# Classes of the first task and tasks of each of TCD's settings (facts: 51 + 10x5 and so on, classes x tasks).
+TCD = {
+    "tcd/ucf101-10x5": ("ucf101", 51, 6),
+    "tcd/ucf101-5x10": ("ucf101", 51, 11),
+    "tcd/ucf101-2x25": ("ucf101", 51, 26),
+    "tcd/hmdb51-5x5": ("hmdb51", 26, 6),
+    "tcd/hmdb51-1x25": ("hmdb51", 26, 26),
+    "tcd/ssv2-10x9": ("ssv2", 84, 10),
+    "tcd/ssv2-5x18": ("ssv2", 84, 19),
+}
+VCLIMB = tuple(
+    f"vclimb/{data}-{tasks}"
+    for data in ("ucf101", "kinetics400", "activitynet-trimmed", "activitynet-untrimmed")
+    for tasks in (10, 20)
+)
 ESSENTIAL = NAMES[0]
 SECTIONS = "known here: data, encoder, features, method, protocol, seed, summary, training, video"
 
@@ -33,9 +48,58 @@ def _file(folder: Path, text: str) -> Path:
 
 def test_every_config_that_is_shipped_says_what_it_is() -> None:
     summaries = shipped_configs()
-    assert set(summaries) == {*NAMES, *OWN}
+    assert set(summaries) == {*NAMES, *OWN, *TCD, *VCLIMB}
     assert all(len(summary) > 20 for summary in summaries.values())
     assert len(set(summaries.values())) == len(summaries)
+
+
+@pytest.mark.parametrize("name", TCD)
+def test_the_recipes_of_tcd_cut_and_order_as_tcd_does(name: str) -> None:
+    config, (kind, base_classes, tasks) = load_config(name), TCD[name]
+    assert (config.data.kind, config.protocol.base_classes, config.protocol.tasks) == (kind, base_classes, tasks)
+    assert (config.protocol.order_rule, config.protocol.order_seed) == ("tcd", 1000)
+    assert config.protocol.name == name.replace("/", "-")
+
+
+@pytest.mark.parametrize("name", VCLIMB)
+def test_the_recipes_of_vclimb_take_their_tasks_from_the_list(name: str) -> None:
+    config = load_config(name)
+    assert (config.data.kind, config.protocol.tasks, config.protocol.base_classes) == ("list", None, None)
+    assert config.data.untrimmed == ("untrimmed" in name)
+    assert config.protocol.name == name.replace("/", "-")
+
+
+@pytest.mark.parametrize(
+    ("name", "script"),
+    [
+        # The authors' scripts: epochs, warm-up, rehearsal epochs, samples per class, frames stored, temporal layers.
+        ("tcd/ssv2-10x9", (50, 5, 25, 4, 4, 3)),
+        ("vclimb/ucf101-20", (30, 5, 20, 16, 2, 1)),
+    ],
+)
+def test_the_two_published_scripts(name: str, script: tuple[int, ...]) -> None:
+    config = load_config(name)
+    method, training = config.method.model_dump(), config.training
+    ssv2 = name.startswith("tcd/ssv2")
+    assert (training.epochs, training.warmup_epochs, method["rehearsal_epochs"]) == script[:3]
+    assert (method["exemplars_per_class"], method["frames_kept"], method["classifier"]["layers"]) == script[3:]
+    assert (method["memory_mode"], method["prompt_mode"]) == ("task", "cross")
+    assert method["static_matching_weight"] == method["temporal_matching_weight"] == method["retrieved_weight"] == 1.0
+    assert method["classifier"]["dropout"] == method["classifier"]["drop_path"] == 0.2
+    assert method["classifier"]["init_scale"] == 0.001
+    assert method["rehearse_first_task"] is not ssv2
+    assert (training.batch_size, training.learning_rate, training.weight_decay) == (24, 1e-3, 0.05)
+    assert (training.min_learning_rate, training.beta1, training.beta2) == (1e-6, 0.9, 0.999)
+    assert training.scale_learning_rate
+    assert training.drop_last
+    assert config.video.frames == 8
+    augment = config.video.augment
+    assert (augment.rand_augment_magnitude, augment.rand_augment_ops, augment.erase_probability) == (7, 4, 0.25)
+    assert augment.horizontal_flip is not ssv2
+    encoder = config.encoder
+    assert (encoder.name, encoder.temporal_adapters) == ("clip-vit-b16", 2 if ssv2 else 0)
+    assert encoder.mean == (0.485, 0.456, 0.406)
+    assert encoder.std == (0.229, 0.224, 0.225)
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -124,7 +188,7 @@ def test_an_override_can_fill_a_section_that_the_file_lacks(tmp_path: Path) -> N
             "annotations, kind, moving_digits, official_split, path, root, test_split, untrimmed",
         ),
         ("video.augment.crop_scal=1", "video.augment.crop_scal", "crop_scale", "crop_ratio, crop_scale"),
-        ("encoder.nam=tiny", "encoder.nam", "name", "name"),
+        ("encoder.nam=tiny", "encoder.nam", "name", "adapter_layers, arguments, "),
         ("features.view=1", "features.view", "views", "dtype, mode, "),
         ("trainin.epochs=3", "trainin", "training", "data, encoder, features, "),
     ],

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from in_process import Essential
 
 from essential.cli.options import parse_shard
-from essential.config import shipped_configs
+from essential.config import load_config, shipped_configs
 from essential.engine.settings import RunConfig
 from essential.progress import Progress
 from essential.records import Record, SkippedVideo
@@ -130,7 +131,9 @@ def test_evaluate_compares_with_the_record(
     found = Record.read(run / "record.json")
     if final is not None:
         found = found.model_copy(update={"accuracy": (*found.accuracy[:-1], (final, final, final))})
-    monkeypatch.setattr("essential.engine.run.evaluate", lambda *_, **__: found)
+    settings = load_config("moving-digits/joint").model_dump(mode="json")
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    monkeypatch.setattr("essential.engine.score.evaluate", lambda *_, **__: found)
     outcome = essential("evaluate", run)
     assert f"{says} " in outcome.out
     assert Record.read(run / "evaluation.json") == found
