@@ -52,7 +52,7 @@ Tasks = Sequence[Sequence[ListedClass]]
 
 def file_of(entry: Entry) -> str:
     """Return the name of the entry's video."""
-    return entry.file if isinstance(entry, ListedSegment) else entry
+    return entry if isinstance(entry, str) else entry.file
 
 
 def splits_of(tasks: Tasks) -> list[ListedSplit]:
@@ -81,15 +81,20 @@ def check_names(values: Sequence[Any], where: str) -> Sequence[str]:
     Raises:
         DataError: names the first one that is wrong.
     """
+    return values if _are_fine(values) else [check_name(value, where) for value in values]
+
+
+def _are_fine(values: Sequence[Any]) -> bool:
+    """Say whether all names are right for sure. Joined by '/', they have no other parts than each has alone."""
+    if not values:
+        return True
     try:
         together = f"/{'/'.join(values)}/"
     except TypeError:
-        together = ""
-    # A list without any name has no part to look at; joined, it would look like one empty name.
-    fine = together.isprintable() and not any(bad in together for bad in ("//", "/./", "/../", "\\"))
-    if not values or (fine and max(map(len, values)) * (1 if together.isascii() else 4) <= _LONGEST_PART_BYTES):
-        return values
-    return [check_name(value, where) for value in values]
+        return False
+    if not together.isprintable() or any(bad in together for bad in ("//", "/./", "/../", "\\")):
+        return False
+    return max(map(len, values)) * (1 if together.isascii() else 4) <= _LONGEST_PART_BYTES
 
 
 def check_entries(entries: Sequence[Any], where: str) -> Sequence[Entry]:
@@ -101,7 +106,7 @@ def check_entries(entries: Sequence[Any], where: str) -> Sequence[Entry]:
         DataError: names the first one that is wrong; of a segment, that a time is negative, not finite or too large, or
             the end is before the start.
     """
-    check_names([file_of(entry) for entry in entries], where)
+    check_names([entry.file if isinstance(entry, ListedSegment) else entry for entry in entries], where)
     for entry in entries:
         if isinstance(entry, ListedSegment):
             _check_times(entry, where)
@@ -122,7 +127,7 @@ def _check_times(segment: ListedSegment, where: str) -> None:
 
 
 def _problem(name: str) -> str | None:
-    if not name.strip():
+    if not name:
         return "is empty"
     if any(unicodedata.category(character) in _UNPRINTABLE for character in name):
         return "holds a control character, a line break or half a character"
