@@ -16,6 +16,8 @@ OPTIONS = {
     "memory": set(),
     "data": set(),
     "data make": {"--out", "--digits", "--train-clips", "--test-clips", "--seed"},
+    "data import": {"--out"},
+    "data audit": set(),
     "configs": set(),
     "configs show": set(),
 }

@@ -2,8 +2,12 @@
 
 import json
 import pickle
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from essential.protocols.list_import import import_list
+from essential.protocols.video_list import VideoList
 
 PUBLISHED: dict[str, Any] = {
     "train": [
@@ -55,3 +59,9 @@ def write_ours(folder: Path, content: object) -> Path:
     path = folder / "list.json"
     path.write_text(json.dumps(content), encoding="utf-8")
     return path
+
+
+@cache
+def activitynet(shared_folder: Path) -> VideoList:
+    """Return vCLIMB's list of ActivityNet, read once: where every call's types are checked, that takes seconds."""
+    return import_list(shared_folder / "annotations/ActivityNet_data_10tasks.pkl")
