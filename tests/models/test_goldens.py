@@ -1,39 +1,19 @@
 """Our modules against the outputs of the authors' code, from weights drawn as `goldens/README.md` says."""
 
-import json
-import zlib
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from essential.models.classifier import ClipClassifier
 from essential.models.memory_retrieval import MemoryRetrieval
+from goldens.drawing import NAMES, draw, draw_weights, read_notes
 
-GOLDENS = Path(__file__).parents[2].parent / "shared" / "goldens"
-NAMES = ["plain_1layer", "adapted_3layer"]
+GOLDENS = Path(__file__).parents[3] / "shared" / "goldens"
 
 pytestmark = pytest.mark.skipif(not GOLDENS.is_dir(), reason="the authors' golden outputs are not beside this clone")
-
-
-def _draw(seed: int, name: str, shape: list[int]) -> Tensor:
-    bits = np.random.PCG64([seed, zlib.crc32(name.encode())])
-    return torch.from_numpy(np.random.Generator(bits).standard_normal(tuple(shape)).astype(np.float32))
-
-
-def _weights(name: str, seed: int) -> dict[str, Tensor]:
-    weights = {}
-    for key, shape in json.loads((GOLDENS / f"{name}.keys.json").read_text()).items():
-        raw = _draw(seed, key, shape)
-        if "ln_" in key and key.endswith("weight"):
-            weights[key] = 1 + 0.02 * raw
-        else:
-            weights[key] = 0.5 * raw.abs() if key.endswith("prompt") else 0.02 * raw
-    return weights
 
 
 def _renamed(weights: dict[str, Tensor], prefix: str, names: dict[str, str]) -> dict[str, Tensor]:
@@ -80,13 +60,12 @@ def _retrieval(weights: dict[str, Tensor], task: int) -> MemoryRetrieval:
 @pytest.mark.parametrize("name", NAMES)
 @torch.no_grad()
 def test_modules_match_the_authors_outputs(name: str) -> None:
-    with safe_open(GOLDENS / f"{name}.safetensors", "np") as file:
-        meta = file.metadata()
+    meta = read_notes(GOLDENS, name)
     golden = load_file(GOLDENS / f"{name}.safetensors")
     seed = int(meta["seed"])
-    weights = _weights(name, seed)
+    weights = draw_weights(GOLDENS, name, seed)
     classifier = _classifier(weights, int(meta["temporal_layers"]))
-    features = _draw(seed, "features", [6, 8, 768])
+    features = draw(seed, "features", [6, 8, 768])
     dense_positions = torch.arange(8).expand(6, 8)
     dense = classifier.encoder.place(features, dense_positions)
     kept = torch.gather(features, 1, golden["positions"][..., None].expand(-1, -1, 768))
