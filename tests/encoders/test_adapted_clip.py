@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm
 
 from essential.encoders import EncoderConfig, FrameEncoder, build_encoder
-from essential.encoders.clip_layout import describe_clip
+from essential.encoders.clip_layout import describe_clip, split_clip
 from essential.errors import CheckpointError, ConfigError
 
 State = dict[str, Tensor]
