@@ -74,11 +74,13 @@ def open_workspace(config: RunConfig, progress: Progress, *, protocol: Protocol 
 
     Raises:
         DataError: the data cannot be used as they are.
-        ConfigError: the classes do not fit the protocol, or there is no such encoder or device.
+        ConfigError: the classes do not fit the protocol, there is no such encoder or device, or the encoder takes
+            other clips.
     """
     device = choose_device(config.training.device)
     torch.set_num_threads(config.training.threads or cpu_cores())
     encoder = build_encoder(config.encoder)
+    encoder.check_frames(config.video.frames)
     encoder.to(device)
     return Workspace(config, data_root(config), protocol or _read_protocol(config, progress), encoder, device)
 
