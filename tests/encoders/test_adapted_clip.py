@@ -127,6 +127,8 @@ def test_clips_of_another_number_of_frames_are_refused_where_frames_have_places(
     encoder = _build(clip_state(temporal_adapters=1, layers=(0, 1), frames=FRAMES), tmp_path)
     with pytest.raises(ConfigError, match=r"temporal embedding of 3 frames and cannot take clips of 4; set video\.fra"):
         encoder(clip_pixels(1, frames=4))
+    with pytest.raises(ConfigError, match=r"cannot take clips of 8; set video\.frames=3"):
+        encoder.check_frames(8)
     free = _build(clip_state(temporal_adapters=1, layers=(0, 1)), tmp_path)
     assert free(clip_pixels(1, frames=4)).shape == (1, 4, WIDTH)
 
