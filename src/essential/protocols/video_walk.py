@@ -103,7 +103,7 @@ class VideoIndex:
                     path = f"{folder}/{name}"
                     if first.setdefault(bare, path) is not path:
                         self.others.setdefault(bare, []).append(path)
-                elif not videos and not elsewhere and _NUMBERED_IMAGE.fullmatch(name):
+                elif not videos and not elsewhere and is_numbered_image(name):
                     images += 1
                     if images == _ENOUGH_IMAGES:
                         break
@@ -124,6 +124,11 @@ def bare_name(name: str) -> str:
     if dot > 0 and (name[dot:] in EXTENSIONS or name[dot:].lower() in EXTENSIONS):
         return name[:dot]
     return name
+
+
+def is_numbered_image(name: str) -> bool:
+    """Return whether a file's name is that of a frame, such as `img_00001.jpg`, `frame000001.jpg` or `00001.png`."""
+    return _NUMBERED_IMAGE.fullmatch(name) is not None
 
 
 def _is_below(path: str, folder: str) -> bool:
