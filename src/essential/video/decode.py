@@ -53,7 +53,7 @@ def read_frames(path: Path, choose: Choose) -> DecodedFrames:
     survey = survey_packets(path)
     indices = list(choose(survey.pictures)) if survey.pictures else []
     frames, count = _decode(path, indices)
-    _check_count(path, survey, count)
+    check_count(path, survey, count)
     wanted = _checked(choose(count), count)
     if wanted != indices:
         frames, _ = _decode(path, wanted)
@@ -117,7 +117,7 @@ def _check_shape(path: Path, shape: tuple[int, ...], first: tuple[int, ...], ind
         raise broken(path, f"the size of its pictures changes from {sizes} after {index} pictures")
 
 
-def _check_count(path: Path, survey: Survey, count: int) -> None:
+def check_count(path: Path, survey: Survey, count: int) -> None:
     promised = survey.pictures + survey.missing
     undecoded = survey.pictures - survey.blank - count if survey.counted else 0
     lost = survey.missing + max(0, undecoded)
