@@ -1,9 +1,12 @@
 """Videos in a CSV list. Nothing is decoded: empty files do."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from essential.errors import DataError
 from essential.protocols.manifest import manifest_videos
@@ -158,3 +161,58 @@ def test_of_many_videos_that_do_not_exist_ten_are_named(tmp_path: Path) -> None:
 def test_a_class_without_training_clips(tmp_path: Path) -> None:
     path = _manifest(tmp_path, f"path,label,split\n{GOOD}b.mp4,jump,test\n")
     assert _message(path).startswith(f"manifest {path}: no training clip for the class 'jump'; add training clips, ")
+
+
+def test_a_link_out_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/c.mp4").touch()
+    path = _manifest(tmp_path / "data", f"path,label,split\n{GOOD}c.mp4,run,train\n")
+    (tmp_path / "data/c.mp4").symlink_to(tmp_path / "other/c.mp4")
+    expected = f"'c.mp4' leads out of the manifest's folder through a link, to {tmp_path / 'other/c.mp4'}; put the"
+    assert expected in _message(path)
+
+
+def test_a_folder_that_is_a_link_out_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "data2").mkdir()
+    (tmp_path / "data2/c.mp4").touch()
+    path = _manifest(tmp_path / "data", f"path,label,split\n{GOOD}sub/c.mp4,run,train\n")
+    # Its name begins like the manifest's folder, which is not enough.
+    (tmp_path / "data/sub").symlink_to("../data2")
+    assert f"'sub/c.mp4' leads out of the manifest's folder through a link, to {tmp_path / 'data2/c.mp4'}" in _message(
+        path
+    )
+
+
+def test_links_that_stay_inside(tmp_path: Path) -> None:
+    path = _manifest(tmp_path / "data", f"path,label,split\n{GOOD}c.mp4,run,test\nsub/d.mp4,run,test\n", "real/d.mp4")
+    (tmp_path / "data/c.mp4").symlink_to("b.mp4")
+    (tmp_path / "data/sub").symlink_to(tmp_path / "data/real")
+    # A manifest whose own folder is reached through a link is as good.
+    (tmp_path / "link").symlink_to("data")
+    for folder in ("data", "link"):
+        videos = manifest_videos(tmp_path / folder / path.name)
+        assert [video.file for video in videos] == [str(tmp_path / folder / k) for k in ("a.mp4", "c.mp4", "sub/d.mp4")]
+
+
+def test_a_name_longer_than_any_file_has(tmp_path: Path) -> None:
+    path = _manifest(tmp_path, f"path,label,split\n{GOOD}{'x' * 300}.mp4,run,train\n")
+    assert _message(path).startswith(f"manifest {path}: 1 of 2 videos do not exist: xxx")
+
+
+_PIECES = [*'\0\r\n\x85\u2028,"; .', "a.mp4", "b.mp4", "run", "train", "test", "..", "/", "\ufeff", "x" * 300]
+_FIELDS = st.sampled_from(["a.mp4", "b.mp4", "run", "train", "test"]) | st.lists(st.sampled_from(_PIECES)).map("".join)
+_ROWS = st.lists(st.lists(_FIELDS, min_size=3, max_size=3) | st.lists(_FIELDS, max_size=4), max_size=4)
+
+
+@settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.binary(max_size=60)
+    | _ROWS.map(lambda rows: "\n".join(["path,label,split", *map(",".join, rows)]).encode())
+    | _ROWS.map(lambda rows: "\n".join(map(",".join, rows)).encode("utf-16"))
+)
+@example(f"path,label,split\n{GOOD}".encode())
+def test_whatever_a_manifest_holds_it_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
+    path = _manifest(tmp_path, "")
+    path.write_bytes(content)
+    with suppress(DataError):
+        assert all(video.path.is_file() for video in manifest_videos(path))

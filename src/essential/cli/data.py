@@ -1,4 +1,4 @@
-"""`essential data`: make the embedded benchmark's videos."""
+"""`essential data`: make the embedded benchmark's videos, import and audit annotation lists."""
 
 from enum import Enum
 from pathlib import Path
@@ -21,11 +21,13 @@ class Benchmark(str, Enum):
 
 @app.callback()
 def _group() -> None:
-    """Make the videos of an embedded benchmark.
+    """Make the videos of an embedded benchmark, import and audit annotation lists.
 
     \b
-    Example:
+    Examples:
       essential data make moving-digits --out digits
+      essential data import LIST.pkl --out list.json
+      essential data audit list.json
     """
 
 
@@ -65,3 +67,60 @@ def make(
             out, config, workers=os.cpu_count() or 1, progress=lambda done, total: progress.advance(done, total=total)
         )
     typer.echo(f"videos: {out}")
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(metavar="LIST", help="A published list (a pickle), or a list of ours.")],
+    out: Annotated[Path, typer.Option("--out", help="The list to write, as JSON; an older list there is replaced.")],
+) -> None:
+    """Turn a published annotation list into one of ours: JSON that can be read, compared and hashed.
+
+    The pickle is read as data; nothing in it can run. Train on the list with -s data.kind=list -s data.path=FILE.json.
+
+    \b
+    Example:
+      essential data import UCF101_data.pkl --out ucf101.json
+    """
+    from essential.cli.list_tables import entry_findings, print_list
+    from essential.protocols.audit import audit_list
+    from essential.protocols.list_file import refuse_other_file
+    from essential.protocols.list_import import import_list
+    from essential.protocols.video_list import write_video_list
+
+    refuse_other_file(out)
+    video_list = import_list(source)
+    write_video_list(video_list, out)
+    print_list(video_list)
+    for finding in entry_findings(audit_list(video_list.tasks)):
+        typer.echo(f"note: {finding}")
+    typer.echo(f"sha256: {video_list.sha256}")
+    typer.echo(f"list: {out}")
+
+
+@app.command()
+def audit(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A list of ours, or a published one (a pickle).")],
+) -> None:
+    """Say what a reader of results on a list must know: leaks between splits, imbalance, odd entries.
+
+    It informs: also where much is found, the exit code is 0.
+
+    \b
+    Example:
+      essential data audit ucf101.json
+    """
+    from essential.cli.list_tables import findings, print_list
+    from essential.errors import DataError
+    from essential.protocols.audit import audit_list
+    from essential.protocols.list_checks import refuse_unusable
+    from essential.protocols.list_import import open_list
+
+    video_list = open_list(source)
+    print_list(video_list)
+    for finding in findings(audit_list(video_list.tasks)):
+        typer.echo(f"- {finding}")
+    try:
+        refuse_unusable(video_list.tasks, video_list.name)
+    except DataError as error:
+        typer.echo(f"no run can use this list: {error}")

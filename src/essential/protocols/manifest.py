@@ -1,5 +1,7 @@
 """Videos in a list: a CSV file with the columns `path,label,split`, paths relative to the file's folder."""
 
+import os
+import stat
 from pathlib import Path, PurePosixPath
 
 from essential.errors import DataError
@@ -16,14 +18,15 @@ def manifest_videos(path: Path) -> list[Video]:
 
     Raises:
         DataError: the file is missing, not UTF-8, or empty; a column is missing or unknown; a row has an unknown
-            split, an empty field, a path that is absolute or leaves the manifest's folder, or one listed twice; a
-            video does not exist; a class has no training clip.
+            split, an empty field, a path that is absolute or leaves the manifest's folder, be it through a link, or
+            one listed twice; a video does not exist; a class has no training clip.
     """
     videos = [_video(path, line, row) for line, row in read_table(path, _MANIFEST)]
     if not videos:
         raise DataError(f"manifest {path} lists no video; add rows below its header {_MANIFEST.header}")
     _refuse_repeats(path, videos)
     _refuse_missing(path, videos)
+    _refuse_links_out(path, videos)
     refuse_untrained(videos, f"manifest {path}")
     return videos
 
@@ -49,10 +52,36 @@ def _refuse_repeats(path: Path, videos: list[Video]) -> None:
 
 
 def _refuse_missing(path: Path, videos: list[Video]) -> None:
-    missing = [video.key for video in videos if not video.path.is_file()]
+    missing = [video.key for video in videos if not _is_file(video.path)]
     if missing:
         named = ", ".join(missing[:_NAMED_AT_MOST]) + (", ..." if len(missing) > _NAMED_AT_MOST else "")
         raise DataError(
             f"manifest {path}: {len(missing)} of {len(videos)} videos do not exist: {named}; "
             f"paths are relative to {path.parent}"
         )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # Such as a name longer than any file's.
+        return False
+
+
+def _refuse_links_out(path: Path, videos: list[Video]) -> None:
+    """Refuse videos that are not below the manifest's folder once links are followed."""
+    inside = path.parent.resolve()
+    # Thousands of videos share few folders: those are followed once, and of the files only the ones that are links.
+    folders = {video.file.rpartition("/")[0] for video in videos}
+    leaving = {folder for folder in folders if not Path(folder).resolve().is_relative_to(inside)}
+    for video in videos:
+        is_link = stat.S_ISLNK(os.lstat(video.file).st_mode)
+        if video.file.rpartition("/")[0] not in leaving and not is_link:
+            continue
+        place = video.path.resolve()
+        if not place.is_relative_to(inside):
+            raise DataError(
+                f"manifest {path}: {video.key!r} leads out of the manifest's folder through a link, to {place}; "
+                f"put the video below {inside}, or the manifest above the video"
+            )

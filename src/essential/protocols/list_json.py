@@ -1,0 +1,214 @@
+"""The file of an annotation list: JSON with one video a line, made to be read, compared and written by hand.
+
+    {
+      "format": "essential video list",
+      "version": 1,
+      "tasks": [
+        {
+          "Archery": {
+            "train": [
+              "v_Archery_g01_c01",
+              "v_Archery_g01_c02"
+            ],
+            "test": [
+              {"file": "v_Archery_g02_c01", "start_seconds": 1.5, "end_seconds": 4.0, "duration_seconds": 60.0}
+            ]
+          }
+        }
+      ]
+    }
+
+The order of tasks, and of the classes in a task, is the order of labels. A `source` beside `tasks` tells the file that
+a list was imported from.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from essential.errors import DataError
+from essential.protocols.list_entries import (
+    SPLITS,
+    Entry,
+    ListedClass,
+    ListedSegment,
+    ListSource,
+    Tasks,
+    check_entries,
+    check_name,
+    check_names,
+)
+from essential.protocols.quoting import nearest, quoted
+
+FORMAT = "essential video list"
+VERSION = 1
+_SEGMENT_KEYS = ("file", "start_seconds", "end_seconds")
+_SEGMENT_FIELDS = frozenset(ListedSegment._fields)
+
+
+def parse_list(content: bytes, name: str) -> tuple[Tasks, ListSource | None]:
+    """Return the tasks of a file of ours, each entry checked but not yet one against the other.
+
+    Args:
+        content: the whole file.
+        name: what messages call it.
+
+    Raises:
+        DataError: it is not JSON of this format and version; a key is unknown, missing or there twice; an entry is no
+            video or segment.
+    """
+    top = _load(content, name)
+    if not isinstance(top, dict) or top.get("format") != FORMAT:
+        found = quoted(top.get("format")) if isinstance(top, dict) else f"a {type(top).__name__}"
+        raise DataError(
+            f'{name} is not a video list of ours: its "format" is {found}, not "{FORMAT}"; '
+            "`essential data import` makes one of a published list"
+        )
+    if type(top.get("version")) is not int or top["version"] != VERSION:
+        raise DataError(
+            f"{name}: version {quoted(top.get('version'))} of the format is unknown; this program reads {VERSION}"
+        )
+    _check_keys(top, name, required=("format", "version", "tasks"), optional=("source",))
+    tasks = top["tasks"]
+    if not isinstance(tasks, list):
+        raise DataError(f'{name}: "tasks" is {quoted(tasks)}; give an array with one object of classes per task')
+    return [_task(task, f"{name}, task {number}") for number, task in enumerate(tasks, 1)], _source(top, name)
+
+
+def is_list(content: bytes) -> bool:
+    """Say whether a file's content is a list of ours, of whatever version, whole or not in what it holds."""
+    try:
+        top = _load(content, "")
+    except DataError:
+        return False
+    return isinstance(top, dict) and top.get("format") == FORMAT
+
+
+def list_text(tasks: Tasks, source: ListSource | None) -> str:
+    """Return the text of a list's file."""
+    return "".join(_lines(tasks, source))
+
+
+def _load(content: bytes, name: str) -> Any:
+    def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        held = dict(pairs)
+        if len(held) != len(pairs):
+            keys = [key for key, _ in pairs]
+            again = next(key for key in keys if keys.count(key) > 1)
+            raise DataError(f"{name} has the key {quoted(again)} twice in one object; keep one")
+        return held
+
+    def no_number(text: str) -> Any:
+        raise DataError(f"{name} holds {text}, which is no number; use seconds, such as 12.5")
+
+    try:
+        return json.loads(content.decode("utf-8-sig"), object_pairs_hook=without_repeats, parse_constant=no_number)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{name} is not UTF-8 text (byte {error.start}); a pickle goes through `essential data import` first"
+        ) from None
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{name}, line {error.lineno}, column {error.colno}: not valid JSON ({error.msg}); mend the line"
+        ) from None
+    except (ValueError, RecursionError):
+        # A number of thousands of digits, or thousands of brackets inside each other.
+        raise DataError(f"{name} holds a number or a nesting that no list has; get the file again") from None
+
+
+def _check_keys(held: Mapping[str, Any], where: str, *, required: Sequence[str], optional: Sequence[str]) -> None:
+    allowed = (*required, *optional)
+    for key in held:
+        if key not in allowed:
+            raise DataError(
+                f"{where}: unknown key {quoted(key)}{nearest(key, allowed)}; the keys are {', '.join(allowed)}"
+            )
+    for key in required:
+        if key not in held:
+            raise DataError(f"{where} lacks the key {key!r}; the keys are {', '.join(allowed)}")
+
+
+def _source(top: Mapping[str, Any], name: str) -> ListSource | None:
+    source = top.get("source")
+    if source is None:
+        return None
+    if not isinstance(source, dict):
+        raise DataError(f'{name}: "source" is {quoted(source)}; give an object with file and sha256, or leave it out')
+    _check_keys(source, f"{name}, source", required=ListSource._fields, optional=())
+    return ListSource(*(check_name(source[key], f"{name}, source: {key}") for key in ListSource._fields))
+
+
+def _task(task: Any, where: str) -> list[ListedClass]:
+    if not isinstance(task, dict):
+        raise DataError(f"{where} is {quoted(task)}; give an object with the classes and their videos")
+    check_names(list(task), f"{where}, name of a class")
+    return [_class(name, splits, f"{where}, class {quoted(name)}") for name, splits in task.items()]
+
+
+def _class(name: str, splits: Any, where: str) -> ListedClass:
+    if not isinstance(splits, dict):
+        raise DataError(f"{where} is {quoted(splits)}; give an object with the videos of {', '.join(SPLITS)}")
+    _check_keys(splits, where, required=(), optional=SPLITS)
+    return ListedClass(
+        name, {split: _entries(splits[split], f"{where}, {split}") for split in SPLITS if split in splits}
+    )
+
+
+def _entries(entries: Any, where: str) -> Sequence[Entry]:
+    if not isinstance(entries, list):
+        raise DataError(f"{where} is {quoted(entries)}; give an array of videos")
+    return check_entries([_segment(entry, where) if isinstance(entry, dict) else entry for entry in entries], where)
+
+
+def _segment(entry: Mapping[str, Any], where: str) -> ListedSegment:
+    if entry.keys() != _SEGMENT_FIELDS:
+        _check_keys(entry, f"{where}, {quoted(entry)}", required=_SEGMENT_KEYS, optional=("duration_seconds",))
+    start, end = _seconds(entry, "start_seconds", where), _seconds(entry, "end_seconds", where)
+    duration = _seconds(entry, "duration_seconds", where) if "duration_seconds" in entry else None
+    return ListedSegment(entry["file"], start, end, duration)
+
+
+def _seconds(entry: Mapping[str, Any], key: str, where: str) -> float:
+    value = entry[key]
+    if type(value) is float:
+        return value
+    # A whole number of many digits does not fit a float; it would be refused as a time anyway.
+    if type(value) is not int or abs(value) > sys.maxsize:
+        raise DataError(f"{where}: {key} of {quoted(entry['file'])} is {quoted(value)}; give a number of seconds")
+    return float(value)
+
+
+def _lines(tasks: Tasks, source: ListSource | None) -> Iterator[str]:
+    yield f'{{\n  "format": "{FORMAT}",\n  "version": {VERSION},\n'
+    if source is not None:
+        yield f'  "source": {_json(source._asdict())},\n'
+    yield '  "tasks": [\n    '
+    yield ",\n    ".join(_block("{}", [f"{_json(c.name)}: {_splits(c)}" for c in classes], 4) for classes in tasks)
+    yield "\n  ]\n}\n"
+
+
+def _splits(listed: ListedClass) -> str:
+    splits = [
+        f'"{split}": {_block("[]", [_json(_plain(entry)) for entry in entries], 8)}'
+        for split, entries in listed.entries.items()
+    ]
+    return _block("{}", splits, 6)
+
+
+def _block(brackets: str, items: Sequence[str], indent: int) -> str:
+    """Return the items one a line between brackets, the closing one at `indent`."""
+    if not items:
+        return brackets
+    margin = "\n" + " " * indent
+    return f"{brackets[0]}{margin}  {f',{margin}  '.join(items)}{margin}{brackets[1]}"
+
+
+def _plain(entry: Entry) -> Any:
+    if isinstance(entry, str):
+        return entry
+    return {key: value for key, value in entry._asdict().items() if value is not None}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

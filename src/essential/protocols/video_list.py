@@ -1,0 +1,141 @@
+"""Annotation lists: which videos, or segments of videos, each class of each task has in each split."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+from essential.atomic_files import sha256_of_json, write_text
+from essential.errors import ConfigError, DataError
+from essential.protocols.list_checks import refuse_unusable
+from essential.protocols.list_entries import (
+    ListedSegment,
+    ListSource,
+    Tasks,
+    splits_of,
+)
+from essential.protocols.list_file import read_list_file
+from essential.protocols.list_json import list_text, parse_list
+from essential.protocols.listed import ListedSplit, ListedVideo
+from essential.protocols.protocol import Segment
+from essential.protocols.quoting import named
+from essential.protocols.untrimmed import whole_videos
+
+TestSplit = Literal["auto", "val", "test"]
+
+
+@dataclass(frozen=True)
+class VideoList:
+    """A list. `name` is what messages call it: its file. A class's label is its place, task after task."""
+
+    name: str = field(compare=False)
+    tasks: Tasks
+    source: ListSource | None = field(default=None, compare=False)
+
+    @cached_property
+    def sha256(self) -> str:
+        """A hash of the content: tasks, classes and entries in order, however they are laid out in a file."""
+        return sha256_of_json([[[listed.name, dict(listed.entries)] for listed in classes] for classes in self.tasks])
+
+    @cached_property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """The classes of each task, in order."""
+        return tuple(tuple(listed.name for listed in classes) for classes in self.tasks)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """All classes, in order."""
+        return tuple(chain.from_iterable(self.groups))
+
+    def tested_split(self, test_split: TestSplit) -> ListedSplit:
+        """Return the split that is tested on; `auto` is test, or val where the list has no test split.
+
+        Raises:
+            ConfigError: the list has no such split.
+        """
+        present = [split for split in splits_of(self.tasks) if split != "train"]
+        if test_split == "auto":
+            return present[-1]
+        if test_split not in present:
+            raise ConfigError(
+                f"data.test_split={test_split}, but {self.name} has no such split; use {' or '.join(present)}, or auto"
+            )
+        return test_split
+
+    def listed(self, *, test_split: TestSplit = "auto", untrimmed: bool = False) -> list[ListedVideo]:
+        """Return the videos of train and, as `test`, those of the split that is tested on, in the list's order.
+
+        Args:
+            test_split: see `tested_split`.
+            untrimmed: give whole videos in place of segments, see `whole_videos`; each split is looked at alone.
+
+        Raises:
+            ConfigError: there is no such split, or there are no segments to replace.
+            DataError: what is left has a class without training videos, or a task without test videos.
+        """
+        tested = self.tested_split(test_split)
+        if untrimmed and not self._has_segments():
+            raise ConfigError(
+                f"data.untrimmed=true, but {self.name} has no segments, only whole videos; use data.untrimmed=false"
+            )
+        of_split = _whole if untrimmed else _as_listed
+        train, test = of_split(self.tasks, "train", "train"), of_split(self.tasks, tested, "test")
+        self._refuse_gaps(train, test, f"data.test_split={tested}, data.untrimmed={str(untrimmed).lower()}")
+        return train + test
+
+    def _refuse_gaps(self, train: list[ListedVideo], test: list[ListedVideo], settings: str) -> None:
+        trained, tested = {video.label for video in train}, {video.label for video in test}
+        bare = [name for name in self.classes if name not in trained]
+        if bare:
+            raise DataError(
+                f"{self.name}: with {settings} no training video is left for {len(bare)} classes: {named(bare)}; "
+                "choose other settings, or take the classes out of the list"
+            )
+        for number, group in enumerate(self.groups, 1):
+            if tested.isdisjoint(group):
+                raise DataError(
+                    f"{self.name}: with {settings} task {number} ({named(group)}) has nothing to be tested on; "
+                    "choose other settings, or add videos to the list"
+                )
+
+    def _has_segments(self) -> bool:
+        entries = (entry for classes in self.tasks for listed in classes for entry in chain(*listed.entries.values()))
+        return any(isinstance(entry, ListedSegment) for entry in entries)
+
+
+def read_video_list(path: Path) -> VideoList:
+    """Return the list in a file of ours.
+
+    Raises:
+        DataError: the file cannot be read, is no list of ours, or is one that no run could use.
+    """
+    tasks, source = parse_list(read_list_file(path), str(path))
+    refuse_unusable(tasks, str(path))
+    return VideoList(str(path), tasks, source)
+
+
+def write_video_list(video_list: VideoList, path: Path) -> None:
+    """Write a list as a file of ours, whole or not at all; what is there is replaced.
+
+    Raises:
+        FileSystemError: the disk refuses.
+    """
+    write_text(path, list_text(video_list.tasks, video_list.source))
+
+
+def _as_listed(tasks: Tasks, split: ListedSplit, as_split: ListedSplit) -> list[ListedVideo]:
+    return [
+        ListedVideo(entry, listed.name, as_split) if isinstance(entry, str) else _segment(entry, listed.name, as_split)
+        for classes in tasks
+        for listed in classes
+        for entry in listed.of(split)
+    ]
+
+
+def _segment(entry: ListedSegment, label: str, split: ListedSplit) -> ListedVideo:
+    return ListedVideo(entry.file, label, split, Segment(entry.start_seconds, entry.end_seconds))
+
+
+def _whole(tasks: Tasks, split: ListedSplit, as_split: ListedSplit) -> list[ListedVideo]:
+    return [ListedVideo(video.file, video.label, as_split) for video in whole_videos(tasks, split)]
