@@ -18,6 +18,7 @@ from essential.protocols.official_splits import hmdb51_split, ucf101_split
 from essential.protocols.places import Found, find_videos, locate_videos
 from essential.protocols.protocol import Listing, Video
 from essential.protocols.something_something import ssv2_split
+from essential.protocols.video_list import read_video_list
 from essential.schema import Section
 
 Kind = Literal["moving-digits", "folder", "manifest", "list", "ucf101", "hmdb51", "ssv2", "features"]
@@ -29,7 +30,7 @@ _PATHS = {
     "features": "the store: -s data.path=STORE (`essential features import` makes it)",
 }
 # Kinds that name videos, which are then looked for below data.root.
-_NAMED = frozenset({"ucf101", "hmdb51", "ssv2"})
+_NAMED = frozenset({"list", "ucf101", "hmdb51", "ssv2"})
 _WITHOUT_ROOT = frozenset({"moving-digits", "manifest", "features"})
 
 
@@ -130,6 +131,10 @@ def load_listed(config: DataConfig) -> ListedData:
     Raises:
         DataError: a file cannot be used as it is.
     """
+    if config.kind == "list" and config.path is not None:
+        video_list = read_video_list(config.path)
+        listed = video_list.listed(test_split=config.test_split, untrimmed=config.untrimmed)
+        return ListedData(listed, video_list.classes, video_list.groups, video_list.sha256)
     place = config.annotations or config.root
     assert place is not None, "require_places checks this"
     if config.kind == "ucf101":
