@@ -7,7 +7,7 @@ from pathlib import Path
 from essential.errors import DataError
 from essential.protocols.folder import EXTENSIONS
 
-_NUMBERED_IMAGE = re.compile(r"(?:[a-z]+[_-]?)?[0-9]+\.(?:jpe?g|png)", re.IGNORECASE)
+_NUMBERED_IMAGE = re.compile(r"(?:[a-z]+[_-]?)?([0-9]+)\.(?:jpe?g|png)", re.IGNORECASE)
 # So many numbered images, no video and no folder among them, and a folder is one of frames: it may hold thousands.
 _ENOUGH_IMAGES = 32
 
@@ -103,7 +103,7 @@ class VideoIndex:
                     path = f"{folder}/{name}"
                     if first.setdefault(bare, path) is not path:
                         self.others.setdefault(bare, []).append(path)
-                elif not videos and not elsewhere and is_numbered_image(name):
+                elif not videos and not elsewhere and frame_number(name) is not None:
                     images += 1
                     if images == _ENOUGH_IMAGES:
                         break
@@ -126,9 +126,10 @@ def bare_name(name: str) -> str:
     return name
 
 
-def is_numbered_image(name: str) -> bool:
-    """Return whether a file's name is that of a frame, such as `img_00001.jpg`, `frame000001.jpg` or `00001.png`."""
-    return _NUMBERED_IMAGE.fullmatch(name) is not None
+def frame_number(name: str) -> int | None:
+    """Return the number in a frame's file name, such as `img_00001.jpg`, `frame000001.jpg` or `00001.png`."""
+    match = _NUMBERED_IMAGE.fullmatch(name)
+    return None if match is None else int(match[1])
 
 
 def _is_below(path: str, folder: str) -> bool:

@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from essential.atomic_files import sha256_of_file
+from essential.errors import VideoError
 from essential.protocols.places import Found
 from essential.protocols.protocol import Protocol, Split, Video
 from essential.video.check_report import CheckedFile, CheckReport, Count, Coverage, Duplicate, Kind, Problem
+from essential.video.identity import sha256_of_video
 from essential.video.probe import Probe, probe
 from essential.video.worker_pool import map_files
 
@@ -134,7 +135,7 @@ def _coverage(counts: Sequence[Count]) -> dict[Split, Coverage]:
 
 
 def _duplicates(readable: dict[str, Probe], keys: dict[str, list[str]], *, workers: int) -> Iterator[Duplicate]:
-    """Compare content where sizes are equal. Folders of frames have no size here, and are not compared."""
+    """Compare content where sizes are equal."""
     sizes = Counter(one.size_bytes for one in readable.values())
     alike = [file for file, one in readable.items() if one.size_bytes is not None and sizes[one.size_bytes] > 1]
     hashes = map_files(_sha256, alike, workers=workers)
@@ -151,8 +152,8 @@ def _duplicates(readable: dict[str, Probe], keys: dict[str, list[str]], *, worke
 
 def _sha256(path: Path) -> str | None:
     try:
-        return sha256_of_file(path)
-    except OSError:  # taken away since it was probed
+        return sha256_of_video(path)
+    except (OSError, VideoError):  # taken away since it was probed
         return None
 
 

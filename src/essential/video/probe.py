@@ -1,12 +1,13 @@
 """What a video is, without decoding it all: its codec, size, rate and length, or why it cannot be read."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from essential.errors import VideoError
-from essential.protocols.video_walk import is_numbered_image
 from essential.video.container import broken, explained_errors, opened_video, survey_packets
 from essential.video.decode import check_count
+from essential.video.frame_folder import frame_files, read_frame_folder
+from essential.video.identity import size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Probe:
         rate: pictures per second.
         pictures: how many.
         seconds: its length.
-        size_bytes: of the file.
+        size_bytes: of the file, or of all frames.
     """
 
     problem: str | None = None
@@ -67,18 +68,18 @@ def _probe_file(path: Path) -> Probe:
             rate=rate,
             pictures=survey.pictures,
             seconds=survey.pictures / rate if rate else None,
-            size_bytes=path.stat().st_size,
+            size_bytes=size_bytes(path),
         )
 
 
 def _probe_frames(path: Path) -> Probe:
-    from PIL import Image
-
-    with explained_errors(path, "its frames cannot be listed"):
-        names = sorted(entry.name for entry in path.iterdir() if is_numbered_image(entry.name))
-    if not names:
-        raise broken(path, "it is a folder without numbered images")
-    with explained_errors(path, f"its first frame {names[0]} cannot be read"), Image.open(path / names[0]) as image:
-        image.load()
-        found = Probe(format="frames", codec=(image.format or "").lower(), width=image.width, height=image.height)
-    return replace(found, pictures=len(names))
+    files = frame_files(path)
+    first, _ = read_frame_folder(path, lambda _: [0])
+    return Probe(
+        format="frames",
+        codec=files[0].suffix.lower().removeprefix("."),
+        width=first.shape[2],
+        height=first.shape[1],
+        pictures=len(files),
+        size_bytes=size_bytes(path),
+    )
