@@ -80,6 +80,18 @@ def test_every_fault_is_named_with_its_reason(report: CheckReport) -> None:
     assert reasons[5].startswith("there is no such file")
 
 
+@pytest.mark.parametrize(
+    ("start", "end"), [(0.0, 1.0), (0.28, 0.6), (0.3, 0.58), (1.9, 9.0), (0.28, 0.281), (0.3, 0.31)]
+)
+def test_the_pictures_of_a_segment_are_those_that_begin_in_it(start: float, end: float, root: Path) -> None:
+    inside = sum(start <= number / 25 < end for number in range(50))
+    found = find_videos([ListedVideo("run/good", "run", "train", Segment(start, end))], root)
+    protocol = build_protocol("p", Listing([found[0].video], ("run",)), tasks=1)
+    assert check_videos(protocol, found, root=root, frames=inside, workers=1).clean
+    (problem,) = check_videos(protocol, found, root=root, frames=inside + 1, workers=1).problems
+    assert f"has about {inside} pictures, and {inside + 1} are wanted" in problem.reason
+
+
 def test_counts_and_coverage_add_up(report: CheckReport) -> None:
     counts = {(one.task, one.label, one.split): (one.listed, one.usable) for one in report.counts}
     assert counts == {

@@ -1,5 +1,6 @@
 """Whether a protocol's videos are on disk and can be used: each one is found, opened and measured."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -105,7 +106,9 @@ def _shortness(video: Video, result: Probe, frames: int) -> str | None:
     start, end = video.segment
     if start >= result.seconds:
         return f"its segment starts at {start:g} s, past the end of the video at {result.seconds:.2f} s"
-    inside = round((min(end, result.seconds) - start) * result.rate)
+    # Picture k shows from k / rate on; a start or an end on a picture must not be moved by rounding.
+    first, behind = (math.ceil(seconds * result.rate - 1e-6) for seconds in (start, min(end, result.seconds)))
+    inside = behind - first
     if inside < frames:
         return f"its segment from {start:g} s to {end:g} s has about {inside} pictures, and {frames} are wanted"
     return None
