@@ -2,7 +2,7 @@
 
 Makes a list and a folder of empty files, a folder for each class, in a temporary place; opens them in a fresh process,
 several times; and prints the median seconds and the largest peak of memory beside what is promised. Opening is: read
-the list, find every video, cut the classes into tasks, and name the protocol by its id.
+the list, find every video, group them into tasks, and name the protocol by its id.
 """
 
 import argparse
@@ -15,9 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from essential.protocols.listed import ListedData, ListedVideo
-from essential.protocols.places import locate_videos
-from essential.protocols.protocol import Listing, build_protocol
+from essential.protocols.protocol import build_protocol
+from essential.protocols.source import DataConfig, load_listing
 
 SECONDS, MEBIBYTES = 2.0, 500
 TASKS = 10
@@ -42,42 +41,33 @@ def main() -> None:
     print(f"{runs[0]['classes']} classes, {runs[0]['videos']} videos, {runs[0]['missing']} of them not found")
     _print_check("seconds to open", statistics.median(run["seconds"] for run in runs), SECONDS)
     _print_check("peak memory in MiB", max(run["mebibytes"] for run in runs), MEBIBYTES)
-    print(f"of the seconds, to read the list: {statistics.median(run['list_seconds'] for run in runs):.2f}")
 
 
 def make(folder: Path, classes: int, videos_per_class: int) -> None:
     """Write `folder/list.json` and the empty files of `folder/videos`."""
-    entries = []
+    tasks: list[dict[str, dict[str, list[str]]]] = [{} for _ in range(TASKS)]
     for number in range(classes):
         label = f"class {number:03d}"
         (folder / "videos" / label).mkdir(parents=True)
-        for index in range(videos_per_class):
-            name = f"{number:03d}-{index:07d}_000010_000020"
+        names = [f"{number:03d}-{index:07d}_000010_000020" for index in range(videos_per_class)]
+        for name in names:
             (folder / "videos" / label / f"{name}.mp4").touch()
-            entries.append((name, label, "test" if index % 12 == 0 else "train"))
-    (folder / "list.json").write_text(json.dumps(entries))
-
-
-def read_list(path: Path) -> ListedData:
-    """Read the list."""
-    listed = [ListedVideo(*entry) for entry in json.loads(path.read_text())]
-    return ListedData(listed, tuple(sorted({video.label for video in listed})))
+        tests = videos_per_class // 12
+        tasks[number * TASKS // classes][label] = {"train": names[tests:], "test": names[:tests]}
+    (folder / "list.json").write_text(json.dumps({"format": "essential video list", "version": 1, "tasks": tasks}))
 
 
 def open_once(folder: Path) -> dict[str, float]:
     """Open the protocol in this process."""
     start = time.perf_counter()
-    data = read_list(folder / "list.json")
-    list_seconds = time.perf_counter() - start
-    listing = Listing(locate_videos(data.listed, folder / "videos"), data.classes)
-    protocol = build_protocol("large", listing, tasks=TASKS, order_seed=0)
+    listing = load_listing(DataConfig(kind="list", path=folder / "list.json", root=folder / "videos"))
+    protocol = build_protocol("large", listing)
     assert len(protocol.id) == 16
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     missing = sum(not Path(video.file).exists() for video in protocol.videos)
     return {
         "seconds": seconds,
-        "list_seconds": list_seconds,
         "mebibytes": peak,
         "missing": missing,
         "classes": len(listing.classes),

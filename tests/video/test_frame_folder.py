@@ -118,7 +118,7 @@ def test_a_folder_is_known_by_its_images(tmp_path: Path) -> None:
 def test_a_probe_counts_and_measures(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "video", "img_{:05d}.jpg")
     found = probe(folder)
-    assert (found.format, found.codec, found.width, found.height, found.pictures) == ("frames", "jpg", 64, 48, 12)
+    assert (found.format, found.codec, found.width, found.height, found.pictures) == ("frames", "jpeg", 64, 48, 12)
     assert found.size_bytes == size_bytes(folder)
     (folder / "img_00005.jpg").unlink()
     assert "missing: 5" in str(probe(folder).problem)

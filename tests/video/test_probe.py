@@ -40,7 +40,9 @@ def test_a_folder_of_frames(suffix: str, tmp_path: Path) -> None:
     (tmp_path / "flow_x_00001.jpg").touch()
     (tmp_path / "notes.txt").touch()
     codec = {"jpg": "jpeg", "png": "png"}[suffix]
-    assert probe(tmp_path) == Probe(format="frames", codec=codec, width=64, height=48, pictures=5)
+    size = sum(path.stat().st_size for path in tmp_path.glob("img_*"))
+    expected = Probe(format="frames", codec=codec, width=64, height=48, pictures=5, size_bytes=size)
+    assert probe(tmp_path) == expected
 
 
 def _empty(path: Path) -> None:
@@ -62,7 +64,8 @@ def _folder_without_images(path: Path) -> None:
 
 def _folder_with_a_damaged_frame(path: Path) -> None:
     path.mkdir()
-    (path / "img_00001.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    for number in (1, 2):
+        (path / f"img_{number:05d}.jpg").write_bytes(b"\xff\xd8\xff no picture")
 
 
 def _nothing(path: Path) -> None:
@@ -81,8 +84,8 @@ def _sound(path: Path) -> None:
         (_noise, "it is no video that FFmpeg knows"),
         (_cut_avi, "it is damaged or cut short: it promises about 59 pictures and gives 39"),
         (_sound, "it holds no video stream, only audio"),
-        (_folder_without_images, "it is a folder without numbered images"),
-        (_folder_with_a_damaged_frame, "its first frame img_00001.jpg cannot be read ("),
+        (_folder_without_images, "it holds 0 numbered images"),
+        (_folder_with_a_damaged_frame, "img_00001.jpg cannot be read ("),
     ],
 )
 def test_what_cannot_be_read_is_said_shortly(make: Callable[[Path], None], expected: str, tmp_path: Path) -> None:

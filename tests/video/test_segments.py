@@ -125,12 +125,12 @@ def test_the_whole_range_of_real_files_is_the_whole_file(shared_folder: Path) ->
 
 
 def test_times_come_from_the_file_or_from_the_rate() -> None:
-    assert picture_times([2.0, 2.5, 4.0], 25) == [0.0, 0.5, 2.0]
-    assert picture_times([None, 2.5, 4.0], 2) == [0.0, 0.5, 1.0]
-    assert picture_times([1.0, 3.0, 3.0], 2) == [0.0, 0.5, 1.0]
+    assert picture_times([2.0, 2.5, 4.0], 25.0) == [0.0, 0.5, 2.0]
+    assert picture_times([None, 2.5, 4.0], 2.0) == [0.0, 0.5, 1.0]
+    assert picture_times([1.0, 3.0, 3.0], 2.0) == [0.0, 0.5, 1.0]
     assert picture_times([None, None], None) is None
-    assert end_seconds([0.0, 0.5, 2.0], 25) == 3.5
-    assert end_seconds([0.0], 25) == 0.04
+    assert end_seconds([0.0, 0.5, 2.0], 25.0) == 3.5
+    assert end_seconds([0.0], 25.0) == 0.04
 
 
 def test_rounding_moves_no_border() -> None:

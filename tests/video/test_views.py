@@ -91,9 +91,9 @@ def test_a_video_is_opened_once_for_all_views(video: Video, monkeypatch: pytest.
     paths = []
     read_frames = views.read_frames
 
-    def counted(path: Path, choose: Any) -> Any:
+    def counted(path: Path, choose: Any, segment: Any) -> Any:
         paths.append(path)
-        return read_frames(path, choose)
+        return read_frames(path, choose, segment)
 
     monkeypatch.setattr(views, "read_frames", counted)
     read_views(video, replace(REQUEST, view_numbers=(0, 1, 2, 3, 4)))

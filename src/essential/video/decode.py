@@ -5,6 +5,7 @@ Seeking and header counts are not trusted: on AVI files with MPEG-4 B-frames bot
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,7 @@ def _decode(path: Path, indices: Sequence[int]) -> tuple[Picture, list[float | N
     # One converter for all: preparing a new one for each picture takes a hundred times as long as using it.
     convert = VideoReformatter().reformat
     with opened_video(path) as (container, stream), explained_errors(path, "it cannot be decoded"):
+        time_base = stream.time_base or Fraction(0)
         for frame in _decoded(container, stream):
             count = len(starts)
             if count in places:
@@ -114,7 +116,8 @@ def _decode(path: Path, indices: Sequence[int]) -> tuple[Picture, list[float | N
                     frames = np.empty((len(indices), *picture.shape), np.uint8)
                 _check_shape(path, picture.shape, frames.shape[1:], count)
                 frames[places[count]] = picture
-            starts.append(frame.time)
+            # Not frame.time: the last pictures, which the decoder gives up at the end, do not know their time base.
+            starts.append(None if frame.pts is None else float(frame.pts * time_base))
     return frames, starts
 
 

@@ -77,7 +77,7 @@ def _probe_frames(path: Path) -> Probe:
     first, _ = read_frame_folder(path, lambda _: [0])
     return Probe(
         format="frames",
-        codec=files[0].suffix.lower().removeprefix("."),
+        codec="png" if files[0].suffix.lower() == ".png" else "jpeg",
         width=first.shape[2],
         height=first.shape[1],
         pictures=len(files),
