@@ -1,4 +1,4 @@
-"""AIM's adapters on a CLIP ViT against a slow loop in plain torch. The authors' outputs: `goldens/test_check.py`."""
+"""AIM's adapters on a CLIP ViT against a slow loop in plain torch. The authors' outputs: `goldens/test_goldens.py`."""
 
 import argparse
 import json

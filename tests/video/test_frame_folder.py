@@ -43,6 +43,10 @@ def test_a_grey_image_is_read_as_rgb(tmp_path: Path) -> None:
     assert np.array_equal(read_frames(folder, lambda _: [3]).frames[0], numbered_picture(3))
 
 
+def _deepen(folder: Path) -> None:
+    Image.fromarray(np.full((48, 64), 40_000, np.uint16)).save(folder / "img_00003.jpg", format="png")
+
+
 def _resize(folder: Path) -> None:
     Image.new("RGB", (32, 32)).save(folder / "img_00003.jpg")
 
@@ -58,6 +62,8 @@ def _resize(folder: Path) -> None:
         (lambda folder: (folder / "img_3.jpg").touch(), r"img_00003\.jpg and img_3\.jpg have the same number 3"),
         (lambda folder: (folder / "img_00003.jpg").write_text("x"), r"img_00003\.jpg cannot be read"),
         (lambda folder: os.truncate(folder / "img_00003.jpg", 300), r"img_00003\.jpg cannot be read"),
+        (_deepen, r"img_00003\.jpg has pixels of the kind I;16; 8 bits a channel are read"),
+        (lambda folder: Image.new("RGB", (64, 48)).save(folder / "img_00003.jpg", format="gif"), "cannot be read"),
         (_resize, r"img_00003\.jpg is 32x32, img_00001\.jpg 64x48"),
     ],
 )

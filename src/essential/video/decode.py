@@ -55,7 +55,9 @@ def read_frames(path: Path, choose: Choose, segment: Segment | None = None) -> D
             2 pictures; the segment starts when the video is over; a segment is asked for of a folder of images.
         ValueError: `choose` asked for no frame, or for one that the video does not have.
     """
-    if path.is_dir():
+    with explained_errors(path, "it cannot be opened"):
+        is_folder = path.is_dir()
+    if is_folder:
         if segment is not None:
             raise broken(
                 path, "a segment in seconds is wanted, and a folder of images has no clock; use the video file"

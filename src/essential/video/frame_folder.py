@@ -4,6 +4,7 @@ Hidden files and files that are no images are passed over. A gap in the numbers 
 file; where the numbers start does not matter.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,15 @@ from essential.protocols.video_walk import frame_number
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 
+# By name: for some formats Pillow would start other programs.
+_FORMATS = ("JPEG", "PNG")
+# Deeper greys Pillow cuts off where it should scale them.
+_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"})
+# What Pillow may raise on damaged images; an enormous size is an error of its own.
+_LIBRARY_ERRORS = (
+    *(OSError, EOFError, ValueError, SyntaxError, RuntimeError, ArithmeticError, LookupError, TypeError, MemoryError),
+    Image.DecompressionBombError,
+)
 _FEWEST_IMAGES = 2
 _NAMED_AT_MOST = 5
 
@@ -69,10 +79,15 @@ def read_frame_folder(folder: Path, choose: Callable[[int], Sequence[int]]) -> t
 
 def _read(folder: Path, path: Path) -> Picture:
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"), np.uint8)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise _broken(folder, f"{path.name} cannot be read ({error})") from error
+        # Pillow warns of odd metadata, which are not used, and of large images, which are allowed.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=_FORMATS) as image:
+                if image.mode not in _MODES:
+                    raise _broken(folder, f"{path.name} has pixels of the kind {image.mode}; 8 bits a channel are read")
+                return np.asarray(image.convert("RGB"), np.uint8)
+    except _LIBRARY_ERRORS as error:
+        raise _broken(folder, f"{path.name} cannot be read ({error or type(error).__name__})") from error
 
 
 def _broken(folder: Path, reason: str) -> VideoError:
