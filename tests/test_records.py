@@ -16,6 +16,7 @@ CONTENT: dict[str, Any] = {
     "protocol": {
         "name": "moving-digits",
         "id": "0123456789abcdef",
+        "list_sha256": "cd" * 32,
         "tasks": [
             {"classes": ["0 left", "größer <b>"], "train_videos": 80, "test_videos": 40},
             {"classes": ["1 up"], "train_videos": 40, "test_videos": 0},

@@ -90,8 +90,12 @@ def sha256_of_file(path: Path) -> str:
 
 def sha256_of_json(content: Any) -> str:
     """Return the hexadecimal SHA-256 of the canonical JSON of `content` (sorted keys, no spaces)."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+
+def canonical_json(content: Any) -> str:
+    """Return JSON of which there is one form: sorted keys, no spaces."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 # A forked worker shares the open file, and with it the lock, until it ends; it must not outlive its parent's lock.

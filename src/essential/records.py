@@ -144,6 +144,15 @@ class Record(_Part):
             raise ValueError(f"memory_bytes_by_task has {len(self.memory_bytes_by_task)} entries for {learned} tasks")
         return self
 
+    def coverage(self, split: str) -> float | None:
+        """Return the share of a split's listed videos that the run could use; None if none is listed.
+
+        A listed video that is missing or cannot be read is among `skipped_videos`.
+        """
+        used = sum(task.train_videos if split == "train" else task.test_videos for task in self.protocol.tasks)
+        listed = used + sum(video.split == split for video in self.skipped_videos)
+        return used / listed if listed else None
+
     @classmethod
     def read(cls, path: Path) -> "Record":
         """Read a `record.json`.

@@ -74,6 +74,21 @@ def test_train_names_the_videos_it_left_out(
     monkeypatch.setattr("essential.engine.run.train", lambda *_, **__: record)
     outcome = essential("train", "--config", "moving-digits/joint", "--out", tmp_path)
     assert "skipped (train): train/a/[1].mp4: holds no frame" in outcome.out
+    used = sum(task.train_videos for task in record.protocol.tasks)
+    assert record.coverage("train") == used / (used + 1)
+    assert record.coverage("test") == 1.0
+    assert f"{used / (used + 1):.3f} of training, 1.000 of test videos" in outcome.out
+
+
+def test_train_names_twenty_of_many_videos_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, essential: Essential
+) -> None:
+    skipped = tuple(SkippedVideo(video=f"v{index}.", split="test", reason="gone") for index in range(23))
+    record = make_record(skipped_videos=skipped)
+    monkeypatch.setattr("essential.engine.run.train", lambda *_, **__: record)
+    outcome = essential("train", "--config", "moving-digits/joint", "--out", tmp_path)
+    assert [f"v{index}.:" in outcome.out for index in range(23)] == [True] * 20 + [False] * 3
+    assert "and 3 more skipped; record.json names them all" in outcome.out
 
 
 def test_demo_runs_the_method_alone(trained: Calls, tmp_path: Path, essential: Essential) -> None:

@@ -235,6 +235,9 @@ def test_skipped_videos_are_named_with_the_runs_that_skipped_them(tmp_path: Path
     assert "2 videos could not be read and were left out" in text
     assert "train/a/1.mp4 train no video stream all" in text
     assert "test/b/2.avi test 0 bytes b" in text
+    for label, record in records:
+        train, test = (f"{100 * (record.coverage(split) or 0):.1f} %" for split in ("train", "test"))
+        assert f"{label} covers {train} of the listed training videos and {test} of the listed test videos" in text
 
 
 def test_without_skipped_videos_the_page_says_none(tmp_path: Path) -> None:

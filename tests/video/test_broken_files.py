@@ -40,7 +40,8 @@ def test_missing(tmp_path: Path) -> None:
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    expect_error(tmp_path, "it is not a file")
+    with pytest.raises(VideoError, match=r"it holds 0 numbered images; expected images numbered without a gap"):
+        read_frames(tmp_path, range)
 
 
 def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
+from essential.encoders.clip_layout import split_clip
 from essential.encoders.weight_files import read_pickled_checkpoint
 from essential.errors import CheckpointError
 
@@ -69,7 +70,7 @@ class AuthorsCheckpoint:
 
 
 def read_authors_checkpoint(path: Path) -> AuthorsCheckpoint:
-    """Read a checkpoint and account for every key but the encoder's, which its builder accounts for.
+    """Read a checkpoint and account for every key; that none of the encoder's is missing is seen when it is built.
 
     Raises:
         CheckpointError: the file is missing, damaged or no such checkpoint; it names more than plain data; a key is
@@ -83,10 +84,10 @@ def read_authors_checkpoint(path: Path) -> AuthorsCheckpoint:
             f"{path} is no checkpoint of the authors' code: it holds {', '.join(map(str, content)) or 'nothing'}; "
             "give files with the network's state under 'model'"
         )
-    own = {name: value for name, value in model.items() if re.match(r"decoder_|head\.|mr_module\.", name)}
+    tower, own = split_clip(model)
     _account(path, own)
     return AuthorsCheckpoint(
-        encoder={name: value for name, value in model.items() if name not in own},
+        encoder=tower,
         classifier=_classifier(own),
         retrieval=tuple(_renamed(own, prefix, _MODULE_NAMES) for prefix in _module_prefixes(own)),
         flags=dict(vars(arguments)) if arguments is not None else {},

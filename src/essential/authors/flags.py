@@ -38,6 +38,7 @@ FLAGS: dict[str, Flag] = {
     ),
     "num_workers": Flag(None, "`features.workers`"),
     "pin_mem": Flag(None, "none"),
+    "no_pin_mem": Flag(None, "none"),
     # Augmentation
     "aa": Flag(None, "`video.augment.rand_augment_ops`, `video.augment.rand_augment_magnitude`"),
     "color_jitter": Flag(None, "none: it does nothing beside `aa`"),
@@ -50,10 +51,21 @@ FLAGS: dict[str, Flag] = {
     "num_sample": Flag(None, "none: a clip is not repeated in a batch (1)"),
     "mixup": Flag(None, "none: off in their scripts"),
     "cutmix": Flag(None, "none: off in their scripts"),
+    "cutmix_minmax": Flag(None, "none: belongs to `cutmix`"),
+    "mixup_prob": Flag(None, "none: belongs to `mixup`"),
+    "mixup_switch_prob": Flag(None, "none: belongs to `mixup`"),
+    "mixup_mode": Flag(None, "none: belongs to `mixup`"),
     "smoothing": Flag(None, "none: their criterion is plain cross-entropy, whatever the flag"),
     # Network
     "model": Flag(None, "`encoder.name`"),
     "finetune": Flag(None, "`encoder.weights`"),
+    "model_key": Flag(None, "none: a weight file's wrapping is seen"),
+    "model_prefix": Flag(None, "none: likewise"),
+    "tubelet_size": Flag(None, "none: unused"),
+    "grad_from_block": Flag(None, "none: unused"),
+    "use_checkpoint": Flag(None, "none: unused"),
+    "use_mean_pooling": Flag(None, "none: unused; the class token counts"),
+    "use_cls": Flag(None, "none: likewise"),
     "imagenet": Flag(None, "`encoder.name=imagenet-vit-b16`"),
     "use_clip_temporal": Flag(
         None, "`encoder.weights=clip_temporal.pth` with `encoder.temporal_adapters`; older: `use_aim_weight`"
@@ -69,7 +81,6 @@ FLAGS: dict[str, Flag] = {
     "fc_drop_rate": Flag(None, "none: unused"),
     "attn_drop_rate": Flag(None, "none: unused"),
     "drop_path": Flag(None, "none: unused there; their builder has 0.2, our `method.classifier.drop_path`"),
-    "dropout_ratio": Flag("method.classifier.dropout"),
     "init_scale": Flag("method.classifier.init_scale"),
     "cos": Flag(None, "none: off in their scripts"),
     "cos_temp": Flag(None, "none: belongs to `cos`"),
@@ -98,9 +109,16 @@ FLAGS: dict[str, Flag] = {
     "fine_tune_path": Flag(None, "`essential import-checkpoint FOLDER --out RUN`, then `essential evaluate RUN`"),
     "ssv2_first_finetune": Flag(None, "none"),
     "base_tuning": Flag(None, "none"),
+    "debugging": Flag(None, "none"),
+    "selected_selection": Flag(None, "none: unused"),
+    "set_selection_frame": Flag(None, "none: unused"),
+    "sample_selection": Flag(None, "none: unused"),
+    "fs_density": Flag(None, "none: unused"),
+    "replay_token": Flag(None, "none: features are always what is replayed"),
     "inference": Flag(None, "`essential evaluate RUN`"),
     "eval": Flag(None, "`essential evaluate RUN`"),
     "no_valid": Flag(None, "none: every task is evaluated"),
+    "disable_eval_during_finetuning": Flag(None, "none: likewise"),
     # Optimisation
     "batch_size": Flag("training.batch_size"),
     "update_freq": Flag(None, "none: no steps are gathered (1)"),
@@ -126,10 +144,16 @@ FLAGS: dict[str, Flag] = {
     "device": Flag(None, "`training.device`"),
     "resume": Flag(None, "`--resume`"),
     "auto_resume": Flag(None, "`--resume`"),
+    "no_auto_resume": Flag(None, "leave `--resume` out"),
     "save_ckpt": Flag(None, "none: always"),
+    "no_save_ckpt": Flag(None, "none"),
     "save_ckpt_freq": Flag(None, "`training.checkpoint_epochs`"),
     "val_freq": Flag(None, "none: a task is evaluated when it is learned"),
     "world_size": Flag(None, "none: one process"),
+    "local-rank": Flag(None, "none: one process"),
+    "dist_url": Flag(None, "none: one process"),
+    "dist_on_itp": Flag(None, "none: one process"),
+    "enable_deepspeed": Flag(None, "none"),
     "dist_eval": Flag(None, "none: one process"),
 }
 _RENAMED_VALUES = {("prompt_mode", "3_layer_mlp"): "mlp"}
@@ -138,9 +162,10 @@ _RENAMED_VALUES = {("prompt_mode", "3_layer_mlp"): "mlp"}
 def settings_of(flags: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that the flags of a checkpoint give, by their names in a config.
 
-    Flags that are not set, and those that no setting has as they are, are left out.
+    Flags that are not set, and those that no setting has as they are, are left out. Their code multiplies its learning
+    rates by the batch size before it saves them, so they are not to be scaled again.
     """
-    settings = {}
+    settings: dict[str, Any] = {"training.scale_learning_rate": False} if "lr" in flags else {}
     for name, value in flags.items():
         setting = FLAGS[name].setting if name in FLAGS else None
         if setting is not None and value is not None:

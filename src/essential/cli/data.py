@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
+from essential.cli import data_check
+
 app = typer.Typer(no_args_is_help=True)
+app.command("check")(data_check.check)
 
 
 class Benchmark(str, Enum):

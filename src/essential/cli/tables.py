@@ -9,6 +9,8 @@ from rich.text import Text
 
 from essential.records import Record
 
+_SKIPPED_SHOWN = 20
+
 
 def print_runs(runs: Sequence[tuple[str, Record]]) -> None:
     """Print a table for each protocol, with one column per run: accuracies, forgetting, memory, time."""
@@ -44,7 +46,15 @@ def _cells(record: Record) -> dict[str, str]:
         "retrieval modules": size(memory.retrieval_modules),
         "seconds": f"{spent.extract + spent.train + spent.evaluate:.0f}",
         "seed": str(record.seed),
-        **({"videos skipped": str(len(record.skipped_videos))} if record.skipped_videos else {}),
+        **(_coverage(record) if record.skipped_videos else {}),
+    }
+
+
+def _coverage(record: Record) -> dict[str, str]:
+    shares = {split: fraction(record.coverage(split)) for split in ("train", "test")}
+    return {
+        "videos skipped": str(len(record.skipped_videos)),
+        "coverage": f"{shares['train']} of training, {shares['test']} of test videos",
     }
 
 
@@ -56,8 +66,11 @@ def run_name(folder: Path) -> str:
 def print_skipped(record: Record) -> None:
     """Name the videos that the run went on without."""
     console = Console()
-    for skipped in record.skipped_videos:
+    for skipped in record.skipped_videos[:_SKIPPED_SHOWN]:
         console.print(f"skipped ({skipped.split}): {skipped.video}: {skipped.reason}", markup=False, highlight=False)
+    if len(record.skipped_videos) > _SKIPPED_SHOWN:
+        more = len(record.skipped_videos) - _SKIPPED_SHOWN
+        console.print(f"and {more} more skipped; record.json names them all", markup=False, highlight=False)
 
 
 def fraction(value: float | None) -> str:

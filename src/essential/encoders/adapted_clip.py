@@ -103,12 +103,20 @@ class AdaptedClip(FrameEncoder):
         """timm's version, the model, its arguments, and where the adapters are."""
         return self._architecture
 
-    def encode(self, clips: Float[Tensor, "batch frames 3 size size"]) -> Float[Tensor, "batch frames dim"]:
-        """Encode the frames of each clip together.
+    def check_frames(self, frames: int) -> None:
+        """Refuse clips of another number of frames than the temporal embedding's.
 
         Raises:
-            ConfigError: the clips have another number of frames than the temporal embedding.
+            ConfigError: that they are.
         """
+        if self.temporal_embedding is not None and frames != self.temporal_embedding.shape[1]:
+            raise ConfigError(
+                f"the encoder {self.name!r} has a temporal embedding of {self.temporal_embedding.shape[1]} frames "
+                f"and cannot take clips of {frames}; set video.frames={self.temporal_embedding.shape[1]}"
+            )
+
+    def encode(self, clips: Float[Tensor, "batch frames 3 size size"]) -> Float[Tensor, "batch frames dim"]:
+        """Encode the frames of each clip together."""
         frames = clips.shape[1]
         tokens = self._tokens(clips)
         for block in self.network.blocks:
@@ -123,11 +131,6 @@ class AdaptedClip(FrameEncoder):
         patches = network.patch_embed(clips.flatten(0, 1))
         tokens = torch.cat([network.cls_token.expand(len(patches), -1, -1), patches], dim=1) + network.pos_embed
         if self.temporal_embedding is not None:
-            if clips.shape[1] != self.temporal_embedding.shape[1]:
-                raise ConfigError(
-                    f"the encoder {self.name!r} has a temporal embedding of {self.temporal_embedding.shape[1]} frames "
-                    f"and cannot take clips of {clips.shape[1]}; set video.frames={self.temporal_embedding.shape[1]}"
-                )
             tokens = tokens + self.temporal_embedding[0].repeat(len(clips), 1).unsqueeze(1)
         normed: Tensor = network.norm_pre(tokens)
         return normed

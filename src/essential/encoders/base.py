@@ -38,11 +38,18 @@ class FrameEncoder(nn.Module, ABC):
     def encode(self, clips: Float[Tensor, "batch frames 3 size size"]) -> Float[Tensor, "batch frames dim"]:
         """Return one feature for each frame; called without gradients, with pixels of the right size."""
 
+    def check_frames(self, frames: int) -> None:
+        """Refuse clips of a number of frames that the encoder cannot take; most take any.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+
     def forward(self, clips: Float[Tensor, "batch frames 3 height width"]) -> Float[Tensor, "batch frames dim"]:
         """Return one feature for each frame of each clip, without gradients.
 
         Raises:
-            ConfigError: the frames are not squares of this encoder's size.
+            ConfigError: the frames are not squares of this encoder's size, or not as many as it takes.
         """
         size, (height, width) = self.pixel_format.size, clips.shape[-2:]
         if (height, width) != (size, size):
@@ -50,6 +57,7 @@ class FrameEncoder(nn.Module, ABC):
                 f"encoder {self.name!r} wants frames of {size} x {size} pixels, not {height} x {width}; "
                 "make the views with its own pixel_format"
             )
+        self.check_frames(clips.shape[1])
         with torch.no_grad():
             return self.encode(clips)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from essential.schema import Section
 
@@ -70,6 +70,23 @@ class EncoderConfig(Section):
     def timm_name(self) -> str:
         """The network's name in timm."""
         return PRESETS.get(self.name, self.name)
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _word_or_path(cls, weights: object) -> object:
+        if weights is not None and (not isinstance(weights, str | Path) or str(weights) == ""):
+            raise ValueError("give the path of a weight file, hub or random")
+        return weights
+
+    @field_validator("arguments", mode="before")
+    @classmethod
+    def _scalars(cls, arguments: object) -> object:
+        if not isinstance(arguments, dict):
+            raise ValueError("give names and values, such as {pad_type: same}")
+        for name, value in arguments.items():
+            if not isinstance(name, str) or not isinstance(value, Scalar):
+                raise ValueError(f"the value of {name} must be a number, a text, true, false or null, not {value!r}")
+        return arguments
 
     @model_validator(mode="after")
     def _tiny_is_as_it_is(self) -> "EncoderConfig":

@@ -49,9 +49,7 @@ def build_network(config: EncoderConfig) -> nn.Module:
             f"timm publishes no weights for the encoder {name!r}; give a file as encoder.weights, or random"
         )
     with _seeded("encoder", name):
-        network = _create(config, name, pretrained=False)
-        if from_hub:
-            network = _download(config, name)
+        network = _download(config, name) if from_hub else _create(config, name, pretrained=False)
     return network.requires_grad_(False).eval()
 
 

@@ -88,12 +88,8 @@ def check_coverage(tasks: Sequence[Task], skipped: Sequence[str]) -> None:
         DataError: names such classes.
     """
     lost = set(skipped)
-    bare = [
-        name
-        for task in tasks
-        for name in task.classes
-        if not any(video.label == name and video.key not in lost for video in task.train)
-    ]
+    learned = {video.label for task in tasks for video in task.train if video.key not in lost}
+    bare = [name for task in tasks for name in task.classes if name not in learned]
     if bare:
         raise DataError(
             f"no training clip of {', '.join(bare)} can be read, so the class cannot be learned; "

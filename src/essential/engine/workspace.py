@@ -109,12 +109,14 @@ def open_workspace(config: RunConfig, progress: Progress, *, protocol: Protocol 
 
     Raises:
         DataError: the data cannot be used as they are.
-        ConfigError: the classes do not fit the protocol, or there is no such encoder or device.
+        ConfigError: the classes do not fit the protocol, there is no such encoder or device, or the encoder takes
+            other clips.
     """
     device = choose_device(config.training.device)
     torch.set_num_threads(config.training.threads or cpu_cores())
     encoder = None if config.data.kind == "features" else build_encoder(config.encoder)
     if encoder is not None:
+        encoder.check_frames(config.video.frames)
         encoder.to(device)
     protocol = protocol or _read_protocol(config, progress)
     return Workspace(config, data_root(config), protocol, _origin(config, encoder), encoder, device)

@@ -109,7 +109,8 @@ def _run(
     items: list[Item] = []
     for job in jobs:
         request = recipe.request(view_numbers(job.shard.split, recipe.views))
-        items += [(wanted[job.shard.ids[row]], request) for row in job.rows]
+        ids = job.shard.ids
+        items += [(wanted[ids[row]], request) for row in job.rows]
     writer = _ShardWriter(store, jobs, recipe)
 
     def consume(index: int, read: ReadVideo) -> None:

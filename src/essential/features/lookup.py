@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from essential.atomic_files import sha256_of_file
-from essential.errors import DataError, StoreError
+from essential.errors import DataError, StoreError, VideoError
 from essential.features.plan import Shard, VideoId
 from essential.features.store import FeatureStore, VideoNote
 from essential.protocols.protocol import Video
+from essential.video.identity import sha256_of_video, size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def refuse_changed(store: FeatureStore, places: Iterable[Located]) -> None:
     changed = [place for place in places if place.note.broken is None and _has_another_size(place)]
     if changed:
         lines = "\n  ".join(
-            f"{place.video.key}: {place.video.path.stat().st_size} bytes, it had {place.note.size_bytes} "
+            f"{place.video.key}: {size_bytes(place.video.path)} bytes, it had {place.note.size_bytes} "
             f"(shard {place.shard.name})"
             for place in changed
         )
@@ -86,13 +86,13 @@ def repaired_rows(places: Collection[Located]) -> Sequence[int]:
 
 def _is_another_file(place: Located) -> bool:
     try:
-        return _has_another_size(place) or sha256_of_file(place.video.path) != place.note.sha256
-    except OSError:
+        return _has_another_size(place) or sha256_of_video(place.video.path) != place.note.sha256
+    except (OSError, VideoError):
         return False
 
 
 def _has_another_size(place: Located) -> bool:
     try:
-        return place.video.path.stat().st_size != place.note.size_bytes
-    except OSError:
+        return size_bytes(place.video.path) != place.note.size_bytes
+    except (OSError, VideoError):
         return False

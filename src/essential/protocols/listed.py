@@ -1,5 +1,6 @@
 """A video as an annotation list names it, before anybody has looked for the file."""
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from essential.protocols.protocol import Segment
@@ -14,3 +15,12 @@ class ListedVideo(NamedTuple):
     label: str
     split: ListedSplit
     segment: Segment | None = None
+
+
+class ListedData(NamedTuple):
+    """What a list says of a data set; see `Listing` for what the attributes mean."""
+
+    listed: Sequence[ListedVideo]
+    classes: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...] | None = None
+    sha256: str | None = None

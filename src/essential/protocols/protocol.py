@@ -1,5 +1,6 @@
 """What is learned, in which order: videos, tasks and the protocol that holds them. Names and numbers only."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,9 +8,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from essential.atomic_files import sha256_of_json
+from essential.atomic_files import canonical_json
 from essential.errors import ConfigError, DataError
 from essential.protocols.class_order import OrderRule, order_classes
+from essential.protocols.collector import paused_collector
 
 Split = Literal["train", "test"]
 
@@ -36,8 +38,7 @@ class Segment(NamedTuple):
     end_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Video:
+class Video(NamedTuple):
     """One labelled video: a whole file or folder of frames, or a segment of it.
 
     `key` names it inside its data set (its path relative to the root, or its name in the list); it is unique, and is
@@ -110,10 +111,14 @@ class Protocol:
     @cached_property
     def id(self) -> str:
         """A hash of the tasks, their classes in order, and every video's key, label and split."""
-        content = [
-            [list(task.classes), [[v.key, v.label, v.split] for v in (*task.train, *task.test)]] for task in self.tasks
-        ]
-        return sha256_of_json(content)[:16]
+        # The JSON of all of it, made and hashed task by task: it may be tens of megabytes.
+        digest = hashlib.sha256(b"[")
+        with paused_collector():
+            for place, task in enumerate(self.tasks):
+                videos = [(v.key, v.label, v.split) for v in (*task.train, *task.test)]
+                digest.update(f"{',' if place else ''}{canonical_json([task.classes, videos])}".encode())
+        digest.update(b"]")
+        return digest.hexdigest()[:16]
 
 
 def split_classes(classes: Sequence[str], *, tasks: int, base_classes: int | None = None) -> list[tuple[str, ...]]:
@@ -163,11 +168,13 @@ def build_protocol(
     """
     groups = _groups(listing, tasks=tasks, base_classes=base_classes, order_seed=order_seed, order_rule=order_rule)
     by_class: dict[tuple[str, Split], list[Video]] = {}
-    for video in sorted(listing.videos, key=attrgetter("key")):
+    for video in listing.videos:
         by_class.setdefault((video.label, video.split), []).append(video)
 
     def of(group: Sequence[str], split: Split) -> tuple[Video, ...]:
-        return tuple(video for label in group for video in by_class.get((label, split), ()))
+        return tuple(
+            video for label in group for video in sorted(by_class.get((label, split), ()), key=attrgetter("key"))
+        )
 
     built = (Task(index, group, of(group, "train"), of(group, "test")) for index, group in enumerate(groups))
     return Protocol(name, tuple(built), listing.sha256)

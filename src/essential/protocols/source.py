@@ -1,5 +1,6 @@
 """Where a run's videos and their labels come from, and how classes become tasks: the settings of both."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -7,11 +8,17 @@ from pydantic import Field, model_validator
 
 from essential.errors import ConfigError
 from essential.protocols.class_order import OrderRule
+from essential.protocols.collector import paused_collector
 from essential.protocols.feature_labels import stored_labels
 from essential.protocols.folder import folder_videos
+from essential.protocols.listed import ListedData
 from essential.protocols.manifest import manifest_videos
 from essential.protocols.moving_digits import MovingDigitsConfig
-from essential.protocols.protocol import Listing
+from essential.protocols.official_splits import hmdb51_split, ucf101_split
+from essential.protocols.places import Found, find_videos, locate_videos
+from essential.protocols.protocol import Listing, Video
+from essential.protocols.something_something import ssv2_split
+from essential.protocols.video_list import read_video_list
 from essential.schema import Section
 
 Kind = Literal["moving-digits", "folder", "manifest", "list", "ucf101", "hmdb51", "ssv2", "features"]
@@ -22,6 +29,8 @@ _PATHS = {
     "list": "the list: -s data.path=FILE.json (`essential data import` makes it)",
     "features": "the store: -s data.path=STORE (`essential features import` makes it)",
 }
+# Kinds that name videos, which are then looked for below data.root.
+_NAMED = frozenset({"list", "ucf101", "hmdb51", "ssv2"})
 _WITHOUT_ROOT = frozenset({"moving-digits", "manifest", "features"})
 
 
@@ -89,11 +98,53 @@ def load_listing(config: DataConfig) -> Listing:
         ConfigError: the config lacks a path.
         DataError: they cannot be used as they are.
     """
-    if config.kind == "manifest":
-        assert config.path is not None, "`require_places` checks this"
+    config.require_places()
+    if config.kind == "manifest" and config.path is not None:
         return Listing.by_name(manifest_videos(config.path))
-    if config.kind == "features":
-        assert config.path is not None, "`require_places` checks this"
+    if config.kind == "features" and config.path is not None:
         return stored_labels(config.path)
-    assert config.root is not None, "`require_places` checks this, and the engine chooses a place for moving-digits"
+    assert config.root is not None, "checked above, and the engine chooses a place for moving-digits"
+    if config.kind in _NAMED:
+        with paused_collector():
+            data = load_listed(config)
+            return _listing(data, locate_videos(data.listed, config.root))
     return Listing.by_name(folder_videos(config.root))
+
+
+def find_listing(config: DataConfig) -> tuple[Listing, list[Found]]:
+    """Return what `load_listing` does, with what was found for each video; a video that is unclear is no error here.
+
+    Raises:
+        ConfigError, DataError: see `load_listing`.
+    """
+    if config.kind in _NAMED and config.root is not None:
+        data = load_listed(config)
+        found = find_videos(data.listed, config.root)
+        return _listing(data, [one.video for one in found]), found
+    listing = load_listing(config)
+    return listing, [Found(video, missing=False) for video in listing.videos]
+
+
+def load_listed(config: DataConfig) -> ListedData:
+    """Return what the list or the official split files name, no video looked for.
+
+    Raises:
+        DataError: a file cannot be used as it is.
+    """
+    if config.kind == "list" and config.path is not None:
+        video_list = read_video_list(config.path)
+        listed = video_list.listed(test_split=config.test_split, untrimmed=config.untrimmed)
+        return ListedData(listed, video_list.classes, video_list.groups, video_list.sha256)
+    place = config.annotations or config.root
+    assert place is not None, "require_places checks this"
+    if config.kind == "ucf101":
+        listed, classes = ucf101_split(place, config.official_split)
+    elif config.kind == "hmdb51":
+        listed, classes = hmdb51_split(place, config.official_split)
+    else:
+        listed, classes = ssv2_split(place)
+    return ListedData(listed, classes)
+
+
+def _listing(data: ListedData, videos: Sequence[Video]) -> Listing:
+    return Listing(videos, data.classes, data.groups, data.sha256)

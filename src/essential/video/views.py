@@ -58,7 +58,7 @@ def read_views(video: Video, request: ViewRequest) -> Float[Tensor, "views frame
     Raises:
         VideoError: the file cannot be read; see `read_frames`.
     """
-    decoded = read_frames(video.path, _chooser(video, request))
+    decoded = read_frames(video.path, _chooser(video, request), video.segment)
     clips = np.split(decoded.frames, len(request.view_numbers))
     views = [_view(clip, video, request, number) for clip, number in zip(clips, request.view_numbers, strict=True)]
     return torch.stack(views)

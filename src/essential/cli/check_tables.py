@@ -1,0 +1,76 @@
+"""A check of videos as tables in the terminal."""
+
+from collections.abc import Iterator, Mapping
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from essential.video.check_report import CheckReport, Count, Duplicate, Kind, Problem
+
+_SHOWN_AT_MOST = 20
+_KINDS: tuple[Kind, ...] = ("missing", "unreadable", "too short", "ambiguous")
+
+
+def print_check(report: CheckReport) -> None:
+    """Print a table for each task, what is wrong, and what the videos are."""
+    console = Console()
+    counts: dict[int, list[Count]] = {}
+    for count in report.counts:
+        counts.setdefault(count.task, []).append(count)
+    for task, of_task in counts.items():
+        console.print(_table(f"{report.protocol}: task {task + 1} of {len(counts)}", of_task))
+    for line in _lines(report):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(title: str, counts: list[Count]) -> Table:
+    # Names of classes and protocols are the user's: as plain text, for rich would read `[x]` as an instruction.
+    table = Table(title=Text(title), title_justify="left")
+    table.add_column("class")
+    for name in ("train", "test", *_KINDS):
+        table.add_column(name, justify="right")
+    by_class: dict[str, dict[str, Count]] = {}
+    for count in counts:
+        by_class.setdefault(count.label, {})[count.split] = count
+    for label, splits in by_class.items():
+        usable = [f"{splits[split].usable}/{splits[split].listed}" for split in ("train", "test")]
+        wrong = [sum(count.problems[kind] for count in splits.values()) for kind in _KINDS]
+        table.add_row(Text(label), *usable, *(str(number) if number else "" for number in wrong))
+    return table
+
+
+def _lines(report: CheckReport) -> Iterator[str]:
+    lines = [_problem_line(problem) for problem in report.problems]
+    lines += [_duplicate_line(duplicate) for duplicate in report.duplicates]
+    yield from lines[:_SHOWN_AT_MOST]
+    if len(lines) > _SHOWN_AT_MOST:
+        yield f"... and {len(lines) - _SHOWN_AT_MOST} more; --out FILE.json writes them all"
+    for name, totals in (("codecs", report.codecs), ("sizes", report.sizes), ("pictures per second", report.rates)):
+        yield f"{name}: {_shares(totals)}"
+    seconds = sorted(file.seconds for file in report.files if file.seconds is not None)
+    if seconds:
+        middle, hours = seconds[len(seconds) // 2], sum(seconds) / 3600
+        yield f"length: {seconds[0]:.1f} to {seconds[-1]:.1f} s, median {middle:.1f} s, {hours:.1f} h in all"
+    yield f"coverage: {_coverage(report)}"
+
+
+def _problem_line(problem: Problem) -> str:
+    return f"{problem.kind}: {problem.video} ({problem.split}, {problem.label}): {problem.reason}"
+
+
+def _duplicate_line(duplicate: Duplicate) -> str:
+    return f"duplicated: {' = '.join(keys[0] for keys in duplicate.videos)} ({duplicate.size_bytes} bytes)"
+
+
+def _shares(totals: Mapping[str, int]) -> str:
+    named = [f"{name} {count}" for name, count in list(totals.items())[:_SHOWN_AT_MOST]]
+    rest = len(totals) - len(named)
+    return ", ".join(named + ([f"{rest} others"] if rest else [])) or "none"
+
+
+def _coverage(report: CheckReport) -> str:
+    return ", ".join(
+        f"{split} {one.usable} of {one.listed} videos" + (f" ({100 * one.share:.1f}%)" if one.share is not None else "")
+        for split, one in report.coverage.items()
+    )

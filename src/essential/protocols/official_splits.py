@@ -1,0 +1,123 @@
+"""The official split files of TCD's data sets, read as they are published, into listed videos and class numbers.
+
+UCF101  classInd.txt; trainlist0N.txt, testlist0N.txt            (ucfTrainTestlist/)
+HMDB51  <class>_test_splitN.txt, a file for each of 51 classes   (testTrainMulti_7030_splits/)
+SSv2    *labels.json, *train.json, *validation.json: see `something_something`
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from essential.errors import DataError
+from essential.protocols.listed import ListedSplit, ListedVideo
+from essential.protocols.split_files import Line, find_folder, lines_of, refuse_bare, refuse_repeats
+
+OfficialSplit = tuple[list[ListedVideo], tuple[str, ...]]
+
+_HMDB51_CLASSES = 51
+_HMDB51_SPLITS: dict[str, ListedSplit | None] = {"0": None, "1": "train", "2": "test"}
+_UCF101_CLASS = re.compile(r"([0-9]{1,6})\s+(\S+)")
+_UCF101_VIDEO = re.compile(r"([^/]+)/([^/]+?)(?:\s+([0-9]{1,6}))?")
+
+
+def ucf101_split(place: Path, split: int) -> OfficialSplit:
+    """Return split 1, 2 or 3 of UCF101 and its classes, numbered as in `classInd.txt`.
+
+    Args:
+        place: the folder to look in; it may be one level below.
+        split: which one.
+
+    Raises:
+        DataError: a file is missing or in two folders; a line is malformed, or names a class or a number that does
+            not fit `classInd.txt`; a video is listed twice.
+    """
+    folder = find_folder(place, "classInd.txt", "UCF101's split files (ucfTrainTestlist)")
+    numbers = _ucf101_classes(folder / "classInd.txt")
+    train = list(_ucf101_videos(folder / f"trainlist0{split}.txt", "train", numbers))
+    test = list(_ucf101_videos(folder / f"testlist0{split}.txt", "test", numbers))
+    return _split([*train, *test], tuple(sorted(numbers, key=numbers.__getitem__)), folder)
+
+
+def hmdb51_split(place: Path, split: int) -> OfficialSplit:
+    """Return split 1, 2 or 3 of HMDB51 and its classes, by name. Videos that a split does not use are left out.
+
+    Args:
+        place: the folder to look in; it may be one level below.
+        split: which one.
+
+    Raises:
+        DataError: there is no such folder or there are two; it has not 51 files of the split; a line is malformed; a
+            video is listed twice.
+    """
+    suffix = f"_test_split{split}.txt"
+    folder = find_folder(place, f"*{suffix}", "HMDB51's split files (testTrainMulti_7030_splits)")
+    files = sorted(path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
+    if len(files) != _HMDB51_CLASSES:
+        raise DataError(
+            f"{folder} holds {len(files)} files <class>{suffix}, but HMDB51 has {_HMDB51_CLASSES} classes with a file "
+            "each; unpack the split files again"
+        )
+    classes = tuple(path.name.removesuffix(suffix) for path in files)
+    entries = [entry for path, label in zip(files, classes, strict=True) for entry in _hmdb51_videos(path, label)]
+    return _split(entries, classes, folder)
+
+
+class _Listed(NamedTuple):
+    line: Line
+    video: ListedVideo
+
+
+def _split(entries: Sequence[_Listed], classes: tuple[str, ...], folder: Path) -> OfficialSplit:
+    refuse_repeats(entries)
+    listed = [video for _, video in entries]
+    refuse_bare(listed, classes, folder)
+    return listed, classes
+
+
+def _ucf101_classes(path: Path) -> dict[str, int]:
+    numbers: dict[str, int] = {}
+    for line in lines_of(path):
+        match = _UCF101_CLASS.fullmatch(line.text)
+        if match is None:
+            raise line.error("write a class as its number and its name, such as '1 ApplyEyeMakeup'")
+        number, name = int(match[1]), match[2]
+        if name in numbers:
+            raise line.error(f"the class {name!r} is listed before, as number {numbers[name]}; keep one of the lines")
+        if number != len(numbers) + 1:
+            raise line.error(
+                f"the class {name!r} has number {number}, and {len(numbers) + 1} is next; number from 1 on"
+            )
+        numbers[name] = number
+    return numbers
+
+
+def _ucf101_videos(path: Path, split: ListedSplit, numbers: dict[str, int]) -> Iterator[_Listed]:
+    for line in lines_of(path):
+        match = _UCF101_VIDEO.fullmatch(line.text)
+        if match is None or (match[3] is None and split == "train"):
+            number = " and the class's number" if split == "train" else ""
+            example = "ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi" + (" 1" if number else "")
+            raise line.error(f"write a video as class/file{number}, such as '{example}'")
+        label = match[1]
+        if label not in numbers:
+            raise line.error(f"the class {label!r} is not in {path.parent / 'classInd.txt'}; mend one of the two")
+        if match[3] is not None and int(match[3]) != numbers[label]:
+            raise line.error(
+                f"the class {label!r} has number {match[3]} here and {numbers[label]} in "
+                f"{path.parent / 'classInd.txt'}; mend one of the two"
+            )
+        yield _Listed(line, ListedVideo(f"{label}/{match[2]}", label, split))
+
+
+def _hmdb51_videos(path: Path, label: str) -> Iterator[_Listed]:
+    for line in lines_of(path):
+        name, number = (*line.text.rsplit(maxsplit=1), "")[:2]
+        if number not in _HMDB51_SPLITS or "/" in name:
+            raise line.error(
+                "write a video as its file and 1 (training), 2 (test) or 0 (not used), such as 'clip.avi 1'"
+            )
+        split = _HMDB51_SPLITS[number]
+        if split is not None:
+            yield _Listed(line, ListedVideo(f"{label}/{name}", label, split))

@@ -1,0 +1,190 @@
+"""Whether a protocol's videos are on disk and can be used: each one is found, opened and measured."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from essential.errors import VideoError
+from essential.protocols.places import Found
+from essential.protocols.protocol import Protocol, Split, Video
+from essential.video.check_report import CheckedFile, CheckReport, Count, Coverage, Duplicate, Kind, Problem
+from essential.video.identity import sha256_of_video
+from essential.video.probe import Probe, probe
+from essential.video.worker_pool import map_files
+
+Progress = Callable[[int, int], None]
+
+
+def check_videos(
+    protocol: Protocol,
+    found: Iterable[Found],
+    *,
+    root: Path,
+    frames: int,
+    workers: int,
+    progress: Progress | None = None,
+) -> CheckReport:
+    """Open every video of a protocol, and report what is there and what is wrong.
+
+    Args:
+        protocol: whose videos.
+        found: what was found on disk for each of its videos.
+        root: the data folder; files are named relative to it.
+        frames: pictures that a video, or a segment, must have.
+        workers: processes that read.
+        progress: called with (files opened, files in all).
+
+    Raises:
+        DataError: a process died while it read; the message names the files.
+    """
+    by_key = {(one.video.split, one.video.key): one for one in found}
+    files = list(dict.fromkeys(one.video.file for one in by_key.values() if not one.missing))
+    probes = map_files(
+        probe, files, workers=workers, progress=None if progress is None else lambda done: progress(done, len(files))
+    )
+    problems = tuple(_problems(protocol, by_key, probes, root=root, frames=frames))
+    counts = tuple(_counts(protocol, problems))
+    readable = {file: result for file, result in sorted(probes.items()) if result.problem is None}
+    keys = _keys_by_file(by_key.values())
+    return CheckReport(
+        protocol=protocol.name,
+        protocol_id=protocol.id,
+        root=str(root),
+        frames=frames,
+        coverage=_coverage(counts),
+        counts=counts,
+        problems=problems,
+        duplicates=tuple(_duplicates(readable, keys, workers=workers)),
+        codecs=_totals(f"{one.codec} ({one.format})" for one in readable.values()),
+        sizes=_totals(f"{one.width}x{one.height}" for one in readable.values()),
+        rates=_totals("none" if one.rate is None else f"{one.rate:.4g}" for one in readable.values()),
+        files=tuple(_checked(file, keys[file], result, root) for file, result in readable.items()),
+    )
+
+
+def _problems(
+    protocol: Protocol,
+    found: dict[tuple[Split, str], Found],
+    probes: dict[str, Probe],
+    *,
+    root: Path,
+    frames: int,
+) -> Iterator[Problem]:
+    for task in protocol.tasks:
+        for video in (*task.train, *task.test):
+            problem = _problem(found[video.split, video.key], probes, frames)
+            if problem is not None:
+                kind, reason = problem
+                yield Problem(
+                    kind=kind,
+                    video=video.key,
+                    file=_relative(video.file, root),
+                    task=task.index,
+                    label=video.label,
+                    split=video.split,
+                    reason=reason.replace(f"{root}/", ""),
+                )
+
+
+def _problem(found: Found, probes: dict[str, Probe], frames: int) -> tuple[Kind, str] | None:
+    if found.missing:
+        return "missing", "there is no such file, with or without a video's extension, in any folder"
+    if found.others:
+        return "ambiguous", f"it may also be {', '.join(found.others)}"
+    result = probes[found.video.file]
+    if result.problem is not None:
+        return "unreadable", result.problem
+    short = _shortness(found.video, result, frames)
+    return None if short is None else ("too short", short)
+
+
+def _shortness(video: Video, result: Probe, frames: int) -> str | None:
+    pictures = result.pictures or 0
+    if video.segment is None or result.seconds is None or result.rate is None:
+        return f"it has {pictures} pictures, and {frames} are wanted" if pictures < frames else None
+    start, end = video.segment
+    if start >= result.seconds:
+        return f"its segment starts at {start:g} s, past the end of the video at {result.seconds:.2f} s"
+    # Picture k shows from k / rate on; a start or an end on a picture must not be moved by rounding.
+    first, behind = (math.ceil(seconds * result.rate - 1e-6) for seconds in (start, min(end, result.seconds)))
+    inside = behind - first
+    if inside < frames:
+        return f"its segment from {start:g} s to {end:g} s has about {inside} pictures, and {frames} are wanted"
+    return None
+
+
+def _counts(protocol: Protocol, problems: Sequence[Problem]) -> Iterator[Count]:
+    listed = Counter((video.label, video.split) for video in protocol.videos)
+    wrong = Counter((problem.label, problem.split, problem.kind) for problem in problems)
+    kinds: tuple[Kind, ...] = ("missing", "unreadable", "too short", "ambiguous")
+    splits: tuple[Split, Split] = ("train", "test")
+    for task in protocol.tasks:
+        for label in task.classes:
+            for split in splits:
+                numbers: dict[Kind, int] = {kind: wrong[label, split, kind] for kind in kinds}
+                count = listed[label, split]
+                yield Count(task=task.index, label=label, split=split, listed=count, problems=numbers)
+
+
+def _coverage(counts: Sequence[Count]) -> dict[Split, Coverage]:
+    coverage: dict[Split, Coverage] = {}
+    splits: tuple[Split, Split] = ("train", "test")
+    for split in splits:
+        listed = sum(count.listed for count in counts if count.split == split)
+        usable = sum(count.usable for count in counts if count.split == split)
+        coverage[split] = Coverage(listed=listed, usable=usable, share=usable / listed if listed else None)
+    return coverage
+
+
+def _duplicates(readable: dict[str, Probe], keys: dict[str, list[str]], *, workers: int) -> Iterator[Duplicate]:
+    """Compare content where sizes are equal."""
+    sizes = Counter(one.size_bytes for one in readable.values())
+    alike = [file for file, one in readable.items() if one.size_bytes is not None and sizes[one.size_bytes] > 1]
+    hashes = map_files(_sha256, alike, workers=workers)
+    groups: dict[tuple[int, str], list[str]] = {}
+    for file in alike:
+        sha256 = hashes[file]
+        if sha256 is not None:
+            groups.setdefault((readable[file].size_bytes or 0, sha256), []).append(file)
+    for (size_bytes, sha256), files in groups.items():
+        if len(files) > 1:
+            videos = tuple(tuple(keys[file]) for file in files)
+            yield Duplicate(videos=videos, size_bytes=size_bytes, sha256=sha256)
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        return sha256_of_video(path)
+    except (OSError, VideoError):  # taken away since it was probed
+        return None
+
+
+def _keys_by_file(found: Iterable[Found]) -> dict[str, list[str]]:
+    keys: dict[str, list[str]] = {}
+    for one in found:
+        keys.setdefault(one.video.file, []).append(one.video.key)
+    return keys
+
+
+def _totals(names: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(names).most_common())
+
+
+def _checked(file: str, keys: Sequence[str], result: Probe, root: Path) -> CheckedFile:
+    return CheckedFile(
+        file=_relative(file, root),
+        videos=tuple(keys),
+        format=result.format,
+        codec=result.codec,
+        width=result.width,
+        height=result.height,
+        rate=result.rate,
+        pictures=result.pictures,
+        seconds=result.seconds,
+        size_bytes=result.size_bytes,
+    )
+
+
+def _relative(file: str, root: Path) -> str:
+    return file.removeprefix(f"{root}/")
