@@ -11,13 +11,17 @@ OPTIONS = {
     "demo": {"--out", "--seed", "--compare"},
     "train": {"--config", "--out", "--seed", "--resume", "--set"},
     "extract": {"--config", "--store", "--shard", "--set"},
-    "evaluate": set(),
+    "evaluate": {"--set"},
+    "import-checkpoint": {"--config", "--out", "--temporal-embedding", "--set"},
     "report": {"--out"},
     "memory": set(),
     "data": set(),
     "data make": {"--out", "--digits", "--train-clips", "--test-clips", "--seed"},
     "data import": {"--out"},
     "data audit": set(),
+    "data check": {"--protocol", "--root", "--annotations", "--list", "--out", "--set"},
+    "features": set(),
+    "features import": {"--out"},
     "configs": set(),
     "configs show": set(),
 }
@@ -26,8 +30,11 @@ OPTIONS = {
 def test_help_names_every_command_and_where_to_start(essential: Essential) -> None:
     outcome = essential("--help")
     assert outcome.code == 0
-    listed = re.findall(r"^  (\w+) +[A-Z]", outcome.out.split("Commands:")[1], flags=re.MULTILINE)
-    assert listed == ["demo", "train", "extract", "evaluate", "report", "memory", "data", "configs"]
+    listed = re.findall(r"^  ([\w-]+) +[A-Z]", outcome.out.split("Commands:")[1], flags=re.MULTILINE)
+    assert listed == [
+        *("demo", "train", "extract", "evaluate", "import-checkpoint"),
+        *("report", "memory", "data", "features", "configs"),
+    ]
     assert "Start with: essential demo" in outcome.out
 
 
@@ -42,7 +49,9 @@ def test_every_command_explains_itself_with_an_example(command: str) -> None:
 
 
 def test_a_long_example_can_be_copied_line_by_line(essential: Essential) -> None:
-    example = "essential train --config moving-digits/essential --out runs/mine \\\n"
+    example = (
+        "essential train --out runs/mine \\\n        -s data.kind=features -s data.path=STORE -s protocol.tasks=4\n"
+    )
     assert example in essential("train", "--help").out
 
 
@@ -50,7 +59,7 @@ def test_a_long_example_can_be_copied_line_by_line(essential: Essential) -> None
     ("arguments", "expected"),
     [
         (["trian"], "No such command 'trian'. Did you mean 'train'?"),
-        (["train", "--out", "x"], "Missing option '--config'"),
+        (["extract", "--store", "x"], "Missing option '--config'"),
         (["train", "--config", "x"], "Missing option '--out'"),
         (["demo", "--seed", "-1"], "Invalid value for '--seed': "),
         (["demo", "--sed", "1"], "No such option: --sed"),

@@ -157,7 +157,7 @@ def test_a_finished_run_is_read_and_not_repeated(runs: dict[str, Path], small_da
 
 def test_a_run_resumes_only_with_its_own_config(runs: dict[str, Path], small_data: Path, small_store: Path) -> None:
     config = small_config("essential", small_data, small_store, "training.epochs=7")
-    with pytest.raises(RunError, match=r"another config: training\.epochs: there 6, here 7\. Resume it"):
+    with pytest.raises(RunError, match=r"another config: training\.epochs: there 6, here 7\. Use the run's own config"):
         train(config, runs["essential"], resume=True, progress=QUIET)
 
 

@@ -21,7 +21,7 @@ class Benchmark(str, Enum):
 
 @app.callback()
 def _group() -> None:
-    """Make the videos of an embedded benchmark, import and audit annotation lists.
+    """Import and audit annotation lists, check videos on disk, make the embedded benchmark's videos.
 
     \b
     Examples:

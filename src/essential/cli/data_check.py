@@ -37,7 +37,8 @@ def check(
 
     \b
     Example:
-      essential data check --protocol tcd/ucf101-10x5 --root UCF-101 --annotations ucfTrainTestlist --out report.json
+      essential data check --protocol tcd/ucf101-10x5 \\
+        --root UCF-101 --annotations ucfTrainTestlist --out report.json
     """
     import os
 

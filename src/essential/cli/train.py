@@ -24,7 +24,8 @@ def train(
       Your own videos (DIR/train/CLASS/*, DIR/test/CLASS/*) in 4 tasks:
         essential train --out runs/mine -s data.root=DIR -s protocol.tasks=4
       Features of your own (`essential features import`):
-        essential train --out runs/mine -s data.kind=features -s data.path=STORE -s protocol.tasks=4
+        essential train --out runs/mine \\
+          -s data.kind=features -s data.path=STORE -s protocol.tasks=4
     """
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.tables import print_runs, print_skipped, run_name

@@ -18,7 +18,8 @@ def picture_times(starts: Sequence[float | None], rate: float | None) -> list[fl
         starts: the file's own presentation times, in the order in which the pictures are shown.
         rate: pictures per second. It serves where a time is missing or not after the one before, as in some AVI files.
     """
-    known = [start for start in starts if start is not None]
+    # The decoder gives pictures in their right order, but out of some AVI files with times that are not.
+    known = sorted(start for start in starts if start is not None)
     if len(known) == len(starts) and all(a < b for a, b in pairwise(known)):
         return [start - known[0] for start in known]
     return [index / rate for index in range(len(starts))] if rate else None
