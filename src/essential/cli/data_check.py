@@ -46,20 +46,12 @@ def check(
     from essential.cli.check_tables import print_check
     from essential.cli.progress_bar import terminal_progress
     from essential.progress import phase
-    from essential.protocols.protocol import build_protocol
     from essential.protocols.source import find_listing
     from essential.video.check import check_videos
 
     config = _config(protocol, root=root, annotations=annotations, list_file=list_file, overrides=overrides or [])
     listing, found = find_listing(config.data)
-    built = build_protocol(
-        config.protocol.name or config.data.kind,
-        listing,
-        tasks=config.protocol.tasks,
-        base_classes=config.protocol.base_classes,
-        order_seed=config.protocol.order_seed,
-        order_rule=config.protocol.order_rule,
-    )
+    built = config.protocol.cut(listing, config.data.kind)
     progress = terminal_progress()
     with phase(progress, "open videos", 0):
         report = check_videos(

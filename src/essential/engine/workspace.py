@@ -18,7 +18,7 @@ from essential.features.source import FeatureSource, open_source
 from essential.methods import Method, build_method
 from essential.progress import Progress, phase
 from essential.protocols.moving_digits import make_moving_digits
-from essential.protocols.protocol import Protocol, Video, build_protocol
+from essential.protocols.protocol import Protocol, Video
 from essential.protocols.source import load_listing
 
 # Features do not depend on a run's seed, so that runs of several seeds share one store.
@@ -165,14 +165,8 @@ def _read_protocol(config: RunConfig, progress: Progress) -> Protocol:
     if data.kind == "moving-digits":
         data = data.model_copy(update={"root": data_root(config)})
         _make_moving_digits(config, progress)
-    return build_protocol(
-        config.protocol.name or (_benchmark_name(config) if data.kind == "moving-digits" else data.kind),
-        load_listing(data),
-        tasks=config.protocol.tasks,
-        base_classes=config.protocol.base_classes,
-        order_seed=config.protocol.order_seed,
-        order_rule=config.protocol.order_rule,
-    )
+    name = _benchmark_name(config) if data.kind == "moving-digits" else data.kind
+    return config.protocol.cut(load_listing(data), name)
 
 
 def _make_moving_digits(config: RunConfig, progress: Progress) -> None:

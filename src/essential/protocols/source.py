@@ -16,7 +16,7 @@ from essential.protocols.manifest import manifest_videos
 from essential.protocols.moving_digits import MovingDigitsConfig
 from essential.protocols.official_splits import hmdb51_split, ucf101_split
 from essential.protocols.places import Found, find_videos, locate_videos
-from essential.protocols.protocol import Listing, Video
+from essential.protocols.protocol import Listing, Protocol, Video, build_protocol
 from essential.protocols.something_something import ssv2_split
 from essential.protocols.video_list import read_video_list
 from essential.schema import Section
@@ -89,6 +89,21 @@ class ProtocolConfig(Section):
         0, ge=0, description="seed of the classes' order; none: unshuffled. A list has an order of its own"
     )
     order_rule: OrderRule = Field("essential", description="whose shuffle: our own, or TCD's")
+
+    def cut(self, listing: Listing, default_name: str) -> Protocol:
+        """Return the protocol of a listing under these settings, called `default_name` if they have no name.
+
+        Raises:
+            ConfigError: see `build_protocol`.
+        """
+        return build_protocol(
+            self.name or default_name,
+            listing,
+            tasks=self.tasks,
+            base_classes=self.base_classes,
+            order_seed=self.order_seed,
+            order_rule=self.order_rule,
+        )
 
 
 def load_listing(config: DataConfig) -> Listing:
