@@ -55,7 +55,7 @@ def open_list(path: Path) -> VideoList:
     """
     content = read_list_file(path)
     # Our files are JSON objects; no pickle begins like one.
-    if content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+    if path.suffix == ".json" or content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         tasks, source = parse_list(content, str(path))
         return VideoList(str(path), tasks, source)
     return VideoList(str(path), parse_pickle(content, str(path)), _source(path, content))
