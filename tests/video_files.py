@@ -1,12 +1,13 @@
 """Small videos made by the tests. The number of each frame is written into its pixels, as black and white blocks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+from PIL import Image
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -77,6 +78,16 @@ def write_video(
 def write_numbered_video(path: Path, frames: int, *, size: tuple[int, int] = (64, 48), **settings: Any) -> Path:
     """Write a video of `frames` frames that carry the numbers 0, 1, 2, ...; see `write_video` for the settings."""
     return write_video(path, [numbered_picture(number, size=size) for number in range(frames)], **settings)
+
+
+def write_frame_folder(
+    path: Path, pictures: Iterable[Picture], *, name: str = "img_{:05d}.jpg", first: int = 1
+) -> Path:
+    """Write RGB pictures as images, numbered from `first` on, and return the folder."""
+    path.mkdir(parents=True, exist_ok=True)
+    for number, picture in enumerate(pictures, first):
+        Image.fromarray(picture).save(path / name.format(number), quality=95)
+    return path
 
 
 def write_sound(path: Path, *, seconds: float = 0.5) -> Path:

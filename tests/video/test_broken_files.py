@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import socket
 import wave
 from collections.abc import Callable
@@ -39,9 +40,9 @@ def test_missing(tmp_path: Path) -> None:
     expect_error(tmp_path / "none.mp4", "there is no such file")
 
 
-def test_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(VideoError, match=r"it holds 0 numbered images; expected images numbered without a gap"):
-        read_frames(tmp_path, range)
+def test_neither_file_nor_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    expect_error(tmp_path / "pipe.mp4", "it is not a file")
 
 
 def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,6 +52,14 @@ def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_numbered_video(tmp_path / "v.mp4", 3)
     monkeypatch.setattr(Path, "open", refuse)  # the tests may run as root, who may read everything
     expect_error(path, r"it cannot be opened \(Permission denied\)")
+
+
+def test_a_folder_above_that_may_not_be_entered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    expect_error(tmp_path / "v.mp4", r"it cannot be opened \(Permission denied\)")
 
 
 def test_zero_bytes(tmp_path: Path) -> None:

@@ -84,8 +84,8 @@ def _sound(path: Path) -> None:
         (_noise, "it is no video that FFmpeg knows"),
         (_cut_avi, "it is damaged or cut short: it promises about 59 pictures and gives 39"),
         (_sound, "it holds no video stream, only audio"),
-        (_folder_without_images, "it holds 0 numbered images"),
-        (_folder_with_a_damaged_frame, "img_00001.jpg cannot be read ("),
+        (_folder_without_images, "it holds 0 frames"),
+        (_folder_with_a_damaged_frame, "img_00001.jpg cannot be decoded ("),
     ],
 )
 def test_what_cannot_be_read_is_said_shortly(make: Callable[[Path], None], expected: str, tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from essential.errors import VideoError
-from essential.protocols.protocol import Video
+from essential.protocols.protocol import Segment, Video
 from essential.seeding import seed_from
 from essential.video import views
+from essential.video.decode import read_frames
 from essential.video.sampling import segment_indices
 from essential.video.transforms import AugmentConfig, PixelFormat
 from essential.video.views import ViewRequest, read_views, transform_identity
-from video_files import read_number, write_numbered_video, write_sound
+from video_files import read_number, write_frame_folder, write_numbered_video, write_sound
 
 RAW = PixelFormat(size=48, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), interpolation="bilinear")
 NOTHING = AugmentConfig(
@@ -89,15 +90,36 @@ def test_short_and_long_videos_give_clips_of_one_length(tmp_path: Path, frames: 
 
 def test_a_video_is_opened_once_for_all_views(video: Video, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = []
-    read_frames = views.read_frames
 
-    def counted(path: Path, choose: Any, segment: Any) -> Any:
+    def counted(path: Path, choose: Any, *, segment: Segment | None) -> Any:
         paths.append(path)
-        return read_frames(path, choose, segment)
+        return read_frames(path, choose, segment=segment)
 
     monkeypatch.setattr(views, "read_frames", counted)
     read_views(video, replace(REQUEST, view_numbers=(0, 1, 2, 3, 4)))
     assert paths == [video.path]
+
+
+def test_a_segment_is_viewed_as_a_video_of_its_own(video: Video) -> None:
+    part = video._replace(key="class/v@0.4-1.6", segment=Segment(0.4, 1.6))
+    result = read_views(part, replace(REQUEST, view_numbers=(0, 1, 2), augment=NOTHING))
+    drawn = [
+        segment_indices(30, 4, generator=np.random.default_rng(seed_from(7, part.key, number))) for number in (1, 2)
+    ]
+    assert [numbers(view) for view in result] == [[10 + index for index in clip] for clip in [[3, 11, 18, 26], *drawn]]
+
+
+def test_two_segments_of_one_file_draw_each_for_itself(video: Video) -> None:
+    parts = [video._replace(key=f"class/v{suffix}", segment=Segment(0.4, 1.6)) for suffix in ("", "#2")]
+    first, second = (read_views(part, REQUEST) for part in parts)
+    assert torch.equal(first[0], second[0])
+    assert not torch.equal(first[1], second[1])
+
+
+def test_a_folder_of_frames_gives_the_views_of_a_file_with_these_pictures(video: Video, tmp_path: Path) -> None:
+    pictures = read_frames(video.path, range).frames
+    folder = write_frame_folder(tmp_path / "frames", pictures, name="img_{:05d}.png")
+    assert torch.equal(read_views(video._replace(file=str(folder)), REQUEST), read_views(video, REQUEST))
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from essential.errors import DataError, StoreError, VideoError
+from essential.errors import DataError, StoreError
 from essential.features.plan import Shard, VideoId
 from essential.features.store import FeatureStore, VideoNote
 from essential.protocols.protocol import Video
-from essential.video.identity import sha256_of_video, size_bytes
+from essential.video.identity import identity_of, size_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def refuse_changed(store: FeatureStore, places: Iterable[Located]) -> None:
     changed = [place for place in places if place.note.broken is None and _has_another_size(place)]
     if changed:
         lines = "\n  ".join(
-            f"{place.video.key}: {size_bytes(place.video.path)} bytes, it had {place.note.size_bytes} "
+            f"{place.video.key}: {size_of(place.video.path)} bytes, it had {place.note.size_bytes} "
             f"(shard {place.shard.name})"
             for place in changed
         )
@@ -86,13 +86,13 @@ def repaired_rows(places: Collection[Located]) -> Sequence[int]:
 
 def _is_another_file(place: Located) -> bool:
     try:
-        return _has_another_size(place) or sha256_of_video(place.video.path) != place.note.sha256
-    except (OSError, VideoError):
+        return _has_another_size(place) or identity_of(place.video.path).sha256 != place.note.sha256
+    except OSError:
         return False
 
 
 def _has_another_size(place: Located) -> bool:
     try:
-        return size_bytes(place.video.path) != place.note.size_bytes
-    except (OSError, VideoError):
+        return size_of(place.video.path) != place.note.size_bytes
+    except OSError:
         return False

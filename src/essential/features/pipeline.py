@@ -21,7 +21,7 @@ from essential.features.config import FeaturesConfig, FeatureType
 from essential.features.cores import share_cores, torch_threads
 from essential.features.store import VideoNote
 from essential.protocols.protocol import Video
-from essential.video.identity import sha256_of_video, size_bytes
+from essential.video.identity import identity_of
 from essential.video.views import ViewRequest, read_views
 
 _PREFETCH = 2
@@ -137,7 +137,7 @@ class _Videos(Dataset[ReadVideo]):
 def _read(video: Video, request: ViewRequest) -> ReadVideo:
     size, sha256 = None, None
     try:
-        size, sha256 = size_bytes(video.path), sha256_of_video(video.path)
+        size, sha256 = identity_of(video.path)
         # As in a worker, where torch has one thread: pictures are too small to share.
         with torch_threads(1):
             clips = read_views(video, request)

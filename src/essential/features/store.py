@@ -35,8 +35,8 @@ class VideoNote(Section):
 
     Attributes:
         key: the video's key.
-        size_bytes: of the file; None if there was no file to read.
-        sha256: of the file's content, likewise.
+        size_bytes: of the file, or of a folder's frames; None if there was nothing to read.
+        sha256: of the content, likewise; see `identity_of`.
         broken: why the video could not be read; its features are then zeros. None if it could.
     """
 

@@ -5,11 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from essential.errors import VideoError
 from essential.protocols.places import Found
 from essential.protocols.protocol import Protocol, Split, Video
 from essential.video.check_report import CheckedFile, CheckReport, Count, Coverage, Duplicate, Kind, Problem
-from essential.video.identity import sha256_of_video
+from essential.video.identity import identity_of
 from essential.video.probe import Probe, probe
 from essential.video.worker_pool import map_files
 
@@ -155,8 +154,8 @@ def _duplicates(readable: dict[str, Probe], keys: dict[str, list[str]], *, worke
 
 def _sha256(path: Path) -> str | None:
     try:
-        return sha256_of_video(path)
-    except (OSError, VideoError):  # taken away since it was probed
+        return identity_of(path).sha256
+    except OSError:  # taken away since it was probed
         return None
 
 

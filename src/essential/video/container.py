@@ -3,7 +3,7 @@
 Every complaint of PyAV or FFmpeg leaves this layer as a `VideoError` that names the file.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from essential.errors import VideoError
+from essential.video.timing import Stamp, Timing
 
 # What PyAV was seen to raise on damaged files: MemoryError for enormous pictures, LookupError for surprise streams.
 _LIBRARY_ERRORS = (
@@ -43,16 +44,14 @@ class Survey:
         blank: how many of them may be a mere "show the last picture again", for which the decoder gives nothing.
         missing: how many more the header promises than the file holds.
         counted: the header counts pictures, so the decoder can be held to the number.
-        starts: when each is shown, in the file's own seconds, in order; None where a packet does not say it.
-        rate: pictures per second, if the file says it.
+        timing: when they are shown, an estimate likewise.
     """
 
     pictures: int
     blank: int
     missing: int
     counted: bool
-    starts: Sequence[float | None]
-    rate: float | None
+    timing: Timing
 
 
 def broken(path: Path, reason: str) -> VideoError:
@@ -93,7 +92,7 @@ def survey_packets(path: Path) -> Survey:
         VideoError: the file cannot be opened or read, or it ends inside a picture.
     """
     pictures = blank = hidden = 0
-    starts: list[float | None] = []
+    stamps: list[Stamp] = []
     end_seconds = 0.0
     cut = False
     with opened_video(path) as (container, stream), explained_errors(path, "it cannot be read to its end"):
@@ -106,17 +105,15 @@ def survey_packets(path: Path) -> Survey:
                 hidden += 1
                 continue
             pictures += 1
-            starts.append(None if packet.pts is None else float(packet.pts * packet.time_base))
+            stamps.append((packet.pts, packet.duration))
             blank += may_be_blank and packet.size <= _LARGEST_BLANK_BYTES
             end_seconds = max(end_seconds, _end_seconds(packet))
         missing = _missing_at_end(container, stream, packets=pictures + hidden, end_seconds=end_seconds)
         counted = stream.frames > 0
-        rate = float(stream.average_rate or 0) or None
+        timing = Timing(stamps, stream.time_base, stream.average_rate)
     if cut:
         raise broken(path, f"it is cut short inside picture {pictures + hidden}")
-    # Packets come in the order of decoding.
-    starts.sort(key=lambda start: -1.0 if start is None else start)
-    return Survey(pictures, blank, missing, counted, starts, rate)
+    return Survey(pictures, blank, missing, counted, timing)
 
 
 def _check_file(path: Path) -> None:

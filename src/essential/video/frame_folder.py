@@ -1,97 +1,149 @@
-"""A folder of numbered images as a video: `img_00001.jpg`, `frame000001.png`, `00001.jpg`, in order of their numbers.
+"""A folder of numbered images, the frames of one video -> pictures. Read with Pillow; FFmpeg sees none of it."""
 
-Hidden files and files that are no images are passed over. A gap in the numbers is damage, as a lost picture is in a
-file; where the numbers start does not matter.
-"""
-
-import warnings
-from collections.abc import Callable, Sequence
+import os
+import struct
+import zlib
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from essential.errors import VideoError
+from essential.protocols.protocol import Segment
 from essential.protocols.video_walk import frame_number
+from essential.video.pictures import FEWEST_PICTURES, Choose, DecodedFrames, Picture, checked_indices
 
-Picture = np.ndarray[Any, np.dtype[np.uint8]]
-
-# By name: for some formats Pillow would start other programs.
-_FORMATS = ("JPEG", "PNG")
-# Deeper greys Pillow cuts off where it should scale them.
-_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"})
-# What Pillow may raise on damaged images; an enormous size is an error of its own.
+# What Pillow was seen, or is documented, to raise on damaged images.
 _LIBRARY_ERRORS = (
-    *(OSError, EOFError, ValueError, SyntaxError, RuntimeError, ArithmeticError, LookupError, TypeError, MemoryError),
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
     Image.DecompressionBombError,
 )
-_FEWEST_IMAGES = 2
-_NAMED_AT_MOST = 5
+_GAPS_NAMED_AT_MOST = 5
 
 
-def frame_files(folder: Path) -> list[Path]:
-    """Return the images of a folder, in the order of their numbers.
+class FrameFile(NamedTuple):
+    """An image of a folder, by the number in its name."""
+
+    number: int
+    name: str
+    size_bytes: int
+
+
+def read_frame_folder(path: Path, choose: Choose, *, segment: Segment | None = None) -> DecodedFrames:
+    """Return the frames that `choose` asks for, as RGB. Only these are decoded, each once.
+
+    The frames are the folder's images called `img_00001.jpg`, `frame000001.png`, `00001.jpg` or alike, in the order of
+    their numbers, whatever number comes first. Everything else in the folder, hidden files too, is passed over:
+    `flow_x_00001.jpg` is no frame. A missing number, a number that two images have, and an image without a byte are
+    damage wherever they are; other damage, and an image of another size, are found among the frames that are decoded.
+
+    A rotation that an image's Exif data asks for is not applied: the codes that such folders are made for do not apply
+    it either, and programs that cut a video into frames turn the pixels themselves.
+
+    Args:
+        path: the folder.
+        choose: as for `read_frames`.
+        segment: refused, as a folder does not say how many frames make a second.
 
     Raises:
-        VideoError: there are fewer than 2, one number is missing in between, or two images have one number.
+        VideoError: the folder is damaged, or holds fewer than 2 frames, or a segment is asked for.
+        ValueError: `choose` asked for no frame, or for one that is not there.
     """
+    if segment is not None:
+        raise VideoError(
+            f"cannot read segment {segment.start_seconds}-{segment.end_seconds} s of the folder of frames {path}: it "
+            "does not say how many frames make a second; put the video file in its place, or leave the segment out"
+        )
+    names = [file.name for file in _complete(path)]
+    indices = checked_indices(choose, len(names))
+    pictures = {index: _read_image(path, names[index]) for index in sorted(set(indices))}
+    _check_sizes(path, {names[index]: picture for index, picture in pictures.items()})
+    return DecodedFrames(np.stack([pictures[index] for index in indices]), len(names))
+
+
+def numbered_images(path: Path) -> list[FrameFile]:
+    """Return the images that are a folder's frames, in order, damaged or not.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    with os.scandir(path) as entries:
+        found = [
+            FrameFile(number, entry.name, entry.stat().st_size)
+            for entry in entries
+            if (number := frame_number(entry.name)) is not None and entry.is_file()
+        ]
+    return sorted(found)
+
+
+def _complete(path: Path) -> Sequence[FrameFile]:
+    """Return the frames, known to be 2 or more without a gap."""
     try:
-        found = [(frame_number(path.name), path) for path in folder.iterdir()]
+        files = numbered_images(path)
     except OSError as error:
-        raise _broken(folder, f"it cannot be read ({error.strerror})") from error
-    files: dict[int, Path] = {}
-    for number, path in sorted((number, path) for number, path in found if number is not None):
-        if number in files:
-            raise _broken(folder, f"{files[number].name} and {path.name} have the same number {number}")
-        files[number] = path
-    if len(files) < _FEWEST_IMAGES:
-        raise _broken(folder, f"it holds {len(files)} numbered image{'s' * (len(files) != 1)}")
-    missing = [number for number in range(min(files), max(files)) if number not in files]
-    if missing:
-        named = ", ".join(map(str, missing[:_NAMED_AT_MOST])) + (", ..." if len(missing) > _NAMED_AT_MOST else "")
-        raise _broken(folder, f"{len(missing)} of its numbers from {min(files)} to {max(files)} are missing: {named}")
-    return list(files.values())
+        raise _broken(path, f"it cannot be listed ({error.strerror})") from error
+    if len(files) < FEWEST_PICTURES:
+        raise _broken(path, f"it holds {len(files)} frame{'s' * (len(files) != 1)}")
+    for before, after in pairwise(files):
+        if before.number == after.number:
+            raise _broken(path, f"{before.name} and {after.name} have the same number")
+    gaps = [
+        f"{before.number + 1}" + (f" to {after.number - 1}" if after.number - before.number > 2 else "")
+        for before, after in pairwise(files)
+        if after.number - before.number > 1
+    ]
+    if gaps:
+        named = ", ".join(gaps[:_GAPS_NAMED_AT_MOST]) + ", ..." * (len(gaps) > _GAPS_NAMED_AT_MOST)
+        raise _broken(path, f"between {files[0].name} and {files[-1].name} it lacks the numbers {named}")
+    for file in files:
+        if not file.size_bytes:
+            raise _broken(path, f"{file.name} is empty (0 bytes)")
+    return files
 
 
-def read_frame_folder(folder: Path, choose: Callable[[int], Sequence[int]]) -> tuple[Picture, int]:
-    """Return the images that `choose` asks for, (frames, height, width, 3), and how many there are.
-
-    Each image is decoded once, whatever is asked for, and only those that are asked for. EXIF orientation is not
-    applied: frames that a program has extracted carry none.
-
-    Raises:
-        VideoError: see `frame_files`; an image cannot be read, or has another size than the first one asked for.
-        ValueError: `choose` asked for none, or for one that is not there.
-    """
-    files = frame_files(folder)
-    indices = list(choose(len(files)))
-    if not indices or not 0 <= min(indices) <= max(indices) < len(files):
-        raise ValueError(f"choose({len(files)}) gave {indices}; give one index or more, from 0 to {len(files) - 1}")
-    pictures = {index: _read(folder, files[index]) for index in dict.fromkeys(indices)}
-    first = pictures[indices[0]].shape
-    for index, picture in pictures.items():
-        if picture.shape != first:
-            sizes = f"{picture.shape[1]}x{picture.shape[0]}, {files[indices[0]].name} {first[1]}x{first[0]}"
-            raise _broken(folder, f"its images differ in size: {files[index].name} is {sizes}")
-    return np.stack([pictures[index] for index in indices]), len(files)
-
-
-def _read(folder: Path, path: Path) -> Picture:
+def _read_image(path: Path, name: str) -> Picture:
     try:
-        # Pillow warns of odd metadata, which are not used, and of large images, which are allowed.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path, formats=_FORMATS) as image:
-                if image.mode not in _MODES:
-                    raise _broken(folder, f"{path.name} has pixels of the kind {image.mode}; 8 bits a channel are read")
-                return np.asarray(image.convert("RGB"), np.uint8)
+        # Other formats would bring other programs in: Pillow gives PostScript, whatever its name, to Ghostscript.
+        with Image.open(path / name, formats=("JPEG", "PNG")) as image:
+            if image.mode == "F" or image.mode.startswith("I"):
+                raise ValueError(f"its pixels are of kind {image.mode}, not of 8 bits")
+            # Palettes first to RGBA: Pillow warns if one with transparency goes to RGB at once.
+            plain = image.convert("RGBA") if image.mode == "P" else image
+            return np.asarray(plain.convert("RGB"), np.uint8)
     except _LIBRARY_ERRORS as error:
-        raise _broken(folder, f"{path.name} cannot be read ({error or type(error).__name__})") from error
+        raise _broken(path, f"{name} cannot be decoded ({_cause(error)})") from error
 
 
-def _broken(folder: Path, reason: str) -> VideoError:
+def _cause(error: BaseException) -> str:
+    if isinstance(error, UnidentifiedImageError):  # its own words hold the whole path
+        return "it is neither JPEG nor PNG"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def _check_sizes(path: Path, pictures: dict[str, Picture]) -> None:
+    (first, (height, width, _)), *others = ((name, picture.shape) for name, picture in pictures.items())
+    for name, shape in others:
+        if shape[:2] != (height, width):
+            raise _broken(path, f"{first} is {width}x{height} pixels, {name} is {shape[1]}x{shape[0]}")
+
+
+def _broken(path: Path, reason: str) -> VideoError:
     return VideoError(
-        f"cannot read video {folder}: {reason}; expected images numbered without a gap, 2 or more; mend the folder or "
-        "leave it out"
+        f"cannot read the folder of frames {path}: {reason}; expected 2 images or more such as img_00001.jpg, numbered "
+        "without a gap, all of one size; extract the frames again or leave the folder out"
     )

@@ -1,33 +1,38 @@
-"""How a video is recognised again: the size and the hash of its file, or of its folder's images."""
+"""Which video a path holds: its size and a hash of its content, whether it is a file or a folder of frames."""
 
-import hashlib
 from pathlib import Path
+from typing import NamedTuple
 
-from essential.atomic_files import sha256_of_file
-from essential.video.frame_folder import frame_files
+from essential.atomic_files import sha256_of_file, sha256_of_json
+from essential.video.frame_folder import numbered_images
 
 
-def size_bytes(path: Path) -> int:
-    """Return the bytes of a video's file, or of all images of a folder of frames.
+class VideoIdentity(NamedTuple):
+    """What tells a video from another one in its place. A folder's frames are told by their names and content."""
+
+    size_bytes: int
+    sha256: str
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a video file, or of all frames of a folder.
 
     Raises:
-        OSError: it is not there.
-        VideoError: it is a folder, and not one of frames.
+        OSError: there is no such file or folder, or it cannot be listed.
     """
     if path.is_dir():
-        return sum(file.stat().st_size for file in frame_files(path))
+        return sum(file.size_bytes for file in numbered_images(path))
     return path.stat().st_size
 
 
-def sha256_of_video(path: Path) -> str:
-    """Return the hexadecimal SHA-256 of a video's file, or of the names and contents of a folder's images.
+def identity_of(path: Path) -> VideoIdentity:
+    """Return a video's size and hash; every byte of it is read.
 
     Raises:
-        OSError, VideoError: see `size_bytes`.
+        OSError: there is no such file or folder, or it cannot be read.
     """
-    if not path.is_dir():
-        return sha256_of_file(path)
-    digest = hashlib.sha256()
-    for file in frame_files(path):
-        digest.update(f"{file.name}\0{sha256_of_file(file)}\0".encode())
-    return digest.hexdigest()
+    if path.is_dir():
+        files = numbered_images(path)
+        sha256 = sha256_of_json([[file.name, sha256_of_file(path / file.name)] for file in files])
+        return VideoIdentity(sum(file.size_bytes for file in files), sha256)
+    return VideoIdentity(path.stat().st_size, sha256_of_file(path))

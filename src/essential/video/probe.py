@@ -6,8 +6,8 @@ from pathlib import Path
 from essential.errors import VideoError
 from essential.video.container import broken, explained_errors, opened_video, survey_packets
 from essential.video.decode import check_count
-from essential.video.frame_folder import frame_files, read_frame_folder
-from essential.video.identity import size_bytes
+from essential.video.frame_folder import numbered_images, read_frame_folder
+from essential.video.identity import size_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,12 @@ def probe(path: Path) -> Probe:
         return _probe_frames(path) if is_folder else _probe_file(path)
     except VideoError as error:
         # The file is named beside it, and what to do is the same for all.
-        reason = str(error).removeprefix(f"cannot read video {path}: ").partition("; expected ")[0]
+        reason = (
+            str(error)
+            .removeprefix(f"cannot read video {path}: ")
+            .removeprefix(f"cannot read the folder of frames {path}: ")
+            .partition("; expected ")[0]
+        )
         return Probe(problem=reason)
 
 
@@ -68,18 +73,18 @@ def _probe_file(path: Path) -> Probe:
             rate=rate,
             pictures=survey.pictures,
             seconds=survey.pictures / rate if rate else None,
-            size_bytes=size_bytes(path),
+            size_bytes=size_of(path),
         )
 
 
 def _probe_frames(path: Path) -> Probe:
-    files = frame_files(path)
-    first, _ = read_frame_folder(path, lambda _: [0])
+    read = read_frame_folder(path, lambda _: [0])
+    files = numbered_images(path)
     return Probe(
         format="frames",
-        codec="png" if files[0].suffix.lower() == ".png" else "jpeg",
-        width=first.shape[2],
-        height=first.shape[1],
-        pictures=len(files),
-        size_bytes=size_bytes(path),
+        codec="png" if files[0].name.lower().endswith(".png") else "jpeg",
+        width=read.frames.shape[2],
+        height=read.frames.shape[1],
+        pictures=read.frame_count,
+        size_bytes=sum(file.size_bytes for file in files),
     )

@@ -50,15 +50,15 @@ class ViewRequest:
 
 
 def read_views(video: Video, request: ViewRequest) -> Float[Tensor, "views frames 3 size size"]:
-    """Decode a video once and return the views in the order asked for.
+    """Read a video, or its segment, once and return the views in the order asked for.
 
-    A view is a function of the file, `request.frames`, the pixel format, the augmentation, and
+    A view is a function of the video, its segment, `request.frames`, the pixel format, the augmentation, and
     `seed_from(request.seed, video.key, view)`; which other views are asked for does not matter.
 
     Raises:
-        VideoError: the file cannot be read; see `read_frames`.
+        VideoError: the video or its segment cannot be read; see `read_frames`.
     """
-    decoded = read_frames(video.path, _chooser(video, request), video.segment)
+    decoded = read_frames(video.path, _chooser(video, request), segment=video.segment)
     clips = np.split(decoded.frames, len(request.view_numbers))
     views = [_view(clip, video, request, number) for clip, number in zip(clips, request.view_numbers, strict=True)]
     return torch.stack(views)
