@@ -61,6 +61,10 @@ def _with(name: str, *shape: int) -> Change:
         (_with("head.bias", 9), r"misshapen: head\.bias is \[9\], expected \[8\]"),
         (_with("mr_module.0.prompt", 8, WIDTH), rf"mr_module\.0\.prompt is \[8, {WIDTH}\], expected \[4, {WIDTH}\]"),
         (_with("decoder_temporal_embedding", FRAMES, WIDTH), "decoder_temporal_embedding is"),
+        (_with("head.weight"), r"head\.weight is \[\], expected"),
+        (_with("mr_module.30000000.prompt", FRAMES, WIDTH), r"extra: mr_module\.30000000\.prompt"),
+        (_with("mr_module.300000.prompt", FRAMES, WIDTH), r"missing: mr_module\.2\."),
+        (_with("decoder_transformer_for_cls.99999999999.x", 1), "extra: decoder_transformer_for_cls"),
     ],
 )
 def test_a_key_too_few_too_many_or_of_another_shape(change: Change, message: str, tmp_path: Path) -> None:
@@ -70,7 +74,44 @@ def test_a_key_too_few_too_many_or_of_another_shape(change: Change, message: str
         read_authors_checkpoint(save(tmp_path / "task1_checkpoint.pth", model))
 
 
-@pytest.mark.parametrize("content", [{"state_dict": {}}, {"model": {"a": 1}}, {"model": 3}, [], {}])
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("head.bias", 3, r"'head\.bias' is a int"),
+        (7, torch.zeros(2), "'7' is a Tensor"),
+        ("head.bias", torch.zeros(8, dtype=torch.int8), r"'head\.bias' is torch\.int8"),
+        ("head.bias", torch.zeros(8, dtype=torch.complex64), r"'head\.bias' is torch\.complex64"),
+        ("head.bias", torch.zeros(8).to_sparse(), r"'head\.bias' is torch\.float32, torch\.sparse_coo"),
+        ("head.bias", torch.full((8,), float("nan")), r"'head\.bias' holds numbers that are not finite"),
+    ],
+)
+def test_a_parameter_that_is_none(name: Any, value: Any, message: str, tmp_path: Path) -> None:
+    path = save(tmp_path / "task1_checkpoint.pth", {**network(), name: value})
+    with pytest.raises(CheckpointError, match=rf"task1_checkpoint\.pth: {message}"):
+        read_authors_checkpoint(path)
+
+
+def test_parameters_of_other_floating_types_become_float32(tmp_path: Path) -> None:
+    model: dict[str, Any] = network()
+    for name, kind in (
+        ("head.weight", torch.bfloat16),
+        ("decoder_cls", torch.float16),
+        ("conv1.weight", torch.float64),
+    ):
+        model[name] = model[name].to(kind)
+    model["head.bias"] = torch.nn.Parameter(model["head.bias"])
+    read = read_authors_checkpoint(save(tmp_path / "c.pth", model))
+    for state in (read.encoder, read.classifier, *read.retrieval):
+        assert {value.dtype for value in state.values()} == {torch.float32}
+        assert not any(value.requires_grad for value in state.values())
+
+
+def test_flags_that_are_no_text_or_number_are_left_out(tmp_path: Path) -> None:
+    flags = {"lr": 0.1, "mixup_fn": None, "n_videos": [3, 4], "skip": {"a"}, "weights": torch.zeros(2)}
+    assert read_authors_checkpoint(save(tmp_path / "c.pth", network(), **flags)).flags == {"lr": 0.1, "mixup_fn": None}
+
+
+@pytest.mark.parametrize("content", [{"state_dict": {}}, {"model": {}, "args": 3}, {"model": 3}, {3: 4}, [], {}])
 def test_a_file_of_another_kind(content: Any, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "task1_checkpoint.pth")
     with pytest.raises(CheckpointError, match=r"task1_checkpoint\.pth is no checkpoint of the authors' code"):

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from authors_files import BLOCKS, FRAMES, PATCH, SIDE, WIDTH, drawn, network, save, tower_shapes
-from safetensors.torch import save_file
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from essential.authors.import_run import checkpoint_files, import_checkpoints
@@ -15,7 +17,7 @@ from essential.config import load_config, with_overrides
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.engine.score import evaluate
-from essential.errors import CheckpointError, ConfigError, RunError
+from essential.errors import CheckpointError, ConfigError, EssentialError, RunError
 from essential.progress import SilentProgress
 from essential.records import Record
 from small_runs import SMALL
@@ -188,6 +190,8 @@ def test_fewer_checkpoints_than_tasks_are_scored_as_far_as_they_go(places: dict[
         (["task1_epoch_30_checkpoint.pth", "last_task1_checkpoint.pth"], "holds no task1_checkpoint.pth"),
         (["task1_checkpoint.pth", "task3_checkpoint.pth"], r"task2_checkpoint\.pth is missing, but task 3 is there"),
         (["task2_checkpoint.pth"], r"task1_checkpoint\.pth is missing"),
+        (["task1_checkpoint.pth", "task999999_checkpoint.pth"], r"task2_checkpoint\.pth is missing"),
+        (["task1_checkpoint.pth", "task01_checkpoint.pth"], "are both of task 1; keep one of them"),
     ],
 )
 def test_a_folder_that_lacks_checkpoints(names: list[str], message: str, tmp_path: Path) -> None:
@@ -226,6 +230,86 @@ def test_a_key_that_is_nobodys_is_refused_and_no_run_is_left(tmp_path: Path) -> 
     _import(tmp_path / "a", tmp_path / "run")
     with pytest.raises(RunError, match="holds a run already; choose another --out"):
         _import(tmp_path / "a", tmp_path / "run")
+
+
+def test_one_module_is_a_tasks_unless_the_flags_say_it_is_everybodys(tmp_path: Path) -> None:
+    for mode, expected in (("identity", "task"), ("task", "task"), ("global", "global")):
+        save(tmp_path / mode / "task1_checkpoint.pth", network(modules=1), memory_mode=mode)
+        _import(tmp_path / mode, tmp_path / f"{mode}-run")
+        assert RunFolder(tmp_path / f"{mode}-run").config().method.model_dump()["memory_mode"] == expected
+
+
+def test_only_data_and_tasks_may_be_chosen_when_it_is_scored(places: dict[str, Path], tmp_path: Path) -> None:
+    _import(places["checkpoints"], tmp_path / "run")
+    for override, message in (
+        ("encoder.weights=random", "encoder"),
+        ("encoder.mean=[0.5,0.5,0.5]", r"encoder\.mean"),
+        ("method.memory_mode=identity", r"method\.memory_mode: there 'task', here 'identity'"),
+    ):
+        with pytest.raises(RunError, match=rf"was imported with another config: {message}"):
+            _score(tmp_path / "run", *_on(places["data"], tmp_path), override)
+    assert not (tmp_path / "run" / "record.json").exists()
+    weights = RunFolder(tmp_path / "run").encoder
+    changed = load_file(weights)
+    changed["conv1.weight"] += 1
+    save_file(changed, weights)
+    with pytest.raises(RunError, match="other weights than those that were imported"):
+        _score(tmp_path / "run", *_on(places["data"], tmp_path))
+
+
+def test_an_import_that_fails_or_is_killed_leaves_the_folder_free(
+    places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Path(shutil.copytree(places["checkpoints"], tmp_path / "broken"))
+    (broken / "task3_checkpoint.pth").write_bytes(b"no")
+    with pytest.raises(CheckpointError, match=r"task3_checkpoint\.pth"):
+        _import(broken, tmp_path / "run")
+    assert [path for path in (tmp_path / "run").rglob("*.safetensors")] == []
+
+    def killed(*_: object, **__: object) -> None:
+        raise SystemExit  # as if after it nothing ran
+
+    monkeypatch.setattr(RunFolder, "save", killed)
+    monkeypatch.setattr(RunFolder, "discard_import", lambda _: None)
+    with pytest.raises(SystemExit):
+        _import(places["checkpoints"], tmp_path / "run")
+    monkeypatch.undo()
+    assert RunFolder(tmp_path / "run").imported
+    RunFolder(tmp_path / "run").check(RunFolder(places["run"]).config(), resume=False)
+    assert not RunFolder(tmp_path / "run").imported
+    _import(places["checkpoints"], tmp_path / "run")
+
+
+def test_a_wrong_encoder_is_told_by_its_checkpoint(tmp_path: Path) -> None:
+    model = network()
+    del model["ln_post.bias"]
+    save(tmp_path / "a" / "task1_checkpoint.pth", model)
+    with pytest.raises(CheckpointError, match=r"a/task1_checkpoint\.pth does not fit .*missing: ln_post\.bias"):
+        _import(tmp_path / "a", tmp_path / "run")
+    for name, value in (("conv1.weight", torch.zeros(0, 3, 8, 8)), ("positional_embedding", torch.tensor(1.0))):
+        save(tmp_path / "a" / "task1_checkpoint.pth", {**network(), name: value})
+        with pytest.raises(CheckpointError, match="are not a CLIP ViT's in the authors' layout"):
+            _import(tmp_path / "a", tmp_path / "run")
+
+
+@settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_change_of_shapes_or_keys_is_an_error_of_ours(data: st.DataObject, tmp_path: Path) -> None:
+    model: dict[str, Tensor] = network()
+    for name in data.draw(st.lists(st.sampled_from(sorted(model)), min_size=1, max_size=3, unique=True)):
+        shape = data.draw(st.lists(st.integers(0, 3), max_size=4))
+        new = data.draw(st.sampled_from([name, f"{name}.x", name.replace("0", "77"), name.rpartition(".")[0], "x"]))
+        model.pop(name)
+        if data.draw(st.booleans()):
+            model[new] = torch.zeros(shape)
+    folder = tmp_path / "a"
+    save(folder / "task1_checkpoint.pth", model)
+    try:
+        _import(folder, tmp_path / "run")
+    except EssentialError:
+        assert not RunFolder(tmp_path / "run").begun
+    else:
+        raise AssertionError("a damaged network was imported")
 
 
 def test_a_protocol_of_other_classes_is_refused(places: dict[str, Path], tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """Features brought along: what goes in comes out, clips are taken as from a video, and what does not fit is refused."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from essential.errors import DataError, StoreError
 from essential.features.config import FeaturesConfig
@@ -138,6 +141,7 @@ def test_importing_again_goes_on_and_other_features_are_refused(tmp_path: Path) 
         (_labels().replace("clip 7\n", "clip 8\n"), "names the video 'clip 8' twice"),
         (_labels().replace("\n4,", "\n-4,"), r"line 6: index is '-4'; give the row of the array"),
         (_labels().replace("\n4,", "\n4.0,"), r"line 6: index is '4\.0'"),
+        (_labels().replace("\n4,", f"\n{'4' * 5000},"), r"line 6: index is '4{40}'"),
         (_labels().replace("\n4,class 4,train", "\n4,class 4,val"), "split is 'val'; use one of train, test"),
         (_labels().replace("\n3,class 3", "\n3,new"), r"no training clip for the class 'new'"),
         (_labels(header="index,label,splits,video"), r"unknown column 'splits' \(did you mean 'split'\?\)"),
@@ -156,8 +160,72 @@ def test_a_value_that_is_not_finite_is_named(value: float, tmp_path: Path) -> No
     array[123, 4, 2] = value
     with pytest.raises(DataError, match=rf"'clip 123' \(index 123\) hold {value}, which is not a finite float32"):
         _import(tmp_path, array, _labels())
-    with pytest.raises(DataError, match="is no store of imported features"):
-        stored_labels(tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+    _import(tmp_path, _array(), _labels())  # mended, it goes to the same place
+
+
+def test_a_number_too_large_for_what_is_kept_is_named(tmp_path: Path) -> None:
+    array = _array().astype(np.float64)
+    array[5, 0, 0] = 1e300
+    with pytest.raises(DataError, match=r"'clip 5' \(index 5\) hold 1e\+300, which is not a finite float32"):
+        _import(tmp_path, array, _labels())
+
+
+def test_labels_of_a_store_that_were_spoilt_are_refused(tmp_path: Path) -> None:
+    _import(tmp_path, _array(), _labels())
+    path = tmp_path / "store" / "videos.csv"
+    text = path.read_text()
+    for spoilt, message in (
+        (text.splitlines()[0], "lists no video"),
+        (text.replace("clip 7\n", "clip 8\n"), "names the video 'clip 8' twice"),
+        (text.replace(",train,", ",test,"), "no training clip for the classes"),
+    ):
+        path.write_text(spoilt)
+        with pytest.raises(DataError, match=message):
+            stored_labels(tmp_path / "store")
+
+
+def _header(shape: str, kind: str = "<f4") -> bytes:
+    text = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    text += b" " * (63 - (len(text) + 10) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "(-1, 6, 16)",
+        "(True, 6, 16)",
+        "(9999999999, 9999999999, 9999999999)",
+        "(3, 4",
+        "((3, 4, 5",
+        "3",
+        "(3.5, 4, 5)",
+        "'x'",
+    ],
+)
+def test_a_header_that_is_made_up_is_one_message(shape: str, tmp_path: Path) -> None:
+    _, labels = _files(tmp_path, _array(), _labels())
+    path = tmp_path / "odd.npy"
+    path.write_bytes(_header(shape) + bytes(64))
+    with pytest.raises(DataError, match=r"odd\.npy"):
+        import_features(path, labels, tmp_path / "store", progress=_quiet)
+
+
+@settings(
+    derandomize=True, deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_any_damage_to_an_array_is_an_error_of_ours_or_none(data: st.DataObject, tmp_path: Path) -> None:
+    (tmp_path / "few.csv").write_text("index,label,split\n0,a,train\n1,a,test\n")
+    np.save(tmp_path / "few.npy", np.zeros((2, 3, 4), np.float32))
+    content = bytearray((tmp_path / "few.npy").read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=6)):
+        content[place] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(content)))
+    (tmp_path / "few.npy").write_bytes(content[: cut if data.draw(st.booleans()) else None])
+    with suppress(DataError, StoreError):
+        import_features(tmp_path / "few.npy", tmp_path / "few.csv", tmp_path / "few", progress=_quiet)
 
 
 @pytest.mark.parametrize(

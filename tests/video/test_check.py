@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from essential.errors import DataError
 from essential.protocols.listed import ListedVideo
@@ -14,7 +15,8 @@ from essential.protocols.places import find_videos
 from essential.protocols.protocol import Listing, Protocol, Segment, build_protocol
 from essential.video.check import check_videos
 from essential.video.check_report import CheckReport
-from video_files import cut_short, write_numbered_video
+from essential.video.decode import read_frames
+from video_files import cut_short, numbered_picture, write_numbered_video
 
 LISTED = [
     ListedVideo("run/good.avi", "run", "train"),
@@ -73,7 +75,7 @@ def test_every_fault_is_named_with_its_reason(report: CheckReport) -> None:
     assert reasons[0].startswith("it is damaged or cut short: it promises about 59 pictures and gives 39")
     assert reasons[1:5] == [
         "it has 7 pictures, and 8 are wanted",
-        "its segment from 1.9 s to 9 s has about 2 pictures, and 8 are wanted",
+        "its segment from 1.9 s to 9 s has about 3 pictures, and 8 are wanted",
         "its segment starts at 2.5 s, past the end of the video at 2.00 s",
         "it may also be b/unclear.mp4",
     ]
@@ -81,15 +83,27 @@ def test_every_fault_is_named_with_its_reason(report: CheckReport) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "end"), [(0.0, 1.0), (0.28, 0.6), (0.3, 0.58), (1.9, 9.0), (0.28, 0.281), (0.3, 0.31)]
+    ("start", "end"), [(0.0, 1.0), (0.28, 0.6), (0.3, 0.58), (1.9, 9.0), (0.28, 0.281), (0.3, 0.31), (0.5, 0.5)]
 )
-def test_the_pictures_of_a_segment_are_those_that_begin_in_it(start: float, end: float, root: Path) -> None:
-    inside = sum(start <= number / 25 < end for number in range(50))
+def test_the_pictures_of_a_segment_are_those_that_a_run_takes(start: float, end: float, root: Path) -> None:
+    video = root / "run" / "good.mp4"
+    inside = read_frames(video, range, segment=Segment(start, end)).frame_count
     found = find_videos([ListedVideo("run/good", "run", "train", Segment(start, end))], root)
     protocol = build_protocol("p", Listing([found[0].video], ("run",)), tasks=1)
     assert check_videos(protocol, found, root=root, frames=inside, workers=1).clean
     (problem,) = check_videos(protocol, found, root=root, frames=inside + 1, workers=1).problems
     assert f"has about {inside} pictures, and {inside + 1} are wanted" in problem.reason
+
+
+def test_a_segment_of_a_folder_of_frames_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "run" / "clip").mkdir(parents=True)
+    for number in range(12):
+        Image.fromarray(numbered_picture(number)).save(tmp_path / "run" / "clip" / f"{number}.png")
+    found = find_videos([ListedVideo("run/clip", "run", "train", Segment(0.0, 1.0))], tmp_path)
+    protocol = build_protocol("p", Listing([found[0].video], ("run",)), tasks=1)
+    (problem,) = check_videos(protocol, found, root=tmp_path, frames=8, workers=1).problems
+    assert problem.kind == "unreadable"
+    assert "does not say how many pictures make a second" in problem.reason
 
 
 def test_counts_and_coverage_add_up(report: CheckReport) -> None:

@@ -6,12 +6,14 @@ shape is an error. Nothing in the file is executed: it is read with `weights_onl
 name.
 """
 
+import argparse
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from essential.encoders.clip_layout import split_clip
@@ -35,6 +37,7 @@ _MODULE_NAMES = {
     "mlp.c_proj.": "mlp.2.",
 }
 _NAMED_AT_MOST = 5
+_Scalar = bool | int | float | str
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class AuthorsCheckpoint:
         encoder: the image encoder's weights, under the authors' names.
         classifier: temporal encoder and head, as a state of our `ClipClassifier`.
         retrieval: the MR modules, each as a state of our `MemoryRetrieval`; none in the mode `identity`.
-        flags: the command line that it was trained with.
+        flags: the command line that it was trained with, as far as its values are text or numbers.
     """
 
     encoder: Mapping[str, Tensor]
@@ -78,20 +81,46 @@ def read_authors_checkpoint(path: Path) -> AuthorsCheckpoint:
     """
     content = read_pickled_checkpoint(path)
     content = content if isinstance(content, dict) else {}
-    model, arguments = content.get("model"), content.get("args")
-    if not isinstance(model, dict) or not all(isinstance(value, Tensor) for value in model.values()):
-        raise CheckpointError(
-            f"{path} is no checkpoint of the authors' code: it holds {', '.join(map(str, content)) or 'nothing'}; "
-            "give files with the network's state under 'model'"
+    model, arguments = content.get("model"), content.get("args", argparse.Namespace())
+    if not isinstance(model, dict) or not isinstance(arguments, argparse.Namespace):
+        held = ", ".join(
+            f"{str(key)[:40]} ({type(value).__name__})" for key, value in [*content.items()][:_NAMED_AT_MOST]
         )
-    tower, own = split_clip(model)
+        raise CheckpointError(
+            f"{path} is no checkpoint of the authors' code: it holds {held or 'nothing'}; give files with the "
+            "network's state under 'model' and an argparse.Namespace under 'args'"
+        )
+    tower, own = split_clip(_dense(path, model))
     _account(path, own)
     return AuthorsCheckpoint(
         encoder=tower,
         classifier=_classifier(own),
         retrieval=tuple(_renamed(own, prefix, _MODULE_NAMES) for prefix in _module_prefixes(own)),
-        flags=dict(vars(arguments)) if arguments is not None else {},
+        flags={name: value for name, value in vars(arguments).items() if value is None or isinstance(value, _Scalar)},
     )
+
+
+def _dense(path: Path, model: dict[Any, Any]) -> dict[str, Tensor]:
+    """Return the parameters as plain float32 tensors.
+
+    Raises:
+        CheckpointError: one is not a dense tensor of finite real numbers.
+    """
+    plain = {}
+    for name, value in model.items():
+        reason = None
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            reason = f"is a {type(value).__name__}"
+        elif value.layout != torch.strided or value.device.type != "cpu" or not value.is_floating_point():
+            reason = f"is {value.dtype}, {value.layout}, on {value.device.type}"
+        elif not torch.isfinite(value).all():
+            reason = "holds numbers that are not finite"
+        if reason is not None:
+            raise CheckpointError(
+                f"{path}: {str(name)[:80]!r} {reason}; the network's state must be dense floating-point tensors by name"
+            )
+        plain[name] = value.detach().float()
+    return plain
 
 
 def _account(path: Path, own: Mapping[str, Tensor]) -> None:
@@ -122,7 +151,7 @@ def _account(path: Path, own: Mapping[str, Tensor]) -> None:
 def _expected(own: Mapping[str, Tensor]) -> Shapes:
     dim = own[_QUERY].numel()
     frames = own[_EMBEDDING].shape[1] if own[_EMBEDDING].ndim == 3 else 0
-    classes = own["head.weight"].shape[0]
+    classes = own["head.weight"].shape[0] if own["head.weight"].ndim else 0
     shapes: Shapes = {
         _QUERY: (dim,),
         _EMBEDDING: (1, frames, dim),
@@ -158,9 +187,12 @@ def _module_prefixes(own: Mapping[str, Tensor]) -> list[str]:
 
 
 def _numbered(own: Mapping[str, Tensor], name: str) -> list[str]:
-    """Return `name.0.`, `name.1.`, ... up to the highest number there is: a gap is then missing, not overlooked."""
-    numbers = [int(match[1]) for key in own if (match := re.match(rf"{name}\.(\d+)\.", key))]
-    return [f"{name}.{number}." for number in range(max(numbers, default=-1) + 1)]
+    """Return `name.0.`, `name.1.`, ...: those that there are, and the first number that is missing among them."""
+    numbers = {int(match[1]) for key in own if (match := re.match(rf"{name}\.(\d{{1,6}})\.", key))}
+    first_free = next(number for number in range(len(numbers) + 1) if number not in numbers)
+    if numbers and first_free < max(numbers):
+        numbers.add(first_free)
+    return [f"{name}.{number}." for number in sorted(numbers)]
 
 
 def _classifier(own: Mapping[str, Tensor]) -> dict[str, Tensor]:

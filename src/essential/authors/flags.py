@@ -168,6 +168,6 @@ def settings_of(flags: Mapping[str, Any]) -> dict[str, Any]:
     settings: dict[str, Any] = {"training.scale_learning_rate": False} if "lr" in flags else {}
     for name, value in flags.items():
         setting = FLAGS[name].setting if name in FLAGS else None
-        if setting is not None and value is not None:
+        if setting is not None and isinstance(value, bool | int | float | str):
             settings[setting] = _RENAMED_VALUES.get((name, value), value) if isinstance(value, str) else value
     return settings

@@ -28,7 +28,7 @@ from essential.methods import EssentialConfig, Method, build_method
 from essential.methods.state import pack
 from essential.progress import Progress, phase
 
-_FILE = re.compile(r"task(\d+)_checkpoint\.pth")
+_FILE = re.compile(r"task(\d{1,6})_checkpoint\.pth")
 # What their evaluation feeds CLIP with: ImageNet's statistics, and pictures scaled bilinearly.
 _PIXELS = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "interpolation": "bilinear"}
 
@@ -82,18 +82,17 @@ def import_checkpoints(
     run = RunFolder(out)
     with folder_lock(out), phase(progress, "import checkpoints", len(files)):
         run.refuse_any()
-        last = first = read_authors_checkpoint(files[0])
+        first = read_authors_checkpoint(files[0])
         settings = _settings(first, out, config, overrides, temporal_embedding)
-        encoder = _write_encoder(run, first, settings)
-        for task, file in enumerate(files):
-            last = read_authors_checkpoint(file) if task else first
-            _refuse_another_network(file, last, first)
-            run.write_checkpoint(task, last.classifier)
-            progress.advance(task + 1)
-        method = _method(settings, encoder, last)
-        by_task = (total_by_kind(method.ledger()),) * len(files)
-        run.claim_imported(settings, str(folder))
-        run.save(Place(task=len(files), memory_bytes_by_task=by_task), method.state_dict(), None)
+        try:
+            encoder = _write_encoder(run, first, settings, files[0])
+            method = _method(settings, encoder, _write_checkpoints(run, files, first, progress))
+            by_task = (total_by_kind(method.ledger()),) * len(files)
+            place = Place(task=len(files), memory_bytes_by_task=by_task)
+            run.finish_import(settings, place, method.state_dict(), source=str(folder), fingerprint=encoder.fingerprint)
+        except BaseException:
+            run.discard_import()
+            raise
     unused = ("temporal_embedding",) if "temporal_embedding" in first.encoder and not _embeds(settings) else ()
     keys = sum(map(len, (first.encoder, first.classifier, *first.retrieval)))
     return ImportedRun(settings, len(files), first.classes, len(first.retrieval), keys, unused)
@@ -107,14 +106,20 @@ def checkpoint_files(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise CheckpointError(f"there is no folder {folder}; give the folder of the task*_checkpoint.pth files")
-    found = {int(match[1]): path for path in folder.iterdir() if (match := _FILE.fullmatch(path.name))}
+    found: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        match = _FILE.fullmatch(path.name)
+        if match and found.setdefault(int(match[1]), path) is not path:
+            raise CheckpointError(
+                f"{found[int(match[1])]} and {path} are both of task {int(match[1])}; keep one of them"
+            )
     if not found:
         raise CheckpointError(f"{folder} holds no task1_checkpoint.pth, task2_checkpoint.pth, ...; give their folder")
     first = 0 if 0 in found else 1
-    missing = [number for number in range(first, max(found) + 1) if number not in found]
-    if missing:
+    missing = next((first + place for place, number in enumerate(sorted(found)) if number != first + place), None)
+    if missing is not None:
         raise CheckpointError(
-            f"{folder / f'task{missing[0]}_checkpoint.pth'} is missing, but task {max(found)} is there; an evaluation "
+            f"{folder / f'task{missing}_checkpoint.pth'} is missing, but task {max(found)} is there; an evaluation "
             "needs the checkpoint after every task up to the last"
         )
     return [found[number] for number in sorted(found)]
@@ -134,7 +139,7 @@ def _settings(
         "video.frames": first.frames,
         "encoder": {**encoder.model_dump(mode="json", exclude_defaults=True), **_PIXELS},
     }
-    if len(first.retrieval) != 1:
+    if len(first.retrieval) != 1 or first.flags.get("memory_mode") != "global":
         network["method.memory_mode"] = "task" if first.retrieval else "identity"
     flags = {key: value for key, value in settings_of(first.flags).items() if not key.startswith("encoder.")}
     return load_config(config, [*_texts(flags), *overrides, *_texts(network)]).with_absolute_paths()
@@ -157,13 +162,31 @@ def _embeds(config: RunConfig) -> bool:
     return config.encoder.adds_temporal_embedding
 
 
-def _write_encoder(run: RunFolder, first: AuthorsCheckpoint, config: RunConfig) -> FrameEncoder:
+def _write_encoder(run: RunFolder, first: AuthorsCheckpoint, config: RunConfig, file: Path) -> FrameEncoder:
     """Write the encoder's weights and build it from them, which accounts for every one of its keys."""
     kept = dict(first.encoder)
     if not _embeds(config):
         kept.pop("temporal_embedding", None)
     run.write_encoder(kept)
-    return build_encoder(config.encoder)
+    try:
+        return build_encoder(config.encoder)
+    except CheckpointError as error:
+        # The user knows the checkpoint, not what was just made of it.
+        raise CheckpointError(str(error).replace(str(run.encoder.absolute()), str(file))) from error
+
+
+def _write_checkpoints(
+    run: RunFolder, files: Sequence[Path], first: AuthorsCheckpoint, progress: Progress
+) -> AuthorsCheckpoint:
+    """Write the classifier of each checkpoint, and return the last checkpoint."""
+    last = first
+    for task, file in enumerate(files):
+        if task:
+            last = read_authors_checkpoint(file)
+            _refuse_another_network(file, last, first)
+        run.write_checkpoint(task, last.classifier)
+        progress.advance(task + 1)
+    return last
 
 
 def _refuse_another_network(file: Path, here: AuthorsCheckpoint, first: AuthorsCheckpoint) -> None:

@@ -199,7 +199,8 @@ def _adapted_layers(network: VisionTransformer, config: EncoderConfig) -> tuple[
 
 
 def _width(state: State, path: Path) -> int:
-    widths = [len(value) for key, value in state.items() if key.endswith(".after_time.down.weight")]
+    downs = [value for key, value in state.items() if key.endswith(".after_time.down.weight")]
+    widths = [len(value) for value in downs if value.ndim == 2]
     if not widths:
         raise CheckpointError(
             f"{path} holds no temporal adapters (T_Adapter); set encoder.temporal_adapters=0, or give a file with them"

@@ -34,7 +34,7 @@ _TEXT = (
     *("logit_scale", "logit_bias", "input_resolution", "context_length", "vocab_size"),
 )
 _VISUAL = "visual."
-_BLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.(.+)")
+_BLOCK = re.compile(r"transformer\.resblocks\.(\d{1,4})\.(.+)")
 _OUTSIDE = {
     "class_embedding": "cls_token",
     "positional_embedding": "pos_embed",
@@ -138,24 +138,24 @@ def describe_clip(state: State, *, weights: Path, temporal_embedding: bool) -> E
 
 
 def _sizes(state: State) -> dict[str, Scalar]:
-    blocks = {int(found[1]) for key in state if (found := _BLOCK.match(key))}
+    blocks = {found[1] for key in state if (found := _BLOCK.match(key))}
     try:
         width, _, patch, _ = state["conv1.weight"].shape
         places = state["positional_embedding"].shape[-2] - 1
         hidden = state["transformer.resblocks.0.mlp.c_fc.weight"].shape[0]
-    except (KeyError, ValueError) as error:
+        return {
+            "embed_dim": width,
+            "depth": len(blocks),
+            "num_heads": max(1, width // _HEAD_WIDTH),
+            "mlp_ratio": hidden / width,
+            "patch_size": patch,
+            "img_size": patch * math.isqrt(places),
+        }
+    except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
         raise CheckpointError(
             f"the weights are not a CLIP ViT's in the authors' layout ({error}); they need conv1.weight, "
-            "positional_embedding and transformer.resblocks.*"
+            "positional_embedding and transformer.resblocks.* in their shapes"
         ) from error
-    return {
-        "embed_dim": width,
-        "depth": len(blocks),
-        "num_heads": max(1, width // _HEAD_WIDTH),
-        "mlp_ratio": hidden / width,
-        "patch_size": patch,
-        "img_size": patch * math.isqrt(places),
-    }
 
 
 def _ours(key: str) -> str | None:

@@ -20,6 +20,7 @@ PICKLE_SUFFIXES = (".pth", ".pt", ".bin")
 # Where a training script puts the weights in its checkpoint, and what it puts in front of their names.
 _WRAPPERS = ("state_dict", "model", "module")
 _PREFIXES = ("module.", "backbone.")
+_DEEPEST_WRAPPING = 3
 _NAMED = 3
 
 State = Mapping[str, Tensor]
@@ -59,12 +60,13 @@ def read_pickled_checkpoint(path: Path) -> Any:
         )
     try:
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
-            # A file of another pickle protocol is read, or it is not; there is nothing to warn of.
-            warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
+            # Of other pickle protocols and of sparse tensors: the file is read, or it is not.
+            warnings.simplefilter("ignore", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
-        reason = f"it asks for {wanted[1]}" if wanted else f"it is not plain data ({str(error).splitlines()[0]})"
+        # Torch's own words advise to switch the check off.
+        reason = f"it asks for {wanted[1]}" if wanted else "it is damaged, or not plain data"
         raise CheckpointError(
             f"{path} is refused: {reason}, and only tensors, plain data and argparse.Namespace are read; save its "
             "state_dict alone, best as .safetensors"
@@ -103,9 +105,19 @@ def fit_weights(
         for key in wanted
         if key in state and state[key].shape != wanted[key].shape
     ]
+    mistyped = [
+        f"{shown(key)} {state[key].dtype}"
+        for key in wanted
+        if key in state and state[key].is_floating_point() != wanted[key].is_floating_point()
+    ]
     faults = [
         f"{len(keys)} {what}: {', '.join(keys[:_NAMED])}{', ...' if len(keys) > _NAMED else ''}"
-        for what, keys in (("missing", missing), ("not known", unknown), ("of another shape", misshapen))
+        for what, keys in (
+            ("missing", missing),
+            ("not known", unknown),
+            ("of another shape", misshapen),
+            ("of another type", mistyped),
+        )
         if keys
     ]
     if faults:
@@ -136,17 +148,16 @@ def _is_torchscript(path: Path) -> bool:
 
 
 def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
-    wrapper = _wrapper(content)
-    while wrapper:
-        content = content[wrapper]
+    for _ in range(_DEEPEST_WRAPPING):
         wrapper = _wrapper(content)
+        content = content[wrapper] if wrapper else content
     if not isinstance(content, Mapping) or not content:
         raise CheckpointError(f"{path} holds {type(content).__name__}, not named tensors; it is no weight file")
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise CheckpointError(
-                f"{path}: {key!r} is a {type(value).__name__}, not a tensor; the weights must stand alone or under "
-                f"one of {', '.join(_WRAPPERS)}"
+                f"{path}: {repr(key)[:80]} is a {type(value).__name__}, not a tensor; the weights must stand alone or "
+                f"under one of {', '.join(_WRAPPERS)}"
             )
     return _without_prefixes(dict(content))
 

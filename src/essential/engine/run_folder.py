@@ -82,6 +82,8 @@ class RunFolder:
         """
         self._remove_leftovers()
         if not self.begun:
+            if self.imported:  # an import that was killed
+                self.discard_import()
             return
         if self.imported:
             raise RunError(
@@ -129,10 +131,46 @@ class RunFolder:
         if self.begun:
             raise RunError(f"{self.path} holds a run already; choose another --out")
 
-    def claim_imported(self, config: RunConfig, source: str) -> None:
-        """Write that the run was imported; on which videos it is scored is settled by its first evaluation."""
+    def finish_import(
+        self, config: RunConfig, place: Place, method: Mapping[str, Array], *, source: str, fingerprint: str
+    ) -> None:
+        """Write that the run was imported; on which videos it is scored is settled by its first evaluation.
+
+        Args:
+            config: the run's.
+            place: behind the last checkpoint.
+            method: its state there.
+            source: where the checkpoints were.
+            fingerprint: of their encoder.
+        """
         self._write_config(config)
-        write_json(self._imported, {"from": source})
+        write_json(self._imported, {"from": source, "encoder_fingerprint": fingerprint})
+        self.save(place, method, None)
+
+    def discard_import(self) -> None:
+        """Take away what an import that failed has written."""
+        for path in (self.encoder, self._imported, self._state, *self.path.glob("checkpoints/task-*.safetensors")):
+            path.unlink(missing_ok=True)
+
+    def refuse_unlike_import(self, config: RunConfig, fingerprint: str) -> None:
+        """Refuse to score an imported run with anything but its own network; data and tasks are free.
+
+        Raises:
+            RunError: lists what differs.
+        """
+        free = {"data", "protocol", "features"}
+        ours, wanted = (
+            {name: part for name, part in each.identity().items() if name not in free}
+            for each in (self.config(), config)
+        )
+        found = _differences(ours, wanted)
+        if json.loads(self._imported.read_text())["encoder_fingerprint"] != fingerprint:
+            found.append("encoder: other weights than those that were imported")
+        if found:
+            raise RunError(
+                f"{self.path} was imported with another config: {'; '.join(found)}. Only its data, protocol and "
+                "features may be chosen"
+            )
 
     def write_encoder(self, weights: Mapping[str, Tensor]) -> None:
         """Write the weights of an imported run's encoder."""

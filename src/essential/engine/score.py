@@ -60,6 +60,7 @@ def _first_score(folder: RunFolder, config: RunConfig, progress: Progress) -> Re
             f"the import into {folder.path} did not come to its end; import again into another folder"
         )
     workspace = open_workspace(config, progress)
+    folder.refuse_unlike_import(config, workspace.origin.fingerprint)
     protocol, place = workspace.protocol, saved.place
     method = workspace.build_method()
     method.load_state_dict(saved.method)

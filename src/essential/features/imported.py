@@ -7,6 +7,8 @@ centres of equal segments, view v >= 1 a random frame of each.
 
 import csv
 import io
+import tokenize
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,11 @@ from essential.video.sampling import segment_table
 
 IMPORTED = "imported"
 _SHARD_VIDEOS = 256
+# What NumPy was seen to raise on headers that are damaged or made up.
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, SyntaxError, TypeError, ArithmeticError, MemoryError, RecursionError),
+    tokenize.TokenError,
+)
 _KEPT_TYPES = {"float16": np.float16, "float32": np.float32, "float64": np.float32}
 
 
@@ -56,6 +63,7 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
     """
     array = _open_array(array_path)
     videos = labelled_rows(labels, len(array))
+    _refuse_not_finite(array, videos)
     provenance = {
         "encoder": {"name": IMPORTED, "fingerprint": sha256_of_file(array_path), "dim": array.shape[2]},
         "sampling": {"frames": array.shape[1], "rule": SAMPLING_RULE},
@@ -163,10 +171,12 @@ def imported_provenance(store: Path) -> dict[str, Any]:
 
 def _open_array(path: Path) -> Array:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sizes that overflow, which are an error below
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise DataError(f"features file {path} does not exist; give a NumPy file (.npy)") from None
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
+    except _UNREADABLE as error:
         raise DataError(
             f"features file {path} cannot be read as a NumPy array ({error}); save it with np.save"
         ) from error
@@ -179,19 +189,30 @@ def _open_array(path: Path) -> Array:
     return array
 
 
-def _write_shard(store: FeatureStore, shard: Shard, array: Array, rows: Mapping[VideoId, int]) -> None:
-    indices = [rows[name] for name in shard.ids]
+def _refuse_not_finite(array: Array, videos: Sequence[Video]) -> None:
+    """Refuse an array with NaN, infinities, or numbers too large for the type that is kept, before anything is written.
+
+    Raises:
+        DataError: names the first video that has one.
+    """
+    for start in range(0, len(array), _SHARD_VIDEOS):
+        kept = _kept(array[start : start + _SHARD_VIDEOS])
+        bad = np.argwhere(~np.isfinite(kept))
+        if len(bad):
+            row = start + int(bad[0, 0])
+            raise DataError(
+                f"the features of video {videos[row].key!r} (index {row}) hold {array[row][tuple(bad[0, 1:])]}, which "
+                f"is not a finite {kept.dtype}; mend the array, or leave the video out of it and of the labels"
+            )
+
+
+def _kept(rows: Array) -> Array:
     with np.errstate(over="ignore"):
-        features = np.ascontiguousarray(array[indices].astype(_KEPT_TYPES[array.dtype.name]))
-    finite = np.isfinite(features).all(axis=(1, 2))
-    if not finite.all():
-        bad = int(np.flatnonzero(~finite)[0])
-        value = array[indices[bad]].reshape(-1)
-        value = value[~np.isfinite(features[bad].reshape(-1))][0]
-        raise DataError(
-            f"the features of video {shard.keys[bad]!r} (index {indices[bad]}) hold {value}, which is not a finite "
-            f"{features.dtype}; mend the array, or leave the video out of it and of the labels"
-        )
+        return np.ascontiguousarray(rows.astype(_KEPT_TYPES[rows.dtype.name]))
+
+
+def _write_shard(store: FeatureStore, shard: Shard, array: Array, rows: Mapping[VideoId, int]) -> None:
+    features = _kept(array[[rows[name] for name in shard.ids]])
     notes = [VideoNote(key=key, size_bytes=None, sha256=None, broken=None) for key in shard.keys]
     store.write(shard, features[:, None], notes)
 

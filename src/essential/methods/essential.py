@@ -30,6 +30,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor, nn
 
+from essential.errors import CheckpointError
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.memory.selection import random_positions
@@ -118,9 +119,19 @@ class Essential(Method):
         return entries
 
     def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Make as many MR modules as `state` holds."""
-        while len(self.retrieval) < len({name.split(".")[1] for name in state if name.startswith("retrieval.")}):
+        """Make as many MR modules as `state` holds.
+
+        Raises:
+            CheckpointError: the memory mode has fewer.
+        """
+        held = len({name.split(".")[1] for name in state if name.startswith("retrieval.")})
+        for _ in range(held - len(self.retrieval)):
             self._add_retrieval()
+        if held != len(self.retrieval):
+            raise CheckpointError(
+                f"the checkpoint holds {held} MR modules, but method.memory_mode={self.config.memory_mode} makes "
+                f"{len(self.retrieval)}; use the config it was made with"
+            )
 
     def _task_losses(self, batch: Batch, generator: torch.Generator) -> list[LossTerm]:
         classifier, config = self.classifier, self.config

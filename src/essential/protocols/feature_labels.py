@@ -1,5 +1,6 @@
 """The labels of features that a user brings along: which row of an array is which video, of which class and split."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,15 +53,20 @@ def stored_labels(store: Path) -> Listing:
             f"{store} is no store of imported features (it holds no {STORED_LABELS}); make one with "
             "`essential features import FEATURES.npy LABELS.csv --out STORE` and give it as data.path"
         )
-    return Listing.by_name([video for _, video, _ in _entries(path)])
+    videos = [video for _, video, _ in _entries(path)]
+    if not videos:
+        raise DataError(f"{path} lists no video; import the features again into another folder")
+    _refuse_repeats(videos, path)
+    refuse_untrained(videos, f"labels file {path}")
+    return Listing.by_name(videos)
 
 
 def _entries(path: Path) -> Iterator[tuple[int, Video, str]]:
     for line, row in read_table(path, _LABELS):
         where = f"labels file {path}, line {line}"
         text = row["index"]
-        if not (text.isascii() and text.isdigit()):
-            raise DataError(f"{where}: index is {text!r}; give the row of the array, a whole number from 0")
+        if not re.fullmatch(r"[0-9]{1,18}", text):
+            raise DataError(f"{where}: index is {text[:40]!r}; give the row of the array, a whole number from 0")
         key = row.get("video") or text
         yield int(text), Video(key, f"{path.parent}/{key}", row["label"], known_split(row["split"], where)), where
 

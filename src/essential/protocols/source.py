@@ -132,6 +132,7 @@ def find_listing(config: DataConfig) -> tuple[Listing, list[Found]]:
     Raises:
         ConfigError, DataError: see `load_listing`.
     """
+    config.require_places()
     if config.kind in _NAMED and config.root is not None:
         data = load_listed(config)
         found = find_videos(data.listed, config.root)

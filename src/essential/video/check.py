@@ -1,8 +1,8 @@
 """Whether a protocol's videos are on disk and can be used: each one is found, opened and measured."""
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 from essential.protocols.places import Found
@@ -10,6 +10,7 @@ from essential.protocols.protocol import Protocol, Split, Video
 from essential.video.check_report import CheckedFile, CheckReport, Count, Coverage, Duplicate, Kind, Problem
 from essential.video.identity import identity_of
 from essential.video.probe import Probe, probe
+from essential.video.timing import Timing, pictures_in
 from essential.video.worker_pool import map_files
 
 Progress = Callable[[int, int], None]
@@ -94,20 +95,22 @@ def _problem(found: Found, probes: dict[str, Probe], frames: int) -> tuple[Kind,
     result = probes[found.video.file]
     if result.problem is not None:
         return "unreadable", result.problem
+    if found.video.segment is not None and not result.rate:
+        return "unreadable", "a segment in seconds is listed, and it does not say how many pictures make a second"
     short = _shortness(found.video, result, frames)
     return None if short is None else ("too short", short)
 
 
 def _shortness(video: Video, result: Probe, frames: int) -> str | None:
     pictures = result.pictures or 0
-    if video.segment is None or result.seconds is None or result.rate is None:
+    if video.segment is None or not result.rate:
         return f"it has {pictures} pictures, and {frames} are wanted" if pictures < frames else None
     start, end = video.segment
-    if start >= result.seconds:
-        return f"its segment starts at {start:g} s, past the end of the video at {result.seconds:.2f} s"
-    # Picture k shows from k / rate on; a start or an end on a picture must not be moved by rounding.
-    first, behind = (math.ceil(seconds * result.rate - 1e-6) for seconds in (start, min(end, result.seconds)))
-    inside = behind - first
+    # By the rate: only a run that decodes the video knows when each picture is really shown.
+    timing = Timing([(None, None)] * pictures, None, Fraction(result.rate))
+    inside = len(pictures_in(timing, video.segment))
+    if not inside:
+        return f"its segment starts at {start:g} s, past the end of the video at {pictures / result.rate:.2f} s"
     if inside < frames:
         return f"its segment from {start:g} s to {end:g} s has about {inside} pictures, and {frames} are wanted"
     return None
