@@ -120,3 +120,9 @@ def test_a_root_that_is_missing(essential: Essential, root: Path, tmp_path: Path
     outcome = essential("data", "check", *UCF101, "--root", tmp_path / "none", "--annotations", lists)
     assert outcome.code == 2
     assert f"data folder {tmp_path / 'none'} does not exist" in outcome.err
+
+
+def test_a_config_of_a_list_asks_for_the_list(essential: Essential, tmp_path: Path) -> None:
+    outcome = essential("data", "check", "--protocol", "vclimb/ucf101-10", "--root", tmp_path)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "data.kind=list needs the list: -s data.path=FILE.json" in outcome.err

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from essential.encoders import EncoderConfig, build_encoder
+from essential.encoders.clip_layout import describe_clip
 from essential.encoders.weight_files import read_weights
 from essential.errors import CheckpointError
 
@@ -140,6 +141,21 @@ def test_what_is_no_state_is_refused(content: Any, message: str, tmp_path: Path)
     torch.save(content, path)
     with pytest.raises(CheckpointError, match=message):
         read_weights(path)
+
+
+def test_a_file_that_holds_itself_is_refused(tmp_path: Path) -> None:
+    content: dict[str, Any] = {}
+    content["model"] = content
+    torch.save(content, tmp_path / "weights.pth")
+    with pytest.raises(CheckpointError, match="'model' is a dict, not a tensor"):
+        read_weights(tmp_path / "weights.pth")
+
+
+def test_weights_of_another_type_are_refused(tmp_path: Path) -> None:
+    state = {name: value.to(torch.int8) if name == "ln_post.weight" else value for name, value in clip_state().items()}
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(CheckpointError, match=r"1 of another type: ln_post\.weight torch\.int8"):
+        build_encoder(describe_clip(state, weights=tmp_path / "w.safetensors", temporal_embedding=False))
 
 
 @pytest.mark.parametrize("text_tower", [True, False])
