@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from essential.config import config_text, load_config, shipped_configs
+from essential.config import load_config
 from essential.errors import ConfigError
+from essential.shipped import config_text, shipped_configs
 
 ARMS = ("essential", "finetune", "joint", "replay-dense", "replay-sparse")
 NAMES = tuple(f"moving-digits/{arm}" for arm in ARMS)
@@ -254,6 +255,18 @@ def test_an_unknown_method_is_told_with_the_nearest_and_all_known() -> None:
         "method.name='esential' is unknown (did you mean 'essential'?); known: essential, finetune, joint, replay"
     )
     assert _message(ESSENTIAL, "method.name=esential") == f"config {ESSENTIAL}: {expected}"
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1E-3", "1.e-3", "+1.0e-3", "0.001"])
+def test_a_number_may_be_written_with_an_exponent(text: str) -> None:
+    settings = [
+        "encoder.name=mobilenetv2_035",
+        f"encoder.arguments={{bn_eps: {text}}}",
+        f"training.learning_rate={text}",
+    ]
+    config = load_config(ESSENTIAL, settings)
+    assert config.encoder.arguments == {"bn_eps": 0.001}
+    assert config.training.learning_rate == 0.001
 
 
 def test_several_slips_are_told_at_once() -> None:

@@ -12,7 +12,7 @@ ROOT = Path(essential.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "seeding", "schema", "progress", "atomic_files", "sealed_files"),
-    ("protocols", "metrics", "records"),
+    ("protocols", "metrics", "records", "shipped"),
     ("video",),
     ("encoders",),
     ("features",),

@@ -1,8 +1,6 @@
 """From a name or a YAML file, and `key.sub=value` overrides, to a checked `RunConfig`. Nothing in a config is run."""
 
-import difflib
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,25 +10,7 @@ from pydantic_core import ErrorDetails
 
 from essential.engine.settings import RunConfig
 from essential.errors import ConfigError
-
-_FOLDER = resources.files("essential") / "configs"
-
-
-def shipped_configs() -> dict[str, str]:
-    """Return the summary of every shipped config by its name, such as `moving-digits/essential`."""
-    return {name: _parse(config_text(name), name).get("summary", "") for name in _names()}
-
-
-def config_text(name: str) -> str:
-    """Return a shipped config as its YAML text.
-
-    Raises:
-        ConfigError: no config of that name is shipped.
-    """
-    if name not in _names():
-        hint = _nearest(name, _names())
-        raise ConfigError(f"no config is called {name!r}{hint}; `essential configs` lists those that are shipped")
-    return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+from essential.shipped import config_text, load_yaml, nearest, parse_yaml
 
 
 def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> RunConfig:
@@ -45,9 +25,9 @@ def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> RunConfig:
     if path.suffix in {".yaml", ".yml"}:
         if not path.is_file():
             raise ConfigError(f"there is no config file {path}; `essential configs` lists the configs that are shipped")
-        content = _parse(_read(path), str(path))
+        content = parse_yaml(_read(path), str(path))
     else:
-        content = _parse(config_text(name_or_path), name_or_path)
+        content = parse_yaml(config_text(name_or_path), name_or_path)
     for override in overrides:
         _apply(content, override)
     return parse_config(content, str(name_or_path))
@@ -77,27 +57,11 @@ def parse_config(content: Mapping[str, Any], name: str) -> RunConfig:
         raise ConfigError(f"config {name}: " + "; ".join(_explain(detail) for detail in error.errors())) from error
 
 
-def _names() -> list[str]:
-    folders = [folder for folder in _FOLDER.iterdir() if folder.is_dir()]
-    files = [(folder.name, file.name) for folder in folders for file in folder.iterdir()]
-    return sorted(f"{folder}/{file.removesuffix('.yaml')}" for folder, file in files if file.endswith(".yaml"))
-
-
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"config file {path} cannot be read: {error}") from error
-
-
-def _parse(text: str, name: str) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"config {name} is not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"config {name} holds {type(content).__name__}; it must hold sections such as `data:`")
-    return content
 
 
 def _apply(content: dict[str, Any], override: str) -> None:
@@ -106,7 +70,7 @@ def _apply(content: dict[str, Any], override: str) -> None:
     if not sign or not all(parts):
         raise ConfigError(f"override {override!r} is not of the form key.sub=value, such as training.epochs=5")
     try:
-        value = yaml.safe_load(text)
+        value = load_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"override {override!r}: the value is not valid YAML; put text in quotes") from error
     section = content
@@ -124,12 +88,12 @@ def _explain(detail: ErrorDetails) -> str:
     key = ".".join(written)
     if detail["type"] == "extra_forbidden":
         known = sorted(section.model_fields) if section else []
-        return f"unknown key {key!r}{_nearest(written[-1], known)}; known here: {', '.join(known)}"
+        return f"unknown key {key!r}{nearest(written[-1], known)}; known here: {', '.join(known)}"
     if detail["type"] == "missing":
         return f"{key} is missing; give it in the file or with -s {key}=VALUE"
     if detail["type"] == "union_tag_invalid":
         name, known = detail["ctx"]["tag"], detail["ctx"]["expected_tags"].replace("'", "")
-        return f"{key}.name={name!r} is unknown{_nearest(name, known.split(', '))}; known: {known}"
+        return f"{key}.name={name!r} is unknown{nearest(name, known.split(', '))}; known: {known}"
     if detail["type"] == "union_tag_not_found":
         return f"{key}.name is missing; give it in the file or with -s {key}.name=NAME"
     if detail["type"] == "value_error" and isinstance(detail["input"], dict):
@@ -166,8 +130,3 @@ def _is_section(annotation: Any) -> bool:
 
 def _tag(section: type[BaseModel]) -> Any:
     return section.model_fields["name"].default
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f" (did you mean {matches[0]!r}?)" if matches else ""

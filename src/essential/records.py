@@ -145,11 +145,13 @@ class Record(_Part):
         return self
 
     def coverage(self, split: str) -> float | None:
-        """Return the share of a split's listed videos that the run could use; None if none is listed.
+        """Return the share of a split's listed videos that the run could use; None if it was to use none.
 
-        A listed video that is missing or cannot be read is among `skipped_videos`.
+        A listed video that is missing or cannot be read is among `skipped_videos`. Tasks that were not learned, and the
+        training videos of a run that was imported, do not count: nobody looked for them.
         """
-        used = sum(task.train_videos if split == "train" else task.test_videos for task in self.protocol.tasks)
+        learned = self.protocol.tasks[: len(self.accuracy)]
+        used = sum(task.train_videos if split == "train" else task.test_videos for task in learned)
         listed = used + sum(video.split == split for video in self.skipped_videos)
         return used / listed if listed else None
 

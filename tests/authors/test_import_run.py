@@ -17,7 +17,7 @@ from essential.config import load_config, with_overrides
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.engine.score import evaluate
-from essential.errors import CheckpointError, ConfigError, EssentialError, RunError
+from essential.errors import CheckpointError, ConfigError, DataError, EssentialError, RunError
 from essential.progress import SilentProgress
 from essential.records import Record
 from small_runs import SMALL
@@ -180,6 +180,8 @@ def test_fewer_checkpoints_than_tasks_are_scored_as_far_as_they_go(places: dict[
     record = _score(tmp_path / "run")
     ours = Record.read(places["run"] / "record.json")
     assert record.accuracy == tuple(row[:2] for row in ours.accuracy[:2])
+    assert [task.train_videos for task in record.protocol.tasks] == [0] * TASKS
+    assert (record.coverage("train"), record.coverage("test")) == (None, 1.0)
     assert _score(tmp_path / "run").accuracy == record.accuracy
 
 
@@ -255,6 +257,50 @@ def test_only_data_and_tasks_may_be_chosen_when_it_is_scored(places: dict[str, P
     save_file(changed, weights)
     with pytest.raises(RunError, match="other weights than those that were imported"):
         _score(tmp_path / "run", *_on(places["data"], tmp_path))
+
+
+def test_an_incomplete_set_is_covered_as_far_as_it_was_looked_for(places: dict[str, Path], tmp_path: Path) -> None:
+    data = Path(shutil.copytree(places["data"], tmp_path / "data"))
+    some = Path(shutil.copytree(places["checkpoints"], tmp_path / "some"))
+    for task in (2, 3, 4):
+        (some / f"task{task}_checkpoint.pth").unlink()
+    _import(some, tmp_path / "run", *_on(data, tmp_path), "features.on_broken_video=skip")
+    first = RunFolder(places["run"]).protocol(data)
+    assert first is not None
+    tests = first.tasks[0].test
+    for video in tests[1:]:
+        video.path.write_bytes(b"")
+    record = _score(tmp_path / "run")
+    assert len(record.skipped_videos) == len(tests) - 1
+    assert record.coverage("test") == 1 / len(tests)
+    assert record.coverage("train") is None
+
+
+def test_another_list_is_refused_and_the_same_one_elsewhere_is_not(places: dict[str, Path], tmp_path: Path) -> None:
+    videos = [path.relative_to(places["data"]) for path in sorted(places["data"].rglob("*.*")) if len(path.parts) > 3]
+    tasks: list[dict[str, dict[str, list[str]]]] = [{}, {}]
+    for path in videos:
+        if path.parts[0] in ("train", "test"):
+            label = path.parts[1]
+            splits = tasks[0].setdefault(label, {"train": [], "test": []})
+            splits[path.parts[0]].append(str(path))
+    tasks[1] = {label: tasks[0].pop(label) for label in sorted(tasks[0])[4:]}
+    content = {"format": "essential video list", "version": 1, "tasks": tasks}
+    (tmp_path / "list.json").write_text(json.dumps(content))
+    shutil.copytree(places["checkpoints"], tmp_path / "some")
+    for task in (3, 4):
+        (tmp_path / "some" / f"task{task}_checkpoint.pth").unlink()
+    _import(tmp_path / "some", tmp_path / "run")
+    where = ["data.kind=list", f"data.root={places['data']}", f"features.store={tmp_path / 'store'}"]
+    first = _score(tmp_path / "run", *where, f"data.path={tmp_path / 'list.json'}")
+    (tmp_path / "list.json").rename(tmp_path / "moved.json")
+    assert _score(tmp_path / "run").accuracy == first.accuracy  # the list itself is not needed again
+    assert _score(tmp_path / "run", f"data.path={tmp_path / 'moved.json'}").accuracy == first.accuracy
+    (tmp_path / "other.json").write_text(json.dumps({**content, "tasks": tasks[::-1]}))
+    with pytest.raises(RunError, match=r"other\.json is another list than the one that .*run was made on"):
+        _score(tmp_path / "run", f"data.path={tmp_path / 'other.json'}")
+    with pytest.raises(DataError, match=r"none\.json does not exist"):
+        _score(tmp_path / "run", f"data.path={tmp_path / 'none.json'}")
 
 
 def test_an_import_that_fails_or_is_killed_leaves_the_folder_free(

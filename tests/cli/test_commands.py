@@ -8,10 +8,11 @@ import yaml
 from in_process import Essential
 
 from essential.cli.options import parse_shard
-from essential.config import load_config, shipped_configs
+from essential.config import load_config
 from essential.engine.settings import RunConfig
 from essential.progress import Progress
 from essential.records import Record, SkippedVideo
+from essential.shipped import shipped_configs
 from report.made_records import make_record
 from small_runs import run_command
 

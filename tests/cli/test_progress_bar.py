@@ -22,7 +22,7 @@ with phase(progress, "next", 2):
 """
 
 
-def test_a_log_gets_one_line_per_phase(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_gets_one_line_per_phase_in_which_something_was_done(capsys: pytest.CaptureFixture[str]) -> None:
     progress = LineProgress()
     progress.start("read videos", 4)
     for done in range(5):
@@ -38,7 +38,6 @@ def test_a_log_gets_one_line_per_phase(capsys: pytest.CaptureFixture[str]) -> No
     assert re.sub(r"\d\.\d s", "0.0 s", captured.err).splitlines() == [
         "read videos: 4 in 0.0 s",
         "task 1: 2 in 0.0 s, loss 0.5",
-        "task 2: 0 in 0.0 s",
     ]
 
 

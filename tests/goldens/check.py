@@ -31,6 +31,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where NAME.safetensors and NAME.keys.json are")
     parser.add_argument("name", help="the golden's name")
     arguments = parser.parse_args()
+    if not (arguments.folder / f"{arguments.name}.safetensors").is_file():
+        parser.error(f"there is no {arguments.folder / arguments.name}.safetensors")
     golden = read_golden(arguments.folder, arguments.name)
     with tempfile.TemporaryDirectory() as folder:
         run = import_golden(arguments.folder, arguments.name, Path(folder))

@@ -20,7 +20,7 @@ def list_configs(context: typer.Context) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from essential.config import shipped_configs
+    from essential.shipped import shipped_configs
 
     table = Table("name", "what it is")
     for name, summary in shipped_configs().items():
@@ -38,6 +38,6 @@ def show(name: Annotated[str, typer.Argument(help="A config's name, such as movi
     Example:
       essential configs show moving-digits/essential > mine.yaml
     """
-    from essential.config import config_text
+    from essential.shipped import config_text
 
     typer.echo(config_text(name), nl=False)

@@ -30,6 +30,12 @@ def evaluate(run: Run, overrides: Overrides = None) -> None:
     record.write(run / "evaluation.json")
     print_runs([(run_name(run), record)])
     print_skipped(record)
+    scored, tasks = len(record.accuracy), len(record.protocol.tasks)
+    if scored < tasks:
+        typer.echo(f"note: scored after {scored} of {tasks} tasks, as many as there are checkpoints")
+    modules = sum(entry.kind == "retrieval_modules" for entry in record.ledger)
+    if record.method.config.get("memory_mode") == "task" and modules != tasks:
+        typer.echo(f"note: the network has {modules} MR modules, one per task, but the protocol has {tasks} tasks")
     if before is not None:
         same = record.accuracy == before.accuracy
         typer.echo("the same accuracies as in record.json" if same else "these accuracies differ from record.json")

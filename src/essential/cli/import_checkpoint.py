@@ -54,4 +54,9 @@ def import_checkpoint(
     )
     unused = f"; not used by this network: {', '.join(imported.unused)}" if imported.unused else ""
     typer.echo(f"{imported.keys} keys in each checkpoint, all accounted for{unused}")
-    typer.echo(f"run: {out}\nscore it: essential evaluate {out} -s data.root=VIDEOS")
+    data = imported.config.data
+    places = "" if data.root else " -s data.root=VIDEOS"
+    kind = " -s data.kind=list" if data.kind == "folder" and not data.root else ""
+    if (kind or data.kind == "list") and not data.path:
+        places = f" -s data.path=LIST.json{places}"
+    typer.echo(f"run: {out}\nscore it: essential evaluate {out}{kind}{places}")

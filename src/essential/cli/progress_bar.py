@@ -80,12 +80,12 @@ class LineProgress:
 
     def finish(self) -> None:
         """Print the line."""
-        if self._title:
+        if self._title and self._done:
             seconds = time.perf_counter() - self._began
             note = f", {self._note}" if self._note else ""
             sys.stderr.write(f"{self._title}: {self._done} in {seconds:.1f} s{note}\n")
             sys.stderr.flush()
-            self._title = ""
+        self._title = ""
 
 
 def terminal_progress() -> ProgressLike:

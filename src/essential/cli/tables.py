@@ -51,11 +51,9 @@ def _cells(record: Record) -> dict[str, str]:
 
 
 def _coverage(record: Record) -> dict[str, str]:
-    shares = {split: fraction(record.coverage(split)) for split in ("train", "test")}
-    return {
-        "videos skipped": str(len(record.skipped_videos)),
-        "coverage": f"{shares['train']} of training, {shares['test']} of test videos",
-    }
+    shares = [(record.coverage(split), name) for split, name in (("train", "training"), ("test", "test"))]
+    known = ", ".join(f"{fraction(share)} of {name}" for share, name in shares if share is not None)
+    return {"videos skipped": str(len(record.skipped_videos)), "coverage": f"{known} videos"}
 
 
 def run_name(folder: Path) -> str:

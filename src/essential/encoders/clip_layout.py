@@ -151,10 +151,12 @@ def _sizes(state: State) -> dict[str, Scalar]:
             "patch_size": patch,
             "img_size": patch * math.isqrt(places),
         }
-    except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
+    except KeyError as error:
+        raise CheckpointError(f"the weights are not a CLIP ViT's in the authors' layout: {error} is missing") from error
+    except (IndexError, ValueError, ZeroDivisionError) as error:
         raise CheckpointError(
-            f"the weights are not a CLIP ViT's in the authors' layout ({error}); they need conv1.weight, "
-            "positional_embedding and transformer.resblocks.* in their shapes"
+            "the weights are not a CLIP ViT's in the authors' layout: conv1.weight, positional_embedding or "
+            "transformer.resblocks.0.mlp.c_fc.weight has a shape that no such network has"
         ) from error
 
 

@@ -48,7 +48,7 @@ def make_record(workspace: Workspace, method: Method, folder: RunFolder, place: 
                 "name": protocol.name,
                 "id": protocol.id,
                 "list_sha256": protocol.list_sha256,
-                "tasks": _tasks(workspace, place.skipped),
+                "tasks": _tasks(workspace, place.skipped, trained=not folder.imported),
             },
             "method": {
                 "name": config.method.name,
@@ -78,12 +78,12 @@ def versions() -> dict[str, str]:
     return {"essential": __version__, "python": platform.python_version(), **packages}
 
 
-def _tasks(workspace: Workspace, skipped: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Count the videos used; those skipped are listed in the record by name."""
+def _tasks(workspace: Workspace, skipped: Mapping[str, str], *, trained: bool) -> list[dict[str, Any]]:
+    """Count the videos used, none of training unless `trained`; those skipped are listed in the record by name."""
     return [
         {
             "classes": task.classes,
-            "train_videos": sum(video.key not in skipped for video in task.train),
+            "train_videos": sum(video.key not in skipped for video in task.train) if trained else 0,
             "test_videos": sum(video.key not in skipped for video in task.test),
         }
         for task in workspace.protocol.tasks

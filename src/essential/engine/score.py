@@ -11,9 +11,10 @@ from essential.engine.results import make_record, scored
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import Workspace, data_root, open_workspace
-from essential.errors import CheckpointError
+from essential.errors import CheckpointError, RunError
 from essential.progress import Progress, phase
-from essential.protocols.protocol import Task
+from essential.protocols.protocol import Protocol, Task
+from essential.protocols.video_list import read_video_list
 from essential.records import Record
 
 
@@ -44,7 +45,9 @@ def evaluate(out: Path, *, config: RunConfig | None = None, progress: Progress) 
     if wanted.features.on_broken_video == "skip":
         # The run's own list is used; a video that broke since then is an error.
         wanted = wanted.model_copy(update={"features": wanted.features.model_copy(update={"on_broken_video": "fail"})})
-    workspace = open_workspace(wanted, progress, protocol=folder.protocol(data_root(wanted)))
+    protocol = folder.protocol(data_root(wanted))
+    _refuse_another_list(folder, wanted, protocol)
+    workspace = open_workspace(wanted, progress, protocol=protocol)
     folder.refuse_other_features(workspace.origin)
     tasks = workspace.protocol.tasks[: len(record.accuracy)]
     without = {skipped.video: skipped.reason for skipped in record.skipped_videos}
@@ -80,6 +83,23 @@ def _first_score(folder: RunFolder, config: RunConfig, progress: Progress) -> Re
     record = make_record(workspace, method, folder, replace(place, skipped=skipped))
     record.write(folder.record)
     return record
+
+
+def _refuse_another_list(folder: RunFolder, config: RunConfig, protocol: Protocol | None) -> None:
+    """Refuse a list of other content: the run keeps to its own, whose file may be elsewhere now, or gone.
+
+    Raises:
+        RunError: it is another.
+        DataError: it cannot be read.
+    """
+    path = config.data.path
+    if config.data.kind != "list" or path is None or path == folder.config().with_absolute_paths().data.path:
+        return
+    if protocol is not None and read_video_list(path).sha256 != protocol.list_sha256:
+        raise RunError(
+            f"{path} is another list than the one that {folder.path} was made on (sha256 "
+            f"{str(protocol.list_sha256)[:12]}); train, or import the checkpoints, into another folder for it"
+        )
 
 
 def _predictions(

@@ -64,12 +64,17 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
     array = _open_array(array_path)
     videos = labelled_rows(labels, len(array))
     _refuse_not_finite(array, videos)
+    if store.is_dir() and any(store.iterdir()) and not (store / "store.json").exists():
+        raise StoreError(f"{store} holds other files and is no store; choose another --out, or an empty folder")
     provenance = {
         "encoder": {"name": IMPORTED, "fingerprint": sha256_of_file(array_path), "dim": array.shape[2]},
         "sampling": {"frames": array.shape[1], "rule": SAMPLING_RULE},
         "dtype": np.dtype(_KEPT_TYPES[array.dtype.name]).name,
     }
-    made = create_store(store, provenance)
+    try:
+        made = create_store(store, provenance)
+    except StoreError as error:
+        raise StoreError(f"{store} is a store of other features; choose another --out ({error})") from error
     labels_text = _labels_text(videos)
     _refuse_other_labels(store, labels_text)
     rows = {video_id(video): row for row, video in enumerate(videos)}

@@ -1,0 +1,75 @@
+"""The configs that are shipped, as text: listing and showing them needs no schema, and so none of the library."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from essential.errors import ConfigError
+
+_FOLDER = resources.files("essential") / "configs"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people write it: `1e-3` is a number, which YAML 1.1 would read as text for want of a point."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def shipped_configs() -> dict[str, str]:
+    """Return the summary of every shipped config by its name, such as `moving-digits/essential`."""
+    return {name: parse_yaml(config_text(name), name).get("summary", "") for name in _names()}
+
+
+def config_text(name: str) -> str:
+    """Return a shipped config as its YAML text.
+
+    Raises:
+        ConfigError: no config of that name is shipped.
+    """
+    if name not in _names():
+        hint = nearest(name, _names())
+        raise ConfigError(f"no config is called {name!r}{hint}; `essential configs` lists those that are shipped")
+    return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def _names() -> list[str]:
+    folders = [folder for folder in _FOLDER.iterdir() if folder.is_dir()]
+    files = [(folder.name, file.name) for folder in folders for file in folder.iterdir()]
+    return sorted(f"{folder}/{file.removesuffix('.yaml')}" for folder, file in files if file.endswith(".yaml"))
+
+
+def load_yaml(text: str) -> Any:
+    """Return what YAML text says.
+
+    Raises:
+        yaml.YAMLError: it is not YAML.
+    """
+    return yaml.load(text, _Loader)
+
+
+def parse_yaml(text: str, name: str) -> dict[str, Any]:
+    """Return the sections of a config's text.
+
+    Raises:
+        ConfigError: it is not YAML, or holds no sections; `name` stands in the message.
+    """
+    try:
+        content = load_yaml(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"config {name} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"config {name} holds {type(content).__name__}; it must hold sections such as `data:`")
+    return content
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """Return a hint at the known word that `word` may be meant for, or nothing."""
+    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""
