@@ -19,6 +19,7 @@ from essential.authors.flags import settings_of
 from essential.config import load_config
 from essential.encoders import FrameEncoder, build_encoder
 from essential.encoders.clip_layout import describe_clip
+from essential.engine.imported_run import finish_import
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
 from essential.errors import CheckpointError
@@ -89,7 +90,14 @@ def import_checkpoints(
             method = _method(settings, encoder, _write_checkpoints(run, files, first, progress))
             by_task = (total_by_kind(method.ledger()),) * len(files)
             place = Place(task=len(files), memory_bytes_by_task=by_task)
-            run.finish_import(settings, place, method.state_dict(), source=str(folder), fingerprint=encoder.fingerprint)
+            finish_import(
+                run,
+                settings,
+                place,
+                method.state_dict(),
+                source=str(folder),
+                encoder_fingerprint=encoder.fingerprint,
+            )
         except BaseException:
             run.discard_import()
             raise

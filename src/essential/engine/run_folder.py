@@ -82,8 +82,7 @@ class RunFolder:
         """
         self._remove_leftovers()
         if not self.begun:
-            if self.imported:  # an import that was killed
-                self.discard_import()
+            self.discard_import()
             return
         if self.imported:
             raise RunError(
@@ -100,10 +99,10 @@ class RunFolder:
         Raises:
             RunError: lists what differs.
         """
-        differences = _differences(self.config().identity(), config.identity())
-        if differences:
+        found = differences(self.config().identity(), config.identity())
+        if found:
             raise RunError(
-                f"{self.path} holds a run of another config: {'; '.join(differences)}. "
+                f"{self.path} holds a run of another config: {'; '.join(found)}. "
                 "Use the run's own config, or choose another folder"
             )
 
@@ -131,46 +130,16 @@ class RunFolder:
         if self.begun:
             raise RunError(f"{self.path} holds a run already; choose another --out")
 
-    def finish_import(
-        self, config: RunConfig, place: Place, method: Mapping[str, Array], *, source: str, fingerprint: str
-    ) -> None:
-        """Write that the run was imported; on which videos it is scored is settled by its first evaluation.
-
-        Args:
-            config: the run's.
-            place: behind the last checkpoint.
-            method: its state there.
-            source: where the checkpoints were.
-            fingerprint: of their encoder.
-        """
-        self._write_config(config)
-        write_json(self._imported, {"from": source, "encoder_fingerprint": fingerprint})
-        self.save(place, method, None)
-
     def discard_import(self) -> None:
-        """Take away what an import that failed has written."""
-        for path in (self.encoder, self._imported, self._state, *self.path.glob("checkpoints/task-*.safetensors")):
-            path.unlink(missing_ok=True)
-
-    def refuse_unlike_import(self, config: RunConfig, fingerprint: str) -> None:
-        """Refuse to score an imported run with anything but its own network; data and tasks are free.
-
-        Raises:
-            RunError: lists what differs.
-        """
-        free = {"data", "protocol", "features"}
-        ours, wanted = (
-            {name: part for name, part in each.identity().items() if name not in free}
-            for each in (self.config(), config)
-        )
-        found = _differences(ours, wanted)
-        if json.loads(self._imported.read_text())["encoder_fingerprint"] != fingerprint:
-            found.append("encoder: other weights than those that were imported")
-        if found:
-            raise RunError(
-                f"{self.path} was imported with another config: {'; '.join(found)}. Only its data, protocol and "
-                "features may be chosen"
-            )
+        """Take away what an import has written that failed, or was killed."""
+        if self.encoder.exists() or self.imported:
+            for path in (
+                self.encoder,
+                self.import_note,
+                self._state,
+                *self.path.glob("checkpoints/task-*.safetensors"),
+            ):
+                path.unlink(missing_ok=True)
 
     def write_encoder(self, weights: Mapping[str, Tensor]) -> None:
         """Write the weights of an imported run's encoder."""
@@ -178,11 +147,12 @@ class RunFolder:
 
     def claim(self, config: RunConfig, protocol: Protocol, root: Path, origin: FeatureOrigin) -> None:
         """Write what the run is and what it learns; both are fixed once it has got anywhere."""
-        self._write_config(config)
+        self.write_config(config)
         content = {**protocol_to_json(protocol, root), "features": asdict(origin)}
         write_json(self._protocol, content)
 
-    def _write_config(self, config: RunConfig) -> None:
+    def write_config(self, config: RunConfig) -> None:
+        """Write the resolved config, with the path of an imported encoder as it is inside the folder."""
         content = config.model_dump(mode="json")
         if config.encoder.weights == self.encoder.absolute():
             content["encoder"]["weights"] = self.encoder.name  # so that the folder can be moved
@@ -191,7 +161,7 @@ class RunFolder:
     @property
     def imported(self) -> bool:
         """Whether the run was imported from checkpoints: it can be evaluated, not trained on."""
-        return self._imported.exists()
+        return self.import_note.exists()
 
     @property
     def encoder(self) -> Path:
@@ -306,7 +276,8 @@ class RunFolder:
         return self.path / "protocol.json"
 
     @property
-    def _imported(self) -> Path:
+    def import_note(self) -> Path:
+        """Where an imported run came from; its presence means that the run was imported."""
         return self.path / "imported.json"
 
     @property
@@ -332,13 +303,13 @@ class RunFolder:
                 file.truncate(length)
 
 
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[str]:
+def differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[str]:
     """List the settings that differ, as `key: there X, here Y`."""
     found = []
     for key in sorted({*there, *here}):
         old, new = there.get(key), here.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
-            found += _differences(old, new, f"{prefix}{key}.")
+            found += differences(old, new, f"{prefix}{key}.")
         elif old != new:
             found.append(f"{prefix}{key}: there {old!r}, here {new!r}")
     return found

@@ -7,6 +7,7 @@ from pathlib import Path
 from essential.atomic_files import folder_lock
 from essential.engine.clips import ClipTable, LabelledVideos
 from essential.engine.evaluate import Predictions, predict
+from essential.engine.imported_run import refuse_unlike_import
 from essential.engine.results import make_record, scored
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
@@ -63,7 +64,7 @@ def _first_score(folder: RunFolder, config: RunConfig, progress: Progress) -> Re
             f"the import into {folder.path} did not come to its end; import again into another folder"
         )
     workspace = open_workspace(config, progress)
-    folder.refuse_unlike_import(config, workspace.origin.fingerprint)
+    refuse_unlike_import(folder, config, workspace.origin.fingerprint)
     protocol, place = workspace.protocol, saved.place
     method = workspace.build_method()
     method.load_state_dict(saved.method)

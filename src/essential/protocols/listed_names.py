@@ -43,7 +43,7 @@ def unique_keys(listed: Sequence[ListedVideo]) -> list[str]:
 def _relative(name: str) -> str:
     parts = name.split("/")
     relative = "/".join(part for part in parts if part not in ("", "."))
-    if not relative or name[0] == "/" or ".." in parts or "\0" in name or not _is_text(name):
+    if not relative or name[0] == "/" or ".." in parts or "\0" in name or not is_text(name):
         raise DataError(
             f"the list names a video {name!r}; a name must be a path below the data folder, in plain text, not "
             "absolute and without '..'; mend the list"
@@ -51,7 +51,8 @@ def _relative(name: str) -> str:
     return relative
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
+    """Return whether a name can be written as UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -8,6 +8,7 @@ from typing import Any
 
 from essential.errors import DataError
 from essential.protocols.listed import ListedSplit, ListedVideo
+from essential.protocols.listed_names import is_text
 from essential.protocols.split_files import find_folder, refuse_bare, text_of
 
 # As the data set was published first, and as it is handed out now.
@@ -54,21 +55,13 @@ def _classes(path: Path) -> dict[str, int]:
     numbers: dict[int, str] = {}
     for name, value in content.items():
         number = int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else -1
-        if not 0 <= number < len(content) or number in numbers or not _is_text(name):
+        if not 0 <= number < len(content) or number in numbers or not is_text(name):
             raise DataError(
                 f"{path}: label {name!r} has number {value!r}; the {len(content)} labels must be numbered from '0' to "
                 f"'{len(content) - 1}', each once; unpack the file again"
             )
         numbers[number] = name
     return {name: number for number, name in numbers.items()}
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _videos(path: Path, split: ListedSplit, classes: Mapping[str, int]) -> Iterator[ListedVideo]:

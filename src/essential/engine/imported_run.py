@@ -1,0 +1,56 @@
+"""Runs that were imported from checkpoints of other code: how one is written, and what it may be scored on."""
+
+import json
+from collections.abc import Mapping
+
+from essential.atomic_files import write_json
+from essential.engine.run_folder import Place, RunFolder, differences
+from essential.engine.settings import RunConfig
+from essential.errors import RunError
+from essential.sealed_files import Array
+
+# What the checkpoints do not say; all else is theirs.
+_FREE = frozenset({"data", "protocol", "features"})
+
+
+def finish_import(
+    run: RunFolder,
+    config: RunConfig,
+    place: Place,
+    method: Mapping[str, Array],
+    *,
+    source: str,
+    encoder_fingerprint: str,
+) -> None:
+    """Write that the run was imported; on which videos it is scored is settled by its first evaluation.
+
+    Args:
+        run: its encoder and checkpoints have been written.
+        config: the run's.
+        place: behind the last checkpoint.
+        method: its state there.
+        source: where the checkpoints were.
+        encoder_fingerprint: of their encoder.
+    """
+    run.write_config(config)
+    write_json(run.import_note, {"from": source, "encoder_fingerprint": encoder_fingerprint})
+    run.save(place, method, None)
+
+
+def refuse_unlike_import(run: RunFolder, config: RunConfig, encoder_fingerprint: str) -> None:
+    """Refuse to score an imported run with anything but its own network; data and tasks are free.
+
+    Raises:
+        RunError: lists what differs.
+    """
+    theirs, ours = (
+        {name: part for name, part in each.identity().items() if name not in _FREE} for each in (run.config(), config)
+    )
+    found = differences(theirs, ours)
+    if json.loads(run.import_note.read_text())["encoder_fingerprint"] != encoder_fingerprint:
+        found.append("encoder: other weights than those that were imported")
+    if found:
+        raise RunError(
+            f"{run.path} was imported with another config: {'; '.join(found)}. Only its data, protocol and features "
+            "may be chosen"
+        )
