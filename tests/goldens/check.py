@@ -109,7 +109,9 @@ def outputs(golden: Golden, encoder: FrameEncoder, method: Method) -> dict[str, 
     sparse = classifier.encoder.place(kept, positions)
     retrieval = method.network["retrieval"]
     assert isinstance(retrieval, nn.ModuleList)
-    retrieved = torch.cat([retrieval[task](sparse[row : row + 1]) for row, task in enumerate(tasks.tolist())])
+    # One module is everybody's (mode `global`).
+    modules = [retrieval[task if len(retrieval) > 1 else 0] for task in tasks.tolist()]
+    retrieved = torch.cat([module(sparse[row : row + 1]) for row, module in enumerate(modules)])
     tokens = {
         "dense": classifier.encoder(dense),
         "sparse": classifier.encoder(sparse),
