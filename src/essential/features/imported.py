@@ -128,12 +128,14 @@ class ImportedSource:
 
     def _chosen(self, places: Sequence[Located], view: int) -> Int64[np.ndarray, "rows frames"]:
         rows = [self._start_of[place.shard.index] + place.row for place in places]
+        return segment_table(self._stored_frames, self._draws(view)[rows])
+
+    def _draws(self, view: int) -> Float[np.ndarray, "videos frames"]:
+        """Return where in its segment each frame of each video of the store lies."""
+        shape = (self._videos_in_store, self.frames)
         if view == 0:
-            draws = np.full((len(rows), self.frames), 0.5)
-        else:
-            generator = numpy_generator("imported view", self._seed, view)
-            draws = generator.random((self._videos_in_store, self.frames))[rows]
-        return segment_table(self._stored_frames, draws)
+            return np.full(shape, 0.5)
+        return numpy_generator("imported view", self._seed, view).random(shape)
 
 
 class _ClipTable:
