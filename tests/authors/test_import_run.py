@@ -326,6 +326,18 @@ def test_an_import_that_fails_or_is_killed_leaves_the_folder_free(
     _import(places["checkpoints"], tmp_path / "run")
 
 
+def test_a_file_that_no_import_wrote_is_never_taken_away(places: dict[str, Path], tmp_path: Path) -> None:
+    for name in ("encoder.safetensors", "checkpoints/task-00.safetensors"):
+        out = tmp_path / name.replace("/", "-")
+        (out / name).parent.mkdir(parents=True)
+        (out / name).write_text("mine")
+        with pytest.raises(RunError, match=rf"{name} is there, and no import wrote it; choose another --out"):
+            _import(places["checkpoints"], out)
+        RunFolder(out).check(RunFolder(places["run"]).config(), resume=False)
+        assert (out / name).read_text() == "mine"
+        assert not RunFolder(out).imported
+
+
 def test_a_wrong_encoder_is_told_by_its_checkpoint(tmp_path: Path) -> None:
     model = network()
     del model["ln_post.bias"]

@@ -82,9 +82,9 @@ def import_checkpoints(
     files = checkpoint_files(folder)
     run = RunFolder(out)
     with folder_lock(out), phase(progress, "import checkpoints", len(files)):
-        run.refuse_any()
         first = read_authors_checkpoint(files[0])
         settings = _settings(first, out, config, overrides, temporal_embedding)
+        run.begin_import(str(folder))
         try:
             encoder = _write_encoder(run, first, settings, files[0])
             method = _method(settings, encoder, _write_checkpoints(run, files, first, progress))

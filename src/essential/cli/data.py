@@ -1,4 +1,4 @@
-"""`essential data`: make the embedded benchmark's videos, import and audit annotation lists."""
+"""`essential data`: import and audit annotation lists, check videos on disk, make the embedded benchmark's videos."""
 
 from enum import Enum
 from pathlib import Path

@@ -9,7 +9,7 @@
       checkpoints/task-NN.safetensors   the predictor after task NN: what `essential evaluate` scores
       predictions/task-NN.safetensors   every test video's scores after task NN
       record.json             the result; its presence means that the run is complete
-  imported.json           only in a run that was imported from checkpoints: where they were, and how many
+  imported.json           only in a run that was imported from checkpoints: where they were, their encoder's fingerprint
   encoder.safetensors     likewise: the weights of their encoder
 
 Every file appears whole or not at all. State, checkpoints and predictions carry a checksum of their content.
@@ -120,26 +120,31 @@ class RunFolder:
                 "another folder"
             )
 
-    def refuse_any(self) -> None:
-        """Refuse to put a run here if there is one.
+    def begin_import(self, source: str) -> None:
+        """Mark the folder as that of an import from `source`, before anything of it is written.
+
+        Only a folder with the mark is ever cleaned: nobody else's file is taken for one of an import.
 
         Raises:
-            RunError: there is.
+            RunError: the folder holds a run, or files that an import would replace.
         """
         self._remove_leftovers()
         if self.begun:
             raise RunError(f"{self.path} holds a run already; choose another --out")
+        self.discard_import()
+        foreign = next((path for path in self._import_files() if path.exists()), None)
+        if foreign is not None:
+            raise RunError(f"{foreign} is there, and no import wrote it; choose another --out, or move the file")
+        write_json(self.import_note, {"from": source})
 
     def discard_import(self) -> None:
         """Take away what an import has written that failed, or was killed."""
-        if self.encoder.exists() or self.imported:
-            for path in (
-                self.encoder,
-                self.import_note,
-                self._state,
-                *self.path.glob("checkpoints/task-*.safetensors"),
-            ):
+        if self.imported:
+            for path in (*self._import_files(), self.import_note):
                 path.unlink(missing_ok=True)
+
+    def _import_files(self) -> list[Path]:
+        return [self._state, self.encoder, *sorted(self.path.glob("checkpoints/task-*.safetensors"))]
 
     def write_encoder(self, weights: Mapping[str, Tensor]) -> None:
         """Write the weights of an imported run's encoder."""

@@ -68,8 +68,8 @@ def _first_score(folder: RunFolder, config: RunConfig, progress: Progress) -> Re
     protocol, place = workspace.protocol, saved.place
     method = workspace.build_method()
     method.load_state_dict(saved.method)
-    method.load_predictor(folder.read_checkpoint(0))
-    classes = len(folder.read_checkpoint(0)["head.bias"])
+    # The last checkpoint's; they all score the same classes.
+    classes = len(method.predictor.state_dict()["head.bias"])
     if classes != len(protocol.slots) or place.task > len(protocol.tasks):
         raise CheckpointError(
             f"{folder.path} holds {place.task} checkpoints that score {classes} classes, but the protocol "
