@@ -59,10 +59,18 @@ class EncoderRecord(_Part):
 
 
 class Metrics(_Part):
-    """Fractions, defined in `essential.metrics`; null where undefined (forgetting of a single task, no test video)."""
+    """Fractions, defined in `essential.metrics`; null where undefined (forgetting of a single task, no test video).
+
+    All but the readings by name (`_cnn`, `_nme`) are of the scores that the method decides by.
+    """
 
     final_accuracy: Fraction | None
     average_incremental_accuracy: Fraction | None
+    average_incremental_accuracy_cnn: Fraction | None = None
+    average_incremental_accuracy_nme: Fraction | None = None
+    vclimb_accuracy: Fraction | None = None
+    vclimb_accuracy_unweighted: Fraction | None = None
+    vclimb_bwf: Difference | None = None
     forgetting_from_best: Difference | None
     backward_forgetting: Difference | None
 
@@ -72,12 +80,18 @@ class MemoryBytes(_Part):
 
     episodic: Count
     semantic: Count
+    statistics: Count = 0
     retrieval_modules: Count
     total: Count
 
+    @property
+    def budgeted(self) -> int:
+        """What a memory budget caps, and papers compare methods at: all but the MR modules."""
+        return self.total - self.retrieval_modules
+
     @model_validator(mode="after")
     def _adds_up(self) -> "MemoryBytes":
-        expected = self.episodic + self.semantic + self.retrieval_modules
+        expected = self.episodic + self.semantic + self.statistics + self.retrieval_modules
         if self.total != expected:
             raise ValueError(f"total is {self.total}, but the kinds add up to {expected}")
         return self
@@ -112,7 +126,10 @@ class Record(_Part):
     """Everything a report needs to know of one run.
 
     `accuracy` has one row per task learned; row = after task, column = on task, null where not yet learned or
-    without a test video. `memory_bytes_by_task` has one entry per task learned.
+    without a test video. `class_accuracy` has one entry per class, in order of arrival, after the last task.
+    `reading` is what the accuracies are of: a trained head (`cnn`), the nearest mean of exemplars (`nme`), or scores in
+    closed form. `trainable_parameters` counts what the last task trains; null for a run that was imported.
+    `memory_bytes_by_task` has one entry per task learned.
     """
 
     schema_version: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
@@ -120,8 +137,11 @@ class Record(_Part):
     method: MethodRecord
     encoder: EncoderRecord
     seed: int
+    reading: str = "cnn"
     accuracy: tuple[tuple[Fraction | None, ...], ...] = Field(min_length=1)
+    class_accuracy: tuple[Fraction | None, ...] = ()
     metrics: Metrics
+    trainable_parameters: Count | None = None
     memory_bytes: MemoryBytes
     exemplars: Count
     skipped_videos: tuple[SkippedVideo, ...]

@@ -13,6 +13,7 @@ from torch import Tensor
 from essential.authors.checkpoint import read_authors_checkpoint
 from essential.errors import CheckpointError
 from essential.models.classifier import ClipClassifier
+from essential.models.heads import GrowingHead
 from essential.models.memory_retrieval import MemoryRetrieval
 
 Change = Callable[[dict[str, Tensor]], Any]
@@ -28,11 +29,11 @@ def test_every_key_goes_to_its_part(modules: int, layers: int, tmp_path: Path) -
     )
     assert (read.frames, read.layers, read.classes, len(read.retrieval)) == (FRAMES, layers, 5, modules)
     assert read.flags == {"fs_topk": 2, "lr": 1e-3}
-    classifier = ClipClassifier(
-        WIDTH, frames=FRAMES, layers=layers, heads=1, dropout=0.0, drop_path=0.0, init_scale=1.0
-    )
-    classifier.resize(read.classifier)
-    classifier.load_state_dict(read.classifier)
+    head = GrowingHead(WIDTH, init_scale=1.0)
+    classifier = ClipClassifier(WIDTH, frames=FRAMES, layers=layers, heads=1, dropout=0.0, drop_path=0.0, head=head)
+    state = {**read.classifier, "exemplar_means": torch.zeros(0, WIDTH)}
+    classifier.resize(state)
+    classifier.load_state_dict(state)
     for state in read.retrieval:
         MemoryRetrieval(WIDTH, frames=FRAMES, kept=2, heads=1, drop_path=0.0).load_state_dict(state)
 

@@ -94,6 +94,7 @@ def test_every_loss_is_finite_and_what_trains_has_a_gradient(name: str) -> None:
             method.network.requires_grad_(False)
             for module in stage.trains:
                 module.requires_grad_(True).train()
+            stage.prepare()
             batch = stage.data().epoch(0).rows(torch.arange(4))
             with torch_seeded("dropout"):
                 terms = method.losses(stage.name, batch, generator=torch_generator(0))
@@ -115,6 +116,7 @@ def test_losses_change_neither_the_batch_nor_the_method(name: str) -> None:
     task = tasks_for(method, [2])[0]
     method.begin(task)
     for stage in method.stages(task):
+        stage.prepare()
         batch = stage.data().epoch(0).rows(torch.arange(4))
         before = copy.deepcopy(batch), copy.deepcopy(method.state_dict())
         method.losses(stage.name, batch, generator=torch_generator(0))
@@ -180,7 +182,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(name: str
             learn(method, task)
         results.append(scores(method, 4))
     assert torch.equal(results[0], results[1])
-    assert not torch.equal(results[0], results[2])
+    assert torch.equal(results[0], results[2]) == method.draws_nothing
 
 
 @every_method

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from essential.errors import CheckpointError, ConfigError
+from essential.memory.budget import Budget
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import total_by_kind
 from essential.memory.selection import random_clips, random_positions
@@ -71,7 +72,7 @@ def test_extending_keeps_both_in_order() -> None:
 def test_the_budget_is_as_full_as_an_equal_quota_allows() -> None:
     memory = make_memory(per_class=9)
     for budget in range(memory.at_most_per_class(1).stored_bytes, memory.stored_bytes + 100, 97):
-        kept = memory.within(budget)
+        kept = Budget(bytes=budget).with_equal_quotas(memory)
         quotas = [quota for quota in range(1, 10) if memory.at_most_per_class(quota).stored_bytes <= budget]
         assert kept.stored_bytes <= budget
         assert kept.slots.bincount().tolist() == [max(quotas)] * 3
@@ -81,8 +82,8 @@ def test_the_budget_is_as_full_as_an_equal_quota_allows() -> None:
 def test_a_budget_too_small_for_one_exemplar_per_class_says_what_is_needed() -> None:
     memory = make_memory()
     needed = memory.at_most_per_class(1).stored_bytes
-    with pytest.raises(ConfigError, match=rf"leaves 500 bytes.* 3 classes seen takes {needed}; raise"):
-        memory.within(500)
+    with pytest.raises(ConfigError, match=rf"leaves 500 bytes.* 3 classes takes {needed}; raise"):
+        Budget(bytes=500).with_equal_quotas(memory)
 
 
 def test_a_damaged_memory_is_refused(tmp_path: Path) -> None:

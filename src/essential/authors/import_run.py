@@ -23,9 +23,8 @@ from essential.engine.imported_run import finish_import
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
 from essential.errors import CheckpointError
-from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import total_by_kind
-from essential.methods import EssentialConfig, Method, build_method
+from essential.methods import Method, build_method
 from essential.methods.state import pack
 from essential.progress import Progress, phase
 
@@ -192,7 +191,7 @@ def _write_checkpoints(
         if task:
             last = read_authors_checkpoint(file)
             _refuse_another_network(file, last, first)
-        run.write_checkpoint(task, last.classifier)
+        run.write_checkpoint(task, _predictor(last))
         progress.advance(task + 1)
     return last
 
@@ -227,10 +226,14 @@ def _method(config: RunConfig, encoder: FrameEncoder, last: AuthorsCheckpoint) -
     method = build_method(
         config.method, dim=encoder.dim, frames=config.video.frames, epochs=config.training.epochs, seed=config.seed
     )
-    network: dict[str, Tensor] = {f"predictor.{name}": value for name, value in last.classifier.items()}
+    network: dict[str, Tensor] = {f"predictor.{name}": value for name, value in _predictor(last).items()}
     for index, module in enumerate(last.retrieval):
         network |= {f"retrieval.{index}.{name}": value for name, value in module.items()}
-    assert isinstance(config.method, EssentialConfig), "the settings say so"
-    memory = EpisodicMemory.empty(kept=config.method.frames_kept, dim=encoder.dim)
-    method.load_state_dict(pack(network, memory, []))
+    method.load_state_dict(pack(network, method.memory, []))
     return method
+
+
+def _predictor(checkpoint: AuthorsCheckpoint) -> dict[str, Tensor]:
+    """Return the state of our predictor. The authors decide by their head; they keep no means of exemplars."""
+    means = torch.zeros(0, checkpoint.classifier["head.weight"].shape[1])
+    return {**checkpoint.classifier, "exemplar_means": means}

@@ -43,6 +43,7 @@ def _cells(record: Record) -> dict[str, str]:
         "exemplars": str(record.exemplars),
         "episodic memory": "all videos" if record.method.config.get("needs_all_tasks") else size(memory.episodic),
         "semantic memory": size(memory.semantic),
+        "statistics": size(memory.statistics),
         "retrieval modules": size(memory.retrieval_modules),
         "seconds": f"{spent.extract + spent.train + spent.evaluate:.0f}",
         "seed": str(record.seed),

@@ -1,7 +1,7 @@
 """Scoring: one pass of the predictor over stored features. Nothing here draws a random number or opens a video."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -14,16 +14,27 @@ from essential.models.classifier import Predictor
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a predictor says of test videos: a score per slot seen, beside the true slots and tasks."""
+    """What a predictor says of test videos: a score per slot seen, beside the true slots and tasks.
+
+    `scores` are those that it decides by, `reading` says what they are; `others` holds the same predictor's other
+    readings by name. See `Predictor`.
+    """
 
     scores: Float[np.ndarray, "videos slots"]
     slots: Int[np.ndarray, " videos"]
     tasks: Int[np.ndarray, " videos"]
     videos: tuple[str, ...]
+    reading: str = "cnn"
+    others: Mapping[str, np.ndarray] = field(default_factory=dict)
 
-    def evaluation(self) -> Evaluation:
-        """Reduce the scores to the predicted slot; the first of equal scores wins."""
-        return Evaluation(self.scores.argmax(axis=1), self.slots, self.tasks)
+    def evaluation(self, reading: str | None = None) -> Evaluation:
+        """Reduce the scores, or those of another reading, to the predicted slot; the first of equal scores wins.
+
+        Raises:
+            KeyError: there is no such reading.
+        """
+        scores = self.scores if reading in (None, self.reading) else self.others[str(reading)]
+        return Evaluation(scores.argmax(axis=1), self.slots, self.tasks)
 
 
 @torch.no_grad()
@@ -32,12 +43,18 @@ def predict(
 ) -> Predictions:
     """Score every clip of `tables`, without augmentation or mask: the slots seen so far are all there are."""
     predictor.to(device).eval()
-    scores = [predictor(features.to(device)).float().cpu().numpy() for features in _batches(tables, batch_size)]
+    scores, others = [], []
+    for batch in _batches(tables, batch_size):
+        features = batch.to(device)
+        scores.append(predictor(features).float().cpu().numpy())
+        others.append({name: each.float().cpu().numpy() for name, each in predictor.other_readings(features).items()})
     return Predictions(
         np.concatenate(scores),
         torch.cat([table.slots for table in tables]).numpy(),
         torch.cat([table.tasks for table in tables]).numpy(),
         tuple(video.key for table in tables for video in table.frames.videos),
+        predictor.reading,
+        {name: np.concatenate([each[name] for each in others]) for name in others[0]} if others else {},
     )
 
 

@@ -45,12 +45,14 @@ def fit(
     start: StageStart,
     on_epoch: Callable[[EpochReport, torch.optim.Optimizer], None],
 ) -> None:
-    """Train what `stage` names, and call `on_epoch` after every epoch.
+    """Prepare the stage if it starts, train what it names, and call `on_epoch` after every epoch.
 
     Raises:
         DataError: the stage has no clip to learn from.
         TrainingError: a loss is not finite.
     """
+    if start.epoch == 0:
+        stage.prepare()
     data = stage.data()
     # Asking for an epoch may decode and encode it, so each is asked for once.
     table = data.epoch(start.epoch)
@@ -61,7 +63,8 @@ def fit(
     if start.optimizer is not None:
         load_optimizer(optimizer, start.optimizer)
     steps = steps_per_epoch(clips, training)
-    schedule = learning_rates(stage.epochs * steps, steps, training)
+    rates_of_all = learning_rates(stage.epochs * steps, steps, training)
+    schedule = [rate * stage.learning_rate_scale for rate in rates_of_all]
     for epoch in range(start.epoch, stage.epochs):
         _only_train(method.network, stage.trains)
         seeds = (*seed_parts, stage.name, epoch)

@@ -32,6 +32,7 @@ from essential.engine.protocol_file import protocol_from_json, protocol_to_json
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import FeatureOrigin
 from essential.errors import CheckpointError, RunError
+from essential.models.state_names import below
 from essential.protocols.protocol import Protocol
 from essential.sealed_files import Array, read_sealed, write_sealed
 
@@ -261,7 +262,9 @@ class RunFolder:
     def write_predictions(self, task: int, predictions: Predictions) -> None:
         """Write what the predictor after `task` says of every test video of the classes seen."""
         arrays = {"scores": predictions.scores, "slots": predictions.slots, "tasks": predictions.tasks}
-        write_sealed(self._predictions(task), arrays, {"videos": list(predictions.videos)})
+        arrays |= {f"scores.{name}": scores for name, scores in predictions.others.items()}
+        note = {"videos": list(predictions.videos), "reading": predictions.reading}
+        write_sealed(self._predictions(task), arrays, note)
 
     def read_predictions(self, task: int) -> Predictions:
         """Read what `write_predictions` wrote.
@@ -270,7 +273,9 @@ class RunFolder:
             CheckpointError: it is missing or damaged.
         """
         arrays, metadata = read_sealed(self._predictions(task), CheckpointError)
-        return Predictions(arrays["scores"], arrays["slots"], arrays["tasks"], tuple(metadata["videos"]))
+        others = below("scores.", arrays)
+        videos, reading = tuple(metadata["videos"]), metadata.get("reading", "cnn")
+        return Predictions(arrays["scores"], arrays["slots"], arrays["tasks"], videos, reading, others)
 
     @property
     def _state(self) -> Path:

@@ -1,16 +1,15 @@
 """The episodic memory: exemplars of old classes, kept as a file that needs no video and no feature store."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
-from essential.errors import CheckpointError, ConfigError
+from essential.errors import CheckpointError
 from essential.memory.ledger import LedgerEntry
 from essential.sealed_files import Array, read_sealed, sealed_size, write_sealed
 
@@ -27,6 +26,8 @@ class EpisodicMemory:
         slots: each exemplar's class.
         tasks: the task that each exemplar came with.
         names: each exemplar's video, for the record alone; nothing reads the video again.
+        logits: what the classifier said of each exemplar when it was stored, for the slots seen then; NaN for later
+            ones. Only DER++ keeps them; no column otherwise.
     """
 
     features: Float[Tensor, "exemplars kept dim"]
@@ -34,6 +35,11 @@ class EpisodicMemory:
     slots: Int[Tensor, " exemplars"]
     tasks: Int[Tensor, " exemplars"]
     names: tuple[str, ...]
+    logits: Float[Tensor, "exemplars scored"] = field(default_factory=lambda: torch.zeros(0, 0))
+
+    def __post_init__(self) -> None:
+        if self.logits.numel() == 0:
+            object.__setattr__(self, "logits", torch.zeros(len(self.slots), 0))
 
     @classmethod
     def empty(cls, *, kept: int, dim: int) -> "EpisodicMemory":
@@ -52,40 +58,22 @@ class EpisodicMemory:
             torch.cat([self.slots, other.slots]),
             torch.cat([self.tasks, other.tasks]),
             self.names + other.names,
+            _side_by_side(self.logits, other.logits),
         )
 
     def at_most_per_class(self, quota: int) -> "EpisodicMemory":
         """Return a memory with the first `quota` exemplars of each class."""
-        seen: dict[int, int] = {}
-        keep = []
-        for index, slot in enumerate(self.slots.tolist()):
-            seen[slot] = seen.get(slot, 0) + 1
-            if seen[slot] <= quota:
-                keep.append(index)
-        return self._take(keep)
+        most = int(self.slots.max()) + 1 if len(self) else 0
+        return self.at_most(torch.full((most,), quota, dtype=torch.long))
 
-    def within(self, budget_bytes: int) -> "EpisodicMemory":
-        """Return the memory with the largest equal quota per class whose file fits into `budget_bytes`.
-
-        Raises:
-            ConfigError: not even one exemplar per class fits.
-        """
-        if self.stored_bytes <= budget_bytes:
-            return self
-        fits, too_many = 0, int(torch.bincount(self.slots).max())
-        while too_many - fits > 1:
-            quota = (fits + too_many) // 2
-            if self.at_most_per_class(quota).stored_bytes <= budget_bytes:
-                fits = quota
-            else:
-                too_many = quota
-        if fits == 0:
-            needed = self.at_most_per_class(1).stored_bytes
-            raise ConfigError(
-                f"the memory budget leaves {budget_bytes} bytes for exemplars, but one exemplar for each of the "
-                f"{len(self.slots.unique())} classes seen takes {needed}; raise method.budget_bytes"
-            )
-        return self.at_most_per_class(fits)
+    def at_most(self, quotas: Int[Tensor, " slots"]) -> "EpisodicMemory":
+        """Return a memory with the first exemplars of each class, at most `quotas` of its slot."""
+        order = self.slots.argsort(stable=True)
+        counts = torch.bincount(self.slots)
+        starts = counts.cumsum(0) - counts
+        rank = torch.empty_like(order)
+        rank[order] = torch.arange(len(order)) - starts[self.slots[order]]
+        return self._take((rank < quotas[self.slots]).nonzero()[:, 0])
 
     @property
     def stored_bytes(self) -> int:
@@ -99,7 +87,9 @@ class EpisodicMemory:
         arrays = self.arrays()
         sizes = {name: array.nbytes for name, array in arrays.items()}
         header = self.stored_bytes - sum(sizes.values())
+        logits = [LedgerEntry("episodic", "logits", sizes["logits"], in_paper_figure=True)] if "logits" in sizes else []
         return [
+            *logits,
             LedgerEntry("episodic", "frame features", sizes["features"], in_paper_figure=True),
             LedgerEntry("episodic", "frame positions", sizes["positions"], in_paper_figure=False),
             LedgerEntry("episodic", "classes and tasks", sizes["slots"] + sizes["tasks"], in_paper_figure=False),
@@ -124,7 +114,9 @@ class EpisodicMemory:
         """Return the memory as arrays in the types that the file stores."""
         # No file name holds a NUL.
         names = "\0".join(self.names).encode()
+        optional = {"logits": self.logits.numpy()} if self.logits.shape[1] else {}
         return {
+            **optional,
             "features": self.features.numpy(),
             "positions": self.positions.numpy().astype(np.uint16),
             "slots": self.slots.numpy().astype(np.uint32),
@@ -141,11 +133,23 @@ class EpisodicMemory:
 
         text = arrays["names"].tobytes().decode()
         names = tuple(text.split("\0")) if len(arrays["slots"]) else ()
-        return cls(torch.from_numpy(arrays["features"].copy()), long("positions"), long("slots"), long("tasks"), names)
+        logits = torch.from_numpy(arrays["logits"].copy()) if "logits" in arrays else torch.zeros(0, 0)
+        features = torch.from_numpy(arrays["features"].copy())
+        return cls(features, long("positions"), long("slots"), long("tasks"), names, logits)
 
-    def _take(self, indices: Sequence[int]) -> "EpisodicMemory":
-        index = torch.tensor(indices, dtype=torch.long)
-        picked: dict[str, Any] = {
-            name: getattr(self, name)[index] for name in ("features", "positions", "slots", "tasks")
-        }
-        return EpisodicMemory(**picked, names=tuple(self.names[i] for i in indices))
+    def _take(self, index: Int[Tensor, " chosen"]) -> "EpisodicMemory":
+        return EpisodicMemory(
+            self.features[index],
+            self.positions[index],
+            self.slots[index],
+            self.tasks[index],
+            tuple(self.names[i] for i in index.tolist()),
+            self.logits[index],
+        )
+
+
+def _side_by_side(first: Tensor, second: Tensor) -> Tensor:
+    """Put rows of different widths under each other, the narrower ones filled up with NaN."""
+    width = max(first.shape[1], second.shape[1])
+    filled = [nn.functional.pad(rows, (0, width - rows.shape[1]), value=torch.nan) for rows in (first, second)]
+    return torch.cat(filled)

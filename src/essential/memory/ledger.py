@@ -3,14 +3,17 @@
 Bytes are counted as stored. Papers count less: ESSENTIAL's figures are the float32 frame features and the prompts
 (`facts` of the paper: 174 classes x 4 clips x 4 frames x 768 x 4 bytes + 10 tasks x 8 x 768 x 4 bytes = 8.39 MiB for
 SSv2 10x9), and leave out the MR modules that are needed to use them. Each entry says whether such a figure holds it.
+
+Statistics are what a method keeps instead of exemplars: class means, covariances, Gram matrices, importances. A memory
+budget is a cap on all kinds but the MR modules, so that methods can be compared at equal bytes as the papers do.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["episodic", "semantic", "retrieval_modules"]
-KINDS: tuple[Kind, ...] = ("episodic", "semantic", "retrieval_modules")
+Kind = Literal["episodic", "semantic", "statistics", "retrieval_modules"]
+KINDS: tuple[Kind, ...] = ("episodic", "semantic", "statistics", "retrieval_modules")
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,11 @@ class LedgerEntry:
     name: str
     bytes: int
     in_paper_figure: bool
+
+
+def budgeted_bytes(entries: Iterable[LedgerEntry]) -> int:
+    """Return the bytes that a memory budget caps: all but the MR modules."""
+    return sum(entry.bytes for entry in entries if entry.kind != "retrieval_modules")
 
 
 def total_by_kind(entries: Iterable[LedgerEntry]) -> dict[str, int]:

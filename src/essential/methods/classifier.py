@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from essential.errors import ConfigError
 from essential.models.classifier import ClipClassifier
+from essential.models.heads import GrowingHead, Head
 from essential.models.seeded import torch_generator, torch_seeded
 from essential.schema import Section
 
@@ -25,8 +26,10 @@ class ClassifierConfig(Section):
     init_scale: float = Field(0.001, gt=0, description="scale of the head's initial weights (init_scale)")
 
 
-def build_classifier(config: ClassifierConfig, *, dim: int, frames: int, seed: int) -> ClipClassifier:
-    """Build a classifier without any slot, initialised from `seed`.
+def build_classifier(
+    config: ClassifierConfig, *, dim: int, frames: int, seed: int, head: Head | None = None
+) -> ClipClassifier:
+    """Build a classifier without any slot, initialised from `seed`, with a linear head unless another is given.
 
     Raises:
         ConfigError: the heads do not divide the feature width.
@@ -38,7 +41,15 @@ def build_classifier(config: ClassifierConfig, *, dim: int, frames: int, seed: i
             f"use one of {[heads for heads in range(1, 33) if dim % heads == 0]}"
         )
     with torch_seeded(seed, "classifier"):
-        return ClipClassifier(dim, frames=frames, **{**config.model_dump(), "heads": heads})
+        return ClipClassifier(
+            dim,
+            frames=frames,
+            layers=config.layers,
+            heads=heads,
+            dropout=config.dropout,
+            drop_path=config.drop_path,
+            head=head or GrowingHead(dim, init_scale=config.init_scale),
+        )
 
 
 def attention_heads(config: ClassifierConfig, dim: int) -> int:

@@ -3,6 +3,9 @@
 For each task the engine calls, in this order: `begin`, then `losses` for every batch of every stage that `stages`
 names, then `finish`. Between tasks, and after a restart, a method is what its `state_dict` says; a stage's data is
 asked for only when the stage starts, so a method restored in the middle of a task gives the same stages again.
+
+What a method leaves out has a meaning: without `stages` it is not trained but computed, in `finish`; without `ledger`
+it carries its exemplars and nothing else.
 """
 
 from abc import ABC, abstractmethod
@@ -16,8 +19,9 @@ from torch import Tensor, nn
 
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
-from essential.methods.state import below, pack, state_that_fits, unpack_memory, unpack_network, unpack_slots
+from essential.methods.state import pack, state_that_fits, unpack_memory, unpack_network, unpack_slots
 from essential.models.classifier import Predictor
+from essential.models.state_names import below
 from essential.sealed_files import Array
 
 
@@ -92,14 +96,26 @@ class LossTerm(NamedTuple):
     weight: float = 1.0
 
 
+def nothing() -> None:
+    """Prepare a stage that needs no preparation."""
+
+
 @dataclass(frozen=True)
 class Stage:
-    """One training phase inside a task: what trains, on what, for how long. All else is frozen and in evaluation."""
+    """One training phase inside a task: what trains, on what, for how long. All else is frozen and in evaluation.
+
+    Attributes:
+        prepare: called before the first epoch, and not again by a run that resumes in a later one: what can be chosen
+            only when the stages before have trained. It may change the method; the next saved state holds the change.
+        learning_rate_scale: times the engine's learning rate.
+    """
 
     name: str
     data: Callable[[], TrainingData]
     trains: Sequence[nn.Module]
     epochs: int
+    prepare: Callable[[], None] = nothing
+    learning_rate_scale: float = 1.0
 
 
 class Method(ABC):
@@ -107,12 +123,14 @@ class Method(ABC):
 
     Attributes:
         needs_all_tasks: the engine gives it the training clips of all tasks so far; the record says so.
+        draws_nothing: nothing in it is random, so every seed gives the same.
         network: every trained or frozen module; `predictor` is one of them.
         memory: the exemplars kept.
         slots: the slots of every task begun, in order.
     """
 
     needs_all_tasks: ClassVar[bool] = False
+    draws_nothing: ClassVar[bool] = False
 
     def __init__(self, predictor: Predictor, memory: EpisodicMemory) -> None:
         self.network = nn.ModuleDict({"predictor": predictor})
@@ -123,24 +141,33 @@ class Method(ABC):
     def begin(self, task: TaskData) -> None:
         """Make room for the task's slots, and choose what can be chosen before training."""
 
-    @abstractmethod
-    def stages(self, task: TaskData) -> Sequence[Stage]:
-        """Return the stages of the task, in order. Called again after a restart; changes nothing."""
+    def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: B027
+        """Refuse settings whose memory cannot hold one exemplar of every class; called before anything is learned.
 
-    @abstractmethod
+        Args:
+            names: one video of each class of the protocol, the one with the longest name.
+            tasks: how many tasks there will be.
+
+        Raises:
+            ConfigError: the budget is too small.
+        """
+
+    def stages(self, task: TaskData) -> Sequence[Stage]:  # noqa: ARG002
+        """Return the stages of the task, in order. Called again after a restart; changes nothing."""
+        return []
+
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:
         """Return the loss of `batch` in parts. Draws from `generator` (CPU) alone, dropout apart; changes nothing."""
+        raise NotImplementedError(f"{type(self).__name__} names the stage {stage!r} and has no loss for it")
 
-    @abstractmethod
-    def finish(self, task: TaskData) -> None:
+    def finish(self, task: TaskData) -> None:  # noqa: B027
         """Do what comes after the last stage."""
 
-    @abstractmethod
     def ledger(self) -> list[LedgerEntry]:
-        """Count everything that is carried to the next task."""
+        """Count everything that is carried to the next task beside the predictor."""
+        return self.memory.ledger()
 
-    @abstractmethod
-    def resize(self, state: Mapping[str, Tensor]) -> None:
+    def resize(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027
         """Give every growing part of `network` but the predictor the shapes that `state`, a state of it, has."""
 
     @final

@@ -31,18 +31,16 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from essential.errors import CheckpointError
-from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.memory.selection import random_positions
 from essential.methods.classifier import ClassifierConfig, attention_heads, build_classifier, cross_entropy, grow_head
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
-from essential.methods.exemplars import MemoryClips, check_frames_kept, random_exemplars, take_frames
+from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfig, set_exemplar_means, take_frames
 from essential.models.memory_retrieval import MemoryRetrieval, PromptMode
-from essential.models.seeded import torch_generator, torch_seeded
-from essential.schema import Section
+from essential.models.seeded import torch_seeded
 
 
-class EssentialConfig(Section):
+class EssentialConfig(MemoryConfig):
     """ESSENTIAL's own settings; the authors' flag stands in brackets."""
 
     name: Literal["essential"] = "essential"
@@ -51,9 +49,7 @@ class EssentialConfig(Section):
         "task", description="one MR module per task, one for all, or none: sparse features stand in (memory_mode)"
     )
     prompt_mode: PromptMode = Field("cross", description="how prompts read the stored frames (prompt_mode)")
-    frames_kept: int = Field(2, ge=1, description="frames stored per exemplar (fs_topk)")
-    exemplars_per_class: int = Field(16, ge=1, description="exemplars stored per class (rehearsal_samples_per_class)")
-    budget_bytes: int | None = Field(None, ge=1, description="hard cap on episodic and semantic memory, in bytes")
+    frames_kept: int | None = Field(2, ge=1, description="frames stored per exemplar; none: all (fs_topk)")
     rehearsal_epochs: int = Field(20, ge=1, description="epochs of the rehearsal stage (rehearsal_epochs)")
     rehearse_first_task: bool = Field(True, description="rehearse after the first task too; the authors' SSv2 does not")
     static_matching_weight: float = Field(1.0, ge=0, description="weight of static matching")
@@ -66,36 +62,38 @@ class Essential(Method):
     """See the top of this file."""
 
     def __init__(self, config: EssentialConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        check_frames_kept(config.frames_kept, frames)
         self.config = config
         self.dim, self.frames, self.epochs, self.seed = dim, frames, epochs, seed
+        self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed)
         self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed)
         self.retrieval = nn.ModuleList()
-        super().__init__(self.classifier, EpisodicMemory.empty(kept=config.frames_kept, dim=dim))
+        super().__init__(self.classifier, self.keeper.empty())
         self.network["retrieval"] = self.retrieval
 
+    def check_room(self, names: Sequence[str], *, tasks: int) -> None:
+        """The prompts take room too: one set per MR module."""
+        modules = {"task": tasks, "global": 1, "identity": 0}[self.config.memory_mode]
+        self.keeper.check_room(names, reserved_bytes=modules * self.frames * self.dim * 4)
+
     def begin(self, task: TaskData) -> None:
-        """Grow the head, add an MR module if the mode asks for one, and choose the task's exemplars."""
+        """Grow the head, and add an MR module if the mode asks for one."""
         self.slots.append(task.slots)
         grow_head(self.classifier, task.slots, seed=self.seed)
         self._add_retrieval()
-        new = random_exemplars(
-            task,
-            per_class=self.config.exemplars_per_class,
-            kept=self.config.frames_kept,
-            generator=torch_generator(self.seed, "exemplars", task.index),
-        )
-        self.memory = self.memory.extended(new)
-        if self.config.budget_bytes is not None:
-            self.memory = self.memory.within(self.config.budget_bytes - self._prompt_bytes())
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """The task stage, then the rehearsal stage."""
         learning = [self.classifier, *self.retrieval[-1:]]
         stages = [Stage("task", lambda: task, learning, self.epochs)]
-        if task.index > 0 or self.config.rehearse_first_task:
+        if self._rehearses(task):
             stages.append(
-                Stage("rehearsal", lambda: MemoryClips(self.memory), [self.classifier], self.config.rehearsal_epochs)
+                Stage(
+                    "rehearsal",
+                    lambda: MemoryClips(self.memory),
+                    [self.classifier],
+                    self.config.rehearsal_epochs,
+                    prepare=lambda: self._remember(task),
+                )
             )
         return stages
 
@@ -106,7 +104,10 @@ class Essential(Method):
         return self._rehearsal_losses(batch)
 
     def finish(self, task: TaskData) -> None:
-        """Nothing is left to do."""
+        """Choose exemplars, if no rehearsal stage has done so, and take their means."""
+        if not self._rehearses(task):
+            self._remember(task)
+        set_exemplar_means(self.classifier, self.memory)
 
     def ledger(self) -> list[LedgerEntry]:
         """Episodic memory, prompts, and the MR modules that the paper's figure leaves out."""
@@ -141,7 +142,7 @@ class Essential(Method):
         terms = [LossTerm("classification", cross_entropy(classifier.logits(dense_token), batch.slots, among=slots))]
         if not len(self.retrieval):
             return terms
-        positions = random_positions(len(dense), kept=config.frames_kept, frames=self.frames, generator=generator)
+        positions = random_positions(len(dense), kept=self.keeper.kept, frames=self.frames, generator=generator)
         retrieved = self.retrieval[-1](take_frames(dense, positions.to(dense.device)))
         # Neither matching target is detached: in the authors' code both sides receive the gradient.
         static = nn.functional.mse_loss(retrieved, dense)
@@ -182,6 +183,12 @@ class Essential(Method):
         by_task = [self.retrieval[task](group) for task, group in zip(present.tolist(), groups, strict=True)]
         return torch.cat(by_task)[order.argsort()]
 
+    def _rehearses(self, task: TaskData) -> bool:
+        return task.index > 0 or self.config.rehearse_first_task
+
+    def _remember(self, task: TaskData) -> None:
+        self.memory = self.keeper.extend(self.memory, task, self.classifier, reserved_bytes=self._prompt_bytes())
+
     def _add_retrieval(self) -> None:
         mode, config = self.config.memory_mode, self.config
         if mode == "identity" or (mode == "global" and len(self.retrieval)):
@@ -190,7 +197,7 @@ class Essential(Method):
             module = MemoryRetrieval(
                 self.dim,
                 frames=self.frames,
-                kept=config.frames_kept,
+                kept=self.keeper.kept,
                 heads=attention_heads(config.classifier, self.dim),
                 drop_path=config.classifier.drop_path,
                 mode=config.prompt_mode,

@@ -1,16 +1,199 @@
-"""From a task's clips to exemplars, and from exemplars to batches."""
+"""From a task's clips to exemplars, and from exemplars to batches: what every method with an episodic memory shares."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor, nn
 
 from essential.errors import ConfigError
+from essential.memory.budget import Budget
 from essential.memory.episodic import EpisodicMemory
-from essential.memory.selection import random_clips, random_positions
-from essential.methods.contract import Batch, TaskData
+from essential.memory.selection import (
+    Policy,
+    herded_clips,
+    most_confident_clips,
+    nearest_to_mean_clips,
+    random_clips,
+    random_positions,
+    uniform_positions,
+)
+from essential.methods.contract import Batch, BatchTable, TaskData, TrainingData
+from essential.models.classifier import ClipClassifier
+from essential.models.seeded import torch_generator
+from essential.schema import Section
+
+_AT_ONCE = 512
+
+
+class MemoryConfig(Section):
+    """How many exemplars are kept, which, and how much of each. All caps hold together, and all are hard."""
+
+    frames_kept: int | None = Field(
+        None, ge=1, description="frames stored per exemplar; none: all of a clip's (authors' flag: fs_topk)"
+    )
+    frame_policy: Literal["random", "uniform"] = Field(
+        "random", description="which frames: drawn, as ESSENTIAL, or the middles of equal segments, as vCLIMB"
+    )
+    exemplars_per_class: int | None = Field(
+        16,
+        ge=1,
+        description="exemplars stored per class; none: what the other caps allow (rehearsal_samples_per_class)",
+    )
+    total_exemplars: int | None = Field(None, ge=1, description="exemplars stored in all, shared by the classes seen")
+    total_frames: int | None = Field(None, ge=1, description="frames stored in all, as vCLIMB counts")
+    budget_bytes: int | None = Field(None, ge=1, description="hard cap on all that is kept but MR modules, in bytes")
+    policy: Policy = Field("random", description="which clips; reservoir fills up what small classes leave free")
+
+
+class ExemplarKeeper:
+    """Chooses a task's exemplars under a budget.
+
+    Args:
+        config: the method's memory settings.
+        frames: frames of a dense clip.
+        dim: width of a frame feature.
+        seed: what the choice derives from.
+        keeps_logits: whether the classifier's logits are stored beside each exemplar.
+
+    Raises:
+        ConfigError: more frames are to be kept than a clip has, or no cap is set.
+    """
+
+    def __init__(self, config: MemoryConfig, *, frames: int, dim: int, seed: int, keeps_logits: bool = False) -> None:
+        self.kept = frames if config.frames_kept is None else config.frames_kept
+        if self.kept > frames:
+            raise ConfigError(
+                f"method.frames_kept={self.kept} is more than the clip's video.frames={frames}; use {frames} at most"
+            )
+        if not any([config.exemplars_per_class, config.total_exemplars, config.total_frames, config.budget_bytes]):
+            raise ConfigError(
+                "the memory has no cap; set one of method.exemplars_per_class, method.total_exemplars, "
+                "method.total_frames, method.budget_bytes"
+            )
+        self.config, self.frames, self.dim, self.seed, self.keeps_logits = config, frames, dim, seed, keeps_logits
+
+    def empty(self) -> EpisodicMemory:
+        """Return the memory before the first task."""
+        return EpisodicMemory.empty(kept=self.kept, dim=self.dim)
+
+    @property
+    def asks_the_classifier(self) -> bool:
+        """Whether the choice depends on what the classifier has learned of the task."""
+        return self.config.policy not in ("random", "reservoir") or self.keeps_logits
+
+    def budget(self, reserved_bytes: int = 0) -> Budget:
+        """Return the caps, with `reserved_bytes` of the bytes taken by something else."""
+        config = self.config
+        cap = config.budget_bytes
+        left = None if cap is None else max(0, cap - reserved_bytes)
+        return Budget(config.exemplars_per_class, config.total_exemplars, config.total_frames, left)
+
+    def extend(
+        self, memory: EpisodicMemory, task: TaskData, classifier: ClipClassifier, *, reserved_bytes: int = 0
+    ) -> EpisodicMemory:
+        """Return `memory` with exemplars of the task's slots, cut back to the budget; old ones are cut, never swapped.
+
+        Args:
+            memory: of the tasks before.
+            task: its clips are read in the plain view.
+            classifier: judges the clips, where the policy asks it.
+            reserved_bytes: bytes of the budget that other things take.
+
+        Raises:
+            ConfigError: the budget does not hold one exemplar per class.
+        """
+        table, generator = task.plain(), torch_generator(self.seed, "exemplars", task.index)
+        budget = self.budget(reserved_bytes)
+        shared = self.config.policy == "reservoir"
+        room = budget.room_per_class(
+            task.slots.stop, exemplar_bytes=self.kept * self.dim * 4, kept=self.kept, shared=shared
+        )
+        chosen, logits = self._choose(table, classifier, room or len(table), generator)
+        clips = table.rows(chosen)
+        positions = self._positions(len(chosen), generator)
+        names = table.names
+        new = EpisodicMemory(
+            take_frames(clips.features, positions),
+            positions,
+            clips.slots,
+            clips.tasks,
+            tuple(names[index] for index in chosen.tolist()),
+            logits if self.keeps_logits else torch.zeros(len(chosen), 0),
+        )
+        both = memory.extended(new)
+        return budget.with_balanced_quotas(both) if shared else budget.with_equal_quotas(both)
+
+    def check_room(self, names: Sequence[str], *, reserved_bytes: int = 0) -> None:
+        """Refuse a budget that does not hold one exemplar of the videos `names`, one of each class.
+
+        Raises:
+            ConfigError: says what is needed.
+        """
+        count = len(names)
+        none = torch.zeros(count, dtype=torch.long)
+        least = EpisodicMemory(
+            torch.zeros(count, self.kept, self.dim),
+            torch.zeros(count, self.kept, dtype=torch.long),
+            torch.arange(count),
+            none,
+            tuple(names),
+            torch.zeros(count, count if self.keeps_logits else 0),
+        )
+        self.budget(reserved_bytes).with_equal_quotas(least)
+
+    def _choose(
+        self, table: BatchTable, classifier: ClipClassifier, room: int, generator: torch.Generator
+    ) -> tuple[Int[Tensor, " chosen"], Float[Tensor, "chosen scored"]]:
+        """Return the clips to keep, the best first within a class, and what the classifier says of them."""
+        slots = table.slots
+        if not self.asks_the_classifier:
+            chosen = random_clips(slots, room, generator=generator)
+            return chosen, torch.zeros(len(chosen), 0)
+        tokens, logits = judge(classifier, table)
+        match self.config.policy:
+            case "herding":
+                chosen = herded_clips(tokens, slots, room)
+            case "nearest-to-mean":
+                chosen = nearest_to_mean_clips(tokens, slots, room)
+            case "highest-confidence":
+                chosen = most_confident_clips(logits, slots, room)
+            case _:
+                chosen = random_clips(slots, room, generator=generator)
+        return chosen, logits[chosen]
+
+    def _positions(self, count: int, generator: torch.Generator) -> Int[Tensor, "chosen kept"]:
+        if self.config.frame_policy == "uniform":
+            return uniform_positions(self.kept, self.frames).expand(count, -1)
+        return random_positions(count, kept=self.kept, frames=self.frames, generator=generator)
+
+
+@torch.no_grad()
+def judge(
+    classifier: ClipClassifier, table: BatchTable
+) -> tuple[Float[Tensor, "clips dim"], Float[Tensor, "clips slots"]]:
+    """Return the clip tokens and the logits of a table's clips, in evaluation, on the CPU."""
+    training = classifier.training
+    classifier.eval()
+    device = classifier.exemplar_means.device
+    tokens, logits = [], []
+    for indices in torch.arange(len(table)).split(_AT_ONCE):
+        batch = table.rows(indices).to(device)
+        token = classifier.tokens(batch.features, batch.positions)
+        tokens.append(token.cpu())
+        logits.append(classifier.logits(token).cpu())
+    classifier.train(training)
+    return torch.cat(tokens), torch.cat(logits)
+
+
+def set_exemplar_means(classifier: ClipClassifier, memory: EpisodicMemory) -> None:
+    """Give the classifier the mean of each slot's exemplars: unit vectors, of unit tokens (iCaRL, algorithm 1)."""
+    tokens = nn.functional.normalize(judge(classifier, MemoryClips(memory))[0], dim=1)
+    sums = torch.zeros(classifier.head.slots, tokens.shape[1]).index_add_(0, memory.slots, tokens)
+    classifier.exemplar_means = nn.functional.normalize(sums, dim=1).to(classifier.exemplar_means.device)
 
 
 @dataclass(frozen=True)
@@ -42,38 +225,65 @@ class MemoryClips:
         return Batch(memory.features[indices], memory.positions[indices], memory.slots[indices], memory.tasks[indices])
 
 
-def random_exemplars(task: TaskData, *, per_class: int, kept: int, generator: torch.Generator) -> EpisodicMemory:
-    """Choose clips of the task's own slots at random, and `kept` random frames of each, from the plain view.
+@dataclass(frozen=True)
+class MixedClips:
+    """A task's clips with the exemplars behind them, as one set: naive replay. Sparse exemplars repeat their frames."""
 
-    As the authors' code does (`rehearsal_samples_per_class`, `fs_topk`): `random.sample` per class, and positions
-    drawn without replacement and sorted.
+    task: TrainingData
+    memory: EpisodicMemory
+
+    def epoch(self, epoch: int) -> "MixedTable":
+        """Return the task's clips as this epoch sees them, and the exemplars."""
+        return MixedTable(self.task.epoch(epoch), self.memory)
+
+
+@dataclass(frozen=True)
+class MixedTable:
+    """One view of `MixedClips`."""
+
+    clips: BatchTable
+    memory: EpisodicMemory
+
+    def __len__(self) -> int:
+        return len(self.clips) + len(self.memory)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The video of every clip."""
+        return [*self.clips.names, *self.memory.names]
+
+    @property
+    def slots(self) -> Int[Tensor, " clips"]:
+        """The class of every clip."""
+        return torch.cat([self.clips.slots, self.memory.slots])
+
+    def rows(self, indices: Int[Tensor, " batch"]) -> Batch:
+        """Return the clips at `indices`, each with as many frames as a dense clip, in the order asked for."""
+        first = len(self.clips)
+        stored = indices >= first
+        new, old = self.clips.rows(indices[~stored]), MemoryClips(self.memory).rows(indices[stored] - first)
+        old = respread(old, new.features.shape[1])
+        place = torch.cat([(~stored).nonzero()[:, 0], stored.nonzero()[:, 0]]).argsort()
+        return Batch(
+            torch.cat([new.features, old.features])[place],
+            torch.cat([new.positions, old.positions])[place],
+            torch.cat([new.slots, old.slots])[place],
+            torch.cat([new.tasks, old.tasks])[place],
+        )
+
+
+def respread(batch: Batch, frames: int) -> Batch:
+    """Return clips of `frames` frames, the middles of equal segments of those there are: fewer, or some repeated.
+
+    As vCLIMB brings clips of few stored frames back to their length.
     """
-    table = task.plain()
-    chosen = random_clips(table.slots, per_class, generator=generator)
-    clips = table.rows(chosen)
-    positions = random_positions(len(chosen), kept=kept, frames=clips.features.shape[1], generator=generator)
-    names = table.names
-    return EpisodicMemory(
-        take_frames(clips.features, positions),
-        positions,
-        clips.slots,
-        clips.tasks,
-        tuple(names[index] for index in chosen.tolist()),
-    )
+    kept = batch.features.shape[1]
+    if kept == frames:
+        return batch
+    chosen = uniform_positions(frames, kept).to(batch.positions.device)
+    return Batch(batch.features[:, chosen], batch.positions[:, chosen], batch.slots, batch.tasks)
 
 
 def take_frames(features: Tensor, positions: Int[Tensor, "batch kept"]) -> Tensor:
     """Return from (batch, frames, dim) the frames at `positions`: (batch, kept, dim)."""
     return features.gather(1, positions[..., None].expand(-1, -1, features.shape[-1]))
-
-
-def check_frames_kept(kept: int, frames: int) -> None:
-    """Refuse to keep more frames than a clip has.
-
-    Raises:
-        ConfigError: `kept` is larger than `frames`.
-    """
-    if kept > frames:
-        raise ConfigError(
-            f"method.frames_kept={kept} is more than the clip's video.frames={frames}; use {frames} at most"
-        )

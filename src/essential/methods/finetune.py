@@ -4,14 +4,12 @@ One stage per task: cross-entropy over all slots seen so far (TCD and vCLIMB lis
 slots alone would hide most of the forgetting behind the old rows of the head).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from essential.memory.episodic import EpisodicMemory
-from essential.memory.ledger import LedgerEntry
 from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.schema import Section
@@ -45,13 +43,3 @@ class Finetune(Method):
         """Cross-entropy over all slots seen."""
         logits = self.classifier.logits(self.classifier.tokens(batch.features, batch.positions))
         return [LossTerm("classification", cross_entropy(logits, batch.slots))]
-
-    def finish(self, task: TaskData) -> None:
-        """Nothing is left to do."""
-
-    def ledger(self) -> list[LedgerEntry]:
-        """It carries nothing but the classifier."""
-        return []
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing but the predictor grows."""

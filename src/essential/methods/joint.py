@@ -5,14 +5,12 @@ classifier starts from the same initial values each time, so the last row of the
 once on everything gives.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from essential.memory.episodic import EpisodicMemory
-from essential.memory.ledger import LedgerEntry
 from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.schema import Section
@@ -52,13 +50,3 @@ class Joint(Method):
         """Cross-entropy over all slots seen."""
         logits = self.classifier.logits(self.classifier.tokens(batch.features, batch.positions))
         return [LossTerm("classification", cross_entropy(logits, batch.slots))]
-
-    def finish(self, task: TaskData) -> None:
-        """Nothing is left to do."""
-
-    def ledger(self) -> list[LedgerEntry]:
-        """It keeps no memory: it is given the old clips again, which the record says."""
-        return []
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing but the predictor grows."""

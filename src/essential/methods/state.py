@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -10,9 +9,9 @@ from torch import Tensor
 
 from essential.errors import CheckpointError
 from essential.memory.episodic import EpisodicMemory
+from essential.models.state_names import below
 from essential.sealed_files import Array
 
-Value = TypeVar("Value")
 _SLOTS = "task_slots"
 
 
@@ -43,11 +42,6 @@ def unpack_memory(state: Mapping[str, Array]) -> EpisodicMemory:
 def unpack_network(state: Mapping[str, Array]) -> dict[str, Tensor]:
     """Return the network's state."""
     return {name: torch.from_numpy(array.copy()) for name, array in below("network.", state).items()}
-
-
-def below(prefix: str, state: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the entries whose name starts with `prefix`, without it."""
-    return {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
 
 
 @contextmanager

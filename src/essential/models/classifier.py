@@ -1,48 +1,32 @@
-"""The clip classifier that every trained method shares: temporal encoder, dropout, one linear head that grows."""
+"""The clip classifier that every trained method shares: temporal encoder, dropout, one head that grows."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from essential.models.heads import Head
+from essential.models.state_names import below
 from essential.models.temporal_encoder import TemporalEncoder
 
 
-class GrowingHead(nn.Module):
-    """A linear layer with one row per slot, to which rows are added as classes arrive.
+class Predictor(nn.Module, ABC):
+    """What scores clips: dense frame features (batch, frames, dim), in; a score per slot seen so far, out.
 
-    New weights are drawn with standard deviation 0.02 * `init_scale` and new biases are zero, as the authors
-    initialise theirs. They allocate all classes of the benchmark at once; rows that no sample has reached yet
-    would only decay there, so growing gives the same scores for the slots seen.
+    Attributes:
+        reading: what the scores are. `cnn` and `nme` are TCD's words: of a trained head, or by the nearest mean of
+            exemplars; `closed-form` scores are computed from statistics.
     """
 
-    def __init__(self, dim: int, *, init_scale: float) -> None:
-        super().__init__()
-        self.init_scale = init_scale
-        self.weight = nn.Parameter(torch.empty(0, dim))
-        self.bias = nn.Parameter(torch.empty(0))
+    reading: ClassVar[Literal["cnn", "nme", "closed-form"]]
 
-    @property
-    def slots(self) -> int:
-        """Rows so far."""
-        return len(self.bias)
-
-    def grow(self, rows: int, *, generator: torch.Generator) -> None:
-        """Add `rows` rows behind the present ones, which keep their values."""
-        new = torch.randn(rows, self.weight.shape[1], generator=generator) * (0.02 * self.init_scale)
-        old = self.weight.detach()
-        self.weight = nn.Parameter(torch.cat([old, new.to(old)]))
-        self.bias = nn.Parameter(torch.cat([self.bias.detach(), torch.zeros(rows).to(old)]))
-
-    def forward(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
-        """Return a logit per slot."""
-        return nn.functional.linear(tokens, self.weight, self.bias)
-
-
-class Predictor(nn.Module, ABC):
-    """What scores clips: dense frame features (batch, frames, dim), in; a score per slot seen so far, out."""
+    def other_readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
+        """Return the scores that the same predictor gives in other ways, by reading; none unless it says so."""
+        del features
+        return {}
 
     @abstractmethod
     def resize(self, state: Mapping[str, Tensor]) -> None:
@@ -50,7 +34,13 @@ class Predictor(nn.Module, ABC):
 
 
 class ClipClassifier(Predictor):
-    """Dense frame features, in; a logit per slot seen so far, out."""
+    """Dense frame features, in; a logit per slot seen so far, out.
+
+    `exemplar_means` holds a unit vector per slot once a method has set it: the mean of the slot's exemplars.
+    """
+
+    reading = "cnn"
+    exemplar_means: Tensor
 
     def __init__(
         self,
@@ -61,12 +51,13 @@ class ClipClassifier(Predictor):
         heads: int,
         dropout: float,
         drop_path: float,
-        init_scale: float,
+        head: Head,
     ) -> None:
         super().__init__()
         self.encoder = TemporalEncoder(dim, frames=frames, layers=layers, heads=heads, drop_path=drop_path)
         self.dropout = nn.Dropout(dropout)
-        self.head = GrowingHead(dim, init_scale=init_scale)
+        self.head = head
+        self.register_buffer("exemplar_means", torch.zeros(0, dim))
 
     def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
         """Classify dense clips: frame i stands at position i."""
@@ -85,7 +76,16 @@ class ClipClassifier(Predictor):
         scored: Tensor = self.head(self.dropout(tokens))
         return scored
 
+    def by_means(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
+        """Return the cosine of a clip's token with each slot's mean of exemplars: NME in TCD, iCaRL's rule."""
+        positions = torch.arange(features.shape[1], device=features.device).expand(features.shape[:2])
+        return nn.functional.normalize(self.tokens(features, positions), dim=1) @ self.exemplar_means.T
+
+    def other_readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
+        """NME, if there are means of exemplars."""
+        return {"nme": self.by_means(features)} if len(self.exemplar_means) else {}
+
     def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Give the head as many rows as `state` holds."""
-        self.head.weight = nn.Parameter(torch.zeros_like(state["head.weight"]))
-        self.head.bias = nn.Parameter(torch.zeros_like(state["head.bias"]))
+        """Give the head as many rows as `state` holds, and as many means."""
+        self.head.resize(below("head.", state))
+        self.exemplar_means = torch.zeros_like(state["exemplar_means"])

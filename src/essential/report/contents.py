@@ -10,7 +10,12 @@ from essential.records import MemoryBytes, ProtocolRecord, Record, SkippedVideo
 from essential.report.charts import LineStyle, draw_swatch
 from essential.report.formats import NONE, spread
 
-KINDS = {"episodic": "Episodic", "semantic": "Semantic", "retrieval_modules": "Retrieval modules"}
+KINDS = {
+    "episodic": "Episodic",
+    "semantic": "Semantic",
+    "statistics": "Statistics",
+    "retrieval_modules": "Retrieval modules",
+}
 
 
 @dataclass(frozen=True, eq=False)

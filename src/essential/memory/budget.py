@@ -1,0 +1,127 @@
+"""What a memory may hold at most: exemplars per class, exemplars, frames, bytes. Every bound is a hard cap."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from essential.errors import ConfigError
+from essential.memory.episodic import EpisodicMemory
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Caps that hold together; None is no cap.
+
+    Attributes:
+        per_class: exemplars of each class, as TCD and ESSENTIAL count.
+        exemplars: exemplars in total, as iCaRL counts.
+        frames: frames in total, as vCLIMB counts.
+        bytes: bytes of the memory's file.
+    """
+
+    per_class: int | None = None
+    exemplars: int | None = None
+    frames: int | None = None
+    bytes: int | None = None
+
+    def holds(self, memory: EpisodicMemory) -> bool:
+        """Whether `memory` keeps within every cap."""
+        kept = memory.features.shape[1]
+        counts = torch.bincount(memory.slots)
+        used = [
+            (int(counts.max()) if len(counts) else 0, self.per_class),
+            (len(memory), self.exemplars),
+            (len(memory) * kept, self.frames),
+            (memory.stored_bytes, self.bytes),
+        ]
+        return all(cap is None or amount <= cap for amount, cap in used)
+
+    def room_per_class(self, classes: int, *, exemplar_bytes: int, kept: int, shared: bool) -> int | None:
+        """Return how many exemplars of one class can be kept at most; a bound from above, None without any cap.
+
+        Args:
+            classes: how many share the budget.
+            exemplar_bytes: bytes of one exemplar's features.
+            kept: frames of one exemplar.
+            shared: whether one class may use what others leave.
+        """
+        totals = [
+            self.exemplars,
+            None if self.frames is None else self.frames // kept,
+            None if self.bytes is None else self.bytes // exemplar_bytes,
+        ]
+        bounds = [total if shared else total // classes for total in totals if total is not None]
+        bounds += [] if self.per_class is None else [self.per_class]
+        return max(1, min(bounds)) if bounds else None
+
+    def with_equal_quotas(self, memory: EpisodicMemory) -> EpisodicMemory:
+        """Return the memory with the largest equal quota per class that fits: the first exemplars of each class.
+
+        Raises:
+            ConfigError: not even one exemplar per class fits.
+        """
+        most = int(torch.bincount(memory.slots).max()) if len(memory) else 0
+        return self._largest(memory, 1, most, memory.at_most_per_class)
+
+    def with_balanced_quotas(self, memory: EpisodicMemory) -> EpisodicMemory:
+        """Return as many exemplars as fit, spread over the classes as evenly as their numbers allow.
+
+        What a class-balanced reservoir (Chrysakis and Moens, ICML 2020) holds: small classes are kept whole, and
+        what they leave goes to the larger ones.
+
+        Raises:
+            ConfigError: not even one exemplar per class fits.
+        """
+        counts = torch.bincount(memory.slots)
+        classes = int((counts > 0).sum())
+        return self._largest(memory, classes, len(memory), lambda total: memory.at_most(even_quotas(counts, total)))
+
+    def _largest(
+        self, memory: EpisodicMemory, least: int, most: int, cut: Callable[[int], EpisodicMemory]
+    ) -> EpisodicMemory:
+        """Return the largest cut, of size `least` to `most`, that fits."""
+        if self.holds(memory):
+            return memory
+        if not self.holds(cut(least)):
+            raise self._too_small(memory.at_most_per_class(1))
+        fits, too_many = least, most + 1
+        while too_many - fits > 1:
+            middle = (fits + too_many) // 2
+            if self.holds(cut(middle)):
+                fits = middle
+            else:
+                too_many = middle
+        return cut(fits)
+
+    def _too_small(self, smallest: EpisodicMemory) -> ConfigError:
+        classes = len(smallest)
+        needs = [
+            ("budget_bytes", self.bytes, smallest.stored_bytes, "bytes for exemplars"),
+            ("total_frames", self.frames, classes * smallest.features.shape[1], "frames"),
+            ("total_exemplars", self.exemplars, classes, "exemplars"),
+        ]
+        lines = [
+            f"the memory budget leaves {cap} {unit}, but one exemplar for each of {classes} classes takes {needed}; "
+            f"raise method.{name}"
+            for name, cap, needed, unit in needs
+            if cap is not None and needed > cap
+        ]
+        return ConfigError("; ".join(lines))
+
+
+def even_quotas(counts: Int[Tensor, " slots"], total: int) -> Int[Tensor, " slots"]:
+    """Share `total` among classes that have `counts`, as evenly as can be; earlier slots get the odd ones."""
+    quotas = torch.zeros_like(counts)
+    left = min(total, int(counts.sum()))
+    while left > 0:
+        open_slots = (quotas < counts).nonzero()[:, 0]
+        share = min(left // len(open_slots), int((counts - quotas)[open_slots].min()))
+        if share == 0:
+            quotas[open_slots[:left]] += 1
+            break
+        quotas[open_slots] += share
+        left -= share * len(open_slots)
+    return quotas

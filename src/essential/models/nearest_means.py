@@ -1,0 +1,35 @@
+"""The nearest mean of exemplars as the decision: iCaRL's rule, on the tokens of a clip classifier."""
+
+from collections.abc import Mapping
+
+from jaxtyping import Float
+from torch import Tensor
+
+from essential.models.classifier import ClipClassifier, Predictor
+from essential.models.state_names import below
+
+
+class NearestMeans(Predictor):
+    """Dense frame features, in; the cosine with every slot's mean of exemplars, out. The head is another reading.
+
+    Source: Rebuffi et al., iCaRL, CVPR 2017, algorithm 1: both sides are unit vectors, so the largest cosine is the
+    smallest distance.
+    """
+
+    reading = "nme"
+
+    def __init__(self, classifier: ClipClassifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
+        """Score dense clips by the means of exemplars."""
+        return self.classifier.by_means(features)
+
+    def other_readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
+        """The head's logits."""
+        return {"cnn": self.classifier(features)}
+
+    def resize(self, state: Mapping[str, Tensor]) -> None:
+        """Give the classifier the shapes that `state` has."""
+        self.classifier.resize(below("classifier.", state))
