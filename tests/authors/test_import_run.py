@@ -62,6 +62,7 @@ def _export(run: Path, folder: Path, tower: dict[str, Tensor]) -> None:
     }
     for task in range(TASKS):
         own = {_theirs(name): value for name, value in RunFolder(run).read_checkpoint(task).items()}
+        del own["exemplar_means"]  # theirs decides by its head alone
         own["decoder_temporal_embedding"] = own["decoder_temporal_embedding"][None]
         unseen = CLASSES - len(own["head.bias"])
         # A class that was not learned yet must never win, as it cannot in the run that this comes from.
