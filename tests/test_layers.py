@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("methods",),
     ("engine", "report"),
     ("config",),
-    ("api", "authors"),
+    ("api", "authors", "comparison"),
     ("cli",),
     ("__main__",),
 )

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from essential.errors import FileSystemError, RunError
+from essential.errors import FileSystemError, InUseError
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -121,7 +121,7 @@ def folder_lock(folder: Path, *, name: str = ".lock", wait: bool = False) -> Ite
         wait: wait for the holder to end instead of raising.
 
     Raises:
-        RunError: if another process holds it.
+        InUseError: if another process holds it.
     """
     make_folder(folder)
     path = folder / name
@@ -134,7 +134,7 @@ def folder_lock(folder: Path, *, name: str = ".lock", wait: bool = False) -> Ite
         except OSError as error:
             holder = os.pread(handle, 32, 0).decode().strip() or "unknown"
             message = f"{folder} is in use by process {holder}; wait for it to end, or choose another folder"
-            raise RunError(message) from error
+            raise InUseError(message) from error
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield

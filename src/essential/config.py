@@ -10,27 +10,63 @@ from pydantic_core import ErrorDetails
 
 from essential.engine.settings import RunConfig
 from essential.errors import ConfigError
-from essential.shipped import config_text, load_yaml, nearest, parse_yaml
+from essential.methods import MethodConfig
+from essential.methods.exemplars import MemoryConfig
+from essential.shipped import config_text, load_yaml, method_section, nearest, parse_yaml
+
+# What a protocol's config says of learning that holds for every method which has such a setting.
+_SHARED = ("classifier", "exemplars_per_class", "rehearsal_epochs")
 
 
-def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> RunConfig:
+def load_config(name_or_path: str, overrides: Sequence[str] = (), *, method: str | None = None) -> RunConfig:
     """Read a shipped config by name, or a YAML file by path, and apply overrides such as `training.epochs=5`.
 
     Values are read as YAML: `5`, `0.1`, `true`, `null`, `[0.8, 1.0]`, text.
 
+    Args:
+        name_or_path: the config.
+        overrides: applied in this order.
+        method: a shipped method to use instead of the config's, with the config's settings of classifier, exemplars per
+            class and rehearsal epochs where it has such. The config's own method stays as it is.
+
     Raises:
-        ConfigError: no such config; not YAML; an unknown key (the nearest known one is named); a value out of range.
+        ConfigError: no such config or method; not YAML; an unknown key (the nearest known one is named); a value out
+            of range.
     """
+    content = _content(name_or_path)
+    if method is not None:
+        content["method"] = _another_method(method, content.get("method", {}))
+    for override in overrides:
+        _apply(content, override)
+    return parse_config(content, str(name_or_path))
+
+
+def _content(name_or_path: str) -> dict[str, Any]:
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"}:
         if not path.is_file():
             raise ConfigError(f"there is no config file {path}; `essential configs` lists the configs that are shipped")
-        content = parse_yaml(_read(path), str(path))
-    else:
-        content = parse_yaml(config_text(name_or_path), name_or_path)
-    for override in overrides:
-        _apply(content, override)
-    return parse_config(content, str(name_or_path))
+        return parse_yaml(_read(path), str(path))
+    content = parse_yaml(config_text(name_or_path), name_or_path)
+    if content.keys() == {"summary", "method"}:
+        raise ConfigError(
+            f"{name_or_path} says how to learn and not what; give a config with data, and --method "
+            f"{name_or_path.removeprefix('methods/')}"
+        )
+    return content
+
+
+def _another_method(name: str, of_config: Any) -> dict[str, Any]:
+    section, own = method_section(name), dict(of_config) if isinstance(of_config, dict) else {}
+    return own if section == {"name": own.get("name")} else _with_shared(section, own)
+
+
+def _with_shared(section: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Add what `own`, the config's method, says of the settings that all methods share; a wrapper's go to its base."""
+    known = _METHOD_SETTINGS[section["name"]]
+    shared = {key: own[key] for key in _SHARED if key in own and key in known}
+    nested = {"base": _with_shared(section["base"], own)} if "base" in section else {}
+    return {**shared, **section, **nested}
 
 
 def with_overrides(config: RunConfig, overrides: Sequence[str], name: str) -> RunConfig:
@@ -55,6 +91,12 @@ def parse_config(content: Mapping[str, Any], name: str) -> RunConfig:
         return RunConfig.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"config {name}: " + "; ".join(_explain(detail) for detail in error.errors())) from error
+
+
+def _method_settings() -> dict[str, set[str]]:
+    """Return the settings of every method by its name."""
+    sections = get_args(get_args(MethodConfig)[0])
+    return {_tag(section): set(section.model_fields) for section in sections}
 
 
 def _read(path: Path) -> str:
@@ -87,8 +129,7 @@ def _explain(detail: ErrorDetails) -> str:
     section, written = _section_at(path)
     key = ".".join(written)
     if detail["type"] == "extra_forbidden":
-        known = sorted(section.model_fields) if section else []
-        return f"unknown key {key!r}{nearest(written[-1], known)}; known here: {', '.join(known)}"
+        return _explain_unknown(written, section)
     if detail["type"] == "missing":
         return f"{key} is missing; give it in the file or with -s {key}=VALUE"
     if detail["type"] == "union_tag_invalid":
@@ -100,6 +141,16 @@ def _explain(detail: ErrorDetails) -> str:
         return detail["msg"].removeprefix("Value error, ")
     message = detail["msg"].removeprefix("Value error, ")
     return f"{key}={detail['input']!r} is not allowed: {message[:1].lower()}{message[1:]}" if key else message
+
+
+def _explain_unknown(written: Sequence[str], section: type[BaseModel] | None) -> str:
+    key, known = ".".join(written), sorted(section.model_fields) if section else []
+    if section and written[0] == "method" and written[-1] in MemoryConfig.model_fields:
+        return (
+            f"{key}: the method {_tag(section)!r} keeps no exemplars, so it has no use for it; take it out, or choose "
+            "a method with a memory"
+        )
+    return f"unknown key {key!r}{nearest(written[-1], known)}; known here: {', '.join(known)}"
 
 
 def _section_at(path: Sequence[str]) -> tuple[type[BaseModel] | None, list[str]]:
@@ -130,3 +181,6 @@ def _is_section(annotation: Any) -> bool:
 
 def _tag(section: type[BaseModel]) -> Any:
     return section.model_fields["name"].default
+
+
+_METHOD_SETTINGS = _method_settings()

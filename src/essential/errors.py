@@ -33,6 +33,14 @@ class RunError(EssentialError):
     """A run folder is in use, or does not fit the command."""
 
 
+class InUseError(RunError):
+    """Another process is writing the folder."""
+
+
+class ComparisonError(EssentialError):
+    """Runs that cannot be compared: they differ in more than method and seed."""
+
+
 class TrainingError(EssentialError):
     """Training cannot go on, for example because a loss is not finite."""
 

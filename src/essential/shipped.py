@@ -11,6 +11,7 @@ import yaml
 from essential.errors import ConfigError
 
 _FOLDER = resources.files("essential") / "configs"
+_METHODS = "methods/"
 
 
 class _Loader(yaml.SafeLoader):
@@ -24,19 +25,49 @@ _Loader.add_implicit_resolver(
 
 def shipped_configs() -> dict[str, str]:
     """Return the summary of every shipped config by its name, such as `moving-digits/essential`."""
-    return {name: parse_yaml(config_text(name), name).get("summary", "") for name in _names()}
+    names = [name for name in _names() if not name.startswith(_METHODS)]
+    return {name: _summary(name) for name in names}
+
+
+def shipped_methods() -> dict[str, str]:
+    """Return the summary of every shipped method by its name, such as `icarl`."""
+    return {name.removeprefix(_METHODS): _summary(name) for name in _names() if name.startswith(_METHODS)}
 
 
 def config_text(name: str) -> str:
-    """Return a shipped config as its YAML text.
+    """Return a shipped config, or a method's settings (`methods/NAME`), as its YAML text.
 
     Raises:
         ConfigError: no config of that name is shipped.
     """
     if name not in _names():
-        hint = nearest(name, _names())
+        hint = nearest(name, [*shipped_configs()])
         raise ConfigError(f"no config is called {name!r}{hint}; `essential configs` lists those that are shipped")
     return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def method_section(name: str) -> dict[str, Any]:
+    """Return the settings of a shipped method: the section `method` of a config.
+
+    Raises:
+        ConfigError: no method of that name is shipped.
+    """
+    known = [*shipped_methods()]
+    if name not in known:
+        raise ConfigError(f"no method is called {name!r}{nearest(name, known)}; known: {', '.join(known)}")
+    section: dict[str, Any] = parse_yaml(config_text(_METHODS + name), name)["method"]
+    return section
+
+
+def protocol_config(name: str) -> str:
+    """Return the config that a protocol's name stands for: a folder's stands for its `essential`."""
+    folder_default = f"{name.rstrip('/')}/essential"
+    return folder_default if folder_default in _names() else name
+
+
+def _summary(name: str) -> str:
+    summary: str = parse_yaml(config_text(name), name).get("summary", "")
+    return summary
 
 
 def _names() -> list[str]:

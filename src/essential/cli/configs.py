@@ -9,7 +9,7 @@ app = typer.Typer(invoke_without_command=True)
 
 @app.callback()
 def list_configs(context: typer.Context) -> None:
-    """List the shipped configs by name, or show one of them.
+    """List the shipped configs and methods by name, or show one of them.
 
     \b
     Example:
@@ -20,12 +20,13 @@ def list_configs(context: typer.Context) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from essential.shipped import shipped_configs
+    from essential.shipped import shipped_configs, shipped_methods
 
-    table = Table("name", "what it is")
-    for name, summary in shipped_configs().items():
-        table.add_row(name, summary)
-    Console().print(table)
+    for kind, summaries in (("config", shipped_configs()), ("method, for --method", shipped_methods())):
+        table = Table(kind, "what it is")
+        for name, summary in summaries.items():
+            table.add_row(name, summary)
+        Console().print(table)
 
 
 @app.command()

@@ -15,6 +15,10 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("-s", "--set", metavar="KEY=VALUE", help="Change a setting: -s training.epochs=5. Repeatable."),
 ]
+Method = Annotated[
+    str | None,
+    typer.Option("--method", help="A shipped method instead of the config's (see `essential configs`), such as icarl."),
+]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the run; without it the config's.")]
 Run = Annotated[Path, typer.Argument(help="A run folder, as `essential train --out` makes it.", metavar="DIR")]
 
@@ -36,3 +40,27 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     if not match or not int(match[1]) < int(match[2]):
         raise ConfigError(f"--shard {text!r} is not allowed; use i/n with i from 0 to n - 1, such as 0/4 to 3/4")
     return int(match[1]), int(match[2])
+
+
+def parse_names(text: str, option: str) -> tuple[str, ...]:
+    """Return the names of a list such as `a,b,c`.
+
+    Raises:
+        ConfigError: one is empty.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise ConfigError(f"{option} {text!r} is not a list of names; write them as a,b,c")
+    return names
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Return the seeds of a list such as `0,1,2`.
+
+    Raises:
+        ConfigError: one is no whole number from 0.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise ConfigError(f"--seeds {text!r} is not a list of whole numbers from 0; write them as 0,1,2")
+    return tuple(int(part) for part in parts)

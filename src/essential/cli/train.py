@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from essential.cli.options import Config, Overrides, Seed, with_seed
+from essential.cli.options import Config, Method, Overrides, Seed, with_seed
 
 
 def train(
     out: Annotated[Path, typer.Option("--out", help="Folder of the run: checkpoints, memory, record, report.")],
     config: Config = "own/essential",
+    method: Method = None,
     seed: Seed = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")] = False,
     overrides: Overrides = None,
@@ -21,6 +22,8 @@ def train(
     Examples:
       The embedded benchmark:
         essential train --config moving-digits/essential --out runs/first
+      Another method on it:
+        essential train --config moving-digits/essential --method icarl --out runs/icarl
       Your own videos (DIR/train/CLASS/*, DIR/test/CLASS/*) in 4 tasks:
         essential train --out runs/mine -s data.root=DIR -s protocol.tasks=4
       Features of your own (`essential features import`):
@@ -33,7 +36,7 @@ def train(
     from essential.engine.run import train as run
     from essential.report import write_report
 
-    settings = load_config(config, with_seed(overrides, seed))
+    settings = load_config(config, with_seed(overrides, seed), method=method)
     record = run(settings, out, resume=resume, progress=terminal_progress())
     write_report([(run_name(out), record)], out / "report.html")
     print_runs([(run_name(out), record)])

@@ -21,7 +21,7 @@ from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Stage
 from essential.metrics import accuracy_on_seen
 from essential.progress import Progress, phase
-from essential.protocols.protocol import Protocol, Video
+from essential.protocols.protocol import Video
 from essential.records import Record
 
 
@@ -83,7 +83,7 @@ class _Run:
             folder.refuse_other_features(self.workspace.origin)
         folder.claim(config, self.protocol, self.workspace.root, self.workspace.origin)
         self.method = self.workspace.build_method()
-        self.method.check_room(_longest_names(self.protocol), tasks=len(self.protocol.tasks))
+        self.method.check_room(self.protocol.longest_names(), tasks=len(self.protocol.tasks))
         if saved:
             self.method.load_state_dict(saved.method)
             self.method.network.to(self.workspace.device)
@@ -197,15 +197,6 @@ class _Run:
             seconds=dict(self.watch.seconds),
         )
         self.folder.save(self.place, self.method.state_dict(), optimizer_state(optimizer) if optimizer else None)
-
-
-def _longest_names(protocol: Protocol) -> list[str]:
-    """Return, for each class, the longest of its training videos' names: the memory's file holds names too."""
-    return [
-        max((video.key for video in task.train if video.label == name), key=lambda key: len(key.encode()), default="")
-        for task in protocol.tasks
-        for name in task.classes
-    ]
 
 
 class Stopwatch:

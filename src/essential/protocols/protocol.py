@@ -108,6 +108,15 @@ class Protocol:
         """All videos: task by task, training before test."""
         return tuple(video for task in self.tasks for video in (*task.train, *task.test))
 
+    def longest_names(self) -> list[str]:
+        """Return, class by class, the longest key of its training videos: names take room in a memory too."""
+        longest: dict[str, str] = {}
+        for task in self.tasks:
+            for video in task.train:
+                if len(video.key.encode()) > len(longest.get(video.label, "").encode()):
+                    longest[video.label] = video.key
+        return [longest.get(name, "") for name in self.slots]
+
     @cached_property
     def id(self) -> str:
         """A hash of the tasks, their classes in order, and every video's key, label and split."""

@@ -1,0 +1,62 @@
+"""`essential compare`: many methods and seeds on one protocol, and what is to be said of them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from essential.cli.options import Overrides, parse_names, parse_seeds
+
+if TYPE_CHECKING:
+    from essential.comparison import PlannedRun
+
+
+def compare(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the runs, the tables and the page.")],
+    config: Annotated[
+        str, typer.Option("--config", help="The protocol: a shipped config, such as moving-digits, or a YAML file.")
+    ] = "moving-digits",
+    methods: Annotated[
+        str, typer.Option("--methods", help="Methods by name, such as essential,replay,slda-temporal; or all.")
+    ] = "essential,joint,finetune,replay",
+    seeds: Annotated[str, typer.Option("--seeds", help="Seeds, such as 0,1,2.")] = "0,1,2",
+    budget_bytes: Annotated[
+        int | None,
+        typer.Option(
+            "--budget-bytes",
+            min=1,
+            help="What every method with exemplars may keep; without it, what the config says per class.",
+        ),
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Run methods under one protocol, with the same features and seeds, and compare them.
+
+    Runs that are complete are not repeated: the same command goes on where it was, and methods or seeds can be added.
+
+    \b
+    Examples:
+      essential compare --methods essential,icarl,slda-temporal --budget-bytes 153600 --out comparison
+      essential compare --config tcd/ucf101-10x5 --methods all --out ucf101 \\
+        -s data.root=VIDEOS -s data.annotations=LISTS
+    """
+    from essential.cli.comparison_table import print_comparison
+    from essential.cli.progress_bar import terminal_progress
+    from essential.comparison import ComparisonPlan, check_runs, do_runs
+    from essential.report.comparison import write_comparison
+
+    plan = ComparisonPlan(
+        config, parse_names(methods, "--methods"), parse_seeds(seeds), budget_bytes, tuple(overrides or ()), out
+    )
+    runs = plan.runs()
+    left = [run for run in runs if not run.done]
+    check_runs(runs, terminal_progress())
+
+    def announce(run: "PlannedRun") -> None:
+        number = left.index(run) + 1
+        typer.echo(f"== {run.method}, seed {run.seed} ({number} of {len(left)})", err=True)
+
+    records = do_runs(runs, terminal_progress(), announce)
+    comparison = write_comparison(records, out, budget_bytes=budget_bytes)
+    print_comparison(comparison)
+    typer.echo(f"tables: {out / 'compare.csv'}, .json, .tex, .md\npage: {out / 'compare.html'}")
