@@ -19,6 +19,7 @@ SMALL = {"classifier": {"heads": 4}}
 REHEARSE = {**SMALL, "exemplars_per_class": 3, "rehearsal_epochs": 2}
 CONFIGS: dict[str, dict[str, Any]] = {
     "essential": {"name": "essential", **REHEARSE},
+    "essential-confident": {"name": "essential", "policy": "highest-confidence", **REHEARSE},
     "essential-global": {"name": "essential", "memory_mode": "global", **REHEARSE},
     "essential-identity": {"name": "essential", "memory_mode": "identity", **REHEARSE},
     "essential-self": {"name": "essential", "prompt_mode": "self", **REHEARSE},
@@ -27,6 +28,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "finetune": {"name": "finetune", **SMALL},
     "joint": {"name": "joint", **SMALL},
     "replay-dense": {"name": "replay", "frames_kept": 8, **REHEARSE},
+    "replay-herding": {"name": "replay", "policy": "herding", **REHEARSE},
+    "replay-mixed": {"name": "replay", "rehearsal": "mixed", "frames_kept": 2, "policy": "reservoir", **REHEARSE},
     "replay-sparse": {"name": "replay", "frames_kept": 2, **REHEARSE},
 }
 TRAINING = TrainingConfig(epochs=2, batch_size=8, warmup_epochs=1, scale_learning_rate=False, device="cpu")
