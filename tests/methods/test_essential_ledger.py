@@ -24,6 +24,9 @@ def test_the_recipe_takes_the_bytes_that_the_paper_prints(name: str, printed: fl
     method = build_method(config.method, dim=DIM, frames=8, epochs=1, seed=0)
     for task in make_tasks(sizes, per_class=5, dim=DIM):
         method.begin(task)
+        for stage in method.stages(task):
+            stage.prepare()
+        method.finish(task)
     ledger = method.ledger()
     counted = sum(entry.bytes for entry in ledger if entry.in_paper_figure)
     assert counted == 174 * 4 * 4 * DIM * 4 + tasks * 8 * DIM * 4
