@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from essential.engine.settings import RunConfig
 from essential.errors import ConfigError
-from essential.methods import MethodConfig
+from essential.methods import METHODS
 from essential.methods.exemplars import MemoryConfig
 from essential.shipped import config_text, load_yaml, method_section, nearest, parse_yaml
 
@@ -63,7 +63,7 @@ def _another_method(name: str, of_config: Any) -> dict[str, Any]:
 
 def _with_shared(section: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Add what `own`, the config's method, says of the settings that all methods share; a wrapper's go to its base."""
-    known = _METHOD_SETTINGS[section["name"]]
+    known = METHODS[section["name"]].Config.model_fields
     shared = {key: own[key] for key in _SHARED if key in own and key in known}
     nested = {"base": _with_shared(section["base"], own)} if "base" in section else {}
     return {**shared, **section, **nested}
@@ -91,12 +91,6 @@ def parse_config(content: Mapping[str, Any], name: str) -> RunConfig:
         return RunConfig.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"config {name}: " + "; ".join(_explain(detail) for detail in error.errors())) from error
-
-
-def _method_settings() -> dict[str, set[str]]:
-    """Return the settings of every method by its name."""
-    sections = get_args(get_args(MethodConfig)[0])
-    return {_tag(section): set(section.model_fields) for section in sections}
 
 
 def _read(path: Path) -> str:
@@ -181,6 +175,3 @@ def _is_section(annotation: Any) -> bool:
 
 def _tag(section: type[BaseModel]) -> Any:
     return section.model_fields["name"].default
-
-
-_METHOD_SETTINGS = _method_settings()

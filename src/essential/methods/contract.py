@@ -22,6 +22,7 @@ from essential.memory.ledger import LedgerEntry
 from essential.methods.state import pack, state_that_fits, unpack_memory, unpack_network, unpack_slots
 from essential.models.classifier import Predictor
 from essential.models.state_names import below
+from essential.schema import Section
 from essential.sealed_files import Array
 
 
@@ -119,9 +120,10 @@ class Stage:
 
 
 class Method(ABC):
-    """A class-incremental learning method.
+    """A class-incremental learning method, built of its settings, and sizes that it is told.
 
     Attributes:
+        Config: its settings.
         needs_all_tasks: the engine gives it the training clips of all tasks so far; the record says so.
         draws_nothing: nothing in it is random, so every seed gives the same.
         network: every trained or frozen module; `predictor` is one of them.
@@ -129,6 +131,7 @@ class Method(ABC):
         slots: the slots of every task begun, in order.
     """
 
+    Config: ClassVar[type[Section]]
     needs_all_tasks: ClassVar[bool] = False
     draws_nothing: ClassVar[bool] = False
 

@@ -61,6 +61,8 @@ class EssentialConfig(MemoryConfig):
 class Essential(Method):
     """See the top of this file."""
 
+    Config = EssentialConfig
+
     def __init__(self, config: EssentialConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
         self.config = config
         self.dim, self.frames, self.epochs, self.seed = dim, frames, epochs, seed

@@ -25,6 +25,8 @@ class FinetuneConfig(Section):
 class Finetune(Method):
     """See the top of this file."""
 
+    Config = FinetuneConfig
+
     def __init__(self, config: FinetuneConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
         self.epochs, self.seed = epochs, seed
         self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed)

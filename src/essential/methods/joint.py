@@ -26,6 +26,8 @@ class JointConfig(Section):
 class Joint(Method):
     """See the top of this file."""
 
+    Config = JointConfig
+
     needs_all_tasks = True
 
     def __init__(self, config: JointConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:

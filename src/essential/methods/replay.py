@@ -36,6 +36,8 @@ class ReplayConfig(MemoryConfig):
 class Replay(Method):
     """See the top of this file."""
 
+    Config = ReplayConfig
+
     def __init__(self, config: ReplayConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
         self.config, self.epochs, self.seed = config, epochs, seed
         self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed)

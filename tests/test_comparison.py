@@ -1,0 +1,132 @@
+"""Which runs a comparison consists of, and how it treats runs that are there, busy, or of another kind."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from essential.atomic_files import folder_lock
+from essential.comparison import ComparisonPlan, check_runs, do_runs
+from essential.config import load_config
+from essential.errors import ConfigError, InUseError, RunError
+from essential.progress import SilentProgress
+from essential.shipped import shipped_methods
+from small_runs import SMALL
+
+QUIET = SilentProgress()
+
+
+def plan(out: Path, **changes: Any) -> ComparisonPlan:
+    settings: dict[str, Any] = {
+        "config": "moving-digits",
+        "methods": ("finetune", "essential"),
+        "seeds": (0, 1),
+        "budget_bytes": None,
+        "overrides": (),
+        "out": out,
+    }
+    return ComparisonPlan(**{**settings, **changes})
+
+
+@pytest.fixture
+def small(small_data: Path, small_store: Path) -> tuple[str, ...]:
+    return (*SMALL, "training.epochs=2", f"data.root={small_data}", f"features.store={small_store}")
+
+
+def test_runs_are_every_method_with_every_seed_in_one_folder(tmp_path: Path) -> None:
+    runs = plan(tmp_path).runs()
+    assert [(run.method, run.seed, run.config.seed) for run in runs] == [
+        ("finetune", 0, 0),
+        ("essential", 0, 0),
+        ("finetune", 1, 1),
+        ("essential", 1, 1),
+    ]
+    assert [run.folder.relative_to(tmp_path).as_posix() for run in runs][:2] == ["runs/finetune-0", "runs/essential-0"]
+
+
+def test_every_method_stands_on_the_protocols_data_features_and_training(tmp_path: Path) -> None:
+    runs = plan(tmp_path, methods=("all",), seeds=(0,)).runs()
+    assert [run.method for run in runs] == [*shipped_methods()]
+    shared = [run.config.model_dump(exclude={"method"}) for run in runs]
+    assert all(each == shared[0] for each in shared)
+    for run in runs:
+        method = run.config.method.model_dump()
+        method = method.get("base", method)
+        if "classifier" in method:
+            assert (method["classifier"]["heads"], method["classifier"]["init_scale"]) == (8, 1.0)
+        if "rehearsal_epochs" in method:
+            assert method["rehearsal_epochs"] == 60
+
+
+def test_the_protocols_own_method_is_as_the_protocol_has_it(tmp_path: Path) -> None:
+    (run,) = plan(tmp_path, config="tcd/ssv2-10x9", methods=("essential",), seeds=(0,)).runs()
+    assert run.config.method == load_config("tcd/ssv2-10x9").method
+
+
+def test_a_budget_takes_the_place_of_a_number_per_class(tmp_path: Path) -> None:
+    runs = plan(tmp_path, methods=("all",), seeds=(0,), budget_bytes=5000).runs()
+    sections = [run.config.method.model_dump() for run in runs]
+    sections = [section.get("base", section) for section in sections]
+    capped = [section for section in sections if "budget_bytes" in section]
+    assert len(capped) >= 3
+    assert all(section["budget_bytes"] == 5000 and section["exemplars_per_class"] is None for section in capped)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"methods": ("replai",)}, r"no method is called 'replai' \(did you mean 'replay'\?\); known: .*essential"),
+        ({"methods": ("replay", "joint", "replay")}, "--methods names replay twice"),
+        ({"seeds": (0, 0)}, "--seeds names 0 twice"),
+        ({"config": "moving-digit"}, "no config is called 'moving-digit'"),
+        (
+            {"methods": ("finetune", "joint"), "budget_bytes": 9000},
+            "--budget-bytes 9000 caps nothing: none of finetune, joint keeps exemplars",
+        ),
+        (
+            {"overrides": ("method.frames_kept=2",)},
+            r"method\.frames_kept: the method 'finetune' keeps no exemplars, so it has no use for it",
+        ),
+        ({"config": "methods/replay"}, "methods/replay says how to learn and not what"),
+    ],
+)
+def test_what_cannot_be_planned(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        plan(tmp_path, **changes).runs()
+
+
+def test_a_budget_that_is_too_small_is_refused_before_anything_is_run(tmp_path: Path, small: tuple[str, ...]) -> None:
+    runs = plan(tmp_path, overrides=small, methods=("finetune", "replay"), budget_bytes=9000).runs()
+    with pytest.raises(ConfigError, match=r"leaves 9000 bytes for exemplars, but one exemplar for each of 8 classes"):
+        check_runs(runs, QUIET)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_is_done_is_not_repeated_and_what_differs_is_refused(tmp_path: Path, small: tuple[str, ...]) -> None:
+    first = plan(tmp_path, overrides=small, methods=("finetune",), seeds=(0,)).runs()
+    announced: list[str] = []
+    check_runs(first, QUIET)
+    records = do_runs(first, QUIET, lambda run: announced.append(run.method))
+    made = (first[0].folder / "record.json").stat().st_mtime_ns
+    more = plan(tmp_path, overrides=small, methods=("finetune", "joint"), seeds=(0,)).runs()
+    check_runs(more, QUIET)
+    again = do_runs(more, QUIET, lambda run: announced.append(run.method))
+    assert announced == ["finetune", "joint"]
+    assert again[0] == records[0]
+    assert (first[0].folder / "record.json").stat().st_mtime_ns == made
+    other = plan(tmp_path, overrides=(*small, "training.epochs=3"), methods=("finetune",), seeds=(0,)).runs()
+    with pytest.raises(RunError, match=r"another config: training\.epochs: there 2, here 3"):
+        check_runs(other, QUIET)
+
+
+def test_a_run_that_another_process_works_on_is_named_when_the_others_are_done(
+    tmp_path: Path, small: tuple[str, ...]
+) -> None:
+    runs = plan(tmp_path, overrides=small, methods=("joint", "finetune"), seeds=(0,)).runs()
+    with (
+        folder_lock(tmp_path / "runs" / "joint-0"),
+        pytest.raises(InUseError, match=r"joint with seed 0: another process is at work on it .*1 of 2 runs are done"),
+    ):
+        do_runs(runs, QUIET, lambda _: None)
+    assert runs[1].done
+    assert not runs[0].done
