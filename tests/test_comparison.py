@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from essential.atomic_files import folder_lock
-from essential.comparison import ComparisonPlan, check_runs, do_runs
+from essential.comparison import ComparisonPlan, check_runs, do_runs, runs_at_once
 from essential.config import load_config
 from essential.errors import ConfigError, InUseError, RunError
 from essential.progress import SilentProgress
@@ -105,12 +105,10 @@ def test_a_budget_that_is_too_small_is_refused_before_anything_is_run(tmp_path: 
 def test_what_is_done_is_not_repeated_and_what_differs_is_refused(tmp_path: Path, small: tuple[str, ...]) -> None:
     first = plan(tmp_path, overrides=small, methods=("finetune",), seeds=(0,)).runs()
     announced: list[str] = []
-    check_runs(first, QUIET)
-    records = do_runs(first, QUIET, lambda run: announced.append(run.method))
+    records = do_runs(first, check_runs(first, QUIET), QUIET, lambda run: announced.append(run.method))
     made = (first[0].folder / "record.json").stat().st_mtime_ns
     more = plan(tmp_path, overrides=small, methods=("finetune", "joint"), seeds=(0,)).runs()
-    check_runs(more, QUIET)
-    again = do_runs(more, QUIET, lambda run: announced.append(run.method))
+    again = do_runs(more, check_runs(more, QUIET), QUIET, lambda run: announced.append(run.method))
     assert announced == ["finetune", "joint"]
     assert again[0] == records[0]
     assert (first[0].folder / "record.json").stat().st_mtime_ns == made
@@ -123,10 +121,32 @@ def test_a_run_that_another_process_works_on_is_named_when_the_others_are_done(
     tmp_path: Path, small: tuple[str, ...]
 ) -> None:
     runs = plan(tmp_path, overrides=small, methods=("joint", "finetune"), seeds=(0,)).runs()
+    workspace = check_runs(runs, QUIET)
     with (
         folder_lock(tmp_path / "runs" / "joint-0"),
         pytest.raises(InUseError, match=r"joint with seed 0: another process is at work on it .*1 of 2 runs are done"),
     ):
-        do_runs(runs, QUIET, lambda _: None)
+        do_runs(runs, workspace, QUIET, lambda _: None)
     assert runs[1].done
     assert not runs[0].done
+
+
+@pytest.mark.parametrize(("threads", "cores", "at_once"), [(None, 4, 1), (1, 4, 4), (2, 4, 2), (1, 64, 8), (8, 4, 1)])
+def test_as_many_runs_at_once_as_the_cores_hold(
+    threads: int | None, cores: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("essential.comparison.cpu_cores", lambda: cores)
+    config = load_config("moving-digits/essential", [f"training.threads={threads or 'null'}", "training.device=cpu"])
+    assert runs_at_once(config) == at_once
+
+
+def test_runs_done_at_once_give_the_numbers_of_runs_done_one_by_one(
+    tmp_path: Path, small: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = []
+    for at_once in (1, 2):
+        monkeypatch.setattr("essential.comparison.runs_at_once", lambda _, count=at_once: count)
+        runs = plan(tmp_path / str(at_once), overrides=small, methods=("finetune", "replay"), seeds=(0,)).runs()
+        records = do_runs(runs, check_runs(runs, QUIET), QUIET, lambda _: None)
+        numbers.append([(name, record.accuracy) for name, record in records])
+    assert numbers[0] == numbers[1]

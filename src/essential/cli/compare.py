@@ -50,13 +50,13 @@ def compare(
     )
     runs = plan.runs()
     left = [run for run in runs if not run.done]
-    check_runs(runs, terminal_progress())
+    workspace = check_runs(runs, terminal_progress())
 
     def announce(run: "PlannedRun") -> None:
         number = left.index(run) + 1
         typer.echo(f"== {run.method}, seed {run.seed} ({number} of {len(left)})", err=True)
 
-    records = do_runs(runs, terminal_progress(), announce)
+    records = do_runs(runs, workspace, terminal_progress(), announce)
     comparison = write_comparison(records, out, budget_bytes=budget_bytes)
     print_comparison(comparison)
     typer.echo(f"tables: {out / 'compare.csv'}, .json, .tex, .md\npage: {out / 'compare.html'}")
