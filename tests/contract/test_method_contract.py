@@ -24,8 +24,12 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "essential-self": {"name": "essential", "prompt_mode": "self", **REHEARSE},
     "essential-mlp": {"name": "essential", "prompt_mode": "mlp", **REHEARSE},
     "essential-released": {"name": "essential", "reading": "released", **REHEARSE},
+    "ewc": {"name": "ewc", **SMALL},
+    "ewc-vclimb": {"name": "ewc", "importance": "vclimb", **SMALL},
     "finetune": {"name": "finetune", **SMALL},
     "joint": {"name": "joint", **SMALL},
+    "mas": {"name": "mas", **SMALL},
+    "mas-vclimb": {"name": "mas", "importance": "vclimb", **SMALL},
     "replay-dense": {"name": "replay", "frames_kept": 8, **REHEARSE},
     "replay-sparse": {"name": "replay", "frames_kept": 2, **REHEARSE},
 }

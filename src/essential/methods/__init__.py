@@ -6,16 +6,23 @@ from pydantic import Field
 
 from essential.methods.contract import Method
 from essential.methods.essential import Essential, EssentialConfig
+from essential.methods.ewc import EWC, EWCConfig
 from essential.methods.finetune import Finetune, FinetuneConfig
 from essential.methods.joint import Joint, JointConfig
+from essential.methods.mas import MAS, MASConfig
 from essential.methods.replay import Replay, ReplayConfig
 
-MethodConfig = Annotated[EssentialConfig | FinetuneConfig | JointConfig | ReplayConfig, Field(discriminator="name")]
+MethodConfig = Annotated[
+    EssentialConfig | EWCConfig | FinetuneConfig | JointConfig | MASConfig | ReplayConfig,
+    Field(discriminator="name"),
+]
 
 METHODS: dict[str, type] = {
     "essential": Essential,
+    "ewc": EWC,
     "finetune": Finetune,
     "joint": Joint,
+    "mas": MAS,
     "replay": Replay,
 }
 
@@ -36,9 +43,11 @@ def build_method(config: MethodConfig, *, dim: int, frames: int, epochs: int, se
 
 __all__ = [
     "METHODS",
+    "EWCConfig",
     "EssentialConfig",
     "FinetuneConfig",
     "JointConfig",
+    "MASConfig",
     "Method",
     "MethodConfig",
     "ReplayConfig",
