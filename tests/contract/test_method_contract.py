@@ -28,6 +28,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "ewc-vclimb": {"name": "ewc", "importance": "vclimb", **SMALL},
     "finetune": {"name": "finetune", **SMALL},
     "joint": {"name": "joint", **SMALL},
+    "lwf": {"name": "lwf", **SMALL},
     "mas": {"name": "mas", **SMALL},
     "mas-vclimb": {"name": "mas", "importance": "vclimb", **SMALL},
     "replay-dense": {"name": "replay", "frames_kept": 8, **REHEARSE},

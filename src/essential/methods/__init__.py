@@ -9,11 +9,12 @@ from essential.methods.essential import Essential, EssentialConfig
 from essential.methods.ewc import EWC, EWCConfig
 from essential.methods.finetune import Finetune, FinetuneConfig
 from essential.methods.joint import Joint, JointConfig
+from essential.methods.lwf import LwF, LwFConfig
 from essential.methods.mas import MAS, MASConfig
 from essential.methods.replay import Replay, ReplayConfig
 
 MethodConfig = Annotated[
-    EssentialConfig | EWCConfig | FinetuneConfig | JointConfig | MASConfig | ReplayConfig,
+    EssentialConfig | EWCConfig | FinetuneConfig | JointConfig | LwFConfig | MASConfig | ReplayConfig,
     Field(discriminator="name"),
 ]
 
@@ -22,6 +23,7 @@ METHODS: dict[str, type] = {
     "ewc": EWC,
     "finetune": Finetune,
     "joint": Joint,
+    "lwf": LwF,
     "mas": MAS,
     "replay": Replay,
 }
@@ -47,6 +49,7 @@ __all__ = [
     "EssentialConfig",
     "FinetuneConfig",
     "JointConfig",
+    "LwFConfig",
     "MASConfig",
     "Method",
     "MethodConfig",
