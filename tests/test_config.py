@@ -252,9 +252,7 @@ def test_a_value_that_is_not_allowed_is_told_with_key_value_and_rule(
 
 
 def test_an_unknown_method_is_told_with_the_nearest_and_all_known() -> None:
-    expected = (
-        "method.name='esential' is unknown (did you mean 'essential'?); known: essential, finetune, joint, replay"
-    )
+    expected = "method.name='esential' is unknown (did you mean 'essential'?); known: essential, ewc, finetune, joint, lwf, mas, replay"
     assert _message(ESSENTIAL, "method.name=esential") == f"config {ESSENTIAL}: {expected}"
 
 

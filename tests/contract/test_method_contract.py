@@ -1,4 +1,4 @@
-"""What every method must do, whatever it is. A new method is added to `CONFIGS` and to nothing else here."""
+"""What every method must do, whatever it is. Every method that is shipped is here by itself; ways of it are in `MODES`."""
 
 import copy
 from collections.abc import Sequence

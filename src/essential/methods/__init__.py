@@ -9,15 +9,21 @@ from pydantic import Field
 
 from essential.methods.contract import Method
 from essential.methods.essential import Essential, EssentialConfig
+from essential.methods.ewc import EWC
 from essential.methods.finetune import Finetune
 from essential.methods.joint import Joint
+from essential.methods.lwf import LwF
+from essential.methods.mas import MAS
 from essential.methods.replay import Replay
 from essential.schema import Section
 
 METHODS: dict[str, type[Method]] = {
     "essential": Essential,
+    "ewc": EWC,
     "finetune": Finetune,
     "joint": Joint,
+    "lwf": LwF,
+    "mas": MAS,
     "replay": Replay,
 }
 

@@ -1,0 +1,93 @@
+"""LwF: learn new classes while the old ones' answers to the new clips stay what they were.
+
+Li & Hoiem, "Learning without Forgetting", ECCV 2016, equations 1 to 3.
+
+For each task, without any exemplar:
+
+1. keep a frozen copy of the classifier as it is: the teacher;
+2. grow the head, and train on the task's clips: cross-entropy among the task's own slots, plus weight * distillation,
+   the cross-entropy between the teacher's and the classifier's probabilities of the old slots, both at temperature 2
+   (equations 2 and 3; no factor T^2), so that the old rows of the head learn from the teacher alone;
+3. drop the teacher. Nothing but the classifier is carried to the next task, and the ledger is empty: the teacher is a
+   copy of what is carried anyway.
+
+Differs from the paper: there every old task is a head of its own, with a distillation loss among its own classes, and
+is told which task a test picture is of; here one softmax runs over all old slots, because all are compared in a test.
+The paper trains the new rows alone first (a warm-up); here all trains from the start. The teacher answers each view of
+a clip as it comes, in evaluation; the paper records its answers once. The optimiser is the engine's AdamW, not SGD.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from essential.memory.episodic import EpisodicMemory
+from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
+from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
+from essential.methods.teacher import drop_teacher, keep_teacher, resize_teacher, teacher_of
+from essential.schema import Section
+
+_TEMPERATURE = 2.0
+
+
+class LwFConfig(Section):
+    """LwF's settings."""
+
+    name: Literal["lwf"] = "lwf"
+    classifier: ClassifierConfig = ClassifierConfig()
+    weight: float = Field(1.0, ge=0, description="of the distillation (the paper's lambda_o)")
+
+
+class LwF(Method):
+    """See the top of this file."""
+
+    Config = LwFConfig
+
+    def __init__(self, config: LwFConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
+        self.weight, self.epochs, self.seed = config.weight, epochs, seed
+        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed)
+        super().__init__(self.classifier, EpisodicMemory.empty(kept=frames, dim=dim))
+
+    def begin(self, task: TaskData) -> None:
+        """Keep the classifier as it is, if it has learned anything, then grow the head."""
+        if self.slots:
+            keep_teacher(self.network, self.classifier)
+        self.slots.append(task.slots)
+        grow_head(self.classifier, task.slots, seed=self.seed)
+
+    def stages(self, task: TaskData) -> Sequence[Stage]:
+        """One stage on the task's clips."""
+        return [Stage("task", lambda: task, [self.classifier], self.epochs)]
+
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+        """Cross-entropy among the task's slots, and distillation of the old ones."""
+        logits = self.classifier.logits(self.classifier.tokens(batch.features, batch.positions))
+        own = LossTerm("classification", cross_entropy(logits, batch.slots, among=self.slots[-1]))
+        teacher = teacher_of(self.network)
+        if teacher is None:
+            return [own]
+        with torch.no_grad():
+            wanted = teacher(batch.features)
+        return [own, LossTerm("distillation", distillation(logits[:, : wanted.shape[1]], wanted), self.weight)]
+
+    def finish(self, task: TaskData) -> None:  # noqa: ARG002
+        """Forget the teacher."""
+        drop_teacher(self.network)
+
+    def resize(self, state: Mapping[str, Tensor]) -> None:
+        """Have a teacher if `state` has one."""
+        resize_teacher(self.network, self.classifier, state)
+
+
+def distillation(logits: Float[Tensor, "batch old"], wanted: Float[Tensor, "batch old"]) -> Float[Tensor, ""]:
+    """Mean cross-entropy between the probabilities of `wanted` and of `logits`, both at temperature 2.
+
+    Source: equations 2 and 3 of the paper; raising probabilities to 1/T and dividing by their sum is a softmax of
+    logits / T.
+    """
+    probabilities = (wanted / _TEMPERATURE).softmax(dim=1)
+    return -(probabilities * (logits / _TEMPERATURE).log_softmax(dim=1)).sum(dim=1).mean()
