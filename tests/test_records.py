@@ -10,7 +10,18 @@ from pydantic import ValidationError
 from essential.errors import RunError
 from essential.records import SCHEMA_VERSION, Record
 
-MEMORY = {"episodic": 100, "semantic": 20, "retrieval_modules": 3, "total": 123}
+MEMORY = {"episodic": 100, "semantic": 20, "statistics": 7, "retrieval_modules": 3, "total": 130}
+ADDED_LATER = {
+    "record": ("reading", "class_accuracy", "trainable_parameters"),
+    "metrics": (
+        "average_incremental_accuracy_cnn",
+        "average_incremental_accuracy_nme",
+        "vclimb_accuracy",
+        "vclimb_accuracy_unweighted",
+        "vclimb_bwf",
+        "tcd_forgetting",
+    ),
+}
 CONTENT: dict[str, Any] = {
     "schema_version": 1,
     "protocol": {
@@ -25,13 +36,22 @@ CONTENT: dict[str, Any] = {
     "method": {"name": "essential", "config": {"memory_mode": "task", "layers": [1, 2]}},
     "encoder": {"name": "tiny", "fingerprint": "ab" * 32},
     "seed": 0,
+    "reading": "cnn",
     "accuracy": [[0.9, None], [1, None]],
+    "class_accuracy": [1.0, 1.0, None],
     "metrics": {
         "final_accuracy": 1.0,
         "average_incremental_accuracy": 0.95,
+        "average_incremental_accuracy_cnn": 0.95,
+        "average_incremental_accuracy_nme": None,
+        "vclimb_accuracy": 1.0,
+        "vclimb_accuracy_unweighted": 1.0,
+        "vclimb_bwf": -0.1,
         "forgetting_from_best": 0.0,
         "backward_forgetting": -0.1,
+        "tcd_forgetting": -0.1,
     },
+    "trainable_parameters": 1234,
     "memory_bytes": MEMORY,
     "exemplars": 8,
     "skipped_videos": [{"video": "train/a/1.mp4", "split": "train", "reason": "no video stream"}],
@@ -80,10 +100,26 @@ def test_a_single_task_has_null_forgetting() -> None:
     content = _changed(
         protocol={**CONTENT["protocol"], "tasks": CONTENT["protocol"]["tasks"][:1]},
         accuracy=[[0.9]],
+        class_accuracy=[0.9, 0.9],
         metrics={**CONTENT["metrics"], "forgetting_from_best": None, "backward_forgetting": None},
         memory_bytes_by_task=[MEMORY],
     )
     assert Record.model_validate(content).metrics.backward_forgetting is None
+
+
+def test_a_record_of_an_older_version_is_read_and_says_nothing_of_what_it_did_not_know(tmp_path: Path) -> None:
+    old = {key: value for key, value in CONTENT.items() if key not in ADDED_LATER["record"]}
+    old["metrics"] = {key: value for key, value in CONTENT["metrics"].items() if key not in ADDED_LATER["metrics"]}
+    memory = {key: value for key, value in MEMORY.items() if key != "statistics"} | {"total": 123}
+    old |= {"memory_bytes": memory, "memory_bytes_by_task": [memory, memory]}
+    record = Record.read(_write(tmp_path / "record.json", old))
+    assert (record.reading, record.class_accuracy, record.trainable_parameters) == ("cnn", (), None)
+    assert [getattr(record.metrics, name) for name in ADDED_LATER["metrics"]] == [None] * 6
+    assert record.memory_bytes.statistics == 0
+
+
+def test_what_a_budget_caps_is_all_but_the_retrieval_modules() -> None:
+    assert Record.model_validate(CONTENT).memory_bytes.budgeted == 127
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -130,7 +166,10 @@ def test_a_newer_schema_says_so_whatever_else_it_holds(tmp_path: Path) -> None:
         ({"accuracy": [[0.9, None], [0.8]]}, r"accuracy has 2 rows of lengths \[1, 2\] for 2 tasks"),
         ({"accuracy": [[0.9, 0.1], [0.8, 0.7]]}, "accuracy has a number for a task that was not learned yet"),
         ({"accuracy": [[None] * 3] * 3}, "accuracy has 3 rows"),
-        ({"memory_bytes": {**MEMORY, "total": 1}}, "total is 1, but the kinds add up to 123"),
+        ({"class_accuracy": [0.5, 0.5]}, "class_accuracy has 2 entries for 3 classes learned"),
+        ({"class_accuracy": [0.5, 0.5, 50.0]}, r"class_accuracy.2: .* less than or equal to 1 \(found 50.0\)"),
+        ({"trainable_parameters": -1}, r"trainable_parameters: .* \(found -1\)"),
+        ({"memory_bytes": {**MEMORY, "total": 1}}, "total is 1, but the kinds add up to 130"),
         ({"memory_bytes_by_task": [MEMORY]}, "memory_bytes_by_task has 1 entries for 2 tasks"),
     ],
 )

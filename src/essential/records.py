@@ -73,6 +73,7 @@ class Metrics(_Part):
     vclimb_bwf: Difference | None = None
     forgetting_from_best: Difference | None
     backward_forgetting: Difference | None
+    tcd_forgetting: Difference | None = None
 
 
 class MemoryBytes(_Part):
@@ -126,7 +127,8 @@ class Record(_Part):
     """Everything a report needs to know of one run.
 
     `accuracy` has one row per task learned; row = after task, column = on task, null where not yet learned or
-    without a test video. `class_accuracy` has one entry per class, in order of arrival, after the last task.
+    without a test video. `class_accuracy` is after the last task and has one entry per class learned, in order of
+    arrival; older records have none.
     `reading` is what the accuracies are of: a trained head (`cnn`), the nearest mean of exemplars (`nme`), or scores in
     closed form. `trainable_parameters` counts what the last task trains; null for a run that was imported.
     `memory_bytes_by_task` has one entry per task learned.
@@ -160,6 +162,9 @@ class Record(_Part):
             raise ValueError(f"accuracy has {learned} rows of lengths {sorted(widths)} for {tasks} tasks")
         if any(accuracy is not None for row, values in enumerate(self.accuracy) for accuracy in values[row + 1 :]):
             raise ValueError("accuracy has a number for a task that was not learned yet; only null may stand there")
+        classes = sum(len(task.classes) for task in self.protocol.tasks[:learned])
+        if len(self.class_accuracy) not in (0, classes):
+            raise ValueError(f"class_accuracy has {len(self.class_accuracy)} entries for {classes} classes learned")
         if len(self.memory_bytes_by_task) != learned:
             raise ValueError(f"memory_bytes_by_task has {len(self.memory_bytes_by_task)} entries for {learned} tasks")
         return self

@@ -15,6 +15,7 @@ from essential.errors import CheckpointError, DataError, RunError, StoreError
 from essential.memory.episodic import EpisodicMemory
 from essential.progress import SilentProgress
 from essential.records import Record
+from essential.sealed_files import read_sealed
 from small_runs import record_without_seconds, small_config
 
 ARMS = ("essential", "joint", "finetune", "replay-dense", "replay-sparse")
@@ -44,6 +45,11 @@ def test_the_record_says_what_was_done(runs: dict[str, Path], arm: str) -> None:
     assert record["skipped_videos"] == []
     assert record["seconds"].keys() == {"extract", "train", "evaluate"}
     assert record["exemplars"] == (16 if arm in {"essential", "replay-dense", "replay-sparse"} else 0)
+    assert record["reading"] == "cnn"
+    arrays, _ = read_sealed(runs[arm] / "checkpoints" / "task-03.safetensors", CheckpointError)
+    predictor = sum(array.size for name, array in arrays.items() if name != "exemplar_means")
+    assert (record["trainable_parameters"] > predictor) is (arm == "essential"), "its MR module, and only the last"
+    assert arm == "essential" or record["trainable_parameters"] == predictor
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -62,6 +68,27 @@ def test_the_metrics_follow_from_the_stored_predictions(runs: dict[str, Path], a
     assert record.metrics.backward_forgetting == pytest.approx(bwf)
     best = sum(max(matrix[i][j] for i in range(j, 4)) - matrix[3][j] for j in range(3)) / 3
     assert record.metrics.forgetting_from_best == pytest.approx(best)
+    # All tasks have as many classes and as many test videos.
+    assert record.metrics.vclimb_accuracy == record.metrics.vclimb_accuracy_unweighted
+    assert record.metrics.vclimb_accuracy == pytest.approx(sum(matrix[3]) / 4)
+    assert record.metrics.vclimb_bwf == pytest.approx(bwf)
+    steps = [sum(matrix[i][j] - matrix[i + 1][j] for j in range(i + 1)) / (i + 1) for i in range(3)]
+    assert record.metrics.tcd_forgetting == pytest.approx(sum(steps) / 3)
+    of_class = [[each for each, slot in zip(right, predictions.slots, strict=True) if slot == s] for s in range(8)]
+    assert record.class_accuracy == tuple(sum(each) / len(each) for each in of_class)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_methods_with_exemplars_are_also_scored_by_their_means(runs: dict[str, Path], arm: str) -> None:
+    metrics = Record.read(runs[arm] / "record.json").metrics
+    assert metrics.average_incremental_accuracy_cnn == metrics.average_incremental_accuracy
+    predictions = [RunFolder(runs[arm]).read_predictions(task) for task in range(4)]
+    if arm in {"joint", "finetune"}:
+        assert metrics.average_incremental_accuracy_nme is None
+        assert [each.others for each in predictions] == [{}] * 4
+        return
+    shares = [float((each.others["nme"].argmax(axis=1) == each.slots).mean()) for each in predictions]
+    assert metrics.average_incremental_accuracy_nme == pytest.approx(sum(shares) / 4)
 
 
 def test_memory_is_counted_to_the_byte(runs: dict[str, Path]) -> None:
@@ -122,7 +149,7 @@ def test_evaluation_from_the_checkpoints_alone_gives_the_same_accuracies(runs: d
         shutil.rmtree(copy / "predictions")
         record = evaluate(copy, progress=QUIET)
         assert record.accuracy == Record.read(runs[arm] / "record.json").accuracy
-        assert record.metrics == Record.read(runs[arm] / "record.json").metrics
+        assert record == Record.read(runs[arm] / "record.json")
 
 
 def test_old_videos_and_their_features_are_not_needed_for_the_next_task(

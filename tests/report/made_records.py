@@ -26,7 +26,13 @@ def _ledger(memory: dict[str, int]) -> list[dict[str, Any]]:
 
 
 def make_record(
-    *, tasks: int = 3, seed: int = 0, method: str = "essential", bytes_per_task: int = 1000, **fields: Any
+    *,
+    tasks: int = 3,
+    seed: int = 0,
+    method: str = "essential",
+    bytes_per_task: int = 1000,
+    protocol_name: str = "made-up",
+    **fields: Any,
 ) -> Record:
     """A plausible record; `fields` replace whole fields."""
     draw = random.Random(f"{method} {seed} {tasks}")
@@ -34,7 +40,7 @@ def make_record(
     memory = [_memory(task, bytes_per_task=bytes_per_task) for task in range(tasks)]
     content = {
         "protocol": {
-            "name": "made-up",
+            "name": protocol_name,
             "id": "0123456789abcdef",
             "tasks": [
                 {"classes": [f"class {i}a", f"class {i}b"], "train_videos": 40, "test_videos": 20} for i in range(tasks)

@@ -56,10 +56,11 @@ def _measure(page: Path, folder: Path, *, width: int, dark: bool) -> dict[str, A
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    """A page with what needs most room: many tasks, long names with and without a place to break."""
+    """A page with what needs most room: many tasks, published figures, long names with and without a place to break."""
     names = ["a" * 90, "runs/with/many/parts/" + "and-a-long-name-" * 6, "short"]
     skipped = [{"video": f"train/{'b' * 120}.mp4", "split": "train", "reason": "no video stream"}]
-    records = [(name, make_record(tasks=26, method=f"m{i}", skipped_videos=skipped)) for i, name in enumerate(names)]
+    more = {"skipped_videos": skipped, "class_accuracy": [0.5] * 52, "protocol_name": "tcd-ucf101-2x25"}
+    records = [(name, make_record(tasks=26, method=f"m{i}", **more)) for i, name in enumerate(names)]
     path = tmp_path / "report.html"
     write_report(records, path)
     path.write_text(path.read_text(encoding="utf-8").replace("<details", "<details open"), encoding="utf-8")

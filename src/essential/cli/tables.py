@@ -28,18 +28,23 @@ def _print_protocol(runs: Sequence[tuple[str, Record]]) -> None:
     for name, _ in runs:
         table.add_column(Text(name), justify="right")
     rows = [_cells(record) for _, record in runs]
-    for label in dict.fromkeys(label for row in rows for label in row):
-        table.add_row(label, *(row.get(label, "") for row in rows))
+    for label in rows[0]:
+        if any(row[label] for row in rows):
+            table.add_row(label, *(row[label] for row in rows))
     Console().print(table)
 
 
 def _cells(record: Record) -> dict[str, str]:
+    """Return what a run's column says, by the row's label; nothing where a row is not about this run."""
     metrics, memory, spent = record.metrics, record.memory_bytes, record.seconds
     return {
         "final accuracy": fraction(metrics.final_accuracy),
         "average incremental accuracy": fraction(metrics.average_incremental_accuracy),
+        "the same by nearest means (NME)": _if_defined(metrics.average_incremental_accuracy_nme),
+        "vCLIMB Acc": _if_defined(metrics.vclimb_accuracy),
         "forgetting from best": fraction(metrics.forgetting_from_best),
-        "backward forgetting (BWF)": fraction(metrics.backward_forgetting),
+        "backward forgetting": fraction(metrics.backward_forgetting),
+        "vCLIMB BWF": _if_defined(metrics.vclimb_bwf),
         "exemplars": str(record.exemplars),
         "episodic memory": "all videos" if record.method.config.get("needs_all_tasks") else size(memory.episodic),
         "semantic memory": size(memory.semantic),
@@ -47,14 +52,19 @@ def _cells(record: Record) -> dict[str, str]:
         "retrieval modules": size(memory.retrieval_modules),
         "seconds": f"{spent.extract + spent.train + spent.evaluate:.0f}",
         "seed": str(record.seed),
-        **(_coverage(record) if record.skipped_videos else {}),
+        "videos skipped": str(len(record.skipped_videos) or ""),
+        "coverage": _coverage(record) if record.skipped_videos else "",
     }
 
 
-def _coverage(record: Record) -> dict[str, str]:
+def _if_defined(value: float | None) -> str:
+    return "" if value is None else fraction(value)
+
+
+def _coverage(record: Record) -> str:
     shares = [(record.coverage(split), name) for split, name in (("train", "training"), ("test", "test"))]
     known = ", ".join(f"{fraction(share)} of {name}" for share, name in shares if share is not None)
-    return {"videos skipped": str(len(record.skipped_videos)), "coverage": f"{known} videos"}
+    return f"{known} videos"
 
 
 def run_name(folder: Path) -> str:

@@ -1,45 +1,84 @@
 """From a finished run to its record: metrics of the stored predictions, the ledger, and what the run stood on."""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
 from essential import __version__
+from essential.engine.evaluate import Predictions
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.workspace import Workspace
 from essential.memory.ledger import total_by_kind
-from essential.methods.contract import Method
-from essential.metrics import (
-    Evaluation,
-    accuracy_matrix,
-    average_incremental_accuracy,
-    backward_forgetting,
-    final_accuracy,
-    forgetting_from_best,
-)
+from essential.methods.contract import Method, TaskData
+from essential.metrics import METRICS, Evaluation, Metric, accuracy_matrix, class_accuracy
+from essential.protocols.protocol import Task
 from essential.records import Metrics, Record
 
 _PACKAGES = ("torch", "torchvision", "av", "numpy")
 
 
-def scored(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
-    """Return the record's `accuracy` and `metrics` of the evaluations made after each task."""
-    matrix = accuracy_matrix(evaluations)
-    metrics = Metrics(
-        final_accuracy=final_accuracy(evaluations),
-        average_incremental_accuracy=average_incremental_accuracy(evaluations),
-        forgetting_from_best=forgetting_from_best(matrix),
-        backward_forgetting=backward_forgetting(matrix),
-    )
-    return {"accuracy": tuple(tuple(row) for row in matrix), "metrics": metrics}
+def scored(predictions: Iterable[Predictions], *, class_counts: Sequence[int]) -> dict[str, Any]:
+    """Return what a record says of the predictions made after each task.
+
+    Args:
+        predictions: one per task learned, in order; asked for one after the other, and only its decisions are kept.
+        class_counts: each task's number of classes.
+
+    Returns:
+        `reading`, `accuracy`, `class_accuracy` and `metrics`. A metric of a reading that the predictor does not give
+        after every task is None.
+    """
+    decided: list[Evaluation] = []
+    readings: list[dict[str, Evaluation]] = []
+    reading = ""
+    for each in predictions:
+        decided.append(each.evaluation())
+        readings.append({name: each.evaluation(name) for name in (each.reading, *each.others)})
+        reading = each.reading
+    return {
+        "reading": reading,
+        "accuracy": tuple(tuple(row) for row in accuracy_matrix(decided)),
+        "class_accuracy": tuple(class_accuracy(decided[-1], sum(class_counts))),
+        "metrics": Metrics.model_validate(
+            {
+                name: _value(metric, decided, readings, class_counts)
+                for name, metric in METRICS.items()
+                if name in Metrics.model_fields
+            }
+        ),
+    }
 
 
-def make_record(workspace: Workspace, method: Method, folder: RunFolder, place: Place) -> Record:
+def _value(
+    metric: Metric,
+    decided: Sequence[Evaluation],
+    readings: Sequence[Mapping[str, Evaluation]],
+    class_counts: Sequence[int],
+) -> float | None:
+    if metric.reading is None:
+        return metric.compute(decided, class_counts)
+    of_reading = [each[metric.reading] for each in readings if metric.reading in each]
+    return metric.compute(of_reading, class_counts) if len(of_reading) == len(readings) else None
+
+
+def count_trainable_parameters(method: Method, task: TaskData) -> int:
+    """Return how many parameters the stages of `task` train, each counted once; 0 for a method that trains nothing.
+
+    No clip of the task is read.
+    """
+    modules = [module for stage in method.stages(task) for module in stage.trains]
+    sizes = {id(parameter): parameter.numel() for module in modules for parameter in module.parameters()}
+    return sum(sizes.values())
+
+
+def make_record(
+    workspace: Workspace, method: Method, folder: RunFolder, place: Place, *, trainable_parameters: int | None
+) -> Record:
     """Put the record together; it holds nothing that depends on the machine's paths or on when it was made."""
     config, protocol = workspace.config, workspace.protocol
-    evaluations = [folder.read_predictions(index).evaluation() for index in range(place.task)]
+    predictions = (folder.read_predictions(index) for index in range(place.task))
     identity = config.identity()
     splits = {video.key: video.split for video in protocol.videos}
     return Record.model_validate(
@@ -56,7 +95,8 @@ def make_record(workspace: Workspace, method: Method, folder: RunFolder, place: 
             },
             "encoder": {"name": workspace.origin.name, "fingerprint": workspace.origin.fingerprint},
             "seed": config.seed,
-            **scored(evaluations),
+            **scored(predictions, class_counts=class_counts(protocol.tasks[: place.task])),
+            "trainable_parameters": trainable_parameters,
             "memory_bytes": total_by_kind(method.ledger()),
             "exemplars": len(method.memory),
             "skipped_videos": [
@@ -70,6 +110,11 @@ def make_record(workspace: Workspace, method: Method, folder: RunFolder, place: 
             "memory_bytes_by_task": place.memory_bytes_by_task,
         }
     )
+
+
+def class_counts(tasks: Sequence[Task]) -> list[int]:
+    """Return each task's number of classes."""
+    return [len(task.classes) for task in tasks]
 
 
 def versions() -> dict[str, str]:

@@ -8,10 +8,10 @@ from pathlib import Path
 from torch.optim import Optimizer
 
 from essential.atomic_files import folder_lock
-from essential.engine.clips import LabelledVideos, check_coverage, task_clips
+from essential.engine.clips import LabelledVideos, TaskClips, check_coverage, task_clips
 from essential.engine.evaluate import predict
 from essential.engine.fit import EpochReport, StageStart, fit, optimizer_state
-from essential.engine.results import make_record
+from essential.engine.results import count_trainable_parameters, make_record
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import data_root, open_workspace
@@ -100,7 +100,8 @@ class _Run:
             self._learn()
             self._evaluate()
         self._restore_predictions()
-        record = make_record(self.workspace, self.method, self.folder, self.place)
+        trained = count_trainable_parameters(self.method, self._task(len(self.protocol.tasks) - 1))
+        record = make_record(self.workspace, self.method, self.folder, self.place, trainable_parameters=trained)
         record.write(self.folder.record)
         return record
 
@@ -135,8 +136,11 @@ class _Run:
             )
         self.place = replace(self.place, skipped={**self.place.skipped, **self.source.skipped})
 
+    def _task(self, index: int) -> TaskClips:
+        return task_clips(self.protocol, self.labelled, index, all_tasks=self.method.needs_all_tasks)
+
     def _learn(self) -> None:
-        task = task_clips(self.protocol, self.labelled, self.place.task, all_tasks=self.method.needs_all_tasks)
+        task = self._task(self.place.task)
         # A state saved inside a task was saved after its `begin`.
         if len(self.method.slots) == self.place.task:
             self.method.begin(task)

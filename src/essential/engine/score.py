@@ -8,7 +8,7 @@ from essential.atomic_files import folder_lock
 from essential.engine.clips import ClipTable, LabelledVideos
 from essential.engine.evaluate import Predictions, predict
 from essential.engine.imported_run import refuse_unlike_import
-from essential.engine.results import make_record, scored
+from essential.engine.results import class_counts, make_record, scored
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import Workspace, data_root, open_workspace
@@ -53,7 +53,7 @@ def evaluate(out: Path, *, config: RunConfig | None = None, progress: Progress) 
     tasks = workspace.protocol.tasks[: len(record.accuracy)]
     without = {skipped.video: skipped.reason for skipped in record.skipped_videos}
     predictions = _predictions(workspace, folder, tasks, without, progress)
-    return record.model_copy(update=scored([each.evaluation() for each in predictions]))
+    return record.model_copy(update=scored(predictions, class_counts=class_counts(tasks)))
 
 
 def _first_score(folder: RunFolder, config: RunConfig, progress: Progress) -> Record:
@@ -81,7 +81,8 @@ def _first_score(folder: RunFolder, config: RunConfig, progress: Progress) -> Re
     for index, predictions in enumerate(_predictions(workspace, folder, tasks, skipped, progress)):
         folder.write_predictions(index, predictions)
     folder.claim(config, protocol, workspace.root, workspace.origin)
-    record = make_record(workspace, method, folder, replace(place, skipped=skipped))
+    place = replace(place, skipped=skipped)
+    record = make_record(workspace, method, folder, place, trainable_parameters=None)
     record.write(folder.record)
     return record
 

@@ -59,6 +59,13 @@ def average_incremental_accuracy(evaluations: Sequence[Evaluation]) -> float | N
     return sum(known) / len(known) if known else None
 
 
+def class_accuracy(evaluation: Evaluation, classes: int) -> list[float | None]:
+    """Return the accuracy on the test videos of each of the first `classes` slots; None for a class without any."""
+    videos = np.bincount(evaluation.slots, minlength=classes)
+    right = np.bincount(evaluation.slots[evaluation.predicted == evaluation.slots], minlength=classes)
+    return [int(right[slot]) / int(videos[slot]) if videos[slot] else None for slot in range(classes)]
+
+
 def seen_accuracy_by_task(matrix: AccuracyMatrix, test_videos: Sequence[int]) -> list[float | None]:
     """Return, for each row of `matrix`, the accuracy over all test videos of the tasks in it.
 

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from essential.metrics import seen_accuracy_by_task
+from essential.metrics import METRICS, Metric, seen_accuracy_by_task
+from essential.published import published_for
 from essential.records import MemoryBytes, ProtocolRecord, Record, SkippedVideo
 from essential.report.charts import LineStyle, draw_swatch
+from essential.report.elsewhere import PublishedTable, published_table
 from essential.report.formats import NONE, spread
 
 KINDS = {
@@ -54,6 +56,22 @@ class RunView:
         kinds = [entry.kind for entry in self.record.ledger if not entry.in_paper_figure]
         named = [f"{KINDS.get(kind, kind).lower()} ({kinds.count(kind)})" for kind in dict.fromkeys(kinds)]
         return ", ".join(named) or "nothing"
+
+    @property
+    def metrics(self) -> list[tuple[str, float | None, Metric]]:
+        """Every metric of the record: its name, its value, and what it is."""
+        values = self.record.metrics.model_dump()
+        return [(name, values[name], metric) for name, metric in METRICS.items() if name in values]
+
+    @property
+    def class_accuracies(self) -> list[tuple[str, int, float | None]]:
+        """Each class learned, its task's number from 1, and the accuracy on it after the last task."""
+        tasks = self.record.protocol.tasks
+        classes = [(name, number) for number, task in enumerate(tasks, start=1) for name in task.classes]
+        return [
+            (name, number, accuracy)
+            for (name, number), accuracy in zip(classes, self.record.class_accuracy, strict=False)
+        ]
 
     @property
     def details(self) -> list[tuple[str, str]]:
@@ -147,6 +165,11 @@ class GroupView:
         return [
             Skipped(video, () if len(labels) == everywhere else tuple(labels)) for video, labels in by_video.items()
         ]
+
+    @cached_property
+    def published(self) -> PublishedTable | None:
+        """What others have published for a protocol of this name."""
+        return published_table(published_for(self.protocol.name))
 
     @property
     def most_bytes(self) -> int:

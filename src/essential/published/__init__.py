@@ -1,0 +1,62 @@
+"""Figures that were published elsewhere, as data: what a run may be set beside, never mixed with.
+
+`figures.json` has one line per figure, by protocol, and the sources that they name. Nothing of it was run here, and the
+methods differ in backbone and in what their memory holds. A figure that the source gives for the head or for the
+nearest means is under `average_incremental_accuracy_cnn` or `_nme`; where one alone is printed it is under
+`average_incremental_accuracy`: of what the method decides by. Left out are gains over several data sets at once, which
+belong to no protocol.
+"""
+
+import json
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+from pydantic import Field
+
+from essential.schema import Section
+
+
+class PublishedFigure(Section, strict=True):
+    """One figure, as it was printed elsewhere.
+
+    Attributes:
+        protocol: the name of a shipped protocol, or one in the same style.
+        method: who it is of; after a comma, which variant.
+        backbone: what turned pixels into features; None if the source does not say.
+        metric: a name in `essential.metrics.METRICS` where it is the same, else its own.
+        value: in percent, with the digits printed; None where they cannot be read.
+        memory: what the source says the memory holds, as printed; None if it does not.
+        source: paper, venue and place, and who quoted it.
+        mark: `seen` in the source itself; `second-hand`, in a text that quotes it; `inferred`, where what it belongs to
+            was concluded and not read.
+        note: what else there is to know.
+        uncertain: a digit is lost, or there is reason to doubt it; the note says which.
+    """
+
+    protocol: str
+    method: str
+    backbone: str | None
+    metric: str
+    value: Decimal | None = Field(ge=0, le=100)
+    memory: str | None
+    source: str
+    mark: Literal["seen", "second-hand", "inferred"]
+    note: str | None = None
+    uncertain: bool = False
+
+
+@cache
+def published_figures() -> tuple[PublishedFigure, ...]:
+    """Return all figures, in the order of the file: by protocol, then by source."""
+    text = (resources.files(__name__) / "figures.json").read_text(encoding="utf-8")
+    # Decimal keeps the digits as printed: 77.60 is not 77.6.
+    content = json.loads(text, parse_float=Decimal, parse_int=Decimal)
+    sources = content["sources"]
+    return tuple(PublishedFigure(**{**figure, "source": sources[figure["source"]]}) for figure in content["figures"])
+
+
+def published_for(protocol_name: str) -> list[PublishedFigure]:
+    """Return the figures of the protocol of that name; none if there are none."""
+    return [figure for figure in published_figures() if figure.protocol == protocol_name]

@@ -1,0 +1,87 @@
+"""What others have published for a protocol, laid out as a table of its own: never a row among the runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from essential.metrics import METRICS
+from essential.published import PublishedFigure
+from essential.report.formats import NONE
+
+MARKS = {
+    "seen": "read in the source itself",
+    "second-hand": "read in a text that quotes the source",
+    "inferred": "what it belongs to was concluded, not read",
+}
+_DOUBT = "?"
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """One method from one source: its figures in the order of the table's metrics; `source` counts from 1."""
+
+    method: str
+    backbone: str
+    cells: tuple[str, ...]
+    memory: str
+    mark: str
+    source: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """All figures of a protocol: the names of the metrics that occur, a row per method and source, the sources."""
+
+    metrics: tuple[str, ...]
+    rows: tuple[PublishedRow, ...]
+    sources: tuple[str, ...]
+    marks: tuple[tuple[str, str], ...]
+
+    @property
+    def tells_memory(self) -> bool:
+        """Whether any source says what the memory holds."""
+        return any(row.memory != NONE for row in self.rows)
+
+    @property
+    def has_doubts(self) -> bool:
+        """Whether a figure is marked as uncertain."""
+        return any(cell.endswith(_DOUBT) for row in self.rows for cell in row.cells)
+
+
+def published_table(figures: Sequence[PublishedFigure]) -> PublishedTable | None:
+    """Put the figures of one protocol into a table; None if there are none."""
+    if not figures:
+        return None
+    # Ours in the order in which the page has them everywhere, then those of other names.
+    known = {name: place for place, name in enumerate(METRICS)}
+    metrics = tuple(sorted({figure.metric for figure in figures}, key=lambda name: (known.get(name, len(known)), name)))
+    sources = tuple(dict.fromkeys(figure.source for figure in figures))
+    rows: dict[tuple[str | None, ...], list[PublishedFigure]] = {}
+    for figure in figures:
+        key = (figure.method, figure.backbone, figure.memory, figure.source, figure.mark)
+        rows.setdefault(key, []).append(figure)
+    return PublishedTable(
+        metrics,
+        tuple(_row(members, metrics, sources) for members in rows.values()),
+        sources,
+        tuple((mark, words) for mark, words in MARKS.items() if any(figure.mark == mark for figure in figures)),
+    )
+
+
+def _row(members: Sequence[PublishedFigure], metrics: Sequence[str], sources: Sequence[str]) -> PublishedRow:
+    first = members[0]
+    shown = {figure.metric: _shown(figure) for figure in members}
+    return PublishedRow(
+        first.method,
+        first.backbone or NONE,
+        tuple(shown.get(metric, "") for metric in metrics),
+        first.memory or NONE,
+        first.mark,
+        sources.index(first.source) + 1,
+        tuple(dict.fromkeys(figure.note for figure in members if figure.note)),
+    )
+
+
+def _shown(figure: PublishedFigure) -> str:
+    text = NONE if figure.value is None else str(figure.value)
+    return text + _DOUBT if figure.uncertain else text

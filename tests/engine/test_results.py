@@ -1,0 +1,110 @@
+"""What a record says of predictions, by whichever reading, and of what was trained."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from essential.engine.evaluate import Predictions
+from essential.engine.results import count_trainable_parameters, scored
+from essential.methods import build_method
+from essential.methods.contract import Stage, TaskData
+from essential.methods.essential import Essential, EssentialConfig
+from essential.methods.finetune import Finetune, FinetuneConfig
+from synthetic_tasks import SyntheticTable, make_tasks
+
+SLOTS = [[0, 0], [0, 0, 1, 2]]
+TASKS = [[0, 0], [0, 0, 1, 1]]
+CLASS_COUNTS = [1, 2]
+# Right: both, then the first alone.
+HEAD = [[[2.0], [1.0]], [[2.0, 1.0, 0.0], [1.0, 2.0, 0.0], [0.0, 1.0, 2.0], [1.0, 0.0, 0.0]]]
+# Right: both, then all but the last.
+MEANS = [[[1.0], [1.0]], [[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]]
+
+
+def _predictions(task: int, reading: str, scores: list[list[float]], **others: list[list[float]]) -> Predictions:
+    return Predictions(
+        np.array(scores, np.float32),
+        np.array(SLOTS[task], np.int64),
+        np.array(TASKS[task], np.int64),
+        tuple(f"{index}.mp4" for index in range(len(scores))),
+        reading,
+        {name: np.array(each, np.float32) for name, each in others.items()},
+    )
+
+
+def test_a_head_with_means_beside_it_has_both_readings() -> None:
+    found = scored((_predictions(t, "cnn", HEAD[t], nme=MEANS[t]) for t in range(2)), class_counts=CLASS_COUNTS)
+    assert found["reading"] == "cnn"
+    assert found["accuracy"] == ((1.0, None), (0.5, 0.0))
+    assert found["class_accuracy"] == (0.5, 0.0, 0.0)
+    metrics = found["metrics"]
+    assert metrics.final_accuracy == 0.25
+    assert metrics.average_incremental_accuracy == metrics.average_incremental_accuracy_cnn == (1 + 0.25) / 2
+    assert metrics.average_incremental_accuracy_nme == (1 + 0.75) / 2
+    assert metrics.vclimb_accuracy == pytest.approx(0.5 / 3)
+    assert metrics.vclimb_accuracy_unweighted == 0.25
+    assert metrics.vclimb_bwf == metrics.backward_forgetting == metrics.tcd_forgetting == 0.5
+
+
+def test_a_method_that_decides_by_means_has_its_accuracies_from_them() -> None:
+    found = scored([_predictions(t, "nme", MEANS[t], cnn=HEAD[t]) for t in range(2)], class_counts=CLASS_COUNTS)
+    assert found["reading"] == "nme"
+    assert found["class_accuracy"] == (1.0, 1.0, 0.0)
+    metrics = found["metrics"]
+    assert metrics.final_accuracy == 0.75
+    assert metrics.average_incremental_accuracy == metrics.average_incremental_accuracy_nme == (1 + 0.75) / 2
+    assert metrics.average_incremental_accuracy_cnn == (1 + 0.25) / 2
+
+
+def test_a_reading_that_there_is_not_after_every_task_is_none() -> None:
+    closed = scored([_predictions(t, "closed-form", HEAD[t]) for t in range(2)], class_counts=CLASS_COUNTS)
+    assert closed["reading"] == "closed-form"
+    assert closed["metrics"].average_incremental_accuracy_cnn is None
+    assert closed["metrics"].average_incremental_accuracy_nme is None
+    assert closed["metrics"].average_incremental_accuracy == (1 + 0.25) / 2
+    late = [_predictions(0, "cnn", HEAD[0]), _predictions(1, "cnn", HEAD[1], nme=MEANS[1])]
+    assert scored(late, class_counts=CLASS_COUNTS)["metrics"].average_incremental_accuracy_nme is None
+
+
+@dataclass(frozen=True)
+class _Unreadable:
+    """A task whose clips must not be asked for."""
+
+    index: int
+    slots: range
+
+    def epoch(self, epoch: int) -> SyntheticTable:
+        raise AssertionError(f"epoch {epoch} was read")
+
+    def plain(self) -> SyntheticTable:
+        raise AssertionError("the clips were read")
+
+
+class _Computed(Finetune):
+    def stages(self, task: TaskData) -> Sequence[Stage]:
+        del task
+        return []
+
+
+def test_what_several_stages_train_is_counted_once_and_no_clip_is_read() -> None:
+    config = EssentialConfig.model_validate({"classifier": {"heads": 4}, "frames_kept": 2, "exemplars_per_class": 2})
+    method = build_method(config, dim=24, frames=8, epochs=1, seed=0)
+    assert isinstance(method, Essential)
+    tasks = make_tasks([2, 3])
+    for task in tasks:
+        method.begin(task)
+    last = _Unreadable(1, tasks[1].slots)
+    assert len(method.stages(last)) == 2
+    sizes = {name: parameter.numel() for name, parameter in method.network.named_parameters()}
+    expected = sum(size for name, size in sizes.items() if name.startswith(("predictor.", "retrieval.1.")))
+    assert 0 < expected < sum(sizes.values())
+    assert count_trainable_parameters(method, last) == expected
+
+
+def test_a_method_that_is_computed_trains_nothing() -> None:
+    config = FinetuneConfig.model_validate({"classifier": {"heads": 4}})
+    method = _Computed(config, dim=24, frames=8, epochs=1, seed=0)
+    method.begin(make_tasks([2])[0])
+    assert count_trainable_parameters(method, _Unreadable(0, range(2))) == 0
