@@ -8,6 +8,7 @@ import pytest
 
 from essential.config import load_config
 from essential.errors import ConfigError
+from essential.methods import METHODS
 from essential.shipped import config_text, shipped_configs
 
 ARMS = ("essential", "finetune", "joint", "replay-dense", "replay-sparse")
@@ -252,7 +253,8 @@ def test_a_value_that_is_not_allowed_is_told_with_key_value_and_rule(
 
 
 def test_an_unknown_method_is_told_with_the_nearest_and_all_known() -> None:
-    expected = "method.name='esential' is unknown (did you mean 'essential'?); known: essential, ewc, finetune, joint, lwf, mas, replay"
+    known = ", ".join(METHODS)
+    expected = f"method.name='esential' is unknown (did you mean 'essential'?); known: {known}"
     assert _message(ESSENTIAL, "method.name=esential") == f"config {ESSENTIAL}: {expected}"
 
 

@@ -1,4 +1,4 @@
-"""What every method must do, whatever it is. Every method that is shipped is here by itself; ways of it are in `MODES`."""
+"""What every method must do. Every method that is shipped is here by itself; further ways of one are in `MODES`."""
 
 import copy
 from collections.abc import Sequence
