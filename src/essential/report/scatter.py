@@ -162,7 +162,7 @@ def _draw_point(axes: Axes, place: float, point: ScatterPoint) -> None:
 
 
 def _draw_numbers(axes: Axes, scale: _Scale, points: Sequence[ScatterPoint]) -> None:
-    low, high = axes.get_ylim()
+    low, high = map(float, axes.get_ylim())
     unit = _AREA[1] / (high - low)
     spots = [(scale.place(point.kept_bytes), (point.accuracy - low) * unit) for point in points]
     names = [str(point.number) for point in points]
