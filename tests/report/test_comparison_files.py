@@ -90,6 +90,20 @@ def test_the_markdown_table_is_sorted_and_whole() -> None:
     assert "Holm-corrected for 20 methods" in text
 
 
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ({"a": [4], "b": [4]}, "of one run each, seed 4, in percent"),
+        ({"a": [0], "b": [1]}, "of one run each, seeds 0, 1, in percent"),
+        ({"a": [0, 1], "b": [0, 1]}, "standard deviation over the seeds 0, 1, in percent"),
+        ({"a": [0, 1], "b": [1]}, "standard deviation over those of the seeds 0, 1 that a method has, in percent"),
+    ],
+)
+def test_the_notes_say_over_which_seeds(seeds: dict[str, list[int]], words: str) -> None:
+    runs = [made_run(name, seed, 0.5) for name, numbers in seeds.items() for seed in numbers]
+    assert words in as_markdown(compare(runs, budget_bytes=None))
+
+
 def test_markdown_shows_names_as_they_are() -> None:
     text = as_markdown(compare([made_run(HOSTILE, 0, 0.5)], budget_bytes=None))
     assert r"| \[red\]\_a\|b\_ \<c\> \& 50% \$x^2\$ \\n\{\#1\}\~ \`\* | 1 | 50.00 |" in text

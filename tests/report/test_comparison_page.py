@@ -101,6 +101,7 @@ def test_other_definitions_are_shown_where_a_method_has_them() -> None:
 def test_a_method_with_fewer_seeds_says_so() -> None:
     runs = [made_run("a", seed, 0.5) for seed in range(2)] + [made_run("b", 1, 0.4)]
     text = ParsedPage(comparison_page(compare(runs, budget_bytes=None))).text
+    assert "standard deviation over up to 2 seeds" in text
     assert "1 a baseline 50.00 ± 0.00" in text
     assert "2 b 1 seed: 1 40.00 " in text
 

@@ -147,6 +147,16 @@ class Comparison:
         return sorted({seed for row in self.rows for seed in row.seeds})
 
     @property
+    def most_seeds(self) -> int:
+        """How many seeds the method has that has most."""
+        return max(len(row.seeds) for row in self.rows)
+
+    @property
+    def seeds_differ(self) -> bool:
+        """Whether some methods have other seeds than others."""
+        return len({row.seeds for row in self.rows}) > 1
+
+    @property
     def extract_seconds(self) -> float:
         """What all runs together spent on extracting features or reading those stored."""
         return sum(record.seconds.extract for row in self.rows for record in row.records)

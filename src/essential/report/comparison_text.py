@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from essential.report.comparison import MEASURES, Comparison, MethodRow
@@ -139,7 +138,7 @@ def notes_of(comparison: Comparison) -> list[str]:
     notes = [
         f"Protocol {protocol.name} ({protocol.id}): {counted(classes, 'class')} in "
         f"{counted(len(protocol.tasks), 'task')}; encoder {encoder.name}.",
-        f"{_over_seeds(comparison.seeds)}, in percent.",
+        f"{_over_seeds(comparison)}, in percent.",
         "Kept: what is carried from task to task without MR modules, which have a column of their own.",
     ]
     if comparison.budget_bytes is not None:
@@ -160,10 +159,13 @@ def difference_note(comparison: Comparison) -> str:
     return f"Difference: final accuracy minus that of {comparison.baseline}, in points."
 
 
-def _over_seeds(seeds: Sequence[int]) -> str:
-    if len(seeds) == 1:
-        return f"Accuracies and forgetting of seed {seeds[0]}"
-    return f"Accuracies and forgetting: mean ± sample standard deviation over the seeds {', '.join(map(str, seeds))}"
+def _over_seeds(comparison: Comparison) -> str:
+    seeds = ", ".join(map(str, comparison.seeds))
+    if comparison.most_seeds == 1:
+        return f"Accuracies and forgetting of one run each, {'seeds' if comparison.seeds_differ else 'seed'} {seeds}"
+    some = "those of the" if comparison.seeds_differ else "the"
+    have = " that a method has" if comparison.seeds_differ else ""
+    return f"Accuracies and forgetting: mean ± sample standard deviation over {some} seeds {seeds}{have}"
 
 
 def _coverage(comparison: Comparison) -> str:
