@@ -47,3 +47,7 @@ class TrainingError(EssentialError):
 
 class FileSystemError(EssentialError):
     """The disk is full, read-only, or refuses access."""
+
+
+class ComparisonError(EssentialError):
+    """Runs that cannot stand in one table: something other than the method and the seed differs."""

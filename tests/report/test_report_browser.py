@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_comparisons import BUDGET, made_run, many_runs
 from made_records import make_record
 
 from essential.report import write_report
+from essential.report.comparison_files import write_comparison
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on this machine")
@@ -65,6 +67,26 @@ def page(tmp_path: Path) -> Path:
     write_report(records, path)
     path.write_text(path.read_text(encoding="utf-8").replace("<details", "<details open"), encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def comparison(tmp_path: Path) -> Path:
+    """A comparison of many methods, one of them with a long name."""
+    runs = [*many_runs(), *(made_run("essential:" + "x" * 80, seed, 0.5) for seed in range(2))]
+    write_comparison(runs, tmp_path, budget_bytes=BUDGET)
+    path = tmp_path / "compare.html"
+    path.write_text(path.read_text(encoding="utf-8").replace("<details", "<details open"), encoding="utf-8")
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [PHONE_WIDTH, 1280])
+def test_nothing_sticks_out_of_a_comparison_either(comparison: Path, tmp_path: Path, width: int) -> None:
+    measured = _measure(comparison, tmp_path, width=width, dark=False)
+    assert measured["too_wide"] == []
+    assert measured["page_width"] <= width
+    assert measured["body_width"] <= width
+    assert measured["charts"] == 1
 
 
 @pytest.mark.slow

@@ -3,7 +3,18 @@
 import pytest
 
 from essential.report.charts import LineStyle
-from essential.report.formats import MINUS, NONE, counted, duration, human_bytes, percent, spread
+from essential.report.formats import (
+    MINUS,
+    NONE,
+    counted,
+    duration,
+    human_bytes,
+    percent,
+    plus_minus,
+    probability,
+    signed_percent,
+    spread,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +62,30 @@ def test_counted(count: int, noun: str, text: str) -> None:
 
 def test_the_spread_is_the_sample_standard_deviation() -> None:
     assert spread([0.7, 0.8, 0.9]) == "80.00 ± 10.00"
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "text"),
+    [(0.875, 0.01, "87.50 ± 1.00"), (0.875, None, "87.50"), (None, None, NONE), (-0.01, 0.0, f"{MINUS}1.00 ± 0.00")],
+)
+def test_a_mean_has_its_deviation_if_there_is_one(mean: float | None, deviation: float | None, text: str) -> None:
+    assert plus_minus(mean, deviation) == text
+
+
+@pytest.mark.parametrize(
+    ("difference", "text"),
+    [(0.012, "+1.20"), (-0.012, f"{MINUS}1.20"), (0.0, "0.00"), (0.00004, "0.00"), (-0.00004, "0.00"), (None, NONE)],
+)
+def test_a_difference_has_its_sign(difference: float | None, text: str) -> None:
+    assert signed_percent(difference) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "<0.001"), (0.00049, "<0.001"), (0.0005, "0.001"), (0.05, "0.050"), (1.0, "1.000")]
+)
+def test_a_small_p_is_not_shown_as_nothing(value: float, text: str) -> None:
+    assert probability(value) == text
+    assert probability(None) == NONE
 
 
 def test_the_first_64_line_styles_all_differ() -> None:

@@ -2,13 +2,13 @@
 
 import re
 from collections import Counter
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import pytest
 from made_records import make_record
+from parsed_page import ParsedPage
 
 from essential.errors import RunError
 from essential.metrics import METRICS
@@ -17,46 +17,6 @@ from essential.report import write_report
 
 NAMESPACES = re.compile(r"""xmlns(:\w+)?=["'][^"']*["']""")
 DASH = "\u2013"
-VOID = {"meta", "br"}
-
-
-class _Page(HTMLParser):
-    """Parses a page, and fails on a tag that is closed by another."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.tags: Counter[str] = Counter()
-        self.attributes: list[tuple[str, str, str | None]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == [], "every tag is closed"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        self.attributes += [(tag, name, value) for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if not self.open or self.open[-1] != "style":
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def values(self, attribute: str) -> list[str]:
-        return [value or "" for _, name, value in self.attributes if name == attribute]
 
 
 def _write(records: list[tuple[str, Record]], folder: Path) -> str:
@@ -76,7 +36,7 @@ def arms() -> list[tuple[str, Record]]:
 
 
 def test_every_run_s_numbers_are_in_the_page(arms: list[tuple[str, Record]], tmp_path: Path) -> None:
-    text = _Page(_write(arms, tmp_path)).text
+    text = ParsedPage(_write(arms, tmp_path)).text
     for label, record in arms:
         metrics = record.metrics
         row = [_percent(value, 2) for value in (metrics.final_accuracy, metrics.average_incremental_accuracy)]
@@ -117,7 +77,7 @@ def test_a_part_of_a_run_shows_the_classes_that_it_has_learned(tmp_path: Path) -
 
 
 def test_what_a_paper_leaves_out_is_counted(tmp_path: Path) -> None:
-    text = _Page(_write([("run", make_record(tasks=1, bytes_per_task=1024))], tmp_path)).text
+    text = ParsedPage(_write([("run", make_record(tasks=1, bytes_per_task=1024))], tmp_path)).text
     assert "run 3.00 KiB 5.00 KiB 8.00 KiB retrieval modules (1)" in text
 
 
@@ -125,7 +85,7 @@ def test_the_page_asks_the_network_for_nothing_and_runs_no_script(
     arms: list[tuple[str, Record]], tmp_path: Path
 ) -> None:
     html = _write(arms, tmp_path)
-    page = _Page(html)
+    page = ParsedPage(html)
     assert not re.search(r"https?://|@import|url\((?!#)", NAMESPACES.sub("", html))
     assert page.tags["script"] == page.tags["link"] == page.tags["img"] == page.tags["iframe"] == 0
     assert [value for value in page.values("href") + page.values("xlink:href") if not value.startswith("#")] == []
@@ -153,7 +113,7 @@ def test_whatever_comes_from_a_record_is_escaped(tmp_path: Path) -> None:
     )
     for others in ([], [("other", make_record())]):
         html = _write([(HOSTILE, record), *others], tmp_path)
-        page = _Page(html)
+        page = ParsedPage(html)
         assert page.tags["script"] == 0
         assert "<script" not in html
         assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&#34;&amp;{{ 7 * 7 }}" in html
@@ -163,7 +123,7 @@ def test_whatever_comes_from_a_record_is_escaped(tmp_path: Path) -> None:
 
 def test_names_in_any_alphabet_and_with_dollar_signs_are_kept(tmp_path: Path) -> None:
     name = "跳舞 $x_1$ größer 🎬"
-    text = _Page(_write([(name, make_record(method=name)), ("other", make_record())], tmp_path)).text
+    text = ParsedPage(_write([(name, make_record(method=name)), ("other", make_record())], tmp_path)).text
     assert text.count(name) > 4
 
 
@@ -183,7 +143,7 @@ def test_the_user_s_matplotlib_settings_change_nothing_and_stay(arms: list[tuple
 
 
 def test_a_single_task_has_no_forgetting_figure(tmp_path: Path) -> None:
-    page = _Page(_write([("run", make_record(tasks=1))], tmp_path))
+    page = ParsedPage(_write([("run", make_record(tasks=1))], tmp_path))
     assert "Accuracy over tasks" in page.text
     assert "Memory over tasks" in page.text
     assert "Forgetting per task" not in page.text
@@ -194,7 +154,7 @@ def test_many_tasks_and_runs_stay_small(tmp_path: Path) -> None:
     records = [(f"run {i}", make_record(tasks=26, method=f"method {i}", seed=i)) for i in range(12)]
     html = _write(records, tmp_path)
     assert len(html.encode()) < 3_000_000
-    page = _Page(html)
+    page = ParsedPage(html)
     assert page.text.count("Outlined: the task just learned") == 12
     assert page.tags["td"] > 12 * 26 * 27
 
@@ -203,7 +163,7 @@ def test_identifiers_are_unique_and_every_reference_has_its_target(tmp_path: Pat
     other = {"name": "other", "id": "f" * 16, "tasks": [{"classes": ["a"], "train_videos": 1, "test_videos": 1}] * 3}
     records = [("a", make_record()), ("a", make_record(seed=1)), ("b", make_record(protocol=other))]
     html = _write(records, tmp_path)
-    page = _Page(html)
+    page = ParsedPage(html)
     ids = Counter(page.values("id"))
     assert [name for name, count in ids.items() if count > 1] == []
     targets = [value.removeprefix("#") for value in page.values("href") + page.values("xlink:href")]
@@ -238,7 +198,7 @@ def _metrics(accuracy: float) -> dict[str, float | None]:
 def test_seeds_of_one_method_get_a_mean_row(tmp_path: Path) -> None:
     records = [(f"s{seed}", make_record(seed=seed, metrics=_metrics(0.7 + seed / 10))) for seed in range(3)]
     records.insert(1, ("joint", make_record(method="joint")))
-    page = _Page(_write(records, tmp_path))
+    page = ParsedPage(_write(records, tmp_path))
     assert f"mean ± std essential, 3 seeds 80.00 ± 10.00 40.00 ± 5.00 25.00 ± 0.00 {DASH}" in page.text
     order = re.findall(r"(\S+) (?:essential|joint), seed \d", page.text)[:4]
     assert order == ["s0", "s1", "s2", "joint"], "runs of one method stand together"
@@ -257,7 +217,7 @@ def test_skipped_videos_are_named_with_the_runs_that_skipped_them(tmp_path: Path
     both = {"video": "train/a/1.mp4", "split": "train", "reason": "no video stream"}
     one = {"video": "test/b/2.avi", "split": "test", "reason": "0 bytes"}
     records = [("a", make_record(skipped_videos=[both])), ("b", make_record(method="m", skipped_videos=[both, one]))]
-    text = _Page(_write(records, tmp_path)).text
+    text = ParsedPage(_write(records, tmp_path)).text
     assert "2 videos could not be read and were left out" in text
     assert "train/a/1.mp4 train no video stream all" in text
     assert "test/b/2.avi test 0 bytes b" in text
@@ -267,14 +227,14 @@ def test_skipped_videos_are_named_with_the_runs_that_skipped_them(tmp_path: Path
 
 
 def test_without_skipped_videos_the_page_says_none(tmp_path: Path) -> None:
-    text = _Page(_write([("a", make_record())], tmp_path)).text
+    text = ParsedPage(_write([("a", make_record())], tmp_path)).text
     assert "Skipped videos none" in text
     assert "left out Videos" not in text
 
 
 def test_a_task_without_test_videos_and_an_empty_memory_are_shown(tmp_path: Path) -> None:
     record = make_record(tasks=2, bytes_per_task=0, accuracy=[[None, None], [None, 0.5]], exemplars=0)
-    page = _Page(_write([("run", record)], tmp_path))
+    page = ParsedPage(_write([("run", record)], tmp_path))
     assert f"after 2 {DASH} 50.0 50.0" in page.text
     assert "Empty: this run stores no memory." in page.text
 
@@ -283,7 +243,7 @@ def test_a_run_that_has_not_learned_all_tasks_is_shown(tmp_path: Path) -> None:
     whole = make_record(tasks=3)
     memory = whole.memory_bytes_by_task[:1]
     part = make_record(tasks=3, method="m", accuracy=[[0.5, None, None]], memory_bytes_by_task=memory)
-    text = _Page(_write([("part", part), ("whole", whole)], tmp_path)).text
+    text = ParsedPage(_write([("part", part), ("whole", whole)], tmp_path)).text
     assert text.count("Outlined: the task just learned") == 2
 
 

@@ -1,35 +1,24 @@
-"""Line charts as inline SVG: they take their colours and font from the page, so they follow light and dark.
+"""Line charts as inline SVG."""
 
-Matplotlib draws with stand-in colours, which are then replaced by CSS variables. Everything is drawn under
-matplotlib's own defaults, whatever the user's settings are, and those are put back afterwards.
-"""
-
-import io
 import math
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from essential.report.formats import MINUS
+from essential.report.svg import INK, PAPER, SERIES, own_settings, to_inline_svg
 
 Dashes = str | tuple[int, tuple[float, ...]]
 WIDTH, HEIGHT = 480, 270
 SWATCH_WIDTH, SWATCH_HEIGHT = 36, 14
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 46
-_FONT_SIZE = 13
 _COLOURS = 8
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _DASHES: tuple[Dashes, ...] = ("solid", (0, (5.0, 1.8)), (0, (1.3, 1.5)), (0, (6.0, 1.6, 1.3, 1.6)))
-_INK = "#fe0000"
-_PAPER = "#fe0002"
-_SERIES = "#fe01{:02x}"
 
 
 @dataclass(frozen=True)
@@ -66,7 +55,7 @@ class LineChart:
 
 def draw_chart(chart: LineChart) -> str:
     """Return the chart as an `<svg>` element."""
-    with _own_settings(chart.name):
+    with own_settings(chart.name):
         figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72))
         axes = figure.add_axes(_plot_area())
         longest = max(len(values) for _, values in chart.lines)
@@ -76,19 +65,19 @@ def draw_chart(chart: LineChart) -> str:
             axes.plot(range(1, len(values) + 1), numbers, **look)
         _dress_x(axes, longest, chart.x_label)
         _dress_y(axes, chart.limits)
-        return _to_inline_svg(figure)
+        return to_inline_svg(figure)
 
 
 def draw_swatch(name: str, style: LineStyle) -> str:
     """Return a short piece of a run's line with its marker, for legends and tables."""
-    with _own_settings(name):
+    with own_settings(name):
         figure = Figure(figsize=(SWATCH_WIDTH / 72, SWATCH_HEIGHT / 72))
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
         axes.set(xlim=(0, 2), ylim=(-1, 1))
         axes.plot((0, 2), (0, 0), **_line_look(style))
         axes.plot((1,), (0,), **_line_look(style), **_marker_look(style, size=7.5))
-        return _to_inline_svg(figure)
+        return to_inline_svg(figure)
 
 
 def _plot_area() -> tuple[float, float, float, float]:
@@ -97,7 +86,7 @@ def _plot_area() -> tuple[float, float, float, float]:
 
 def _line_look(style: LineStyle) -> dict[str, Any]:
     return {
-        "color": _SERIES.format(style.colour),
+        "color": SERIES.format(style.colour),
         "linestyle": style.dashes,
         "linewidth": 1.9,
         "clip_on": False,
@@ -109,7 +98,7 @@ def _marker_look(style: LineStyle, *, size: float) -> dict[str, Any]:
     return {
         "marker": style.marker,
         "markersize": size * (1.4 if style.marker == "*" else 1),
-        "markeredgecolor": _PAPER,
+        "markeredgecolor": PAPER,
         "markeredgewidth": 0.9,
     }
 
@@ -119,7 +108,7 @@ def _dress_x(axes: Axes, longest: int, label: str) -> None:
     ticks = list(range(1, longest + 1)) if step == 1 else [1, *range(step, longest + 1, step)]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.set_xlim(0.6, longest + 0.4)
-    axes.set_xlabel(label, labelpad=6, color=_INK)
+    axes.set_xlabel(label, labelpad=6, color=INK)
 
 
 def _dress_y(axes: Axes, limits: tuple[float, float] | None) -> None:
@@ -127,10 +116,10 @@ def _dress_y(axes: Axes, limits: tuple[float, float] | None) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", MINUS)))
     axes.set_ylim(low, high)
-    axes.grid(axis="y", color=_INK, alpha=0.14, linewidth=0.8)
+    axes.grid(axis="y", color=INK, alpha=0.14, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.axhline(0, color=_INK, alpha=0.7, linewidth=1, zorder=2)
-    axes.tick_params(length=0, pad=7, labelcolor=_INK)
+    axes.axhline(0, color=INK, alpha=0.7, linewidth=1, zorder=2)
+    axes.tick_params(length=0, pad=7, labelcolor=INK)
     axes.tick_params(axis="x", pad=9)
     for side in axes.spines.values():
         side.set_visible(False)
@@ -141,28 +130,3 @@ def _limits_with_zero(axes: Axes) -> tuple[float, float]:
     low, high = (min(low, 0.0), max(high, 0.0)) if math.isfinite(low) and math.isfinite(high) else (0.0, 0.0)
     room = 0.08 * (high - low) or 1.0
     return low - room * (low < 0), high + room
-
-
-@contextmanager
-def _own_settings(salt: str) -> Iterator[None]:
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": _FONT_SIZE})
-        yield
-
-
-def _to_inline_svg(figure: Figure) -> str:
-    """Keep the drawing only: no prolog, metadata, style sheet, group names or fixed font; colours by CSS variable."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    drawing = buffer.getvalue()
-    drawing = drawing[drawing.index("<svg") :]
-    view_box = re.search(r'viewBox="([^"]+)"', drawing)
-    assert view_box is not None, "matplotlib writes a viewBox"
-    drawing = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", drawing, flags=re.DOTALL)
-    drawing = re.sub(r'<g id="[^"]*"', "<g", drawing[drawing.index(">") + 1 :])
-    drawing = re.sub(r"#fe01([0-9a-f]{2})", lambda found: f"var(--series-{int(found[1], 16)})", drawing)
-    drawing = drawing.replace(_INK, "currentColor").replace(_PAPER, "var(--paper)")
-    drawing = re.sub(r" font-family: [^;]*;", "", drawing)
-    drawing = re.sub(r"\s*\n\s*", " ", drawing).replace("> <", "><")
-    return f'<svg viewBox="{view_box[1]}" aria-hidden="true" focusable="false">{drawing}'

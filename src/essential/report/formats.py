@@ -65,4 +65,24 @@ def spread(values: list[float], decimals: int = 2) -> str:
     """The mean and the sample standard deviation (n - 1) of at least two fractions, in percent."""
     mean = sum(values) / len(values)
     deviation = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5
-    return f"{percent(mean, decimals)} ± {percent(deviation, decimals)}"
+    return plus_minus(mean, deviation, decimals)
+
+
+def plus_minus(mean: float | None, deviation: float | None, decimals: int = 2) -> str:
+    """0.875, 0.01 as "87.50 ± 1.00"; without a deviation the mean alone."""
+    shown = percent(mean, decimals)
+    return shown if mean is None or deviation is None else f"{shown} ± {percent(deviation, decimals)}"
+
+
+def signed_percent(difference: float | None, decimals: int = 2) -> str:
+    """0.012 as "+1.20", -0.012 with a real minus sign; what rounds to nothing has no sign."""
+    shown = percent(difference, decimals)
+    positive = difference is not None and difference > 0 and float(shown) > 0
+    return f"+{shown}" if positive else shown
+
+
+def probability(value: float | None) -> str:
+    """A p value with three digits, "<0.001" below that."""
+    if value is None:
+        return NONE
+    return "<0.001" if value < 0.0005 else f"{value:.3f}"

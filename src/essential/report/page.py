@@ -3,16 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from essential.atomic_files import write_text
 from essential.errors import RunError
 from essential.records import Record
-from essential.report import formats
 from essential.report.contents import KINDS, group_runs, memory_segments
 from essential.report.figures import figures_of
-
-_TEMPLATES = Path(__file__).parent / "templates"
+from essential.report.rendering import render
 
 
 def write_report(records: Sequence[tuple[str, Record]], path: Path) -> None:
@@ -31,33 +27,12 @@ def write_report(records: Sequence[tuple[str, Record]], path: Path) -> None:
     if not records:
         raise RunError("a report needs at least one run, 0 were given; give the folder of a finished run")
     groups = group_runs(records)
-    page = (
-        _environment()
-        .get_template("report.html")
-        .render(
-            groups=groups,
-            figures={group.anchor: figures_of(group) for group in groups},
-            run_count=len(records),
-            kinds=KINDS,
-        )
+    page = render(
+        "report.html",
+        groups=groups,
+        figures={group.anchor: figures_of(group) for group in groups},
+        run_count=len(records),
+        kinds=KINDS,
+        segments=memory_segments,
     )
     write_text(path, page)
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "percent": formats.percent,
-        "human_bytes": formats.human_bytes,
-        "duration": formats.duration,
-        "counted": formats.counted,
-        "grouped": formats.grouped,
-        "segments": memory_segments,
-    }
-    return environment

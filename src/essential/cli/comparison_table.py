@@ -1,0 +1,79 @@
+"""A comparison of methods as a table in the terminal, at most 100 columns wide where names are short."""
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from essential.cli.tables import fraction, size
+from essential.report.comparison import Comparison, MethodRow, Spread
+from essential.report.formats import probability
+
+_OVER = "!"
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print one row per method, the best final accuracy first, and what the marks mean."""
+    protocol = comparison.example.protocol
+    classes = sum(len(task.classes) for task in protocol.tasks)
+    seeds = ", ".join(map(str, comparison.seeds))
+    title = f"{protocol.name}: {classes} classes in {len(protocol.tasks)} tasks, seeds {seeds}"
+    # Names of methods and protocols are the user's: as plain text, for rich would read `[x]` as an instruction.
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("method", overflow="fold", min_width=12)
+    for name in ("final acc.", "avg. inc.", "forgetting", "kept", "p (Holm)", "seconds", "params"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in comparison.ranked:
+        table.add_row(Text(row.method), *_cells(row))
+    console = Console()
+    console.print(table)
+    for note in _notes(comparison):
+        console.print(note, markup=False, highlight=False)
+
+
+def _cells(row: MethodRow) -> list[str]:
+    measures, parameters = row.measures, row.trainable_parameters
+    p = row.test.p_holm if row.test else None
+    return [
+        _spread(row.final_accuracy),
+        fraction(measures["average_incremental_accuracy"].mean),
+        fraction(measures["forgetting_from_best"].mean),
+        _kept(row),
+        "-" if p is None else probability(p),
+        f"{row.seconds:.1f}",
+        "-" if parameters is None else _short(parameters),
+    ]
+
+
+def _spread(spread: Spread) -> str:
+    return fraction(spread.mean) + ("" if spread.std is None else f" ± {spread.std:.3f}")
+
+
+def _kept(row: MethodRow) -> str:
+    if row.needs_all_tasks:
+        return "all videos"
+    return (f"{_OVER} " if row.within_budget is False else "") + size(row.memory_bytes)
+
+
+def _short(count: int) -> str:
+    """123_456 as "123.5k"."""
+    for power, letter in ((3, "G"), (2, "M"), (1, "k")):
+        if count >= 999.95 * 1000 ** (power - 1):
+            return f"{count / 1000**power:.1f}{letter}"
+    return str(count)
+
+
+def _notes(comparison: Comparison) -> list[str]:
+    notes = ["kept: bytes carried from task to task, without MR modules and the trained classifier"]
+    if comparison.budget_bytes is not None:
+        over = any(row.within_budget is False and not row.needs_all_tasks for row in comparison.rows)
+        notes.append(f"budget: {size(comparison.budget_bytes)}" + (f"; {_OVER} kept more" if over else ""))
+    if comparison.tested:
+        notes.append(
+            f"p: paired t-test of final accuracy against {comparison.baseline} over common seeds, "
+            f"Holm-corrected for {comparison.tested} methods"
+        )
+    notes.append(
+        f"seconds: training and evaluation of one run; features took {comparison.extract_seconds:.1f} s in all"
+    )
+    return notes

@@ -1,0 +1,231 @@
+"""Methods side by side: what their finished runs, several seeds each, amount to."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from essential.records import MemoryBytes, Record
+from essential.report.comparison_check import Run, check_comparable
+from essential.report.significance import holm, paired_p, sample_deviation
+
+BASELINE = "essential"
+MEASURES = (
+    "final_accuracy",
+    "average_incremental_accuracy",
+    "average_incremental_accuracy_cnn",
+    "average_incremental_accuracy_nme",
+    "vclimb_accuracy",
+    "vclimb_bwf",
+    "forgetting_from_best",
+    "backward_forgetting",
+)
+"""What is averaged over seeds: names of `essential.records.Metrics`."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and sample standard deviation (n - 1) over seeds: one seed has no deviation; None if a seed has no value."""
+
+    mean: float | None
+    std: float | None
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """A method's final accuracy minus the baseline's, over the seeds that both have.
+
+    Attributes:
+        seeds: those that both have, at least one.
+        difference: the mean difference, in [-1, 1].
+        p: of the two-sided paired t-test; None with one seed, or if all differences are equal.
+        p_holm: `p` corrected for all methods that were tested.
+    """
+
+    seeds: tuple[int, ...]
+    difference: float
+    p: float | None
+    p_holm: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class MethodRow:
+    """One method's runs, by seed. `rank` counts from 1, by final accuracy; `test` is None for the baseline."""
+
+    method: str
+    records: tuple[Record, ...]
+    budget_bytes: int | None
+    rank: int
+    test: PairedTest | None
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(record.seed for record in self.records)
+
+    @cached_property
+    def measures(self) -> dict[str, Spread]:
+        """Every one of `MEASURES`."""
+        return {name: _spread([getattr(record.metrics, name) for record in self.records]) for name in MEASURES}
+
+    @property
+    def final_accuracy(self) -> Spread:
+        return self.measures["final_accuracy"]
+
+    def kept(self, kind: str) -> int:
+        """Bytes of a kind after the last task, the mean over seeds; `budgeted` is all but the MR modules."""
+        return round(self._mean(lambda record: getattr(record.memory_bytes, kind)))
+
+    @property
+    def memory_bytes(self) -> int:
+        """What papers compare methods at, and a budget caps."""
+        return self.kept("budgeted")
+
+    @property
+    def needs_all_tasks(self) -> bool:
+        """Whether the method was given the videos of all tasks, which is against the rules and no matter of bytes."""
+        return any(bool(record.method.config.get("needs_all_tasks")) for record in self.records)
+
+    @property
+    def within_budget(self) -> bool | None:
+        """Whether no seed kept more than the budget after any task; None without a budget."""
+        if self.budget_bytes is None:
+            return None
+        return not self.needs_all_tasks and self._most_bytes <= self.budget_bytes
+
+    @property
+    def keeps_to_the_rules(self) -> bool:
+        """Whether it saw one task at a time and kept to the budget, if there is one."""
+        return not self.needs_all_tasks and self.within_budget is not False
+
+    @property
+    def trainable_parameters(self) -> int | None:
+        """What the last task trains; None if a record does not say."""
+        known = [record.trainable_parameters for record in self.records if record.trainable_parameters is not None]
+        return round(sum(known) / len(known)) if len(known) == len(self.records) else None
+
+    @property
+    def train_seconds(self) -> float:
+        return self._mean(lambda record: record.seconds.train)
+
+    @property
+    def evaluate_seconds(self) -> float:
+        return self._mean(lambda record: record.seconds.evaluate)
+
+    @property
+    def seconds(self) -> float:
+        """Of one run, without the extraction of features, which all runs share."""
+        return self.train_seconds + self.evaluate_seconds
+
+    @property
+    def _most_bytes(self) -> int:
+        return max(memory.budgeted for record in self.records for memory in _after_each_task(record))
+
+    def _mean(self, value: Callable[[Record], float]) -> float:
+        return sum(value(record) for record in self.records) / len(self.records)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Methods in the order the user gave, what their runs share, and the method that all others are tested against."""
+
+    rows: tuple[MethodRow, ...]
+    baseline: str
+    budget_bytes: int | None
+
+    @cached_property
+    def ranked(self) -> list[MethodRow]:
+        """The rows by final accuracy, the best first."""
+        return sorted(self.rows, key=lambda row: row.rank)
+
+    @property
+    def example(self) -> Record:
+        """One of the records, to read what all have in common from."""
+        return self.rows[0].records[0]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Every seed that a method has."""
+        return sorted({seed for row in self.rows for seed in row.seeds})
+
+    @property
+    def most_seeds(self) -> int:
+        """How many seeds the method has that has most."""
+        return max(len(row.seeds) for row in self.rows)
+
+    @property
+    def seeds_differ(self) -> bool:
+        """Whether some methods have other seeds than others."""
+        return len({row.seeds for row in self.rows}) > 1
+
+    @property
+    def extract_seconds(self) -> float:
+        """What all runs together spent on extracting features or reading those stored."""
+        return sum(record.seconds.extract for row in self.rows for record in row.records)
+
+    @property
+    def tested(self) -> int:
+        """For how many methods there is a p value."""
+        return sum(row.test is not None and row.test.p is not None for row in self.rows)
+
+
+def compare(runs: Sequence[Run], *, budget_bytes: int | None) -> Comparison:
+    """Return the comparison of methods, each with the mean and spread over its seeds.
+
+    Args:
+        runs: the method's name, as the user wrote it, and the record; several seeds of a method have one name.
+        budget_bytes: the cap on what a method keeps, MR modules aside; None if there was none.
+
+    Raises:
+        ComparisonError: see `check_comparable`.
+    """
+    check_comparable(runs)
+    by_method: dict[str, list[Record]] = {}
+    for name, record in runs:
+        by_method.setdefault(name, []).append(record)
+    records = {name: sorted(found, key=lambda record: record.seed) for name, found in by_method.items()}
+    baseline = BASELINE if BASELINE in records else runs[0][0]
+    tests = _tests(records, baseline)
+    ranks = _ranks(records)
+    rows = [MethodRow(name, tuple(found), budget_bytes, ranks[name], tests[name]) for name, found in records.items()]
+    return Comparison(tuple(rows), baseline, budget_bytes)
+
+
+def _ranks(records: dict[str, list[Record]]) -> dict[str, int]:
+    """Number the methods from 1, by final accuracy; equal ones in the order given, those without one last."""
+    means = {name: _spread([record.metrics.final_accuracy for record in found]).mean for name, found in records.items()}
+    order = sorted(means, key=lambda name: -1.0 if (mean := means[name]) is None else mean, reverse=True)
+    return {name: rank for rank, name in enumerate(order, 1)}
+
+
+def _tests(records: dict[str, list[Record]], baseline: str) -> dict[str, PairedTest | None]:
+    accuracies = {
+        name: {r.seed: r.metrics.final_accuracy for r in found if r.metrics.final_accuracy is not None}
+        for name, found in records.items()
+    }
+    tests = {
+        name: None if name == baseline else _test(by_seed, accuracies[baseline]) for name, by_seed in accuracies.items()
+    }
+    corrected = holm([test.p if test else None for test in tests.values()])
+    return {
+        name: test and PairedTest(test.seeds, test.difference, test.p, p_holm)
+        for (name, test), p_holm in zip(tests.items(), corrected, strict=True)
+    }
+
+
+def _test(method: dict[int, float], baseline: dict[int, float]) -> PairedTest | None:
+    seeds = tuple(sorted(method.keys() & baseline.keys()))
+    if not seeds:
+        return None
+    first, second = [method[seed] for seed in seeds], [baseline[seed] for seed in seeds]
+    difference = sum(a - b for a, b in zip(first, second, strict=True)) / len(seeds)
+    return PairedTest(seeds, difference, paired_p(first, second))
+
+
+def _spread(values: Sequence[float | None]) -> Spread:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return Spread(None, None)
+    return Spread(sum(known) / len(known), sample_deviation(known))
+
+
+def _after_each_task(record: Record) -> Sequence[MemoryBytes]:
+    return [*record.memory_bytes_by_task, record.memory_bytes]

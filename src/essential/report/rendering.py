@@ -1,0 +1,32 @@
+"""From a template to the text of a page."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from essential.report import formats
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(template: str, **content: Any) -> str:
+    """Return a page; whatever `content` prints is escaped, and a name that is missing is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shown = (
+        formats.percent,
+        formats.signed_percent,
+        formats.probability,
+        formats.human_bytes,
+        formats.duration,
+        formats.counted,
+        formats.grouped,
+    )
+    environment.filters |= {function.__name__: function for function in shown}
+    return environment.get_template(template).render(**content)

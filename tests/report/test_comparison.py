@@ -1,0 +1,196 @@
+"""Which runs may be compared, and what several seeds of a method amount to."""
+
+import statistics
+from typing import Any
+
+import pytest
+from made_comparisons import kept_bytes, made_metrics, made_run, many_runs
+from made_records import make_record
+
+from essential.errors import ComparisonError
+from essential.report.comparison import Comparison, compare
+from essential.report.significance import holm, paired_p
+
+
+def _row(comparison: Comparison, name: str) -> Any:
+    return next(row for row in comparison.rows if row.method == name)
+
+
+def test_mean_and_deviation_over_seeds() -> None:
+    accuracies = [0.71, 0.78, 0.8]
+    runs = [made_run("replay", seed, accuracy) for seed, accuracy in enumerate(accuracies)]
+    row = compare(runs, budget_bytes=None).rows[0]
+    assert row.seeds == (0, 1, 2)
+    assert row.final_accuracy.mean == pytest.approx(statistics.mean(accuracies))
+    assert row.final_accuracy.std == pytest.approx(statistics.stdev(accuracies))
+    old = [(1 - accuracy) / 3 for accuracy in accuracies]
+    assert row.measures["backward_forgetting"].mean == pytest.approx(statistics.mean(old))
+    assert row.measures["backward_forgetting"].std == pytest.approx(statistics.stdev(old))
+
+
+def test_one_seed_has_no_deviation_and_an_undefined_value_no_mean() -> None:
+    one = compare([made_run("a", 0, 0.5)], budget_bytes=None).rows[0]
+    assert (one.final_accuracy.mean, one.final_accuracy.std) == (0.5, None)
+    metrics = [made_metrics(0.5, vclimb_bwf=0.2), made_metrics(0.6)]
+    runs = [made_run("a", seed, 0, metrics=metric) for seed, metric in enumerate(metrics)]
+    measures = compare(runs, budget_bytes=None).rows[0].measures
+    assert (measures["vclimb_bwf"].mean, measures["vclimb_bwf"].std) == (None, None)
+    assert measures["final_accuracy"].mean == pytest.approx(0.55)
+
+
+def test_bytes_parameters_and_seconds_are_means_and_leave_out_what_is_shared() -> None:
+    spent = [{"extract": 100.0, "train": 10.0, "evaluate": 1.0}, {"extract": 0.5, "train": 20.0, "evaluate": 2.0}]
+    runs = [
+        made_run("a", seed, 0.5, kept=1000 + seed, modules=500, seconds=spent[seed], trainable_parameters=10 + 4 * seed)
+        for seed in range(2)
+    ]
+    comparison = compare(runs, budget_bytes=None)
+    row = comparison.rows[0]
+    assert row.memory_bytes == round((1000 + 1001) / 2)
+    assert row.kept("retrieval_modules") == 500
+    assert row.trainable_parameters == 12
+    assert (row.train_seconds, row.evaluate_seconds, row.seconds) == (15.0, 1.5, 16.5)
+    assert comparison.extract_seconds == 100.5
+
+
+def test_parameters_are_unknown_where_one_record_does_not_say() -> None:
+    runs = [made_run("a", seed, 0.5, trainable_parameters=None if seed else 7) for seed in range(2)]
+    assert compare(runs, budget_bytes=None).rows[0].trainable_parameters is None
+
+
+def test_the_budget_holds_for_every_seed_after_every_task() -> None:
+    shrinking = [kept_bytes(900), kept_bytes(1001), kept_bytes(800)]
+    runs = [
+        made_run("fits", 0, 0.5, kept=1000, modules=9999),
+        made_run("over", 0, 0.5, kept=1000),
+        made_run("over", 1, 0.5, kept=1001),
+        made_run("was-over", 0, 0.5, kept=800, memory_bytes_by_task=shrinking),
+        made_run("joint", 0, 0.9, kept=None),
+    ]
+    within = {row.method: row.within_budget for row in compare(runs, budget_bytes=1000).rows}
+    assert within == {"fits": True, "over": False, "was-over": False, "joint": False}
+    assert {row.within_budget for row in compare(runs, budget_bytes=None).rows} == {None}
+    rules = {row.method: row.keeps_to_the_rules for row in compare(runs, budget_bytes=None).rows}
+    assert rules == {"fits": True, "over": True, "was-over": True, "joint": False}
+
+
+def test_rows_keep_the_user_s_order_and_ranks_follow_accuracy() -> None:
+    blind = made_run("blind", 0, 0, metrics=made_metrics(0.5) | {"final_accuracy": None})
+    runs = [made_run("b", 1, 0.5), blind, made_run("a", 0, 0.9), made_run("b", 0, 0.7), made_run("c", 0, 0.6)]
+    comparison = compare(runs, budget_bytes=None)
+    assert [row.method for row in comparison.rows] == ["b", "blind", "a", "c"]
+    assert [row.method for row in comparison.ranked] == ["a", "b", "c", "blind"]
+    assert _row(comparison, "b").seeds == (0, 1)
+    assert comparison.seeds == [0, 1]
+
+
+def test_methods_are_tested_against_essential_over_common_seeds() -> None:
+    ours, theirs = {0: 0.8, 1: 0.83, 2: 0.79}, {1: 0.81, 2: 0.74, 3: 0.9}
+    runs = [made_run("other", seed, accuracy) for seed, accuracy in theirs.items()]
+    runs += [made_run("essential", seed, accuracy) for seed, accuracy in ours.items()]
+    runs += [made_run("third", seed, ours[seed] - 0.1 - seed / 100) for seed in ours]
+    comparison = compare(runs, budget_bytes=None)
+    assert comparison.baseline == "essential"
+    test = _row(comparison, "other").test
+    assert test.seeds == (1, 2)
+    assert test.difference == pytest.approx(((0.81 - 0.83) + (0.74 - 0.79)) / 2)
+    ps = [paired_p([0.81, 0.74], [0.83, 0.79]), paired_p([0.7, 0.72, 0.67], [0.8, 0.83, 0.79])]
+    assert test.p == pytest.approx(ps[0])
+    assert [test.p_holm, _row(comparison, "third").test.p_holm] == pytest.approx(holm(ps))
+    assert _row(comparison, "essential").test is None
+    assert comparison.tested == 2
+
+
+def test_without_essential_the_first_method_is_the_baseline() -> None:
+    runs = [made_run(name, seed, 0.5 + seed / 10) for name in ("b", "a") for seed in range(2)]
+    comparison = compare(runs, budget_bytes=None)
+    assert comparison.baseline == "b"
+    test = _row(comparison, "a").test
+    assert (test.difference, test.p, test.p_holm) == (0.0, None, None), "all differences are equal"
+
+
+def test_seeds_that_do_not_meet_are_not_tested() -> None:
+    comparison = compare([made_run("essential", 0, 0.5), made_run("a", 1, 0.6)], budget_bytes=None)
+    assert _row(comparison, "a").test is None
+    assert comparison.tested == 0
+
+
+def test_many_methods_are_corrected_together() -> None:
+    comparison = compare(many_runs(), budget_bytes=None)
+    tests = [row.test for row in comparison.rows if row.test]
+    assert len(tests) == 20
+    least = min(tests, key=lambda test: test.p or 1)
+    assert least.p is not None
+    assert least.p_holm == pytest.approx(20 * least.p)
+
+
+OTHER_PROTOCOL = {"name": "else", "id": "f" * 16, "tasks": make_record().protocol.model_dump()["tasks"]}
+SKIPPED = [{"video": f"test/{name}.mp4", "split": "test", "reason": "0 bytes"} for name in "abcde"]
+CONFIG = {"seed": 1, "epochs": 3, "features": {"mode": "stored"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (
+            {"protocol": OTHER_PROTOCOL},
+            ["protocol", "made-up (0123456789abcdef)", f"else ({'f' * 16})", "Compare runs of one protocol"],
+        ),
+        (
+            {"encoder": {"name": "clip", "fingerprint": "ab" * 32}},
+            ["encoder", "tiny (fefefefefefe)", "clip (abababababab)", "same encoder"],
+        ),
+        ({"data": {"kind": "folder"}}, ["data.kind", "made-up", "folder", "same data"]),
+        ({"config": {**CONFIG, "video": {"frames": 16}}}, ["video.frames", "8", "16", "same setting"]),
+        ({"config": CONFIG}, ["video", "frames", "not set"]),
+        (
+            {"config": {**CONFIG, "video": {"frames": 8}, "features": {"mode": "live"}}},
+            ["features.mode", "stored", "live"],
+        ),
+        (
+            {"skipped_videos": SKIPPED},
+            ["skipped videos", "0 in all", "5 in all", "test/a.mp4 (test)", "test/c.mp4 (test) and 2 more", "Repair"],
+        ),
+    ],
+    ids=["protocol", "encoder", "data", "video", "no video", "features", "skipped"],
+)
+def test_runs_that_differ_in_more_than_the_method_are_refused(fields: dict[str, Any], words: list[str]) -> None:
+    runs = [made_run("first", 0, 0.5), made_run("same", 0, 0.5), made_run("second", 1, 0.5, **fields)]
+    with pytest.raises(ComparisonError) as caught:
+        compare(runs, budget_bytes=None)
+    message = str(caught.value)
+    for word in ("first (seed 0)", "second (seed 1)", *words):
+        assert word in message
+    assert "same" not in message.replace("the same", "")
+
+
+def test_skipped_videos_may_have_other_reasons_and_another_order() -> None:
+    again = [{**video, "reason": "no video stream"} for video in reversed(SKIPPED)]
+    runs = [made_run("a", 0, 0.5, skipped_videos=SKIPPED), made_run("b", 0, 0.5, skipped_videos=again)]
+    assert len(compare(runs, budget_bytes=None).rows) == 2
+
+
+def test_a_seed_of_a_method_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(ComparisonError, match="method 'a' is there twice with seed 3; give each seed of a method once"):
+        compare([made_run("a", 3, 0.5), made_run("b", 3, 0.5), made_run("a", 3, 0.6)], budget_bytes=None)
+
+
+def test_seeds_of_a_method_with_other_settings_are_refused() -> None:
+    other = {"seed": 1, "epochs": 4, "video": {"frames": 8}, "features": {"mode": "stored"}}
+    runs = [made_run("a", 0, 0.5), made_run("a", 1, 0.5, config=other)]
+    with pytest.raises(ComparisonError, match=r"differ in epochs\n.*: 3\n.*: 4\nGive runs of other settings"):
+        compare(runs, budget_bytes=None)
+    runs[1] = ("b", runs[1][1])
+    assert len(compare(runs, budget_bytes=None).rows) == 2, "methods may train as they need"
+
+
+def test_a_run_that_has_tasks_left_is_refused() -> None:
+    whole = make_record(tasks=3)
+    half = make_record(tasks=3, accuracy=[[0.5, None, None]], memory_bytes_by_task=whole.memory_bytes_by_task[:1])
+    with pytest.raises(ComparisonError, match=r"a \(seed 0\) has learned 1 of 3 tasks"):
+        compare([("a", half)], budget_bytes=None)
+
+
+def test_no_run_is_an_error() -> None:
+    with pytest.raises(ComparisonError, match="at least one run, 0 were given"):
+        compare([], budget_bytes=None)

@@ -1,0 +1,145 @@
+"""The page that compares methods: its numbers and figure, that it is safe and offline, and stays readable."""
+
+import re
+from collections import Counter
+
+import pytest
+from made_comparisons import BUDGET, made_metrics, made_run, many_runs
+from parsed_page import ParsedPage
+
+from essential.report.comparison import compare
+from essential.report.comparison_page import comparison_page
+from essential.report.formats import NONE
+from essential.report.scatter import ScatterChart, ScatterPoint, draw_scatter
+
+HOSTILE = "<script>alert('x')</script>\"&{{ 7 * 7 }}"
+NAMESPACES = re.compile(r"""xmlns(:\w+)?=["'][^"']*["']""")
+
+
+@pytest.fixture(scope="module")
+def many() -> str:
+    return comparison_page(compare(many_runs(), budget_bytes=BUDGET))
+
+
+def test_every_method_is_in_the_table_the_figure_and_the_costs(many: str) -> None:
+    page = ParsedPage(many)
+    comparison = compare(many_runs(), budget_bytes=BUDGET)
+    for row in comparison.rows:
+        mean, std = row.final_accuracy.mean, row.final_accuracy.std
+        assert mean is not None
+        assert std is not None
+        note = "baseline " if row.method == "essential" else ""
+        assert f"{row.rank} {row.method} {note}{100 * mean:.2f} ± {100 * std:.2f} " in page.text
+        assert page.text.count(f"{row.rank} {row.method} ") == 3
+        assert f">{row.rank}</text>" in many, "its number is in the figure"
+    for row in comparison.rows:
+        for record in row.records:
+            assert f"{row.method} {record.seed} {100 * (record.metrics.final_accuracy or 0):.2f} " in page.text
+
+
+def test_the_page_says_what_its_numbers_are_of(many: str) -> None:
+    text = ParsedPage(many).text
+    for words in (
+        "Memory budget 391 KiB",
+        "Baseline essential",
+        "Seeds 0, 1, 2",
+        "Reading features, all runs 18.9 s",
+        "tiny fefefefefefe",
+        "0123456789abcdef",
+        "879 KiB†",
+        "all videos",
+        "three seeds leave two degrees of freedom",
+        "for the 20 methods tested",
+    ):
+        assert words in text
+    assert "By other definitions" not in text
+
+
+def test_the_page_asks_the_network_for_nothing_and_runs_no_script(many: str) -> None:
+    page = ParsedPage(many)
+    assert not re.search(r"https?://|@import|url\((?!#)", NAMESPACES.sub("", many))
+    assert page.tags["script"] == page.tags["link"] == page.tags["img"] == page.tags["iframe"] == 0
+    assert [value for value in page.values("href") + page.values("xlink:href") if not value.startswith("#")] == []
+    assert page.values("src") == []
+    assert [name for _, name, _ in page.attributes if name.startswith("on")] == []
+
+
+def test_identifiers_are_unique_and_every_reference_has_its_target(many: str) -> None:
+    page = ParsedPage(many)
+    ids = Counter(page.values("id"))
+    assert [name for name, count in ids.items() if count > 1] == []
+    targets = [value.removeprefix("#") for value in page.values("href") + page.values("xlink:href")]
+    targets += re.findall(r"url\(#([^)]+)\)", many.split("</style>")[1])
+    assert len(targets) > 20
+    assert set(targets) <= set(ids)
+
+
+def test_whatever_comes_from_a_record_is_escaped() -> None:
+    tasks = [{"classes": [HOSTILE], "train_videos": 1, "test_videos": 1}]
+    fields = {
+        "protocol": {"name": HOSTILE, "id": HOSTILE, "tasks": tasks},
+        "encoder": {"name": HOSTILE, "fingerprint": HOSTILE},
+        "skipped_videos": [{"video": HOSTILE, "split": "test", "reason": HOSTILE}],
+    }
+    runs = [made_run(name, 0, 0.5, tasks=1, **fields) for name in (HOSTILE, HOSTILE * 2)]
+    html = comparison_page(compare(runs, budget_bytes=None))
+    page = ParsedPage(html)
+    assert page.tags["script"] == 0
+    assert "<script" not in html
+    assert page.text.count(HOSTILE) > 10
+    assert any(HOSTILE in value for value in page.values("aria-label"))
+
+
+def test_other_definitions_are_shown_where_a_method_has_them() -> None:
+    metrics = made_metrics(0.5, vclimb_accuracy=0.4321, average_incremental_accuracy_nme=0.6789)
+    runs = [made_run("icarl", 0, 0.5, metrics=metrics), made_run("other", 0, 0.4)]
+    text = ParsedPage(comparison_page(compare(runs, budget_bytes=None))).text
+    titles = "Method Average incremental, by nearest means vCLIMB accuracy"
+    assert f"{titles} 1 icarl 67.89 43.21 2 other {NONE} {NONE}" in text
+
+
+def test_a_method_with_fewer_seeds_says_so() -> None:
+    runs = [made_run("a", seed, 0.5) for seed in range(2)] + [made_run("b", 1, 0.4)]
+    text = ParsedPage(comparison_page(compare(runs, budget_bytes=None))).text
+    assert "standard deviation over up to 2 seeds" in text
+    assert "1 a baseline 50.00 ± 0.00" in text
+    assert "2 b 1 seed: 1 40.00 " in text
+
+
+def test_without_an_accuracy_there_is_no_figure() -> None:
+    blind = made_metrics(0.5) | {"final_accuracy": None}
+    text = ParsedPage(comparison_page(compare([made_run("a", 0, 0, metrics=blind)], budget_bytes=None))).text
+    assert "Accuracy and memory" not in text
+    assert f"1 a {NONE} 55.00" in text
+
+
+def test_skipped_videos_are_told_once_with_the_coverage() -> None:
+    skipped = [{"video": "test/b/2.avi", "split": "test", "reason": "0 bytes"}]
+    runs = [made_run(name, 0, 0.5, skipped_videos=skipped) for name in ("a", "b")]
+    text = ParsedPage(comparison_page(compare(runs, budget_bytes=None))).text
+    assert text.count("test/b/2.avi") == 1
+    assert "Every run covers 100.0 % of the listed training videos and 98.4 % of the listed test videos" in text
+
+
+def _texts(svg: str) -> list[str]:
+    return re.findall(r">([^<>]+)</text>", svg)
+
+
+def _point(number: int, kept: int | None) -> ScatterPoint:
+    return ScatterPoint(number, 50.0 + number, 1.0, kept, "in-rules")
+
+
+def test_the_figure_has_a_place_for_nothing_and_for_all_videos() -> None:
+    both = _texts(draw_scatter(ScatterChart("c", [_point(1, 0), _point(2, None), _point(3, 1 << 20)], 1 << 20)))
+    assert {"nothing", "kept", "all", "videos", "1 MiB", "budget"} <= set(both)
+    neither = _texts(draw_scatter(ScatterChart("c", [_point(1, 1024), _point(2, 1 << 30)], None)))
+    assert set(neither) & {"nothing", "all", "budget"} == set()
+    assert {"1 KiB", "1 MiB", "1 GiB"} <= set(neither)
+
+
+@pytest.mark.parametrize("kept", [[0], [None], [0, None], [5], [1000, 1000, 1001], [1, 1 << 45]])
+def test_the_figure_is_drawn_whatever_is_kept(kept: list[int | None]) -> None:
+    points = [_point(number, count) for number, count in enumerate(kept, 1)]
+    texts = _texts(draw_scatter(ScatterChart("c", points, None)))
+    assert {str(point.number) for point in points} <= set(texts)
+    assert "nan" not in " ".join(texts)
