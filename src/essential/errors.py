@@ -37,10 +37,6 @@ class InUseError(RunError):
     """Another process is writing the folder."""
 
 
-class ComparisonError(EssentialError):
-    """Runs that cannot be compared: they differ in more than method and seed."""
-
-
 class TrainingError(EssentialError):
     """Training cannot go on, for example because a loss is not finite."""
 

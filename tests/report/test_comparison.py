@@ -194,3 +194,17 @@ def test_a_run_that_has_tasks_left_is_refused() -> None:
 def test_no_run_is_an_error() -> None:
     with pytest.raises(ComparisonError, match="at least one run, 0 were given"):
         compare([], budget_bytes=None)
+
+
+def test_forward_transfer_is_against_joint_with_the_same_seed() -> None:
+    runs = [made_run(name, seed, 0.5) for name in ("essential", "joint") for seed in (0, 1)]
+    essential, joint = compare(runs, budget_bytes=None).rows
+    gains = []
+    for (_, own), (_, reference) in zip(runs[:2], runs[2:], strict=True):
+        later = range(1, len(own.accuracy))
+        gains.append(sum(own.accuracy[j][j] - reference.accuracy[j][j] for j in later) / len(later))  # type: ignore[operator]
+    assert essential.forward_transfer.mean == pytest.approx(sum(gains) / 2)
+    assert gains[0] != 0
+    assert joint.forward_transfer.mean == 0
+    assert compare(runs[:3], budget_bytes=None).rows[0].forward_transfer.mean is None, "seed 1 has no reference"
+    assert compare(runs[:2], budget_bytes=None).rows[0].forward_transfer.mean is None

@@ -54,18 +54,18 @@ def test_every_run_s_numbers_are_in_the_page(arms: list[tuple[str, Record]], tmp
 def test_every_metric_stands_by_its_name_with_what_it_means(tmp_path: Path) -> None:
     metrics = dict(zip(Metrics.model_fields, (0.01 * number for number in range(1, 11)), strict=True))
     metrics["average_incremental_accuracy_nme"] = None
-    text = _Page(_write([("run", make_record(metrics=metrics, trainable_parameters=4321))], tmp_path)).text
+    text = ParsedPage(_write([("run", make_record(metrics=metrics, trainable_parameters=4321))], tmp_path)).text
     for name, value in metrics.items():
         assert f" {name} {_percent(value, 2)} {METRICS[name].definition} ({METRICS[name].source})" in text
     assert "forgetting_from_first" not in text, "a second name of a number that stands there"
     assert "The last task trains 4,321 parameters." in text
-    assert "The last task trains" not in _Page(_write([("old", make_record())], tmp_path)).text
+    assert "The last task trains" not in ParsedPage(_write([("old", make_record())], tmp_path)).text
 
 
 def test_every_class_s_accuracy_stands_beside_its_task(tmp_path: Path) -> None:
     accuracies = [0.125, None, 1.0, 0.0]
     html = _write([("run", make_record(tasks=2, class_accuracy=accuracies))], tmp_path)
-    assert f"class 0a 1 12.5 class 0b 1 {DASH} class 1a 2 100.0 class 1b 2 0.0 " in _Page(html).text
+    assert f"class 0a 1 12.5 class 0b 1 {DASH} class 1a 2 100.0 class 1b 2 0.0 " in ParsedPage(html).text
     assert "<summary>Accuracy by class" in html
     assert "Accuracy by class" not in _write([("old", make_record())], tmp_path)
 
@@ -73,7 +73,7 @@ def test_every_class_s_accuracy_stands_beside_its_task(tmp_path: Path) -> None:
 def test_a_part_of_a_run_shows_the_classes_that_it_has_learned(tmp_path: Path) -> None:
     memory = make_record(tasks=2).memory_bytes_by_task[:1]
     record = make_record(tasks=2, accuracy=[[0.5, None]], class_accuracy=[0.25, 0.75], memory_bytes_by_task=memory)
-    assert "class 0a 1 25.0 class 0b 1 75.0 Memory ledger" in _Page(_write([("run", record)], tmp_path)).text
+    assert "class 0a 1 25.0 class 0b 1 75.0 Memory ledger" in ParsedPage(_write([("run", record)], tmp_path)).text
 
 
 def test_what_a_paper_leaves_out_is_counted(tmp_path: Path) -> None:

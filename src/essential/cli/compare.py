@@ -43,7 +43,7 @@ def compare(
     from essential.cli.comparison_table import print_comparison
     from essential.cli.progress_bar import terminal_progress
     from essential.comparison import ComparisonPlan, check_runs, do_runs
-    from essential.report.comparison import write_comparison
+    from essential.report.comparison_files import write_comparison
 
     plan = ComparisonPlan(
         config, parse_names(methods, "--methods"), parse_seeds(seeds), budget_bytes, tuple(overrides or ()), out

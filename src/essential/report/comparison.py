@@ -4,11 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from essential.metrics import forward_transfer
 from essential.records import MemoryBytes, Record
 from essential.report.comparison_check import Run, check_comparable
 from essential.report.significance import holm, paired_p, sample_deviation
 
 BASELINE = "essential"
+REFERENCE = "joint"
+"""What forward transfer is measured against, where it is among the methods."""
 MEASURES = (
     "final_accuracy",
     "average_incremental_accuracy",
@@ -18,6 +21,7 @@ MEASURES = (
     "vclimb_bwf",
     "forgetting_from_best",
     "backward_forgetting",
+    "tcd_forgetting",
 )
 """What is averaged over seeds: names of `essential.records.Metrics`."""
 
@@ -49,13 +53,18 @@ class PairedTest:
 
 @dataclass(frozen=True, eq=False)
 class MethodRow:
-    """One method's runs, by seed. `rank` counts from 1, by final accuracy; `test` is None for the baseline."""
+    """One method's runs, by seed.
+
+    `rank` counts from 1, by final accuracy; `test` is None for the baseline. `forward_transfer` is against the runs of
+    `REFERENCE` with the same seeds; without a value where there are none.
+    """
 
     method: str
     records: tuple[Record, ...]
     budget_bytes: int | None
     rank: int
     test: PairedTest | None
+    forward_transfer: Spread
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -185,7 +194,11 @@ def compare(runs: Sequence[Run], *, budget_bytes: int | None) -> Comparison:
     baseline = BASELINE if BASELINE in records else runs[0][0]
     tests = _tests(records, baseline)
     ranks = _ranks(records)
-    rows = [MethodRow(name, tuple(found), budget_bytes, ranks[name], tests[name]) for name, found in records.items()]
+    reference = {record.seed: record for record in records.get(REFERENCE, [])}
+    rows = [
+        MethodRow(name, tuple(found), budget_bytes, ranks[name], tests[name], _transfer(found, reference))
+        for name, found in records.items()
+    ]
     return Comparison(tuple(rows), baseline, budget_bytes)
 
 
@@ -218,6 +231,16 @@ def _test(method: dict[int, float], baseline: dict[int, float]) -> PairedTest | 
     first, second = [method[seed] for seed in seeds], [baseline[seed] for seed in seeds]
     difference = sum(a - b for a, b in zip(first, second, strict=True)) / len(seeds)
     return PairedTest(seeds, difference, paired_p(first, second))
+
+
+def _transfer(records: Sequence[Record], reference: dict[int, Record]) -> Spread:
+    """Return the forward transfer against the reference of the same seed; no value unless every seed has one."""
+    return _spread(
+        [
+            forward_transfer(record.accuracy, reference[record.seed].accuracy) if record.seed in reference else None
+            for record in records
+        ]
+    )
 
 
 def _spread(values: Sequence[float | None]) -> Spread:

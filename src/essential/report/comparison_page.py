@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from essential.report.comparison import Comparison, MethodRow, Spread
-from essential.report.comparison_text import OVER, kept
+from essential.report.comparison import REFERENCE, Comparison, MethodRow, Spread
+from essential.report.comparison_text import OVER, kept, measures_of
 from essential.report.contents import KINDS, GroupView, group_runs
 from essential.report.formats import percent, plus_minus
 from essential.report.rendering import render
@@ -15,6 +15,8 @@ _OTHER_MEASURES = {
     "average_incremental_accuracy_nme": "Average incremental, by nearest means",
     "vclimb_accuracy": "vCLIMB accuracy",
     "vclimb_bwf": "vCLIMB BWF",
+    "tcd_forgetting": "TCD forgetting",
+    "forward_transfer": f"Forward transfer, against {REFERENCE}",
 }
 
 
@@ -31,7 +33,7 @@ def comparison_page(comparison: Comparison) -> str:
     others = {
         name: title
         for name, title in _OTHER_MEASURES.items()
-        if any(row.measures[name].mean is not None for row in comparison.rows)
+        if any(measures_of(row)[name].mean is not None for row in comparison.rows)
     }
     return render(
         "comparison.html",
@@ -40,6 +42,7 @@ def comparison_page(comparison: Comparison) -> str:
         figure=_figure(comparison),
         kinds=KINDS,
         others=others,
+        measures_of=measures_of,
         kept=kept,
         over=OVER,
         spread=_spread,

@@ -5,7 +5,7 @@ import io
 import re
 from typing import Any
 
-from essential.report.comparison import MEASURES, Comparison, MethodRow
+from essential.report.comparison import MEASURES, Comparison, MethodRow, Spread
 from essential.report.formats import (
     NONE,
     counted,
@@ -50,7 +50,7 @@ def _as_object(comparison: Comparison, row: MethodRow) -> dict[str, Any]:
     return {
         "method": row.method,
         "seeds": list(row.seeds),
-        **{name: {"mean": spread.mean, "std": spread.std} for name, spread in row.measures.items()},
+        **{name: {"mean": spread.mean, "std": spread.std} for name, spread in measures_of(row).items()},
         "memory_bytes": row.memory_bytes,
         "memory_bytes_by_kind": {kind: row.kept(kind) for kind in _KINDS},
         "needs_all_tasks": row.needs_all_tasks,
@@ -73,6 +73,11 @@ def _as_object(comparison: Comparison, row: MethodRow) -> dict[str, Any]:
     }
 
 
+def measures_of(row: MethodRow) -> dict[str, Spread]:
+    """Return everything that is averaged over seeds, by name."""
+    return {**row.measures, "forward_transfer": row.forward_transfer}
+
+
 def as_csv(comparison: Comparison) -> str:
     """Return one line per method, in the order the user gave, with the numbers of `as_objects`; empty = undefined."""
     rows = [_flat(content) for content in as_objects(comparison)]
@@ -86,7 +91,7 @@ def as_csv(comparison: Comparison) -> str:
 def _flat(content: dict[str, Any]) -> dict[str, Any]:
     test = content["paired_test"] or {}
     flat: dict[str, Any] = {"method": content["method"], "seeds": " ".join(map(str, content["seeds"]))}
-    for name in MEASURES:
+    for name in (*MEASURES, "forward_transfer"):
         flat |= {f"{name}_{part}": content[name][part] for part in ("mean", "std")}
     flat |= {"memory_bytes": content["memory_bytes"]}
     flat |= {f"{kind}_bytes": content["memory_bytes_by_kind"][kind] for kind in _KINDS}
