@@ -27,7 +27,7 @@ class EpisodicMemory:
         tasks: the task that each exemplar came with.
         names: each exemplar's video, for the record alone; nothing reads the video again.
         logits: what the classifier said of each exemplar when it was stored, for the slots seen then; NaN for later
-            ones. Only DER++ keeps them; no column otherwise.
+            ones; (exemplars, slots seen). Only DER++ keeps them; no column otherwise.
     """
 
     features: Float[Tensor, "exemplars kept dim"]
@@ -35,7 +35,7 @@ class EpisodicMemory:
     slots: Int[Tensor, " exemplars"]
     tasks: Int[Tensor, " exemplars"]
     names: tuple[str, ...]
-    logits: Float[Tensor, "exemplars scored"] = field(default_factory=lambda: torch.zeros(0, 0))
+    logits: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
 
     def __post_init__(self) -> None:
         if self.logits.numel() == 0:
