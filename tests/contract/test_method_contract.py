@@ -4,6 +4,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pydantic import TypeAdapter
@@ -16,8 +17,13 @@ from essential.models.seeded import torch_generator, torch_seeded
 from synthetic_tasks import SyntheticTask, clips_of, make_tasks
 
 SMALL = {"classifier": {"heads": 4}}
-REHEARSE = {**SMALL, "exemplars_per_class": 3, "rehearsal_epochs": 2}
+REMEMBER = {**SMALL, "exemplars_per_class": 3}
+REHEARSE = {**REMEMBER, "rehearsal_epochs": 2}
 CONFIGS: dict[str, dict[str, Any]] = {
+    "bic": {"name": "bic", **REMEMBER, "bias_epochs": 3},
+    "bic-vclimb": {"name": "bic", "reading": "vclimb", **REMEMBER, "bias_epochs": 3},
+    "der": {"name": "der", **REMEMBER},
+    "der-sparse": {"name": "der", "frames_kept": 2, **REMEMBER},
     "essential": {"name": "essential", **REHEARSE},
     "essential-global": {"name": "essential", "memory_mode": "global", **REHEARSE},
     "essential-identity": {"name": "essential", "memory_mode": "identity", **REHEARSE},
@@ -25,18 +31,52 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "essential-mlp": {"name": "essential", "prompt_mode": "mlp", **REHEARSE},
     "essential-released": {"name": "essential", "reading": "released", **REHEARSE},
     "finetune": {"name": "finetune", **SMALL},
+    "icarl": {"name": "icarl", **REMEMBER},
+    "icarl-sparse": {"name": "icarl", "frames_kept": 2, **REMEMBER},
+    "icarl-vclimb": {"name": "icarl", "reading": "vclimb", **REMEMBER},
     "joint": {"name": "joint", **SMALL},
+    "podnet": {"name": "podnet", **REMEMBER, "balance_epochs": 2},
+    "podnet-two-layers": {"name": "podnet", **REMEMBER, "classifier": {"heads": 4, "layers": 2}},
     "replay-dense": {"name": "replay", "frames_kept": 8, **REHEARSE},
+    "replay-mixed": {"name": "replay", "rehearsal": "mixed", "frame_policy": "uniform", **REMEMBER},
     "replay-sparse": {"name": "replay", "frames_kept": 2, **REHEARSE},
+    **{
+        f"temporal-consistency-{base}": {
+            "name": "temporal-consistency",
+            "base": {"name": base, "frames_kept": 3, "frame_policy": "uniform", **REMEMBER},
+        }
+        for base in ("der", "icarl", "ucir")
+    },
+    "temporal-consistency-bic": {
+        "name": "temporal-consistency",
+        "base": {"name": "bic", "frames_kept": 3, **REMEMBER, "bias_epochs": 3},
+    },
+    "temporal-consistency-frames": {
+        "name": "temporal-consistency",
+        "frames": 3,
+        "base": {"name": "replay", "rehearsal": "mixed", **REMEMBER},
+    },
+    "ucir": {"name": "ucir", **REMEMBER},
 }
+
+
+def memory_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the section with the memory's settings: that of the base, for a method around another one."""
+    settings: dict[str, Any] = config.get("base", config)
+    return settings
+
+
 TRAINING = TrainingConfig(epochs=2, batch_size=8, warmup_epochs=1, scale_learning_rate=False, device="cpu")
 CPU = torch.device("cpu")
 
+KEEPS_EXEMPLARS = sorted(name for name, config in CONFIGS.items() if "exemplars_per_class" in memory_settings(config))
 every_method = pytest.mark.parametrize("name", sorted(CONFIGS))
 
 
 def build(name: str, *, seed: int = 0, training: TrainingConfig = TRAINING, **changes: Any) -> Method:
-    config = TypeAdapter(MethodConfig).validate_python(CONFIGS[name] | changes)
+    section = CONFIGS[name]
+    changed = memory_settings(section) | changes
+    config = TypeAdapter(MethodConfig).validate_python({**section, "base": changed} if "base" in section else changed)
     return build_method(config, dim=24, frames=8, epochs=training.epochs, seed=seed)
 
 
@@ -44,13 +84,19 @@ def tasks_for(method: Method, sizes: Sequence[int], **settings: int) -> list[Syn
     return make_tasks(sizes, all_tasks=method.needs_all_tasks, **settings)
 
 
-def learn(
+def learn(method: Method, task: SyntheticTask, *, training: TrainingConfig = TRAINING) -> list[EpochReport]:
+    """Do what the engine does for one task."""
+    method.begin(task)
+    reports = train(method, task, training=training)
+    method.finish(task)
+    return reports
+
+
+def train(
     method: Method, task: SyntheticTask, *, stages: slice = slice(None), training: TrainingConfig = TRAINING
 ) -> list[EpochReport]:
-    """Do what the engine does for one task; leave out stages for tests that stop in between."""
+    """Go through stages of a task, all or some, without what comes before and after."""
     reports: list[EpochReport] = []
-    if len(method.slots) == task.index:
-        method.begin(task)
     for stage in list(method.stages(task))[stages]:
         fit(
             method,
@@ -61,8 +107,13 @@ def learn(
             start=StageStart(),
             on_epoch=lambda report, _: reports.append(report),
         )
-    method.finish(task)
     return reports
+
+
+def from_state_of(method: Method, name: str) -> Method:
+    restarted = build(name)
+    restarted.load_state_dict(copy.deepcopy(method.state_dict()))
+    return restarted
 
 
 def scores(method: Method, slots: int) -> torch.Tensor:
@@ -107,24 +158,28 @@ def test_every_loss_is_finite_and_what_trains_has_a_gradient(name: str) -> None:
                 else:
                     assert parameter.grad is None
                 parameter.grad = None
-        learn(method, task)
+        train(method, task)
+        method.finish(task)
 
 
 @every_method
 def test_losses_change_neither_the_batch_nor_the_method(name: str) -> None:
     method = build(name)
-    task = tasks_for(method, [2])[0]
-    method.begin(task)
-    for stage in method.stages(task):
-        stage.prepare()
-        batch = stage.data().epoch(0).rows(torch.arange(4))
-        before = copy.deepcopy(batch), copy.deepcopy(method.state_dict())
-        method.losses(stage.name, batch, generator=torch_generator(0))
-        assert torch.equal(before[0].features, batch.features)
-        assert torch.equal(before[0].slots, batch.slots)
-        after = method.state_dict()
-        assert before[1].keys() == after.keys()
-        assert all((before[1][key] == after[key]).all() for key in after)
+    for task in tasks_for(method, [2, 2]):
+        method.begin(task)
+        for stage in method.stages(task):
+            stage.prepare()
+            batch = stage.data().epoch(0).rows(torch.arange(4))
+            before = copy.deepcopy(batch), copy.deepcopy(method.state_dict())
+            method.losses(stage.name, batch, generator=torch_generator(0))
+            assert torch.equal(before[0].features, batch.features)
+            assert torch.equal(before[0].slots, batch.slots)
+            after = method.state_dict()
+            assert before[1].keys() == after.keys()
+            for key, array in after.items():
+                np.testing.assert_array_equal(before[1][key], array, key)
+        train(method, task)
+        method.finish(task)
 
 
 @every_method
@@ -135,14 +190,12 @@ def test_a_restart_after_any_stage_changes_nothing(name: str) -> None:
         learn(straight, task)
     restarted = build(name)
     for task in tasks:
-        if len(restarted.slots) == task.index:
-            restarted.begin(task)
+        restarted.begin(task)
         for index in range(len(list(restarted.stages(task)))):
-            learn_one = slice(index, index + 1)
-            learn(restarted, task, stages=learn_one)
-            state = copy.deepcopy(restarted.state_dict())
-            restarted = build(name)
-            restarted.load_state_dict(state)
+            train(restarted, task, stages=slice(index, index + 1))
+            restarted = from_state_of(restarted, name)
+        restarted.finish(task)
+        restarted = from_state_of(restarted, name)
     assert torch.equal(scores(straight, 6), scores(restarted, 6))
     assert straight.memory.names == restarted.memory.names
 
@@ -219,7 +272,7 @@ def test_more_than_a_hundred_classes(name: str) -> None:
     assert scores(method, 121).shape == (121, 121)
 
 
-@pytest.mark.parametrize("name", sorted(name for name, config in CONFIGS.items() if "exemplars_per_class" in config))
+@pytest.mark.parametrize("name", KEEPS_EXEMPLARS)
 def test_memory_never_exceeds_its_budget(name: str, tmp_path: Any) -> None:
     budget = 9000
     method = build(name, budget_bytes=budget, exemplars_per_class=50)
@@ -236,7 +289,8 @@ def test_memory_never_exceeds_its_budget(name: str, tmp_path: Any) -> None:
 @every_method
 def test_learns_an_easy_task_after_another(name: str) -> None:
     training = TRAINING.model_copy(update={"epochs": 30, "learning_rate": 3e-3})
-    method = build(name, training=training, **({"rehearsal_epochs": 30} if "rehearsal_epochs" in CONFIGS[name] else {}))
+    more = {"rehearsal_epochs": 30} if "rehearsal_epochs" in memory_settings(CONFIGS[name]) else {}
+    method = build(name, training=training, **more)
     for task in tasks_for(method, [2, 3], per_class=12):
         learn(method, task, training=training)
     # Of the last task alone: what becomes of the first one is what methods differ in.

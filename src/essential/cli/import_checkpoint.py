@@ -36,6 +36,7 @@ def import_checkpoint(
     """
     from essential.authors.import_run import import_checkpoints
     from essential.cli.progress_bar import terminal_progress
+    from essential.methods import EssentialConfig
 
     imported = import_checkpoints(
         folder,
@@ -46,6 +47,7 @@ def import_checkpoint(
         progress=terminal_progress(),
     )
     encoder, method = imported.config.encoder, imported.config.method
+    assert isinstance(method, EssentialConfig)
     typer.echo(f"{imported.checkpoints} checkpoints, {imported.classes} classes, {imported.modules} MR modules")
     typer.echo(
         f"encoder: {encoder.name}, {encoder.temporal_adapters} temporal adapters, temporal embedding "

@@ -4,19 +4,43 @@ from typing import Annotated
 
 from pydantic import Field
 
+from essential.methods.bic import BiC, BiCConfig
 from essential.methods.contract import Method
+from essential.methods.der import DER, DERConfig
 from essential.methods.essential import Essential, EssentialConfig
 from essential.methods.finetune import Finetune, FinetuneConfig
+from essential.methods.icarl import ICaRL, ICaRLConfig
 from essential.methods.joint import Joint, JointConfig
+from essential.methods.podnet import PODNet, PODNetConfig
 from essential.methods.replay import Replay, ReplayConfig
+from essential.methods.temporal_consistency import TemporalConsistency, TemporalConsistencyConfig
+from essential.methods.ucir import UCIR, UCIRConfig
 
-MethodConfig = Annotated[EssentialConfig | FinetuneConfig | JointConfig | ReplayConfig, Field(discriminator="name")]
+MethodConfig = Annotated[
+    BiCConfig
+    | DERConfig
+    | EssentialConfig
+    | FinetuneConfig
+    | ICaRLConfig
+    | JointConfig
+    | PODNetConfig
+    | ReplayConfig
+    | TemporalConsistencyConfig
+    | UCIRConfig,
+    Field(discriminator="name"),
+]
 
 METHODS: dict[str, type] = {
+    "bic": BiC,
+    "der": DER,
     "essential": Essential,
     "finetune": Finetune,
+    "icarl": ICaRL,
     "joint": Joint,
+    "podnet": PODNet,
     "replay": Replay,
+    "temporal-consistency": TemporalConsistency,
+    "ucir": UCIR,
 }
 
 
@@ -36,11 +60,17 @@ def build_method(config: MethodConfig, *, dim: int, frames: int, epochs: int, se
 
 __all__ = [
     "METHODS",
+    "BiCConfig",
+    "DERConfig",
     "EssentialConfig",
     "FinetuneConfig",
+    "ICaRLConfig",
     "JointConfig",
     "Method",
     "MethodConfig",
+    "PODNetConfig",
     "ReplayConfig",
+    "TemporalConsistencyConfig",
+    "UCIRConfig",
     "build_method",
 ]
