@@ -4,6 +4,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pydantic import TypeAdapter
@@ -22,17 +23,34 @@ SMALL = {
     "classifier": {"heads": 4},
     "exemplars_per_class": 3,
     "rehearsal_epochs": 2,
+    "bias_epochs": 3,
+    "balance_epochs": 2,
 }
 # Ways of a method that no shipped config chooses.
 MODES: dict[str, dict[str, Any]] = {
+    "bic-vclimb": {"name": "bic", "reading": "vclimb"},
+    "der-sparse": {"name": "der", "frames_kept": 2},
     "essential-confident": {"name": "essential", "policy": "highest-confidence"},
     "essential-global": {"name": "essential", "memory_mode": "global"},
     "essential-identity": {"name": "essential", "memory_mode": "identity"},
     "essential-mlp": {"name": "essential", "prompt_mode": "mlp"},
     "essential-released": {"name": "essential", "reading": "released"},
     "essential-self": {"name": "essential", "prompt_mode": "self"},
+    "icarl-sparse": {"name": "icarl", "frames_kept": 2},
     "replay-herding": {"name": "replay", "policy": "herding"},
     "replay-reservoir": {"name": "replay", "rehearsal": "mixed", "frames_kept": 2, "policy": "reservoir"},
+    **{
+        f"temporal-consistency-{base}": {
+            "name": "temporal-consistency",
+            "base": {"name": base, "frames_kept": 3, "frame_policy": "uniform"},
+        }
+        for base in ("bic", "der", "icarl", "ucir")
+    },
+    "temporal-consistency-frames": {
+        "name": "temporal-consistency",
+        "frames": 3,
+        "base": {"name": "replay", "rehearsal": "mixed"},
+    },
 }
 
 
@@ -44,15 +62,18 @@ def _small(section: dict[str, Any]) -> dict[str, Any]:
 
 CONFIGS = {name: _small(section) for name, section in MODES.items()}
 CONFIGS |= {name: _small(method_section(name)) for name in shipped_methods()}
-TRAINING = TrainingConfig(epochs=2, batch_size=8, warmup_epochs=1, scale_learning_rate=False, device="cpu")
-CPU = torch.device("cpu")
-
-every_method = pytest.mark.parametrize("name", sorted(CONFIGS))
 
 
 def _rehearsing(section: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a method's settings that speaks of exemplars: a wrapper's base has them."""
     return section.get("base", section)
+
+
+TRAINING = TrainingConfig(epochs=2, batch_size=8, warmup_epochs=1, scale_learning_rate=False, device="cpu")
+CPU = torch.device("cpu")
+
+KEEPS_EXEMPLARS = sorted(name for name, config in CONFIGS.items() if "exemplars_per_class" in _rehearsing(config))
+every_method = pytest.mark.parametrize("name", sorted(CONFIGS))
 
 
 def _changed(section: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -72,13 +93,19 @@ def tasks_for(method: Method, sizes: Sequence[int], **settings: int) -> list[Syn
     return make_tasks(sizes, all_tasks=method.needs_all_tasks, **settings)
 
 
-def learn(
+def learn(method: Method, task: SyntheticTask, *, training: TrainingConfig = TRAINING) -> list[EpochReport]:
+    """Do what the engine does for one task."""
+    method.begin(task)
+    reports = train(method, task, training=training)
+    method.finish(task)
+    return reports
+
+
+def train(
     method: Method, task: SyntheticTask, *, stages: slice = slice(None), training: TrainingConfig = TRAINING
 ) -> list[EpochReport]:
-    """Do what the engine does for one task; leave out stages for tests that stop in between."""
+    """Go through stages of a task, all or some, without what comes before and after."""
     reports: list[EpochReport] = []
-    if len(method.slots) == task.index:
-        method.begin(task)
     for stage in list(method.stages(task))[stages]:
         fit(
             method,
@@ -89,8 +116,13 @@ def learn(
             start=StageStart(),
             on_epoch=lambda report, _: reports.append(report),
         )
-    method.finish(task)
     return reports
+
+
+def from_state_of(method: Method, name: str) -> Method:
+    restarted = build(name)
+    restarted.load_state_dict(copy.deepcopy(method.state_dict()))
+    return restarted
 
 
 def scores(method: Method, slots: int) -> torch.Tensor:
@@ -135,24 +167,28 @@ def test_every_loss_is_finite_and_what_trains_has_a_gradient(name: str) -> None:
                 else:
                     assert parameter.grad is None
                 parameter.grad = None
-        learn(method, task)
+        train(method, task)
+        method.finish(task)
 
 
 @every_method
 def test_losses_change_neither_the_batch_nor_the_method(name: str) -> None:
     method = build(name)
-    task = tasks_for(method, [2])[0]
-    method.begin(task)
-    for stage in method.stages(task):
-        stage.prepare()
-        batch = stage.data().epoch(0).rows(torch.arange(4))
-        before = copy.deepcopy(batch), copy.deepcopy(method.state_dict())
-        method.losses(stage.name, batch, generator=torch_generator(0))
-        assert torch.equal(before[0].features, batch.features)
-        assert torch.equal(before[0].slots, batch.slots)
-        after = method.state_dict()
-        assert before[1].keys() == after.keys()
-        assert all((before[1][key] == after[key]).all() for key in after)
+    for task in tasks_for(method, [2, 2]):
+        method.begin(task)
+        for stage in method.stages(task):
+            stage.prepare()
+            batch = stage.data().epoch(0).rows(torch.arange(4))
+            before = copy.deepcopy(batch), copy.deepcopy(method.state_dict())
+            method.losses(stage.name, batch, generator=torch_generator(0))
+            assert torch.equal(before[0].features, batch.features)
+            assert torch.equal(before[0].slots, batch.slots)
+            after = method.state_dict()
+            assert before[1].keys() == after.keys()
+            for key, array in after.items():
+                np.testing.assert_array_equal(before[1][key], array, key)
+        train(method, task)
+        method.finish(task)
 
 
 @every_method
@@ -163,14 +199,12 @@ def test_a_restart_after_any_stage_changes_nothing(name: str) -> None:
         learn(straight, task)
     restarted = build(name)
     for task in tasks:
-        if len(restarted.slots) == task.index:
-            restarted.begin(task)
+        restarted.begin(task)
         for index in range(len(list(restarted.stages(task)))):
-            learn_one = slice(index, index + 1)
-            learn(restarted, task, stages=learn_one)
-            state = copy.deepcopy(restarted.state_dict())
-            restarted = build(name)
-            restarted.load_state_dict(state)
+            train(restarted, task, stages=slice(index, index + 1))
+            restarted = from_state_of(restarted, name)
+        restarted.finish(task)
+        restarted = from_state_of(restarted, name)
     assert torch.equal(scores(straight, 6), scores(restarted, 6))
     assert straight.memory.names == restarted.memory.names
 
@@ -247,9 +281,7 @@ def test_more_than_a_hundred_classes(name: str) -> None:
     assert scores(method, 121).shape == (121, 121)
 
 
-@pytest.mark.parametrize(
-    "name", sorted(name for name in CONFIGS if "exemplars_per_class" in _rehearsing(CONFIGS[name]))
-)
+@pytest.mark.parametrize("name", KEEPS_EXEMPLARS)
 def test_memory_never_exceeds_its_budget(name: str, tmp_path: Any) -> None:
     budget = 9000
     method = build(name, budget_bytes=budget, exemplars_per_class=50)

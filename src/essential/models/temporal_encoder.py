@@ -36,10 +36,15 @@ class TemporalEncoder(nn.Module):
 
     def forward(self, placed: Float[Tensor, "batch kept dim"]) -> Float[Tensor, "batch dim"]:
         """Encode frames that `place` or memory retrieval has given; any number of them."""
-        token = self.query.expand(len(placed), 1, -1)
+        return self.tokens_by_layer(placed)[-1]
+
+    def tokens_by_layer(self, placed: Float[Tensor, "batch kept dim"]) -> list[Float[Tensor, "batch dim"]]:
+        """Return the clip's token as it is after every layer; the last is what `forward` gives."""
+        token, tokens = self.query.expand(len(placed), 1, -1), []
         for layer in self.layers:
             token = layer(token, placed)
-        return token.squeeze(1)
+            tokens.append(token.squeeze(1))
+        return tokens
 
 
 class _Layer(nn.Module):

@@ -1,0 +1,148 @@
+"""BiC: Wu, Chen, Wang, Ye, Liu, Guo, Fu, Large Scale Incremental Learning, CVPR 2019.
+
+1. of the old exemplars hold out a share of each class, and of each new class as many clips;
+2. "mixed" stage, on the rest: cross-entropy over all slots seen, and distillation of the old slots at temperature 2
+   from the corrected classifier before the task, weighted (1 - w) and w = old slots / slots seen (equations 1 to 3);
+3. "bias" stage, on what was held out: all is frozen but one pair of numbers, alpha and beta, that corrects the logits
+   of the task's slots (equations 4 and 5);
+4. choose the task's exemplars by herding.
+
+The first task has stage 2 without distillation, and no stage 3.
+
+`reading: paper` forgets a pair when the next task begins: old logits stand as they are in equation 4, and what the pair
+did lives on through distillation. `reading: vclimb` keeps a pair for every task (Villa et al., CVPR 2022) and corrects
+with all of them, in training too; the newest alone is fitted.
+
+Differs from the paper: the engine's AdamW, not SGD, in both stages; exemplars are frame features. Each class holds out
+one clip at least, where a tenth of it is less than one.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor, nn
+
+from essential.memory.selection import Policy
+from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
+from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
+from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, set_exemplar_means
+from essential.methods.held_out import PartOfClips, hold_out
+from essential.methods.teacher import drop_teacher, keep_teacher, resize_teacher, teacher_of
+from essential.models.bias_correction import BiasCorrected
+from essential.models.seeded import torch_generator
+
+_TEMPERATURE = 2.0
+# Two numbers that start at 1 and 0 must get to where they belong in the few steps of a few clips, and AdamW moves a
+# number by about the learning rate in a step.
+_BIAS_RATE_SCALE = 100.0
+
+
+class BiCConfig(MemoryConfig):
+    """BiC's settings."""
+
+    name: Literal["bic"] = "bic"
+    classifier: ClassifierConfig = ClassifierConfig()
+    policy: Policy = Field("herding", description="which clips; the paper's is herding")
+    reading: Literal["paper", "vclimb"] = Field(
+        "paper",
+        description="paper: only the newest task's logits are corrected; vclimb: every task's, each by its pair",
+    )
+    held_out_share: float = Field(0.1, gt=0, lt=1, description="share of exemplars that the pair is fitted on")
+    bias_epochs: int = Field(100, ge=1, description="epochs of the stage that fits the pair")
+
+
+class BiC(Method):
+    """See the top of this file."""
+
+    Config = BiCConfig
+
+    def __init__(self, config: BiCConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
+        self.config, self.epochs, self.seed = config, epochs, seed
+        self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed)
+        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed)
+        self.corrected = BiasCorrected(self.classifier)
+        super().__init__(self.corrected, self.keeper.empty())
+
+    def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: ARG002
+        """Nothing but exemplars takes room; those held out are part of them."""
+        self.keeper.check_room(names)
+
+    def begin(self, task: TaskData) -> None:
+        """Keep the corrected classifier as it is, grow the head, and add a pair."""
+        if self.slots:
+            keep_teacher(self.network, self.corrected)
+        if self.config.reading == "paper":
+            self.corrected.forget_pairs()
+        self.slots.append(task.slots)
+        grow_head(self.classifier, task.slots, seed=self.seed)
+        self.corrected.add_pair(len(task.slots))
+
+    def stages(self, task: TaskData) -> Sequence[Stage]:
+        """The network on one part of clips and exemplars, then the newest pair on the other."""
+        clips = MixedClips(task, self.memory)
+        if len(self.memory) == 0:
+            return [Stage("mixed", lambda: clips, [self.classifier], self.epochs)]
+        learned = PartOfClips(clips, lambda slots: self._parts(slots)[0])
+        held = PartOfClips(clips, lambda slots: self._parts(slots)[1])
+        return [
+            Stage("mixed", lambda: learned, [self.classifier], self.epochs),
+            Stage(
+                "bias",
+                lambda: held,
+                [self.corrected.pairs[-1]],
+                self.config.bias_epochs,
+                learning_rate_scale=_BIAS_RATE_SCALE,
+            ),
+        ]
+
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+        """Cross-entropy over all slots seen, and distillation in the mixed stage of all tasks but the first."""
+        logits = _logits(self.corrected, batch)
+        classification = cross_entropy(logits, batch.slots)
+        if stage == "bias":
+            return [LossTerm("bias", classification)]
+        teacher = teacher_of(self.network)
+        if teacher is None:
+            return [LossTerm("classification", classification)]
+        assert isinstance(teacher, BiasCorrected)
+        with torch.no_grad():
+            taught = _logits(teacher, batch)
+        weight = self.slots[-1].start / self.slots[-1].stop
+        return [
+            LossTerm("classification", classification, 1 - weight),
+            LossTerm("distillation", distillation(logits[:, : taught.shape[1]], taught), weight),
+        ]
+
+    def finish(self, task: TaskData) -> None:
+        """Choose exemplars and take their means."""
+        drop_teacher(self.network)
+        self.memory = self.keeper.extend(self.memory, task, self.classifier)
+        set_exemplar_means(self.classifier, self.memory)
+
+    def resize(self, state: Mapping[str, Tensor]) -> None:
+        """Have a teacher if the state has one."""
+        resize_teacher(self.network, self.corrected, state)
+
+    def _parts(self, slots: Int[Tensor, " clips"]) -> tuple[Int[Tensor, " learned"], Int[Tensor, " held"]]:
+        """Split a task's clips and exemplars, the same way whenever it is asked for in the task."""
+        quotas = held_out_quotas(torch.bincount(self.memory.slots), self.slots[-1], share=self.config.held_out_share)
+        return hold_out(slots, quotas, generator=torch_generator(self.seed, "held out", len(self.slots) - 1))
+
+
+def held_out_quotas(exemplars: Int[Tensor, " old"], new: range, *, share: float) -> Int[Tensor, " seen"]:
+    """Return how many clips of each slot to hold out: the share of an old one's, the mean of those of a new one."""
+    old = (exemplars * share).round().long().clamp(min=1)
+    return torch.cat([old, old.double().mean().round().long().expand(len(new))])
+
+
+def distillation(logits: Float[Tensor, "batch old"], taught: Float[Tensor, "batch old"]) -> Float[Tensor, ""]:
+    """Return the mean cross-entropy with the probabilities of `taught`, both softened (equation 1)."""
+    return nn.functional.cross_entropy(logits / _TEMPERATURE, (taught / _TEMPERATURE).softmax(dim=1))
+
+
+def _logits(predictor: BiasCorrected, batch: Batch) -> Tensor:
+    classifier = predictor.classifier
+    return predictor.correct(classifier.logits(classifier.tokens(batch.features, batch.positions)))

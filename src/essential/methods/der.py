@@ -1,0 +1,96 @@
+"""DER++: Buzzega, Boschini, Porrello, Abati, Calderara, Dark Experience for General Continual Learning, NeurIPS 2020.
+
+1. one stage on the task's clips: cross-entropy over all slots seen;
+2. for every batch draw as many exemplars, and hold their logits near those stored with them: mean squared error,
+   weight alpha (equation 5);
+3. draw as many again, and classify them: cross-entropy, weight beta (equation 6);
+4. after the task keep some of its clips with what the classifier now says of them (reservoir).
+
+Differs from the paper: tasks have borders here, so exemplars and their logits are taken once, at the end of a task,
+from the clips without augmentation, and not on the way through the stream; the first task therefore has no memory.
+The reservoir is balanced over classes. Logits exist for the slots that had arrived, and only those are compared; the
+paper's head has all classes from the start. The optimiser is the engine's AdamW, not SGD.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from essential.memory.selection import Policy
+from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
+from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
+from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfig, set_exemplar_means
+
+
+class DERConfig(MemoryConfig):
+    """DER++'s settings; the weights are the paper's for a buffer of 500 on split CIFAR-10."""
+
+    name: Literal["der"] = "der"
+    classifier: ClassifierConfig = ClassifierConfig()
+    policy: Policy = Field("reservoir", description="which clips; the paper's is a reservoir")
+    alpha: float = Field(0.2, ge=0, description="weight of the distance to stored logits")
+    beta: float = Field(0.5, ge=0, description="weight of the classification of exemplars")
+
+
+class DER(Method):
+    """See the top of this file."""
+
+    Config = DERConfig
+
+    def __init__(self, config: DERConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
+        self.config, self.epochs, self.seed = config, epochs, seed
+        self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed, keeps_logits=True)
+        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed)
+        super().__init__(self.classifier, self.keeper.empty())
+
+    def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: ARG002
+        """Nothing but exemplars, and their logits, takes room."""
+        self.keeper.check_room(names)
+
+    def begin(self, task: TaskData) -> None:
+        """Grow the head."""
+        self.slots.append(task.slots)
+        grow_head(self.classifier, task.slots, seed=self.seed)
+
+    def stages(self, task: TaskData) -> Sequence[Stage]:
+        """One stage on the task's clips."""
+        return [Stage("task", lambda: task, [self.classifier], self.epochs)]
+
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+        """Classification of the batch, and two draws from the memory if there is one."""
+        terms = [LossTerm("classification", cross_entropy(self._logits(batch), batch.slots))]
+        if len(self.memory):
+            matched, labelled = self._draw(batch, generator), self._draw(batch, generator)
+            stored = self.memory.logits[matched].to(batch.features.device)
+            distance = logit_distance(self._logits(self._exemplars(matched, batch)), stored)
+            exemplars = self._exemplars(labelled, batch)
+            terms.append(LossTerm("logit_distance", distance, self.config.alpha))
+            rehearsal = cross_entropy(self._logits(exemplars), exemplars.slots)
+            terms.append(LossTerm("rehearsal", rehearsal, self.config.beta))
+        return terms
+
+    def finish(self, task: TaskData) -> None:
+        """Choose exemplars, with their logits, and take their means."""
+        self.memory = self.keeper.extend(self.memory, task, self.classifier)
+        set_exemplar_means(self.classifier, self.memory)
+
+    def _draw(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Return which exemplars stand beside `batch`: as many as it has clips, or all of a smaller memory."""
+        return torch.randperm(len(self.memory), generator=generator)[: len(batch.slots)]
+
+    def _exemplars(self, chosen: Tensor, batch: Batch) -> Batch:
+        return MemoryClips(self.memory).rows(chosen).to(batch.features.device)
+
+    def _logits(self, batch: Batch) -> Tensor:
+        return self.classifier.logits(self.classifier.tokens(batch.features, batch.positions))
+
+
+def logit_distance(logits: Float[Tensor, "batch slots"], stored: Float[Tensor, "batch scored"]) -> Float[Tensor, ""]:
+    """Return the mean squared difference over all stored logits; NaN, for slots that came later, is not one."""
+    known = ~stored.isnan()
+    difference = logits[:, : stored.shape[1]] - stored
+    return torch.where(known, difference, 0.0).square().sum() / known.sum()

@@ -1,0 +1,109 @@
+"""iCaRL: Rebuffi, Kolesnikov, Sperl, Lampert, iCaRL: Incremental Classifier and Representation Learning, CVPR 2017.
+
+1. one stage on the task's clips and the old exemplars together (algorithm 3): binary cross-entropy for every slot seen;
+   for new slots the targets are the labels, for old ones what the classifier before the task says, after a sigmoid;
+2. choose the task's exemplars by herding (algorithm 4), and cut the old ones to the new quota, m = memory / classes
+   seen (algorithm 5): those chosen first stay;
+3. decide by the nearest mean of exemplars, on tokens of length 1 (algorithm 1); the head is another reading.
+
+`reading: vclimb` is the loss of vCLIMB (Villa et al., CVPR 2022): cross-entropy over all slots seen, plus the binary
+cross-entropy of old slots alone.
+
+Differs from the paper: the loss is summed over slots and averaged over the batch, where algorithm 3 sums over both;
+the optimiser is the engine's AdamW, not SGD. The memory is a quota per class by default; `total_exemplars` is the
+paper's K.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from essential.memory.selection import Policy
+from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
+from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
+from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, set_exemplar_means
+from essential.methods.teacher import drop_teacher, keep_teacher, resize_teacher, teacher_of
+from essential.models.classifier import ClipClassifier
+from essential.models.nearest_means import NearestMeans
+
+
+class ICaRLConfig(MemoryConfig):
+    """iCaRL's settings."""
+
+    name: Literal["icarl"] = "icarl"
+    classifier: ClassifierConfig = ClassifierConfig()
+    policy: Policy = Field("herding", description="which clips; the paper's is herding")
+    reading: Literal["paper", "vclimb"] = Field(
+        "paper",
+        description="paper: binary cross-entropy for every slot; vclimb: cross-entropy, and binary for old slots",
+    )
+
+
+class ICaRL(Method):
+    """See the top of this file."""
+
+    Config = ICaRLConfig
+
+    def __init__(self, config: ICaRLConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
+        self.config, self.epochs, self.seed = config, epochs, seed
+        self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed)
+        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed)
+        super().__init__(NearestMeans(self.classifier), self.keeper.empty())
+
+    def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: ARG002
+        """Nothing but exemplars takes room."""
+        self.keeper.check_room(names)
+
+    def begin(self, task: TaskData) -> None:
+        """Keep the classifier as it is, and grow its head."""
+        if self.slots:
+            keep_teacher(self.network, self.classifier)
+        self.slots.append(task.slots)
+        grow_head(self.classifier, task.slots, seed=self.seed)
+
+    def stages(self, task: TaskData) -> Sequence[Stage]:
+        """One stage on the task's clips and the exemplars."""
+        return [Stage("mixed", lambda: MixedClips(task, self.memory), [self.classifier], self.epochs)]
+
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+        """Classification, and from the second task on the distillation of old slots."""
+        logits, first = _logits(self.classifier, batch), self.slots[-1].start
+        if self.config.reading == "paper":
+            new = torch.arange(first, self.slots[-1].stop, device=logits.device)
+            labels = (batch.slots[:, None] == new).to(logits)
+            classification = binary_cross_entropy(logits[:, first:], labels)
+        else:
+            classification = cross_entropy(logits, batch.slots)
+        terms = [LossTerm("classification", classification)]
+        teacher = teacher_of(self.network)
+        if teacher is not None:
+            assert isinstance(teacher, ClipClassifier)
+            with torch.no_grad():
+                targets = _logits(teacher, batch).sigmoid()
+            terms.append(LossTerm("distillation", binary_cross_entropy(logits[:, :first], targets)))
+        return terms
+
+    def finish(self, task: TaskData) -> None:
+        """Choose exemplars and take the means that decide."""
+        drop_teacher(self.network)
+        self.memory = self.keeper.extend(self.memory, task, self.classifier)
+        set_exemplar_means(self.classifier, self.memory)
+
+    def resize(self, state: Mapping[str, Tensor]) -> None:
+        """Have a teacher if the state has one."""
+        resize_teacher(self.network, self.classifier, state)
+
+
+def binary_cross_entropy(
+    logits: Float[Tensor, "batch part"], targets: Float[Tensor, "batch part"]
+) -> Float[Tensor, ""]:
+    """Return the sum over slots, averaged over the batch; targets are probabilities."""
+    return nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(logits)
+
+
+def _logits(classifier: ClipClassifier, batch: Batch) -> Tensor:
+    return classifier.logits(classifier.tokens(batch.features, batch.positions))

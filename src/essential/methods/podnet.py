@@ -1,0 +1,147 @@
+"""PODNet: Douillard, Cord, Ollion, Robert, Valle, Pooled Outputs Distillation, ECCV 2020; for video, TCD (ICCV 2021).
+
+1. the head is a local similarity classifier, several proxies per slot (equation 7), and the classification loss has a
+   margin: NCA with a hinge (equation 8);
+2. one stage on the task's clips and the old exemplars together;
+3. distillation from the classifier before the task, times sqrt(slots seen / new slots): squared distance of the clip's
+   tokens (POD-flat), and of the tokens between the temporal encoder's layers (POD, equation 6), all of length 1;
+4. choose the task's exemplars by herding, and from the second task on fine-tune on the memory, where every class has
+   as many, at a lower rate.
+
+A frozen encoder leaves out what most of both papers is about. POD-spatial compares the maps inside the backbone; those
+never change here, so what is compared between layers is the temporal encoder's token, and with a single layer, the
+default, POD-flat is all there is. TCD (Park, Kang, Han: Class-Incremental Learning for Action Recognition in Videos)
+weights each time and channel of those maps by its importance, and keeps the weights' estimates apart; there is nothing
+to weight here. What stays of TCD is the loss, the classifier and the fine-tuning, which it has from PODNet.
+
+Differs from the paper: the optimiser is the engine's AdamW, not SGD, and the scale starts at 10, not 1, which AdamW's
+small steps would not leave. New proxies are random, not found among the tokens by k-means. The fine-tuning trains the
+whole classifier, with the distillation, at a tenth of the rate as TCD's.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor, nn
+
+from essential.memory.selection import Policy
+from essential.methods.classifier import ClassifierConfig, build_classifier, grow_head
+from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
+from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfig, MixedClips, set_exemplar_means
+from essential.methods.teacher import drop_teacher, keep_teacher, resize_teacher, teacher_of
+from essential.models.classifier import ClipClassifier
+from essential.models.heads import ProxyHead
+
+_FIRST_SCALE = 10.0
+_BALANCE_RATE_SCALE = 0.1
+
+
+class PODNetConfig(MemoryConfig):
+    """PODNet's settings; the weights are the paper's for CIFAR-100."""
+
+    name: Literal["podnet"] = "podnet"
+    classifier: ClassifierConfig = ClassifierConfig()
+    policy: Policy = Field("herding", description="which clips; the paper's is herding")
+    proxies: int = Field(10, ge=1, description="directions per slot (K)")
+    margin: float = Field(0.6, ge=0, description="by which the own slot's similarity is to be the largest")
+    flat_distillation: float = Field(1.0, ge=0, description="weight of the distance of clip tokens (lambda_f)")
+    layer_distillation: float = Field(3.0, ge=0, description="weight of that of tokens between layers (lambda_c)")
+    balance_epochs: int = Field(20, ge=1, description="epochs of fine-tuning on the memory")
+
+
+class PODNet(Method):
+    """See the top of this file."""
+
+    Config = PODNetConfig
+
+    def __init__(self, config: PODNetConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
+        self.config, self.epochs, self.seed = config, epochs, seed
+        self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed)
+        self.head = ProxyHead(dim, proxies=config.proxies, scale=_FIRST_SCALE)
+        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed, head=self.head)
+        super().__init__(self.classifier, self.keeper.empty())
+
+    def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: ARG002
+        """Nothing but exemplars takes room."""
+        self.keeper.check_room(names)
+
+    def begin(self, task: TaskData) -> None:
+        """Keep the classifier as it is, and grow its head."""
+        if self.slots:
+            keep_teacher(self.network, self.classifier)
+        self.slots.append(task.slots)
+        grow_head(self.classifier, task.slots, seed=self.seed)
+
+    def stages(self, task: TaskData) -> Sequence[Stage]:
+        """Clips and exemplars together; then, but in the first task, exemplars alone."""
+        trains = [self.classifier]
+        mixed = Stage("mixed", lambda: MixedClips(task, self.memory), trains, self.epochs)
+        if task.index == 0:
+            return [mixed]
+        balance = Stage(
+            "balance",
+            lambda: MemoryClips(self.memory),
+            trains,
+            self.config.balance_epochs,
+            prepare=lambda: self._remember(task),
+            learning_rate_scale=_BALANCE_RATE_SCALE,
+        )
+        return [mixed, balance]
+
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+        """Classification with a margin, and from the second task on distillation."""
+        tokens = _tokens_by_layer(self.classifier, batch)
+        logits = self.classifier.logits(tokens[-1])
+        terms = [LossTerm("classification", margin_nca(logits, batch.slots, self.config.margin * self.head.scale))]
+        teacher = teacher_of(self.network)
+        if teacher is None:
+            return terms
+        assert isinstance(teacher, ClipClassifier)
+        with torch.no_grad():
+            before = _tokens_by_layer(teacher, batch)
+        distances = torch.stack([unit_distance(now, then) for now, then in zip(tokens, before, strict=True)])
+        ratio = math.sqrt(self.slots[-1].stop / len(self.slots[-1]))
+        terms.append(LossTerm("flat_distillation", distances[-1], self.config.flat_distillation * ratio))
+        if len(distances) > 1:
+            between = distances[:-1].mean()
+            terms.append(LossTerm("layer_distillation", between, self.config.layer_distillation * ratio))
+        return terms
+
+    def finish(self, task: TaskData) -> None:
+        """Choose the first task's exemplars; take the means of all."""
+        drop_teacher(self.network)
+        if task.index == 0:
+            self._remember(task)
+        set_exemplar_means(self.classifier, self.memory)
+
+    def resize(self, state: Mapping[str, Tensor]) -> None:
+        """Have a teacher if the state has one."""
+        resize_teacher(self.network, self.classifier, state)
+
+    def _remember(self, task: TaskData) -> None:
+        self.memory = self.keeper.extend(self.memory, task, self.classifier)
+
+
+def margin_nca(
+    logits: Float[Tensor, "batch slots"], slots: Int[Tensor, " batch"], margin: Float[Tensor, ""]
+) -> Float[Tensor, ""]:
+    """Return the mean of [-log(exp(own logit - margin) / sum of exp(other logits))], or 0 where that is less."""
+    own = logits.gather(1, slots[:, None])
+    # The least number, not -inf, whose gradient would not be finite where there is no other slot.
+    others = logits.scatter(1, slots[:, None], torch.finfo(logits.dtype).min).logsumexp(dim=1)
+    return (others - own[:, 0] + margin).clamp(min=0).mean()
+
+
+def unit_distance(tokens: Float[Tensor, "batch dim"], before: Float[Tensor, "batch dim"]) -> Float[Tensor, ""]:
+    """Return the mean squared distance of tokens brought to length 1, between 0 and 4."""
+    difference = nn.functional.normalize(tokens, dim=1) - nn.functional.normalize(before, dim=1)
+    return difference.square().sum(dim=1).mean()
+
+
+def _tokens_by_layer(classifier: ClipClassifier, batch: Batch) -> list[Tensor]:
+    encoder = classifier.encoder
+    return encoder.tokens_by_layer(encoder.place(batch.features, batch.positions))

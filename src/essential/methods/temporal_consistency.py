@@ -1,0 +1,147 @@
+"""Temporal consistency: Villa, Alhamoud, Escorcia, Heilbron, Leon Alcazar, Ghanem, vCLIMB, CVPR 2022.
+
+A way to train around another method that keeps exemplars, its base; all but the classification loss is the base's.
+
+1. reduce every clip X of a batch to as many frames as an exemplar keeps, the middles of equal segments, and repeat
+   those to the clip's length: X^d, which is how the clip would look from the memory;
+2. where the base classifies, the loss is (1 - w) * classification(X) + w * classification(X^d).
+
+What the base adds to its classification, such as distillation, stays as it is, and so do stages that do not classify.
+An exemplar that comes as it is stored is reduced already, and counts in full.
+
+Differs from the authors' code: the base is any method here that keeps exemplars, where theirs is iCaRL.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from essential.errors import ConfigError
+from essential.memory.episodic import EpisodicMemory
+from essential.memory.ledger import LedgerEntry
+from essential.methods.bic import BiC, BiCConfig
+from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
+from essential.methods.der import DER, DERConfig
+from essential.methods.exemplars import respread
+from essential.methods.icarl import ICaRL, ICaRLConfig
+from essential.methods.podnet import PODNet, PODNetConfig
+from essential.methods.replay import Replay, ReplayConfig
+from essential.methods.ucir import UCIR, UCIRConfig
+from essential.schema import Section
+
+BaseConfig = Annotated[
+    BiCConfig | DERConfig | ICaRLConfig | PODNetConfig | ReplayConfig | UCIRConfig, Field(discriminator="name")
+]
+_BASES: dict[str, type] = {
+    "bic": BiC,
+    "der": DER,
+    "icarl": ICaRL,
+    "podnet": PODNet,
+    "replay": Replay,
+    "ucir": UCIR,
+}
+
+
+class TemporalConsistencyConfig(Section):
+    """Temporal consistency's settings."""
+
+    name: Literal["temporal-consistency"] = "temporal-consistency"
+    base: BaseConfig = Field(description="the method around which it goes")
+    weight: float = Field(0.5, ge=0, le=1, description="share of the classification that is on reduced clips")
+    frames: int | None = Field(None, ge=1, description="frames of a reduced clip; none: base.frames_kept")
+
+
+class TemporalConsistency(Method):
+    """See the top of this file. The network, the memory and the slots are the base's own."""
+
+    Config = TemporalConsistencyConfig
+
+    def __init__(self, config: TemporalConsistencyConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
+        self.config, kept = config, config.frames or config.base.frames_kept
+        if kept is None or kept >= frames:
+            raise ConfigError(
+                f"temporal consistency reduces clips of video.frames={frames} to {kept or 'all'} frames, which leaves "
+                f"nothing to be consistent with; set method.frames or method.base.frames_kept to {frames - 1} at most"
+            )
+        self.kept = kept
+        with _keys_of_the_base():
+            self.base: Method = _BASES[config.base.name](config.base, dim=dim, frames=frames, epochs=epochs, seed=seed)
+
+    @property
+    def network(self) -> nn.ModuleDict:
+        """The base's network."""
+        return self.base.network
+
+    @network.setter
+    def network(self, network: nn.ModuleDict) -> None:
+        self.base.network = network
+
+    @property
+    def memory(self) -> EpisodicMemory:
+        """The base's exemplars."""
+        return self.base.memory
+
+    @memory.setter
+    def memory(self, memory: EpisodicMemory) -> None:
+        self.base.memory = memory
+
+    @property
+    def slots(self) -> list[range]:
+        """The base's slots."""
+        return self.base.slots
+
+    @slots.setter
+    def slots(self, slots: list[range]) -> None:
+        self.base.slots = slots
+
+    def check_room(self, names: Sequence[str], *, tasks: int) -> None:
+        """As the base."""
+        with _keys_of_the_base():
+            self.base.check_room(names, tasks=tasks)
+
+    def begin(self, task: TaskData) -> None:
+        """As the base."""
+        self.base.begin(task)
+
+    def stages(self, task: TaskData) -> Sequence[Stage]:
+        """Those of the base."""
+        return self.base.stages(task)
+
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:
+        """Return the base's terms, part of the classification taken over by that of the reduced clips."""
+        terms = self.base.losses(stage, batch, generator=generator)
+        length = batch.features.shape[1]
+        if length <= self.kept or all(term.name != "classification" for term in terms):
+            return terms
+        reduced = respread(respread(batch, self.kept), length)
+        again = self.base.losses(stage, reduced, generator=generator)
+        share = self.config.weight
+        return [
+            *(t._replace(weight=t.weight * (1 - share)) if t.name == "classification" else t for t in terms),
+            *(LossTerm("temporal_consistency", t.value, t.weight * share) for t in again if t.name == "classification"),
+        ]
+
+    def finish(self, task: TaskData) -> None:
+        """As the base."""
+        self.base.finish(task)
+
+    def ledger(self) -> list[LedgerEntry]:
+        """What the base carries; nothing is added."""
+        return self.base.ledger()
+
+    def resize(self, state: Mapping[str, Tensor]) -> None:
+        """As the base."""
+        self.base.resize(state)
+
+
+@contextmanager
+def _keys_of_the_base() -> Iterator[None]:
+    """Have what the base says of its settings name them as the user wrote them."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("method.", "method.base.")) from error

@@ -1,0 +1,130 @@
+"""UCIR (LUCIR): Hou, Pan, Loy, Wang, Lin, Learning a Unified Classifier Incrementally via Rebalancing, CVPR 2019.
+
+1. the head gives cosines, times one learned scale (equation 4); from the second task on a new slot's direction starts
+   as the mean of its clips' tokens;
+2. one stage on the task's clips and the old exemplars together: cross-entropy over all slots seen;
+3. less-forget: 1 - cosine of a clip's token with that of the classifier before the task (equation 6), times
+   lambda * sqrt(old slots / new slots);
+4. margin ranking, on exemplars of old slots: their own slot's cosine above those of the K nearest new slots by a margin
+   (equation 8);
+5. choose the task's exemplars by herding.
+
+Differs from the paper: the optimiser is the engine's AdamW, not SGD, and the scale starts at 10, not 1: at AdamW's
+small steps it would stay there, and cosines times 1 leave all classes about equally likely. Tokens are those of the
+temporal encoder, which has no last ReLU to take away. The ratio under the root is that of the authors' code; the
+paper's text has it upside down. The fine-tuning on balanced exemplars, optional in the authors' code, is left out.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor, nn
+
+from essential.memory.selection import Policy
+from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
+from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
+from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, judge, set_exemplar_means
+from essential.methods.teacher import drop_teacher, keep_teacher, resize_teacher, teacher_of
+from essential.models.classifier import ClipClassifier
+from essential.models.heads import CosineHead
+
+_FIRST_SCALE = 10.0
+
+
+class UCIRConfig(MemoryConfig):
+    """UCIR's settings; the weights are the paper's for CIFAR-100."""
+
+    name: Literal["ucir"] = "ucir"
+    classifier: ClassifierConfig = ClassifierConfig()
+    policy: Policy = Field("herding", description="which clips; the paper's is herding")
+    less_forget: float = Field(5.0, ge=0, description="lambda, before it follows the number of slots")
+    ranking: float = Field(1.0, ge=0, description="weight of the margin ranking")
+    margin: float = Field(0.5, ge=0, le=2, description="by which the own slot's cosine is to be the larger")
+    nearest_new: int = Field(2, ge=1, description="new slots that an exemplar is held away from (K)")
+
+
+class UCIR(Method):
+    """See the top of this file."""
+
+    Config = UCIRConfig
+
+    def __init__(self, config: UCIRConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
+        self.config, self.epochs, self.seed = config, epochs, seed
+        self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed)
+        self.head = CosineHead(dim, scale=_FIRST_SCALE)
+        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed, head=self.head)
+        super().__init__(self.classifier, self.keeper.empty())
+
+    def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: ARG002
+        """Nothing but exemplars takes room."""
+        self.keeper.check_room(names)
+
+    def begin(self, task: TaskData) -> None:
+        """Keep the classifier as it is, and grow its head; new directions are imprinted, but in the first task."""
+        grow_head(self.classifier, task.slots, seed=self.seed)
+        if self.slots:
+            keep_teacher(self.network, self.classifier)
+            self.head.imprint(self._mean_tokens(task))
+        self.slots.append(task.slots)
+
+    def stages(self, task: TaskData) -> Sequence[Stage]:
+        """One stage on the task's clips and the exemplars."""
+        return [Stage("mixed", lambda: MixedClips(task, self.memory), [self.classifier], self.epochs)]
+
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+        """Classification, and from the second task on what keeps tokens in place and old slots apart from new ones."""
+        tokens = self.classifier.tokens(batch.features, batch.positions)
+        cosines = self.head.cosines(self.classifier.dropout(tokens))
+        terms = [LossTerm("classification", cross_entropy(self.head.scale * cosines, batch.slots))]
+        teacher = teacher_of(self.network)
+        if teacher is None:
+            return terms
+        assert isinstance(teacher, ClipClassifier)
+        with torch.no_grad():
+            before = teacher.tokens(batch.features, batch.positions)
+        config, new = self.config, self.slots[-1]
+        ratio = math.sqrt(new.start / len(new))
+        ranking = margin_ranking(cosines, batch.slots, new.start, margin=config.margin, nearest=config.nearest_new)
+        return [
+            *terms,
+            LossTerm("less_forget", less_forget(tokens, before), config.less_forget * ratio),
+            LossTerm("ranking", ranking, config.ranking),
+        ]
+
+    def finish(self, task: TaskData) -> None:
+        """Choose exemplars and take their means."""
+        drop_teacher(self.network)
+        self.memory = self.keeper.extend(self.memory, task, self.classifier)
+        set_exemplar_means(self.classifier, self.memory)
+
+    def resize(self, state: Mapping[str, Tensor]) -> None:
+        """Have a teacher if the state has one."""
+        resize_teacher(self.network, self.classifier, state)
+
+    def _mean_tokens(self, task: TaskData) -> Float[Tensor, "new dim"]:
+        table = task.plain()
+        tokens = nn.functional.normalize(judge(self.classifier, table)[0], dim=1)
+        return torch.zeros(len(task.slots), tokens.shape[1]).index_add_(0, table.slots - task.slots.start, tokens)
+
+
+def less_forget(tokens: Float[Tensor, "batch dim"], before: Float[Tensor, "batch dim"]) -> Float[Tensor, ""]:
+    """Return the mean of 1 - cosine, between 0 and 2."""
+    return (1 - nn.functional.cosine_similarity(tokens, before, dim=1)).mean()
+
+
+def margin_ranking(
+    cosines: Float[Tensor, "batch slots"], slots: Int[Tensor, " batch"], old: int, *, margin: float, nearest: int
+) -> Float[Tensor, ""]:
+    """Return the margin's shortfall, summed over the `nearest` new slots, averaged over clips of the `old` first slots.
+
+    0 for a batch without such clips.
+    """
+    exemplars = slots < old
+    own = cosines[exemplars].gather(1, slots[exemplars][:, None])
+    others = cosines[exemplars][:, old:]
+    hardest = others.topk(min(nearest, others.shape[1]), dim=1).values
+    return (margin - own + hardest).clamp(min=0).sum() / exemplars.sum().clamp(min=1)
