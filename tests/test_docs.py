@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from essential.shipped import shipped_configs
+from essential.metrics import METRICS
+from essential.shipped import shipped_configs, shipped_methods
 from small_runs import run_command
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +36,10 @@ def test_configs_and_links_in_documents_exist(path: Path) -> None:
     assert named <= set(shipped_configs())
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (path.parent / link).exists(), link
+    written_by_the_reader = re.findall(r"`([\w/.]+)`:\n\n```", text)
     for place in re.findall(r"`((?:benchmarks|tests|scripts|docs)/[\w/]+\.\w+)`", text):
+        if place in written_by_the_reader:
+            continue
         assert (ROOT / place).exists(), place
 
 
@@ -49,3 +53,11 @@ def test_every_command_in_the_documents_is_one_with_its_options() -> None:
         command = tuple(word for word in words[1:3] if re.fullmatch(r"[a-z][a-z-]+", word))
         for option in (word for word in words if re.fullmatch(r"--[a-z-]+|-s", word)):
             assert re.search(rf"(?<![\w-]){option}\b", helps[command].stdout), (words, option)
+
+
+def test_methods_and_metrics_are_listed_as_they_are() -> None:
+    text = (ROOT / "docs" / "methods.md").read_text()
+    for name, metric in METRICS.items():
+        assert f"| `{name}` | {metric.definition} | {metric.source} |" in text
+    named = set(re.findall(r"`([a-z-]+)`", text))
+    assert set(shipped_methods()) <= named, set(shipped_methods()) - named

@@ -9,7 +9,8 @@ from small_runs import run_command
 
 OPTIONS = {
     "demo": {"--out", "--seed", "--compare"},
-    "train": {"--config", "--out", "--seed", "--resume", "--set"},
+    "train": {"--config", "--method", "--out", "--seed", "--resume", "--set"},
+    "compare": {"--config", "--methods", "--seeds", "--budget-bytes", "--out", "--set"},
     "extract": {"--config", "--store", "--shard", "--set"},
     "evaluate": {"--set"},
     "import-checkpoint": {"--config", "--out", "--temporal-embedding", "--set"},
@@ -32,7 +33,7 @@ def test_help_names_every_command_and_where_to_start(essential: Essential) -> No
     assert outcome.code == 0
     listed = re.findall(r"^  ([\w-]+) +[A-Z]", outcome.out.split("Commands:")[1], flags=re.MULTILINE)
     assert listed == [
-        *("demo", "train", "extract", "evaluate", "import-checkpoint"),
+        *("demo", "train", "compare", "extract", "evaluate", "import-checkpoint"),
         *("report", "memory", "data", "features", "configs"),
     ]
     assert "Start with: essential demo" in outcome.out
@@ -69,6 +70,8 @@ def test_a_long_example_can_be_copied_line_by_line(essential: Essential) -> None
             ["data", "make", "moving-digits", "--out", "x", "--test-clips", "10000"],
             "Invalid value for '--test-clips': ",
         ),
+        (["compare", "--methods", "joint"], "Missing option '--out'"),
+        (["compare", "--out", "x", "--budget-bytes", "0"], "Invalid value for '--budget-bytes': "),
         (["memory"], "Missing argument 'DIR'"),
         (["report"], "Missing argument 'DIR...'"),
     ],

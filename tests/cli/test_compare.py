@@ -1,0 +1,123 @@
+"""`essential compare` from the command line to its files, and what it refuses."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from in_process import Essential
+
+from essential.atomic_files import folder_lock
+from small_runs import SMALL
+
+METHODS = "essential,ncm,replay"
+BUDGET = 40_000
+
+
+@pytest.fixture(scope="module")
+def settings(small_data: Path, small_store: Path) -> list[str]:
+    overrides = [*SMALL, "training.epochs=2", f"data.root={small_data}", f"features.store={small_store}"]
+    return [part for override in overrides for part in ("-s", override)]
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compared") / "out"
+
+
+def test_one_command_gives_the_table_the_page_and_the_files(
+    essential: Essential, compared: Path, settings: list[str]
+) -> None:
+    outcome = essential(
+        *("compare", "--methods", METHODS, "--seeds", "0,1", "--budget-bytes", BUDGET, "--out", compared, *settings)
+    )
+    assert outcome.code == 0, outcome.err
+    assert "moving-digits" in outcome.out
+    assert [name in outcome.out for name in METHODS.split(",")] == [True] * 3
+    assert "replay, seed 1 (6 of 6)" in outcome.err
+    rows = json.loads((compared / "compare.json").read_text())
+    assert [row["method"] for row in rows] == METHODS.split(",")
+    for row in rows:
+        records = [json.loads((compared / "runs" / f"{row['method']}-{s}" / "record.json").read_text()) for s in (0, 1)]
+        finals = [record["metrics"]["final_accuracy"] for record in records]
+        assert row["seeds"] == [0, 1]
+        assert row["final_accuracy"]["mean"] == pytest.approx(sum(finals) / 2)
+        assert row["final_accuracy"]["std"] == pytest.approx(abs(finals[0] - finals[1]) / 2**0.5)
+        assert row["average_incremental_accuracy"].keys() == {"mean", "std"}
+        assert row["seconds"] > 0
+    kept = {row["method"]: row["memory_bytes"] for row in rows}
+    assert 0 < kept["essential"] <= BUDGET
+    assert 0 < kept["replay"] <= BUDGET
+    with (compared / "compare.csv").open() as file:
+        assert [row["method"] for row in csv.DictReader(file)] == METHODS.split(",")
+    assert (compared / "compare.html").read_text().startswith("<!doctype html>")
+    assert "\\toprule" in (compared / "compare.tex").read_text()
+
+
+def test_it_goes_on_where_it_was_and_takes_more(essential: Essential, compared: Path, settings: list[str]) -> None:
+    record = compared / "runs" / "essential-0" / "record.json"
+    made = record.stat().st_mtime_ns
+    outcome = essential(
+        *("compare", "--methods", f"{METHODS},finetune", "--seeds", "0", "--budget-bytes", BUDGET, "--out", compared),
+        *settings,
+    )
+    assert outcome.code == 0, outcome.err
+    assert "finetune, seed 0 (1 of 1)" in outcome.err
+    assert record.stat().st_mtime_ns == made
+    assert [row["seeds"] for row in json.loads((compared / "compare.json").read_text())] == [[0]] * 4
+
+
+def test_other_settings_in_the_same_folder_are_refused(
+    essential: Essential, compared: Path, settings: list[str]
+) -> None:
+    before = (compared / "compare.json").read_text()
+    for changes, words in (
+        (["-s", "protocol.tasks=2"], "protocol.tasks: there 4, here 2"),
+        (["-s", "encoder.mean=[0, 0, 0]"], "encoder.mean: there"),
+        (["-s", "video.frames=4"], "video.frames: there 8, here 4"),
+    ):
+        outcome = essential(
+            *("compare", "--methods", METHODS, "--seeds", "0", "--budget-bytes", BUDGET, "--out", compared),
+            *settings,
+            *changes,
+        )
+        assert outcome.code == 2
+        assert words in outcome.err
+        assert "Traceback" not in outcome.err
+    assert (compared / "compare.json").read_text() == before
+
+
+def test_a_seed_that_runs_elsewhere_is_named(essential: Essential, tmp_path: Path, settings: list[str]) -> None:
+    arguments = ["compare", "--methods", "ncm,finetune", "--seeds", "3", "--out", tmp_path, *settings]
+    with folder_lock(tmp_path / "runs" / "ncm-3"):
+        outcome = essential(*arguments)
+    assert outcome.code == 2
+    assert "ncm with seed 3: another process is at work on it" in outcome.err
+    assert not (tmp_path / "compare.json").exists()
+    assert essential(*arguments).code == 0
+    assert (tmp_path / "compare.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["--methods", "replay", "--budget-bytes", "9000"],
+            "leaves 9000 bytes for exemplars, but one exemplar for each",
+        ),
+        (["--methods", "finetune,ncm", "--budget-bytes", "9000"], "none of finetune, ncm keeps exemplars"),
+        (["--methods", "finetune", "-s", "method.budget_bytes=9000"], "the method 'finetune' keeps no exemplars"),
+        (["--methods", "ncn"], "no method is called 'ncn' (did you mean 'ncm'?)"),
+        (["--methods", "ncm,,joint"], "--methods 'ncm,,joint' is not a list of names; write them as a,b,c"),
+        (["--seeds", "0,one"], "--seeds '0,one' is not a list of whole numbers from 0; write them as 0,1,2"),
+        (["--config", "moving"], "no config is called 'moving'"),
+    ],
+)
+def test_what_is_refused_leaves_nothing_behind(
+    arguments: list[str], words: str, essential: Essential, tmp_path: Path, settings: list[str]
+) -> None:
+    outcome = essential("compare", "--out", tmp_path / "out", *settings, *arguments)
+    assert outcome.code == 2
+    assert words in outcome.err
+    assert "Traceback" not in outcome.err
+    assert not (tmp_path / "out").exists()
