@@ -18,16 +18,27 @@ from synthetic_tasks import SyntheticTask, clips_of, make_tasks
 SMALL = {"classifier": {"heads": 4}}
 REHEARSE = {**SMALL, "exemplars_per_class": 3, "rehearsal_epochs": 2}
 CONFIGS: dict[str, dict[str, Any]] = {
+    "analytic": {"name": "analytic"},
+    "analytic-temporal": {"name": "analytic", "clip": "side-by-side", "views": 2},
     "essential": {"name": "essential", **REHEARSE},
     "essential-global": {"name": "essential", "memory_mode": "global", **REHEARSE},
     "essential-identity": {"name": "essential", "memory_mode": "identity", **REHEARSE},
     "essential-self": {"name": "essential", "prompt_mode": "self", **REHEARSE},
     "essential-mlp": {"name": "essential", "prompt_mode": "mlp", **REHEARSE},
     "essential-released": {"name": "essential", "reading": "released", **REHEARSE},
+    "fecam": {"name": "fecam"},
+    "fecam-shared": {"name": "fecam", "covariance": "shared"},
+    "fecam-temporal": {"name": "fecam", "clip": "side-by-side", "covariance": "shared"},
     "finetune": {"name": "finetune", **SMALL},
     "joint": {"name": "joint", **SMALL},
+    "ncm": {"name": "ncm"},
+    "ncm-temporal": {"name": "ncm", "clip": "side-by-side"},
+    "ranpac": {"name": "ranpac", "random_features": 150},
+    "ranpac-temporal": {"name": "ranpac", "random_features": 150, "clip": "side-by-side"},
     "replay-dense": {"name": "replay", "frames_kept": 8, **REHEARSE},
     "replay-sparse": {"name": "replay", "frames_kept": 2, **REHEARSE},
+    "slda": {"name": "slda"},
+    "slda-temporal": {"name": "slda", "clip": "side-by-side", "views": 2},
 }
 TRAINING = TrainingConfig(epochs=2, batch_size=8, warmup_epochs=1, scale_learning_rate=False, device="cpu")
 CPU = torch.device("cpu")
@@ -137,7 +148,8 @@ def test_a_restart_after_any_stage_changes_nothing(name: str) -> None:
     for task in tasks:
         if len(restarted.slots) == task.index:
             restarted.begin(task)
-        for index in range(len(list(restarted.stages(task)))):
+        # A method without stages is restarted after its `finish`.
+        for index in range(max(1, len(restarted.stages(task)))):
             learn_one = slice(index, index + 1)
             learn(restarted, task, stages=learn_one)
             state = copy.deepcopy(restarted.state_dict())
@@ -155,6 +167,8 @@ def test_a_restart_inside_a_stage_changes_nothing(name: str) -> None:
     stopped = build(name)
     stopped.begin(task)
     saved: dict[str, Any] = {}
+    if not stopped.stages(task):
+        pytest.skip("computed in one go: there is no stage to stop in")
     first, *later = stopped.stages(task)
 
     def save(report: EpochReport, optimizer: torch.optim.Optimizer) -> None:

@@ -4,19 +4,40 @@ from typing import Annotated
 
 from pydantic import Field
 
+from essential.methods.analytic import Analytic, AnalyticConfig
 from essential.methods.contract import Method
 from essential.methods.essential import Essential, EssentialConfig
+from essential.methods.fecam import Fecam, FecamConfig
 from essential.methods.finetune import Finetune, FinetuneConfig
 from essential.methods.joint import Joint, JointConfig
+from essential.methods.ncm import Ncm, NcmConfig
+from essential.methods.ranpac import Ranpac, RanpacConfig
 from essential.methods.replay import Replay, ReplayConfig
+from essential.methods.slda import Slda, SldaConfig
 
-MethodConfig = Annotated[EssentialConfig | FinetuneConfig | JointConfig | ReplayConfig, Field(discriminator="name")]
+MethodConfig = Annotated[
+    AnalyticConfig
+    | EssentialConfig
+    | FecamConfig
+    | FinetuneConfig
+    | JointConfig
+    | NcmConfig
+    | RanpacConfig
+    | ReplayConfig
+    | SldaConfig,
+    Field(discriminator="name"),
+]
 
 METHODS: dict[str, type] = {
+    "analytic": Analytic,
     "essential": Essential,
+    "fecam": Fecam,
     "finetune": Finetune,
     "joint": Joint,
+    "ncm": Ncm,
+    "ranpac": Ranpac,
     "replay": Replay,
+    "slda": Slda,
 }
 
 
@@ -36,11 +57,16 @@ def build_method(config: MethodConfig, *, dim: int, frames: int, epochs: int, se
 
 __all__ = [
     "METHODS",
+    "AnalyticConfig",
     "EssentialConfig",
+    "FecamConfig",
     "FinetuneConfig",
     "JointConfig",
     "Method",
     "MethodConfig",
+    "NcmConfig",
+    "RanpacConfig",
     "ReplayConfig",
+    "SldaConfig",
     "build_method",
 ]
