@@ -94,11 +94,13 @@ def test_it_is_cross_validation_when_all_clips_weigh_the_same() -> None:
 
 
 def test_without_variance_the_scores_are_the_shares() -> None:
-    clips = torch.full((5, 3), 0.1, dtype=torch.float64)
-    problem = _problem(clips, torch.tensor([0, 0, 0, 1, 1]))
+    # Numbers, and shares, whose means are not to the last bit what they are.
+    clips = (torch.arange(1, 8, dtype=torch.float64) / 7).sqrt().expand(24, 7)
+    labels = torch.tensor([0] * 7 + [1] * 12 + [2] * 5)
+    problem = _problem(clips, labels)
     weight, bias = problem.solve(problem.best_ridge())
-    elsewhere = clips + 1
-    assert torch.allclose(elsewhere @ weight.T + bias, torch.tensor([0.6, 0.4], dtype=torch.float64).expand(5, 2))
+    shares = torch.tensor([7 / 24, 12 / 24, 5 / 24], dtype=torch.float64)
+    assert torch.allclose((clips + 1) @ weight.T + bias, shares.expand(24, 3))
 
 
 def test_one_class_of_one_clip_is_scored() -> None:
