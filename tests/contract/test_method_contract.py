@@ -25,10 +25,12 @@ SMALL = {
     "rehearsal_epochs": 2,
     "bias_epochs": 3,
     "balance_epochs": 2,
+    "random_features": 150,
 }
 # Ways of a method that no shipped config chooses.
 MODES: dict[str, dict[str, Any]] = {
     "bic-vclimb": {"name": "bic", "reading": "vclimb"},
+    "analytic-views": {"name": "analytic", "views": 2},
     "der-sparse": {"name": "der", "frames_kept": 2},
     "essential-confident": {"name": "essential", "policy": "highest-confidence"},
     "essential-global": {"name": "essential", "memory_mode": "global"},
@@ -37,6 +39,8 @@ MODES: dict[str, dict[str, Any]] = {
     "essential-released": {"name": "essential", "reading": "released"},
     "essential-self": {"name": "essential", "prompt_mode": "self"},
     "icarl-sparse": {"name": "icarl", "frames_kept": 2},
+    "fecam-class": {"name": "fecam", "covariance": "class"},
+    "fecam-shared": {"name": "fecam", "covariance": "shared"},
     "replay-herding": {"name": "replay", "policy": "herding"},
     "replay-reservoir": {"name": "replay", "rehearsal": "mixed", "frames_kept": 2, "policy": "reservoir"},
     **{
@@ -212,27 +216,45 @@ def test_a_restart_after_any_stage_changes_nothing(name: str) -> None:
 @every_method
 def test_a_restart_inside_a_stage_changes_nothing(name: str) -> None:
     straight = build(name)
-    task = tasks_for(straight, [3])[0]
-    learn(straight, task)
-    stopped = build(name)
-    stopped.begin(task)
-    saved: dict[str, Any] = {}
-    first, *later = stopped.stages(task)
+    first, second = tasks_for(straight, [2, 2])
+    learn(straight, first)
+    before = copy.deepcopy(straight.state_dict())
+    learn(straight, second)
+    # A method without stages can be stopped only before its `finish`.
+    for stop in range(max(1, len(straight.stages(second)))):
+        stopped = build(name)
+        stopped.load_state_dict(copy.deepcopy(before))
+        stopped.begin(second)
+        state, start = _stop_inside(stopped, second, stop)
+        resumed = build(name)
+        resumed.load_state_dict(state)
+        run = {
+            "training": TRAINING,
+            "device": CPU,
+            "seed_parts": (0, "task", second.index),
+            "on_epoch": lambda *_: None,
+        }
+        for index, stage in enumerate(resumed.stages(second)):
+            if index >= stop:
+                fit(resumed, stage, start=start if index == stop else StageStart(), **run)
+        resumed.finish(second)
+        assert torch.equal(scores(straight, 4), scores(resumed, 4)), stop
+
+
+def _stop_inside(method: Method, task: SyntheticTask, stop: int) -> tuple[dict[str, Any], StageStart]:
+    """Train until the first epoch of stage `stop` is done; return the state there and how to go on."""
+    saved: list[tuple[dict[str, Any], StageStart]] = [(copy.deepcopy(method.state_dict()), StageStart())]
 
     def save(report: EpochReport, optimizer: torch.optim.Optimizer) -> None:
-        if report.epoch == 0:
-            saved["method"] = copy.deepcopy(stopped.state_dict())
-            saved["start"] = StageStart(1, copy.deepcopy(optimizer_state(optimizer)))
+        start = StageStart(report.epoch + 1, copy.deepcopy(optimizer_state(optimizer)))
+        saved.append((copy.deepcopy(method.state_dict()), start))
 
-    run = {"training": TRAINING, "device": CPU, "seed_parts": (0, "task", 0)}
-    fit(stopped, first, start=StageStart(), on_epoch=save, **run)
-    resumed = build(name)
-    resumed.load_state_dict(saved["method"])
-    first, *later = resumed.stages(task)
-    for stage, start in [(first, saved["start"]), *((stage, StageStart()) for stage in later)]:
-        fit(resumed, stage, start=start, on_epoch=lambda *_: None, **run)
-    resumed.finish(task)
-    assert torch.equal(scores(straight, 3), scores(resumed, 3))
+    for index, stage in enumerate(list(method.stages(task))[: stop + 1]):
+        del saved[1:]
+        run = {"training": TRAINING, "device": CPU, "seed_parts": (0, "task", task.index), "start": StageStart()}
+        fit(method, stage, on_epoch=save, **run)
+        assert len(saved) == 1 + stage.epochs, index
+    return saved[min(1, len(saved) - 1)]
 
 
 @every_method

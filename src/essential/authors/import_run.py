@@ -42,6 +42,7 @@ class ImportedRun:
         checkpoints: how many, one per task.
         classes: rows of the head.
         modules: MR modules.
+        layers: of the temporal encoder.
         keys: parameters in each checkpoint, all of which are accounted for.
         unused: those that the network holds and its authors' forward pass does not read.
     """
@@ -50,6 +51,7 @@ class ImportedRun:
     checkpoints: int
     classes: int
     modules: int
+    layers: int
     keys: int
     unused: tuple[str, ...]
 
@@ -102,7 +104,7 @@ def import_checkpoints(
             raise
     unused = ("temporal_embedding",) if "temporal_embedding" in first.encoder and not _embeds(settings) else ()
     keys = sum(map(len, (first.encoder, first.classifier, *first.retrieval)))
-    return ImportedRun(settings, len(files), first.classes, len(first.retrieval), keys, unused)
+    return ImportedRun(settings, len(files), first.classes, len(first.retrieval), first.layers, keys, unused)
 
 
 def checkpoint_files(folder: Path) -> list[Path]:

@@ -36,7 +36,6 @@ def import_checkpoint(
     """
     from essential.authors.import_run import import_checkpoints
     from essential.cli.progress_bar import terminal_progress
-    from essential.methods import EssentialConfig
 
     imported = import_checkpoints(
         folder,
@@ -46,13 +45,12 @@ def import_checkpoint(
         temporal_embedding=temporal_embedding,
         progress=terminal_progress(),
     )
-    encoder, method = imported.config.encoder, imported.config.method
-    assert isinstance(method, EssentialConfig), "an import makes it so"
+    encoder = imported.config.encoder
     typer.echo(f"{imported.checkpoints} checkpoints, {imported.classes} classes, {imported.modules} MR modules")
     typer.echo(
         f"encoder: {encoder.name}, {encoder.temporal_adapters} temporal adapters, temporal embedding "
         f"{'added' if encoder.adds_temporal_embedding else 'not added'}; "
-        f"clips of {imported.config.video.frames} frames, {method.classifier.layers} temporal layers"
+        f"clips of {imported.config.video.frames} frames, {imported.layers} temporal layers"
     )
     unused = f"; not used by this network: {', '.join(imported.unused)}" if imported.unused else ""
     typer.echo(f"{imported.keys} keys in each checkpoint, all accounted for{unused}")

@@ -7,34 +7,44 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from essential.methods.analytic import Analytic
 from essential.methods.bic import BiC
 from essential.methods.contract import Method
 from essential.methods.der import DER
 from essential.methods.essential import Essential, EssentialConfig
 from essential.methods.ewc import EWC
+from essential.methods.fecam import Fecam
 from essential.methods.finetune import Finetune
 from essential.methods.icarl import ICaRL
 from essential.methods.joint import Joint
 from essential.methods.lwf import LwF
 from essential.methods.mas import MAS
+from essential.methods.ncm import Ncm
 from essential.methods.podnet import PODNet
+from essential.methods.ranpac import Ranpac
 from essential.methods.replay import Replay
+from essential.methods.slda import Slda
 from essential.methods.temporal_consistency import TemporalConsistency
 from essential.methods.ucir import UCIR
 from essential.schema import Section
 
 METHODS: dict[str, type[Method]] = {
+    "analytic": Analytic,
     "bic": BiC,
     "der": DER,
     "essential": Essential,
     "ewc": EWC,
+    "fecam": Fecam,
     "finetune": Finetune,
     "icarl": ICaRL,
     "joint": Joint,
     "lwf": LwF,
     "mas": MAS,
+    "ncm": Ncm,
     "podnet": PODNet,
+    "ranpac": Ranpac,
     "replay": Replay,
+    "slda": Slda,
     "temporal-consistency": TemporalConsistency,
     "ucir": UCIR,
 }

@@ -195,8 +195,8 @@ class Method(ABC):
         """
         tensors = unpack_network(state)
         self.slots, self.memory = unpack_slots(state), unpack_memory(state)
-        self.resize(tensors)
         with state_that_fits():
+            self.resize(tensors)
             self.predictor.resize(below("predictor.", tensors))
             self.network.load_state_dict(tensors)
 

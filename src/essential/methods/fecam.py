@@ -1,0 +1,127 @@
+"""FeCAM: class means and covariances on frozen features, distances by Mahalanobis.
+
+Source: Goswami, Liu, Twardowski and van de Weijer, FeCAM: Exploiting the Heterogeneity of Class Distributions in
+Exemplar-Free Continual Learning, NeurIPS 2023, section 3: covariance shrinkage, correlation normalisation, Mahalanobis
+distance; many-shot (a covariance per class) and few-shot (one for all).
+
+1. a clip is a vector: the mean of its frames, or its frames side by side, scaled to length 1;
+2. keep each class's mean and covariance, or one covariance of all clips about their class's mean (`shared`);
+3. add `shrinkage` times the mean variance to every variance, and scale the matrix to a correlation matrix;
+4. a clip belongs to the class whose mean is nearest by the inverse of that matrix.
+
+Differs from the paper:
+- No Tukey transformation: the paper has it for ReLU features of networks trained from scratch. These have both signs,
+  and on moving-digits a signed square root gives 0.93 instead of 0.96 (shared, frames side by side).
+- Nothing is added off the diagonal (the paper's gamma_2), as in the authors' scripts for transformers.
+- The shared covariance is of all clips about their class's mean, so it does not depend on the tasks.
+
+Differs from the authors' code: a class of one clip, or of equal ones, has the identity as its correlations.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from essential.memory.episodic import EpisodicMemory
+from essential.memory.ledger import LedgerEntry
+from essential.methods.class_statistics import ClassStatistics, statistics_ledger
+from essential.methods.class_vectors import vectors_by_class
+from essential.methods.contract import Method, TaskData
+from essential.methods.discriminant import discriminant
+from essential.models.clip_vectors import ClipForm, UnitLength, clip_vector, clip_width
+from essential.models.closed_form import LinearScores, MahalanobisDistances
+from essential.models.state_names import below
+from essential.schema import Section
+
+
+class FecamConfig(Section):
+    """FeCAM's settings."""
+
+    name: Literal["fecam"] = "fecam"
+    clip: ClipForm = Field("mean", description="a clip is the mean of its frames, or all of them side by side")
+    covariance: Literal["class", "shared"] = Field(
+        "class", description="each class its own, which takes much room for wide vectors; or one for all"
+    )
+    shrinkage: float = Field(1.0, gt=0, description="times the mean variance, added to every variance (gamma_1)")
+
+
+class Fecam(Method):
+    """See the top of this file."""
+
+    Config = FecamConfig
+
+    draws_nothing = True
+
+    def __init__(self, config: FecamConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
+        del epochs, seed
+        self.config = config
+        width = clip_width(config.clip, dim=dim, frames=frames)
+        vectors = nn.Sequential(clip_vector(config.clip), UnitLength())
+        self.scores = (
+            LinearScores(vectors, width=width)
+            if config.covariance == "shared"
+            else MahalanobisDistances(vectors, width=width)
+        )
+        super().__init__(self.scores, EpisodicMemory.empty(kept=frames, dim=dim))
+        if config.covariance == "shared":
+            self.network["statistics"] = ClassStatistics(width)
+
+    @property
+    def shared(self) -> ClassStatistics:
+        """The statistics that a shared covariance is of."""
+        statistics = self.network["statistics"]
+        assert isinstance(statistics, ClassStatistics)
+        return statistics
+
+    def begin(self, task: TaskData) -> None:
+        """Note the slots."""
+        self.slots.append(task.slots)
+
+    def finish(self, task: TaskData) -> None:
+        """Add the task's classes, and with a shared covariance compute the scores anew."""
+        scores = self.scores
+        if isinstance(scores, LinearScores):
+            self.shared.add(vectors_by_class(task, scores.vectors, device=scores.weight.device))
+            scores.set(*discriminant(self.shared.means.double(), self._correlations(self.shared)))
+            return
+        for vectors in vectors_by_class(task, scores.vectors, device=scores.means.device):
+            own = ClassStatistics(vectors.shape[1]).to(vectors.device)
+            own.add([vectors])
+            scores.add(own.means[0], self._correlations(own))
+
+    def ledger(self) -> list[LedgerEntry]:
+        """The shared statistics; or what each class has, which is the predictor."""
+        if isinstance(self.scores, LinearScores):
+            return self.shared.ledger()
+        return statistics_ledger({"class means": self.scores.means, "class covariances": self.scores.whitenings})
+
+    def resize(self, state: Mapping[str, Tensor]) -> None:
+        """Have shared statistics of as many classes as `state` holds."""
+        if isinstance(self.scores, LinearScores):
+            self.shared.resize(below("statistics.", state))
+
+    def _correlations(self, statistics: ClassStatistics) -> Float[Tensor, "width width"]:
+        return correlations(statistics.covariance(), added=self.config.shrinkage, negligible=statistics.negligible)
+
+
+def correlations(
+    covariance: Float[Tensor, "width width"], *, added: float, negligible: float
+) -> Float[Tensor, "width width"]:
+    """Return the correlation matrix of a covariance; the identity if it has no variance.
+
+    Args:
+        covariance: positive semidefinite.
+        added: times the mean variance, added to every variance first (the paper's gamma_1).
+        negligible: a trace up to this is no variance.
+    """
+    identity = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
+    trace = covariance.trace()
+    if float(trace) <= negligible:
+        return identity
+    raised = covariance + added * trace / len(covariance) * identity
+    deviations = raised.diagonal().sqrt()
+    return raised / torch.outer(deviations, deviations)

@@ -1,0 +1,39 @@
+"""RanPAC against a ridge regression on the projected clips themselves, and what it takes to score alone."""
+
+import torch
+
+from essential.methods.ranpac import Ranpac, RanpacConfig
+from pooled_tasks import learn_all, make_pool, pooled_tasks
+
+
+def _learned(seed: int, **settings: float) -> Ranpac:
+    features, labels = make_pool()
+    method = Ranpac(RanpacConfig(random_features=40, **settings), dim=5, frames=3, epochs=1, seed=seed)
+    learn_all(method, pooled_tasks(features, labels, range(6), [2, 3, 1]))
+    return method
+
+
+def test_it_is_a_ridge_regression_on_the_projected_clips() -> None:
+    (features, labels), tests = make_pool(), make_pool(seed=1)[0]
+    method = _learned(0, ridge=2.0)
+    hidden, test = (
+        (clips.double().mean(dim=1) @ method.random.projection.double()).clamp(min=0) for clips in (features, tests)
+    )
+    targets = torch.nn.functional.one_hot(labels).double()
+    centred = hidden - hidden.mean(dim=0)
+    # In the form of the kernel, which has as many rows as clips.
+    kernel = centred @ centred.T + 2.0 * torch.eye(len(centred), dtype=torch.float64)
+    dual = torch.linalg.solve(kernel, targets - targets.mean(dim=0))
+    expected = (test - hidden.mean(dim=0)) @ centred.T @ dual + targets.mean(dim=0)
+    assert torch.allclose(method.predictor(tests), expected, atol=1e-5)
+
+
+def test_the_projection_travels_with_the_predictor_and_is_counted() -> None:
+    tests = make_pool(seed=1)[0]
+    method, other = _learned(0), _learned(1)
+    assert not torch.equal(method.random.projection, other.random.projection)
+    other.load_predictor(method.predictor.state_dict())
+    assert torch.equal(method.predictor(tests), other.predictor(tests))
+    by_name = {entry.name: entry.bytes for entry in method.ledger()}
+    assert by_name["random projection"] == 5 * 40 * 4
+    assert by_name["scatter within classes"] == 40 * 41 // 2 * 8

@@ -1,0 +1,42 @@
+"""A clip as one vector: what each form sees of the order of frames, and what is drawn at random."""
+
+import pytest
+import torch
+
+from essential.models.clip_vectors import RandomFeatures, UnitLength, clip_vector, clip_width
+
+CLIPS = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_mean_is_blind_to_the_order_of_frames() -> None:
+    vectors = clip_vector("mean")(CLIPS)
+    assert vectors.dtype == torch.float64
+    assert torch.allclose(vectors, clip_vector("mean")(CLIPS.flip(1)))
+    for clip, vector in zip(CLIPS.double(), vectors, strict=True):
+        assert torch.allclose(vector, (clip[0] + clip[1] + clip[2]) / 3)
+
+
+def test_side_by_side_keeps_the_order_of_frames() -> None:
+    vectors = clip_vector("side-by-side")(CLIPS)
+    assert vectors[2].tolist() == [number for frame in CLIPS[2].tolist() for number in frame]
+    assert not torch.allclose(vectors, clip_vector("side-by-side")(CLIPS.flip(1)))
+
+
+@pytest.mark.parametrize("form", ["mean", "side-by-side"])
+def test_the_width_is_what_comes_out(form: str) -> None:
+    assert clip_vector(form)(CLIPS).shape == (4, clip_width(form, dim=5, frames=3))
+
+
+def test_unit_vectors_keep_their_direction_and_zero_stays() -> None:
+    vectors = torch.tensor([[3.0, 4.0], [0.0, 0.0]], dtype=torch.float64)
+    assert torch.allclose(UnitLength()(vectors), torch.tensor([[0.6, 0.8], [0.0, 0.0]], dtype=torch.float64))
+
+
+def test_random_features_are_a_cut_off_projection() -> None:
+    random = RandomFeatures(5, 4000, generator=torch.Generator().manual_seed(1))
+    vectors = CLIPS[:, 0].double()
+    features = random(vectors)
+    assert features[1, 7] == pytest.approx(max(0.0, float(vectors[1] @ random.projection[:, 7].double())))
+    # A ReLU of a normal number of deviation s has the mean s / sqrt(2 pi).
+    expected = vectors.norm(dim=1) / (2 * torch.pi) ** 0.5
+    assert torch.allclose(features.mean(dim=1), expected, rtol=0.1)
