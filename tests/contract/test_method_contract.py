@@ -36,7 +36,12 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "icarl-vclimb": {"name": "icarl", "reading": "vclimb", **REMEMBER},
     "joint": {"name": "joint", **SMALL},
     "podnet": {"name": "podnet", **REMEMBER, "balance_epochs": 2},
-    "podnet-two-layers": {"name": "podnet", **REMEMBER, "classifier": {"heads": 4, "layers": 2}},
+    "podnet-two-layers": {
+        "name": "podnet",
+        **REMEMBER,
+        "classifier": {"heads": 4, "layers": 2},
+        "balance_epochs": 2,
+    },
     "replay-dense": {"name": "replay", "frames_kept": 8, **REHEARSE},
     "replay-mixed": {"name": "replay", "rehearsal": "mixed", "frame_policy": "uniform", **REMEMBER},
     "replay-sparse": {"name": "replay", "frames_kept": 2, **REHEARSE},
