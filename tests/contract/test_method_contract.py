@@ -41,6 +41,7 @@ MODES: dict[str, dict[str, Any]] = {
     "icarl-sparse": {"name": "icarl", "frames_kept": 2},
     "fecam-class": {"name": "fecam", "covariance": "class"},
     "fecam-shared": {"name": "fecam", "covariance": "shared"},
+    "podnet-two-layers": {"name": "podnet", "classifier": {"heads": 4, "layers": 2}},
     "replay-herding": {"name": "replay", "policy": "herding"},
     "replay-reservoir": {"name": "replay", "rehearsal": "mixed", "frames_kept": 2, "policy": "reservoir"},
     **{
@@ -61,7 +62,7 @@ MODES: dict[str, dict[str, Any]] = {
 def _small(section: dict[str, Any]) -> dict[str, Any]:
     known = METHODS[section["name"]].Config.model_fields
     nested = {"base": _small(section["base"])} if "base" in section else {}
-    return section | {key: value for key, value in SMALL.items() if key in known} | nested
+    return {key: value for key, value in SMALL.items() if key in known} | section | nested
 
 
 CONFIGS = {name: _small(section) for name, section in MODES.items()}

@@ -14,7 +14,8 @@ did lives on through distillation. `reading: vclimb` keeps a pair for every task
 with all of them, in training too; the newest alone is fitted.
 
 Differs from the paper: the engine's AdamW, not SGD, in both stages; exemplars are frame features. Each class holds out
-one clip at least, where a tenth of it is less than one.
+one clip at least, where a tenth of it is less than one. A handful of held-out clips that the logits tell apart has no
+best pair, only ever larger ones, so `bias_epochs` also limits how far the correction goes.
 """
 
 from collections.abc import Mapping, Sequence
