@@ -309,7 +309,11 @@ def test_memory_never_exceeds_its_budget(name: str, tmp_path: Any) -> None:
     budget = 9000
     method = build(name, budget_bytes=budget, exemplars_per_class=50)
     for task in tasks_for(method, [2, 1, 1]):
-        learn(method, task)
+        method.begin(task)
+        for stage in method.stages(task):
+            stage.prepare()
+            assert budgeted_bytes(method.ledger()) <= budget
+        method.finish(task)
         counted = budgeted_bytes(method.ledger())
         assert counted <= budget
         prompts = sum(entry.bytes for entry in method.ledger() if entry.kind == "semantic")

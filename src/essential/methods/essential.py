@@ -78,10 +78,11 @@ class Essential(Method):
         self.keeper.check_room(names, reserved_bytes=modules * self.frames * self.dim * 4)
 
     def begin(self, task: TaskData) -> None:
-        """Grow the head, and add an MR module if the mode asks for one."""
+        """Grow the head, add an MR module if the mode asks for one, and make room for its prompts."""
         self.slots.append(task.slots)
         grow_head(self.classifier, task.slots, seed=self.seed)
         self._add_retrieval()
+        self.memory = self.keeper.cut(self.memory, reserved_bytes=self._prompt_bytes())
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """The task stage, then the rehearsal stage."""

@@ -108,9 +108,11 @@ class ExemplarKeeper:
         """
         table, generator = task.plain(), torch_generator(self.seed, "exemplars", task.index)
         budget = self.budget(reserved_bytes)
-        shared = self.config.policy == "reservoir"
         room = budget.room_per_class(
-            task.slots.stop, exemplar_bytes=self.kept * self.dim * 4, kept=self.kept, shared=shared
+            task.slots.stop,
+            exemplar_bytes=self.kept * self.dim * 4,
+            kept=self.kept,
+            shared=self.config.policy == "reservoir",
         )
         chosen, logits = self._choose(table, classifier, room or len(table), generator)
         clips = table.rows(chosen)
@@ -124,8 +126,18 @@ class ExemplarKeeper:
             tuple(names[index] for index in chosen.tolist()),
             logits if self.keeps_logits else torch.zeros(len(chosen), 0),
         )
-        both = memory.extended(new)
-        return budget.with_balanced_quotas(both) if shared else budget.with_equal_quotas(both)
+        return self.cut(memory.extended(new), reserved_bytes=reserved_bytes)
+
+    def cut(self, memory: EpisodicMemory, *, reserved_bytes: int = 0) -> EpisodicMemory:
+        """Return `memory`, or the part of it that keeps within the budget.
+
+        Raises:
+            ConfigError: the budget does not hold one exemplar per class.
+        """
+        budget = self.budget(reserved_bytes)
+        if self.config.policy == "reservoir":
+            return budget.with_balanced_quotas(memory)
+        return budget.with_equal_quotas(memory)
 
     def check_room(self, names: Sequence[str], *, reserved_bytes: int = 0) -> None:
         """Refuse a budget that does not hold one exemplar of the videos `names`, one of each class.
