@@ -1,5 +1,11 @@
 """Which runs a comparison consists of, and how it treats runs that are there, busy, or of another kind."""
 
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +14,11 @@ import pytest
 from essential.atomic_files import folder_lock
 from essential.comparison import ComparisonPlan, check_runs, do_runs, runs_at_once
 from essential.config import load_config
-from essential.errors import ConfigError, InUseError, RunError
+from essential.engine.settings import TrainingConfig
+from essential.errors import ComparisonError, ConfigError, RunError
 from essential.progress import SilentProgress
 from essential.shipped import shipped_methods
-from small_runs import SMALL
+from small_runs import SMALL, command, make_small_data
 
 QUIET = SilentProgress()
 
@@ -87,6 +94,12 @@ def test_a_budget_takes_the_place_of_a_number_per_class(tmp_path: Path) -> None:
             {"overrides": ("method.frames_kept=2",)},
             r"method\.frames_kept: the method 'finetune' keeps no exemplars, so it has no use for it",
         ),
+        ({"overrides": ("seed=7",)}, "-s seed=7: a comparison makes this setting itself; use --methods and --seeds"),
+        ({"overrides": ("method={name: replay}",)}, "a comparison makes this setting itself"),
+        (
+            {"methods": ("icarl-tc",), "budget_bytes": 9000, "overrides": ("method.base.exemplars_per_class=3",)},
+            r"-s method\.base\.exemplars_per_class=3: --budget-bytes stands in its place; give one of the two",
+        ),
         ({"config": "methods/replay"}, "methods/replay says how to learn and not what"),
     ],
 )
@@ -105,10 +118,11 @@ def test_a_budget_that_is_too_small_is_refused_before_anything_is_run(tmp_path: 
 def test_what_is_done_is_not_repeated_and_what_differs_is_refused(tmp_path: Path, small: tuple[str, ...]) -> None:
     first = plan(tmp_path, overrides=small, methods=("finetune",), seeds=(0,)).runs()
     announced: list[str] = []
-    records = do_runs(first, check_runs(first, QUIET), QUIET, lambda run: announced.append(run.method))
+    records = do_runs(first, progress=QUIET, announce=lambda run: announced.append(run.method))
     made = (first[0].folder / "record.json").stat().st_mtime_ns
     more = plan(tmp_path, overrides=small, methods=("finetune", "joint"), seeds=(0,)).runs()
-    again = do_runs(more, check_runs(more, QUIET), QUIET, lambda run: announced.append(run.method))
+    check_runs(more, QUIET)
+    again = do_runs(more, progress=QUIET, announce=lambda run: announced.append(run.method))
     assert announced == ["finetune", "joint"]
     assert again[0] == records[0]
     assert (first[0].folder / "record.json").stat().st_mtime_ns == made
@@ -121,12 +135,14 @@ def test_a_run_that_another_process_works_on_is_named_when_the_others_are_done(
     tmp_path: Path, small: tuple[str, ...]
 ) -> None:
     runs = plan(tmp_path, overrides=small, methods=("joint", "finetune"), seeds=(0,)).runs()
-    workspace = check_runs(runs, QUIET)
     with (
         folder_lock(tmp_path / "runs" / "joint-0"),
-        pytest.raises(InUseError, match=r"joint with seed 0: another process is at work on it .*1 of 2 runs are done"),
+        pytest.raises(
+            ComparisonError,
+            match=r"1 of 2 runs did not come .*\n  joint with seed 0 \(.*\): another process is at work",
+        ),
     ):
-        do_runs(runs, workspace, QUIET, lambda _: None)
+        do_runs(runs, progress=QUIET, announce=lambda _: None)
     assert runs[1].done
     assert not runs[0].done
 
@@ -147,6 +163,65 @@ def test_runs_done_at_once_give_the_numbers_of_runs_done_one_by_one(
     for at_once in (1, 2):
         monkeypatch.setattr("essential.comparison.runs_at_once", lambda _, count=at_once: count)
         runs = plan(tmp_path / str(at_once), overrides=small, methods=("finetune", "replay"), seeds=(0,)).runs()
-        records = do_runs(runs, check_runs(runs, QUIET), QUIET, lambda _: None)
+        records = do_runs(runs, progress=QUIET, announce=lambda _: None)
         numbers.append([(name, record.accuracy) for name, record in records])
     assert numbers[0] == numbers[1]
+
+
+def test_a_run_that_fails_does_not_stop_the_others_and_is_named(tmp_path: Path, small: tuple[str, ...]) -> None:
+    runs = plan(tmp_path, overrides=small, methods=("finetune", "ncm"), seeds=(0,)).runs()
+    broken = replace(
+        runs[0], config=runs[0].config.model_copy(update={"training": TrainingConfig(epochs=1, learning_rate=1e30)})
+    )
+    with pytest.raises(ComparisonError, match=r"1 of 2 runs .*\n  finetune with seed 0 \(.*\): the loss is not finite"):
+        do_runs([broken, runs[1]], progress=QUIET, announce=lambda _: None)
+    assert runs[1].done
+
+
+def test_a_run_on_other_videos_is_refused_before_anything_is_learned(tmp_path: Path, small: tuple[str, ...]) -> None:
+    digits = make_small_data(tmp_path / "data")
+    there = (*small, "data.kind=folder", f"data.root={digits}", f"features.store={tmp_path / 'store'}")
+    first = plan(tmp_path / "out", overrides=there, methods=("ncm",), seeds=(0,)).runs()
+    check_runs(first, QUIET)
+    do_runs(first, progress=QUIET, announce=lambda _: None)
+    clip = next((digits / "train").glob("*/*"))
+    clip.rename(clip.with_stem("another-name"))
+    more = plan(tmp_path / "out", overrides=there, methods=("finetune", "ncm"), seeds=(0,)).runs()
+    with pytest.raises(ComparisonError, match=r"ncm-0 holds a run on another protocol \(folder, \w+\) than the data"):
+        check_runs(more, QUIET)
+    assert not (tmp_path / "out" / "runs" / "finetune-0").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path, small: tuple[str, ...]) -> None:
+    settings = [part for override in (*small, "training.epochs=400") for part in ("-s", override)]
+    parent = subprocess.Popen(
+        command("compare", "--methods", "finetune,joint", "--seeds", "0,1", "--out", tmp_path, *settings),
+        stderr=subprocess.DEVNULL,
+    )
+    children = _until(lambda: _children(parent.pid), seconds=60)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    _until(lambda: not any(_alive(child) for child in children), seconds=60)
+
+
+def _until(found: Callable[[], Any], *, seconds: float) -> Any:
+    end = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.2)
+    return value
+
+
+def _children(pid: int) -> list[int]:
+    """Return the processes that train for `pid`: two of them, or nothing yet."""
+    stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
+    pids = [int(stat.split()[0]) for stat in stats if int(stat.rpartition(")")[2].split()[1]) == pid]
+    workers = [child for child in pids if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return workers if len(workers) >= 2 else []
+
+
+def _alive(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"

@@ -5,26 +5,26 @@
       compare.*, compare.html what `report` makes of their records
 
 Runs share videos and features; a run that is complete is read, not repeated, so that a comparison can be gone on with,
-and methods or seeds added later. Where the cores hold several runs at once (`training.threads`), several are done at
+also with more methods or seeds. Where the cores hold several runs at once (`training.threads`), several are done at
 once, each in a process of its own.
 """
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
+from essential.atomic_files import folder_lock
 from essential.config import load_config
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
-from essential.engine.workspace import Workspace, choose_device, open_workspace
-from essential.errors import ConfigError, InUseError, RunError
+from essential.engine.workspace import Workspace, choose_device, data_root, open_workspace
+from essential.errors import ComparisonError, ConfigError, EssentialError, InUseError
 from essential.features.cores import cpu_cores
 from essential.methods.exemplars import MemoryConfig
 from essential.progress import Progress, SilentProgress, phase
@@ -33,7 +33,9 @@ from essential.shipped import protocol_config, shipped_methods
 
 ALL = "all"
 _AT_ONCE = 8
-_PARENT_CHECK_SECONDS = 1.0
+_BUSY = "another process is at work on it; wait for it and run the same command again"
+_NOT_FOR_ALL = ("seed", "method", "method.name")
+_INSTEAD_OF_BUDGET = ("budget_bytes", "exemplars_per_class")
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,10 @@ class ComparisonPlan:
         """Return the runs, all methods of one seed before those of the next.
 
         Raises:
-            ConfigError: no such config or method; one named twice; a setting that a method does not have; a budget, and
-                no method that has a use for it.
+            ConfigError: no such config or method; one named twice; a setting that a method does not have, or that the
+                comparison itself makes; a budget, and no method that has a use for it.
         """
+        self._refuse_overrides()
         methods = [*shipped_methods()] if self.methods == (ALL,) else [*self.methods]
         for what, named in (("method", methods), ("seed", self.seeds)):
             twice = sorted({str(each) for each in named if [*named].count(each) > 1})
@@ -94,6 +97,14 @@ class ComparisonPlan:
             for seed in self.seeds
             for name, config in configs.items()
         ]
+
+    def _refuse_overrides(self) -> None:
+        for override in self.overrides:
+            key = override.partition("=")[0].strip()
+            if key in _NOT_FOR_ALL:
+                raise ConfigError(f"-s {override}: a comparison makes this setting itself; use --methods and --seeds")
+            if self.budget_bytes and key.startswith("method.") and key.rpartition(".")[2] in _INSTEAD_OF_BUDGET:
+                raise ConfigError(f"-s {override}: --budget-bytes stands in its place; give one of the two")
 
     def _config(self, name: str) -> RunConfig:
         protocol = protocol_config(self.config)
@@ -113,13 +124,14 @@ def memory_section(config: RunConfig) -> str | None:
     return "method.base" if isinstance(getattr(config.method, "base", None), MemoryConfig) else None
 
 
-def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> Workspace:
-    """Refuse, before anything is learned, what could not be run or would not be comparable; return what all stand on.
+def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
+    """Refuse, before anything is learned, what could not be run or would not be comparable; then see to the features.
 
     Raises:
-        RunError: a folder holds a run of other settings.
+        RunError: a folder holds a run of other settings, or of other features.
+        ComparisonError: a folder holds a run on another protocol.
         ConfigError: a method does not fit the encoder, or its budget not the protocol.
-        DataError: the data cannot be used.
+        EssentialError: the data cannot be used, or the features not be extracted.
     """
     for run in runs:
         folder = RunFolder(run.folder)
@@ -127,121 +139,135 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> Workspace:
             folder.refuse_another(run.config.with_absolute_paths())
     runs[0].config.data.require_places()
     workspace = open_workspace(runs[0].config.with_absolute_paths(), progress)
+    for run in runs:
+        _refuse_other_ground(run, workspace)
     protocol = workspace.protocol
     for run in (run for run in runs if run.seed == runs[0].seed):
         method = replace(workspace, config=run.config).build_method()
         method.check_room(protocol.longest_names(), tasks=len(protocol.tasks))
-    return workspace
+    if workspace.encoder is not None and workspace.config.features.mode == "stored":
+        workspace.source(protocol.videos, progress)
 
 
 def do_runs(
-    runs: Sequence[PlannedRun], workspace: Workspace, progress: Progress, announce: Callable[[PlannedRun], None]
+    runs: Sequence[PlannedRun], *, progress: Progress, announce: Callable[[PlannedRun], None]
 ) -> list[tuple[str, Record]]:
     """Do the runs that are not complete, and return the records of all, each under its method's name.
 
     Args:
-        runs: those of a plan.
-        workspace: what they stand on.
+        runs: those of a plan, checked.
         progress: told how far each run is; or, where several are done at once, how many are done.
         announce: called when a run begins.
 
     Raises:
-        InUseError: another process works on a run; it is raised when all others are done.
-        EssentialError: as in `train`.
+        ComparisonError: a run failed, or another process works on it; it is raised when all others are done, and names
+            them and the reasons.
     """
     left = [run for run in runs if not run.done]
     at_once = min(runs_at_once(runs[0].config), len(left))
-    busy = (
-        _one_by_one(left, progress, announce) if at_once < 2 else _at_once(left, at_once, workspace, progress, announce)
-    )
-    if busy:
-        named = ", ".join(f"{run.method} with seed {run.seed}" for run in busy)
-        raise InUseError(
-            f"{named}: another process is at work on it ({busy[0].folder}); {len(runs) - len(busy)} of {len(runs)} "
-            "runs are done. Wait for it and run the same command again"
+    outcomes = _one_by_one(left, progress, announce) if at_once < 2 else _at_once(left, at_once, progress, announce)
+    failed = [f"{run.method} with seed {run.seed} ({run.folder}): {reason}" for run, reason in outcomes if reason]
+    if failed:
+        lines = "\n  ".join(failed)
+        raise ComparisonError(
+            f"{len(failed)} of {len(runs)} runs did not come to their end, the others are kept:\n  {lines}"
         )
-    return [(run.method, train(run.config, run.folder, resume=True, progress=progress)) for run in runs]
+    return [(run.method, Record.read(run.folder / "record.json")) for run in runs]
 
 
 def runs_at_once(config: RunConfig) -> int:
-    """Return how many runs of the config's number of threads the cores hold; one on a GPU."""
-    if choose_device(config.training.device).type != "cpu":
+    """Return how many runs of the config's number of threads the cores hold; one on a GPU, or with live features."""
+    if config.features.mode == "live" or choose_device(config.training.device).type != "cpu":
         return 1
     cores = cpu_cores()
     return max(1, min(_AT_ONCE, cores // (config.training.threads or cores)))
 
 
+def _refuse_other_ground(run: PlannedRun, workspace: Workspace) -> None:
+    folder = RunFolder(run.folder)
+    if not folder.begun:
+        return
+    folder.refuse_other_features(workspace.origin)
+    record = Record.read(folder.record) if run.done else None
+    there = folder.protocol(data_root(workspace.config)) if record is None else record.protocol
+    if there is not None and there.id != workspace.protocol.id:
+        raise ComparisonError(
+            f"{run.folder} holds a run on another protocol ({there.name}, {there.id}) than the data give now "
+            f"({workspace.protocol.name}, {workspace.protocol.id}): other videos, classes or tasks; put the data back, "
+            "or compare in another folder"
+        )
+
+
 def _one_by_one(
     left: Sequence[PlannedRun], progress: Progress, announce: Callable[[PlannedRun], None]
-) -> list[PlannedRun]:
-    """Do the runs here; return those that another process works on."""
-    busy = []
+) -> Iterator[tuple[PlannedRun, str | None]]:
+    """Do the runs here; give each with the reason why it failed, if it did."""
     for run in left:
         announce(run)
-        try:
-            train(run.config, run.folder, resume=True, progress=progress)
-        except InUseError:
-            busy.append(run)
-    return busy
+        yield run, _try(run, progress)
 
 
 def _at_once(
-    left: Sequence[PlannedRun],
-    count: int,
-    workspace: Workspace,
-    progress: Progress,
-    announce: Callable[[PlannedRun], None],
-) -> list[PlannedRun]:
-    """Do the runs in `count` processes; return those that another process works on."""
-    # Features first, here: the processes would wait for each other with them.
-    workspace.source(workspace.protocol.videos, progress)
-    busy = []
+    left: Sequence[PlannedRun], count: int, progress: Progress, announce: Callable[[PlannedRun], None]
+) -> Iterator[tuple[PlannedRun, str | None]]:
+    """Do the runs in `count` processes; give each with the reason why it failed, if it did."""
     executor = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_end_with_parent)
     try:
         with phase(progress, f"runs, {count} at once", len(left)):
             for done, (run, future) in enumerate(_completed(executor, left, count, announce), start=1):
-                try:
-                    future.result()
-                except InUseError:
-                    busy.append(run)
+                yield run, future.result()
                 progress.advance(done)
     except BrokenProcessPool as error:
-        raise RunError(
+        raise ComparisonError(
             f"a process that was training died ({error}); look after the machine's memory, and run the same command "
             "again: it goes on where it was"
         ) from error
+    except BaseException:
+        # Interrupted: what the processes have saved is enough to go on from.
+        for process in active_children():
+            process.terminate()
+        raise
     finally:
         executor.shutdown(cancel_futures=True)
-    return busy
 
 
 def _completed(
     executor: ProcessPoolExecutor, left: Sequence[PlannedRun], count: int, announce: Callable[[PlannedRun], None]
-) -> Iterator[tuple[PlannedRun, Future[None]]]:
+) -> Iterator[tuple[PlannedRun, Future[str | None]]]:
     """Give the runs as they end, `count` of them on their way at any time."""
     waiting = iter(left)
-    running: dict[Future[None], PlannedRun] = {}
+    running: dict[Future[str | None], PlannedRun] = {}
     while True:
         for _, run in zip(range(count - len(running)), waiting, strict=False):
             announce(run)
-            running[executor.submit(_train_here, run)] = run
+            running[executor.submit(_try, run, SilentProgress())] = run
         if not running:
             return
         done, _ = wait(running, return_when=FIRST_COMPLETED)
         yield from [(running.pop(future), future) for future in done]
 
 
-def _train_here(run: PlannedRun) -> None:
-    train(run.config, run.folder, resume=True, progress=SilentProgress())
+def _try(run: PlannedRun, progress: Progress) -> str | None:
+    """Do a run; return why it failed, if it did."""
+    try:
+        with folder_lock(run.folder):
+            pass
+    except InUseError:
+        return _BUSY
+    try:
+        train(run.config, run.folder, resume=True, progress=progress)
+    except EssentialError as error:
+        return str(error)
+    return None
 
 
 def _end_with_parent() -> None:
     """End this process when the one that started it is gone, however that went: nobody would end it otherwise."""
-    parent = os.getppid()
+    parent = parent_process()
+    assert parent is not None, "it was started by another process"
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_PARENT_CHECK_SECONDS)
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

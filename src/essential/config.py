@@ -58,7 +58,7 @@ def _content(name_or_path: str) -> dict[str, Any]:
 
 def _another_method(name: str, of_config: Any) -> dict[str, Any]:
     section, own = method_section(name), dict(of_config) if isinstance(of_config, dict) else {}
-    return own if section == {"name": own.get("name")} else _with_shared(section, own)
+    return own if section == {"name": own.get("name")} else _with_shared(section, own.get("base", own))
 
 
 def _with_shared(section: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,6 +139,9 @@ def _explain(detail: ErrorDetails) -> str:
 
 def _explain_unknown(written: Sequence[str], section: type[BaseModel] | None) -> str:
     key, known = ".".join(written), sorted(section.model_fields) if section else []
+    if section and "base" in section.model_fields:
+        of_base = ".".join([*written[:-1], "base", written[-1]])
+        return f"unknown key {key!r}: {_tag(section)!r} goes around another method; try {of_base}"
     if section and written[0] == "method" and written[-1] in MemoryConfig.model_fields:
         return (
             f"{key}: the method {_tag(section)!r} keeps no exemplars, so it has no use for it; take it out, or choose "

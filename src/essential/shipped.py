@@ -35,11 +35,13 @@ def shipped_methods() -> dict[str, str]:
 
 
 def config_text(name: str) -> str:
-    """Return a shipped config, or a method's settings (`methods/NAME`), as its YAML text.
+    """Return a shipped config, or a method's settings, as its YAML text.
 
     Raises:
         ConfigError: no config of that name is shipped.
     """
+    if _METHODS + name in _names():
+        name = _METHODS + name
     if name not in _names():
         hint = nearest(name, [*shipped_configs()])
         raise ConfigError(f"no config is called {name!r}{hint}; `essential configs` lists those that are shipped")

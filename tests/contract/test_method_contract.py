@@ -30,7 +30,6 @@ SMALL = {
 # Ways of a method that no shipped config chooses.
 MODES: dict[str, dict[str, Any]] = {
     "bic-vclimb": {"name": "bic", "reading": "vclimb"},
-    "analytic-views": {"name": "analytic", "views": 2},
     "der-sparse": {"name": "der", "frames_kept": 2},
     "essential-confident": {"name": "essential", "policy": "highest-confidence"},
     "essential-global": {"name": "essential", "memory_mode": "global"},

@@ -88,16 +88,17 @@ def test_every_cap_that_is_too_small_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("budget", "shared", "room"),
+    ("budget", "room"),
     [
-        (Budget(), False, None),
-        (Budget(per_class=5), False, 5),
-        (Budget(exemplars=20), False, 5),
-        (Budget(exemplars=20), True, 20),
-        (Budget(frames=40, per_class=9), False, 5),
-        (Budget(bytes=8000), False, 20),
-        (Budget(exemplars=2), False, 1),
+        (Budget(), None),
+        (Budget(per_class=5), 5),
+        (Budget(exemplars=20), 20),
+        (Budget(frames=41, per_class=30), 20),
+        (Budget(bytes=8000), 80),
+        (Budget(exemplars=20, per_class=3), 3),
     ],
 )
-def test_room_per_class_is_a_bound_from_above(budget: Budget, shared: bool, room: int | None) -> None:
-    assert budget.room_per_class(4, exemplar_bytes=100, kept=2, shared=shared) == room
+def test_room_for_one_class_is_what_it_could_have_alone(budget: Budget, room: int | None) -> None:
+    assert budget.room_for_one_class(exemplar_bytes=100, kept=2) == room
+    if room is not None:
+        assert len(budget.with_equal_quotas(memory_of([99], dim=12))) <= room

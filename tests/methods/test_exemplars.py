@@ -174,3 +174,13 @@ def test_judging_leaves_the_classifier_as_it_was() -> None:
     assert judged.training
     assert (tokens.shape[1], logits.shape[1]) == (24, 3)
     assert not tokens.requires_grad
+
+
+@pytest.mark.parametrize("sizes", [(2, 20), (20, 2)])
+def test_what_small_classes_leave_free_does_not_depend_on_their_order(sizes: tuple[int, int]) -> None:
+    keep = keeper(exemplars_per_class=None, total_exemplars=10)
+    memory = keep.empty()
+    for index, size in enumerate(sizes):
+        task = make_tasks([1, 1], per_class=size)[index]
+        memory = keep.extend(memory, task, classifier(index + 1))
+    assert sorted(memory.slots.bincount().tolist()) == [2, 8]

@@ -44,16 +44,3 @@ def test_the_shrinkage_is_that_of_all_clips_about_their_means(clip: str) -> None
     _, shrinkage = ledoit_wolf(centred, assume_centered=True)
     assert 0.001 < shrinkage < 0.9
     assert np.allclose(_scores(SldaConfig(clip=clip), tests), _expected(shrinkage, clip, tests), rtol=1e-4, atol=1e-4)
-
-
-def test_views_count_as_clips() -> None:
-    features, labels = make_pool()
-    plain = Slda(SldaConfig(), dim=5, frames=3, epochs=1, seed=0)
-    more = Slda(SldaConfig(views=2), dim=5, frames=3, epochs=1, seed=0)
-    tasks = pooled_tasks(features, labels, range(6), [6])
-    learn_all(plain, tasks)
-    learn_all(more, tasks)
-    assert more.statistics.clips == 3 * plain.statistics.clips
-    seen = torch.cat([tasks[0].plain().features, tasks[0].epoch(0).features, tasks[0].epoch(1).features])
-    of_class = seen[(tasks[0].clips.slots == 4).repeat(3)]
-    assert torch.allclose(more.statistics.means[4], of_class.mean(dim=(0, 1)), atol=1e-6)

@@ -92,3 +92,19 @@ def test_new_directions_are_the_mean_tokens_of_their_clips_and_as_long_as_the_ol
             mean = [m + (x / length if of == slot else 0.0) for m, x in zip(mean, token, strict=True)]
         assert _cosine(weight[slot], mean) == pytest.approx(1, abs=1e-5)
         assert math.hypot(*weight[slot]) == pytest.approx(old_length, rel=1e-5)
+
+
+def test_directions_of_old_slots_are_fixed() -> None:
+    method, task = second_task(**MEMORY)
+    assert isinstance(method, UCIR)
+    old = SIZES[0]
+    before = torch.nn.functional.normalize(method.head.weight.detach().clone(), dim=1)
+    optimizer = torch.optim.AdamW(method.classifier.requires_grad_(True).parameters(), lr=0.01, weight_decay=0.05)
+    for _ in range(5):
+        terms = method.losses("mixed", batch_of(method, task), generator=torch.Generator())
+        optimizer.zero_grad()
+        sum(term.value * term.weight for term in terms).backward()  # type: ignore[union-attr]
+        optimizer.step()
+    after = torch.nn.functional.normalize(method.head.weight.detach(), dim=1)
+    torch.testing.assert_close(after[:old], before[:old])
+    assert (after[old:] - before[old:]).norm(dim=1).min() > 0.01

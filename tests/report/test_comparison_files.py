@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -155,17 +156,38 @@ def test_no_bold_where_nothing_keeps_to_the_rules() -> None:
     assert "\\textbf" not in as_latex(compare([made_run("joint", 0, 0.9, kept=None)], budget_bytes=None))
 
 
-def test_the_terminal_table_fits_100_columns(
+@pytest.mark.parametrize(("width", "columns"), [(72, "kept"), (85, "forgetting"), (100, "seconds"), (120, "params")])
+def test_the_terminal_table_drops_columns_where_it_is_narrow_and_no_name(
+    width: int, columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    comparison = compare(many_runs(), budget_bytes=BUDGET)
+    print_comparison(comparison)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    assert max(map(len, lines)) <= width
+    header = next(line for line in lines if "final acc." in line)
+    assert header.split()[-1] == columns
+    for row in comparison.rows:
+        assert any(line.split()[:1] == [row.method] for line in lines)
+
+
+def test_a_file_has_every_column_and_every_name_whole(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
-    print_comparison(compare(many_runs(), budget_bytes=BUDGET))
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    comparison = compare(many_runs(), budget_bytes=BUDGET)
+    print_comparison(comparison)
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 100
+    assert next(line for line in lines if "final acc." in line).split()[-1] == "params"
+    for row in comparison.rows:
+        found = next(line for line in lines if line.split()[:1] == [row.method])
+        assert f"{row.final_accuracy.mean:.3f} ± {row.final_accuracy.std:.3f}" in found
     first = {line.split()[0]: line.split() for line in lines if line.strip()}
-    assert first["joint"][1:] == ["0.965", "±", "0.002", "1.000", "0.018", "all", "videos", *first["joint"][8:]]
+    assert first["joint"][1:7] == ["0.965", "±", "0.002", "1.000", "all", "videos"]
     assert first["essential"][-3] == "-", "the baseline is not tested against itself"
-    assert first["lwf"][6:9] == ["!", "2.67", "MiB"]
+    assert first["lwf"][5:8] == ["!", "2.67", "MiB"]
     assert first["joint"][-1] == "123.5k"
     named = [name for name in first if name in {method for method, *_ in METHODS}]
     assert named[:2] == ["joint", "essential"]

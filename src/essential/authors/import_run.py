@@ -193,7 +193,7 @@ def _write_checkpoints(
         if task:
             last = read_authors_checkpoint(file)
             _refuse_another_network(file, last, first)
-        run.write_checkpoint(task, _predictor(last))
+        run.write_checkpoint(task, last.classifier)
         progress.advance(task + 1)
     return last
 
@@ -228,14 +228,8 @@ def _method(config: RunConfig, encoder: FrameEncoder, last: AuthorsCheckpoint) -
     method = build_method(
         config.method, dim=encoder.dim, frames=config.video.frames, epochs=config.training.epochs, seed=config.seed
     )
-    network: dict[str, Tensor] = {f"predictor.{name}": value for name, value in _predictor(last).items()}
+    network: dict[str, Tensor] = {f"predictor.{name}": value for name, value in last.classifier.items()}
     for index, module in enumerate(last.retrieval):
         network |= {f"retrieval.{index}.{name}": value for name, value in module.items()}
     method.load_state_dict(pack(network, method.memory, []))
     return method
-
-
-def _predictor(checkpoint: AuthorsCheckpoint) -> dict[str, Tensor]:
-    """Return the state of our predictor. The authors decide by their head; they keep no means of exemplars."""
-    means = torch.zeros(0, checkpoint.classifier["head.weight"].shape[1])
-    return {**checkpoint.classifier, "exemplar_means": means}

@@ -32,7 +32,8 @@ def compare(
 ) -> None:
     """Run methods under one protocol, with the same features and seeds, and compare them.
 
-    Runs that are complete are not repeated: the same command goes on where it was, and methods or seeds can be added.
+    Runs that are complete are not repeated: the same command goes on where it was. With more methods or seeds behind
+    those named before, only theirs are run.
 
     \b
     Examples:
@@ -42,6 +43,7 @@ def compare(
     """
     from essential.cli.comparison_table import print_comparison
     from essential.cli.progress_bar import terminal_progress
+    from essential.cli.tables import print_skipped
     from essential.comparison import ComparisonPlan, check_runs, do_runs
     from essential.report.comparison_files import write_comparison
 
@@ -50,13 +52,14 @@ def compare(
     )
     runs = plan.runs()
     left = [run for run in runs if not run.done]
-    workspace = check_runs(runs, terminal_progress())
+    check_runs(runs, terminal_progress())
 
     def announce(run: "PlannedRun") -> None:
         number = left.index(run) + 1
         typer.echo(f"== {run.method}, seed {run.seed} ({number} of {len(left)})", err=True)
 
-    records = do_runs(runs, workspace, terminal_progress(), announce)
+    records = do_runs(runs, progress=terminal_progress(), announce=announce)
     comparison = write_comparison(records, out, budget_bytes=budget_bytes)
     print_comparison(comparison)
+    print_skipped(comparison.example)
     typer.echo(f"tables: {out / 'compare.csv'}, .json, .tex, .md\npage: {out / 'compare.html'}")

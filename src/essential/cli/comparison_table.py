@@ -1,15 +1,21 @@
-"""A comparison of methods as a table in the terminal, at most 100 columns wide where names are short."""
+"""A comparison of methods as a table in the terminal: on a narrow one without the columns that say least."""
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from essential.cli.tables import fraction, size
 from essential.report.comparison import Comparison, MethodRow, Spread
+from essential.report.comparison_text import coverage_notes
 from essential.report.formats import probability
 
 _OVER = "!"
+# The first say most.
+_COLUMNS = ("final acc.", "avg. inc.", "kept", "forgetting", "p (Holm)", "seconds", "params")
+_LEAST_COLUMNS = 3
+_UNBOUNDED = 10_000
 
 
 def print_comparison(comparison: Comparison) -> None:
@@ -18,17 +24,31 @@ def print_comparison(comparison: Comparison) -> None:
     classes = sum(len(task.classes) for task in protocol.tasks)
     seeds = ", ".join(map(str, comparison.seeds))
     title = f"{protocol.name}: {classes} classes in {len(protocol.tasks)} tasks, seeds {seeds}"
-    # Names of methods and protocols are the user's: as plain text, for rich would read `[x]` as an instruction.
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("method", overflow="fold", min_width=12)
-    for name in ("final acc.", "avg. inc.", "forgetting", "kept", "p (Holm)", "seconds", "params"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in comparison.ranked:
-        table.add_row(Text(row.method), *_cells(row))
     console = Console()
+    for count in range(len(_COLUMNS), _LEAST_COLUMNS - 1, -1):
+        table = _table(comparison, title, count)
+        width = Measurement.get(console, console.options.update(max_width=_UNBOUNDED), table).maximum
+        if width <= console.width:
+            break
+    if not console.is_terminal:
+        # A file has no width: everything, on lines as long as they need to be.
+        table = _table(comparison, title, len(_COLUMNS))
+        width = Measurement.get(console, console.options.update(max_width=_UNBOUNDED), table).maximum
+        console = Console(width=max(width, console.width))
     console.print(table)
     for note in _notes(comparison):
         console.print(note, markup=False, highlight=False)
+
+
+def _table(comparison: Comparison, title: str, count: int) -> Table:
+    # Names of methods and protocols are the user's: as plain text, for rich would read `[x]` as an instruction.
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("method", no_wrap=True)
+    for name in _COLUMNS[:count]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in comparison.ranked:
+        table.add_row(Text(row.method), *_cells(row)[:count])
+    return table
 
 
 def _cells(row: MethodRow) -> list[str]:
@@ -37,8 +57,8 @@ def _cells(row: MethodRow) -> list[str]:
     return [
         _spread(row.final_accuracy),
         fraction(measures["average_incremental_accuracy"].mean),
-        fraction(measures["forgetting_from_best"].mean),
         _kept(row),
+        fraction(measures["forgetting_from_best"].mean),
         "-" if p is None else probability(p),
         f"{row.seconds:.1f}",
         "-" if parameters is None else _short(parameters),
@@ -73,7 +93,6 @@ def _notes(comparison: Comparison) -> list[str]:
             f"p: paired t-test of final accuracy against {comparison.baseline} over common seeds, "
             f"Holm-corrected for {comparison.tested} methods"
         )
-    notes.append(
-        f"seconds: training and evaluation of one run; features took {comparison.extract_seconds:.1f} s in all"
-    )
-    return notes
+    reading = f"{comparison.extract_seconds:.1f} s in all runs"
+    notes.append(f"seconds: training and evaluation of one run; reading features took {reading}")
+    return notes + coverage_notes(comparison)

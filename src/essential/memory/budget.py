@@ -39,22 +39,20 @@ class Budget:
         ]
         return all(cap is None or amount <= cap for amount, cap in used)
 
-    def room_per_class(self, classes: int, *, exemplar_bytes: int, kept: int, shared: bool) -> int | None:
-        """Return how many exemplars of one class can be kept at most; a bound from above, None without any cap.
+    def room_for_one_class(self, *, exemplar_bytes: int, kept: int) -> int | None:
+        """Return how many exemplars a class could have if it were the only one; None without any cap.
 
         Args:
-            classes: how many share the budget.
             exemplar_bytes: bytes of one exemplar's features.
             kept: frames of one exemplar.
-            shared: whether one class may use what others leave.
         """
         totals = [
+            self.per_class,
             self.exemplars,
             None if self.frames is None else self.frames // kept,
             None if self.bytes is None else self.bytes // exemplar_bytes,
         ]
-        bounds = [total if shared else total // classes for total in totals if total is not None]
-        bounds += [] if self.per_class is None else [self.per_class]
+        bounds = [total for total in totals if total is not None]
         return max(1, min(bounds)) if bounds else None
 
     def with_equal_quotas(self, memory: EpisodicMemory) -> EpisodicMemory:

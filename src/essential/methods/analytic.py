@@ -39,7 +39,6 @@ class AnalyticConfig(Section):
 
     name: Literal["analytic"] = "analytic"
     clip: ClipForm = Field("mean", description="a clip is the mean of its frames, or all of them side by side")
-    views: int = Field(0, ge=0, description="augmented views learned from beside the plain one")
     ridge: float | None = Field(None, gt=0, description="the penalty (gamma); none: by generalised cross-validation")
 
 
@@ -66,7 +65,7 @@ class Analytic(Method):
     def finish(self, task: TaskData) -> None:
         """Add the task's clips to the statistics, and solve anew."""
         device, vectors = self.statistics.means.device, self.scores.vectors
-        self.statistics.add(vectors_by_class(task, vectors, device=device, views=self.config.views))
+        self.statistics.add(vectors_by_class(task, vectors, device=device))
         problem = RidgeProblem.of(self.statistics)
         self.scores.set(*problem.solve(self.config.ridge or problem.best_ridge()))
 

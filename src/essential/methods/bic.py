@@ -15,7 +15,8 @@ with all of them, in training too; the newest alone is fitted.
 
 Differs from the paper: the engine's AdamW, not SGD, in both stages; exemplars are frame features. Each class holds out
 one clip at least, where a tenth of it is less than one. A handful of held-out clips that the logits tell apart has no
-best pair, only ever larger ones, so `bias_epochs` also limits how far the correction goes.
+best pair, only ever larger ones, so `bias_epochs` also limits how far the correction goes. The pairs are parts of the
+predictor, as the head is, and counted with its parameters, not with the memory.
 """
 
 from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ from essential.methods.contract import BatchTable, TaskData
 
 
 def vectors_by_class(
-    task: TaskData, vectors: nn.Module, *, device: torch.device, views: int = 0
+    task: TaskData, vectors: nn.Module, *, device: torch.device
 ) -> Iterator[Float[Tensor, "clips width"]]:
     """Give the vectors of each class of the task, in order of its slots.
 
@@ -18,14 +18,14 @@ def vectors_by_class(
     how the classes are split into tasks.
 
     Args:
-        task: its own classes' clips are read in the plain view, and then in that of the first `views` epochs.
+        task: its own classes' clips are read in the plain view. Augmented views of a clip are no clips of their own, as
+            which the choices of shrinkage and ridge would take them.
         vectors: turns frame features (batch, frames, dim) into vectors (batch, width).
         device: where the vectors are computed.
-        views: how many augmented views are read too; each counts as a clip of its own.
     """
-    tables = [task.plain(), *(task.epoch(epoch) for epoch in range(views))]
+    table = task.plain()
     for slot in task.slots:
-        yield torch.cat([_of_slot(table, slot, vectors, device) for table in tables])
+        yield _of_slot(table, slot, vectors, device)
 
 
 def _of_slot(table: BatchTable, slot: int, vectors: nn.Module, device: torch.device) -> Float[Tensor, "clips width"]:

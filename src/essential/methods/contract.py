@@ -25,6 +25,8 @@ from essential.models.state_names import below
 from essential.schema import Section
 from essential.sealed_files import Array
 
+_PREDICTOR = "predictor."
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -195,9 +197,11 @@ class Method(ABC):
         """
         tensors = unpack_network(state)
         self.slots, self.memory = unpack_slots(state), unpack_memory(state)
+        own = self.predictor.completed(below(_PREDICTOR, tensors))
+        tensors |= {_PREDICTOR + name: tensor for name, tensor in own.items()}
         with state_that_fits():
             self.resize(tensors)
-            self.predictor.resize(below("predictor.", tensors))
+            self.predictor.resize(own)
             self.network.load_state_dict(tensors)
 
     @final
@@ -207,6 +211,7 @@ class Method(ABC):
         Raises:
             CheckpointError: the state does not fit this method's predictor.
         """
+        state = self.predictor.completed(state)
         with state_that_fits():
             self.predictor.resize(state)
             self.predictor.load_state_dict(state)

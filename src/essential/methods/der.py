@@ -9,7 +9,8 @@
 Differs from the paper: tasks have borders here, so exemplars and their logits are taken once, at the end of a task,
 from the clips without augmentation, and not on the way through the stream; the first task therefore has no memory.
 The reservoir is balanced over classes. Logits exist for the slots that had arrived, and only those are compared; the
-paper's head has all classes from the start. The optimiser is the engine's AdamW, not SGD.
+paper's head has all classes from the start. Logits are those of the whole clip, also where `frames_kept` keeps a part
+of it. The optimiser is the engine's AdamW, not SGD.
 """
 
 from collections.abc import Sequence

@@ -107,13 +107,7 @@ class ExemplarKeeper:
             ConfigError: the budget does not hold one exemplar per class.
         """
         table, generator = task.plain(), torch_generator(self.seed, "exemplars", task.index)
-        budget = self.budget(reserved_bytes)
-        room = budget.room_per_class(
-            task.slots.stop,
-            exemplar_bytes=self.kept * self.dim * 4,
-            kept=self.kept,
-            shared=self.config.policy == "reservoir",
-        )
+        room = self.budget(reserved_bytes).room_for_one_class(exemplar_bytes=self.kept * self.dim * 4, kept=self.kept)
         chosen, logits = self._choose(table, classifier, room or len(table), generator)
         clips = table.rows(chosen)
         positions = self._positions(len(chosen), generator)

@@ -15,7 +15,9 @@ Differs from the paper:
 - Nothing is added off the diagonal (the paper's gamma_2), as in the authors' scripts for transformers.
 - The shared covariance is of all clips about their class's mean, so it does not depend on the tasks.
 
-Differs from the authors' code: a class of one clip, or of equal ones, has the identity as its correlations.
+Differs from the authors' code: a class of one clip, or of equal ones, has the identity as its correlations. Their
+shared covariance is of each task's vectors about the task's mean, mixed by the tasks' shares of classes, and is not
+scaled to correlations.
 """
 
 from collections.abc import Mapping

@@ -10,7 +10,8 @@
 cross-entropy of old slots alone.
 
 Differs from the paper: the loss is summed over slots and averaged over the batch, where algorithm 3 sums over both;
-the optimiser is the engine's AdamW, not SGD. The memory is a quota per class by default; `total_exemplars` is the
+the optimiser is the engine's AdamW, not SGD; what the old classifier says is asked for every view anew, where algorithm
+3 (and vCLIMB's code) asks once before training. The memory is a quota per class by default; `total_exemplars` is the
 paper's K.
 """
 

@@ -6,7 +6,8 @@ For each task, without any exemplar:
 
 1. train on the task's clips: cross-entropy over all slots seen, plus weight * sum over p of
    Omega_p (theta_p - theta*_p)^2, where theta* are the values before the task;
-2. add to Omega the importances of the task just learned, and hold to the values that it left.
+2. add to Omega the importances of the task just learned, and hold to the values that it left; with `vclimb`, each
+   task's importances hold to the values that it left itself, which is exact in no more room (`anchor.py`).
 
 `importance` says what is added; the two are different quantities, each with a weight of its own. No label is needed:
 
@@ -20,8 +21,7 @@ The weight of `vclimb` is vCLIMB's; on `moving-digits` it holds so firmly that t
 Differs from the paper: the head grows, and rows that are new are free. The optimiser is the engine's AdamW (the paper:
 SGD), and the default weight is not the paper's.
 
-Differs from vCLIMB's code, for `vclimb`: AdamW as well; there each task keeps values of its own, which its importances
-hold to, where here all hold to the last ones, as in the paper; importances are taken in evaluation on clips without
+Differs from vCLIMB's code, for `vclimb`: AdamW as well; importances are taken in evaluation on clips without
 augmentation, not with dropout.
 """
 
@@ -94,7 +94,9 @@ class MAS(Method):
     def finish(self, task: TaskData) -> None:
         """Add the importances of the task that was learned, and hold to its values."""
         importance, values = self._importances(task), dict(self.classifier.named_parameters())
-        set_anchor(self.network, anchor_of(self.network).moved(importance, values))
+        anchor = anchor_of(self.network)
+        add = anchor.with_penalty if self.importance == "vclimb" else anchor.moved
+        set_anchor(self.network, add(importance, values))
 
     def ledger(self) -> list[LedgerEntry]:
         """The importances, and the values they hold to, which are stored though the classifier has the same."""

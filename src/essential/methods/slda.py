@@ -12,7 +12,7 @@ Differs from the paper:
 - S is exact for any order of clips. The paper's update takes each clip's distance from its class's running mean, and
   weighs it by the clips of all classes seen.
 - The shrinkage is Ledoit and Wolf's, from the same statistics, and towards the mean variance; the paper has 1e-4
-  towards the identity, whatever the scale. On moving-digits, frames side by side, plain views, the final accuracy is
+  towards the identity, whatever the scale. On moving-digits, frames side by side, the final accuracy is
   0.92 instead of 0.78.
 
 Differs from the authors' code: no covariance of a base stage (theirs is OAS's) is needed.
@@ -42,7 +42,6 @@ class SldaConfig(Section):
 
     name: Literal["slda"] = "slda"
     clip: ClipForm = Field("mean", description="a clip is the mean of its frames, or all of them side by side")
-    views: int = Field(0, ge=0, description="augmented views learned from beside the plain one")
     shrinkage: float | None = Field(
         None, gt=0, le=1, description="weight of the mean variance in the covariance; none: Ledoit and Wolf's choice"
     )
@@ -71,7 +70,7 @@ class Slda(Method):
     def finish(self, task: TaskData) -> None:
         """Add the task's clips to the statistics, and compute the scores anew."""
         device, statistics = self.statistics.means.device, self.statistics
-        statistics.add(vectors_by_class(task, self.scores.vectors, device=device, views=self.config.views))
+        statistics.add(vectors_by_class(task, self.scores.vectors, device=device))
         covariance = statistics.covariance()
         shrinkage = self.config.shrinkage
         if shrinkage is None:

@@ -3,13 +3,14 @@
 A way to train around another method that keeps exemplars, its base; all but the classification loss is the base's.
 
 1. reduce every clip X of a batch to as many frames as an exemplar keeps, the middles of equal segments, and repeat
-   those to the clip's length: X^d, which is how the clip would look from the memory;
+   those to the clip's length: X^d, which is how the clip would look from a memory with `frame_policy: uniform`;
 2. where the base classifies, the loss is (1 - w) * classification(X) + w * classification(X^d).
 
 What the base adds to its classification, such as distillation, stays as it is, and so do stages that do not classify.
 An exemplar that comes as it is stored is reduced already, and counts in full.
 
-Differs from the authors' code: the base is any method here that keeps exemplars, where theirs is iCaRL.
+Differs from the authors' code: the base is any method here that keeps exemplars, where theirs are iCaRL and BiC; BiC's
+second stage, which fits its pair, is left as it is, where theirs has the loss on reduced clips too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

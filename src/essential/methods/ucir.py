@@ -2,7 +2,8 @@
 
 1. the head gives cosines, times one learned scale (equation 4); from the second task on a new slot's direction starts
    as the mean of its clips' tokens;
-2. one stage on the task's clips and the old exemplars together: cross-entropy over all slots seen;
+2. one stage on the task's clips and the old exemplars together: cross-entropy over all slots seen; directions of old
+   slots are fixed;
 3. less-forget: 1 - cosine of a clip's token with that of the classifier before the task (equation 6), times
    lambda * sqrt(old slots / new slots);
 4. margin ranking, on exemplars of old slots: their own slot's cosine above those of the K nearest new slots by a margin
@@ -11,8 +12,11 @@
 
 Differs from the paper: the optimiser is the engine's AdamW, not SGD, and the scale starts at 10, not 1: at AdamW's
 small steps it would stay there, and cosines times 1 leave all classes about equally likely. Tokens are those of the
-temporal encoder, which has no last ReLU to take away. The ratio under the root is that of the authors' code; the
-paper's text has it upside down. The fine-tuning on balanced exemplars, optional in the authors' code, is left out.
+temporal encoder, which has no last ReLU to take away. Decay shortens fixed directions, which no cosine sees. The
+ratio under the root is that of the authors' code; the paper's text has it upside down. The fine-tuning on balanced
+exemplars, optional in the authors' code, is left out.
+
+Differs from the authors' code: the ranking is summed over the K slots, as in the paper, not averaged.
 """
 
 import math
@@ -65,9 +69,10 @@ class UCIR(Method):
 
     def begin(self, task: TaskData) -> None:
         """Keep the classifier as it is, and grow its head; new directions are imprinted, but in the first task."""
-        grow_head(self.classifier, task.slots, seed=self.seed)
         if self.slots:
             keep_teacher(self.network, self.classifier)
+        grow_head(self.classifier, task.slots, seed=self.seed)
+        if self.slots:
             self.head.imprint(self._mean_tokens(task))
         self.slots.append(task.slots)
 
@@ -78,7 +83,7 @@ class UCIR(Method):
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
         """Classification, and from the second task on what keeps tokens in place and old slots apart from new ones."""
         tokens = self.classifier.tokens(batch.features, batch.positions)
-        cosines = self.head.cosines(self.classifier.dropout(tokens))
+        cosines = self.head.cosines(self.classifier.dropout(tokens), fixed=self.slots[-1].start)
         terms = [LossTerm("classification", cross_entropy(self.head.scale * cosines, batch.slots))]
         teacher = teacher_of(self.network)
         if teacher is None:

@@ -32,6 +32,10 @@ class Predictor(nn.Module, ABC):
     def resize(self, state: Mapping[str, Tensor]) -> None:
         """Take on the shapes that `state`, the state of such a predictor, has; the values come later."""
 
+    def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return `state` with what may be missing in it: what a version before, or other code, did not have."""
+        return dict(state)
+
 
 class ClipClassifier(Predictor):
     """Dense frame features, in; a logit per slot seen so far, out.
@@ -84,6 +88,10 @@ class ClipClassifier(Predictor):
     def other_readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
         """NME, if there are means of exemplars."""
         return {"nme": self.by_means(features)} if len(self.exemplar_means) else {}
+
+    def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Add that there are no means, if nothing is said of them."""
+        return {"exemplar_means": torch.zeros(0, self.exemplar_means.shape[1]), **state}
 
     def resize(self, state: Mapping[str, Tensor]) -> None:
         """Give the head as many rows as `state` holds, and as many means."""

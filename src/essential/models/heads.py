@@ -92,9 +92,10 @@ class CosineHead(Head):
         """Have as many rows as `state` holds."""
         self.weight = nn.Parameter(torch.zeros_like(state["weight"]))
 
-    def cosines(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
-        """Return the cosine with every slot."""
-        return nn.functional.linear(nn.functional.normalize(tokens, dim=1), nn.functional.normalize(self.weight, dim=1))
+    def cosines(self, tokens: Float[Tensor, "batch dim"], *, fixed: int = 0) -> Float[Tensor, "batch slots"]:
+        """Return the cosine with every slot; the directions of the first `fixed` slots get no gradient."""
+        weight = torch.cat([self.weight[:fixed].detach(), self.weight[fixed:]])
+        return nn.functional.linear(nn.functional.normalize(tokens, dim=1), nn.functional.normalize(weight, dim=1))
 
     def forward(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
         """Return a logit per slot."""

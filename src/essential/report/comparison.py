@@ -18,6 +18,7 @@ MEASURES = (
     "average_incremental_accuracy_cnn",
     "average_incremental_accuracy_nme",
     "vclimb_accuracy",
+    "vclimb_accuracy_unweighted",
     "vclimb_bwf",
     "forgetting_from_best",
     "backward_forgetting",
@@ -167,7 +168,7 @@ class Comparison:
 
     @property
     def extract_seconds(self) -> float:
-        """What all runs together spent on extracting features or reading those stored."""
+        """What all runs together spent on reading features; a comparison extracts them before its runs."""
         return sum(record.seconds.extract for row in self.rows for record in row.records)
 
     @property

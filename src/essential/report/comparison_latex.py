@@ -37,7 +37,9 @@ _TITLES = {
     "forgetting_from_best": "Forgetting",
     "backward_forgetting": "BWF",
     "kept": "Kept",
-    "modules": "MR modules",
+    "parameters": "Params",
+    "seconds": "Sec.",
+    "modules": "MR",
     "difference": "Difference",
     "p": "$p$",
 }
@@ -59,7 +61,7 @@ def as_latex(comparison: Comparison) -> str:
     body = "\n".join(f"    {' & '.join(_line(comparison, row))} \\\\" for row in comparison.ranked)
     return (
         "% Needs \\usepackage{booktabs}, \\usepackage{textcomp} and \\usepackage[T1]{fontenc}.\n"
-        "\\begin{table}\n  \\centering\n  \\small\n"
+        "\\begin{table}\n  \\centering\n  \\footnotesize\n"
         f"  \\caption{{{' '.join(_caption(comparison))}}}\n  \\label{{tab:comparison}}\n"
         f"  \\begin{{tabular}}{{l{'r' * len(_TITLES)}}}\n    \\toprule\n"
         f"    {' & '.join(['Method', *_TITLES.values()])} \\\\\n    \\midrule\n{body}\n    \\bottomrule\n"

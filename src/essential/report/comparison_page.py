@@ -14,6 +14,7 @@ _OTHER_MEASURES = {
     "average_incremental_accuracy_cnn": "Average incremental, by the head",
     "average_incremental_accuracy_nme": "Average incremental, by nearest means",
     "vclimb_accuracy": "vCLIMB accuracy",
+    "vclimb_accuracy_unweighted": "the same, unweighted",
     "vclimb_bwf": "vCLIMB BWF",
     "tcd_forgetting": "TCD forgetting",
     "forward_transfer": f"Forward transfer, against {REFERENCE}",

@@ -154,9 +154,7 @@ def notes_of(comparison: Comparison) -> list[str]:
             f"p: two-sided paired t-test of final accuracy against {comparison.baseline} over common seeds, "
             f"Holm-corrected for {counted(comparison.tested, 'method')}."
         )
-    if comparison.example.skipped_videos:
-        notes.append(_coverage(comparison))
-    return notes
+    return notes + coverage_notes(comparison)
 
 
 def difference_note(comparison: Comparison) -> str:
@@ -173,13 +171,16 @@ def _over_seeds(comparison: Comparison) -> str:
     return f"Accuracies and forgetting: mean ± sample standard deviation over {some} seeds {seeds}{have}"
 
 
-def _coverage(comparison: Comparison) -> str:
+def coverage_notes(comparison: Comparison) -> list[str]:
+    """Return the sentence on videos that could not be read, if there were any."""
     example = comparison.example
-    return (
+    if not example.skipped_videos:
+        return []
+    return [
         f"{counted(len(example.skipped_videos), 'video')} could not be read: the runs cover "
         f"{percent(example.coverage('train'))} % of the listed training videos and "
         f"{percent(example.coverage('test'))} % of the test videos."
-    )
+    ]
 
 
 def _plain(text: str) -> str:
