@@ -9,7 +9,7 @@ import pytest
 from essential.config import load_config
 from essential.errors import ConfigError
 from essential.methods import METHODS
-from essential.shipped import config_text, shipped_configs
+from essential.shipped import config_text, shipped_configs, shipped_methods
 
 ARMS = ("essential", "finetune", "joint", "replay-dense", "replay-sparse")
 NAMES = tuple(f"moving-digits/{arm}" for arm in ARMS)
@@ -359,3 +359,41 @@ def test_an_override_whose_value_is_not_yaml(value: str) -> None:
 def test_an_override_into_a_value() -> None:
     expected = "override 'training.epochs.x=3': 'epochs' is a value, not a section"
     assert _message(ESSENTIAL, "training.epochs.x=3") == expected
+
+
+def test_another_method_takes_the_settings_that_all_share_and_keeps_its_own() -> None:
+    protocol = load_config("tcd/ssv2-10x9").method.model_dump()
+    icarl = load_config("tcd/ssv2-10x9", method="icarl").method.model_dump()
+    assert icarl["name"] == "icarl"
+    assert icarl["classifier"] == protocol["classifier"]
+    assert icarl["exemplars_per_class"] == protocol["exemplars_per_class"] == 4
+    assert (protocol["frames_kept"], icarl["frames_kept"]) == (4, None)
+    assert load_config("tcd/ssv2-10x9", method="essential").method.model_dump() == protocol
+    around = load_config("tcd/ssv2-10x9", method="icarl-tc").method.model_dump()
+    assert around["base"]["exemplars_per_class"] == 4
+    assert load_config("tcd/ssv2-10x9", ["method.margin=0.1"], method="ucir").method.model_dump()["margin"] == 0.1
+
+
+def test_a_method_around_another_gives_on_what_all_share(tmp_path: Path) -> None:
+    path = _file(
+        tmp_path,
+        "data: {kind: moving-digits}\nprotocol: {tasks: 6}\nmethod:\n  name: temporal-consistency\n"
+        "  base: {name: icarl, frames_kept: 2, exemplars_per_class: 3, classifier: {heads: 8}}\n",
+    )
+    replay = load_config(str(path), method="replay").method.model_dump()
+    assert (replay["exemplars_per_class"], replay["classifier"]["heads"]) == (3, 8)
+
+
+def test_settings_of_the_method_inside_another_are_named_with_base() -> None:
+    with pytest.raises(ConfigError, match=r"unknown key 'method\.frames_kept': .* try method\.base\.frames_kept"):
+        load_config(ESSENTIAL, ["method.frames_kept=4"], method="icarl-tc")
+    with pytest.raises(ConfigError, match=r"method\.base\.frames_kept=0 is not allowed"):
+        load_config(ESSENTIAL, ["method.base.frames_kept=0"], method="icarl-tc")
+
+
+def test_a_method_alone_is_no_config_and_can_be_shown() -> None:
+    with pytest.raises(ConfigError, match=r"^icarl says how to learn and not what; .* --method icarl"):
+        load_config("icarl")
+    assert config_text("icarl") == config_text("methods/icarl")
+    assert "icarl" not in shipped_configs()
+    assert all(len(summary) > 20 for summary in shipped_methods().values())

@@ -25,15 +25,14 @@ def memory_of(counts: list[int], kept: int = 2, dim: int = 4) -> EpisodicMemory:
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(1, 50))
 @settings(max_examples=60, deadline=None)
-def test_an_equal_quota_is_the_largest_that_fits(counts: list[int], total: int) -> None:
+def test_an_equal_quota_is_the_total_by_the_classes(counts: list[int], total: int) -> None:
     memory, budget = memory_of(counts), Budget(exemplars=total)
     if total < len(counts):
         with pytest.raises(ConfigError, match=rf"leaves {total} exemplars.*{len(counts)} classes takes {len(counts)}"):
             budget.with_equal_quotas(memory)
         return
     kept = budget.with_equal_quotas(memory).slots.bincount().tolist()
-    fitting = [quota for quota in range(1, 10) if sum(min(quota, count) for count in counts) <= total]
-    assert kept == [min(max(fitting), count) for count in counts]
+    assert kept == [min(total // len(counts), count) for count in counts]
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(5, 50))
@@ -88,17 +87,21 @@ def test_every_cap_that_is_too_small_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("budget", "room"),
+    ("budget", "classes", "share"),
     [
-        (Budget(), None),
-        (Budget(per_class=5), 5),
-        (Budget(exemplars=20), 20),
-        (Budget(frames=41, per_class=30), 20),
-        (Budget(bytes=8000), 80),
-        (Budget(exemplars=20, per_class=3), 3),
+        (Budget(), 4, None),
+        (Budget(per_class=5), 4, 5),
+        (Budget(exemplars=20), 4, 5),
+        (Budget(exemplars=20), 1, 20),
+        (Budget(frames=41, per_class=9), 4, 5),
+        (Budget(bytes=8000), 4, 20),
+        (Budget(exemplars=2), 4, 1),
     ],
 )
-def test_room_for_one_class_is_what_it_could_have_alone(budget: Budget, room: int | None) -> None:
-    assert budget.room_for_one_class(exemplar_bytes=100, kept=2) == room
-    if room is not None:
-        assert len(budget.with_equal_quotas(memory_of([99], dim=12))) <= room
+def test_each_class_has_its_share(budget: Budget, classes: int, share: int | None) -> None:
+    assert budget.quota(classes, exemplar_bytes=100, kept=2) == share
+
+
+def test_no_class_has_more_than_its_share_where_others_have_too_few() -> None:
+    assert Budget(exemplars=10).with_equal_quotas(memory_of([2, 20])).slots.bincount().tolist() == [2, 5]
+    assert Budget(exemplars=30).with_equal_quotas(memory_of([2, 20])).slots.bincount().tolist() == [2, 15]

@@ -176,11 +176,22 @@ def test_judging_leaves_the_classifier_as_it_was() -> None:
     assert not tokens.requires_grad
 
 
+@pytest.mark.parametrize(("policy", "kept"), [("herding", [2, 5]), ("random", [2, 5]), ("reservoir", [2, 8])])
 @pytest.mark.parametrize("sizes", [(2, 20), (20, 2)])
-def test_what_small_classes_leave_free_does_not_depend_on_their_order(sizes: tuple[int, int]) -> None:
-    keep = keeper(exemplars_per_class=None, total_exemplars=10)
+def test_what_is_kept_does_not_depend_on_which_class_came_first(
+    sizes: tuple[int, int], policy: str, kept: list[int]
+) -> None:
+    keep = keeper(exemplars_per_class=None, total_exemplars=10, policy=policy)
     memory = keep.empty()
     for index, size in enumerate(sizes):
         task = make_tasks([1, 1], per_class=size)[index]
         memory = keep.extend(memory, task, classifier(index + 1))
-    assert sorted(memory.slots.bincount().tolist()) == [2, 8]
+    assert sorted(memory.slots.bincount().tolist()) == kept
+
+
+def test_a_state_without_means_is_one_without_any() -> None:
+    before, after = classifier(3), classifier(3)
+    state = {name: value for name, value in before.state_dict().items() if name != "exemplar_means"}
+    after.load_state_dict(after.completed(state))
+    assert after.exemplar_means.shape == (0, 24)
+    assert after.other_readings(torch.zeros(1, 8, 24)) == {}

@@ -39,29 +39,38 @@ class Budget:
         ]
         return all(cap is None or amount <= cap for amount, cap in used)
 
-    def room_for_one_class(self, *, exemplar_bytes: int, kept: int) -> int | None:
-        """Return how many exemplars a class could have if it were the only one; None without any cap.
+    def quota(self, classes: int, *, exemplar_bytes: int, kept: int) -> int | None:
+        """Return each class's share, m = memory / classes seen in iCaRL; at least 1, None without any cap.
 
         Args:
-            exemplar_bytes: bytes of one exemplar's features.
+            classes: how many share the budget.
+            exemplar_bytes: bytes of one exemplar's features; names and the file's header come on top.
             kept: frames of one exemplar.
         """
         totals = [
-            self.per_class,
             self.exemplars,
             None if self.frames is None else self.frames // kept,
             None if self.bytes is None else self.bytes // exemplar_bytes,
         ]
-        bounds = [total for total in totals if total is not None]
-        return max(1, min(bounds)) if bounds else None
+        shares = [total // classes for total in totals if total is not None]
+        shares += [] if self.per_class is None else [self.per_class]
+        return max(1, min(shares)) if shares else None
 
     def with_equal_quotas(self, memory: EpisodicMemory) -> EpisodicMemory:
         """Return the memory with the largest equal quota per class that fits: the first exemplars of each class.
 
+        No class has more than its share of the budget, also where others have too few clips to use theirs.
+
         Raises:
             ConfigError: not even one exemplar per class fits.
         """
-        most = int(torch.bincount(memory.slots).max()) if len(memory) else 0
+        if not len(memory):
+            return memory
+        counts = torch.bincount(memory.slots)
+        _, kept, dim = memory.features.shape
+        share = self.quota(int((counts > 0).sum()), exemplar_bytes=kept * dim * 4, kept=kept)
+        most = int(counts.max())
+        memory = memory.at_most_per_class(most if share is None else share)
         return self._largest(memory, 1, most, memory.at_most_per_class)
 
     def with_balanced_quotas(self, memory: EpisodicMemory) -> EpisodicMemory:

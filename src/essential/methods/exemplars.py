@@ -107,7 +107,9 @@ class ExemplarKeeper:
             ConfigError: the budget does not hold one exemplar per class.
         """
         table, generator = task.plain(), torch_generator(self.seed, "exemplars", task.index)
-        room = self.budget(reserved_bytes).room_for_one_class(exemplar_bytes=self.kept * self.dim * 4, kept=self.kept)
+        # What small classes leave free a reservoir gives to the others; else each class has its share and no more.
+        sharers = 1 if self.config.policy == "reservoir" else task.slots.stop
+        room = self.budget(reserved_bytes).quota(sharers, exemplar_bytes=self.kept * self.dim * 4, kept=self.kept)
         chosen, logits = self._choose(table, classifier, room or len(table), generator)
         clips = table.rows(chosen)
         positions = self._positions(len(chosen), generator)
