@@ -225,3 +225,11 @@ def _children(pid: int) -> list[int]:
 def _alive(pid: int) -> bool:
     stat = Path(f"/proc/{pid}/stat")
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    runs = plan(tmp_path / "out", overrides=(f"data.root={tmp_path / 'data'}",)).runs()
+    with pytest.raises(ComparisonError, match=r"--out .*/out is a file; choose a folder"):
+        check_runs(runs, QUIET)
+    assert not (tmp_path / "data").exists()

@@ -133,6 +133,9 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
         ConfigError: a method does not fit the encoder, or its budget not the protocol.
         EssentialError: the data cannot be used, or the features not be extracted.
     """
+    out = runs[0].folder.parent.parent
+    if out.exists() and not out.is_dir():
+        raise ComparisonError(f"--out {out} is a file; choose a folder, which is made if it is missing")
     for run in runs:
         folder = RunFolder(run.folder)
         if folder.begun:
@@ -144,7 +147,10 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
     protocol = workspace.protocol
     for run in (run for run in runs if run.seed == runs[0].seed):
         method = replace(workspace, config=run.config).build_method()
-        method.check_room(protocol.longest_names(), tasks=len(protocol.tasks))
+        try:
+            method.check_room(protocol.longest_names(), tasks=len(protocol.tasks))
+        except ConfigError as error:
+            raise ConfigError(f"{run.method}: {error}") from error
     if workspace.encoder is not None and workspace.config.features.mode == "stored":
         workspace.source(protocol.videos, progress)
 

@@ -38,7 +38,7 @@ def load_config(name_or_path: str, overrides: Sequence[str] = (), *, method: str
         content["method"] = _another_method(method, content.get("method", {}))
     for override in overrides:
         _apply(content, override)
-    return parse_config(content, str(name_or_path))
+    return parse_config(content, f"{name_or_path} with --method {method}" if method else str(name_or_path))
 
 
 def _content(name_or_path: str) -> dict[str, Any]:

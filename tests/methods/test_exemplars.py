@@ -165,7 +165,7 @@ def test_means_of_exemplars_against_a_loop() -> None:
         token = judged.tokens(clips, torch.arange(8).expand(3, -1))
         nearest = torch.cdist(token / token.norm(dim=1, keepdim=True), judged.exemplar_means).argmin(dim=1)
         assert torch.equal(judged.by_means(clips).argmax(dim=1), nearest)
-        assert torch.equal(judged.other_readings(clips)["nme"], judged.by_means(clips))
+        assert torch.equal(judged.readings(clips)["nme"], judged.by_means(clips))
 
 
 def test_judging_leaves_the_classifier_as_it_was() -> None:
@@ -194,4 +194,4 @@ def test_a_state_without_means_is_one_without_any() -> None:
     state = {name: value for name, value in before.state_dict().items() if name != "exemplar_means"}
     after.load_state_dict(after.completed(state))
     assert after.exemplar_means.shape == (0, 24)
-    assert after.other_readings(torch.zeros(1, 8, 24)) == {}
+    assert after.readings(torch.zeros(1, 8, 24)).keys() == {"cnn"}

@@ -13,8 +13,8 @@ from essential.report.formats import (
     plus_minus,
     probability,
     signed_percent,
-    spread,
 )
+from essential.report.significance import sample_deviation
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_counted(count: int, noun: str, text: str) -> None:
 
 
 def test_the_spread_is_the_sample_standard_deviation() -> None:
-    assert spread([0.7, 0.8, 0.9]) == "80.00 ± 10.00"
+    assert plus_minus(0.8, sample_deviation([0.7, 0.8, 0.9])) == "80.00 ± 10.00"
 
 
 @pytest.mark.parametrize(

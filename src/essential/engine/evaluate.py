@@ -43,18 +43,18 @@ def predict(
 ) -> Predictions:
     """Score every clip of `tables`, without augmentation or mask: the slots seen so far are all there are."""
     predictor.to(device).eval()
-    scores, others = [], []
+    parts: dict[str, list[np.ndarray]] = {}
     for batch in _batches(tables, batch_size):
-        features = batch.to(device)
-        scores.append(predictor(features).float().cpu().numpy())
-        others.append({name: each.float().cpu().numpy() for name, each in predictor.other_readings(features).items()})
+        for name, scores in predictor.readings(batch.to(device)).items():
+            parts.setdefault(name, []).append(scores.float().cpu().numpy())
+    readings = {name: np.concatenate(of_batches) for name, of_batches in parts.items()}
     return Predictions(
-        np.concatenate(scores),
+        readings.pop(predictor.reading),
         torch.cat([table.slots for table in tables]).numpy(),
         torch.cat([table.tasks for table in tables]).numpy(),
         tuple(video.key for table in tables for video in table.frames.videos),
         predictor.reading,
-        {name: np.concatenate([each[name] for each in others]) for name in others[0]} if others else {},
+        readings,
     )
 
 

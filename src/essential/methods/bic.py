@@ -23,20 +23,19 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
+from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, set_exemplar_means
 from essential.methods.held_out import PartOfClips, hold_out
-from essential.methods.teacher import drop_teacher, keep_teacher, resize_teacher, teacher_of
+from essential.methods.teacher import distillation, drop_teacher, keep_teacher, resize_teacher, teacher_of
 from essential.models.bias_correction import BiasCorrected
 from essential.models.seeded import torch_generator
 
-_TEMPERATURE = 2.0
 # Two numbers that start at 1 and 0 must get to where they belong in the few steps of a few clips, and AdamW moves a
 # number by about the learning rate in a step.
 _BIAS_RATE_SCALE = 100.0
@@ -140,11 +139,5 @@ def held_out_quotas(exemplars: Int[Tensor, " old"], new: range, *, share: float)
     return torch.cat([old, old.double().mean().round().long().expand(len(new))])
 
 
-def distillation(logits: Float[Tensor, "batch old"], taught: Float[Tensor, "batch old"]) -> Float[Tensor, ""]:
-    """Return the mean cross-entropy with the probabilities of `taught`, both softened (equation 1)."""
-    return nn.functional.cross_entropy(logits / _TEMPERATURE, (taught / _TEMPERATURE).softmax(dim=1))
-
-
 def _logits(predictor: BiasCorrected, batch: Batch) -> Tensor:
-    classifier = predictor.classifier
-    return predictor.correct(classifier.logits(classifier.tokens(batch.features, batch.positions)))
+    return predictor.correct(logits_of(predictor.classifier, batch))

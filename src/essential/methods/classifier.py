@@ -5,6 +5,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from essential.errors import ConfigError
+from essential.methods.contract import Batch
 from essential.models.classifier import ClipClassifier
 from essential.models.heads import GrowingHead, Head
 from essential.models.seeded import torch_generator, torch_seeded
@@ -62,6 +63,11 @@ def attention_heads(config: ClassifierConfig, dim: int) -> int:
 def grow_head(classifier: ClipClassifier, slots: range, *, seed: int) -> None:
     """Add the rows of newly arrived `slots`."""
     classifier.head.grow(len(slots), generator=torch_generator(seed, "head", slots.start))
+
+
+def logits_of(classifier: ClipClassifier, batch: Batch) -> Float[Tensor, "batch slots"]:
+    """Return the classifier's logits of a batch's clips, dense or sparse."""
+    return classifier.logits(classifier.tokens(batch.features, batch.positions))
 
 
 def cross_entropy(

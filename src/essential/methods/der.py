@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
+from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfig, set_exemplar_means
 
@@ -63,14 +63,14 @@ class DER(Method):
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
         """Classification of the batch, and two draws from the memory if there is one."""
-        terms = [LossTerm("classification", cross_entropy(self._logits(batch), batch.slots))]
+        terms = [LossTerm("classification", cross_entropy(logits_of(self.classifier, batch), batch.slots))]
         if len(self.memory):
             matched, labelled = self._draw(batch, generator), self._draw(batch, generator)
             stored = self.memory.logits[matched].to(batch.features.device)
-            distance = logit_distance(self._logits(self._exemplars(matched, batch)), stored)
+            distance = logit_distance(logits_of(self.classifier, self._exemplars(matched, batch)), stored)
             exemplars = self._exemplars(labelled, batch)
             terms.append(LossTerm("logit_distance", distance, self.config.alpha))
-            rehearsal = cross_entropy(self._logits(exemplars), exemplars.slots)
+            rehearsal = cross_entropy(logits_of(self.classifier, exemplars), exemplars.slots)
             terms.append(LossTerm("rehearsal", rehearsal, self.config.beta))
         return terms
 
@@ -85,9 +85,6 @@ class DER(Method):
 
     def _exemplars(self, chosen: Tensor, batch: Batch) -> Batch:
         return MemoryClips(self.memory).rows(chosen).to(batch.features.device)
-
-    def _logits(self, batch: Batch) -> Tensor:
-        return self.classifier.logits(self.classifier.tokens(batch.features, batch.positions))
 
 
 def logit_distance(logits: Float[Tensor, "batch slots"], stored: Float[Tensor, "batch scored"]) -> Float[Tensor, ""]:

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 
 from essential.memory.episodic import EpisodicMemory
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
+from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.schema import Section
 
@@ -43,5 +43,5 @@ class Finetune(Method):
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
         """Cross-entropy over all slots seen."""
-        logits = self.classifier.logits(self.classifier.tokens(batch.features, batch.positions))
+        logits = logits_of(self.classifier, batch)
         return [LossTerm("classification", cross_entropy(logits, batch.slots))]

@@ -24,7 +24,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
+from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, set_exemplar_means
 from essential.methods.teacher import drop_teacher, keep_teacher, resize_teacher, teacher_of
@@ -72,7 +72,7 @@ class ICaRL(Method):
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
         """Classification, and from the second task on the distillation of old slots."""
-        logits, first = _logits(self.classifier, batch), self.slots[-1].start
+        logits, first = logits_of(self.classifier, batch), self.slots[-1].start
         if self.config.reading == "paper":
             new = torch.arange(first, self.slots[-1].stop, device=logits.device)
             labels = (batch.slots[:, None] == new).to(logits)
@@ -84,7 +84,7 @@ class ICaRL(Method):
         if teacher is not None:
             assert isinstance(teacher, ClipClassifier)
             with torch.no_grad():
-                targets = _logits(teacher, batch).sigmoid()
+                targets = logits_of(teacher, batch).sigmoid()
             terms.append(LossTerm("distillation", binary_cross_entropy(logits[:, :first], targets)))
         return terms
 
@@ -104,7 +104,3 @@ def binary_cross_entropy(
 ) -> Float[Tensor, ""]:
     """Return the sum over slots, averaged over the batch; targets are probabilities."""
     return nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(logits)
-
-
-def _logits(classifier: ClipClassifier, batch: Batch) -> Tensor:
-    return classifier.logits(classifier.tokens(batch.features, batch.positions))

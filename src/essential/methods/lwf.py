@@ -21,17 +21,14 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
 from essential.memory.episodic import EpisodicMemory
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
+from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
-from essential.methods.teacher import drop_teacher, keep_teacher, resize_teacher, teacher_of
+from essential.methods.teacher import distillation, drop_teacher, keep_teacher, resize_teacher, teacher_of
 from essential.schema import Section
-
-_TEMPERATURE = 2.0
 
 
 class LwFConfig(Section):
@@ -65,7 +62,7 @@ class LwF(Method):
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
         """Cross-entropy among the task's slots, and distillation of the old ones."""
-        logits = self.classifier.logits(self.classifier.tokens(batch.features, batch.positions))
+        logits = logits_of(self.classifier, batch)
         own = LossTerm("classification", cross_entropy(logits, batch.slots, among=self.slots[-1]))
         teacher = teacher_of(self.network)
         if teacher is None:
@@ -81,13 +78,3 @@ class LwF(Method):
     def resize(self, state: Mapping[str, Tensor]) -> None:
         """Have a teacher if `state` has one."""
         resize_teacher(self.network, self.classifier, state)
-
-
-def distillation(logits: Float[Tensor, "batch old"], wanted: Float[Tensor, "batch old"]) -> Float[Tensor, ""]:
-    """Mean cross-entropy between the probabilities of `wanted` and of `logits`, both at temperature 2.
-
-    Source: equations 2 and 3 of the paper; raising probabilities to 1/T and dividing by their sum is a softmax of
-    logits / T.
-    """
-    probabilities = (wanted / _TEMPERATURE).softmax(dim=1)
-    return -(probabilities * (logits / _TEMPERATURE).log_softmax(dim=1)).sum(dim=1).mean()

@@ -36,7 +36,7 @@ from torch import Tensor
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.methods.anchor import Anchor, anchor_of, resize_anchor, set_anchor
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
+from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.methods.importance import accumulated_gradient, mean_over_clips
 from essential.schema import Section
@@ -84,7 +84,7 @@ class MAS(Method):
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
         """Cross-entropy over all slots seen, and the penalty for leaving the last task's values."""
-        logits = self.classifier.logits(self.classifier.tokens(batch.features, batch.positions))
+        logits = logits_of(self.classifier, batch)
         penalty = anchor_of(self.network)(dict(self.classifier.named_parameters()))
         return [
             LossTerm("classification", cross_entropy(logits, batch.slots)),

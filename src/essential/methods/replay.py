@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
+from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfig, MixedClips, set_exemplar_means
 
@@ -71,7 +71,7 @@ class Replay(Method):
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
         """Cross-entropy: over the task's slots in the task stage, over all seen elsewhere."""
-        logits = self.classifier.logits(self.classifier.tokens(batch.features, batch.positions))
+        logits = logits_of(self.classifier, batch)
         among = self.slots[-1] if stage == "task" else None
         return [LossTerm("classification", cross_entropy(logits, batch.slots, among=among))]
 

@@ -6,12 +6,14 @@ It is no memory: a copy of what is carried anyway, made when a task begins and d
 import copy
 from collections.abc import Mapping
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from essential.models.classifier import Predictor
 from essential.models.state_names import below
 
 _NAME = "teacher"
+_TEMPERATURE = 2.0
 
 
 def keep_teacher(network: nn.ModuleDict, predictor: Predictor) -> None:
@@ -41,3 +43,12 @@ def resize_teacher(network: nn.ModuleDict, predictor: Predictor, state: Mapping[
         teacher = network[_NAME]
         assert isinstance(teacher, Predictor)
         teacher.resize(held)
+
+
+def distillation(logits: Float[Tensor, "batch old"], wanted: Float[Tensor, "batch old"]) -> Float[Tensor, ""]:
+    """Mean cross-entropy between the probabilities of `wanted`, a teacher's logits, and of `logits`, at temperature 2.
+
+    Source: equations 2 and 3 of LwF (ECCV 2016), equation 1 of BiC (CVPR 2019); raising probabilities to 1/T and
+    dividing by their sum is a softmax of logits / T. No factor T^2.
+    """
+    return nn.functional.cross_entropy(logits / _TEMPERATURE, (wanted / _TEMPERATURE).softmax(dim=1))

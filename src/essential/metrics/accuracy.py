@@ -75,10 +75,11 @@ def seen_accuracy_by_task(matrix: AccuracyMatrix, test_videos: Sequence[int]) ->
         matrix: see `accuracy_matrix`.
         test_videos: how many test videos of each task were evaluated, at least one entry per column.
     """
-    return [_weighted_mean(row, test_videos) for row in matrix]
+    return [weighted_mean(row, test_videos) for row in matrix]
 
 
-def _weighted_mean(row: Sequence[float | None], weights: Sequence[int]) -> float | None:
+def weighted_mean(row: Sequence[float | None], weights: Sequence[int]) -> float | None:
+    """Return the mean of the known ones of `row`; None if their weights add up to nothing."""
     known = [(accuracy, weight) for accuracy, weight in zip(row, weights, strict=False) if accuracy is not None]
     total = sum(weight for _, weight in known)
     return sum(accuracy * weight for accuracy, weight in known) / total if total else None

@@ -6,6 +6,7 @@ without a test video is left out, with its weight.
 
 from collections.abc import Sequence
 
+from essential.metrics.accuracy import weighted_mean
 from essential.metrics.evaluation import AccuracyMatrix
 from essential.metrics.forgetting import backward_forgetting_by_task
 
@@ -24,7 +25,7 @@ def vclimb_accuracy(matrix: AccuracyMatrix, class_counts: Sequence[int]) -> floa
         ValueError: there are not as many numbers of classes as tasks learned.
     """
     _check_counts(matrix, class_counts)
-    return _weighted(matrix[-1], class_counts)
+    return weighted_mean(matrix[-1], class_counts)
 
 
 def vclimb_accuracy_unweighted(matrix: AccuracyMatrix) -> float | None:
@@ -33,7 +34,7 @@ def vclimb_accuracy_unweighted(matrix: AccuracyMatrix) -> float | None:
     Source: vCLIMB, section on metrics; the ESSENTIAL authors' code prints this one. A fraction in [0, 1]; None if there
     is no test video.
     """
-    return _weighted(matrix[-1], [1] * len(matrix[-1]))
+    return weighted_mean(matrix[-1], [1] * len(matrix[-1]))
 
 
 def vclimb_bwf(matrix: AccuracyMatrix, class_counts: Sequence[int]) -> float | None:
@@ -49,13 +50,7 @@ def vclimb_bwf(matrix: AccuracyMatrix, class_counts: Sequence[int]) -> float | N
         ValueError: there are not as many numbers of classes as tasks learned.
     """
     _check_counts(matrix, class_counts)
-    return _weighted(backward_forgetting_by_task(matrix), class_counts[:-1])
-
-
-def _weighted(values: Sequence[float | None], weights: Sequence[int]) -> float | None:
-    known = [(value, weight) for value, weight in zip(values, weights, strict=True) if value is not None]
-    total = sum(weight for _, weight in known)
-    return sum(value * weight for value, weight in known) / total if total else None
+    return weighted_mean(backward_forgetting_by_task(matrix), class_counts[:-1])
 
 
 def _check_counts(matrix: AccuracyMatrix, class_counts: Sequence[int]) -> None:

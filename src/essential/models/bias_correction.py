@@ -49,9 +49,10 @@ class BiasCorrected(Predictor):
         betas = torch.stack([pair.get_parameter("beta") for pair in self.pairs])
         return logits * alphas[self.task_of_slot] + betas[self.task_of_slot]
 
-    def other_readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
-        """NME, if there are means of exemplars."""
-        return self.classifier.other_readings(features)
+    def readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
+        """Those of the classifier, the head's corrected."""
+        readings = self.classifier.readings(features)
+        return {**readings, "cnn": self.correct(readings["cnn"])}
 
     def add_pair(self, slots: int) -> None:
         """Add a pair for `slots` new slots, behind the present ones."""

@@ -23,10 +23,9 @@ class Predictor(nn.Module, ABC):
 
     reading: ClassVar[Literal["cnn", "nme", "closed-form"]]
 
-    def other_readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
-        """Return the scores that the same predictor gives in other ways, by reading; none unless it says so."""
-        del features
-        return {}
+    def readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
+        """Return all scores that the predictor can give, by reading; one of them is what it decides by."""
+        return {self.reading: self(features)}
 
     @abstractmethod
     def resize(self, state: Mapping[str, Tensor]) -> None:
@@ -65,8 +64,7 @@ class ClipClassifier(Predictor):
 
     def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
         """Classify dense clips: frame i stands at position i."""
-        positions = torch.arange(features.shape[1], device=features.device).expand(features.shape[:2])
-        return self.logits(self.tokens(features, positions))
+        return self.logits(self._dense_tokens(features))
 
     def tokens(
         self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]
@@ -82,12 +80,20 @@ class ClipClassifier(Predictor):
 
     def by_means(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
         """Return the cosine of a clip's token with each slot's mean of exemplars: NME in TCD, iCaRL's rule."""
-        positions = torch.arange(features.shape[1], device=features.device).expand(features.shape[:2])
-        return nn.functional.normalize(self.tokens(features, positions), dim=1) @ self.exemplar_means.T
+        return self._cosines(self._dense_tokens(features))
 
-    def other_readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
-        """NME, if there are means of exemplars."""
-        return {"nme": self.by_means(features)} if len(self.exemplar_means) else {}
+    def readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
+        """By the head, and by the means of exemplars if there are any; the clips are encoded once."""
+        tokens = self._dense_tokens(features)
+        by_means = {"nme": self._cosines(tokens)} if len(self.exemplar_means) else {}
+        return {"cnn": self.logits(tokens), **by_means}
+
+    def _dense_tokens(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch dim"]:
+        positions = torch.arange(features.shape[1], device=features.device).expand(features.shape[:2])
+        return self.tokens(features, positions)
+
+    def _cosines(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
+        return nn.functional.normalize(tokens, dim=1) @ self.exemplar_means.T
 
     def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Add that there are no means, if nothing is said of them."""

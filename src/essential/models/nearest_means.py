@@ -26,9 +26,9 @@ class NearestMeans(Predictor):
         """Score dense clips by the means of exemplars."""
         return self.classifier.by_means(features)
 
-    def other_readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
-        """The head's logits."""
-        return {"cnn": self.classifier(features)}
+    def readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
+        """Those of the classifier."""
+        return self.classifier.readings(features)
 
     def resize(self, state: Mapping[str, Tensor]) -> None:
         """Give the classifier the shapes that `state` has."""

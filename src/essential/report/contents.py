@@ -10,7 +10,8 @@ from essential.published import published_for
 from essential.records import MemoryBytes, ProtocolRecord, Record, SkippedVideo
 from essential.report.charts import LineStyle, draw_swatch
 from essential.report.elsewhere import PublishedTable, published_table
-from essential.report.formats import NONE, spread
+from essential.report.formats import NONE, plus_minus
+from essential.report.significance import sample_deviation
 
 KINDS = {
     "episodic": "Episodic",
@@ -230,4 +231,6 @@ def _seed_mean(runs: Sequence[RunView]) -> SeedMean | None:
 
 def _spread(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
-    return spread(known) if len(known) == len(values) else NONE
+    if len(known) < len(values):
+        return NONE
+    return plus_minus(sum(known) / len(known), sample_deviation(known))

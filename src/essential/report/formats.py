@@ -61,13 +61,6 @@ def grouped(count: int) -> str:
     return f"{count:,}"
 
 
-def spread(values: list[float], decimals: int = 2) -> str:
-    """The mean and the sample standard deviation (n - 1) of at least two fractions, in percent."""
-    mean = sum(values) / len(values)
-    deviation = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5
-    return plus_minus(mean, deviation, decimals)
-
-
 def plus_minus(mean: float | None, deviation: float | None, decimals: int = 2) -> str:
     """0.875, 0.01 as "87.50 ± 1.00"; without a deviation the mean alone."""
     shown = percent(mean, decimals)
