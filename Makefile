@@ -24,7 +24,7 @@ tests: $(STAMP)
 	$(BIN)/python -m pytest
 
 bench: $(STAMP)
-	$(BIN)/python benchmarks/moving_digits.py --out essential-bench
+	$(BIN)/python benchmarks/bench.py --out essential-bench
 
 # The environment is brought up to date when the pins or the package's needs change, and reused otherwise. pip and
 # setuptools come first, from the pins too: the pip of an old Python may be unable to install the project, and a build
