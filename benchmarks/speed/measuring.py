@@ -1,8 +1,8 @@
 """What every speed benchmark shares: the limit and our code measured in turns, and one form of result.
 
 A figure is a ratio of two measurements taken in the same run, so that it says something on any machine. Both sides are
-measured in turns, several times, and the ratio is the median of the turns' ratios: a machine that slows down for a while
-slows both.
+measured in turns, several times, and the ratio is the median of the turns' ratios: where the machine slows down for a
+while, it slows both.
 """
 
 import argparse
