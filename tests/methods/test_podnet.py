@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from essential.methods.podnet import PODNet, margin_nca
 from essential.models.classifier import ClipClassifier
@@ -98,7 +99,10 @@ def _token_after(classifier: ClipClassifier, depth: int, features: torch.Tensor)
     placed = features + encoder.temporal_embedding
     token = encoder.query.expand(len(features), 1, -1)
     for layer in encoder.layers[: depth + 1]:
-        token = layer(token, placed)
+        assert isinstance(layer, nn.Module)
+        frames = layer.get_submodule("frame_norm")(placed)
+        asked = layer.get_submodule("query_norm")(token)
+        token = token + layer.get_submodule("attention")(asked, frames, frames)[0]
     rows: list[list[float]] = token[:, 0].tolist()
     return rows
 

@@ -1,7 +1,7 @@
 """Memory retrieval (MR): semantic prompts look at a few stored frames and rebuild the dense clip.
 
 ESSENTIAL (ICCV 2025), section 3.2. `cross` follows the authors' released module and is checked against its
-outputs in `tests/models/test_goldens.py`. `self` and `mlp` are the paper's other prompt modes; the text that
+outputs in `tests/goldens/`. `self` and `mlp` are the paper's other prompt modes; the text that
 defines them could not be had, so they are our reading of their names and are not checked against the authors':
 
 - `self`: prompts and stored frames form one sequence that attends to itself; the prompts' outputs are kept.
@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from essential.models.drop_path import DropPath
+from essential.models.folded_attention import attend
 
 PromptMode = Literal["cross", "self", "mlp"]
 
@@ -52,8 +53,7 @@ class MemoryRetrieval(nn.Module):
 
     def forward(self, sparse: Float[Tensor, "batch kept dim"]) -> Float[Tensor, "batch frames dim"]:
         """Retrieve dense features from `sparse`, each of which carries its position's temporal embedding."""
-        prompts = self.prompt.expand(len(sparse), -1, -1)
-        prompts = prompts + self.drop_path(self.read(prompts, sparse))
+        prompts = self.prompt + self.drop_path(self.read(self.prompt, sparse))
         retrieved: Tensor = prompts + self.drop_path(self.mlp(self.mlp_norm(prompts)))
         return retrieved
 
@@ -66,9 +66,8 @@ class _CrossReader(nn.Module):
         self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
 
     def forward(self, prompts: Tensor, sparse: Tensor) -> Tensor:
-        frames = self.frame_norm(sparse)
-        update: Tensor = self.attention(self.prompt_norm(prompts), frames, frames, need_weights=False)[0]
-        return update
+        # The prompts are the same for every clip, so they are normalised and projected once.
+        return attend(self.attention, self.prompt_norm(prompts), self.frame_norm(sparse))
 
 
 class _SelfReader(nn.Module):
@@ -78,9 +77,9 @@ class _SelfReader(nn.Module):
         self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
 
     def forward(self, prompts: Tensor, sparse: Tensor) -> Tensor:
-        sequence = self.norm(torch.cat([prompts, sparse], dim=1))
+        sequence = self.norm(torch.cat([prompts.expand(len(sparse), -1, -1), sparse], dim=1))
         # Only the prompts' outputs are kept, so only the prompts ask.
-        asking = sequence[:, : prompts.shape[1]]
+        asking = sequence[:, : len(prompts)]
         update: Tensor = self.attention(asking, sequence, sequence, need_weights=False)[0]
         return update
 
@@ -95,7 +94,7 @@ class _MlpReader(nn.Module):
 
     def forward(self, prompts: Tensor, sparse: Tensor) -> Tensor:
         update: Tensor = self.layers(self.norm(sparse).flatten(1))
-        return update.view(prompts.shape)
+        return update.view(-1, *prompts.shape)
 
 
 _READERS: dict[PromptMode, type[_CrossReader] | type[_SelfReader] | type[_MlpReader]] = {

@@ -1,14 +1,16 @@
 """The temporal encoder: one learned token attends to the frames of a clip and becomes the clip's token.
 
 Follows the authors' released module: pre-norm cross-attention with a residual, no MLP, and frames that stay as
-they are from layer to layer. `tests/models/test_goldens.py` checks it against the outputs of their code.
+they are from layer to layer. `tests/goldens/` checks it against the outputs of their code. The attention is computed
+with its projections folded (`folded_attention.py`): the same numbers from 4 to 8 times fewer multiplications.
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from essential.models.drop_path import DropPath
+from essential.models.folded_attention import attend
 
 
 class TemporalEncoder(nn.Module):
@@ -40,10 +42,24 @@ class TemporalEncoder(nn.Module):
 
     def tokens_by_layer(self, placed: Float[Tensor, "batch kept dim"]) -> list[Float[Tensor, "batch dim"]]:
         """Return the clip's token as it is after every layer; the last is what `forward` gives."""
-        token, tokens = self.query.expand(len(placed), 1, -1), []
+        return [tokens.squeeze(1) for tokens in self._tokens(placed, None)]
+
+    def together(
+        self, first: Float[Tensor, "batch kept dim"], second: Float[Tensor, "batch frames dim"]
+    ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch dim"]]:
+        """Encode two readings of every clip as two calls would, in one: two tokens, each seeing its own frames."""
+        frames = torch.cat([first, second], dim=1)
+        in_first = torch.arange(frames.shape[1], device=frames.device) < first.shape[1]
+        tokens = self._tokens(frames, torch.stack([in_first, ~in_first]))[-1]
+        return tokens[:, 0], tokens[:, 1]
+
+    def _tokens(
+        self, frames: Float[Tensor, "batch kept dim"], visible: Bool[Tensor, "tokens kept"] | None
+    ) -> list[Float[Tensor, "batch tokens dim"]]:
+        token, tokens = self.query.expand(1 if visible is None else len(visible), -1), []
         for layer in self.layers:
-            token = layer(token, placed)
-            tokens.append(token.squeeze(1))
+            token = layer(token, frames, visible)
+            tokens.append(token)
         return tokens
 
 
@@ -55,8 +71,7 @@ class _Layer(nn.Module):
         self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, token: Tensor, frames: Tensor) -> Tensor:
-        frames = self.frame_norm(frames)
-        attended, _ = self.attention(self.query_norm(token), frames, frames, need_weights=False)
-        token = token + self.drop_path(attended)
-        return token
+    def forward(self, tokens: Tensor, frames: Tensor, visible: Tensor | None) -> Tensor:
+        attended = attend(self.attention, self.query_norm(tokens), self.frame_norm(frames), visible=visible)
+        # Each token of a clip is dropped or kept for itself.
+        return tokens + torch.stack([self.drop_path(token) for token in attended.unbind(1)], dim=1)

@@ -1,0 +1,68 @@
+"""Multi-head attention of few queries over many frames, without projecting every frame twice.
+
+`nn.MultiheadAttention` maps every frame to a key and to a value: 2 * frames * dim^2 multiplications per clip. With few
+queries the same numbers come from fewer:
+
+- a score is (W_q q) . (W_k f + b_k) = (W_k^T W_q q) . f + a number that is the same for every frame, which the softmax
+  does not see. So the key projection is folded into the query, once for a query that all clips share;
+- the weights of a query sum to 1, so sum_t a_t (W_v f_t + b_v) = W_v (sum_t a_t f_t) + b_v: the value projection is
+  applied to the weighted sum, one vector per query and head, where there are fewer queries than frames.
+
+`tests/models/test_folded_attention.py` holds it against `nn.MultiheadAttention`, values and gradients.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+
+def attend(
+    attention: nn.MultiheadAttention,
+    queries: Float[Tensor, "... queries dim"],
+    frames: Float[Tensor, "batch frames dim"],
+    *,
+    visible: Bool[Tensor, "queries frames"] | None = None,
+) -> Float[Tensor, "batch queries dim"]:
+    """Return what `attention(queries, frames, frames)` does.
+
+    Args:
+        attention: its weights; it has biases and one width, and its attention dropout is not applied.
+        queries: (queries, dim), shared by all clips, or (batch, queries, dim).
+        frames: keys and values.
+        visible: which frames each query sees, one at least; all if None.
+    """
+    heads, width, dim = attention.num_heads, attention.head_dim, attention.embed_dim
+    of_queries, of_keys, of_values = attention.in_proj_weight.view(3, heads, width, dim)
+    query_bias, _, value_bias = attention.in_proj_bias.view(3, dim)
+    asked = nn.functional.linear(queries, of_queries.reshape(dim, dim), query_bias) * width**-0.5
+    folded = _by_head(asked.unflatten(-1, (heads, width)), of_keys)
+    scores = _scores(folded, frames)
+    if visible is not None:
+        scores = scores.masked_fill(~visible[:, None], -torch.inf)
+    weights = scores.softmax(dim=-1)
+    if queries.shape[-2] < frames.shape[1]:
+        pooled = (weights.flatten(1, 2) @ frames).unflatten(1, weights.shape[1:3])
+        read = _by_head(pooled, of_values.transpose(1, 2)).flatten(2)
+    else:
+        values = nn.functional.linear(frames, of_values.reshape(dim, dim)).unflatten(-1, (heads, width))
+        read = (weights.transpose(1, 2) @ values.transpose(1, 2)).transpose(1, 2).flatten(2)
+    return nn.functional.linear(read + value_bias, attention.out_proj.weight, attention.out_proj.bias)
+
+
+def _by_head(
+    vectors: Float[Tensor, "... heads inner"], matrices: Float[Tensor, "heads inner outer"]
+) -> Float[Tensor, "... heads outer"]:
+    """Multiply each head's vectors with its own matrix: one product per head for all of them."""
+    rows = vectors.flatten(0, -3).transpose(0, 1)
+    return (rows @ matrices).transpose(0, 1).unflatten(0, vectors.shape[:-2])
+
+
+def _scores(
+    folded: Float[Tensor, "... queries heads dim"], frames: Float[Tensor, "batch frames dim"]
+) -> Float[Tensor, "batch queries heads frames"]:
+    flat = folded.flatten(-3, -2)
+    if flat.ndim == 2:  # shared by all clips: one product
+        scores = nn.functional.linear(frames, flat).transpose(1, 2)
+    else:
+        scores = flat @ frames.transpose(1, 2)
+    return scores.unflatten(1, folded.shape[-3:-1])
