@@ -47,3 +47,7 @@ class FileSystemError(EssentialError):
 
 class ComparisonError(EssentialError):
     """Runs that cannot stand in one table: something other than the method and the seed differs."""
+
+
+class TeamError(EssentialError):
+    """Another process of the run ended, or cannot be reached."""

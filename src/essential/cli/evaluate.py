@@ -22,11 +22,15 @@ def evaluate(run: Run, overrides: Overrides = None) -> None:
     from essential.config import with_overrides
     from essential.engine.run_folder import RunFolder
     from essential.engine.score import evaluate as score
+    from essential.engine.team import open_team
     from essential.records import Record
 
-    config = with_overrides(RunFolder(run).config(), overrides or [], str(run / "config.yaml"))
-    before = Record.read(run / "record.json") if (run / "record.json").exists() else None
-    record = score(run, config=config, progress=terminal_progress())
+    with open_team() as team:
+        config = with_overrides(RunFolder(run).config(), overrides or [], str(run / "config.yaml"))
+        before = Record.read(run / "record.json") if (run / "record.json").exists() else None
+        record = score(run, config=config, progress=terminal_progress(), team=team)
+        if not team.first:
+            return
     record.write(run / "evaluation.json")
     print_runs([(run_name(run), record)])
     print_skipped(record)

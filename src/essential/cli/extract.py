@@ -21,7 +21,7 @@ def extract(
     """Encode every video once, so that training reads features.
 
     A stopped extraction goes on when it is run again. Several machines can share the work, each with its own i of
-    --shard i/n. Train from the store with -s features.store=STORE.
+    --shard i/n, or as ranks that torchrun starts. Train from the store with -s features.store=STORE.
 
     \b
     Example:
@@ -30,14 +30,18 @@ def extract(
     from essential.cli.progress_bar import terminal_progress
     from essential.config import load_config
     from essential.engine.run import extract as run
+    from essential.engine.team import open_team
 
-    part = parse_shard(shard)
-    # The path goes in behind the config, as text of its own: as an override it would be read as YAML.
-    settings = load_config(config, overrides or [])
-    if store is not None:
-        features = settings.features.model_copy(update={"store": store})
-        settings = settings.model_copy(update={"features": features})
-    folder, broken = run(settings, part=part, progress=terminal_progress())
+    with open_team() as team:
+        part = parse_shard(shard)
+        # The path goes in behind the config, as text of its own: as an override it would be read as YAML.
+        settings = load_config(config, overrides or [])
+        if store is not None:
+            features = settings.features.model_copy(update={"store": store})
+            settings = settings.model_copy(update={"features": features})
+        folder, broken = run(settings, part=part, progress=terminal_progress(), team=team)
+        if not team.first:
+            return
     for key, reason in sorted(broken.items()):
         typer.echo(f"skipped: {key}: {reason}")
     typer.echo(f"store: {folder}")

@@ -29,16 +29,22 @@ def train(
       Features of your own (`essential features import`):
         essential train --out runs/mine \\
           -s data.kind=features -s data.path=STORE -s protocol.tasks=4
+      Two processes, the same numbers (docs/clusters.md):
+        torchrun --nproc-per-node 2 -m essential train --out runs/mine -s data.root=DIR -s protocol.tasks=4
     """
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.tables import print_runs, print_skipped, run_name
     from essential.config import load_config
     from essential.engine.run import train as run
+    from essential.engine.team import open_team
     from essential.report import write_report
 
-    settings = load_config(config, with_seed(overrides, seed), method=method)
-    record = run(settings, out, resume=resume, progress=terminal_progress())
-    write_report([(run_name(out), record)], out / "report.html")
-    print_runs([(run_name(out), record)])
-    print_skipped(record)
-    typer.echo(f"record: {out / 'record.json'}\nreport: {out / 'report.html'}")
+    with open_team() as team:
+        settings = load_config(config, with_seed(overrides, seed), method=method)
+        record = run(settings, out, resume=resume, progress=terminal_progress(), team=team)
+        if not team.first:
+            return
+        write_report([(run_name(out), record)], out / "report.html")
+        print_runs([(run_name(out), record)])
+        print_skipped(record)
+        typer.echo(f"record: {out / 'record.json'}\nreport: {out / 'report.html'}")

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 
 from essential.engine.clips import ClipTable
+from essential.engine.team import Alone, Message, Team
 from essential.metrics import Evaluation
 from essential.models.classifier import Predictor
 
@@ -39,14 +40,28 @@ class Predictions:
 
 @torch.no_grad()
 def predict(
-    predictor: Predictor, tables: Sequence[ClipTable], *, device: torch.device, batch_size: int = 512
+    predictor: Predictor,
+    tables: Sequence[ClipTable],
+    *,
+    device: torch.device,
+    batch_size: int = 512,
+    team: Team | None = None,
 ) -> Predictions:
-    """Score every clip of `tables`, without augmentation or mask: the slots seen so far are all there are."""
+    """Score every clip of `tables`, without augmentation or mask: the slots seen so far are all there are.
+
+    The ranks of a team take the batches in turns, and all get all scores: the numbers of one process, to the last bit.
+    """
     predictor.to(device).eval()
+    team, own = team or Alone(), {}
+    batches = list(_batches(tables, batch_size))
+    for index in range(team.rank, len(batches), team.size):
+        table, indices = batches[index]
+        for name, scores in predictor.readings(table.frames.rows(indices).to(device)).items():
+            own[f"{index:08d} {name}"] = scores.float().cpu().numpy()
     parts: dict[str, list[np.ndarray]] = {}
-    for batch in _batches(tables, batch_size):
-        for name, scores in predictor.readings(batch.to(device)).items():
-            parts.setdefault(name, []).append(scores.float().cpu().numpy())
+    gathered = {key: part for message in team.gather(Message(own)) for key, part in message.arrays.items()}
+    for key in sorted(gathered):
+        parts.setdefault(key.split(" ", 1)[1], []).append(gathered[key])
     readings = {name: np.concatenate(of_batches) for name, of_batches in parts.items()}
     return Predictions(
         readings.pop(predictor.reading),
@@ -58,7 +73,7 @@ def predict(
     )
 
 
-def _batches(tables: Sequence[ClipTable], batch_size: int) -> Iterator[torch.Tensor]:
+def _batches(tables: Sequence[ClipTable], batch_size: int) -> Iterator[tuple[ClipTable, torch.Tensor]]:
     for table in tables:
         for indices in torch.arange(len(table)).split(batch_size):
-            yield table.frames.rows(indices)
+            yield table, indices

@@ -2,6 +2,9 @@
 
 An epoch draws all its random numbers from seeds named after it (run seed, task, stage, epoch), so a run that is
 resumed at an epoch's border continues with the numbers that it would have drawn.
+
+Ranks that train together see the same batches in the same order. Each computes the loss of its part of a batch's rows,
+weighted so that the ranks' gradients sum to that of the whole batch, and all take the same step.
 """
 
 import math
@@ -12,9 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from essential.engine.settings import TrainingConfig
+from essential.engine.team import Alone, Team, change
 from essential.errors import DataError, TrainingError
-from essential.methods.contract import Batch, LossTerm, Method, Stage
+from essential.methods.contract import Batch, LossTerm, Method, Stage, nothing
 from essential.models.seeded import torch_generator, torch_seeded
+from essential.models.whole_batch import Part, part_of_batch
 from essential.sealed_files import Array
 
 
@@ -44,15 +49,27 @@ def fit(
     seed_parts: Sequence[str | int],
     start: StageStart,
     on_epoch: Callable[[EpochReport, torch.optim.Optimizer], None],
+    team: Team | None = None,
 ) -> None:
     """Prepare the stage if it starts, train what it names, and call `on_epoch` after every epoch.
+
+    Args:
+        method: changed.
+        stage: one of the method's.
+        training: the optimisation.
+        device: where the method is.
+        seed_parts: name the run and the task.
+        start: where to start.
+        on_epoch: gets what the epoch gave, the same on every rank, and the optimiser.
+        team: the ranks that train together, on equal methods; None: this process alone.
 
     Raises:
         DataError: the stage has no clip to learn from.
         TrainingError: a loss is not finite.
     """
-    if start.epoch == 0:
-        stage.prepare()
+    team = team or Alone()
+    if start.epoch == 0 and stage.prepare is not nothing:
+        change(team, method, stage.prepare, device=device)
     data = stage.data()
     # Asking for an epoch may decode and encode it, so each is asked for once.
     table = data.epoch(start.epoch)
@@ -73,9 +90,11 @@ def fit(
         rates = schedule[epoch * steps : (epoch + 1) * steps]
         table = table if epoch == start.epoch else data.epoch(epoch)
         with torch_seeded(*seeds, "dropout"):
-            batches = (table.rows(indices).to(device) for indices in _batches(order, training))
-            losses = _run_epoch(method, stage.name, batches, optimizer, rates, generator, training.mixed_precision)
-        report = EpochReport(epoch, {name: float(total) / steps for name, total in losses.items()}, rates[-1])
+            parts = ((indices, Part(team.rank, team.size, len(indices))) for indices in _batches(order, training))
+            batches = ((table.rows(indices[part.rows]).to(device), part) for indices, part in parts)
+            step = _Step(method, stage.name, optimizer, generator, training.mixed_precision, team)
+            losses = _run_epoch(step, batches, rates)
+        report = EpochReport(epoch, {name: total / steps for name, total in losses.items()}, rates[-1])
         _check_finite(report, stage, seed_parts)
         on_epoch(report, optimizer)
     optimizer.zero_grad(set_to_none=True)
@@ -118,38 +137,70 @@ def load_optimizer(optimizer: torch.optim.Optimizer, arrays: Mapping[str, Array]
     optimizer.load_state_dict(state)
 
 
-def _run_epoch(
-    method: Method,
-    stage: str,
-    batches: Iterator[Batch],
-    optimizer: torch.optim.Optimizer,
-    rates: Sequence[float],
-    generator: torch.Generator,
-    mixed_precision: bool,
-) -> dict[str, Tensor]:
-    """Take one step per batch; return the sum of every weighted term, left on the device until the epoch ends."""
-    sums: dict[str, Tensor] = {}
-    for batch, rate in zip(batches, rates, strict=True):
-        for group in optimizer.param_groups:
+@dataclass(frozen=True)
+class _Step:
+    """One optimiser step on a batch, or on this rank's part of it."""
+
+    method: Method
+    stage: str
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    mixed_precision: bool
+    team: Team
+
+    def take(self, batch: Batch, part: Part, rate: float) -> dict[str, Tensor]:
+        """Return every weighted term; the ranks' sum to those of the whole batch."""
+        for group in self.optimizer.param_groups:
             group["lr"] = rate
         device = batch.features.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=mixed_precision and device == "cuda"):
-            terms = method.losses(stage, batch, generator=generator)
-        total = _total(terms)
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        optimizer.step()
-        for term in terms:
-            weighted = term.value.detach() * term.weight
-            sums[term.name] = sums[term.name] + weighted if term.name in sums else weighted
-    return sums
+        with (
+            torch.autocast(device, torch.bfloat16, enabled=self.mixed_precision and device == "cuda"),
+            part_of_batch(part),
+        ):
+            terms = self.method.losses(self.stage, batch, generator=self.generator)
+        shares = _shares(terms, part, self.team)
+        weighted = [term.value * (term.weight * share) for term, share in zip(terms, shares, strict=True)]
+        self.optimizer.zero_grad(set_to_none=True)
+        sum(weighted[1:], start=weighted[0]).backward()
+        _add_up_gradients(self.optimizer, self.team)
+        self.optimizer.step()
+        named: dict[str, Tensor] = {}
+        for term, value in zip(terms, weighted, strict=True):
+            named[term.name] = named[term.name] + value.detach() if term.name in named else value.detach()
+        return named
 
 
-def _total(terms: Sequence[LossTerm]) -> Tensor:
-    total = terms[0].value * terms[0].weight
-    for term in terms[1:]:
-        total = total + term.value * term.weight
-    return total
+def _run_epoch(step: _Step, batches: Iterator[tuple[Batch, Part]], rates: Sequence[float]) -> dict[str, float]:
+    """Take one step per batch; return the sum of every weighted term, left on the device until the epoch ends."""
+    sums: dict[str, Tensor] = {}
+    for (batch, part), rate in zip(batches, rates, strict=True):
+        for name, value in step.take(batch, part, rate).items():
+            sums[name] = sums[name] + value if name in sums else value
+    totals = step.team.total(torch.stack([value.float() for value in sums.values()]))
+    return dict(zip(sums, totals.tolist(), strict=True))
+
+
+def _shares(terms: Sequence[LossTerm], part: Part, team: Team) -> Sequence[Tensor | float]:
+    """Return with what share each term's mean over this rank's part counts in the mean over the whole batch."""
+    counts = [term.over for term in terms if term.over is not None]
+    if team.size == 1 or not counts:
+        return [part.fraction] * len(terms)
+    device = terms[0].value.device
+    own = torch.stack([torch.as_tensor(count, device=device) for count in counts]).double()
+    of_counted = iter(own / team.total(own).clamp(min=1))
+    return [part.fraction if term.over is None else next(of_counted).float() for term in terms]
+
+
+def _add_up_gradients(optimizer: torch.optim.Optimizer, team: Team) -> None:
+    """Give every rank the sum of all ranks' gradients, in one message."""
+    if team.size == 1:
+        return
+    trained = (parameter for group in optimizer.param_groups for parameter in group["params"])
+    gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
+    total = team.total(torch.cat([gradient.flatten() for gradient in gradients]))
+    sizes = [gradient.numel() for gradient in gradients]
+    for gradient, summed in zip(gradients, total.split(sizes), strict=True):
+        gradient.copy_(summed.view_as(gradient))
 
 
 def _optimizer(method: Method, stage: Stage, training: TrainingConfig) -> torch.optim.Optimizer:

@@ -1,9 +1,11 @@
 """A run from start to end: learn task after task, evaluate after each, and write the record. Names no method."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from torch.optim import Optimizer
 
@@ -14,38 +16,57 @@ from essential.engine.fit import EpochReport, StageStart, fit, optimizer_state
 from essential.engine.results import count_trainable_parameters, make_record
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
-from essential.engine.workspace import data_root, open_workspace
+from essential.engine.shared import open_shared_workspace, shared_record, shared_state
+from essential.engine.team import Alone, Message, Team, change, require_equal
+from essential.engine.workspace import data_root
 from essential.errors import CheckpointError, ConfigError, DataError
-from essential.features.extract import extract as extract_features
+from essential.features.lookup import refuse_broken
 from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Stage
 from essential.metrics import accuracy_on_seen
-from essential.progress import Progress, phase
+from essential.progress import Progress, SilentProgress, phase
 from essential.protocols.protocol import Video
 from essential.records import Record
 
 
-def train(config: RunConfig, out: Path, *, resume: bool, progress: Progress) -> Record:
+def train(config: RunConfig, out: Path, *, resume: bool, progress: Progress, team: Team | None = None) -> Record:
     """Train and evaluate on every task of the protocol, and return the record that is then in `out`.
 
     A run that ended anywhere, by whatever means, is gone on with by calling again with `resume`, and gives the same
-    record. A run that is complete is read, not repeated.
+    record; with more ranks or fewer, the same but for rounding. A run that is complete is read, not repeated.
+
+    Args:
+        config: the run's.
+        out: the run's folder; rank 0 alone writes to it.
+        resume: whether to go on with a run that is there.
+        progress: told how far it is.
+        team: the ranks that train together; None: this process alone.
 
     Raises:
         RunError: the folder is in use, holds another run, or holds this one and `resume` is not set.
         EssentialError: the data, the store, a checkpoint or the disk stands in the way; nothing is half-written.
     """
-    folder, config = RunFolder(out), config.with_absolute_paths()
+    folder, config, team = RunFolder(out), config.with_absolute_paths(), team or Alone()
+    progress = progress if team.first else SilentProgress()
     config.data.require_places()
-    with folder_lock(out):
-        folder.check(config, resume=resume)
-        if folder.record.exists():
-            return Record.read(folder.record)
-        return _Run(config, folder, progress).to_the_end()
+    with folder_lock(out) if team.first else nullcontext():
+        if team.first:
+            folder.check(config, resume=resume)
+        if team.share(Message(note=team.first and folder.record.exists())).note:
+            return shared_record(lambda: Record.read(folder.record), team)
+        return _Run(config, folder, progress, team).to_the_end()
 
 
-def extract(config: RunConfig, *, part: tuple[int, int] = (0, 1), progress: Progress) -> tuple[Path, dict[str, str]]:
+def extract(
+    config: RunConfig, *, part: tuple[int, int] = (0, 1), progress: Progress, team: Team | None = None
+) -> tuple[Path, dict[str, str]]:
     """Fill the feature store of `config`, or part (i, n) of it; return its folder and the broken videos.
+
+    Args:
+        config: the run's.
+        part: (i, n), for n jobs side by side; its ranks share it.
+        progress: told how far this rank is.
+        team: the ranks that extract together; None: this process alone.
 
     Raises:
         ConfigError: the config asks for live features, which are not stored.
@@ -53,41 +74,37 @@ def extract(config: RunConfig, *, part: tuple[int, int] = (0, 1), progress: Prog
     """
     if config.features.mode == "live":
         raise ConfigError("features.mode=live keeps no store; use -s features.mode=stored to extract")
-    workspace = open_workspace(config.with_absolute_paths(), progress)
-    recipe = workspace.recipe()
-    videos = workspace.protocol.videos
-    with phase(progress, "extract features", len(videos)):
-        broken = extract_features(
-            workspace.store(),
-            videos,
-            recipe=recipe,
-            config=config.features,
-            part=part,
-            progress=lambda done, total: progress.advance(done, total=total),
-        )
+    team = team or Alone()
+    progress = progress if team.first else SilentProgress()
+    workspace = open_shared_workspace(config.with_absolute_paths(), progress, protocol=None, team=team)
+    broken = workspace.extract(workspace.protocol.videos, progress, part=part, team=team)
+    if config.features.on_broken_video == "fail":
+        refuse_broken(broken)
     return workspace.store(), broken
 
 
 class _Run:
     """One `train` call: where the run is, and everything it stands on."""
 
-    def __init__(self, config: RunConfig, folder: RunFolder, progress: Progress) -> None:
-        self.config, self.folder, self.progress = config, folder, progress
-        saved = folder.saved()
+    def __init__(self, config: RunConfig, folder: RunFolder, progress: Progress, team: Team) -> None:
+        self.config, self.folder, self.progress, self.team = config, folder, progress, team
+        saved = shared_state(folder, team)
         self.place = saved.place if saved else Place()
         self.start = saved.start if saved else StageStart()
         self.watch = Stopwatch(self.place.seconds)
-        self.workspace = open_workspace(config, progress, protocol=folder.protocol(data_root(config)))
+        known = folder.protocol(data_root(config)) if team.first else None
+        self.workspace = open_shared_workspace(config, progress, protocol=known, team=team)
         self.protocol = self.workspace.protocol
-        if folder.begun:
-            folder.refuse_other_features(self.workspace.origin)
-        folder.claim(config, self.protocol, self.workspace.root, self.workspace.origin)
+        if team.first:
+            if folder.begun:
+                folder.refuse_other_features(self.workspace.origin)
+            folder.claim(config, self.protocol, self.workspace.root, self.workspace.origin)
         self.method = self.workspace.build_method()
         self.method.check_room(self.protocol.longest_names(), tasks=len(self.protocol.tasks))
         if saved:
             self.method.load_state_dict(saved.method)
             self.method.network.to(self.workspace.device)
-        self.source = self.workspace.source(self._needed_videos(), progress)
+        self.source = self.workspace.source(self._needed_videos(), progress, team=team)
         self._settle_skipped(begun=saved is not None)
         check_coverage(self.protocol.tasks, list(self.place.skipped))
         self.labelled = LabelledVideos(self.protocol, self.source, without=self.place.skipped)
@@ -99,6 +116,9 @@ class _Run:
         while self.place.task < len(self.protocol.tasks):
             self._learn()
             self._evaluate()
+        return shared_record(self._write_record, self.team)
+
+    def _write_record(self) -> Record:
         self._restore_predictions()
         trained = count_trainable_parameters(self.method, self._task(len(self.protocol.tasks) - 1))
         record = make_record(self.workspace, self.method, self.folder, self.place, trainable_parameters=trained)
@@ -143,13 +163,15 @@ class _Run:
         task = self._task(self.place.task)
         # A state saved inside a task was saved after its `begin`.
         if len(self.method.slots) == self.place.task:
-            self.method.begin(task)
-            self.method.network.to(self.workspace.device)
+            self._change(lambda: self.method.begin(task))
         for index, stage in enumerate(self.method.stages(task)):
             if index >= self.place.stage:
                 self._fit(index, stage)
-        self.method.finish(task)
+        self._change(lambda: self.method.finish(task))
         self.watch.lap("train")
+
+    def _change(self, how: Callable[[], None]) -> None:
+        change(self.team, self.method, how, device=self.workspace.device)
 
     def _fit(self, index: int, stage: Stage) -> None:
         where = f"task {self.place.task + 1} of {len(self.protocol.tasks)}: {stage.name}"
@@ -163,28 +185,32 @@ class _Run:
                 seed_parts=(self.config.seed, "task", self.place.task),
                 start=self.start,
                 on_epoch=lambda report, optimizer: self._after_epoch(index, stage, report, optimizer),
+                team=self.team,
             )
         self.start = StageStart()
 
     def _after_epoch(self, index: int, stage: Stage, report: EpochReport, optimizer: Optimizer) -> None:
-        self.folder.log({"event": "epoch", "task": self.place.task, "stage": stage.name, **asdict(report)})
+        self._log({"event": "epoch", "task": self.place.task, "stage": stage.name, **asdict(report)})
         self.progress.advance(report.epoch + 1, f"loss {sum(report.losses.values()):.3f}")
         done = report.epoch + 1
         if done == stage.epochs:
+            require_equal(self.team, stage.trains)
             self._save(stage=index + 1, epoch=0)
         elif done % self.config.training.checkpoint_epochs == 0:
+            require_equal(self.team, stage.trains)
             self._save(stage=index, epoch=done, optimizer=optimizer)
 
     def _evaluate(self) -> None:
         index = self.place.task
         self.tests.append(self.labelled.table(self.protocol.tasks[index].test, 0))
-        predictions = predict(self.method.predictor, self.tests, device=self.workspace.device)
-        self.folder.write_checkpoint(index, self.method.predictor.state_dict())
-        self.folder.write_predictions(index, predictions)
-        if len(self.method.memory):
-            self.method.memory.write(self.folder.memory)
+        predictions = predict(self.method.predictor, self.tests, device=self.workspace.device, team=self.team)
+        if self.team.first:
+            self.folder.write_checkpoint(index, self.method.predictor.state_dict())
+            self.folder.write_predictions(index, predictions)
+            if len(self.method.memory):
+                self.method.memory.write(self.folder.memory)
         accuracy = accuracy_on_seen(predictions.evaluation())
-        self.folder.log({"event": "evaluation", "task": index, "accuracy": accuracy})
+        self._log({"event": "evaluation", "task": index, "accuracy": accuracy})
         by_task = (*self.place.memory_bytes_by_task, total_by_kind(self.method.ledger()))
         self.watch.lap("evaluate")
         self.place = replace(self.place, memory_bytes_by_task=by_task)
@@ -200,7 +226,12 @@ class _Run:
             epoch=epoch,
             seconds=dict(self.watch.seconds),
         )
-        self.folder.save(self.place, self.method.state_dict(), optimizer_state(optimizer) if optimizer else None)
+        if self.team.first:
+            self.folder.save(self.place, self.method.state_dict(), optimizer_state(optimizer) if optimizer else None)
+
+    def _log(self, event: Mapping[str, Any]) -> None:
+        if self.team.first:
+            self.folder.log(event)
 
 
 class Stopwatch:

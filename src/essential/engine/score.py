@@ -1,7 +1,8 @@
 """Scoring a run's checkpoints: again, or for the first time if the run was imported. Nothing is trained."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from essential.atomic_files import folder_lock
@@ -11,15 +12,17 @@ from essential.engine.imported_run import refuse_unlike_import
 from essential.engine.results import class_counts, make_record, scored
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
-from essential.engine.workspace import Workspace, data_root, open_workspace
+from essential.engine.shared import open_shared_workspace, shared_record, shared_state
+from essential.engine.team import Alone, Team
+from essential.engine.workspace import Workspace, data_root
 from essential.errors import CheckpointError, RunError
-from essential.progress import Progress, phase
+from essential.progress import Progress, SilentProgress, phase
 from essential.protocols.protocol import Protocol, Task
 from essential.protocols.video_list import read_video_list
 from essential.records import Record
 
 
-def evaluate(out: Path, *, config: RunConfig | None = None, progress: Progress) -> Record:
+def evaluate(out: Path, *, config: RunConfig | None = None, progress: Progress, team: Team | None = None) -> Record:
     """Score the checkpoints of a run on its test videos.
 
     Args:
@@ -27,6 +30,7 @@ def evaluate(out: Path, *, config: RunConfig | None = None, progress: Progress) 
         config: the run's own, with other places: the videos, the store, the device. An imported run takes its data and
             tasks from it at its first evaluation, which writes its record. None: as the run has it.
         progress: told how far it is.
+        team: the ranks that share the work; all of them see the run's folder. None: this process alone.
 
     Returns:
         The run's record, with the accuracies that the checkpoints give now.
@@ -35,12 +39,13 @@ def evaluate(out: Path, *, config: RunConfig | None = None, progress: Progress) 
         RunError: there is no finished or imported run, or the config is of another run.
         CheckpointError: a checkpoint is missing or damaged, or scores other classes than the protocol has.
     """
-    folder = RunFolder(out)
+    folder, team = RunFolder(out), team or Alone()
+    progress = progress if team.first else SilentProgress()
     wanted = (config or folder.config()).with_absolute_paths()
     wanted.data.require_places()
     if folder.imported and not folder.record.exists():
-        with folder_lock(out):
-            return _first_score(folder, wanted, progress)
+        with folder_lock(out) if team.first else nullcontext():
+            return _first_score(folder, wanted, progress, team)
     record = Record.read(folder.record)
     folder.refuse_another(wanted)
     if wanted.features.on_broken_video == "skip":
@@ -48,22 +53,22 @@ def evaluate(out: Path, *, config: RunConfig | None = None, progress: Progress) 
         wanted = wanted.model_copy(update={"features": wanted.features.model_copy(update={"on_broken_video": "fail"})})
     protocol = folder.protocol(data_root(wanted))
     _refuse_another_list(folder, wanted, protocol)
-    workspace = open_workspace(wanted, progress, protocol=protocol)
+    workspace = open_shared_workspace(wanted, progress, protocol=protocol, team=team)
     folder.refuse_other_features(workspace.origin)
     tasks = workspace.protocol.tasks[: len(record.accuracy)]
     without = {skipped.video: skipped.reason for skipped in record.skipped_videos}
-    predictions = _predictions(workspace, folder, tasks, without, progress)
+    predictions = _Scoring(workspace, folder, progress, team).predictions(tasks, without)
     return record.model_copy(update=scored(predictions, class_counts=class_counts(tasks)))
 
 
-def _first_score(folder: RunFolder, config: RunConfig, progress: Progress) -> Record:
+def _first_score(folder: RunFolder, config: RunConfig, progress: Progress, team: Team) -> Record:
     """Score an imported run, and write what a trained run has: protocol, predictions, record."""
-    saved = folder.saved()
+    saved = shared_state(folder, team)
     if saved is None:
         raise CheckpointError(
             f"the import into {folder.path} did not come to its end; import again into another folder"
         )
-    workspace = open_workspace(config, progress)
+    workspace = open_shared_workspace(config, progress, protocol=None, team=team)
     refuse_unlike_import(folder, config, workspace.origin.fingerprint)
     protocol, place = workspace.protocol, saved.place
     method = workspace.build_method()
@@ -78,13 +83,18 @@ def _first_score(folder: RunFolder, config: RunConfig, progress: Progress) -> Re
         )
     tasks = protocol.tasks[: place.task]
     skipped: dict[str, str] = {}
-    for index, predictions in enumerate(_predictions(workspace, folder, tasks, skipped, progress)):
-        folder.write_predictions(index, predictions)
-    folder.claim(config, protocol, workspace.root, workspace.origin)
-    place = replace(place, skipped=skipped)
-    record = make_record(workspace, method, folder, place, trainable_parameters=None)
-    record.write(folder.record)
-    return record
+    for index, predictions in enumerate(_Scoring(workspace, folder, progress, team).predictions(tasks, skipped)):
+        if team.first:
+            folder.write_predictions(index, predictions)
+
+    def finish() -> Record:
+        folder.claim(config, protocol, workspace.root, workspace.origin)
+        after = replace(place, skipped=skipped)
+        record = make_record(workspace, method, folder, after, trainable_parameters=None)
+        record.write(folder.record)
+        return record
+
+    return shared_record(finish, team)
 
 
 def _refuse_another_list(folder: RunFolder, config: RunConfig, protocol: Protocol | None) -> None:
@@ -104,19 +114,27 @@ def _refuse_another_list(folder: RunFolder, config: RunConfig, protocol: Protoco
         )
 
 
-def _predictions(
-    workspace: Workspace, folder: RunFolder, tasks: tuple[Task, ...], without: dict[str, str], progress: Progress
-) -> Iterator[Predictions]:
-    """Give what each checkpoint says of the test videos of all tasks up to its own; add the skipped to `without`."""
-    videos = [video for task in tasks for video in task.test if video.key not in without]
-    source = workspace.source(videos, progress)
-    without.update(source.skipped)
-    labelled = LabelledVideos(workspace.protocol, source, without=without)
-    method = workspace.build_method()
-    tables: list[ClipTable] = []
-    with phase(progress, "evaluate", len(tasks)):
-        for task in tasks:
-            tables.append(labelled.table(task.test, 0))
-            method.load_predictor(folder.read_checkpoint(task.index))
-            yield predict(method.predictor, tables, device=workspace.device)
-            progress.advance(task.index + 1)
+@dataclass(frozen=True)
+class _Scoring:
+    """What the checkpoints of a run are scored with."""
+
+    workspace: Workspace
+    folder: RunFolder
+    progress: Progress
+    team: Team
+
+    def predictions(self, tasks: tuple[Task, ...], without: dict[str, str]) -> Iterator[Predictions]:
+        """Give what each checkpoint says of the test videos of all tasks up to its own; add to `without`."""
+        workspace, progress = self.workspace, self.progress
+        videos = [video for task in tasks for video in task.test if video.key not in without]
+        source = workspace.source(videos, progress, team=self.team)
+        without.update(source.skipped)
+        labelled = LabelledVideos(workspace.protocol, source, without=without)
+        method = workspace.build_method()
+        tables: list[ClipTable] = []
+        with phase(progress, "evaluate", len(tasks)):
+            for task in tasks:
+                tables.append(labelled.table(task.test, 0))
+                method.load_predictor(self.folder.read_checkpoint(task.index))
+                yield predict(method.predictor, tables, device=workspace.device, team=self.team)
+                progress.advance(task.index + 1)

@@ -10,8 +10,10 @@ import torch
 from essential.atomic_files import sha256_of_json
 from essential.encoders import FrameEncoder, build_encoder
 from essential.engine.settings import RunConfig
+from essential.engine.team import Message, Team
 from essential.errors import ConfigError
 from essential.features.cores import cpu_cores
+from essential.features.extract import extract
 from essential.features.imported import ImportedSource, imported_provenance
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import FeatureSource, open_source
@@ -79,8 +81,13 @@ class Workspace:
         key = sha256_of_json([self.recipe().provenance(), str(self.root.resolve())])[:16]
         return cache_folder() / "features" / key
 
-    def source(self, videos: Sequence[Video], progress: Progress) -> FeatureSource:
+    def source(self, videos: Sequence[Video], progress: Progress, *, team: Team | None = None) -> FeatureSource:
         """Return the features of `videos`, extracted first if they are to be stored.
+
+        Args:
+            videos: all that will be asked for.
+            progress: told how far it is.
+            team: the ranks that share the extraction; None: this process alone.
 
         Raises:
             DataError: a video is broken and the config says to fail.
@@ -89,6 +96,9 @@ class Workspace:
         if self.encoder is None:
             frames, features = self.config.video.frames, self.config.features
             return ImportedSource(self.root, videos, frames=frames, config=features, seed=_VIEW_SEED)
+        if team is not None and team.size > 1 and self.config.features.mode == "stored":
+            # Every rank opens the store afterwards, and with it meets whatever is broken, whoever found it.
+            self.extract(videos, progress, team=team)
         with phase(progress, "read videos", len(videos)):
             return open_source(
                 self.config.features,
@@ -97,6 +107,28 @@ class Workspace:
                 store=self.store(),
                 progress=lambda done, total: progress.advance(done, total=total),
             )
+
+    def extract(
+        self, videos: Sequence[Video], progress: Progress, *, part: tuple[int, int] = (0, 1), team: Team
+    ) -> dict[str, str]:
+        """Fill the store, or part (i, n) of it, each rank with its share; return the broken videos that all found.
+
+        Raises:
+            ConfigError: the features were brought along, or there is no such part.
+            StoreError: the store is damaged, or was made by something else.
+        """
+        index, count = part
+        config = self.config.features.model_copy(update={"on_broken_video": "skip"})
+        with phase(progress, "extract features", len(videos)):
+            broken = extract(
+                self.store(),
+                videos,
+                recipe=self.recipe(),
+                config=config,
+                part=(index + count * team.rank, count * team.size),
+                progress=lambda done, total: progress.advance(done, total=total),
+            )
+        return {key: reason for each in team.gather(Message(note=broken)) for key, reason in each.note.items()}
 
 
 def open_workspace(config: RunConfig, progress: Progress, *, protocol: Protocol | None = None) -> Workspace:

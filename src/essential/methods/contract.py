@@ -92,11 +92,17 @@ class TaskData(TrainingData, Protocol):
 
 
 class LossTerm(NamedTuple):
-    """A named part of the loss, and the weight with which it counts."""
+    """A named part of the loss, and the weight with which it counts.
+
+    Attributes:
+        over: how many things `value` is a mean over, where that is not the clips of the batch: ranks that share a
+            batch put their means together by it. 0 is allowed, with a finite value.
+    """
 
     name: str
     value: Float[Tensor, ""]
     weight: float = 1.0
+    over: Int[Tensor, ""] | int | None = None
 
 
 def nothing() -> None:
@@ -162,7 +168,11 @@ class Method(ABC):
         return []
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:
-        """Return the loss of `batch` in parts. Draws from `generator` (CPU) alone, dropout apart; changes nothing."""
+        """Return the loss of `batch` in parts. Draws from `generator` (CPU) alone, dropout apart; changes nothing.
+
+        The batch may be a part of one that several ranks share: what is drawn for its clips is drawn through
+        `models.whole_batch`, and a mean over something else than its clips says so; see `LossTerm`.
+        """
         raise NotImplementedError(f"{type(self).__name__} names the stage {stage!r} and has no loss for it")
 
     def finish(self, task: TaskData) -> None:  # noqa: B027

@@ -25,6 +25,7 @@ from essential.memory.selection import Policy
 from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfig, set_exemplar_means
+from essential.models.whole_batch import batch_beside, whole_rows
 
 
 class DERConfig(MemoryConfig):
@@ -66,12 +67,14 @@ class DER(Method):
         terms = [LossTerm("classification", cross_entropy(logits_of(self.classifier, batch), batch.slots))]
         if len(self.memory):
             matched, labelled = self._draw(batch, generator), self._draw(batch, generator)
-            stored = self.memory.logits[matched].to(batch.features.device)
-            distance = logit_distance(logits_of(self.classifier, self._exemplars(matched, batch)), stored)
-            exemplars = self._exemplars(labelled, batch)
-            terms.append(LossTerm("logit_distance", distance, self.config.alpha))
-            rehearsal = cross_entropy(logits_of(self.classifier, exemplars), exemplars.slots)
-            terms.append(LossTerm("rehearsal", rehearsal, self.config.beta))
+            with batch_beside(len(matched)) as rows:
+                stored = self.memory.logits[matched[rows]].to(batch.features.device)
+                distance = logit_distance(logits_of(self.classifier, self._exemplars(matched[rows], batch)), stored)
+                exemplars = self._exemplars(labelled[rows], batch)
+                rehearsal = cross_entropy(logits_of(self.classifier, exemplars), exemplars.slots)
+            known = (~stored.isnan()).sum()
+            terms.append(LossTerm("logit_distance", distance, self.config.alpha, known))
+            terms.append(LossTerm("rehearsal", rehearsal, self.config.beta, len(exemplars.slots)))
         return terms
 
     def finish(self, task: TaskData) -> None:
@@ -81,7 +84,7 @@ class DER(Method):
 
     def _draw(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return which exemplars stand beside `batch`: as many as it has clips, or all of a smaller memory."""
-        return torch.randperm(len(self.memory), generator=generator)[: len(batch.slots)]
+        return torch.randperm(len(self.memory), generator=generator)[: whole_rows(len(batch.slots))]
 
     def _exemplars(self, chosen: Tensor, batch: Batch) -> Batch:
         return MemoryClips(self.memory).rows(chosen).to(batch.features.device)

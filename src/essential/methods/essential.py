@@ -38,6 +38,7 @@ from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfig, set_exemplar_means, take_frames
 from essential.models.memory_retrieval import MemoryRetrieval, PromptMode
 from essential.models.seeded import torch_seeded
+from essential.models.whole_batch import drawn
 
 
 class EssentialConfig(MemoryConfig):
@@ -145,7 +146,10 @@ class Essential(Method):
         terms = [LossTerm("classification", cross_entropy(classifier.logits(dense_token), batch.slots, among=slots))]
         if not len(self.retrieval):
             return terms
-        positions = random_positions(len(dense), kept=self.keeper.kept, frames=self.frames, generator=generator)
+        kept, frames = self.keeper.kept, self.frames
+        positions = drawn(
+            lambda clips: random_positions(clips, kept=kept, frames=frames, generator=generator), len(dense)
+        )
         retrieved = self.retrieval[-1](take_frames(dense, positions.to(dense.device)))
         # Neither matching target is detached: in the authors' code both sides receive the gradient.
         static = nn.functional.mse_loss(retrieved, dense)

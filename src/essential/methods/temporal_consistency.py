@@ -123,7 +123,11 @@ class TemporalConsistency(Method):
         share = self.config.weight
         return [
             *(t._replace(weight=t.weight * (1 - share)) if t.name == "classification" else t for t in terms),
-            *(LossTerm("temporal_consistency", t.value, t.weight * share) for t in again if t.name == "classification"),
+            *(
+                t._replace(name="temporal_consistency", weight=t.weight * share)
+                for t in again
+                if t.name == "classification"
+            ),
         ]
 
     def finish(self, task: TaskData) -> None:

@@ -97,7 +97,7 @@ class UCIR(Method):
         return [
             *terms,
             LossTerm("less_forget", less_forget(tokens, before), config.less_forget * ratio),
-            LossTerm("ranking", ranking, config.ranking),
+            LossTerm("ranking", ranking, config.ranking, (batch.slots < new.start).sum()),
         ]
 
     def finish(self, task: TaskData) -> None:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from essential.models.drop_path import Dropout
 from essential.models.heads import Head
 from essential.models.state_names import below
 from essential.models.temporal_encoder import TemporalEncoder
@@ -58,7 +59,7 @@ class ClipClassifier(Predictor):
     ) -> None:
         super().__init__()
         self.encoder = TemporalEncoder(dim, frames=frames, layers=layers, heads=heads, drop_path=drop_path)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.head = head
         self.register_buffer("exemplar_means", torch.zeros(0, dim))
 

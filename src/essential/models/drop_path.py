@@ -1,11 +1,20 @@
-"""Stochastic depth (Huang et al., 2016), from torchvision, as a layer that does nothing at rate 0 or in evaluation."""
+"""What is left out at random in training, the same whatever ranks share the batch. Nothing at rate 0, or in evaluation.
+
+The numbers are those of torch's and torchvision's own, drawn from torch's global generator.
+"""
 
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
+from essential.models.whole_batch import drawn
+
 
 class DropPath(nn.Module):
-    """Set whole samples of a residual branch to zero with probability `rate`, and scale up the rest."""
+    """Stochastic depth (Huang et al., 2016): set whole samples of a residual branch to zero, and scale up the rest.
+
+    Args:
+        rate: the chance of each.
+    """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -13,5 +22,34 @@ class DropPath(nn.Module):
 
     def forward(self, branch: Tensor) -> Tensor:
         """Return the branch (batch first) with the samples dropped."""
-        dropped: Tensor = stochastic_depth(branch, self.rate, "row", self.training)
-        return dropped
+        if not self.training or self.rate == 0:
+            return branch
+
+        def factors(rows: int) -> Tensor:
+            ones = branch.new_ones(rows, *[1] * (branch.ndim - 1))
+            dropped: Tensor = stochastic_depth(ones, self.rate, "row", training=True)
+            return dropped
+
+        return branch * drawn(factors, len(branch))
+
+
+class Dropout(nn.Module):
+    """Set single numbers to zero, and scale up the rest.
+
+    Args:
+        rate: the chance of each.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Return the numbers (batch first) with some dropped."""
+        if not self.training or self.rate == 0:
+            return numbers
+
+        def factors(rows: int) -> Tensor:
+            return nn.functional.dropout(numbers.new_ones(rows, *numbers.shape[1:]), self.rate)
+
+        return numbers * drawn(factors, len(numbers))

@@ -1,0 +1,128 @@
+"""The processes that do a run together, each of them a rank, and what they say to each other.
+
+A process on its own is a team of one: it says nothing, and no process group is made.
+"""
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from essential.errors import TrainingError
+from essential.methods.contract import Method
+from essential.sealed_files import Array
+
+
+@dataclass(frozen=True)
+class Message:
+    """Arrays by name, and a note of JSON values."""
+
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+    note: Any = None
+
+
+class Team(ABC):
+    """The ranks of a run, seen from one of them. All ranks must call the same of its methods, in the same order.
+
+    Attributes:
+        rank: the number of this one, from 0.
+        size: how many there are.
+    """
+
+    def __init__(self, rank: int, size: int) -> None:
+        self.rank, self.size = rank, size
+
+    @property
+    def first(self) -> bool:
+        """Whether this is rank 0, which alone writes, shows and decides."""
+        return self.rank == 0
+
+    @abstractmethod
+    def total(self, values: Tensor) -> Tensor:
+        """Return the sum of what the ranks give: tensors of one shape, on their devices."""
+
+    @abstractmethod
+    def share(self, message: Message) -> Message:
+        """Return what rank 0 gives, whatever the others do, to the last bit: its SHA-256 is checked."""
+
+    @abstractmethod
+    def gather(self, message: Message) -> list[Message]:
+        """Return what all ranks give, in their order, on every rank."""
+
+
+class Alone(Team):
+    """A team of one."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1)
+
+    def total(self, values: Tensor) -> Tensor:
+        """Return the values."""
+        return values
+
+    def share(self, message: Message) -> Message:
+        """Return the message."""
+        return message
+
+    def gather(self, message: Message) -> list[Message]:
+        """Return the message."""
+        return [message]
+
+
+@contextmanager
+def open_team() -> Iterator[Team]:
+    """Be the rank that `torchrun` says in the environment, or a team of one if it says nothing.
+
+    An error that ends several ranks is told once: by the first to meet it. The others end without a word.
+
+    Raises:
+        TeamError: the ranks cannot reach each other, or another one ended.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
+        yield Alone()
+        return
+    from essential.engine.ranks import joined
+
+    with joined() as ranks:
+        yield ranks
+
+
+def change(team: Team, method: Method, how: Callable[[], None], *, device: torch.device) -> None:
+    """Change the method on rank 0 alone, and have the others take on what it then is.
+
+    So that what is chosen, such as exemplars, is chosen once, whatever machines the others run on.
+    """
+    if team.first:
+        how()
+    if team.size > 1:
+        state = team.share(Message(method.state_dict() if team.first else {}))
+        if not team.first:
+            method.load_state_dict(state.arrays)
+    method.network.to(device)
+
+
+def require_equal(team: Team, trained: Sequence[nn.Module]) -> None:
+    """Make sure that what trains has the same values on all ranks.
+
+    Raises:
+        TrainingError: it does not; names a rank.
+    """
+    if team.size == 1:
+        return
+    digest = hashlib.sha256()
+    for module in trained:
+        for tensor in module.state_dict().values():
+            digest.update(tensor.detach().cpu().contiguous().numpy().data)
+    digests = [message.note for message in team.gather(Message(note=digest.hexdigest()))]
+    others = [rank for rank, each in enumerate(digests) if each != digests[0]]
+    if others:
+        raise TrainingError(
+            f"rank {others[0]} has other weights than rank 0; the last checkpoint is intact. Give all ranks "
+            "processors, GPUs and a torch of one kind, and run the same command again with --resume"
+        )

@@ -1,0 +1,83 @@
+"""A batch that several ranks share: each computes a part of its rows, with the random numbers of the whole.
+
+Whoever draws numbers for the clips of a batch draws them for all its clips, and keeps those of the rows at hand. So the
+generators of all ranks stay in step, and a clip gets the same numbers whoever computes it.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one of several ranks computes of a batch: a stretch of its rows.
+
+    A batch of fewer rows than ranks is not split: all compute it, and each counts for its share.
+    """
+
+    rank: int
+    ranks: int
+    whole: int
+
+    @property
+    def rows(self) -> slice:
+        """The rows of the whole batch that are at hand; one at least."""
+        if self.whole < self.ranks:
+            return slice(0, self.whole)
+        return slice(self.whole * self.rank // self.ranks, self.whole * (self.rank + 1) // self.ranks)
+
+    @property
+    def fraction(self) -> float:
+        """The rows at hand by all that are computed; the fractions of all ranks sum to 1."""
+        return self.at_hand / (self.whole * (self.ranks if self.whole < self.ranks else 1))
+
+    @property
+    def at_hand(self) -> int:
+        """How many rows those are."""
+        return len(range(self.whole)[self.rows])
+
+
+_present: ContextVar[Part | None] = ContextVar("part of the batch", default=None)
+
+
+@contextmanager
+def part_of_batch(part: Part) -> Iterator[None]:
+    """Have what is drawn meanwhile be drawn for the whole batch of which `part` is at hand."""
+    before = _present.set(part)
+    try:
+        yield
+    finally:
+        _present.reset(before)
+
+
+@contextmanager
+def batch_beside(whole: int) -> Iterator[slice]:
+    """Give the rows that are to be computed here of another batch, of `whole` rows, while it is at hand instead."""
+    present = _present.get()
+    part = Part(0, 1, whole) if present is None else Part(present.rank, present.ranks, whole)
+    with part_of_batch(part):
+        yield part.rows
+
+
+def whole_rows(rows: int) -> int:
+    """Return how many rows the whole batch has of which `rows` are at hand."""
+    part = _present.get()
+    if part is None:
+        return rows
+    if rows != part.at_hand:
+        raise RuntimeError(
+            f"{rows} rows, where {part.rows} of a batch of {part.whole} are at hand: what is drawn in a part of them "
+            "would differ with the number of ranks; draw for the batch, or use `batch_beside`"
+        )
+    return part.whole
+
+
+def drawn(draw: Callable[[int], Tensor], rows: int) -> Tensor:
+    """Return what `draw` gives for the `rows` at hand: it is asked for as many as the whole batch has."""
+    part = _present.get()
+    of_all = draw(whole_rows(rows))
+    return of_all if part is None else of_all[part.rows]
