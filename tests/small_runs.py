@@ -9,6 +9,7 @@ from typing import Any
 
 from essential.config import load_config
 from essential.engine.settings import RunConfig
+from essential.progress import SilentProgress
 from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
 
 SMALL = (
@@ -56,6 +57,31 @@ def run_command(
     return subprocess.run(
         command(*arguments), capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, **environment}
     )
+
+
+def ranks_command(*arguments: str | Path, ranks: int = 2) -> list[str]:
+    """Return a command line that runs `essential` in so many processes together."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+    return [*torchrun, "-m", "essential", *map(str, arguments)]
+
+
+def run_ranks(*arguments: str | Path, ranks: int = 2) -> subprocess.CompletedProcess[str]:
+    """Run `essential` in several processes to their end and return what they printed."""
+    return subprocess.run(ranks_command(*arguments, ranks=ranks), capture_output=True, text=True, check=False)
+
+
+class StopAt(SilentProgress):
+    """Stops a run when a phase begins, as a crash would."""
+
+    class Stopped(Exception):
+        """The phase began."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+
+    def start(self, title: str, total: int) -> None:  # noqa: ARG002
+        if title == self._title:
+            raise self.Stopped
 
 
 def record_without_seconds(run: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from essential.memory.episodic import EpisodicMemory
 from essential.progress import SilentProgress
 from essential.records import Record
 from essential.sealed_files import read_sealed
-from small_runs import record_without_seconds, small_config
+from small_runs import StopAt, record_without_seconds, small_config
 
 ARMS = ("essential", "joint", "finetune", "replay-dense", "replay-sparse")
 QUIET = SilentProgress()
@@ -158,8 +158,8 @@ def test_old_videos_and_their_features_are_not_needed_for_the_next_task(
     data = tmp_path / "data"
     shutil.copytree(small_data, data)
     config = small_config("essential", data, tmp_path / "store")
-    with pytest.raises(_StopAt.Stopped):
-        train(config, tmp_path / "run", resume=False, progress=_StopAt("task 3 of 4: task"))
+    with pytest.raises(StopAt.Stopped):
+        train(config, tmp_path / "run", resume=False, progress=StopAt("task 3 of 4: task"))
     tasks = json.loads((tmp_path / "run/protocol.json").read_text())["tasks"]
     gone = [key for task in tasks[:2] for key in task["train"]]
     assert len(gone) == 16
@@ -213,20 +213,6 @@ def _flip_last_byte(path: Path) -> None:
     path.write_bytes(content)
 
 
-class _StopAt(SilentProgress):
-    """Stops a run when a phase begins, as a crash would."""
-
-    class Stopped(Exception):
-        """The phase began."""
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-
-    def start(self, title: str, total: int) -> None:  # noqa: ARG002
-        if title == self._title:
-            raise self.Stopped
-
-
 def test_a_run_keeps_to_the_videos_it_began_with(small_data: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(small_data, data)
@@ -236,8 +222,8 @@ def test_a_run_keeps_to_the_videos_it_began_with(small_data: Path, tmp_path: Pat
     config = small_config(
         "replay-sparse", data, tmp_path / "store", "data.kind=folder", "features.on_broken_video=skip"
     )
-    with pytest.raises(_StopAt.Stopped):
-        train(config, tmp_path / "run", resume=False, progress=_StopAt("task 3 of 4: task"))
+    with pytest.raises(StopAt.Stopped):
+        train(config, tmp_path / "run", resume=False, progress=StopAt("task 3 of 4: task"))
     broken.write_bytes(content)
     record = train(config, tmp_path / "run", resume=True, progress=QUIET)
     assert [video.video for video in record.skipped_videos] == [broken.relative_to(data).as_posix()]
@@ -252,8 +238,8 @@ def test_a_video_that_breaks_after_the_run_began_stops_it(small_data: Path, tmp_
     shutil.copytree(small_data, data)
     more = ("data.kind=folder", "features.mode=live", "features.on_broken_video=skip")
     config = small_config("finetune", data, tmp_path / "store", *more)
-    with pytest.raises(_StopAt.Stopped):
-        train(config, tmp_path / "run", resume=False, progress=_StopAt("task 2 of 4: task"))
+    with pytest.raises(StopAt.Stopped):
+        train(config, tmp_path / "run", resume=False, progress=StopAt("task 2 of 4: task"))
     lost = RunFolder(tmp_path / "run").protocol(data).tasks[2].train[0]
     lost.path.unlink()
     with pytest.raises(

@@ -1,0 +1,84 @@
+"""Several ranks do what one process does: the same record, and scores to 1e-5, with one folder and one voice."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from essential.engine.run import train
+from essential.engine.score import evaluate
+from essential.errors import CheckpointError, EssentialError
+from essential.progress import SilentProgress
+from essential.records import Record
+from essential.sealed_files import read_sealed
+from ranks_in_turns import in_turns
+from small_runs import StopAt, record_without_seconds, run_ranks, small_config, small_overrides
+
+QUIET = SilentProgress()
+
+
+def require_same_run(run: Path, other: Path) -> None:
+    """Compare records, and every number that the two runs wrote.
+
+    Weights may be further apart than scores: where a gradient is next to nothing, AdamW makes a step of its rounding.
+    """
+    assert record_without_seconds(run) == record_without_seconds(other)
+    files = sorted(path.relative_to(run) for path in run.rglob("*.safetensors"))
+    assert files == sorted(path.relative_to(other) for path in other.rglob("*.safetensors"))
+    assert len(files) == 10
+    for file in files:
+        ours, theirs = (read_sealed(folder / file, CheckpointError)[0] for folder in (run, other))
+        assert ours.keys() == theirs.keys()
+        tolerance = 1e-5 if file.parent.name == "predictions" else 1e-4
+        for name, array in ours.items():
+            np.testing.assert_allclose(array, theirs[name], rtol=0, atol=tolerance, err_msg=f"{file} {name}")
+
+
+@pytest.fixture(scope="module")
+def one_process(small_data: Path, small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("one") / "run"
+    train(small_config("essential", small_data, small_store), out, resume=False, progress=QUIET)
+    return out
+
+
+def test_two_processes_extract_and_train_as_one_does(one_process: Path, small_data: Path, tmp_path: Path) -> None:
+    settings = [part for each in small_overrides(small_data, tmp_path / "store") for part in ("-s", each)]
+    ended = run_ranks("train", "--config", "moving-digits/essential", "--out", tmp_path / "run", *settings)
+    assert ended.returncode == 0, ended.stderr
+    require_same_run(tmp_path / "run", one_process)
+    assert ended.stdout.count("record: ") == 1
+    assert ended.stderr.count("task 1 of 4: task") == 1
+    assert "extract features: 24 in" in ended.stderr, "rank 0 extracts half of the videos"
+    assert (tmp_path / "store" / ".lock-1-of-2").exists(), "and rank 1 the others"
+    epochs = [json.loads(line)["event"] for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert epochs.count("epoch") == 4 * (6 + 4)
+
+
+@pytest.mark.parametrize(("ranks_before", "ranks_after"), [(1, 3), (2, 1)])
+def test_a_run_goes_on_with_another_number_of_ranks(
+    one_process: Path, small_data: Path, small_store: Path, tmp_path: Path, ranks_before: int, ranks_after: int
+) -> None:
+    config, out = small_config("essential", small_data, small_store), tmp_path / "run"
+    stop = StopAt("task 2 of 4: rehearsal")
+    with pytest.raises(StopAt.Stopped):
+        in_turns(lambda team: train(config, out, resume=False, progress=stop, team=team), size=ranks_before)
+    assert not (out / "record.json").exists()
+    records = in_turns(lambda team: train(config, out, resume=True, progress=QUIET, team=team), size=ranks_after)
+    require_same_run(out, one_process)
+    assert records == [Record.read(out / "record.json")] * ranks_after
+    again = in_turns(lambda team: train(config, out, resume=True, progress=QUIET, team=team), size=2)
+    assert again == [records[0]] * 2, "what is complete is read, not repeated"
+
+
+def test_ranks_score_checkpoints_together(one_process: Path, tmp_path: Path) -> None:
+    shutil.copytree(one_process, tmp_path / "run")
+    scored = in_turns(lambda team: evaluate(tmp_path / "run", progress=QUIET, team=team))
+    assert scored == [Record.read(one_process / "record.json")] * 2
+
+
+def test_rank_0_alone_refuses_a_folder_that_is_taken(one_process: Path) -> None:
+    config = small_config("essential", Path("none"), Path("none"))
+    with pytest.raises(EssentialError, match="holds"):
+        in_turns(lambda team: train(config, one_process, resume=False, progress=QUIET, team=team))

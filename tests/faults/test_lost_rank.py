@@ -1,0 +1,63 @@
+"""A rank that is killed, or an error that all meet: one clear message, an end within seconds, a folder to go on from."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from essential.engine.run import train
+from essential.progress import SilentProgress
+from small_runs import ranks_command, record_without_seconds, run_ranks, small_config, small_overrides
+
+_SECONDS = 60
+
+
+def _errors(printed: str) -> list[str]:
+    return [line for line in printed.splitlines() if line.startswith("error: ")]
+
+
+def _process_of(rank: int, torchrun: int) -> int:
+    """Return the process that `torchrun` started as `rank`."""
+    children = Path(f"/proc/{torchrun}/task/{torchrun}/children").read_text().split()
+    of_rank = [each for each in children if f"\0RANK={rank}\0".encode() in Path(f"/proc/{each}/environ").read_bytes()]
+    (process,) = map(int, of_rank)
+    return process
+
+
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
+def test_a_killed_rank_ends_the_run_which_can_be_gone_on_with(
+    small_data: Path, small_store: Path, tmp_path: Path, victim: int
+) -> None:
+    settings = [part for each in small_overrides(small_data, small_store) for part in ("-s", each)]
+    arguments = ["train", "--config", "moving-digits/essential", "--out", tmp_path / "run", *settings]
+    process = subprocess.Popen(ranks_command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    waited_since = time.monotonic()
+    while not (tmp_path / "run" / "state.safetensors").exists():
+        assert time.monotonic() - waited_since < _SECONDS
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(_process_of(victim, process.pid), signal.SIGKILL)
+    _, printed = process.communicate(timeout=_SECONDS)
+    assert process.returncode != 0
+    (error,) = _errors(printed)
+    assert f"rank {victim} (process " in error
+    assert "ended before its time" in error
+    assert "--resume" in error
+    assert "in train" not in printed, "no traceback of ours"
+    assert not (tmp_path / "run" / "record.json").exists()
+
+    config = small_config("essential", small_data, small_store)
+    train(config, tmp_path / "run", resume=True, progress=SilentProgress())
+    train(config, tmp_path / "alone", resume=False, progress=SilentProgress())
+    assert record_without_seconds(tmp_path / "run") == record_without_seconds(tmp_path / "alone")
+
+
+def test_an_error_that_all_ranks_meet_is_told_once(tmp_path: Path) -> None:
+    ended = run_ranks("train", "--config", "moving-digits/essential", "--out", tmp_path / "run", "-s", "sed=1")
+    assert ended.returncode != 0
+    (error,) = _errors(ended.stderr)
+    assert "unknown key 'sed' (did you mean 'seed'?)" in error
+    assert not (tmp_path / "run").exists()
