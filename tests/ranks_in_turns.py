@@ -1,7 +1,7 @@
 """Ranks in one process that work in turns: what several processes would compute, without starting any.
 
-Each rank is a thread, and one runs at a time: it goes on until it says something to the others, then hands over. Torch's
-global generator is put aside meanwhile, so that each rank has its own, as in a process.
+Each rank is a thread, and one runs at a time: it goes on until it says something to the others, then hands over.
+Torch's global generator is put aside meanwhile, so that each rank has its own, as in a process.
 """
 
 import threading

@@ -149,12 +149,12 @@ FLAGS: dict[str, Flag] = {
     "no_save_ckpt": Flag(None, "none"),
     "save_ckpt_freq": Flag(None, "`training.checkpoint_epochs`"),
     "val_freq": Flag(None, "none: a task is evaluated when it is learned"),
-    "world_size": Flag(None, "none: one process"),
-    "local-rank": Flag(None, "none: one process"),
-    "dist_url": Flag(None, "none: one process"),
-    "dist_on_itp": Flag(None, "none: one process"),
+    "world_size": Flag(None, "set by `torchrun`: `docs/clusters.md`"),
+    "local-rank": Flag(None, "set by `torchrun`: `docs/clusters.md`"),
+    "dist_url": Flag(None, "`torchrun --rdzv-endpoint`"),
+    "dist_on_itp": Flag(None, "none: `torchrun` starts the ranks"),
     "enable_deepspeed": Flag(None, "none"),
-    "dist_eval": Flag(None, "none: one process"),
+    "dist_eval": Flag(None, "none: always, where there are ranks"),
 }
 _RENAMED_VALUES = {("prompt_mode", "3_layer_mlp"): "mlp"}
 
