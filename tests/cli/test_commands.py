@@ -10,6 +10,7 @@ from in_process import Essential
 from essential.cli.options import parse_shard
 from essential.config import load_config
 from essential.engine.settings import RunConfig
+from essential.engine.team import Team
 from essential.progress import Progress
 from essential.records import Record, SkippedVideo
 from essential.shipped import shipped_configs
@@ -24,8 +25,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """Replace training by a stand-in that writes a made-up record; return what it was called with."""
     calls: Calls = []
 
-    def train(config: RunConfig, out: Path, *, resume: bool, progress: Progress) -> Record:
+    def train(config: RunConfig, out: Path, *, resume: bool, progress: Progress, team: Team) -> Record:
         assert isinstance(progress, Progress)
+        assert team.size == 1
         calls.append((config, out, resume))
         record = make_record(seed=config.seed, method=config.method.name)
         record.write(out / "record.json")
@@ -120,7 +122,10 @@ def test_demo_takes_any_folder_name(name: str, trained: Calls, tmp_path: Path, e
 def test_extract_passes_on_its_part(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, essential: Essential) -> None:
     calls = []
 
-    def extract(config: RunConfig, *, part: tuple[int, int], progress: Progress) -> tuple[Path, dict[str, str]]:
+    def extract(
+        config: RunConfig, *, part: tuple[int, int], progress: Progress, team: Team
+    ) -> tuple[Path, dict[str, str]]:
+        assert team.size == 1
         assert isinstance(progress, Progress)
         calls.append((config.features.store, part))
         return tmp_path / "a #1", {"test/b/2.mp4": "holds no frame"}

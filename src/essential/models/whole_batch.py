@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from jaxtyping import Int
 from torch import Tensor
 
 
@@ -41,13 +42,20 @@ class Part:
         return len(range(self.whole)[self.rows])
 
 
-_present: ContextVar[Part | None] = ContextVar("part of the batch", default=None)
+@dataclass(frozen=True)
+class _Present:
+    """What is at hand: a part of a batch, and of its rows those that are `chosen`, if not all."""
+
+    part: Part
+    chosen: Tensor | None = None
+
+
+_present: ContextVar[_Present | None] = ContextVar("what is at hand of the batch", default=None)
 
 
 @contextmanager
-def part_of_batch(part: Part) -> Iterator[None]:
-    """Have what is drawn meanwhile be drawn for the whole batch of which `part` is at hand."""
-    before = _present.set(part)
+def _at_hand(present: _Present | None) -> Iterator[None]:
+    before = _present.set(present)
     try:
         yield
     finally:
@@ -55,29 +63,51 @@ def part_of_batch(part: Part) -> Iterator[None]:
 
 
 @contextmanager
+def part_of_batch(part: Part) -> Iterator[None]:
+    """Have what is drawn meanwhile be drawn for the whole batch of which `part` is at hand."""
+    with _at_hand(_Present(part)):
+        yield
+
+
+@contextmanager
 def batch_beside(whole: int) -> Iterator[slice]:
     """Give the rows that are to be computed here of another batch, of `whole` rows, while it is at hand instead."""
     present = _present.get()
-    part = Part(0, 1, whole) if present is None else Part(present.rank, present.ranks, whole)
+    part = Part(0, 1, whole) if present is None else Part(present.part.rank, present.part.ranks, whole)
     with part_of_batch(part):
         yield part.rows
 
 
+@contextmanager
+def rows_among(chosen: Int[Tensor, " rows"]) -> Iterator[None]:
+    """Have what is drawn meanwhile be for the rows `chosen` among those at hand; drawn it is for all of the batch.
+
+    Ranks that make other choices must make the same draws all the same; see `drawn`.
+    """
+    present = _present.get()
+    with _at_hand(None if present is None else _Present(present.part, chosen)):
+        yield
+
+
 def whole_rows(rows: int) -> int:
     """Return how many rows the whole batch has of which `rows` are at hand."""
-    part = _present.get()
-    if part is None:
+    present = _present.get()
+    if present is None:
         return rows
-    if rows != part.at_hand:
+    part = present.part
+    if rows != (part.at_hand if present.chosen is None else len(present.chosen)):
         raise RuntimeError(
-            f"{rows} rows, where {part.rows} of a batch of {part.whole} are at hand: what is drawn in a part of them "
-            "would differ with the number of ranks; draw for the batch, or use `batch_beside`"
+            f"{rows} rows, where {part.rows} of a batch of {part.whole} are at hand: what is drawn for some of them "
+            "would differ with the number of ranks; use `rows_among` or `batch_beside`"
         )
     return part.whole
 
 
 def drawn(draw: Callable[[int], Tensor], rows: int) -> Tensor:
     """Return what `draw` gives for the `rows` at hand: it is asked for as many as the whole batch has."""
-    part = _present.get()
+    present = _present.get()
     of_all = draw(whole_rows(rows))
-    return of_all if part is None else of_all[part.rows]
+    if present is None:
+        return of_all
+    at_hand = of_all[present.part.rows]
+    return at_hand if present.chosen is None else at_hand[present.chosen.to(at_hand.device)]
