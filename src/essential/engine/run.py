@@ -8,6 +8,7 @@ from pathlib import Path
 from torch.optim import Optimizer
 
 from essential.atomic_files import folder_lock
+from essential.engine.allocator import keep_freed_memory
 from essential.engine.clips import LabelledVideos, TaskClips, check_coverage, task_clips
 from essential.engine.evaluate import predict
 from essential.engine.fit import EpochReport, StageStart, fit, optimizer_state
@@ -35,6 +36,7 @@ def train(config: RunConfig, out: Path, *, resume: bool, progress: Progress) -> 
         RunError: the folder is in use, holds another run, or holds this one and `resume` is not set.
         EssentialError: the data, the store, a checkpoint or the disk stands in the way; nothing is half-written.
     """
+    keep_freed_memory()
     folder, config = RunFolder(out), config.with_absolute_paths()
     config.data.require_places()
     with folder_lock(out):
@@ -200,7 +202,7 @@ class _Run:
             epoch=epoch,
             seconds=dict(self.watch.seconds),
         )
-        self.folder.save(self.place, self.method.state_dict(), optimizer_state(optimizer) if optimizer else None)
+        self.folder.save(self.place, self.method, optimizer_state(optimizer) if optimizer else None)
 
 
 class Stopwatch:
