@@ -81,6 +81,16 @@ def read_metadata(path: Path, error: type[EssentialError]) -> Any:
     return json.loads(_read_notes(path, header.get("__metadata__"), error)[0])
 
 
+def seal_of(path: Path, error: type[EssentialError]) -> str:
+    """Return the checksum that a sealed file carries, without checking its content against it.
+
+    Raises:
+        error: the file is missing, or its header is damaged.
+    """
+    header, _ = _read_header(path, error)
+    return _read_notes(path, header.get("__metadata__"), error)[1]
+
+
 def _read_header(path: Path, error: type[EssentialError]) -> tuple[dict[str, Any], int]:
     try:
         with path.open("rb") as file:

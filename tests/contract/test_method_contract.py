@@ -34,6 +34,7 @@ MODES: dict[str, dict[str, Any]] = {
     "bic-vclimb": {"name": "bic", "reading": "vclimb"},
     "der-sparse": {"name": "der", "frames_kept": 2},
     "essential-confident": {"name": "essential", "policy": "highest-confidence"},
+    "essential-every-step": {"name": "essential", "retrieve": "every-step"},
     "essential-global": {"name": "essential", "memory_mode": "global"},
     "essential-identity": {"name": "essential", "memory_mode": "identity"},
     "essential-mlp": {"name": "essential", "prompt_mode": "mlp"},

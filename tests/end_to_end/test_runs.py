@@ -188,6 +188,29 @@ def test_a_run_resumes_only_with_its_own_config(runs: dict[str, Path], small_dat
         train(config, runs["essential"], resume=True, progress=QUIET)
 
 
+def test_settled_modules_are_written_once_and_refused_when_they_are_others(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(runs["essential"], copy)
+    (copy / "record.json").unlink()
+    parts = sorted(path.name for path in (copy / "settled").iterdir())
+    assert parts == [f"retrieval.{task}.safetensors" for task in range(3)]
+    arrays, _ = read_sealed(copy / "state.safetensors", CheckpointError)
+    assert {name.split(".")[3] for name in arrays if name.startswith("method.network.retrieval.")} == {"3"}
+    saved = RunFolder(copy).saved()
+    assert saved is not None
+    assert {name.split(".")[2] for name in saved.method if name.startswith("network.retrieval.")} == set("0123")
+    shutil.copyfile(copy / "settled" / parts[0], copy / "settled" / parts[1])
+    with pytest.raises(
+        CheckpointError, match=r"retrieval\.1\.safetensors is not the one that .*state\.safetensors names"
+    ):
+        train(RunFolder(copy).config(), copy, resume=True, progress=QUIET)
+    (copy / "settled" / parts[1]).unlink()
+    with pytest.raises(CheckpointError, match=r"retrieval\.1\.safetensors is missing"):
+        train(RunFolder(copy).config(), copy, resume=True, progress=QUIET)
+
+
 def test_a_damaged_checkpoint_and_a_damaged_state_are_refused(runs: dict[str, Path], tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(runs["essential"], copy)

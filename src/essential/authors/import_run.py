@@ -95,7 +95,7 @@ def import_checkpoints(
                 run,
                 settings,
                 place,
-                method.state_dict(),
+                method,
                 source=str(folder),
                 encoder_fingerprint=encoder.fingerprint,
             )
@@ -228,7 +228,8 @@ def _method(config: RunConfig, encoder: FrameEncoder, last: AuthorsCheckpoint) -
     method = build_method(
         config.method, dim=encoder.dim, frames=config.video.frames, epochs=config.training.epochs, seed=config.seed
     )
-    network: dict[str, Tensor] = {f"predictor.{name}": value for name, value in last.classifier.items()}
+    network: dict[str, Tensor] = dict(method.network.state_dict())
+    network |= {f"predictor.{name}": value for name, value in last.classifier.items()}
     for index, module in enumerate(last.retrieval):
         network |= {f"retrieval.{index}.{name}": value for name, value in module.items()}
     method.load_state_dict(pack(network, method.memory, []))

@@ -1,13 +1,12 @@
 """Runs that were imported from checkpoints of other code: how one is written, and what it may be scored on."""
 
 import json
-from collections.abc import Mapping
 
 from essential.atomic_files import write_json
 from essential.engine.run_folder import Place, RunFolder, differences
 from essential.engine.settings import RunConfig
 from essential.errors import RunError
-from essential.sealed_files import Array
+from essential.methods.contract import Method
 
 # What the checkpoints do not say; all else is theirs.
 _FREE = frozenset({"data", "protocol", "features"})
@@ -17,7 +16,7 @@ def finish_import(
     run: RunFolder,
     config: RunConfig,
     place: Place,
-    method: Mapping[str, Array],
+    method: Method,
     *,
     source: str,
     encoder_fingerprint: str,
@@ -28,7 +27,7 @@ def finish_import(
         run: its encoder and checkpoints have been written.
         config: the run's.
         place: behind the last checkpoint.
-        method: its state there.
+        method: as it is there.
         source: where the checkpoints were.
         encoder_fingerprint: of their encoder.
     """

@@ -10,6 +10,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from essential.atomic_files import folder_lock
+from essential.engine.allocator import keep_freed_memory
 from essential.engine.clips import LabelledVideos, TaskClips, check_coverage, task_clips
 from essential.engine.evaluate import predict
 from essential.engine.fit import EpochReport, StageStart, fit, optimizer_state
@@ -46,6 +47,7 @@ def train(config: RunConfig, out: Path, *, resume: bool, progress: Progress, tea
         RunError: the folder is in use, holds another run, or holds this one and `resume` is not set.
         EssentialError: the data, the store, a checkpoint or the disk stands in the way; nothing is half-written.
     """
+    keep_freed_memory()
     folder, config, team = RunFolder(out), config.with_absolute_paths(), team or Alone()
     progress = progress if team.first else SilentProgress()
     config.data.require_places()
@@ -227,7 +229,7 @@ class _Run:
             seconds=dict(self.watch.seconds),
         )
         if self.team.first:
-            self.folder.save(self.place, self.method.state_dict(), optimizer_state(optimizer) if optimizer else None)
+            self.folder.save(self.place, self.method, optimizer_state(optimizer) if optimizer else None)
 
     def _log(self, event: Mapping[str, Any]) -> None:
         if self.team.first:

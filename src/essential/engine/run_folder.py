@@ -5,6 +5,8 @@
       protocol.json           tasks, classes and videos by name
       log.jsonl               one line per epoch and per evaluation
       state.safetensors       all that resuming needs: method, optimiser, place; one file, replaced as a whole
+      settled/PART.safetensors          parts of the method that will not change again: written once, and the state
+                              names them by their checksums
       memory.safetensors      the episodic memory after the last finished task, to take elsewhere
       checkpoints/task-NN.safetensors   the predictor after task NN: what `essential evaluate` scores
       predictions/task-NN.safetensors   every test video's scores after task NN
@@ -32,9 +34,10 @@ from essential.engine.protocol_file import protocol_from_json, protocol_to_json
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import FeatureOrigin
 from essential.errors import CheckpointError, RunError
+from essential.methods.contract import Method
 from essential.models.state_names import below
 from essential.protocols.protocol import Protocol
-from essential.sealed_files import Array, read_sealed, write_sealed
+from essential.sealed_files import Array, read_sealed, seal_of, write_sealed
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._settled: dict[str, str] = {}
 
     @property
     def memory(self) -> Path:
@@ -211,34 +215,50 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{self._protocol} is damaged ({error}); train again into another folder") from error
 
-    def save(self, place: Place, method: Mapping[str, Array], optimizer: Mapping[str, Array] | None) -> None:
-        """Replace the state by this one; the log's present length is noted in it."""
+    def save(self, place: Place, method: Method, optimizer: Mapping[str, Array] | None) -> None:
+        """Replace the state by this one; the log's present length is noted in it.
+
+        What the method calls settled is written once, so that a checkpoint costs the same after many tasks.
+        """
+        for part in method.settled:
+            if part not in self._settled:
+                write_sealed(self._part(part), method.part_state(part), {"part": part})
+                self._settled[part] = seal_of(self._part(part), CheckpointError)
         place = replace(place, log_bytes=self._log.stat().st_size if self._log.exists() else 0)
-        arrays = {f"method.{name}": array for name, array in method.items()}
+        arrays = {f"method.{name}": array for name, array in method.state_dict(without=tuple(self._settled)).items()}
         arrays |= {f"optimizer.{name}": array for name, array in (optimizer or {}).items()}
-        write_sealed(self._state, arrays, {**asdict(place), "optimizer": optimizer is not None})
+        note = {**asdict(place), "optimizer": optimizer is not None, "settled": self._settled}
+        write_sealed(self._state, arrays, note)
 
     def saved(self) -> Saved | None:
         """Read the state, and cut the log back to where it was then; None, and an empty log, if nothing was saved yet.
 
         Raises:
-            CheckpointError: the state is damaged.
+            CheckpointError: the state is damaged, or a settled part is, or is not the one that the state names.
         """
         if not self._state.exists():
             self._cut_log(0)
             return None
         arrays, metadata = read_sealed(self._state, CheckpointError)
         try:
-            inside = metadata.pop("optimizer")
+            inside, self._settled = metadata.pop("optimizer"), dict(metadata.pop("settled"))
             place = Place(**{**metadata, "memory_bytes_by_task": tuple(metadata["memory_bytes_by_task"])})
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise CheckpointError(
                 f"{self._state} is not the state of a run of this version; train again into another folder"
             ) from error
+        method = {name[7:]: array for name, array in arrays.items() if name.startswith("method.")}
+        for part, seal in self._settled.items():
+            method |= self._read_part(part, seal)
         self._cut_log(place.log_bytes)
         optimizer = {name[10:]: array for name, array in arrays.items() if name.startswith("optimizer.")}
-        method = {name[7:]: array for name, array in arrays.items() if name.startswith("method.")}
         return Saved(place, method, StageStart(place.epoch, optimizer if inside else None))
+
+    def _read_part(self, part: str, seal: str) -> dict[str, Array]:
+        path = self._part(part)
+        if seal_of(path, CheckpointError) != seal:
+            raise CheckpointError(f"{path} is not the one that {self._state} names; put the run's own file back")
+        return read_sealed(path, CheckpointError)[0]
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Append one line to the log."""
@@ -281,6 +301,9 @@ class RunFolder:
     def _state(self) -> Path:
         return self.path / "state.safetensors"
 
+    def _part(self, part: str) -> Path:
+        return self.path / "settled" / f"{part}.safetensors"
+
     @property
     def _protocol(self) -> Path:
         return self.path / "protocol.json"
@@ -299,7 +322,7 @@ class RunFolder:
 
     def _remove_leftovers(self) -> None:
         """Remove the temporary files of processes that were killed while they wrote; the folder's lock is held."""
-        for folder in (self.path, self.path / "checkpoints", self.path / "predictions"):
+        for folder in (self.path, *(self.path / part for part in ("settled", "checkpoints", "predictions"))):
             for leftover in folder.glob(".*.tmp"):
                 leftover.unlink(missing_ok=True)
 

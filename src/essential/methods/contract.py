@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
-from essential.methods.state import pack, state_that_fits, unpack_memory, unpack_network, unpack_slots
+from essential.methods.state import pack, pack_network, state_that_fits, unpack_memory, unpack_network, unpack_slots
 from essential.models.classifier import Predictor
 from essential.models.state_names import below
 from essential.schema import Section
@@ -30,16 +30,26 @@ _PREDICTOR = "predictor."
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips to learn from. `kept` is all frames for dense clips, fewer for sparse ones."""
+    """Clips to learn from. `kept` is all frames for dense clips, fewer for sparse ones.
+
+    `retrieved` is what a method has rebuilt of each clip before the stage, if it has.
+    """
 
     features: Float[Tensor, "batch kept dim"]
     positions: Int[Tensor, "batch kept"]
     slots: Int[Tensor, " batch"]
     tasks: Int[Tensor, " batch"]
+    retrieved: Float[Tensor, "batch frames dim"] | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on `device`."""
-        return Batch(self.features.to(device), self.positions.to(device), self.slots.to(device), self.tasks.to(device))
+        return Batch(
+            self.features.to(device),
+            self.positions.to(device),
+            self.slots.to(device),
+            self.tasks.to(device),
+            None if self.retrieved is None else self.retrieved.to(device),
+        )
 
 
 @runtime_checkable
@@ -114,6 +124,7 @@ class Stage:
     """One training phase inside a task: what trains, on what, for how long. All else is frozen and in evaluation.
 
     Attributes:
+        noisy: what is frozen, and yet drops paths and numbers as in training.
         prepare: called before the first epoch, and not again by a run that resumes in a later one: what can be chosen
             only when the stages before have trained. It may change the method; the next saved state holds the change.
         learning_rate_scale: times the engine's learning rate.
@@ -125,6 +136,7 @@ class Stage:
     epochs: int
     prepare: Callable[[], None] = nothing
     learning_rate_scale: float = 1.0
+    noisy: Sequence[nn.Module] = ()
 
 
 class Method(ABC):
@@ -185,6 +197,11 @@ class Method(ABC):
     def resize(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027
         """Give every growing part of `network` but the predictor the shapes that `state`, a state of it, has."""
 
+    @property
+    def settled(self) -> Sequence[str]:
+        """Names of the parts of `network` that will not change again, such as `retrieval.3`; they are saved once."""
+        return ()
+
     @final
     @property
     def predictor(self) -> Predictor:
@@ -194,9 +211,18 @@ class Method(ABC):
         return predictor
 
     @final
-    def state_dict(self) -> dict[str, Array]:
-        """Return everything that must survive a restart."""
-        return pack(self.network.state_dict(), self.memory, self.slots)
+    def state_dict(self, *, without: Sequence[str] = ()) -> dict[str, Array]:
+        """Return everything that must survive a restart, or all of it but some parts of `network`."""
+        left_out = tuple(f"{part}." for part in without)
+        kept = {name: value for name, value in self.network.state_dict().items() if not name.startswith(left_out)}
+        return pack(kept, self.memory, self.slots)
+
+    @final
+    def part_state(self, part: str) -> dict[str, Array]:
+        """Return what `state_dict` says of one part of `network`."""
+        return pack_network(
+            {f"{part}.{name}": value for name, value in self.network.get_submodule(part).state_dict().items()}
+        )
 
     @final
     def load_state_dict(self, state: Mapping[str, Array]) -> None:

@@ -7,18 +7,21 @@ For every task:
    from k random frames, so that the frames match (static matching, section 3.2), the clip tokens match (temporal
    matching), and the rebuilt clip is classified too;
 3. rehearsal stage, on the memory, MR modules frozen: classify every exemplar among all slots seen, once from its
-   sparse features and once from the features that the MR module of its own task retrieves;
+   sparse features and once from the features that the MR module of its own task retrieves. As the modules are frozen,
+   they are asked once per exemplar, when the stage starts;
 4. to predict: dense clip, temporal encoder, head. No MR module and no task number.
 
 Differs from the paper: the text of its method section could not be had in full; where it is silent this follows the
 authors' code. Scores are given for the slots seen, not for all classes of the benchmark.
 
-Differs from the authors' code (`reading: released` undoes the first):
+Differs from the authors' code (`reading: released` undoes the first, `retrieve: every-step` the second):
 
 - the released `CLIP_model.py` compares the dense clip token with the raw query token, not with the token of the
   retrieved clip, and does not classify the retrieved clip in the task stage; their older model does both, as the
   paper says, and so does this one;
-- frozen MR modules run in evaluation, without drop path, in the rehearsal stage; theirs stay in training mode;
+- `retrieve: once`, the default, asks each frozen MR module once per exemplar and rehearsal stage, in evaluation, with
+  the temporal embedding as it is when the stage starts. Theirs are asked anew in every step, stay in training mode
+  (they drop paths), and pass a gradient on to the embedding: `retrieve: every-step`;
 - exemplars are kept as features in the memory's file; theirs are file names, decoded and encoded anew.
 """
 
@@ -34,11 +37,19 @@ from essential.errors import CheckpointError
 from essential.memory.ledger import LedgerEntry
 from essential.memory.selection import random_positions
 from essential.methods.classifier import ClassifierConfig, attention_heads, build_classifier, cross_entropy, grow_head
-from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
-from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfig, set_exemplar_means, take_frames
+from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData, TrainingData
+from essential.methods.exemplars import (
+    ExemplarKeeper,
+    MemoryClips,
+    MemoryConfig,
+    set_exemplar_means,
+    take_frames,
+)
 from essential.models.memory_retrieval import MemoryRetrieval, PromptMode
 from essential.models.seeded import torch_seeded
-from essential.models.whole_batch import drawn
+from essential.models.whole_batch import drawn, rows_among
+
+_AT_ONCE = 256
 
 
 class EssentialConfig(MemoryConfig):
@@ -56,6 +67,9 @@ class EssentialConfig(MemoryConfig):
     static_matching_weight: float = Field(1.0, ge=0, description="weight of static matching")
     temporal_matching_weight: float = Field(1.0, ge=0, description="weight of temporal matching")
     retrieved_weight: float = Field(1.0, ge=0, description="weight of classifying retrieved clips (virtual_weight)")
+    retrieve: Literal["once", "every-step"] = Field(
+        "once", description="when frozen MR modules rebuild the exemplars in rehearsal; see the method's file"
+    )
     reading: Literal["paper", "released"] = Field("paper", description="whose temporal matching; see the method's file")
 
 
@@ -72,6 +86,9 @@ class Essential(Method):
         self.retrieval = nn.ModuleList()
         super().__init__(self.classifier, self.keeper.empty())
         self.network["retrieval"] = self.retrieval
+        # Part of the state, so that a run that resumes inside the stage retrieves the same again.
+        self.at_rehearsal = _Embedding(frames, dim)
+        self.network["at_rehearsal"] = self.at_rehearsal
 
     def check_room(self, names: Sequence[str], *, tasks: int) -> None:
         """The prompts take room too: one set per MR module."""
@@ -93,10 +110,11 @@ class Essential(Method):
             stages.append(
                 Stage(
                     "rehearsal",
-                    lambda: MemoryClips(self.memory),
+                    self._rehearsal_clips,
                     [self.classifier],
                     self.config.rehearsal_epochs,
-                    prepare=lambda: self._remember(task),
+                    prepare=lambda: self._prepare_rehearsal(task),
+                    noisy=[*self.retrieval] if self.config.retrieve == "every-step" else (),
                 )
             )
         return stages
@@ -105,13 +123,19 @@ class Essential(Method):
         """Dispatch to the stage's loss."""
         if stage == "task":
             return self._task_losses(batch, generator)
-        return self._rehearsal_losses(batch)
+        return self._rehearsal_losses(batch, generator)
 
     def finish(self, task: TaskData) -> None:
         """Choose exemplars, if no rehearsal stage has done so, and take their means."""
         if not self._rehearses(task):
             self._remember(task)
         set_exemplar_means(self.classifier, self.memory)
+
+    @property
+    def settled(self) -> Sequence[str]:
+        """The MR modules of the tasks before: each learns with its own task alone."""
+        earlier = len(self.retrieval) - 1 if self.config.memory_mode == "task" else 0
+        return [f"retrieval.{index}" for index in range(earlier)]
 
     def ledger(self) -> list[LedgerEntry]:
         """Episodic memory, prompts, and the MR modules that the paper's figure leaves out."""
@@ -142,43 +166,77 @@ class Essential(Method):
         classifier, config = self.classifier, self.config
         slots = self.slots[-1]
         dense = classifier.encoder.place(batch.features, batch.positions)
-        dense_token = classifier.encoder(dense)
-        terms = [LossTerm("classification", cross_entropy(classifier.logits(dense_token), batch.slots, among=slots))]
         if not len(self.retrieval):
-            return terms
+            logits = classifier.logits(classifier.encoder(dense))
+            return [LossTerm("classification", cross_entropy(logits, batch.slots, among=slots))]
         kept, frames = self.keeper.kept, self.frames
         positions = drawn(
             lambda clips: random_positions(clips, kept=kept, frames=frames, generator=generator), len(dense)
         )
         retrieved = self.retrieval[-1](take_frames(dense, positions.to(dense.device)))
-        # Neither matching target is detached: in the authors' code both sides receive the gradient.
-        static = nn.functional.mse_loss(retrieved, dense)
-        terms.append(LossTerm("static_matching", static, config.static_matching_weight))
         if config.reading == "released":
+            dense_token = classifier.encoder(dense)
             against = classifier.encoder.query.expand_as(dense_token)
-            temporal = nn.functional.mse_loss(against, dense_token)
-            return [*terms, LossTerm("temporal_matching", temporal, config.temporal_matching_weight)]
-        token = classifier.encoder(retrieved)
-        temporal = nn.functional.mse_loss(token, dense_token)
-        terms.append(LossTerm("temporal_matching", temporal, config.temporal_matching_weight))
-        classified = cross_entropy(classifier.logits(token), batch.slots, among=slots)
+        else:
+            dense_token, against = classifier.encoder.together(dense, retrieved)
+        # Neither matching target is detached: in the authors' code both sides receive the gradient.
+        static, temporal = nn.functional.mse_loss(retrieved, dense), nn.functional.mse_loss(against, dense_token)
+        classified = cross_entropy(classifier.logits(dense_token), batch.slots, among=slots)
+        terms = [
+            LossTerm("classification", classified),
+            LossTerm("static_matching", static, config.static_matching_weight),
+            LossTerm("temporal_matching", temporal, config.temporal_matching_weight),
+        ]
+        if config.reading == "released":
+            return terms
+        classified = cross_entropy(classifier.logits(against), batch.slots, among=slots)
         return [*terms, LossTerm("retrieved_classification", classified, config.retrieved_weight)]
 
-    def _rehearsal_losses(self, batch: Batch) -> list[LossTerm]:
+    def _rehearsal_losses(self, batch: Batch, generator: torch.Generator) -> list[LossTerm]:
         classifier = self.classifier
         sparse = classifier.encoder.place(batch.features, batch.positions)
-        retrieved = self._retrieve(sparse, batch.tasks)
-        from_sparse = cross_entropy(classifier.logits(classifier.encoder(sparse)), batch.slots)
-        from_retrieved = cross_entropy(classifier.logits(classifier.encoder(retrieved)), batch.slots)
+        retrieved = batch.retrieved
+        if retrieved is None:
+            noise = int(torch.randint(2**31, (), generator=generator))
+            retrieved = self._retrieve(sparse, batch.tasks, noise=noise)
+        of_sparse, of_retrieved = classifier.encoder.together(sparse, retrieved)
         return [
-            LossTerm("sparse_classification", from_sparse),
-            LossTerm("retrieved_classification", from_retrieved, self.config.retrieved_weight),
+            LossTerm("sparse_classification", cross_entropy(classifier.logits(of_sparse), batch.slots)),
+            LossTerm(
+                "retrieved_classification",
+                cross_entropy(classifier.logits(of_retrieved), batch.slots),
+                self.config.retrieved_weight,
+            ),
         ]
 
+    def _prepare_rehearsal(self, task: TaskData) -> None:
+        self._remember(task)
+        self.at_rehearsal.values.copy_(self.classifier.encoder.temporal_embedding.detach())
+
+    def _rehearsal_clips(self) -> TrainingData:
+        clips = MemoryClips(self.memory)
+        if self.config.retrieve == "every-step" or not len(self.retrieval):
+            return clips
+        return MemoryClips(self.memory, self._retrieve_all(clips))
+
+    @torch.no_grad()
+    def _retrieve_all(self, clips: MemoryClips) -> Float[Tensor, "exemplars frames dim"]:
+        """Rebuild every exemplar, on the CPU, a task's exemplars at a time."""
+        self.retrieval.eval()
+        embedding = self.at_rehearsal.values
+        retrieved = torch.empty(len(clips), self.frames, self.dim)
+        for indices in clips.memory.tasks.argsort(stable=True).split(_AT_ONCE):
+            batch = clips.rows(indices).to(embedding.device)
+            retrieved[indices] = self._retrieve(batch.features + embedding[batch.positions], batch.tasks).cpu()
+        return retrieved
+
     def _retrieve(
-        self, sparse: Float[Tensor, "batch kept dim"], tasks: Int[Tensor, " batch"]
+        self, sparse: Float[Tensor, "batch kept dim"], tasks: Int[Tensor, " batch"], *, noise: int = 0
     ) -> Float[Tensor, "batch retrieved dim"]:
-        """Pass every exemplar through its own task's MR module, one call per task in the batch."""
+        """Pass every exemplar through its own task's MR module, one call per task in the batch.
+
+        The paths that a module drops follow from `noise` and its task, whatever other tasks a rank has at hand.
+        """
         if self.config.memory_mode == "identity":
             return sparse
         if self.config.memory_mode == "global":
@@ -186,8 +244,10 @@ class Essential(Method):
             return retrieved
         order = tasks.argsort(stable=True)
         present, counts = tasks.unique(return_counts=True)
-        groups = sparse[order].split(counts.tolist())
-        by_task = [self.retrieval[task](group) for task, group in zip(present.tolist(), groups, strict=True)]
+        by_task = []
+        for task, rows in zip(present.tolist(), order.split(counts.tolist()), strict=True):
+            with torch_seeded(noise, "retrieval", task), rows_among(rows):
+                by_task.append(self.retrieval[task](sparse[rows]))
         return torch.cat(by_task)[order.argsort()]
 
     def _rehearses(self, task: TaskData) -> bool:
@@ -213,6 +273,16 @@ class Essential(Method):
 
     def _prompt_bytes(self) -> int:
         return sum(_bytes(module.get_parameter("prompt")) for module in self.retrieval)
+
+
+class _Embedding(nn.Module):
+    """A temporal embedding that is kept as it was at some time."""
+
+    values: Tensor
+
+    def __init__(self, frames: int, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("values", torch.zeros(frames, dim))
 
 
 def _bytes(tensor: Tensor) -> int:

@@ -206,9 +206,14 @@ def set_exemplar_means(classifier: ClipClassifier, memory: EpisodicMemory) -> No
 
 @dataclass(frozen=True)
 class MemoryClips:
-    """The exemplars of a memory as training data: every epoch sees the same features."""
+    """The exemplars of a memory as training data: every epoch sees the same features.
+
+    Attributes:
+        retrieved: what a method has rebuilt of each exemplar, if it has.
+    """
 
     memory: EpisodicMemory
+    retrieved: Float[Tensor, "exemplars frames dim"] | None = None
 
     def __len__(self) -> int:
         return len(self.memory)
@@ -230,7 +235,13 @@ class MemoryClips:
     def rows(self, indices: Int[Tensor, " batch"]) -> Batch:
         """Return the exemplars at `indices`."""
         memory = self.memory
-        return Batch(memory.features[indices], memory.positions[indices], memory.slots[indices], memory.tasks[indices])
+        return Batch(
+            memory.features[indices],
+            memory.positions[indices],
+            memory.slots[indices],
+            memory.tasks[indices],
+            None if self.retrieved is None else self.retrieved[indices],
+        )
 
 
 @dataclass(frozen=True)

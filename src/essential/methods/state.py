@@ -17,10 +17,15 @@ _SLOTS = "task_slots"
 
 def pack(network: Mapping[str, Tensor], memory: EpisodicMemory, slots: Sequence[range]) -> dict[str, Array]:
     """Return the arrays of a network's state, a memory and the slots, each under its own prefix."""
-    state = {f"network.{name}": tensor.detach().cpu().numpy() for name, tensor in network.items()}
+    state = pack_network(network)
     state |= {f"memory.{name}": array for name, array in memory.arrays().items()}
     state[_SLOTS] = np.array([[part.start, part.stop] for part in slots], dtype=np.int64).reshape(-1, 2)
     return state
+
+
+def pack_network(network: Mapping[str, Tensor]) -> dict[str, Array]:
+    """Return the arrays of a network's state, or of a part of it."""
+    return {f"network.{name}": tensor.detach().cpu().numpy() for name, tensor in network.items()}
 
 
 def unpack_slots(state: Mapping[str, Array]) -> list[range]:

@@ -42,11 +42,25 @@ def attend(
     weights = scores.softmax(dim=-1)
     if queries.shape[-2] < frames.shape[1]:
         pooled = (weights.flatten(1, 2) @ frames).unflatten(1, weights.shape[1:3])
-        read = _by_head(pooled, of_values.transpose(1, 2)).flatten(2)
+        # Weights first, so that their gradient comes out in their own layout.
+        read = (of_values @ pooled.flatten(0, 1).permute(1, 2, 0)).permute(2, 0, 1).reshape(len(frames), -1, dim)
     else:
-        values = nn.functional.linear(frames, of_values.reshape(dim, dim)).unflatten(-1, (heads, width))
+        values = _by_row(frames, of_values.reshape(dim, dim)).unflatten(-1, (heads, width))
         read = (weights.transpose(1, 2) @ values.transpose(1, 2)).transpose(1, 2).flatten(2)
-    return nn.functional.linear(read + value_bias, attention.out_proj.weight, attention.out_proj.bias)
+    return _by_row(read + value_bias, attention.out_proj.weight, attention.out_proj.bias)
+
+
+def _by_row(
+    vectors: Float[Tensor, "batch rows dim"],
+    matrix: Float[Tensor, "out dim"],
+    bias: Float[Tensor, " out"] | None = None,
+) -> Float[Tensor, "batch rows out"]:
+    """Apply a linear layer to all rows as one product.
+
+    Given three axes, torch may choose another way, with other last digits, when nothing of it trains.
+    """
+    rows: Tensor = nn.functional.linear(vectors.flatten(0, 1), matrix, bias).unflatten(0, vectors.shape[:2])
+    return rows
 
 
 def _by_head(
@@ -54,15 +68,15 @@ def _by_head(
 ) -> Float[Tensor, "... heads outer"]:
     """Multiply each head's vectors with its own matrix: one product per head for all of them."""
     rows = vectors.flatten(0, -3).transpose(0, 1)
-    return (rows @ matrices).transpose(0, 1).unflatten(0, vectors.shape[:-2])
+    by_head: Tensor = (rows @ matrices).transpose(0, 1).unflatten(0, vectors.shape[:-2])
+    return by_head
 
 
 def _scores(
     folded: Float[Tensor, "... queries heads dim"], frames: Float[Tensor, "batch frames dim"]
 ) -> Float[Tensor, "batch queries heads frames"]:
     flat = folded.flatten(-3, -2)
-    if flat.ndim == 2:  # shared by all clips: one product
-        scores = nn.functional.linear(frames, flat).transpose(1, 2)
-    else:
-        scores = flat @ frames.transpose(1, 2)
-    return scores.unflatten(1, folded.shape[-3:-1])
+    shared = flat.ndim == 2  # by all clips: one product for all
+    scores: Tensor = _by_row(frames, flat).mT if shared else flat @ frames.mT
+    by_query: Tensor = scores.unflatten(1, folded.shape[-3:-1])
+    return by_query

@@ -1,0 +1,65 @@
+"""The folded attention and the encoder built on it, against `nn.MultiheadAttention` and calls one by one."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from essential.models.folded_attention import attend
+from essential.models.temporal_encoder import TemporalEncoder
+
+DIM, HEADS, CLIPS, FRAMES = 24, 4, 5, 6
+# (queries, shared by all clips): fewer queries than frames, as many, more.
+QUERIES = [(1, True), (1, False), (2, True), (2, False), (6, True), (6, False), (9, True)]
+
+
+def _attention() -> nn.MultiheadAttention:
+    torch.manual_seed(3)
+    attention = nn.MultiheadAttention(DIM, HEADS, batch_first=True)
+    for bias in (attention.in_proj_bias, attention.out_proj.bias):
+        nn.init.normal_(bias)  # they begin as zeros, and a forgotten zero would not be seen
+    return attention
+
+
+def _gradients(output: Tensor, inputs: list[Tensor]) -> tuple[Tensor, ...]:
+    weights = torch.linspace(-1, 2, output.numel()).reshape(output.shape)
+    return torch.autograd.grad((output * weights).sum(), inputs)
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize(("count", "shared"), QUERIES)
+def test_equals_the_plain_attention_in_values_and_gradients(count: int, shared: bool, hidden: bool) -> None:
+    attention = _attention()
+    frames = torch.randn(CLIPS, FRAMES, DIM, requires_grad=True)
+    queries = torch.randn(count, DIM) if shared else torch.randn(CLIPS, count, DIM)
+    queries.requires_grad_()
+    visible = (torch.arange(FRAMES) + torch.arange(count)[:, None]) % 3 > 0 if hidden else None
+    ours = attend(attention, queries, frames, visible=visible)
+    mask = None if visible is None else ~visible
+    plain, _ = attention(queries.expand(CLIPS, -1, -1), frames, frames, attn_mask=mask)
+    torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-6)
+    inputs = [*attention.parameters(), queries, frames]
+    for name, a, b in zip(
+        ["in", "bias", "out", "bias", "queries", "frames"],
+        _gradients(ours, inputs),
+        _gradients(plain, inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_two_readings_together_are_as_one_by_one(layers: int) -> None:
+    torch.manual_seed(0)
+    encoder = TemporalEncoder(DIM, frames=8, layers=layers, heads=HEADS, drop_path=0.5).eval()
+    sparse, dense = torch.randn(CLIPS, 2, DIM), torch.randn(CLIPS, 8, DIM)
+    for ours, alone in zip(encoder.together(sparse, dense), (encoder(sparse), encoder(dense)), strict=True):
+        torch.testing.assert_close(ours, alone, rtol=1e-5, atol=1e-6)
+
+
+def test_each_reading_drops_its_path_for_itself() -> None:
+    torch.manual_seed(0)
+    encoder = TemporalEncoder(DIM, frames=8, layers=1, heads=HEADS, drop_path=0.5)
+    first, second = encoder.together(torch.randn(200, 2, DIM), torch.randn(200, 8, DIM))
+    dropped = [(tokens == encoder.query).all(dim=1) for tokens in (first, second)]
+    assert all(70 < int(which.sum()) < 130 for which in dropped)
+    assert 30 < int((dropped[0] & dropped[1]).sum()) < 70
