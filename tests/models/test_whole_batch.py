@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
 from essential.models.drop_path import Dropout, DropPath
-from essential.models.whole_batch import Part, batch_beside, drawn, part_of_batch, rows_among, whole_rows
+from essential.models.whole_batch import Part, batch_beside, drawn, part_of_batch, whole_rows
 
 LAYERS: dict[str, tuple[nn.Module, Callable[[Tensor], Tensor]]] = {
     "dropout": (Dropout(0.3), lambda x: nn.functional.dropout(x, 0.3)),
@@ -76,14 +76,6 @@ def test_another_batch_is_split_by_its_own_size() -> None:
         assert whole_rows(3) == 5
     with batch_beside(8) as rows:
         assert list(range(8))[rows] == list(range(8))
-
-
-def test_rows_that_are_chosen_get_what_all_get_at_their_places() -> None:
-    numbers = torch.arange(100)
-    with part_of_batch(Part(1, 2, 5)), rows_among(torch.tensor([2, 0])):
-        assert drawn(lambda rows: numbers[:rows], 2).tolist() == [4, 2]
-    with rows_among(torch.tensor([2, 0])):
-        assert drawn(lambda rows: numbers[:rows], 2).tolist() == [0, 1]
 
 
 def test_drawing_for_other_rows_than_those_at_hand_is_refused() -> None:

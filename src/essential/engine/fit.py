@@ -83,7 +83,7 @@ def fit(
     rates_of_all = learning_rates(stage.epochs * steps, steps, training)
     schedule = [rate * stage.learning_rate_scale for rate in rates_of_all]
     for epoch in range(start.epoch, stage.epochs):
-        _only_train(method.network, stage)
+        _only_train(method.network, stage.trains)
         seeds = (*seed_parts, stage.name, epoch)
         generator = torch_generator(*seeds, "draws")
         order = torch.randperm(clips, generator=torch_generator(*seeds, "order"))
@@ -205,7 +205,7 @@ def _add_up_gradients(optimizer: torch.optim.Optimizer, team: Team) -> None:
 
 def _optimizer(method: Method, stage: Stage, training: TrainingConfig) -> torch.optim.Optimizer:
     """AdamW with decay on matrices alone, as the authors' factory groups parameters; the rate is set per step."""
-    _only_train(method.network, stage)
+    _only_train(method.network, stage.trains)
     trained = [parameter for module in stage.trains for parameter in module.parameters()]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": training.weight_decay},
@@ -215,12 +215,10 @@ def _optimizer(method: Method, stage: Stage, training: TrainingConfig) -> torch.
     return torch.optim.AdamW(groups, lr=training.learning_rate, betas=(training.beta1, training.beta2), fused=True)
 
 
-def _only_train(network: nn.Module, stage: Stage) -> None:
+def _only_train(network: nn.Module, trained: Sequence[nn.Module]) -> None:
     network.requires_grad_(False).eval()
-    for module in (*stage.trains, *stage.noisy):
-        module.train()
-    for module in stage.trains:
-        module.requires_grad_(True)
+    for module in trained:
+        module.requires_grad_(True).train()
 
 
 def _batches(order: Tensor, training: TrainingConfig) -> Sequence[Tensor]:

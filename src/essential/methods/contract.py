@@ -124,7 +124,6 @@ class Stage:
     """One training phase inside a task: what trains, on what, for how long. All else is frozen and in evaluation.
 
     Attributes:
-        noisy: what is frozen, and yet drops paths and numbers as in training.
         prepare: called before the first epoch, and not again by a run that resumes in a later one: what can be chosen
             only when the stages before have trained. It may change the method; the next saved state holds the change.
         learning_rate_scale: times the engine's learning rate.
@@ -136,7 +135,6 @@ class Stage:
     epochs: int
     prepare: Callable[[], None] = nothing
     learning_rate_scale: float = 1.0
-    noisy: Sequence[nn.Module] = ()
 
 
 class Method(ABC):

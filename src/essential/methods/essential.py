@@ -38,16 +38,10 @@ from essential.memory.ledger import LedgerEntry
 from essential.memory.selection import random_positions
 from essential.methods.classifier import ClassifierConfig, attention_heads, build_classifier, cross_entropy, grow_head
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData, TrainingData
-from essential.methods.exemplars import (
-    ExemplarKeeper,
-    MemoryClips,
-    MemoryConfig,
-    set_exemplar_means,
-    take_frames,
-)
+from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfig, set_exemplar_means, take_frames
 from essential.models.memory_retrieval import MemoryRetrieval, PromptMode
 from essential.models.seeded import torch_seeded
-from essential.models.whole_batch import drawn, rows_among
+from essential.models.whole_batch import drawn
 
 _AT_ONCE = 256
 
@@ -114,7 +108,6 @@ class Essential(Method):
                     [self.classifier],
                     self.config.rehearsal_epochs,
                     prepare=lambda: self._prepare_rehearsal(task),
-                    noisy=[*self.retrieval] if self.config.retrieve == "every-step" else (),
                 )
             )
         return stages
@@ -123,7 +116,7 @@ class Essential(Method):
         """Dispatch to the stage's loss."""
         if stage == "task":
             return self._task_losses(batch, generator)
-        return self._rehearsal_losses(batch, generator)
+        return self._rehearsal_losses(batch)
 
     def finish(self, task: TaskData) -> None:
         """Choose exemplars, if no rehearsal stage has done so, and take their means."""
@@ -192,13 +185,12 @@ class Essential(Method):
         classified = cross_entropy(classifier.logits(against), batch.slots, among=slots)
         return [*terms, LossTerm("retrieved_classification", classified, config.retrieved_weight)]
 
-    def _rehearsal_losses(self, batch: Batch, generator: torch.Generator) -> list[LossTerm]:
+    def _rehearsal_losses(self, batch: Batch) -> list[LossTerm]:
         classifier = self.classifier
         sparse = classifier.encoder.place(batch.features, batch.positions)
         retrieved = batch.retrieved
         if retrieved is None:
-            noise = int(torch.randint(2**31, (), generator=generator))
-            retrieved = self._retrieve(sparse, batch.tasks, noise=noise)
+            retrieved = self._retrieve(sparse, batch.tasks, paths=self._random_paths(len(sparse)).to(sparse))
         of_sparse, of_retrieved = classifier.encoder.together(sparse, retrieved)
         return [
             LossTerm("sparse_classification", cross_entropy(classifier.logits(of_sparse), batch.slots)),
@@ -231,24 +223,30 @@ class Essential(Method):
         return retrieved
 
     def _retrieve(
-        self, sparse: Float[Tensor, "batch kept dim"], tasks: Int[Tensor, " batch"], *, noise: int = 0
+        self,
+        sparse: Float[Tensor, "batch kept dim"],
+        tasks: Int[Tensor, " batch"],
+        *,
+        paths: Float[Tensor, "batch 2"] | None = None,
     ) -> Float[Tensor, "batch retrieved dim"]:
-        """Pass every exemplar through its own task's MR module, one call per task in the batch.
-
-        The paths that a module drops follow from `noise` and its task, whatever other tasks a rank has at hand.
-        """
+        """Pass every exemplar through its own task's MR module, one call per task in the batch."""
         if self.config.memory_mode == "identity":
             return sparse
         if self.config.memory_mode == "global":
-            retrieved: Tensor = self.retrieval[0](sparse)
+            retrieved: Tensor = self.retrieval[0](sparse, paths=paths)
             return retrieved
         order = tasks.argsort(stable=True)
         present, counts = tasks.unique(return_counts=True)
-        by_task = []
-        for task, rows in zip(present.tolist(), order.split(counts.tolist()), strict=True):
-            with torch_seeded(noise, "retrieval", task), rows_among(rows):
-                by_task.append(self.retrieval[task](sparse[rows]))
+        by_task = [
+            self.retrieval[task](sparse[rows], paths=None if paths is None else paths[rows])
+            for task, rows in zip(present.tolist(), order.split(counts.tolist()), strict=True)
+        ]
         return torch.cat(by_task)[order.argsort()]
+
+    def _random_paths(self, clips: int) -> Float[Tensor, "batch 2"]:
+        """Draw which exemplars skip which branch of their module, as modules in training would."""
+        rate = self.config.classifier.drop_path
+        return drawn(lambda rows: nn.functional.dropout(torch.ones(rows, 2), rate), clips)
 
     def _rehearses(self, task: TaskData) -> bool:
         return task.index > 0 or self.config.rehearse_first_task

@@ -51,11 +51,23 @@ class MemoryRetrieval(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), QuickGELU(), nn.Linear(4 * dim, dim))
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, sparse: Float[Tensor, "batch kept dim"]) -> Float[Tensor, "batch frames dim"]:
-        """Retrieve dense features from `sparse`, each of which carries its position's temporal embedding."""
-        prompts = self.prompt + self.drop_path(self.read(self.prompt, sparse))
-        retrieved: Tensor = prompts + self.drop_path(self.mlp(self.mlp_norm(prompts)))
+    def forward(
+        self, sparse: Float[Tensor, "batch kept dim"], *, paths: Float[Tensor, "batch 2"] | None = None
+    ) -> Float[Tensor, "batch frames dim"]:
+        """Retrieve dense features.
+
+        Args:
+            sparse: the stored frames, each with its position's temporal embedding.
+            paths: what each clip's reading and its MLP's output are multiplied with; if None, the module drops paths by
+                itself when it trains.
+        """
+        prompts = self.prompt + self._path(self.read(self.prompt, sparse), paths, 0)
+        retrieved: Tensor = prompts + self._path(self.mlp(self.mlp_norm(prompts)), paths, 1)
         return retrieved
+
+    def _path(self, branch: Tensor, paths: Tensor | None, which: int) -> Tensor:
+        taken: Tensor = self.drop_path(branch) if paths is None else branch * paths[:, which, None, None]
+        return taken
 
 
 class _CrossReader(nn.Module):

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from jaxtyping import Int
 from torch import Tensor
 
 
@@ -42,20 +41,13 @@ class Part:
         return len(range(self.whole)[self.rows])
 
 
-@dataclass(frozen=True)
-class _Present:
-    """What is at hand: a part of a batch, and of its rows those that are `chosen`, if not all."""
-
-    part: Part
-    chosen: Tensor | None = None
-
-
-_present: ContextVar[_Present | None] = ContextVar("what is at hand of the batch", default=None)
+_present: ContextVar[Part | None] = ContextVar("part of the batch", default=None)
 
 
 @contextmanager
-def _at_hand(present: _Present | None) -> Iterator[None]:
-    before = _present.set(present)
+def part_of_batch(part: Part) -> Iterator[None]:
+    """Have what is drawn meanwhile be drawn for the whole batch of which `part` is at hand."""
+    before = _present.set(part)
     try:
         yield
     finally:
@@ -63,51 +55,29 @@ def _at_hand(present: _Present | None) -> Iterator[None]:
 
 
 @contextmanager
-def part_of_batch(part: Part) -> Iterator[None]:
-    """Have what is drawn meanwhile be drawn for the whole batch of which `part` is at hand."""
-    with _at_hand(_Present(part)):
-        yield
-
-
-@contextmanager
 def batch_beside(whole: int) -> Iterator[slice]:
     """Give the rows that are to be computed here of another batch, of `whole` rows, while it is at hand instead."""
     present = _present.get()
-    part = Part(0, 1, whole) if present is None else Part(present.part.rank, present.part.ranks, whole)
+    part = Part(0, 1, whole) if present is None else Part(present.rank, present.ranks, whole)
     with part_of_batch(part):
         yield part.rows
 
 
-@contextmanager
-def rows_among(chosen: Int[Tensor, " rows"]) -> Iterator[None]:
-    """Have what is drawn meanwhile be for the rows `chosen` among those at hand; drawn it is for all of the batch.
-
-    Ranks that make other choices must make the same draws all the same; see `drawn`.
-    """
-    present = _present.get()
-    with _at_hand(None if present is None else _Present(present.part, chosen)):
-        yield
-
-
 def whole_rows(rows: int) -> int:
     """Return how many rows the whole batch has of which `rows` are at hand."""
-    present = _present.get()
-    if present is None:
+    part = _present.get()
+    if part is None:
         return rows
-    part = present.part
-    if rows != (part.at_hand if present.chosen is None else len(present.chosen)):
+    if rows != part.at_hand:
         raise RuntimeError(
-            f"{rows} rows, where {part.rows} of a batch of {part.whole} are at hand: what is drawn for some of them "
-            "would differ with the number of ranks; use `rows_among` or `batch_beside`"
+            f"{rows} rows, where {part.rows} of a batch of {part.whole} are at hand: what is drawn in a part of them "
+            "would differ with the number of ranks; draw for the batch, or use `batch_beside`"
         )
     return part.whole
 
 
 def drawn(draw: Callable[[int], Tensor], rows: int) -> Tensor:
     """Return what `draw` gives for the `rows` at hand: it is asked for as many as the whole batch has."""
-    present = _present.get()
+    part = _present.get()
     of_all = draw(whole_rows(rows))
-    if present is None:
-        return of_all
-    at_hand = of_all[present.part.rows]
-    return at_hand if present.chosen is None else at_hand[present.chosen.to(at_hand.device)]
+    return of_all if part is None else of_all[part.rows]
