@@ -3,18 +3,18 @@
 Every complaint of PyAV or FFmpeg leaves this layer as a `VideoError` that names the file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from essential.errors import VideoError
+from essential.video.packets import Bitstream, PacketNote
 from essential.video.timing import Stamp, Timing
 
 # What PyAV was seen to raise on damaged files: MemoryError for enormous pictures, LookupError for surprise streams.
@@ -45,6 +45,7 @@ class Survey:
         missing: how many more the header promises than the file holds.
         counted: the header counts pictures, so the decoder can be held to the number.
         timing: when they are shown, an estimate likewise.
+        notes: of every packet, in the file's order.
     """
 
     pictures: int
@@ -52,6 +53,7 @@ class Survey:
     missing: int
     counted: bool
     timing: Timing
+    notes: Sequence[PacketNote]
 
 
 def broken(path: Path, reason: str) -> VideoError:
@@ -91,29 +93,33 @@ def survey_packets(path: Path) -> Survey:
     Raises:
         VideoError: the file cannot be opened or read, or it ends inside a picture.
     """
-    pictures = blank = hidden = 0
+    blank = latest = 0
     stamps: list[Stamp] = []
-    end_seconds = 0.0
+    notes: list[PacketNote] = []
     cut = False
     with opened_video(path) as (container, stream), explained_errors(path, "it cannot be read to its end"):
+        bitstream = Bitstream(container, stream)
         may_be_blank = stream.codec_context.name == "mpeg4"
         for packet in container.demux(stream):
-            if packet.size == 0:
+            size = packet.size
+            if size == 0:
                 continue
             cut = packet.is_corrupt
-            if packet.is_discard:  # decoded for the sake of others, cut off by an edit list
-                hidden += 1
-                continue
-            pictures += 1
-            stamps.append((packet.pts, packet.duration))
-            blank += may_be_blank and packet.size <= _LARGEST_BLANK_BYTES
-            end_seconds = max(end_seconds, _end_seconds(packet))
-        missing = _missing_at_end(container, stream, packets=pictures + hidden, end_seconds=end_seconds)
+            time, duration = packet.pts, packet.duration
+            is_shown = not packet.is_discard  # else decoded for the sake of others, cut off by an edit list
+            notes.append(PacketNote(time, bitstream.starts_anew(packet), is_shown))
+            if is_shown:
+                stamps.append((time, duration))
+                blank += may_be_blank and size <= _LARGEST_BLANK_BYTES
+                start = packet.dts if time is None else time
+                latest = max(latest, 0 if start is None else start + (duration or 0))
+        end_seconds = float(latest * stream.time_base) if stream.time_base else 0.0
+        missing = _missing_at_end(container, stream, packets=len(notes), end_seconds=end_seconds)
         counted = stream.frames > 0
         timing = Timing(stamps, stream.time_base, stream.average_rate)
     if cut:
-        raise broken(path, f"it is cut short inside picture {pictures + hidden}")
-    return Survey(pictures, blank, missing, counted, timing)
+        raise broken(path, f"it is cut short inside picture {len(notes)}")
+    return Survey(len(stamps), blank, missing, counted, timing, notes)
 
 
 def _check_file(path: Path) -> None:
@@ -141,11 +147,6 @@ def _first_video_stream(path: Path, container: InputContainer) -> VideoStream:
     stream.codec_context.thread_count = 1
     stream.codec_context.thread_type = "NONE"
     return stream
-
-
-def _end_seconds(packet: "Packet[VideoStream]") -> float:
-    start = packet.dts if packet.pts is None else packet.pts
-    return 0.0 if start is None else float((start + (packet.duration or 0)) * packet.time_base)
 
 
 def _missing_at_end(container: InputContainer, stream: VideoStream, *, packets: int, end_seconds: float) -> int:
