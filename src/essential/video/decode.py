@@ -7,11 +7,11 @@ Speed over the mere decoding with PyAV on one thread, 8 frames of 10 s of 340x25
 SPEED
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import av
-from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -57,28 +57,24 @@ def read_frames(path: Path, choose: Choose, *, segment: Segment | None = None) -
 
 
 def _read_file(path: Path, choose: Choose, segment: Segment | None) -> DecodedFrames:
-    survey = survey_packets(path)
-    expected = pictures_in(survey.timing, segment)
-    chosen = choose(len(expected)) if expected else []
-    indices = [expected.start + index for index in chosen]
-    # A choice outside the segment may be inside the file.
-    if set(indices) <= set(expected):
-        frames = decode_groups(path, survey.notes, indices)
-        if frames is not None:
-            check_count(path, survey, survey.pictures)
-            return DecodedFrames(frames, len(expected))
-    return _read_in_order(path, choose, segment, survey=survey, guess=indices)
-
-
-def _read_in_order(
-    path: Path, choose: Choose, segment: Segment | None, *, survey: Survey, guess: Sequence[int]
-) -> DecodedFrames:
-    frames, timing = _decode(path, guess)
+    with opened_video(path) as (container, stream):
+        survey = survey_packets(path, container, stream)
+        expected = pictures_in(survey.timing, segment)
+        chosen = choose(len(expected)) if expected else []
+        indices = [expected.start + index for index in chosen]
+        # A choice outside the segment may be inside the file.
+        if set(indices) <= set(expected):
+            frames = decode_groups(path, survey.notes, indices)
+            if frames is not None:
+                check_count(path, survey, survey.pictures)
+                return DecodedFrames(frames, len(expected))
+        first = _decode_packets(path, stream, survey.packets, indices) if survey.packets else _decode(path, indices)
+    frames, timing = first
     check_count(path, survey, len(timing.stamps))
     refuse_outside(path, timing, segment)
     held = pictures_in(timing, segment)
     wanted = [held.start + index for index in checked_indices(choose, len(held))]
-    if wanted != guess:
+    if wanted != indices:
         frames, _ = _decode(path, wanted)
     return DecodedFrames(frames, len(held))
 
@@ -91,19 +87,27 @@ def decoder_identity() -> dict[str, str]:
 
 
 def _decode(path: Path, indices: Sequence[int]) -> tuple[Picture, Timing]:
+    """Open the file anew, and return what `_decode_packets` does."""
+    with opened_video(path) as (container, stream), explained_errors(path, "it cannot be decoded"):
+        return _decode_packets(path, stream, container.demux(stream), indices)
+
+
+def _decode_packets(
+    path: Path, stream: VideoStream, packets: Iterable["Packet[VideoStream]"], indices: Sequence[int]
+) -> tuple[Picture, Timing]:
     """Return the pictures at `indices`, unfilled where the file has none, and the times of all pictures in the file."""
     wanted = WantedPictures(path, indices)
     stamps: list[Stamp] = []
-    with opened_video(path) as (container, stream), explained_errors(path, "it cannot be decoded"):
-        for index, frame in enumerate(_decoded(container, stream)):
+    with explained_errors(path, "it cannot be decoded"):
+        for index, frame in enumerate(_decoded(stream, packets)):
             wanted.take(index, frame)
             stamps.append((frame.pts, frame.duration))
         timing = Timing(stamps, stream.time_base, stream.average_rate)
     return wanted.frames, timing
 
 
-def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    for packet in container.demux(stream):
+def _decoded(stream: VideoStream, packets: Iterable["Packet[VideoStream]"]) -> Iterator[VideoFrame]:
+    for packet in packets:
         if packet.size:  # an empty packet would end the decoding
             yield from stream.decode(packet)
     yield from stream.decode(None)

@@ -48,7 +48,7 @@ class WantedPictures:
         """
         if index not in self._places:
             return
-        picture = _upright(np.asarray(self._convert(frame, format="rgb24", threads=1).to_ndarray(), np.uint8), frame)
+        picture = _upright(_pixels(self._convert(frame, format="rgb24", threads=1)), frame)
         if not len(self._frames):
             self._frames = np.empty((self._count, *picture.shape), np.uint8)
         self._check_shape(picture.shape, index)
@@ -60,6 +60,13 @@ class WantedPictures:
         if shape != first:
             sizes = f"{first[1]}x{first[0]} to {shape[1]}x{shape[0]}"
             raise broken(self._path, f"the size of its pictures changes from {sizes} after {index} pictures")
+
+
+def _pixels(frame: VideoFrame) -> Picture:
+    """Return a view of an RGB frame's pixels; its rows may be padded."""
+    plane: Any = frame.planes[0]
+    rows: Picture = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    return rows[: frame.height, : 3 * frame.width].reshape(frame.height, frame.width, 3)
 
 
 def _upright(picture: Picture, frame: VideoFrame) -> Picture:
