@@ -1,9 +1,9 @@
 """8 frames of a 60 s, 720p video with a key frame every 250 pictures: `read_frames` against decoding every picture.
 
 Both on one thread. Nothing in the file helps: libx264's defaults, no cut in the scene, so no key frame but every 250th.
-How much must be decoded depends on where the wanted pictures lie between two key frames. At 60 pictures a second they
-lie 141 behind one on average, at 30 a second, 117 behind; the share of all that precedes them is a third there and a half
-here. The part of these that no other picture refers to, half of them, is left out; they are the cheaper ones.
+How much must be decoded depends on where the wanted pictures lie between two key frames. At 60 pictures a second the
+packets from a key frame to a wanted picture are a third of all, at 30 a second half, at 25 two thirds. Half of these
+are pictures that no other refers to, which are left out unless wanted; they are the cheaper half.
 
 The pictures must equal those of the full decoding, and do, or no figure is given. One group is encoded and its packets
 repeated, as decoding does not know: encoding a minute would take longer than all the rest.

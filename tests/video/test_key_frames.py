@@ -163,17 +163,17 @@ def test_damage_in_a_group_is_left_to_the_full_decoding(tmp_path: Path, name: st
     np.testing.assert_array_equal(frames, in_full(path)[[30]])
 
 
-@pytest.mark.parametrize("name", ["pyramid.mp4", "hevc-open.mp4", "vp9.webm", "av1.mp4"])
-def test_a_picture_that_is_no_key_frame_but_called_one(tmp_path: Path, name: str) -> None:
-    source = write_moving_video(tmp_path / f"source-{name}", FRAMES, **SAFE[name])
+def test_a_picture_that_is_no_key_frame_but_called_one(tmp_path: Path) -> None:
+    """HEVC, as FFmpeg corrects the flags of H.264 and VP9 by itself."""
+    source = write_moving_video(tmp_path / "source.mp4", FRAMES, **SAFE["hevc-open.mp4"])
 
     def change(number: int, packet: av.Packet) -> None:
         packet.is_keyframe = packet.is_keyframe or number % 6 == 5
 
-    path = remux(source, tmp_path / name, change)
+    path = remux(source, tmp_path / "v.mp4", change)
     with av.open(str(path)) as container:
         assert sum(packet.is_keyframe for packet in container.demux(video=0)) > 12
-    expect_equal(path, [[index] for index in range(FRAMES)])
+    assert 0 < expect_equal(path, [[index] for index in range(FRAMES)]) < FRAMES
 
 
 @pytest.mark.parametrize("bframes", ["bframes=3", "bframes=3:b-pyramid=none"])
@@ -187,7 +187,7 @@ def test_times_that_are_not_those_of_the_pictures(tmp_path: Path, bframes: str) 
     path = remux(source, tmp_path / "v.mp4", change)
     frames = in_full(path)
     assert len(frames) == FRAMES
-    assert expect_equal(path, [[index] for index in range(FRAMES)]) < FRAMES
+    assert expect_equal(path, [[index] for index in range(FRAMES)]) == 0
 
 
 def test_what_is_left_out_is_what_ffmpeg_leaves_out(tmp_path: Path) -> None:

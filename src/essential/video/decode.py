@@ -3,8 +3,7 @@
 Seeking and header counts are not trusted: on AVI files with MPEG-4 B-frames both name the wrong pictures. Where a
 file's own packets make it safe, only the groups of pictures that hold wanted ones are decoded; see `decode_groups`.
 
-Speed over the mere decoding with PyAV on one thread, 8 frames of 10 s of 340x256, see `benchmarks/speed/decoding.py`:
-SPEED
+How near this is to the mere decoding, and what was tried, is in `benchmarks/speed/decoding.py` and `seeking.py`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

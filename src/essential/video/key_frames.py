@@ -9,7 +9,7 @@ all packets' times.
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 from av.packet import Packet
@@ -32,8 +32,9 @@ def decode_groups(path: Path, notes: Sequence[PacketNote], indices: Sequence[int
     It is where it saves little, and wherever anything is other than what makes the groups safe:
 
     - every packet's time is known and its own, the first one's is the least, and decoding may begin there;
+    - the times are not those of the packets' own order where the stream says that its pictures' order is another;
     - every packet decoded gives one picture, of its own time, in order of time. So a packet of one field, or of none,
-      a decoder that drops a picture, and a container whose times are not those of the pictures show themselves;
+      a decoder that drops a picture, and times that are not those of the pictures show themselves;
     - FFmpeg finds no fault: here it is told to stop at one, where the full decoding mends what it can.
 
     A picture shown before a key frame that stands before it in the file (an "open" group) may refer to pictures in
@@ -52,8 +53,10 @@ def decode_groups(path: Path, notes: Sequence[PacketNote], indices: Sequence[int
     if sum(map(len, groups)) > _LARGEST_SHARE * len(notes):
         return None
     wanted = WantedPictures(path, indices)
+    by_time = {notes[number].time or 0: index for index, number in enumerate(numbers)}
+    is_reordered = any(before > after for before, after in pairwise(numbers))
     try:
-        safe = _decode(path, groups, wanted, {notes[number].time or 0: i for i, number in enumerate(numbers)})
+        safe = _decode(path, groups, wanted, indices=by_time, is_reordered=is_reordered)
     except VideoError:  # the full decoding takes it all the same, or says what is wrong
         return None
     return wanted.frames if safe and wanted.is_complete else None
@@ -86,9 +89,13 @@ def _groups(notes: Sequence[PacketNote], numbers: set[int]) -> list[range]:
     return groups
 
 
-def _decode(path: Path, groups: Sequence[range], wanted: WantedPictures, indices: Mapping[int, int]) -> bool:
+def _decode(
+    path: Path, groups: Sequence[range], wanted: WantedPictures, *, indices: Mapping[int, int], is_reordered: bool
+) -> bool:
     """Decode the groups and hand their pictures over; return whether all was as it must be."""
     with opened_video(path) as (container, stream), explained_errors(path, "it cannot be decoded"):
+        if stream.codec_context.has_b_frames and not is_reordered:
+            return False
         stream.codec_context.options = {"err_detect": "explode"}
         decoder = _GroupDecoder(stream, Bitstream(container, stream), wanted, indices=indices)
         packets = (packet for packet in container.demux(stream) if packet.size)
