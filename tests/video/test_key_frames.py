@@ -94,8 +94,9 @@ def quiet_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", SAFE)
 def test_groups_give_the_pictures_of_the_full_decoding(tmp_path: Path, name: str) -> None:
     path = write_moving_video(tmp_path / name, FRAMES, **SAFE[name])
-    singles = [[index] for index in range(FRAMES)]
-    assert expect_equal(path, singles) == FRAMES
+    # Every place in a group of 12, each in another group.
+    singles = [[index] for index in range(0, FRAMES, 5)]
+    assert expect_equal(path, singles) == len(singles)
     assert expect_equal(path, draws(FRAMES)) > 6
 
 
