@@ -1,11 +1,12 @@
 """Odd but valid video files, made from plain ones by moving packets and bytes."""
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 
 from video_files import write_numbered_video
 
@@ -78,6 +79,50 @@ def turn(path: Path, *, matrix: tuple[int, int, int, int]) -> Path:
     a, b, c, d = (value << 16 for value in matrix)
     struct.pack_into(">9i", content, content.index(b"tkhd") + 44, a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(content)
+    return path
+
+
+def write_moving_video(
+    path: Path,
+    frames: int,
+    *,
+    codec: str = "libx264",
+    options: Mapping[str, str],
+    times: Sequence[int] | None = None,
+    container: Mapping[str, str] | None = None,
+) -> Path:
+    """Write a video in which a rough texture moves under fresh noise, so that every picture refers to others.
+
+    Args:
+        path: the file.
+        frames: how many.
+        codec: an encoder's name.
+        options: the encoder's.
+        times: each picture's time, in 1/25 s; one after the other by default.
+        container: options of the container.
+    """
+    draw = np.random.default_rng(frames)
+    texture = np.repeat(np.repeat(draw.integers(40, 200, (40, 40, 3)), 8, 0), 8, 1)
+    with av.open(str(path), "w", options=dict(container or {})) as output:
+        stream = output.add_stream(codec, rate=25, options=dict(options))
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for number, time in enumerate(times or range(frames)):
+            picture = texture[number : number + 64, 2 * number : 2 * number + 96] + draw.integers(-20, 20, (64, 96, 1))
+            frame = av.VideoFrame.from_ndarray(picture.astype(np.uint8), format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 25)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+def remux(source: Path, path: Path, change: Callable[[int, av.Packet], None]) -> Path:
+    """Copy a video packet by packet, each, with its number, changed on the way."""
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for number, packet in enumerate(packet for packet in old.demux(video=0) if packet.size):
+            packet.stream = stream
+            change(number, packet)
+            new.mux(packet)
     return path
 
 

@@ -15,6 +15,7 @@ from special_files import (
     write_video_with_blanks,
 )
 
+from essential.video import container
 from essential.video.decode import decoder_identity, read_frames
 from video_files import cut_short, numbered_picture, read_number, write_numbered_video, write_video
 
@@ -67,6 +68,14 @@ def test_frames_come_in_the_order_asked_for_with_repeats(tmp_path: Path, name: s
 
 def test_packed_b_frames_are_read_in_order(tmp_path: Path) -> None:
     assert read_numbers(write_packed_video(tmp_path / "packed.avi", 41)) == list(range(41))
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "mpeg4.avi"])
+def test_files_too_large_to_be_held_are_read_again(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_numbered_video(tmp_path / name, 41, **KINDS[name])
+    monkeypatch.setattr(container, "_HELD_BYTES", path.stat().st_size - 1)
+    assert not container.survey_file(path).packets
+    assert read_numbers(path) == list(range(41))
 
 
 def test_a_wrong_estimate_leaves_no_trace(tmp_path: Path) -> None:

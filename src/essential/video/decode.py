@@ -1,24 +1,26 @@
-"""Video file -> pictures, exact by picture number: decoded once in order with PyAV, every picture counted.
+"""Video file -> pictures, exact by picture number: decoded in order with PyAV, every picture counted.
 
-Seeking and header counts are not trusted: on AVI files with MPEG-4 B-frames both name the wrong pictures.
+Seeking and header counts are not trusted: on AVI files with MPEG-4 B-frames both name the wrong pictures. Where a
+file's own packets make it safe, only the groups of pictures that hold wanted ones are decoded; see `decode_groups`.
+
+How near this is to the mere decoding, and what was tried, is in `benchmarks/speed/decoding.py` and `seeking.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import av
-import numpy as np
-from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from essential.protocols.protocol import Segment
 from essential.video.container import Survey, broken, explained_errors, opened_video, survey_packets
 from essential.video.frame_folder import read_frame_folder
+from essential.video.key_frames import decode_groups
 from essential.video.pictures import FEWEST_PICTURES, Choose, DecodedFrames, Picture, checked_indices
 from essential.video.timing import Stamp, Timing, pictures_in, refuse_outside
+from essential.video.wanted_pictures import WantedPictures
 
 # Encoders may leave out a picture or two (libxvid gives 198 of 200); more than this share is a loss.
 _SHORTFALL_PICTURES = 2
@@ -29,15 +31,19 @@ def read_frames(path: Path, choose: Choose, *, segment: Segment | None = None) -
     """Read a video, or a segment of it, and return the pictures that `choose` asks for, as RGB, upright.
 
     Args:
-        path: the file, decoded in order to its end; or a folder of frames, see `read_frame_folder`.
+        path: the file; or a folder of frames, see `read_frame_folder`.
         choose: gives the wanted indices (from 0, any order, repeats allowed, at least one) for a number of frames,
-            those of the segment where there is one. It must depend on that number alone: it is called again, with the
-            true number, after the decoding.
+            those of the segment where there is one. It must depend on that number alone: it may be called again, with
+            the true number, after the decoding.
         segment: the part of the video to choose from. It holds the pictures shown at any moment from its start,
             included, to its end, excluded, and always the one shown at its start, counted in seconds from the first
             picture; an end past the video's is cut to it. See `pictures_in` for what a picture's time is.
 
     Rotation and mirroring recorded in the file are applied, to the nearest quarter turn.
+
+    Every packet of the file is read, so that a file cut short is seen wherever the cut is. Where all are decoded,
+    damage is seen anywhere; where only groups of pictures are (see `decode_groups`), in these, as among the frames of
+    a folder. Which of the two depends on the file and on what is asked for, not on whether it trains or tests.
 
     Raises:
         VideoError: the file is missing, empty, not a video, sound only, damaged, cut short, or holds fewer than
@@ -50,10 +56,19 @@ def read_frames(path: Path, choose: Choose, *, segment: Segment | None = None) -
 
 
 def _read_file(path: Path, choose: Choose, segment: Segment | None) -> DecodedFrames:
-    survey = survey_packets(path)
-    expected = pictures_in(survey.timing, segment)
-    indices = [expected.start + index for index in choose(len(expected))] if expected else []
-    frames, timing = _decode(path, indices)
+    with opened_video(path) as (container, stream):
+        survey = survey_packets(path, container, stream)
+        expected = pictures_in(survey.timing, segment)
+        chosen = choose(len(expected)) if expected else []
+        indices = [expected.start + index for index in chosen]
+        # A choice outside the segment may be inside the file.
+        if set(indices) <= set(expected):
+            frames = decode_groups(path, survey.notes, indices)
+            if frames is not None:
+                check_count(path, survey, survey.pictures)
+                return DecodedFrames(frames, len(expected))
+        first = _decode_packets(path, stream, survey.packets, indices) if survey.packets else _decode(path, indices)
+    frames, timing = first
     check_count(path, survey, len(timing.stamps))
     refuse_outside(path, timing, segment)
     held = pictures_in(timing, segment)
@@ -71,55 +86,30 @@ def decoder_identity() -> dict[str, str]:
 
 
 def _decode(path: Path, indices: Sequence[int]) -> tuple[Picture, Timing]:
-    """Return the pictures at `indices`, unfilled where the file has none, and the times of all pictures in the file."""
-    places: dict[int, list[int]] = {}
-    for place, index in enumerate(indices):
-        places.setdefault(index, []).append(place)
-    frames = np.empty((0, 0, 0, 3), np.uint8)
-    stamps: list[Stamp] = []
-    # One converter for all: preparing a new one for each picture takes a hundred times as long as using it.
-    convert = VideoReformatter().reformat
+    """Open the file anew, and return what `_decode_packets` does."""
     with opened_video(path) as (container, stream), explained_errors(path, "it cannot be decoded"):
-        for frame in _decoded(container, stream):
-            count = len(stamps)
-            if count in places:
-                picture = _upright(np.asarray(convert(frame, format="rgb24", threads=1).to_ndarray(), np.uint8), frame)
-                if not len(frames):
-                    frames = np.empty((len(indices), *picture.shape), np.uint8)
-                _check_shape(path, picture.shape, frames.shape[1:], count)
-                frames[places[count]] = picture
+        return _decode_packets(path, stream, container.demux(stream), indices)
+
+
+def _decode_packets(
+    path: Path, stream: VideoStream, packets: Iterable["Packet[VideoStream]"], indices: Sequence[int]
+) -> tuple[Picture, Timing]:
+    """Return the pictures at `indices`, unfilled where the file has none, and the times of all pictures in the file."""
+    wanted = WantedPictures(path, indices)
+    stamps: list[Stamp] = []
+    with explained_errors(path, "it cannot be decoded"):
+        for index, frame in enumerate(_decoded(stream, packets)):
+            wanted.take(index, frame)
             stamps.append((frame.pts, frame.duration))
         timing = Timing(stamps, stream.time_base, stream.average_rate)
-    return frames, timing
+    return wanted.frames, timing
 
 
-def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    for packet in container.demux(stream):
+def _decoded(stream: VideoStream, packets: Iterable["Packet[VideoStream]"]) -> Iterator[VideoFrame]:
+    for packet in packets:
         if packet.size:  # an empty packet would end the decoding
             yield from stream.decode(packet)
     yield from stream.decode(None)
-
-
-def _upright(picture: Picture, frame: VideoFrame) -> Picture:
-    """Apply the frame's display matrix, to the nearest quarter turn.
-
-    The matrix (a, b, _, c, d, ...) maps a pixel (x, y) to (a x + c y, b x + d y), y pointing down.
-    """
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return picture
-    a, b, _, c, d = (int(value) for value in np.frombuffer(matrix, np.int32)[:5])
-    turned = abs(b) + abs(c) > abs(a) + abs(d)
-    across, down = (c, b) if turned else (a, d)
-    if turned:
-        picture = picture.transpose(1, 0, 2)
-    return picture[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
-
-
-def _check_shape(path: Path, shape: tuple[int, ...], first: tuple[int, ...], index: int) -> None:
-    if shape != first:
-        sizes = f"{first[1]}x{first[0]} to {shape[1]}x{shape[0]}"
-        raise broken(path, f"the size of its pictures changes from {sizes} after {index} pictures")
 
 
 def check_count(path: Path, survey: Survey, count: int) -> None:

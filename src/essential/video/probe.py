@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from essential.errors import VideoError
-from essential.video.container import broken, explained_errors, opened_video, survey_packets
+from essential.video.container import broken, explained_errors, opened_video, survey_file
 from essential.video.decode import check_count
 from essential.video.frame_folder import numbered_images, read_frame_folder
 from essential.video.identity import size_of
@@ -58,7 +58,7 @@ def probe(path: Path) -> Probe:
 
 
 def _probe_file(path: Path) -> Probe:
-    survey = survey_packets(path)
+    survey = survey_file(path)
     check_count(path, survey, survey.pictures)
     with opened_video(path) as (container, stream), explained_errors(path, "its first picture cannot be decoded"):
         first = next(container.decode(stream), None)

@@ -61,7 +61,8 @@ def read_views(video: Video, request: ViewRequest) -> Float[Tensor, "views frame
     decoded = read_frames(video.path, _chooser(video, request), segment=video.segment)
     clips = np.split(decoded.frames, len(request.view_numbers))
     views = [_view(clip, video, request, number) for clip, number in zip(clips, request.view_numbers, strict=True)]
-    return torch.stack(views)
+    # One view alone, as in an evaluation, is not copied.
+    return torch.stack(views) if len(views) > 1 else views[0].unsqueeze(0)
 
 
 def transform_identity(pixel_format: PixelFormat, augment: AugmentConfig) -> dict[str, Any]:

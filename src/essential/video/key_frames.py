@@ -1,0 +1,152 @@
+"""Decoding only the groups of pictures that hold wanted ones, from key frames on, still exact by picture number.
+
+No container is asked to seek. The packets come in order, as for the survey and for the full decoding, with the same
+times; those outside the groups are read and not decoded, which costs a hundredth of decoding them. So there is no
+place to land on that could be the wrong one. A picture is known by its time, and its number is that time's rank among
+all packets' times.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice, pairwise
+from pathlib import Path
+
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from essential.errors import VideoError
+from essential.video.container import explained_errors, opened_video
+from essential.video.packets import Bitstream, PacketNote
+from essential.video.pictures import Picture
+from essential.video.wanted_pictures import WantedPictures
+
+# Where more of the packets would have to be decoded, all are: little is saved, and every picture is looked at.
+_LARGEST_SHARE = 0.75
+
+
+def decode_groups(path: Path, notes: Sequence[PacketNote], indices: Sequence[int]) -> Picture | None:
+    """Return the pictures at `indices`, equal to those of the full decoding, or None where that is to be used.
+
+    It is where it saves little, and wherever anything is other than what makes the groups safe:
+
+    - every packet's time is known and its own, the first one's is the least, and decoding may begin there;
+    - the times are not those of the packets' own order where the stream says that its pictures' order is another;
+    - every packet decoded gives one picture, of its own time, in order of time. So a packet of one field, or of none,
+      a decoder that drops a picture, and times that are not those of the pictures show themselves;
+    - FFmpeg finds no fault: here it is told to stop at one, where the full decoding mends what it can.
+
+    A picture shown before a key frame that stands before it in the file (an "open" group) may refer to pictures in
+    front of that key frame, and is decoded from an earlier one. Pictures that no other refers to are left out unless
+    wanted, where it is sure: see `Bitstream.is_disposable`.
+
+    Args:
+        path: the file.
+        notes: of every packet of the stream, in the file's order.
+        indices: the wanted pictures, numbers in order of showing; any order, repeats allowed.
+    """
+    numbers = _packets_by_index(notes)
+    if not indices or not all(0 <= index < len(numbers) for index in indices):
+        return None
+    groups = _groups(notes, {numbers[index] for index in indices})
+    if sum(map(len, groups)) > _LARGEST_SHARE * len(notes):
+        return None
+    wanted = WantedPictures(path, indices)
+    by_time = {notes[number].time or 0: index for index, number in enumerate(numbers)}
+    is_reordered = any(before > after for before, after in pairwise(numbers))
+    try:
+        safe = _decode(path, groups, wanted, indices=by_time, is_reordered=is_reordered)
+    except VideoError:  # the full decoding takes it all the same, or says what is wrong
+        return None
+    return wanted.frames if safe and wanted.is_complete else None
+
+
+def _packets_by_index(notes: Sequence[PacketNote]) -> list[int]:
+    """Return the place of each picture's packet, in order of showing; nothing if it cannot be told for sure."""
+    times = [note.time for note in notes if note.time is not None]
+    if not times or len(set(times)) < len(notes) or not notes[0].starts_anew or notes[0].time != min(times):
+        return []
+    shown = (number for number, note in enumerate(notes) if note.is_shown)
+    return sorted(shown, key=lambda number: notes[number].time or 0)
+
+
+def _groups(notes: Sequence[PacketNote], numbers: set[int]) -> list[range]:
+    """Return the packets to decode, in runs that each begin at a key frame.
+
+    The first packet is always among them: encoders say there who they are, and FFmpeg decodes accordingly.
+    """
+    starts = [number for number, note in enumerate(notes) if note.starts_anew]
+    groups = [range(1)]
+    for number in sorted(numbers):
+        place = bisect_right(starts, number) - 1
+        while (notes[starts[place]].time or 0) > (notes[number].time or 0):
+            place -= 1
+        start = starts[place]
+        while groups and start < groups[-1].stop:
+            start = min(start, groups.pop().start)
+        groups.append(range(start, number + 1))
+    return groups
+
+
+def _decode(
+    path: Path, groups: Sequence[range], wanted: WantedPictures, *, indices: Mapping[int, int], is_reordered: bool
+) -> bool:
+    """Decode the groups and hand their pictures over; return whether all was as it must be."""
+    with opened_video(path) as (container, stream), explained_errors(path, "it cannot be decoded"):
+        if stream.codec_context.has_b_frames and not is_reordered:
+            return False
+        stream.codec_context.options = {"err_detect": "explode"}
+        decoder = _GroupDecoder(stream, Bitstream(container, stream), wanted, indices=indices)
+        packets = (packet for packet in container.demux(stream) if packet.size)
+        position = 0
+        for group in groups:
+            if not decoder.decode(islice(packets, group.start - position, group.stop - position)):
+                return False
+            position = group.stop
+    return True
+
+
+class _GroupDecoder:
+    def __init__(
+        self, stream: VideoStream, bitstream: Bitstream, wanted: WantedPictures, *, indices: Mapping[int, int]
+    ) -> None:
+        self._stream = stream
+        self._bitstream = bitstream
+        self._wanted = wanted
+        self._indices = indices
+
+    def decode(self, packets: Iterable["Packet[VideoStream]"]) -> bool:
+        """Decode packets from a key frame on; return whether exactly their pictures came, in order of time."""
+        sent: list[int] = []
+        given: list[int] = []
+        latest = -math.inf
+        for packet in packets:
+            time = packet.pts
+            if time is None:
+                return False
+            # Only what is shown before a picture already sent, a B-frame by the container's word too: were its times
+            # not those of the pictures, all would be sent, and the order in which they come would tell.
+            if time < latest and not self._is_wanted(time) and self._bitstream.is_disposable(packet):
+                continue
+            latest = max(latest, time)
+            sent.append(time)
+            given += self._taken(self._stream.decode(packet), first=sent[0])
+        given += self._taken(self._stream.decode(None), first=sent[0])
+        self._stream.codec_context.flush_buffers()
+        return given == sorted(time for time in sent if time >= sent[0] and time in self._indices)
+
+    def _is_wanted(self, time: int) -> bool:
+        return time in self._indices and self._wanted.includes(self._indices[time])
+
+    def _taken(self, frames: Iterable[VideoFrame], *, first: int) -> Iterator[int]:
+        """Hand pictures over and give their times; -1 for one that cannot be right.
+
+        Those shown before the key frame are passed over: what they refer to may not have been decoded.
+        """
+        for frame in frames:
+            if frame.pts is None or (frame.pts == first and not frame.key_frame):
+                yield -1
+            elif frame.pts >= first:
+                self._wanted.take(self._indices.get(frame.pts, -1), frame)
+                yield frame.pts

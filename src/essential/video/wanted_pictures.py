@@ -1,0 +1,85 @@
+"""The pictures that were asked for, gathered while a video is decoded: RGB, upright, in the order asked for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+
+from essential.video.container import broken
+from essential.video.pictures import Picture
+
+
+class WantedPictures:
+    """Takes each wanted picture as it is decoded, and converts these alone."""
+
+    def __init__(self, path: Path, indices: Sequence[int]) -> None:
+        self._path = path
+        self._count = len(indices)
+        self._places: dict[int, list[int]] = {}
+        for place, index in enumerate(indices):
+            self._places.setdefault(index, []).append(place)
+        self._awaited = set(self._places)
+        self._frames = np.empty((0, 0, 0, 3), np.uint8)
+        # One converter for all: preparing a new one for each picture takes a hundred times as long as using it.
+        self._convert = VideoReformatter().reformat
+
+    @property
+    def frames(self) -> Picture:
+        """The pictures in the order asked for, shape (frames, height, width, 3), unfilled where none was taken."""
+        return self._frames
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every picture asked for was taken."""
+        return not self._awaited
+
+    def includes(self, index: int) -> bool:
+        """Return whether the picture of that number was asked for."""
+        return index in self._places
+
+    def take(self, index: int, frame: VideoFrame) -> None:
+        """Keep the frame if it is one that was asked for.
+
+        Raises:
+            VideoError: it is not of the size of the first one taken.
+        """
+        if index not in self._places:
+            return
+        picture = _upright(_pixels(self._convert(frame, format="rgb24", threads=1)), frame)
+        if not len(self._frames):
+            self._frames = np.empty((self._count, *picture.shape), np.uint8)
+        self._check_shape(picture.shape, index)
+        self._frames[self._places[index]] = picture
+        self._awaited.discard(index)
+
+    def _check_shape(self, shape: tuple[int, ...], index: int) -> None:
+        first = self._frames.shape[1:]
+        if shape != first:
+            sizes = f"{first[1]}x{first[0]} to {shape[1]}x{shape[0]}"
+            raise broken(self._path, f"the size of its pictures changes from {sizes} after {index} pictures")
+
+
+def _pixels(frame: VideoFrame) -> Picture:
+    """Return a view of an RGB frame's pixels; its rows may be padded."""
+    plane: Any = frame.planes[0]
+    rows: Picture = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    return rows[: frame.height, : 3 * frame.width].reshape(frame.height, frame.width, 3)
+
+
+def _upright(picture: Picture, frame: VideoFrame) -> Picture:
+    """Apply the frame's display matrix, to the nearest quarter turn.
+
+    The matrix (a, b, _, c, d, ...) maps a pixel (x, y) to (a x + c y, b x + d y), y pointing down.
+    """
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return picture
+    a, b, _, c, d = (int(value) for value in np.frombuffer(matrix, np.int32)[:5])
+    turned = abs(b) + abs(c) > abs(a) + abs(d)
+    across, down = (c, b) if turned else (a, d)
+    if turned:
+        picture = picture.transpose(1, 0, 2)
+    return picture[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
