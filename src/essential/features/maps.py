@@ -4,7 +4,7 @@ import ctypes
 import mmap
 import os
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
@@ -21,15 +21,16 @@ _MAP_FIXED = 0x10  # of Linux and macOS alike; Python does not name it
 _MOST_OPEN = 64
 _TYPES = {2: np.float16, 4: np.float32}
 
-Rows = Float[np.ndarray, "batch frames dim"]
+# Takes the numbers of rows; gives a copy of these rows (batch, frames, dim), in the type they are kept in.
+Reader = Callable[[Int64[np.ndarray, " batch"]], Float[np.ndarray, "batch frames dim"]]
 
 
 @runtime_checkable
 class ShardRows(Protocol):
     """Gives rows of a store's shards."""
 
-    def rows(self, places: Int64[np.ndarray, " batch"], view: int) -> Rows:
-        """Return a copy of one view of the videos at `places`, in the type they are kept in."""
+    def reader(self, places: Int64[np.ndarray, " rows"], view: int) -> Reader:
+        """Return what reads one view of the videos at `places`."""
 
 
 def map_shards(index: StoreIndex, numbers: Collection[int]) -> ShardRows:
@@ -74,7 +75,6 @@ class AdjoiningMaps:
         self._row = self._frames * self._dim
         shape = (max(0, len(numbers_in_area) - self._row + 1), self._row)
         self._window = as_strided(numbers_in_area, shape, (itemsize, itemsize), writeable=False)
-        self._starts, self._places = index.starts, int(index.starts[-1])
         # A shard that is not mapped lies past the end, so that asking for it is an error.
         self._first = np.full(len(index.plan), np.iinfo(np.int64).max // 2, np.int64)
         self._first[self._shards] = (offsets[:-1] + layouts[:, 0]) // itemsize
@@ -82,12 +82,12 @@ class AdjoiningMaps:
         self._views[self._shards] = layouts[:, 2]
         self._index = index
 
-    def rows(self, places: Int64[np.ndarray, " batch"], view: int) -> Rows:
-        """Return a copy of one view of the videos at `places`, in the type they are kept in."""
+    def reader(self, places: Int64[np.ndarray, " rows"], view: int) -> Reader:
+        """Return what reads one view of the videos at `places`."""
         shards = self._index.shards_at(places)
-        row = (places - self._starts[shards]) * self._views[shards] + view
-        gathered: Rows = self._window[self._first[shards] + row * self._row]
-        return gathered.reshape(len(places), self._frames, self._dim)
+        rows_before = (places - self._index.starts[shards]) * self._views[shards] + view
+        first = self._first[shards] + rows_before * self._row
+        return lambda rows: self._window[first[rows]].reshape(len(rows), self._frames, self._dim)
 
 
 class SingleMaps:
@@ -97,16 +97,22 @@ class SingleMaps:
         self._index = index
         self._open: OrderedDict[int, Features] = OrderedDict()
 
-    def rows(self, places: Int64[np.ndarray, " batch"], view: int) -> Rows:
-        """Return a copy of one view of the videos at `places`, in the type they are kept in."""
+    def reader(self, places: Int64[np.ndarray, " rows"], view: int) -> Reader:
+        """Return what reads one view of the videos at `places`."""
         index = self._index
-        shards = index.shards_at(places)
-        frames, dim, itemsize = _shape(index, index.layouts[np.unique(shards)])
-        batch = np.empty((len(places), frames, dim), _TYPES[itemsize])
-        for shard in np.unique(shards).tolist():
-            chosen = np.flatnonzero(shards == shard)
-            batch[chosen] = self._map(shard)[places[chosen] - index.starts[shard], view]
-        return batch
+        shard_of = index.shards_at(places)
+        row_of = places - index.starts[shard_of]
+        frames, dim, itemsize = _shape(index, index.layouts[np.unique(shard_of)])
+
+        def read(rows: Int64[np.ndarray, " batch"]) -> Float[np.ndarray, "batch frames dim"]:
+            shards, rows_in_shard = shard_of[rows], row_of[rows]
+            batch = np.empty((len(rows), frames, dim), _TYPES[itemsize])
+            for shard in np.unique(shards).tolist():
+                chosen = np.flatnonzero(shards == shard)
+                batch[chosen] = self._map(shard)[rows_in_shard[chosen], view]
+            return batch
+
+        return read
 
     def _map(self, number: int) -> Features:
         if number not in self._open:

@@ -51,9 +51,7 @@ class MappedTable:
     ) -> None:
         """Hold one view of `videos`, which are at `places` of `shards`."""
         self.videos = tuple(videos)
-        self._places = places
-        self._view = view
-        self._shards = shards
+        self._rows = shards.reader(places, view)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -61,4 +59,4 @@ class MappedTable:
 
     def rows(self, indices: Int64[Tensor, " batch"]) -> Float[Tensor, "batch frames dim"]:
         """Return the features of these rows, as float32, in the order asked; repeats are allowed."""
-        return torch.from_numpy(self._shards.rows(self._places[indices.numpy()], self._view)).float()
+        return torch.from_numpy(self._rows(indices.numpy())).float()
