@@ -111,10 +111,11 @@ def _is_another_file(index: StoreIndex, place: int, video: Video) -> bool:
 
 def _sizes_on_disk(files: Sequence[str]) -> Int64[np.ndarray, " files"]:
     """Return the bytes of each video on disk, `_GONE` where there is none or it cannot be asked."""
-    folder_of = {file: file.rpartition("/")[0] for file in files}
     # Where a folder is gone, so is all in it.
-    there = {folder for folder in set(folder_of.values()) if Path(folder).is_dir()}
-    asked = [file for file, folder in folder_of.items() if folder in there]
+    there = {folder for folder in {file.rpartition("/")[0] for file in files} if Path(folder).is_dir()}
+    if not there:
+        return np.full(len(files), _GONE, np.int64)
+    asked = list(dict.fromkeys(file for file in files if file.rpartition("/")[0] in there))
     parts = [asked[start : start + _FILES_AT_A_TIME] for start in range(0, len(asked), _FILES_AT_A_TIME)]
     with ThreadPoolExecutor(_STAT_THREADS) as pool:
         sizes = [size for part in pool.map(_sizes, parts) for size in part]
