@@ -69,6 +69,25 @@ def write_bytes(path: Path, content: bytes) -> None:
         _sync_folder(path.parent)
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give the file `source` a second name on the same disk, or copy it to another, so that it appears whole or not.
+
+    Use it for files that are never written to again: both names may be one file.
+
+    Raises:
+        FileSystemError: the disk refuses, or `target` is there already.
+    """
+    make_folder(target.parent)
+    with explained_os_errors(target):
+        try:
+            target.hardlink_to(source)
+        except FileExistsError:
+            raise
+        except OSError:  # Another disk, or one without links.
+            write_bytes(target, source.read_bytes())
+        _sync_folder(target.parent)
+
+
 def write_text(path: Path, content: str) -> None:
     """Write UTF-8 text; see `write_bytes`."""
     write_bytes(path, content.encode())

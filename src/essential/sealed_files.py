@@ -6,10 +6,11 @@ ever unpickled. Large shards are read through a memory map, after their seal was
 
 import hashlib
 import json
+import math
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -22,6 +23,13 @@ Array = np.ndarray[Any, np.dtype[Any]]
 # One key: the library writes several in an order that changes from call to call.
 _KEY = "essential"
 _HEADER_LENGTH = struct.Struct("<Q")
+_TYPES = {
+    **{"F16": "<f2", "F32": "<f4", "F64": "<f8", "BOOL": "|b1"},
+    **{f"I{bits}": f"<i{bits // 8}" for bits in (16, 32, 64)},
+    **{f"U{bits}": f"<u{bits // 8}" for bits in (16, 32, 64)},
+    **{"I8": "|i1", "U8": "|u1"},
+}
+_BLOCK = 1 << 20
 
 
 def write_sealed(path: Path, arrays: Mapping[str, Array], metadata: Any = None) -> int:
@@ -60,25 +68,91 @@ def read_sealed(path: Path, error: type[EssentialError]) -> tuple[dict[str, Arra
     return arrays, json.loads(note)
 
 
+class SealedHeader(NamedTuple):
+    """What stands before the arrays of a sealed file: its metadata, its seal, and where each array is."""
+
+    note: str
+    seal: str
+    arrays: dict[str, "ArrayPlace"]
+
+    @property
+    def metadata(self) -> Any:
+        """The JSON metadata that was written with the arrays."""
+        return json.loads(self.note)
+
+
+class ArrayPlace(NamedTuple):
+    """Where an array is in its file: bytes `first`, included, to `last`, excluded."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    first: int
+    last: int
+
+
+def read_sealed_header(path: Path, error: type[EssentialError]) -> SealedHeader:
+    """Read what a sealed file says of itself, and no array. The seal is not checked.
+
+    Raises:
+        error: the file is missing, or its header is damaged or does not fit its size.
+    """
+    header, start = _read_header(path, error)
+    try:
+        note, seal = _read_notes(path, header.pop("__metadata__", None), error)
+        arrays = {name: _array_place(entry, start) for name, entry in header.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as cause:
+        raise error(f"{path} is damaged and cannot be read ({cause}); delete it and run again") from cause
+    if max((array.last for array in arrays.values()), default=start) != path.stat().st_size:
+        raise error(f"{path} is damaged: it is cut short, or longer than it was; delete it and run again")
+    return SealedHeader(note, seal, arrays)
+
+
+def check_seal(path: Path, error: type[EssentialError]) -> str:
+    """Read a sealed file block by block, keeping none of it, and return its seal if the content is what was written.
+
+    Raises:
+        error: as for `read_sealed`.
+    """
+    header = read_sealed_header(path, error)
+    digest = hashlib.sha256(header.note.encode())
+    block = memoryview(bytearray(_BLOCK))
+    try:
+        with path.open("rb", buffering=0) as file:
+            for name, array in sorted(header.arrays.items()):
+                digest.update(f"{name}|{array.dtype.str}|{array.shape}".encode())
+                file.seek(array.first)
+                left = array.last - array.first
+                while left and (count := file.readinto(block[: min(left, _BLOCK)])):
+                    digest.update(block[:count])
+                    left -= count
+    except OSError as cause:
+        raise error(f"{path} is damaged and cannot be read ({cause}); delete it and run again") from cause
+    if digest.hexdigest() != header.seal:
+        raise error(f"{path} is damaged: its content does not match its checksum; delete it and run again")
+    return header.seal
+
+
 def map_sealed(path: Path, name: str, error: type[EssentialError]) -> Array:
     """Return array `name` of a sealed file as a read-only memory map. The seal is not checked here.
 
     Raises:
         error: the file is missing or its header does not fit its size.
     """
-    header, start = _read_header(path, error)
-    entry = header[name]
-    first, last = entry["data_offsets"]
-    if start + last > path.stat().st_size:
-        raise error(f"{path} is damaged: it is cut short; delete it and run again")
-    dtype = {"F32": np.float32, "F16": np.float16}[entry["dtype"]]
-    return np.memmap(path, dtype=dtype, mode="r", offset=start + first, shape=tuple(entry["shape"]))
+    array = read_sealed_header(path, error).arrays[name]
+    return np.memmap(path, dtype=array.dtype, mode="r", offset=array.first, shape=array.shape)
 
 
 def read_metadata(path: Path, error: type[EssentialError]) -> Any:
     """Return only the metadata of a sealed file, reading no array."""
-    header, _ = _read_header(path, error)
-    return json.loads(_read_notes(path, header.get("__metadata__"), error)[0])
+    return read_sealed_header(path, error).metadata
+
+
+def _array_place(entry: Mapping[str, Any], start: int) -> ArrayPlace:
+    first, last = entry["data_offsets"]
+    dtype, shape = np.dtype(_TYPES[entry["dtype"]]), tuple(int(length) for length in entry["shape"])
+    if last - first != dtype.itemsize * math.prod(shape):
+        raise ValueError("an array's place does not fit its shape")
+    return ArrayPlace(dtype, shape, start + first, start + last)
 
 
 def seal_of(path: Path, error: type[EssentialError]) -> str:
@@ -97,10 +171,10 @@ def _read_header(path: Path, error: type[EssentialError]) -> tuple[dict[str, Any
             (length,) = _HEADER_LENGTH.unpack(file.read(_HEADER_LENGTH.size))
             if length > path.stat().st_size:
                 raise ValueError("the header is longer than the file")
-            return json.loads(file.read(length)), _HEADER_LENGTH.size + length
+            return dict(json.loads(file.read(length))), _HEADER_LENGTH.size + length
     except FileNotFoundError:
         raise error(f"{path} is missing") from None
-    except (struct.error, ValueError, OSError) as cause:
+    except (struct.error, ValueError, TypeError, OSError) as cause:
         raise error(f"{path} is damaged and cannot be read ({cause}); delete it and run again") from cause
 
 

@@ -42,12 +42,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(folder: Path) -> Path:
-    """Return the folder of a run, made by the command line from two halves of a store."""
+    """Return the folder of a run, made by the command line from two halves of a store, merged."""
     arguments = _train(folder / "run", folder / "my data", folder / "store")
     settings = [*arguments[5:], "-s", "data.moving_digits.digits=1"]
-    for part in ("0/2", "1/2"):
-        printed = _run("extract", "--config", ESSENTIAL, "--store", folder / "store", "--shard", part, *settings)
-        assert printed == f"store: {folder / 'store'}\n"
+    parts = [folder / "part 0", folder / "part 1"]
+    for number, part in enumerate(parts):
+        printed = _run("extract", "--config", ESSENTIAL, "--store", part, "--shard", f"{number}/2", *settings)
+        assert printed == f"store: {part}\n"
+    assert len({(part / "plan.json").read_bytes() for part in parts}) == 1
+    shards = sum(len(list((part / "shards").iterdir())) for part in parts)
+    printed = _run("features", "merge", "--into", folder / "store", *parts)
+    assert printed == f"{shards} shards, all checked\nstore: {folder / 'store'}\n"
     extracted = _files(folder / "store")
     printed = _run(*arguments)
     assert f"record: {folder / 'run' / 'record.json'}" in printed

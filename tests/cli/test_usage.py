@@ -23,6 +23,7 @@ OPTIONS = {
     "data check": {"--protocol", "--root", "--annotations", "--list", "--out", "--set"},
     "features": set(),
     "features import": {"--out"},
+    "features merge": {"--into"},
     "configs": set(),
     "configs show": set(),
 }

@@ -138,7 +138,7 @@ def test_a_shard_of_another_store_is_refused(
 
 
 def read_all(store: Path, videos: list[Video], recipe: Recipe, config: FeaturesConfig) -> None:
-    source = StoredSource(store, videos, recipe=recipe, config=config)
+    source = StoredSource.open(store, videos, recipe=recipe, config=config)
     table = source.view(videos, 0)
     table.rows(torch.arange(len(table)))
 
@@ -169,7 +169,7 @@ def test_a_truncated_shard_is_found(
 def test_the_seal_is_checked_once(
     store: Path, videos: list[Video], recipe: Recipe, config: FeaturesConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = StoredSource(store, videos, recipe=recipe, config=config)
+    source = StoredSource.open(store, videos, recipe=recipe, config=config)
     table = source.view(videos, 0)
     first = table.rows(torch.arange(len(table)))
     monkeypatch.setattr("essential.features.store.read_sealed", None)

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from essential.errors import DataError, StoreError
+from essential.features import maps
 from essential.features.config import FeaturesConfig
 from essential.features.extract import extract
+from essential.features.maps import AdjoiningMaps, SingleMaps
 from essential.features.provenance import Recipe
 from essential.features.source import FeatureSource, LiveSource, StoredSource, open_source
 from essential.features.tables import FrameTable
@@ -138,9 +140,9 @@ def test_a_store_that_skipped_is_refused_under_fail(
     skip = config.model_copy(update={"on_broken_video": "skip"})
     extract(tmp_path / "store", videos, recipe=recipe, config=skip)
     with pytest.raises(DataError, match=r"train/a/2\.mp4"):
-        StoredSource(tmp_path / "store", videos, recipe=recipe, config=config)
+        StoredSource.open(tmp_path / "store", videos, recipe=recipe, config=config)
     others = [video for video in videos if video.key != "train/a/2.mp4"]
-    assert StoredSource(tmp_path / "store", others, recipe=recipe, config=config).skipped == {}
+    assert StoredSource.open(tmp_path / "store", others, recipe=recipe, config=config).skipped == {}
 
 
 def test_the_videos_may_be_deleted_after_extraction(
@@ -157,7 +159,7 @@ def test_a_store_that_lacks_videos_is_one_clear_error(
 ) -> None:
     extract(tmp_path / "store", videos, recipe=recipe, config=config, part=(0, 2))
     with pytest.raises(StoreError, match=r"lacks 6 of 11 videos, for example test/a/0\.mp4"):
-        StoredSource(tmp_path / "store", videos, recipe=recipe, config=config)
+        StoredSource.open(tmp_path / "store", videos, recipe=recipe, config=config)
 
 
 def test_a_changed_video_is_refused_on_opening(
@@ -166,7 +168,7 @@ def test_a_changed_video_is_refused_on_opening(
     extract(tmp_path / "store", videos, recipe=recipe, config=config)
     (root / "test/b/3.mp4").write_bytes(b"12345")
     with pytest.raises(StoreError, match=r"made: 1\n  test/b/3\.mp4: 5 bytes, it had \d+"):
-        StoredSource(tmp_path / "store", videos, recipe=recipe, config=config)
+        StoredSource.open(tmp_path / "store", videos, recipe=recipe, config=config)
 
 
 def test_views_and_videos_that_the_store_lacks_are_refused(
@@ -193,11 +195,21 @@ def test_one_key_in_both_splits(tmp_path: Path, videos: list[Video], recipe: Rec
 def test_few_maps_are_open_at_a_time(
     tmp_path: Path, videos: list[Video], recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("essential.features.maps._MOST_MAPS", 2)
-    config = FeaturesConfig(shard_videos=1, workers=0)
-    source = open_source(config, videos, recipe=recipe, store=tmp_path / "store")
-    table = source.view(videos, 0)
-    expected = torch.cat([source.view([video], 0).rows(torch.tensor([0])) for video in videos])
-    assert torch.equal(everything(table), expected)
-    assert isinstance(source, StoredSource)
-    assert len(source._maps._open) == 2
+    """As where the system does not map all shards side by side: the same rows, from few maps at a time."""
+    config = FeaturesConfig(shard_videos=2, workers=0)
+    side_by_side = open_source(config, videos, recipe=recipe, store=tmp_path / "store")
+
+    def refused(*_: object) -> AdjoiningMaps:
+        raise OSError("no more maps")
+
+    monkeypatch.setattr(maps, "AdjoiningMaps", refused)
+    monkeypatch.setattr(maps, "_MOST_OPEN", 2)
+    one_by_one = open_source(config, videos, recipe=recipe, store=tmp_path / "store")
+    assert isinstance(one_by_one, StoredSource)
+    assert isinstance(one_by_one._shards, SingleMaps)
+    for view in (0, 2):
+        asked = training(videos)[::-1] if view else videos
+        tables = [source.view(asked, view) for source in (side_by_side, one_by_one)]
+        for indices in ([2, 0, 5, 0], list(range(len(asked)))):
+            assert torch.equal(*(table.rows(torch.tensor(indices)) for table in tables))
+    assert len(one_by_one._shards._open) == 2

@@ -1,4 +1,4 @@
-"""`essential features`: bring features along that something else has extracted."""
+"""`essential features`: bring features along from elsewhere: another program's, or parts of a store."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,11 +10,12 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def _group() -> None:
-    """Bring frame features along that something else has extracted.
+    """Bring frame features along that were extracted elsewhere.
 
     \b
-    Example:
+    Examples:
       essential features import FEATURES.npy LABELS.csv --out STORE
+      essential features merge --into STORE PART-0 PART-1
     """
 
 
@@ -47,3 +48,32 @@ def import_(
     classes = len({video.label for video in videos})
     typer.echo(f"{len(videos)} videos of {classes} classes: {splits['train']} to train, {splits['test']} to test")
     typer.echo(f"store: {out}")
+
+
+@app.command()
+def merge(
+    parts: Annotated[
+        list[Path], typer.Argument(help="Stores, each made by `essential extract --shard i/n`.", metavar="PART...")
+    ],
+    into: Annotated[Path, typer.Option("--into", help="The store to make, or to complete.", metavar="STORE")],
+) -> None:
+    """Make one store of those that several machines have extracted, each its --shard i/n into a folder of its own.
+
+    All parts must come from the same videos and settings, and together have every shard. Every shard is checked; on
+    one disk it is linked, not copied. A stopped merge goes on when it is run again.
+
+    \b
+    Example:
+      essential extract --config CONFIG --store PART-0 --shard 0/2     # on one machine
+      essential extract --config CONFIG --store PART-1 --shard 1/2     # on another
+      essential features merge --into STORE PART-0 PART-1
+    """
+    from essential.cli.progress_bar import terminal_progress
+    from essential.features.merge import merge as run
+    from essential.progress import phase
+
+    progress = terminal_progress()
+    with phase(progress, "merge shards", 0):
+        shards = run(into, parts, progress=lambda done, total: progress.advance(done, total=total))
+    typer.echo(f"{shards} shards, all checked")
+    typer.echo(f"store: {into}")

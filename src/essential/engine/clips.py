@@ -49,7 +49,9 @@ class LabelledVideos:
 
     def table(self, videos: Sequence[Video], view: int) -> ClipTable:
         """Return the readable ones of `videos` in view `view`, labelled."""
-        frames = self.source.view([video for video in videos if video.key not in self._without], view)
+        if self._without:
+            videos = [video for video in videos if video.key not in self._without]
+        frames = self.source.view(videos, view)
         slots = torch.tensor([self._slots[video.label] for video in frames.videos], dtype=torch.long)
         tasks = torch.tensor([self._tasks[video.label] for video in frames.videos], dtype=torch.long)
         return ClipTable(frames, slots, tasks)

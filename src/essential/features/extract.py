@@ -9,7 +9,8 @@ import numpy as np
 from essential.atomic_files import folder_lock
 from essential.errors import ConfigError
 from essential.features.config import FeaturesConfig
-from essential.features.lookup import broken_among, locate, refuse_broken, refuse_changed, repaired_rows
+from essential.features.index import read_index
+from essential.features.lookup import Located, broken_among, locate, refuse_broken, refuse_changed, repaired_places
 from essential.features.pipeline import Item, ReadVideo, device_of, encode_clips, read_each
 from essential.features.plan import Shard, VideoId, video_id
 from essential.features.provenance import Recipe
@@ -66,15 +67,17 @@ def extract(
         for shard in store.plan_for(list(wanted), shard_videos=config.shard_videos)
         if shard.index % part[1] == part[0]
     ]
-    refuse_changed(store, locate(store, shards, wanted).values())
-    jobs = _find_jobs(store, shards, wanted)
+    found = locate(read_index(store), shards, videos)
+    refuse_changed(found)
+    jobs = _find_jobs(found, shards)
     _shifted(progress, shards, jobs)(0, 0)
     if jobs:
         with folder_lock(path, name=f".lock-{part[0]}-of-{part[1]}"):
             # Asked again: another process may have held the lock until now, and done them.
-            jobs = _find_jobs(store, shards, wanted)
+            jobs = _find_jobs(locate(read_index(store), shards, videos), shards)
             _run(store, jobs, wanted, recipe=recipe, config=config, progress=_shifted(progress, shards, jobs))
-    broken = broken_among(locate(store, shards, wanted).values())
+        found = locate(read_index(store), shards, videos)
+    broken = broken_among(found)
     if config.on_broken_video == "fail":
         refuse_broken(broken)
     return broken
@@ -85,16 +88,17 @@ def view_numbers(split: Split, views: int) -> tuple[int, ...]:
     return tuple(range(views + 1)) if split == "train" else (0,)
 
 
-def _find_jobs(store: FeatureStore, shards: Sequence[Shard], wanted: Mapping[VideoId, Video]) -> list[ShardJob]:
-    jobs = []
-    for shard in shards:
-        if store.is_done(shard):
-            rows = repaired_rows(locate(store, [shard], wanted).values())
-        else:
-            rows = range(len(shard.keys))
-        if rows:
-            jobs.append(ShardJob(shard, tuple(rows)))
-    return jobs
+def _find_jobs(found: Located, shards: Sequence[Shard]) -> list[ShardJob]:
+    """Return the shards that are missing, whole, and the rows worth another try of those that are there."""
+    index = found.index
+    again: dict[int, list[int]] = {}
+    places = np.array(repaired_places(found), np.int64)
+    for place, number in zip(places.tolist(), index.shards_at(places).tolist(), strict=True):
+        again.setdefault(number, []).append(place - int(index.starts[number]))
+    rows = {
+        shard: again.get(shard.index, ()) if index.done[shard.index] else range(len(shard.keys)) for shard in shards
+    }
+    return [ShardJob(shard, tuple(chosen)) for shard, chosen in rows.items() if chosen]
 
 
 def _run(

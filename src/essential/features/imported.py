@@ -22,8 +22,9 @@ from essential.atomic_files import folder_lock, sha256_of_file, write_text
 from essential.errors import DataError, StoreError
 from essential.features.config import FeaturesConfig
 from essential.features.extract import Progress
-from essential.features.lookup import Located, locate
-from essential.features.maps import ShardMaps
+from essential.features.index import read_index, with_checked_seals
+from essential.features.lookup import locate
+from essential.features.maps import map_shards
 from essential.features.plan import Shard, VideoId, video_id
 from essential.features.provenance import SAMPLING_RULE
 from essential.features.store import FeatureStore, VideoNote, create_store, open_store, read_provenance
@@ -103,32 +104,28 @@ class ImportedSource:
         self.skipped: dict[str, str] = {}
         self._stored_frames: int = provenance["sampling"]["frames"]
         self._config, self._seed = config, seed
-        store = open_store(path, provenance)
-        plan = store.plan()
-        self._places = locate(store, plan, {video_id(video): video for video in videos})
+        index = read_index(open_store(path, provenance))
+        found = locate(index, index.plan, videos)
+        self._places = dict(zip(map(video_id, found.videos), found.places.tolist(), strict=True))
         missing = [video.key for video in videos if video_id(video) not in self._places]
         if missing:
             raise StoreError(f"the store {path} lacks {len(missing)} videos, for example {missing[0]}; import it again")
-        self._maps = ShardMaps(store)
-        # A video's place in the whole store, on which its draws depend: not on what else is asked for.
-        starts = np.cumsum([0, *(len(shard.keys) for shard in plan)])
-        self._start_of = {shard.index: int(start) for shard, start in zip(plan, starts[:-1], strict=True)}
-        self._videos_in_store = int(starts[-1])
+        needed = np.unique(index.shards_at(found.places)).tolist()
+        self._shards = map_shards(with_checked_seals(index, needed), needed)
+        self._videos_in_store = int(index.starts[-1])
 
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
         """Return one view of the videos: 0 has the segments' centres, others a random frame of each segment."""
-        places = [self._places[video_id(video)] for video in videos]
-        return _ClipTable(places, self._chosen(places, view), shape=(self._stored_frames, self.dim), maps=self._maps)
+        places = np.array([self._places[video_id(video)] for video in videos], np.int64)
+        # A video's draws depend on its place in the whole store: not on what else is asked for.
+        chosen = segment_table(self._stored_frames, self._draws(view)[places])
+        return _ClipTable(MappedTable(videos, places, 0, shards=self._shards), chosen)
 
     def training_view(self, epoch: int) -> int:
         """Return the view to train on in an epoch, as a store of videos or live decoding would."""
         if self._config.mode == "live":
             return 1 + epoch
         return 1 + epoch % self._config.views if self._config.views else 0
-
-    def _chosen(self, places: Sequence[Located], view: int) -> Int64[np.ndarray, "rows frames"]:
-        rows = [self._start_of[place.shard.index] + place.row for place in places]
-        return segment_table(self._stored_frames, self._draws(view)[rows])
 
     def _draws(self, view: int) -> Float[np.ndarray, "videos frames"]:
         """Return where in its segment each frame of each video of the store lies."""
@@ -141,17 +138,10 @@ class ImportedSource:
 class _ClipTable:
     """A table that takes its clips' frames out of all stored frames."""
 
-    def __init__(
-        self,
-        places: Sequence[Located],
-        chosen: Int64[np.ndarray, "rows frames"],
-        *,
-        shape: tuple[int, int],
-        maps: ShardMaps,
-    ) -> None:
-        self._all_frames = MappedTable(places, 0, shape=shape, maps=maps)
+    def __init__(self, all_frames: MappedTable, chosen: Int64[np.ndarray, "rows frames"]) -> None:
+        self._all_frames = all_frames
         self._chosen = torch.from_numpy(chosen)
-        self.videos = self._all_frames.videos
+        self.videos = all_frames.videos
 
     def __len__(self) -> int:
         return len(self.videos)

@@ -1,45 +1,59 @@
 """Where each video is in a store, and what is wrong with it: broken, or no longer the file it was."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from stat import S_ISDIR
+
+import numpy as np
+from jaxtyping import Int64
 
 from essential.errors import DataError, StoreError
-from essential.features.plan import Shard, VideoId
-from essential.features.store import FeatureStore, VideoNote
-from essential.protocols.protocol import Video
+from essential.features.index import StoreIndex
+from essential.features.plan import Shard
+from essential.protocols.collector import paused_collector
+from essential.protocols.protocol import Split, Video
 from essential.video.identity import identity_of, size_of
 
+_GONE = -2
+# Asking a network's disk waits; a local one answers before a thread would be of use.
+_STAT_THREADS = 8
+_FILES_AT_A_TIME = 2048
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Located:
-    """A video's place in a store, and what the store says of it."""
+    """Videos that a store holds, and the place of each in its index; `by_key` has all that were looked through."""
 
-    video: Video
-    shard: Shard
-    row: int
-    note: VideoNote
+    index: StoreIndex
+    videos: Sequence[Video]
+    places: Int64[np.ndarray, " videos"]
+    by_key: Mapping[Split, Mapping[str, int]]
 
-
-def locate(store: FeatureStore, shards: Iterable[Shard], videos: Mapping[VideoId, Video]) -> dict[VideoId, Located]:
-    """Return where each of `videos` is among the computed ones of `shards`; a video that is in none is left out.
-
-    Raises:
-        StoreError: a shard is damaged or not of this store.
-    """
-    found: dict[VideoId, Located] = {}
-    for shard in shards:
-        if not store.is_done(shard) or videos.keys().isdisjoint(shard.ids):
-            continue
-        for row, note in enumerate(store.note(shard).videos):
-            name = (shard.split, note.key)
-            if name in videos and name not in found:
-                found[name] = Located(videos[name], shard, row, note)
-    return found
+    def broken(self) -> dict[int, Video]:
+        """Return the videos that could not be read, by place."""
+        if not self.index.broken:
+            return {}
+        bad = np.isin(self.places, np.fromiter(self.index.broken, np.int64))
+        return {int(self.places[row]): self.videos[row] for row in np.flatnonzero(bad).tolist()}
 
 
-def broken_among(places: Iterable[Located]) -> dict[str, str]:
+def locate(index: StoreIndex, shards: Iterable[Shard], videos: Sequence[Video]) -> Located:
+    """Return where `videos` are among the computed ones of `shards`; a video that is in none is left out."""
+    with paused_collector():
+        by_key = index.by_key(shards)
+        places = np.array([by_key[video.split].get(video.key, -1) for video in videos], np.int64)
+    rows = np.flatnonzero(places >= 0)
+    if len(rows) == len(videos):
+        return Located(index, videos, places, by_key)
+    return Located(index, [videos[row] for row in rows.tolist()], places[rows], by_key)
+
+
+def broken_among(found: Located) -> dict[str, str]:
     """Return the reason for the key of every video that could not be read."""
-    return {place.video.key: place.note.broken for place in places if place.note.broken is not None}
+    return {video.key: str(found.index.broken[place].broken) for place, video in found.broken().items()}
 
 
 def refuse_broken(broken: Mapping[str, str]) -> None:
@@ -60,39 +74,62 @@ def refuse_broken(broken: Mapping[str, str]) -> None:
         )
 
 
-def refuse_changed(store: FeatureStore, places: Iterable[Located]) -> None:
+def refuse_changed(found: Located) -> None:
     """Raise if a video on disk has another size than when it was extracted. A video deleted since then is fine.
 
     Raises:
         StoreError: the message lists every changed video.
     """
-    changed = [place for place in places if place.note.broken is None and _has_another_size(place)]
+    index, places = found.index, found.places
+    now, then = _sizes_on_disk([video.file for video in found.videos]), index.size_bytes[places]
+    other = np.flatnonzero((now != _GONE) & (now != then)).tolist()
+    changed = [row for row in other if int(places[row]) not in index.broken]
     if changed:
+        shards = index.shards_at(places[changed])
         lines = "\n  ".join(
-            f"{place.video.key}: {size_of(place.video.path)} bytes, it had {place.note.size_bytes} "
-            f"(shard {place.shard.name})"
-            for place in changed
+            f"{found.videos[row].key}: {now[row]} bytes, it had {then[row]} (shard {index.plan[shard].name})"
+            for row, shard in zip(changed, shards, strict=True)
         )
         raise StoreError(
-            f"videos that changed since the feature store {store.path} was made: {len(changed)}\n  {lines}\n"
+            f"videos that changed since the feature store {index.store.path} was made: {len(changed)}\n  {lines}\n"
             "Put the old files back; or delete these shards, or the whole store, and extract again"
         )
 
 
-def repaired_rows(places: Collection[Located]) -> Sequence[int]:
-    """Return the rows of the videos that could not be read and are other files now: worth another try."""
-    return sorted(place.row for place in places if place.note.broken is not None and _is_another_file(place))
+def repaired_places(found: Located) -> list[int]:
+    """Return the places of the videos that could not be read and are other files now: worth another try."""
+    return sorted(place for place, video in found.broken().items() if _is_another_file(found.index, place, video))
 
 
-def _is_another_file(place: Located) -> bool:
+def _is_another_file(index: StoreIndex, place: int, video: Video) -> bool:
+    note = index.broken[place]
     try:
-        return _has_another_size(place) or identity_of(place.video.path).sha256 != place.note.sha256
+        return size_of(video.path) != note.size_bytes or identity_of(video.path).sha256 != note.sha256
     except OSError:
         return False
 
 
-def _has_another_size(place: Located) -> bool:
+def _sizes_on_disk(files: Sequence[str]) -> Int64[np.ndarray, " files"]:
+    """Return the bytes of each video on disk, `_GONE` where there is none or it cannot be asked."""
+    # Where a folder is gone, so is all in it.
+    there = {folder for folder in {file.rpartition("/")[0] for file in files} if Path(folder).is_dir()}
+    if not there:
+        return np.full(len(files), _GONE, np.int64)
+    asked = list(dict.fromkeys(file for file in files if file.rpartition("/")[0] in there))
+    parts = [asked[start : start + _FILES_AT_A_TIME] for start in range(0, len(asked), _FILES_AT_A_TIME)]
+    with ThreadPoolExecutor(_STAT_THREADS) as pool:
+        sizes = [size for part in pool.map(_sizes, parts) for size in part]
+    size_of_file = dict(zip(asked, sizes, strict=True))
+    return np.array([size_of_file.get(file, _GONE) for file in files], np.int64)
+
+
+def _sizes(files: Sequence[str]) -> list[int]:
+    return [_size(file) for file in files]
+
+
+def _size(file: str) -> int:
     try:
-        return size_of(place.video.path) != place.note.size_bytes
+        status = os.stat(file)  # noqa: PTH116 - a Path would cost more than the question
+        return size_of(Path(file)) if S_ISDIR(status.st_mode) else status.st_size
     except OSError:
-        return False
+        return _GONE

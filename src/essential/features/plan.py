@@ -1,7 +1,8 @@
 """Which video goes into which shard. A plan only ever grows, so that a shard once planned keeps its place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from essential.atomic_files import sha256_of_json
@@ -10,7 +11,7 @@ from essential.protocols.protocol import Split, Video
 VideoId = tuple[Split, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shard:
     """One file of a store: videos of one split, in order. `index` is its place in the plan."""
 
@@ -18,7 +19,7 @@ class Shard:
     split: Split
     keys: tuple[str, ...]
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The file's name, without suffix. It holds a hash of the keys: other videos, another name."""
         return f"{self.split}-{self.index:05d}-{sha256_of_json([self.split, list(self.keys)])[:8]}"
@@ -45,18 +46,26 @@ def shards_for(
     Returns:
         The plan, longer or as it was, and the shards that serve the wanted videos.
     """
-    asked = set(wanted)
-    served: set[VideoId] = set()
+    asked = _by_split(wanted)
+    served: dict[Split, set[str]] = {split: set() for split in asked}
     used = []
-    touched = [shard for shard in plan if not asked.isdisjoint(shard.ids)]
+    touched = [shard for shard in plan if not asked[shard.split].isdisjoint(shard.keys)]
     finished = [shard for shard in touched if is_done(shard)]
-    possible = [shard for shard in touched if asked.issuperset(shard.ids)]
+    possible = [shard for shard in touched if asked[shard.split].issuperset(shard.keys)]
     for shard in (*finished, *possible):
-        if not served.issuperset(asked.intersection(shard.ids)):
+        if not served[shard.split].issuperset(asked[shard.split].intersection(shard.keys)):
             used.append(shard)
-            served.update(shard.ids)
-    new = _cut(sorted(asked - served), shard_videos, first_index=len(plan))
+            served[shard.split].update(shard.keys)
+    left = {split: sorted(keys - served[split]) for split, keys in asked.items()}
+    new = _cut(left, shard_videos, first_index=len(plan))
     return (*plan, *new), (*sorted(used, key=lambda shard: shard.index), *new)
+
+
+def _by_split(wanted: Iterable[VideoId]) -> dict[Split, set[str]]:
+    asked: dict[Split, set[str]] = {"train": set(), "test": set()}
+    for split, key in wanted:
+        asked[split].add(key)
+    return asked
 
 
 def plan_to_json(plan: Sequence[Shard]) -> list[dict[str, Any]]:
@@ -77,11 +86,9 @@ def plan_from_json(content: Any) -> tuple[Shard, ...]:
     return plan
 
 
-def _cut(ids: Sequence[VideoId], shard_videos: int, *, first_index: int) -> list[Shard]:
+def _cut(left: Mapping[Split, Sequence[str]], shard_videos: int, *, first_index: int) -> list[Shard]:
     shards: list[Shard] = []
-    splits: tuple[Split, Split] = ("train", "test")
-    for split in splits:
-        keys = [key for of_split, key in ids if of_split == split]
+    for split, keys in left.items():
         for start in range(0, len(keys), shard_videos):
             shards.append(Shard(first_index + len(shards), split, tuple(keys[start : start + shard_videos])))
     return shards

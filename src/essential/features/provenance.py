@@ -70,12 +70,18 @@ def build_recipe(
     return Recipe(encoder=encoder, augment=augment, frames=frames, views=config.views, seed=seed, dtype=config.dtype)
 
 
-def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def differences(
+    found: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    *,
+    found_name: str = "in the store",
+    wanted_name: str = "wanted",
+) -> list[str]:
     """Return one line per value that differs between two provenances, named with dots; empty if they are equal."""
     ours, theirs = _flat(wanted), _flat(found)
     names = sorted(ours.keys() | theirs.keys())
     return [
-        f"{name}: {theirs.get(name, 'nothing')} in the store, {ours.get(name, 'nothing')} wanted"
+        f"{name}: {theirs.get(name, 'nothing')} {found_name}, {ours.get(name, 'nothing')} {wanted_name}"
         for name in names
         if name not in ours or name not in theirs or ours[name] != theirs[name]
     ]

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Int64
 
 from essential.errors import StoreError
 from essential.features.config import FeaturesConfig
 from essential.features.extract import Progress, extract, view_numbers
-from essential.features.lookup import broken_among, locate, refuse_broken, refuse_changed
-from essential.features.maps import ShardMaps
+from essential.features.index import read_index, with_checked_seals
+from essential.features.lookup import Located, broken_among, locate, refuse_broken, refuse_changed
+from essential.features.maps import map_shards
 from essential.features.pipeline import ReadVideo, device_of, encode_clips, read_each
 from essential.features.plan import video_id
 from essential.features.provenance import Recipe
@@ -68,59 +70,95 @@ def open_source(
         live = LiveSource(recipe, config)
         live.check(videos, progress=progress)
         return live
+    if (store / "store.json").exists():
+        found = _look_up(store, videos, recipe)
+        if len(found.videos) == len(videos) and not found.broken():
+            if progress is not None:
+                progress(len(videos), len(videos))
+            return StoredSource(found, recipe=recipe, config=config)
     extract(store, videos, recipe=recipe, config=config, progress=progress)
-    return StoredSource(store, videos, recipe=recipe, config=config)
+    return StoredSource.open(store, videos, recipe=recipe, config=config)
+
+
+def _look_up(path: Path, videos: Sequence[Video], recipe: Recipe) -> Located:
+    index = read_index(open_store(path, recipe.provenance()))
+    return locate(index, index.plan, videos)
 
 
 class StoredSource:
     """Features of a store, read through memory maps."""
 
-    def __init__(self, path: Path, videos: Sequence[Video], *, recipe: Recipe, config: FeaturesConfig) -> None:
-        """Open the store at `path` for `videos`.
+    def __init__(self, found: Located, *, recipe: Recipe, config: FeaturesConfig) -> None:
+        """Give the features of the videos in `found`; seals of their shards that were not checked before are checked.
 
         Raises:
-            StoreError: the store was made by something else, lacks a video, or a video changed since.
+            StoreError: a shard is damaged, or a video changed since.
             DataError: a video is broken and the config says to fail.
         """
-        store = open_store(path, recipe.provenance())
         self.frames = recipe.frames
         self.dim = recipe.encoder.dim
         self._views = recipe.views
-        self._places = locate(store, store.plan(), {video_id(video): video for video in videos})
-        missing = [video.key for video in videos if video_id(video) not in self._places]
-        if missing:
+        refuse_changed(found)
+        self.skipped = broken_among(found)
+        if config.on_broken_video == "fail":
+            refuse_broken(self.skipped)
+        needed = np.unique(found.index.shards_at(found.places)).tolist()
+        self._shards = map_shards(with_checked_seals(found.index, needed), needed)
+        self._by_key = found.by_key
+        # One more than there are places: what is not found is place -1, the last.
+        self._held = np.zeros(int(found.index.starts[-1]) + 1, np.bool_)
+        self._held[found.places] = True
+        self._readable = self._held.copy()
+        self._readable[list(found.broken())] = False
+
+    @classmethod
+    def open(cls, path: Path, videos: Sequence[Video], *, recipe: Recipe, config: FeaturesConfig) -> "StoredSource":
+        """Open the store at `path` for `videos`.
+
+        Raises:
+            StoreError: the store was made by something else, lacks a video or is damaged, or a video changed since.
+            DataError: a video is broken and the config says to fail.
+        """
+        found = _look_up(path, videos, recipe)
+        if len(found.videos) < len(videos):
+            there = {video_id(video) for video in found.videos}
+            missing = [video.key for video in videos if video_id(video) not in there]
             raise StoreError(
                 f"the feature store {path} lacks {len(missing)} of {len(videos)} videos, for example {missing[0]}; "
                 "run `essential extract` first (every one of its --shard parts)"
             )
-        refuse_changed(store, self._places.values())
-        self.skipped = broken_among(self._places.values())
-        if config.on_broken_video == "fail":
-            refuse_broken(self.skipped)
-        self._maps = ShardMaps(store)
+        return cls(found, recipe=recipe, config=config)
 
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
         """Return one view of the videos, without the skipped ones.
 
         Raises:
-            StoreError: the store does not hold this view of a video, or the video; or, when the table is read, a shard
-                is damaged.
+            StoreError: the store does not hold this view of a video, or the video.
         """
-        for video in videos:
-            self._refuse_unknown(video, view)
-        places = [self._places[video_id(video)] for video in videos]
-        readable = [place for place in places if place.note.broken is None]
-        return MappedTable(readable, view, shape=(self.frames, self.dim), maps=self._maps)
+        places = np.array([self._by_key[video.split].get(video.key, -1) for video in videos], np.int64)
+        self._refuse_unknown(videos, places)
+        self._refuse_view(videos, view)
+        readable = self._readable[places]
+        if not readable.all():
+            videos = [video for video, is_readable in zip(videos, readable.tolist(), strict=True) if is_readable]
+        return MappedTable(videos, places[readable], view, shards=self._shards)
 
     def training_view(self, epoch: int) -> int:
         """Return the augmented view whose turn it is; the plain view if the store holds no other."""
         return 1 + epoch % self._views if self._views else 0
 
-    def _refuse_unknown(self, video: Video, view: int) -> None:
-        if video_id(video) not in self._places:
+    def _refuse_unknown(self, videos: Sequence[Video], places: Int64[np.ndarray, " videos"]) -> None:
+        unknown = np.flatnonzero(~self._held[places])
+        if len(unknown):
+            video = videos[int(unknown[0])]
             raise StoreError(f"{video.key} ({video.split}) is not one of the videos that this source was opened for")
-        held = view_numbers(video.split, self._views)
-        if view not in held:
+
+    def _refuse_view(self, videos: Sequence[Video], view: int) -> None:
+        for split in {video.split for video in videos}:
+            held = view_numbers(split, self._views)
+            if view in held:
+                continue
+            video = next(video for video in videos if video.split == split)
             raise StoreError(
                 f"view {view} of the {video.split} video {video.key} is not in the store; it holds views "
                 f"0 to {held[-1]}"

@@ -3,6 +3,7 @@
     store.json                  format version, provenance, its fingerprint
     plan.json                   the shards in order, each with its videos
     shards/<name>.safetensors   array "features" (videos, views, frames, dim), and a note on every video
+    .index                      derived from the shards, to open the store at once; see `index.py`
 
 Every file appears whole or not at all. Training and test videos have shards of their own, as they differ in views.
 """
@@ -22,7 +23,7 @@ from essential.features.plan import Shard, VideoId, plan_from_json, plan_to_json
 from essential.features.provenance import differences
 from essential.protocols.protocol import Split
 from essential.schema import Section
-from essential.sealed_files import map_sealed, read_metadata, read_sealed, write_sealed
+from essential.sealed_files import map_sealed, read_metadata, read_sealed, read_sealed_header, write_sealed
 
 FORMAT_VERSION = 1
 _ARRAY = "features"
@@ -60,6 +61,7 @@ class FeatureStore:
     def __init__(self, path: Path, fingerprint: str) -> None:
         self.path = path
         self.fingerprint = fingerprint
+        self._read: tuple[bytes, tuple[Shard, ...]] = (b"[]", ())
 
     def plan(self) -> tuple[Shard, ...]:
         """Return the shards planned so far, computed or not.
@@ -71,7 +73,10 @@ class FeatureStore:
         if not path.exists():
             return ()
         try:
-            return plan_from_json(json.loads(path.read_bytes()))
+            content = path.read_bytes()
+            if content != self._read[0]:
+                self._read = content, plan_from_json(json.loads(content))
+            return self._read[1]
         except (ValueError, KeyError, TypeError) as cause:
             message = f"{path} is damaged ({cause}); delete the folder {self.path} and extract again"
             raise StoreError(message) from cause
@@ -107,6 +112,22 @@ class FeatureStore:
             StoreError: the shard is damaged or not of this store.
         """
         return self._checked(shard, read_metadata(self.shard_path(shard), StoreError))
+
+    def layout_and_note(self, shard: Shard) -> tuple[tuple[int, ...], ShardNote]:
+        """Return where a computed shard's features are in its file, and its note; the seal is not checked.
+
+        The layout is: first byte, videos, views, frames, dim, bytes of a number.
+
+        Raises:
+            StoreError: the shard is damaged or not of this store.
+        """
+        path = self.shard_path(shard)
+        header = read_sealed_header(path, StoreError)
+        note = self._checked(shard, header.metadata)
+        array = header.arrays.get(_ARRAY)
+        if array is None or len(array.shape) != 4 or array.shape[0] != len(shard.keys):
+            raise StoreError(f"{path} is damaged: it does not hold the features of its videos; delete it and run again")
+        return (array.first, *array.shape, array.dtype.itemsize), note
 
     def read(self, shard: Shard) -> tuple[Features, ShardNote]:
         """Return a computed shard's features and note, after checking its seal.

@@ -1,0 +1,232 @@
+"""The index of a store: what the notes of all its computed shards say, in columns, so that it opens at once.
+
+    .index    sealed like a shard; derived from the shards, so it may be deleted at any time, and is made again
+
+A shard's entry counts for as long as its file is the one that was read: the same size, times of change and file number.
+What the index promises: no shard is used whose seal was not checked since its file last changed. A file that is written
+to, copied, replaced or restored is checked again. What it does not see is a disk that gives back other bytes under an
+unchanged file; deleting `.index` has every seal checked again.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from essential.atomic_files import sha256_of_json
+from essential.errors import FileSystemError, StoreError
+from essential.features.cores import cpu_cores
+from essential.features.plan import Shard
+from essential.features.store import FeatureStore, VideoNote
+from essential.protocols.collector import paused_collector
+from essential.protocols.protocol import Split
+from essential.sealed_files import check_seal, read_sealed, write_sealed
+
+NO_SIZE = -1
+_NAME = ".index"
+_VERSION = 1
+# A file that changed this recently might change again under the same time stamp, where stamps are coarse.
+_SETTLED_NS = 2_000_000_000
+_STAMP, _LAYOUT = 4, 6
+
+
+@dataclass(frozen=True)
+class StoreIndex:
+    """What a store's computed shards hold. A video's *place* is its number in the plan, counted over all shards.
+
+    Attributes:
+        store: the store.
+        plan: its shards, computed or not.
+        stamps: of each shard's file: bytes, times of change of content and of status in ns, number; 0 if not computed.
+        layouts: of each shard's array: first byte, videos, views, frames, dim, bytes of a number.
+        sealed: whether the shard's seal was checked, with the file as it is.
+        size_bytes: of each place's video, `NO_SIZE` where its note has none.
+        broken: the notes of the videos that could not be read, by place.
+    """
+
+    store: FeatureStore
+    plan: tuple[Shard, ...]
+    stamps: Int64[np.ndarray, "shards 4"]
+    layouts: Int64[np.ndarray, "shards 6"]
+    sealed: Bool[np.ndarray, " shards"]
+    size_bytes: Int64[np.ndarray, " places"]
+    broken: Mapping[int, VideoNote]
+
+    @cached_property
+    def starts(self) -> Int64[np.ndarray, " shards_and_one"]:
+        """The first place of each shard, and behind them the number of places."""
+        return _starts(self.plan)
+
+    @cached_property
+    def done(self) -> Bool[np.ndarray, " shards"]:
+        """Whether each shard was computed."""
+        return np.asarray(self.stamps.any(axis=1))
+
+    def shards_at(self, places: Int64[np.ndarray, " places"]) -> Int64[np.ndarray, " places"]:
+        """Return the number of the shard that holds each place."""
+        return np.searchsorted(self.starts, places, side="right") - 1
+
+    def by_key(self, shards: Iterable[Shard]) -> dict[Split, dict[str, int]]:
+        """Return the place of every video of the computed ones of `shards`, by split and key."""
+        places: dict[Split, dict[str, int]] = {"train": {}, "test": {}}
+        # The first shard that holds a video is the one to read it from, so it is the last to be entered.
+        for shard in sorted(shards, key=lambda shard: shard.index, reverse=True):
+            if self.done[shard.index]:
+                places[shard.split].update(zip(shard.keys, count(int(self.starts[shard.index]))))
+        return places
+
+    def stamp(self, shard: Shard) -> tuple[int, ...]:
+        """Return what tells the shard's file, as it was read, from a later one."""
+        return tuple(self.stamps[shard.index].tolist())
+
+
+def stamp_of(status: os.stat_result) -> tuple[int, int, int, int]:
+    """Return what changes when a file changes."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino & (1 << 63) - 1
+
+
+def read_index(store: FeatureStore) -> StoreIndex:
+    """Return the index of a store, after reading the notes of those shards that it does not know as they are.
+
+    Raises:
+        StoreError: a shard is damaged or not of this store.
+    """
+    with paused_collector():
+        plan = store.plan()
+        known = _saved(store, plan) or _empty(store, plan)
+        found = _stamps_on_disk(store, plan)
+        stale = (known.stamps != found).any(axis=1)
+        if not stale.any():
+            return known
+        index = _with_notes(known, found, stale)
+    _save(index)
+    return index
+
+
+def with_checked_seals(index: StoreIndex, shards: Iterable[int]) -> StoreIndex:
+    """Return the index after checking the seals of those of `shards` that were not checked as they are.
+
+    Raises:
+        StoreError: a shard is damaged; the message names the first.
+    """
+    unchecked = [index.plan[number] for number in shards if not index.sealed[number]]
+    if not unchecked:
+        return index
+    with ThreadPoolExecutor(cpu_cores()) as pool:
+        list(pool.map(lambda shard: check_seal(index.store.shard_path(shard), StoreError), unchecked))
+    numbers = np.array([shard.index for shard in unchecked], np.int64)
+    found = _stamps_on_disk(index.store, index.plan)[numbers]
+    if (found != index.stamps[numbers]).any():
+        raise StoreError(f"shards of {index.store.path} changed while they were read; run the same command again")
+    sealed = index.sealed.copy()
+    sealed[numbers] = True
+    checked = replace(index, sealed=sealed)
+    _save(checked)
+    return checked
+
+
+def _starts(plan: Sequence[Shard]) -> Int64[np.ndarray, " shards_and_one"]:
+    return np.cumsum([0, *(len(shard.keys) for shard in plan)], dtype=np.int64)
+
+
+def _empty(store: FeatureStore, plan: tuple[Shard, ...]) -> StoreIndex:
+    shards, places = len(plan), int(_starts(plan)[-1])
+    return StoreIndex(
+        store,
+        plan,
+        stamps=np.zeros((shards, _STAMP), np.int64),
+        layouts=np.zeros((shards, _LAYOUT), np.int64),
+        sealed=np.zeros(shards, np.bool_),
+        size_bytes=np.full(places, NO_SIZE, np.int64),
+        broken={},
+    )
+
+
+def _stamps_on_disk(store: FeatureStore, plan: Sequence[Shard]) -> Int64[np.ndarray, "shards 4"]:
+    """Return the stamp of each shard's file; zeros where there is none."""
+    folder = store.path / "shards"
+    found: dict[str, tuple[int, ...]] = {}
+    if folder.is_dir():
+        with os.scandir(folder) as entries:
+            found = {entry.name: stamp_of(entry.stat()) for entry in entries if entry.name.endswith(".safetensors")}
+    nothing = (0,) * _STAMP
+    stamps = [found.get(store.shard_path(shard).name, nothing) for shard in plan]
+    return np.array(stamps, np.int64).reshape(len(plan), _STAMP)
+
+
+def _with_notes(
+    known: StoreIndex, found: Int64[np.ndarray, "shards 4"], stale: Bool[np.ndarray, " shards"]
+) -> StoreIndex:
+    layouts, size_bytes = known.layouts.copy(), known.size_bytes.copy()
+    places_stale = np.repeat(stale, np.diff(known.starts))
+    broken = {place: note for place, note in known.broken.items() if not places_stale[place]}
+    for number in np.flatnonzero(stale & found.any(axis=1)).tolist():
+        shard, start = known.plan[number], int(known.starts[number])
+        layouts[number], note = known.store.layout_and_note(shard)
+        sizes = [video.size_bytes for video in note.videos]
+        size_bytes[start : start + len(sizes)] = [NO_SIZE if size is None else size for size in sizes]
+        broken |= {start + row: video for row, video in enumerate(note.videos) if video.broken is not None}
+    return replace(
+        known, stamps=found, layouts=layouts, sealed=known.sealed & ~stale, size_bytes=size_bytes, broken=broken
+    )
+
+
+def _path(store: FeatureStore) -> Path:
+    return store.path / _NAME
+
+
+def _saved(store: FeatureStore, plan: tuple[Shard, ...]) -> StoreIndex | None:
+    """Return the index on disk, made to fit a plan that has grown since; None if there is none that can be used."""
+    try:
+        arrays, content = read_sealed(_path(store), StoreError)
+    except StoreError:
+        return None  # Missing, or damaged: it is made again.
+    shards = int(content.get("shards", 0))
+    fits = (
+        content.get("version") == _VERSION
+        and content["fingerprint"] == store.fingerprint
+        and content["names"] == _hash_of_names(plan[:shards])
+    )
+    if not fits:
+        return None
+    index = _empty(store, plan)
+    places = int(index.starts[shards])
+    index.stamps[:shards] = arrays["stamps"]
+    index.layouts[:shards] = arrays["layouts"]
+    index.sealed[:shards] = arrays["sealed"]
+    index.size_bytes[:places] = arrays["size_bytes"]
+    notes = {int(place): VideoNote.model_validate(note) for place, note in content["broken"].items()}
+    return replace(index, broken=notes)
+
+
+def _save(index: StoreIndex) -> None:
+    settled = index.stamps[:, 1:3].max(axis=1, initial=0) < time.time_ns() - _SETTLED_NS
+    arrays = {
+        "stamps": index.stamps,
+        "layouts": index.layouts,
+        "sealed": index.sealed & settled,
+        "size_bytes": index.size_bytes,
+    }
+    content = {
+        "version": _VERSION,
+        "fingerprint": index.store.fingerprint,
+        "shards": len(index.plan),
+        "names": _hash_of_names(index.plan),
+        "broken": {str(place): note.model_dump(mode="json") for place, note in index.broken.items()},
+    }
+    try:
+        write_sealed(_path(index.store), arrays, content)
+    except FileSystemError:
+        # A store that may not be written to, or a full disk: reading goes on, and the next process begins anew.
+        return
+
+
+def _hash_of_names(plan: Sequence[Shard]) -> str:
+    return sha256_of_json([shard.name for shard in plan])

@@ -1,0 +1,163 @@
+"""Stores that several machines extracted, each `--shard i/n` into a folder of its own, become one store.
+
+Every shard is read in full and its seal checked before it is taken: linked where both folders are on one disk, copied
+otherwise; a shard's file is never written to again, so a link is as good as a copy. It appears whole or not at all,
+and a call that was stopped is completed by calling again. A shard that two parts bring with the same content is taken
+once; with different content it is refused, as nothing says which is right.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from essential.atomic_files import folder_lock, link_or_copy, sha256_of_json, write_json
+from essential.errors import StoreError
+from essential.features.extract import Progress
+from essential.features.imported import IMPORTED
+from essential.features.plan import Shard, plan_to_json
+from essential.features.provenance import differences
+from essential.features.store import FeatureStore, create_store, open_store, read_provenance
+from essential.sealed_files import check_seal
+
+_NAMED_AT_MOST = 5
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Stores that were made alike: with one provenance, and one plan."""
+
+    provenance: Mapping[str, Any]
+    plan: tuple[Shard, ...]
+    stores: tuple[FeatureStore, ...]
+
+
+def merge(into: Path, parts: Sequence[Path], *, progress: Progress) -> int:
+    """Bring the shards of `parts` together in the store `into`, made if it is missing; return how many it then has.
+
+    Shards that `into` has already count as brought, so it may itself hold a part.
+
+    Args:
+        into: the folder of the merged store.
+        parts: folders of stores; `into` is none of them.
+        progress: called with (shards done, shards in all).
+
+    Raises:
+        StoreError: a part is no store, the parts are not of one extraction, a shard is missing, damaged, or brought
+            twice with different content, or `into` is another store.
+    """
+    _refuse_overlap(into, parts)
+    found = _read_parts(parts)
+    target = _target(into, found)
+    holders = {shard: [store for store in (target, *found.stores) if store.is_done(shard)] for shard in found.plan}
+    _refuse_missing(found, holders)
+    with folder_lock(into, name=".lock-merge"):
+        create_store(into, found.provenance)
+        write_json(into / "plan.json", plan_to_json(found.plan))
+        for done, (shard, stores) in enumerate(holders.items()):
+            _bring(shard, stores, target)
+            progress(done + 1, len(found.plan))
+    return len(found.plan)
+
+
+def _refuse_overlap(into: Path, parts: Sequence[Path]) -> None:
+    seen: dict[Path, Path] = {}
+    target = into.resolve()
+    for part in parts:
+        folder = part.resolve()
+        if folder == target or target in folder.parents or folder in target.parents:
+            raise StoreError(
+                f"--into {into} and the part {part} are one folder, or one inside the other; choose another"
+            )
+        if folder in seen:
+            raise StoreError(f"the part {part} is given twice (as {seen[folder]} too); give every part once")
+        seen[folder] = part
+
+
+def _read_parts(parts: Sequence[Path]) -> _Parts:
+    first = parts[0]
+    provenance = read_provenance(first)
+    if provenance["encoder"]["name"] == IMPORTED:
+        raise StoreError(f"{first} holds imported features, which come in one piece; import them again where needed")
+    stores = []
+    for part in parts:
+        different = differences(read_provenance(part), provenance, found_name=f"in {part}", wanted_name=f"in {first}")
+        if different:
+            lines = "\n  ".join(different)
+            raise StoreError(
+                f"{part} and {first} were extracted with other settings:\n  {lines}\n"
+                "Extract one of them again, with the settings of the other"
+            )
+        stores.append(open_store(part, provenance))
+    plans = [store.plan() for store in stores]
+    for part, plan in zip(parts, plans, strict=True):
+        _refuse_another_plan(part, plan, first, plans[0])
+    return _Parts(provenance, plans[0], tuple(stores))
+
+
+def _refuse_another_plan(part: Path, plan: tuple[Shard, ...], first: Path, wanted: tuple[Shard, ...]) -> None:
+    if plan == wanted:
+        return
+    differing = (number for number, (ours, theirs) in enumerate(zip(plan, wanted, strict=False)) if ours != theirs)
+    number = next(differing, min(len(plan), len(wanted)))
+    names = [shards[number].name if number < len(shards) else "none" for shards in (plan, wanted)]
+    raise StoreError(
+        f"{part} and {first} planned other shards: number {number} is {names[0]} and {names[1]}; "
+        "extract all parts from the same videos with the same features.shard_videos, each into an empty folder"
+    )
+
+
+def _target(into: Path, found: _Parts) -> FeatureStore:
+    if into.is_dir() and any(into.iterdir()) and not (into / "store.json").exists():
+        raise StoreError(f"--into {into} holds other files and is no store; choose another, or an empty folder")
+    if not (into / "store.json").exists():
+        return FeatureStore(into, sha256_of_json(found.provenance))
+    try:
+        target = open_store(into, found.provenance)
+    except StoreError as error:
+        raise StoreError(f"--into {into} is a store of other features; choose another folder ({error})") from error
+    if target.plan() not in ((), found.plan):
+        raise StoreError(f"--into {into} is a store of other videos, or of other shards; choose another folder")
+    return target
+
+
+def _refuse_missing(found: _Parts, holders: Mapping[Shard, Sequence[FeatureStore]]) -> None:
+    missing = [shard for shard, stores in holders.items() if not stores]
+    if not missing:
+        return
+    jobs = _jobs(found)
+    lines = []
+    for number in sorted({shard.index % jobs for shard in missing}):
+        names = [shard.name for shard in missing if shard.index % jobs == number]
+        more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
+        lines.append(f"{', '.join(names[:_NAMED_AT_MOST])}{more}: made by `essential extract --shard {number}/{jobs}`")
+    raise StoreError(
+        f"shards that no part has: {len(missing)} of {len(found.plan)}\n  " + "\n  ".join(lines) + "\n"
+        "Run these (again), each with its part's --store, and merge all parts"
+    )
+
+
+def _jobs(found: _Parts) -> int:
+    """Return the n of --shard i/n: the least, from the number of parts on, by which each part is of one i.
+
+    It may be another n than the parts were made with; the shards that are missing are made by it all the same.
+    """
+    done = [[shard.index for shard in found.plan if store.is_done(shard)] for store in found.stores]
+    most = max(len(found.plan), len(found.stores), 1)
+    fitting = (
+        n for n in range(max(2, len(found.stores)), most) if all(len({i % n for i in part}) <= 1 for part in done)
+    )
+    return next(fitting, most)
+
+
+def _bring(shard: Shard, stores: Sequence[FeatureStore], target: FeatureStore) -> None:
+    seals = {store.path: check_seal(store.shard_path(shard), StoreError) for store in stores}
+    if len(set(seals.values())) > 1:
+        folders = "\n  ".join(f"{path}: content {seal[:12]}" for path, seal in seals.items())
+        raise StoreError(
+            f"two shards of one number with different content: {shard.name}\n  {folders}\n"
+            "Delete the file from all of these folders but the one to be trusted, and merge again"
+        )
+    stores[0].note(shard)
+    if stores[0].path != target.path:
+        link_or_copy(stores[0].shard_path(shard), target.shard_path(shard))
