@@ -27,7 +27,7 @@ def require_same_run(run: Path, other: Path) -> None:
     assert record_without_seconds(run) == record_without_seconds(other)
     files = sorted(path.relative_to(run) for path in run.rglob("*.safetensors"))
     assert files == sorted(path.relative_to(other) for path in other.rglob("*.safetensors"))
-    assert len(files) == 10
+    assert len(files) == 13
     for file in files:
         ours, theirs = (read_sealed(folder / file, CheckpointError)[0] for folder in (run, other))
         assert ours.keys() == theirs.keys()
