@@ -16,6 +16,7 @@ from essential.errors import DataError, StoreError
 from essential.features import pipeline
 from essential.features.config import FeaturesConfig
 from essential.features.cores import Sharing
+from essential.features.encoding import ClipEncoder
 from essential.features.extract import extract
 from essential.features.pipeline import ReadVideo, read_each
 from essential.features.provenance import Recipe
@@ -159,6 +160,31 @@ def test_workers_run_ahead_but_only_so_far(
     read_each(items, consume, config=config, sharing=Sharing(workers=2, threads=1))
     assert len(ahead) == len(videos)
     assert 1 < max(ahead) <= in_flight(2)
+
+
+def test_workers_may_be_spawned(
+    tmp_path: Path, whole: Path, videos: list[Video], recipe: Recipe, config: FeaturesConfig, content: Content
+) -> None:
+    spawned = config.model_copy(update={"worker_start": "spawn", "workers": 1, "video_seconds_limit": 60.0})
+    extract(tmp_path / "store", videos, recipe=recipe, config=spawned)
+    assert content(tmp_path / "store") == content(whole)
+
+
+def test_batches_on_their_way_while_the_next_is_filled_keep_their_order(recipe: Recipe) -> None:
+    draw = torch.Generator().manual_seed(1)
+    clips = [torch.randn(count, 3, 3, 16, 16, generator=draw) for count in (1, 3, 1, 1, 4, 2, 1)]
+    batches = ClipEncoder(recipe.encoder, frames=3, batch_clips=2, precision="float32")
+    # As on a GPU.
+    batches._unfetched = 1
+    batches._buffers.append(torch.zeros_like(batches._buffers[0]))
+    seen = []
+    for place, video in enumerate(clips):
+        seen += list(batches.add(place, video))
+    assert len(seen) < len(clips)
+    seen += list(batches.finish())
+    assert [place for place, _ in seen] == list(range(len(clips)))
+    for (_, features), video in zip(seen, clips, strict=True):
+        assert np.allclose(features, recipe.encoder(video).numpy(), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("batch_clips", [4, 7, 64])

@@ -10,6 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from essential.encoders import FrameEncoder
+from essential.features.encoding import device_of
 
 # What the share of the work that is the encoder's is guessed from. A guess, not a measurement: the number of threads
 # must not depend on how busy the machine is, as the rounding may depend on it. Ten times too much or too little still
@@ -40,7 +41,7 @@ def share_cores(wanted_workers: int | None, *, encoder: FrameEncoder, frames: in
     """
     cores = cpu_cores()
     allowed = torch.get_num_threads()
-    if next(encoder.parameters()).device.type != "cpu":
+    if device_of(encoder).type != "cpu":
         return Sharing(cores if wanted_workers is None else wanted_workers, allowed)
     encoding = views * clip_operations(encoder, frames) / _OPERATIONS_PER_SECOND
     decoding = _SECONDS_TO_DECODE + views * _SECONDS_TO_TRANSFORM
@@ -60,9 +61,8 @@ def all_to_decode(wanted_workers: int | None) -> Sharing:
 def clip_operations(encoder: FrameEncoder, frames: int) -> int:
     """Return the floating-point operations in encoding a clip, a multiply-add counted as two; it encodes one."""
     size = encoder.pixel_format.size
-    device = next(encoder.parameters()).device
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        encoder(torch.zeros(1, frames, 3, size, size, device=device))
+        encoder(torch.zeros(1, frames, 3, size, size, device=device_of(encoder)))
     return int(counter.get_total_flops())
 
 
