@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fake_encoder import FakeEncoder
 from torch import Tensor
 
 from essential.errors import DataError, StoreError
 from essential.features import pipeline
 from essential.features.config import FeaturesConfig
-from essential.features.cores import Sharing
+from essential.features.cores import Sharing, torch_threads
 from essential.features.encoding import ClipEncoder
 from essential.features.extract import extract
 from essential.features.pipeline import ReadVideo, read_each
@@ -160,6 +161,16 @@ def test_workers_run_ahead_but_only_so_far(
     read_each(items, consume, config=config, sharing=Sharing(workers=2, threads=1))
     assert len(ahead) == len(videos)
     assert 1 < max(ahead) <= in_flight(2)
+
+
+def test_workers_of_a_process_with_threads_do_not_wait_for_them(
+    tmp_path: Path, videos: list[Video], change: Callable[..., Recipe], config: FeaturesConfig
+) -> None:
+    recipe = change(encoder=FakeEncoder(size=96))
+    patient = config.model_copy(update={"video_seconds_limit": 20.0})
+    with torch_threads(2):
+        torch.zeros(10**6).exp_()  # starts the second thread
+        assert extract(tmp_path / "store", videos[:2], recipe=recipe, config=patient) == {}
 
 
 def test_workers_may_be_spawned(

@@ -176,6 +176,8 @@ class _Slots:
 
 def _read_into(memory: Any, size: int, task: tuple[Video, ViewRequest, int]) -> tuple[VideoNote, str | None, bool]:
     """Read a video in a worker, and write its clips into its slot; return its note, what failed, and whether it did."""
+    # For good: a forked process that used a second thread would wait for ever for one that its parent had.
+    torch.set_num_threads(1)
     video, request, slot = task
     read = _read(video, request)
     if read.clips is not None:
