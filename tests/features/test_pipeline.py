@@ -14,7 +14,7 @@ from fake_encoder import FakeEncoder
 from torch import Tensor
 
 from essential.errors import DataError, StoreError
-from essential.features import pipeline
+from essential.features import cores, pipeline
 from essential.features.config import FeaturesConfig
 from essential.features.cores import Sharing, torch_threads
 from essential.features.encoding import ClipEncoder
@@ -164,9 +164,16 @@ def test_workers_run_ahead_but_only_so_far(
 
 
 def test_workers_of_a_process_with_threads_do_not_wait_for_them(
-    tmp_path: Path, videos: list[Video], change: Callable[..., Recipe], config: FeaturesConfig
+    tmp_path: Path,
+    videos: list[Video],
+    change: Callable[..., Recipe],
+    config: FeaturesConfig,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recipe = change(encoder=FakeEncoder(size=96))
+    # Heavy enough for all cores.
+    monkeypatch.setattr(cores, "cpu_cores", lambda: 2)
+    monkeypatch.setattr(cores, "clip_operations", lambda *_: 10**12)
     patient = config.model_copy(update={"video_seconds_limit": 20.0})
     with torch_threads(2):
         torch.zeros(10**6).exp_()  # starts the second thread
