@@ -25,7 +25,7 @@ from essential.features.provenance import build_recipe
 from essential.protocols.protocol import Video
 from essential.video.transforms import AugmentConfig
 
-_FILES, _VIDEOS, _SHARD = 4, 48, 6
+_FILES, _VIDEOS, _SHARD = 4, 120, 6
 _WIDTH, _HEIGHT, _PICTURES, _RATE = 340, 256, 250, 25
 _TURNS = 3
 
