@@ -2,7 +2,8 @@
 
 The videos are real files (MP4, H.264, 340x256, 10 s), decoded in full; each gives its plain view and four augmented
 ones, encoded by the embedded encoder. A process is pinned to its core before it begins, so that one process has one
-core and two have two. They begin at the same moment; starting Python and loading the encoder are not counted.
+core and two have two. They begin at the same moment; starting Python and loading the encoder are not counted. On a
+machine that is busy otherwise the figure means nothing: other programs make room for one process, but not for two.
 """
 
 import multiprocessing
