@@ -191,7 +191,7 @@ def test_an_override_can_fill_a_section_that_the_file_lacks(tmp_path: Path) -> N
         ),
         ("video.augment.crop_scal=1", "video.augment.crop_scal", "crop_scale", "crop_ratio, crop_scale"),
         ("encoder.nam=tiny", "encoder.nam", "name", "adapter_layers, arguments, "),
-        ("features.view=1", "features.view", "views", "dtype, mode, "),
+        ("features.view=1", "features.view", "views", "batch_clips, dtype, mode, "),
         ("trainin.epochs=3", "trainin", "training", "data, encoder, features, "),
     ],
 )

@@ -1,37 +1,61 @@
 import pytest
 import torch
+from fake_encoder import FakeEncoder
 
 from essential.features import cores
-from essential.features.cores import share_cores, torch_threads
+from essential.features.cores import Sharing, all_to_decode, clip_operations, share_cores, torch_threads
 
-CPU, GPU = torch.device("cpu"), torch.device("cuda")
+TINY, MOBILE, VIT = 10**8, 2 * 10**9, 28 * 10**10
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted", "device", "expected"),
+    ("found", "wanted", "operations", "expected"),
     [
-        (1, None, CPU, (1, 1)),
-        (2, None, CPU, (2, 1)),
-        (3, None, CPU, (2, 1)),
-        (16, None, CPU, (8, 8)),
-        (16, None, GPU, (16, 16)),
-        (16, 4, CPU, (4, 12)),
-        (16, 4, GPU, (4, 16)),
-        (2, 0, CPU, (0, 2)),
-        (2, 8, CPU, (8, 1)),
+        (1, None, TINY, (1, 1)),
+        (2, None, TINY, (2, 1)),
+        (3, None, TINY, (2, 1)),
+        (16, None, TINY, (15, 1)),
+        (16, None, MOBILE, (9, 7)),
+        (2, None, VIT, (2, 2)),
+        (16, None, VIT, (2, 16)),
+        (16, 4, VIT, (4, 16)),
+        (2, 0, TINY, (0, 2)),
+        (2, 8, TINY, (8, 1)),
     ],
 )
-def test_no_core_is_promised_twice(
-    monkeypatch: pytest.MonkeyPatch,
-    found: int,
-    wanted: int | None,
-    device: torch.device,
-    expected: tuple[int, int],
+def test_the_encoder_gets_its_share_of_the_cores(
+    monkeypatch: pytest.MonkeyPatch, found: int, wanted: int | None, operations: int, expected: tuple[int, int]
 ) -> None:
     monkeypatch.setattr(cores, "cpu_cores", lambda: found)
+    monkeypatch.setattr(cores, "clip_operations", lambda *_: operations)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
-    assert share_cores(wanted, device=device, videos=100) == expected
-    assert share_cores(wanted, device=device, videos=1)[0] == min(expected[0], 1)
+    assert share_cores(wanted, encoder=FakeEncoder(), frames=8, views=5) == expected
+
+
+def test_a_limit_on_threads_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "cpu_cores", lambda: 16)
+    monkeypatch.setattr(cores, "clip_operations", lambda *_: VIT)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    assert share_cores(None, encoder=FakeEncoder(), frames=8, views=5) == (12, 4)
+
+
+def test_beside_a_gpu_every_core_decodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "cpu_cores", lambda: 16)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
+    encoder = FakeEncoder().to("meta")
+    assert share_cores(None, encoder=encoder, frames=8, views=5) == (16, 5)
+    assert share_cores(4, encoder=encoder, frames=8, views=5) == (4, 5)
+
+
+def test_where_nothing_is_encoded_every_core_decodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "cpu_cores", lambda: 16)
+    assert all_to_decode(None) == Sharing(16, 1)
+    assert all_to_decode(3) == Sharing(3, 1)
+
+
+def test_operations_are_counted() -> None:
+    # 48 numbers of each frame times a matrix of 48 x 6.
+    assert clip_operations(FakeEncoder(), 3) == 3 * 2 * 48 * 6
 
 
 def test_the_number_of_threads_is_put_back_after_an_error() -> None:

@@ -160,7 +160,7 @@ from pathlib import Path
 from fake_encoder import FakeEncoder
 from essential.features.config import FeaturesConfig
 from essential.features.extract import extract
-from essential.features.provenance import Recipe
+from essential.features.provenance import build_recipe
 from essential.protocols.protocol import Video
 from essential.video.transforms import AugmentConfig
 
@@ -168,7 +168,7 @@ def progress(done, total):
     if done == 5:
         os.kill(os.getpid(), signal.SIGKILL)
 
-recipe = Recipe(encoder=FakeEncoder(), augment=AugmentConfig(), frames=3, views=2, seed=5, dtype="float32")
+recipe = build_recipe(FeaturesConfig(views=2), FakeEncoder(), augment=AugmentConfig(), frames=3, seed=5)
 videos = [Video(*values) for values in {[(v.key, str(v.path), v.label, v.split) for v in videos]!r}]
 config = FeaturesConfig(shard_videos=3, workers=2)
 extract(Path({str(other)!r}), videos, recipe=recipe, config=config, progress=progress)
@@ -188,21 +188,6 @@ def test_the_same_part_twice_at_once_is_refused(
         extract(store, videos, recipe=recipe, config=config)
     with folder_lock(store, name=".lock-0-of-2"):
         extract(store, videos, recipe=recipe, config=config, part=(1, 2))
-
-
-def test_a_dead_worker_is_an_error_that_names_the_videos(
-    tmp_path: Path, videos: list[Video], recipe: Recipe, config: FeaturesConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def deadly(video: Video, request: ViewRequest) -> torch.Tensor:
-        if video.key == "train/b/3.mp4":
-            os.kill(os.getpid(), signal.SIGKILL)
-        return read_views(video, request)
-
-    monkeypatch.setattr(pipeline, "read_views", deadly)
-    with pytest.raises(
-        DataError, match=r"process that decodes videos died or hangs .*train/b/3\.mp4.*features\.workers=0"
-    ):
-        extract(tmp_path / "store", videos, recipe=recipe, config=config.model_copy(update={"workers": 1}))
 
 
 def test_an_error_in_a_worker_that_is_no_broken_video_comes_through(

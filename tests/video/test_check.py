@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from essential.errors import DataError
 from essential.protocols.listed import ListedVideo
 from essential.protocols.places import find_videos
 from essential.protocols.protocol import Listing, Protocol, Segment, build_protocol
+from essential.video import check
 from essential.video.check import check_videos
 from essential.video.check_report import CheckReport
 from essential.video.decode import read_frames
+from essential.video.probe import Probe, probe
 from video_files import cut_short, numbered_picture, write_numbered_video
 
 LISTED = [
@@ -58,7 +59,7 @@ def protocol(root: Path) -> Protocol:
 @pytest.fixture(scope="module")
 def report(root: Path, protocol: Protocol) -> CheckReport:
     """Return what a check of all of it finds."""
-    return check_videos(protocol, find_videos(LISTED, root), root=root, frames=FRAMES, workers=2)
+    return check_videos(protocol, find_videos(LISTED, root), root=root, frames=FRAMES, workers=2, seconds_limit=60.0)
 
 
 def test_every_fault_is_named_with_its_reason(report: CheckReport) -> None:
@@ -90,8 +91,8 @@ def test_the_pictures_of_a_segment_are_those_that_a_run_takes(start: float, end:
     inside = read_frames(video, range, segment=Segment(start, end)).frame_count
     found = find_videos([ListedVideo("run/good", "run", "train", Segment(start, end))], root)
     protocol = build_protocol("p", Listing([found[0].video], ("run",)), tasks=1)
-    assert check_videos(protocol, found, root=root, frames=inside, workers=1).clean
-    (problem,) = check_videos(protocol, found, root=root, frames=inside + 1, workers=1).problems
+    assert check_videos(protocol, found, root=root, frames=inside, workers=1, seconds_limit=60.0).clean
+    (problem,) = check_videos(protocol, found, root=root, frames=inside + 1, workers=1, seconds_limit=60.0).problems
     assert f"has about {inside} pictures, and {inside + 1} are wanted" in problem.reason
 
 
@@ -101,7 +102,7 @@ def test_a_segment_of_a_folder_of_frames_cannot_be_read(tmp_path: Path) -> None:
         Image.fromarray(numbered_picture(number)).save(tmp_path / "run" / "clip" / f"{number}.png")
     found = find_videos([ListedVideo("run/clip", "run", "train", Segment(0.0, 1.0))], tmp_path)
     protocol = build_protocol("p", Listing([found[0].video], ("run",)), tasks=1)
-    (problem,) = check_videos(protocol, found, root=tmp_path, frames=8, workers=1).problems
+    (problem,) = check_videos(protocol, found, root=tmp_path, frames=8, workers=1, seconds_limit=60.0).problems
     assert problem.kind == "unreadable"
     assert "does not say how many pictures make a second" in problem.reason
 
@@ -151,7 +152,15 @@ def test_the_report_goes_through_json(report: CheckReport) -> None:
 def test_one_worker_or_two_find_the_same(report: CheckReport, root: Path, protocol: Protocol) -> None:
     seen: list[tuple[int, int]] = []
     found = find_videos(LISTED, root)
-    again = check_videos(protocol, found, root=root, frames=FRAMES, workers=1, progress=lambda *step: seen.append(step))
+    again = check_videos(
+        protocol,
+        found,
+        root=root,
+        frames=FRAMES,
+        workers=1,
+        seconds_limit=60.0,
+        progress=lambda *step: seen.append(step),
+    )
     assert again == report
     assert seen == [(done, 5) for done in range(1, 6)]
 
@@ -159,16 +168,34 @@ def test_one_worker_or_two_find_the_same(report: CheckReport, root: Path, protoc
 def test_nothing_wrong(root: Path) -> None:
     found = find_videos(LISTED[:1], root)
     protocol = build_protocol("p", Listing([found[0].video], ("run",)), tasks=1)
-    report = check_videos(protocol, found, root=root, frames=50, workers=1)
+    report = check_videos(protocol, found, root=root, frames=50, workers=1, seconds_limit=60.0)
     assert report.clean
     assert report.coverage["test"].share is None
 
 
-def test_a_worker_that_dies_names_what_it_was_reading(root: Path, protocol: Protocol) -> None:
+def test_processes_killed_from_outside_change_nothing(report: CheckReport, root: Path, protocol: Protocol) -> None:
     def kill(done: int, total: int) -> None:  # noqa: ARG001
         for child in multiprocessing.active_children():
             os.kill(child.pid or 0, signal.SIGKILL)
 
-    # 4 files are on their way for one worker, so one is left when the first is done.
-    with pytest.raises(DataError, match=r"a process that reads videos died \(.+\) while reading one of: .+\.(avi|mp4)"):
-        check_videos(protocol, find_videos(LISTED, root), root=root, frames=FRAMES, workers=1, progress=kill)
+    found = find_videos(LISTED, root)
+    again = check_videos(protocol, found, root=root, frames=FRAMES, workers=1, seconds_limit=60.0, progress=kill)
+    assert again == report
+
+
+def deadly_probe(path: Path) -> Probe:
+    if path.name == "good.mp4":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return probe(path)
+
+
+def test_a_file_that_kills_its_reader_is_unreadable(
+    report: CheckReport, root: Path, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "probe", deadly_probe)
+    found = find_videos(LISTED, root)
+    problems = check_videos(protocol, found, root=root, frames=FRAMES, workers=2, seconds_limit=60.0).problems
+    reason = "the process that read it died (signal 9), and so did a second one"
+    assert {one.reason for one in problems if one.file == "run/good.mp4"} == {reason}
+    others = [one for one in report.problems if one.file != "run/good.mp4"]
+    assert [one for one in problems if one.file != "run/good.mp4"] == others

@@ -60,6 +60,7 @@ def check(
             root=root,
             frames=config.video.frames,
             workers=os.cpu_count() or 1,
+            seconds_limit=config.features.video_seconds_limit,
             progress=lambda done, total: progress.advance(done, total=total),
         )
     print_check(report)

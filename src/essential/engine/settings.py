@@ -75,7 +75,15 @@ class RunConfig(Section):
         """
         machine: dict[str, set[str]] = {
             "data": {"root", "path", "annotations"},
-            "features": {"store", "workers", "worker_start", "shard_videos", "on_broken_video"},
+            "features": {
+                "store",
+                "shard_videos",
+                "on_broken_video",
+                "workers",
+                "worker_start",
+                "video_seconds_limit",
+                "batch_clips",
+            },
             "training": {"threads", "device", "checkpoint_epochs"},
         }
         if isinstance(self.encoder.weights, Path):

@@ -8,6 +8,7 @@ from pydantic import Field
 from essential.schema import Section
 
 FeatureType = Literal["float32", "float16"]
+Precision = Literal["float32", "bfloat16"]
 
 
 class FeaturesConfig(Section):
@@ -20,18 +21,36 @@ class FeaturesConfig(Section):
         4, ge=0, description="Augmented training views kept per video (stored mode); 0 trains on the plain view."
     )
     dtype: FeatureType = Field("float32", description="How a feature is kept; float16 halves the store.")
+    precision: Precision = Field(
+        "float32",
+        description="How the encoder computes. bfloat16 is for a GPU: several times as fast there, and other numbers; "
+        "on most CPUs it is slower.",
+    )
     store: Path | None = Field(None, description="The feature store's folder; without it the run chooses one.")
     shard_videos: int = Field(64, ge=1, description="Videos in one file of the store; what a kill can lose at most.")
     workers: int | None = Field(
         None,
         ge=0,
-        description="Processes that decode. Without it as many as there are CPU cores, or half of them where the "
-        "encoder needs the others. 0 decodes in the main process.",
+        description="Processes that decode. Without it as many as there are CPU cores, or those that the encoder, on "
+        "a CPU, leaves to them. 0 decodes in the main process, which a video that kills or hangs its decoder then "
+        "ends or stops.",
     )
     worker_start: Literal["fork", "forkserver", "spawn"] = Field(
         "fork",
         description="How these processes start. fork is quick and needs no guard in the calling script; "
         "choose spawn where a library in the main process does not survive a fork (macOS).",
+    )
+    video_seconds_limit: float = Field(
+        300.0,
+        gt=0,
+        description="A video that takes longer to read and transform is broken; it is tried again only by a run "
+        "that stops at broken videos.",
+    )
+    batch_clips: int | None = Field(
+        None,
+        ge=1,
+        description="Clips encoded at once, of whatever videos. Without it 1 on a CPU, which loses nothing by it, "
+        "and 32 on a GPU.",
     )
     on_broken_video: Literal["fail", "skip"] = Field(
         "fail",

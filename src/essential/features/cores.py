@@ -4,28 +4,67 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from essential.encoders import FrameEncoder
+from essential.features.encoding import device_of
+
+# What the share of the work that is the encoder's is guessed from. A guess, not a measurement: the number of threads
+# must not depend on how busy the machine is, as the rounding may depend on it. Ten times too much or too little still
+# tells a ViT (280 thousand million operations for a clip) from a small network (a thousandth of that).
+_OPERATIONS_PER_SECOND = 5e10  # of a core
+_SECONDS_TO_DECODE = 0.15  # a clip of ten seconds
+_SECONDS_TO_TRANSFORM = 0.02  # a view
 
 
-def share_cores(wanted_workers: int | None, *, device: torch.device, videos: int) -> tuple[int, int]:
-    """Return how many worker processes decode, and how many threads the encoder has in the main process.
+class Sharing(NamedTuple):
+    """How many worker processes decode, and how many threads torch has in the main process."""
 
-    Cores that are promised twice cost far more than they give: torch's threads wait for each other in a busy loop.
+    workers: int
+    threads: int
+
+
+def share_cores(wanted_workers: int | None, *, encoder: FrameEncoder, frames: int, views: int) -> Sharing:
+    """Return how many processes decode, and how many threads the encoder has.
+
+    Cores that are promised twice cost far more than they give: torch's threads wait for each other in a busy loop. So
+    the encoder gets its share of the work, all cores if it is a ViT: then the workers idle most of the time. (On two
+    cores, six videos through a ResNet-18: 6 seconds with two threads beside two workers, 10 with one thread.)
 
     Args:
         wanted_workers: what the config says; None leaves it to this function.
-        device: where the encoder computes.
-        videos: to be decoded; no more workers than that.
+        encoder: where it computes, and how much.
+        frames: in a clip.
+        views: clips of a video.
     """
     cores = cpu_cores()
     allowed = torch.get_num_threads()
-    if device.type != "cpu":
-        return min(cores if wanted_workers is None else wanted_workers, videos), allowed
-    if wanted_workers is None:
-        # Two at least where there are two cores: the encoder's one thread waits for them most of the time.
-        wanted_workers = max(cores - cores // 2, min(2, cores))
-    return min(wanted_workers, videos), max(1, min(allowed, cores - wanted_workers))
+    if device_of(encoder).type != "cpu":
+        return Sharing(cores if wanted_workers is None else wanted_workers, allowed)
+    encoding = views * clip_operations(encoder, frames) / _OPERATIONS_PER_SECOND
+    decoding = _SECONDS_TO_DECODE + views * _SECONDS_TO_TRANSFORM
+    if wanted_workers == 0:
+        # They take turns.
+        return Sharing(0, min(allowed, cores))
+    threads = max(1, min(allowed, cores, round(cores * encoding / (encoding + decoding))))
+    # Two at least where there are two cores: the encoder may wait for a video that is slow to decode.
+    return Sharing(max(cores - threads, min(2, cores)) if wanted_workers is None else wanted_workers, threads)
+
+
+def all_to_decode(wanted_workers: int | None) -> Sharing:
+    """Return how many processes decode where nothing is encoded."""
+    return Sharing(cpu_cores() if wanted_workers is None else wanted_workers, 1)
+
+
+def clip_operations(encoder: FrameEncoder, frames: int) -> int:
+    """Return the floating-point operations in encoding a clip, a multiply-add counted as two; it encodes one."""
+    size = encoder.pixel_format.size
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        encoder(torch.zeros(1, frames, 3, size, size, device=device_of(encoder)))
+    return int(counter.get_total_flops())
 
 
 @contextmanager

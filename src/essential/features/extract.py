@@ -11,7 +11,7 @@ from essential.errors import ConfigError
 from essential.features.config import FeaturesConfig
 from essential.features.index import read_index
 from essential.features.lookup import Located, broken_among, locate, refuse_broken, refuse_changed, repaired_places
-from essential.features.pipeline import Item, ReadVideo, device_of, encode_clips, read_each
+from essential.features.pipeline import EncodedVideo, Item, encode_each
 from essential.features.plan import Shard, VideoId, video_id
 from essential.features.provenance import Recipe
 from essential.features.store import Features, FeatureStore, VideoNote, create_store
@@ -40,7 +40,8 @@ def extract(
     """Compute the shards of the store at `path` that `videos` need and that are not there yet.
 
     A training video gets its plain view and `recipe.views` augmented ones, a test video its plain view. A video that
-    was broken and is another file now is tried again.
+    was broken and is another file now is tried again; so is one that killed or hung its worker, if the config says to
+    fail at broken videos.
 
     Args:
         path: the store's folder, made if it is missing.
@@ -69,12 +70,12 @@ def extract(
     ]
     found = locate(read_index(store), shards, videos)
     refuse_changed(found)
-    jobs = _find_jobs(found, shards)
+    jobs = _find_jobs(found, shards, config)
     _shifted(progress, shards, jobs)(0, 0)
     if jobs:
         with folder_lock(path, name=f".lock-{part[0]}-of-{part[1]}"):
             # Asked again: another process may have held the lock until now, and done them.
-            jobs = _find_jobs(locate(read_index(store), shards, videos), shards)
+            jobs = _find_jobs(locate(read_index(store), shards, videos), shards, config)
             _run(store, jobs, wanted, recipe=recipe, config=config, progress=_shifted(progress, shards, jobs))
         found = locate(read_index(store), shards, videos)
     broken = broken_among(found)
@@ -88,17 +89,27 @@ def view_numbers(split: Split, views: int) -> tuple[int, ...]:
     return tuple(range(views + 1)) if split == "train" else (0,)
 
 
-def _find_jobs(found: Located, shards: Sequence[Shard]) -> list[ShardJob]:
+def _find_jobs(found: Located, shards: Sequence[Shard], config: FeaturesConfig) -> list[ShardJob]:
     """Return the shards that are missing, whole, and the rows worth another try of those that are there."""
     index = found.index
     again: dict[int, list[int]] = {}
-    places = np.array(repaired_places(found), np.int64)
-    for place, number in zip(places.tolist(), index.shards_at(places).tolist(), strict=True):
+    places = [place for place in repaired_places(found) if not _stays_lost(index.broken[place], config)]
+    for place, number in zip(places, index.shards_at(np.array(places, np.int64)).tolist(), strict=True):
         again.setdefault(number, []).append(place - int(index.starts[number]))
     rows = {
         shard: again.get(shard.index, ()) if index.done[shard.index] else range(len(shard.keys)) for shard in shards
     }
     return [ShardJob(shard, tuple(chosen)) for shard, chosen in rows.items() if chosen]
+
+
+def _stays_lost(note: VideoNote, config: FeaturesConfig) -> bool:
+    """Return whether a video killed or hung its worker, which leaves no hash of it, and the config says to skip it.
+
+    It may be read by a machine with more memory, or within a longer limit. But each try may take as long as the limit,
+    and a run that skips it must not lose that time whenever it starts.
+    """
+    lost = note.broken is not None and note.size_bytes is not None and note.sha256 is None
+    return lost and config.on_broken_video == "skip"
 
 
 def _run(
@@ -116,44 +127,59 @@ def _run(
         ids = job.shard.ids
         items += [(wanted[ids[row]], request) for row in job.rows]
     writer = _ShardWriter(store, jobs, recipe)
+    done = 0
 
-    def consume(index: int, read: ReadVideo) -> None:
-        writer.add(read)
-        progress(index + 1, len(items))
+    def consume(place: int, encoded: EncodedVideo) -> None:
+        nonlocal done
+        writer.add(place, encoded)
+        done += 1
+        progress(done, len(items))
 
-    read_each(items, consume, config=config, device=device_of(recipe.encoder))
+    encode_each(items, consume, recipe=recipe, config=config)
+
+
+@dataclass
+class _OpenShard:
+    """A shard that lacks videos: its features, the notes on its videos, and how many are still to come."""
+
+    features: Features
+    notes: list[VideoNote | None]
+    lacking: int
 
 
 class _ShardWriter:
-    """Takes videos in the order of the jobs, encodes them, and writes each shard when its last row is there."""
+    """Takes the videos of the jobs, and writes each shard when its last one is there.
+
+    Videos may overtake each other, so that a few shards can be open at a time: those with a video that hangs.
+    """
 
     def __init__(self, store: FeatureStore, jobs: Sequence[ShardJob], recipe: Recipe) -> None:
         self._store = store
         self._recipe = recipe
-        self._places = iter([(job, row) for job in jobs for row in job.rows])
-        self._features: Features | None = None
-        self._notes: list[VideoNote | None] = []
+        self._places = [(job, row) for job in jobs for row in job.rows]
+        self._open: dict[int, _OpenShard] = {}
 
-    def add(self, read: ReadVideo) -> None:
-        job, row = next(self._places)
-        if self._features is None:
-            self._features, self._notes = self._begin(job.shard)
-        self._notes[row] = read.note
-        if read.clips is not None:
-            self._features[row] = encode_clips(
-                read.clips, self._recipe.encoder, dtype=self._recipe.dtype, key=read.note.key
-            )
-        if row == job.rows[-1]:
-            self._store.write(job.shard, self._features, [note for note in self._notes if note is not None])
-            self._features = None
+    def add(self, place: int, encoded: EncodedVideo) -> None:
+        job, row = self._places[place]
+        if job.shard.index not in self._open:
+            self._open[job.shard.index] = self._begin(job)
+        shard = self._open[job.shard.index]
+        shard.notes[row] = encoded.note
+        if encoded.features is not None:
+            shard.features[row] = encoded.features
+        shard.lacking -= 1
+        if not shard.lacking:
+            self._store.write(job.shard, shard.features, [note for note in shard.notes if note is not None])
+            del self._open[job.shard.index]
 
-    def _begin(self, shard: Shard) -> tuple[Features, list[VideoNote | None]]:
+    def _begin(self, job: ShardJob) -> _OpenShard:
+        shard = job.shard
         if self._store.is_done(shard):
             features, note = self._store.read(shard)
-            return features.copy(), list(note.videos)
+            return _OpenShard(features.copy(), list(note.videos), len(job.rows))
         views = len(view_numbers(shard.split, self._recipe.views))
         shape = (len(shard.keys), views, self._recipe.frames, self._recipe.encoder.dim)
-        return np.zeros(shape, self._recipe.dtype), [None] * len(shard.keys)
+        return _OpenShard(np.zeros(shape, self._recipe.dtype), [None] * len(shard.keys), len(job.rows))
 
 
 def _shifted(progress: Progress | None, shards: Sequence[Shard], jobs: Sequence[ShardJob]) -> Progress:

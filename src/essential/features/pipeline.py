@@ -1,32 +1,29 @@
-"""Videos in, clips out: worker processes decode and transform, the main process encodes."""
+"""Videos in, features out: worker processes decode and transform, the main process encodes."""
 
+import ctypes
 import errno
 import multiprocessing
-import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
-from essential.encoders import FrameEncoder
 from essential.errors import DataError, VideoError
-from essential.features.config import FeaturesConfig, FeatureType
-from essential.features.cores import share_cores, torch_threads
+from essential.features.config import FeaturesConfig
+from essential.features.cores import Sharing, share_cores, torch_threads
+from essential.features.encoding import ClipEncoder, Clips, VideoFeatures, as_stored
+from essential.features.provenance import Recipe
 from essential.features.store import VideoNote
 from essential.protocols.protocol import Video
-from essential.video.identity import identity_of
+from essential.video.identity import identity_of, size_of
 from essential.video.views import ViewRequest, read_views
+from essential.video.worker_pool import Lost, in_flight, run_tasks
 
-_PREFETCH = 2
-# So long without any video from the workers means that one of them hangs.
-_SILENCE_SECONDS = 600
 _MACHINE_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE})
 
 Item = tuple[Video, ViewRequest]
@@ -34,104 +31,178 @@ Item = tuple[Video, ViewRequest]
 
 @dataclass(frozen=True)
 class ReadVideo:
-    """A video's views, shape (views, frames, 3, size, size), or None where its note says why there are none."""
+    """A video's views, or None where its note says why there are none."""
 
-    clips: Tensor | None
+    clips: Clips | None
     note: VideoNote
     failure: str | None = None
 
 
-def read_each(
-    items: Sequence[Item], consume: Callable[[int, ReadVideo], None], *, config: FeaturesConfig, device: torch.device
-) -> None:
-    """Read the views asked for of each video, in worker processes, and hand them over one by one, in order.
+@dataclass(frozen=True)
+class EncodedVideo:
+    """The features of a video's views, or None where its note says why there are none."""
 
-    A video travels as one tensor in shared memory and each worker reads at most two ahead, so that the open files and
-    the memory stay bounded whatever the number of videos.
+    features: VideoFeatures | None
+    note: VideoNote
+
+
+def encode_each(
+    items: Sequence[Item], consume: Callable[[int, EncodedVideo], None], *, recipe: Recipe, config: FeaturesConfig
+) -> None:
+    """Read and encode the views asked for of each video, and hand their features over one by one.
 
     Args:
         items: the videos, with what to read of each.
-        consume: called in this process with an item's place and what was read.
-        config: how many workers, and how they start.
-        device: where `consume` encodes; it decides how the CPU's cores are shared.
+        consume: called in this process with an item's place and what became of it. The order is that of the items,
+            but for videos that take very long, or are broken.
+        recipe: what decides the numbers.
+        config: the workers, the time limit and the size of a batch.
 
     Raises:
-        DataError: a worker process died; the message names the videos that were being read.
+        DataError: see `read_each`, or a feature is not finite.
     """
     if not items:
         return
-    workers, threads = share_cores(config.workers, device=device, videos=len(items))
-    waiting = 0
-    try:
-        # Closed at once, not when the traceback of an error is collected: its workers end with it.
-        with closing(_reading(items, workers, config.worker_start)) as reading, torch_threads(threads):
-            for read in reading:
-                if read.failure is not None:
-                    raise DataError(
-                        f"{read.note.key} could not be read for a reason that is not the file's: {read.failure}. "
-                        "What was finished is kept; raise the limit of open files, or look after the disk, and run "
-                        "again"
-                    )
-                consume(waiting, read)
-                waiting += 1
-    except (RuntimeError, ConnectionError, EOFError) as error:
-        if not _is_worker_death(error):
-            raise
-        suspects = ", ".join(video.key for video, _ in items[waiting : waiting + 1 + _PREFETCH * workers])
-        raise DataError(
-            f"a process that decodes videos died or hangs ({error}) while reading one of: {suspects}. What was "
-            "finished is kept; run again, with -s features.workers=0 to see the video that does it"
-        ) from error
+    encoder = ClipEncoder(
+        recipe.encoder, frames=recipe.frames, batch_clips=config.batch_clips, precision=recipe.precision
+    )
+    notes: dict[int, VideoNote] = {}
+
+    def hand_over(complete: Iterator[tuple[int, VideoFeatures]]) -> None:
+        for place, features in complete:
+            note = notes.pop(place)
+            stored = as_stored(features, recipe.dtype, encoder=recipe.encoder, key=note.key)
+            consume(place, EncodedVideo(stored, note))
+
+    def encode(place: int, read: ReadVideo) -> None:
+        if read.clips is None:
+            consume(place, EncodedVideo(None, read.note))
+            return
+        notes[place] = read.note
+        hand_over(encoder.add(place, read.clips))
+
+    views = max(len(request.view_numbers) for _, request in items)
+    sharing = share_cores(config.workers, encoder=recipe.encoder, frames=recipe.frames, views=views)
+    read_each(items, encode, config=config, sharing=sharing)
+    with torch_threads(sharing.threads):
+        hand_over(encoder.finish())
 
 
-def _is_worker_death(error: Exception) -> bool:
-    """Return whether torch means a dead worker.
+def read_each(
+    items: Sequence[Item], consume: Callable[[int, ReadVideo], None], *, config: FeaturesConfig, sharing: Sharing
+) -> None:
+    """Read the views asked for of each video, in worker processes, and hand them over one by one.
 
-    It says so with a RuntimeError, raised by a signal handler, so that it can surface inside `consume` too; or the
-    dead worker's tensor cannot be fetched and a connection breaks, which nothing else here can do.
-    """
-    return not isinstance(error, RuntimeError) or str(error).startswith(("DataLoader worker", "DataLoader timed out"))
+    A video that kills its worker twice, or that takes too long, is broken; see `run_tasks`. The workers write pixels
+    into memory that is set aside for as many videos as may be under way, so that memory stays bounded whatever the
+    number of videos.
 
-
-def encode_clips(
-    clips: Float[Tensor, "views frames 3 size size"], encoder: FrameEncoder, *, dtype: FeatureType, key: str
-) -> Float[np.ndarray, "views frames dim"]:
-    """Return the frame features of each view, as `dtype`.
-
-    One view at a time: the rounding of a matrix product depends on how many rows it has, so a view's features must
-    not depend on what else is encoded with it. Live and stored features are then equal to the last bit, and so are
-    features extracted in one go and in several.
+    Args:
+        items: the videos, with what to read of each.
+        consume: called in this process with an item's place and what was read; the clips are written over afterwards.
+        config: how the workers start, and how long a video may take.
+        sharing: how many workers there are, and how many threads torch has in `consume`.
 
     Raises:
-        DataError: a feature is not finite, or too large for `dtype`.
+        DataError: a video cannot be read for want of open files or a healthy disk, or no worker can begin.
     """
-    device = device_of(encoder)
-    with torch.inference_mode():
-        views = [encoder(clip.unsqueeze(0).to(device))[0].float().cpu().numpy() for clip in clips]
-    with np.errstate(over="ignore"):
-        features = np.stack(views).astype(dtype)
-    if not np.isfinite(features).all():
-        raise DataError(
-            f"the encoder {encoder.name} gave features of {key} that are not finite as {dtype}; "
-            "use features.dtype=float32, or another encoder"
-        )
-    return features
+    if not items:
+        return
+    # Closed at once, not when the traceback of an error is collected: its workers end with it.
+    with closing(_reading(items, sharing.workers, config)) as reading, torch_threads(sharing.threads):
+        for place, read in reading:
+            if read.failure is not None:
+                raise DataError(
+                    f"{read.note.key} could not be read for a reason that is not the file's: {read.failure}. "
+                    "What was finished is kept; raise the limit of open files, or look after the disk, and run again"
+                )
+            consume(place, read)
 
 
-def device_of(encoder: FrameEncoder) -> torch.device:
-    """Return where the encoder computes."""
-    return next(encoder.parameters()).device
+def _reading(
+    items: Sequence[Item], workers: int, config: FeaturesConfig
+) -> Generator[tuple[int, ReadVideo], None, None]:
+    if not workers:
+        yield from ((place, _read(*item)) for place, item in enumerate(items))
+        return
+    workers = min(workers, len(items))
+    slots = _Slots(items, count=min(in_flight(workers), len(items)), start=config.worker_start)
+    running = run_tasks(
+        partial(_read_into, slots.memory, slots.size),
+        slots.assigned(items),
+        workers=workers,
+        start=config.worker_start,
+        seconds_limit=config.video_seconds_limit,
+    )
+    with closing(running):
+        for place, result in running:
+            slot = slots.of(place)
+            if isinstance(result, Lost):
+                yield place, ReadVideo(None, _note_of_lost(items[place][0], result.reason))
+            else:
+                note, failure, readable = result
+                yield place, ReadVideo(slots.clips(slot, items[place][1]) if readable else None, note, failure)
+            slots.release(place)
 
 
-class _Videos(Dataset[ReadVideo]):
-    def __init__(self, items: Sequence[Item]) -> None:
-        self._items = items
+class _Slots:
+    """Shared memory for the pixels of as many videos as may be under way, each slot large enough for any of them.
 
-    def __len__(self) -> int:
-        return len(self._items)
+    Set aside once: a tensor of its own for each video would have to be mapped, and its pages found, every time.
+    """
 
-    def __getitem__(self, index: int) -> ReadVideo:
-        return _read(*self._items[index])
+    def __init__(self, items: Sequence[Item], *, count: int, start: str) -> None:
+        self.size = max(int(np.prod(_clips_shape(request))) for _, request in items)
+        # In a file where there is too little shared memory, as in a container; a worker would die of it later.
+        self.memory = multiprocessing.get_context(start).RawArray(ctypes.c_float, self.size * count)
+        self._free = list(range(count))
+        self._taken: dict[int, int] = {}
+
+    def assigned(self, items: Sequence[Item]) -> Iterator[tuple[Video, ViewRequest, int]]:
+        """Yield the items, each with a slot that is free at that moment."""
+        for place, (video, request) in enumerate(items):
+            self._taken[place] = self._free.pop()
+            yield video, request, self._taken[place]
+
+    def of(self, place: int) -> int:
+        return self._taken[place]
+
+    def release(self, place: int) -> None:
+        self._free.append(self._taken.pop(place))
+
+    def clips(self, slot: int, request: ViewRequest) -> Tensor:
+        return _slot_view(self.memory, self.size, slot, request)
+
+
+def _read_into(memory: Any, size: int, task: tuple[Video, ViewRequest, int]) -> tuple[VideoNote, str | None, bool]:
+    """Read a video in a worker, and write its clips into its slot; return its note, what failed, and whether it did."""
+    # For good: a forked process that used a second thread would wait for ever for one that its parent had.
+    torch.set_num_threads(1)
+    video, request, slot = task
+    read = _read(video, request)
+    if read.clips is not None:
+        _slot_view(memory, size, slot, request).copy_(read.clips)
+    return read.note, read.failure, read.clips is not None
+
+
+def _slot_view(memory: Any, size: int, slot: int, request: ViewRequest) -> Tensor:
+    shape = _clips_shape(request)
+    start = slot * size
+    return torch.from_numpy(np.frombuffer(memory, np.float32)[start : start + int(np.prod(shape))]).view(shape)
+
+
+def _clips_shape(request: ViewRequest) -> tuple[int, ...]:
+    size = request.pixel_format.size
+    return len(request.view_numbers), request.frames, 3, size, size
+
+
+def _note_of_lost(video: Video, reason: str) -> VideoNote:
+    """Return the note of a video that was given up. It has no hash: a video that kills or hangs is not read again."""
+    try:
+        size = size_of(video.path)
+    except OSError:
+        size = None
+    return VideoNote(key=video.key, size_bytes=size, sha256=None, broken=reason)
 
 
 def _read(video: Video, request: ViewRequest) -> ReadVideo:
@@ -160,43 +231,3 @@ def _is_the_machines_fault(error: BaseException) -> bool:
     """
     cause = error.__cause__ or error
     return isinstance(cause, OSError) and cause.errno in _MACHINE_ERRORS
-
-
-def _reading(items: Sequence[Item], workers: int, start: str) -> Generator[ReadVideo, None, None]:
-    with _expected_warnings():
-        loader = DataLoader(
-            _Videos(items),
-            batch_size=None,
-            num_workers=workers,
-            prefetch_factor=_PREFETCH if workers else None,
-            multiprocessing_context=multiprocessing.get_context(start) if workers else None,
-            collate_fn=_as_it_is,
-            # Without a generator of its own the loader would draw from torch's global one, in live mode only.
-            generator=torch.Generator(),
-            timeout=_SILENCE_SECONDS if workers else 0,
-        )
-        iterator = iter(loader)
-    try:
-        yield from iterator
-    finally:
-        if isinstance(iterator, _MultiProcessingDataLoaderIter):
-            # Torch ends the workers when the iterator is collected. The traceback of an error would keep it, and
-            # them, alive; and a later fork would inherit it. There is no public way to end them now.
-            iterator._shutdown_workers()
-
-
-def _as_it_is(read: Any) -> Any:
-    return read
-
-
-@contextmanager
-def _expected_warnings() -> Iterator[None]:
-    """Silence two warnings that tell a user of ours nothing.
-
-    Python 3.12 warns of any fork beside threads; a worker uses nothing that torch's threads may hold locked. torch
-    warns of more workers than cores; the config asked for them.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
-        warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
-        yield

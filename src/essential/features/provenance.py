@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from essential.encoders import FrameEncoder
-from essential.features.config import FeaturesConfig, FeatureType
+from essential.features.config import FeaturesConfig, FeatureType, Precision
 from essential.video.decode import decoder_identity
 from essential.video.transforms import AugmentConfig
 from essential.video.views import ViewRequest, transform_identity
@@ -25,6 +25,7 @@ class Recipe:
         views: augmented views kept per training video.
         seed: seeds the offsets and the augmentation of every view.
         dtype: how a feature is kept.
+        precision: how the encoder computes.
     """
 
     encoder: FrameEncoder
@@ -33,6 +34,7 @@ class Recipe:
     views: int
     seed: int
     dtype: FeatureType
+    precision: Precision
 
     def request(self, view_numbers: tuple[int, ...]) -> ViewRequest:
         """Return what to read of a video for these views."""
@@ -59,6 +61,9 @@ class Recipe:
             "seed": self.seed,
             "dtype": self.dtype,
         }
+        if self.precision != "float32":
+            # Only then: stores made before there was a choice stay good.
+            content["precision"] = self.precision
         plain: dict[str, Any] = json.loads(json.dumps(content))
         return plain
 
@@ -67,7 +72,15 @@ def build_recipe(
     config: FeaturesConfig, encoder: FrameEncoder, *, augment: AugmentConfig, frames: int, seed: int
 ) -> Recipe:
     """Return the recipe of a run: `frames` per clip, every view drawn from `seed`."""
-    return Recipe(encoder=encoder, augment=augment, frames=frames, views=config.views, seed=seed, dtype=config.dtype)
+    return Recipe(
+        encoder=encoder,
+        augment=augment,
+        frames=frames,
+        views=config.views,
+        seed=seed,
+        dtype=config.dtype,
+        precision=config.precision,
+    )
 
 
 def differences(

@@ -9,14 +9,15 @@ from jaxtyping import Int64
 
 from essential.errors import StoreError
 from essential.features.config import FeaturesConfig
+from essential.features.cores import all_to_decode
 from essential.features.extract import Progress, extract, view_numbers
 from essential.features.index import read_index, with_checked_seals
 from essential.features.lookup import Located, broken_among, locate, refuse_broken, refuse_changed
 from essential.features.maps import map_shards
-from essential.features.pipeline import ReadVideo, device_of, encode_clips, read_each
+from essential.features.pipeline import EncodedVideo, ReadVideo, encode_each, read_each
 from essential.features.plan import video_id
 from essential.features.provenance import Recipe
-from essential.features.store import open_store
+from essential.features.store import VideoNote, open_store
 from essential.features.tables import FrameTable, MappedTable, MemoryTable
 from essential.protocols.protocol import Video
 
@@ -184,12 +185,16 @@ class LiveSource:
         """
         items = [(video, self._recipe.request((0,))) for video in videos]
 
-        def consume(index: int, read: ReadVideo) -> None:
-            self._note(read)
-            if progress is not None:
-                progress(index + 1, len(items))
+        done = 0
 
-        read_each(items, consume, config=self._config, device=device_of(self._recipe.encoder))
+        def consume(_: int, read: ReadVideo) -> None:
+            nonlocal done
+            self._note(read.note)
+            done += 1
+            if progress is not None:
+                progress(done, len(items))
+
+        read_each(items, consume, config=self._config, sharing=all_to_decode(self._config.workers))
         self._refuse_broken()
         self._checked = True
 
@@ -202,15 +207,13 @@ class LiveSource:
         asked = [video for video in videos if video.key not in self.skipped]
         features = np.zeros((len(asked), self.frames, self.dim), self._recipe.dtype)
 
-        def consume(index: int, read: ReadVideo) -> None:
-            self._note(read)
-            if read.clips is not None:
-                features[index] = encode_clips(
-                    read.clips, self._recipe.encoder, dtype=self._recipe.dtype, key=read.note.key
-                )[0]
+        def consume(index: int, encoded: EncodedVideo) -> None:
+            self._note(encoded.note)
+            if encoded.features is not None:
+                features[index] = encoded.features[0]
 
         items = [(video, self._recipe.request((view,))) for video in asked]
-        read_each(items, consume, config=self._config, device=device_of(self._recipe.encoder))
+        encode_each(items, consume, recipe=self._recipe, config=self._config)
         self._refuse_broken()
         if self._checked:
             # Whatever the policy: a run's clips must not change from epoch to epoch.
@@ -222,9 +225,9 @@ class LiveSource:
         """Return a view of its own for every epoch."""
         return 1 + epoch
 
-    def _note(self, read: ReadVideo) -> None:
-        if read.note.broken is not None:
-            self.skipped[read.note.key] = read.note.broken
+    def _note(self, note: VideoNote) -> None:
+        if note.broken is not None:
+            self.skipped[note.key] = note.broken
 
     def _refuse_broken(self) -> None:
         if self._config.on_broken_video == "fail":

@@ -11,7 +11,7 @@ from essential.video.check_report import CheckedFile, CheckReport, Count, Covera
 from essential.video.identity import identity_of
 from essential.video.probe import Probe, probe
 from essential.video.timing import Timing, pictures_in
-from essential.video.worker_pool import map_files
+from essential.video.worker_pool import Lost, map_files
 
 Progress = Callable[[int, int], None]
 
@@ -23,6 +23,7 @@ def check_videos(
     root: Path,
     frames: int,
     workers: int,
+    seconds_limit: float,
     progress: Progress | None = None,
 ) -> CheckReport:
     """Open every video of a protocol, and report what is there and what is wrong.
@@ -33,16 +34,22 @@ def check_videos(
         root: the data folder; files are named relative to it.
         frames: pictures that a video, or a segment, must have.
         workers: processes that read.
+        seconds_limit: for one file; it is unreadable if it takes longer, or if the process that reads it dies.
         progress: called with (files opened, files in all).
 
     Raises:
-        DataError: a process died while it read; the message names the files.
+        DataError: no process could begin.
     """
     by_key = {(one.video.split, one.video.key): one for one in found}
     files = list(dict.fromkeys(one.video.file for one in by_key.values() if not one.missing))
-    probes = map_files(
-        probe, files, workers=workers, progress=None if progress is None else lambda done: progress(done, len(files))
+    probed = map_files(
+        probe,
+        files,
+        workers=workers,
+        seconds_limit=seconds_limit,
+        progress=None if progress is None else lambda done: progress(done, len(files)),
     )
+    probes = {file: Probe(problem=one.reason) if isinstance(one, Lost) else one for file, one in probed.items()}
     problems = tuple(_problems(protocol, by_key, probes, root=root, frames=frames))
     counts = tuple(_counts(protocol, problems))
     readable = {file: result for file, result in sorted(probes.items()) if result.problem is None}
@@ -55,7 +62,7 @@ def check_videos(
         coverage=_coverage(counts),
         counts=counts,
         problems=problems,
-        duplicates=tuple(_duplicates(readable, keys, workers=workers)),
+        duplicates=tuple(_duplicates(readable, keys, workers=workers, seconds_limit=seconds_limit)),
         codecs=_totals(f"{one.codec} ({one.format})" for one in readable.values()),
         sizes=_totals(f"{one.width}x{one.height}" for one in readable.values()),
         rates=_totals("none" if one.rate is None else f"{one.rate:.4g}" for one in readable.values()),
@@ -139,15 +146,17 @@ def _coverage(counts: Sequence[Count]) -> dict[Split, Coverage]:
     return coverage
 
 
-def _duplicates(readable: dict[str, Probe], keys: dict[str, list[str]], *, workers: int) -> Iterator[Duplicate]:
+def _duplicates(
+    readable: dict[str, Probe], keys: dict[str, list[str]], *, workers: int, seconds_limit: float
+) -> Iterator[Duplicate]:
     """Compare content where sizes are equal."""
     sizes = Counter(one.size_bytes for one in readable.values())
     alike = [file for file, one in readable.items() if one.size_bytes is not None and sizes[one.size_bytes] > 1]
-    hashes = map_files(_sha256, alike, workers=workers)
+    hashes = map_files(_sha256, alike, workers=workers, seconds_limit=seconds_limit)
     groups: dict[tuple[int, str], list[str]] = {}
     for file in alike:
         sha256 = hashes[file]
-        if sha256 is not None:
+        if isinstance(sha256, str):
             groups.setdefault((readable[file].size_bytes or 0, sha256), []).append(file)
     for (size_bytes, sha256), files in groups.items():
         if len(files) > 1:
