@@ -96,14 +96,18 @@ def open_team() -> Iterator[Team]:
 def change(team: Team, method: Method, how: Callable[[], None], *, device: torch.device) -> None:
     """Change the method on rank 0 alone, and have the others take on what it then is.
 
-    So that what is chosen, such as exemplars, is chosen once, whatever machines the others run on.
+    So that what is chosen, such as exemplars, is chosen once, whatever machines the others run on. What was settled
+    before is not sent: all have it.
     """
+    settled = tuple(method.settled)
     if team.first:
         how()
     if team.size > 1:
-        state = team.share(Message(method.state_dict() if team.first else {}))
+        state = dict(team.share(Message(method.state_dict(without=settled) if team.first else {})).arrays)
         if not team.first:
-            method.load_state_dict(state.arrays)
+            for part in settled:
+                state |= method.part_state(part)
+            method.load_state_dict(state)
     method.network.to(device)
 
 
