@@ -79,7 +79,7 @@ def test_skip_leaves_out_what_kills_or_hangs_and_nothing_else(
             assert np.array_equal(found[row], np.zeros_like(found[row]) if key in REASONS else expected[row])
             assert found_notes.videos[row].broken == REASONS.get(key)
             assert key in REASONS or found_notes.videos[row] == notes.videos[row]
-    source = StoredSource(tmp_path / "store", videos, recipe=recipe, config=config)
+    source = StoredSource.open(tmp_path / "store", videos, recipe=recipe, config=config)
     assert source.skipped == REASONS
     # A run that skips them does not wait for them again.
     before = tried()
