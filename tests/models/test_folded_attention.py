@@ -52,14 +52,14 @@ def test_two_readings_together_are_as_one_by_one(layers: int) -> None:
     torch.manual_seed(0)
     encoder = TemporalEncoder(DIM, frames=8, layers=layers, heads=HEADS, drop_path=0.5).eval()
     sparse, dense = torch.randn(CLIPS, 2, DIM), torch.randn(CLIPS, 8, DIM)
-    for ours, alone in zip(encoder.together(sparse, dense), (encoder(sparse), encoder(dense)), strict=True):
+    for ours, alone in zip(encoder.together(sparse, dense).unbind(1), (encoder(sparse), encoder(dense)), strict=True):
         torch.testing.assert_close(ours, alone, rtol=1e-5, atol=1e-6)
 
 
 def test_each_reading_drops_its_path_for_itself() -> None:
     torch.manual_seed(0)
     encoder = TemporalEncoder(DIM, frames=8, layers=1, heads=HEADS, drop_path=0.5)
-    first, second = encoder.together(torch.randn(200, 2, DIM), torch.randn(200, 8, DIM))
+    first, second = encoder.together(torch.randn(200, 2, DIM), torch.randn(200, 8, DIM)).unbind(1)
     dropped = [(tokens == encoder.query).all(dim=1) for tokens in (first, second)]
     assert all(70 < int(which.sum()) < 130 for which in dropped)
     assert 30 < int((dropped[0] & dropped[1]).sum()) < 70

@@ -170,20 +170,20 @@ class Essential(Method):
         if config.reading == "released":
             dense_token = classifier.encoder(dense)
             against = classifier.encoder.query.expand_as(dense_token)
+            logits = [classifier.logits(dense_token)]
         else:
-            dense_token, against = classifier.encoder.together(dense, retrieved)
+            tokens = classifier.encoder.together(dense, retrieved)
+            dense_token, against = tokens.unbind(1)
+            logits = classifier.logits(tokens).unbind(1)
         # Neither matching target is detached: in the authors' code both sides receive the gradient.
         static, temporal = nn.functional.mse_loss(retrieved, dense), nn.functional.mse_loss(against, dense_token)
-        classified = cross_entropy(classifier.logits(dense_token), batch.slots, among=slots)
-        terms = [
+        classified, *retrieved_classified = (cross_entropy(one, batch.slots, among=slots) for one in logits)
+        return [
             LossTerm("classification", classified),
             LossTerm("static_matching", static, config.static_matching_weight),
             LossTerm("temporal_matching", temporal, config.temporal_matching_weight),
+            *(LossTerm("retrieved_classification", term, config.retrieved_weight) for term in retrieved_classified),
         ]
-        if config.reading == "released":
-            return terms
-        classified = cross_entropy(classifier.logits(against), batch.slots, among=slots)
-        return [*terms, LossTerm("retrieved_classification", classified, config.retrieved_weight)]
 
     def _rehearsal_losses(self, batch: Batch) -> list[LossTerm]:
         classifier = self.classifier
@@ -191,14 +191,11 @@ class Essential(Method):
         retrieved = batch.retrieved
         if retrieved is None:
             retrieved = self._retrieve(sparse, batch.tasks, paths=self._random_paths(len(sparse)).to(sparse))
-        of_sparse, of_retrieved = classifier.encoder.together(sparse, retrieved)
+        logits = classifier.logits(classifier.encoder.together(sparse, retrieved))
+        of_sparse, of_retrieved = (cross_entropy(one, batch.slots) for one in logits.unbind(1))
         return [
-            LossTerm("sparse_classification", cross_entropy(classifier.logits(of_sparse), batch.slots)),
-            LossTerm(
-                "retrieved_classification",
-                cross_entropy(classifier.logits(of_retrieved), batch.slots),
-                self.config.retrieved_weight,
-            ),
+            LossTerm("sparse_classification", of_sparse),
+            LossTerm("retrieved_classification", of_retrieved, self.config.retrieved_weight),
         ]
 
     def _prepare_rehearsal(self, task: TaskData) -> None:

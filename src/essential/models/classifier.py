@@ -74,8 +74,8 @@ class ClipClassifier(Predictor):
         encoded: Tensor = self.encoder(self.encoder.place(features, positions))
         return encoded
 
-    def logits(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
-        """Return a logit per slot for clip tokens."""
+    def logits(self, tokens: Float[Tensor, "batch *readings dim"]) -> Float[Tensor, "batch *readings slots"]:
+        """Return a logit per slot for clip tokens, one of each clip or one of each reading of it."""
         scored: Tensor = self.head(self.dropout(tokens))
         return scored
 

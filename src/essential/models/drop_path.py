@@ -14,21 +14,23 @@ class DropPath(nn.Module):
 
     Args:
         rate: the chance of each.
+        per_token: the samples are (clip, token), not clips.
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, *, per_token: bool = False) -> None:
         super().__init__()
         self.rate = rate
+        self.per_token = per_token
 
     def forward(self, branch: Tensor) -> Tensor:
-        """Return the branch (batch first) with the samples dropped."""
+        """Return the branch, (clips, ...) or (clips, tokens, ...), with the samples dropped."""
         if not self.training or self.rate == 0:
             return branch
+        tokens = branch.shape[1] if self.per_token else 1
 
-        def factors(rows: int) -> Tensor:
-            ones = branch.new_ones(rows, *[1] * (branch.ndim - 1))
-            dropped: Tensor = stochastic_depth(ones, self.rate, "row", training=True)
-            return dropped
+        def factors(clips: int) -> Tensor:
+            dropped: Tensor = stochastic_depth(branch.new_ones(clips * tokens), self.rate, "row", training=True)
+            return dropped.view(clips, tokens, *[1] * (branch.ndim - 2))
 
         return branch * drawn(factors, len(branch))
 

@@ -56,7 +56,7 @@ class GrowingHead(Head):
         self.weight = nn.Parameter(torch.zeros_like(state["weight"]))
         self.bias = nn.Parameter(torch.zeros_like(state["bias"]))
 
-    def forward(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
+    def forward(self, tokens: Float[Tensor, "batch *readings dim"]) -> Float[Tensor, "batch *readings slots"]:
         """Return a logit per slot."""
         return nn.functional.linear(tokens, self.weight, self.bias)
 

@@ -25,8 +25,7 @@ class QuickGELU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it elementwise."""
-        activated: Tensor = x * torch.sigmoid(1.702 * x)
-        return activated
+        return nn.functional.silu(1.702 * x) / 1.702
 
 
 class MemoryRetrieval(nn.Module):

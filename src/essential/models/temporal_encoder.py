@@ -34,7 +34,7 @@ class TemporalEncoder(nn.Module):
         self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]
     ) -> Float[Tensor, "batch kept dim"]:
         """Add to each frame feature the embedding of its position (0 to frames - 1) in the dense clip."""
-        return features + self.temporal_embedding[positions]
+        return features + nn.functional.embedding(positions, self.temporal_embedding)
 
     def forward(self, placed: Float[Tensor, "batch kept dim"]) -> Float[Tensor, "batch dim"]:
         """Encode frames that `place` or memory retrieval has given; any number of them."""
@@ -46,12 +46,11 @@ class TemporalEncoder(nn.Module):
 
     def together(
         self, first: Float[Tensor, "batch kept dim"], second: Float[Tensor, "batch frames dim"]
-    ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch dim"]]:
+    ) -> Float[Tensor, "batch 2 dim"]:
         """Encode two readings of every clip as two calls would, in one: two tokens, each seeing its own frames."""
         frames = torch.cat([first, second], dim=1)
         in_first = torch.arange(frames.shape[1], device=frames.device) < first.shape[1]
-        tokens = self._tokens(frames, torch.stack([in_first, ~in_first]))[-1]
-        return tokens[:, 0], tokens[:, 1]
+        return self._tokens(frames, torch.stack([in_first, ~in_first]))[-1]
 
     def _tokens(
         self, frames: Float[Tensor, "batch kept dim"], visible: Bool[Tensor, "tokens kept"] | None
@@ -69,9 +68,10 @@ class _Layer(nn.Module):
         self.query_norm = nn.LayerNorm(dim)
         self.frame_norm = nn.LayerNorm(dim)
         self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
-        self.drop_path = DropPath(drop_path)
+        # Each token of a clip is dropped or kept for itself.
+        self.drop_path = DropPath(drop_path, per_token=True)
 
     def forward(self, tokens: Tensor, frames: Tensor, visible: Tensor | None) -> Tensor:
         attended = attend(self.attention, self.query_norm(tokens), self.frame_norm(frames), visible=visible)
-        # Each token of a clip is dropped or kept for itself.
-        return tokens + torch.stack([self.drop_path(token) for token in attended.unbind(1)], dim=1)
+        updated: Tensor = tokens + self.drop_path(attended)
+        return updated
