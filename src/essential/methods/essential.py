@@ -160,13 +160,14 @@ class Essential(Method):
         slots = self.slots[-1]
         dense = classifier.encoder.place(batch.features, batch.positions)
         if not len(self.retrieval):
-            logits = classifier.logits(classifier.encoder(dense))
-            return [LossTerm("classification", cross_entropy(logits, batch.slots, among=slots))]
+            classified = cross_entropy(classifier.logits(classifier.encoder(dense)), batch.slots, among=slots)
+            return [LossTerm("classification", classified)]
         kept, frames = self.keeper.kept, self.frames
         positions = drawn(
             lambda clips: random_positions(clips, kept=kept, frames=frames, generator=generator), len(dense)
         )
         retrieved = self.retrieval[-1](take_frames(dense, positions.to(dense.device)))
+        logits: Sequence[Tensor]
         if config.reading == "released":
             dense_token = classifier.encoder(dense)
             against = classifier.encoder.query.expand_as(dense_token)

@@ -1,0 +1,100 @@
+"""On a GPU: the same answers as on a CPU, and a run that goes on as if it had not stopped.
+
+The other tests train on the GPU too where there is one, all methods among them (`tests/cli/test_features.py`).
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from essential.encoders import build_encoder
+from essential.engine.run import train
+from essential.errors import CheckpointError
+from essential.features.encoding import ClipEncoder
+from essential.progress import SilentProgress
+from essential.sealed_files import read_sealed
+from small_runs import StopAt, record_without_seconds, run_ranks, small_config, small_overrides
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here"),
+]
+QUIET = SilentProgress()
+EXACT = "training.mixed_precision=false"
+
+
+def _scores(run: Path) -> dict[str, np.ndarray]:
+    files = sorted((run / "predictions").glob("*.safetensors"))
+    assert files
+    return {
+        f"{file.name} {name}": array for file in files for name, array in read_sealed(file, CheckpointError)[0].items()
+    }
+
+
+def test_a_gpu_scores_as_a_cpu_does(small_data: Path, small_store: Path, tmp_path: Path) -> None:
+    for device in ("cpu", "cuda"):
+        # Without dropout: a GPU draws other numbers for it.
+        config = small_config(
+            "essential",
+            small_data,
+            small_store,
+            EXACT,
+            f"training.device={device}",
+            "method.classifier.dropout=0",
+            "method.classifier.drop_path=0",
+        )
+        train(config, tmp_path / device, resume=False, progress=QUIET)
+    on_cpu, on_gpu = _scores(tmp_path / "cpu"), _scores(tmp_path / "cuda")
+    assert on_cpu.keys() == on_gpu.keys()
+    for name, scores in on_cpu.items():
+        np.testing.assert_allclose(on_gpu[name], scores, rtol=0, atol=0.02, err_msg=name)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("retrieve", ["once", "every-step"])
+def test_a_stopped_run_goes_on_to_the_same_numbers(
+    small_data: Path, small_store: Path, tmp_path: Path, retrieve: str, mixed: bool
+) -> None:
+    settings = ("training.device=cuda", f"method.retrieve={retrieve}", f"training.mixed_precision={mixed}")
+    config = small_config("essential", small_data, small_store, *settings)
+    train(config, tmp_path / "whole", resume=False, progress=QUIET)
+    with pytest.raises(StopAt.Stopped):
+        train(config, tmp_path / "run", resume=False, progress=StopAt("task 2 of 4: rehearsal"))
+    train(config, tmp_path / "run", resume=True, progress=QUIET)
+    assert record_without_seconds(tmp_path / "run") == record_without_seconds(tmp_path / "whole")
+    expected = _scores(tmp_path / "whole")
+    for name, scores in _scores(tmp_path / "run").items():
+        np.testing.assert_array_equal(scores, expected[name], err_msg=name)
+
+
+def test_ranks_that_share_a_gpu_do_what_one_process_does(small_data: Path, small_store: Path, tmp_path: Path) -> None:
+    settings = [EXACT, "training.device=cuda", "method.classifier.dropout=0", "method.classifier.drop_path=0"]
+    config = small_config("essential", small_data, small_store, *settings)
+    train(config, tmp_path / "one", resume=False, progress=QUIET)
+    overrides = [part for each in small_overrides(small_data, small_store, *settings) for part in ("-s", each)]
+    ended = run_ranks("train", "--config", "moving-digits/essential", "--out", tmp_path / "two", *overrides)
+    assert ended.returncode == 0, ended.stderr
+    expected = _scores(tmp_path / "one")
+    for name, scores in _scores(tmp_path / "two").items():
+        np.testing.assert_allclose(scores, expected[name], rtol=0, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_gpu_encodes_as_a_cpu_does(precision: str) -> None:
+    torch.manual_seed(0)
+    config = small_config("essential", Path("data"), Path("store"))
+    size = build_encoder(config.encoder).pixel_format.size
+    clips = torch.rand(5, 2, 8, 3, size, size)
+    found = {}
+    for device in ("cpu", "cuda"):
+        encoder = build_encoder(config.encoder).to(device)
+        used = precision if device == "cuda" else "float32"
+        batches = ClipEncoder(encoder, frames=8, batch_clips=3, precision=used)
+        features = [each for place, video in enumerate(clips) for each in batches.add(place, video)]
+        found[device] = dict([*features, *batches.finish()])
+    assert found["cpu"].keys() == found["cuda"].keys() == set(range(5))
+    for place, features in found["cpu"].items():
+        off = np.linalg.norm(found["cuda"][place] - features) / np.linalg.norm(features)
+        assert off < (1e-3 if precision == "float32" else 0.03)
