@@ -2,7 +2,7 @@
 
 9,280 training clips in 20 tasks, 30 epochs each, and 20 epochs on the memory after every task, as the shipped config
 has it (bfloat16 where torch's autocast allows it): every step is taken, by the engine's own loop. Decoding and encoding
-are not in it, nor is evaluation. Encoding with a ViT-B/16 is measured beside, over bfloat16 products of its widest layer.
+are not in it, nor is evaluation. Encoding with a ViT-B/16 is measured beside, over bfloat16 products of one layer.
 
 Gives no figure where torch sees no GPU.
 """
