@@ -10,10 +10,12 @@ weighted so that the ranks' gradients sum to that of the whole batch, and all ta
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from essential.engine.recorder import Recorder
 from essential.engine.settings import TrainingConfig
 from essential.engine.team import Alone, Team, change
 from essential.errors import DataError, TrainingError
@@ -76,12 +78,13 @@ def fit(
     clips = len(table)
     if clips == 0:
         raise DataError(f"stage {stage.name!r} has no clip to learn from; check the data and the memory's settings")
-    optimizer = _optimizer(method, stage, training)
+    optimizer = _optimizer(method, stage, training, device)
     if start.optimizer is not None:
         load_optimizer(optimizer, start.optimizer)
     steps = steps_per_epoch(clips, training)
     rates_of_all = learning_rates(stage.epochs * steps, steps, training)
     schedule = [rate * stage.learning_rate_scale for rate in rates_of_all]
+    recorder = Recorder(records=stage.steady and device.type == "cuda" and team.size == 1)
     for epoch in range(start.epoch, stage.epochs):
         _only_train(method.network, stage.trains)
         seeds = (*seed_parts, stage.name, epoch)
@@ -89,11 +92,11 @@ def fit(
         order = torch.randperm(clips, generator=torch_generator(*seeds, "order"))
         rates = schedule[epoch * steps : (epoch + 1) * steps]
         table = table if epoch == start.epoch else data.epoch(epoch)
-        with torch_seeded(*seeds, "dropout"):
+        with torch_seeded(*seeds, "dropout"), recorder.at_work():
             parts = ((indices, Part(team.rank, team.size, len(indices))) for indices in _batches(order, training))
             batches = ((table.rows(indices[part.rows]).to(device), part) for indices, part in parts)
             step = _Step(method, stage.name, optimizer, generator, training.mixed_precision, team)
-            losses = _run_epoch(step, batches, rates)
+            losses = _run_epoch(step, batches, rates, recorder)
         report = EpochReport(epoch, {name: total / steps for name, total in losses.items()}, rates[-1])
         _check_finite(report, stage, seed_parts)
         on_epoch(report, optimizer)
@@ -148,10 +151,16 @@ class _Step:
     mixed_precision: bool
     team: Team
 
-    def take(self, batch: Batch, part: Part, rate: float) -> dict[str, Tensor]:
-        """Return every weighted term; the ranks' sum to those of the whole batch."""
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate of the steps to come."""
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def take(self, batch: Batch, part: Part) -> dict[str, Tensor]:
+        """Return every weighted term; the ranks' sum to those of the whole batch."""
         device = batch.features.device.type
         with (
             torch.autocast(device, torch.bfloat16, enabled=self.mixed_precision and device == "cuda"),
@@ -170,14 +179,20 @@ class _Step:
         return named
 
 
-def _run_epoch(step: _Step, batches: Iterator[tuple[Batch, Part]], rates: Sequence[float]) -> dict[str, float]:
+def _run_epoch(
+    step: _Step, batches: Iterator[tuple[Batch, Part]], rates: Sequence[float], recorder: Recorder
+) -> dict[str, float]:
     """Take one step per batch; return the sum of every weighted term, left on the device until the epoch ends."""
-    sums: dict[str, Tensor] = {}
+    names: list[str] = []
+    sums: Tensor | None = None
     for (batch, part), rate in zip(batches, rates, strict=True):
-        for name, value in step.take(batch, part, rate).items():
-            sums[name] = sums[name] + value if name in sums else value
-    totals = step.team.total(torch.stack([value.float() for value in sums.values()]))
-    return dict(zip(sums, totals.tolist(), strict=True))
+        step.set_rate(rate)
+        terms = recorder.take(partial(step.take, part=part), batch, step.optimizer)
+        names, values = list(terms), torch.stack(list(terms.values()))
+        sums = values if sums is None else sums + values
+    assert sums is not None
+    totals = step.team.total(sums.float())
+    return dict(zip(names, totals.tolist(), strict=True))
 
 
 def _shares(terms: Sequence[LossTerm], part: Part, team: Team) -> Sequence[Tensor | float]:
@@ -203,7 +218,7 @@ def _add_up_gradients(optimizer: torch.optim.Optimizer, team: Team) -> None:
         gradient.copy_(summed.view_as(gradient))
 
 
-def _optimizer(method: Method, stage: Stage, training: TrainingConfig) -> torch.optim.Optimizer:
+def _optimizer(method: Method, stage: Stage, training: TrainingConfig, device: torch.device) -> torch.optim.Optimizer:
     """AdamW with decay on matrices alone, as the authors' factory groups parameters; the rate is set per step."""
     _only_train(method.network, stage.trains)
     trained = [parameter for module in stage.trains for parameter in module.parameters()]
@@ -212,7 +227,9 @@ def _optimizer(method: Method, stage: Stage, training: TrainingConfig) -> torch.
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=(training.beta1, training.beta2), fused=True)
+    # A recorded step reads the rate where it lies.
+    rate = torch.tensor(training.learning_rate, device=device) if device.type == "cuda" else training.learning_rate
+    return torch.optim.AdamW(groups, lr=rate, betas=(training.beta1, training.beta2), fused=True)
 
 
 def _only_train(network: nn.Module, trained: Sequence[nn.Module]) -> None:

@@ -70,9 +70,24 @@ def most_confident_clips(
     return _class_by_class(own, slots, lambda rows: rows[:, 0].argsort(descending=True, stable=True)[:per_class])
 
 
-def random_positions(clips: int, *, kept: int, frames: int, generator: torch.Generator) -> Int[Tensor, "clips kept"]:
-    """Draw for every clip `kept` different positions of `frames`, in ascending order."""
-    order = torch.rand(clips, frames, generator=generator).argsort(dim=1)
+def random_positions(
+    clips: int,
+    *,
+    kept: int,
+    frames: int,
+    generator: torch.Generator | None = None,
+    device: torch.device | None = None,
+) -> Int[Tensor, "clips kept"]:
+    """Draw for every clip `kept` different positions of `frames`, in ascending order.
+
+    Args:
+        clips: how many.
+        kept: positions of each.
+        frames: positions to draw from.
+        generator: what is drawn from; if None, torch's global one of `device`.
+        device: where; the CPU if None.
+    """
+    order = torch.rand(clips, frames, generator=generator, device=device).argsort(dim=1)
     return order[:, :kept].sort(dim=1).values
 
 

@@ -41,12 +41,18 @@ class Batch:
     tasks: Int[Tensor, " batch"]
     retrieved: Float[Tensor, "batch frames dim"] | None = None
 
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All that there are, in one order."""
+        every = (self.features, self.positions, self.slots, self.tasks, self.retrieved)
+        return [tensor for tensor in every if tensor is not None]
+
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on `device`. To a GPU it goes through pinned memory, so that nobody waits for it."""
 
         def sent(tensor: Tensor) -> Tensor:
             pinned = device.type == "cuda" and not tensor.is_cuda
-            return (tensor.pin_memory() if pinned else tensor).to(device, non_blocking=pinned)
+            return (tensor.contiguous().pin_memory() if pinned else tensor).to(device, non_blocking=pinned)
 
         return Batch(
             sent(self.features),
@@ -132,6 +138,9 @@ class Stage:
         prepare: called before the first epoch, and not again by a run that resumes in a later one: what can be chosen
             only when the stages before have trained. It may change the method; the next saved state holds the change.
         learning_rate_scale: times the engine's learning rate.
+        steady: every step does the same operations on batches of one shape, whatever the clips are: its loss reads
+            nothing back from the GPU, and draws from torch's global generator of the clips' device alone. The engine
+            may then record a step on a GPU, and replay it with other clips.
     """
 
     name: str
@@ -140,6 +149,7 @@ class Stage:
     epochs: int
     prepare: Callable[[], None] = nothing
     learning_rate_scale: float = 1.0
+    steady: bool = False
 
 
 class Method(ABC):
@@ -183,7 +193,10 @@ class Method(ABC):
         return []
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:
-        """Return the loss of `batch` in parts. Draws from `generator` (CPU) alone, dropout apart; changes nothing.
+        """Return the loss of `batch` in parts; changes nothing.
+
+        Draws from `generator` (CPU), or, as dropout does, from torch's global generator of the batch's device; nothing
+        else is seeded.
 
         The batch may be a part of one that several ranks share: what is drawn for its clips is drawn through
         `models.whole_batch`, and a mean over something else than its clips says so; see `LossTerm`.

@@ -99,7 +99,7 @@ class Essential(Method):
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """The task stage, then the rehearsal stage."""
         learning = [self.classifier, *self.retrieval[-1:]]
-        stages = [Stage("task", lambda: task, learning, self.epochs)]
+        stages = [Stage("task", lambda: task, learning, self.epochs, steady=True)]
         if self._rehearses(task):
             stages.append(
                 Stage(
@@ -108,14 +108,16 @@ class Essential(Method):
                     [self.classifier],
                     self.config.rehearsal_epochs,
                     prepare=lambda: self._prepare_rehearsal(task),
+                    # Which modules a batch needs is not known before it is there.
+                    steady=self.config.retrieve == "once",
                 )
             )
         return stages
 
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
         """Dispatch to the stage's loss."""
         if stage == "task":
-            return self._task_losses(batch, generator)
+            return self._task_losses(batch)
         return self._rehearsal_losses(batch)
 
     def finish(self, task: TaskData) -> None:
@@ -155,7 +157,7 @@ class Essential(Method):
                 f"{len(self.retrieval)}; use the config it was made with"
             )
 
-    def _task_losses(self, batch: Batch, generator: torch.Generator) -> list[LossTerm]:
+    def _task_losses(self, batch: Batch) -> list[LossTerm]:
         classifier, config = self.classifier, self.config
         slots = self.slots[-1]
         dense = classifier.encoder.place(batch.features, batch.positions)
@@ -163,10 +165,11 @@ class Essential(Method):
             classified = cross_entropy(classifier.logits(classifier.encoder(dense)), batch.slots, among=slots)
             return [LossTerm("classification", classified)]
         kept, frames = self.keeper.kept, self.frames
+        # Drawn as paths are dropped, where the clips are: a recorded step draws anew.
         positions = drawn(
-            lambda clips: random_positions(clips, kept=kept, frames=frames, generator=generator), len(dense)
+            lambda clips: random_positions(clips, kept=kept, frames=frames, device=dense.device), len(dense)
         )
-        retrieved = self.retrieval[-1](take_frames(dense, positions.to(dense.device)))
+        retrieved = self.retrieval[-1](take_frames(dense, positions))
         logits: Sequence[Tensor]
         if config.reading == "released":
             dense_token = classifier.encoder(dense)

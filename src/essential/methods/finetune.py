@@ -39,7 +39,7 @@ class Finetune(Method):
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """One stage on the task's clips."""
-        return [Stage("task", lambda: task, [self.classifier], self.epochs)]
+        return [Stage("task", lambda: task, [self.classifier], self.epochs, steady=True)]
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
         """Cross-entropy over all slots seen."""

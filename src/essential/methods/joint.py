@@ -46,7 +46,7 @@ class Joint(Method):
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """One stage on the clips of all tasks so far."""
-        return [Stage("joint", lambda: task, [self.classifier], self.epochs)]
+        return [Stage("joint", lambda: task, [self.classifier], self.epochs, steady=True)]
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
         """Cross-entropy over all slots seen."""

@@ -57,15 +57,16 @@ class Replay(Method):
         """The task stage and the rehearsal stage, or both in one."""
         trains = [self.classifier]
         if self.config.rehearsal == "mixed":
-            return [Stage("mixed", lambda: MixedClips(task, self.memory), trains, self.epochs)]
+            return [Stage("mixed", lambda: MixedClips(task, self.memory), trains, self.epochs, steady=True)]
         return [
-            Stage("task", lambda: task, trains, self.epochs),
+            Stage("task", lambda: task, trains, self.epochs, steady=True),
             Stage(
                 "rehearsal",
                 lambda: MemoryClips(self.memory),
                 trains,
                 self.config.rehearsal_epochs,
                 prepare=lambda: self._remember(task),
+                steady=True,
             ),
         ]
 
