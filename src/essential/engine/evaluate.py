@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -55,8 +56,8 @@ def predict(
     team, own = team or Alone(), {}
     batches = list(_batches(tables, batch_size))
     for index in range(team.rank, len(batches), team.size):
-        table, indices = batches[index]
-        for name, scores in predictor.readings(table.frames.rows(indices).to(device)).items():
+        features = torch.cat([table.frames.rows(rows) for table, rows in batches[index]])
+        for name, scores in predictor.readings(features.to(device)).items():
             own[f"{index:08d} {name}"] = scores.float().cpu().numpy()
     parts: dict[str, list[np.ndarray]] = {}
     gathered = {key: part for message in team.gather(Message(own)) for key, part in message.arrays.items()}
@@ -73,7 +74,12 @@ def predict(
     )
 
 
-def _batches(tables: Sequence[ClipTable], batch_size: int) -> Iterator[tuple[ClipTable, torch.Tensor]]:
-    for table in tables:
-        for indices in torch.arange(len(table)).split(batch_size):
-            yield table, indices
+def _batches(tables: Sequence[ClipTable], size: int) -> Iterator[list[tuple[ClipTable, torch.Tensor]]]:
+    """Yield all clips, `size` at a time: the tables that a batch reaches into, and the rows of each."""
+    ends = list(accumulate(map(len, tables)))
+    for start in range(0, ends[-1], size):
+        yield [
+            (table, torch.arange(max(start - end + len(table), 0), min(start + size - end, 0) + len(table)))
+            for table, end in zip(tables, ends, strict=True)
+            if end > start and end - len(table) < start + size
+        ]

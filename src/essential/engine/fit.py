@@ -85,8 +85,8 @@ def fit(
     rates_of_all = learning_rates(stage.epochs * steps, steps, training)
     schedule = [rate * stage.learning_rate_scale for rate in rates_of_all]
     recorder = Recorder(records=stage.steady and device.type == "cuda" and team.size == 1)
+    _only_train(method.network, stage.trains)
     for epoch in range(start.epoch, stage.epochs):
-        _only_train(method.network, stage.trains)
         seeds = (*seed_parts, stage.name, epoch)
         generator = torch_generator(*seeds, "draws")
         order = torch.randperm(clips, generator=torch_generator(*seeds, "order"))
@@ -220,7 +220,6 @@ def _add_up_gradients(optimizer: torch.optim.Optimizer, team: Team) -> None:
 
 def _optimizer(method: Method, stage: Stage, training: TrainingConfig, device: torch.device) -> torch.optim.Optimizer:
     """AdamW with decay on matrices alone, as the authors' factory groups parameters; the rate is set per step."""
-    _only_train(method.network, stage.trains)
     trained = [parameter for module in stage.trains for parameter in module.parameters()]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": training.weight_decay},
