@@ -1,6 +1,6 @@
 """What each more task costs: 100 tasks of 10 classes, learned by the real command's engine from stored features.
 
-A made-up stream of 1,000 classes, 20 training and 2 test clips each; half the published width, and the published 30 and
+A made-up stream of 1,000 classes, 20 training and 2 test clips each, with the published width and the published 30 and
 20 epochs. ESSENTIAL rehearses on a fixed budget of 1,000 exemplars, full from the fifth task on, so that a task should
 cost the same however many came before: what may grow is the head (a row per class), the test (all clips of the classes
 seen) and the MR modules (one per task, written once, and asked once per rehearsal stage).
@@ -34,7 +34,7 @@ from essential.features.imported import import_features
 from essential.methods.contract import Method, Stage
 from essential.records import Record
 
-TASKS, CLASSES_PER_TASK, TRAINING, TEST, FRAMES, DIM = 100, 10, 20, 2, 8, 384
+TASKS, CLASSES_PER_TASK, TRAINING, TEST, FRAMES, DIM = 100, 10, 20, 2, 8, 768
 EARLY, LATE = 5, TASKS - 1
 SETTINGS = (
     "protocol.tasks=100",

@@ -68,7 +68,8 @@ def largest_difference(method: Essential, stage: Stage) -> float:
         assert batch.retrieved is not None
         encoder = method.classifier.encoder
         tokens = encoder.together(encoder.place(batch.features, batch.positions), batch.retrieved)
-        for ours, plain in zip(map(method.classifier.logits, tokens), plain_logits(method, batch), strict=True):
+        logits = method.classifier.logits(tokens).unbind(1)
+        for ours, plain in zip(logits, plain_logits(method, batch), strict=True):
             worst = max(worst, float((ours - plain).abs().max() / plain.abs().max()))
     return worst
 

@@ -313,6 +313,22 @@ def test_two_ranks_learn_what_one_does(name: str) -> None:
 
 
 @every_method
+def test_a_steady_stage_draws_from_the_clips_device_alone(name: str) -> None:
+    method = build(name)
+    first, second = tasks_for(method, [2, 2])
+    learn(method, first)
+    method.begin(second)
+    for stage in method.stages(second):
+        stage.prepare()
+        rows = stage.data().epoch(0).rows(torch.arange(2))
+        generator = torch.Generator().manual_seed(0)
+        before = generator.get_state()
+        method.losses(stage.name, rows, generator=generator)
+        if stage.steady:
+            assert torch.equal(generator.get_state(), before), stage.name
+
+
+@every_method
 def test_old_training_clips_are_never_read_again(name: str) -> None:
     method = build(name)
     for task in tasks_for(method, [2, 2, 2]):
@@ -367,8 +383,8 @@ def test_memory_never_exceeds_its_budget(name: str, tmp_path: Any) -> None:
 
 @every_method
 def test_learns_an_easy_task_after_another(name: str) -> None:
-    training = TRAINING.model_copy(update={"epochs": 30, "learning_rate": 3e-3})
-    method = build(name, training=training, rehearsal_epochs=30)
+    training = TRAINING.model_copy(update={"epochs": 15, "learning_rate": 5e-3})
+    method = build(name, training=training, rehearsal_epochs=15)
     for task in tasks_for(method, [2, 3], per_class=12):
         learn(method, task, training=training)
     # Of the last task alone: what becomes of the first one is what methods differ in.

@@ -78,7 +78,7 @@ def fit(
     clips = len(table)
     if clips == 0:
         raise DataError(f"stage {stage.name!r} has no clip to learn from; check the data and the memory's settings")
-    optimizer = _optimizer(method, stage, training, device)
+    optimizer = _optimizer(stage, training, device)
     if start.optimizer is not None:
         load_optimizer(optimizer, start.optimizer)
     steps = steps_per_epoch(clips, training)
@@ -218,7 +218,7 @@ def _add_up_gradients(optimizer: torch.optim.Optimizer, team: Team) -> None:
         gradient.copy_(summed.view_as(gradient))
 
 
-def _optimizer(method: Method, stage: Stage, training: TrainingConfig, device: torch.device) -> torch.optim.Optimizer:
+def _optimizer(stage: Stage, training: TrainingConfig, device: torch.device) -> torch.optim.Optimizer:
     """AdamW with decay on matrices alone, as the authors' factory groups parameters; the rate is set per step."""
     trained = [parameter for module in stage.trains for parameter in module.parameters()]
     groups = [
