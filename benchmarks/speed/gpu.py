@@ -7,7 +7,7 @@ are not in it, nor is evaluation. Encoding with a ViT-B/16 is measured beside, o
 Gives no figure where torch sees no GPU.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from encoding import frame_operations
@@ -41,8 +41,7 @@ def whole_recipe(config: RunConfig) -> dict[str, float]:
     method = build_method(config.method, dim=DIM, frames=FRAMES, epochs=config.training.epochs, seed=0)
     spent: dict[str, float] = {}
 
-    def timed(name: str, work: object) -> None:
-        assert callable(work)
+    def timed(name: str, work: Callable[[], object]) -> None:
         spent[name] = spent.get(name, 0.0) + seconds(work)
 
     for task in map(NoiseTask, range(TASKS)):
@@ -54,7 +53,7 @@ def whole_recipe(config: RunConfig) -> dict[str, float]:
 
 
 def computing(config: RunConfig, index: int) -> dict[str, float]:
-    """Return by stage which share of the time the GPU computes, in one task."""
+    """Return by stage which share of the time the GPU computes, in one task, as torch's profiler sees it."""
     method, stages = before_rehearsal(config, index)
     method.network.to(GPU)
     shares = {}

@@ -313,7 +313,7 @@ def test_two_ranks_learn_what_one_does(name: str) -> None:
 
 
 @every_method
-def test_a_steady_stage_draws_from_the_clips_device_alone(name: str) -> None:
+def test_a_steady_stage_leaves_the_generator_of_the_cpu_alone(name: str) -> None:
     method = build(name)
     first, second = tasks_for(method, [2, 2])
     learn(method, first)

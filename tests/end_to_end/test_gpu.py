@@ -15,7 +15,7 @@ from essential.errors import CheckpointError
 from essential.features.encoding import ClipEncoder
 from essential.progress import SilentProgress
 from essential.sealed_files import read_sealed
-from small_runs import StopAt, record_without_seconds, run_ranks, small_config, small_overrides
+from small_runs import StopAt, record_without_seconds, run_command, run_ranks, small_config, small_overrides
 
 pytestmark = [
     pytest.mark.gpu,
@@ -53,13 +53,26 @@ def test_a_gpu_scores_as_a_cpu_does(small_data: Path, small_store: Path, tmp_pat
 
 
 @pytest.mark.parametrize("mixed", [False, True])
-@pytest.mark.parametrize("method", ["essential", "replay-sparse", "finetune", "joint"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "essential",
+        "essential method.memory_mode=identity",
+        "essential method.memory_mode=global",
+        "essential method.reading=released",
+        "replay-sparse",
+        "replay-dense method.rehearsal=mixed",
+        "finetune",
+        "joint",
+    ],
+)
 def test_recorded_steps_give_what_steps_as_they_come_do(
     small_data: Path, small_store: Path, tmp_path: Path, method: str, mixed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Two whole batches in an epoch of the first task and one that is not.
     settings = ("training.device=cuda", f"training.mixed_precision={mixed}", "training.drop_last=false")
-    config = small_config(method, small_data, small_store, *settings, "training.batch_size=3")
+    name, *overrides = method.split()
+    config = small_config(name, small_data, small_store, *settings, "training.batch_size=3", *overrides)
     replayed = []
     replay = torch.cuda.CUDAGraph.replay
     monkeypatch.setattr(torch.cuda.CUDAGraph, "replay", lambda graph: replayed.append(replay(graph)))
@@ -73,6 +86,13 @@ def test_recorded_steps_give_what_steps_as_they_come_do(
     expected = _scores(tmp_path / "as they come")
     for name, scores in _scores(tmp_path / "recorded").items():
         np.testing.assert_array_equal(scores, expected[name], err_msg=name)
+
+
+def test_a_loss_that_looks_at_the_cpu_is_not_recorded(small_data: Path, small_store: Path, tmp_path: Path) -> None:
+    settings = [part for each in small_overrides(small_data, small_store, rehearsal=False) for part in ("-s", each)]
+    arguments = ("--config", "moving-digits/finetune", "--method", "replay-tc", "--out", tmp_path / "run")
+    ended = run_command("train", *arguments, *settings)
+    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.parametrize("mixed", [False, True])

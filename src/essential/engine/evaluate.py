@@ -81,5 +81,5 @@ def _batches(tables: Sequence[ClipTable], size: int) -> Iterator[list[tuple[Clip
         yield [
             (table, torch.arange(max(start - end + len(table), 0), min(start + size - end, 0) + len(table)))
             for table, end in zip(tables, ends, strict=True)
-            if end > start and end - len(table) < start + size
+            if len(table) and end > start and end - len(table) < start + size
         ]

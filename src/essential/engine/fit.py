@@ -183,16 +183,14 @@ def _run_epoch(
     step: _Step, batches: Iterator[tuple[Batch, Part]], rates: Sequence[float], recorder: Recorder
 ) -> dict[str, float]:
     """Take one step per batch; return the sum of every weighted term, left on the device until the epoch ends."""
-    names: list[str] = []
-    sums: Tensor | None = None
+    sums: dict[str, Tensor] = {}
     for (batch, part), rate in zip(batches, rates, strict=True):
         step.set_rate(rate)
         terms = recorder.take(partial(step.take, part=part), batch, step.optimizer)
-        names, values = list(terms), torch.stack(list(terms.values()))
-        sums = values if sums is None else sums + values
-    assert sums is not None
-    totals = step.team.total(sums.float())
-    return dict(zip(names, totals.tolist(), strict=True))
+        for name, value in terms.items():
+            sums[name] = sums[name] + value if name in sums else value.clone()
+    totals = step.team.total(torch.stack([value.float() for value in sums.values()]))
+    return dict(zip(sums, totals.tolist(), strict=True))
 
 
 def _shares(terms: Sequence[LossTerm], part: Part, team: Team) -> Sequence[Tensor | float]:

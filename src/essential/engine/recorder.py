@@ -4,12 +4,14 @@ A step of ESSENTIAL at the published size is some 600 small kernels. The GPU is 
 that Python and torch take to launch them, one by one.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
+from essential.errors import TrainingError
 from essential.methods.contract import Batch
 
 # Steps as they come, before one is recorded: whatever is set up once (the optimiser's state, cuBLAS) must be there.
@@ -30,8 +32,9 @@ class Recorder:
     """
 
     def __init__(self, *, records: bool) -> None:
-        self._stream = torch.cuda.Stream() if records else None
+        self._stream = _own_stream() if records else None
         self._taken = 0
+        self._first: list[torch.Size] = []
         self._graph: torch.cuda.CUDAGraph | None = None
         self._batch: Batch | None = None
         self._terms: dict[str, Tensor] = {}
@@ -44,14 +47,17 @@ class Recorder:
             return
         outside = torch.cuda.current_stream()
         self._stream.wait_stream(outside)
-        with torch.cuda.stream(self._stream):
-            yield
-        outside.wait_stream(self._stream)
+        try:
+            with torch.cuda.stream(self._stream):
+                yield
+        finally:
+            outside.wait_stream(self._stream)
 
     def take(self, take: Take, batch: Batch, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
         """Do what `take(batch)` does; the terms returned hold until the next step."""
         self._taken += 1
-        if self._stream is not None and self._graph is None and self._taken > _BEFORE:
+        self._first = self._first or _shapes(batch)  # an epoch's last batch may be smaller
+        if self._stream is not None and self._graph is None and self._taken > _BEFORE and _shapes(batch) == self._first:
             self._record(take, batch, optimizer)
         if self._graph is None or self._batch is None or _shapes(batch) != _shapes(self._batch):
             return take(batch)
@@ -72,8 +78,14 @@ class Recorder:
         )
         # A gradient that is there already would be added to in every replay.
         optimizer.zero_grad(set_to_none=True)
-        with _capturable(optimizer), torch.cuda.graph(graph, stream=self._stream):
-            self._terms = take(self._batch)
+        try:
+            with _capturable(optimizer), torch.cuda.graph(graph, stream=self._stream):
+                self._terms = take(self._batch)
+        except RuntimeError as error:
+            raise TrainingError(
+                f"a training step could not be recorded ({error.__context__ or error}); a method whose stage says that "
+                "it is steady must keep what that asks of it, see `Stage` in methods/contract.py"
+            ) from error
         self._graph = graph
 
 
@@ -82,9 +94,17 @@ def _capturable(optimizer: torch.optim.Optimizer) -> Iterator[None]:
     """Tell the optimiser that it is being recorded, which changes nothing in what it computes."""
     for group in optimizer.param_groups:
         group["capturable"] = True
-    yield
-    for group in optimizer.param_groups:
-        group["capturable"] = False
+    try:
+        yield
+    finally:
+        for group in optimizer.param_groups:
+            group["capturable"] = False
+
+
+@functools.cache
+def _own_stream() -> torch.cuda.Stream:
+    """Return one stream for the whole process: cuBLAS keeps memory for every stream that it has seen."""
+    return torch.cuda.Stream()
 
 
 def _shapes(batch: Batch) -> list[torch.Size]:

@@ -138,9 +138,10 @@ class Stage:
         prepare: called before the first epoch, and not again by a run that resumes in a later one: what can be chosen
             only when the stages before have trained. It may change the method; the next saved state holds the change.
         learning_rate_scale: times the engine's learning rate.
-        steady: every step does the same operations on batches of one shape, whatever the clips are: its loss reads
-            nothing back from the GPU, and draws from torch's global generator of the clips' device alone. The engine
-            may then record a step on a GPU, and replay it with other clips.
+        steady: every step does the same operations on all batches of one shape, and nothing in Python that it depends
+            on changes during the stage. Its loss makes no tensor elsewhere than where the clips are, reads nothing
+            back, and draws from torch's global generator of the clips' device alone. The engine may then record a step
+            on a GPU, and replay it with other clips.
     """
 
     name: str
@@ -195,8 +196,7 @@ class Method(ABC):
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:
         """Return the loss of `batch` in parts; changes nothing.
 
-        Draws from `generator` (CPU), or, as dropout does, from torch's global generator of the batch's device; nothing
-        else is seeded.
+        Draws from `generator` (CPU), or, as dropout does, from torch's global generator of the batch's device.
 
         The batch may be a part of one that several ranks share: what is drawn for its clips is drawn through
         `models.whole_batch`, and a mean over something else than its clips says so; see `LossTerm`.

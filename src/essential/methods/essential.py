@@ -194,7 +194,8 @@ class Essential(Method):
         sparse = classifier.encoder.place(batch.features, batch.positions)
         retrieved = batch.retrieved
         if retrieved is None:
-            retrieved = self._retrieve(sparse, batch.tasks, paths=self._random_paths(len(sparse)).to(sparse))
+            paths = self._random_paths(sparse) if len(self.retrieval) else None
+            retrieved = self._retrieve(sparse, batch.tasks, paths=paths)
         logits = classifier.logits(classifier.encoder.together(sparse, retrieved))
         of_sparse, of_retrieved = (cross_entropy(one, batch.slots) for one in logits.unbind(1))
         return [
@@ -244,10 +245,10 @@ class Essential(Method):
         ]
         return torch.cat(by_task)[order.argsort()]
 
-    def _random_paths(self, clips: int) -> Float[Tensor, "batch 2"]:
+    def _random_paths(self, sparse: Float[Tensor, "batch kept dim"]) -> Float[Tensor, "batch 2"]:
         """Draw which exemplars skip which branch of their module, as modules in training would."""
         rate = self.config.classifier.drop_path
-        return drawn(lambda rows: nn.functional.dropout(torch.ones(rows, 2), rate), clips)
+        return drawn(lambda rows: nn.functional.dropout(sparse.new_ones(rows, 2), rate), len(sparse))
 
     def _rehearses(self, task: TaskData) -> bool:
         return task.index > 0 or self.config.rehearse_first_task

@@ -15,6 +15,7 @@ second stage, which fits its pair, is left as it is, where theirs has the loss o
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
@@ -110,7 +111,8 @@ class TemporalConsistency(Method):
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """Those of the base."""
-        return self.base.stages(task)
+        # Not steady: which frames a clip is reduced to is worked out on the CPU.
+        return [replace(stage, steady=False) for stage in self.base.stages(task)]
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:
         """Return the base's terms, part of the classification taken over by that of the reduced clips."""

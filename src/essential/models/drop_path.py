@@ -23,7 +23,7 @@ class DropPath(nn.Module):
         self.per_token = per_token
 
     def forward(self, branch: Tensor) -> Tensor:
-        """Return the branch, (clips, ...) or (clips, tokens, ...), with the samples dropped."""
+        """Return the branch, (clips, numbers, ...) or (clips, tokens, numbers, ...), with the samples dropped."""
         if not self.training or self.rate == 0:
             return branch
         tokens = branch.shape[1] if self.per_token else 1

@@ -1,0 +1,59 @@
+"""Scoring in batches that run across tables: every clip once, in order, whatever the sizes."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from essential.engine.clips import ClipTable
+from essential.engine.evaluate import predict
+from essential.features.tables import MemoryTable
+from essential.models.classifier import Predictor
+from essential.protocols.protocol import Video
+
+
+class Echo(Predictor):
+    """Scores a clip with its own first number, and notes how many came at once."""
+
+    reading = "cnn"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+
+    def forward(self, features: Tensor) -> Tensor:
+        self.batches.append(len(features))
+        return features[:, 0, :1]
+
+    def resize(self, state: object) -> None:
+        pass
+
+
+def table(first: int, clips: int) -> ClipTable:
+    numbers = np.arange(first, first + clips, dtype=np.float32)
+    videos = [Video(f"video-{number:.0f}", "file", "class", "test") for number in numbers]
+    frames = MemoryTable(videos, numbers[:, None, None].repeat(2, axis=1).repeat(3, axis=2))
+    return ClipTable(frames, torch.arange(first, first + clips), torch.zeros(clips, dtype=torch.long))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batches"),
+    [
+        ([4], [4]),
+        ([5], [4, 1]),
+        ([4, 4], [4, 4]),
+        ([3, 3, 3], [4, 4, 1]),
+        ([1, 0, 1, 9, 0], [4, 4, 3]),
+        ([0, 2], [2]),
+        ([1] * 8, [4, 4]),
+    ],
+)
+def test_every_clip_is_scored_once_and_in_order(sizes: list[int], batches: list[int]) -> None:
+    starts = np.cumsum([0, *sizes])
+    tables = [table(int(start), clips) for start, clips in zip(starts, sizes, strict=False)]
+    predictor = Echo()
+    found = predict(predictor, tables, device=torch.device("cpu"), batch_size=4)
+    expected = list(range(sum(sizes)))
+    assert found.scores[:, 0].tolist() == found.slots.tolist() == expected
+    assert found.videos == tuple(f"video-{number}" for number in expected)
+    assert predictor.batches == batches
