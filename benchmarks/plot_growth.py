@@ -1,6 +1,6 @@
 """Draw what each more task costs, as `docs/growth.svg` shows it: `python benchmarks/plot_growth.py --out FILE.svg`.
 
-Learns the stream of `speed/growth.py`, and some of its tasks in full, in turns, which takes about ten minutes.
+Learns the stream of `speed/growth.py`, and some of its tasks in full, in turns, which takes a quarter of an hour.
 """
 
 import argparse
