@@ -225,6 +225,19 @@ def test_a_class_whose_training_clips_are_all_broken(shell: Shell, data: Path) -
     assert message.startswith("no training clip of 2-left can be read, so the class cannot be learned; ")
 
 
+@pytest.mark.parametrize("mode", ["stored", "live"])
+def test_a_task_whose_test_clips_are_all_broken_has_no_accuracy(mode: str, shell: Shell, data: Path) -> None:
+    more = ("features.on_broken_video=skip", f"features.mode={mode}", "protocol.order_seed=null")
+    first_class = min((data / "test").iterdir())
+    for path in first_class.iterdir():
+        path.write_bytes(b"")
+    shell.succeeds(*shell.train(data, *more))
+    record = Record.read(shell.out / "record.json")
+    assert record.protocol.tasks[0].test_videos == 0
+    assert record.accuracy[0] == (None, None)
+    assert record.metrics.final_accuracy is not None
+
+
 # What is wrong with places and files of the run or the store.
 
 

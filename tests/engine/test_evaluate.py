@@ -46,6 +46,7 @@ def table(first: int, clips: int) -> ClipTable:
         ([1, 0, 1, 9, 0], [4, 4, 3]),
         ([0, 2], [2]),
         ([1] * 8, [4, 4]),
+        ([0], [0]),
     ],
 )
 def test_every_clip_is_scored_once_and_in_order(sizes: list[int], batches: list[int]) -> None:

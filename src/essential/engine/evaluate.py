@@ -75,8 +75,13 @@ def predict(
 
 
 def _batches(tables: Sequence[ClipTable], size: int) -> Iterator[list[tuple[ClipTable, torch.Tensor]]]:
-    """Yield all clips, `size` at a time: the tables that a batch reaches into, and the rows of each."""
+    """Yield all clips, `size` at a time: the tables that a batch reaches into, and the rows of each.
+
+    Where there is no clip at all, one batch without any, which says what readings there are.
+    """
     ends = list(accumulate(map(len, tables)))
+    if not ends[-1]:
+        yield [(tables[0], torch.arange(0))]
     for start in range(0, ends[-1], size):
         yield [
             (table, torch.arange(max(start - end + len(table), 0), min(start + size - end, 0) + len(table)))
