@@ -50,9 +50,13 @@ def joined() -> Iterator["Ranks"]:
     try:
         yield ranks
     except BaseException as error:
-        # What has no message of its own, a rank that was told to end, tells nothing either.
-        if isinstance(error, SystemExit) or not ranks.is_first_to_fail():
+        # torchrun may tell this rank to end before it has noticed that another one died.
+        told_to_end = isinstance(error, SystemExit)
+        gone = ranks.gone() if told_to_end else None
+        if (told_to_end and gone is None) or not ranks.is_first_to_fail():
             raise SystemExit(_FAILED) from error
+        if gone is not None:
+            raise _lost(gone) from error
         raise
     # Not after an error: the others may be in the middle of a sentence, and the end of the process is the end of it.
     dist.destroy_process_group()
@@ -117,23 +121,33 @@ class Ranks(Team):
         try:
             yield
         except RuntimeError as error:
-            raise TeamError(
-                f"{self._gone()} ended before its time (killed, or out of memory?), and with it the run. What is "
-                "finished is kept: run the same command again (train: with --resume)"
-            ) from error
+            raise _lost(self._who_is_gone()) from error
 
-    def _gone(self) -> str:
-        host = socket.gethostname()
+    def _who_is_gone(self) -> str:
         for _ in range(5):
-            for rank in range(self.size):
-                try:
-                    its_host, process = json.loads(self._store.get(f"essential/process {rank}"))
-                except (RuntimeError, ValueError):
-                    return "rank 0"
-                if its_host == host and not _runs(process):
-                    return f"rank {rank} (process {process})"
+            gone = self.gone()
+            if gone is not None:
+                return gone
             time.sleep(0.01)
         return f"a rank other than {self.rank}"
+
+    def gone(self) -> str | None:
+        """Return which rank on this machine is dead; None if all run."""
+        for rank in range(self.size):
+            try:
+                host, process = json.loads(self._store.get(f"essential/process {rank}"))
+            except (RuntimeError, ValueError):
+                return "rank 0"
+            if host == socket.gethostname() and not _runs(process):
+                return f"rank {rank} (process {process})"
+        return None
+
+
+def _lost(rank: str) -> TeamError:
+    return TeamError(
+        f"{rank} ended before its time (killed, or out of memory?), and with it the run. What is finished is kept: run "
+        "the same command again (train: with --resume)"
+    )
 
 
 def _runs(process: int) -> bool:
