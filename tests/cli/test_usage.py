@@ -16,6 +16,10 @@ OPTIONS = {
     "import-checkpoint": {"--config", "--out", "--temporal-embedding", "--set"},
     "report": {"--out"},
     "memory": set(),
+    "learn": {"--into", "--videos", "--encoder", "--method", "--budget-bytes", "--config", "--more-of-known", "--set"},
+    "predict": {"--format", "--top-k", "--window", "--stride", "--sheet", "--set"},
+    "classes": set(),
+    "forget": {"--set"},
     "data": set(),
     "data make": {"--out", "--digits", "--train-clips", "--test-clips", "--seed"},
     "data import": {"--out"},
@@ -35,7 +39,7 @@ def test_help_names_every_command_and_where_to_start(essential: Essential) -> No
     listed = re.findall(r"^  ([\w-]+) +[A-Z]", outcome.out.split("Commands:")[1], flags=re.MULTILINE)
     assert listed == [
         *("demo", "train", "compare", "extract", "evaluate", "import-checkpoint"),
-        *("report", "memory", "data", "features", "configs"),
+        *("report", "memory", "learn", "predict", "classes", "forget", "data", "features", "configs"),
     ]
     assert "Start with: essential demo" in outcome.out
 
@@ -73,7 +77,7 @@ def test_a_long_example_can_be_copied_line_by_line(essential: Essential) -> None
         ),
         (["compare", "--methods", "joint"], "Missing option '--out'"),
         (["compare", "--out", "x", "--budget-bytes", "0"], "Invalid value for '--budget-bytes': "),
-        (["memory"], "Missing argument 'DIR'"),
+        (["memory"], "Missing argument 'DIR|BUNDLE'"),
         (["report"], "Missing argument 'DIR...'"),
     ],
 )

@@ -6,7 +6,7 @@ Source: Wu et al., Large Scale Incremental Learning, CVPR 2019, equation 4.
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from essential.models.classifier import ClipClassifier, Predictor
@@ -53,6 +53,12 @@ class BiasCorrected(Predictor):
         """Those of the classifier, the head's corrected."""
         readings = self.classifier.readings(features)
         return {**readings, "cnn": self.correct(readings["cnn"])}
+
+    def tokens(
+        self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]
+    ) -> Float[Tensor, "batch dim"]:
+        """Return those of the classifier."""
+        return self.classifier.tokens(features, positions)
 
     def add_pair(self, slots: int) -> None:
         """Add a pair for `slots` new slots, behind the present ones."""

@@ -28,6 +28,19 @@ class Predictor(nn.Module, ABC):
         """Return all scores that the predictor can give, by reading; one of them is what it decides by."""
         return {self.reading: self(features)}
 
+    def tokens(
+        self,
+        features: Float[Tensor, "batch kept dim"],
+        positions: Int[Tensor, "batch kept"],  # noqa: ARG002
+    ) -> Float[Tensor, "batch width"]:
+        """Return one vector for each clip, of which all frames or some are given: their mean, where nothing is learned.
+
+        Args:
+            features: of the frames.
+            positions: the place of each frame in the whole clip.
+        """
+        return features.mean(dim=1)
+
     @abstractmethod
     def resize(self, state: Mapping[str, Tensor]) -> None:
         """Take on the shapes that `state`, the state of such a predictor, has; the values come later."""

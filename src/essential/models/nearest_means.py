@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from essential.models.classifier import ClipClassifier, Predictor
@@ -29,6 +29,12 @@ class NearestMeans(Predictor):
     def readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
         """Those of the classifier."""
         return self.classifier.readings(features)
+
+    def tokens(
+        self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]
+    ) -> Float[Tensor, "batch dim"]:
+        """Return those of the classifier."""
+        return self.classifier.tokens(features, positions)
 
     def resize(self, state: Mapping[str, Tensor]) -> None:
         """Give the classifier the shapes that `state` has."""
