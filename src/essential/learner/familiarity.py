@@ -1,13 +1,13 @@
 """How far a clip is from all classes: what is told as "none of these".
 
 A clip's vector is compared with the mean of every class, by the Mahalanobis distance under one covariance that the
-classes share (Lee et al., A Simple Unified Framework for Detecting Out-of-Distribution Samples and
-Adversarial Attacks, NeurIPS 2018). It is shrunk as by Ledoit and Wolf (2004), as there are fewer clips than numbers in a vector.
+classes share (Lee et al., A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial
+Attacks, NeurIPS 2018). It is shrunk as by Ledoit and Wolf (2004), as there are fewer clips than numbers in a vector.
 Means and covariance come from all clips that are kept: exemplars and those held out.
 
-The threshold is such that 95 of 100 held-out clips pass as known. A clip pulls the mean of its own class towards itself,
-so each held-out clip is measured by means and a covariance of which it is no part: the first held-out clip of every
-class is left out, then the second, and so on.
+The threshold is such that 95 of 100 held-out clips pass as known. A clip pulls the mean of its own class towards
+itself, so each held-out clip is measured by means and a covariance of which it is no part: the first held-out clip of
+every class is left out, then the second, and so on.
 """
 
 from dataclasses import dataclass
