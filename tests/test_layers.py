@@ -19,14 +19,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("memory", "models"),
     ("methods",),
     ("engine", "report"),
-    ("config",),
+    ("config", "site"),
     ("learner", "authors", "comparison"),
     ("cli",),
     ("__main__",),
 )
 BOTTOM = frozenset(LAYERS[0])
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
-WITHOUT_TORCH = BOTTOM | {"protocols", "metrics", "records", "published", "report"}
+WITHOUT_TORCH = BOTTOM | {"protocols", "metrics", "records", "published", "report", "site"}
 
 
 def _tree(path: Path) -> ast.Module:
