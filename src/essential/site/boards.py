@@ -152,8 +152,10 @@ def _places(families: Sequence[Family]) -> dict[Family, int]:
     left_out = [family.skipped_tests for family in known]
     fewest = min(left_out, key=lambda videos: (len(videos), sorted(videos)), default=frozenset())
     ranked = {family: mean for family, mean in known.items() if family.skipped_tests == fewest}
-    order = sorted(ranked.values(), reverse=True)
-    return {family: order.index(mean) + 1 for family, mean in ranked.items()}
+    places: dict[float, int] = {}
+    for place, mean in enumerate(sorted(ranked.values(), reverse=True), 1):
+        places.setdefault(mean, place)
+    return {family: places[mean] for family, mean in ranked.items()}
 
 
 def _siblings(

@@ -97,7 +97,7 @@ class Family:
         return tuple(notes)
 
     def _mean_of(self, value: Callable[[Record], int]) -> float:
-        return _mean([value(run.record) for run in self.runs])
+        return _mean([float(value(run.record)) for run in self.runs])
 
 
 def group_families(runs: Sequence[FoundRecord]) -> list[Family]:

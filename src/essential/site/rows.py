@@ -17,7 +17,7 @@ NO_ACCURACY = ("vclimb_bwf", "forgetting_from_best", "backward_forgetting", "tcd
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure in percent: as a number to sort by, and as it is shown; the deviation over seeds, if it was run here."""
+    """One figure in percent, as a number to sort by and as it is shown; of ours, the deviation over seeds too."""
 
     value: float | None
     shown: str

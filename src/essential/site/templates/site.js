@@ -14,12 +14,13 @@
   const words = rows.map((row) => row.textContent.toLowerCase());
   const order = new Intl.Collator("en", { numeric: true });
   const choices = { "": "all", ours: "run here", published: "published" };
+  const FEW = 6; // Fewer rows need no filter.
   let state;
 
   const isNumber = (column) => "number" in heads[column].dataset;
   const valueOf = (row, column) => {
     const cell = row.cells[column];
-    if (!isNumber(column)) return cell.querySelector("bdi, a, td > a")?.textContent.trim() || cell.textContent.trim();
+    if (!isNumber(column)) return (cell.querySelector("bdi") ?? cell).textContent.trim();
     return cell.dataset.v === undefined ? null : Number(cell.dataset.v);
   };
   // Best first: the highest number, the least forgetting and memory, the first letter.
@@ -73,14 +74,15 @@
     let text = `${shown.length} of ${rows.length} rows`;
     if (state.sort) text += `, by “${titles[column]}”, ${falls(column, reversed) ? "falling" : "rising"}`;
     if (state.sort && mixed) text += ". Run here and published stand in one list: this is no ranking";
-    controls.querySelector(".status").textContent = text + ".";
+    const status = controls.querySelector(".status");
+    if (status) status.textContent = text + ".";
   }
 
   function change(part) {
     state = { ...state, ...part };
     writeAddress();
     show();
-    controls.querySelector("[type=search]").value = state.find;
+    for (const find of controls.querySelectorAll("[type=search]")) find.value = state.find;
     for (const radio of controls.querySelectorAll("[type=radio]")) radio.checked = radio.value === state.from;
   }
 
@@ -91,6 +93,7 @@
   }
 
   function makeControls() {
+    if (rows.length < FEW) return;
     if (controls.dataset.from) {
       const labels = Object.entries(choices).map(([value, text]) => {
         const radio = element("input", { type: "radio", name: "from", value, onchange: () => change({ from: value }) });
