@@ -130,5 +130,5 @@
   addEventListener("popstate", fromAddress);
   fromAddress();
   // Sorting has moved the row that the address names.
-  document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView({ block: "center" });
+  document.getElementById(location.hash.slice(1))?.scrollIntoView({ block: "center" });
 })();
