@@ -10,7 +10,7 @@ from essential.published import published_figures, published_for
 from essential.report.formats import NONE
 from essential.site.boards import Board, make_boards
 from essential.site.finding import FoundRecord
-from essential.site.tables import as_csv, as_objects
+from essential.site.tables import as_csv, as_json, as_objects
 
 
 def _own(*found: FoundRecord) -> list[Board]:
@@ -174,7 +174,8 @@ def test_ours_come_first_and_the_published_rows_keep_mark_source_and_doubt() -> 
 
 def test_the_table_as_json_and_csv_has_every_row_with_its_origin() -> None:
     board = _board(made_found("=cmd()", 0, 0.5), made_found("=cmd()", 1, 0.7))
-    content = as_objects(board)
+    content = json.loads(as_json(board))
+    assert content == as_objects(board)
     assert content["protocol"] == {"name": PUBLISHED, "id": "0123456789abcdef"}
     assert len(content["rows"]) == len(board.rows)
     first = content["rows"][0]

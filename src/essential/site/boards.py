@@ -75,6 +75,11 @@ class Board:
         known = [name for name in METRICS if name in printed or name in ours]
         return [*known, *(name for name in printed if name not in METRICS)]
 
+    @cached_property
+    def placed(self) -> int:
+        """How many rows have a place."""
+        return sum(row.place is not None for row in self.ours)
+
     @property
     def best(self) -> Row | None:
         """The row with the first place."""

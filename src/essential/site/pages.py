@@ -15,7 +15,7 @@ from essential.site.folder import Replaced, replace_folder
 from essential.site.names import stem
 from essential.site.rendering import plain_file, render, styles
 from essential.site.rows import OURS, Row
-from essential.site.tables import as_csv, as_objects
+from essential.site.tables import as_csv, as_json
 
 TITLES = {
     "final_accuracy": "Final",
@@ -65,7 +65,7 @@ def _files(findings: Findings) -> Iterator[tuple[str, bytes]]:
         folder = f"protocols/{board.stem}"
         yield f"{folder}/index.html", _board_page(board).encode()
         yield f"{folder}/table.csv", as_csv(board).encode()
-        yield f"{folder}/table.json", (json.dumps(as_objects(board), indent=2, ensure_ascii=False) + "\n").encode()
+        yield f"{folder}/table.json", as_json(board).encode()
     page = render("index.html", root="", boards=boards, records=len(findings.records), titles=TITLES)
     yield "index.html", page.encode()
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from typing import Any
 
 from essential.report.comparison import MEASURES
@@ -26,6 +27,13 @@ def as_objects(board: Board) -> dict[str, Any]:
         "protocol": {"name": board.name, "id": protocol.id if protocol else None},
         "rows": [_object(row, sources) for row in board.rows],
     }
+
+
+def as_json(board: Board) -> str:
+    """Return the board as JSON, one line per row."""
+    content = as_objects(board)
+    rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in content.pop("rows"))
+    return f'{json.dumps(content, ensure_ascii=False)[:-1]}, "rows": [\n{rows}\n]}}\n'
 
 
 def as_csv(board: Board) -> str:
