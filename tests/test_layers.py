@@ -19,14 +19,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("memory", "models"),
     ("methods",),
     ("engine", "report"),
-    ("config",),
+    ("config", "site"),
     ("learner", "authors", "comparison"),
     ("cli",),
     ("__main__",),
 )
 BOTTOM = frozenset(LAYERS[0])
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
-WITHOUT_TORCH = BOTTOM | {"protocols", "metrics", "records", "published", "report"}
+WITHOUT_TORCH = BOTTOM | {"protocols", "metrics", "records", "published", "report", "site"}
 
 
 def _tree(path: Path) -> ast.Module:
@@ -115,6 +115,14 @@ def test_reports_are_made_from_records_and_published_figures_alone() -> None:
         if module.split(".")[1] not in allowed
     ]
     assert problems == []
+
+
+def test_a_site_is_made_from_records_published_figures_and_what_reports_share() -> None:
+    allowed = BOTTOM | {"site", "report", "records", "metrics", "published", "shipped"}
+    files = [path for path in FILES if _part(path) == "site"]
+    assert len(files) >= 5
+    modules = {(path.name, module) for path in files for _, module in _own_imports(path)}
+    assert [(name, module) for name, module in sorted(modules) if module.split(".")[1] not in allowed] == []
 
 
 def test_the_engine_names_no_method() -> None:

@@ -24,6 +24,7 @@ from essential.cli import (
     memory,
     predict,
     report,
+    site,
     train,
 )
 from essential.errors import EssentialError
@@ -45,6 +46,7 @@ app.command("extract")(extract.extract)
 app.command("evaluate")(evaluate.evaluate)
 app.command("import-checkpoint")(import_checkpoint.import_checkpoint)
 app.command("report")(report.report)
+app.command("site")(site.site)
 app.command("memory")(memory.memory)
 app.command("learn")(learn.learn)
 app.command("predict")(predict.predict)
