@@ -13,6 +13,7 @@ from essential.encoders import build_encoder
 from essential.engine.run import train
 from essential.errors import CheckpointError
 from essential.features.encoding import ClipEncoder
+from essential.learner import VideoLearner
 from essential.progress import SilentProgress
 from essential.sealed_files import read_sealed
 from small_runs import StopAt, record_without_seconds, run_command, run_ranks, small_config, small_overrides
@@ -141,3 +142,19 @@ def test_a_gpu_encodes_as_a_cpu_does(precision: str) -> None:
     for place, features in found["cpu"].items():
         off = np.linalg.norm(found["cuda"][place] - features) / np.linalg.norm(features)
         assert off < (1e-3 if precision == "float32" else 0.03)
+
+
+def test_a_learner_taught_on_a_gpu_answers_on_a_cpu(small_data: Path, tmp_path: Path) -> None:
+    folders = sorted((small_data / "train").iterdir())
+    overrides = ["training.epochs=20", "method.rehearsal_epochs=20", "features.views=0"]
+    learner = VideoLearner(config="moving-digits/essential", overrides=overrides)
+    for some in (folders[:2], folders[2:4]):
+        learner.learn({folder.name: sorted(folder.iterdir()) for folder in some})
+    learner.save(tmp_path / "gpu.bundle")
+    test = sorted((small_data / "test").rglob("*.mp4"))
+    on_cpu = VideoLearner.load(tmp_path / "gpu.bundle", overrides=["training.device=cpu"]).predict(test)
+    on_gpu = learner.predict(test)
+    assert len(on_cpu) == len(test) >= 8
+    for one, other in zip(on_gpu, on_cpu, strict=True):
+        assert [scored.label for scored in one.top[:1]] == [scored.label for scored in other.top[:1]]
+        assert one.score == pytest.approx(other.score, abs=0.02)

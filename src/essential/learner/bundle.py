@@ -6,7 +6,7 @@ A sealed safetensors file:
                held_out.features    float16 frame features of the clips that calibration stands on
                held_out.slots       their classes
     metadata   what, version        "essential bundle", and the version of this layout
-               config               everything that decides the numbers; no path of a machine
+               config               all settings but the paths and the device of a machine
                encoder              name, fingerprint and width of the frozen encoder, which is not inside
                labels               the class of every slot in order of arrival; null where it was forgotten
                lessons              what each `learn` was given, and gave
@@ -131,12 +131,10 @@ class Bundle:
         }
 
     def _metadata(self) -> dict[str, Any]:
-        identity = self.config.identity()
-        # Where the videos were is nobody's business, and the encoder is known by its fingerprint.
         content: dict[str, Any] = {
             "what": WHAT,
             "version": VERSION,
-            "config": {**identity, "data": {"kind": "folder"}},
+            "config": _portable(self.config),
             "encoder": asdict(self.encoder),
             "labels": list(self.labels),
             "lessons": [asdict(lesson) for lesson in self.lessons],
@@ -145,6 +143,14 @@ class Bundle:
         }
         plain: dict[str, Any] = json.loads(json.dumps(content))
         return plain
+
+
+def _portable(config: RunConfig) -> dict[str, Any]:
+    """Return the settings without this machine's folders and device; the encoder is known by its fingerprint."""
+    content = config.model_dump(mode="json", exclude={"data": True, "training": {"device"}, "features": {"store"}})
+    if isinstance(config.encoder.weights, Path):
+        content["encoder"]["weights"] = config.encoder.weights.name
+    return {**content, "data": {"kind": "folder"}}
 
 
 @contextmanager

@@ -45,7 +45,12 @@ class Familiarity:
         return distances
 
 
-def familiarity_of(vectors: Vectors, slots: Slots, held_out: Vectors, held_out_slots: Slots) -> Familiarity | None:
+def familiarity_of(
+    vectors: Float[np.ndarray, "exemplars width"],
+    slots: Int[np.ndarray, " exemplars"],
+    held_out: Float[np.ndarray, "held width"],
+    held_out_slots: Int[np.ndarray, " held"],
+) -> Familiarity | None:
     """Return what tells the unknown by; None where too few clips are kept for that.
 
     Args:
@@ -54,11 +59,10 @@ def familiarity_of(vectors: Vectors, slots: Slots, held_out: Vectors, held_out_s
         held_out: of the clips held out.
         held_out_slots: their classes.
     """
-    folds = _places_in_class(held_out_slots)
-    everything = np.concatenate([vectors, held_out]), np.concatenate([slots, held_out_slots])
-    whole = _fitted(*everything)
+    whole = _fitted(np.concatenate([vectors, held_out]), np.concatenate([slots, held_out_slots]))
     if whole is None or not len(held_out):
         return None
+    folds = _places_in_class(held_out_slots)
     distances = np.full(len(held_out), np.nan)
     for fold in range(folds.max() + 1):
         kept, left = folds != fold, folds == fold

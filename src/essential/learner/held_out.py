@@ -16,7 +16,7 @@ class HeldOut:
     @classmethod
     def none(cls, *, frames: int, dim: int) -> "HeldOut":
         """Return no clip at all."""
-        return cls(np.zeros((0, frames, dim), np.float16), np.zeros(0, np.uint32))
+        return cls(np.zeros((0, frames, dim), np.float16), np.zeros(0, np.int32))
 
     def extended(self, other: "HeldOut") -> "HeldOut":
         """Return both, `other` behind."""

@@ -94,7 +94,7 @@ class Lessons:
             raise DataError(
                 "the encoder gives features too large for float16; begin the bundle with held_out_per_class=0"
             )
-        return HeldOut(stored, table.slots.numpy().astype(np.uint32))
+        return HeldOut(stored, table.slots.numpy().astype(np.int32))
 
     def _labelled(self) -> LabelledVideos:
         return LabelledVideos(self._protocol(), self.source)

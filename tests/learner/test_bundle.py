@@ -1,0 +1,102 @@
+"""The bundle's file: what is refused, by name, and what stands in it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from essential import VideoLearner
+from essential.errors import BundleError, CheckpointError, InUseError
+from essential.learner.bundle import VERSION, Bundle, bundle_lock
+from essential.sealed_files import read_sealed, write_sealed
+
+
+def _rewritten(bundle: Path, target: Path, **changes: Any) -> Path:
+    arrays, metadata = read_sealed(bundle, CheckpointError)
+    write_sealed(target, arrays, {**metadata, **changes})
+    return target
+
+
+def test_a_bundle_names_no_place_of_this_machine(taught_bundle: Path, tmp_path: Path) -> None:
+    content = taught_bundle.read_bytes()
+    assert str(tmp_path.parent).encode() not in content
+    assert b"/tmp" not in content
+    _, metadata = read_sealed(taught_bundle, CheckpointError)
+    assert metadata["labels"] == ["left", "right"]
+    assert metadata["version"] == VERSION
+    assert json.loads(json.dumps(metadata)) == metadata
+
+
+def test_a_bundle_that_is_not_there_or_is_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"there is no bundle .*gone\.bundle; make one"):
+        VideoLearner.load(tmp_path / "gone.bundle")
+    with pytest.raises(BundleError, match="is a folder"):
+        VideoLearner.load(tmp_path)
+    (tmp_path / "text.bundle").write_text("hello")
+    with pytest.raises(BundleError, match=r"text\.bundle .*restore it from a copy"):
+        VideoLearner.load(tmp_path / "text.bundle")
+    write_sealed(tmp_path / "other.bundle", {}, {"what": "episodic memory"})
+    with pytest.raises(BundleError, match="another file of essential, not a bundle"):
+        VideoLearner.load(tmp_path / "other.bundle")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.999])
+def test_a_bundle_cut_short_is_refused(taught_bundle: Path, tmp_path: Path, share: float) -> None:
+    content = taught_bundle.read_bytes()
+    cut = tmp_path / "cut.bundle"
+    cut.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(BundleError, match=r"cut\.bundle"):
+        VideoLearner.load(cut)
+
+
+@pytest.mark.parametrize("place", [0.3, 0.7, 0.99])
+def test_a_changed_byte_is_seen(taught_bundle: Path, tmp_path: Path, place: float) -> None:
+    content = bytearray(taught_bundle.read_bytes())
+    content[int(len(content) * place)] ^= 1
+    changed = tmp_path / "changed.bundle"
+    changed.write_bytes(bytes(content))
+    with pytest.raises(BundleError, match="does not match its checksum"):
+        VideoLearner.load(changed)
+
+
+def test_a_label_changed_in_the_header_is_seen(taught_bundle: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "changed.bundle"
+    changed.write_bytes(taught_bundle.read_bytes().replace(b"right", b"wrong"))
+    with pytest.raises(BundleError, match="checksum"):
+        VideoLearner.load(changed)
+
+
+def test_a_newer_version_is_refused_with_what_to_do(taught_bundle: Path, tmp_path: Path) -> None:
+    newer = _rewritten(taught_bundle, tmp_path / "newer.bundle", version=VERSION + 1)
+    with pytest.raises(BundleError, match=rf"version {VERSION + 1}.*reads {VERSION} at most; install"):
+        VideoLearner.load(newer)
+    odd = _rewritten(taught_bundle, tmp_path / "odd.bundle", labels=None)
+    with pytest.raises(BundleError, match="not a bundle that this version can read"):
+        VideoLearner.load(odd)
+
+
+def test_another_encoder_is_refused(taught_bundle: Path, tmp_path: Path) -> None:
+    encoder = {"name": "tiny", "fingerprint": "0" * 64, "dim": 128}
+    other = _rewritten(taught_bundle, tmp_path / "other.bundle", encoder=encoder)
+    with pytest.raises(BundleError, match=r"taught with features of 'tiny' \(fingerprint 000000000000\)"):
+        VideoLearner.load(other)
+    with pytest.raises(BundleError, match=r"encoder\.name: there 'tiny', here 'clip-vit-b16'"):
+        VideoLearner.load(taught_bundle, overrides=["encoder.name=clip-vit-b16"])
+
+
+def test_settings_of_the_machine_may_change_and_others_may_not(taught_bundle: Path) -> None:
+    learner = VideoLearner.load(taught_bundle, overrides=["features.workers=0", "training.device=cpu"])
+    assert learner.config.features.workers == 0
+    with pytest.raises(BundleError, match=r"training\.epochs: there 25, here 5"):
+        VideoLearner.load(taught_bundle, overrides=["training.epochs=5"])
+
+
+def test_a_bundle_is_one_process_at_a_time(taught_bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.bundle"
+    shutil.copy(taught_bundle, path)
+    with bundle_lock(path), pytest.raises(InUseError), bundle_lock(path):
+        pass
+    with bundle_lock(path):
+        assert Bundle.read(path).labels == ("left", "right")

@@ -1,0 +1,82 @@
+"""The clips that a learner is given: what is taken, and what is refused by name."""
+
+from pathlib import Path
+
+import pytest
+
+from essential.errors import DataError
+from essential.learner.clips import clips_by_class, expanded, refuse_known, refuse_same_content
+
+
+def _folder(root: Path, **classes: list[str]) -> Path:
+    for name, files in classes.items():
+        (root / name).mkdir(parents=True)
+        for file in files:
+            (root / name / file).write_bytes(b"clip")
+    return root
+
+
+def test_a_folder_gives_its_classes_and_a_dictionary_the_same(tmp_path: Path) -> None:
+    root = _folder(tmp_path / "clips", wave=["b.mp4", "a.MP4", "notes.txt", ".hidden.mp4"], jump=["c.avi"])
+    expected = {"jump": [root / "jump/c.avi"], "wave": [root / "wave/a.MP4", root / "wave/b.mp4"]}
+    assert clips_by_class(root) == expected
+    assert clips_by_class(str(root)) == expected
+    assert clips_by_class({name: map(str, paths) for name, paths in expected.items()}) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "no class to learn"),
+        ({"wave": []}, "no clip is given for the class 'wave'"),
+        ({"": ["a.mp4"]}, "'' is no name for a class"),
+        ({"two\nlines": ["a.mp4"]}, "no name for a class"),
+        ({"wave": "a.mp4"}, "given as 'a.mp4'; give a list of paths"),
+        ({"wave": ["a.mp4"], "jump": ["./a.mp4"]}, "a.mp4 is given for two classes, 'wave' and 'jump'"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused_by_name(given: dict[str, list[str]], words: str) -> None:
+    with pytest.raises(DataError) as raised:
+        clips_by_class(given)
+    assert words in str(raised.value)
+
+
+def test_a_folder_of_another_layout_is_refused_with_a_hint(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        clips_by_class(tmp_path / "nowhere")
+    _folder(tmp_path / "flat")
+    (tmp_path / "flat").mkdir()
+    with pytest.raises(DataError, match="holds no class folder"):
+        clips_by_class(tmp_path / "flat")
+    _folder(tmp_path / "split" / "train", wave=["a.mp4"])
+    with pytest.raises(DataError, match=r"its training clips seem to be in .*train: give that folder"):
+        clips_by_class(tmp_path / "split")
+
+
+def test_a_link_to_a_clip_of_another_class_is_the_same_clip(tmp_path: Path) -> None:
+    root = _folder(tmp_path / "clips", wave=["a.mp4"], jump=["b.mp4"])
+    (root / "jump" / "c.mp4").symlink_to(root / "wave" / "a.mp4")
+    with pytest.raises(DataError, match="given for two classes, 'jump' and 'wave'"):
+        clips_by_class(root)
+
+
+def test_files_of_equal_content_in_two_classes_are_refused() -> None:
+    labels = {"wave/a": "wave", "wave/b": "wave", "jump/c": "jump"}
+    refuse_same_content({"wave/a": "1", "wave/b": "1", "jump/c": "2"}, labels)
+    with pytest.raises(DataError, match="wave/a and jump/c are the same video, in two classes"):
+        refuse_same_content({"wave/a": "1", "wave/b": "2", "jump/c": "1"}, labels)
+
+
+def test_a_known_class_is_refused_with_how_to_add_to_it() -> None:
+    refuse_known(["jump"], ["wave"])
+    with pytest.raises(DataError, match=r"'wave'.*--more-of-known"):
+        refuse_known(["jump", "wave"], ["wave"])
+
+
+def test_folders_are_searched_for_videos_by_name(tmp_path: Path) -> None:
+    root = _folder(tmp_path / "clips", wave=["b.mp4", "a.mp4"], jump=["c.avi", "d.txt"])
+    paths = list(expanded([root, "named.mp4"]))
+    assert paths == [root / "jump/c.avi", root / "wave/a.mp4", root / "wave/b.mp4", Path("named.mp4")]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty holds no video"):
+        list(expanded([tmp_path / "empty"]))
