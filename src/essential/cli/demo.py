@@ -31,18 +31,18 @@ def demo(
     from essential.cli.tables import print_runs
     from essential.config import load_config
     from essential.engine.run import train
-    from essential.report import write_report
+    from essential.report import ReportedRun, write_report
 
     places = [f"data.root={_quoted(out / 'data')}", f"features.store={_quoted(out / 'features')}", f"seed={seed}"]
     runs = []
     for arm in _ARMS if compare else _ARMS[:1]:
         typer.echo(f"== {arm}", err=True)
         config = load_config(f"moving-digits/{arm}", places)
-        record = train(config, out / arm, resume=True, progress=terminal_progress())
-        runs.append((arm, record))
+        train(config, out / arm, resume=True, progress=terminal_progress())
+        runs.append(ReportedRun.read(arm, out / arm / "record.json"))
         write_report(runs[-1:], out / arm / "report.html")
     write_report(runs, out / "report.html")
-    print_runs(runs)
+    print_runs([(run.label, run.record) for run in runs])
     typer.echo(f"report: {out / 'report.html'}\nvideos: {out / 'data'}")
 
 

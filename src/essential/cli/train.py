@@ -37,14 +37,14 @@ def train(
     from essential.config import load_config
     from essential.engine.run import train as run
     from essential.engine.team import open_team
-    from essential.report import write_report
+    from essential.report import ReportedRun, write_report
 
     with open_team() as team:
         settings = load_config(config, with_seed(overrides, seed), method=method)
         record = run(settings, out, resume=resume, progress=terminal_progress(), team=team)
         if not team.first:
             return
-        write_report([(run_name(out), record)], out / "report.html")
+        write_report([ReportedRun.read(run_name(out), out / "record.json")], out / "report.html")
         print_runs([(run_name(out), record)])
         print_skipped(record)
         typer.echo(f"record: {out / 'record.json'}\nreport: {out / 'report.html'}")

@@ -1,0 +1,78 @@
+"""What the page shows of one run beyond its numbers: its memory, and what its analysis gives."""
+
+from dataclasses import dataclass
+
+from essential.report.class_falls import ClassFall, falls_figure, falls_of
+from essential.report.confusion import ConfusionView, confusion_of, matrix_figure
+from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
+from essential.report.formats import human_bytes
+from essential.report.memory_charts import MemoryOverTasks
+from essential.report.run_view import KINDS, RunView
+from essential.report.token_figures import distance_figure, token_map_figure
+
+
+@dataclass(frozen=True, eq=False)
+class RunFigures:
+    """The figures of a run; what there is no ground for is None or empty."""
+
+    run: RunView
+    matrix: FigureView
+    memory: FigureView | None
+    falls: list[ClassFall]
+    falls_file: FigureView | None
+    confusion: ConfusionView | None
+    tokens: FigureView | None
+    distances: FigureView | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the analysis could not make, and why."""
+        return self.run.analysis.notes if self.run.analysis else ()
+
+    @property
+    def files(self) -> list[FigureView]:
+        """Every figure, for files of its own."""
+        by_class = [self.confusion.figure, self.confusion.task_figure] if self.confusion else []
+        figures = [self.matrix, self.memory, self.falls_file, *by_class, self.tokens, self.distances]
+        return [figure for figure in figures if figure is not None]
+
+
+def run_figures(run: RunView) -> RunFigures:
+    """Return the figures of a run."""
+    analysis = run.analysis
+    falls = falls_of(analysis) if analysis else []
+    return RunFigures(
+        run=run,
+        matrix=matrix_figure(run),
+        memory=_memory(run),
+        falls=falls,
+        falls_file=falls_figure(run, falls) if falls else None,
+        confusion=confusion_of(run, analysis) if analysis else None,
+        tokens=token_map_figure(run, analysis.embedding, analysis.class_names)
+        if analysis and analysis.embedding
+        else None,
+        distances=distance_figure(run, analysis) if analysis else None,
+    )
+
+
+def _memory(run: RunView) -> FigureView | None:
+    """Memory by kind over the tasks; None for a run that keeps nothing."""
+    memories = run.record.memory_bytes_by_task
+    kinds = [kind for kind in KINDS if any(getattr(memory, kind) for memory in memories)]
+    if not kinds:
+        return None
+    last = ", ".join(f"{KINDS[kind].lower()} {human_bytes(getattr(memories[-1], kind))}" for kind in kinds)
+    return FigureView(
+        title="Memory by kind over tasks",
+        note="All bytes carried on to the next task, by what they hold.",
+        description=f"Stacked bars, memory by kind after each of {len(memories)} tasks; after the last: {last}.",
+        drawing=MemoryOverTasks(f"{run.anchor}-memory", memories),
+        data=Data(
+            ("after task", *(f"{kind}, bytes" for kind in kinds)),
+            [(task, *(getattr(memory, kind) for kind in kinds)) for task, memory in enumerate(memories, 1)],
+        ),
+        numbers=Numbers(
+            ("After task", *map(str, range(1, len(memories) + 1))),
+            [NumberRow(KINDS[kind], [human_bytes(getattr(memory, kind)) for memory in memories]) for kind in kinds],
+        ),
+    )
