@@ -8,7 +8,7 @@ from typing import Any
 from made_records import make_record
 
 from essential.published import PublishedFigure, published_for
-from essential.report import write_report
+from essential.report import ReportedRun, write_report
 from essential.report.elsewhere import published_table
 
 DASH = "\u2013"
@@ -16,7 +16,7 @@ DASH = "\u2013"
 
 def _page(protocol_name: str, folder: Path) -> str:
     path = folder / "report.html"
-    write_report([("run", make_record(protocol_name=protocol_name))], path)
+    write_report([ReportedRun("run", make_record(protocol_name=protocol_name))], path)
     return path.read_text(encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ import pytest
 from made_comparisons import BUDGET, made_run, many_runs
 from made_records import make_record
 
-from essential.report import write_report
+from essential.report import ReportedRun, write_report
 from essential.report.comparison_files import write_comparison
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -62,7 +62,7 @@ def page(tmp_path: Path) -> Path:
     names = ["a" * 90, "runs/with/many/parts/" + "and-a-long-name-" * 6, "short"]
     skipped = [{"video": f"train/{'b' * 120}.mp4", "split": "train", "reason": "no video stream"}]
     more = {"skipped_videos": skipped, "class_accuracy": [0.5] * 52, "protocol_name": "tcd-ucf101-2x25"}
-    records = [(name, make_record(tasks=26, method=f"m{i}", **more)) for i, name in enumerate(names)]
+    records = [ReportedRun(name, make_record(tasks=26, method=f"m{i}", **more)) for i, name in enumerate(names)]
     path = tmp_path / "report.html"
     write_report(records, path)
     path.write_text(path.read_text(encoding="utf-8").replace("<details", "<details open"), encoding="utf-8")

@@ -14,17 +14,17 @@ from essential.report.formats import MINUS
 class Sheet:
     """The size of a drawing and the margins of the plot in it, in points."""
 
-    width: float
-    height: float
-    left: float = 46
-    right: float = 12
-    top: float = 12
-    bottom: float = 46
+    width: int
+    height: int
+    left: int = 46
+    right: int = 12
+    top: int = 12
+    bottom: int = 46
 
     @property
     def area(self) -> tuple[float, float]:
         """Width and height of the plot."""
-        return self.width - self.left - self.right, self.height - self.top - self.bottom
+        return float(self.width - self.left - self.right), float(self.height - self.top - self.bottom)
 
     def plot(self) -> tuple[Figure, Axes]:
         """Return a figure of this size with one empty plot."""

@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from essential.report.axes import Sheet, count_ticks, dress
-from essential.report.drawing import Palette
+from essential.report.drawing import Drawing, Palette
 from essential.report.line_style import LineStyle
 
 _SHEET = Sheet(width=480, height=270)
+_FEW = 4
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class ChartLine:
 
 
 @dataclass(frozen=True)
-class LineChart:
+class LineChart(Drawing):
     """Lines over whole numbers from 1, at least one of them with a place.
 
     `name` must be unique on the page. `limits` fixes the y axis; without it the axis fits the values and zero.
@@ -56,6 +57,7 @@ class LineChart:
         figure, axes = _SHEET.plot()
         longest = max(place for line in self.lines for place, _ in line.points)
         for line in self.lines:
+            _draw_band(axes, palette, line, alpha=0.2 if len(self.lines) <= _FEW else 0.12)
             _draw_line(axes, palette, line, size=7.5 if longest <= 15 else 5.5)
         count_ticks(axes, longest)
         dress(axes, palette, x_label=self.x_label, y_label=self.y_label)
@@ -67,16 +69,25 @@ class LineChart:
         return [line.style.key(palette, line.label) for line in self.lines]
 
 
+def _draw_band(axes: Axes, palette: Palette, line: ChartLine, *, alpha: float) -> None:
+    if all(value is None or value.least == value.greatest for value in line.values):
+        return
+    colour = palette.series[line.style.colour]
+    least, greatest = (_numbers(line, part) for part in ("least", "greatest"))
+    axes.fill_between(_places(line), least, greatest, color=colour, alpha=alpha, linewidth=0, zorder=1.5)
+
+
 def _draw_line(axes: Axes, palette: Palette, line: ChartLine, *, size: float) -> None:
-    places = [place for place, _ in line.points]
-    means, least, greatest = (
-        [math.nan if value is None else getattr(value, part) for value in line.values]
-        for part in ("mean", "least", "greatest")
-    )
-    if any(value and value.least < value.greatest for value in line.values):
-        colour = palette.series[line.style.colour]
-        axes.fill_between(places, least, greatest, color=colour, alpha=0.2, linewidth=0, zorder=1.5)
-    axes.plot(places, means, **line.style.line(palette), **line.style.markers(palette, size=size))
+    look = {**line.style.line(palette), **line.style.markers(palette, size=size)}
+    axes.plot(_places(line), _numbers(line, "mean"), **look)
+
+
+def _places(line: ChartLine) -> list[int]:
+    return [place for place, _ in line.points]
+
+
+def _numbers(line: ChartLine, part: str) -> list[float]:
+    return [math.nan if value is None else float(getattr(value, part)) for value in line.values]
 
 
 def _limits_with_zero(lines: Sequence[ChartLine]) -> tuple[float, float]:

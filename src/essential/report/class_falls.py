@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
@@ -9,13 +10,13 @@ from matplotlib.lines import Line2D
 
 from essential.analysis_record import Analysis
 from essential.report.axes import Sheet, dress
-from essential.report.drawing import Palette
+from essential.report.drawing import Drawing, Palette
 from essential.report.figure_view import Data, FigureView
 from essential.report.formats import shortened
 from essential.report.run_view import RunView
 
 _DRAWN = 30
-_ROW = 20.0
+_ROW = 20
 _NAME_LENGTH = 22
 
 
@@ -59,7 +60,7 @@ def falls_figure(run: RunView, falls: Sequence[ClassFall]) -> FigureView:
 
 
 @dataclass(frozen=True)
-class _FallChart:
+class _FallChart(Drawing):
     """The deepest falls, a line per class from its best to its final accuracy."""
 
     name: str
@@ -84,7 +85,7 @@ class _FallChart:
         return [Line2D([], [], label=label, **_mark(palette, marker, number)) for label, marker, number in marks]
 
 
-def _mark(palette: Palette, marker: str, number: int) -> dict[str, object]:
+def _mark(palette: Palette, marker: str, number: int) -> dict[str, Any]:
     """The best is a ring, what is left of it a full diamond."""
     colour = palette.series[number]
     face = palette.paper if marker == "o" else colour

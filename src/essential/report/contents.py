@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from essential.published import published_for
-from essential.records import MemoryBytes, ProtocolRecord, Record, SkippedVideo
+from essential.records import MemoryBytes, ProtocolRecord, SkippedVideo
 from essential.report.elsewhere import PublishedTable, published_table
 from essential.report.families import Family, Line, all_but_seed, differ_in_seed_alone, family_names, seed_mean
 from essential.report.line_style import LineStyle

@@ -1,4 +1,4 @@
-"""From a drawing to inline SVG that takes its colours and font from the page, or to an SVG or PDF file that stands alone.
+"""From a drawing to inline SVG that takes colours and font from its page, or to an SVG or PDF file that stands alone.
 
 Inline, matplotlib draws with stand-in colours, which are then replaced by CSS variables, so that a figure follows light
 and dark. Everything is drawn under matplotlib's own defaults, whatever the user's settings are, and those are put back
@@ -8,10 +8,10 @@ afterwards.
 import io
 import re
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
@@ -60,18 +60,18 @@ _CSS |= {f"#fe01{number:02x}": f"var(--series-{number})" for number in range(8)}
 _CSS |= {"#fe0201": "var(--kind-1)", "#fe0202": "var(--kind-2)", "#fe0203": "var(--kind-4)", "#fe0204": "url(#hatch)"}
 
 
-class Drawing(Protocol):
-    """What can be drawn: on a page, or in a file of its own."""
+class Drawing(ABC):
+    """What can be drawn: on a page, or in a file of its own. `name` is unique on a page."""
 
-    @property
-    def name(self) -> str:
-        """Unique on a page."""
+    name: str
 
+    @abstractmethod
     def draw(self, palette: Palette) -> Figure:
         """Return the figure; called where matplotlib's own defaults hold."""
 
-    def keys(self, palette: Palette) -> Sequence[Artist]:
-        """Return what a legend shows, labelled; the page writes its own."""
+    def keys(self, palette: Palette) -> Sequence[Artist]:  # noqa: ARG002
+        """Return what the legend of a file shows, labelled; a page writes its own."""
+        return ()
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def inline_svg(drawing: Drawing) -> str:
 
 
 def figure_file(drawing: Drawing, kind: str) -> bytes:
-    """Return the drawing as a file of a kind (`svg` or `pdf`), with its legend; the same drawing gives the same bytes."""
+    """Return the drawing as a file, `svg` or `pdf`, with its legend; the same drawing gives the same bytes."""
     buffer = io.BytesIO()
     with own_settings(drawing.name):
         figure = drawing.draw(FILE)

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from essential.report.drawing import Drawing, inline_svg
@@ -55,6 +55,7 @@ class FigureView:
         drawing: its lines and marks.
         data: all its numbers.
         numbers: those that stand below it on the page, if any.
+        legend: the swatch and the name of each of its lines, where they are not those of its section.
     """
 
     title: str
@@ -62,7 +63,8 @@ class FigureView:
     description: str
     drawing: Drawing
     data: Data
-    numbers: Numbers | None = field(default=None)
+    numbers: Numbers | None = None
+    legend: Sequence[tuple[str, str]] = ()
 
     @cached_property
     def svg(self) -> str:

@@ -11,7 +11,6 @@ from essential.report.formats import byte_power, byte_unit, human_bytes, percent
 from essential.report.run_view import RunView
 
 _DESCRIBED = 8
-BANDS = " The line is the mean over seeds, the band reaches from the least to the greatest."
 Values = Sequence[float | None]
 
 
@@ -89,10 +88,10 @@ def line_figure(
     """
     drawn = [line.chart_line(values) for line in lines]
     longest = max(len(line.values) for line in drawn)
-    described = [(line.label, [show(value and value.mean) for value in line.values]) for line in drawn]
+    described = [(line.label, [show(_mean(value)) for value in line.values]) for line in drawn]
     return FigureView(
         title=title,
-        note=note + (BANDS if any(line.seeds > 1 for line in lines) else ""),
+        note=note,
         description=describe(title, axes[0], described),
         drawing=LineChart(f"{anchor}-{slug(title)}", *axes, drawn, limits),
         data=line_data(axes, [(line, own.seeds) for line, own in zip(drawn, lines, strict=True)]),
@@ -108,6 +107,10 @@ def line_data(axes: tuple[str, str], lines: Sequence[tuple[ChartLine, int]]) -> 
     )
 
 
+def _mean(value: Band | None) -> float | None:
+    return None if value is None else value.mean
+
+
 def _cells(value: Band | None) -> tuple[float | None, ...]:
     return (None, None, None) if value is None else (value.mean, value.least, value.greatest)
 
@@ -119,7 +122,7 @@ def _rows(
     for line in lines:
         rows += [NumberRow(run.label, [show(value) for value in values(run)], run.swatch) for run in line.runs]
         if line.seeds > 1:
-            means = [show(value and value.mean) for value in line.chart_line(values).values]
+            means = [show(_mean(value)) for value in line.chart_line(values).values]
             rows.append(NumberRow(f"{line.name}, mean of {line.seeds} seeds", means, line.swatch))
     return rows
 

@@ -89,5 +89,5 @@ def shortened(text: str, most: int) -> str:
 
 
 def slug(text: str) -> str:
-    """A name for files: "Accuracy over tasks" as "accuracy-over-tasks"; other letters than a to z and 0 to 9 are left out."""
+    """A name for files: "Accuracy over tasks" as "accuracy-over-tasks"; only a to z and 0 to 9 are kept."""
     return "-".join(re.findall(r"[a-z0-9]+", text.lower())) or "unnamed"

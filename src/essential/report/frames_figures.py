@@ -10,7 +10,7 @@ from essential.report.charts import Band, ChartLine, LineChart
 from essential.report.contents import GroupView
 from essential.report.families import Family, Line, all_but_seed, band_of
 from essential.report.figure_view import FigureView, NumberRow, Numbers
-from essential.report.figures import BANDS, line_data
+from essential.report.figures import line_data
 from essential.report.formats import counted, percent
 from essential.report.line_style import LineStyle
 from essential.report.run_view import RunView
@@ -39,13 +39,12 @@ def frames_read_figure(group: GroupView) -> FigureView | None:
     longest = max(len(line.values) for line in drawn)
     seeds = [line.seeds for line in lines]
     hollow = (
-        " Hollow: from what the method rebuilds of so many frames, told the clip’s true task, so that it may lie higher "
-        "than any answer of the method."
+        " Hollow: from what the method rebuilds of so many frames when it is told the true task of the clip, which it "
+        "is not when it answers."
     )
     return FigureView(
         title="Accuracy against frames read",
         note="Accuracy on all test clips after the last task, in percent, when only so many of their frames are read."
-        + (BANDS if max(seeds) > 1 else "")
         + (hollow if also else ""),
         description="Line chart, accuracy against frames read of a test clip. "
         + "; ".join(f"{line.label}: {_ends(line)}" for line in drawn)
@@ -60,6 +59,7 @@ def frames_read_figure(group: GroupView) -> FigureView | None:
                 for line in (first, *([second] if any(second.values) else []))
             ],
         ),
+        legend=[(line.swatch, line.name) for line in lines],
     )
 
 
@@ -81,8 +81,7 @@ def frames_kept_figure(group: GroupView) -> FigureView | None:
     seeds = [max(len(values) for _, values in sweep.accuracies) for sweep in sweeps]
     return FigureView(
         title="Accuracy against frames kept",
-        note="Final accuracy, in percent, of runs that differ only in how many frames of an exemplar they keep."
-        + (BANDS if max(seeds) > 1 else ""),
+        note="Final accuracy, in percent, of runs that differ only in how many frames of an exemplar they keep.",
         description="Line chart, final accuracy against frames kept. "
         + "; ".join(f"{line.label}: {_points(line)}" for line in lines)
         + ".",
@@ -96,6 +95,7 @@ def frames_kept_figure(group: GroupView) -> FigureView | None:
                 for frames, value in line.points
             ],
         ),
+        legend=[(f"line-{sweep.style.number + 1}", sweep.name) for sweep in sweeps],
     )
 
 

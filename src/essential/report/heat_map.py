@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from essential.report.axes import Sheet
-from essential.report.drawing import Palette
+from essential.report.drawing import Drawing, Palette
 from essential.report.formats import percent, shortened
 
 _RIGHT = (24, 122, 153)
 _WRONG = (201, 84, 16)
 """In the middle between light and dark: on a page the shades are an image, which cannot follow its colours."""
-_SHEET = Sheet(width=560, height=500, left=150, top=26, bottom=64)
+_SHEET = Sheet(width=560, height=482, left=150, top=8, bottom=64)
 _NAME_LENGTH = 19
 _SMALL = 11
 _TEXTS = 12
@@ -22,14 +22,15 @@ _LEVELS = 24
 
 
 @dataclass(frozen=True)
-class HeatMap:
-    """Cells from 0 to 1 by row and column, None = empty; those on the diagonal stand out.
+class HeatMap(Drawing):
+    """Cells from 0 to 1 by row and column, None = empty; the diagonal has the colour of what is right.
 
     Attributes:
         labels: x and y.
         rows: the tick labels of rows: (first row, last row, name).
         columns: those of columns.
         edges: before which columns and rows a line separates tasks.
+        beside_diagonal: whether a cell off the diagonal counts what was right or what was wrong.
     """
 
     name: str
@@ -38,11 +39,17 @@ class HeatMap:
     rows: Sequence[tuple[int, int, str]]
     columns: Sequence[tuple[int, int, str]]
     edges: Sequence[int] = ()
+    beside_diagonal: Literal["right", "wrong"] = "wrong"
 
     def draw(self, palette: Palette) -> Figure:
         figure, axes = _SHEET.plot()
         high, wide = len(self.cells), len(self.cells[0])
-        axes.imshow(_shades(self.cells), interpolation="none", aspect="auto", extent=(0, wide, high, 0))
+        axes.imshow(
+            _shades(self.cells, _RIGHT if self.beside_diagonal == "right" else _WRONG),
+            interpolation="none",
+            aspect="auto",
+            extent=(0, wide, high, 0),
+        )
         if wide <= _TEXTS:
             for row, values in enumerate(self.cells):
                 for column, value in enumerate(values):
@@ -63,18 +70,17 @@ class HeatMap:
             side.set(color=palette.ink, alpha=0.4, linewidth=0.8)
         return figure
 
-    def keys(self, palette: Palette) -> list[Artist]:
-        return []
 
-
-def _shades(cells: Sequence[Sequence[float | None]]) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+def _shades(
+    cells: Sequence[Sequence[float | None]], beside_diagonal: tuple[int, int, int]
+) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
     """Return the picture: how opaque a cell is tells its share. Few levels, so that the file stays small."""
     shares = np.array([[0.0 if value is None else value for value in row] for row in cells])
     # The root lifts the small shares, which would be lost beside a few large ones.
     opacity = np.round(np.sqrt(shares) * _LEVELS) / _LEVELS * 0.85
     picture = np.zeros((*shares.shape, 4), np.uint8)
     picture[..., 3] = np.round(255 * opacity)
-    picture[..., :3] = np.where((opacity > 0)[..., None], _WRONG, 0)
+    picture[..., :3] = np.where((opacity > 0)[..., None], beside_diagonal, 0)
     diagonal = np.arange(min(shares.shape))
     picture[diagonal, diagonal, :3] = _RIGHT
     return picture

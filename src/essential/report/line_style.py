@@ -7,7 +7,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from essential.report.drawing import Palette
+from essential.report.drawing import Drawing, Palette
 
 Dashes = str | tuple[int, tuple[float, ...]]
 SWATCH_WIDTH, SWATCH_HEIGHT = 36, 14
@@ -18,7 +18,7 @@ _DASHES: tuple[Dashes, ...] = ("solid", (0, (5.0, 1.8)), (0, (1.3, 1.5)), (0, (6
 
 @dataclass(frozen=True)
 class LineStyle:
-    """The look of one line. `number` counts from 0; the first 64 all differ. `hollow` markers are of another reading."""
+    """The look of a line. `number` counts from 0; the first 64 all differ. `hollow` markers are of another reading."""
 
     number: int
     hollow: bool = False
@@ -62,7 +62,7 @@ class LineStyle:
 
 
 @dataclass(frozen=True)
-class Swatch:
+class Swatch(Drawing):
     """A short piece of a line with its marker, for legends and tables."""
 
     name: str
@@ -76,6 +76,3 @@ class Swatch:
         axes.plot((0, 2), (0, 0), **self.style.line(palette))
         axes.plot((1,), (0,), **self.style.line(palette), **self.style.markers(palette, size=7.5))
         return figure
-
-    def keys(self, palette: Palette) -> list[Artist]:
-        return []

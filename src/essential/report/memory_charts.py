@@ -10,17 +10,17 @@ from matplotlib.patches import Patch
 
 from essential.records import MemoryBytes
 from essential.report.axes import Sheet, count_ticks, dress
-from essential.report.drawing import Palette
+from essential.report.drawing import Drawing, Palette
 from essential.report.formats import byte_power, byte_unit, shortened
 from essential.report.run_view import KINDS
 
 _SHEET = Sheet(width=480, height=270)
-_ROW = 26.0
+_ROW = 26
 _NAME_LENGTH = 22
 
 
 @dataclass(frozen=True)
-class MemoryOverTasks:
+class MemoryOverTasks(Drawing):
     """One bar per task learned."""
 
     name: str
@@ -47,7 +47,7 @@ class MemoryOverTasks:
 
 
 @dataclass(frozen=True)
-class MemoryOfRuns:
+class MemoryOfRuns(Drawing):
     """One bar per run, lying, from the first run down; drawn for files alone: the page has bars of its own."""
 
     name: str
@@ -77,7 +77,7 @@ def _look(palette: Palette, number: int) -> dict[str, Any]:
     last = number == len(KINDS) - 1
     look: dict[str, Any] = {"linewidth": 0, "facecolor": palette.kinds[number], "zorder": 2}
     if palette.alone and last:
-        look |= {"facecolor": palette.paper, "edgecolor": palette.kinds[number], "hatch": "/////"}
+        look |= {"facecolor": palette.paper, "edgecolor": palette.kinds[number], "hatch": "//"}
     return look
 
 

@@ -11,7 +11,7 @@ from essential.report.line_style import LineStyle
 from essential.report.scatter import Apart, Kept, Look, ScatterChart, ScatterPoint
 
 FRAME_BYTES = 224 * 224 * 3
-"""Of one picture, as methods that keep videos read it: 224 × 224 pixels of three bytes."""
+"""Of one picture, as methods that keep videos read it: 224 by 224 pixels of three bytes."""
 READINGS = {
     "average_incremental_accuracy": "",
     "average_incremental_accuracy_cnn": ", by the head",
@@ -68,30 +68,30 @@ def published_scatter(methods: Sequence[OwnMethod], protocol: str, anchor: str) 
             break
     else:
         return None
-    measure = metric.replace("_", " ").replace("vclimb", "vCLIMB")
+    measure = metric.replace("_", " ").capitalize().replace("Vclimb", "vCLIMB")
     return _view(
         own,
         [(_point(figure, _letters(place)), _behind(figure)) for place, figure in enumerate(figures)],
         f"{anchor}-published",
         title="Beside published methods",
-        note=f"{measure[:1].upper()}{measure[1:]} in percent (up) against what is kept (across). Numbers: run here. "
-        "Letters, hollow: printed elsewhere for a protocol of this name and not run here, mostly with other backbones and "
-        "memories of whole videos, so that a place in the figure is no ranking. Where a source counts frames, "
-        f"they are taken for {human_bytes(FRAME_BYTES)} each (224 × 224 pixels); that is this page’s guess, not the source’s.",
-        y_label=f"{measure[:1].upper()}{measure[1:]}, %",
+        note=f"{measure} in percent (up) against what is kept (across). Numbers: run here. Letters, hollow: printed "
+        "elsewhere for a protocol of this name and not run here, with other backbones, and most with whole videos in "
+        "memory, so that places in the figure are no ranking. Sources that count their memory in frames do not say how "
+        f"many bytes these are: a frame is put at {human_bytes(FRAME_BYTES)} here (224 by 224 pixels).",
+        y_label=f"{measure}, %",
         budget_bytes=None,
     )
 
 
 def stated_memory(memory: str | None) -> Kept:
-    """Return the bytes of what a source says the memory holds, such as "8.4 MiB" or "3.2 × 10⁴ frames"."""
+    """Return the bytes of what a source says the memory holds, such as 8.4 MiB or so many frames."""
     text = (memory or "").translate(_EXPONENT)
     if text == "none":
         return 0
     mebibytes = re.fullmatch(r"([\d.]+) MiB", text)
     if mebibytes:
         return round(float(mebibytes[1]) * 1024**2)
-    frames = re.search(r"([\d.]+) × 10(\d+) frames$", text)
+    frames = re.search(r"([\d.]+) \u00d7 10(\d+) frames$", text)
     return round(float(frames[1]) * 10 ** int(frames[2]) * FRAME_BYTES) if frames else Apart.NOT_STATED
 
 
@@ -117,8 +117,15 @@ def _view(
         data=Data(
             ("label", "method", "published", y_label.lower(), "standard deviation", "kept bytes", "memory"),
             [
-                (point.label, point.name, int(point.look == "published"), point.accuracy, point.deviation)
-                + (point.kept if isinstance(point.kept, int) else None, _kept_words(point.kept))
+                (
+                    point.label,
+                    point.name,
+                    int(point.look == "published"),
+                    point.accuracy,
+                    point.deviation,
+                    point.kept if isinstance(point.kept, int) else None,
+                    _kept_words(point.kept),
+                )
                 for point in points
             ],
         ),
@@ -138,13 +145,17 @@ def _own_points(methods: Sequence[OwnMethod], metric: str) -> list[ScatterPoint]
 
 
 def _published(figures: Sequence[PublishedFigure], metric: str) -> list[PublishedFigure]:
-    """Return one figure per row of the published table: of several readings of one measure the first of `READINGS`."""
+    """Return one figure per method, backbone and memory, and again where a source prints another value.
+
+    Of several readings of one measure it is the first of `READINGS`.
+    """
     names = list(READINGS) if metric == "average_incremental_accuracy" else [metric]
     chosen: dict[tuple[str | None, ...], PublishedFigure] = {}
     for figure in sorted((f for f in figures if f.metric in names), key=lambda f: names.index(f.metric)):
         if figure.value is not None:
             chosen.setdefault((figure.method, figure.backbone, figure.memory, figure.source), figure)
-    return sorted(chosen.values(), key=lambda figure: -(figure.value or 0))
+    once = {(figure.method, figure.backbone, figure.memory, figure.value): figure for figure in chosen.values()}
+    return sorted(once.values(), key=lambda figure: -(figure.value or 0))
 
 
 def _point(figure: PublishedFigure, label: str) -> ScatterPoint:

@@ -27,8 +27,8 @@ class ReportedRun:
         learned, analysed = len(self.record.accuracy), len(self.analysis.class_accuracy_by_task)
         if own != others or learned != analysed:
             raise RunError(
-                f"the {ANALYSIS_FILE} of {self.label} is of another run (protocol {others}, {analysed} tasks learned) than "
-                f"its record (protocol {own}, {learned} tasks learned); delete it, and report makes it again"
+                f"the {ANALYSIS_FILE} of {self.label} is of another run (protocol {others}, {analysed} tasks learned) "
+                f"than its record (protocol {own}, {learned} tasks learned); delete it, and report makes it again"
             )
 
     @classmethod

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from essential.report.class_falls import ClassFall, falls_figure, falls_of
 from essential.report.confusion import ConfusionView, confusion_of, matrix_figure
 from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
-from essential.report.formats import human_bytes
+from essential.report.formats import byte_power, byte_unit, human_bytes
 from essential.report.memory_charts import MemoryOverTasks
 from essential.report.run_view import KINDS, RunView
 from essential.report.token_figures import distance_figure, token_map_figure
@@ -23,6 +23,11 @@ class RunFigures:
     confusion: ConfusionView | None
     tokens: FigureView | None
     distances: FigureView | None
+
+    @property
+    def memory_kinds(self) -> dict[str, str]:
+        """The kinds that its memory holds after any task, with their titles."""
+        return _kinds(self.run)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -58,13 +63,14 @@ def run_figures(run: RunView) -> RunFigures:
 def _memory(run: RunView) -> FigureView | None:
     """Memory by kind over the tasks; None for a run that keeps nothing."""
     memories = run.record.memory_bytes_by_task
-    kinds = [kind for kind in KINDS if any(getattr(memory, kind) for memory in memories)]
+    kinds = _kinds(run)
     if not kinds:
         return None
-    last = ", ".join(f"{KINDS[kind].lower()} {human_bytes(getattr(memories[-1], kind))}" for kind in kinds)
+    unit = byte_unit(byte_power(max(memory.total for memory in memories)))
+    last = ", ".join(f"{title.lower()} {human_bytes(getattr(memories[-1], kind))}" for kind, title in kinds.items())
     return FigureView(
         title="Memory by kind over tasks",
-        note="All bytes carried on to the next task, by what they hold.",
+        note=f"All bytes carried on to the next task, in {unit}, by what they hold.",
         description=f"Stacked bars, memory by kind after each of {len(memories)} tasks; after the last: {last}.",
         drawing=MemoryOverTasks(f"{run.anchor}-memory", memories),
         data=Data(
@@ -73,6 +79,14 @@ def _memory(run: RunView) -> FigureView | None:
         ),
         numbers=Numbers(
             ("After task", *map(str, range(1, len(memories) + 1))),
-            [NumberRow(KINDS[kind], [human_bytes(getattr(memory, kind)) for memory in memories]) for kind in kinds],
+            [
+                NumberRow(title, [human_bytes(getattr(memory, kind)) for memory in memories])
+                for kind, title in kinds.items()
+            ],
         ),
     )
+
+
+def _kinds(run: RunView) -> dict[str, str]:
+    memories = run.record.memory_bytes_by_task
+    return {kind: title for kind, title in KINDS.items() if any(getattr(memory, kind) for memory in memories)}

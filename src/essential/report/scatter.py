@@ -1,7 +1,7 @@
-"""Accuracy against kept bytes: a scatter chart as inline SVG, its points numbered.
+"""Accuracy against kept bytes: a scatter chart its points labelled.
 
-The bytes' axis is logarithmic and has no place for 0, nor for the videos themselves, which are not counted in bytes, nor
-for a memory of which nobody says how large it is: each gets a strip of its own, apart from the scale.
+The bytes' axis is logarithmic and has no place for 0, nor for the videos themselves, which are not counted in bytes,
+nor for a memory of which nobody says how large it is: each gets a strip of its own, apart from the scale.
 """
 
 import math
@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from essential.report.axes import Sheet, dress
-from essential.report.drawing import Palette
+from essential.report.drawing import Drawing, Palette
 from essential.report.formats import byte_unit, shortened
 from essential.report.label_places import place_labels
 from essential.report.line_style import LineStyle
@@ -62,7 +62,7 @@ class ScatterPoint:
 
 
 @dataclass(frozen=True)
-class ScatterChart:
+class ScatterChart(Drawing):
     """At least one point. `name` must be unique on the page; `budget_bytes` is drawn as a line."""
 
     name: str
@@ -213,7 +213,9 @@ def _draw_labels(axes: Axes, palette: Palette, scale: _Scale, points: Sequence[S
     sizes = [(_DIGIT_WIDTH * len(point.label) + _LABEL_SPACE, _LABEL_HEIGHT) for point in points]
     boxes = place_labels(spots, sizes, area=_AREA)
     for point, spot, box in zip(points, spots, boxes, strict=True):
-        axes.text(box.x, low + box.y / unit, point.label, ha="center", va="center_baseline", color=palette.ink, zorder=6)
+        axes.text(
+            box.x, low + box.y / unit, point.label, ha="center", va="center_baseline", color=palette.ink, zorder=6
+        )
         length = math.dist(spot, (box.x, box.y))
         if length > _LINE_FROM:
             # The line ends where the label begins.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
@@ -10,7 +11,7 @@ from matplotlib.lines import Line2D
 from essential.analysis_record import Analysis, Embedding, Kind, Point, SlotDistances
 from essential.report.axes import Sheet, dress
 from essential.report.dots import Mark, draw_dots, draw_links
-from essential.report.drawing import Palette
+from essential.report.drawing import Drawing, Palette
 from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
 from essential.report.formats import NONE, grouped
 from essential.report.run_view import RunView
@@ -32,7 +33,7 @@ def token_map_figure(run: RunView, embedding: Embedding, class_names: Sequence[s
     kinds = [kind for kind in LOOKS if any(point.kind == kind for point in embedding.points)]
     linked = " A line joins what is retrieved to the dense clip of the same exemplar." if "retrieved" in kinds else ""
     return FigureView(
-        title="Map of the exemplars’ tokens",
+        title="Map of exemplars",
         note=f"t-SNE of the clip tokens of {grouped(shown)} of {grouped(embedding.of_exemplars)} exemplars.{linked} "
         "Points that are near are alike; directions, and distances between groups, mean nothing.",
         description=f"t-SNE map of {grouped(len(embedding.points))} tokens of {grouped(shown)} exemplars: "
@@ -64,14 +65,20 @@ def distance_figure(run: RunView, analysis: Analysis) -> FigureView | None:
         title="Distance from the dense clips",
         note="Mean cosine distance of the clip tokens from those of the dense clips, a point per class: of the stored "
         "frames (across) and of what is retrieved from them (up). Below the line, retrieving brings a class nearer.",
-        description=f"Scatter chart of {len(both)} classes: what is retrieved is nearer to the dense clip than the stored "
-        f"frames in {nearer} of them; on average {overall.retrieved:.3f} against {overall.sparse:.3f}.",
+        description=f"Scatter chart of {len(both)} classes: what is retrieved is nearer to the dense clip than the "
+        f"stored frames in {nearer} of them; on average {overall.retrieved:.3f} against {overall.sparse:.3f}.",
         drawing=_DistanceChart(f"{run.anchor}-distances", both),
         data=Data(
             ("class", "exemplars", "sparse", "retrieved", "sparse frames", "retrieved frames"),
             [
-                (names[each.slot], each.means.exemplars, each.means.sparse, each.means.retrieved)
-                + (each.means.sparse_frames, each.means.retrieved_frames)
+                (
+                    names[each.slot],
+                    each.means.exemplars,
+                    each.means.sparse,
+                    each.means.retrieved,
+                    each.means.sparse_frames,
+                    each.means.retrieved_frames,
+                )
                 for each in distances.by_slot
             ],
         ),
@@ -86,7 +93,7 @@ def distance_figure(run: RunView, analysis: Analysis) -> FigureView | None:
 
 
 @dataclass(frozen=True)
-class _TokenMap:
+class _TokenMap(Drawing):
     name: str
     points: Sequence[Point]
 
@@ -117,7 +124,7 @@ class _TokenMap:
 
 
 @dataclass(frozen=True)
-class _DistanceChart:
+class _DistanceChart(Drawing):
     name: str
     slots: Sequence[SlotDistances]
 
@@ -134,13 +141,11 @@ class _DistanceChart:
             side = "right" if place[0] > 0.5 else "left"
             axes.text(*place, words, transform=axes.transAxes, ha=side, color=palette.ink, alpha=0.8)
         # Dots count in points, both ways: a second plot over the first.
-        over = figure.add_axes(axes.get_position(), frameon=False, xticks=(), yticks=(), xlim=(0, wide), ylim=(0, high))
+        over = figure.add_axes(axes.get_position().bounds, frameon=False)
+        over.set(xticks=(), yticks=(), xlim=(0, wide), ylim=(0, high))
         draw_dots(over, [(x / most * wide, y / most * high) for x, y in pairs], "dot", colour=palette.series[0])
         return figure
 
-    def keys(self, palette: Palette) -> list[Artist]:
-        return []
 
-
-def _key(colour: str, mark: Mark) -> dict[str, object]:
+def _key(colour: str, mark: Mark) -> dict[str, Any]:
     return {"color": colour, "markersize": 7, "markerfacecolor": colour if mark == "dot" else "none"}
