@@ -27,6 +27,7 @@ def demo(
     Example:
       essential demo --compare
     """
+    from essential.cli.analysis import analysis_of
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.tables import print_runs
     from essential.config import load_config
@@ -39,6 +40,7 @@ def demo(
         typer.echo(f"== {arm}", err=True)
         config = load_config(f"moving-digits/{arm}", places)
         record = train(config, out / arm, resume=True, progress=terminal_progress())
+        analysis_of(out / arm)
         runs.append((arm, record))
         write_report(runs[-1:], out / arm / "report.html")
     write_report(runs, out / "report.html")
