@@ -14,7 +14,7 @@ OPTIONS = {
     "extract": {"--config", "--store", "--shard", "--set"},
     "evaluate": {"--set"},
     "import-checkpoint": {"--config", "--out", "--temporal-embedding", "--set"},
-    "report": {"--out"},
+    "report": {"--figures", "--out"},
     "memory": set(),
     "data": set(),
     "data make": {"--out", "--digits", "--train-clips", "--test-clips", "--seed"},

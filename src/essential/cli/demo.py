@@ -27,6 +27,7 @@ def demo(
     Example:
       essential demo --compare
     """
+    from essential.cli.analysis import analysis_of
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.tables import print_runs
     from essential.config import load_config
@@ -38,8 +39,8 @@ def demo(
     for arm in _ARMS if compare else _ARMS[:1]:
         typer.echo(f"== {arm}", err=True)
         config = load_config(f"moving-digits/{arm}", places)
-        train(config, out / arm, resume=True, progress=terminal_progress())
-        runs.append(ReportedRun.read(arm, out / arm / "record.json"))
+        record = train(config, out / arm, resume=True, progress=terminal_progress())
+        runs.append(ReportedRun(arm, record, analysis_of(out / arm)))
         write_report(runs[-1:], out / arm / "report.html")
     write_report(runs, out / "report.html")
     print_runs([(run.label, run.record) for run in runs])

@@ -20,12 +20,18 @@ def report(
       essential report runs/first runs/second --out comparison.html
       essential report runs/first --figures figures
     """
+    from essential.cli.analysis import analysis_of
     from essential.cli.tables import print_runs, run_name
+    from essential.records import Record
     from essential.report import ReportedRun, write_figures, write_report
 
     files = [run if run.is_file() else run / "record.json" for run in runs]
     names = [run_name(file.parent) if file.name == "record.json" else file.stem for file in files]
-    reported = [ReportedRun.read(name, file) for name, file in zip(names, files, strict=True)]
+    records = [Record.read(file) for file in files]
+    reported = [
+        ReportedRun(name, record, analysis_of(file.parent) if file.name == "record.json" else None)
+        for name, record, file in zip(names, records, files, strict=True)
+    ]
     write_report(reported, out)
     written = write_figures(reported, figures) if figures else []
     print_runs([(run.label, run.record) for run in reported])

@@ -6,10 +6,10 @@ Source: Wu et al., Large Scale Incremental Learning, CVPR 2019, equation 4.
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from essential.models.classifier import ClipClassifier, Predictor
+from essential.models.classifier import ClipClassifier, FramesRead, Predictor
 from essential.models.state_names import below
 
 
@@ -53,6 +53,11 @@ class BiasCorrected(Predictor):
         """Those of the classifier, the head's corrected."""
         readings = self.classifier.readings(features)
         return {**readings, "cnn": self.correct(readings["cnn"])}
+
+    def of_frames(self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]) -> FramesRead:
+        """Return the clip tokens, and the corrected logits."""
+        read = self.classifier.of_frames(features, positions)
+        return FramesRead(read.tokens, self.correct(read.scores))
 
     def add_pair(self, slots: int) -> None:
         """Add a pair for `slots` new slots, behind the present ones."""

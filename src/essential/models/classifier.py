@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -12,6 +12,13 @@ from essential.models.drop_path import Dropout
 from essential.models.heads import Head
 from essential.models.state_names import below
 from essential.models.temporal_encoder import TemporalEncoder
+
+
+class FramesRead(NamedTuple):
+    """What a predictor makes of some frames of each clip: the clip's token, and a score per slot."""
+
+    tokens: Float[Tensor, "batch dim"]
+    scores: Float[Tensor, "batch slots"]
 
 
 class Predictor(nn.Module, ABC):
@@ -27,6 +34,14 @@ class Predictor(nn.Module, ABC):
     def readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
         """Return all scores that the predictor can give, by reading; one of them is what it decides by."""
         return {self.reading: self(features)}
+
+    def of_frames(
+        self,
+        features: Float[Tensor, "batch kept dim"],  # noqa: ARG002
+        positions: Int[Tensor, "batch kept"],  # noqa: ARG002
+    ) -> FramesRead | None:
+        """Return what the frames at `positions` of each clip give, the others unread; None if it must have them all."""
+        return None
 
     @abstractmethod
     def resize(self, state: Mapping[str, Tensor]) -> None:
@@ -74,6 +89,11 @@ class ClipClassifier(Predictor):
         encoded: Tensor = self.encoder(self.encoder.place(features, positions))
         return encoded
 
+    def of_frames(self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]) -> FramesRead:
+        """Return the clip tokens, and the logits."""
+        tokens = self.tokens(features, positions)
+        return FramesRead(tokens, self.logits(tokens))
+
     def logits(self, tokens: Float[Tensor, "batch *readings dim"]) -> Float[Tensor, "batch *readings slots"]:
         """Return a logit per slot for clip tokens, one of each clip or one of each reading of it."""
         scored: Tensor = self.head(self.dropout(tokens))
@@ -81,20 +101,21 @@ class ClipClassifier(Predictor):
 
     def by_means(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
         """Return the cosine of a clip's token with each slot's mean of exemplars: NME in TCD, iCaRL's rule."""
-        return self._cosines(self._dense_tokens(features))
+        return self.cosines(self._dense_tokens(features))
+
+    def cosines(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
+        """Return the cosine of clip tokens with each slot's mean of exemplars."""
+        return nn.functional.normalize(tokens, dim=1) @ self.exemplar_means.T
 
     def readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
         """By the head, and by the means of exemplars if there are any; the clips are encoded once."""
         tokens = self._dense_tokens(features)
-        by_means = {"nme": self._cosines(tokens)} if len(self.exemplar_means) else {}
+        by_means = {"nme": self.cosines(tokens)} if len(self.exemplar_means) else {}
         return {"cnn": self.logits(tokens), **by_means}
 
     def _dense_tokens(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch dim"]:
         positions = torch.arange(features.shape[1], device=features.device).expand(features.shape[:2])
         return self.tokens(features, positions)
-
-    def _cosines(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
-        return nn.functional.normalize(tokens, dim=1) @ self.exemplar_means.T
 
     def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Add that there are no means, if nothing is said of them."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from essential.models.classifier import ClipClassifier, Predictor
+from essential.models.classifier import ClipClassifier, FramesRead, Predictor
 from essential.models.state_names import below
 
 
@@ -29,6 +29,11 @@ class NearestMeans(Predictor):
     def readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
         """Those of the classifier."""
         return self.classifier.readings(features)
+
+    def of_frames(self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]) -> FramesRead:
+        """Return the clip tokens, and their scores by the means of exemplars."""
+        tokens = self.classifier.tokens(features, positions)
+        return FramesRead(tokens, self.classifier.cosines(tokens))
 
     def resize(self, state: Mapping[str, Tensor]) -> None:
         """Give the classifier the shapes that `state` has."""

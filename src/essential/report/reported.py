@@ -2,13 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from essential.analysis_record import Analysis
 from essential.errors import RunError
 from essential.records import Record
-
-ANALYSIS_FILE = "analysis.json"
 
 
 @dataclass(frozen=True)
@@ -27,19 +24,9 @@ class ReportedRun:
         learned, analysed = len(self.record.accuracy), len(self.analysis.class_accuracy_by_task)
         if own != others or learned != analysed:
             raise RunError(
-                f"the {ANALYSIS_FILE} of {self.label} is of another run (protocol {others}, {analysed} tasks learned) "
+                f"the analysis.json of {self.label} is of another run (protocol {others}, {analysed} tasks learned) "
                 f"than its record (protocol {own}, {learned} tasks learned); delete it, and report makes it again"
             )
-
-    @classmethod
-    def read(cls, label: str, record: Path) -> "ReportedRun":
-        """Read a `record.json`, and the `analysis.json` beside it if it is there.
-
-        Raises:
-            RunError: one of them is damaged, or written by a newer version, or the record is missing.
-        """
-        analysis = record.with_name(ANALYSIS_FILE)
-        return cls(label, Record.read(record), Analysis.read(analysis) if analysis.exists() else None)
 
 
 def refuse_none(runs: Sequence[ReportedRun]) -> None:
