@@ -26,13 +26,17 @@ class Confused:
 
 @dataclass(frozen=True)
 class ConfusionView:
-    """The figure by class, the most frequent mistakes, and the shares by task (rows: true) where there are several."""
+    """The figure by class, the most frequent mistakes, and the shares by task (rows: true) where there are several.
+
+    `tiny` says that there are too many classes to read the figure class by class.
+    """
 
     figure: FigureView
     top: list[Confused]
     pairs: int
     by_task: list[list[float | None]]
     task_figure: FigureView | None
+    tiny: bool
 
 
 def confusion_of(run: RunView, analysis: Analysis) -> ConfusionView | None:
@@ -42,9 +46,13 @@ def confusion_of(run: RunView, analysis: Analysis) -> ConfusionView | None:
         return None
     tasks = _by_task(counts, analysis.class_tasks)
     confused = _confused(analysis)
-    several = len(tasks) > 1
     return ConfusionView(
-        _figure(run, analysis, confused), confused[:_TOP], len(confused), tasks, _tasks(run, tasks) if several else None
+        figure=_figure(run, analysis, confused),
+        top=confused[:_TOP],
+        pairs=len(confused),
+        by_task=tasks,
+        task_figure=_tasks(run, tasks) if len(tasks) > 1 else None,
+        tiny=len(counts) > _NAMED,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from essential.analysis_record import MOST_FORGOTTEN, ForgottenClip
 from essential.report.run_view import RunView
 
-_PICTURE_LETTERS = 1_200_000
+_PICTURE_LETTERS = 700_000
 """Of all pictures on a page together, so that it stays below 3 MB."""
 
 

@@ -19,6 +19,7 @@ _NAME_LENGTH = 19
 _SMALL = 11
 _TEXTS = 12
 _LEVELS = 24
+_TINY_FROM = 60
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,10 @@ class HeatMap(Drawing):
                     if value is not None:
                         place = (column + 0.5, row + 0.5)
                         axes.text(*place, percent(value), ha="center", va="center", color=palette.ink, fontsize=_SMALL)
+        width = 0.8 if len(self.edges) <= _TEXTS else 0.3
         for edge in self.edges:
-            axes.axhline(edge, color=palette.ink, alpha=0.25, linewidth=0.8)
-            axes.axvline(edge, color=palette.ink, alpha=0.25, linewidth=0.8)
+            axes.axhline(edge, color=palette.ink, alpha=0.25, linewidth=width)
+            axes.axvline(edge, color=palette.ink, alpha=0.25, linewidth=width)
         axes.set_xticks([(a + b + 1) / 2 for a, b, _ in self.columns], [name for *_, name in self.columns])
         axes.set_yticks(
             [(a + b + 1) / 2 for a, b, _ in self.rows], [shortened(name, _NAME_LENGTH) for *_, name in self.rows]
@@ -76,8 +78,8 @@ def _shades(
 ) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
     """Return the picture: how opaque a cell is tells its share. Few levels, so that the file stays small."""
     shares = np.array([[0.0 if value is None else value for value in row] for row in cells])
-    # The root lifts the small shares, which would be lost beside a few large ones.
-    opacity = np.round(np.sqrt(shares) * _LEVELS) / _LEVELS * 0.85
+    # The root lifts the small shares, which would be lost beside a few large ones; the more so where cells are tiny.
+    opacity = np.round(shares ** (0.5 if len(cells) <= _TINY_FROM else 0.3) * _LEVELS) / _LEVELS * 0.85
     picture = np.zeros((*shares.shape, 4), np.uint8)
     picture[..., 3] = np.round(255 * opacity)
     picture[..., :3] = np.where((opacity > 0)[..., None], beside_diagonal, 0)
