@@ -7,7 +7,7 @@ import matplotlib as mpl
 import pytest
 
 from essential.report.charts import Band, ChartLine, LineChart
-from essential.report.drawing import figure_file, inline_svg, shorter_path
+from essential.report.drawing import figure_files, inline_svg, shorter_path
 from essential.report.line_style import LineStyle
 
 
@@ -64,9 +64,10 @@ def test_files_keep_any_name_and_the_user_s_settings() -> None:
     chart = _chart("跳舞 $x_1$ <b>", Band(1.0, 1.0, 1.0))
     with mpl.rc_context({"lines.linewidth": 9, "text.usetex": False}):
         before = dict(mpl.rcParams)
-        text = figure_file(chart, "svg").decode()
-        assert figure_file(chart, "pdf").startswith(b"%PDF")
+        files = figure_files(chart)
         assert dict(mpl.rcParams) == before
+    text = files["svg"].decode()
+    assert files["pdf"].startswith(b"%PDF")
     assert "跳舞 $x_1$ &lt;b&gt;" in text
     assert "Accuracy, %" in text
     assert "Accuracy, %" not in inline_svg(chart), "the page's caption says it"

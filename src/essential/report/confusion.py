@@ -97,7 +97,7 @@ def _figure(run: RunView, analysis: Analysis, confused: Sequence[Confused]) -> F
         drawing=HeatMap(
             f"{run.anchor}-confusion",
             ("Taken for a class of task", "True class" if len(names) <= _NAMED else "True class, by task"),
-            [[count / sum(row) if sum(row) else None for count in row] for row in counts],
+            _shares(counts),
             [(slot, slot, name) for slot, name in enumerate(names)]
             if len(names) <= _NAMED
             else _ticks(analysis.class_tasks),
@@ -139,8 +139,8 @@ def _confused(analysis: Analysis) -> list[Confused]:
     """Every mistake, the one with most videos first."""
     names = analysis.class_names
     found = [
-        Confused(names[true], names[taken], count, count / sum(row))
-        for true, row in enumerate(analysis.confusion)
+        Confused(names[true], names[taken], count, count / videos)
+        for true, (row, videos) in enumerate(zip(analysis.confusion, map(sum, analysis.confusion), strict=True))
         for taken, count in enumerate(row)
         if count and true != taken
     ]
@@ -154,7 +154,13 @@ def _by_task(counts: Sequence[Sequence[int]], class_tasks: Sequence[int]) -> lis
     for true, row in enumerate(counts):
         for taken, count in enumerate(row):
             sums[class_tasks[true]][class_tasks[taken]] += count
-    return [[count / sum(row) if sum(row) else None for count in row] for row in sums]
+    return _shares(sums)
+
+
+def _shares(counts: Sequence[Sequence[int]]) -> list[list[float | None]]:
+    """Return each count as a share of its row; None in a row of nothing."""
+    rows = [(row, sum(row)) for row in counts]
+    return [[count / videos if videos else None for count in row] for row, videos in rows]
 
 
 def _ticks(tasks: Sequence[int]) -> list[tuple[int, int, str]]:

@@ -34,4 +34,4 @@ def _draw(axes: Axes, strokes: Sequence[list[tuple[float, float]]], *, colour: s
     vertices = [vertex for stroke in strokes for vertex in stroke]
     codes = [code for stroke in strokes for code in (Path.MOVETO, *[Path.LINETO] * (len(stroke) - 1))]
     look = {"edgecolor": colour, "linewidth": width, "alpha": alpha, "capstyle": "round", "joinstyle": "round"}
-    axes.add_patch(PathPatch(Path(vertices, codes), facecolor="none", clip_on=False, **look))
+    axes.add_artist(PathPatch(Path(vertices, codes), facecolor="none", clip_on=False, **look))

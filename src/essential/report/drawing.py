@@ -102,9 +102,8 @@ def inline_svg(drawing: Drawing) -> str:
         return to_inline_svg(drawing.draw(PAGE))
 
 
-def figure_file(drawing: Drawing, kind: str) -> bytes:
-    """Return the drawing as a file, `svg` or `pdf`, with its legend; the same drawing gives the same bytes."""
-    buffer = io.BytesIO()
+def figure_files(drawing: Drawing) -> dict[str, bytes]:
+    """Return the drawing as an `svg` and a `pdf` file, with its legend; the same drawing gives the same bytes."""
     with own_settings(drawing.name):
         figure = drawing.draw(FILE)
         keys = drawing.keys(FILE)
@@ -119,8 +118,15 @@ def figure_file(drawing: Drawing, kind: str) -> bytes:
                 handlelength=3,
                 labelcolor=FILE.ink,
             )
-        metadata = {"Date": None} if kind == "svg" else {"CreationDate": None}
-        figure.savefig(buffer, format=kind, bbox_inches="tight", pad_inches=0.05, metadata=metadata)
+        return {
+            "svg": _saved(figure, "svg", {"Date": None}),
+            "pdf": _saved(figure, "pdf", {"CreationDate": None}),
+        }
+
+
+def _saved(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, bbox_inches="tight", pad_inches=0.05, metadata=metadata)
     return buffer.getvalue()
 
 

@@ -3,16 +3,14 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from essential.atomic_files import write_bytes, write_text
+from essential.atomic_files import write_bytes
 from essential.report.contents import group_runs
-from essential.report.drawing import figure_file
+from essential.report.drawing import figure_files
 from essential.report.figure_view import FigureView
 from essential.report.formats import slug
 from essential.report.group_figures import GroupFigures
 from essential.report.reported import ReportedRun, refuse_none
 from essential.report.run_figures import run_figures
-
-DRAWN = ("svg", "pdf")
 
 
 def write_figures(runs: Sequence[ReportedRun], folder: Path) -> list[Path]:
@@ -39,11 +37,10 @@ def write_figures(runs: Sequence[ReportedRun], folder: Path) -> list[Path]:
 def _write(figures: Sequence[FigureView], folder: Path) -> list[Path]:
     files = []
     for figure in figures:
-        stem = folder / slug(figure.title)
-        for kind in DRAWN:
-            write_bytes(stem.with_suffix(f".{kind}"), figure_file(figure.drawing, kind))
-        write_text(stem.with_suffix(".csv"), figure.data.as_csv())
-        files += [stem.with_suffix(f".{kind}") for kind in (*DRAWN, "csv")]
+        contents = {**figure_files(figure.drawing), "csv": figure.data.as_csv().encode()}
+        for kind, content in contents.items():
+            files.append(folder / f"{slug(figure.title)}.{kind}")
+            write_bytes(files[-1], content)
     return files
 
 
