@@ -16,7 +16,7 @@ from essential.methods.exemplars import take_frames
 from essential.models.classifier import Predictor
 
 _AT_ONCE = 256
-_NUMBERS = 16
+_NUMBERS = 8
 
 
 @torch.no_grad()
