@@ -208,17 +208,18 @@ def test_losses_change_neither_the_batch_nor_the_method(name: str) -> None:
 
 
 @every_method
-def test_what_is_made_of_all_frames_is_what_is_made_of_a_dense_clip(name: str) -> None:
+def test_the_tokens_of_all_frames_give_the_scores_of_a_dense_clip(name: str) -> None:
     method = build(name)
     for task in tasks_for(method, [2, 3]):
         learn(method, task)
     clips, every = clips_of(torch.arange(5), seed=9), torch.arange(8).expand(5, -1)
     with torch.no_grad():
-        read = method.predictor.eval().of_frames(clips, every)
-    assert (read is None) == (method.predictor.reading == "closed-form")
-    if read is not None:
-        torch.testing.assert_close(read.scores, scores(method, 5))
-        assert read.tokens.shape == (5, 24)
+        tokens = method.predictor.eval().tokens(clips, every)
+        by_tokens = method.predictor.by_tokens(tokens)
+    assert tokens.shape == (5, 24)
+    assert (by_tokens is None) == (method.predictor.reading == "closed-form")
+    if by_tokens is not None:
+        torch.testing.assert_close(by_tokens, scores(method, 5))
 
 
 @every_method
