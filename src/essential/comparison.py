@@ -21,14 +21,13 @@ from pathlib import Path
 
 from essential.analysis import analyse
 from essential.atomic_files import folder_lock
-from essential.config import load_config
+from essential.config import load_config, memory_section
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import Workspace, choose_device, data_root, open_workspace
 from essential.errors import ComparisonError, ConfigError, EssentialError, InUseError
 from essential.features.cores import cpu_cores
-from essential.methods.exemplars import MemoryConfig
 from essential.progress import Progress, SilentProgress, phase
 from essential.records import Record
 from essential.shipped import protocol_config, shipped_methods
@@ -117,13 +116,6 @@ class ComparisonPlan:
         budget = [f"budget_bytes={self.budget_bytes}", "exemplars_per_class=null"]
         where = memory_section(config)
         return load_config(protocol, [*self.overrides, *(f"{where}.{each}" for each in budget if where)], method=name)
-
-
-def memory_section(config: RunConfig) -> str | None:
-    """Return the key of the section that says how many exemplars are kept; None if the method keeps none."""
-    if isinstance(config.method, MemoryConfig):
-        return "method"
-    return "method.base" if isinstance(getattr(config.method, "base", None), MemoryConfig) else None
 
 
 def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:

@@ -93,6 +93,13 @@ def parse_config(content: Mapping[str, Any], name: str) -> RunConfig:
         raise ConfigError(f"config {name}: " + "; ".join(_explain(detail) for detail in error.errors())) from error
 
 
+def memory_section(config: RunConfig) -> str | None:
+    """Return the key of the section that says how many exemplars are kept; None if the method keeps none."""
+    if isinstance(config.method, MemoryConfig):
+        return "method"
+    return "method.base" if isinstance(getattr(config.method, "base", None), MemoryConfig) else None
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")

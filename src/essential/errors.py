@@ -45,6 +45,10 @@ class FileSystemError(EssentialError):
     """The disk is full, read-only, or refuses access."""
 
 
+class BundleError(EssentialError):
+    """A bundle is missing, damaged, of a newer version, or does not fit what is asked of it."""
+
+
 class ComparisonError(EssentialError):
     """Runs that cannot stand in one table: something other than the method and the seed differs."""
 

@@ -15,7 +15,12 @@ OPTIONS = {
     "evaluate": {"--set"},
     "import-checkpoint": {"--config", "--out", "--temporal-embedding", "--set"},
     "report": {"--figures", "--out"},
+    "site": {"--out"},
     "memory": set(),
+    "learn": {"--into", "--videos", "--encoder", "--method", "--budget-bytes", "--config", "--more-of-known", "--set"},
+    "predict": {"--format", "--top-k", "--window", "--stride", "--sheet", "--set"},
+    "classes": set(),
+    "forget": {"--set"},
     "data": set(),
     "data make": {"--out", "--digits", "--train-clips", "--test-clips", "--seed"},
     "data import": {"--out"},
@@ -35,7 +40,7 @@ def test_help_names_every_command_and_where_to_start(essential: Essential) -> No
     listed = re.findall(r"^  ([\w-]+) +[A-Z]", outcome.out.split("Commands:")[1], flags=re.MULTILINE)
     assert listed == [
         *("demo", "train", "compare", "extract", "evaluate", "import-checkpoint"),
-        *("report", "memory", "data", "features", "configs"),
+        *("report", "site", "memory", "learn", "predict", "classes", "forget", "data", "features", "configs"),
     ]
     assert "Start with: essential demo" in outcome.out
 
@@ -73,8 +78,9 @@ def test_a_long_example_can_be_copied_line_by_line(essential: Essential) -> None
         ),
         (["compare", "--methods", "joint"], "Missing option '--out'"),
         (["compare", "--out", "x", "--budget-bytes", "0"], "Invalid value for '--budget-bytes': "),
-        (["memory"], "Missing argument 'DIR'"),
+        (["memory"], "Missing argument 'DIR|BUNDLE'"),
         (["report"], "Missing argument 'DIR...'"),
+        (["site", "runs"], "Missing option '--out'"),
     ],
 )
 def test_wrong_usage_is_named(arguments: list[str], expected: str, essential: Essential) -> None:

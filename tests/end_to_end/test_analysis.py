@@ -12,6 +12,7 @@ import torch
 from essential.analysis import analyse
 from essential.analysis_record import Analysis
 from essential.atomic_files import folder_lock
+from essential.cli.analysis import analysis_of
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.errors import CheckpointError, InUseError, RunError
@@ -229,3 +230,14 @@ def test_a_run_that_cannot_be_analysed_says_why(runs: dict[str, Path], tmp_path:
     with pytest.raises(RunError, match=r"record.json is missing; .* let the run end first"):
         analyse(run, progress=QUIET)
     assert not (run / "analysis.json").exists()
+
+
+def test_commands_take_the_analysis_that_came_with_a_record_and_miss_none_without(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(runs["essential"] / "record.json", tmp_path)
+    assert analysis_of(tmp_path) is None
+    shutil.copy(runs["essential"] / "analysis.json", tmp_path)
+    assert analysis_of(tmp_path) == Analysis.read(runs["essential"] / "analysis.json")
+    assert capsys.readouterr().err == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["analysis.json", "record.json"]

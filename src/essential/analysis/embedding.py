@@ -12,8 +12,8 @@ from essential.analysis_record import Embedding, Kind, Point
 # More would not be seen: the noise of a classifier's tokens.
 _DIRECTIONS = 50
 _PERPLEXITY = 30
-# Of scikit-learn's 1,000, three quarters: the map of 1,200 points takes 3 seconds.
-_STEPS = 750
+# Half of scikit-learn's 1,000, so that the map of 1,200 points takes 3 seconds.
+_STEPS = 500
 _DIGITS = 4
 
 

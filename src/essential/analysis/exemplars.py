@@ -31,8 +31,8 @@ class Readings:
 @torch.no_grad()
 def read_exemplars(
     method: Method, memory: EpisodicMemory, dense: Float[Tensor, "exemplars frames dim"] | None, *, frames: int
-) -> Readings | None:
-    """Return the exemplars in every way that there is; None if the predictor has no clip tokens.
+) -> Readings:
+    """Return the exemplars in every way that there is.
 
     Args:
         method: as it is after the last task, on the CPU.
@@ -52,21 +52,14 @@ def read_exemplars(
     rebuilt = method.rebuilt(memory)
     if rebuilt is not None:
         found["retrieved"] = rebuilt, every
-    tokens: dict[Kind, Tensor] = {}
-    for kind, clips in found.items():
-        of_kind = _tokens(method.predictor, *clips)
-        if of_kind is None:
-            return None
-        tokens[kind] = of_kind
+    tokens = {kind: _tokens(method.predictor, *clips) for kind, clips in found.items()}
     filled = {kind: fill(features, positions, frames=frames) for kind, (features, positions) in found.items()}
     return Readings(memory.slots, tokens, filled)
 
 
-def _tokens(predictor: Predictor, features: Tensor, positions: Tensor) -> Tensor | None:
+def _tokens(predictor: Predictor, features: Tensor, positions: Tensor) -> Tensor:
     parts = zip(features.split(_AT_ONCE), positions.split(_AT_ONCE), strict=True)
-    read = [predictor.of_frames(*part) for part in parts]
-    tokens = [each.tokens for each in read if each is not None]
-    return torch.cat(tokens) if len(tokens) == len(read) else None
+    return torch.cat([predictor.tokens(*part) for part in parts])
 
 
 def fill(

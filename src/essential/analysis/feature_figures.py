@@ -36,7 +36,6 @@ _NO_DENSE = (
 )
 _NO_TESTS = "The features of the test videos are not stored, or not any more: the accuracy by frames read is left out."
 _WHOLE = "Exemplars are kept with all their frames: nothing is sparse, and there are no distances."
-_NO_TOKENS = "The method makes no tokens of clips: there is no map of its exemplars, and no distances."
 _NO_MAP = "The exemplars are too few, or too much alike, for a map."
 _NO_CLIPS = "The run has no test clip: there is no accuracy by frames read."
 
@@ -119,8 +118,6 @@ def _of_exemplars(
     table = None if whole else stored.table("train", memory.names)
     dense = None if table is None else table.rows(torch.arange(len(memory)))
     readings = read_exemplars(method, memory, dense, frames=frames)
-    if readings is None:
-        return None, None, (_NO_TOKENS,)
     embedding = embed(readings.tokens, memory.slots, of_exemplars=len(method.memory))
     notes = [_WHOLE] if whole else [_NO_DENSE] if dense is None else []
     if embedding is None:

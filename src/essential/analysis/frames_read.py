@@ -16,7 +16,7 @@ from essential.methods.exemplars import take_frames
 from essential.models.classifier import Predictor
 
 _AT_ONCE = 256
-_NUMBERS = 16
+_NUMBERS = 8
 
 
 @torch.no_grad()
@@ -66,9 +66,9 @@ def _scores(
     frames: int,
 ) -> Float[Tensor, "clips slots"]:
     """Score clips by some of their frames; where a predictor must have them all, each stands for those nearest too."""
-    read = predictor.of_frames(features, positions)
-    if read is not None:
-        return read.scores
+    by_tokens = predictor.by_tokens(predictor.tokens(features, positions))
+    if by_tokens is not None:
+        return by_tokens
     scores: Tensor = predictor(fill(features, positions, frames=frames))
     return scores
 

@@ -10,6 +10,7 @@ import typer
 
 from essential import __version__
 from essential.cli import (
+    classes,
     compare,
     configs,
     data,
@@ -17,9 +18,13 @@ from essential.cli import (
     evaluate,
     extract,
     features,
+    forget,
     import_checkpoint,
+    learn,
     memory,
+    predict,
     report,
+    site,
     train,
 )
 from essential.errors import EssentialError
@@ -41,7 +46,12 @@ app.command("extract")(extract.extract)
 app.command("evaluate")(evaluate.evaluate)
 app.command("import-checkpoint")(import_checkpoint.import_checkpoint)
 app.command("report")(report.report)
+app.command("site")(site.site)
 app.command("memory")(memory.memory)
+app.command("learn")(learn.learn)
+app.command("predict")(predict.predict)
+app.command("classes")(classes.classes)
+app.command("forget")(forget.forget)
 app.add_typer(data.app, name="data")
 app.add_typer(features.app, name="features")
 app.add_typer(configs.app, name="configs")

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 def analysis_of(run: Path) -> "Analysis | None":
     """Return the analysis of the run in a folder, made now if it is not there yet; None, and a note, if it cannot be.
 
-    A record that stands alone, without the run's other files, has none, and nothing is said of it.
+    A record that stands alone, with nothing of its run beside it, has none, and nothing is said of that.
     """
     from essential.analysis import analyse
     from essential.cli.progress_bar import terminal_progress
 
-    if not (run / "config.yaml").exists():
+    if not any((run / name).exists() for name in ("analysis.json", "config.yaml")):
         return None
     try:
         return analyse(run, progress=terminal_progress())

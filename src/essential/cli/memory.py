@@ -1,34 +1,32 @@
-"""`essential memory`: what a run carries from task to task, in bytes."""
+"""`essential memory`: what a run carries from task to task, or a bundle from lesson to lesson, in bytes."""
 
-from essential.cli.options import Run
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 
-def memory(run: Run) -> None:
-    """Show every byte that a run keeps in memory, by kind.
+def memory(
+    kept: Annotated[Path, typer.Argument(help="A run folder, or the file of a bundle.", metavar="DIR|BUNDLE")],
+) -> None:
+    """Show every byte that a run or a bundle keeps in memory, by kind.
 
     The last column says whether the memory figure of a paper counts it.
 
     \b
-    Example:
+    Examples:
       essential memory runs/first
+      essential memory actions.bundle
     """
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from essential.cli.tables import size
+    from essential.cli.bundle_tables import print_ledger
     from essential.records import Record
 
-    record = Record.read(run / "record.json")
-    table = Table(title=Text(f"{record.method.name}, {record.exemplars} exemplars"), title_justify="left")
-    table.add_column("kind")
-    table.add_column("what")
-    table.add_column("bytes", justify="right")
-    table.add_column("in a paper's figure")
-    for entry in record.ledger:
-        table.add_row(Text(entry.kind), Text(entry.name), f"{entry.bytes:,}", "yes" if entry.in_paper_figure else "no")
-    counted = sum(entry.bytes for entry in record.ledger if entry.in_paper_figure)
-    console = Console()
-    console.print(table)
-    console.print(f"total: {record.memory_bytes.total:,} bytes ({size(record.memory_bytes.total)})", highlight=False)
-    console.print(f"as a paper counts it: {counted:,} bytes ({size(counted)})", highlight=False)
+    if kept.is_file():
+        from essential.learner.bundle import Bundle
+        from essential.learner.video_learner import ledger_of
+
+        bundle = Bundle.read(kept)
+        print_ledger(f"{bundle.config.method.name}, {len(bundle.lessons)} lessons", ledger_of(bundle))
+        return
+    record = Record.read(kept / "record.json")
+    print_ledger(f"{record.method.name}, {record.exemplars} exemplars", record.ledger)

@@ -21,6 +21,7 @@ Method = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the run; without it the config's.")]
 Run = Annotated[Path, typer.Argument(help="A run folder, as `essential train --out` makes it.", metavar="DIR")]
+BundleFile = Annotated[Path, typer.Argument(help="A bundle, as `essential learn --into` makes it.", metavar="BUNDLE")]
 
 
 def with_seed(overrides: list[str] | None, seed: int | None) -> list[str]:

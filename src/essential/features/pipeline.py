@@ -3,7 +3,7 @@
 import ctypes
 import errno
 import multiprocessing
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +27,7 @@ from essential.video.worker_pool import Lost, in_flight, run_tasks
 _MACHINE_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE})
 
 Item = tuple[Video, ViewRequest]
+_SlotItem = tuple[Video, ViewRequest, int]
 
 
 @dataclass(frozen=True)
@@ -108,25 +109,47 @@ def read_each(
     """
     if not items:
         return
+    most = max(items, key=lambda item: len(item[1].view_numbers))[1]
     # Closed at once, not when the traceback of an error is collected: its workers end with it.
-    with closing(_reading(items, sharing.workers, config)) as reading, torch_threads(sharing.threads):
-        for place, read in reading:
+    every = reading(items, largest=most, workers=min(sharing.workers, len(items)), config=config)
+    with closing(every), torch_threads(sharing.threads):
+        for place, read in every:
+            consume(place, read)
+
+
+def reading(
+    items: Iterable[Item], *, largest: ViewRequest, workers: int, config: FeaturesConfig
+) -> Generator[tuple[int, ReadVideo], None, None]:
+    """Read videos as they are asked for, in worker processes, and yield the place of each with what was read.
+
+    See `read_each`. An item is drawn from `items` when a worker is free for it, so that there may be any number.
+
+    Args:
+        items: the videos, with what to read of each.
+        largest: what is read of a video, at most: no item asks for more views, or for other frames or pixels.
+        workers: how many processes; 0 reads in this one.
+        config: how the workers start, and how long a video may take.
+
+    Raises:
+        DataError: see `read_each`.
+    """
+    with closing(_reading(items, largest, workers, config)) as every:
+        for place, read in every:
             if read.failure is not None:
                 raise DataError(
                     f"{read.note.key} could not be read for a reason that is not the file's: {read.failure}. "
                     "What was finished is kept; raise the limit of open files, or look after the disk, and run again"
                 )
-            consume(place, read)
+            yield place, read
 
 
 def _reading(
-    items: Sequence[Item], workers: int, config: FeaturesConfig
+    items: Iterable[Item], largest: ViewRequest, workers: int, config: FeaturesConfig
 ) -> Generator[tuple[int, ReadVideo], None, None]:
     if not workers:
         yield from ((place, _read(*item)) for place, item in enumerate(items))
         return
-    workers = min(workers, len(items))
-    slots = _Slots(items, count=min(in_flight(workers), len(items)), start=config.worker_start)
+    slots = _Slots(largest, count=in_flight(workers), start=config.worker_start)
     running = run_tasks(
         partial(_read_into, slots.memory, slots.size),
         slots.assigned(items),
@@ -136,12 +159,12 @@ def _reading(
     )
     with closing(running):
         for place, result in running:
-            slot = slots.of(place)
+            video, request, slot = slots.of(place)
             if isinstance(result, Lost):
-                yield place, ReadVideo(None, _note_of_lost(items[place][0], result.reason))
+                yield place, ReadVideo(None, _note_of_lost(video, result.reason))
             else:
                 note, failure, readable = result
-                yield place, ReadVideo(slots.clips(slot, items[place][1]) if readable else None, note, failure)
+                yield place, ReadVideo(slots.clips(slot, request) if readable else None, note, failure)
             slots.release(place)
 
 
@@ -151,30 +174,30 @@ class _Slots:
     Set aside once: a tensor of its own for each video would have to be mapped, and its pages found, every time.
     """
 
-    def __init__(self, items: Sequence[Item], *, count: int, start: str) -> None:
-        self.size = max(int(np.prod(_clips_shape(request))) for _, request in items)
+    def __init__(self, largest: ViewRequest, *, count: int, start: str) -> None:
+        self.size = int(np.prod(_clips_shape(largest)))
         # In a file where there is too little shared memory, as in a container; a worker would die of it later.
         self.memory = multiprocessing.get_context(start).RawArray(ctypes.c_float, self.size * count)
         self._free = list(range(count))
-        self._taken: dict[int, int] = {}
+        self._taken: dict[int, _SlotItem] = {}
 
-    def assigned(self, items: Sequence[Item]) -> Iterator[tuple[Video, ViewRequest, int]]:
+    def assigned(self, items: Iterable[Item]) -> Iterator[_SlotItem]:
         """Yield the items, each with a slot that is free at that moment."""
         for place, (video, request) in enumerate(items):
-            self._taken[place] = self._free.pop()
-            yield video, request, self._taken[place]
+            self._taken[place] = (video, request, self._free.pop())
+            yield self._taken[place]
 
-    def of(self, place: int) -> int:
+    def of(self, place: int) -> _SlotItem:
         return self._taken[place]
 
     def release(self, place: int) -> None:
-        self._free.append(self._taken.pop(place))
+        self._free.append(self._taken.pop(place)[2])
 
     def clips(self, slot: int, request: ViewRequest) -> Tensor:
         return _slot_view(self.memory, self.size, slot, request)
 
 
-def _read_into(memory: Any, size: int, task: tuple[Video, ViewRequest, int]) -> tuple[VideoNote, str | None, bool]:
+def _read_into(memory: Any, size: int, task: _SlotItem) -> tuple[VideoNote, str | None, bool]:
     """Read a video in a worker, and write its clips into its slot; return its note, what failed, and whether it did."""
     # For good: a forked process that used a second thread would wait for ever for one that its parent had.
     torch.set_num_threads(1)

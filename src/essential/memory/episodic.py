@@ -75,6 +75,10 @@ class EpisodicMemory:
         rank[order] = torch.arange(len(order)) - starts[self.slots[order]]
         return self.take((rank < quotas[self.slots]).nonzero()[:, 0])
 
+    def without(self, slot: int) -> "EpisodicMemory":
+        """Return a memory without the exemplars of one class."""
+        return self.take((self.slots != slot).nonzero()[:, 0])
+
     @property
     def stored_bytes(self) -> int:
         """Bytes of the file that `write` makes, to the byte."""

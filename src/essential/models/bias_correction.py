@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from essential.models.classifier import ClipClassifier, FramesRead, Predictor
+from essential.models.classifier import ClipClassifier, Predictor
 from essential.models.state_names import below
 
 
@@ -54,10 +54,15 @@ class BiasCorrected(Predictor):
         readings = self.classifier.readings(features)
         return {**readings, "cnn": self.correct(readings["cnn"])}
 
-    def of_frames(self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]) -> FramesRead:
-        """Return the clip tokens, and the corrected logits."""
-        read = self.classifier.of_frames(features, positions)
-        return FramesRead(read.tokens, self.correct(read.scores))
+    def tokens(
+        self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]
+    ) -> Float[Tensor, "batch dim"]:
+        """Return those of the classifier."""
+        return self.classifier.tokens(features, positions)
+
+    def by_tokens(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
+        """Return the corrected logits."""
+        return self.correct(self.classifier.logits(tokens))
 
     def add_pair(self, slots: int) -> None:
         """Add a pair for `slots` new slots, behind the present ones."""

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -12,13 +12,6 @@ from essential.models.drop_path import Dropout
 from essential.models.heads import Head
 from essential.models.state_names import below
 from essential.models.temporal_encoder import TemporalEncoder
-
-
-class FramesRead(NamedTuple):
-    """What a predictor makes of some frames of each clip: the clip's token, and a score per slot."""
-
-    tokens: Float[Tensor, "batch dim"]
-    scores: Float[Tensor, "batch slots"]
 
 
 class Predictor(nn.Module, ABC):
@@ -35,12 +28,21 @@ class Predictor(nn.Module, ABC):
         """Return all scores that the predictor can give, by reading; one of them is what it decides by."""
         return {self.reading: self(features)}
 
-    def of_frames(
+    def tokens(
         self,
-        features: Float[Tensor, "batch kept dim"],  # noqa: ARG002
+        features: Float[Tensor, "batch kept dim"],
         positions: Int[Tensor, "batch kept"],  # noqa: ARG002
-    ) -> FramesRead | None:
-        """Return what the frames at `positions` of each clip give, the others unread; None if it must have them all."""
+    ) -> Float[Tensor, "batch width"]:
+        """Return one vector for each clip, of which all frames or some are given: their mean, where nothing is learned.
+
+        Args:
+            features: of the frames.
+            positions: the place of each frame in the whole clip.
+        """
+        return features.mean(dim=1)
+
+    def by_tokens(self, tokens: Float[Tensor, "batch width"]) -> Float[Tensor, "batch slots"] | None:  # noqa: ARG002
+        """Return what it decides by of clips with these tokens; None if it decides by something else than tokens."""
         return None
 
     @abstractmethod
@@ -89,15 +91,14 @@ class ClipClassifier(Predictor):
         encoded: Tensor = self.encoder(self.encoder.place(features, positions))
         return encoded
 
-    def of_frames(self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]) -> FramesRead:
-        """Return the clip tokens, and the logits."""
-        tokens = self.tokens(features, positions)
-        return FramesRead(tokens, self.logits(tokens))
-
     def logits(self, tokens: Float[Tensor, "batch *readings dim"]) -> Float[Tensor, "batch *readings slots"]:
         """Return a logit per slot for clip tokens, one of each clip or one of each reading of it."""
         scored: Tensor = self.head(self.dropout(tokens))
         return scored
+
+    def by_tokens(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
+        """Return the logits."""
+        return self.logits(tokens)
 
     def by_means(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
         """Return the cosine of a clip's token with each slot's mean of exemplars: NME in TCD, iCaRL's rule."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from essential.models.classifier import ClipClassifier, FramesRead, Predictor
+from essential.models.classifier import ClipClassifier, Predictor
 from essential.models.state_names import below
 
 
@@ -30,10 +30,15 @@ class NearestMeans(Predictor):
         """Those of the classifier."""
         return self.classifier.readings(features)
 
-    def of_frames(self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]) -> FramesRead:
-        """Return the clip tokens, and their scores by the means of exemplars."""
-        tokens = self.classifier.tokens(features, positions)
-        return FramesRead(tokens, self.classifier.cosines(tokens))
+    def tokens(
+        self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]
+    ) -> Float[Tensor, "batch dim"]:
+        """Return those of the classifier."""
+        return self.classifier.tokens(features, positions)
+
+    def by_tokens(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
+        """Return the cosines with the means of exemplars."""
+        return self.classifier.cosines(tokens)
 
     def resize(self, state: Mapping[str, Tensor]) -> None:
         """Give the classifier the shapes that `state` has."""

@@ -35,6 +35,8 @@ _TEXT_CODECS = frozenset({"ansi", "bintext", "idf", "xbin"})
 _LARGEST_BLANK_BYTES = 8
 # Reading a clip's packets once, not twice, saves 3 % of the time; a long film is read again.
 _HELD_BYTES = 16 * 1024**2
+# A picture of 8K has 33 million pixels. A header may promise any number, and a decoder sets memory aside for them.
+LARGEST_PICTURE_PIXELS = 36_000_000
 _ALLOWED = "expected a complete video (MP4, AVI, MKV, WebM, ...) of 2 pictures or more"
 
 
@@ -159,6 +161,11 @@ def _first_video_stream(path: Path, container: InputContainer) -> VideoStream:
         raise broken(path, "this build of FFmpeg has no decoder for it")
     if stream.codec_context.name in _TEXT_CODECS:
         raise broken(path, "it is a text file")
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > LARGEST_PICTURE_PIXELS:
+        raise broken(
+            path, f"its pictures have {width} x {height} pixels, and {LARGEST_PICTURE_PIXELS:,} are allowed (8K)"
+        )
     stream.codec_context.thread_count = 1
     stream.codec_context.thread_type = "NONE"
     return stream

@@ -6,7 +6,7 @@ file's own packets make it safe, only the groups of pictures that hold wanted on
 How near this is to the mere decoding, and what was tried, is in `benchmarks/speed/decoding.py` and `seeking.py`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 import av
@@ -98,14 +98,17 @@ def _decode_packets(
     wanted = WantedPictures(path, indices)
     stamps: list[Stamp] = []
     with explained_errors(path, "it cannot be decoded"):
-        for index, frame in enumerate(_decoded(stream, packets)):
+        for index, frame in enumerate(decoded_pictures(stream, packets)):
             wanted.take(index, frame)
             stamps.append((frame.pts, frame.duration))
         timing = Timing(stamps, stream.time_base, stream.average_rate)
     return wanted.frames, timing
 
 
-def _decoded(stream: VideoStream, packets: Iterable["Packet[VideoStream]"]) -> Iterator[VideoFrame]:
+def decoded_pictures(
+    stream: VideoStream, packets: Iterable["Packet[VideoStream]"]
+) -> Generator[VideoFrame, None, None]:
+    """Yield every picture of a stream, in the order of showing."""
     for packet in packets:
         if packet.size:  # an empty packet would end the decoding
             yield from stream.decode(packet)
@@ -113,6 +116,11 @@ def _decoded(stream: VideoStream, packets: Iterable["Packet[VideoStream]"]) -> I
 
 
 def check_count(path: Path, survey: Survey, count: int) -> None:
+    """Refuse a file that gave fewer pictures than it promises, a few apart, or fewer than make a video.
+
+    Raises:
+        VideoError: it did.
+    """
     promised = survey.pictures + survey.missing
     undecoded = survey.pictures - survey.blank - count if survey.counted else 0
     lost = survey.missing + max(0, undecoded)

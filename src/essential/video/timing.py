@@ -63,6 +63,11 @@ def pictures_in(timing: Timing, segment: Segment | None) -> range:
     return range(first, max(first + 1, bisect_left(line.starts, segment.end_seconds - tolerance)))
 
 
+def video_seconds(timing: Timing) -> float:
+    """Return when the last picture is over, in seconds from the first; 0 where the file does not say it."""
+    return _timeline(timing).end_seconds
+
+
 def refuse_outside(path: Path, timing: Timing, segment: Segment | None) -> None:
     """Raise if a segment is none, or starts where the video is over.
 

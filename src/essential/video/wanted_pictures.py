@@ -12,6 +12,20 @@ from essential.video.container import broken
 from essential.video.pictures import Picture
 
 
+class UprightRgb:
+    """Turns decoded frames into pictures: RGB, upright.
+
+    One converter for all: preparing a new one for each picture takes a hundred times as long as using it.
+    """
+
+    def __init__(self) -> None:
+        self._convert = VideoReformatter().reformat
+
+    def __call__(self, frame: VideoFrame) -> Picture:
+        """Return the picture, which may share the memory of a converted frame."""
+        return _upright(_pixels(self._convert(frame, format="rgb24", threads=1)), frame)
+
+
 class WantedPictures:
     """Takes each wanted picture as it is decoded, and converts these alone."""
 
@@ -23,8 +37,7 @@ class WantedPictures:
             self._places.setdefault(index, []).append(place)
         self._awaited = set(self._places)
         self._frames = np.empty((0, 0, 0, 3), np.uint8)
-        # One converter for all: preparing a new one for each picture takes a hundred times as long as using it.
-        self._convert = VideoReformatter().reformat
+        self._upright = UprightRgb()
 
     @property
     def frames(self) -> Picture:
@@ -48,7 +61,7 @@ class WantedPictures:
         """
         if index not in self._places:
             return
-        picture = _upright(_pixels(self._convert(frame, format="rgb24", threads=1)), frame)
+        picture = self._upright(frame)
         if not len(self._frames):
             self._frames = np.empty((self._count, *picture.shape), np.uint8)
         self._check_shape(picture.shape, index)

@@ -1,0 +1,21 @@
+"""`essential classes`: what a bundle knows."""
+
+import typer
+
+from essential.cli.options import BundleFile
+
+
+def classes(bundle: BundleFile) -> None:
+    """List the classes of a bundle, in order of arrival, with the clips that each was learned from.
+
+    \b
+    Example:
+      essential classes actions.bundle
+    """
+    from essential.cli.bundle_tables import print_classes
+    from essential.learner.bundle import Bundle
+
+    read = Bundle.read(bundle)
+    known = {label for label in read.labels if label is not None}
+    print_classes(read.lessons, known)
+    typer.echo(f"{len(known)} classes; encoder {read.encoder.name}, method {read.config.method.name}")

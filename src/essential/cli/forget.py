@@ -1,0 +1,30 @@
+"""`essential forget`: take a class out of a bundle."""
+
+from typing import Annotated
+
+import typer
+
+from essential.cli.options import BundleFile, Overrides
+
+
+def forget(
+    bundle: BundleFile,
+    name: Annotated[str, typer.Argument(help="The class, as `essential classes` lists it.", metavar="CLASS")],
+    overrides: Overrides = None,
+) -> None:
+    """Forget a class: what is kept of its clips is deleted, and it is never answered again.
+
+    What the shared weights have learned from its clips is not undone.
+
+    \b
+    Example:
+      essential forget actions.bundle waving
+    """
+    from essential.learner.bundle import bundle_lock
+    from essential.learner.video_learner import VideoLearner
+
+    with bundle_lock(bundle):
+        learner = VideoLearner.load(bundle, overrides=overrides or ())
+        learner.forget(name)
+        learner.save(bundle)
+    typer.echo(f"forgotten: {name}; {len(learner.classes)} classes are left in {bundle}")

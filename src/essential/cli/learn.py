@@ -1,0 +1,69 @@
+"""`essential learn`: teach a bundle new classes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from essential.cli.options import Method, Overrides
+
+
+def learn(
+    into: Annotated[Path, typer.Option("--into", help="The bundle; made if it is missing.", metavar="BUNDLE")],
+    videos: Annotated[Path, typer.Option("--videos", help="Clips laid out as DIR/<class>/*.mp4.", metavar="DIR")],
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help="Of a new bundle: clip-vit-b16 (downloaded once), tiny, or another.")
+    ] = None,
+    method: Method = None,
+    budget_bytes: Annotated[
+        int | None, typer.Option("--budget-bytes", min=1, help="Of a new bundle: most bytes to keep of old clips.")
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option("--config", help="Of a new bundle: a config for everything else.", metavar="NAME")
+    ] = None,
+    more_of_known: Annotated[
+        bool, typer.Option("--more-of-known", help="Classes that are known get these as further clips.")
+    ] = False,
+    overrides: Overrides = None,
+) -> None:
+    """Teach new classes from folders of clips. The clips are not needed again.
+
+    The bundle is one file: the classifier, its memory, its labels. It is written whole or not at all.
+
+    \b
+    Examples:
+      essential learn --into actions.bundle --videos clips
+      essential learn --into actions.bundle --videos new-clips      later, without the old ones
+      essential learn --into small.bundle --videos clips --encoder tiny --budget-bytes 1000000
+    """
+    from essential.cli.bundle_tables import print_lesson
+    from essential.cli.progress_bar import terminal_progress
+    from essential.errors import BundleError
+    from essential.learner.bundle import bundle_lock
+    from essential.learner.video_learner import VideoLearner
+
+    progress = terminal_progress()
+    with bundle_lock(into):
+        if into.exists():
+            asked = {"--encoder": encoder, "--method": method, "--budget-bytes": budget_bytes, "--config": config}
+            fixed = [option for option, value in asked.items() if value is not None]
+            if fixed:
+                raise BundleError(
+                    f"{into} is there already, and {', '.join(fixed)} can be given for a new bundle only; leave it out"
+                )
+            learner = VideoLearner.load(into, overrides=overrides or (), progress=progress)
+        else:
+            learner = VideoLearner(
+                encoder=encoder,
+                method=method,
+                memory_budget_bytes=budget_bytes,
+                config=config or "own/essential",
+                overrides=overrides or (),
+                progress=progress,
+            )
+        lesson = learner.learn(videos, more_of_known=more_of_known)
+        written = learner.save(into)
+    print_lesson(lesson, learner.memory)
+    typer.echo(
+        f"bundle: {into} ({written:,} bytes, {len(learner.classes)} classes)\ntry: essential predict {into} CLIP"
+    )

@@ -1,0 +1,185 @@
+"""`essential predict`: what clips show."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from essential.cli.options import BundleFile, Overrides
+
+if TYPE_CHECKING:
+    from essential.learner.prediction import Prediction, Span
+    from essential.learner.video_learner import VideoLearner
+
+Format = Literal["table", "jsonl", "csv"]
+_FROM_INPUT = "-"
+
+
+def predict(
+    bundle: BundleFile,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Clips, or folders of them; - or nothing: a path a line from standard input.", metavar="PATH"
+        ),
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to print: a table, JSON lines, or CSV.")] = "table",
+    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Labels of each clip in JSON lines.")] = 5,
+    window: Annotated[
+        float | None,
+        typer.Option("--window", min=0.04, help="For long videos: seconds of a window; prints labelled time spans."),
+    ] = None,
+    stride: Annotated[
+        float | None,
+        typer.Option("--stride", min=0.04, help="Seconds from window to window; half a window if left out."),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option("--sheet", help="Also make a picture of the frames seen and what was said.", metavar="FILE.png"),
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Say what clips show, as they come; any number of them.
+
+    A clip that cannot be read is named, the others are answered, and the exit code is 2.
+
+    \b
+    Examples:
+      essential predict actions.bundle clip.mp4 more-clips
+      find . -name '*.mp4' | essential predict actions.bundle --format jsonl
+      essential predict actions.bundle match.mp4 --window 4        labelled time spans of a long video
+      essential predict actions.bundle clips --sheet seen.png
+    """
+    from essential.errors import ConfigError, VideoError
+    from essential.learner.contact_sheet import sheet_format
+    from essential.learner.video_learner import VideoLearner
+
+    if stride is not None and window is None:
+        raise ConfigError(f"--stride {stride} has no meaning without --window; give both, or neither")
+    if sheet is not None:
+        sheet_format(sheet)
+        if window is not None:
+            raise ConfigError("--sheet shows clips, and --window makes spans; give one of the two")
+    learner = VideoLearner.load(bundle, overrides=overrides or ())
+    given = _paths(paths or [])
+    if window is not None:
+        lost = _print_spans(learner, given, window, stride, form)
+    else:
+        lost = _print_predictions(learner, given, form, top_k, sheet)
+    if lost:
+        raise VideoError(f"{lost} of the videos could not be read; each is named above with the reason")
+
+
+def _paths(given: list[str]) -> Iterator[str]:
+    from essential.errors import ConfigError
+
+    if not given and sys.stdin.isatty():
+        raise ConfigError("no clip is given; name files or folders, or send a list of paths to standard input")
+    for path in given or [_FROM_INPUT]:
+        if path == _FROM_INPUT:
+            yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
+        else:
+            yield path
+
+
+def _print_predictions(
+    learner: "VideoLearner", paths: Iterable[str], form: Format, top_k: int, sheet: Path | None
+) -> int:
+    from essential.learner.contact_sheet import ContactSheet
+
+    picture = None if sheet is None else ContactSheet()
+    lost = 0
+    printer = _PRINTERS[form]()
+    for prediction in learner.stream(paths, top_k=top_k, with_frames=sheet is not None):
+        lost += prediction.error is not None
+        printer.clip(prediction)
+        if picture is not None:
+            picture.add(prediction)
+    if picture is not None and sheet is not None:
+        picture.write(sheet)
+        more = f"; {picture.left_out} further clips are not in it" if picture.left_out else ""
+        typer.echo(f"picture: {sheet}{more}", err=True)
+    return lost
+
+
+def _print_spans(
+    learner: "VideoLearner", paths: Iterable[str], window: float, stride: float | None, form: Format
+) -> int:
+    from essential.errors import VideoError
+    from essential.learner.clips import expanded
+    from essential.learner.prediction import Prediction
+
+    lost = 0
+    printer = _PRINTERS[form]()
+    for path in expanded(paths):
+        try:
+            spans = learner.predict_spans(path, window_seconds=window, stride_seconds=stride)
+        except VideoError as error:
+            lost += 1
+            printer.clip(Prediction(path, error=str(error)))
+            continue
+        for span in spans:
+            printer.span(span)
+    return lost
+
+
+class _Lines:
+    """A JSON object a line."""
+
+    def clip(self, prediction: "Prediction") -> None:
+        _say(json.dumps(prediction.as_json(), ensure_ascii=False))
+
+    def span(self, span: "Span") -> None:
+        _say(json.dumps(span.as_json(), ensure_ascii=False))
+
+
+class _Csv:
+    """A header, then a row a clip or span."""
+
+    def __init__(self) -> None:
+        self._began = False
+
+    def clip(self, prediction: "Prediction") -> None:
+        content = prediction.as_json()
+        names = ("path", "label", "score", "unknown", "error")
+        self._row(names, [content.get(name) for name in names])
+
+    def span(self, span: "Span") -> None:
+        content = span.as_json()
+        self._row(tuple(content), list(content.values()))
+
+    def _row(self, names: tuple[str, ...], values: list[object]) -> None:
+        import csv
+
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        if not self._began:
+            writer.writerow(names)
+        self._began = True
+        writer.writerow(["" if value is None else value for value in values])
+        sys.stdout.flush()
+
+
+class _Table:
+    """Columns that line up, a line as soon as a clip is answered."""
+
+    def clip(self, prediction: "Prediction") -> None:
+        if prediction.error is not None:
+            _say(f"{'cannot be read':<24}       {prediction.as_json()['path']}: {prediction.error}")
+            return
+        label = f"none of these ({prediction.label})" if prediction.unknown else prediction.label
+        _say(f"{label:<24} {prediction.score:5.2f}  {prediction.as_json()['path']}")
+
+    def span(self, span: "Span") -> None:
+        start, end = (f"{int(seconds // 60)}:{seconds % 60:05.2f}" for seconds in span.segment)
+        _say(f"{start:>9} - {end:>9}  {span.label or 'none of these':<24} {span.score:5.2f}  {span.as_json()['path']}")
+
+
+_PRINTERS: dict[str, type[_Lines | _Csv | _Table]] = {"jsonl": _Lines, "csv": _Csv, "table": _Table}
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,120 @@
+"""The clips that a learner is given: from a folder or a dictionary of paths to labelled videos."""
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from essential.errors import DataError
+from essential.protocols.folder import EXTENSIONS
+
+Paths = Mapping[str, Sequence[Path]]
+PathLike = str | os.PathLike[str]
+
+
+def clips_by_class(given: Mapping[str, Iterable[PathLike]] | PathLike) -> dict[str, list[Path]]:
+    """Return the clips of each class, out of a dictionary or a folder `DIR/<class>/*`.
+
+    Raises:
+        DataError: there is no class, a class without a clip, a clip in two classes, or a class without a name.
+    """
+    if isinstance(given, Mapping):
+        found = {str(name): [Path(path) for path in _as_list(paths, str(name))] for name, paths in given.items()}
+    else:
+        found = _folder_classes(Path(given))
+    if not found:
+        raise DataError("there is no class to learn; give {'class': [paths]} or a folder DIR/<class>/*.mp4")
+    for name, paths in found.items():
+        if not name.strip() or "\0" in name or "\n" in name:
+            raise DataError(f"{name!r} is no name for a class; give it a name of one line")
+        if not paths:
+            raise DataError(f"no clip is given for the class {name!r}; give one at least, ten or more are better")
+    _refuse_shared(found)
+    return found
+
+
+def expanded(paths: Iterable[PathLike]) -> Iterator[Path]:
+    """Yield each path, and in the place of a folder the videos below it, by name.
+
+    Raises:
+        DataError: a folder holds no video.
+    """
+    for path in map(Path, paths):
+        if not path.is_dir():
+            yield path
+            continue
+        inside = sorted(each for each in path.rglob("*") if _is_video(each))
+        if not inside:
+            raise DataError(f"the folder {path} holds no video ({', '.join(sorted(EXTENSIONS))})")
+        yield from inside
+
+
+def refuse_same_content(hashes: Mapping[str, str], labels: Mapping[str, str]) -> None:
+    """Refuse two files of equal content in two classes.
+
+    Args:
+        hashes: the SHA-256 of every video's content, by its key.
+        labels: the class of every key.
+
+    Raises:
+        DataError: names the two files and their classes.
+    """
+    first: dict[str, str] = {}
+    for key, sha256 in hashes.items():
+        other = first.setdefault(sha256, key)
+        if labels[other] != labels[key]:
+            raise DataError(
+                f"{other} and {key} are the same video, in two classes ({labels[other]!r} and {labels[key]!r}); "
+                "take it out of one of them"
+            )
+
+
+def refuse_known(names: Collection[str], known: Collection[str]) -> None:
+    """Refuse to learn a class again by mistake.
+
+    Raises:
+        DataError: says how to do so on purpose.
+    """
+    twice = [name for name in names if name in known]
+    if twice:
+        several = "classes are" if len(twice) > 1 else "class is"
+        raise DataError(
+            f"the {several} known already: {', '.join(map(repr, twice))}. To teach more clips of a known class, say "
+            "so: learn(..., more_of_known=True), or --more-of-known on the command line; to begin it anew, forget it "
+            "first"
+        )
+
+
+def _as_list(paths: Iterable[PathLike], name: str) -> list[PathLike]:
+    if isinstance(paths, str | os.PathLike):
+        raise DataError(f"the clips of the class {name!r} are given as {str(paths)!r}; give a list of paths")
+    return list(paths)
+
+
+def _folder_classes(root: Path) -> dict[str, list[Path]]:
+    if not root.is_dir():
+        raise DataError(f"the folder {root} does not exist; give one that is laid out as DIR/<class>/*.mp4")
+    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    found = {path.name: sorted(each for each in path.iterdir() if _is_video(each)) for path in folders}
+    bare = [name for name, paths in found.items() if not paths]
+    if not found or bare:
+        what = f"{root / bare[0]} holds no video" if bare else f"{root} holds no class folder"
+        inner = next((path for path in folders if path.name == "train" and any(path.iterdir())), None)
+        hint = f"; its training clips seem to be in {inner}: give that folder" if inner else ""
+        raise DataError(
+            f"{what} ({', '.join(sorted(EXTENSIONS))}); lay the clips out as DIR/<class>/*.mp4, one folder for each "
+            f"class{hint}"
+        )
+    return found
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
+
+
+def _refuse_shared(found: Paths) -> None:
+    owner: dict[Path, str] = {}
+    for name, paths in found.items():
+        for path in paths:
+            other = owner.setdefault(path.resolve(), name)
+            if other != name:
+                raise DataError(f"{path} is given for two classes, {other!r} and {name!r}; take it out of one of them")

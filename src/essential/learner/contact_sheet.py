@@ -1,0 +1,81 @@
+"""One picture of many clips: the frames that the encoder saw of each, and what was predicted."""
+
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from essential.atomic_files import write_bytes
+from essential.errors import ConfigError
+from essential.learner.prediction import Prediction
+
+MOST_CLIPS = 200
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+_SIDE, _GAP, _LINE = 96, 4, 22
+_INK, _QUIET, _PAPER = (20, 24, 31), (96, 104, 116), (255, 255, 255)
+
+
+def sheet_format(path: Path) -> str:
+    """Return the format that a file's name asks for.
+
+    Raises:
+        ConfigError: none of those known.
+    """
+    if path.suffix.lower() not in _FORMATS:
+        raise ConfigError(f"{path}: the picture's name must end in one of {', '.join(_FORMATS)}")
+    return _FORMATS[path.suffix.lower()]
+
+
+class ContactSheet:
+    """A picture that grows by a row per clip, up to `MOST_CLIPS`; later clips are counted alone."""
+
+    def __init__(self) -> None:
+        self._rows: list[Image.Image] = []
+        self.left_out = 0
+
+    def add(self, prediction: Prediction) -> None:
+        """Add a clip, whose prediction carries its frames or says why there are none."""
+        if len(self._rows) == MOST_CLIPS:
+            self.left_out += 1
+            return
+        self._rows.append(_row(prediction))
+
+    def write(self, path: Path) -> None:
+        """Write the picture, whole or not at all.
+
+        Raises:
+            ConfigError: the name asks for no format that is known.
+            FileSystemError: the disk refuses.
+        """
+        chosen = sheet_format(path)
+        width = max((row.width for row in self._rows), default=_SIDE) + 2 * _GAP
+        height = sum(row.height + _GAP for row in self._rows) + _GAP
+        sheet = Image.new("RGB", (width, height), _PAPER)
+        top = _GAP
+        for row in self._rows:
+            sheet.paste(row, (_GAP, top))
+            top += row.height + _GAP
+        target = BytesIO()
+        sheet.save(target, chosen)
+        write_bytes(path, target.getvalue())
+
+
+def _row(prediction: Prediction) -> Image.Image:
+    frames = [] if prediction.frames is None else list(prediction.frames)
+    title, note = _words(prediction)
+    font, small = ImageFont.load_default(15), ImageFont.load_default(12)
+    width = max(len(frames) * (_SIDE + _GAP), int(font.getlength(title) + small.getlength(note)) + 4 * _GAP)
+    row = Image.new("RGB", (width, _LINE + (_SIDE if frames else 0)), _PAPER)
+    draw = ImageDraw.Draw(row)
+    draw.text((0, 1), title, fill=_INK, font=font)
+    draw.text((font.getlength(title) + 3 * _GAP, 4), note, fill=_QUIET, font=small)
+    for place, frame in enumerate(frames):
+        row.paste(Image.fromarray(frame).resize((_SIDE, _SIDE)), (place * (_SIDE + _GAP), _LINE))
+    return row
+
+
+def _words(prediction: Prediction) -> tuple[str, str]:
+    if prediction.error is not None:
+        return "cannot be read", f"{prediction.path.name}: {prediction.error}"
+    best = f"{prediction.label} {prediction.score:.2f}"
+    return (f"none of these ({best})" if prediction.unknown else best), prediction.path.name

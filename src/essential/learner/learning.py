@@ -1,0 +1,178 @@
+"""One lesson: from clips of new classes to a method that knows them, with the engine that runs use."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch.optim import Optimizer
+
+from essential.config import memory_section, with_overrides
+from essential.engine.clips import ClipTable, LabelledVideos, TaskClips, task_clips
+from essential.engine.fit import EpochReport, StageStart, fit
+from essential.engine.settings import RunConfig
+from essential.errors import ConfigError, DataError, TrainingError
+from essential.features.held import HeldSource
+from essential.learner.held_out import HeldOut
+from essential.methods import Method, build_method
+from essential.models.seeded import torch_generator
+from essential.progress import Progress, phase
+from essential.protocols.protocol import Protocol, Task, Video
+
+# One clip in so many is held out, so that a class of few clips is learned from nearly all of them.
+_CLIPS_PER_HELD_OUT = 5
+
+
+def lesson_videos(clips: Mapping[str, Sequence[Path]], first_slot: int) -> list[Video]:
+    """Return the clips as videos, each class under a slot of its own.
+
+    A key is the class and the file's name, with a number where two files of a class have one name: it is what the
+    memory keeps of where an exemplar came from.
+    """
+    videos = []
+    for slot, (name, paths) in enumerate(clips.items(), start=first_slot):
+        taken: set[str] = set()
+        for path in paths:
+            key = f"{name}/{path.name}".encode("utf-8", "replace").decode()
+            if key in taken:
+                key = f"{key}~{len(taken)}"
+            taken.add(key)
+            videos.append(Video(key, str(path), str(slot), "train"))
+    return videos
+
+
+def split_held_out(videos: Sequence[Video], *, most: int, seed: int, lesson: int) -> tuple[list[Video], list[Video]]:
+    """Return the videos to train on and those to hold out: of each class one in five, at random, `most` at most."""
+    generator = torch_generator(seed, "held out", lesson)
+    trained, held = [], []
+    for label in dict.fromkeys(video.label for video in videos):
+        own = [video for video in videos if video.label == label]
+        count = min(most, len(own) // _CLIPS_PER_HELD_OUT)
+        order = torch.randperm(len(own), generator=generator).tolist()
+        held += [own[place] for place in sorted(order[:count])]
+        trained += [own[place] for place in sorted(order[count:])]
+    return trained, held
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """The slots of the lessons before, and the new one's clips.
+
+    Attributes:
+        earlier: the slots of each lesson before.
+        videos: of the new lesson, labelled with their slots.
+        source: their features.
+    """
+
+    earlier: Sequence[range]
+    videos: Sequence[Video]
+    source: HeldSource
+
+    @property
+    def slots(self) -> range:
+        """The new slots."""
+        first = self.earlier[-1].stop if self.earlier else 0
+        return range(first, first + len({video.label for video in self.videos}))
+
+    def task(self) -> TaskClips:
+        """Return the new clips as a method's task."""
+        return task_clips(self._protocol(), self._labelled(), len(self.earlier), all_tasks=False)
+
+    def table(self, videos: Sequence[Video]) -> ClipTable:
+        """Return clips in the plain view, with their slots."""
+        return self._labelled().table(videos, 0)
+
+    def held_out(self, videos: Sequence[Video]) -> HeldOut:
+        """Return the features and slots of the videos that were held out."""
+        table = self.table(videos)
+        features = table.frames.rows(torch.arange(len(table))).numpy()
+        with np.errstate(over="ignore"):
+            stored = features.astype(np.float16)
+        if not np.isfinite(stored).all():
+            raise DataError(
+                "the encoder gives features too large for float16; begin the bundle with held_out_per_class=0"
+            )
+        return HeldOut(stored, table.slots.numpy().astype(np.uint32))
+
+    def _labelled(self) -> LabelledVideos:
+        return LabelledVideos(self._protocol(), self.source)
+
+    def _protocol(self) -> Protocol:
+        old = [Task(index, tuple(map(str, slots)), (), ()) for index, slots in enumerate(self.earlier)]
+        new = Task(len(old), tuple(map(str, self.slots)), tuple(self.videos), ())
+        return Protocol("lessons", (*old, new))
+
+
+def method_for(config: RunConfig, *, dim: int, reserved_bytes: int) -> Method:
+    """Return the config's method, before its first task, with `reserved_bytes` of its budget taken by something else.
+
+    Raises:
+        ConfigError: it needs all old clips again, or nothing is left of the budget.
+    """
+    section = memory_section(config)
+    budget = _budget(config)
+    if section is not None and budget is not None:
+        if budget <= reserved_bytes:
+            raise ConfigError(
+                f"the memory budget of {budget} bytes does not even hold the clips held out for calibration "
+                f"({reserved_bytes} bytes); raise it, or hold out fewer (held_out_per_class)"
+            )
+        config = with_overrides(config, [f"{section}.budget_bytes={budget - reserved_bytes}"], "of the bundle")
+    method = build_method(
+        config.method, dim=dim, frames=config.video.frames, epochs=config.training.epochs, seed=config.seed
+    )
+    if method.needs_all_tasks:
+        raise ConfigError(
+            f"the method {config.method.name!r} needs all old clips again for every new class, and a learner does not "
+            "keep them; choose another method (`essential configs` lists them)"
+        )
+    return method
+
+
+def teach(method: Method, task: TaskClips, *, config: RunConfig, device: torch.device, progress: Progress) -> None:
+    """Let the method learn the task, as a run would.
+
+    Raises:
+        ConfigError: its budget cannot hold one exemplar of every class.
+        TrainingError: a loss is not finite.
+    """
+    method.network.to(device)
+    method.begin(task)
+    for stage in method.stages(task):
+
+        def after(report: EpochReport, _: Optimizer) -> None:
+            progress.advance(report.epoch + 1, f"loss {sum(report.losses.values()):.3f}")
+
+        with phase(progress, f"learn: {stage.name}", stage.epochs):
+            try:
+                fit(
+                    method,
+                    stage,
+                    training=config.training,
+                    device=device,
+                    seed_parts=(config.seed, "task", task.index),
+                    start=StageStart(),
+                    on_epoch=after,
+                )
+            except TrainingError as error:
+                # There is no checkpoint of a lesson.
+                reason = str(error).replace("; the last checkpoint is intact", "; the learner is as it was before")
+                raise TrainingError(reason) from error
+    method.finish(task)
+
+
+def longest_names(task: TaskClips, known: Int[np.ndarray, " exemplars"], names: Sequence[str]) -> list[str]:
+    """Return the longest name that a memory may keep of each class: of the exemplars there are, and of new clips."""
+    longest = [""] * task.slots.stop
+    old = zip(known.tolist(), names, strict=True)
+    for slot, name in (*old, *((int(video.label), video.key) for video in task.videos)):
+        longest[slot] = max(longest[slot], name, key=len)
+    return longest
+
+
+def _budget(config: RunConfig) -> int | None:
+    section = config.method if memory_section(config) == "method" else getattr(config.method, "base", None)
+    budget: int | None = getattr(section, "budget_bytes", None)
+    return budget

@@ -1,0 +1,148 @@
+"""What a learner says of a clip, and of the time spans of a long video."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from essential.protocols.protocol import Segment
+
+
+class Scored(NamedTuple):
+    """A label and its probability, 0 to 1."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What is said of one clip.
+
+    Attributes:
+        path: the file.
+        top: the most probable labels, the best first; empty if the clip could not be read.
+        unknown_score: how far the clip is from all classes, above 1 for none of them; None where too few clips were
+            held out to tell by. Comparable within one state of one learner only.
+        error: why the clip could not be read; None if it could.
+        frames: the pixels that the encoder saw, if they were asked for.
+    """
+
+    path: Path
+    top: tuple[Scored, ...] = ()
+    unknown_score: float | None = None
+    error: str | None = None
+    frames: UInt8[np.ndarray, "frames size size 3"] | None = None
+
+    @property
+    def label(self) -> str | None:
+        """The most probable label."""
+        return self.top[0].label if self.top else None
+
+    @property
+    def score(self) -> float | None:
+        """Its probability."""
+        return self.top[0].score if self.top else None
+
+    @property
+    def unknown(self) -> bool | None:
+        """Whether it looks like none of the classes; None where nothing tells it."""
+        return None if self.unknown_score is None else self.unknown_score > 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        if self.error is not None:
+            return {"path": _text(self.path), "error": self.error}
+        return {
+            "path": _text(self.path),
+            "label": self.label,
+            "score": self.score,
+            "unknown": self.unknown,
+            "unknown_score": self.unknown_score,
+            "top": [scored._asdict() for scored in self.top],
+        }
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a long video in which one label is the most probable.
+
+    Attributes:
+        path: the file.
+        segment: from when to when, in seconds.
+        label: the label; None where the video looks like none of the classes.
+        score: its mean probability.
+    """
+
+    path: Path
+    segment: Segment
+    label: str | None
+    score: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        start, end = self.segment
+        return {
+            "path": _text(self.path),
+            "start": round(start, 3),
+            "end": round(end, 3),
+            "label": self.label,
+            "score": self.score,
+            "unknown": self.label is None,
+        }
+
+
+def spans_of(
+    path: Path,
+    windows: Sequence[Segment],
+    labels: Sequence[str],
+    probabilities: Float[np.ndarray, "windows labels"],
+    unknown: Sequence[bool],
+) -> list[Span]:
+    """Turn what is said of overlapping windows into spans that follow each other without gap or overlap.
+
+    The borders of the windows cut the video into cells. A cell has the mean probabilities of the windows over it, and
+    is unknown if most of them are; neighbours of one label make a span.
+
+    Args:
+        path: the file.
+        windows: in order of their starts, without a gap between them.
+        labels: of the columns of `probabilities`.
+        probabilities: of every window.
+        unknown: whether each window looks like none of the classes.
+    """
+    borders = sorted({border for window in windows for border in window})
+    starts, ends = np.array([window[0] for window in windows]), np.array([window[1] for window in windows])
+    cells: list[tuple[Segment, str | None, float]] = []
+    for first, last in pairwise(borders):
+        over = (starts <= first) & (ends >= last)
+        mean = probabilities[over].mean(axis=0)
+        best = int(mean.argmax())
+        is_unknown = 2 * int(np.asarray(unknown)[over].sum()) > int(over.sum())
+        cells.append((Segment(first, last), None if is_unknown else labels[best], float(mean[best])))
+    return _merged(path, cells)
+
+
+def _merged(path: Path, cells: Sequence[tuple[Segment, str | None, float]]) -> list[Span]:
+    groups: list[list[tuple[Segment, str | None, float]]] = []
+    for cell in cells:
+        if groups and groups[-1][-1][1] == cell[1]:
+            groups[-1].append(cell)
+        else:
+            groups.append([cell])
+    spans = []
+    for group in groups:
+        seconds = np.array([segment.end_seconds - segment.start_seconds for segment, _, _ in group])
+        scores = np.array([score for _, _, score in group])
+        segment = Segment(group[0][0].start_seconds, group[-1][0].end_seconds)
+        spans.append(Span(path, segment, group[0][1], float((seconds * scores).sum() / seconds.sum())))
+    return spans
+
+
+def _text(path: Path) -> str:
+    """Return a path as text that JSON can hold; a name that is not UTF-8 loses its odd bytes."""
+    return str(path).encode("utf-8", "replace").decode()

@@ -1,0 +1,344 @@
+"""The learner: classes are taught, recognised, forgotten, and kept in one file.
+
+Everything is done by the engine that runs use; one `learn` is one task. What differs from a run: clips come from
+anywhere, their features are held in memory while they are learned, and nothing but the bundle is written.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from essential.config import load_config, memory_section
+from essential.encoders import FrameEncoder, build_encoder
+from essential.engine.allocator import keep_freed_memory
+from essential.engine.settings import RunConfig
+from essential.engine.workspace import FeatureOrigin, choose_device
+from essential.errors import BundleError, ConfigError, DataError
+from essential.features.cores import cpu_cores
+from essential.features.held import encode_and_hold
+from essential.features.provenance import Recipe, build_recipe
+from essential.learner.bundle import Bundle, Lesson
+from essential.learner.clips import PathLike, clips_by_class, refuse_known, refuse_same_content
+from essential.learner.held_out import HeldOut
+from essential.learner.learning import Lessons, lesson_videos, longest_names, method_for, split_held_out, teach
+from essential.learner.prediction import Prediction, Span
+from essential.learner.reading import ClipReader
+from essential.learner.voice import Voice, build_voice, share_right
+from essential.memory.ledger import LedgerEntry
+from essential.methods import Method
+from essential.progress import Progress, SilentProgress, phase
+from essential.protocols.protocol import Video
+from essential.sealed_files import Array
+from essential.video.windows import WindowedVideo
+
+_TOP = 5
+_SEED_OF_VIEWS = 0
+
+
+class VideoLearner:
+    """A video classifier that is taught class after class.
+
+    Args:
+        encoder: the frozen encoder: `clip-vit-b16`, `tiny`, or another; None: the config's.
+        method: how it learns, such as `icarl`; None: the config's.
+        memory_budget_bytes: cap on all that is kept of old clips, exemplars and the clips held out, MR modules apart;
+            None: as many exemplars per class as the config says.
+        config: a shipped config or a YAML file, for everything else. Its data and tasks have no meaning here.
+        overrides: such as `training.epochs=60`.
+        held_out_per_class: clips of a class, of five or more, that are not learned from but kept, to set probabilities
+            and the threshold of the unknown by; 0: neither is set.
+        progress: told how far it is.
+
+    Raises:
+        ConfigError: no such encoder, method, config or setting, or a budget for a method that keeps nothing.
+        CheckpointError: the encoder's weights are missing or damaged.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder: str | None = None,
+        method: str | None = None,
+        memory_budget_bytes: int | None = None,
+        config: str = "own/essential",
+        overrides: Sequence[str] = (),
+        held_out_per_class: int = 4,
+        progress: Progress | None = None,
+    ) -> None:
+        chosen = [] if encoder is None else [f"encoder.name={encoder}"]
+        settings = load_config(config, [*chosen, *overrides], method=method)
+        if memory_budget_bytes is not None:
+            settings = _with_budget(config, [*chosen, *overrides], method, memory_budget_bytes)
+        if held_out_per_class < 0:
+            raise ConfigError(f"held_out_per_class={held_out_per_class} is not allowed; give 0 or more")
+        self._set_up(settings, progress)
+        self._method = method_for(settings, dim=self._encoder.dim, reserved_bytes=0)
+        self._labels: tuple[str | None, ...] = ()
+        self._lessons: tuple[Lesson, ...] = ()
+        self._held_out = HeldOut.none(frames=settings.video.frames, dim=self._encoder.dim)
+        self._held_out_per_class = held_out_per_class
+        self._budget_bytes = memory_budget_bytes
+
+    def _set_up(self, config: RunConfig, progress: Progress | None) -> None:
+        keep_freed_memory()
+        self.config = config.with_absolute_paths()
+        self._progress = progress or SilentProgress()
+        self._voice: Voice | None = None
+        self._device = choose_device(config.training.device)
+        torch.set_num_threads(config.training.threads or cpu_cores())
+        self._encoder: FrameEncoder = build_encoder(self.config.encoder)
+        self._encoder.check_frames(config.video.frames)
+        self._encoder.to(self._device)
+
+    @classmethod
+    def load(cls, path: PathLike, *, overrides: Sequence[str] = (), progress: Progress | None = None) -> "VideoLearner":
+        """Read a learner from its bundle.
+
+        Args:
+            path: the file that `save` wrote.
+            overrides: `encoder.weights=FILE`, where the encoder's weights are not downloaded, and what else says how
+                this machine works (`training.device`, `training.threads`, `features.workers`, ...).
+            progress: told how far it is.
+
+        Raises:
+            BundleError: it is missing, damaged, of a newer version, or was taught with another encoder.
+            ConfigError, CheckpointError: an override cannot be used.
+        """
+        bundle = Bundle.read(Path(path), overrides)
+        learner = cls.__new__(cls)
+        learner._set_up(bundle.config, progress)
+        _refuse_other_encoder(Path(path), bundle.encoder, learner._encoder)
+        learner._labels, learner._lessons = bundle.labels, bundle.lessons
+        learner._held_out = bundle.held_out
+        learner._held_out_per_class, learner._budget_bytes = bundle.held_out_per_class, bundle.budget_bytes
+        learner._method = learner._restored(bundle.method, reserved_bytes=bundle.held_out.bytes)
+        return learner
+
+    def save(self, path: PathLike) -> int:
+        """Write the learner to one file, whole or not at all, and return its bytes.
+
+        Raises:
+            FileSystemError: the disk refuses.
+        """
+        return self._bundle().write(Path(path))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels known, in order of arrival."""
+        return tuple(dict.fromkeys(label for label in self._labels if label is not None))
+
+    @property
+    def lessons(self) -> tuple[Lesson, ...]:
+        """What every `learn` was given, and gave."""
+        return self._lessons
+
+    @property
+    def memory(self) -> list[LedgerEntry]:
+        """Every byte that is kept beside the classifier and the encoder."""
+        return _ledger(self._method, self._held_out)
+
+    def learn(self, clips: Mapping[str, Iterable[PathLike]] | PathLike, *, more_of_known: bool = False) -> Lesson:
+        """Learn classes from their clips; the clips are not needed again.
+
+        It is done wholly or not at all: after an error the learner is as it was.
+
+        Args:
+            clips: {"class": [paths]}, or a folder laid out as DIR/<class>/*.mp4.
+            more_of_known: whether classes that are known may be among them; they then get further clips.
+
+        Raises:
+            DataError: a clip is in two classes, a class is known or has no readable clip, or a clip cannot be read
+                and the config says to fail.
+            ConfigError: the memory budget cannot hold one exemplar of every class.
+            TrainingError: a loss is not finite.
+        """
+        by_class = clips_by_class(clips)
+        if not more_of_known:
+            refuse_known(by_class, self.classes)
+        videos = lesson_videos(by_class, len(self._labels))
+        names = dict(zip(map(str, range(len(self._labels), len(self._labels) + len(by_class))), by_class, strict=True))
+        with phase(self._progress, "read clips", len(videos)):
+            source, hashes = encode_and_hold(
+                videos,
+                recipe=self._recipe(),
+                config=self.config.features,
+                progress=lambda done, total: self._progress.advance(done, total=total),
+            )
+        readable = [video for video in videos if video.key not in source.skipped]
+        refuse_same_content(hashes, {video.key: names[video.label] for video in readable})
+        _refuse_bare(names, readable, source.skipped)
+        trained, kept = split_held_out(
+            readable, most=self._held_out_per_class, seed=self.config.seed, lesson=len(self._lessons)
+        )
+        held_out = self._held_out.extended(Lessons(self._method.slots, readable, source).held_out(kept))
+        method = self._restored(self._method.state_dict(), reserved_bytes=held_out.bytes)
+        task = Lessons(method.slots, trained, source).task()
+        memory = method.memory
+        method.check_room(longest_names(task, memory.slots.numpy(), memory.names), tasks=task.index + 1)
+        teach(method, task, config=self.config, device=self._device, progress=self._progress)
+        labels = (*self._labels, *by_class)
+        voice = build_voice(method.predictor, labels, method.memory, held_out)
+        counts = tuple(sum(video.label == slot for video in readable) for slot in names)
+        lesson = Lesson(tuple(by_class), counts, len(kept), dict(source.skipped), share_right(voice, held_out))
+        self._method, self._labels, self._held_out = method, labels, held_out
+        self._lessons, self._voice = (*self._lessons, lesson), voice
+        return lesson
+
+    def forget(self, name: str) -> None:
+        """Forget a class: its exemplars, the clips held out of it and its label are deleted; it is never answered.
+
+        What the shared weights have learned from its clips is not undone; a learner that never saw them is a new one.
+
+        Raises:
+            DataError: no class has that name.
+        """
+        slots = [slot for slot, label in enumerate(self._labels) if label == name]
+        if not slots:
+            known = ", ".join(map(repr, self.classes)) or "none"
+            raise DataError(f"there is no class {name!r} to forget; known: {known}")
+        for slot in slots:
+            self._method.memory = self._method.memory.without(slot)
+            self._held_out = self._held_out.without(slot)
+        self._labels = tuple(None if label == name else label for label in self._labels)
+        self._voice = None
+
+    def predict(self, paths: PathLike | Iterable[PathLike], *, top_k: int = _TOP) -> list[Prediction]:
+        """Say what clips show: files, or folders of them.
+
+        A clip that cannot be read has a prediction that says why.
+
+        Raises:
+            DataError: nothing was taught yet, or a folder holds no video.
+        """
+        several = [paths] if isinstance(paths, str | os.PathLike) else paths
+        return list(self.stream(several, top_k=top_k))
+
+    def stream(
+        self, paths: Iterable[PathLike], *, top_k: int = _TOP, with_frames: bool = False
+    ) -> Iterator[Prediction]:
+        """Say what clips show, one after the other, as `paths` gives them; there may be any number.
+
+        Args:
+            paths: files, or folders of them.
+            top_k: labels of each.
+            with_frames: whether each prediction carries the frames that the encoder saw.
+
+        Raises:
+            DataError: nothing was taught yet, or a folder holds no video.
+        """
+        self._require_classes(top_k)
+        return self._reader().stream(paths, top_k=top_k, with_frames=with_frames)
+
+    def predict_spans(
+        self, path: PathLike, *, window_seconds: float, stride_seconds: float | None = None
+    ) -> list[Span]:
+        """Say what a long video shows, and when: windows of time are read as clips, and neighbours that agree joined.
+
+        Args:
+            path: the file, of any length; it is decoded once.
+            window_seconds: the length of a window: about that of the clips that were taught.
+            stride_seconds: from window to window; None: half a window.
+
+        Raises:
+            DataError: nothing was taught yet.
+            VideoError: the file cannot be read.
+            ConfigError: such windows are not allowed.
+        """
+        self._require_classes(1)
+        stride = window_seconds / 2 if stride_seconds is None else stride_seconds
+        frames = self.config.video.frames
+        video = WindowedVideo(Path(path), frames=frames, window_seconds=window_seconds, stride_seconds=stride)
+        with phase(self._progress, "read windows", len(video.windows)):
+            return self._reader().spans(video, progress=self._progress.advance)
+
+    def _restored(self, state: Mapping[str, Array], *, reserved_bytes: int) -> Method:
+        """Return a method of its own in the state given, with the rest of the budget."""
+        method = method_for(self.config, dim=self._encoder.dim, reserved_bytes=reserved_bytes)
+        method.load_state_dict(state)
+        method.network.to(self._device)
+        return method
+
+    def _recipe(self) -> Recipe:
+        config = self.config
+        return build_recipe(
+            config.features,
+            self._encoder,
+            augment=config.video.augment,
+            frames=config.video.frames,
+            seed=_SEED_OF_VIEWS,
+        )
+
+    def _reader(self) -> ClipReader:
+        if self._voice is None:
+            self._voice = build_voice(self._method.predictor, self._labels, self._method.memory, self._held_out)
+        return ClipReader(self._voice, self._recipe(), self.config.features)
+
+    def _require_classes(self, top_k: int) -> None:
+        if not self.classes:
+            raise DataError("nothing was taught yet, so nothing can be recognised; teach a class first: learn(...)")
+        if top_k < 1:
+            raise ConfigError(f"top_k={top_k} is not allowed; ask for 1 label or more")
+
+    def _bundle(self) -> Bundle:
+        encoder = FeatureOrigin(self._encoder.name, self._encoder.fingerprint, self._encoder.dim)
+        return Bundle(
+            config=self.config,
+            encoder=encoder,
+            labels=self._labels,
+            lessons=self._lessons,
+            method=self._method.state_dict(),
+            held_out=self._held_out,
+            held_out_per_class=self._held_out_per_class,
+            budget_bytes=self._budget_bytes,
+        )
+
+
+def ledger_of(bundle: Bundle) -> list[LedgerEntry]:
+    """Return every byte that a bundle keeps beside the classifier; its encoder is not needed.
+
+    Raises:
+        CheckpointError: its state does not fit its own config.
+    """
+    method = method_for(bundle.config, dim=bundle.encoder.dim, reserved_bytes=bundle.held_out.bytes)
+    method.load_state_dict(bundle.method)
+    return _ledger(method, bundle.held_out)
+
+
+def _ledger(method: Method, held_out: HeldOut) -> list[LedgerEntry]:
+    held = LedgerEntry("episodic", "clips held out for calibration", held_out.bytes, in_paper_figure=False)
+    return [*method.ledger(), *([held] if len(held_out.slots) else [])]
+
+
+def _with_budget(config: str, overrides: Sequence[str], method: str | None, budget_bytes: int) -> RunConfig:
+    """Return the config with a budget in the place of a number of exemplars per class."""
+    settings = load_config(config, overrides, method=method)
+    section = memory_section(settings)
+    if section is None:
+        raise ConfigError(
+            f"memory_budget_bytes={budget_bytes} caps nothing: the method {settings.method.name!r} keeps no exemplars; "
+            "leave it out, or choose a method with a memory"
+        )
+    budget = [f"{section}.budget_bytes={budget_bytes}", f"{section}.exemplars_per_class=null"]
+    return load_config(config, [*overrides, *budget], method=method)
+
+
+def _refuse_other_encoder(path: Path, taught: FeatureOrigin, encoder: FrameEncoder) -> None:
+    if taught.fingerprint != encoder.fingerprint:
+        raise BundleError(
+            f"{path} was taught with features of {taught.name!r} (fingerprint {taught.fingerprint[:12]}), and this is "
+            f"{encoder.name!r} ({encoder.fingerprint[:12]}); give the weights that it was taught with: "
+            "-s encoder.weights=FILE"
+        )
+
+
+def _refuse_bare(names: Mapping[str, str], readable: Sequence[Video], skipped: Mapping[str, str]) -> None:
+    learned = {video.label for video in readable}
+    bare = [name for slot, name in names.items() if slot not in learned]
+    if bare:
+        lines = "\n  ".join(f"{key}: {reason}" for key, reason in sorted(skipped.items()))
+        raise DataError(
+            f"no clip of {', '.join(map(repr, bare))} can be read, so it cannot be learned:\n  {lines}\n"
+            "Give clips that can be read, or leave the class out"
+        )

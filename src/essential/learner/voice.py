@@ -1,0 +1,130 @@
+"""What a taught predictor says of frame features: scores, probabilities of labels, and whether it is none of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from essential.learner.calibration import label_probabilities, temperature_of
+from essential.learner.familiarity import Familiarity, familiarity_of
+from essential.learner.held_out import HeldOut
+from essential.learner.prediction import Prediction, Scored
+from essential.memory.episodic import EpisodicMemory
+from essential.models.classifier import Predictor
+
+_AT_ONCE = 512
+
+Features = Float[np.ndarray, "clips frames dim"]
+
+
+@dataclass(frozen=True, eq=False)
+class Voice:
+    """A predictor with the labels of its slots, and how its scores are read.
+
+    Attributes:
+        predictor: scores clips.
+        labels: of every slot; None where the class was forgotten, which is never answered.
+        temperature: see `calibration`.
+        familiarity: see there; None where too few clips are kept to tell the unknown by.
+    """
+
+    predictor: Predictor
+    labels: Sequence[str | None]
+    temperature: float
+    familiarity: Familiarity | None
+
+    def scores(self, features: Features) -> Float[np.ndarray, "clips slots"]:
+        """Return the score of every slot; minus infinity for what was forgotten."""
+        return _scores(self.predictor, self.labels, features)
+
+    def probabilities(self, features: Features) -> tuple[tuple[str, ...], Float[np.ndarray, "clips labels"]]:
+        """Return the labels known, and their probabilities."""
+        return label_probabilities(self.scores(features), self.labels, self.temperature)
+
+    def unknown_scores(self, features: Features) -> Float[np.ndarray, " clips"] | None:
+        """Return how far each clip is from all classes, above 1 for the unknown; None where nothing tells it."""
+        if self.familiarity is None:
+            return None
+        return self.familiarity.scores(_dense_vectors(self.predictor, features))
+
+    def unknown(self, features: Features) -> Bool[np.ndarray, " clips"]:
+        """Return which clips look like none of the classes; none of them where nothing tells it."""
+        scores = self.unknown_scores(features)
+        return np.zeros(len(features), np.bool_) if scores is None else scores > 1
+
+    def prediction(
+        self,
+        path: Path,
+        features: Float[np.ndarray, "1 frames dim"],
+        *,
+        top_k: int,
+        frames: UInt8[np.ndarray, "frames size size 3"] | None,
+    ) -> Prediction:
+        """Return what is said of one clip."""
+        labels, probabilities = self.probabilities(features)
+        best = np.argsort(-probabilities[0], kind="stable")[:top_k]
+        top = tuple(Scored(labels[place], float(probabilities[0, place])) for place in best)
+        unknown = self.unknown_scores(features)
+        return Prediction(path, top, None if unknown is None else float(unknown[0]), frames=frames)
+
+
+def build_voice(predictor: Predictor, labels: Sequence[str | None], memory: EpisodicMemory, held_out: HeldOut) -> Voice:
+    """Return the voice of a predictor, its calibration set on the clips held out and its memory.
+
+    Args:
+        predictor: where it computes; set to evaluation.
+        labels: of every slot.
+        memory: the method's exemplars.
+        held_out: clips that were not learned from.
+    """
+    predictor.eval()
+    temperature = temperature_of(_scores(predictor, labels, held_out.features), held_out.slots.astype(np.int64))
+    slots = [memory.slots.numpy(), held_out.slots.astype(np.int64)]
+    # A class of which nothing is kept would always look unknown.
+    told = {slot for slot, label in enumerate(labels) if label is not None} <= set(np.concatenate(slots).tolist())
+    familiarity = None
+    if told:
+        exemplars = _vectors(predictor, memory.features, memory.positions)
+        familiarity = familiarity_of(exemplars, slots[0], _dense_vectors(predictor, held_out.features), slots[1])
+    return Voice(predictor, labels, temperature, familiarity)
+
+
+def share_right(voice: Voice, held_out: HeldOut) -> float | None:
+    """Return the share of the held-out clips whose label is found; None without a clip."""
+    if not len(held_out.slots):
+        return None
+    guesses = voice.scores(held_out.features).argmax(axis=1)
+    right = [voice.labels[guess] == voice.labels[slot] for guess, slot in zip(guesses, held_out.slots, strict=True)]
+    return float(np.mean(right))
+
+
+@torch.no_grad()
+def _scores(predictor: Predictor, labels: Sequence[str | None], features: Features) -> Float[np.ndarray, "clips slots"]:
+    device = _device(predictor)
+    parts = [predictor(part.to(device)).double().cpu() for part in torch.from_numpy(features).float().split(_AT_ONCE)]
+    forgotten = np.array([label is None for label in labels], np.bool_)
+    return np.where(forgotten, -np.inf, torch.cat(parts).numpy())
+
+
+def _dense_vectors(predictor: Predictor, features: Features) -> Float[np.ndarray, "clips width"]:
+    clips = torch.from_numpy(features).float()
+    return _vectors(predictor, clips, torch.arange(clips.shape[1]).expand(clips.shape[:2]))
+
+
+@torch.no_grad()
+def _vectors(predictor: Predictor, features: Tensor, positions: Tensor) -> Float[np.ndarray, "clips width"]:
+    device = _device(predictor)
+    parts = [
+        predictor.tokens(some.to(device), places.to(device)).double().cpu()
+        for some, places in zip(features.split(_AT_ONCE), positions.split(_AT_ONCE), strict=True)
+    ]
+    return torch.cat(parts).numpy()
+
+
+def _device(predictor: Predictor) -> torch.device:
+    some: Tensor = next(iter(predictor.state_dict().values()))
+    return some.device

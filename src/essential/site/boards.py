@@ -1,0 +1,192 @@
+"""Boards: one for each protocol, and one for each published name. Only runs of one board are ranked together."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+from essential.atomic_files import canonical_json
+from essential.metrics import METRICS
+from essential.published import published_figures, published_for
+from essential.records import ProtocolRecord
+from essential.report.elsewhere import PublishedTable, published_table
+from essential.shipped import shipped_configs
+from essential.site.families import Family, distinguishing_settings, flattened, group_families
+from essential.site.finding import FoundRecord
+from essential.site.names import slug, stem
+from essential.site.rows import NO_ACCURACY, Row, row_of_family, rows_of_published
+
+_ALWAYS = ("final_accuracy", "average_incremental_accuracy", "forgetting_from_best")
+_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Sibling:
+    """Another board of the same name: its folder, and in what it differs."""
+
+    stem: str
+    difference: str
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """One protocol's runs and what others have published under its name.
+
+    Attributes:
+        name: the protocol's.
+        stem: the folder of its page, which stays the same as records are added.
+        families: finished runs, in the order of `ours`.
+        unfinished: runs that have not learned all tasks, which cannot be ranked.
+        siblings: other boards of the same name.
+    """
+
+    name: str
+    stem: str
+    families: tuple[Family, ...]
+    ours: tuple[Row, ...]
+    unfinished: tuple[FoundRecord, ...]
+    siblings: tuple[Sibling, ...]
+
+    @property
+    def protocol(self) -> ProtocolRecord | None:
+        """The protocol of its runs; None where there is none, and only others' figures are shown."""
+        runs = self.runs
+        return runs[0].record.protocol if runs else None
+
+    @cached_property
+    def runs(self) -> list[FoundRecord]:
+        """All records, finished or not."""
+        return [run for family in self.families for run in family.runs] + list(self.unfinished)
+
+    @cached_property
+    def published(self) -> PublishedTable | None:
+        """What others have published for a protocol of this name."""
+        return published_table(published_for(self.name))
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """Those run here by final accuracy, then those of others: two lists, one behind the other."""
+        return [*self.ours, *rows_of_published(self.published)]
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that its table shows: the usual ones, and those that others have printed."""
+        printed = self.published.metrics if self.published else ()
+        ours = _ALWAYS if self.ours else ()
+        known = [name for name in METRICS if name in printed or name in ours]
+        return [*known, *(name for name in printed if name not in METRICS)]
+
+    @cached_property
+    def placed(self) -> int:
+        """How many rows have a place."""
+        return sum(row.place is not None for row in self.ours)
+
+    @property
+    def best(self) -> Row | None:
+        """The row with the first place."""
+        return next((row for row in self.ours if row.place == 1), None)
+
+    @property
+    def highest_published(self) -> tuple[Row, str] | None:
+        """The published row with the highest accuracy, and of which metric; doubts and joint training left out."""
+        known = [
+            (cell.value, row, metric)
+            for row in self.rows
+            if not row.ours and "joint" not in row.method.lower()
+            for metric, cell in row.cells.items()
+            if cell.value is not None and not cell.uncertain and metric not in NO_ACCURACY
+        ]
+        return max(known, key=lambda each: each[0])[1:] if known else None
+
+    @property
+    def config(self) -> tuple[str, str] | None:
+        """The name and summary of the shipped config of this protocol, if there is one."""
+        return next(((name, words) for name, words in _shipped().items() if name.replace("/", "-") == self.name), None)
+
+
+def make_boards(records: Sequence[FoundRecord]) -> list[Board]:
+    """Return a board for each protocol and data that `records` are of, and one for each published name."""
+    groups: dict[tuple[str, str], list[FoundRecord]] = {}
+    for found in records:
+        # The id covers tasks, classes and videos by name; settings of the data may still change what is in them.
+        groups.setdefault((found.record.protocol.id, canonical_json(found.record.data)), []).append(found)
+    names = dict.fromkeys(figure.protocol for figure in published_figures())
+    named: dict[str, list[tuple[str, Sequence[FoundRecord]]]] = {}
+    for key, members in groups.items():
+        name = min((found.record.protocol.name for found in members), key=lambda name: (name not in names, name))
+        named.setdefault(name, []).append((stem(name, ["board", *key]), members))
+    boards = [
+        _board(name, folder, members, siblings=_siblings(folder, members, same))
+        for name, same in named.items()
+        for folder, members in same
+    ]
+    boards.sort(key=lambda board: (board.name, board.stem))
+    return boards + [_published_board(name, boards) for name in names]
+
+
+def _board(name: str, folder: str, members: Sequence[FoundRecord], *, siblings: Sequence[Sibling]) -> Board:
+    finished = [found for found in members if _is_finished(found)]
+    families = sorted(group_families(finished), key=_final_accuracy)
+    settings = distinguishing_settings(families)
+    places = _places(families)
+    rows = [row_of_family(family, place=places.get(family), settings=settings[family]) for family in families]
+    unfinished = sorted((found for found in members if not _is_finished(found)), key=lambda found: found.label)
+    return Board(name, folder, tuple(families), tuple(rows), tuple(unfinished), tuple(siblings))
+
+
+def _is_finished(found: FoundRecord) -> bool:
+    return len(found.record.accuracy) == len(found.record.protocol.tasks)
+
+
+def _published_board(name: str, boards: Sequence[Board]) -> Board:
+    siblings = [Sibling(board.stem, "runs of our own") for board in boards if board.name == name]
+    return Board(name, slug(name), (), (), (), tuple(siblings))
+
+
+def _final_accuracy(family: Family) -> tuple[float, str]:
+    mean = family.spread("final_accuracy").mean
+    return (1.0 if mean is None else -mean, family.stem)
+
+
+def _places(families: Sequence[Family]) -> dict[Family, int]:
+    """Number the families that may be ranked, equal ones alike: one task at a time, and tested on the same videos.
+
+    Which videos those are is for the families with the fewest left out to say.
+    """
+    means = {family: family.spread("final_accuracy").mean for family in families if not family.needs_all_tasks}
+    known = {family: mean for family, mean in means.items() if mean is not None}
+    left_out = [family.skipped_tests for family in known]
+    fewest = min(left_out, key=lambda videos: (len(videos), sorted(videos)), default=frozenset())
+    ranked = {family: mean for family, mean in known.items() if family.skipped_tests == fewest}
+    places: dict[float, int] = {}
+    for place, mean in enumerate(sorted(ranked.values(), reverse=True), 1):
+        places.setdefault(mean, place)
+    return {family: places[mean] for family, mean in ranked.items()}
+
+
+def _siblings(
+    folder: str, members: Sequence[FoundRecord], same: Sequence[tuple[str, Sequence[FoundRecord]]]
+) -> list[Sibling]:
+    return [Sibling(other, _difference(members[0], found[0])) for other, found in same if other != folder]
+
+
+def _difference(here: FoundRecord, there: FoundRecord) -> str:
+    """Say in what another protocol, or other data, of the same name differs."""
+    ours, theirs = here.record.protocol, there.record.protocol
+    if ours.id == theirs.id:
+        return "other data: " + ", ".join(_changed(here, there))
+    groups = [[task.classes for task in protocol.tasks] for protocol in (ours, theirs)]
+    names = [sorted(name for group in each for name in group) for each in groups]
+    if groups[0] == groups[1]:
+        return "other videos"
+    return "another order of the classes, or other tasks" if names[0] == names[1] else "other classes"
+
+
+def _changed(here: FoundRecord, there: FoundRecord) -> Iterator[str]:
+    ours, theirs = dict(flattened(here.record.data)), dict(flattened(there.record.data))
+    changed = [key for key in dict.fromkeys([*ours, *theirs]) if ours.get(key) != theirs.get(key)]
+    yield from (f"{key}={theirs.get(key, 'not set')}" for key in changed[:_SHOWN])
+
+
+@cache
+def _shipped() -> Mapping[str, str]:
+    return shipped_configs()

@@ -1,0 +1,162 @@
+"""Runs that differ in their seed alone: one line of a board."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from essential.records import Record
+from essential.report.comparison import Spread
+from essential.report.formats import counted, percent
+from essential.report.significance import sample_deviation
+from essential.site.finding import FoundRecord
+from essential.site.names import stem
+
+_ELSEWHERE = ("seed", "data", "encoder", "protocol", "method")
+"""Parts of a config that a board shows in other places."""
+_SETTINGS_SHOWN = 4
+_COVERAGE = {"train": "trained on {} % of the training videos", "test": "tested on {} % of the test videos"}
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Runs of one method with the same settings, encoder and protocol; by seed. At least one."""
+
+    runs: tuple[FoundRecord, ...]
+
+    @property
+    def example(self) -> Record:
+        """One of the records, to read what all have in common from."""
+        return self.runs[0].record
+
+    @property
+    def method(self) -> str:
+        return self.example.method.name
+
+    @cached_property
+    def stem(self) -> str:
+        """The name of its page, which stays the same when seeds are added."""
+        return stem(self.method, ["family", self.example.protocol.id, all_but_seed(self.example)])
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(sorted({run.record.seed for run in self.runs}))
+
+    @property
+    def needs_all_tasks(self) -> bool:
+        """Whether the method was given the videos of all tasks, which class-incremental learning rules out."""
+        return bool(self.example.method.config.get("needs_all_tasks"))
+
+    @cached_property
+    def skipped_tests(self) -> frozenset[str]:
+        """The test videos that a run of it went on without."""
+        return frozenset(v.video for run in self.runs for v in run.record.skipped_videos if v.split == "test")
+
+    def spread(self, metric: str) -> Spread:
+        """Return mean and deviation over seeds; runs of one seed count once, by their mean."""
+        by_seed: dict[int, list[float | None]] = {}
+        for run in self.runs:
+            by_seed.setdefault(run.record.seed, []).append(getattr(run.record.metrics, metric))
+        known = [[value for value in values if value is not None] for values in by_seed.values()]
+        if [len(values) for values in known] != [len(values) for values in by_seed.values()]:
+            return Spread(None, None)
+        means = [_mean(values) for values in known]
+        return Spread(_mean(means), sample_deviation(means))
+
+    @property
+    def budgeted_bytes(self) -> int:
+        """What is kept from task to task, MR modules aside."""
+        return round(self._mean_of(lambda record: record.memory_bytes.budgeted))
+
+    @property
+    def module_bytes(self) -> int:
+        """What the MR modules take up."""
+        return round(self._mean_of(lambda record: record.memory_bytes.retrieval_modules))
+
+    @property
+    def backbone(self) -> str:
+        """The encoder, and of how many frames a clip is, where the config says it."""
+        frames = _frames(self.example.config)
+        return self.example.encoder.name + (f", {counted(frames, 'frame')}" if frames else "")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know before comparing it."""
+        notes = ["given the videos of all tasks at once: an upper bound"] if self.needs_all_tasks else []
+        for split, words in _COVERAGE.items():
+            shares = [share for run in self.runs if (share := run.record.coverage(split)) is not None]
+            if shares and min(shares) < 1:
+                # Rounded down: 100.0 % would say that none is missing.
+                notes.append(words.format(percent(math.floor(1000 * min(shares)) / 1000)))
+        again = [seed for seed, times in Counter(run.record.seed for run in self.runs).items() if times > 1]
+        if again:
+            notes.append(f"several runs of seed {', '.join(map(str, sorted(again)))}, which count once")
+        return tuple(notes)
+
+    def _mean_of(self, value: Callable[[Record], int]) -> float:
+        return _mean([float(value(run.record)) for run in self.runs])
+
+
+def group_families(runs: Sequence[FoundRecord]) -> list[Family]:
+    """Put runs that differ in their seed alone together."""
+    groups: dict[str, list[FoundRecord]] = {}
+    for run in runs:
+        groups.setdefault(all_but_seed(run.record), []).append(run)
+    return [Family(tuple(sorted(group, key=lambda run: (run.record.seed, run.sha256)))) for group in groups.values()]
+
+
+def all_but_seed(record: Record) -> str:
+    """Return method, encoder and settings as text that is equal for runs that differ in their seed alone."""
+    config = {key: value for key, value in record.config.items() if key != "seed"}
+    parts = [record.method.model_dump(mode="json"), record.encoder.model_dump(mode="json"), config]
+    return json.dumps(parts, sort_keys=True)
+
+
+def distinguishing_settings(families: Sequence[Family]) -> dict[Family, str]:
+    """Return, for each family, the settings by which those of the same method differ; empty where there is one."""
+    by_method: dict[str, list[Family]] = {}
+    for family in families:
+        by_method.setdefault(family.method, []).append(family)
+    told: dict[Family, str] = {}
+    for same in by_method.values():
+        flat = [dict(_settings(family.example)) for family in same]
+        keys = [key for key in dict.fromkeys(key for each in flat for key in each) if _differs(flat, key)]
+        told |= {family: _in_short(each, keys) for family, each in zip(same, flat, strict=True)}
+    return told
+
+
+def _in_short(settings: Mapping[str, str], keys: Sequence[str]) -> str:
+    shown = [f"{key}={settings[key]}" for key in keys[:_SETTINGS_SHOWN] if key in settings]
+    more = [f"and {len(keys) - _SETTINGS_SHOWN} more"] if len(keys) > _SETTINGS_SHOWN else []
+    return ", ".join([*shown, *more])
+
+
+def _settings(record: Record) -> Iterator[tuple[str, str]]:
+    yield from flattened(record.method.config)
+    yield from flattened({key: value for key, value in record.config.items() if key not in _ELSEWHERE})
+
+
+def flattened(content: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Give every value of nested mappings as JSON, with its key in the form section.key."""
+    if isinstance(content, Mapping) and content:
+        for key, value in content.items():
+            yield from flattened(value, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, json.dumps(content, ensure_ascii=False)
+
+
+def _differs(settings: Sequence[Mapping[str, str]], key: str) -> bool:
+    return len({each.get(key) for each in settings}) > 1
+
+
+def _frames(config: Mapping[str, Any]) -> int | None:
+    video = config.get("video")
+    frames = video.get("frames") if isinstance(video, Mapping) else None
+    return frames if isinstance(frames, int) else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)

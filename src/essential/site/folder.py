@@ -1,0 +1,147 @@
+"""A folder of generated files: replaced by the next build, while files of others in it are left alone.
+
+The list of what was generated, `site.json`, is in the folder too. A build is made as a whole beside what is there, and
+only then put in its place: the first time by one renaming, later file by file, the list first. A build that is killed
+in between leaves a list that names all that may be there, and the next one puts it right.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from essential.atomic_files import explained_os_errors, make_folder, write_json
+from essential.errors import RunError
+
+LIST = "site.json"
+_MAKER = "essential site"
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """How many files were written, and how many of an earlier build were removed."""
+
+    written: int
+    removed: int
+
+
+def replace_folder(out: Path, files: Iterable[tuple[str, bytes]]) -> Replaced:
+    """Put `files` into the folder `out`, and remove what an earlier build put there and this one does not.
+
+    Args:
+        out: made if it is missing.
+        files: each one's place below `out`, with slashes, and its content; asked for one after the other.
+
+    Raises:
+        RunError: `out` is no folder, or a file that no build has put there is in the way; nothing is changed.
+        FileSystemError: the disk refuses.
+    """
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out} is a file, and a site is a folder; choose another name")
+    before = _listed(out)
+    with _folder_beside(out) as built:
+        names = [LIST]
+        for name, content in files:
+            names.append(name)
+            _write(built / name, content)
+        write_json(built / LIST, {"made_by": _MAKER, "files": sorted(names)})
+        if not out.exists():
+            with explained_os_errors(out):
+                built.rename(out)
+            return Replaced(len(names), 0)
+        _check_free(out, names, before)
+        write_json(out / LIST, {"made_by": _MAKER, "files": sorted({*names, *before})})
+        for name in names[1:]:
+            _move(built / name, out / name)
+        removed = before - set(names)
+        for name in sorted(removed):
+            _remove(out, name)
+        _move(built / LIST, out / LIST)
+    return Replaced(len(names), len(removed))
+
+
+@contextmanager
+def _folder_beside(out: Path) -> Iterator[Path]:
+    """Give a new folder from which files can be moved into `out`: beside it, or inside where it is there already.
+
+    Inside, because `out` may be a disk of its own.
+    """
+    parent = out if out.exists() else make_folder(out.resolve().parent)
+    with explained_os_errors(out):
+        built = Path(tempfile.mkdtemp(prefix=".site-", suffix=".tmp", dir=parent))
+        built.chmod(0o755)
+    try:
+        yield built
+    finally:
+        shutil.rmtree(built, ignore_errors=True)
+
+
+def _listed(out: Path) -> set[str]:
+    """Return what an earlier build says it put into `out`; nothing if there was none."""
+    path = out / LIST
+    if not path.exists():
+        return set()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        content = None
+    names = content.get("files") if isinstance(content, dict) and content.get("made_by") == _MAKER else None
+    if not isinstance(names, list) or not all(isinstance(name, str) and _is_below(name) for name in names):
+        raise RunError(f"{path} is not the list of an earlier site; move it away, or choose another folder for --out")
+    return set(names)
+
+
+def _is_below(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and path.parts != () and "\0" not in name
+
+
+def _check_free(out: Path, names: Iterable[str], before: set[str]) -> None:
+    taken = [name for name in names if name not in before and _is_taken(out, name)]
+    taken += [name for name in names if not _stays_inside(out, name)]
+    if taken:
+        more = f" and {len(taken) - _SHOWN} more" if len(taken) > _SHOWN else ""
+        raise RunError(
+            f"{out} has files in the way that no earlier site made: {', '.join(taken[:_SHOWN])}{more}; "
+            "move them away, or choose another folder for --out"
+        )
+
+
+def _is_taken(out: Path, name: str) -> bool:
+    parents = [out / parent for parent in PurePosixPath(name).parents]
+    return (out / name).exists() or (out / name).is_symlink() or any(p.exists() and not p.is_dir() for p in parents)
+
+
+def _stays_inside(out: Path, name: str) -> bool:
+    """Whether the way to a file leads over no link to elsewhere."""
+    return (out / name).parent.resolve() == out.resolve() / PurePosixPath(name).parent
+
+
+def _write(path: Path, content: bytes) -> None:
+    with explained_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _move(source: Path, target: Path) -> None:
+    with explained_os_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(target)
+
+
+def _remove(out: Path, name: str) -> None:
+    """Remove a file of an earlier build, and the folders that it leaves empty."""
+    path = out / name
+    if not _stays_inside(out, name) or path.is_dir():
+        return
+    with explained_os_errors(path):
+        path.unlink(missing_ok=True)
+    for parent in path.parents:
+        if parent == out or not parent.is_dir() or any(parent.iterdir()):
+            return
+        with explained_os_errors(parent):
+            parent.rmdir()

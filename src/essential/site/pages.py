@@ -1,0 +1,115 @@
+"""The pages of a site, and what lies beside them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from essential.metrics import METRICS, seen_accuracy_by_task
+from essential.records import Record
+from essential.report.comparison import MEASURES
+from essential.report.formats import plus_minus
+from essential.site.boards import Board, make_boards
+from essential.site.families import Family
+from essential.site.finding import Findings, FoundRecord
+from essential.site.folder import Replaced, replace_folder
+from essential.site.names import stem
+from essential.site.rendering import plain_file, render, styles
+from essential.site.rows import OURS, Row
+from essential.site.tables import as_csv, as_json
+
+TITLES = {
+    "final_accuracy": "Final",
+    "average_incremental_accuracy": "Average incremental",
+    "average_incremental_accuracy_cnn": "Average incremental, head (CNN)",
+    "average_incremental_accuracy_nme": "Average incremental, nearest means (NME)",
+    "vclimb_accuracy": "vCLIMB Acc",
+    "vclimb_accuracy_unweighted": "vCLIMB Acc, unweighted",
+    "vclimb_bwf": "vCLIMB BWF",
+    "forgetting_from_best": "Forgetting from best",
+    "backward_forgetting": "Backward forgetting",
+    "tcd_forgetting": "TCD forgetting",
+    "gain_over_previous_best": "Gain over the best before",
+}
+LESS_IS_BETTER = frozenset(name for name in TITLES if "forgetting" in name or "bwf" in name)
+
+
+def write_site(findings: Findings, out: Path) -> Replaced:
+    """Write a leaderboard of `findings` and of all that is published into the folder `out`.
+
+        OUT/index.html              every protocol: counts, and the best
+        OUT/protocols/NAME/         one protocol: index.html, table.csv, table.json
+        OUT/runs/NAME.html          one method with its settings: its seeds, and their mean
+        OUT/records/NAME.json       the records, as they were found
+        OUT/site.css, site.js       looks, sorting and filters
+        OUT/site.json               the list of the above
+
+    The same records give the same bytes, in whatever order. The pages ask nothing of any other machine.
+
+    Raises:
+        RunError: `out` is no folder, or has files of others where the site's are to be.
+        FileSystemError: the disk refuses.
+    """
+    return replace_folder(out, _files(findings))
+
+
+def _files(findings: Findings) -> Iterator[tuple[str, bytes]]:
+    """Give every file's place below the site, and its content."""
+    yield "site.css", styles()
+    yield "site.js", plain_file("site.js")
+    boards = make_boards(findings.records)
+    for found in findings.records:
+        yield f"records/{record_stem(found)}.json", found.content
+    for board in boards:
+        for family, row in zip(board.families, board.ours, strict=True):
+            yield f"runs/{family.stem}.html", _family_page(board, family, row).encode()
+        folder = f"protocols/{board.stem}"
+        yield f"{folder}/index.html", _board_page(board).encode()
+        yield f"{folder}/table.csv", as_csv(board).encode()
+        yield f"{folder}/table.json", as_json(board).encode()
+    page = render("index.html", root="", boards=boards, records=len(findings.records), titles=TITLES)
+    yield "index.html", page.encode()
+
+
+def record_stem(found: FoundRecord) -> str:
+    """Return the file name of a record's copy, without its ending."""
+    return stem(f"{found.record.method.name}-seed-{found.record.seed}", ["record", found.sha256])
+
+
+def _board_page(board: Board) -> str:
+    return render(
+        "board.html",
+        root="../../",
+        board=board,
+        titles=TITLES,
+        less_is_better=LESS_IS_BETTER,
+        ours=OURS,
+        record_stem=record_stem,
+    )
+
+
+def _family_page(board: Board, family: Family, row: Row) -> str:
+    measures = [(name, family.spread(name)) for name in MEASURES]
+    settings = {
+        "Method settings": family.example.method.config,
+        "Full configuration, but for the seed": _config(family),
+    }
+    return render(
+        "family.html",
+        root="../",
+        board=board,
+        family=family,
+        row=row,
+        measures=[(name, plus_minus(spread.mean, spread.std), METRICS[name]) for name, spread in measures],
+        seen=[(run.record.seed, _seen(run.record)) for run in family.runs],
+        settings={title: json.dumps(part, indent=2, ensure_ascii=False) for title, part in settings.items()},
+        titles=TITLES,
+        record_stem=record_stem,
+    )
+
+
+def _seen(record: Record) -> list[float | None]:
+    return seen_accuracy_by_task(record.accuracy, [task.test_videos for task in record.protocol.tasks])
+
+
+def _config(family: Family) -> dict[str, object]:
+    return {key: value for key, value in family.example.config.items() if key != "seed"}

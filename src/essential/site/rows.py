@@ -1,0 +1,128 @@
+"""The rows of a board, those run here and those published elsewhere, each told from the other by mark and source."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from essential.report.comparison import MEASURES
+from essential.report.elsewhere import PublishedRow, PublishedTable
+from essential.report.formats import NBSP, NONE, human_bytes, plus_minus
+from essential.site.families import Family
+from essential.site.names import stem
+
+OURS = "run here"
+_NO_PLACE = "no place: without an accuracy, or tested on other videos than those that have one"
+NO_ACCURACY = ("vclimb_bwf", "forgetting_from_best", "backward_forgetting", "tcd_forgetting", "gain_over_previous_best")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure in percent, as a number to sort by and as it is shown; of ours, the deviation over seeds too."""
+
+    value: float | None
+    shown: str
+    std: float | None = None
+    uncertain: bool = False
+
+
+EMPTY = Cell(None, "")
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One line of a board.
+
+    Attributes:
+        anchor: its name in links to it.
+        place: among those run here, by final accuracy, from 1; None if it has none.
+        settings: what sets it apart from others of its method.
+        fingerprint: the start of the encoder's, where it was run here.
+        cells: figures by the metric's name.
+        memory_bytes: what it keeps, as a number to sort by; None where that is not known in bytes.
+        mark: `OURS`, or how well the figure is founded.
+        source: the number of its source from 1; None where it was run here.
+    """
+
+    anchor: str
+    method: str
+    backbone: str
+    cells: Mapping[str, Cell]
+    memory: str
+    memory_bytes: int | None
+    mark: str
+    notes: tuple[str, ...]
+    place: int | None = None
+    settings: str = ""
+    fingerprint: str = ""
+    seeds: tuple[int, ...] = field(default=())
+    source: int | None = None
+
+    @property
+    def ours(self) -> bool:
+        return self.mark == OURS
+
+    def cell(self, metric: str) -> Cell:
+        """Return the figure; an empty one if there is none."""
+        return self.cells.get(metric, EMPTY)
+
+
+def row_of_family(family: Family, *, place: int | None, settings: str) -> Row:
+    """Return the row of runs that were made here."""
+    cells = {}
+    for metric in MEASURES:
+        spread = family.spread(metric)
+        shown = plus_minus(spread.mean, spread.std)
+        cells[metric] = Cell(_percent(spread.mean), NONE if shown == NONE else shown, _percent(spread.std))
+    modules = f" + {human_bytes(family.module_bytes)} of MR{NBSP}modules" if family.module_bytes else ""
+    return Row(
+        anchor=family.stem,
+        method=family.method,
+        backbone=family.backbone,
+        cells=cells,
+        memory="all videos" if family.needs_all_tasks else human_bytes(family.budgeted_bytes) + modules,
+        memory_bytes=None if family.needs_all_tasks else family.budgeted_bytes,
+        mark=OURS,
+        notes=family.notes if place or family.needs_all_tasks else (*family.notes, _NO_PLACE),
+        place=place,
+        settings=settings,
+        fingerprint=family.example.encoder.fingerprint[:8],
+        seeds=family.seeds,
+    )
+
+
+def rows_of_published(table: PublishedTable | None) -> list[Row]:
+    """Return the rows of figures that others have printed, the most accurate first."""
+    if table is None:
+        return []
+    rows = [_published_row(row, table) for row in table.rows]
+    return sorted(rows, key=lambda row: -best_accuracy(row))
+
+
+def best_accuracy(row: Row) -> float:
+    """Return the highest accuracy in a row, by whichever definition; -1 if it has none."""
+    values = [cell.value for metric, cell in row.cells.items() if metric not in NO_ACCURACY]
+    return max((value for value in values if value is not None), default=-1.0)
+
+
+def _published_row(row: PublishedRow, table: PublishedTable) -> Row:
+    source = table.sources[row.source - 1]
+    return Row(
+        anchor=stem(row.method, ["published", row.method, row.backbone, row.memory, source, row.mark]),
+        method=row.method,
+        backbone=row.backbone,
+        cells={metric: _as_printed(cell) for metric, cell in zip(table.metrics, row.cells, strict=True) if cell},
+        memory=row.memory,
+        memory_bytes=None,
+        mark=row.mark,
+        notes=row.notes,
+        source=row.source,
+    )
+
+
+def _as_printed(cell: str) -> Cell:
+    number = re.match(r"[0-9.]+", cell)
+    return Cell(float(number[0]) if number else None, cell, uncertain=cell.endswith("?"))
+
+
+def _percent(fraction: float | None) -> float | None:
+    return None if fraction is None else round(100 * fraction, 6)

@@ -1,0 +1,81 @@
+"""A board's table for programs: JSON with everything, and CSV with one line per row."""
+
+import csv
+import io
+import json
+from typing import Any
+
+from essential.report.comparison import MEASURES
+from essential.site.boards import Board
+from essential.site.rows import Cell, Row
+
+NOTE = (
+    "Figures are in percent. Rows with the mark 'run here' are means over seeds of runs made with essential; places "
+    "are among them alone. All other rows were printed elsewhere and not run here, with other backbones and memories."
+)
+_BEFORE = ("place", "method", "settings", "mark", "backbone")
+_BEHIND = ("memory", "memory_bytes", "seeds", "uncertain", "source", "notes", "protocol", "protocol_id")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def as_objects(board: Board) -> dict[str, Any]:
+    """Return the board as JSON values."""
+    sources = board.published.sources if board.published else ()
+    protocol = board.protocol
+    return {
+        "note": NOTE,
+        "protocol": {"name": board.name, "id": protocol.id if protocol else None},
+        "rows": [_object(row, sources) for row in board.rows],
+    }
+
+
+def as_json(board: Board) -> str:
+    """Return the board as JSON, one line per row."""
+    content = as_objects(board)
+    rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in content.pop("rows"))
+    return f'{json.dumps(content, ensure_ascii=False)[:-1]}, "rows": [\n{rows}\n]}}\n'
+
+
+def as_csv(board: Board) -> str:
+    """Return one line per row, in the order of the page; empty where there is no figure."""
+    metrics = dict.fromkeys((*MEASURES, *board.metrics))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    figures = [part for metric in metrics for part in (metric, f"{metric}_std")]
+    writer.writerow([*_BEFORE, *figures, *_BEHIND])
+    for row in as_objects(board)["rows"]:
+        of_metrics = [row["figures"].get(metric, {}) for metric in metrics]
+        writer.writerow(
+            [row["place"], *map(_as_text, (row["method"], row["settings"], row["mark"], row["backbone"]))]
+            + [each.get(part) for each in of_metrics for part in ("percent", "std")]
+            + [_as_text(row["memory"]), row["memory_bytes"], " ".join(map(str, row["seeds"]))]
+            + [" ".join(metric for metric, each in row["figures"].items() if each["uncertain"]), row["source"]]
+            + [_as_text("; ".join(row["notes"])), _as_text(board.name), board.protocol.id if board.protocol else None]
+        )
+    return text.getvalue()
+
+
+def _object(row: Row, sources: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "place": row.place,
+        "method": row.method,
+        "settings": row.settings,
+        "mark": row.mark,
+        "backbone": row.backbone,
+        "figures": {metric: _figure(cell) for metric, cell in row.cells.items()},
+        "memory": row.memory.replace("\u00a0", " "),
+        "memory_bytes": row.memory_bytes,
+        "seeds": list(row.seeds),
+        "source": None if row.source is None else sources[row.source - 1],
+        "notes": list(row.notes),
+        "anchor": row.anchor,
+    }
+
+
+def _figure(cell: Cell) -> dict[str, Any]:
+    return {"percent": cell.value, "std": cell.std, "shown": cell.shown, "uncertain": cell.uncertain}
+
+
+def _as_text(value: str) -> str:
+    """Return text that a spreadsheet takes for text: names are chosen by whoever made the record."""
+    return f"'{value}" if value.startswith(_FORMULA_STARTS) else value

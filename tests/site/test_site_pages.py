@@ -1,0 +1,148 @@
+"""The pages: every link leads somewhere, nothing leads out, and names are text."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from made_sites import HOSTILE, made_found, many_found
+
+from essential.site import Findings, write_site
+from essential.site.names import slug, stem
+
+VOID = {"meta", "link", "br", "input"}
+
+
+class _Page(HTMLParser):
+    """A page's links, anchors and tags; fails on a tag that is closed by another."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(convert_charrefs=True)
+        self.path, self.links, self.anchors, self.tags, self.open = path, [], [], [], []  # type: ignore[var-annotated]
+        self.text = ""
+        self.feed(path.read_text(encoding="utf-8"))
+        assert self.open == [], path
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
+        self.anchors += [value for name, value in attrs if name == "id"]
+        assert not [name for name, _ in attrs if name.startswith("on") or name == "style"], "the policy forbids them"
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, self.path
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("site") / "board"
+    write_site(Findings(tuple(many_found()), 0), out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def pages(site: Path) -> dict[Path, _Page]:
+    found = {path: _Page(path) for path in sorted(site.rglob("*.html"))}
+    # The front page, three protocols, 17 published names, and 8 rows.
+    assert len(found) == 1 + 3 + 17 + 8
+    return found
+
+
+def test_every_link_is_relative_and_leads_to_a_file_and_a_row(pages: dict[Path, _Page]) -> None:
+    followed = 0
+    for path, page in pages.items():
+        assert len(set(page.anchors)) == len(page.anchors)
+        for link in page.links:
+            parts = urlsplit(link)
+            assert (parts.scheme, parts.netloc) == ("", ""), link
+            assert not link.startswith("/")
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            assert target.is_file(), (path, link)
+            if parts.fragment and parts.fragment != "content":
+                assert parts.fragment in pages[target].anchors, (path, link)
+            followed += 1
+    assert followed > 500
+
+
+def test_every_page_can_be_reached_from_the_first(site: Path, pages: dict[Path, _Page]) -> None:
+    reached, waiting = set(), [site / "index.html"]
+    while waiting:
+        path = waiting.pop()
+        if path in reached:
+            continue
+        reached.add(path)
+        links = pages[path].links if path in pages else []
+        waiting += [(path.parent / unquote(urlsplit(link).path)).resolve() for link in links if urlsplit(link).path]
+    left = {path for path in site.rglob("*") if path.is_file()} - reached
+    assert left == {site / "site.json"}
+
+
+def test_names_are_text_and_no_page_runs_anything_else(site: Path, pages: dict[Path, _Page]) -> None:
+    for page in pages.values():
+        html = page.path.read_text(encoding="utf-8")
+        assert page.tags.count("script") == 1
+        assert "<script>" not in html
+        assert "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; form-action 'none'" in html
+    assert HOSTILE in pages[site / "index.html"].text
+    shown = [page for path, page in pages.items() if path.parent.name == "runs" and HOSTILE in page.text]
+    assert len(shown) == 2, "a method of that name, and a method on a protocol of that name"
+
+
+def test_a_front_page_counts_and_names_the_best(pages: dict[Path, _Page], site: Path) -> None:
+    text = re.sub(r"\s+", " ", pages[site / "index.html"].text)
+    assert "Records12" in text.replace(" ", "")
+    assert "80.50 ± 0.71 essential" in text
+    assert "95.1ESSENTIAL (second-hand)Average incremental, head (CNN) runs 1, runs 2" in text
+
+
+def test_a_table_says_that_ours_and_published_are_no_ranking(pages: dict[Path, _Page]) -> None:
+    boards = [page for path, page in pages.items() if path.parent.name.startswith("tcd-ucf101-10x5-")]
+    assert len(boards) == 2
+    for page in boards:
+        assert "A place is among the runs here alone." in page.text
+        assert "which is no ranking" in page.text
+        assert "Other protocols have this name, and are ranked apart" in page.text
+
+
+def test_a_rows_page_has_its_seeds_their_records_and_what_they_were_made_with(pages: dict[Path, _Page]) -> None:
+    [page] = [page for path, page in pages.items() if re.match(r"essential-", path.name)]
+    text = re.sub(r"\s+", " ", page.text)
+    assert "80.50 ± 0.71 %" in text
+    assert "Place1 of 5" in text.replace("\n", "")
+    assert "runs/essential-0 0 80.00" in text
+    assert '"stored_frames": 2' in text
+    assert len([link for link in page.links if link.startswith("../records/")]) == 2
+
+
+def test_records_are_there_to_download_byte_for_byte(site: Path) -> None:
+    copies = [path.read_bytes() for path in (site / "records").iterdir()]
+    assert sorted(copies) == sorted(found.content for found in many_found())
+
+
+def test_the_same_records_give_the_same_bytes_in_any_order(site: Path, tmp_path: Path) -> None:
+    write_site(Findings(tuple(many_found()[::-1]), 0), tmp_path / "again")
+    names = [path.relative_to(site) for path in site.rglob("*") if path.is_file()]
+    assert len(names) > 80
+    assert [name for name in names if (site / name).read_bytes() != (tmp_path / "again" / name).read_bytes()] == []
+
+
+def test_pages_keep_their_address_when_seeds_are_added(site: Path, tmp_path: Path) -> None:
+    write_site(Findings((*many_found(), made_found("essential", 5, 0.9), made_found("new")), 0), tmp_path / "more")
+    html = [{path.relative_to(top) for path in top.rglob("*.html")} for top in (site, tmp_path / "more")]
+    assert html[0] < html[1]
+    assert len(html[1] - html[0]) == 1
+
+
+@pytest.mark.parametrize("name", ["", "..", "../../etc/passwd", "CON\u202e", "日本", "a" * 500, "A b/c\\d\0e"])
+def test_a_file_name_is_plain_whatever_it_is_made_from(name: str) -> None:
+    made = stem(name, [name])
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*-[0-9a-f]{12}", made)
+    assert len(made) <= 61
+    assert stem(name, [name, "x"]) != made
+    assert slug("tcd-ucf101-10x5") == "tcd-ucf101-10x5"
