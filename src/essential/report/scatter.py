@@ -157,7 +157,7 @@ def _dress(axes: Axes, palette: Palette, scale: _Scale, *, y_label: str) -> None
     for edge, middle, name in strips:
         ticks.append((middle, name))
         axes.axvline(edge, color=palette.ink, alpha=0.45, linewidth=1, linestyle=(0, (1, 2.5)))
-    axes.set_xticks([place for place, _ in ticks], [name for _, name in ticks])
+    axes.set_xticks([place for place, _ in ticks], [name for _, name in ticks], linespacing=1.45)
     axes.tick_params(axis="x", pad=7)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if 0 <= value <= 100 else ""))
