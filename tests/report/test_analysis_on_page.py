@@ -89,7 +89,8 @@ def test_every_figure_of_the_analysis_is_there(html: str) -> None:
     text = ParsedPage(html).text
     for words in (
         "Map of exemplars",
-        "12 of 24 exemplars",
+        "12 of 24 exemplars. A line joins",
+        "retrieved from the stored frames",
         "Distance from the dense clips",
         "Accuracy against frames read",
     ):
@@ -123,11 +124,15 @@ def test_what_could_not_be_made_is_said_and_the_rest_is_shown(record: Record, tm
         assert words not in text
 
 
-def test_a_method_that_retrieves_nothing_has_no_figure_of_distances(record: Record, tmp_path: Path) -> None:
+def test_a_method_that_retrieves_nothing_shows_nothing_retrieved(record: Record, tmp_path: Path) -> None:
     means = {"exemplars": 3, "sparse": 0.2, "sparse_frames": 0.1}
     distances = {"overall": means, "by_slot": [{"slot": 0, "means": means}]}
-    text = ParsedPage(_write(tmp_path, (record, make_analysis(record, distances=distances)))).text
-    assert "Distance from the dense clips" not in text
+    points = [{"x": 0.1 * slot, "y": 0.0, "slot": slot, "kind": "dense", "exemplar": slot} for slot in range(3)]
+    embedding = {"points": points, "of_exemplars": 3}
+    text = ParsedPage(_write(tmp_path, (record, make_analysis(record, distances=distances, embedding=embedding)))).text
+    assert "all frames (dense)" in text
+    for words in ("Distance from the dense clips", "A line joins", "stored frames (sparse)", "retrieved from"):
+        assert words not in text
 
 
 def test_a_clip_without_pictures_and_a_run_without_mistakes(record: Record, tmp_path: Path) -> None:

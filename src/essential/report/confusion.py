@@ -90,8 +90,9 @@ def _figure(run: RunView, analysis: Analysis, confused: Sequence[Confused]) -> F
     edges = [slot for slot in range(1, len(names)) if analysis.class_tasks[slot] > analysis.class_tasks[slot - 1]]
     return FigureView(
         title="Confusion",
-        note="What the test videos of each class (a row) were taken for (columns), after the last task. The darker, "
-        "the larger the share of the row; on the diagonal, from top left, is what was right. Lines separate tasks.",
+        note="What the test videos of each class (a row) were taken for (columns), after the last task. The stronger "
+        "the colour, the larger the share of the row; on the diagonal, from top left, is what was right. Lines separate "
+        "tasks.",
         description=f"Confusion of {len(names)} classes: {right} of {videos} test videos were right.{worst} "
         "The most frequent mistakes are in the table beside it.",
         drawing=HeatMap(

@@ -79,7 +79,8 @@ def _shades(
     """Return the picture: how opaque a cell is tells its share. Few levels, so that the file stays small."""
     shares = np.array([[0.0 if value is None else value for value in row] for row in cells])
     # The root lifts the small shares, which would be lost beside a few large ones; the more so where cells are tiny.
-    opacity = np.round(shares ** (0.5 if len(cells) <= _TINY_FROM else 0.3) * _LEVELS) / _LEVELS * 0.85
+    lifted = np.round(shares ** (0.5 if len(cells) <= _TINY_FROM else 0.3) * _LEVELS) / _LEVELS
+    opacity = np.where(shares > 0, 0.12 + 0.75 * lifted, 0.0)
     picture = np.zeros((*shares.shape, 4), np.uint8)
     picture[..., 3] = np.round(255 * opacity)
     picture[..., :3] = np.where((opacity > 0)[..., None], beside_diagonal, 0)

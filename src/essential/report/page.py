@@ -14,7 +14,6 @@ from essential.report.rendering import render
 from essential.report.reported import ReportedRun, refuse_none
 from essential.report.run_figures import run_figures
 from essential.report.run_view import KINDS, RunView
-from essential.report.token_figures import LOOKS
 
 
 def write_report(runs: Sequence[ReportedRun], path: Path) -> None:
@@ -45,7 +44,6 @@ def write_report(runs: Sequence[ReportedRun], path: Path) -> None:
         kinds=KINDS,
         segments=memory_segments,
         share=shown_share,
-        token_looks=LOOKS,
     )
     write_text(path, page)
 

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 from essential.report.class_falls import ClassFall, falls_figure, falls_of
 from essential.report.confusion import ConfusionView, confusion_of, matrix_figure
+from essential.report.dots import Mark
 from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
 from essential.report.formats import byte_power, byte_unit, human_bytes
 from essential.report.memory_charts import MemoryOverTasks
 from essential.report.run_view import KINDS, RunView
-from essential.report.token_figures import distance_figure, token_map_figure
+from essential.report.token_figures import distance_figure, token_looks, token_map_figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,12 @@ class RunFigures:
     def memory_kinds(self) -> dict[str, str]:
         """The kinds that its memory holds after any task, with their titles."""
         return _kinds(self.run)
+
+    @property
+    def token_looks(self) -> list[tuple[str, Mark, int]]:
+        """The name, mark and colour of each kind of token on its map."""
+        embedding = self.run.analysis.embedding if self.run.analysis else None
+        return token_looks(embedding.points) if embedding else []
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -28,17 +28,25 @@ _MAP = Sheet(width=480, height=440, left=8, right=8, top=8, bottom=8)
 _SQUARE = Sheet(width=480, height=440, left=62)
 
 
+def token_looks(points: Sequence[Point]) -> list[tuple[str, Mark, int]]:
+    """Return the looks of the kinds that there are points of."""
+    kinds = {point.kind for point in points}
+    return [look for kind, look in LOOKS.items() if kind in kinds]
+
+
 def token_map_figure(run: RunView, embedding: Embedding, class_names: Sequence[str]) -> FigureView:
     """t-SNE of the exemplars' clip tokens, as in the paper's analysis."""
     shown = len({point.exemplar for point in embedding.points})
-    kinds = [kind for kind in LOOKS if any(point.kind == kind for point in embedding.points)]
-    linked = " A line joins what is retrieved to the dense clip of the same exemplar." if "retrieved" in kinds else ""
+    looks = token_looks(embedding.points)
+    linked = (
+        "A line joins what is retrieved to the dense clip of the same exemplar. " if len(looks) == len(LOOKS) else ""
+    )
     return FigureView(
         title="Map of exemplars",
-        note=f"t-SNE of the clip tokens of {grouped(shown)} of {grouped(embedding.of_exemplars)} exemplars.{linked} "
+        note=f"t-SNE of the clip tokens of {grouped(shown)} of {grouped(embedding.of_exemplars)} exemplars. {linked}"
         "Points that are near are alike; directions, and distances between groups, mean nothing.",
         description=f"t-SNE map of {grouped(len(embedding.points))} tokens of {grouped(shown)} exemplars: "
-        f"{', '.join(LOOKS[kind][0] for kind in kinds)}.",
+        f"{', '.join(name for name, *_ in looks)}.",
         drawing=_TokenMap(f"{run.anchor}-tokens", embedding.points),
         data=Data(
             ("exemplar", "class", "kind", "x", "y"),
@@ -116,11 +124,9 @@ class _TokenMap(Drawing):
         return figure
 
     def keys(self, palette: Palette) -> list[Artist]:
-        kinds = {point.kind for point in self.points}
         return [
             Line2D([], [], linestyle="", label=label, marker=_MARKERS[mark], **_key(palette.series[number], mark))
-            for kind, (label, mark, number) in LOOKS.items()
-            if kind in kinds
+            for label, mark, number in token_looks(self.points)
         ]
 
 
