@@ -91,7 +91,7 @@ def _figure(run: RunView, analysis: Analysis, confused: Sequence[Confused]) -> F
     return FigureView(
         title="Confusion",
         note="What the test videos of each class (a row) were taken for (columns), after the last task. The stronger "
-        "the colour, the larger the share of the row; on the diagonal, from top left, is what was right. Lines separate "
+        "the colour, the larger the share of the row; on the diagonal, from top left, what was right. Lines separate "
         "tasks.",
         description=f"Confusion of {len(names)} classes: {right} of {videos} test videos were right.{worst} "
         "The most frequent mistakes are in the table beside it.",
