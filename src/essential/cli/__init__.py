@@ -16,6 +16,7 @@ from essential.cli import (
     data,
     demo,
     evaluate,
+    export,
     extract,
     features,
     forget,
@@ -52,6 +53,7 @@ app.command("learn")(learn.learn)
 app.command("predict")(predict.predict)
 app.command("classes")(classes.classes)
 app.command("forget")(forget.forget)
+app.command("export")(export.export)
 app.add_typer(data.app, name="data")
 app.add_typer(features.app, name="features")
 app.add_typer(configs.app, name="configs")
