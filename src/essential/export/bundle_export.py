@@ -15,7 +15,7 @@ from essential.atomic_files import write_bytes, write_json
 from essential.encoders import FrameEncoder
 from essential.errors import ConfigError, EssentialError
 from essential.export.answer import FeatureAnswer, FrameAnswer
-from essential.export.check import eager_run, random_features, random_frames, worst_difference
+from essential.export.check import eager_run, features_of, random_features, random_frames, worst_difference
 from essential.export.description import Takes, describe
 from essential.export.onnx_file import onnx_bytes, onnx_run, require_onnx
 from essential.export.program import CLIPS_WATCHED, Run, Values, program_of, pt2_bytes, pt2_run
@@ -94,14 +94,14 @@ def write_export(
     made_up = random_features(_CLIPS_CHECKED, frames=frames, dim=encoder.dim)
     features = np.concatenate([held_out.astype(np.float32), made_up])
     answer = FeatureAnswer(voice)
-    worst = worst_difference(eager_run(answer), voice, encoder, features)
+    worst = worst_difference(eager_run(answer), voice, features, features)
     clips: Values = features
     module: nn.Module = answer
     if takes == "frames":
         clips = random_frames(_CLIPS_CHECKED, frames=frames, size=encoder.pixel_format.size)
-        module = FrameAnswer(encoder, answer)
+        module, features = FrameAnswer(encoder, answer), features_of(encoder, clips)
     content = form.content(program_of(module, torch.from_numpy(clips[:CLIPS_WATCHED])), note)
-    worst = max(worst, worst_difference(form.run(content), voice, encoder, clips))
+    worst = max(worst, worst_difference(form.run(content), voice, clips, features))
     note["checked"] = {"clips": len(clips), "largest_difference": worst}
     beside = path.with_name(f"{path.name}.json")
     _write_both(path, content, beside, note)
