@@ -18,7 +18,7 @@ from essential.shipped import method_section, shipped_methods
 
 HELD = sorted(name for name in shipped_methods() if not METHODS[method_section(name)["name"]].needs_all_tasks)
 # One method for each kind of predictor.
-KINDS = ("bic", "essential", "fecam", "icarl", "ncm", "podnet", "ranpac-temporal", "slda", "ucir")
+KINDS = ("bic", "fecam", "icarl", "ncm", "podnet", "ranpac-temporal", "ucir")
 
 
 def _parts(predictor: Predictor) -> set[str]:
@@ -49,7 +49,7 @@ def test_no_method_has_a_predictor_with_another_part() -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_both_files_say_it_too_of_any_number_of_clips(name: str) -> None:
     voice = taught_voice(name)
-    assert 0.2 < voice.probabilities(asked_features(12))[1].max(axis=1).min() < 0.99
+    assert 0.2 < voice.probabilities(asked_features(12))[1].max(axis=1).min() < 0.95
     program = program_of(FeatureAnswer(voice), torch.from_numpy(asked_features(CLIPS_WATCHED)))
     note = {"input": {"name": "features"}, "outputs": {"probabilities": {}, "unknown_score": {}}}
     for run in (onnx_run(onnx_bytes(program, note)), pt2_run(pt2_bytes(program, note))):
