@@ -20,23 +20,21 @@ from essential.export.program import CLIPS_WATCHED, program_of, pt2_bytes, pt2_r
 
 def _adapted_clip(folder: Path) -> FrameEncoder:
     path = folder / "clip_temporal.safetensors"
-    state = clip_state(temporal_adapters=2, layers=(0, 1), frames=FRAMES)
+    state = clip_state(depth=1, temporal_adapters=2, layers=(0,), frames=FRAMES)
     save_file(state, path)
     return build_encoder(describe_clip(state, weights=path, temporal_embedding=True))
 
 
-def _of_timm(name: str) -> FrameEncoder:
-    return build_encoder(EncoderConfig(name=name, weights="random", size=32))
-
-
-@pytest.mark.parametrize("name", ["adapted-clip", "test_vit", "test_resnet"])
-def test_it_is_exported_with_the_numbers_it_has(name: str, tmp_path: Path) -> None:
-    encoder = _adapted_clip(tmp_path) if name == "adapted-clip" else _of_timm(name)
+@pytest.mark.parametrize("kind", ["adapted-clip", "timm"])
+def test_it_is_exported_with_the_numbers_it_has(kind: str, tmp_path: Path) -> None:
+    timm = EncoderConfig(name="test_vit", weights="random", size=32)
+    encoder = _adapted_clip(tmp_path) if kind == "adapted-clip" else build_encoder(timm)
     voice = taught_voice("ncm", dim=encoder.dim)
     frames = random_frames(6, frames=FRAMES, size=encoder.pixel_format.size)
     features = features_of(encoder, frames)
     assert np.ptp(voice.probabilities(features)[1], axis=0).max() > 0.01
     note = describe(voice, encoder, frames=FRAMES, takes="frames")
     program = program_of(FrameAnswer(encoder, FeatureAnswer(voice)), torch.from_numpy(frames[:CLIPS_WATCHED]))
-    assert worst_difference(onnx_run(onnx_bytes(program, note)), voice, frames, features) < 1e-4
     assert worst_difference(pt2_run(pt2_bytes(program, note)), voice, frames, features) < 1e-4
+    if kind == "adapted-clip":  # its blocks are timm's, and more
+        assert worst_difference(onnx_run(onnx_bytes(program, note)), voice, frames, features) < 1e-4

@@ -35,5 +35,5 @@ def export(
     made = export_bundle(bundle, out, takes=takes, overrides=overrides or ())
     typer.echo(
         f"written: {made.path} ({made.bytes / 1e6:.1f} MB, {len(made.labels)} labels) and {made.note}; "
-        f"it differs from the bundle by {made.worst_difference:.0e} at most"
+        f"it differs from the bundle, computed in float32, by {made.worst_difference:.0e} at most"
     )
