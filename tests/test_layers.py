@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine", "report"),
     ("config", "analysis", "site"),
     ("learner", "authors", "comparison"),
+    ("serve",),
     ("cli",),
     ("__main__",),
 )
