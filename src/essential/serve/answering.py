@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from essential.errors import EssentialError, VideoError
+from essential.features.cores import cpu_cores
 from essential.learner import VideoLearner
 from essential.learner.prediction import Prediction
 from essential.progress import Progress, phase
@@ -45,9 +46,10 @@ class Answering:
 
     def __init__(self, setup: Setup, progress: Progress) -> None:
         self._setup, self._progress = setup, progress
-        overrides = [*setup.overrides, *_MACHINE]
+        threads = max(1, cpu_cores() - setup.spare_cores)
+        self._overrides = [f"training.threads={threads}", *setup.overrides, *_MACHINE]
         if setup.begin_with is not None and not setup.bundle.exists():
-            VideoLearner(encoder=setup.begin_with, overrides=overrides).save(setup.bundle)
+            VideoLearner(encoder=setup.begin_with, overrides=self._overrides).save(setup.bundle)
         self._learner = self._loaded()
         # A GPU's driver takes addresses by the terabyte.
         if not torch.cuda.is_initialized():
@@ -85,8 +87,7 @@ class Answering:
         )
 
     def _loaded(self) -> VideoLearner:
-        overrides = [*self._setup.overrides, *_MACHINE]
-        return VideoLearner.load(self._setup.bundle, overrides=overrides, progress=self._progress)
+        return VideoLearner.load(self._setup.bundle, overrides=self._overrides, progress=self._progress)
 
     def _predict(self, clip: Path, top_k: int) -> PredictionJson:
         if not self._learner.classes:

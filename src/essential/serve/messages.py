@@ -17,12 +17,14 @@ class Setup:
         overrides: of the bundle's settings, for this machine.
         begin_with: the encoder of an empty bundle, which is made if there is none; None: there must be one.
         limits: what a clip may be.
+        spare_cores: how many of the machine's it leaves to others, where there are more.
     """
 
     bundle: Path
     overrides: tuple[str, ...]
     begin_with: str | None
     limits: Limits
+    spare_cores: int = 0
 
 
 @dataclass(frozen=True)

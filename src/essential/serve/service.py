@@ -7,6 +7,7 @@ bundle, takes its place, and is then read by the worker that predicts.
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ class Service:
         self.uploads = uploads
         self.jobs = Jobs()
         self._setup = setup
-        self._predictor, self._teacher = WorkerProcess(setup), WorkerProcess(setup)
+        # A lesson takes minutes, and a prediction should not wait for it: threads without a core of their own do.
+        self._predictor, self._teacher = WorkerProcess(setup), WorkerProcess(replace(setup, spare_cores=1))
         self._kept: KeptBundle | None = None
         self._knowledge: Knowledge | None = None
         # They are first come, first served, which the locks of threads are not.
