@@ -6,7 +6,7 @@ import av
 
 from essential.serve.limits import Limits
 from essential.serve.refusal import Refusal
-from essential.video.container import explained_errors, opened_video, survey_packets
+from essential.video.container import broken, explained_errors, opened_video, survey_packets
 from essential.video.timing import video_seconds
 
 # FFmpeg also reads playlists and scripts, which open other files of this machine, and addresses. These never do.
@@ -20,6 +20,8 @@ def check_clip(path: Path, limits: Limits) -> None:
         Refusal: it is.
         VideoError: it cannot be read.
     """
+    if not path.stat().st_size:
+        raise broken(path, "it is empty (0 bytes)")
     with explained_errors(path, "it is no video file that is complete in itself"):
         av.open(
             f"file:{path}",

@@ -60,6 +60,8 @@ class WorkerProcess:
         """
         with self._asking:
             try:
+                if not self._process.is_alive():  # killed, by a machine short of memory, while it had nothing to do
+                    self._replace()
                 if not self._is_ready:
                     self._await_ready()
                 self._connection.send(request)
