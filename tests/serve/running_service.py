@@ -15,6 +15,7 @@ from typing import Any
 
 from small_runs import command
 
+TAUGHT = ("2-down", "2-grow", "2-left")
 BOUNDARY = "a-boundary-of-the-tests"
 Part = tuple[str, str | None, bytes]
 

@@ -167,6 +167,8 @@ class _Reader:
         self._text = b""
         if self._name == self._shape.file:
             self._begin_file()
+        elif self._name in self.form.texts:
+            raise Refusal(422, "unknown_part", f"the form has the part {self._name!r} twice; send it once")
         elif self._name not in self._shape.texts:
             allowed = ", ".join((self._shape.file, *self._shape.texts))
             raise Refusal(422, "unknown_part", f"the form has a part {self._name[:40]!r}; allowed are: {allowed}")

@@ -1,9 +1,12 @@
 """A worker process as the web process sees it: asked one thing at a time, ended and replaced when it fails."""
 
 import multiprocessing
+import os
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 from essential.errors import EssentialError
 from essential.serve.messages import Knowledge, Progress, Request, Setup
@@ -13,10 +16,21 @@ from essential.serve.worker import HEAVY, work
 # Importing torch from a slow disk, and downloading an encoder's weights.
 _START_SECONDS = 1200
 _LAST_WORDS_SECONDS = 5
+_ATTEMPTS = 2
+# A socket's name may have 104 bytes, and multiprocessing puts 33 behind the folder.
+_LONGEST_SOCKET_FOLDER = 70
 
 
 class ServiceError(EssentialError):
     """The service cannot start or go on."""
+
+
+def start_method(temporary: Path) -> Literal["forkserver", "spawn"]:
+    """Return how processes start: as forks of one that has torch in memory and no thread, which takes a moment.
+
+    Where the folder of temporary files has too long a name for that one's socket, each begins anew: that takes seconds.
+    """
+    return "forkserver" if len(os.fsencode(temporary)) <= _LONGEST_SOCKET_FOLDER else "spawn"
 
 
 class WorkerProcess:
@@ -28,8 +42,7 @@ class WorkerProcess:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        # A fork of a process that has torch in memory and no thread: it begins in a moment, where a new one needs 5 s.
-        self._context = multiprocessing.get_context("forkserver")
+        self._context: Any = multiprocessing.get_context(start_method(Path(tempfile.gettempdir())))
         self._context.set_forkserver_preload([HEAVY])
         self._connection: Any = None
         self._process: Any = None
@@ -50,6 +63,8 @@ class WorkerProcess:
     def ask(self, request: Request, *, seconds_limit: float, progress: Callable[[Progress], None] | None = None) -> Any:
         """Have a request done and return its result. A process that fails is replaced.
 
+        A request whose process died is done once more: it may have been killed for want of memory, by others' fault.
+
         Args:
             request: what to do.
             seconds_limit: until it is done, or goes a step forward.
@@ -59,24 +74,24 @@ class WorkerProcess:
             Refusal: the request cannot be done, took too long, or ended the process.
         """
         with self._asking:
-            try:
-                if not self._process.is_alive():  # killed, by a machine short of memory, while it had nothing to do
+            words = ""
+            for _ in range(_ATTEMPTS):
+                try:
+                    if not self._is_ready:
+                        self._await_ready()
+                    self._connection.send(request)
+                    return self._outcome(seconds_limit, progress)
+                except ServiceError as error:
                     self._replace()
-                if not self._is_ready:
-                    self._await_ready()
-                self._connection.send(request)
-                return self._outcome(seconds_limit, progress)
-            except ServiceError as error:
-                self._replace()
-                raise Refusal(503, "not_ready", str(error)) from error
-            except TimeoutError as error:
-                self._replace()
-                raise Refusal(504, "too_slow", str(error)) from error
-            except (EOFError, OSError) as error:
-                words = self._last_words()
-                self._replace()
-                message = f"the process that worked on it {words}; what was sent may be damaged, or too large"
-                raise Refusal(422, "worker_died", message) from error
+                    raise Refusal(503, "not_ready", str(error)) from error
+                except TimeoutError as error:
+                    self._replace()
+                    raise Refusal(504, "too_slow", str(error)) from error
+                except (EOFError, OSError):
+                    words = self._last_words()
+                    self._replace()
+            message = f"the process that worked on it {words}, and so did a second one; it may be damaged, or too large"
+            raise Refusal(422, "worker_died", message)
 
     @property
     def pid(self) -> int | None:
@@ -101,8 +116,9 @@ class WorkerProcess:
                 raise ServiceError("the service is ending")
             self._is_ready = False
             self._connection, theirs = self._context.Pipe()
-            self._process = self._context.Process(target=work, args=(theirs, self._setup), daemon=True)
-            self._process.start()
+            process = self._context.Process(target=work, args=(theirs, self._setup), daemon=True)
+            process.start()
+            self._process = process
             theirs.close()
 
     def _await_ready(self) -> Knowledge:
