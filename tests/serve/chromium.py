@@ -72,7 +72,8 @@ class Page:
     def open(self, url: str) -> None:
         """Go to an address and wait until it is there."""
         self.call("Page.navigate", url=url)
-        self.wait_for(f"location.href.startsWith({json.dumps(url.split('#')[0])}) && document.readyState == 'complete'")
+        start = json.dumps(url.partition("#")[0])
+        self.wait_for(f"location.href.startsWith({start}) && document.readyState == 'complete'")
 
     def choose(self, selector: str, files: list[Path]) -> None:
         """Choose files in a file input, as a person does in the browser's dialog."""
@@ -82,9 +83,12 @@ class Page:
 
     def drop(self, selector: str, files: list[Path]) -> None:
         """Drop files on an element."""
+        self.run(f"document.querySelector({json.dumps(selector)}).scrollIntoView()")
+        # What lies under a point is known once the page was drawn where it is now.
+        self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         x, y = self.run(
-            f"(() => {{ const part = document.querySelector({json.dumps(selector)}); part.scrollIntoView();"
-            " const box = part.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2] })()"
+            f"(() => {{ const box = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
+            " return [box.x + box.width / 2, box.y + box.height / 2] })()"
         )
         data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
         for kind in ("dragEnter", "dragOver", "drop"):

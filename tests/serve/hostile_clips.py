@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
 from video_files import cut_short, write_numbered_video, write_sound, write_video
 
 

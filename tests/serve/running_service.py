@@ -116,7 +116,7 @@ class RunningService:
 
     def open_files(self) -> int:
         """Return how many files the web process and the workers have open."""
-        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in (self.process.pid, *self.workers()))
+        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in (self.process.pid, *self.workers()))
 
     def uploads(self) -> list[Path]:
         """Return every file that is left of what was sent."""
@@ -138,8 +138,10 @@ def resident_bytes(pid: int) -> int:
 
 
 @contextmanager
-def running_service(bundle: Path, folder: Path, *options: str, token: str | None = None) -> Iterator[RunningService]:
-    """Run `essential serve` until the block is left, and see that it ends in order."""
+def running_service(
+    bundle: Path, folder: Path, *options: str, token: str | None = None, end: signal.Signals = signal.SIGTERM
+) -> Iterator[RunningService]:
+    """Run `essential serve` until the block is left, end it by a signal, and see that it ends in order."""
     temporary = folder / "temporary"
     temporary.mkdir(parents=True)
     environment = {**os.environ, "TMPDIR": str(temporary), **({} if token is None else {"ESSENTIAL_TOKEN": token})}
@@ -157,9 +159,9 @@ def running_service(bundle: Path, folder: Path, *options: str, token: str | None
         found = re.search(r"^serving at http://[^\s:]+:(\d+)/", process.stdout.readline())
         assert found, log.read_text()
         yield RunningService(process, int(found[1]), token, temporary)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0, log.read_text()
-        assert log.read_text().splitlines()[-1] == "ended"
+        process.send_signal(end)
+        assert process.wait(timeout=30) == {signal.SIGTERM: 0, signal.SIGINT: 130}[end], log.read_text()
+        assert log.read_text().splitlines()[1] == "ended"
         assert [path for path in temporary.iterdir() if path.name.startswith("essential-")] == []
     finally:
         process.kill()
