@@ -319,7 +319,8 @@ def test_two_hundred_requests_at_once_good_and_bad_leave_no_trace(
         # A lesson among them, so that both workers are busy.
         return service.teach(NEW, clips[NEW]) if number == 20 else request()
 
-    service.predict(good[0])
+    assert service.predict(good[0]).status == 200
+    assert len(service.workers()) == 2
     files, memory = service.open_files(), [resident_bytes(pid) for pid in (service.process.pid, *service.workers())]
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(ask, enumerate(islice(cycle(requests), 200))))

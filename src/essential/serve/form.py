@@ -4,6 +4,7 @@ The name that a client gives to a file is not read.
 """
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import AsyncIterator
@@ -21,6 +22,8 @@ from essential.serve.refusal import Refusal
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
+# What is wrong with a form is told to who sent it, not to the service's log.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 _LONGEST_TEXT_BYTES = 2000
 # Boundaries, headers and texts, beside the files.
 _MORE_BYTES = 64 * 1024

@@ -58,7 +58,10 @@ class WorkerProcess:
         """
         with self._asking:
             self._begin()
-            return self._await_ready()
+            try:
+                return self._await_ready()
+            except (EOFError, OSError) as error:
+                raise ServiceError(f"a worker process {self._last_words()} before it was ready") from error
 
     def ask(self, request: Request, *, seconds_limit: float, progress: Callable[[Progress], None] | None = None) -> Any:
         """Have a request done and return its result. A process that fails is replaced.
@@ -76,6 +79,8 @@ class WorkerProcess:
         with self._asking:
             words = ""
             for _ in range(_ATTEMPTS):
+                if self._is_closed:
+                    raise Refusal(503, "not_ready", "the service is ending")
                 try:
                     if not self._is_ready:
                         self._await_ready()
@@ -93,11 +98,6 @@ class WorkerProcess:
             message = f"the process that worked on it {words}, and so did a second one; it may be damaged, or too large"
             raise Refusal(422, "worker_died", message)
 
-    @property
-    def pid(self) -> int | None:
-        """The number of the process; None where there is none."""
-        return None if self._process is None else self._process.pid
-
     def close(self) -> None:
         """End the process, whatever it does, for good."""
         with self._changing:
@@ -113,7 +113,7 @@ class WorkerProcess:
     def _begin(self) -> None:
         with self._changing:
             if self._is_closed:
-                raise ServiceError("the service is ending")
+                return
             self._is_ready = False
             self._connection, theirs = self._context.Pipe()
             process = self._context.Process(target=work, args=(theirs, self._setup), daemon=True)
@@ -122,12 +122,9 @@ class WorkerProcess:
             theirs.close()
 
     def _await_ready(self) -> Knowledge:
-        try:
-            if not self._connection.poll(_START_SECONDS):
-                raise ServiceError(f"a worker process was not ready within {_START_SECONDS} seconds")
-            said, content = self._connection.recv()
-        except (EOFError, OSError) as error:
-            raise ServiceError(f"a worker process {self._last_words()} before it was ready") from error
+        if not self._connection.poll(_START_SECONDS):
+            raise ServiceError(f"a worker process was not ready within {_START_SECONDS} seconds")
+        said, content = self._connection.recv()
         if said == "failed":
             raise ServiceError(content)
         self._is_ready = True
@@ -155,8 +152,7 @@ class WorkerProcess:
         # A process that waits for a disk that is gone cannot be killed; it is left behind.
         self._process.join(_LAST_WORDS_SECONDS)
         self._connection.close()
-        if not self._is_closed:
-            self._begin()
+        self._begin()
 
     def _last_words(self) -> str:
         self._process.join(_LAST_WORDS_SECONDS)
