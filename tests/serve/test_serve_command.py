@@ -134,6 +134,7 @@ def test_the_web_process_loads_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system has no /proc")
 def test_a_worker_has_so_much_memory_and_no_more() -> None:
     tell = (
         "from essential.serve.memory_limit import limit_memory\nlimit_memory(50_000_000)\nfine = bytes(20_000_000)\n"
@@ -141,6 +142,19 @@ def test_a_worker_has_so_much_memory_and_no_more() -> None:
     )
     done = subprocess.run([sys.executable, "-c", tell], capture_output=True, text=True, check=True)
     assert done.stdout == "refused\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system has no /proc")
+def test_memory_that_is_kept_can_be_given_back() -> None:
+    tell = (
+        "from essential.engine.allocator import give_back_freed_memory, keep_freed_memory\n"
+        "from essential.serve.memory_limit import resident_bytes\n"
+        "keep_freed_memory()\nbefore = resident_bytes()\nparts = [b'x' * 10**7 for _ in range(20)]\n"
+        "end = bytes(100)\ndel parts\nkept = resident_bytes() - before\ngive_back_freed_memory()\n"
+        "print(kept > 150e6, resident_bytes() - before < 50e6)"
+    )
+    done = subprocess.run([sys.executable, "-c", tell], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True\n"
 
 
 def test_the_page_of_the_api_names_every_path_and_every_code(tmp_path: Path) -> None:

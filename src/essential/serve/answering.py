@@ -9,13 +9,14 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from essential.engine.allocator import give_back_freed_memory
 from essential.errors import EssentialError, VideoError
 from essential.features.cores import cpu_cores
 from essential.learner import VideoLearner
 from essential.learner.prediction import Prediction
 from essential.progress import Progress, phase
 from essential.serve.clip_check import check_clip
-from essential.serve.memory_limit import limit_memory
+from essential.serve.memory_limit import limit_memory, resident_bytes
 from essential.serve.messages import (
     Forget,
     Knowledge,
@@ -35,6 +36,7 @@ _MACHINE = ("features.workers=0", "features.on_broken_video=skip")
 _QUALITY = 80
 # Above what the process has once its learner is loaded: 40 pictures of 4K, and what a decoder keeps, are 1.8 GB.
 _MEMORY_BYTES = 4 * 1024**3
+_KEPT_BYTES = 256 * 1024**2
 
 
 class Answering:
@@ -51,6 +53,7 @@ class Answering:
         if setup.begin_with is not None and not setup.bundle.exists():
             VideoLearner(encoder=setup.begin_with, overrides=self._overrides).save(setup.bundle)
         self._learner = self._loaded()
+        self._loaded_bytes = resident_bytes()
         # A GPU's driver takes addresses by the terabyte.
         if not torch.cuda.is_initialized():
             limit_memory(_MEMORY_BYTES)
@@ -61,16 +64,21 @@ class Answering:
         Raises:
             Refusal: it cannot be done.
         """
-        match request:
-            case Predict(clip, top_k):
-                return self._predict(clip, top_k)
-            case Teach():
-                return self._teach(request)
-            case Forget():
-                return self._forget(request)
-            case Reload():
-                self._learner = self._loaded()
-                return self.knowledge()
+        try:
+            match request:
+                case Predict(clip, top_k):
+                    return self._predict(clip, top_k)
+                case Teach():
+                    return self._teach(request)
+                case Forget():
+                    return self._forget(request)
+                case Reload():
+                    self._learner = self._loaded()
+                    return self.knowledge()
+        finally:
+            # One large clip should not be paid for ever after.
+            if resident_bytes() > self._loaded_bytes + _KEPT_BYTES:
+                give_back_freed_memory()
 
     def knowledge(self) -> Knowledge:
         """Return what the learner knows."""
