@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine", "report"),
     ("config", "analysis", "site"),
     ("learner", "authors", "comparison"),
-    ("export",),
+    ("export", "serve"),
     ("cli",),
     ("__main__",),
 )
