@@ -1,6 +1,7 @@
 """Overlapping windows become spans without gap or overlap; predictions become JSON."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from essential.learner.prediction import Prediction, Scored, spans_of
 from essential.protocols.protocol import Segment
+from essential.video.windows import cut_windows
 
 LABELS = ("wave", "jump")
 
@@ -62,3 +64,30 @@ def test_json_says_what_was_found_or_why_nothing_was() -> None:
 def test_a_name_that_is_no_text_can_be_printed() -> None:
     odd = Prediction(Path("a\udcff.mp4"), (Scored("wave", 1.0),))
     assert json.dumps(odd.as_json(), ensure_ascii=False).encode()
+
+
+def test_spans_are_those_of_the_windows_over_each_cell_one_by_one() -> None:
+    draw = np.random.default_rng(1)
+    for window, stride, length in [(0.7, 0.7, 18.9), (1.0, 0.3, 9.1), (2.0, 0.25, 7.0), (5.0, 5.0, 3.0)]:
+        windows = cut_windows(length, window_seconds=window, stride_seconds=stride)
+        probabilities = draw.dirichlet(np.ones(5), len(windows))
+        unknown = (draw.random(len(windows)) < 0.3).tolist()
+        spans = spans_of(Path("a.mp4"), windows, tuple("abcde"), probabilities, unknown)
+        assert spans[0].segment[0] == 0
+        assert spans[-1].segment[1] == pytest.approx(length)
+        for one, other in pairwise(spans):
+            assert one.segment[1] == other.segment[0]
+            assert one.label != other.label
+        for span in spans:
+            # By a loop over the windows, at moments inside.
+            cells = sorted(
+                {border for part in windows for border in part if span.segment[0] <= border <= span.segment[1]}
+            )
+            scores = []
+            for first, last in pairwise(cells):
+                over = [place for place, part in enumerate(windows) if part[0] <= first and part[1] >= last]
+                mean = np.mean([probabilities[place] for place in over], axis=0)
+                is_unknown = 2 * sum(unknown[place] for place in over) > len(over)
+                assert span.label == (None if is_unknown else "abcde"[int(mean.argmax())])
+                scores.append(mean.max() * (last - first))
+            assert span.score == pytest.approx(sum(scores) / (cells[-1] - cells[0]))

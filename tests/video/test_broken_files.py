@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import socket
+import struct
 import wave
 from collections.abc import Callable
 from fractions import Fraction
@@ -12,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 from special_files import write_video_with_blanks
 
 from essential.errors import VideoError
@@ -246,8 +248,28 @@ def test_damage_gives_frames_or_a_video_error(
 
 
 def test_pictures_larger_than_any_camera_makes_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
-    side = 6016  # 36.2 million pixels
-    path = tmp_path / "bomb.mp4"
+    path = _write_grey(tmp_path / "bomb.mp4", side=6016)
+    assert path.stat().st_size < 1_000_000
+    expect_error(path, "its pictures have 6016 x 6016 pixels, and 36,000,000 are allowed")
+    # The size changes, and the first pictures alone are wanted: FFmpeg itself stops at the large ones.
+    small, large = (_write_grey(tmp_path / f"{side}.h264", side=side).read_bytes() for side in (64, 6016))
+    both = tmp_path / "both.h264"
+    both.write_bytes(small + large + small)
+    with pytest.raises(VideoError, match=r"both\.h264: (it cannot be decoded|its pictures have no size, or one above)"):
+        read_frames(both, lambda _: [0])
+
+
+def test_a_size_that_ffmpeg_refuses_while_it_looks_into_the_file_is_explained(tmp_path: Path) -> None:
+    picture = io.BytesIO()
+    Image.fromarray(numbered_picture(5)).save(picture, "JPEG")
+    size = struct.pack(">HH", 48, 64)
+    assert picture.getvalue().count(size) == 1
+    path = tmp_path / "vast.mjpeg"
+    path.write_bytes(picture.getvalue().replace(size, struct.pack(">HH", 16_000, 16_000)) * 3)
+    expect_error(path, "its pictures have no size, or one above the 36,000,000 pixels that are allowed")
+
+
+def _write_grey(path: Path, *, side: int) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "crf": "51"})
         stream.width = stream.height = side
@@ -259,5 +281,4 @@ def test_pictures_larger_than_any_camera_makes_are_refused_before_they_are_decod
             frame.pts, frame.time_base = number, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    assert path.stat().st_size < 1_000_000
-    expect_error(path, f"its pictures have {side} x {side} pixels, and 36,000,000 are allowed")
+    return path

@@ -1,16 +1,21 @@
 """A long video in windows: each clip is the one that a segment of that time would give, decoded once."""
 
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from essential.errors import ConfigError, VideoError
 from essential.protocols.protocol import Segment, Video
+from essential.video import timing
 from essential.video.transforms import AugmentConfig, PixelFormat
 from essential.video.views import ViewRequest, read_views
-from essential.video.windows import WindowedVideo, cut_windows
-from video_files import numbered_picture, write_video
+from essential.video.windows import MOST_WINDOWS, WindowedVideo, count_windows, cut_windows
+from video_files import numbered_picture, read_number, write_video
 
 PIXELS = PixelFormat(48, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bilinear")
 REQUEST = ViewRequest(frames=4, view_numbers=(0,), seed=0, pixel_format=PIXELS, augment=AugmentConfig())
@@ -39,11 +44,12 @@ def test_each_window_is_the_segment_of_its_time(tmp_path: Path, kind: str) -> No
     path = write_video(tmp_path / kind, pictures, codec=codec, times=times)
     video = WindowedVideo(path, frames=4, window_seconds=0.8, stride_seconds=0.4)
     clips = list(video.clips(PIXELS))
-    assert [segment for segment, _ in clips] == [window.segment for window in video.windows]
+    assert [window for window, _ in clips] == video.windows
     assert len(clips) >= 5
-    for segment, clip in clips:
-        expected = read_views(Video("v", str(path), "", "test", Segment(*segment)), REQUEST)[0]
-        torch.testing.assert_close(clip, expected)
+    for window, clip in clips:
+        for segment in window.segments:
+            expected = read_views(Video("v", str(path), "", "test", Segment(*segment)), REQUEST)[0]
+            torch.testing.assert_close(clip, expected)
 
 
 def test_few_pictures_are_held_at_a_time(tmp_path: Path) -> None:
@@ -65,3 +71,75 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         WindowedVideo(cut, frames=4, window_seconds=0.4, stride_seconds=0.2)
     _, clip = next(WindowedVideo(path, frames=4, window_seconds=9.0, stride_seconds=9.0).clips(PIXELS))
     assert bool(clip.isfinite().all())
+
+
+@pytest.mark.parametrize(("length", "window", "stride"), [(18.9, 0.7, 0.7), (20.0, 1.0, 0.3333), (0.3, 0.1, 0.1)])
+def test_windows_side_by_side_share_a_border(length: float, window: float, stride: float) -> None:
+    _check_cover(cut_windows(length, window_seconds=window, stride_seconds=stride), length)
+
+
+def test_no_windows_leave_a_gap_or_a_part_shorter_than_a_millisecond() -> None:
+    draw = np.random.default_rng(0)
+    for digits in (1, 2, 3, 17):
+        for _ in range(150):
+            length, window = round(draw.uniform(1, 60), digits), round(draw.uniform(0.1, 5), digits)
+            stride = window / draw.integers(1, 5) if draw.random() < 0.5 else round(window * draw.uniform(0.2, 1), 3)
+            segments = cut_windows(length, window_seconds=window, stride_seconds=stride)
+            assert len(segments) <= count_windows(length, window_seconds=window, stride_seconds=stride)
+            _check_cover(segments, length)
+
+
+def _check_cover(segments: list[Segment], length: float) -> None:
+    assert segments[0].start_seconds == 0
+    assert segments[-1].end_seconds == pytest.approx(length, abs=0.00051)
+    for before, after in pairwise(segments):
+        assert before.start_seconds < after.start_seconds <= before.end_seconds <= after.end_seconds
+    borders = sorted({border for segment in segments for border in segment})
+    assert min(np.diff(borders)) > 0.00099
+
+
+def test_pictures_that_are_shown_for_longer_than_a_window_make_one_clip(tmp_path: Path) -> None:
+    pictures = [numbered_picture(number) for number in range(20)]
+    path = write_video(tmp_path / "lapse.mkv", pictures, b_frames=0, times=range(0, 5000, 250))
+    video = WindowedVideo(path, frames=4, window_seconds=0.5, stride_seconds=0.25)
+    assert sum(len(window.segments) for window in video.windows) > 750
+    assert [window.pictures[0] for window in video.windows if len(set(window.pictures)) == 1] == list(range(20))
+    # A window may hold the end of one picture and the beginning of the next.
+    assert len(video.windows) <= 2 * 20
+    clips = list(video.clips(PIXELS))
+    assert [window for window, _ in clips] == video.windows
+    assert read_number(_picture(clips[-1][1])) == 19
+
+
+def _picture(clip: torch.Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return (clip[0].permute(1, 2, 0).numpy() * 255).clip(0, 255).astype(np.uint8)
+
+
+def test_a_video_that_says_it_is_years_long_is_refused_before_it_is_cut(tmp_path: Path) -> None:
+    pictures = [numbered_picture(number) for number in range(4)]
+    path = write_video(tmp_path / "bomb.mkv", pictures, b_frames=0, times=[0, 1, 2, 75_000_000])
+    assert path.stat().st_size < 4000
+    with pytest.raises(VideoError, match=r"bomb\.mkv: it is 3,000,000 s long, which is 3,000,000 windows .* 100,000"):
+        WindowedVideo(path, frames=4, window_seconds=2.0, stride_seconds=1.0)
+    short = write_video(tmp_path / "short.mp4", pictures)
+    with pytest.raises(VideoError, match=f"{MOST_WINDOWS:,} at most; give a longer stride"):
+        WindowedVideo(short, frames=4, window_seconds=0.04, stride_seconds=1e-9)
+
+
+def test_the_times_of_a_long_video_are_put_in_order_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    build = timing._timeline
+    monkeypatch.setattr(timing, "_timeline", lambda stamps: made.append(stamps) or build(stamps))
+    shown = timing.Timing([(5 * number, 5) for number in range(50)], Fraction(1, 100), None)
+    segments = [Segment(start / 10, start / 10 + 1) for start in range(15)]
+    held = timing.pictures_in_each(shown, segments)
+    assert len(made) == 1
+    assert held == [timing.pictures_in(shown, segment) for segment in segments]
+
+
+def test_a_video_whose_pictures_change_in_size_is_refused(tmp_path: Path) -> None:
+    parts = [write_video(tmp_path / f"{width}.ts", [numbered_picture(5, size=(width, 48))] * 8) for width in (64, 80)]
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with pytest.raises(VideoError, match=r"both\.ts: the size of its pictures changes from 64x48 to 80x48"):
+        list(WindowedVideo(path, frames=4, window_seconds=0.2, stride_seconds=0.2).clips(PIXELS))

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from essential.protocols.protocol import Segment
+
+Places = Int[np.ndarray, " cells"]
 
 
 class Scored(NamedTuple):
@@ -110,21 +112,34 @@ def spans_of(
 
     Args:
         path: the file.
-        windows: in order of their starts, without a gap between them.
+        windows: in order of their starts and of their ends, without a gap between them.
         labels: of the columns of `probabilities`.
         probabilities: of every window.
         unknown: whether each window looks like none of the classes.
     """
-    borders = sorted({border for window in windows for border in window})
     starts, ends = np.array([window[0] for window in windows]), np.array([window[1] for window in windows])
-    cells: list[tuple[Segment, str | None, float]] = []
-    for first, last in pairwise(borders):
-        over = (starts <= first) & (ends >= last)
-        mean = probabilities[over].mean(axis=0)
-        best = int(mean.argmax())
-        is_unknown = 2 * int(np.asarray(unknown)[over].sum()) > int(over.sum())
-        cells.append((Segment(first, last), None if is_unknown else labels[best], float(mean[best])))
+    borders = np.unique(np.concatenate([starts, ends]))
+    # The windows over a cell follow each other, as both their starts and their ends are in order.
+    first, last = np.searchsorted(ends, borders[1:]), np.searchsorted(starts, borders[:-1], side="right")
+    counts = last - first
+    means = _sums(probabilities, first, last) / counts[:, None]
+    best = means.argmax(axis=1)
+    scores = means[np.arange(len(means)), best].clip(0, 1)
+    mostly_unknown = 2 * _sums(np.asarray(unknown, np.int64), first, last) > counts
+    cells = [
+        (Segment(*sides), None if is_unknown else labels[place], score)
+        for sides, is_unknown, place, score in zip(
+            pairwise(borders.tolist()), mostly_unknown.tolist(), best.tolist(), scores.tolist(), strict=True
+        )
+    ]
     return _merged(path, cells)
+
+
+def _sums(values: np.ndarray[Any, np.dtype[Any]], first: Places, last: Places) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return the sum of `values` from each place of `first` to that of `last`, excluded."""
+    upto = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
+    sums: np.ndarray[Any, np.dtype[Any]] = upto[last] - upto[first]
+    return sums
 
 
 def _merged(path: Path, cells: Sequence[tuple[Segment, str | None, float]]) -> list[Span]:

@@ -104,10 +104,12 @@ class ClipReader:
                 features += [one for _, one in encoder.add(place, clip[None])]
                 progress(place + 1)
         features += [one for _, one in encoder.finish()]
-        every = np.concatenate(features)
-        labels, probabilities = self.voice.probabilities(every)
-        segments = [window.segment for window in video.windows]
-        return spans_of(video.path, segments, labels, probabilities, self.voice.unknown(every).tolist())
+        labels, probabilities, unknown_scores = self.voice.answers(np.concatenate(features))
+        unknown = np.zeros(len(probabilities), np.bool_) if unknown_scores is None else unknown_scores > 1
+        times = [len(window.segments) for window in video.windows]
+        segments = [segment for window in video.windows for segment in window.segments]
+        probabilities, unknown = np.repeat(probabilities, times, axis=0), np.repeat(unknown, times)
+        return spans_of(video.path, segments, labels, probabilities, unknown.tolist())
 
     def _encoder(self) -> ClipEncoder:
         return ClipEncoder(

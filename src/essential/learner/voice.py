@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from essential.learner.calibration import label_probabilities, temperature_of
@@ -51,10 +51,14 @@ class Voice:
             return None
         return self.familiarity.scores(_dense_vectors(self.predictor, features))
 
-    def unknown(self, features: Features) -> Bool[np.ndarray, " clips"]:
-        """Return which clips look like none of the classes; none of them where nothing tells it."""
-        scores = self.unknown_scores(features)
-        return np.zeros(len(features), np.bool_) if scores is None else scores > 1
+    def answers(
+        self, features: Features
+    ) -> tuple[tuple[str, ...], Float[np.ndarray, "clips labels"], Float[np.ndarray, " clips"] | None]:
+        """Return what `probabilities` and `unknown_scores` do, each clip's vector computed once."""
+        if self.familiarity is None:
+            return *self.probabilities(features), None
+        scores, vectors = _scores_and_vectors(self.predictor, self.labels, features)
+        return *label_probabilities(scores, self.labels, self.temperature), self.familiarity.scores(vectors)
 
     def prediction(
         self,
@@ -65,10 +69,9 @@ class Voice:
         frames: UInt8[np.ndarray, "frames size size 3"] | None,
     ) -> Prediction:
         """Return what is said of one clip."""
-        labels, probabilities = self.probabilities(features)
+        labels, probabilities, unknown = self.answers(features)
         best = np.argsort(-probabilities[0], kind="stable")[:top_k]
         top = tuple(Scored(labels[place], float(probabilities[0, place])) for place in best)
-        unknown = self.unknown_scores(features)
         return Prediction(path, top, None if unknown is None else float(unknown[0]), frames=frames)
 
 
@@ -106,8 +109,27 @@ def share_right(voice: Voice, held_out: HeldOut) -> float | None:
 def _scores(predictor: Predictor, labels: Sequence[str | None], features: Features) -> Float[np.ndarray, "clips slots"]:
     device = _device(predictor)
     parts = [predictor(part.to(device)).double().cpu() for part in torch.from_numpy(features).float().split(_AT_ONCE)]
+    return _without_forgotten(torch.cat(parts), labels)
+
+
+@torch.no_grad()
+def _scores_and_vectors(
+    predictor: Predictor, labels: Sequence[str | None], features: Features
+) -> tuple[Float[np.ndarray, "clips slots"], Float[np.ndarray, "clips width"]]:
+    device = _device(predictor)
+    scores, vectors = [], []
+    for part in torch.from_numpy(features).float().split(_AT_ONCE):
+        clips = part.to(device)
+        tokens = predictor.tokens(clips, torch.arange(clips.shape[1], device=device).expand(clips.shape[:2]))
+        by_tokens = predictor.by_tokens(tokens)
+        scores.append((predictor(clips) if by_tokens is None else by_tokens).double().cpu())
+        vectors.append(tokens.double().cpu())
+    return _without_forgotten(torch.cat(scores), labels), torch.cat(vectors).numpy()
+
+
+def _without_forgotten(scores: Tensor, labels: Sequence[str | None]) -> Float[np.ndarray, "clips slots"]:
     forgotten = np.array([label is None for label in labels], np.bool_)
-    return np.where(forgotten, -np.inf, torch.cat(parts).numpy())
+    return np.where(forgotten, -np.inf, scores.numpy())
 
 
 def _dense_vectors(predictor: Predictor, features: Features) -> Float[np.ndarray, "clips width"]:

@@ -6,7 +6,7 @@ import av
 
 from essential.serve.limits import Limits
 from essential.serve.refusal import Refusal
-from essential.video.container import broken, explained_errors, opened_video, survey_packets
+from essential.video.container import DECODER_LIMITS, broken, explained_errors, opened_video, survey_packets
 from essential.video.timing import video_seconds
 
 # FFmpeg also reads playlists and scripts, which open other files of this machine, and addresses. These never do.
@@ -26,7 +26,7 @@ def check_clip(path: Path, limits: Limits) -> None:
         av.open(
             f"file:{path}",
             metadata_errors="ignore",
-            options={"format_whitelist": _SELF_CONTAINED, "protocol_whitelist": "file"},
+            options={**DECODER_LIMITS, "format_whitelist": _SELF_CONTAINED, "protocol_whitelist": "file"},
         ).close()
     with opened_video(path) as (container, stream):
         width, height = stream.codec_context.width, stream.codec_context.height

@@ -37,6 +37,8 @@ _LARGEST_BLANK_BYTES = 8
 _HELD_BYTES = 16 * 1024**2
 # A picture of 8K has 33 million pixels. A header may promise any number, and a decoder sets memory aside for them.
 LARGEST_PICTURE_PIXELS = 36_000_000
+# FFmpeg refuses larger ones before it sets memory aside: while it looks into a file, and wherever the size changes.
+DECODER_LIMITS = {"max_pixels": str(LARGEST_PICTURE_PIXELS)}
 _ALLOWED = "expected a complete video (MP4, AVI, MKV, WebM, ...) of 2 pictures or more"
 
 
@@ -89,9 +91,19 @@ def opened_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         _check_file(path)
     with explained_errors(path, "it is no video that FFmpeg knows, or it is cut short"):
         # "file:" keeps a colon in the name from being read as a network protocol.
-        container = av.open(f"file:{path}", mode="r", metadata_errors="ignore")
+        container = av.open(f"file:{path}", mode="r", metadata_errors="ignore", options=DECODER_LIMITS)
     with container:
-        yield container, _first_video_stream(path, container)
+        stream = _first_video_stream(path, container)
+        try:
+            yield container, stream
+        except VideoError as error:
+            if stream.codec_context.width:
+                raise
+            # So FFmpeg leaves it where it refused the size of a picture.
+            reason = (
+                f"its pictures have no size, or one above the {LARGEST_PICTURE_PIXELS:,} pixels that are allowed (8K)"
+            )
+            raise broken(path, reason) from error
 
 
 def survey_file(path: Path) -> Survey:
@@ -166,6 +178,7 @@ def _first_video_stream(path: Path, container: InputContainer) -> VideoStream:
         raise broken(
             path, f"its pictures have {width} x {height} pixels, and {LARGEST_PICTURE_PIXELS:,} are allowed (8K)"
         )
+    stream.codec_context.options = dict(DECODER_LIMITS)
     stream.codec_context.thread_count = 1
     stream.codec_context.thread_type = "NONE"
     return stream

@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from essential.errors import VideoError
-from essential.video.container import explained_errors, opened_video
+from essential.video.container import DECODER_LIMITS, explained_errors, opened_video
 from essential.video.packets import Bitstream, PacketNote
 from essential.video.pictures import Picture
 from essential.video.wanted_pictures import WantedPictures
@@ -96,7 +96,7 @@ def _decode(
     with opened_video(path) as (container, stream), explained_errors(path, "it cannot be decoded"):
         if stream.codec_context.has_b_frames and not is_reordered:
             return False
-        stream.codec_context.options = {"err_detect": "explode"}
+        stream.codec_context.options = {**DECODER_LIMITS, "err_detect": "explode"}
         decoder = _GroupDecoder(stream, Bitstream(container, stream), wanted, indices=indices)
         packets = (packet for packet in container.demux(stream) if packet.size)
         position = 0

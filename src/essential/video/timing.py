@@ -1,7 +1,7 @@
 """When the pictures of a video file are shown, and which of them a segment holds."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -52,9 +52,16 @@ def pictures_in(timing: Timing, segment: Segment | None) -> range:
 
     It is empty if the segment is outside the video, which `refuse_outside` explains.
     """
-    if segment is None:
-        return range(len(timing.stamps))
+    return range(len(timing.stamps)) if segment is None else _held(_timeline(timing), segment)
+
+
+def pictures_in_each(timing: Timing, segments: Iterable[Segment]) -> list[range]:
+    """Return what `pictures_in` does for each of many segments; the times are put in order once."""
     line = _timeline(timing)
+    return [_held(line, segment) for segment in segments]
+
+
+def _held(line: _Timeline, segment: Segment) -> range:
     tolerance = _TOLERANCE * line.shortest_seconds
     # Written so that NaN is outside.
     if not 0 <= segment.start_seconds <= segment.end_seconds or segment.start_seconds >= line.end_seconds - tolerance:

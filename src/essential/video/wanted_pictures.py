@@ -64,15 +64,20 @@ class WantedPictures:
         picture = self._upright(frame)
         if not len(self._frames):
             self._frames = np.empty((self._count, *picture.shape), np.uint8)
-        self._check_shape(picture.shape, index)
+        refuse_other_size(self._path, picture.shape, self._frames.shape[1:], index=index)
         self._frames[self._places[index]] = picture
         self._awaited.discard(index)
 
-    def _check_shape(self, shape: tuple[int, ...], index: int) -> None:
-        first = self._frames.shape[1:]
-        if shape != first:
-            sizes = f"{first[1]}x{first[0]} to {shape[1]}x{shape[0]}"
-            raise broken(self._path, f"the size of its pictures changes from {sizes} after {index} pictures")
+
+def refuse_other_size(path: Path, shape: tuple[int, ...], first: tuple[int, ...], *, index: int) -> None:
+    """Refuse a picture that is not of the size of the first one.
+
+    Raises:
+        VideoError: names both sizes, height and width being the first numbers of a shape, and the picture.
+    """
+    if shape != first:
+        sizes = f"{first[1]}x{first[0]} to {shape[1]}x{shape[0]}"
+        raise broken(path, f"the size of its pictures changes from {sizes} after {index} pictures")
 
 
 def _pixels(frame: VideoFrame) -> Picture:

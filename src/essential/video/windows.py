@@ -1,33 +1,44 @@
 """A long video as overlapping windows of time, each a clip: decoded once, in order, a few windows in memory."""
 
 import math
-from collections.abc import Generator, Sequence
+from collections import deque
+from collections.abc import Generator
 from contextlib import closing
+from fractions import Fraction
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, stack
 
-from essential.errors import ConfigError
+from essential.errors import ConfigError, VideoError
 from essential.protocols.protocol import Segment
 from essential.video.container import broken, explained_errors, opened_video, survey_file
 from essential.video.decode import check_count, decoded_pictures
 from essential.video.sampling import segment_indices
-from essential.video.timing import pictures_in, video_seconds
+from essential.video.timing import pictures_in_each, video_seconds
 from essential.video.transforms import PixelFormat, plain_view
-from essential.video.wanted_pictures import UprightRgb
+from essential.video.wanted_pictures import UprightRgb, refuse_other_size
+
+# More than a day at a window a second. A file of a few bytes may say that it is years long.
+MOST_WINDOWS = 100_000
+# Borders of windows are whole milliseconds, so that no two of them differ by what rounding makes of a sum.
+_PER_SECOND = 1000
 
 
 class Window(NamedTuple):
-    """A part of a video and the pictures, by number, that make its clip."""
+    """Pictures, by number, that make a clip, and the part of the video that they stand for, as often as it is cut.
 
-    segment: Segment
+    Where a picture is shown for longer than a window, several windows hold the same pictures.
+    """
+
+    segments: tuple[Segment, ...]
     pictures: tuple[int, ...]
 
 
-def cut_windows(length_seconds: float, *, window_seconds: float, stride_seconds: float) -> list[Segment]:
-    """Return windows that cover a video of a length; the last one ends with it. A short video is one window.
+def count_windows(length_seconds: float, *, window_seconds: float, stride_seconds: float) -> int:
+    """Return how many windows `cut_windows` makes.
 
     Raises:
         ConfigError: a number is not positive, or the windows would leave gaps.
@@ -37,11 +48,26 @@ def cut_windows(length_seconds: float, *, window_seconds: float, stride_seconds:
             f"windows of {window_seconds} s every {stride_seconds} s are not allowed; give a window above 0 and a "
             "stride from above 0 to the window's length"
         )
-    if length_seconds <= window_seconds:
+    rest = _whole(length_seconds) - Fraction(window_seconds)
+    return 1 + max(0, math.ceil(rest / Fraction(stride_seconds)))
+
+
+def cut_windows(length_seconds: float, *, window_seconds: float, stride_seconds: float) -> list[Segment]:
+    """Return windows that cover a video of a length; the last one ends with it. A short video is one window.
+
+    Where one window ends and another begins, if it is to be the same moment, is one number: sums of `float` differ in
+    their last bit, so they are made of fractions and then rounded.
+
+    Raises:
+        ConfigError: see `count_windows`.
+    """
+    count = count_windows(length_seconds, window_seconds=window_seconds, stride_seconds=stride_seconds)
+    if count == 1:
         return [Segment(0.0, length_seconds)]
-    count = math.ceil((length_seconds - window_seconds) / stride_seconds - 1e-9) + 1
-    starts = [min(place * stride_seconds, length_seconds - window_seconds) for place in range(count)]
-    return [Segment(start, start + window_seconds) for start in starts]
+    window, stride, length = Fraction(window_seconds), Fraction(stride_seconds), _whole(length_seconds)
+    starts = (min(place * stride, length - window) for place in range(count))
+    # Strides below a millisecond give some windows twice.
+    return list(dict.fromkeys(Segment(_rounded(start), _rounded(start + window)) for start in starts))
 
 
 class WindowedVideo:
@@ -54,8 +80,8 @@ class WindowedVideo:
         stride_seconds: from the start of a window to that of the next.
 
     Raises:
-        VideoError: the file cannot be read.
-        ConfigError: see `cut_windows`.
+        VideoError: the file cannot be read, or would be more than `MOST_WINDOWS`.
+        ConfigError: see `count_windows`.
     """
 
     def __init__(self, path: Path, *, frames: int, window_seconds: float, stride_seconds: float) -> None:
@@ -66,25 +92,40 @@ class WindowedVideo:
         length = video_seconds(timing)
         if not length:
             raise broken(path, "it says neither when its pictures are shown nor how many a second")
+        count = count_windows(length, window_seconds=window_seconds, stride_seconds=stride_seconds)
+        if count > MOST_WINDOWS:
+            raise VideoError(
+                f"cannot read video {path}: it is {length:,.0f} s long, which is {count:,} windows of "
+                f"{window_seconds} s every {stride_seconds} s; expected {MOST_WINDOWS:,} at most; give a longer stride, or cut the video"
+            )
         segments = cut_windows(length, window_seconds=window_seconds, stride_seconds=stride_seconds)
-        held = [pictures_in(timing, segment) for segment in segments]
-        self.windows = [
-            Window(segment, tuple(part.start + place for place in segment_indices(len(part), frames, generator=None)))
+        # The last window may begin within what is forgiven at the video's end, where its last picture is still shown.
+        last = range(self._survey.pictures - 1, self._survey.pictures)
+        held = [part or last for part in pictures_in_each(timing, segments)]
+        chosen = (
+            (segment, tuple(part.start + place for place in segment_indices(len(part), frames, generator=None)))
             for segment, part in zip(segments, held, strict=True)
+        )
+        self.windows = [
+            Window(tuple(segment for segment, _ in same), pictures)
+            for pictures, same in groupby(chosen, key=lambda window: window[1])
         ]
 
     def clips(
         self, pixel_format: PixelFormat
-    ) -> Generator[tuple[Segment, Float[Tensor, "frames 3 size size"]], None, None]:
-        """Decode the file once, and yield each window's clip as soon as its last picture is there.
+    ) -> Generator[tuple[Window, Float[Tensor, "frames 3 size size"]], None, None]:
+        """Decode the file once, and yield each window with its clip as soon as its last picture is there.
 
         Raises:
-            VideoError: the file is damaged or cut short; the windows before may have been given already.
+            VideoError: the file is damaged or cut short, or the size of its pictures changes; the windows before may
+                have been given already.
         """
-        wanted = {picture for window in self.windows for picture in window.pictures}
-        waiting = list(reversed(self.windows))
+        # The first one too: there may be fewer pictures than promised, and one must be there to stand in.
+        wanted = {0, *(picture for window in self.windows for picture in window.pictures)}
+        waiting = deque(self.windows)
         seen: dict[int, Tensor] = {}
         upright = UprightRgb()
+        size: tuple[int, ...] | None = None
         count = 0
         with (
             opened_video(self.path) as (container, stream),
@@ -93,24 +134,35 @@ class WindowedVideo:
         ):
             for picture in pictures:
                 if count in wanted:
-                    seen[count] = plain_view(upright(picture)[None], pixel_format)[0]
+                    pixels = upright(picture)
+                    size = size or pixels.shape
+                    refuse_other_size(self.path, pixels.shape, size, index=count)
+                    seen[count] = plain_view(pixels[None], pixel_format)[0]
                 count += 1
-                while waiting and waiting[-1].pictures[-1] < count:
-                    yield _clip(waiting.pop(), seen)
+                while waiting and waiting[0].pictures[-1] < count:
+                    yield _clip(waiting.popleft(), seen)
                     _drop_old(seen, waiting)
         check_count(self.path, self._survey, count)
         while waiting:
             # A picture or two may be promised and not be there: the last one stands in, as a player would show it.
-            yield _clip(waiting.pop(), seen)
+            yield _clip(waiting.popleft(), seen)
 
 
-def _clip(window: Window, seen: dict[int, Tensor]) -> tuple[Segment, Tensor]:
+def _whole(seconds: float) -> Fraction:
+    return Fraction(round(Fraction(seconds) * _PER_SECOND), _PER_SECOND)
+
+
+def _rounded(seconds: Fraction) -> float:
+    return round(seconds * _PER_SECOND) / _PER_SECOND
+
+
+def _clip(window: Window, seen: dict[int, Tensor]) -> tuple[Window, Tensor]:
     last = max(seen)
-    return window.segment, stack([seen.get(picture, seen[last]) for picture in window.pictures])
+    return window, stack([seen.get(picture, seen[last]) for picture in window.pictures])
 
 
-def _drop_old(seen: dict[int, Tensor], waiting: Sequence[Window]) -> None:
-    first = min((window.pictures[0] for window in waiting[-1:]), default=math.inf)
+def _drop_old(seen: dict[int, Tensor], waiting: deque[Window]) -> None:
+    first = waiting[0].pictures[0] if waiting else math.inf
     for picture in [picture for picture in seen if picture < first]:
         if len(seen) > 1:
             del seen[picture]
