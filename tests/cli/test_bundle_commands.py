@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +14,11 @@ from in_process import Essential
 from PIL import Image
 
 from essential.atomic_files import file_lock
+from essential.cli.predict import _Table
+from essential.learner.contact_sheet import ContactSheet
+from essential.learner.prediction import Prediction, Scored, Span
 from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
+from essential.protocols.protocol import Segment
 from small_runs import run_command
 from taught import QUICK
 
@@ -138,6 +143,78 @@ def test_a_contact_sheet_shows_the_frames(world: Path, bundle: Path, tmp_path: P
         assert picture.width >= 8 * 96
         assert picture.height >= 4 * 96
         assert np.asarray(picture).std() > 20
+
+
+def test_a_contact_sheet_takes_any_name_and_error(tmp_path: Path) -> None:
+    sheet = ContactSheet()
+    for name in ("a\nb.mp4", "x" * 5000, "\x1b[31m.mp4"):
+        sheet.add(Prediction(Path(name), error="it is empty"))
+        sheet.add(Prediction(Path(name), (Scored("wave\n" * 300, 0.5),)))
+    sheet.write(tmp_path / "seen.png")
+    with Image.open(tmp_path / "seen.png") as picture:
+        assert 200 < picture.width < 4000
+
+
+def test_csv_has_one_header_in_each_mode(world: Path, bundle: Path, tmp_path: Path, essential: Essential) -> None:
+    (tmp_path / "empty.mp4").touch()
+    clip = sorted((world / "ask").rglob("*.mp4"))[0]
+    asked = ("predict", str(bundle), str(tmp_path / "empty.mp4"), str(clip), "--format", "csv")
+    for window, columns in (
+        ((), "path,label,score,unknown,error"),
+        (
+            ("--window", "0.4"),
+            "path,start,end,label,score,unknown,error",
+        ),
+    ):
+        outcome = essential(*asked, *window)
+        assert outcome.out.splitlines()[0] == columns
+        lost, *others = csv.DictReader(io.StringIO(outcome.out))
+        assert lost["path"] == str(tmp_path / "empty.mp4")
+        assert lost["error"] == "it is empty (0 bytes)"
+        assert not lost["score"]
+        assert others
+        assert all(row["path"] == str(clip) and float(row["score"]) > 0 and not row["error"] for row in others)
+
+
+def test_names_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    table = _Table(())
+    table.clip(Prediction(Path("a\x1b[2J.mp4"), (Scored("wave\x1b]0;title\x07\u202e", 0.5),)))
+    table.clip(Prediction(Path("b.mp4"), error="no\nvideo"))
+    table.span(Span(Path("c\r.mp4"), Segment(0.0, 1.0), "jump\x9b1m", 0.5))
+    assert capsys.readouterr().out.splitlines() == [
+        "wave\ufffd]0;title\ufffd\ufffd" + " " * 9 + "  0.50  a\ufffd[2J.mp4",
+        "cannot be read" + " " * 17 + "b.mp4: no\ufffdvideo",
+        "  0:00.00 -   0:01.00  jump\ufffd1m" + " " * 17 + "  0.50  c\ufffd.mp4",
+    ]
+
+
+def test_a_place_for_the_picture_is_looked_at_first(world: Path, bundle: Path, essential: Essential) -> None:
+    for sheet, words in (
+        (bundle / "seen.png", "cannot write"),
+        (bundle.parent / "seen.webp", "seen.webp: the picture's name must end in one of .png"),
+    ):
+        outcome = essential("predict", str(bundle), str(world / "ask"), "--sheet", str(sheet))
+        assert (outcome.code, outcome.out) == (2, "")
+        assert words in outcome.err
+
+
+def test_no_standard_input_is_no_clip(bundle: Path, essential: Essential, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    for paths in ((), ("-",)):
+        outcome = essential("predict", str(bundle), *paths)
+        assert outcome.code == 2
+        assert "no clip is given" in outcome.err
+
+
+def test_names_on_standard_input_are_bytes(
+    world: Path, bundle: Path, tmp_path: Path, essential: Essential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = shutil.copy(sorted((world / "ask").rglob("*.mp4"))[0], os.fsencode(tmp_path) + b"/\xff.mp4")
+    lines = io.TextIOWrapper(io.BytesIO(clip + b"\n"), encoding="utf-8", errors="strict")
+    monkeypatch.setattr("sys.stdin", lines)
+    outcome = essential("predict", str(bundle), "--format", "jsonl")
+    assert outcome.code == 0
+    assert json.loads(outcome.out)["label"]
 
 
 @pytest.mark.parametrize(

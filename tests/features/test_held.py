@@ -12,7 +12,7 @@ from essential.errors import DataError
 from essential.features.config import FeaturesConfig
 from essential.features.extract import extract
 from essential.features.held import encode_and_hold
-from essential.features.pipeline import Item, reading
+from essential.features.pipeline import Item, reading, unidentified
 from essential.features.provenance import Recipe
 from essential.features.source import StoredSource
 from essential.protocols.protocol import Video
@@ -62,11 +62,11 @@ def test_videos_are_drawn_as_they_are_read(videos: list[Video], recipe: Recipe, 
             drawn += 1
             yield videos[drawn % len(videos)], request
 
-    every = reading(endless(), largest=request, workers=workers, config=CONFIG)
+    every = reading(endless(), largest=request, workers=workers, config=CONFIG, identify=unidentified)
     read = [next(every) for _ in range(5)]
     every.close()
     assert [place for place, _ in read] == list(range(5))
-    assert all(one.clips is not None for _, one in read)
+    assert all(one.clips is not None and one.note.sha256 is None for _, one in read)
     assert drawn <= 5 + 2 * 1 + 1
 
 

@@ -1,5 +1,7 @@
 """The clips that a learner is given: what is taken, and what is refused by name."""
 
+import errno
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -75,8 +77,57 @@ def test_a_known_class_is_refused_with_how_to_add_to_it() -> None:
 
 def test_folders_are_searched_for_videos_by_name(tmp_path: Path) -> None:
     root = _folder(tmp_path / "clips", wave=["b.mp4", "a.mp4"], jump=["c.avi", "d.txt"])
-    paths = list(expanded([root, "named.mp4"]))
-    assert paths == [root / "jump/c.avi", root / "wave/a.mp4", root / "wave/b.mp4", Path("named.mp4")]
+    wanted = [root / "jump/c.avi", root / "wave/a.mp4", root / "wave/b.mp4", Path("named.mp4")]
+    assert list(expanded([root, "named.mp4"])) == [(path, None) for path in wanted]
+
+
+def test_links_are_followed_once_and_what_is_hidden_is_passed_over(tmp_path: Path) -> None:
+    root = _folder(tmp_path / "clips", wave=["a.mp4"], **{".hidden": ["h.mp4"]})
+    (root / "wave" / ".b.mp4").touch()
+    _folder(tmp_path / "elsewhere", jump=["c.mp4"])
+    (root / "linked").symlink_to(tmp_path / "elsewhere/jump")
+    (root / "again").symlink_to(root / "wave")
+    (root / "wave/round").symlink_to(root)
+    assert list(expanded([root])) == [(root / "linked/c.mp4", None), (root / "wave/a.mp4", None)]
+
+
+def test_a_folder_of_numbered_images_is_a_clip(tmp_path: Path) -> None:
+    for name in ("clips/one", "clips/two"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "img_00001.jpg").touch()
+    (tmp_path / "clips/cover_1.jpg").touch()
+    assert list(expanded([tmp_path / "clips/one"])) == [(tmp_path / "clips/one", None)]
+    assert list(expanded([tmp_path / "clips"])) == [(tmp_path / "clips/one", None), (tmp_path / "clips/two", None)]
+
+
+def test_a_path_that_names_nothing_says_so_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="empty holds no video"):
-        list(expanded([tmp_path / "empty"]))
+    (tmp_path / "here.mp4").touch()
+    monkeypatch.chdir(tmp_path)
+    given = ["", "a\0b.mp4", "x" * 5000, "empty", "here.mp4"]
+    problems = dict(expanded(given))
+    assert [str(path) for path in problems] == [".", *given[1:]]
+    said = list(problems.values())
+    assert said[0] == "an empty path names no file"
+    assert said[1] == "a path cannot hold a zero byte"
+    assert said[2] == "it cannot be opened (File name too long)"
+    assert "the folder holds no video (.avi" in str(said[3])
+    assert said[4] is None
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = _folder(tmp_path / "clips", wave=["a.mp4"], jump=["b.mp4"])
+    listed = Path.iterdir
+
+    def refuse(path: Path) -> Iterator[Path]:
+        if path.name == "jump":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert list(expanded([root])) == [
+        (root / "jump", "the folder cannot be listed (Permission denied)"),
+        (root / "wave/a.mp4", None),
+    ]

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from essential.errors import DataError
-from essential.video import worker_pool
+from essential.video import worker_process
 from essential.video.worker_pool import Lost, in_flight, map_files, run_tasks
 
 NEVER_SECONDS = 600.0
@@ -140,7 +141,7 @@ def test_an_error_that_cannot_be_sent_is_told_in_words() -> None:
 
 
 def test_a_process_that_never_begins_ends_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_pool, "_serve", lambda *_: os._exit(7))
+    monkeypatch.setattr(worker_process, "_serve", lambda *_: os._exit(7))
     with pytest.raises(DataError, match=r"ended \(exit code 7\) before it could begin"):
         run(abs, 3)
     assert not multiprocessing.active_children()
@@ -160,3 +161,57 @@ def test_files_in_spawned_processes() -> None:
     assert isinstance(results["deadly"], Lost)
     assert seen == [1, 2, 3]
     assert map_files(name_length, [], workers=1, seconds_limit=60.0) == {}
+
+
+def test_what_is_done_is_given_while_the_next_task_is_not_there_yet(tmp_path: Path) -> None:
+    taken: list[int] = []
+
+    def tasks() -> Iterator[int]:
+        for number in range(6):
+            # Whoever sends the tasks waits for the result of the third before it sends the fourth.
+            assert number < 3 or 2 in taken, "a task was drawn that was not there"
+            yield number
+
+    running = run_tasks(
+        partial(square, tmp_path),
+        tasks(),
+        workers=2,
+        start="fork",
+        seconds_limit=NEVER_SECONDS,
+        is_next_known=lambda: len(taken) >= 3 or len(done(tmp_path)) == 0,
+    )
+    for place, result in running:
+        assert result == place**2
+        taken.append(place)
+    assert taken == list(range(6))
+
+
+def test_a_task_that_is_lost_before_it_is_begun_is_its_own_result(tmp_path: Path) -> None:
+    tasks: list[int | Lost] = [Lost("no number"), 1, Lost("none either"), 3]
+    running = run_tasks(partial(square, tmp_path), tasks, workers=2, start="fork", seconds_limit=NEVER_SECONDS)
+    assert list(running) == [(0, tasks[0]), (1, 1), (2, tasks[2]), (3, 9)]
+    assert done(tmp_path) == [1, 3]
+    nothing = run_tasks(abs, [Lost("no number")] * 9, workers=2, start="fork", seconds_limit=NEVER_SECONDS)
+    assert [place for place, _ in nothing] == list(range(9))
+
+
+def test_no_more_processes_begin_than_there_are_tasks(tmp_path: Path) -> None:
+    running = run_tasks(partial(square, tmp_path), [5], workers=4, start="fork", seconds_limit=NEVER_SECONDS)
+    assert next(running) == (0, 25)
+    assert len(multiprocessing.active_children()) == 1
+    running.close()
+
+
+def test_a_process_may_begin_while_a_thread_waits_for_the_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    with open(read) as waits, open(write, "w") as sends:  # noqa: PTH123
+        monkeypatch.setattr("sys.stdin", waits)
+        reader = threading.Thread(target=waits.readline)
+        reader.start()
+        time.sleep(0.1)
+        # One that closes what the thread has locked would never be ready.
+        assert run(abs, 2, seconds_limit=5.0) == [0, 1]
+        assert reader.is_alive()
+        sends.write("at last\n")
+        sends.flush()
+        reader.join()

@@ -2,7 +2,9 @@
 
 import json
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -54,32 +56,33 @@ def predict(
       essential predict actions.bundle clips --sheet seen.png
     """
     from essential.errors import ConfigError, VideoError
-    from essential.learner.contact_sheet import sheet_format
+    from essential.learner.contact_sheet import check_place
     from essential.learner.video_learner import VideoLearner
 
     if stride is not None and window is None:
         raise ConfigError(f"--stride {stride} has no meaning without --window; give both, or neither")
     if sheet is not None:
-        sheet_format(sheet)
         if window is not None:
             raise ConfigError("--sheet shows clips, and --window makes spans; give one of the two")
+        check_place(sheet)
+    given = paths or [_FROM_INPUT]
+    if _FROM_INPUT in given and (sys.stdin is None or (not paths and sys.stdin.isatty())):
+        raise ConfigError("no clip is given; name files or folders, or send a list of paths to standard input")
     learner = VideoLearner.load(bundle, overrides=overrides or ())
-    given = _paths(paths or [])
     if window is not None:
-        lost = _print_spans(learner, given, window, stride, form)
+        lost = _print_spans(learner, _named(given), window, stride, form)
     else:
-        lost = _print_predictions(learner, given, form, top_k, sheet)
+        lost = _print_predictions(learner, _named(given), form, top_k, sheet)
     if lost:
         raise VideoError(f"{lost} of the videos could not be read; each is named above with the reason")
 
 
-def _paths(given: list[str]) -> Iterator[str]:
-    from essential.errors import ConfigError
-
-    if not given and sys.stdin.isatty():
-        raise ConfigError("no clip is given; name files or folders, or send a list of paths to standard input")
-    for path in given or [_FROM_INPUT]:
+def _named(given: list[str]) -> Iterator[str]:
+    """Yield the paths, and in the place of - those that come on standard input."""
+    for path in given:
         if path == _FROM_INPUT:
+            if isinstance(sys.stdin, TextIOWrapper):
+                sys.stdin.reconfigure(errors="surrogateescape")  # names are bytes, whatever the locale's text is
             yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
         else:
             yield path
@@ -92,7 +95,7 @@ def _print_predictions(
 
     picture = None if sheet is None else ContactSheet()
     lost = 0
-    printer = _PRINTERS[form]()
+    printer = _PRINTERS[form](("path", "label", "score", "unknown", "error"))
     for prediction in learner.stream(paths, top_k=top_k, with_frames=sheet is not None):
         lost += prediction.error is not None
         printer.clip(prediction)
@@ -111,22 +114,44 @@ def _print_spans(
     from essential.errors import VideoError
     from essential.learner.clips import expanded
     from essential.learner.prediction import Prediction
+    from essential.learner.reading import short_reason
 
     lost = 0
-    printer = _PRINTERS[form]()
-    for path in expanded(paths):
+    printer = _PRINTERS[form](("path", "start", "end", "label", "score", "unknown", "error"))
+    for path, problem in expanded(paths):
         try:
+            if problem is not None:
+                raise VideoError(problem)
             spans = learner.predict_spans(path, window_seconds=window, stride_seconds=stride)
         except VideoError as error:
             lost += 1
-            printer.clip(Prediction(path, error=str(error)))
+            printer.clip(Prediction(path, error=short_reason(str(error), path)))
             continue
         for span in spans:
             printer.span(span)
     return lost
 
 
-class _Lines:
+class _Printer(ABC):
+    """Prints what is said, a line as soon as it is known.
+
+    Args:
+        columns: what can be said of a clip or of a span, and that one cannot be read, by its name in JSON.
+    """
+
+    def __init__(self, columns: tuple[str, ...]) -> None:
+        self._columns = columns
+
+    @abstractmethod
+    def clip(self, prediction: "Prediction") -> None:
+        """Print what is said of a clip, or why a video cannot be read."""
+
+    @abstractmethod
+    def span(self, span: "Span") -> None:
+        """Print what is said of a span."""
+
+
+class _Lines(_Printer):
     """A JSON object a line."""
 
     def clip(self, prediction: "Prediction") -> None:
@@ -136,48 +161,52 @@ class _Lines:
         _say(json.dumps(span.as_json(), ensure_ascii=False))
 
 
-class _Csv:
+class _Csv(_Printer):
     """A header, then a row a clip or span."""
 
-    def __init__(self) -> None:
+    def __init__(self, columns: tuple[str, ...]) -> None:
+        super().__init__(columns)
         self._began = False
 
     def clip(self, prediction: "Prediction") -> None:
-        content = prediction.as_json()
-        names = ("path", "label", "score", "unknown", "error")
-        self._row(names, [content.get(name) for name in names])
+        self._row(prediction.as_json())
 
     def span(self, span: "Span") -> None:
-        content = span.as_json()
-        self._row(tuple(content), list(content.values()))
+        self._row(span.as_json())
 
-    def _row(self, names: tuple[str, ...], values: list[object]) -> None:
+    def _row(self, content: dict[str, object]) -> None:
         import csv
 
-        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer = csv.DictWriter(sys.stdout, self._columns, extrasaction="ignore", lineterminator="\n")
         if not self._began:
-            writer.writerow(names)
+            writer.writeheader()
         self._began = True
-        writer.writerow(["" if value is None else value for value in values])
+        writer.writerow(content)
         sys.stdout.flush()
 
 
-class _Table:
-    """Columns that line up, a line as soon as a clip is answered."""
+class _Table(_Printer):
+    """Columns that line up; of names, nothing that steers a terminal."""
 
     def clip(self, prediction: "Prediction") -> None:
         if prediction.error is not None:
-            _say(f"{'cannot be read':<24}       {prediction.as_json()['path']}: {prediction.error}")
+            self._line(f"{'cannot be read':<24}       {prediction.as_json()['path']}: {prediction.error}")
             return
         label = f"none of these ({prediction.label})" if prediction.unknown else prediction.label
-        _say(f"{label:<24} {prediction.score:5.2f}  {prediction.as_json()['path']}")
+        self._line(f"{label:<24} {prediction.score:5.2f}  {prediction.as_json()['path']}")
 
     def span(self, span: "Span") -> None:
         start, end = (f"{int(seconds // 60)}:{seconds % 60:05.2f}" for seconds in span.segment)
-        _say(f"{start:>9} - {end:>9}  {span.label or 'none of these':<24} {span.score:5.2f}  {span.as_json()['path']}")
+        said = f"{span.label or 'none of these':<24} {span.score:5.2f}  {span.as_json()['path']}"
+        self._line(f"{start:>9} - {end:>9}  {said}")
+
+    def _line(self, text: str) -> None:
+        from essential.learner.prediction import printable
+
+        _say(printable(text))
 
 
-_PRINTERS: dict[str, type[_Lines | _Csv | _Table]] = {"jsonl": _Lines, "csv": _Csv, "table": _Table}
+_PRINTERS: dict[str, type[_Printer]] = {"jsonl": _Lines, "csv": _Csv, "table": _Table}
 
 
 def _say(line: str) -> None:

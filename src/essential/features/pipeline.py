@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,15 @@ from essential.features.store import VideoNote
 from essential.protocols.protocol import Video
 from essential.video.identity import identity_of, size_of
 from essential.video.views import ViewRequest, read_views
-from essential.video.worker_pool import Lost, in_flight, run_tasks
+from essential.video.worker_pool import Lost, always, in_flight, run_tasks
 
 _MACHINE_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE})
 
 Item = tuple[Video, ViewRequest]
+# Of what is asked for, some may be known beforehand to be no video.
+Asked = Item | tuple[Video, Lost]
 _SlotItem = tuple[Video, ViewRequest, int]
+_Identify = Callable[[Path], tuple[int | None, str | None]]
 
 
 @dataclass(frozen=True)
@@ -111,29 +115,47 @@ def read_each(
         return
     most = max(items, key=lambda item: len(item[1].view_numbers))[1]
     # Closed at once, not when the traceback of an error is collected: its workers end with it.
-    every = reading(items, largest=most, workers=min(sharing.workers, len(items)), config=config)
+    workers = min(sharing.workers, len(items))
+    every = reading(items, largest=most, workers=workers, config=config, identify=identity_of)
     with closing(every), torch_threads(sharing.threads):
         for place, read in every:
             consume(place, read)
 
 
+def unidentified(path: Path) -> tuple[None, None]:  # noqa: ARG001
+    """Return nothing, in the place of `identity_of`, where nobody asks which video it was: it is not read twice."""
+    return None, None
+
+
 def reading(
-    items: Iterable[Item], *, largest: ViewRequest, workers: int, config: FeaturesConfig
+    items: Iterable[Asked],
+    *,
+    largest: ViewRequest,
+    workers: int,
+    config: FeaturesConfig,
+    identify: _Identify,
+    is_next_known: Callable[[], bool] = always,
 ) -> Generator[tuple[int, ReadVideo], None, None]:
     """Read videos as they are asked for, in worker processes, and yield the place of each with what was read.
 
     See `read_each`. An item is drawn from `items` when a worker is free for it, so that there may be any number.
 
     Args:
-        items: the videos, with what to read of each.
+        items: the videos, with what to read of each, or why it cannot be.
         largest: what is read of a video, at most: no item asks for more views, or for other frames or pixels.
         workers: how many processes; 0 reads in this one.
         config: how the workers start, and how long a video may take.
+        identify: gives the size and the hash for a video's note.
+        is_next_known: see `run_tasks`.
 
     Raises:
         DataError: see `read_each`.
     """
-    with closing(_reading(items, largest, workers, config)) as every:
+    if workers:
+        every = _read_by_workers(items, largest, workers, config=config, identify=identify, is_next_known=is_next_known)
+    else:
+        every = _read_here(items, identify)
+    with closing(every):
         for place, read in every:
             if read.failure is not None:
                 raise DataError(
@@ -143,26 +165,36 @@ def reading(
             yield place, read
 
 
-def _reading(
-    items: Iterable[Item], largest: ViewRequest, workers: int, config: FeaturesConfig
+def _read_here(items: Iterable[Asked], identify: _Identify) -> Generator[tuple[int, ReadVideo], None, None]:
+    for place, (video, wanted) in enumerate(items):
+        yield place, _lost(video, wanted) if isinstance(wanted, Lost) else _read(video, wanted, identify)
+
+
+def _read_by_workers(
+    items: Iterable[Asked],
+    largest: ViewRequest,
+    workers: int,
+    *,
+    config: FeaturesConfig,
+    identify: _Identify,
+    is_next_known: Callable[[], bool],
 ) -> Generator[tuple[int, ReadVideo], None, None]:
-    if not workers:
-        yield from ((place, _read(*item)) for place, item in enumerate(items))
-        return
     slots = _Slots(largest, count=in_flight(workers), start=config.worker_start)
     running = run_tasks(
-        partial(_read_into, slots.memory, slots.size),
+        partial(_read_into, slots.memory, slots.size, identify),
         slots.assigned(items),
         workers=workers,
         start=config.worker_start,
         seconds_limit=config.video_seconds_limit,
+        is_next_known=is_next_known,
     )
     with closing(running):
         for place, result in running:
             video, request, slot = slots.of(place)
             if isinstance(result, Lost):
-                yield place, ReadVideo(None, _note_of_lost(video, result.reason))
+                yield place, _lost(video, result)
             else:
+                assert not isinstance(request, Lost), "what is lost beforehand is its own result"
                 note, failure, readable = result
                 yield place, ReadVideo(slots.clips(slot, request) if readable else None, note, failure)
             slots.release(place)
@@ -179,15 +211,16 @@ class _Slots:
         # In a file where there is too little shared memory, as in a container; a worker would die of it later.
         self.memory = multiprocessing.get_context(start).RawArray(ctypes.c_float, self.size * count)
         self._free = list(range(count))
-        self._taken: dict[int, _SlotItem] = {}
+        self._taken: dict[int, tuple[Video, ViewRequest | Lost, int]] = {}
 
-    def assigned(self, items: Iterable[Item]) -> Iterator[_SlotItem]:
-        """Yield the items, each with a slot that is free at that moment."""
-        for place, (video, request) in enumerate(items):
-            self._taken[place] = (video, request, self._free.pop())
-            yield self._taken[place]
+    def assigned(self, items: Iterable[Asked]) -> Iterator[_SlotItem | Lost]:
+        """Yield the items, each with a slot that is free at that moment; of those that are no video, that they are."""
+        for place, (video, wanted) in enumerate(items):
+            slot = self._free.pop()
+            self._taken[place] = (video, wanted, slot)
+            yield wanted if isinstance(wanted, Lost) else (video, wanted, slot)
 
-    def of(self, place: int) -> _SlotItem:
+    def of(self, place: int) -> tuple[Video, ViewRequest | Lost, int]:
         return self._taken[place]
 
     def release(self, place: int) -> None:
@@ -197,12 +230,12 @@ class _Slots:
         return _slot_view(self.memory, self.size, slot, request)
 
 
-def _read_into(memory: Any, size: int, task: _SlotItem) -> tuple[VideoNote, str | None, bool]:
+def _read_into(memory: Any, size: int, identify: _Identify, task: _SlotItem) -> tuple[VideoNote, str | None, bool]:
     """Read a video in a worker, and write its clips into its slot; return its note, what failed, and whether it did."""
     # For good: a forked process that used a second thread would wait for ever for one that its parent had.
     torch.set_num_threads(1)
     video, request, slot = task
-    read = _read(video, request)
+    read = _read(video, request, identify)
     if read.clips is not None:
         _slot_view(memory, size, slot, request).copy_(read.clips)
     return read.note, read.failure, read.clips is not None
@@ -219,19 +252,19 @@ def _clips_shape(request: ViewRequest) -> tuple[int, ...]:
     return len(request.view_numbers), request.frames, 3, size, size
 
 
-def _note_of_lost(video: Video, reason: str) -> VideoNote:
-    """Return the note of a video that was given up. It has no hash: a video that kills or hangs is not read again."""
+def _lost(video: Video, lost: Lost) -> ReadVideo:
+    """Return what there is of a video that was given up. It has no hash: what kills or hangs is not read again."""
     try:
         size = size_of(video.path)
-    except OSError:
+    except (OSError, ValueError):  # the latter where the path itself is none
         size = None
-    return VideoNote(key=video.key, size_bytes=size, sha256=None, broken=reason)
+    return ReadVideo(None, VideoNote(key=video.key, size_bytes=size, sha256=None, broken=lost.reason))
 
 
-def _read(video: Video, request: ViewRequest) -> ReadVideo:
+def _read(video: Video, request: ViewRequest, identify: _Identify) -> ReadVideo:
     size, sha256 = None, None
     try:
-        size, sha256 = identity_of(video.path)
+        size, sha256 = identify(video.path)
         # As in a worker, where torch has one thread: pictures are too small to share.
         with torch_threads(1):
             clips = read_views(video, request)

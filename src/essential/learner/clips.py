@@ -6,6 +6,7 @@ from pathlib import Path
 
 from essential.errors import DataError
 from essential.protocols.folder import EXTENSIONS
+from essential.protocols.video_walk import frame_number
 
 Paths = Mapping[str, Sequence[Path]]
 PathLike = str | os.PathLike[str]
@@ -32,20 +33,52 @@ def clips_by_class(given: Mapping[str, Iterable[PathLike]] | PathLike) -> dict[s
     return found
 
 
-def expanded(paths: Iterable[PathLike]) -> Iterator[Path]:
-    """Yield each path, and in the place of a folder the videos below it, by name.
+def expanded(paths: Iterable[PathLike]) -> Iterator[tuple[Path, str | None]]:
+    """Yield each path, and in the place of a folder the videos below it, by name; with each, why it can be none.
 
-    Raises:
-        DataError: a folder holds no video.
+    A video is a file, or a folder of numbered images, the frames of a clip, with no video and no folder in it. Links
+    are followed, but each folder is searched once; what is hidden is passed over.
     """
-    for path in map(Path, paths):
-        if not path.is_dir():
-            yield path
+    for given in paths:
+        path, text = Path(given), os.fspath(given)
+        if not text or "\0" in text:
+            yield path, "an empty path names no file" if not text else "a path cannot hold a zero byte"
             continue
-        inside = sorted(each for each in path.rglob("*") if _is_video(each))
-        if not inside:
-            raise DataError(f"the folder {path} holds no video ({', '.join(sorted(EXTENSIONS))})")
-        yield from inside
+        try:
+            is_folder = path.is_dir()
+        except OSError as error:
+            yield path, f"it cannot be opened ({error.strerror})"
+            continue
+        if is_folder:
+            yield from _below(path) or [(path, f"the folder holds no video ({', '.join(sorted(EXTENSIONS))})")]
+        else:
+            yield path, None
+
+
+def _below(top: Path) -> list[tuple[Path, str | None]]:
+    """Return what `expanded` yields in the place of a folder; nothing if it holds no video."""
+    found: list[tuple[Path, str | None]] = []
+    folders, links, searched = [top], list[Path](), set[str]()
+    while folders or links:
+        # Links last, so that a clip goes by the name of the folder it is in, where that is searched too.
+        folder = folders.pop() if folders else links.pop(0)
+        real = os.path.realpath(folder)
+        if real in searched:
+            continue
+        searched.add(real)
+        try:
+            inside = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
+        except OSError as error:
+            found.append((folder, f"the folder cannot be listed ({error.strerror})"))
+            continue
+        videos = [each for each in inside if _is_video(each)]
+        further = [each for each in inside if each.is_dir()]
+        found += [(video, None) for video in videos]
+        folders += [each for each in further if not each.is_symlink()]
+        links += [each for each in further if each.is_symlink()]
+        if not videos and not further and any(frame_number(each.name) is not None for each in inside):
+            found.append((folder, None))
+    return sorted(found)
 
 
 def refuse_same_content(hashes: Mapping[str, str], labels: Mapping[str, str]) -> None:

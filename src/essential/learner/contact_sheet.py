@@ -2,28 +2,36 @@
 
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from PIL import Image, ImageDraw, ImageFont
 
-from essential.atomic_files import write_bytes
+from essential.atomic_files import explained_os_errors, make_folder, write_bytes
 from essential.errors import ConfigError
-from essential.learner.prediction import Prediction
+from essential.learner.prediction import Prediction, printable
 
 MOST_CLIPS = 200
-_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+# Those that can be as high as `MOST_CLIPS` clips are; WebP ends at 16,383 pixels.
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+_LONGEST_TEXT = 150
 _SIDE, _GAP, _LINE = 96, 4, 22
 _INK, _QUIET, _PAPER = (20, 24, 31), (96, 104, 116), (255, 255, 255)
 
 
-def sheet_format(path: Path) -> str:
-    """Return the format that a file's name asks for.
+def check_place(path: Path) -> None:
+    """Refuse a place where no picture could be written, before the work is done that it is to show.
 
     Raises:
-        ConfigError: none of those known.
+        ConfigError: the name asks for no format that is known, or is a folder's.
+        FileSystemError: the disk refuses.
     """
     if path.suffix.lower() not in _FORMATS:
         raise ConfigError(f"{path}: the picture's name must end in one of {', '.join(_FORMATS)}")
-    return _FORMATS[path.suffix.lower()]
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; give the picture a name that is free")
+    make_folder(path.parent)
+    with explained_os_errors(path), TemporaryFile(dir=path.parent):
+        pass
 
 
 class ContactSheet:
@@ -44,10 +52,9 @@ class ContactSheet:
         """Write the picture, whole or not at all.
 
         Raises:
-            ConfigError: the name asks for no format that is known.
-            FileSystemError: the disk refuses.
+            ConfigError, FileSystemError: see `check_place`.
         """
-        chosen = sheet_format(path)
+        check_place(path)
         width = max((row.width for row in self._rows), default=_SIDE) + 2 * _GAP
         height = sum(row.height + _GAP for row in self._rows) + _GAP
         sheet = Image.new("RGB", (width, height), _PAPER)
@@ -56,13 +63,14 @@ class ContactSheet:
             sheet.paste(row, (_GAP, top))
             top += row.height + _GAP
         target = BytesIO()
-        sheet.save(target, chosen)
+        sheet.save(target, _FORMATS[path.suffix.lower()])
         write_bytes(path, target.getvalue())
 
 
 def _row(prediction: Prediction) -> Image.Image:
     frames = [] if prediction.frames is None else list(prediction.frames)
-    title, note = _words(prediction)
+    # Text of several lines cannot be measured, nor can a picture be as wide as a name may be long.
+    title, note = (printable(words)[:_LONGEST_TEXT] for words in _words(prediction))
     font, small = ImageFont.load_default(15), ImageFont.load_default(12)
     width = max(len(frames) * (_SIDE + _GAP), int(font.getlength(title) + small.getlength(note)) + 4 * _GAP)
     row = Image.new("RGB", (width, _LINE + (_SIDE if frames else 0)), _PAPER)

@@ -13,14 +13,16 @@ from torch import Tensor
 from essential.features.config import FeaturesConfig
 from essential.features.cores import share_cores, torch_threads
 from essential.features.encoding import ClipEncoder, VideoFeatures
-from essential.features.pipeline import Item, reading
+from essential.features.pipeline import Asked, reading, unidentified
 from essential.features.provenance import Recipe
+from essential.learner.arrivals import Arrivals
 from essential.learner.clips import PathLike, expanded
 from essential.learner.prediction import Prediction, Span, spans_of
 from essential.learner.voice import Voice
 from essential.protocols.protocol import Video
 from essential.video.transforms import PixelFormat
 from essential.video.windows import WindowedVideo
+from essential.video.worker_pool import Lost
 
 # Answers that wait for one before them.
 _MOST_HELD = 256
@@ -39,10 +41,11 @@ class ClipReader:
     def stream(self, paths: Iterable[PathLike], *, top_k: int, with_frames: bool) -> Iterator[Prediction]:
         """Yield what is said of each file, and of each video below each folder, in their order.
 
-        A clip that takes very long comes later than others: many of them would have to be held for it.
+        No answer waits for the next path, which a thread draws. A clip that takes very long comes later than others:
+        many of them would have to be held for it.
 
         Raises:
-            DataError: a folder holds no video, or a clip cannot be read for a reason that is not the file's.
+            DataError: a clip cannot be read for a reason that is not the file's.
         """
         held: dict[int, Prediction] = {}
         awaited = 0
@@ -64,31 +67,47 @@ class ClipReader:
         request = self.recipe.request((0,))
         sharing = share_cores(self.config.workers, encoder=self.recipe.encoder, frames=self.recipe.frames, views=1)
         encoder = self._encoder()
+        arrivals = Arrivals(expanded(paths), ahead=max(1, sharing.workers))
         files: dict[int, Path] = {}
         pixels: dict[int, Shown] = {}
+        unread: set[int] = set()
 
-        def items() -> Iterator[Item]:
-            for place, path in enumerate(expanded(paths)):
+        def items() -> Iterator[Asked]:
+            for place, (path, problem) in enumerate(arrivals):
                 files[place] = path
+                unread.add(place)
                 # The key stands in messages, and draws nothing for the plain view.
-                yield Video(str(path), str(path), "", "test"), request
+                video = Video(str(path), str(path), "", "test")
+                yield (video, request) if problem is None else (video, Lost(problem))
 
         def answers(complete: Iterator[tuple[int, VideoFeatures]]) -> Iterator[tuple[int, Prediction]]:
             for place, features in complete:
                 frames = pixels.pop(place, None)
                 yield place, self.voice.prediction(files.pop(place), features, top_k=top_k, frames=frames)
 
-        with closing(reading(items(), largest=request, workers=sharing.workers, config=self.config)) as every:
+        every = reading(
+            items(),
+            largest=request,
+            workers=sharing.workers,
+            config=self.config,
+            identify=unidentified,
+            is_next_known=arrivals.is_next_known,
+        )
+        with closing(arrivals), closing(every):
             for place, read in every:
+                unread.discard(place)
                 if read.clips is None:
                     path = files.pop(place)
-                    yield place, Prediction(path, error=_reason(read.note.broken, path))
-                    continue
-                if with_frames:
-                    pixels[place] = _shown(read.clips[0], self.recipe.encoder.pixel_format)
-                with torch_threads(sharing.threads):
-                    ready = list(answers(encoder.add(place, read.clips)))
-                yield from ready
+                    yield place, Prediction(path, error=short_reason(read.note.broken, path))
+                else:
+                    if with_frames:
+                        pixels[place] = _shown(read.clips[0], self.recipe.encoder.pixel_format)
+                    with torch_threads(sharing.threads):
+                        ready = list(answers(encoder.add(place, read.clips)))
+                    yield from ready
+                if not unread and not arrivals.is_next_known():
+                    # Whoever sends the next path may be waiting for what is in a batch that is not full.
+                    yield from answers(encoder.finish())
         yield from answers(encoder.finish())
 
     def spans(self, video: WindowedVideo, *, progress: Callable[[int], None]) -> list[Span]:
@@ -128,7 +147,7 @@ def _shown(clip: Float[Tensor, "frames 3 size size"], pixel_format: PixelFormat)
     return pixels
 
 
-def _reason(broken: str | None, path: Path) -> str:
-    """Return why a file cannot be read, without what to do, which is the same for all."""
+def short_reason(broken: str | None, path: Path) -> str:
+    """Return why a file or a folder of frames cannot be read, without its name and what to do."""
     reason = (broken or "it cannot be read").removeprefix(f"cannot read video {path}: ")
-    return reason.partition("; expected ")[0]
+    return reason.removeprefix(f"cannot read the folder of frames {path}: ").partition("; expected ")[0]

@@ -232,7 +232,7 @@ class VideoLearner:
         A clip that cannot be read has a prediction that says why.
 
         Raises:
-            DataError: nothing was taught yet, or a folder holds no video.
+            DataError: nothing was taught yet.
         """
         several = [paths] if isinstance(paths, str | os.PathLike) else paths
         return list(self.stream(several, top_k=top_k))
@@ -248,7 +248,7 @@ class VideoLearner:
             with_frames: whether each prediction carries the frames that the encoder saw.
 
         Raises:
-            DataError: nothing was taught yet, or a folder holds no video.
+            DataError: nothing was taught yet.
         """
         self._require_classes(top_k)
         return self._reader().stream(paths, top_k=top_k, with_frames=with_frames)

@@ -96,7 +96,8 @@ class WindowedVideo:
         if count > MOST_WINDOWS:
             raise VideoError(
                 f"cannot read video {path}: it is {length:,.0f} s long, which is {count:,} windows of "
-                f"{window_seconds} s every {stride_seconds} s; expected {MOST_WINDOWS:,} at most; give a longer stride, or cut the video"
+                f"{window_seconds} s every {stride_seconds} s, and {MOST_WINDOWS:,} are allowed; give a longer "
+                "stride, or cut the video"
             )
         segments = cut_windows(length, window_seconds=window_seconds, stride_seconds=stride_seconds)
         # The last window may begin within what is forgiven at the video's end, where its last picture is still shown.

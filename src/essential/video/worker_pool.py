@@ -5,20 +5,15 @@ harm no other; the standard library's pool breaks as a whole.
 """
 
 import multiprocessing
-import pickle
-import time
-import traceback
-import warnings
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
-from signal import SIG_DFL, SIG_IGN, SIGINT, SIGTERM, signal
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from essential.errors import DataError
+from essential.video.worker_process import Worker, with_origin
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -28,7 +23,8 @@ Start = Literal["fork", "forkserver", "spawn"]
 _EACH = 2
 # How often a task is begun. A process may have been killed for want of memory, which is not its task's fault.
 _ATTEMPTS = 2
-_LAST_WORDS_SECONDS = 5
+# How often it is looked whether there is a further task by now, while processes work and some could take one.
+_LOOK_AGAIN_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +39,19 @@ def in_flight(workers: int) -> int:
     return _EACH * workers
 
 
+def always() -> bool:
+    """Return that the next task can be had at once."""
+    return True
+
+
 def run_tasks(
-    work: Callable[[Task], Result], tasks: Iterable[Task], *, workers: int, start: Start, seconds_limit: float
+    work: Callable[[Task], Result],
+    tasks: Iterable[Task | Lost],
+    *,
+    workers: int,
+    start: Start,
+    seconds_limit: float,
+    is_next_known: Callable[[], bool] = always,
 ) -> Generator[tuple[int, Result | Lost], None, None]:
     """Do `work` on each task in `workers` processes, and yield the place of each with its result.
 
@@ -53,14 +60,17 @@ def run_tasks(
     memory that is set aside for so many is enough.
 
     A task whose process died is begun once more, in a fresh process; one that takes longer than `seconds_limit` is
-    given up at once. Close the generator to end the processes.
+    given up at once. A task may be lost before it is begun: then it is its own result, in its turn. Close the generator
+    to end the processes.
 
     Args:
         work: without `fork`, a function of a module, or a partial of one, as it is sent to the processes.
         tasks: picklable, and small, as the results are: a few kilobytes.
-        workers: how many processes, one at least.
+        workers: how many processes at most, one at least; they begin as tasks come.
         start: how they start.
         seconds_limit: for one task.
+        is_next_known: whether the next task, or that there is none, can be had from `tasks` without waiting. While it
+            cannot, what is done is yielded; it is waited for when nothing else is left to do.
 
     Raises:
         DataError: a process ended before it could take a task; nothing can be done then.
@@ -68,7 +78,7 @@ def run_tasks(
     """
     pool = _Pool(work, workers=workers, start=start, seconds_limit=seconds_limit)
     try:
-        yield from pool.results(tasks)
+        yield from pool.results(tasks, is_next_known)
     finally:
         pool.close()
 
@@ -112,28 +122,30 @@ class _Pool(Generic[Task, Result]):
         self._work = work
         self._context = multiprocessing.get_context(start)
         self._seconds_limit = seconds_limit
+        self._most_workers = workers
         self._limit = in_flight(workers)
         # By place: what is handed out and not taken back, and what of it is done.
-        self._out: dict[int, Task] = {}
+        self._out: dict[int, Task | Lost] = {}
         self._done: dict[int, Result | Lost] = {}
         self._deaths: Counter[int] = Counter()
-        self._workers: list[_Worker] = []
-        try:
-            for _ in range(workers):
-                self._workers.append(_Worker(self._context, work))
-        except BaseException:
-            self.close()
-            raise
+        self._workers: list[Worker] = []
 
-    def results(self, tasks: Iterable[Task]) -> Generator[tuple[int, Result | Lost], None, None]:
+    def results(
+        self, tasks: Iterable[Task | Lost], is_next_known: Callable[[], bool]
+    ) -> Generator[tuple[int, Result | Lost], None, None]:
         waiting = enumerate(tasks)
         while True:
-            self._hand_out(waiting)
+            # With nothing under way there is nothing to do but to wait for a task.
+            while self._has_room() and (not self._out or is_next_known()):
+                entry = next(waiting, None)
+                if entry is None:
+                    break
+                self._hand_out(*entry)
             if not self._out:
                 return
             place = self._deliverable()
             if place is None:
-                self._listen()
+                self._listen(_LOOK_AGAIN_SECONDS if self._has_room() and not is_next_known() else None)
                 continue
             yield place, self._done.pop(place)
             del self._out[place]
@@ -144,27 +156,34 @@ class _Pool(Generic[Task, Result]):
             worker.kill()
         self._workers = []
 
-    def _hand_out(self, waiting: Iterable[tuple[int, Task]]) -> None:
-        while len(self._out) < self._limit:
-            worker = min(self._workers, key=lambda one: len(one.places))
-            entry = next(iter(waiting), None) if len(worker.places) < _EACH else None
-            if entry is None:
-                return
-            place, task = entry
-            self._out[place] = task
-            worker.give(place, task)
+    def _has_room(self) -> bool:
+        """Return whether a further task can be handed out."""
+        could_take = self._may_begin() or any(len(worker.places) < _EACH for worker in self._workers)
+        return len(self._out) < self._limit and could_take
+
+    def _may_begin(self) -> bool:
+        return len(self._workers) < self._most_workers
+
+    def _hand_out(self, place: int, task: Task | Lost) -> None:
+        self._out[place] = task
+        if isinstance(task, Lost):
+            self._done[place] = task
+            return
+        if self._may_begin() and all(worker.places for worker in self._workers):
+            self._workers.append(Worker(self._context, self._work))
+        min(self._workers, key=lambda one: len(one.places)).give(place, task)
 
     def _deliverable(self) -> int | None:
         """Return the place of the next result: the first task's if it is done; another's if a process would idle."""
         first = min(self._out)
         if first in self._done:
             return first
-        idle = any(not worker.places for worker in self._workers)
+        idle = self._may_begin() or any(not worker.places for worker in self._workers)
         return min(self._done) if idle and self._done and len(self._out) >= self._limit else None
 
-    def _listen(self) -> None:
+    def _listen(self, patience_seconds: float | None) -> None:
         ends = [worker.seconds_left(self._seconds_limit) for worker in self._workers]
-        known = [seconds for seconds in ends if seconds is not None]
+        known = [seconds for seconds in (*ends, patience_seconds) if seconds is not None]
         ready = wait([worker.connection for worker in self._workers], min(known) if known else None)
         # What was done in time counts, though this process may have been too busy to see it: so it is heard first.
         for index, worker in enumerate(self._workers):
@@ -177,7 +196,7 @@ class _Pool(Generic[Task, Result]):
                 continue
             self._workers[index] = self._successor(worker)
 
-    def _hear(self, worker: "_Worker") -> bool:
+    def _hear(self, worker: Worker) -> bool:
         """Take in what a process has said; return whether it is still there."""
         try:
             while worker.connection.poll():
@@ -187,14 +206,14 @@ class _Pool(Generic[Task, Result]):
                 elif said == "begun":
                     worker.begun = content
                 elif said == "failed":
-                    raise _with_origin(*content)
+                    raise with_origin(*content)
                 else:
                     self._done[worker.finish()] = content
         except (EOFError, ConnectionError):
             return False
         return True
 
-    def _charge(self, worker: "_Worker") -> None:
+    def _charge(self, worker: Worker) -> None:
         """Count a process's death against the task it had at hand, and give the task up if it is the last."""
         words = worker.last_words()
         if not worker.ready:
@@ -207,97 +226,10 @@ class _Pool(Generic[Task, Result]):
             if self._deaths[worker.places[0]] == _ATTEMPTS:
                 self._done[worker.finish()] = Lost(f"the process that read it {words}, and so did a second one")
 
-    def _successor(self, worker: "_Worker") -> "_Worker":
+    def _successor(self, worker: Worker) -> Worker:
         """Return a fresh process that goes on where one that died or hangs was."""
         worker.kill()
-        fresh = _Worker(self._context, self._work)
+        fresh = Worker(self._context, self._work)
         for place in worker.places:
             fresh.give(place, self._out[place])
         return fresh
-
-
-class _Worker:
-    """A process and what it was given.
-
-    Attributes:
-        connection: our end of its pipe.
-        ready: whether it has come so far as to take tasks.
-        places: of the tasks it holds, in order; the first is the one at hand.
-        begun: when it began that one, by the monotonic clock; None if it did not yet.
-    """
-
-    def __init__(self, context: Any, work: Callable[[Any], Any]) -> None:
-        self.connection, theirs = context.Pipe()
-        self.ready = False
-        self.places: deque[int] = deque()
-        self.begun: float | None = None
-        self._process = context.Process(target=_serve, args=(theirs, work), daemon=True)
-        with warnings.catch_warnings():
-            # Python 3.12 warns of any fork beside threads; the work uses nothing that torch's threads may hold locked.
-            warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
-            self._process.start()
-        theirs.close()
-
-    def give(self, place: int, task: object) -> None:
-        self.places.append(place)
-        # If it died, that is found, and the task given to another, when it is listened to.
-        with suppress(ConnectionError):
-            self.connection.send(task)
-
-    def finish(self) -> int:
-        """Take the task at hand off it and return its place."""
-        self.begun = None
-        return self.places.popleft()
-
-    def seconds_left(self, limit: float) -> float | None:
-        """Return how long it may still work on the task at hand; None if it has none."""
-        return None if self.begun is None else max(0.0, self.begun + limit - time.monotonic())
-
-    def kill(self) -> None:
-        self._process.kill()
-        # A process that waits for a disk or a network that is gone cannot be killed; it is left behind.
-        self._process.join(_LAST_WORDS_SECONDS)
-        self.connection.close()
-
-    def last_words(self) -> str:
-        self._process.join(_LAST_WORDS_SECONDS)
-        code = self._process.exitcode
-        return f"died (signal {-code})" if code is not None and code < 0 else f"ended (exit code {code})"
-
-
-def _serve(connection: "Connection[Any, Any]", work: Callable[[Any], Any]) -> None:
-    """Do what comes through the pipe, one task after the other, until it is closed or the parent is gone."""
-    # An interruption is the parent's to handle, which then ends this process; a handler of its own means nothing here.
-    signal(SIGINT, SIG_IGN)
-    signal(SIGTERM, SIG_DFL)
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "it was started by one"
-    try:
-        connection.send(("ready", None))
-        while connection in wait([connection, parent.sentinel]):
-            task = connection.recv()
-            connection.send(("begun", time.monotonic()))
-            connection.send(_said_of(work, task))
-    except (EOFError, ConnectionError):
-        return
-
-
-def _said_of(work: Callable[[Any], Any], task: object) -> tuple[str, object]:
-    try:
-        return "done", work(task)
-    except Exception as error:
-        return "failed", (_sendable(error), "".join(traceback.format_exception(error)))
-
-
-def _sendable(error: Exception) -> Exception:
-    try:
-        pickle.dumps(error)
-    except Exception:  # whatever its class makes of being pickled
-        return RuntimeError(repr(error))
-    return error
-
-
-def _with_origin(error: Exception, where: str) -> Exception:
-    """Return the exception that a process raised, with the place where it did as its cause."""
-    error.__cause__ = RuntimeError(f"in a process that reads videos:\n{where}")
-    return error

@@ -1,0 +1,72 @@
+"""What somebody sends, read in a thread, so that no answer waits for the next question."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from queue import Empty, Queue
+from threading import Event, Thread
+from typing import Generic, NamedTuple, TypeVar
+
+Item = TypeVar("Item")
+
+
+class _Entry(NamedTuple):
+    """What comes next, or that nothing does."""
+
+    item: object = None
+    is_end: bool = False
+    error: BaseException | None = None
+
+
+class Arrivals(Generic[Item]):
+    """Gives what an iterable gives, in its order; the iterable runs in a thread of its own.
+
+    Close it to have the thread end as soon as the iterable gives something or ends; one that waits for ever ends with
+    this process.
+
+    Args:
+        source: the iterable; an error that it raises comes to whoever reads this one.
+        ahead: how many items, one at least, are drawn before they are asked for.
+    """
+
+    def __init__(self, source: Iterable[Item], *, ahead: int) -> None:
+        self._entries: Queue[_Entry] = Queue(ahead)
+        self._head: _Entry | None = None
+        self._closed = Event()
+        Thread(target=self._draw, args=(source,), daemon=True).start()
+
+    def __iter__(self) -> Iterator[Item]:
+        """Wait for each item and yield it."""
+        while True:
+            self._head = self._head or self._entries.get()
+            if self._head.error is not None:
+                raise self._head.error
+            if self._head.is_end:
+                return
+            item, self._head = self._head.item, None
+            yield item  # type: ignore[misc]
+
+    def is_next_known(self) -> bool:
+        """Return whether the next item is there, or that there is none, so that nobody has to wait for it.
+
+        An error is not made known so: what was begun before it can be finished first.
+        """
+        with suppress(Empty):
+            self._head = self._head or self._entries.get_nowait()
+        return self._head is not None and self._head.error is None
+
+    def close(self) -> None:
+        """Ask the thread to end."""
+        self._closed.set()
+        with suppress(Empty):
+            self._entries.get_nowait()
+
+    def _draw(self, source: Iterable[Item]) -> None:
+        end = _Entry(is_end=True)
+        try:
+            for item in source:
+                self._entries.put(_Entry(item))
+                if self._closed.is_set():
+                    return
+        except BaseException as error:  # whatever it is, it is for the reader
+            end = _Entry(is_end=True, error=error)
+        self._entries.put(end)
