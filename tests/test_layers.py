@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("memory", "models"),
     ("methods",),
     ("engine", "report"),
-    ("config", "site"),
+    ("config", "site", "tracking"),
     ("learner", "authors", "comparison"),
     ("cli",),
     ("__main__",),

@@ -1,5 +1,6 @@
 """What the commands hand to the engine, and what they show of its records. The engine itself is a stand-in here."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from in_process import Essential
 from essential.cli.options import parse_shard
 from essential.config import load_config
 from essential.engine.settings import RunConfig
+from essential.engine.sinks import Sink
 from essential.engine.team import Team
 from essential.progress import Progress
 from essential.records import Record, SkippedVideo
@@ -25,7 +27,16 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """Replace training by a stand-in that writes a made-up record; return what it was called with."""
     calls: Calls = []
 
-    def train(config: RunConfig, out: Path, *, resume: bool, progress: Progress, team: Team | None = None) -> Record:
+    def train(
+        config: RunConfig,
+        out: Path,
+        *,
+        resume: bool,
+        progress: Progress,
+        team: Team | None = None,
+        sink: Sink | None = None,
+    ) -> Record:
+        assert sink is None or isinstance(sink, Sink)
         assert isinstance(progress, Progress)
         assert team is None or team.size == 1
         calls.append((config, out, resume))
@@ -67,6 +78,27 @@ def test_train_shows_the_record_and_where_it_is(trained: Calls, tmp_path: Path, 
     ):
         assert shown in outcome.out
     assert (tmp_path / "r" / "report.html").stat().st_size > 1000
+
+
+def test_train_tells_tensorboard(trained: Calls, tmp_path: Path, essential: Essential) -> None:
+    arguments = ("train", "--config", "moving-digits/joint", "--out", tmp_path / "r")
+    assert essential(*arguments, "--tensorboard", tmp_path / "events").code == 0
+    (tmp_path / "file").touch()
+    outcome = essential(*arguments, "--tensorboard", tmp_path / "file")
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"error: --tensorboard {tmp_path / 'file'} is a file; ")
+    assert len(trained) == 1
+
+
+def test_train_needs_the_library_of_a_sink_before_anything_else(
+    trained: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, essential: Essential
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    outcome = essential("train", "--config", "moving-digits/joint", "--out", tmp_path / "r", "--wandb", "clips")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: --wandb clips needs the library wandb, which cannot be imported")
+    assert trained == []
+    assert not (tmp_path / "r").exists()
 
 
 def test_train_names_the_videos_it_left_out(

@@ -9,7 +9,7 @@ from small_runs import run_command
 
 OPTIONS = {
     "demo": {"--out", "--seed", "--compare"},
-    "train": {"--config", "--method", "--out", "--seed", "--resume", "--set"},
+    "train": {"--config", "--method", "--out", "--seed", "--resume", "--tensorboard", "--wandb", "--set"},
     "compare": {"--config", "--methods", "--seeds", "--budget-bytes", "--out", "--set"},
     "extract": {"--config", "--store", "--shard", "--set"},
     "evaluate": {"--set"},

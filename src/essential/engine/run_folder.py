@@ -11,6 +11,7 @@
       checkpoints/task-NN.safetensors   the predictor after task NN: what `essential evaluate` scores
       predictions/task-NN.safetensors   every test video's scores after task NN
       record.json             the result; its presence means that the run is complete
+      wandb.json              only where --wandb was given: which run of which project it is there
   imported.json           only in a run that was imported from checkpoints: where they were, their encoder's fingerprint
   encoder.safetensors     likewise: the weights of their encoder
 
@@ -264,6 +265,11 @@ class RunFolder:
         """Append one line to the log."""
         with explained_os_errors(self._log), self._log.open("a") as file:
             file.write(json.dumps(event) + "\n")
+
+    @property
+    def logged(self) -> int:
+        """How many lines the log has."""
+        return self._log.read_bytes().count(b"\n") if self._log.exists() else 0
 
     def write_checkpoint(self, task: int, predictor: Mapping[str, Tensor]) -> None:
         """Write the predictor after `task`."""
