@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from essential.analysis_record import Analysis
 from essential.atomic_files import folder_lock
 from essential.comparison import ComparisonPlan, check_runs, do_runs, runs_at_once
 from essential.config import load_config
@@ -120,6 +121,7 @@ def test_what_is_done_is_not_repeated_and_what_differs_is_refused(tmp_path: Path
     announced: list[str] = []
     records = do_runs(first, progress=QUIET, announce=lambda run: announced.append(run.method))
     made = (first[0].folder / "record.json").stat().st_mtime_ns
+    assert Analysis.read(first[0].folder / "analysis.json").protocol_id == records[0][1].protocol.id
     more = plan(tmp_path, overrides=small, methods=("finetune", "joint"), seeds=(0,)).runs()
     check_runs(more, QUIET)
     again = do_runs(more, progress=QUIET, announce=lambda run: announced.append(run.method))

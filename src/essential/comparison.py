@@ -14,10 +14,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
+from essential.analysis import analyse
 from essential.atomic_files import folder_lock
 from essential.config import load_config, memory_section
 from essential.engine.run import train
@@ -256,6 +258,9 @@ def _try(run: PlannedRun, progress: Progress) -> str | None:
         train(run.config, run.folder, resume=True, progress=progress)
     except EssentialError as error:
         return str(error)
+    # The run is complete without it; `report` tries again, and says why if it cannot be made.
+    with suppress(EssentialError):
+        analyse(run.folder, progress=progress)
     return None
 
 

@@ -1,14 +1,13 @@
 """The record of a run: `record.json`, the only thing that reports and tables are made from."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from essential.atomic_files import write_json
-from essential.errors import RunError
+from essential.versioned_json import Part, read_versioned
 
 SCHEMA_VERSION = 1
 
@@ -18,13 +17,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Difference = Annotated[float, Field(ge=-1, le=1)]
 
 
-class _Part(BaseModel):
-    """A frozen piece of a record that refuses unknown keys, NaN and infinities."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class TaskRecord(_Part):
+class TaskRecord(Part):
     """One task: its classes in order of arrival, and how many of its videos were used."""
 
     classes: tuple[str, ...] = Field(min_length=1)
@@ -32,7 +25,7 @@ class TaskRecord(_Part):
     test_videos: Count
 
 
-class ProtocolRecord(_Part):
+class ProtocolRecord(Part):
     """What was learned, in which order. Runs are comparable when `id` is the same.
 
     `list_sha256` is the hash of the annotation list that it comes from, where there is one.
@@ -44,21 +37,21 @@ class ProtocolRecord(_Part):
     tasks: tuple[TaskRecord, ...] = Field(min_length=1)
 
 
-class MethodRecord(_Part):
+class MethodRecord(Part):
     """How it was learned."""
 
     name: str
     config: Mapping[str, Any]
 
 
-class EncoderRecord(_Part):
+class EncoderRecord(Part):
     """What turned pixels into features; `fingerprint` covers its weights."""
 
     name: str
     fingerprint: str
 
 
-class Metrics(_Part):
+class Metrics(Part):
     """Fractions, defined in `essential.metrics`; null where undefined (forgetting of a single task, no test video).
 
     All but the readings by name (`_cnn`, `_nme`) are of the scores that the method decides by.
@@ -76,7 +69,7 @@ class Metrics(_Part):
     tcd_forgetting: Difference | None = None
 
 
-class MemoryBytes(_Part):
+class MemoryBytes(Part):
     """Bytes carried from task to task, as stored, by kind."""
 
     episodic: Count
@@ -98,7 +91,7 @@ class MemoryBytes(_Part):
         return self
 
 
-class SkippedVideo(_Part):
+class SkippedVideo(Part):
     """A video that could not be read and was left out, by the policy `skip`."""
 
     video: str
@@ -106,7 +99,7 @@ class SkippedVideo(_Part):
     reason: str
 
 
-class SecondsSpent(_Part):
+class SecondsSpent(Part):
     """Wall-clock time by activity."""
 
     extract: Seconds
@@ -114,7 +107,7 @@ class SecondsSpent(_Part):
     evaluate: Seconds
 
 
-class LedgerRecord(_Part):
+class LedgerRecord(Part):
     """One thing that the memory holds, its bytes, and whether a paper's memory figure counts it."""
 
     kind: str
@@ -123,7 +116,7 @@ class LedgerRecord(_Part):
     in_paper_figure: bool
 
 
-class Record(_Part):
+class Record(Part):
     """Everything a report needs to know of one run.
 
     `accuracy` has one row per task learned; row = after task, column = on task, null where not yet learned or
@@ -187,12 +180,7 @@ class Record(_Part):
         Raises:
             RunError: the file is missing, unreadable, damaged, or written by a newer version.
         """
-        text = _read_text(path)
-        _check_version(path, text)
-        try:
-            return cls.model_validate_json(text, strict=True)
-        except ValidationError as error:
-            raise RunError(f"{path} is not a valid record: {_explain(error)}; run its command again") from error
+        return read_versioned(path, cls, newest=SCHEMA_VERSION, what="a record", remedy="run its command again")
 
     def write(self, path: Path) -> None:
         """Write the record as JSON, whole or not at all.
@@ -201,45 +189,3 @@ class Record(_Part):
             FileSystemError: the disk refuses.
         """
         write_json(path, self.model_dump(mode="json"))
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        raise RunError(f"{path} is missing; give the folder of a finished run, or let the run end first") from None
-    except UnicodeDecodeError as error:
-        raise RunError(f"{path} is damaged and cannot be read as text ({error}); run its command again") from error
-    except OSError as error:
-        raise RunError(f"{path} cannot be read ({error.strerror}); check that it is a file you may read") from error
-
-
-def _check_version(path: Path, text: str) -> None:
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is damaged and cannot be read as JSON ({error}); run its command again") from error
-    if not isinstance(content, dict):
-        raise RunError(f"{path} holds a JSON {type(content).__name__}, not a record; give the record.json of a run")
-    version = content.get("schema_version")
-    if not isinstance(version, int):
-        raise RunError(f"{path} has schema_version {version!r}, not a number; give the record.json of a run")
-    if version > SCHEMA_VERSION:
-        raise RunError(
-            f"{path} has schema_version {version}, but this version of essential reads {SCHEMA_VERSION} at most; "
-            "install the version that wrote it, or a newer one"
-        )
-
-
-def _explain(error: ValidationError, most: int = 3) -> str:
-    problems = []
-    for problem in error.errors(include_url=False):
-        found = "" if problem["type"] == "missing" else f" (found {_short(problem['input'])})"
-        problems.append(f"{'.'.join(map(str, problem['loc'])) or 'record'}: {problem['msg']}{found}")
-    more = f"; and {len(problems) - most} more" if len(problems) > most else ""
-    return "; ".join(problems[:most]) + more
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

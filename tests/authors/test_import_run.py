@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from essential.analysis import analyse
 from essential.authors.import_run import checkpoint_files, import_checkpoints
 from essential.config import load_config, with_overrides
 from essential.engine.run import train
@@ -128,6 +129,10 @@ def test_an_imported_run_scores_as_the_run_it_came_from(places: dict[str, Path],
     assert record.class_accuracy == ours.class_accuracy
     assert (record.reading, record.trainable_parameters) == ("cnn", None)
     assert record.protocol.tasks[0].classes == ours.protocol.tasks[0].classes
+    analysis = analyse(tmp_path / "run", progress=QUIET)
+    assert analysis.class_accuracy_by_task[-1] == ours.class_accuracy
+    assert analysis.frames_kept[-1].accuracy == ours.metrics.final_accuracy
+    assert analysis.notes == ("The run keeps no exemplars: there is no map of them.",)
     assert record.exemplars == 0
     assert record.memory_bytes.episodic == 0
     assert record.memory_bytes.semantic == ours.memory_bytes.semantic

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from in_process import Essential
 
+from essential.atomic_files import folder_lock
 from essential.cli.options import parse_shard
 from essential.config import load_config
 from essential.engine.settings import RunConfig
@@ -201,6 +202,30 @@ def test_report_puts_runs_beside_each_other(tmp_path: Path, essential: Essential
     assert "sec[red]ond" in header
     assert outcome.out.endswith(f"report: {page}\n")
     assert "sec[red]ond" in page.read_text(encoding="utf-8")
+
+
+def test_report_goes_without_an_analysis_that_cannot_be_made_and_says_so(tmp_path: Path, essential: Essential) -> None:
+    run, page = _made(tmp_path / "run"), tmp_path / "page.html"
+    settings = load_config("moving-digits/joint").model_dump(mode="json")
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    outcome = essential("report", run, "--out", page)
+    assert outcome.code == 0
+    assert f"note: there is no analysis of {run}: {run / 'protocol.json'} is damaged" in outcome.err
+    with folder_lock(run):
+        outcome = essential("report", run, "--out", page)
+    assert outcome.code == 0
+    assert f"note: there is no analysis of {run}: {run} is in use by process" in outcome.err
+    assert page.exists()
+    assert not (run / "analysis.json").exists()
+
+
+def test_report_writes_its_figures_to_a_folder(tmp_path: Path, essential: Essential) -> None:
+    figures = tmp_path / "figures"
+    outcome = essential("report", _made(tmp_path / "run"), "--out", tmp_path / "page.html", "--figures", figures)
+    assert outcome.code == 0
+    written = [path for path in figures.rglob("*") if path.is_file()]
+    assert outcome.out.endswith(f"figures: {len(written)} files in {figures}\n")
+    assert {"accuracy-over-tasks.svg", "accuracy-over-tasks.pdf", "accuracy-matrix.csv"} <= {p.name for p in written}
 
 
 def test_a_run_in_this_folder_has_the_folder_s_name(

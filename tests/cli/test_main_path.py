@@ -12,7 +12,10 @@ from essential.records import Record
 from small_runs import command, record_without_seconds, run_command, small_overrides
 
 ESSENTIAL = "moving-digits/essential"
-RUN_FILES = {"config.yaml", "protocol.json", "log.jsonl", "state.safetensors", "record.json", "report.html", ".lock"}
+RUN_FILES = {
+    *("config.yaml", "protocol.json", "log.jsonl", "state.safetensors", "record.json", "analysis.json", "report.html"),
+    ".lock",
+}
 
 
 def _run(*arguments: str | Path) -> str:
@@ -102,11 +105,15 @@ def test_report_of_two_runs(run: Path, folder: Path) -> None:
     other = folder / "copy"
     other.mkdir()
     shutil.copy(run / "record.json", other)
+    analysis = (run / "analysis.json").read_bytes()
+    (run / "analysis.json").unlink()
     printed = _run("report", run, other / "record.json", "--out", folder / "both.html")
     assert f"report: {folder / 'both.html'}" in printed
     assert " run " in printed
     assert " copy " in printed
     assert (folder / "both.html").stat().st_size > 1000
+    assert (run / "analysis.json").read_bytes() == analysis, "it is made again, and the same"
+    assert [path.name for path in other.iterdir()] == ["record.json"]
 
 
 def test_resume_of_a_finished_run_changes_nothing(run: Path, folder: Path) -> None:

@@ -14,7 +14,7 @@ OPTIONS = {
     "extract": {"--config", "--store", "--shard", "--set"},
     "evaluate": {"--set"},
     "import-checkpoint": {"--config", "--out", "--temporal-embedding", "--set"},
-    "report": {"--out"},
+    "report": {"--figures", "--out"},
     "site": {"--out"},
     "memory": set(),
     "learn": {"--into", "--videos", "--encoder", "--method", "--budget-bytes", "--config", "--more-of-known", "--set"},

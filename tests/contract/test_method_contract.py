@@ -208,6 +208,40 @@ def test_losses_change_neither_the_batch_nor_the_method(name: str) -> None:
 
 
 @every_method
+def test_the_tokens_of_all_frames_give_the_scores_of_a_dense_clip(name: str) -> None:
+    method = build(name)
+    for task in tasks_for(method, [2, 3]):
+        learn(method, task)
+    clips, every = clips_of(torch.arange(5), seed=9), torch.arange(8).expand(5, -1)
+    with torch.no_grad():
+        tokens = method.predictor.eval().tokens(clips, every)
+        by_tokens = method.predictor.by_tokens(tokens)
+    assert tokens.shape == (5, 24)
+    assert (by_tokens is None) == (method.predictor.reading == "closed-form")
+    if by_tokens is not None:
+        torch.testing.assert_close(by_tokens, scores(method, 5))
+
+
+@every_method
+def test_what_is_rebuilt_of_exemplars_is_dense_and_asking_changes_nothing(name: str) -> None:
+    method = build(name)
+    for task in tasks_for(method, [2, 3]):
+        learn(method, task)
+    before, memory = copy.deepcopy(method.state_dict()), method.memory
+    rebuilt = method.rebuilt(memory)
+    assert (rebuilt is not None) == (name.startswith("essential") and name != "essential-identity")
+    if rebuilt is not None:
+        assert rebuilt.shape == (len(memory), 8, 24)
+        assert not rebuilt.requires_grad
+        some = torch.arange(len(memory)).flip(0)[::2]
+        part = method.rebuilt(memory.take(some))
+        torch.testing.assert_close(part, rebuilt[some])
+    after = method.state_dict()
+    for key, array in after.items():
+        np.testing.assert_array_equal(before[key], array, key)
+
+
+@every_method
 def test_a_restart_after_any_stage_changes_nothing(name: str) -> None:
     straight = build(name)
     tasks = tasks_for(straight, [2, 3, 1])

@@ -9,8 +9,9 @@ from parsed_page import ParsedPage
 
 from essential.report.comparison import compare
 from essential.report.comparison_page import comparison_page
+from essential.report.drawing import inline_svg
 from essential.report.formats import NONE
-from essential.report.scatter import ScatterChart, ScatterPoint, draw_scatter
+from essential.report.scatter import Apart, Kept, ScatterChart, ScatterPoint
 
 HOSTILE = "<script>alert('x')</script>\"&{{ 7 * 7 }}"
 NAMESPACES = re.compile(r"""xmlns(:\w+)?=["'][^"']*["']""")
@@ -127,21 +128,27 @@ def _texts(svg: str) -> list[str]:
     return re.findall(r">([^<>]+)</text>", svg)
 
 
-def _point(number: int, kept: int | None) -> ScatterPoint:
-    return ScatterPoint(number, 50.0 + number, 1.0, kept, "in-rules")
+def _point(number: int, kept: Kept) -> ScatterPoint:
+    return ScatterPoint(str(number), f"method {number}", 50.0 + number, 1.0, kept, "in-rules")
 
 
-def test_the_figure_has_a_place_for_nothing_and_for_all_videos() -> None:
-    both = _texts(draw_scatter(ScatterChart("c", [_point(1, 0), _point(2, None), _point(3, 1 << 20)], 1 << 20)))
-    assert {"nothing", "kept", "all", "videos", "1 MiB", "budget"} <= set(both)
-    neither = _texts(draw_scatter(ScatterChart("c", [_point(1, 1024), _point(2, 1 << 30)], None)))
-    assert set(neither) & {"nothing", "all", "budget"} == set()
+def _drawn(points: list[ScatterPoint], budget_bytes: int | None = None) -> list[str]:
+    return _texts(inline_svg(ScatterChart("c", "Accuracy, %", points, budget_bytes)))
+
+
+def test_the_figure_has_a_place_for_nothing_for_all_videos_and_for_what_nobody_states() -> None:
+    points = [_point(1, 0), _point(2, Apart.ALL_VIDEOS), _point(3, 1 << 20), _point(4, Apart.NOT_STATED)]
+    assert {"nothing", "kept", "all", "videos", "not", "stated", "1 MiB", "budget"} <= set(_drawn(points, 1 << 20))
+    neither = _drawn([_point(1, 1024), _point(2, 1 << 30)])
+    assert set(neither) & {"nothing", "all", "stated", "budget"} == set()
     assert {"1 KiB", "1 MiB", "1 GiB"} <= set(neither)
 
 
-@pytest.mark.parametrize("kept", [[0], [None], [0, None], [5], [1000, 1000, 1001], [1, 1 << 45]])
-def test_the_figure_is_drawn_whatever_is_kept(kept: list[int | None]) -> None:
+@pytest.mark.parametrize(
+    "kept", [[0], [Apart.ALL_VIDEOS], [0, Apart.NOT_STATED], [5], [1000, 1000, 1001], [1, 1 << 45], [*Apart] * 9]
+)
+def test_the_figure_is_drawn_whatever_is_kept(kept: list[Kept]) -> None:
     points = [_point(number, count) for number, count in enumerate(kept, 1)]
-    texts = _texts(draw_scatter(ScatterChart("c", points, None)))
-    assert {str(point.number) for point in points} <= set(texts)
+    texts = _drawn(points)
+    assert {point.label for point in points} <= set(texts)
     assert "nan" not in " ".join(texts)

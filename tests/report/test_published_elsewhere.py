@@ -8,7 +8,7 @@ from typing import Any
 from made_records import make_record
 
 from essential.published import PublishedFigure, published_for
-from essential.report import write_report
+from essential.report import ReportedRun, write_report
 from essential.report.elsewhere import published_table
 
 DASH = "\u2013"
@@ -16,7 +16,7 @@ DASH = "\u2013"
 
 def _page(protocol_name: str, folder: Path) -> str:
     path = folder / "report.html"
-    write_report([("run", make_record(protocol_name=protocol_name))], path)
+    write_report([ReportedRun("run", make_record(protocol_name=protocol_name))], path)
     return path.read_text(encoding="utf-8")
 
 
@@ -69,7 +69,9 @@ def test_figures_are_never_among_the_runs(tmp_path: Path) -> None:
     [summary] = re.findall(r'<table class="numbers summary">.*?</table>', html, re.DOTALL)
     assert "48.9" in html
     assert "FrameMaker" not in summary
-    assert html.count("FrameMaker") == html.count('<th scope="row">FrameMaker</th>') == 1
+    assert html.count('<th scope="row">FrameMaker</th>') == 1
+    [points] = re.findall(r'<ol class="points".*?</ol>', html, re.DOTALL)
+    assert html.count("FrameMaker") == 1 + points.count("FrameMaker") == 2, "in its table, and by letter in the figure"
 
 
 def test_a_protocol_that_nobody_has_published_on_has_no_such_table(tmp_path: Path) -> None:

@@ -9,32 +9,54 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_analyses import make_analysis
 from made_comparisons import BUDGET, made_run, many_runs
 from made_records import make_record
 
-from essential.report import write_report
+from essential.report import ReportedRun, write_report
 from essential.report.comparison_files import write_comparison
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on this machine")
 
 PHONE_WIDTH = 390
+LEAST_LETTERS = 10
+"""Height in pixels of the smallest letters in a figure."""
 # The page stands in a frame as wide as a phone, because a headless window cannot be that narrow.
 FRAME = """<!doctype html><pre id="measured"></pre>
 <iframe id="page" style="border:0;width:{width}px;height:3000px" srcdoc="{page}"></iframe>
 <script>
 document.getElementById("page").onload = (event) => {{
   const page = event.target.contentDocument, root = page.documentElement;
+  const look = (element) => event.target.contentWindow.getComputedStyle(element);
+  const all = (selector, within = page) => [...within.querySelectorAll(selector)];
+  const start = (element) => element.outerHTML.slice(0, 80);
   const inside = (element) => !element.closest(".scroll, .unseen, .patterns");
-  const wide = [...page.body.querySelectorAll("*")].filter(inside)
+  const wide = all("body *").filter(inside)
     .filter((element) => element.getBoundingClientRect().right > {width} + 0.5);
-  const style = event.target.contentWindow.getComputedStyle(page.body);
-  const tick = event.target.contentWindow.getComputedStyle(page.querySelector(".chart text"));
+  const collide = (one, other) => Math.min(one.right, other.right) - Math.max(one.left, other.left) > 1
+    && Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top) > 4;
+  const words = all(".chart").flatMap((chart) => {{
+    const texts = all("text", chart).map((text) => [text.getBoundingClientRect(), text.textContent]);
+    return texts.flatMap(([box, text], number) => texts.slice(number + 1)
+      .filter(([other]) => collide(box, other)).map(([, other]) => text + " / " + other));
+  }});
+  const reached = (element) => {{
+    element.focus();
+    return page.activeElement === element && look(element).outlineStyle !== "none";
+  }};
   document.getElementById("measured").textContent = JSON.stringify({{
     page_width: root.scrollWidth, body_width: page.body.getBoundingClientRect().width,
-    too_wide: wide.map((element) => element.outerHTML.slice(0, 80)),
-    background: style.backgroundColor, ink: style.color, tick: tick.fill,
-    charts: page.querySelectorAll(".chart").length,
+    too_wide: wide.map(start),
+    background: look(page.body).backgroundColor, ink: look(page.body).color,
+    tick: look(page.querySelector(".chart text")).fill,
+    charts: all(".chart").length,
+    small: all(".chart text").filter((text) => text.getBoundingClientRect().height < {least}).map(start),
+    collisions: words,
+    stops: all("a[href], summary, .scroll").length,
+    unreachable: all("a[href], summary, .scroll").filter((element) => !reached(element)).map(start),
+    skip_top: (page.querySelector(".skip").focus(), page.querySelector(".skip").getBoundingClientRect().top),
+    pictures: [...page.images].filter((image) => image.complete && image.naturalWidth > 0).length,
   }});
 }};
 </script>"""
@@ -42,7 +64,8 @@ document.getElementById("page").onload = (event) => {{
 
 def _measure(page: Path, folder: Path, *, width: int, dark: bool) -> dict[str, Any]:
     frame = folder / "frame.html"
-    frame.write_text(FRAME.format(width=width, page=html.escape(page.read_text(encoding="utf-8"))), encoding="utf-8")
+    text = html.escape(page.read_text(encoding="utf-8"))
+    frame.write_text(FRAME.format(width=width, least=LEAST_LETTERS, page=text), encoding="utf-8")
     assert BROWSER is not None
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -56,25 +79,28 @@ def _measure(page: Path, folder: Path, *, width: int, dark: bool) -> dict[str, A
     return measured
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page with what needs most room: many tasks, published figures, long names with and without a place to break."""
     names = ["a" * 90, "runs/with/many/parts/" + "and-a-long-name-" * 6, "short"]
     skipped = [{"video": f"train/{'b' * 120}.mp4", "split": "train", "reason": "no video stream"}]
     more = {"skipped_videos": skipped, "class_accuracy": [0.5] * 52, "protocol_name": "tcd-ucf101-2x25"}
-    records = [(name, make_record(tasks=26, method=f"m{i}", **more)) for i, name in enumerate(names)]
-    path = tmp_path / "report.html"
-    write_report(records, path)
+    runs = []
+    for number, name in enumerate(names):
+        record = make_record(tasks=26, method=f"m{number}", **more)
+        runs.append(ReportedRun(name, record, make_analysis(record, clips=3)))
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    write_report(runs, path)
     path.write_text(path.read_text(encoding="utf-8").replace("<details", "<details open"), encoding="utf-8")
     return path
 
 
-@pytest.fixture
-def comparison(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A comparison of many methods, one of them with a long name."""
     runs = [*many_runs(), *(made_run("essential:" + "x" * 80, seed, 0.5) for seed in range(2))]
-    write_comparison(runs, tmp_path, budget_bytes=BUDGET)
-    path = tmp_path / "compare.html"
+    path = tmp_path_factory.mktemp("comparison") / "compare.html"
+    write_comparison(runs, path.parent, budget_bytes=BUDGET)
     path.write_text(path.read_text(encoding="utf-8").replace("<details", "<details open"), encoding="utf-8")
     return path
 
@@ -86,7 +112,8 @@ def test_nothing_sticks_out_of_a_comparison_either(comparison: Path, tmp_path: P
     assert measured["too_wide"] == []
     assert measured["page_width"] <= width
     assert measured["body_width"] <= width
-    assert measured["charts"] == 1
+    assert measured["charts"] == 3
+    assert measured["small"] == measured["collisions"] == measured["unreachable"] == []
 
 
 @pytest.mark.slow
@@ -96,7 +123,18 @@ def test_nothing_sticks_out_and_the_console_is_silent(page: Path, tmp_path: Path
     assert measured["too_wide"] == []
     assert measured["page_width"] <= width
     assert measured["body_width"] <= width
-    assert measured["charts"] == 3
+    # Four over tasks and frames, two against memory, and four of every run.
+    assert measured["charts"] == 6 + 3 * 4
+    assert measured["small"] == measured["collisions"] == []
+    assert measured["pictures"] == 3 * 3 * 4
+
+
+@pytest.mark.slow
+def test_every_stop_can_be_reached_by_keyboard_and_seen(page: Path, tmp_path: Path) -> None:
+    measured = _measure(page, tmp_path, width=1280, dark=False)
+    assert measured["stops"] > 100
+    assert measured["unreachable"] == []
+    assert measured["skip_top"] >= 0, "the skip link comes into view"
 
 
 @pytest.mark.slow

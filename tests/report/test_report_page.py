@@ -13,7 +13,7 @@ from parsed_page import ParsedPage
 from essential.errors import RunError
 from essential.metrics import METRICS
 from essential.records import Metrics, Record
-from essential.report import write_report
+from essential.report import ReportedRun, write_report
 
 NAMESPACES = re.compile(r"""xmlns(:\w+)?=["'][^"']*["']""")
 DASH = "\u2013"
@@ -21,7 +21,7 @@ DASH = "\u2013"
 
 def _write(records: list[tuple[str, Record]], folder: Path) -> str:
     path = folder / "report.html"
-    write_report(records, path)
+    write_report([ReportedRun(*run) for run in records], path)
     return path.read_text(encoding="utf-8")
 
 
@@ -129,8 +129,9 @@ def test_names_in_any_alphabet_and_with_dollar_signs_are_kept(tmp_path: Path) ->
 
 def test_the_same_records_give_the_same_bytes(arms: list[tuple[str, Record]], tmp_path: Path) -> None:
     first, second = tmp_path / "first.html", tmp_path / "second.html"
-    write_report(arms, first)
-    write_report(arms, second)
+    runs = [ReportedRun(*arm) for arm in arms]
+    write_report(runs, first)
+    write_report(runs, second)
     assert first.read_bytes() == second.read_bytes()
 
 

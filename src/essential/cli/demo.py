@@ -27,11 +27,12 @@ def demo(
     Example:
       essential demo --compare
     """
+    from essential.cli.analysis import analysis_of
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.tables import print_runs
     from essential.config import load_config
     from essential.engine.run import train
-    from essential.report import write_report
+    from essential.report import ReportedRun, write_report
 
     places = [f"data.root={_quoted(out / 'data')}", f"features.store={_quoted(out / 'features')}", f"seed={seed}"]
     runs = []
@@ -39,10 +40,10 @@ def demo(
         typer.echo(f"== {arm}", err=True)
         config = load_config(f"moving-digits/{arm}", places)
         record = train(config, out / arm, resume=True, progress=terminal_progress())
-        runs.append((arm, record))
+        runs.append(ReportedRun(arm, record, analysis_of(out / arm)))
         write_report(runs[-1:], out / arm / "report.html")
     write_report(runs, out / "report.html")
-    print_runs(runs)
+    print_runs([(run.label, run.record) for run in runs])
     typer.echo(f"report: {out / 'report.html'}\nvideos: {out / 'data'}")
 
 

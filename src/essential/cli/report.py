@@ -9,20 +9,32 @@ import typer
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or record.json files.", metavar="DIR...")],
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("report.html"),
+    figures: Annotated[
+        Path | None, typer.Option("--figures", help="Folder to write every figure to as well, as SVG, PDF and CSV.")
+    ] = None,
 ) -> None:
-    """Put one or more runs on one offline HTML page.
+    """Put one or more runs on one offline HTML page, and its figures into files.
 
     \b
-    Example:
+    Examples:
       essential report runs/first runs/second --out comparison.html
+      essential report runs/first --figures figures
     """
+    from essential.cli.analysis import analysis_of
     from essential.cli.tables import print_runs, run_name
     from essential.records import Record
-    from essential.report import write_report
+    from essential.report import ReportedRun, write_figures, write_report
 
     files = [run if run.is_file() else run / "record.json" for run in runs]
     names = [run_name(file.parent) if file.name == "record.json" else file.stem for file in files]
-    records = [(name, Record.read(file)) for name, file in zip(names, files, strict=True)]
-    write_report(records, out)
-    print_runs(records)
+    records = [Record.read(file) for file in files]
+    reported = [
+        ReportedRun(name, record, analysis_of(file.parent) if file.name == "record.json" else None)
+        for name, record, file in zip(names, records, files, strict=True)
+    ]
+    write_report(reported, out)
+    written = write_figures(reported, figures) if figures else []
+    print_runs([(run.label, run.record) for run in reported])
     typer.echo(f"report: {out}")
+    if written:
+        typer.echo(f"figures: {len(written)} files in {figures}")

@@ -40,12 +40,13 @@ def train(
       Two processes, the same numbers (docs/clusters.md):
         torchrun --nproc-per-node 2 -m essential train --out runs/mine -s data.root=DIR -s protocol.tasks=4
     """
+    from essential.cli.analysis import analysis_of
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.tables import print_runs, print_skipped, run_name
     from essential.config import load_config
     from essential.engine.run import train as run
     from essential.engine.team import open_team
-    from essential.report import write_report
+    from essential.report import ReportedRun, write_report
     from essential.tracking import open_sinks
 
     def warn(text: str) -> None:
@@ -57,7 +58,7 @@ def train(
             record = run(settings, out, resume=resume, progress=terminal_progress(), team=team, sink=sink)
         if not team.first:
             return
-        write_report([(run_name(out), record)], out / "report.html")
+        write_report([ReportedRun(run_name(out), record, analysis_of(out))], out / "report.html")
         print_runs([(run_name(out), record)])
         print_skipped(record)
         typer.echo(f"record: {out / 'record.json'}\nreport: {out / 'report.html'}")

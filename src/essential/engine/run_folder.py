@@ -11,6 +11,7 @@
       checkpoints/task-NN.safetensors   the predictor after task NN: what `essential evaluate` scores
       predictions/task-NN.safetensors   every test video's scores after task NN
       record.json             the result; its presence means that the run is complete
+      analysis.json           what a report shows beyond the record; may be deleted at any time, and is made again
       wandb.json              only where --wandb was given: which run of which project it is there
   imported.json           only in a run that was imported from checkpoints: where they were, their encoder's fingerprint
   encoder.safetensors     likewise: the weights of their encoder
@@ -80,6 +81,11 @@ class RunFolder:
         """The result's file."""
         return self.path / "record.json"
 
+    @property
+    def analysis(self) -> Path:
+        """The analysis's file."""
+        return self.path / "analysis.json"
+
     def check(self, config: RunConfig, *, resume: bool) -> None:
         """Refuse to run `config` here if another run, or this one without `resume`, has got anywhere.
 
@@ -118,13 +124,18 @@ class RunFolder:
         Raises:
             RunError: they are.
         """
-        there = json.loads(self._protocol.read_text()).get("features")
-        if there is not None and there != asdict(origin):
+        there = self.origin()
+        if there is not None and there != origin:
             raise RunError(
-                f"{self.path} began with features of {there['name']!r} (fingerprint {there['fingerprint'][:12]}), "
+                f"{self.path} began with features of {there.name!r} (fingerprint {there.fingerprint[:12]}), "
                 f"these are of {origin.name!r} ({origin.fingerprint[:12]}); use the weights it began with, or "
                 "another folder"
             )
+
+    def origin(self) -> FeatureOrigin | None:
+        """Return what made the features that the run began with; None if the folder does not say."""
+        there = json.loads(self._protocol.read_text()).get("features")
+        return None if there is None else FeatureOrigin(**there)
 
     def begin_import(self, source: str) -> None:
         """Mark the folder as that of an import from `source`, before anything of it is written.
@@ -235,10 +246,19 @@ class RunFolder:
         """Read the state, and cut the log back to where it was then; None, and an empty log, if nothing was saved yet.
 
         Raises:
+            CheckpointError: see `state`.
+        """
+        saved = self.state()
+        self._cut_log(saved.place.log_bytes if saved else 0)
+        return saved
+
+    def state(self) -> Saved | None:
+        """Read the state, and leave everything as it is; None if nothing was saved yet.
+
+        Raises:
             CheckpointError: the state is damaged, or a settled part is, or is not the one that the state names.
         """
         if not self._state.exists():
-            self._cut_log(0)
             return None
         arrays, metadata = read_sealed(self._state, CheckpointError)
         try:
@@ -251,7 +271,6 @@ class RunFolder:
         method = {name[7:]: array for name, array in arrays.items() if name.startswith("method.")}
         for part, seal in self._settled.items():
             method |= self._read_part(part, seal)
-        self._cut_log(place.log_bytes)
         optimizer = {name[10:]: array for name, array in arrays.items() if name.startswith("optimizer.")}
         return Saved(place, method, StageStart(place.epoch, optimizer if inside else None))
 

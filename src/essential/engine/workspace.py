@@ -11,14 +11,14 @@ from essential.atomic_files import sha256_of_json
 from essential.encoders import FrameEncoder, build_encoder
 from essential.engine.settings import RunConfig
 from essential.engine.team import Message, Team
-from essential.errors import ConfigError
+from essential.errors import ConfigError, StoreError
 from essential.features.cores import cpu_cores
 from essential.features.extract import extract
 from essential.features.imported import ImportedSource, imported_provenance
 from essential.features.provenance import Recipe, build_recipe
-from essential.features.source import FeatureSource, open_source
+from essential.features.source import FeatureSource, StoredSource, open_source
 from essential.methods import Method, build_method
-from essential.progress import Progress, phase
+from essential.progress import Progress, SilentProgress, phase
 from essential.protocols.moving_digits import make_moving_digits
 from essential.protocols.protocol import Protocol, Video
 from essential.protocols.source import load_listing
@@ -107,6 +107,19 @@ class Workspace:
                 store=self.store(),
                 progress=lambda done, total: progress.advance(done, total=total),
             )
+
+    def stored(self, videos: Sequence[Video]) -> FeatureSource:
+        """Return the features of `videos` that are there already; reads no video and computes none.
+
+        Raises:
+            StoreError: features are live, or the store is gone, damaged, made by something else, or lacks a video.
+            DataError: a video is broken and the config says to fail.
+        """
+        if self.encoder is None:
+            return self.source(videos, SilentProgress())
+        if self.config.features.mode == "live":
+            raise StoreError("features.mode=live keeps no features; use -s features.mode=stored to have a store")
+        return StoredSource.open(self.store(), videos, recipe=self.recipe(), config=self.config.features)
 
     def extract(
         self, videos: Sequence[Video], progress: Progress, *, part: tuple[int, int] = (0, 1), team: Team

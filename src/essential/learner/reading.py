@@ -22,6 +22,9 @@ from essential.protocols.protocol import Video
 from essential.video.transforms import PixelFormat
 from essential.video.windows import WindowedVideo
 
+# Answers that wait for one before them.
+_MOST_HELD = 256
+
 Shown = UInt8[np.ndarray, "frames size size 3"]
 
 
@@ -34,11 +37,30 @@ class ClipReader:
     config: FeaturesConfig
 
     def stream(self, paths: Iterable[PathLike], *, top_k: int, with_frames: bool) -> Iterator[Prediction]:
-        """Yield what is said of each file, and of each video below each folder, about in their order.
+        """Yield what is said of each file, and of each video below each folder, in their order.
+
+        A clip that takes very long comes later than others: many of them would have to be held for it.
 
         Raises:
             DataError: a folder holds no video, or a clip cannot be read for a reason that is not the file's.
         """
+        held: dict[int, Prediction] = {}
+        awaited = 0
+        for place, prediction in self._as_they_come(paths, top_k=top_k, with_frames=with_frames):
+            if place < awaited:
+                yield prediction
+                continue
+            held[place] = prediction
+            if len(held) > _MOST_HELD:
+                awaited = min(held)
+            while awaited in held:
+                yield held.pop(awaited)
+                awaited += 1
+        yield from (held[place] for place in sorted(held))
+
+    def _as_they_come(
+        self, paths: Iterable[PathLike], *, top_k: int, with_frames: bool
+    ) -> Iterator[tuple[int, Prediction]]:
         request = self.recipe.request((0,))
         sharing = share_cores(self.config.workers, encoder=self.recipe.encoder, frames=self.recipe.frames, views=1)
         encoder = self._encoder()
@@ -51,16 +73,16 @@ class ClipReader:
                 # The key stands in messages, and draws nothing for the plain view.
                 yield Video(str(path), str(path), "", "test"), request
 
-        def answers(complete: Iterator[tuple[int, VideoFeatures]]) -> Iterator[Prediction]:
+        def answers(complete: Iterator[tuple[int, VideoFeatures]]) -> Iterator[tuple[int, Prediction]]:
             for place, features in complete:
                 frames = pixels.pop(place, None)
-                yield self.voice.prediction(files.pop(place), features, top_k=top_k, frames=frames)
+                yield place, self.voice.prediction(files.pop(place), features, top_k=top_k, frames=frames)
 
         with closing(reading(items(), largest=request, workers=sharing.workers, config=self.config)) as every:
             for place, read in every:
                 if read.clips is None:
                     path = files.pop(place)
-                    yield Prediction(path, error=_reason(read.note.broken, path))
+                    yield place, Prediction(path, error=_reason(read.note.broken, path))
                     continue
                 if with_frames:
                     pixels[place] = _shown(read.clips[0], self.recipe.encoder.pixel_format)

@@ -73,11 +73,11 @@ class EpisodicMemory:
         starts = counts.cumsum(0) - counts
         rank = torch.empty_like(order)
         rank[order] = torch.arange(len(order)) - starts[self.slots[order]]
-        return self._take((rank < quotas[self.slots]).nonzero()[:, 0])
+        return self.take((rank < quotas[self.slots]).nonzero()[:, 0])
 
     def without(self, slot: int) -> "EpisodicMemory":
         """Return a memory without the exemplars of one class."""
-        return self._take((self.slots != slot).nonzero()[:, 0])
+        return self.take((self.slots != slot).nonzero()[:, 0])
 
     @property
     def stored_bytes(self) -> int:
@@ -141,7 +141,8 @@ class EpisodicMemory:
         features = torch.from_numpy(arrays["features"].copy())
         return cls(features, long("positions"), long("slots"), long("tasks"), names, logits)
 
-    def _take(self, index: Int[Tensor, " chosen"]) -> "EpisodicMemory":
+    def take(self, index: Int[Tensor, " chosen"]) -> "EpisodicMemory":
+        """Return a memory of the exemplars at `index`, in that order."""
         return EpisodicMemory(
             self.features[index],
             self.positions[index],

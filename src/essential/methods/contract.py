@@ -5,7 +5,7 @@ names, then `finish`. Between tasks, and after a restart, a method is what its `
 asked for only when the stage starts, so a method restored in the middle of a task gives the same stages again.
 
 What a method leaves out has a meaning: without `stages` it is not trained but computed, in `finish`; without `ledger`
-it carries its exemplars and nothing else.
+it carries its exemplars and nothing else; without `rebuilt` it uses its exemplars as they are stored.
 """
 
 from abc import ABC, abstractmethod
@@ -205,6 +205,13 @@ class Method(ABC):
 
     def finish(self, task: TaskData) -> None:  # noqa: B027
         """Do what comes after the last stage."""
+
+    def rebuilt(self, memory: EpisodicMemory) -> Float[Tensor, "exemplars frames dim"] | None:  # noqa: ARG002
+        """Return the dense clips that it rebuilds, as it is now, of `memory`, its own or one like it; changes nothing.
+
+        On the CPU, as frame features that its predictor takes. None if it rebuilds nothing.
+        """
+        return None
 
     def ledger(self) -> list[LedgerEntry]:
         """Count everything that is carried to the next task beside the predictor."""

@@ -34,6 +34,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from essential.errors import CheckpointError
+from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.memory.selection import random_positions
 from essential.methods.classifier import ClassifierConfig, attention_heads, build_classifier, cross_entropy, grow_head
@@ -126,6 +127,14 @@ class Essential(Method):
             self._remember(task)
         set_exemplar_means(self.classifier, self.memory)
 
+    @torch.no_grad()
+    def rebuilt(self, memory: EpisodicMemory) -> Float[Tensor, "exemplars frames dim"] | None:
+        """What the MR modules retrieve, without the temporal embedding that the classifier adds to every frame."""
+        if not len(self.retrieval):
+            return None
+        embedding = self.classifier.encoder.temporal_embedding
+        return self._retrieve_all(MemoryClips(memory), embedding) - embedding.cpu()
+
     @property
     def settled(self) -> Sequence[str]:
         """The MR modules of the tasks before: each learns with its own task alone."""
@@ -211,13 +220,14 @@ class Essential(Method):
         clips = MemoryClips(self.memory)
         if self.config.retrieve == "every-step" or not len(self.retrieval):
             return clips
-        return MemoryClips(self.memory, self._retrieve_all(clips))
+        return MemoryClips(self.memory, self._retrieve_all(clips, self.at_rehearsal.values))
 
     @torch.no_grad()
-    def _retrieve_all(self, clips: MemoryClips) -> Float[Tensor, "exemplars frames dim"]:
+    def _retrieve_all(
+        self, clips: MemoryClips, embedding: Float[Tensor, "frames dim"]
+    ) -> Float[Tensor, "exemplars frames dim"]:
         """Rebuild every exemplar, on the CPU, a task's exemplars at a time."""
         self.retrieval.eval()
-        embedding = self.at_rehearsal.values
         retrieved = torch.empty(len(clips), self.frames, self.dim)
         for indices in clips.memory.tasks.argsort(stable=True).split(_AT_ONCE):
             batch = clips.rows(indices).to(embedding.device)

@@ -60,6 +60,10 @@ class BiasCorrected(Predictor):
         """Return those of the classifier."""
         return self.classifier.tokens(features, positions)
 
+    def by_tokens(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
+        """Return the corrected logits."""
+        return self.correct(self.classifier.logits(tokens))
+
     def add_pair(self, slots: int) -> None:
         """Add a pair for `slots` new slots, behind the present ones."""
         new = torch.full((slots,), len(self.pairs), device=self.task_of_slot.device)

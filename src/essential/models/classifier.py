@@ -41,6 +41,10 @@ class Predictor(nn.Module, ABC):
         """
         return features.mean(dim=1)
 
+    def by_tokens(self, tokens: Float[Tensor, "batch width"]) -> Float[Tensor, "batch slots"] | None:  # noqa: ARG002
+        """Return what it decides by of clips with these tokens; None if it decides by something else than tokens."""
+        return None
+
     @abstractmethod
     def resize(self, state: Mapping[str, Tensor]) -> None:
         """Take on the shapes that `state`, the state of such a predictor, has; the values come later."""
@@ -92,22 +96,27 @@ class ClipClassifier(Predictor):
         scored: Tensor = self.head(self.dropout(tokens))
         return scored
 
+    def by_tokens(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
+        """Return the logits."""
+        return self.logits(tokens)
+
     def by_means(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
         """Return the cosine of a clip's token with each slot's mean of exemplars: NME in TCD, iCaRL's rule."""
-        return self._cosines(self._dense_tokens(features))
+        return self.cosines(self._dense_tokens(features))
+
+    def cosines(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
+        """Return the cosine of clip tokens with each slot's mean of exemplars."""
+        return nn.functional.normalize(tokens, dim=1) @ self.exemplar_means.T
 
     def readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
         """By the head, and by the means of exemplars if there are any; the clips are encoded once."""
         tokens = self._dense_tokens(features)
-        by_means = {"nme": self._cosines(tokens)} if len(self.exemplar_means) else {}
+        by_means = {"nme": self.cosines(tokens)} if len(self.exemplar_means) else {}
         return {"cnn": self.logits(tokens), **by_means}
 
     def _dense_tokens(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch dim"]:
         positions = torch.arange(features.shape[1], device=features.device).expand(features.shape[:2])
         return self.tokens(features, positions)
-
-    def _cosines(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
-        return nn.functional.normalize(tokens, dim=1) @ self.exemplar_means.T
 
     def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Add that there are no means, if nothing is said of them."""

@@ -36,6 +36,10 @@ class NearestMeans(Predictor):
         """Return those of the classifier."""
         return self.classifier.tokens(features, positions)
 
+    def by_tokens(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
+        """Return the cosines with the means of exemplars."""
+        return self.classifier.cosines(tokens)
+
     def resize(self, state: Mapping[str, Tensor]) -> None:
         """Give the classifier the shapes that `state` has."""
         self.classifier.resize(below("classifier.", state))

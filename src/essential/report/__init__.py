@@ -1,5 +1,7 @@
-"""Records to one HTML page that opens anywhere, without a network."""
+"""Records and analyses to one HTML page that opens anywhere, without a network, and its figures to files."""
 
+from essential.report.figure_files import write_figures
 from essential.report.page import write_report
+from essential.report.reported import ReportedRun
 
-__all__ = ["write_report"]
+__all__ = ["ReportedRun", "write_figures", "write_report"]

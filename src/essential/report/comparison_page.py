@@ -1,15 +1,21 @@
 """A comparison as one offline HTML page."""
 
-from dataclasses import dataclass
-
 from essential.report.comparison import REFERENCE, Comparison, MethodRow, Spread
 from essential.report.comparison_text import OVER, kept, measures_of
-from essential.report.contents import KINDS, GroupView, group_runs
-from essential.report.formats import percent, plus_minus
+from essential.report.contents import GroupView, group_runs
+from essential.report.families import Line
+from essential.report.figures import accuracy_figure, forgetting_figure
+from essential.report.formats import plus_minus
+from essential.report.line_style import LineStyle
+from essential.report.memory_scatter import OwnMethod, own_scatter, published_scatter
+from essential.report.page import swatches
 from essential.report.rendering import render
-from essential.report.scatter import Look, ScatterChart, ScatterPoint, draw_scatter
+from essential.report.reported import ReportedRun
+from essential.report.run_view import KINDS, RunView
+from essential.report.scatter import Apart, Look
 
-_DESCRIBED = 8
+_DRAWN = 8
+"""Lines in a chart over tasks: more cannot be told apart."""
 _OTHER_MEASURES = {
     "average_incremental_accuracy_cnn": "Average incremental, by the head",
     "average_incremental_accuracy_nme": "Average incremental, by nearest means",
@@ -21,14 +27,6 @@ _OTHER_MEASURES = {
 }
 
 
-@dataclass(frozen=True)
-class FigureView:
-    """A chart as SVG, and its message in words."""
-
-    svg: str
-    description: str
-
-
 def comparison_page(comparison: Comparison) -> str:
     """Return the page: it asks the network for nothing and runs no script; the same runs give the same text."""
     others = {
@@ -36,11 +34,21 @@ def comparison_page(comparison: Comparison) -> str:
         for name, title in _OTHER_MEASURES.items()
         if any(measures_of(row)[name].mean is not None for row in comparison.rows)
     }
+    group = _shared(comparison)
+    methods = [_method(comparison, row) for row in comparison.ranked]
+    lines = _lines(comparison)
+    charts = [accuracy_figure(lines, "compared")]
+    if any(len(record.accuracy) > 1 for row in comparison.rows for record in row.records):
+        charts.append(forgetting_figure(lines, "compared"))
     return render(
         "comparison.html",
         comparison=comparison,
-        group=_shared(comparison),
-        figure=_figure(comparison),
+        group=group,
+        scatter=own_scatter(methods, "compared", comparison.budget_bytes),
+        beside=published_scatter(methods, group.protocol.name, "compared"),
+        lines=lines,
+        charts=charts,
+        swatches=swatches([line.runs[0] for line in lines]),
         kinds=KINDS,
         others=others,
         measures_of=measures_of,
@@ -52,34 +60,36 @@ def comparison_page(comparison: Comparison) -> str:
 
 def _shared(comparison: Comparison) -> GroupView:
     """What all runs have in common, read from one of them."""
-    return group_runs([("Every run", comparison.example)])[0]
+    return group_runs([ReportedRun("Every run", comparison.example)])[0]
 
 
 def _spread(spread: Spread) -> str:
     return plus_minus(spread.mean, spread.std)
 
 
-def _figure(comparison: Comparison) -> FigureView | None:
-    """Return accuracy against kept bytes; None if no method has an accuracy."""
-    known = [(row, row.final_accuracy.mean) for row in comparison.ranked]
-    shown = [(row, mean) for row, mean in known if mean is not None]
-    if not shown:
-        return None
-    points = [
-        ScatterPoint(
-            number=row.rank,
-            accuracy=100 * mean,
-            deviation=100 * (row.final_accuracy.std or 0.0),
-            kept_bytes=None if row.needs_all_tasks else row.memory_bytes,
-            look=_look(comparison, row),
-        )
-        for row, mean in shown
-    ]
-    chart = ScatterChart("accuracy-and-memory", points, comparison.budget_bytes)
-    named = [f"{row.method}: {percent(mean)} % with {kept(row)}" for row, mean in shown]
-    more = f"; and {len(named) - _DESCRIBED} more methods" if len(named) > _DESCRIBED else ""
-    text = f"Scatter chart, final accuracy against kept bytes. {'; '.join(named[:_DESCRIBED])}{more}."
-    return FigureView(draw_scatter(chart), f"{text} The numbers are in the table above.")
+def _lines(comparison: Comparison) -> list[Line]:
+    """Return the most accurate methods, and the baseline wherever it stands, a line each."""
+    rows = [row for row in comparison.ranked if row.rank <= _DRAWN or row.method == comparison.baseline]
+    rows = rows if len(rows) <= _DRAWN else [*rows[: _DRAWN - 1], rows[-1]]
+    lines = []
+    for place, row in enumerate(rows):
+        style = LineStyle(place)
+        runs = [
+            RunView(number, f"{row.method}, seed {record.seed}", record, None, style)
+            for number, record in enumerate(row.records)
+        ]
+        lines.append(Line(row.method, style, tuple(runs)))
+    return lines
+
+
+def _method(comparison: Comparison, row: MethodRow) -> OwnMethod:
+    return OwnMethod(
+        str(row.rank),
+        row.method,
+        Apart.ALL_VIDEOS if row.needs_all_tasks else row.memory_bytes,
+        _look(comparison, row),
+        {name: (spread.mean, spread.std) for name, spread in row.measures.items()},
+    )
 
 
 def _look(comparison: Comparison, row: MethodRow) -> Look:

@@ -1,57 +1,49 @@
-"""The line charts of a group of runs, each with its numbers as a table and its message in words."""
+"""The charts over tasks of a group of runs, a line per run or per method with several seeds."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from essential.metrics import backward_forgetting_by_task
-from essential.report.charts import LineChart, draw_chart
-from essential.report.contents import GroupView, RunView
-from essential.report.formats import byte_power, byte_unit, human_bytes, percent
+from essential.report.charts import Band, ChartLine, LineChart
+from essential.report.contents import GroupView
+from essential.report.families import Line
+from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
+from essential.report.formats import byte_power, byte_unit, human_bytes, percent, slug
+from essential.report.run_view import RunView
 
-_RUNS_DESCRIBED = 8
+_DESCRIBED = 8
 Values = Sequence[float | None]
-
-
-@dataclass(frozen=True)
-class FigureView:
-    """A chart as SVG, its words, and the same numbers as a table (one row per run, one column per task)."""
-
-    title: str
-    note: str
-    description: str
-    svg: str
-    columns: int
-    rows: list[tuple[RunView, list[str]]]
 
 
 def figures_of(group: GroupView) -> list[FigureView]:
     """Return the group's charts; the one on forgetting only if a run has learned two tasks."""
-    figures = [accuracy_figure(group), memory_figure(group)]
+    figures = [accuracy_figure(group.lines, group.anchor), memory_figure(group.lines, group.anchor)]
     if any(len(run.record.accuracy) > 1 for run in group.runs):
-        figures.insert(1, forgetting_figure(group))
+        figures.insert(1, forgetting_figure(group.lines, group.anchor))
     return figures
 
 
-def accuracy_figure(group: GroupView) -> FigureView:
+def accuracy_figure(lines: Sequence[Line], anchor: str) -> FigureView:
     """The accuracy on all classes seen, after each task."""
-    return _figure(
-        group,
+    return line_figure(
+        lines,
+        anchor,
         title="Accuracy over tasks",
         note="Accuracy on all classes seen so far, in percent, after each task.",
-        x_label="Tasks learned",
+        axes=("Tasks learned", "Accuracy on classes seen, %"),
         values=lambda run: [None if value is None else 100 * value for value in run.seen],
         show=lambda value: percent(None if value is None else value / 100),
         limits=(0.0, 100.0),
     )
 
 
-def forgetting_figure(group: GroupView) -> FigureView:
+def forgetting_figure(lines: Sequence[Line], anchor: str) -> FigureView:
     """The terms of vCLIMB's BWF, one per old task."""
-    return _figure(
-        group,
+    return line_figure(
+        lines,
+        anchor,
         title="Forgetting per task",
         note="Accuracy just after learning it minus accuracy at the end, in points.",
-        x_label="Task",
+        axes=("Task", "Forgetting, points"),
         values=lambda run: [
             None if value is None else 100 * value for value in backward_forgetting_by_task(run.record.accuracy)
         ],
@@ -59,49 +51,89 @@ def forgetting_figure(group: GroupView) -> FigureView:
     )
 
 
-def memory_figure(group: GroupView) -> FigureView:
+def memory_figure(lines: Sequence[Line], anchor: str) -> FigureView:
     """All bytes carried to the next task."""
-    totals = {run: [memory.total for memory in run.record.memory_bytes_by_task] for run in group.runs}
+    totals = {run: [memory.total for memory in run.record.memory_bytes_by_task] for line in lines for run in line.runs}
     power = byte_power(max(max(values) for values in totals.values()))
     scale = 1024**power
-    return _figure(
-        group,
+    return line_figure(
+        lines,
+        anchor,
         title="Memory over tasks",
         note=f"All bytes carried on to the next task, in {byte_unit(power)}.",
-        x_label="Tasks learned",
+        axes=("Tasks learned", f"Memory, {byte_unit(power)}"),
         values=lambda run: [value / scale for value in totals[run]],
         show=lambda value: human_bytes(None if value is None else round(value * scale)),
     )
 
 
-def _figure(
-    group: GroupView,
+def line_figure(
+    lines: Sequence[Line],
+    anchor: str,
     *,
     title: str,
     note: str,
-    x_label: str,
+    axes: tuple[str, str],
     values: Callable[[RunView], Values],
     show: Callable[[float | None], str],
     limits: tuple[float, float] | None = None,
 ) -> FigureView:
-    by_run = [(run, values(run)) for run in group.runs]
-    name = f"{group.anchor}-{title}".replace(" ", "-").lower()
-    lines = [(run.style, numbers) for run, numbers in by_run]
+    """Return a chart of lines over 1, 2, 3, ..., named on its axes by `axes`.
+
+    Args:
+        lines: at least one.
+        anchor: of the section that the figure is in, so that names stay unique.
+        values: a run's numbers.
+        show: a number as the reader wants it.
+    """
+    drawn = [line.chart_line(values) for line in lines]
+    longest = max(len(line.values) for line in drawn)
+    described = [(line.label, [show(_mean(value)) for value in line.values]) for line in drawn]
     return FigureView(
         title=title,
         note=note,
-        description=_describe(title, [(run.label, [show(value) for value in numbers]) for run, numbers in by_run]),
-        svg=draw_chart(LineChart(name, x_label, lines, limits)),
-        columns=max(len(numbers) for _, numbers in by_run),
-        rows=[(run, [show(value) for value in numbers]) for run, numbers in by_run],
+        description=describe(title, axes[0], described),
+        drawing=LineChart(f"{anchor}-{slug(title)}", *axes, drawn, limits),
+        data=line_data(axes, [(line, own.seeds) for line, own in zip(drawn, lines, strict=True)]),
+        numbers=Numbers((axes[0], *map(str, range(1, longest + 1))), _rows(lines, values, show)),
     )
 
 
-def _describe(title: str, runs: Sequence[tuple[str, list[str]]]) -> str:
+def line_data(axes: tuple[str, str], lines: Sequence[tuple[ChartLine, int]]) -> Data:
+    """Return the numbers of lines, each with how many seeds stand behind it: a row per point."""
+    return Data(
+        ("line", "seeds", axes[0].lower(), axes[1].lower(), "least", "greatest"),
+        [(line.label, seeds, place, *_cells(value)) for line, seeds in lines for place, value in line.points],
+    )
+
+
+def _mean(value: Band | None) -> float | None:
+    return None if value is None else value.mean
+
+
+def _cells(value: Band | None) -> tuple[float | None, ...]:
+    return (None, None, None) if value is None else (value.mean, value.least, value.greatest)
+
+
+def _rows(
+    lines: Sequence[Line], values: Callable[[RunView], Values], show: Callable[[float | None], str]
+) -> list[NumberRow]:
+    rows = []
+    for line in lines:
+        rows += [NumberRow(run.label, [show(value) for value in values(run)], run.swatch) for run in line.runs]
+        if line.seeds > 1:
+            means = [show(_mean(value)) for value in line.chart_line(values).values]
+            rows.append(NumberRow(f"{line.name}, mean of {line.seeds} seeds", means, line.swatch))
+    return rows
+
+
+def describe(title: str, what: str, lines: Sequence[tuple[str, list[str]]]) -> str:
+    """Return a line chart's message in words: where its lines begin and end."""
+    what = what.lower()
     parts = [
-        f"{label}: {shown[0]} at task 1" + (f", {shown[-1]} at task {len(shown)}" if len(shown) > 1 else "")
-        for label, shown in runs[:_RUNS_DESCRIBED]
+        f"{label}: {shown[0]} at {what} 1" + (f", {shown[-1]} at {len(shown)}" if len(shown) > 1 else "")
+        for label, shown in lines[:_DESCRIBED]
         if shown
     ]
-    more = [f"and {len(runs) - _RUNS_DESCRIBED} more runs"] if len(runs) > _RUNS_DESCRIBED else []
+    more = [f"and {len(lines) - _DESCRIBED} more lines"] if len(lines) > _DESCRIBED else []
     return f"Line chart, {title.lower()}. " + "; ".join(parts + more) + ". The numbers are in the table below."

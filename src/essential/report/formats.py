@@ -1,5 +1,7 @@
 """Numbers as a reader wants them. `None` is always shown as a dash."""
 
+import re
+
 NONE = "\u2013"
 MINUS = "\u2212"
 NBSP = "\u00a0"
@@ -79,3 +81,13 @@ def probability(value: float | None) -> str:
     if value is None:
         return NONE
     return "<0.001" if value < 0.0005 else f"{value:.3f}"
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, or its start and an ellipsis if it is longer than `most` letters."""
+    return text if len(text) <= most else text[: most - 1].rstrip() + "\u2026"
+
+
+def slug(text: str) -> str:
+    """A name for files: "Accuracy over tasks" as "accuracy-over-tasks"; only a to z and 0 to 9 are kept."""
+    return "-".join(re.findall(r"[a-z0-9]+", text.lower())) or "unnamed"

@@ -4,35 +4,51 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from essential.atomic_files import write_text
-from essential.errors import RunError
-from essential.records import Record
-from essential.report.contents import KINDS, group_runs, memory_segments
-from essential.report.figures import figures_of
+from essential.report.confusion import shown_share
+from essential.report.contents import group_runs, memory_segments
+from essential.report.drawing import inline_svg
+from essential.report.forgotten import forgotten_clips
+from essential.report.group_figures import GroupFigures
+from essential.report.line_style import LineStyle, Swatch
 from essential.report.rendering import render
+from essential.report.reported import ReportedRun, refuse_none
+from essential.report.run_figures import run_figures
+from essential.report.run_view import KINDS, RunView
 
 
-def write_report(records: Sequence[tuple[str, Record]], path: Path) -> None:
-    """Write one self-contained HTML page about `records`.
+def write_report(runs: Sequence[ReportedRun], path: Path) -> None:
+    """Write one self-contained HTML page about `runs`.
 
-    The same records give the same bytes. Nothing in the page asks the network for anything or runs a script.
+    The same runs give the same bytes. Nothing in the page asks the network for anything or runs a script.
 
     Args:
-        records: a label, shown as the run's name, and the record, in the order to show.
+        runs: in the order to show.
         path: the HTML file to write, whole or not at all.
 
     Raises:
-        RunError: there is no record.
+        RunError: there is no run.
         FileSystemError: the disk refuses.
     """
-    if not records:
-        raise RunError("a report needs at least one run, 0 were given; give the folder of a finished run")
-    groups = group_runs(records)
+    refuse_none(runs)
+    groups = group_runs(runs)
+    shown = [run for group in groups for run in group.runs]
     page = render(
         "report.html",
         groups=groups,
-        figures={group.anchor: figures_of(group) for group in groups},
-        run_count=len(records),
+        figures={group: GroupFigures(group) for group in groups},
+        of_run={run: run_figures(run) for run in shown},
+        forgotten=forgotten_clips(shown),
+        swatches=swatches(shown),
+        has_pictures=any(run.analysis for run in shown),
+        run_count=len(runs),
         kinds=KINDS,
         segments=memory_segments,
+        share=shown_share,
     )
     write_text(path, page)
+
+
+def swatches(runs: Sequence[RunView]) -> dict[str, str]:
+    """Return the drawing of each line's swatch by its identifier."""
+    styles: dict[str, LineStyle] = {run.swatch: run.style for run in runs}
+    return {name: inline_svg(Swatch(name, style)) for name, style in styles.items()}

@@ -1,96 +1,135 @@
-"""Accuracy against kept bytes: a scatter chart as inline SVG, its points numbered.
+"""Accuracy against kept bytes: a scatter chart its points labelled.
 
-The bytes' axis is logarithmic and has no place for 0, nor for the videos themselves, which are not counted in bytes:
-both get a strip of their own, apart from the scale.
+The bytes' axis is logarithmic and has no place for 0, nor for the videos themselves, which are not counted in bytes,
+nor for a memory of which nobody says how large it is: each gets a strip of its own, apart from the scale.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Literal
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from essential.report.formats import byte_unit
+from essential.report.axes import Sheet, dress
+from essential.report.drawing import Drawing, Palette
+from essential.report.formats import byte_unit, shortened
 from essential.report.label_places import place_labels
-from essential.report.svg import INK, PAPER, SERIES, own_settings, to_inline_svg
+from essential.report.line_style import LineStyle
 
-WIDTH, HEIGHT = 480, 440
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 26, 74
-_AREA = (float(WIDTH - _LEFT - _RIGHT), float(HEIGHT - _TOP - _BOTTOM))
+_SHEET = Sheet(width=480, height=440, right=10, top=26, bottom=74)
+_AREA = _SHEET.area
 _STRIP = 62.0
+_WIDE_STRIP = 124.0
+_CROWD = 4
+_NAME_LENGTH = 44
 _LABEL_HEIGHT, _DIGIT_WIDTH, _LABEL_SPACE = 16.0, 10.2, 4.0
 """Of a page as narrow as a phone, where letters are the largest against the drawing."""
 _TICKS = 4
 _LINE_FROM = 20.0
 
-Look = Literal["baseline", "in-rules", "out-of-rules"]
+Look = Literal["baseline", "in-rules", "out-of-rules", "published"]
+
+
+class Apart(Enum):
+    """A memory that is not a number of bytes; the value is its strip's name."""
+
+    ALL_VIDEOS = "all\nvideos"
+    NOT_STATED = "not\nstated"
+
+
+Kept = int | Apart
 
 
 @dataclass(frozen=True)
 class ScatterPoint:
-    """A method: its number, accuracy and deviation in percent, and kept bytes; None = all videos."""
+    """A method: its label in the drawing, its name, accuracy and deviation in percent, and what it keeps.
 
-    number: int
+    `look` is a part that it plays, or the style of its lines in other figures.
+    """
+
+    label: str
+    name: str
     accuracy: float
     deviation: float
-    kept_bytes: int | None
-    look: Look
+    kept: Kept
+    look: Look | LineStyle
 
 
 @dataclass(frozen=True)
-class ScatterChart:
+class ScatterChart(Drawing):
     """At least one point. `name` must be unique on the page; `budget_bytes` is drawn as a line."""
 
     name: str
+    y_label: str
     points: Sequence[ScatterPoint]
-    budget_bytes: int | None
+    budget_bytes: int | None = None
 
+    def draw(self, palette: Palette) -> Figure:
+        scale = _Scale.of(self)
+        figure, axes = _SHEET.plot()
+        axes.set(xlim=(0, _AREA[0]), ylim=_limits(self.points))
+        _dress(axes, palette, scale, y_label=self.y_label)
+        _draw_budget(axes, palette, scale, self.budget_bytes)
+        for point in self.points:
+            _draw_point(axes, palette, scale.place(point.kept), point)
+        _draw_labels(axes, palette, scale, self.points)
+        return figure
 
-def draw_scatter(chart: ScatterChart) -> str:
-    """Return the chart as an `<svg>` element."""
-    scale = _Scale.of(chart)
-    with own_settings(chart.name):
-        figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72))
-        axes = figure.add_axes((_LEFT / WIDTH, _BOTTOM / HEIGHT, _AREA[0] / WIDTH, _AREA[1] / HEIGHT))
-        low, high = _limits(chart.points)
-        axes.set(xlim=(0, _AREA[0]), ylim=(low, high))
-        _dress(axes, scale)
-        _draw_budget(axes, scale, chart.budget_bytes)
-        for point in chart.points:
-            _draw_point(axes, scale.place(point.kept_bytes), point)
-        _draw_numbers(axes, scale, chart.points)
-        return to_inline_svg(figure)
+    def keys(self, palette: Palette) -> list[Artist]:
+        return [
+            Line2D(
+                [],
+                [],
+                linestyle="",
+                label=shortened(f"{point.label}  {point.name}", _NAME_LENGTH),
+                **_marker(palette, point.look),
+            )
+            for point in self.points
+        ]
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """Where bytes lie across the plot: powers of two from `low` to `high` between `start` and `end`."""
+    """Where bytes lie across the plot: powers of two from `low` to `high` between `start` and `end`.
+
+    `apart` has the edges of the strips behind the scale.
+    """
 
     low: float
     high: float
     start: float
     end: float
+    apart: dict[Apart, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, chart: ScatterChart) -> "_Scale":
-        kept = [point.kept_bytes for point in chart.points]
-        counts = [*(count for count in kept if count), *([chart.budget_bytes] if chart.budget_bytes else [])]
+        kept = [point.kept for point in chart.points]
+        counts = [*(count for count in kept if isinstance(count, int) and count), *filter(None, [chart.budget_bytes])]
         powers = [math.log2(count) for count in counts] or [10.0, 20.0]
         room = max(0.06 * (max(powers) - min(powers)), 0.75)
         start = _STRIP if 0 in kept else 0.0
-        end = _AREA[0] - (_STRIP if None in kept else 0.0)
-        return cls(min(powers) - room, max(powers) + room, start, end)
+        end = _AREA[0]
+        apart = {}
+        for strip in reversed(Apart):
+            if strip in kept:
+                width = _STRIP if kept.count(strip) <= _CROWD else _WIDE_STRIP
+                apart[strip] = (end - width, end)
+                end -= width
+        return cls(min(powers) - room, max(powers) + room, start, end, apart)
 
-    def place(self, kept_bytes: int | None) -> float:
+    def place(self, kept: Kept) -> float:
         """Return where bytes lie, in points from the left."""
-        if kept_bytes is None:
-            return (self.end + _AREA[0]) / 2
-        if kept_bytes == 0:
+        if isinstance(kept, Apart):
+            return sum(self.apart[kept]) / 2
+        if kept == 0:
             return self.start / 2
-        return self.start + (math.log2(kept_bytes) - self.low) / (self.high - self.low) * (self.end - self.start)
+        return self.start + (math.log2(kept) - self.low) / (self.high - self.low) * (self.end - self.start)
 
     @property
     def ticks(self) -> list[int]:
@@ -109,72 +148,78 @@ def _limits(points: Sequence[ScatterPoint]) -> tuple[float, float]:
     return max(0.0, low) - room, min(100.0, high) + room
 
 
-def _dress(axes: Axes, scale: _Scale) -> None:
+def _dress(axes: Axes, palette: Palette, scale: _Scale, *, y_label: str) -> None:
+    dress(axes, palette, x_label="Kept from task to task, without MR modules", y_label=y_label)
+    axes.xaxis.labelpad = 10
     ticks = [(scale.place(1 << power), f"{1 << power % 10} {byte_unit(power // 10)}") for power in scale.ticks]
-    strips = [(scale.start > 0, scale.place(0), scale.start, "nothing\nkept")]
-    strips += [(scale.end < _AREA[0], scale.place(None), scale.end, "all\nvideos")]
-    for present, middle, edge, name in strips:
-        if present:
-            ticks.append((middle, name))
-            axes.axvline(edge, color=INK, alpha=0.45, linewidth=1, linestyle=(0, (1, 2.5)))
-    axes.set_xticks([place for place, _ in ticks], [name for _, name in ticks])
-    axes.set_xlabel("Kept from task to task, without MR modules", labelpad=10, color=INK)
+    strips = [(scale.start, scale.place(0), "nothing\nkept")] if scale.start else []
+    strips += [(edges[0], scale.place(strip), strip.value) for strip, edges in scale.apart.items()]
+    for edge, middle, name in strips:
+        ticks.append((middle, name))
+        axes.axvline(edge, color=palette.ink, alpha=0.45, linewidth=1, linestyle=(0, (1, 2.5)))
+    axes.set_xticks([place for place, _ in ticks], [name for _, name in ticks], linespacing=1.45)
+    axes.tick_params(axis="x", pad=7)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if 0 <= value <= 100 else ""))
-    axes.grid(axis="y", color=INK, alpha=0.14, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0, pad=7, labelcolor=INK)
-    for side in axes.spines.values():
-        side.set_visible(False)
-    axes.axhline(axes.get_ylim()[0], color=INK, alpha=0.7, linewidth=1, clip_on=False)
+    axes.axhline(axes.get_ylim()[0], color=palette.ink, alpha=0.7, linewidth=1, clip_on=False)
 
 
-def _draw_budget(axes: Axes, scale: _Scale, budget_bytes: int | None) -> None:
+def _draw_budget(axes: Axes, palette: Palette, scale: _Scale, budget_bytes: int | None) -> None:
     if budget_bytes is None:
         return
     place = scale.place(budget_bytes)
-    axes.axvline(place, color=INK, alpha=0.6, linewidth=1.2, linestyle=(0, (5, 2.5)), zorder=1)
+    axes.axvline(place, color=palette.ink, alpha=0.6, linewidth=1.2, linestyle=(0, (5, 2.5)), zorder=1)
     side = "right" if place > _AREA[0] * 0.8 else "left" if place < _AREA[0] * 0.2 else "center"
-    axes.text(place, 1.02, "budget", transform=axes.get_xaxis_transform(), ha=side, va="bottom", color=INK)
+    across = axes.get_xaxis_transform()
+    axes.text(place, 1.02, "budget", transform=across, ha=side, va="bottom", color=palette.ink)
 
 
-def _draw_point(axes: Axes, place: float, point: ScatterPoint) -> None:
-    colour = SERIES.format(1 if point.look == "baseline" else 0)
+def _draw_point(axes: Axes, palette: Palette, place: float, point: ScatterPoint) -> None:
     axes.plot(
         (place, place),
         (point.accuracy - point.deviation, point.accuracy + point.deviation),
-        color=colour,
+        color=_colour(palette, point.look),
         linewidth=1.6,
         solid_capstyle="butt",
         zorder=3,
     )
-    axes.plot(
-        (place,),
-        (point.accuracy,),
-        marker="s" if point.look == "baseline" else "o",
-        markersize=7.5,
-        markerfacecolor=PAPER if point.look == "out-of-rules" else colour,
-        markeredgecolor=colour if point.look == "out-of-rules" else PAPER,
-        markeredgewidth=1.7 if point.look == "out-of-rules" else 0.9,
-        clip_on=False,
-        zorder=5 if point.look == "baseline" else 4,
-    )
+    over = 5 if point.look == "baseline" or isinstance(point.look, LineStyle) else 4
+    axes.plot((place,), (point.accuracy,), clip_on=False, zorder=over, **_marker(palette, point.look))
 
 
-def _draw_numbers(axes: Axes, scale: _Scale, points: Sequence[ScatterPoint]) -> None:
+def _colour(palette: Palette, look: Look | LineStyle) -> str:
+    if isinstance(look, LineStyle):
+        return palette.series[look.colour]
+    return palette.ink if look == "published" else palette.series[1 if look == "baseline" else 0]
+
+
+def _marker(palette: Palette, look: Look | LineStyle) -> dict[str, Any]:
+    if isinstance(look, LineStyle):
+        return {"color": _colour(palette, look), **look.markers(palette, size=8.5)}
+    hollow = look in ("out-of-rules", "published")
+    return {
+        "marker": {"baseline": "s", "published": "D"}.get(look, "o"),
+        "markersize": 5.5 if look == "published" else 7.5,
+        "markerfacecolor": palette.paper if hollow else _colour(palette, look),
+        "markeredgecolor": _colour(palette, look) if hollow else palette.paper,
+        "markeredgewidth": {"out-of-rules": 1.7, "published": 1.1}.get(look, 0.9),
+    }
+
+
+def _draw_labels(axes: Axes, palette: Palette, scale: _Scale, points: Sequence[ScatterPoint]) -> None:
     low, high = map(float, axes.get_ylim())
     unit = _AREA[1] / (high - low)
-    spots = [(scale.place(point.kept_bytes), (point.accuracy - low) * unit) for point in points]
-    names = [str(point.number) for point in points]
-    boxes = place_labels(
-        spots, [(_DIGIT_WIDTH * len(name) + _LABEL_SPACE, _LABEL_HEIGHT) for name in names], area=_AREA
-    )
-    for name, spot, box in zip(names, spots, boxes, strict=True):
-        axes.text(box.x, low + box.y / unit, name, ha="center", va="center_baseline", color=INK, zorder=6)
+    spots = [(scale.place(point.kept), (point.accuracy - low) * unit) for point in points]
+    sizes = [(_DIGIT_WIDTH * len(point.label) + _LABEL_SPACE, _LABEL_HEIGHT) for point in points]
+    boxes = place_labels(spots, sizes, area=_AREA)
+    for point, spot, box in zip(points, spots, boxes, strict=True):
+        axes.text(
+            box.x, low + box.y / unit, point.label, ha="center", va="center_baseline", color=palette.ink, zorder=6
+        )
         length = math.dist(spot, (box.x, box.y))
         if length > _LINE_FROM:
-            # The line ends where the number begins.
+            # The line ends where the label begins.
             share = 1 - (box.width / 2 + 1) / length
             end = [start + share * (stop - start) for start, stop in zip(spot, (box.x, box.y), strict=True)]
             heights = (low + spot[1] / unit, low + end[1] / unit)
-            axes.plot((spot[0], end[0]), heights, color=INK, alpha=0.5, linewidth=0.8, zorder=2)
+            axes.plot((spot[0], end[0]), heights, color=palette.ink, alpha=0.5, linewidth=0.8, zorder=2)

@@ -1,0 +1,138 @@
+"""The figures that need features: the map of exemplars, their distances, and accuracy by frames read.
+
+They are made from what the run has learned and from the features that are stored still; no video is read.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from essential.analysis.choice import evenly_chosen
+from essential.analysis.embedding import embed
+from essential.analysis.exemplars import distances, read_exemplars
+from essential.analysis.frames_read import accuracy_by_frames
+from essential.analysis_record import MOST_EXEMPLARS, Distances, Embedding, FramesKept
+from essential.engine.evaluate import Predictions
+from essential.engine.run_folder import RunFolder
+from essential.engine.settings import RunConfig
+from essential.engine.workspace import Workspace, open_workspace
+from essential.errors import EssentialError, RunError
+from essential.features.tables import FrameTable
+from essential.methods import build_method
+from essential.methods.contract import Method
+from essential.progress import SilentProgress
+from essential.protocols.protocol import Protocol, Split
+
+_MOST_TESTS = 1000
+_NOT_LOADED = (
+    "What the run has learned is not in its folder any more, or cannot be loaded: the map of exemplars, their "
+    "distances and the accuracy by frames read are left out."
+)
+_NO_EXEMPLARS = "The run keeps no exemplars: there is no map of them."
+_NO_DENSE = (
+    "The features of the exemplars' videos are not stored, or not any more: the map is without dense clips, and the "
+    "distances are left out."
+)
+_NO_TESTS = "The features of the test videos are not stored, or not any more: the accuracy by frames read is left out."
+_WHOLE = "Exemplars are kept with all their frames: nothing is sparse, and there are no distances."
+_NO_MAP = "The exemplars are too few, or too much alike, for a map."
+_NO_CLIPS = "The run has no test clip: there is no accuracy by frames read."
+
+
+@dataclass(frozen=True)
+class FeatureFigures:
+    """The figures, and what had to be left out."""
+
+    embedding: Embedding | None = None
+    distances: Distances | None = None
+    frames_kept: tuple[FramesKept, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def feature_figures(folder: RunFolder, config: RunConfig, protocol: Protocol, tested: Predictions) -> FeatureFigures:
+    """Return the figures of a finished run.
+
+    Args:
+        folder: the run's.
+        config: the run's, to be computed on the CPU.
+        protocol: the run's.
+        tested: what is said of its test clips in the end.
+    """
+    try:
+        method = _learned(folder, config)
+    except EssentialError:
+        return FeatureFigures(notes=(_NOT_LOADED,))
+    stored = _Stored(folder, config, protocol)
+    embedding, apart, notes = _of_exemplars(method, stored, frames=config.video.frames)
+    by_frames, more_notes = _of_tests(method, stored, tested, frames=config.video.frames)
+    return FeatureFigures(embedding, apart, by_frames, notes + more_notes)
+
+
+def _learned(folder: RunFolder, config: RunConfig) -> Method:
+    saved, origin = folder.state(), folder.origin()
+    if saved is None or origin is None:
+        raise RunError(f"{folder.path} does not hold what its run has learned")
+    method = build_method(
+        config.method, dim=origin.dim, frames=config.video.frames, epochs=config.training.epochs, seed=config.seed
+    )
+    method.load_state_dict(saved.method)
+    method.network.eval()
+    return method
+
+
+class _Stored:
+    """The features of a run that are stored still."""
+
+    def __init__(self, folder: RunFolder, config: RunConfig, protocol: Protocol) -> None:
+        self._videos = {(video.split, video.key): video for video in protocol.videos}
+        self._workspace = _workspace(folder, config, protocol)
+
+    def table(self, split: Split, keys: Sequence[str]) -> FrameTable | None:
+        """Return the plain view of videos of a split; None unless all are there."""
+        videos = [self._videos[split, key] for key in keys]
+        try:
+            table = None if self._workspace is None else self._workspace.stored(videos).view(videos, 0)
+        except EssentialError:
+            return None
+        return table if table is not None and len(table) == len(videos) else None
+
+
+def _workspace(folder: RunFolder, config: RunConfig, protocol: Protocol) -> Workspace | None:
+    """Return what finds and opens the store, and knows which features are the run's own; None if it cannot be had."""
+    try:
+        workspace = open_workspace(config, SilentProgress(), protocol=protocol)
+        folder.refuse_other_features(workspace.origin)
+    except EssentialError:
+        return None
+    return workspace
+
+
+def _of_exemplars(
+    method: Method, stored: _Stored, *, frames: int
+) -> tuple[Embedding | None, Distances | None, tuple[str, ...]]:
+    if not len(method.memory):
+        return None, None, (_NO_EXEMPLARS,)
+    memory = method.memory.take(torch.from_numpy(evenly_chosen(method.memory.slots.numpy(), MOST_EXEMPLARS)))
+    whole = memory.positions.shape[1] == frames
+    table = None if whole else stored.table("train", memory.names)
+    dense = None if table is None else table.rows(torch.arange(len(memory)))
+    readings = read_exemplars(method, memory, dense, frames=frames)
+    embedding = embed(readings.tokens, memory.slots, of_exemplars=len(method.memory))
+    notes = [_WHOLE] if whole else [_NO_DENSE] if dense is None else []
+    if embedding is None:
+        notes.append(_NO_MAP)
+    return embedding, distances(readings), tuple(notes)
+
+
+def _of_tests(
+    method: Method, stored: _Stored, tested: Predictions, *, frames: int
+) -> tuple[tuple[FramesKept, ...], tuple[str, ...]]:
+    if not len(tested.videos):
+        return (), (_NO_CLIPS,)
+    chosen = evenly_chosen(tested.slots, _MOST_TESTS)
+    table = stored.table("test", [tested.videos[row] for row in chosen.tolist()])
+    if table is None:
+        return (), (_NO_TESTS,)
+    slots, tasks = torch.from_numpy(tested.slots[chosen]), torch.from_numpy(tested.tasks[chosen])
+    return accuracy_by_frames(method, table, slots.long(), tasks.long(), frames=frames), ()

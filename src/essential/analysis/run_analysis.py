@@ -1,0 +1,97 @@
+"""From the folder of a finished run to its analysis. Nothing is trained, and no video is read but for small pictures.
+
+What is gone since the run, features or videos, costs the figures that need it; the notes say which, and why.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from essential.analysis.feature_figures import feature_figures
+from essential.analysis.outcomes import Forgotten, outcomes
+from essential.analysis.thumbnails import thumbnails
+from essential.analysis_record import MOST_FORGOTTEN, Analysis, ForgottenClip
+from essential.atomic_files import folder_lock
+from essential.engine.run_folder import RunFolder
+from essential.engine.settings import RunConfig
+from essential.engine.workspace import data_root
+from essential.errors import RunError
+from essential.features.cores import torch_threads
+from essential.progress import Progress, phase
+from essential.protocols.protocol import Protocol
+from essential.records import Record
+
+
+def analyse(out: Path, *, progress: Progress) -> Analysis:
+    """Return the analysis of the finished run in `out`: the one that is there, or a new one, which is then there.
+
+    The same run gives the same analysis, with a GPU or without and with any number of threads: it is computed on the
+    CPU, by one.
+
+    Raises:
+        RunError: the run is not finished, its folder is in use, or the analysis that is there is damaged.
+        CheckpointError: the predictions are missing or damaged.
+        FileSystemError: the disk refuses.
+    """
+    folder = RunFolder(out)
+    if folder.analysis.exists():
+        return Analysis.read(folder.analysis)
+    record, config = Record.read(folder.record), folder.config()
+    with folder_lock(out), phase(progress, "analyse", 3), torch_threads(1):
+        analysis = _make(folder, config, record, progress)
+        analysis.write(folder.analysis)
+    return analysis
+
+
+def _make(folder: RunFolder, config: RunConfig, record: Record, progress: Progress) -> Analysis:
+    protocol = folder.protocol(data_root(config))
+    if protocol is None or protocol.id != record.protocol.id:
+        raise RunError(f"{folder.path} holds the record of another protocol than its own; put the run's own files back")
+    tasks = protocol.tasks[: len(record.accuracy)]
+    names = tuple(name for task in tasks for name in task.classes)
+    found = outcomes((folder.read_predictions(task.index) for task in tasks), classes=len(names))
+    progress.advance(1)
+    # The threads are set again with every workspace that is opened.
+    training = config.training.model_copy(update={"device": "cpu", "threads": 1})
+    on_cpu = config.model_copy(update={"training": training})
+    figures = feature_figures(folder, on_cpu, protocol, found.last)
+    progress.advance(2)
+    forgotten, notes = _forgotten_clips(found.forgotten[:MOST_FORGOTTEN], names, protocol, config)
+    progress.advance(3)
+    return Analysis(
+        protocol_id=protocol.id,
+        class_names=names,
+        class_tasks=tuple(task.index for task in tasks for _ in task.classes),
+        class_accuracy_by_task=found.class_accuracy_by_task,
+        confusion=found.confusion,
+        embedding=figures.embedding,
+        distances=figures.distances,
+        frames_kept=figures.frames_kept,
+        forgotten=forgotten,
+        forgotten_count=len(found.forgotten),
+        notes=figures.notes + notes,
+    )
+
+
+def _forgotten_clips(
+    found: Sequence[Forgotten], names: Sequence[str], protocol: Protocol, config: RunConfig
+) -> tuple[tuple[ForgottenClip, ...], tuple[str, ...]]:
+    """Return the clips with their pictures, and a note where there are none."""
+    by_key = {video.key: video for video in protocol.videos if video.split == "test"}
+    videos = [by_key[clip.video] for clip in found]
+    pictures = thumbnails(videos, frames=config.video.frames, config=config.features)
+    clips = tuple(
+        ForgottenClip(
+            video=clip.video,
+            label=names[clip.slot],
+            known_after_task=clip.known_after_task,
+            lost_after_task=clip.lost_after_task,
+            predicted=names[clip.predicted],
+            margin=clip.margin,
+            frames=frames,
+        )
+        for clip, frames in zip(found, pictures, strict=True)
+    )
+    bare = sum(not clip.frames for clip in clips)
+    if not bare:
+        return clips, ()
+    return clips, (f"The videos of {bare} of the {len(clips)} forgotten clips shown are not there, or not any more.",)

@@ -1,0 +1,66 @@
+"""Small pictures of clips, read in worker processes: a video that hangs or kills its reader costs only its own."""
+
+import base64
+import io
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
+
+from PIL import Image
+
+from essential.analysis_record import FRAMES_SHOWN
+from essential.errors import VideoError
+from essential.features.config import FeaturesConfig
+from essential.features.cores import all_to_decode
+from essential.protocols.protocol import Video
+from essential.video.decode import read_frames
+from essential.video.sampling import segment_indices
+from essential.video.worker_pool import Lost, run_tasks
+
+_SIDE = 96
+_QUALITY = 75
+
+
+def thumbnails(videos: Sequence[Video], *, frames: int, config: FeaturesConfig) -> list[tuple[str, ...]]:
+    """Return, for each video, some of the frames of its clip as JPEG in base64; none where it cannot be read.
+
+    Args:
+        videos: whose clips.
+        frames: of a clip.
+        config: the workers, how they start, and how long a video may take.
+    """
+    pictures: list[tuple[str, ...]] = [()] * len(videos)
+    if not videos:
+        return pictures
+    running = run_tasks(
+        partial(_pictures, frames),
+        videos,
+        workers=min(len(videos), max(1, all_to_decode(config.workers).workers)),
+        start=config.worker_start,
+        seconds_limit=config.video_seconds_limit,
+    )
+    with closing(running):
+        for place, result in running:
+            pictures[place] = () if isinstance(result, Lost) else result
+    return pictures
+
+
+def _pictures(frames: int, video: Video) -> tuple[str, ...]:
+    shown = segment_indices(frames, min(FRAMES_SHOWN, frames), generator=None)
+
+    def choose(frame_count: int) -> list[int]:
+        clip = segment_indices(frame_count, frames, generator=None)
+        return [clip[index] for index in shown]
+
+    try:
+        decoded = read_frames(video.path, choose, segment=video.segment)
+    except (VideoError, OSError):
+        return ()
+    return tuple(_jpeg(Image.fromarray(frame)) for frame in decoded.frames)
+
+
+def _jpeg(picture: Image.Image) -> str:
+    picture.thumbnail((_SIDE, _SIDE))
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=_QUALITY)
+    return base64.b64encode(content.getvalue()).decode()

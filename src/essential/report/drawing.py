@@ -1,0 +1,179 @@
+"""From a drawing to inline SVG that takes colours and font from its page, or to an SVG or PDF file that stands alone.
+
+Inline, matplotlib draws with stand-in colours, which are then replaced by CSS variables, so that a figure follows light
+and dark. Everything is drawn under matplotlib's own defaults, whatever the user's settings are, and those are put back
+afterwards.
+"""
+
+import io
+import re
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+
+FONT_SIZE = 13
+_KEY_COLUMNS = 3
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours to draw with.
+
+    Attributes:
+        ink: of text and axes.
+        paper: behind the drawing.
+        series: of runs and methods, by number.
+        kinds: of the kinds of memory, in the order of `KINDS`.
+        alone: whether no page stands around the drawing, so that it must name its axes and lines itself.
+    """
+
+    ink: str
+    paper: str
+    series: tuple[str, ...]
+    kinds: tuple[str, ...]
+    alone: bool
+
+
+PAGE = Palette(
+    ink="#fe0000",
+    paper="#fe0002",
+    series=tuple(f"#fe01{number:02x}" for number in range(8)),
+    kinds=tuple(f"#fe02{number:02x}" for number in range(1, 5)),
+    alone=False,
+)
+"""Stand-ins for the page's own."""
+FILE = Palette(
+    ink="#1b2227",
+    paper="#ffffff",
+    series=("#135f7a", "#b4541a", "#4d7a2a", "#7a4b9c", "#94700a", "#b03a62", "#4a5a6c", "#0e8577"),
+    kinds=("#135f7a", "#d9903d", "#6a8f3c", "#8fa3ad"),
+    alone=True,
+)
+_CSS = {"#fe0000": "currentColor", "#fe0002": "var(--paper)"}
+_CSS |= {f"#fe01{number:02x}": f"var(--series-{number})" for number in range(8)}
+_CSS |= {"#fe0201": "var(--kind-1)", "#fe0202": "var(--kind-2)", "#fe0203": "var(--kind-4)", "#fe0204": "url(#hatch)"}
+
+
+class Drawing(ABC):
+    """What can be drawn: on a page, or in a file of its own. `name` is unique on a page."""
+
+    name: str
+
+    @abstractmethod
+    def draw(self, palette: Palette) -> Figure:
+        """Return the figure; called where matplotlib's own defaults hold."""
+
+    def keys(self, palette: Palette) -> Sequence[Artist]:  # noqa: ARG002
+        """Return what the legend of a file shows, labelled; a page writes its own."""
+        return ()
+
+
+@contextmanager
+def own_settings(salt: str) -> Iterator[None]:
+    """Draw under matplotlib's own defaults; put the user's settings back. `salt` is unique to a drawing of a page."""
+    with mpl.rc_context(), warnings.catch_warnings():
+        mpl.rcdefaults()
+        mpl.rcParams.update(
+            {
+                "svg.fonttype": "none",
+                "svg.hashsalt": salt,
+                "pdf.fonttype": 42,
+                "font.size": FONT_SIZE,
+                "path.simplify": False,
+                "image.composite_image": False,
+                # Names are the user's: a dollar sign is a dollar sign.
+                "text.parse_math": False,
+            }
+        )
+        # Names may be in any alphabet. On a page the browser has the letters; in a file the reader's font may.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+def inline_svg(drawing: Drawing) -> str:
+    """Return the drawing as an `<svg>` element for the page."""
+    with own_settings(drawing.name):
+        return to_inline_svg(drawing.draw(PAGE))
+
+
+def figure_files(drawing: Drawing) -> dict[str, bytes]:
+    """Return the drawing as an `svg` and a `pdf` file, with its legend; the same drawing gives the same bytes."""
+    with own_settings(drawing.name):
+        figure = drawing.draw(FILE)
+        keys = drawing.keys(FILE)
+        if keys:
+            figure.legend(
+                handles=list(keys),
+                loc="upper left",
+                bbox_to_anchor=(0.06, 0.0),
+                ncols=min(len(keys), _KEY_COLUMNS),
+                frameon=False,
+                fontsize=FONT_SIZE - 2,
+                handlelength=3,
+                labelcolor=FILE.ink,
+            )
+        return {
+            "svg": _saved(figure, "svg", {"Date": None}),
+            "pdf": _saved(figure, "pdf", {"CreationDate": None}),
+        }
+
+
+def _saved(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, bbox_inches="tight", pad_inches=0.05, metadata=metadata)
+    return buffer.getvalue()
+
+
+def to_inline_svg(figure: Figure) -> str:
+    """Keep the drawing only: no prolog, metadata, style sheet, group names or fixed font; colours by CSS variable."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    drawing = buffer.getvalue()
+    drawing = drawing[drawing.index("<svg") :]
+    view_box = re.search(r'viewBox="([^"]+)"', drawing)
+    assert view_box is not None, "matplotlib writes a viewBox"
+    drawing = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", drawing, flags=re.DOTALL)
+    drawing = re.sub(r'<g id="[^"]*"', "<g", drawing[drawing.index(">") + 1 :])
+    drawing = re.sub(r"<[^>]*>", lambda tag: _for_page(tag[0]), drawing)
+    drawing = re.sub(r"\s*\n\s*", " ", drawing).replace("> <", "><")
+    return f'<svg viewBox="{view_box[1]}" aria-hidden="true" focusable="false">{drawing}'
+
+
+def _for_page(tag: str) -> str:
+    """Rewrite one tag; text between tags may be a user's name and stays as it is."""
+    tag = re.sub(r"#fe0[012][0-9a-f]{2}", lambda found: _CSS[found[0]], tag)
+    tag = re.sub(r" font-family: [^;]*;", "", tag)
+    tag = re.sub(r' d="([^"]*)"', lambda path: f' d="{shorter_path(path[1])}"', tag)
+    return re.sub(r' (x|y)="[^"]*"', lambda part: _hundredths(part[0]), tag)
+
+
+def shorter_path(path: str) -> str:
+    """Return path data that draws the same to a tenth of a point: of straight lines, each step from the one before.
+
+    Of curves, which are the outlines of small marks, only digits behind the hundredths are cut.
+    """
+    steps = re.findall(r"([A-Za-z])([^A-Za-z]*)", path)
+    if any(letter not in "MLz" for letter, _ in steps):
+        return _hundredths(path)
+    parts = []
+    x = y = 0
+    for letter, numbers in steps:
+        if letter == "z":
+            parts.append("z")
+            continue
+        to_x, to_y = (round(10 * float(number)) for number in numbers.split())
+        pair = (to_x, to_y) if letter == "M" else (to_x - x, to_y - y)
+        first, second = (f"{tenths / 10:g}" for tenths in pair)
+        parts.append(f"{'M' if letter == 'M' else 'l'}{first}{'' if second.startswith('-') else ' '}{second}")
+        x, y = to_x, to_y
+    return "".join(parts)
+
+
+def _hundredths(text: str) -> str:
+    return re.sub(r"(\.\d\d)\d+", r"\1", text)

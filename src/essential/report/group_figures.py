@@ -1,0 +1,74 @@
+"""What the page shows of a group of runs beside each other."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from essential.report.contents import GroupView
+from essential.report.families import Line
+from essential.report.figure_view import Data, FigureView
+from essential.report.figures import figures_of
+from essential.report.frames_figures import frames_kept_figure, frames_read_figure
+from essential.report.memory_charts import MemoryOfRuns
+from essential.report.memory_scatter import OwnMethod, ScatterView, own_scatter, published_scatter
+from essential.report.run_view import KINDS
+from essential.report.scatter import Apart
+from essential.report.significance import sample_deviation
+
+_BESIDE = ("final_accuracy", "average_incremental_accuracy", "vclimb_accuracy")
+
+
+@dataclass(frozen=True, eq=False)
+class GroupFigures:
+    """The figures of a group; those that there is no ground for are None or missing."""
+
+    group: GroupView
+
+    @cached_property
+    def over_tasks(self) -> list[FigureView]:
+        return figures_of(self.group)
+
+    @cached_property
+    def frames(self) -> list[FigureView]:
+        """Accuracy against frames read, and against frames kept."""
+        figures = [frames_read_figure(self.group), frames_kept_figure(self.group)]
+        return [figure for figure in figures if figure is not None]
+
+    @cached_property
+    def scatters(self) -> list[ScatterView]:
+        """Accuracy against bytes: of several methods, and beside what is published."""
+        methods = [_method(number, line) for number, line in enumerate(self.group.lines, 1)]
+        own = own_scatter(methods, self.group.anchor) if len(methods) > 1 else None
+        beside = published_scatter(methods, self.group.protocol.name, self.group.anchor)
+        return [view for view in (own, beside) if view is not None]
+
+    @property
+    def files(self) -> list[FigureView]:
+        """Every figure, for files of its own."""
+        return [*self.over_tasks, _memory_of_runs(self.group), *(view.figure for view in self.scatters), *self.frames]
+
+
+def _method(number: int, line: Line) -> OwnMethod:
+    records = [run.record for run in line.runs]
+    measures = {}
+    for name in _BESIDE:
+        known = [value for record in records if (value := getattr(record.metrics, name)) is not None]
+        whole = len(known) == len(records)
+        measures[name] = (sum(known) / len(known), sample_deviation(known)) if whole else (None, None)
+    bytes_kept = round(sum(record.memory_bytes.budgeted for record in records) / len(records))
+    videos = any(record.method.config.get("needs_all_tasks") for record in records)
+    return OwnMethod(str(number), line.name, Apart.ALL_VIDEOS if videos else bytes_kept, line.style, measures)
+
+
+def _memory_of_runs(group: GroupView) -> FigureView:
+    """Memory by kind, for files: on the page it is a list of bars."""
+    memories = [(run.label, run.record.memory_bytes) for run in group.runs]
+    return FigureView(
+        title="Memory by kind",
+        note="",
+        description="",
+        drawing=MemoryOfRuns(f"{group.anchor}-memory-by-kind", memories),
+        data=Data(
+            ("run", *(f"{kind}, bytes" for kind in KINDS)),
+            [(label, *(getattr(memory, kind) for kind in KINDS)) for label, memory in memories],
+        ),
+    )

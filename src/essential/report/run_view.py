@@ -1,0 +1,84 @@
+"""One run as the page shows it: what its templates ask of a record."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+from essential.analysis_record import Analysis
+from essential.metrics import METRICS, Metric, seen_accuracy_by_task
+from essential.records import Record
+from essential.report.line_style import LineStyle
+
+KINDS = {
+    "episodic": "Episodic",
+    "semantic": "Semantic",
+    "statistics": "Statistics",
+    "retrieval_modules": "Retrieval modules",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class RunView:
+    """One run: `number` counts from 0 over the page, `style` is how its line is drawn in its group's figures."""
+
+    number: int
+    label: str
+    record: Record
+    analysis: Analysis | None
+    style: LineStyle
+
+    @property
+    def anchor(self) -> str:
+        return f"run-{self.number + 1}"
+
+    @property
+    def swatch(self) -> str:
+        """The identifier of its line's swatch; lines of one style share it."""
+        return f"line-{self.style.number + 1}"
+
+    @cached_property
+    def seen(self) -> list[float | None]:
+        """The accuracy on all classes seen, after each task."""
+        return seen_accuracy_by_task(self.record.accuracy, [task.test_videos for task in self.record.protocol.tasks])
+
+    @property
+    def bytes_in_paper_figure(self) -> int:
+        return sum(entry.bytes for entry in self.record.ledger if entry.in_paper_figure)
+
+    @property
+    def bytes_left_out(self) -> int:
+        return sum(entry.bytes for entry in self.record.ledger if not entry.in_paper_figure)
+
+    @property
+    def left_out(self) -> str:
+        """What a paper's memory figure does not count: each kind, with its number of ledger entries."""
+        kinds = [entry.kind for entry in self.record.ledger if not entry.in_paper_figure]
+        named = [f"{KINDS.get(kind, kind).lower()} ({kinds.count(kind)})" for kind in dict.fromkeys(kinds)]
+        return ", ".join(named) or "nothing"
+
+    @property
+    def metrics(self) -> list[tuple[str, float | None, Metric]]:
+        """Every metric of the record: its name, its value, and what it is."""
+        values = self.record.metrics.model_dump()
+        return [(name, values[name], metric) for name, metric in METRICS.items() if name in values]
+
+    @property
+    def class_accuracies(self) -> list[tuple[str, int, float | None]]:
+        """Each class learned, its task's number from 1, and the accuracy on it after the last task."""
+        tasks = self.record.protocol.tasks
+        classes = [(name, number) for number, task in enumerate(tasks, start=1) for name in task.classes]
+        return [
+            (name, number, accuracy)
+            for (name, number), accuracy in zip(classes, self.record.class_accuracy, strict=False)
+        ]
+
+    @property
+    def details(self) -> list[tuple[str, str]]:
+        """Titles and indented JSON of what the run was made with."""
+        parts = {
+            "Method settings": self.record.method.config,
+            "Full configuration": self.record.config,
+            "Data": self.record.data,
+            "Versions": self.record.versions,
+        }
+        return [(title, json.dumps(part, indent=2, ensure_ascii=False)) for title, part in parts.items()]

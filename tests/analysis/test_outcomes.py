@@ -1,0 +1,91 @@
+"""What became of test clips, against loops over every clip."""
+
+import numpy as np
+import pytest
+
+from essential.analysis.outcomes import Forgotten, outcomes
+from essential.engine.evaluate import Predictions
+from essential.errors import CheckpointError
+
+CLIPS_PER_TASK, CLASSES_PER_TASK, TASKS = 7, 3, 4
+
+
+def _made(seed: int) -> list[Predictions]:
+    """Return predictions of four tasks of three classes, of which the last class of the first has no clip."""
+    draw = np.random.default_rng(seed)
+    slots = np.concatenate(
+        [draw.integers(3 * task, 3 * task + (2 if task == 0 else 3), CLIPS_PER_TASK) for task in range(TASKS)]
+    )
+    made = []
+    for task in range(TASKS):
+        clips = CLIPS_PER_TASK * (task + 1)
+        scores = draw.normal(size=(clips, 3 * (task + 1))).astype(np.float32)
+        # Right about half of the time, so that clips are known, lost and known again.
+        scores[np.arange(clips), slots[:clips]] += draw.choice([0, 3], clips)
+        videos = tuple(f"test/clip-{place % 5}/{place}.mp4" for place in range(clips))
+        made.append(Predictions(scores, slots[:clips], slots[:clips] // 3, videos))
+    return made
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_accuracies_and_confusion_count_every_clip(seed: int) -> None:
+    made = _made(seed)
+    found = outcomes(iter(made), classes=12)
+    for task, each in enumerate(made):
+        for slot in range(12):
+            right = [
+                max(range(len(row)), key=row.__getitem__) == slot
+                for row, true in zip(each.scores.tolist(), each.slots.tolist(), strict=True)
+                if true == slot
+            ]
+            expected = sum(right) / len(right) if right else None
+            assert found.class_accuracy_by_task[task][slot] == expected
+    assert [row[2] for row in found.class_accuracy_by_task] == [None] * 4
+    counts = [[0] * 12 for _ in range(12)]
+    for row, true in zip(made[-1].scores.tolist(), made[-1].slots.tolist(), strict=True):
+        counts[true][max(range(12), key=row.__getitem__)] += 1
+    assert found.confusion == tuple(map(tuple, counts))
+    assert sum(map(sum, counts)) == TASKS * CLIPS_PER_TASK
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_forgotten_clip_was_right_once_and_is_wrong_in_the_end(seed: int) -> None:
+    made = _made(seed)
+    expected = []
+    for clip, video in enumerate(made[-1].videos):
+        slot = int(made[-1].slots[clip])
+        right = {
+            task: int(each.scores[clip].argmax()) == slot for task, each in enumerate(made) if clip < len(each.videos)
+        }
+        if right[3] or not any(right.values()):
+            continue
+        known = min(task for task, is_right in right.items() if is_right)
+        lost = max(task for task, is_right in right.items() if is_right) + 1
+        scores = made[-1].scores[clip]
+        margin = float(scores.max() - scores[slot])
+        expected.append(Forgotten(video, slot, known, lost, int(scores.argmax()), margin))
+    found = outcomes(iter(made), classes=12).forgotten
+    assert len(found) >= 3
+    assert {one.lost_after_task - one.known_after_task for one in found} > {1}, "some were known for a while"
+    assert found == tuple(sorted(expected, key=lambda one: (-one.margin, one.video)))
+
+
+def test_what_is_right_in_the_end_or_never_was_is_not_forgotten() -> None:
+    right, wrong = [1.0, 0.0], [0.0, 1.0]
+    after = [[right, wrong, right, wrong], [wrong, wrong, right, right], [right, wrong, wrong, right]]
+    slots, videos = np.zeros(4, np.int64), ("a", "b", "c", "d")
+    made = [Predictions(np.array(scores, np.float32), slots, slots, videos) for scores in after]
+    assert outcomes(made, classes=2).forgotten == (Forgotten("c", 0, 0, 2, 1, 1.0),)
+
+
+def test_a_run_without_a_test_clip_has_no_outcome() -> None:
+    none = np.zeros(0, np.int64)
+    found = outcomes([Predictions(np.zeros((0, 2), np.float32), none, none, ())], classes=2)
+    assert (found.class_accuracy_by_task, found.confusion, found.forgotten) == (((None, None),), ((0, 0), (0, 0)), ())
+
+
+def test_predictions_of_other_clips_are_refused() -> None:
+    made = _made(0)
+    other = Predictions(made[1].scores, made[1].slots, made[1].tasks, tuple(reversed(made[1].videos)))
+    with pytest.raises(CheckpointError, match="the predictions after task 2 are not of the clips of those before"):
+        outcomes([made[0], other], classes=6)

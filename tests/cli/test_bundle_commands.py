@@ -1,0 +1,184 @@
+"""`learn`, `predict`, `classes`, `forget` and `memory` on a bundle, as their user meets them."""
+
+import csv
+import io
+import json
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from in_process import Essential
+from PIL import Image
+
+from essential.learner.bundle import bundle_lock
+from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
+from small_runs import run_command
+from taught import QUICK
+
+BEGIN = ("--encoder", "tiny", "--config", "moving-digits/essential", *(f"-s{override}" for override in QUICK))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with clips to teach in `first` and `later`, clips to ask in `ask`, and a bundle of `first`."""
+    root = tmp_path_factory.mktemp("world")
+    make_moving_digits(root, MovingDigitsConfig(digits=1, train_clips_per_class=6, test_clips_per_class=2), workers=2)
+    names = sorted(path.name for path in (root / "train").iterdir())
+    for folder, some in (("first", names[:2]), ("later", names[2:3])):
+        for name in some:
+            shutil.copytree(root / "train" / name, root / folder / name)
+    for name in names[:2]:
+        shutil.copytree(root / "test" / name, root / "ask" / name)
+    result = run_command("learn", "--into", root / "a.bundle", "--videos", root / "first", *BEGIN)
+    assert result.returncode == 0, result.stderr
+    assert f"try: essential predict {root / 'a.bundle'} CLIP" in result.stdout
+    assert "accuracy on all clips held out so far" in result.stdout
+    return root
+
+
+@pytest.fixture
+def bundle(world: Path, tmp_path: Path) -> Path:
+    """Return a bundle of its own."""
+    return Path(shutil.copy(world / "a.bundle", tmp_path / "mine.bundle"))
+
+
+def test_classes_are_taught_later_and_forgotten(world: Path, bundle: Path, essential: Essential) -> None:
+    names = sorted(path.name for path in (world / "first").iterdir())
+    (later,) = (path.name for path in (world / "later").iterdir())
+    listed = essential("classes", str(bundle))
+    assert listed.code == 0
+    assert all(name in listed.out for name in names)
+    assert later not in listed.out
+    assert essential("learn", "--into", str(bundle), "--videos", str(world / "later")).code == 0
+    assert later in essential("classes", str(bundle)).out
+    again = essential("learn", "--into", str(bundle), "--videos", str(world / "later"))
+    assert again.code == 2
+    assert f"known already: '{later}'" in again.err
+    assert "--more-of-known" in again.err
+    assert essential("learn", "--into", str(bundle), "--videos", str(world / "later"), "--more-of-known").code == 0
+    gone = essential("forget", str(bundle), later)
+    assert gone.code == 0
+    assert "2 classes are left" in gone.out
+    assert later not in essential("classes", str(bundle)).out
+    assert essential("forget", str(bundle), later).code == 2
+
+
+def test_memory_counts_the_bytes_of_a_bundle(bundle: Path, essential: Essential) -> None:
+    outcome = essential("memory", str(bundle))
+    assert outcome.code == 0
+    for words in ("frame features", "MR module 0", "clips held out", "as a paper counts it"):
+        assert words in outcome.out
+
+
+def test_answers_come_as_json_lines(world: Path, bundle: Path, essential: Essential) -> None:
+    outcome = essential("predict", str(bundle), str(world / "ask"), "--format", "jsonl", "--top-k", "1")
+    lines = [json.loads(line) for line in outcome.out.splitlines()]
+    assert outcome.code == 0
+    assert len(lines) == 4
+    for line in lines:
+        assert set(line) == {"path", "label", "score", "unknown", "unknown_score", "top"}
+        assert line["top"] == [{"label": line["label"], "score": line["score"]}]
+        assert Path(line["path"]).is_file()
+
+
+def test_answers_come_as_a_table_and_as_csv(world: Path, bundle: Path, essential: Essential) -> None:
+    table = essential("predict", str(bundle), str(world / "ask"))
+    assert table.code == 0
+    assert len(table.out.splitlines()) == 4
+    rows = list(
+        csv.DictReader(io.StringIO(essential("predict", str(bundle), str(world / "ask"), "--format", "csv").out))
+    )
+    assert [row["path"] for row in rows] == [line.split("  ")[-1] for line in table.out.splitlines()]
+    assert {row["unknown"] for row in rows} <= {"True", "False"}
+
+
+def test_paths_come_from_standard_input(
+    world: Path, bundle: Path, essential: Essential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = sorted((world / "ask").rglob("*.*"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{clip}\n" for clip in clips) + "\n"))
+    outcome = essential("predict", str(bundle), "--format", "jsonl")
+    assert [json.loads(line)["path"] for line in outcome.out.splitlines()] == [str(clip) for clip in clips]
+
+
+def test_a_clip_that_cannot_be_read_is_named_and_the_others_answered(
+    world: Path, bundle: Path, tmp_path: Path, essential: Essential
+) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_text("no video")
+    outcome = essential("predict", str(bundle), str(broken), str(world / "ask"), "--format", "jsonl")
+    lines = [json.loads(line) for line in outcome.out.splitlines()]
+    assert outcome.code == 2
+    assert "error: 1 of the videos could not be read" in outcome.err
+    assert [line["path"] for line in lines if "error" in line] == [str(broken)]
+    assert sum("label" in line for line in lines) == 4
+    spans = essential("predict", str(bundle), str(broken), "--window", "1")
+    assert spans.code == 2
+    assert "cannot be read" in spans.out
+
+
+def test_a_long_video_is_answered_in_spans(world: Path, bundle: Path, essential: Essential) -> None:
+    clip = sorted((world / "ask").rglob("*.mp4"))[0]
+    outcome = essential("predict", str(bundle), str(clip), "--window", "0.4", "--format", "jsonl")
+    spans = [json.loads(line) for line in outcome.out.splitlines()]
+    assert outcome.code == 0
+    assert spans[0]["start"] == 0
+    assert all(one["end"] == other["start"] for one, other in pairwise(spans))
+    assert all(span["unknown"] is (span["label"] is None) for span in spans)
+    assert " - " in essential("predict", str(bundle), str(clip), "--window", "0.4").out
+
+
+def test_a_contact_sheet_shows_the_frames(world: Path, bundle: Path, tmp_path: Path, essential: Essential) -> None:
+    sheet = tmp_path / "seen.png"
+    outcome = essential("predict", str(bundle), str(world / "ask"), "--sheet", str(sheet))
+    assert outcome.code == 0
+    with Image.open(sheet) as picture:
+        assert picture.width >= 8 * 96
+        assert picture.height >= 4 * 96
+        assert np.asarray(picture).std() > 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--stride", "1"], "--stride 1.0 has no meaning without --window"),
+        (["--window", "1", "--stride", "2"], "windows of 1.0 s every 2.0 s are not allowed"),
+        (["--sheet", "seen.gif"], "seen.gif: the picture's name must end in one of .png"),
+        (["--sheet", "seen.png", "--window", "1"], "give one of the two"),
+        (["-s", "training.epochs=3"], "training.epochs: there 25, here 3"),
+    ],
+)
+def test_wrong_ways_to_ask_are_refused(
+    arguments: list[str], words: str, world: Path, bundle: Path, essential: Essential
+) -> None:
+    outcome = essential("predict", str(bundle), str(world / "ask"), *arguments)
+    assert outcome.code == 2
+    assert words in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_a_new_bundle_alone_takes_what_it_is_made_of(world: Path, bundle: Path, essential: Essential) -> None:
+    before = bundle.read_bytes()
+    outcome = essential("learn", "--into", str(bundle), "--videos", str(world / "later"), "--method", "icarl")
+    assert outcome.code == 2
+    assert "--method can be given for a new bundle only" in outcome.err
+    with bundle_lock(bundle):
+        busy = essential("learn", "--into", str(bundle), "--videos", str(world / "later"))
+    assert busy.code == 2
+    assert "in use" in busy.err
+    assert bundle.read_bytes() == before
+
+
+def test_nothing_is_half_written_when_a_lesson_is_refused(world: Path, tmp_path: Path, essential: Essential) -> None:
+    shutil.copytree(world / "first", tmp_path / "clips")
+    (tmp_path / "clips" / "bad").mkdir()
+    (tmp_path / "clips" / "bad" / "a.mp4").write_text("no video")
+    outcome = essential("learn", "--into", str(tmp_path / "new.bundle"), "--videos", str(tmp_path / "clips"), *BEGIN)
+    assert outcome.code == 2
+    assert "bad/a.mp4" in outcome.err
+    assert not (tmp_path / "new.bundle").exists()
+    nothing = essential("predict", str(tmp_path / "new.bundle"), str(world / "ask"))
+    assert nothing.code == 2
+    assert "there is no bundle" in nothing.err
