@@ -13,7 +13,7 @@ from small_runs import small_overrides
 
 ROOT = Path(__file__).parents[1]
 _DOCUMENT = ROOT / "docs" / "add-a-method.md"
-_TESTS = ("conftest.py", "synthetic_tasks.py", "ranks_in_turns.py", "small_runs.py", "contract")
+_TESTS = ("conftest.py", "in_process.py", "synthetic_tasks.py", "ranks_in_turns.py", "small_runs.py", "contract")
 
 
 def _blocks(language: str) -> list[str]:

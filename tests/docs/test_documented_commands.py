@@ -1,0 +1,168 @@
+"""Every command line and all Python in the documents is run, in the order in which a reader would type it."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+import pytest
+import typer
+import yaml
+
+from documents import DOCUMENTS, Block, blocks, essential_commands, words
+from essential.cli import app
+from in_process import Essential
+from small_world import World, cache, load_smaller_config
+
+# What a test cannot run, by its beginning, and why. What it asks of `essential` is parsed all the same.
+NOT_RUN: Mapping[str, str] = {
+    "make ": "continuous integration runs the project's own test command, which is one of these",
+    "pip install": "installs from a package index; `test_wheel.py` installs what this project builds",
+    "torchrun --nproc-per-node 2": "starts two processes; `end_to_end/test_ranks.py` does the same",
+    "torchrun --nnodes 2": "needs two machines",
+    "tensorboard --logdir": "a server that runs until it is stopped; `test_tracking.py` reads what it would show",
+    "essential train --config tcd/ssv2-10x9": "needs the weights of the authors' temporal adapters",
+    "essential train --config moving-digits/essential --method gdumb": "`test_add_a_method.py` adds it, and runs this",
+    "essential compare --methods essential,replay,gdumb": "needs the same method",
+    "essential train --config diving48": "`test_add_a_benchmark.py` adds it, and runs this",
+}
+# Scripts for a cluster, by the document, and the reason.
+NOT_RUN_SCRIPTS: Mapping[str, str] = {"docs/clusters.md": "jobs of SLURM, which is not here"}
+# Long lists, and what stands for them here.
+SHORTER: Mapping[tuple[str, str], str] = {
+    ("--methods", "all"): "essential,icarl-tc,slda-temporal",
+    ("--seeds", "0,1,2"): "0,1",
+}
+_SH = {"sh", "bash"}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture
+def place(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the reader's working folder; configs are small from here on."""
+    for name, value in cache(world.folder).items():
+        monkeypatch.setenv(name, value)
+    for module in ("essential.config", "essential.comparison", "essential.learner.video_learner"):
+        monkeypatch.setattr(f"{module}.load_config", load_smaller_config)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _why_not(block: Block, line: str) -> str | None:
+    if block.is_script:
+        return NOT_RUN_SCRIPTS.get(block.document)
+    return next((reason for start, reason in NOT_RUN.items() if line.startswith(start)), None)
+
+
+def _run(line: str, essential: Essential, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a command line: `essential` inside this process, anything else as it is; `|` and `>` as in a shell."""
+    rest, given = words(line), ""
+    target = None
+    if ">" in rest:
+        at = rest.index(">")
+        rest, target = rest[:at], Path(rest[at + 1])
+    while rest:
+        at = rest.index("|") if "|" in rest else len(rest)
+        command, rest = rest[:at], rest[at + 1 :]
+        if command[0] == "essential":
+            monkeypatch.setattr(sys, "stdin", io.StringIO(given))
+            outcome = essential(*_shorter(command[1:]))
+            assert outcome.code == 0, (line, outcome.err[-2000:])
+            assert "Traceback" not in outcome.err
+            given = outcome.out
+        else:
+            given = subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout
+    if target is not None:
+        assert given
+        target.write_text(given)
+
+
+def _shorter(arguments: list[str]) -> list[str]:
+    pairs = zip(["", *arguments], arguments, strict=False)
+    return [SHORTER.get((before, argument), argument) for before, argument in pairs]
+
+
+def _parse(arguments: list[str]) -> None:
+    """Parse what is given to `essential` without running it; a wrong option or value is an error."""
+    command: click.Command = typer.main.get_command(app)
+    context = click.Context(command, info_name="essential")
+    rest = arguments
+    while isinstance(command, click.Group):
+        name, found, rest = command.resolve_command(context, rest)
+        assert found is not None
+        context, command = click.Context(found, info_name=name, parent=context), found
+    command.parse_args(context, list(rest))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_what_the_document_says_to_type_works(
+    document: Path, world: World, place: Path, essential: Essential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [block for block in blocks(document) if block.file is None]
+    lines = [
+        (block, line)
+        for block in found
+        if block.language in _SH
+        for _, line in block.lines
+        if not _why_not(block, line)
+    ]
+    to_run = "\n".join(line for _, line in lines)
+    python = "\n".join(block.text for block in found if block.language == "python")
+    world.furnish(place, f"{to_run}\n{python}")
+    names: dict[str, object] = {"__name__": "__main__"}
+    for block in found:
+        where = f"{block.document}:{block.line}"
+        if block.language == "python":
+            exec(compile(block.text, where, "exec"), names)
+        elif block.language in _SH:
+            for number, line in block.lines:
+                if not _why_not(block, line):
+                    try:
+                        _run(line, essential, monkeypatch)
+                    except Exception as error:
+                        raise AssertionError(f"{block.document}:{number}: {line}\n{error}") from error
+    assert not [path for path in place.rglob("*.tmp")]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_what_cannot_be_run_here_is_at_least_understood(document: Path) -> None:
+    for block in blocks(document):
+        for number, line in block.lines if block.language in _SH else ():
+            for arguments in essential_commands(line):
+                try:
+                    _parse(arguments)
+                except click.ClickException as error:
+                    raise AssertionError(f"{block.document}:{number}: {line}\n{error.format_message()}") from error
+
+
+def test_all_that_is_not_run_is_there_and_most_is_run() -> None:
+    shown = [
+        (block, line)
+        for document in DOCUMENTS
+        for block in blocks(document)
+        if block.language in _SH
+        for _, line in block.lines
+    ]
+    skipped = [(block, line) for block, line in shown if _why_not(block, line)]
+    for start in NOT_RUN:
+        assert any(line.startswith(start) for _, line in skipped), f"no document says {start!r} any more"
+    assert {block.document for block, _ in skipped if block.is_script} == set(NOT_RUN_SCRIPTS)
+    typed = [line for block, line in shown if not block.is_script]
+    assert len(typed) >= 80
+    assert len([line for block, line in skipped if not block.is_script]) <= 20
+
+
+def test_json_and_yaml_that_are_shown_are_well_formed() -> None:
+    readers = {"json": json.loads, "yaml": yaml.safe_load, "csv": str.splitlines}
+    shown = [block for document in DOCUMENTS for block in blocks(document)]
+    assert {block.language for block in shown} <= {"", "sh", "bash", "python", *readers}
+    for block in shown:
+        if block.language in readers:
+            assert readers[block.language](block.text), f"{block.document}:{block.line}"
