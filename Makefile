@@ -13,8 +13,8 @@ demo: $(STAMP)
 test: lint types tests
 
 lint: $(STAMP)
-	$(BIN)/ruff format --check src tests scripts benchmarks
-	$(BIN)/ruff check src tests scripts benchmarks
+	$(BIN)/ruff format --check src tests scripts benchmarks examples
+	$(BIN)/ruff check src tests scripts benchmarks examples
 
 # numpy for Python 3.10 does not say what a bare ndarray holds; later ones do. All other checks are the same there.
 types: $(STAMP)

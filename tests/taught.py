@@ -5,7 +5,13 @@ from pathlib import Path
 
 from essential import VideoLearner
 
-QUICK = ("training.epochs=25", "training.batch_size=8", "method.rehearsal_epochs=25", "features.views=0")
+QUICK = (
+    "training.epochs=25",
+    "training.batch_size=8",
+    "method.rehearsal_epochs=25",
+    "features.views=0",
+    "training.device=cpu",
+)
 
 
 def new_learner(*overrides: str, method: str | None = None, budget_bytes: int | None = None) -> VideoLearner:

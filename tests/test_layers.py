@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine", "report"),
     ("config", "analysis", "site", "tracking"),
     ("learner", "authors", "comparison"),
+    ("export", "serve"),
     ("cli",),
     ("__main__",),
 )

@@ -1,5 +1,6 @@
 """Small videos made by the tests. The number of each frame is written into its pixels, as black and white blocks."""
 
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -107,6 +108,15 @@ def cut_short(path: Path, share: float) -> Path:
     """Keep only the first `share` of a file's bytes, and return the path."""
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
+    return path
+
+
+def turn(path: Path, *, matrix: tuple[int, int, int, int]) -> Path:
+    """Write the matrix (a, b, c, d) into an MP4's track header: shown at (a x + c y, b x + d y), y downwards."""
+    content = bytearray(path.read_bytes())
+    a, b, c, d = (value << 16 for value in matrix)
+    struct.pack_into(">9i", content, content.index(b"tkhd") + 44, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
     return path
 
 

@@ -143,7 +143,27 @@ def folder_lock(folder: Path, *, name: str = ".lock", wait: bool = False) -> Ite
         InUseError: if another process holds it.
     """
     make_folder(folder)
-    path = folder / name
+    with _lock(folder / name, held=folder, kind="folder", wait=wait):
+        yield
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold the file `path` for this process while it is read, changed and written again; see `folder_lock`.
+
+    Args:
+        path: may be missing, as its folder may.
+
+    Raises:
+        InUseError: if another process holds it.
+    """
+    make_folder(path.parent)
+    with _lock(path.parent / f".{path.name}.lock", held=path, kind="file", wait=False):
+        yield
+
+
+@contextmanager
+def _lock(path: Path, *, held: Path, kind: str, wait: bool) -> Iterator[None]:
     with explained_os_errors(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     _held_locks.add(handle)
@@ -152,7 +172,7 @@ def folder_lock(folder: Path, *, name: str = ".lock", wait: bool = False) -> Ite
             fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             holder = os.pread(handle, 32, 0).decode().strip() or "unknown"
-            message = f"{folder} is in use by process {holder}; wait for it to end, or choose another folder"
+            message = f"{held} is in use by process {holder}; wait for it to end, or choose another {kind}"
             raise InUseError(message) from error
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)

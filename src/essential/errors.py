@@ -49,6 +49,10 @@ class BundleError(EssentialError):
     """A bundle is missing, damaged, of a newer version, or does not fit what is asked of it."""
 
 
+class ExportError(EssentialError):
+    """A classifier cannot be exported, or the export does not give the classifier's own numbers."""
+
+
 class ComparisonError(EssentialError):
     """Runs that cannot stand in one table: something other than the method and the seed differs."""
 

@@ -12,7 +12,7 @@ import pytest
 from in_process import Essential
 from PIL import Image
 
-from essential.learner.bundle import bundle_lock
+from essential.atomic_files import file_lock
 from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
 from small_runs import run_command
 from taught import QUICK
@@ -164,7 +164,7 @@ def test_a_new_bundle_alone_takes_what_it_is_made_of(world: Path, bundle: Path, 
     outcome = essential("learn", "--into", str(bundle), "--videos", str(world / "later"), "--method", "icarl")
     assert outcome.code == 2
     assert "--method can be given for a new bundle only" in outcome.err
-    with bundle_lock(bundle):
+    with file_lock(bundle):
         busy = essential("learn", "--into", str(bundle), "--videos", str(world / "later"))
     assert busy.code == 2
     assert "in use" in busy.err

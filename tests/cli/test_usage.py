@@ -21,6 +21,11 @@ OPTIONS = {
     "predict": {"--format", "--top-k", "--window", "--stride", "--sheet", "--set"},
     "classes": set(),
     "forget": {"--set"},
+    "export": {"--out", "--from", "--set"},
+    "serve": {
+        *("--encoder", "--host", "--port", "--token", "--allow-host"),
+        *("--max-mb", "--max-seconds", "--max-side", "--time-limit", "--set"),
+    },
     "data": set(),
     "data make": {"--out", "--digits", "--train-clips", "--test-clips", "--seed"},
     "data import": {"--out"},
@@ -40,7 +45,8 @@ def test_help_names_every_command_and_where_to_start(essential: Essential) -> No
     listed = re.findall(r"^  ([\w-]+) +[A-Z]", outcome.out.split("Commands:")[1], flags=re.MULTILINE)
     assert listed == [
         *("demo", "train", "compare", "extract", "evaluate", "import-checkpoint"),
-        *("report", "site", "memory", "learn", "predict", "classes", "forget", "data", "features", "configs"),
+        *("report", "site", "memory", "learn", "predict", "classes", "forget", "export", "serve"),
+        *("data", "features", "configs"),
     ]
     assert "Start with: essential demo" in outcome.out
 

@@ -30,4 +30,4 @@ def taught_bundle(clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture
 def learner(taught_bundle: Path) -> VideoLearner:
     """Return a learner of its own that knows the first two classes."""
-    return VideoLearner.load(taught_bundle)
+    return VideoLearner.load(taught_bundle, overrides=["training.device=cpu"])

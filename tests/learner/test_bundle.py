@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from essential import VideoLearner
+from essential.atomic_files import file_lock
 from essential.errors import BundleError, CheckpointError, InUseError
-from essential.learner.bundle import VERSION, Bundle, bundle_lock
+from essential.learner.bundle import VERSION, Bundle
 from essential.sealed_files import read_sealed, write_sealed
 
 
@@ -96,7 +97,7 @@ def test_settings_of_the_machine_may_change_and_others_may_not(taught_bundle: Pa
 def test_a_bundle_is_one_process_at_a_time(taught_bundle: Path, tmp_path: Path) -> None:
     path = tmp_path / "mine.bundle"
     shutil.copy(taught_bundle, path)
-    with bundle_lock(path), pytest.raises(InUseError), bundle_lock(path):
+    with file_lock(path), pytest.raises(InUseError), file_lock(path):
         pass
-    with bundle_lock(path):
+    with file_lock(path):
         assert Bundle.read(path).labels == ("left", "right")

@@ -111,3 +111,15 @@ def test_random_positions_are_sorted_different_and_cover_everything() -> None:
     assert positions.unique().tolist() == list(range(8))
     # All 56 subsets should turn up about equally often.
     assert len({tuple(row) for row in positions.tolist()}) == 56
+
+
+def test_a_class_is_taken_out_whole() -> None:
+    slots = torch.tensor([0, 1, 0, 2])
+    memory = EpisodicMemory(
+        torch.arange(8.0).reshape(4, 1, 2), torch.zeros(4, 1, dtype=torch.long), slots, slots, ("a", "b", "c", "d")
+    )
+    left = memory.without(0)
+    assert left.names == ("b", "d")
+    assert left.slots.tolist() == [1, 2]
+    assert torch.equal(left.features, memory.features[[1, 3]])
+    assert len(memory.without(7)) == 4

@@ -73,15 +73,6 @@ def promise_frames(path: Path, frames: int) -> Path:
     return path
 
 
-def turn(path: Path, *, matrix: tuple[int, int, int, int]) -> Path:
-    """Write the matrix (a, b, c, d) into an MP4's track header: shown at (a x + c y, b x + d y), y downwards."""
-    content = bytearray(path.read_bytes())
-    a, b, c, d = (value << 16 for value in matrix)
-    struct.pack_into(">9i", content, content.index(b"tkhd") + 44, a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    path.write_bytes(content)
-    return path
-
-
 def write_moving_video(
     path: Path,
     frames: int,

@@ -6,6 +6,7 @@ import os
 import socket
 import wave
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -242,3 +243,21 @@ def test_damage_gives_frames_or_a_video_error(
         except VideoError as error:
             outcomes.append(str(path) in str(error))
     assert outcomes == [True] * 15
+
+
+def test_pictures_larger_than_any_camera_makes_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    side = 6016  # 36.2 million pixels
+    path = tmp_path / "bomb.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "crf": "51"})
+        stream.width = stream.height = side
+        stream.pix_fmt = "yuv420p"
+        frame = av.VideoFrame(side, side, "yuv420p")
+        for plane in frame.planes:
+            plane.update(bytes([128]) * plane.buffer_size)
+        for number in range(2):
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert path.stat().st_size < 1_000_000
+    expect_error(path, f"its pictures have {side} x {side} pixels, and 36,000,000 are allowed")

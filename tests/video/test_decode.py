@@ -10,14 +10,13 @@ from special_files import (
     hide_first_frames,
     hide_last_half,
     promise_frames,
-    turn,
     write_packed_video,
     write_video_with_blanks,
 )
 
 from essential.video import container
 from essential.video.decode import decoder_identity, read_frames
-from video_files import cut_short, numbered_picture, read_number, write_numbered_video, write_video
+from video_files import cut_short, numbered_picture, read_number, turn, write_numbered_video, write_video
 
 KINDS = {
     "h264.mp4": {"codec": "libx264"},

@@ -8,7 +8,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from special_files import hide_first_frames, hide_last_half, remux, turn, write_moving_video
+from special_files import hide_first_frames, hide_last_half, remux, write_moving_video
 
 from essential.errors import VideoError
 from essential.protocols.protocol import Segment
@@ -17,6 +17,7 @@ from essential.video.container import survey_file
 from essential.video.decode import read_frames
 from essential.video.key_frames import decode_groups
 from essential.video.packets import Bitstream, PacketNote
+from video_files import turn
 
 FRAMES = 72
 UNEVEN = [2 * number + 3 * (number // 5) + number % 2 for number in range(FRAMES)]

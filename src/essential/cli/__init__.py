@@ -16,6 +16,7 @@ from essential.cli import (
     data,
     demo,
     evaluate,
+    export,
     extract,
     features,
     forget,
@@ -24,6 +25,7 @@ from essential.cli import (
     memory,
     predict,
     report,
+    serve,
     site,
     train,
 )
@@ -52,6 +54,8 @@ app.command("learn")(learn.learn)
 app.command("predict")(predict.predict)
 app.command("classes")(classes.classes)
 app.command("forget")(forget.forget)
+app.command("export")(export.export)
+app.command("serve")(serve.serve)
 app.add_typer(data.app, name="data")
 app.add_typer(features.app, name="features")
 app.add_typer(configs.app, name="configs")

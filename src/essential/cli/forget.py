@@ -20,10 +20,10 @@ def forget(
     Example:
       essential forget actions.bundle waving
     """
-    from essential.learner.bundle import bundle_lock
+    from essential.atomic_files import file_lock
     from essential.learner.video_learner import VideoLearner
 
-    with bundle_lock(bundle):
+    with file_lock(bundle):
         learner = VideoLearner.load(bundle, overrides=overrides or ())
         learner.forget(name)
         learner.save(bundle)

@@ -36,14 +36,14 @@ def learn(
       essential learn --into actions.bundle --videos new-clips      later, without the old ones
       essential learn --into small.bundle --videos clips --encoder tiny --budget-bytes 1000000
     """
+    from essential.atomic_files import file_lock
     from essential.cli.bundle_tables import print_lesson
     from essential.cli.progress_bar import terminal_progress
     from essential.errors import BundleError
-    from essential.learner.bundle import bundle_lock
     from essential.learner.video_learner import VideoLearner
 
     progress = terminal_progress()
-    with bundle_lock(into):
+    with file_lock(into):
         if into.exists():
             asked = {"--encoder": encoder, "--method": method, "--budget-bytes": budget_bytes, "--config": config}
             fixed = [option for option, value in asked.items() if value is not None]

@@ -129,9 +129,9 @@ class AdaptedClip(FrameEncoder):
         assert network.cls_token is not None
         assert network.pos_embed is not None, "a CLIP ViT has both"
         patches = network.patch_embed(clips.flatten(0, 1))
-        tokens = torch.cat([network.cls_token.expand(len(patches), -1, -1), patches], dim=1) + network.pos_embed
+        tokens = torch.cat([network.cls_token.expand(patches.shape[0], -1, -1), patches], dim=1) + network.pos_embed
         if self.temporal_embedding is not None:
-            tokens = tokens + self.temporal_embedding[0].repeat(len(clips), 1).unsqueeze(1)
+            tokens = tokens + self.temporal_embedding[0].repeat(clips.shape[0], 1).unsqueeze(1)
         normed: Tensor = network.norm_pre(tokens)
         return normed
 

@@ -18,9 +18,21 @@ def keep_freed_memory() -> None:
 
     Does nothing where there is no glibc.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    library = ctypes.CDLL(None)
-    if hasattr(library, "gnu_get_libc_version"):
+    library = _glibc()
+    if library is not None:
         library.mallopt(_M_MMAP_THRESHOLD, 2**30)
         library.mallopt(_M_TRIM_THRESHOLD, _LARGEST_INT)
+
+
+def give_back_freed_memory() -> None:
+    """Give back to the system what is kept by now; does nothing where there is no glibc."""
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "gnu_get_libc_version") else None

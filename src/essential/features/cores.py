@@ -44,11 +44,11 @@ def share_cores(wanted_workers: int | None, *, encoder: FrameEncoder, frames: in
     allowed = torch.get_num_threads()
     if device_of(encoder).type != "cpu":
         return Sharing(cores if wanted_workers is None else wanted_workers, allowed)
-    encoding = views * clip_operations(encoder, frames) / _OPERATIONS_PER_SECOND
-    decoding = _SECONDS_TO_DECODE + views * _SECONDS_TO_TRANSFORM
     if wanted_workers == 0:
         # They take turns.
         return Sharing(0, min(allowed, cores))
+    encoding = views * clip_operations(encoder, frames) / _OPERATIONS_PER_SECOND
+    decoding = _SECONDS_TO_DECODE + views * _SECONDS_TO_TRANSFORM
     threads = max(1, min(allowed, cores, round(cores * encoding / (encoding + decoding))))
     # Two at least where there are two cores: the encoder may wait for a video that is slow to decode.
     return Sharing(max(cores - threads, min(2, cores)) if wanted_workers is None else wanted_workers, threads)

@@ -16,15 +16,13 @@ The seal is a checksum: it shows damage and careless edits, not a forger who mak
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from essential.atomic_files import folder_lock
 from essential.config import with_overrides
 from essential.engine.run_folder import differences
 from essential.engine.settings import RunConfig
@@ -151,17 +149,6 @@ def _portable(config: RunConfig) -> dict[str, Any]:
     if isinstance(config.encoder.weights, Path):
         content["encoder"]["weights"] = config.encoder.weights.name
     return {**content, "data": {"kind": "folder"}}
-
-
-@contextmanager
-def bundle_lock(path: Path) -> Iterator[None]:
-    """Hold a bundle for this process while it is read, changed and written again.
-
-    Raises:
-        InUseError: another process holds it.
-    """
-    with folder_lock(path.parent, name=f".{path.name}.lock"):
-        yield
 
 
 def _read(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:

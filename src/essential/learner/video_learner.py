@@ -139,6 +139,28 @@ class VideoLearner:
         """Every byte that is kept beside the classifier and the encoder."""
         return _ledger(self._method, self._held_out)
 
+    @property
+    def encoder(self) -> FrameEncoder:
+        """The frozen encoder."""
+        return self._encoder
+
+    @property
+    def held_out(self) -> HeldOut:
+        """The clips that were not learned from."""
+        return self._held_out
+
+    @property
+    def voice(self) -> Voice:
+        """What answers: the predictor, with its labels and its calibration.
+
+        Raises:
+            DataError: nothing was taught yet.
+        """
+        self._require_classes(1)
+        if self._voice is None:
+            self._voice = build_voice(self._method.predictor, self._labels, self._method.memory, self._held_out)
+        return self._voice
+
     def learn(self, clips: Mapping[str, Iterable[PathLike]] | PathLike, *, more_of_known: bool = False) -> Lesson:
         """Learn classes from their clips; the clips are not needed again.
 
@@ -271,9 +293,7 @@ class VideoLearner:
         )
 
     def _reader(self) -> ClipReader:
-        if self._voice is None:
-            self._voice = build_voice(self._method.predictor, self._labels, self._method.memory, self._held_out)
-        return ClipReader(self._voice, self._recipe(), self.config.features)
+        return ClipReader(self.voice, self._recipe(), self.config.features)
 
     def _require_classes(self, top_k: int) -> None:
         if not self.classes:

@@ -43,8 +43,11 @@ def attend(
     if queries.shape[-2] < frames.shape[1]:
         pooled = (weights.flatten(1, 2) @ frames).unflatten(1, weights.shape[1:3])
         # Weights first, so that their gradient comes out in their own layout.
-        by_head = of_values @ pooled.flatten(0, 1).permute(1, 2, 0)
-        read = by_head.permute(2, 0, 1).reshape(len(frames), weights.shape[1], dim)
+        by_head = (of_values @ pooled.flatten(0, 1).permute(1, 2, 0)).permute(2, 0, 1)
+        if torch.compiler.is_compiling():
+            # A program that is exported takes any number of clips only if no stride depends on it.
+            by_head = by_head.contiguous()
+        read = by_head.reshape(frames.shape[0], weights.shape[1], dim)
     else:
         values = _by_row(frames, of_values.reshape(dim, dim)).unflatten(-1, (heads, width))
         read = (weights.transpose(1, 2) @ values.transpose(1, 2)).transpose(1, 2).flatten(2)

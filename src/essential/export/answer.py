@@ -1,0 +1,105 @@
+"""All that a learner says of a clip, as one module of tensors alone: what is exported.
+
+The same numbers as `learner.voice` gives: temperature, labels of several slots, forgotten slots, and the distance from
+all classes are constants in it. `export.check` holds the one against the other before a file is written.
+"""
+
+from copy import deepcopy
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from essential.encoders import FrameEncoder
+from essential.export.distances import exportable_scores
+from essential.learner.voice import Voice
+from essential.models.classifier import Predictor
+
+Answers = tuple[Tensor, ...]
+
+
+class FeatureAnswer(nn.Module):
+    """Frame features, in; the probability of every label, and how far the clip is from all of them, out.
+
+    Args:
+        voice: what answers; the second output is left out where it cannot tell the unknown.
+    """
+
+    slots: Tensor
+    labels_of_slots: Tensor
+
+    def __init__(self, voice: Voice) -> None:
+        super().__init__()
+        predictor = _copied(voice.predictor)
+        self.scores = exportable_scores(predictor)
+        # Not a module of its own: what it has is in the one before already.
+        self._tokens = predictor.tokens
+        self.temperature = voice.temperature
+        slots = [slot for slot, label in enumerate(voice.labels) if label is not None]
+        known = list(dict.fromkeys(voice.labels[slot] for slot in slots))
+        places = torch.tensor([known.index(voice.labels[slot]) for slot in slots])
+        self.register_buffer("slots", torch.tensor(slots))
+        self.register_buffer("labels_of_slots", nn.functional.one_hot(places, len(known)).double())
+        self.familiarity = None if voice.familiarity is None else _Distance(voice)
+
+    def forward(self, features: Float[Tensor, "clips frames dim"]) -> Answers:
+        """Answer dense clips."""
+        scores = self.scores(features).double().index_select(1, self.slots)
+        probabilities = ((scores / self.temperature).softmax(dim=1) @ self.labels_of_slots).float()
+        if self.familiarity is None:
+            return (probabilities,)
+        positions = torch.arange(features.shape[1]).expand(features.shape[:2])
+        return probabilities, self.familiarity(self._tokens(features, positions))
+
+
+class FrameAnswer(nn.Module):
+    """Pixels as bytes, in; what `FeatureAnswer` says of their features, out."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, encoder: FrameEncoder, answer: FeatureAnswer) -> None:
+        super().__init__()
+        self.encoder = deepcopy(encoder).cpu()
+        self.answer = answer
+        self.register_buffer("mean", torch.tensor(encoder.pixel_format.mean)[:, None, None])
+        self.register_buffer("std", torch.tensor(encoder.pixel_format.std)[:, None, None])
+
+    def forward(self, frames: UInt8[Tensor, "clips frames size size 3"]) -> Answers:
+        """Answer clips of frames that have the encoder's size."""
+        planes = frames.permute(0, 1, 4, 2, 3).contiguous()
+        answers: Answers = self.answer(self.encoder.encode((planes.float() / 255 - self.mean) / self.std))
+        return answers
+
+
+class _Distance(nn.Module):
+    """`Familiarity.scores` of clips' vectors."""
+
+    whitening: Tensor
+    means: Tensor
+
+    def __init__(self, voice: Voice) -> None:
+        super().__init__()
+        assert voice.familiarity is not None, "its caller's own check"
+        self.threshold = voice.familiarity.threshold
+        self.register_buffer("whitening", _constant(voice.familiarity.whitening))
+        self.register_buffer("means", _constant(voice.familiarity.means))
+
+    def forward(self, vectors: Float[Tensor, "clips width"]) -> Float[Tensor, " clips"]:
+        white = vectors.double() @ self.whitening
+        squares = white.square().sum(dim=1, keepdim=True) - 2 * white @ self.means.T + self.means.square().sum(dim=1)
+        return (squares.amin(dim=1).clamp(min=0).sqrt() / self.threshold).float()
+
+
+def _copied(predictor: Predictor) -> Predictor:
+    copy = deepcopy(predictor).cpu().eval().requires_grad_(False)
+    for module in copy.modules():
+        for name in [name for name, buffer in module.named_buffers(recurse=False) if not buffer.numel()]:
+            # Means of exemplars that a method does not set: a program would warn of them whenever it is loaded.
+            delattr(module, name)
+    return copy
+
+
+def _constant(values: Float[np.ndarray, "rows columns"]) -> Float[Tensor, "rows columns"]:
+    return torch.from_numpy(np.ascontiguousarray(values, np.float64))

@@ -1,0 +1,102 @@
+"""An export against the learner that it was made of: the same inputs, and outputs that agree, or there is no file."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from essential.encoders import FrameEncoder
+from essential.errors import ExportError
+from essential.export.answer import FeatureAnswer
+from essential.export.program import Run, Values
+from essential.features.encoding import ClipEncoder
+from essential.learner.voice import Voice
+from essential.video.transforms import plain_view
+
+# Of a probability; of an unknown score above 1, which has no upper end, it is relative.
+TOLERANCE = 1e-4
+_CLIPS_AT_ONCE = (1, 3)
+_CELLS = (1, 2, 4, 8)
+
+
+def worst_difference(run: Run, voice: Voice, clips: Values, features: Float[np.ndarray, "clips frames dim"]) -> float:
+    """Return the largest difference between an export and the learner, the export given clips by one and by three.
+
+    Args:
+        run: the export.
+        voice: the learner's.
+        clips: what the export takes.
+        features: what the learner sees of them.
+
+    Raises:
+        ExportError: it is above `TOLERANCE`.
+    """
+    wanted = _learners_own(voice, features)
+    worst = 0.0
+    for at_once in _CLIPS_AT_ONCE:
+        parts = [run(clips[first : first + at_once]) for first in range(0, len(clips), at_once)]
+        found = [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+        differences = [_difference(*pair) for pair in zip(found, wanted, strict=True)]
+        # Written so that NaN is refused.
+        if not all(difference <= TOLERANCE for difference in differences):
+            raise ExportError(
+                f"the export differs from the learner by {max(differences):.1e}, and {TOLERANCE:.0e} is allowed, so it "
+                "was not written; another version of torch, onnx or onnxruntime may do"
+            )
+        worst = max(worst, *differences)
+    return worst
+
+
+def eager_run(answer: FeatureAnswer) -> Run:
+    """Return what runs a module before it is exported."""
+
+    def run(features: Values) -> list[Values]:
+        with torch.no_grad():
+            return [output.numpy() for output in answer(torch.from_numpy(features))]
+
+    return run
+
+
+def features_of(
+    encoder: FrameEncoder, clips: UInt8[np.ndarray, "clips frames size size 3"]
+) -> Float[np.ndarray, "clips frames dim"]:
+    """Return the features that the learner sees of frames, computed in float32."""
+    through = ClipEncoder(encoder, frames=clips.shape[1], batch_clips=None, precision="float32")
+    found: list[tuple[int, Values]] = []
+    for place, clip in enumerate(clips):
+        found += through.add(place, plain_view(clip, encoder.pixel_format)[None])
+    found += through.finish()
+    return np.concatenate([features for _, features in found])
+
+
+def random_features(count: int, *, frames: int, dim: int) -> Float[np.ndarray, "count frames dim"]:
+    """Return made-up frame features, small and large ones, so that not all answers are certain."""
+    features = np.random.default_rng(0).standard_normal((count, frames, dim), np.float32)
+    return features * np.logspace(-1.5, 0, count, dtype=np.float32)[:, None, None]
+
+
+def random_frames(count: int, *, frames: int, size: int) -> UInt8[np.ndarray, "count frames size size 3"]:
+    """Return made-up frames: coarse and fine patterns that change from frame to frame, so that features differ."""
+    return np.stack(list(_patterns(count, frames, size)))
+
+
+def _patterns(count: int, frames: int, size: int) -> Iterator[Values]:
+    generator = np.random.default_rng(0)
+    for clip in range(count):
+        cells = min(_CELLS[clip % len(_CELLS)], size)
+        colours = generator.integers(0, 256, (frames, cells, cells, 3), np.uint8)
+        places = np.arange(size) * cells // size
+        yield colours[:, places][:, :, places]
+
+
+def _learners_own(voice: Voice, features: Float[np.ndarray, "clips frames dim"]) -> list[Values]:
+    _, probabilities = voice.probabilities(features)
+    unknown = voice.unknown_scores(features)
+    return [probabilities] if unknown is None else [probabilities, unknown]
+
+
+def _difference(found: Values, wanted: Values) -> float:
+    if found.shape != wanted.shape:
+        raise ExportError(f"the export gives {found.shape} numbers where the learner gives {wanted.shape}")
+    return float((np.abs(found - wanted) / np.maximum(1, np.abs(wanted))).max())

@@ -1,0 +1,187 @@
+"""What a worker does with a request: this file alone imports the learner."""
+
+import base64
+from collections import Counter
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from essential.engine.allocator import give_back_freed_memory
+from essential.errors import EssentialError, VideoError
+from essential.features.cores import cpu_cores
+from essential.learner import VideoLearner
+from essential.learner.prediction import Prediction
+from essential.progress import Progress, phase
+from essential.serve.clip_check import check_clip
+from essential.serve.memory_limit import limit_memory, resident_bytes
+from essential.serve.messages import (
+    Forget,
+    Knowledge,
+    LessonResult,
+    Predict,
+    PredictionJson,
+    Reload,
+    Request,
+    Setup,
+    Teach,
+)
+from essential.serve.names import refuse_known
+from essential.serve.refusal import Refusal
+
+# Decoding happens in this process, which is ended if it hangs; a clip that cannot be read is left out of a lesson.
+_MACHINE = ("features.workers=0", "features.on_broken_video=skip")
+_QUALITY = 80
+# Above what the process has once its learner is loaded: 40 pictures of 4K, and what a decoder keeps, are 1.8 GB.
+_MEMORY_BYTES = 4 * 1024**3
+_KEPT_BYTES = 256 * 1024**2
+
+
+class Answering:
+    """A learner that answers requests.
+
+    Raises:
+        EssentialError: the bundle cannot be read, or begun.
+    """
+
+    def __init__(self, setup: Setup, progress: Progress) -> None:
+        self._setup, self._progress = setup, progress
+        threads = max(1, cpu_cores() - setup.spare_cores)
+        self._overrides = [f"training.threads={threads}", *setup.overrides, *_MACHINE]
+        if setup.begin_with is not None and not setup.bundle.exists():
+            VideoLearner(encoder=setup.begin_with, overrides=self._overrides).save(setup.bundle)
+        self._learner = self._loaded()
+        self._loaded_bytes = resident_bytes()
+        # A GPU's driver takes addresses by the terabyte.
+        if not torch.cuda.is_initialized():
+            limit_memory(_MEMORY_BYTES)
+
+    def answer(self, request: Request) -> object:
+        """Do what is asked.
+
+        Raises:
+            Refusal: it cannot be done.
+        """
+        try:
+            match request:
+                case Predict(clip, top_k):
+                    return self._predict(clip, top_k)
+                case Teach():
+                    return self._teach(request)
+                case Forget():
+                    return self._forget(request)
+                case Reload():
+                    self._learner = self._loaded()
+                    return self.knowledge()
+        finally:
+            # One large clip should not be paid for ever after.
+            if resident_bytes() > self._loaded_bytes + _KEPT_BYTES:
+                give_back_freed_memory()
+
+    def knowledge(self) -> Knowledge:
+        """Return what the learner knows."""
+        learner = self._learner
+        clips: Counter[str] = Counter()
+        for lesson in learner.lessons:
+            clips.update(dict(zip(lesson.classes, lesson.clips, strict=True)))
+        return Knowledge(
+            classes={name: clips[name] for name in learner.classes},
+            memory=tuple((entry.kind, entry.name, entry.bytes) for entry in learner.memory),
+            encoder=learner.config.encoder.name,
+            method=learner.config.method.name,
+            lessons=len(learner.lessons),
+        )
+
+    def _loaded(self) -> VideoLearner:
+        return VideoLearner.load(self._setup.bundle, overrides=self._overrides, progress=self._progress)
+
+    def _predict(self, clip: Path, top_k: int) -> PredictionJson:
+        if not self._learner.classes:
+            raise Refusal(409, "nothing_taught", "nothing was taught yet, so nothing can be recognised; teach a class")
+        try:
+            check_clip(clip, self._setup.limits)
+        except VideoError as error:
+            raise _unreadable(str(error), clip) from error
+        (prediction,) = self._learner.stream([clip], top_k=top_k, with_frames=True)
+        if prediction.error is not None:
+            raise _unreadable(prediction.error, clip)
+        content = prediction.as_json()
+        del content["path"]
+        return {**content, "frames": _pictures(prediction)}
+
+    def _teach(self, request: Teach) -> LessonResult:
+        if not request.more_of_known:
+            refuse_known(request.name, self._learner.classes)
+        places = {clip: place for place, clip in enumerate(request.clips)}
+        left_out = self._left_out(places)
+        fit = [clip for clip in places if places[clip] not in left_out]
+        if not fit:
+            reasons = "; ".join(f"clip {place + 1}: {reason}" for place, reason in left_out.items())
+            raise Refusal(422, "no_clip_readable", f"no clip can be learned from: {reasons}")
+        try:
+            lesson = self._learner.learn({request.name: fit}, more_of_known=request.more_of_known)
+        except EssentialError as error:
+            raise Refusal(422, "lesson_failed", _without_places(str(error), fit)) from error
+        by_key = {f"{request.name}/{clip.name}": place for clip, place in places.items()}
+        left_out |= {by_key[key]: _reason(reason, key) for key, reason in lesson.skipped.items()}
+        self._save(request.target)
+        return LessonResult(
+            clips=sum(lesson.clips),
+            left_out=left_out,
+            held_out_accuracy=lesson.held_out_accuracy,
+            knowledge=self.knowledge(),
+        )
+
+    def _left_out(self, places: dict[Path, int]) -> dict[int, str]:
+        """Return why clips are left out before anything of them is decoded, by place."""
+        left_out = {}
+        with phase(self._progress, "check clips", len(places)):
+            for clip, place in places.items():
+                try:
+                    check_clip(clip, self._setup.limits)
+                except (VideoError, Refusal) as error:
+                    left_out[place] = _reason(str(error), str(clip))
+                self._progress.advance(place + 1)
+        return left_out
+
+    def _forget(self, request: Forget) -> Knowledge:
+        try:
+            self._learner.forget(request.name)
+        except EssentialError as error:
+            raise Refusal(404, "no_such_class", str(error)) from error
+        self._save(request.target)
+        return self.knowledge()
+
+    def _save(self, target: Path) -> None:
+        try:
+            self._learner.save(target)
+        except EssentialError as error:
+            raise Refusal(507, "cannot_write", _without_places(str(error), [target])) from error
+
+
+def _pictures(prediction: Prediction) -> list[str]:
+    """Return the frames that the encoder saw as data URIs of JPEG pictures."""
+    pictures = []
+    for frame in () if prediction.frames is None else prediction.frames:
+        target = BytesIO()
+        Image.fromarray(frame).save(target, "JPEG", quality=_QUALITY)
+        pictures.append(f"data:image/jpeg;base64,{base64.b64encode(target.getvalue()).decode()}")
+    return pictures
+
+
+def _unreadable(message: str, clip: Path) -> Refusal:
+    return Refusal(422, "unreadable_clip", f"the clip cannot be read: {_reason(message, str(clip))}")
+
+
+def _reason(message: str, name: str) -> str:
+    """Return why a clip cannot be read, without its name, which is ours, and what to do, which is the same for all."""
+    return message.removeprefix(f"cannot read video {name}: ").partition("; expected ")[0]
+
+
+def _without_places(message: str, paths: Iterable[Path]) -> str:
+    """Return a message without the folders of this machine."""
+    for folder in {path.parent for path in paths}:
+        message = message.replace(f"{folder}/", "")
+    return message

@@ -1,0 +1,70 @@
+"""The file of the bundle that is served, and those before its last changes, which undo puts back."""
+
+from pathlib import Path
+
+from essential.atomic_files import explained_os_errors, link_or_copy, sha256_of_file
+from essential.serve.refusal import Refusal
+
+_MOST_UNDOS = 3
+
+
+class KeptBundle:
+    """A bundle that is replaced and put back.
+
+    Before a new one takes its place, the old one gets the name `BUNDLE.before-<checksum of the new one>`. So it is
+    known what each one came before, after a restart too, and a bundle that something else has changed has no undo.
+
+    Args:
+        path: the bundle.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.new_path = path.with_name(f".{path.name}.new")
+        self.new_path.unlink(missing_ok=True)
+        self._before = self._predecessor_of(path)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is one to put back."""
+        return self._before.exists()
+
+    @property
+    def bytes(self) -> int:
+        """Of the bundle's file."""
+        return self.path.stat().st_size
+
+    def replace(self) -> None:
+        """Let the bundle at `new_path` take the place of the one there is.
+
+        Raises:
+            FileSystemError: the disk refuses; the bundle is as it was.
+        """
+        before = self._predecessor_of(self.new_path)
+        before.unlink(missing_ok=True)
+        link_or_copy(self.path, before)
+        with explained_os_errors(self.path):
+            self.new_path.replace(self.path)
+        self._before = before
+        for old in sorted(self._all_before(), key=lambda path: path.lstat().st_ctime_ns)[:-_MOST_UNDOS]:
+            old.unlink(missing_ok=True)
+
+    def undo(self) -> None:
+        """Put the bundle before the last change back.
+
+        Raises:
+            Refusal: there is none.
+            FileSystemError: the disk refuses.
+        """
+        if not self.can_undo:
+            raise Refusal(409, "nothing_to_undo", f"there is nothing to undo; the last {_MOST_UNDOS} changes can be")
+        with explained_os_errors(self.path):
+            self._before.replace(self.path)
+        self._before = self._predecessor_of(self.path)
+
+    def _predecessor_of(self, path: Path) -> Path:
+        return self.path.with_name(f"{self.path.name}.before-{sha256_of_file(path)[:12]}")
+
+    def _all_before(self) -> list[Path]:
+        start = f"{self.path.name}.before-"
+        return [path for path in self.path.parent.iterdir() if path.name.startswith(start)]

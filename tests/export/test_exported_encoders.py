@@ -1,0 +1,40 @@
+"""Encoders of each kind inside an export, fed with bytes; `tiny` is in `test_export.py`."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from voices import FRAMES, taught_voice
+
+from clip_states import clip_state
+from essential.encoders import EncoderConfig, FrameEncoder, build_encoder
+from essential.encoders.clip_layout import describe_clip
+from essential.export.answer import FeatureAnswer, FrameAnswer
+from essential.export.check import features_of, random_frames, worst_difference
+from essential.export.description import describe
+from essential.export.onnx_file import onnx_bytes, onnx_run
+from essential.export.program import CLIPS_WATCHED, program_of, pt2_bytes, pt2_run
+
+
+def _adapted_clip(folder: Path) -> FrameEncoder:
+    path = folder / "clip_temporal.safetensors"
+    state = clip_state(depth=1, temporal_adapters=2, layers=(0,), frames=FRAMES)
+    save_file(state, path)
+    return build_encoder(describe_clip(state, weights=path, temporal_embedding=True))
+
+
+@pytest.mark.parametrize("kind", ["adapted-clip", "timm"])
+def test_it_is_exported_with_the_numbers_it_has(kind: str, tmp_path: Path) -> None:
+    timm = EncoderConfig(name="test_vit", weights="random", size=32)
+    encoder = _adapted_clip(tmp_path) if kind == "adapted-clip" else build_encoder(timm)
+    voice = taught_voice("ncm", dim=encoder.dim)
+    frames = random_frames(6, frames=FRAMES, size=encoder.pixel_format.size)
+    features = features_of(encoder, frames)
+    assert np.ptp(voice.probabilities(features)[1], axis=0).max() > 0.01
+    note = describe(voice, encoder, frames=FRAMES, takes="frames")
+    program = program_of(FrameAnswer(encoder, FeatureAnswer(voice)), torch.from_numpy(frames[:CLIPS_WATCHED]))
+    assert worst_difference(pt2_run(pt2_bytes(program, note)), voice, frames, features) < 1e-4
+    if kind == "adapted-clip":  # its blocks are timm's, and more
+        assert worst_difference(onnx_run(onnx_bytes(program, note)), voice, frames, features) < 1e-4

@@ -1,0 +1,100 @@
+"""The predictor of every shipped method that a learner can hold, exported and asked again."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from voices import FRAMES, asked_features, taught_voice
+
+from essential.errors import ExportError
+from essential.export.answer import FeatureAnswer
+from essential.export.check import eager_run, random_features, worst_difference
+from essential.export.onnx_file import onnx_bytes, onnx_run
+from essential.export.program import CLIPS_WATCHED, Run, program_of, pt2_bytes, pt2_run
+from essential.learner.voice import Voice
+from essential.methods import METHODS
+from essential.models.classifier import Predictor
+from essential.shipped import method_section, shipped_methods
+
+HELD = sorted(name for name in shipped_methods() if not METHODS[method_section(name)["name"]].needs_all_tasks)
+# One method for each kind of predictor.
+KINDS = ("bic", "fecam", "icarl", "ncm", "podnet", "ranpac-temporal", "ucir")
+
+
+def _parts(predictor: Predictor) -> set[str]:
+    return {type(module).__name__ for module in predictor.modules()}
+
+
+def _agrees(run: Run, voice: Voice, clips: int) -> None:
+    features = asked_features(clips)
+    probabilities, unknown = run(features)
+    np.testing.assert_allclose(probabilities, voice.probabilities(features)[1], atol=1e-4)
+    np.testing.assert_allclose(unknown, voice.unknown_scores(features), rtol=1e-4, atol=1e-4)
+    assert probabilities.shape == (clips, 3)
+    assert probabilities.dtype == unknown.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_what_is_exported_says_what_the_learner_says(name: str) -> None:
+    voice = taught_voice(name)
+    _agrees(eager_run(FeatureAnswer(voice)), voice, 12)
+
+
+def test_no_method_has_a_predictor_with_another_part() -> None:
+    assert len(HELD) >= 25
+    exported = set.union(*(_parts(taught_voice(kind).predictor) for kind in KINDS))
+    assert {name: left for name in HELD if (left := _parts(taught_voice(name).predictor) - exported)} == {}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_both_files_say_it_too_of_any_number_of_clips(name: str) -> None:
+    voice = taught_voice(name)
+    assert 0.2 < voice.probabilities(asked_features(12))[1].max(axis=1).min() < 0.95
+    program = program_of(FeatureAnswer(voice), torch.from_numpy(asked_features(CLIPS_WATCHED)))
+    note = {"input": {"name": "features"}, "outputs": {"probabilities": {}, "unknown_score": {}}}
+    for run in (onnx_run(onnx_bytes(program, note)), pt2_run(pt2_bytes(program, note))):
+        for clips in (1, 3, 12):
+            _agrees(run, voice, clips)
+
+
+def test_without_clips_held_out_there_is_no_unknown_score() -> None:
+    voice = taught_voice("ncm", held_out_clips=0)
+    (probabilities,) = eager_run(FeatureAnswer(voice))(asked_features(4))
+    np.testing.assert_allclose(probabilities, voice.probabilities(asked_features(4))[1], atol=1e-6)
+
+
+def _changed(run: Run, output: int, factor: float) -> Run:
+    def changed(clips: np.ndarray) -> list[np.ndarray]:
+        outputs = run(clips)
+        outputs[output] = outputs[output] * np.float32(factor)
+        return outputs
+
+    return changed
+
+
+@pytest.mark.parametrize(("output", "factor"), [(0, 1.001), (1, 1.001), (0, np.nan), (1, np.inf)])
+def test_other_numbers_are_refused(output: int, factor: float) -> None:
+    voice = taught_voice("ncm")
+    run = eager_run(FeatureAnswer(voice))
+    features = random_features(5, frames=FRAMES, dim=24)
+    assert worst_difference(run, voice, features, features) < 1e-6
+    with pytest.raises(ExportError, match=r"the export differs from the learner by .* and 1e-04 is allowed"):
+        worst_difference(_changed(run, output, factor), voice, features, features)
+
+
+class _Undecided(Predictor):
+    """Scores that hang on a number that a program cannot know beforehand."""
+
+    reading = "cnn"
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features[:, 0] if features.sum() > 0 else -features[:, 0]
+
+    def resize(self, state: object) -> None:
+        del state
+
+
+def test_a_predictor_that_cannot_be_exported_is_refused_in_a_sentence() -> None:
+    voice = Voice(_Undecided(), ("a", "b"), 1.0, None)
+    with pytest.raises(ExportError, match=r"torch\.export cannot take this model: .*\. Nothing was written"):
+        program_of(FeatureAnswer(voice), torch.ones(2, FRAMES, 2))

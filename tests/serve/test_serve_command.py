@@ -1,0 +1,174 @@
+"""`essential serve` before it serves: what it refuses, and what it needs."""
+
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from essential.cli import main
+from essential.errors import ConfigError
+from essential.serve.access import access_for
+from essential.serve.app import build_app
+from essential.serve.limits import Limits
+from essential.serve.messages import Setup
+from essential.serve.process import start_method
+from essential.serve.service import Service
+from essential.serve.uploads import upload_root
+
+SERVE = Path(sys.modules["essential.serve"].__file__ or "").parent
+
+
+def _error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str | Path, code: int = 2
+) -> str:
+    monkeypatch.setattr(sys, "argv", ["essential", "serve", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == code
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_bundles_that_cannot_be_served_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    there = tmp_path / "there.bundle"
+    there.write_bytes(b"")
+    missing = tmp_path / "missing.bundle"
+    said = _error(monkeypatch, capsys, missing)
+    assert said.startswith(f"error: there is no bundle {missing}; begin an empty one with --encoder NAME")
+    assert "for a new bundle only" in _error(monkeypatch, capsys, there, "--encoder", "tiny")
+    assert "is a folder" in _error(monkeypatch, capsys, tmp_path)
+    assert list(tmp_path.iterdir()) == [there]
+
+
+def test_an_address_that_is_taken_or_not_ours_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "a.bundle").write_bytes(b"")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert f"cannot listen at 127.0.0.1, port {port}" in _error(
+            monkeypatch, capsys, tmp_path / "a.bundle", "--port", port
+        )
+    assert "--host of this machine" in _error(
+        monkeypatch, capsys, tmp_path / "a.bundle", "--host", "192.0.2.7", "--port", "0"
+    )
+
+
+def test_without_the_extra_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("essential.serve.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    said = _error(monkeypatch, capsys, tmp_path / "a.bundle")
+    assert said == (
+        "error: the service needs the package uvicorn, which is not installed; install the extra: "
+        "pip install 'essential-video[serve]'"
+    )
+
+
+def test_others_than_this_machine_need_a_token() -> None:
+    assert access_for("127.0.0.1", 0, None, []).token is None
+    assert access_for("::1", 0, None, []).token is None
+    for host in ("0.0.0.0", "192.0.2.7", "::", "example.org"):
+        token = access_for(host, 0, None, []).token
+        assert token is not None
+        assert len(token) >= 32
+        assert access_for(host, 0, None, []).token != token
+    access = access_for("0.0.0.0", 0, "x" * 16, ["proxy.example"])
+    assert access.url(80).endswith(":80/#token=" + "x" * 16)
+    assert "proxy.example" in access.hosts
+
+
+@pytest.mark.parametrize("token", ["", "short", "x" * 15, "with a space inside it", "ü" * 20])
+def test_weak_tokens_are_refused(token: str) -> None:
+    with pytest.raises(ConfigError, match="16 or more of letters"):
+        access_for("127.0.0.1", 0, token, [])
+
+
+@pytest.mark.parametrize("name", ["a.example:80", "http://a.example", "", "a b"])
+def test_names_that_no_host_has_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="is no name of a host"):
+        access_for("127.0.0.1", 0, None, [name])
+
+
+def test_limits_are_above_zero() -> None:
+    with pytest.raises(ConfigError, match=r"a limit of 0 \(side\) is not allowed"):
+        Limits(side=0)
+    with pytest.raises(ConfigError, match="a limit of nan"):
+        Limits(clip_seconds=float("nan"))
+
+
+def test_uploads_are_private_and_those_of_killed_services_are_removed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left = tmp_path / "essential-serve-left"
+    left.mkdir()
+    (left / ".service.lock").touch()
+    (left / "clip-1").touch()
+    stranger = tmp_path / "essential-serve-other"
+    stranger.mkdir()
+    with upload_root() as first:
+        assert first.stat().st_mode & 0o777 == 0o700
+        assert not left.exists()
+        with upload_root() as second:
+            assert first.exists()
+            assert second != first
+        assert not second.exists()
+    assert list(tmp_path.iterdir()) == [stranger]
+
+
+def test_a_long_name_of_the_temporary_folder_changes_how_processes_start() -> None:
+    assert start_method(Path("/tmp")) == "forkserver"
+    assert start_method(Path("/tmp") / ("x" * 100)) == "spawn"
+
+
+def test_the_web_process_loads_nothing_heavy() -> None:
+    tell = "import sys, essential.serve.run; print([n for n in ('torch', 'numpy', 'av', 'PIL') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", tell], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system has no /proc")
+def test_a_worker_has_so_much_memory_and_no_more() -> None:
+    tell = (
+        "from essential.serve.memory_limit import limit_memory\nlimit_memory(50_000_000)\nfine = bytes(20_000_000)\n"
+        "try:\n    bytes(200_000_000)\nexcept MemoryError:\n    print('refused')"
+    )
+    done = subprocess.run([sys.executable, "-c", tell], capture_output=True, text=True, check=True)
+    assert done.stdout == "refused\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system has no /proc")
+def test_memory_that_is_kept_can_be_given_back() -> None:
+    tell = (
+        "from essential.engine.allocator import give_back_freed_memory, keep_freed_memory\n"
+        "from essential.serve.memory_limit import resident_bytes\n"
+        "keep_freed_memory()\nbefore = resident_bytes()\nparts = [b'x' * 10**7 for _ in range(20)]\n"
+        "end = bytes(100)\ndel parts\nkept = resident_bytes() - before\ngive_back_freed_memory()\n"
+        "print(kept > 150e6, resident_bytes() - before < 50e6)"
+    )
+    done = subprocess.run([sys.executable, "-c", tell], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True\n"
+
+
+def test_the_page_of_the_api_names_every_path_and_every_code(tmp_path: Path) -> None:
+    text = (SERVE / "page" / "api.html").read_text(encoding="utf-8")
+    setup = Setup(tmp_path / "a.bundle", (), None, Limits())
+    operations = [
+        (method.upper(), path)
+        for path, methods in build_app(Service(setup, tmp_path)).openapi()["paths"].items()
+        for method in methods
+    ]
+    assert len(operations) == 10
+    assert re.findall(r"<dt>(\w+) (\S+)</dt>", text) != []
+    assert sorted(re.findall(r"<dt>(\w+) (\S+)</dt>", text)) == sorted(operations)
+    source = "".join(path.read_text(encoding="utf-8") for path in sorted(SERVE.rglob("*.py")))
+    codes = set(re.findall(r'(?:Refusal|"refused", )\(\s*\d+,\s*"([a-z_]+)"', source))
+    assert len(codes) >= 25
+    assert codes - {"internal"} <= set(re.findall(r"<code>([a-z_]+)</code>", text))
