@@ -18,9 +18,13 @@ from authors.authors_files import network, save
 from essential import VideoLearner
 from essential.config import load_config
 from essential.encoders import EncoderConfig
+from essential.engine.run import train
 from essential.engine.settings import RunConfig
-from essential.features.cores import cpu_cores
+from essential.features.imported import import_features
+from essential.progress import SilentProgress
+from essential.protocols.list_import import import_list
 from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
+from essential.protocols.video_list import write_video_list
 from official_lists import write_ucf101
 
 CLIPS = MovingDigitsConfig(digits=1, train_clips_per_class=6, test_clips_per_class=2)
@@ -36,7 +40,7 @@ def smaller(config: RunConfig) -> RunConfig:
         method = method.model_copy(update={"base": _shorter(method.base)})
     base = config.protocol.base_classes and 2
     tasks = _TASKS if config.data.kind == "moving-digits" or base else config.protocol.tasks
-    training = {"epochs": 1, "warmup_epochs": 0, "batch_size": 8, "threads": cpu_cores()}
+    training = {"epochs": 1, "warmup_epochs": 0, "batch_size": 8, "threads": 1}
     return config.model_copy(
         update={
             "data": config.data.model_copy(update={"moving_digits": CLIPS}),
@@ -90,7 +94,7 @@ class World:
         """Return a bundle that knows `ACTIONS`; made when it is first asked for."""
         if self._bundle is None:
             self._bundle = self.folder / "actions.bundle"
-            learner = VideoLearner(encoder="tiny", overrides=["features.views=0", "training.epochs=2"])
+            learner = VideoLearner()
             learner.learn({name: self.clips("train", number) for number, name in enumerate(ACTIONS)})
             learner.save(self._bundle)
         return self._bundle
@@ -156,9 +160,6 @@ def _published_list(world: World, place: Path) -> None:  # noqa: ARG001
 
 
 def _list(world: World, place: Path) -> None:
-    from essential.protocols.list_import import import_list
-    from essential.protocols.video_list import write_video_list
-
     _published_list(world, place.with_suffix(".pkl"))
     write_video_list(import_list(place.with_suffix(".pkl")), place)
 
@@ -178,8 +179,6 @@ def _labels(world: World, place: Path) -> None:
 
 
 def _store(world: World, place: Path) -> None:
-    from essential.features.imported import import_features
-
     _features(world, place.with_suffix(".npy"))
     _labels(world, place.with_suffix(".csv"))
     import_features(place.with_suffix(".npy"), place.with_suffix(".csv"), place, progress=lambda *_: None)
@@ -193,6 +192,12 @@ def _checkpoints(world: World, place: Path) -> None:  # noqa: ARG001
 
 def _bundle(world: World, place: Path) -> None:
     shutil.copy(world.bundle(), place)
+
+
+def _run(world: World, place: Path) -> None:
+    settings = [f"data.root={world.data}", f"features.store={world.folder / 'features'}"]
+    config = load_smaller_config("moving-digits/essential", settings)
+    train(config, place, resume=False, progress=SilentProgress())
 
 
 def _any_file(world: World, place: Path) -> None:  # noqa: ARG001
@@ -224,6 +229,7 @@ PLACES: Mapping[str, Callable[[World, Path], None]] = {
     "CLIP": _clip,
     "match.mp4": _clip,
     "actions.bundle": _bundle,
+    "runs/first": _run,
 }
 
 

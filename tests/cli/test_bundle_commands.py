@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from in_process import Essential
 from PIL import Image
 
 from essential.atomic_files import file_lock
 from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
+from in_process import Essential
 from small_runs import run_command
 from taught import QUICK
 

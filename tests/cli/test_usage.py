@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from in_process import Essential
 
+from in_process import Essential
 from small_runs import run_command
 
 OPTIONS = {

@@ -7,14 +7,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import click
 import pytest
 import typer
 import yaml
+from typer.core import TyperGroup
 
 from documents import DOCUMENTS, Block, blocks, essential_commands, words
 from essential.cli import app
 from in_process import Essential
+from small_runs import run_command
 from small_world import World, cache, load_smaller_config
 
 # What a test cannot run, by its beginning, and why. What it asks of `essential` is parsed all the same.
@@ -23,6 +24,9 @@ NOT_RUN: Mapping[str, str] = {
     "pip install": "installs from a package index; `test_wheel.py` installs what this project builds",
     "torchrun --nproc-per-node 2": "starts two processes; `end_to_end/test_ranks.py` does the same",
     "torchrun --nnodes 2": "needs two machines",
+    "essential serve": "a server that runs until it is stopped; `tests/serve` runs it",
+    "ESSENTIAL_TOKEN=... essential serve": "the same",
+    "curl ": "asks the server; `tests/serve` asks all that there is",
     "tensorboard --logdir": "a server that runs until it is stopped; `test_tracking.py` reads what it would show",
     "essential train --config tcd/ssv2-10x9": "needs the weights of the authors' temporal adapters",
     "essential train --config moving-digits/essential --method gdumb": "`test_add_a_method.py` adds it, and runs this",
@@ -49,6 +53,7 @@ def place(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     """Return the reader's working folder; configs are small from here on."""
     for name, value in cache(world.folder).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr("essential.comparison.runs_at_once", lambda _: 1)
     for module in ("essential.config", "essential.comparison", "essential.learner.video_learner"):
         monkeypatch.setattr(f"{module}.load_config", load_smaller_config)
     monkeypatch.chdir(tmp_path)
@@ -71,7 +76,10 @@ def _run(line: str, essential: Essential, monkeypatch: pytest.MonkeyPatch) -> No
     while rest:
         at = rest.index("|") if "|" in rest else len(rest)
         command, rest = rest[:at], rest[at + 1 :]
-        if command[0] == "essential":
+        if command[:2] == ["essential", "configs"]:
+            # In here the types of every call are checked, and typer's stand for each other.
+            given = run_command(*command[1:]).stdout
+        elif command[0] == "essential":
             monkeypatch.setattr(sys, "stdin", io.StringIO(given))
             outcome = essential(*_shorter(command[1:]))
             assert outcome.code == 0, (line, outcome.err[-2000:])
@@ -91,14 +99,15 @@ def _shorter(arguments: list[str]) -> list[str]:
 
 def _parse(arguments: list[str]) -> None:
     """Parse what is given to `essential` without running it; a wrong option or value is an error."""
-    command: click.Command = typer.main.get_command(app)
-    context = click.Context(command, info_name="essential")
-    rest = arguments
-    while isinstance(command, click.Group):
+    command, rest = typer.main.get_command(app), list(arguments)
+    context = command.context_class(command, info_name="essential")
+    while isinstance(command, TyperGroup):
+        if not rest and command.invoke_without_command:
+            return
         name, found, rest = command.resolve_command(context, rest)
         assert found is not None
-        context, command = click.Context(found, info_name=name, parent=context), found
-    command.parse_args(context, list(rest))
+        context, command = found.context_class(found, info_name=name, parent=context), found
+    command.parse_args(context, rest)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -138,8 +147,16 @@ def test_what_cannot_be_run_here_is_at_least_understood(document: Path) -> None:
             for arguments in essential_commands(line):
                 try:
                     _parse(arguments)
-                except click.ClickException as error:
-                    raise AssertionError(f"{block.document}:{number}: {line}\n{error.format_message()}") from error
+                except Exception as error:
+                    raise AssertionError(f"{block.document}:{number}: {line}\n{error}") from error
+
+
+@pytest.mark.parametrize(
+    "wrong", ["train --outt x", "train --out x --seed -1", "trian --out x", "data check", "predict", "data imort x"]
+)
+def test_parsing_finds_what_is_wrong(wrong: str) -> None:
+    with pytest.raises(Exception, match=r"(?i)no such|missing|invalid"):
+        _parse(wrong.split())
 
 
 def test_all_that_is_not_run_is_there_and_most_is_run() -> None:
