@@ -130,7 +130,8 @@ def _folder(world: World, place: Path) -> None:
 
 def _manifest(world: World, place: Path) -> None:
     files = sorted(world.data.glob("*/*/*.*"))
-    rows = [f"{path},{path.parent.name},{path.parent.parent.name}" for path in files]
+    shutil.copytree(world.data, place.parent / "videos")
+    rows = [f"videos/{path.relative_to(world.data)},{path.parent.name},{path.parts[-3]}" for path in files]
     place.write_text("\n".join(["path,label,split", *rows]) + "\n")
 
 
