@@ -9,8 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 _FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
-# `src/some/file.py`: in a line of its own says that the reader writes the block into that file.
-_WRITTEN = re.compile(r"`([\w./-]+)`(?:, [^:`]*)?:\n\n\Z")
+# A paragraph that ends in a colon and names a source says that the reader writes the block there.
+_WRITTEN = re.compile(r"`((?:src|tests)/[\w./-]+\.(?:py|yaml))`(?:(?!\n\n).)*:\n\n\Z", re.DOTALL)
 
 
 @dataclass(frozen=True)
