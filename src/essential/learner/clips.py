@@ -9,6 +9,7 @@ from essential.protocols.folder import EXTENSIONS
 
 Paths = Mapping[str, Sequence[Path]]
 PathLike = str | os.PathLike[str]
+_NAMED = 5
 _LAYOUT = "lay the clips out as DIR/<class>/*.mp4, one folder for each class"
 
 
@@ -72,7 +73,8 @@ def refuse_same_content(hashes: Mapping[str, str], labels: Mapping[str, str], ta
     again = [f"{key} (for {taught[content]!r})" for key, content in hashes.items() if content in taught]
     if again:
         several = f"{len(again)} clips were" if len(again) > 1 else "a clip was"
-        raise DataError(f"{several} taught before: {', '.join(again)}; leave what was taught out")
+        some = ", ".join(again[:_NAMED]) + (", ..." if len(again) > _NAMED else "")
+        raise DataError(f"{several} taught before: {some}; leave what was taught out")
     for key, content in hashes.items():
         other = first.setdefault(content, key)
         if labels[other] != labels[key]:
