@@ -57,7 +57,11 @@ def test_classes_are_taught_later_and_forgotten(world: Path, bundle: Path, essen
     assert again.code == 2
     assert f"known already: '{later}'" in again.err
     assert "--more-of-known" in again.err
-    assert essential("learn", "--into", str(bundle), "--videos", str(world / "later"), "--more-of-known").code == 0
+    same = essential("learn", "--into", str(bundle), "--videos", str(world / "later"), "--more-of-known")
+    assert "6 clips were taught before" in same.err
+    shutil.copytree(world / "test" / later, bundle.parent / "more" / later)
+    more = essential("learn", "--into", str(bundle), "--videos", str(bundle.parent / "more"), "--more-of-known")
+    assert more.code == 0, more.err
     gone = essential("forget", str(bundle), later)
     assert gone.code == 0
     assert "2 classes are left" in gone.out
