@@ -36,7 +36,7 @@ _TASKS = 4
 def smaller(config: RunConfig) -> RunConfig:
     """Return a config that learns 8 classes for one epoch from features of the encoder `tiny`."""
     method = config.method
-    if hasattr(method, "base"):
+    if "base" in type(method).model_fields:
         method = method.model_copy(update={"base": _shorter(method.base)})
     base = config.protocol.base_classes and 2
     tasks = _TASKS if config.data.kind == "moving-digits" or base else config.protocol.tasks
@@ -59,7 +59,7 @@ def load_smaller_config(name_or_path: str, overrides: Any = (), *, method: str |
 
 
 def _shorter(method: Any) -> Any:
-    return method.model_copy(update={"rehearsal_epochs": 1} if hasattr(method, "rehearsal_epochs") else {})
+    return method.model_copy(update={"rehearsal_epochs": 1} if "rehearsal_epochs" in type(method).model_fields else {})
 
 
 class World:

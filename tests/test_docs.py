@@ -37,6 +37,13 @@ def test_configs_and_links_in_documents_exist(path: Path) -> None:
         assert (ROOT / place).exists(), place
 
 
+def test_the_readme_says_what_every_folder_of_the_sources_is_for() -> None:
+    listed = re.findall(r"^  (\w+)/ ", (ROOT / "README.md").read_text(), re.MULTILINE)
+    folders = {path.parent.name for path in (ROOT / "src" / "essential").glob("*/*.py")}
+    assert len(listed) == len(set(listed))
+    assert set(listed) == folders
+
+
 def test_methods_and_metrics_are_listed_as_they_are() -> None:
     text = (ROOT / "docs" / "methods.md").read_text()
     for name, metric in METRICS.items():

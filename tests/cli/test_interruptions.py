@@ -5,6 +5,7 @@ import sys
 from typing import NoReturn
 
 import pytest
+
 from in_process import Essential
 
 
