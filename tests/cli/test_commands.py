@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from in_process import Essential
 
 from essential.atomic_files import folder_lock
 from essential.cli.options import parse_shard
@@ -17,6 +16,7 @@ from essential.engine.team import Team
 from essential.progress import Progress
 from essential.records import Record, SkippedVideo
 from essential.shipped import shipped_configs
+from in_process import Essential
 from report.made_records import make_record
 from small_runs import run_command
 
