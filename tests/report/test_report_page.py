@@ -78,7 +78,7 @@ def test_a_part_of_a_run_shows_the_classes_that_it_has_learned(tmp_path: Path) -
 
 def test_what_a_paper_leaves_out_is_counted(tmp_path: Path) -> None:
     text = ParsedPage(_write([("run", make_record(tasks=1, bytes_per_task=1024))], tmp_path)).text
-    assert "run 3.00 KiB 5.00 KiB 8.00 KiB retrieval modules (1)" in text
+    assert "run 3.00 KiB 5.00 KiB 8.00 KiB MR modules (1 entry)" in text
 
 
 def test_the_page_asks_the_network_for_nothing_and_runs_no_script(
