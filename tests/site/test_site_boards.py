@@ -179,8 +179,8 @@ def test_a_borrowed_name_is_not_the_published_protocol() -> None:
     )
     assert borrowed.config is None
     assert borrowed.warning == (
-        "The runs here are not of the published protocol tcd-ucf101-10x5, though theirs is called so: they have 3 tasks "
-        "with 6 classes in all, it has 1 task of 51, then 5 tasks of 10. Their numbers cannot be compared with "
+        "The runs here are not of the published protocol tcd-ucf101-10x5, though theirs is called so: they have 3 "
+        "tasks with 6 classes in all, it has 1 task of 51, then 5 tasks of 10. Their numbers cannot be compared with "
         "published ones."
     )
     assert _board(made_found("a", protocol_name="my-own")).warning is None
