@@ -130,6 +130,9 @@ def test_what_is_borrowed_mixed_or_given_all_videos_is_told(pages: dict[Path, _P
     text = " ".join(" ".join(page.text for page in boards).split())
     assert "joint (all videos) #" in text
     assert text.count("(all videos)") == 1
+    [joint] = [page for path, page in pages.items() if path.name.startswith("joint-")]
+    cells = re.findall(r"<td[^>]*>all videos</td>", joint.path.read_text(encoding="utf-8"))
+    assert cells == ["<td>all videos</td>"], "which is no number to sort by"
 
 
 def test_runs_on_other_data_have_pages_of_their_own(tmp_path: Path) -> None:
