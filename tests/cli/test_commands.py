@@ -17,6 +17,7 @@ from essential.progress import Progress
 from essential.records import Record, SkippedVideo
 from essential.shipped import shipped_configs
 from in_process import Essential
+from report.made_analyses import make_analysis
 from report.made_records import make_record
 from small_runs import run_command
 
@@ -52,6 +53,22 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Calls:
 def _made(folder: Path, **fields: object) -> Path:
     make_record(**fields).write(folder / "record.json")  # type: ignore[arg-type]
     return folder
+
+
+def test_an_analysis_that_does_not_fit_is_noted_and_the_page_is_written(
+    trained: Calls, tmp_path: Path, essential: Essential
+) -> None:
+    run = _made(tmp_path / "r", tasks=3)
+    make_analysis(make_record(tasks=2)).write(run / "analysis.json")
+    outcome = essential("report", run, "--out", tmp_path / "page.html")
+    assert outcome.code == 0
+    assert "note: there is no analysis of" in outcome.err
+    assert "2 tasks learned" in outcome.err
+    assert "Confusion" not in (tmp_path / "page.html").read_text()
+    outcome = essential("train", "--config", "moving-digits/essential", "--out", run)
+    assert len(trained) == 1
+    assert outcome.code == 0
+    assert (run / "report.html").is_file()
 
 
 def test_train_passes_on_what_it_was_told(trained: Calls, tmp_path: Path, essential: Essential) -> None:

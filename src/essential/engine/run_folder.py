@@ -133,9 +133,16 @@ class RunFolder:
             )
 
     def origin(self) -> FeatureOrigin | None:
-        """Return what made the features that the run began with; None if the folder does not say."""
-        there = json.loads(self._protocol.read_text()).get("features")
-        return None if there is None else FeatureOrigin(**there)
+        """Return what made the features that the run began with; None if the folder does not say.
+
+        Raises:
+            RunError: the file is damaged, or says it in another way than this version does.
+        """
+        try:
+            there = json.loads(self._protocol.read_text()).get("features")
+            return None if there is None else FeatureOrigin(**there)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise RunError(f"{self._protocol} is damaged ({error}); train again into another folder") from error
 
     def begin_import(self, source: str) -> None:
         """Mark the folder as that of an import from `source`, before anything of it is written.
