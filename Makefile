@@ -5,7 +5,7 @@ STAMP := $(VENV)/.ready
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint types tests bench clean
+.PHONY: demo test lint types tests bench docs clean
 
 demo: $(STAMP)
 	$(BIN)/essential demo --out essential-demo
@@ -26,6 +26,11 @@ tests: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/bench.py --out essential-bench
 
+# The pages open from the disk; the search in them needs a server, such as the one named at the end.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "open essential-docs/index.html, or: $(BIN)/python -m http.server --directory essential-docs"
+
 # The environment is brought up to date when the pins or the package's needs change, and reused otherwise. pip and
 # setuptools come first, from the pins too: the pip of an old Python may be unable to install the project, and a build
 # in isolation would fetch whatever setuptools is newest.
@@ -43,4 +48,4 @@ $(STAMP): constraints.txt pyproject.toml
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) essential-demo essential-bench
+	rm -rf $(VENV) essential-demo essential-bench essential-docs

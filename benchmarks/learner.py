@@ -2,18 +2,20 @@
 
 On `moving-digits`, with the embedded encoder and the shipped recipe, for the seeds 0, 1 and 2:
 
-- learn 8 classes, save, load, learn 4 more, and ask all 12: within 0.03 of one `train` run on the same clips;
+- learn 8 classes, save, delete their clips, load, learn 4 more, and ask all 12: within 0.03 of one `train` run on the
+  same clips;
 - how well the unknown score tells the 12 classes that were never taught from the 12 that were (AUROC), what share of
   either is called unknown, and how far the probabilities are from the truth (expected calibration error, 10 bins);
 - teach one new class from 10 clips to a learner of 20 classes: 20 seconds, and the accuracy on the 20 falls by 0.03 at
   most.
 
-`DIR/learner.json` holds the figures.
+`DIR/learner.json` holds the figures. DIR must be new, or hold the clips of a measurement before and nothing else.
 """
 
 import argparse
 import shutil
 import statistics
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,11 +43,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for clips, runs and the figures")
     out = parser.parse_args().out
     make_moving_digits(out / "data", MovingDigitsConfig(), workers=2)
+    for left in out.iterdir():
+        if left.name.startswith(("run-", "twelve-")):
+            shutil.rmtree(left)
     measured = [{**_in_two_lessons(out, seed), **_one_more_class(out, seed)} for seed in SEEDS]
     means = {name: statistics.mean(one[name] for one in measured) for name in measured[0]}
     checks = {
         "accuracy in a run minus that of the learner <= 0.03": means["run"] - means["learner"] <= 0.03,
-        "seconds for a class from 10 clips <= 20": means["seconds"] <= 20,
+        "seconds for a class from 10 clips <= 20": max(one["seconds"] for one in measured) <= 20,
         "fall on 20 classes <= 0.03": means["before"] - means["after"] <= 0.03,
     }
     write_json(out / "learner.json", {"by_seed": measured, "mean": means, "checks": checks})
@@ -60,7 +65,10 @@ def _in_two_lessons(out: Path, seed: int) -> dict[str, float]:
     names = order_classes(sorted(path.name for path in (out / "data" / "train").iterdir()), seed, "essential")
     known, strange = names[:12], names[12:]
     learner = VideoLearner(config=RECIPE, overrides=[f"seed={seed}"])
-    learner.learn(_clips(out, "train", known[:8]))
+    with tempfile.TemporaryDirectory() as folder:
+        for name in known[:8]:
+            shutil.copytree(out / "data" / "train" / name, Path(folder) / "data" / "train" / name)
+        learner.learn(_clips(Path(folder), "train", known[:8]))
     learner.save(out / "learner.bundle")
     learner = VideoLearner.load(out / "learner.bundle")
     learner.learn(_clips(out, "train", known[8:]))
@@ -68,7 +76,8 @@ def _in_two_lessons(out: Path, seed: int) -> dict[str, float]:
         _answers(learner, _clips(out, "test", known)),
         _answers(learner, _clips(out, "test", strange)),
     )
-    unknown = [answer.unknown_score or 0.0 for _, answer in (*of_known, *of_strange)]
+    unknown = [answer.unknown_score for _, answer in (*of_known, *of_strange)]
+    assert None not in unknown, "40 clips of a class are enough to tell the unknown by"
     return {
         "learner": _accuracy(of_known),
         "run": _run(out, known, seed),

@@ -1,9 +1,12 @@
 """Fixtures for all tests. This file also lets every test import the modules of this folder, such as `video_files`."""
 
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+
+from in_process import Essential, Outcome
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,3 +36,22 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_store(small_data: Path) -> Path:
     """Return the folder where all small runs keep their features."""
     return small_data.parent / "features"
+
+
+@pytest.fixture
+def essential(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Essential:
+    """Return a function that runs one command line inside the test's process, as its script does."""
+    from essential.cli import main
+
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("ESSENTIAL_DEBUG", raising=False)
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["essential", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        code = stop.value.code
+        return Outcome(code if isinstance(code, int) else 0, captured.out, captured.err)
+
+    return run

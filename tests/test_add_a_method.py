@@ -1,19 +1,15 @@
 """`docs/add-a-method.md`, followed word for word on a copy of the project."""
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from project_copy import ROOT, copy_project, python_in
 from small_runs import small_overrides
 
-ROOT = Path(__file__).parents[1]
 _DOCUMENT = ROOT / "docs" / "add-a-method.md"
-_TESTS = ("conftest.py", "synthetic_tasks.py", "ranks_in_turns.py", "small_runs.py", "contract")
+_TESTS = ("synthetic_tasks.py", "ranks_in_turns.py", "small_runs.py", "contract")
 
 
 def _blocks(language: str) -> list[str]:
@@ -42,27 +38,13 @@ def _follow(copy: Path) -> None:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    copy = tmp_path_factory.mktemp("project")
-    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    shutil.copy(ROOT / "pyproject.toml", copy)
-    for name in _TESTS:
-        source = ROOT / "tests" / name
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / "tests" / name) if (
-            (copy / "tests").mkdir(exist_ok=True) is None
-        ) else None
+    copy = copy_project(tmp_path_factory.mktemp("project") / "copy", _TESTS)
     _follow(copy)
     return copy
 
 
-def _python(copy: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(copy / "src")}
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)], cwd=copy, capture_output=True, text=True, check=False, env=environment
-    )
-
-
 def test_the_methods_own_test_and_the_contract_pass(copy: Path) -> None:
-    result = _python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "gdumb or every_method_has", "tests")
+    result = python_in(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "gdumb or every_method_has", "tests")
     assert result.returncode == 0, result.stdout[-3000:]
     passed = re.search(r"(\d+) passed", result.stdout)
     assert passed
@@ -73,7 +55,7 @@ def test_it_runs_from_the_command_line_like_any_other(copy: Path, small_data: Pa
     overrides = small_overrides(small_data, tmp_path / "store", "method.exemplars_per_class=2", rehearsal=False)
     settings = [part for override in overrides for part in ("-s", override)]
     run = tmp_path / "run"
-    result = _python(
+    result = python_in(
         copy,
         "-m",
         "essential",
@@ -88,12 +70,12 @@ def test_it_runs_from_the_command_line_like_any_other(copy: Path, small_data: Pa
     )
     assert result.returncode == 0, result.stderr
     assert (run / "record.json").exists()
-    assert _python(copy, "-m", "essential", "configs").stdout.count("GDumb") == 1
+    assert python_in(copy, "-m", "essential", "configs").stdout.count("GDumb") == 1
 
 
 def test_the_files_keep_the_house_style(copy: Path) -> None:
     files = ["src/essential/methods/gdumb.py", "src/essential/methods/__init__.py", "tests/methods/test_gdumb.py"]
-    ruff = _python(
+    ruff = python_in(
         copy, "-m", "ruff", "check", "--config", copy / "pyproject.toml", "--extend-ignore", "ARG002,I001", *files
     )
     assert ruff.returncode == 0, ruff.stdout

@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("memory", "models"),
     ("methods",),
     ("engine", "report"),
-    ("config", "analysis", "site"),
+    ("config", "analysis", "site", "tracking"),
     ("learner", "authors", "comparison"),
     ("export", "serve"),
     ("cli",),

@@ -4,12 +4,14 @@ Made from what the run's folder holds, and from the features and videos that are
 not be made and why. Like a record it holds nothing of the machine's paths.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from essential.atomic_files import write_text
+from essential.errors import RunError
 from essential.versioned_json import Part, read_versioned
 
 SCHEMA_VERSION = 1
@@ -171,6 +173,33 @@ class Analysis(Part):
                 f"forgotten has {len(self.forgotten)} clips, but forgotten_count is {self.forgotten_count}"
             )
         return self
+
+    def refuse_another(
+        self, run: str, *, protocol_id: str, tasks_learned: int, class_accuracy: Sequence[float | None]
+    ) -> None:
+        """Refuse to be shown with the record of another run, or of this one as it was before it was run again.
+
+        Args:
+            run: its name or folder, for the message.
+            protocol_id: the record's.
+            tasks_learned: the record's.
+            class_accuracy: the record's; empty in older ones.
+
+        Raises:
+            RunError: they are not of one run.
+        """
+        learned = len(self.class_accuracy_by_task)
+        if protocol_id != self.protocol_id or tasks_learned != learned:
+            theirs = f"(protocol {self.protocol_id}, {learned} tasks learned)"
+            own = f"(protocol {protocol_id}, {tasks_learned} tasks learned)"
+        elif class_accuracy and tuple(class_accuracy) != self.class_accuracy_by_task[-1]:
+            theirs, own = "(by its accuracies of the classes)", "gives"
+        else:
+            return
+        raise RunError(
+            f"the analysis.json of {run} is of another run {theirs} than its record {own}; delete it, and report makes "
+            "it again"
+        )
 
     @classmethod
     def read(cls, path: Path) -> "Analysis":

@@ -157,6 +157,8 @@ def file_lock(path: Path) -> Iterator[None]:
     Raises:
         InUseError: if another process holds it.
     """
+    # A link and the file that it leads to are one.
+    path = Path(os.path.realpath(path))
     make_folder(path.parent)
     with _lock(path.parent / f".{path.name}.lock", held=path, kind="file", wait=False):
         yield

@@ -36,12 +36,22 @@ class ProtocolRecord(Part):
     list_sha256: str | None = None
     tasks: tuple[TaskRecord, ...] = Field(min_length=1)
 
+    @property
+    def task_sizes(self) -> list[int]:
+        """How many classes each task has."""
+        return [len(task.classes) for task in self.tasks]
+
 
 class MethodRecord(Part):
     """How it was learned."""
 
     name: str
     config: Mapping[str, Any]
+
+    @property
+    def needs_all_tasks(self) -> bool:
+        """Whether it was given the videos of all tasks: it keeps those, which are no number of bytes."""
+        return bool(self.config.get("needs_all_tasks"))
 
 
 class EncoderRecord(Part):

@@ -13,9 +13,10 @@ from essential.methods.contract import Method
 from essential.protocols.protocol import Video
 from synthetic_tasks import clips_of, make_tasks
 
-SLOTS = torch.arange(5).repeat(60)
+CLIPS = 60
+SLOTS = torch.arange(5).repeat(CLIPS // 5)
 TASKS = torch.where(SLOTS < 3, 0, 1)
-TABLE = MemoryTable([Video(str(row), "", "", "test") for row in range(300)], clips_of(SLOTS, seed=5).numpy())
+TABLE = MemoryTable([Video(str(row), "", "", "test") for row in range(CLIPS)], clips_of(SLOTS, seed=5).numpy())
 
 
 def _method(name: str, **settings: object) -> Method:
@@ -35,6 +36,16 @@ def _method(name: str, **settings: object) -> Method:
     return method
 
 
+def _check(accuracy: float | None, scores: torch.Tensor) -> None:
+    """Compare an accuracy with scores; clips whose two best scores are one but for rounding may go either way."""
+    assert accuracy is not None
+    best = scores.topk(2, dim=1).values
+    ties = int((best[:, 0] - best[:, 1] < 1e-4).sum())
+    assert ties <= 3
+    right = int((scores.argmax(dim=1) == SLOTS).sum())
+    assert abs(CLIPS * accuracy - right) <= ties + 1e-9
+
+
 def _middles(number: int) -> list[int]:
     return [int((segment + 0.5) * 8 / number) for segment in range(number)]
 
@@ -44,18 +55,17 @@ def _middles(number: int) -> list[int]:
 def test_the_middles_of_so_many_segments_are_read_at_their_own_places(name: str) -> None:
     method = _method(name, exemplars_per_class=3, frames_kept=2, classifier={"heads": 4})
     found = accuracy_by_frames(method, TABLE, SLOTS, TASKS, frames=8)
-    assert [(each.frames, each.clips) for each in found] == [(number, 300) for number in range(1, 9)]
+    assert [(each.frames, each.clips) for each in found] == [(number, CLIPS) for number in range(1, 9)]
     for each in found[::3]:
-        right = 0
-        for row, slot in enumerate(SLOTS.tolist()):
+        scores = []
+        for row in range(CLIPS):
             kept = torch.tensor(_middles(each.frames))
             tokens = method.predictor.tokens(TABLE.rows(torch.tensor([row]))[:, kept], kept[None])
-            scores = method.predictor.by_tokens(tokens)
-            assert scores is not None
-            right += int(scores.argmax()) == slot
-        assert each.accuracy == right / 300
-    dense = method.predictor(TABLE.rows(torch.arange(300))).argmax(dim=1)
-    assert found[-1].accuracy == pytest.approx(float((dense == SLOTS).float().mean()))
+            by_tokens = method.predictor.by_tokens(tokens)
+            assert by_tokens is not None
+            scores.append(by_tokens)
+        _check(each.accuracy, torch.cat(scores))
+    _check(found[-1].accuracy, method.predictor(TABLE.rows(torch.arange(CLIPS))))
 
 
 @torch.no_grad()
@@ -63,24 +73,22 @@ def test_what_is_rebuilt_is_classified_at_the_number_of_frames_that_is_kept() ->
     method = _method("essential", exemplars_per_class=3, frames_kept=3, classifier={"heads": 4})
     found = accuracy_by_frames(method, TABLE, SLOTS, TASKS, frames=8)
     assert [each.frames for each in found if each.retrieved_accuracy is not None] == [3]
-    right, kept = 0, torch.tensor(_middles(3))
-    for row, slot in enumerate(SLOTS.tolist()):
+    scores, kept = [], torch.tensor(_middles(3))
+    for row in range(CLIPS):
         sparse = TABLE.rows(torch.tensor([row]))[:, kept]
         clip = EpisodicMemory(sparse, kept[None], SLOTS[row : row + 1], TASKS[row : row + 1], ("",))
         rebuilt = method.rebuilt(clip)
         assert rebuilt is not None
-        right += int(method.predictor(rebuilt).argmax()) == slot
-    assert found[2].retrieved_accuracy == right / 300
+        scores.append(method.predictor(rebuilt))
+    _check(found[2].retrieved_accuracy, torch.cat(scores))
 
 
 def test_a_predictor_that_needs_all_frames_gets_each_in_the_place_of_its_neighbours() -> None:
     method = _method("ncm", clip="side-by-side")
     found = accuracy_by_frames(method, TABLE, SLOTS, TASKS, frames=8)
-    whole = method.predictor(TABLE.rows(torch.arange(300))).argmax(dim=1)
-    assert found[-1].accuracy == float((whole == SLOTS).double().mean())
-    first = torch.stack([TABLE.rows(torch.tensor([row]))[0, [2, 2, 2, 2, 2, 6, 6, 6]] for row in range(300)])
-    right = (method.predictor(first).argmax(dim=1) == SLOTS).double().mean()
-    assert found[1].accuracy == float(right)
+    _check(found[-1].accuracy, method.predictor(TABLE.rows(torch.arange(CLIPS))))
+    first = torch.stack([TABLE.rows(torch.tensor([row]))[0, [2, 2, 2, 2, 2, 6, 6, 6]] for row in range(CLIPS)])
+    _check(found[1].accuracy, method.predictor(first))
 
 
 def test_of_many_frames_some_numbers_are_read_and_those_that_are_kept() -> None:

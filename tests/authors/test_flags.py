@@ -8,7 +8,7 @@ from essential.authors.flags import FLAGS, settings_of
 from essential.config import load_config
 from essential.errors import ConfigError
 
-DOCS = Path(__file__).parents[2] / "docs" / "reproduction.md"
+DOCS = Path(__file__).parents[2] / "docs" / "flags.md"
 
 
 def _rows() -> dict[str, str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from in_process import Essential
 from PIL import Image
 
 from essential.atomic_files import file_lock
@@ -19,6 +18,7 @@ from essential.learner.contact_sheet import ContactSheet
 from essential.learner.prediction import Prediction, Scored, Span
 from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
 from essential.protocols.protocol import Segment
+from in_process import Essential
 from small_runs import run_command
 from taught import QUICK
 
@@ -62,7 +62,11 @@ def test_classes_are_taught_later_and_forgotten(world: Path, bundle: Path, essen
     assert again.code == 2
     assert f"known already: '{later}'" in again.err
     assert "--more-of-known" in again.err
-    assert essential("learn", "--into", str(bundle), "--videos", str(world / "later"), "--more-of-known").code == 0
+    same = essential("learn", "--into", str(bundle), "--videos", str(world / "later"), "--more-of-known")
+    assert "6 clips were taught before" in same.err
+    shutil.copytree(world / "test" / later, bundle.parent / "more" / later)
+    more = essential("learn", "--into", str(bundle), "--videos", str(bundle.parent / "more"), "--more-of-known")
+    assert more.code == 0, more.err
     gone = essential("forget", str(bundle), later)
     assert gone.code == 0
     assert "2 classes are left" in gone.out

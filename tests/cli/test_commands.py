@@ -1,20 +1,23 @@
 """What the commands hand to the engine, and what they show of its records. The engine itself is a stand-in here."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from in_process import Essential
 
 from essential.atomic_files import folder_lock
 from essential.cli.options import parse_shard
 from essential.config import load_config
 from essential.engine.settings import RunConfig
+from essential.engine.sinks import Sink
 from essential.engine.team import Team
 from essential.progress import Progress
 from essential.records import Record, SkippedVideo
 from essential.shipped import shipped_configs
+from in_process import Essential
+from report.made_analyses import make_analysis
 from report.made_records import make_record
 from small_runs import run_command
 
@@ -26,7 +29,16 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """Replace training by a stand-in that writes a made-up record; return what it was called with."""
     calls: Calls = []
 
-    def train(config: RunConfig, out: Path, *, resume: bool, progress: Progress, team: Team | None = None) -> Record:
+    def train(
+        config: RunConfig,
+        out: Path,
+        *,
+        resume: bool,
+        progress: Progress,
+        team: Team | None = None,
+        sink: Sink | None = None,
+    ) -> Record:
+        assert sink is None or isinstance(sink, Sink)
         assert isinstance(progress, Progress)
         assert team is None or team.size == 1
         calls.append((config, out, resume))
@@ -41,6 +53,22 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Calls:
 def _made(folder: Path, **fields: object) -> Path:
     make_record(**fields).write(folder / "record.json")  # type: ignore[arg-type]
     return folder
+
+
+def test_an_analysis_that_does_not_fit_is_noted_and_the_page_is_written(
+    trained: Calls, tmp_path: Path, essential: Essential
+) -> None:
+    run = _made(tmp_path / "r", tasks=3)
+    make_analysis(make_record(tasks=2)).write(run / "analysis.json")
+    outcome = essential("report", run, "--out", tmp_path / "page.html")
+    assert outcome.code == 0
+    assert "note: there is no analysis of" in outcome.err
+    assert "2 tasks learned" in outcome.err
+    assert "Confusion" not in (tmp_path / "page.html").read_text()
+    outcome = essential("train", "--config", "moving-digits/essential", "--out", run)
+    assert len(trained) == 1
+    assert outcome.code == 0
+    assert (run / "report.html").is_file()
 
 
 def test_train_passes_on_what_it_was_told(trained: Calls, tmp_path: Path, essential: Essential) -> None:
@@ -68,6 +96,27 @@ def test_train_shows_the_record_and_where_it_is(trained: Calls, tmp_path: Path, 
     ):
         assert shown in outcome.out
     assert (tmp_path / "r" / "report.html").stat().st_size > 1000
+
+
+def test_train_tells_tensorboard(trained: Calls, tmp_path: Path, essential: Essential) -> None:
+    arguments = ("train", "--config", "moving-digits/joint", "--out", tmp_path / "r")
+    assert essential(*arguments, "--tensorboard", tmp_path / "events").code == 0
+    (tmp_path / "file").touch()
+    outcome = essential(*arguments, "--tensorboard", tmp_path / "file")
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"error: --tensorboard {tmp_path / 'file'} is a file; ")
+    assert len(trained) == 1
+
+
+def test_train_needs_the_library_of_a_sink_before_anything_else(
+    trained: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, essential: Essential
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    outcome = essential("train", "--config", "moving-digits/joint", "--out", tmp_path / "r", "--wandb", "clips")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: --wandb clips needs the library wandb, which cannot be imported")
+    assert trained == []
+    assert not (tmp_path / "r").exists()
 
 
 def test_train_names_the_videos_it_left_out(

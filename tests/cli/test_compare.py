@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
-from in_process import Essential
 
 from essential.atomic_files import folder_lock
+from in_process import Essential
 from small_runs import SMALL
 
 METHODS = "essential,ncm,replay"

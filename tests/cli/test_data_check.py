@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from in_process import Essential
 
+from in_process import Essential
 from official_lists import hmdb51_classes, write_hmdb51, write_ucf101
 from video_files import cut_short, write_numbered_video
 

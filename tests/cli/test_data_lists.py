@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import Essential
 
 from essential.protocols.video_list import read_video_list
+from in_process import Essential
 
 PUBLISHED: dict[str, Any] = {
     "train": [{"run": ["v_run_g01_c01", "v_run_g01_c02"], "[b]jump": ["v_jump_g01_c01"]}, {"dive": ["v_dive_g05_c01"]}],

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from in_process import Essential
 
 from essential.features.imported import import_features
 from essential.methods import METHODS
 from essential.records import Record
 from essential.shipped import method_section, shipped_methods
+from in_process import Essential
 from small_runs import record_without_seconds
 
 CLASSES, PER_CLASS, FRAMES, DIM = 7, 12, 10, 16

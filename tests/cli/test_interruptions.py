@@ -5,6 +5,7 @@ import sys
 from typing import NoReturn
 
 import pytest
+
 from in_process import Essential
 
 
@@ -15,7 +16,10 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, essential: Es
     monkeypatch.setattr("essential.engine.run.train", stop)
     outcome = essential("train", "--config", "moving-digits/essential", "--out", "run")
     assert (outcome.code, outcome.out) == (130, "")
-    assert outcome.err == "stopped; what is finished is kept: run the same command again (train: with --resume)\n"
+    assert outcome.err == (
+        "stopped; what is finished is kept, and nothing is half-written: run the same command again "
+        "(train: with --resume)\n"
+    )
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

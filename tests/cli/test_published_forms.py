@@ -5,12 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from in_process import Essential, Outcome
 from PIL import Image
 
 from essential.protocols.class_order import tcd_order
 from essential.records import Record
 from essential.video.decode import read_frames
+from in_process import Essential, Outcome
 from small_runs import SMALL, record_without_seconds
 
 FEW = [setting for setting in SMALL if not setting.startswith(("data.", "protocol."))]

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from in_process import Essential
-
 from report.made_records import make_record
 
 

@@ -3,13 +3,13 @@
 import re
 
 import pytest
-from in_process import Essential
 
+from in_process import Essential
 from small_runs import run_command
 
 OPTIONS = {
     "demo": {"--out", "--seed", "--compare"},
-    "train": {"--config", "--method", "--out", "--seed", "--resume", "--set"},
+    "train": {"--config", "--method", "--out", "--seed", "--resume", "--tensorboard", "--wandb", "--set"},
     "compare": {"--config", "--methods", "--seeds", "--budget-bytes", "--out", "--set"},
     "extract": {"--config", "--store", "--shard", "--set"},
     "evaluate": {"--set"},
@@ -17,7 +17,17 @@ OPTIONS = {
     "report": {"--figures", "--out"},
     "site": {"--out"},
     "memory": set(),
-    "learn": {"--into", "--videos", "--encoder", "--method", "--budget-bytes", "--config", "--more-of-known", "--set"},
+    "learn": {
+        "--into",
+        "--videos",
+        "--encoder",
+        "--method",
+        "--budget-bytes",
+        "--config",
+        "--held-out",
+        "--more-of-known",
+        "--set",
+    },
     "predict": {"--format", "--top-k", "--window", "--stride", "--sheet", "--set"},
     "classes": set(),
     "forget": {"--set"},

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from clip_states import FRAMES, WIDTH, clip_pixels, clip_state
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm
 
+from clip_states import FRAMES, WIDTH, clip_pixels, clip_state
 from essential.encoders import EncoderConfig, FrameEncoder, build_encoder
 from essential.encoders.clip_layout import describe_clip, split_clip
 from essential.errors import CheckpointError, ConfigError

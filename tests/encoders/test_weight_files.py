@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import timm
 import torch
-from clip_states import SIZE, WIDTH, clip_pixels, clip_state
 from safetensors.torch import save_file
 from torch import Tensor
 
+from clip_states import SIZE, WIDTH, clip_pixels, clip_state
 from essential.encoders import EncoderConfig, build_encoder
 from essential.encoders.clip_layout import describe_clip
 from essential.encoders.weight_files import read_weights

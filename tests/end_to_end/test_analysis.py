@@ -18,6 +18,7 @@ from essential.engine.run_folder import RunFolder
 from essential.errors import CheckpointError, InUseError, RunError
 from essential.progress import SilentProgress
 from essential.records import Record
+from essential.sealed_files import read_sealed, write_sealed
 from small_runs import StopAt, small_config
 
 QUIET = SilentProgress()
@@ -181,13 +182,21 @@ def test_features_that_are_gone_cost_the_figures_that_need_them(
         "The features of the exemplars' videos are",
         "The features of the test videos are",
     ]
+    again = "Once they are back, delete analysis.json, and report makes it again."
+    assert all(note.endswith(again) for note in analysis.notes)
     assert not (tmp_path / "nowhere").exists(), "nothing is extracted"
     whole = Analysis.read(runs["essential"] / "analysis.json")
     assert analysis.forgotten == whole.forgotten
     assert analysis.confusion == whole.confusion
 
 
-@pytest.mark.parametrize("harm", [_no_state, _damaged_state])
+def _newer_features(run: Path, tmp_path: Path) -> None:  # noqa: ARG001
+    content = json.loads((run / "protocol.json").read_text())
+    content["features"]["of_a_newer_version"] = 1
+    (run / "protocol.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("harm", [_no_state, _damaged_state, _newer_features])
 def test_without_what_was_learned_the_predictions_still_say_what_became_of_the_clips(
     runs: dict[str, Path], tmp_path: Path, harm: Callable[[Path, Path], None]
 ) -> None:
@@ -201,6 +210,45 @@ def test_without_what_was_learned_the_predictions_still_say_what_became_of_the_c
     assert (run / "log.jsonl").stat().st_size > 0, "the log is not cut"
 
 
+def test_features_told_in_another_way_are_one_clear_error(runs: dict[str, Path], tmp_path: Path) -> None:
+    run = _copy(runs["finetune"], tmp_path / "run")
+    _newer_features(run, tmp_path)
+    with pytest.raises(RunError, match=r"protocol\.json is damaged \(.*of_a_newer_version.*\); train again"):
+        RunFolder(run).origin()
+
+
+def test_weights_that_are_no_numbers_cost_the_figures_of_exemplars_and_no_more(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    run = _copy(runs["essential"], tmp_path / "run")
+    arrays, note = read_sealed(run / "state.safetensors", CheckpointError)
+    names = [name for name, array in arrays.items() if "predictor" in name and array.dtype.kind == "f"]
+    assert names
+    broken = {name: np.full_like(array, np.nan) if name in names else array for name, array in arrays.items()}
+    write_sealed(run / "state.safetensors", broken, note)
+    analysis = analyse(run, progress=QUIET)
+    assert (analysis.embedding, analysis.distances) == (None, None)
+    assert analysis.notes[0].startswith("What the run has learned makes no finite numbers of its exemplars")
+    assert analysis.confusion == Analysis.read(runs["essential"] / "analysis.json").confusion
+
+
+def test_an_analysis_or_predictions_of_another_run_are_refused(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = _copy(runs["essential"], tmp_path / "run")
+    shutil.copy(runs["finetune"] / "analysis.json", run)
+    with pytest.raises(RunError, match=r"run is of another run \(by its accuracies of the classes\).*; delete it"):
+        analyse(run, progress=QUIET)
+    assert analysis_of(run) is None
+    assert "note: there is no analysis of" in capsys.readouterr().err
+    (run / "analysis.json").unlink()
+    for path in (runs["finetune"] / "predictions").iterdir():
+        shutil.copy(path, run / "predictions")
+    with pytest.raises(RunError, match=r"the predictions in .*run are of another run than its record"):
+        analyse(run, progress=QUIET)
+    assert not (run / "analysis.json").exists()
+
+
 def test_videos_that_moved_away_have_no_pictures(runs: dict[str, Path], tmp_path: Path) -> None:
     run = _copy(runs["finetune"], tmp_path / "run")
     _elsewhere(run, root=str(tmp_path / "moved"))
@@ -208,7 +256,8 @@ def test_videos_that_moved_away_have_no_pictures(runs: dict[str, Path], tmp_path
     count = len(whole.forgotten)
     assert [clip.model_copy(update={"frames": ()}) for clip in whole.forgotten] == list(analysis.forgotten)
     assert analysis.notes[-1] == (
-        f"The videos of {count} of the {count} forgotten clips shown are not there, or not any more."
+        f"The videos of {count} of the {count} forgotten clips shown are not there, or not any more. "
+        "Once they are back, delete analysis.json, and report makes it again."
     )
     assert analysis.frames_kept == whole.frames_kept, "the features are in the store"
     assert str(tmp_path) not in (run / "analysis.json").read_text()

@@ -19,7 +19,7 @@ def test_no_temperature_nearby_gives_a_lower_cross_entropy(scale: float) -> None
     draw = np.random.default_rng(0)
     slots = draw.integers(0, 5, 60)
     scores = (draw.normal(0, 1, (60, 5)) + 1.5 * np.eye(5)[slots]) * scale
-    temperature = temperature_of(scores, slots)
+    temperature = temperature_of(scores, slots, tuple("abcde"))
     best = _cross_entropy(scores, slots, temperature)
     tried = [_cross_entropy(scores, slots, temperature * factor) for factor in np.linspace(0.5, 2, 61)]
     assert best <= min(tried) + 1e-6
@@ -27,9 +27,9 @@ def test_no_temperature_nearby_gives_a_lower_cross_entropy(scale: float) -> None
 
 def test_the_temperature_stays_within_bounds_where_every_clip_is_right() -> None:
     scores = 10 * np.eye(4)
-    temperature = temperature_of(scores, np.arange(4))
+    temperature = temperature_of(scores, np.arange(4), tuple("abcd"))
     assert 0 < temperature < 10
-    assert temperature_of(np.zeros((0, 4)), np.zeros(0, np.int64)) == 1
+    assert temperature_of(np.zeros((0, 4)), np.zeros(0, np.int64), tuple("abcd")) == 1
 
 
 def test_a_label_has_the_probabilities_of_all_its_slots_and_a_forgotten_slot_has_none() -> None:
@@ -40,3 +40,19 @@ def test_a_label_has_the_probabilities_of_all_its_slots_and_a_forgotten_slot_has
     shares = exponentials / exponentials.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(probabilities, np.stack([shares[:, 0] + shares[:, 3], shares[:, 1]], axis=1))
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+
+
+def test_the_temperature_is_that_of_labels_where_a_label_has_two_slots() -> None:
+    draw = np.random.default_rng(5)
+    labels = ("wave", "jump", "wave")
+    slots = draw.integers(0, 3, 80)
+    scores = draw.normal(0, 1, (80, 3)) + 2.0 * np.eye(3)[slots]
+    temperature = temperature_of(scores, slots, labels)
+
+    def cross_entropy(tried: float) -> float:
+        known, probabilities = label_probabilities(scores, labels, tried)
+        truths = [known.index(labels[slot]) for slot in slots]
+        return float(-np.log(probabilities[np.arange(80), truths]).mean())
+
+    best = cross_entropy(temperature)
+    assert best <= min(cross_entropy(temperature * factor) for factor in np.linspace(0.5, 2, 61)) + 1e-6

@@ -33,6 +33,8 @@ def test_a_folder_gives_its_classes_and_a_dictionary_the_same(tmp_path: Path) ->
         ({"wave": []}, "no clip is given for the class 'wave'"),
         ({"": ["a.mp4"]}, "'' is no name for a class"),
         ({"two\nlines": ["a.mp4"]}, "no name for a class"),
+        ({"\033[31mred": ["a.mp4"]}, "no name for a class"),
+        ({"caf\udce9": ["a.mp4"]}, "no name for a class"),
         ({"wave": "a.mp4"}, "given as 'a.mp4'; give a list of paths"),
         ({"wave": ["a.mp4"], "jump": ["./a.mp4"]}, "a.mp4 is given for two classes, 'wave' and 'jump'"),
     ],
@@ -51,8 +53,12 @@ def test_a_folder_of_another_layout_is_refused_with_a_hint(tmp_path: Path) -> No
     with pytest.raises(DataError, match="holds no class folder"):
         clips_by_class(tmp_path / "flat")
     _folder(tmp_path / "split" / "train", wave=["a.mp4"])
-    with pytest.raises(DataError, match=r"its training clips seem to be in .*train: give that folder"):
+    with pytest.raises(DataError, match=r"split holds train: give .*train, whose folders are the classes"):
         clips_by_class(tmp_path / "split")
+    _folder(tmp_path / "loose", wave=["a.mp4"])
+    (tmp_path / "loose" / "b.mp4").write_bytes(b"clip")
+    with pytest.raises(DataError, match=r"b\.mp4 is in no class's folder"):
+        clips_by_class(tmp_path / "loose")
 
 
 def test_a_link_to_a_clip_of_another_class_is_the_same_clip(tmp_path: Path) -> None:
@@ -62,11 +68,28 @@ def test_a_link_to_a_clip_of_another_class_is_the_same_clip(tmp_path: Path) -> N
         clips_by_class(root)
 
 
-def test_files_of_equal_content_in_two_classes_are_refused() -> None:
+def test_clips_of_a_class_may_lie_deeper(tmp_path: Path) -> None:
+    root = _folder(tmp_path / "clips", wave=["a.mp4"])
+    _folder(root / "wave", monday=["b.mp4"], tuesday=["c.mp4"])
+    assert clips_by_class(root) == {
+        "wave": [root / "wave" / name for name in ("a.mp4", "monday/b.mp4", "tuesday/c.mp4")]
+    }
+
+
+def test_a_link_to_itself_is_no_trouble(tmp_path: Path) -> None:
+    (tmp_path / "loop.mp4").symlink_to(tmp_path / "loop.mp4")
+    assert clips_by_class({"wave": [tmp_path / "loop.mp4"]}) == {"wave": [tmp_path / "loop.mp4"]}
+
+
+def test_files_of_equal_content_are_refused() -> None:
     labels = {"wave/a": "wave", "wave/b": "wave", "jump/c": "jump"}
-    refuse_same_content({"wave/a": "1", "wave/b": "1", "jump/c": "2"}, labels)
+    refuse_same_content({"wave/a": "1", "wave/b": "2", "jump/c": "3"}, labels, {"4": "run"})
     with pytest.raises(DataError, match="wave/a and jump/c are the same video, in two classes"):
-        refuse_same_content({"wave/a": "1", "wave/b": "2", "jump/c": "1"}, labels)
+        refuse_same_content({"wave/a": "1", "wave/b": "2", "jump/c": "1"}, labels, {})
+    with pytest.raises(DataError, match="wave/a and wave/b are the same video; take one of them out"):
+        refuse_same_content({"wave/a": "1", "wave/b": "1", "jump/c": "2"}, labels, {})
+    with pytest.raises(DataError, match=r"2 clips were taught before: wave/a \(for 'run'\), jump/c \(for 'jump'\)"):
+        refuse_same_content({"wave/a": "1", "wave/b": "2", "jump/c": "3"}, labels, {"1": "run", "3": "jump"})
 
 
 def test_a_known_class_is_refused_with_how_to_add_to_it() -> None:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from essential.metrics import METRICS
-from essential.published import PublishedFigure, published_figures, published_for
+from essential.published import PublishedFigure, differs_from_published, published_figures, published_for
 from essential.shipped import config_text, parse_yaml, shipped_configs
 
 CNN, NME = "average_incremental_accuracy_cnn", "average_incremental_accuracy_nme"
@@ -38,6 +38,44 @@ NOT_SHIPPED = {"tcd-ucf101-1x50", "tcd-ssv2-3x30", "tcd-ssv2-1x90"}
 def _values(protocol: str, method: str, metric: str) -> list[str]:
     found = published_for(protocol)
     return [str(each.value) for each in found if each.method == method and each.metric == metric]
+
+
+def test_the_tasks_of_a_published_protocol_are_those_of_the_config_that_is_shipped() -> None:
+    compared = 0
+    for name in shipped_configs():
+        part = parse_yaml(config_text(name), name)["protocol"]
+        protocol = part.get("name")
+        if protocol is None or "base_classes" not in part:
+            continue
+        base, others = part["base_classes"], part["tasks"] - 1
+        step, count = map(int, protocol.rsplit("-", 1)[1].split("x"))
+        assert count == others
+        assert differs_from_published(protocol, [base] + [step] * others) is None
+        compared += 1
+    assert compared == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("tcd-ssv2-1x90", [84] + [1] * 90),
+        ("vclimb-ucf101-10", [11] + [10] * 9),
+        ("vclimb-ucf101-20", [5] * 19 + [6]),
+        ("vclimb-kinetics400-20", [20] * 20),
+        ("vclimb-activitynet-untrimmed-20", [10] * 20),
+        ("not-published", [1, 2]),
+    ],
+)
+def test_tasks_are_told_from_those_of_a_published_protocol(name: str, sizes: list[int]) -> None:
+    assert differs_from_published(name, sizes) is None
+    if name != "not-published":
+        assert differs_from_published(name, [*sizes[:-1], sizes[-1] + 1]) is not None
+        assert differs_from_published(name, [sum(sizes)]) is not None
+
+
+def test_every_published_protocol_has_its_tasks() -> None:
+    assert [name for name in BY_PROTOCOL if differs_from_published(name, [3]) is None] == []
+    assert differs_from_published("tcd-ucf101-10x5", [2, 2]) == "1 task of 51, then 5 tasks of 10"
 
 
 def test_all_figures_are_there() -> None:

@@ -71,7 +71,7 @@ def make_analysis(record: Record, *, exemplars: int = 60, clips: int = 6, frames
     confusion = _confusion(draw, slots)
     learned = len(record.accuracy)
     by_task = [[draw.uniform(0.6, 1) if task <= row else None for _, task in slots] for row in range(learned)]
-    by_task[-1] = [row[slot] / TESTS for slot, row in enumerate(confusion)]
+    by_task[-1] = list(record.class_accuracy) or [row[slot] / TESTS for slot, row in enumerate(confusion)]
     forgotten = [
         {
             "video": f"test/{names[0]}/{number}.mp4",

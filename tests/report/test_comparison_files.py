@@ -15,7 +15,7 @@ from essential.errors import ComparisonError
 from essential.report.comparison import compare
 from essential.report.comparison_files import write_comparison
 from essential.report.comparison_latex import as_latex, escaped
-from essential.report.comparison_text import as_markdown
+from essential.report.comparison_text import as_csv, as_markdown
 
 FILES = ["compare.csv", "compare.html", "compare.json", "compare.md", "compare.tex"]
 HOSTILE = r"[red]_a|b_ <c> & 50% $x^2$ \n{#1}~ `*"
@@ -76,6 +76,11 @@ def test_the_csv_has_the_same_numbers(tmp_path: Path) -> None:
         test = content["paired_test"]
         assert line["p_holm"] == ("" if test is None else str(test["p_holm"]))
         assert line["vclimb_accuracy_mean"] == ""
+
+
+def test_a_name_that_a_spreadsheet_would_run_is_text_in_the_csv() -> None:
+    text = as_csv(compare([made_run("=1+1", 0, 0.5), made_run("b", 0, 0.4)], budget_bytes=None))
+    assert [line["method"] for line in csv.DictReader(io.StringIO(text))] == ["'=1+1", "b"]
 
 
 def test_the_markdown_table_is_sorted_and_whole() -> None:

@@ -22,7 +22,7 @@ def _group(*runs: tuple[str, Record]) -> Any:
 
 
 def test_a_band_needs_every_seed() -> None:
-    assert band_of([1.0, 4.0, 1.0]) == Band(2.0, 1.0, 4.0)
+    assert band_of([1.0, 4.0, 1.0]) == Band(2.0, 1.0, 4.0, seeds=3)
     assert band_of([1.0, None]) is None
     assert band_of([]) is None
 
@@ -54,7 +54,7 @@ def test_a_line_ends_where_one_of_its_seeds_has_no_number() -> None:
     group = _group(("a", make_record(seed=0)), ("b", make_record(seed=1)))
     values = {0: [1.0, 2.0, 3.0], 1: [3.0, None]}
     line = group.lines[0].chart_line(lambda run: values[run.record.seed])
-    assert line.values == [Band(2.0, 1.0, 3.0), None, None]
+    assert line.values == [Band(2.0, 1.0, 3.0, seeds=2), None, None]
 
 
 def test_runs_that_differ_in_more_than_the_frames_are_no_sweep() -> None:

@@ -1,10 +1,14 @@
 """Accuracy against bytes beside what is published: what is shown, where, and that it is marked."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from essential.published import published_figures, published_for
+from essential.report.drawing import PAGE, figure_files, own_settings
 from essential.report.line_style import LineStyle
 from essential.report.memory_scatter import FRAME_BYTES, OwnMethod, own_scatter, published_scatter, stated_memory
 from essential.report.scatter import Apart, Kept
@@ -51,6 +55,85 @@ def test_published_methods_have_letters_and_are_never_those_run_here() -> None:
         float(f.value) for f in published_for("vclimb-ucf101-10") if f.metric == "vclimb_accuracy" and f.value
     }
     assert {point.accuracy for point in others} == accuracies
+
+
+def test_the_file_of_published_methods_keeps_where_each_figure_is_from() -> None:
+    own = replace(_own({"vclimb_accuracy": (0.9, 0.01)}), module_bytes=3 << 20)
+    view = published_scatter([own], "vclimb-ucf101-10", "p")
+    assert view is not None
+    rows = [dict(zip(view.figure.data.columns, row, strict=True)) for row in view.figure.data.rows]
+    assert (rows[0]["mark"], rows[0]["source"], rows[0]["published"]) == ("run here", None, 0)
+    assert all(row["source"] and row["mark"] in ("seen", "second-hand", "inferred") for row in rows[1:])
+    naive = next(row for row in rows if row["method"] == "Naive rehearsal (TSN ResNet-34)")
+    assert naive["memory as printed"] == "2020 videos, 3.69 \u00d7 10⁵ frames"
+    assert (naive["bytes are assumed"], naive["kept bytes"]) == (1, 369_000 * FRAME_BYTES)
+    assert {row["bytes are assumed"] for row in rows[1:] if row["memory as printed"] in (None, "none")} == {0}
+    tcd = published_scatter([_own({"average_incremental_accuracy": (0.9, None)})], "tcd-ucf101-10x5", "p")
+    assert tcd is not None
+    table = [dict(zip(tcd.figure.data.columns, row, strict=True)) for row in tcd.figure.data.rows]
+    assert {row["reading"] for row in table} == {"by the head", "by nearest means", "", None}
+    assert sum(int(row["uncertain"] or 0) for row in table) == sum(", uncertain" in words for _, words in tcd.points)
+
+
+def test_the_caption_says_what_is_assumed_and_what_is_left_out() -> None:
+    own = replace(_own({"vclimb_accuracy": (0.9, 0.01)}), module_bytes=3 << 20)
+    view = published_scatter([own], "vclimb-ucf101-10", "p")
+    assert view is not None
+    assert "uncompressed), of which a JPEG file would take a fraction." in view.figure.note
+    modules = "Left out, as papers do: the MR (memory retrieval) modules of ours, which take 3.00\u00a0MiB."
+    assert modules in view.figure.note
+    both = published_scatter([own, replace(own, module_bytes=1 << 20), _own(own.measures)], "vclimb-ucf101-10", "p")
+    assert both is not None
+    assert "of 2 methods run here, which take 1.00\u00a0MiB to 3.00\u00a0MiB." in both.figure.note
+    plain = published_scatter([_own(own.measures)], "vclimb-ucf101-10", "p")
+    assert plain is not None
+    assert "Left out" not in plain.figure.note
+
+
+def test_training_on_all_videos_keeps_those_also_where_it_was_published() -> None:
+    view = published_scatter([_own({"average_incremental_accuracy": (0.9, None)})], "tcd-ucf101-10x5", "p")
+    assert view is not None
+    [(point, words)] = [(point, words) for point, words in view.points if "Oracle" in point.name]
+    assert point.kept is Apart.ALL_VIDEOS
+    assert words.endswith("; all videos")
+
+
+def test_what_was_run_here_is_filled_beside_what_was_published() -> None:
+    over = replace(_own({"vclimb_accuracy": (0.9, 0.01)}), look="out-of-rules")
+    view = published_scatter([over, _own(over.measures)], "vclimb-ucf101-10", "p")
+    assert view is not None
+    assert [point.look for point, _ in view.points[:2]] == ["in-rules", LineStyle(0)]
+
+
+def test_the_legend_of_a_file_stands_below_the_plot_with_whole_names_and_what_hollow_means() -> None:
+    long = replace(_own({"vclimb_accuracy": (0.9, 0.01)}), name="a long name of a method, its end " * 3 + "END")
+    view = published_scatter([long], "vclimb-ucf101-10", "p")
+    assert view is not None
+    svg = figure_files(view.figure.drawing)["svg"].decode()
+    words = " ".join(" ".join(re.findall(r">([^<>]+)</text>", svg)).split())
+    assert "END" in words
+    assert "Hollow: published elsewhere for a protocol of this name, not run here." in words
+    assert "of which a JPEG file would take a fraction." in words
+    [box] = re.findall(r'viewBox="0 0 ([\d.]+) ', svg)
+    assert float(box) < 560, "as wide as the plot"
+
+
+def test_a_tick_stays_out_of_a_strip_that_has_its_own_name() -> None:
+    own = {"final_accuracy": (0.9, None)}
+    # The scale begins just below 64 KiB beside "nothing", and ends just above 256 KiB beside "all videos".
+    for kept in ((0, 106_000, 1 << 22), (1 << 10, 160_000, Apart.ALL_VIDEOS), (0, 1 << 16)):
+        view = own_scatter([_own(own, each) for each in kept], "p")
+        assert view is not None
+        with own_settings("p"):
+            figure = view.figure.drawing.draw(PAGE)
+            [axes] = figure.axes
+            figure.draw_without_rendering()
+            boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+        # As wide as they are on a phone, where letters are the largest against the drawing.
+        spans = sorted(((box.x0 + box.x1) / 2, 1.3 * box.width / 2) for box in boxes)
+        assert len(spans) >= 2
+        for (place, half), (following, other) in pairwise(spans):
+            assert place + half < following - other, kept
 
 
 def test_of_several_readings_one_is_shown_and_named() -> None:

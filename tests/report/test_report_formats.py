@@ -9,10 +9,13 @@ from essential.report.formats import (
     counted,
     duration,
     human_bytes,
+    inside,
     percent,
+    plain_cell,
     plus_minus,
     probability,
     signed_percent,
+    slug,
 )
 from essential.report.significance import sample_deviation
 
@@ -86,6 +89,29 @@ def test_a_difference_has_its_sign(difference: float | None, text: str) -> None:
 def test_a_small_p_is_not_shown_as_nothing(value: float, text: str) -> None:
     assert probability(value) == text
     assert probability(None) == NONE
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        *(("Accuracy over tasks", "accuracy-over-tasks"), ("../A $x$", "a-x"), ("跳舞", "unnamed"), ("", "unnamed")),
+        ("a" * 300, "a" * 48),
+        ("a" * 47 + " b", "a" * 47),
+    ],
+)
+def test_a_name_for_files_is_plain_and_short(text: str, name: str) -> None:
+    assert slug(text) == name
+
+
+@pytest.mark.parametrize(("title", "text"), [("Episodic", "episodic"), ("MR modules", "MR modules"), ("", "")])
+def test_a_title_inside_a_sentence_keeps_its_acronym(title: str, text: str) -> None:
+    assert inside(title) == text
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])
+def test_what_a_spreadsheet_would_run_is_quoted(text: str) -> None:
+    assert plain_cell(text) == f"'{text}"
+    assert plain_cell(f"a{text}") == f"a{text}"
 
 
 def test_the_first_64_line_styles_all_differ() -> None:

@@ -78,7 +78,43 @@ def test_a_part_of_a_run_shows_the_classes_that_it_has_learned(tmp_path: Path) -
 
 def test_what_a_paper_leaves_out_is_counted(tmp_path: Path) -> None:
     text = ParsedPage(_write([("run", make_record(tasks=1, bytes_per_task=1024))], tmp_path)).text
-    assert "run 3.00 KiB 5.00 KiB 8.00 KiB retrieval modules (1)" in text
+    assert "run 3.00 KiB 5.00 KiB 8.00 KiB MR modules (1 entry)" in text
+
+
+def test_joint_training_keeps_all_videos_wherever_memory_is_told(tmp_path: Path) -> None:
+    joint = make_record(method="joint", bytes_per_task=0)
+    method = joint.method.model_copy(update={"config": {"needs_all_tasks": True}})
+    html = _write([("own", make_record()), ("upper", joint.model_copy(update={"method": method}))], tmp_path)
+    text = ParsedPage(html).text
+    assert "Not drawn, because all videos are kept: upper." in text
+    assert f"upper {DASH} {DASH} all videos all videos: the method is given those of every task" in text
+    assert "upper keeps all videos instead" in text
+    [article] = re.findall(r'<article class="run" id="run-2">.*?</p>', html, re.DOTALL)
+    assert "; it keeps all videos." in article
+    assert 'aria-label="all videos"' in html
+    assert not re.search(r"upper[^.]{0,200} 0 B", text)
+
+
+def test_a_page_of_one_run_has_no_section_on_accuracy_and_memory(tmp_path: Path) -> None:
+    one = _write([("a", make_record())], tmp_path)
+    assert "Accuracy and memory" not in one
+    assert '<h2 id="protocol-1-memory">Memory</h2>' in one
+    two = _write([("a", make_record()), ("b", make_record(method="m"))], tmp_path)
+    assert '<h2 id="protocol-1-memory">Accuracy and memory</h2>' in two
+
+
+def test_mr_modules_have_one_name_which_is_spelled_out_and_statistics_are_explained(tmp_path: Path) -> None:
+    text = ParsedPage(_write([("a", make_record()), ("b", make_record(method="m"))], tmp_path)).text
+    assert "the MR (memory retrieval) modules, which rebuild dense features from sparse ones" in text
+    assert "statistics such as class means, covariances" in text
+    assert "retrieval modules" not in text.replace("all retrieval_modules", "").lower().replace("mr modules", "")
+
+
+def test_a_borrowed_protocol_name_is_warned_of(tmp_path: Path) -> None:
+    borrowed = ParsedPage(_write([("a", make_record(protocol_name="tcd-ucf101-10x5"))], tmp_path)).text
+    assert "not of the published protocol tcd-ucf101-10x5" in borrowed
+    assert "they have 3 tasks with 6 classes in all, it has 1 task of 51, then 5 tasks of 10." in borrowed
+    assert "published protocol" not in ParsedPage(_write([("a", make_record())], tmp_path)).text
 
 
 def test_the_page_asks_the_network_for_nothing_and_runs_no_script(

@@ -46,6 +46,13 @@ def other_protocol(protocol_id: str, *, classes: tuple[tuple[str, ...], ...], na
     return {"name": name, "id": protocol_id, "tasks": tasks}
 
 
+def published_protocol(protocol_id: str = "0123456789abcdef") -> dict[str, Any]:
+    """The field `protocol` of a record, with as many tasks and classes as the published one has."""
+    sizes = (51, *[10] * 5)
+    classes = tuple(tuple(f"class {task}-{number}" for number in range(size)) for task, size in enumerate(sizes))
+    return other_protocol(protocol_id, classes=classes)
+
+
 def skipped_test(*names: str) -> list[dict[str, str]]:
     """The field `skipped_videos` of a record."""
     return [{"video": name, "split": "test", "reason": "broken"} for name in names]

@@ -2,15 +2,17 @@
 
 import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
-from made_sites import PUBLISHED, made_found, many_found, other_protocol, skipped_test
+from made_sites import PUBLISHED, made_found, many_found, other_protocol, published_protocol, skipped_test
 
 from essential.published import published_figures, published_for
 from essential.report.formats import NONE
 from essential.site.boards import Board, make_boards
 from essential.site.finding import FoundRecord
 from essential.site.tables import as_csv, as_json, as_objects
+from report.made_records import make_record
 
 
 def _own(*found: FoundRecord) -> list[Board]:
@@ -166,10 +168,31 @@ def test_ours_come_first_and_the_published_rows_keep_mark_source_and_doubt() -> 
     assert hce.cell("average_incremental_accuracy_nme").uncertain
     assert "(8)0.01?" in hce.notes[0]
     assert board.metrics[:2] == ["final_accuracy", "average_incremental_accuracy"]
-    assert board.config == (
+
+
+def test_a_borrowed_name_is_not_the_published_protocol() -> None:
+    real, borrowed = _board(made_found("a", **_of_six_tasks())), _board(made_found("a"))
+    assert real.warning is None
+    assert real.config == (
         "tcd/ucf101-10x5",
         "TCD UCF101, 51 classes, then 5 tasks of 10: settings of the authors' UCF101 script",
     )
+    assert borrowed.config is None
+    assert borrowed.warning == (
+        "The runs here are not of the published protocol tcd-ucf101-10x5, though theirs is called so: they have 3 "
+        "tasks with 6 classes in all, it has 1 task of 51, then 5 tasks of 10. Their numbers cannot be compared with "
+        "published ones."
+    )
+    assert _board(made_found("a", protocol_name="my-own")).warning is None
+
+
+def _of_six_tasks() -> dict[str, Any]:
+    whole = make_record(tasks=6)
+    return {
+        "protocol": published_protocol(),
+        "accuracy": whole.accuracy,
+        "memory_bytes_by_task": whole.memory_bytes_by_task,
+    }
 
 
 def test_the_table_as_json_and_csv_has_every_row_with_its_origin() -> None:

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from essential.errors import FileSystemError, RunError
+from essential.atomic_files import folder_lock
+from essential.errors import FileSystemError, InUseError, RunError
 from essential.site.folder import replace_folder
 
 FIRST = [("index.html", b"1"), ("runs/a.html", b"a"), ("runs/b.html", b"b"), ("old/c.html", b"c")]
+OWN = ("site.json", ".site.lock")
 SECOND = [("index.html", b"2"), ("runs/b.html", b"b"), ("runs/d.html", b"d")]
 
 
 def _content(folder: Path) -> dict[str, str]:
     files = [path for path in folder.rglob("*") if path.is_file()]
-    return {str(path.relative_to(folder)): path.read_text() for path in files if path.name != "site.json"}
+    return {str(path.relative_to(folder)): path.read_text() for path in files if path.name not in OWN}
 
 
 def _names(folder: Path) -> list[str]:
@@ -114,6 +116,38 @@ def test_a_list_that_is_not_ours_is_not_believed(tmp_path: Path, content: str) -
         replace_folder(out, SECOND)
     assert _content(out) == {}
     assert (tmp_path / "x").read_text() == "mine"
+
+
+def test_what_a_killed_build_left_inside_is_removed_and_no_other_folder(tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    replace_folder(out, FIRST)
+    for name in (".site-abc.tmp", ".site-mine"):
+        (out / name / "runs").mkdir(parents=True)
+        (out / name / "runs" / "a.html").write_text("left")
+    replace_folder(out, SECOND)
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == [".site-mine", "runs"]
+
+
+def test_two_builds_are_not_put_into_one_folder(tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    replace_folder(out, FIRST)
+    before = _content(out)
+    with folder_lock(out, name=".site.lock"), pytest.raises(InUseError, match="site is in use by process"):
+        replace_folder(out, SECOND)
+    assert _content(out) == before
+    replace_folder(out, SECOND)
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    with pytest.raises(ValueError, match=r"two files are to have one name: runs/b\.html"):
+        replace_folder(out, [*SECOND, ("runs/b.html", b"other")])
+    assert not out.exists()
+    replace_folder(out, FIRST)
+    before = _content(out)
+    with pytest.raises(ValueError, match="one name"):
+        replace_folder(out, [*SECOND, ("runs/b.html", b"other")])
+    assert _content(out) == before
 
 
 def test_nothing_is_removed_behind_a_link(tmp_path: Path) -> None:

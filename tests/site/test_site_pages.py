@@ -8,8 +8,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from made_sites import HOSTILE, made_found, many_found
 
+from essential.report.formats import slug
 from essential.site import Findings, write_site
-from essential.site.names import slug, stem
+from essential.site.names import stem
 
 VOID = {"meta", "link", "br", "input"}
 
@@ -118,6 +119,27 @@ def test_a_rows_page_has_its_seeds_their_records_and_what_they_were_made_with(pa
     assert "runs/essential-0 0 80.00" in text
     assert '"stored_frames": 2' in text
     assert len([link for link in page.links if link.startswith("../records/")]) == 2
+
+
+def test_what_is_borrowed_mixed_or_given_all_videos_is_told(pages: dict[Path, _Page]) -> None:
+    boards = [page for path, page in pages.items() if path.parent.name.startswith("tcd-ucf101-10x5-")]
+    for page in boards:
+        assert "not of the published protocol tcd-ucf101-10x5" in page.text
+        assert "Shipped as" not in page.text
+        assert "by the highest accuracy of each row, by whichever definition it is" in page.text
+    text = " ".join(" ".join(page.text for page in boards).split())
+    assert "joint (all videos) #" in text
+    assert text.count("(all videos)") == 1
+    [joint] = [page for path, page in pages.items() if path.name.startswith("joint-")]
+    cells = re.findall(r"<td[^>]*>all videos</td>", joint.path.read_text(encoding="utf-8"))
+    assert cells == ["<td>all videos</td>"], "which is no number to sort by"
+
+
+def test_runs_on_other_data_have_pages_of_their_own(tmp_path: Path) -> None:
+    runs = [made_found("icarl", 0, final, data={"kind": kind}) for kind, final in (("a", 0.5), ("b", 0.9))]
+    write_site(Findings(tuple(runs), 0), tmp_path / "site")
+    texts = [path.read_text() for path in (tmp_path / "site" / "runs").iterdir()]
+    assert sorted(re.findall(r"Final accuracy</dt><dd>([0-9.]+) %", " ".join(texts))) == ["50.00", "90.00"]
 
 
 def test_records_are_there_to_download_byte_for_byte(site: Path) -> None:

@@ -25,18 +25,26 @@ from essential.progress import SilentProgress
 from essential.protocols.protocol import Protocol, Split
 
 _MOST_TESTS = 1000
+AGAIN = " Once they are back, delete analysis.json, and report makes it again."
+"""Behind notes on what is gone: an analysis that is there is not made anew."""
 _NOT_LOADED = (
     "What the run has learned is not in its folder any more, or cannot be loaded: the map of exemplars, their "
-    "distances and the accuracy by frames read are left out."
+    "distances and the accuracy by frames read are left out. Once it is back, delete analysis.json, and report makes "
+    "it again."
 )
 _NO_EXEMPLARS = "The run keeps no exemplars: there is no map of them."
 _NO_DENSE = (
     "The features of the exemplars' videos are not stored, or not any more: the map is without dense clips, and the "
-    "distances are left out."
+    f"distances are left out.{AGAIN}"
 )
-_NO_TESTS = "The features of the test videos are not stored, or not any more: the accuracy by frames read is left out."
+_NO_TESTS = (
+    f"The features of the test videos are not stored, or not any more: the accuracy by frames read is left out.{AGAIN}"
+)
 _WHOLE = "Exemplars are kept with all their frames: nothing is sparse, and there are no distances."
 _NO_MAP = "The exemplars are too few, or too much alike, for a map."
+_NOT_FINITE = (
+    "What the run has learned makes no finite numbers of its exemplars: their map and their distances are left out."
+)
 _NO_CLIPS = "The run has no test clip: there is no accuracy by frames read."
 
 
@@ -118,6 +126,8 @@ def _of_exemplars(
     table = None if whole else stored.table("train", memory.names)
     dense = None if table is None else table.rows(torch.arange(len(memory)))
     readings = read_exemplars(method, memory, dense, frames=frames)
+    if not all(torch.isfinite(tokens).all() for tokens in (*readings.tokens.values(), *readings.frames.values())):
+        return None, None, (_NOT_FINITE,)
     embedding = embed(readings.tokens, memory.slots, of_exemplars=len(method.memory))
     notes = [_WHOLE] if whole else [_NO_DENSE] if dense is None else []
     if embedding is None:

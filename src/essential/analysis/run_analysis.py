@@ -6,7 +6,7 @@ What is gone since the run, features or videos, costs the figures that need it; 
 from collections.abc import Sequence
 from pathlib import Path
 
-from essential.analysis.feature_figures import feature_figures
+from essential.analysis.feature_figures import AGAIN, feature_figures
 from essential.analysis.outcomes import Forgotten, outcomes
 from essential.analysis.thumbnails import thumbnails
 from essential.analysis_record import MOST_FORGOTTEN, Analysis, ForgottenClip
@@ -28,14 +28,23 @@ def analyse(out: Path, *, progress: Progress) -> Analysis:
     CPU, by one.
 
     Raises:
-        RunError: the run is not finished, its folder is in use, or the analysis that is there is damaged.
+        RunError: the run is not finished, its folder is in use, or the analysis that is there is damaged or of another
+            run.
         CheckpointError: the predictions are missing or damaged.
         FileSystemError: the disk refuses.
     """
     folder = RunFolder(out)
+    record = Record.read(folder.record)
     if folder.analysis.exists():
-        return Analysis.read(folder.analysis)
-    record, config = Record.read(folder.record), folder.config()
+        there = Analysis.read(folder.analysis)
+        there.refuse_another(
+            str(out),
+            protocol_id=record.protocol.id,
+            tasks_learned=len(record.accuracy),
+            class_accuracy=record.class_accuracy,
+        )
+        return there
+    config = folder.config()
     with folder_lock(out), phase(progress, "analyse", 3), torch_threads(1):
         analysis = _make(folder, config, record, progress)
         analysis.write(folder.analysis)
@@ -49,6 +58,8 @@ def _make(folder: RunFolder, config: RunConfig, record: Record, progress: Progre
     tasks = protocol.tasks[: len(record.accuracy)]
     names = tuple(name for task in tasks for name in task.classes)
     found = outcomes((folder.read_predictions(task.index) for task in tasks), classes=len(names))
+    if record.class_accuracy and found.class_accuracy_by_task[-1] != record.class_accuracy:
+        raise RunError(f"the predictions in {folder.path} are of another run than its record; put the run's own back")
     progress.advance(1)
     # The threads are set again with every workspace that is opened.
     training = config.training.model_copy(update={"device": "cpu", "threads": 1})
@@ -94,4 +105,6 @@ def _forgotten_clips(
     bare = sum(not clip.frames for clip in clips)
     if not bare:
         return clips, ()
-    return clips, (f"The videos of {bare} of the {len(clips)} forgotten clips shown are not there, or not any more.",)
+    return clips, (
+        f"The videos of {bare} of the {len(clips)} forgotten clips shown are not there, or not any more.{AGAIN}",
+    )

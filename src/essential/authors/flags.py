@@ -1,6 +1,6 @@
 """The authors' command line (`run_cil.py` of jong980812/ESSENTIAL at aae26df), flag by flag, in our terms.
 
-`docs/reproduction.md` shows this table, and an imported checkpoint's `args` are read with it.
+`docs/flags.md` shows this table, and an imported checkpoint's `args` are read with it.
 """
 
 from collections.abc import Mapping

@@ -93,5 +93,9 @@ def main() -> None:
     except SystemExit as stop:
         # typer turns Ctrl-C into this exit code before it gets here, and says nothing.
         if stop.code == _INTERRUPTED:
-            typer.echo("stopped; what is finished is kept: run the same command again (train: with --resume)", err=True)
+            typer.echo(
+                "stopped; what is finished is kept, and nothing is half-written: run the same command again "
+                "(train: with --resume)",
+                err=True,
+            )
         raise

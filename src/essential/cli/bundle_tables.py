@@ -14,7 +14,7 @@ from essential.records import LedgerRecord
 
 def print_lesson(lesson: Lesson, memory: Sequence[LedgerEntry]) -> None:
     """Print what was learned from how many clips, and what is kept of them."""
-    print_classes([lesson], set(lesson.classes))
+    print_classes([lesson])
     console = Console(highlight=False)
     for key, reason in lesson.skipped.items():
         console.print(Text(f"left out: {key}: {reason}"))
@@ -23,7 +23,7 @@ def print_lesson(lesson: Lesson, memory: Sequence[LedgerEntry]) -> None:
     console.print(f"kept of all clips: {size(sum(entry.bytes for entry in memory if entry.kind == 'episodic'))}")
 
 
-def print_classes(lessons: Sequence[Lesson], known: set[str]) -> None:
+def print_classes(lessons: Sequence[Lesson]) -> None:
     """Print the classes in order of arrival; a forgotten one is left out."""
     table = Table()
     table.add_column("class")
@@ -31,7 +31,7 @@ def print_classes(lessons: Sequence[Lesson], known: set[str]) -> None:
     table.add_column("clips", justify="right")
     for number, lesson in enumerate(lessons, start=1):
         for name, clips in zip(lesson.classes, lesson.clips, strict=True):
-            if name in known:
+            if name is not None:
                 table.add_row(Text(name), str(number), str(clips))
     Console().print(table)
 

@@ -17,5 +17,5 @@ def classes(bundle: BundleFile) -> None:
 
     read = Bundle.read(bundle)
     known = {label for label in read.labels if label is not None}
-    print_classes(read.lessons, known)
+    print_classes(read.lessons)
     typer.echo(f"{len(known)} classes; encoder {read.encoder.name}, method {read.config.method.name}")

@@ -12,17 +12,19 @@ def forget(
     name: Annotated[str, typer.Argument(help="The class, as `essential classes` lists it.", metavar="CLASS")],
     overrides: Overrides = None,
 ) -> None:
-    """Forget a class: what is kept of its clips is deleted, and it is never answered again.
+    """Forget a class: the clips kept of it and its name are deleted, and it is never answered again.
 
-    What the shared weights have learned from its clips is not undone.
+    What the weights have learned from its clips is not undone, nor the statistics that some methods keep of classes.
 
     \b
     Example:
       essential forget actions.bundle waving
     """
     from essential.atomic_files import file_lock
+    from essential.learner.bundle import refuse_missing
     from essential.learner.video_learner import VideoLearner
 
+    refuse_missing(bundle)
     with file_lock(bundle):
         learner = VideoLearner.load(bundle, overrides=overrides or ())
         learner.forget(name)

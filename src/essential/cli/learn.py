@@ -7,6 +7,8 @@ import typer
 
 from essential.cli.options import Method, Overrides
 
+_HELD_OUT = 4
+
 
 def learn(
     into: Annotated[Path, typer.Option("--into", help="The bundle; made if it is missing.", metavar="BUNDLE")],
@@ -20,6 +22,14 @@ def learn(
     ] = None,
     config: Annotated[
         str | None, typer.Option("--config", help="Of a new bundle: a config for everything else.", metavar="NAME")
+    ] = None,
+    held_out: Annotated[
+        int | None,
+        typer.Option(
+            "--held-out",
+            min=0,
+            help="Of a new bundle: clips of a class, of 20 or more, to judge by and not learn from.",
+        ),
     ] = None,
     more_of_known: Annotated[
         bool, typer.Option("--more-of-known", help="Classes that are known get these as further clips.")
@@ -46,6 +56,7 @@ def learn(
     with file_lock(into):
         if into.exists():
             asked = {"--encoder": encoder, "--method": method, "--budget-bytes": budget_bytes, "--config": config}
+            asked |= {"--held-out": held_out}
             fixed = [option for option, value in asked.items() if value is not None]
             if fixed:
                 raise BundleError(
@@ -59,6 +70,7 @@ def learn(
                 memory_budget_bytes=budget_bytes,
                 config=config or "own/essential",
                 overrides=overrides or (),
+                held_out_per_class=_HELD_OUT if held_out is None else held_out,
                 progress=progress,
             )
         lesson = learner.learn(videos, more_of_known=more_of_known)

@@ -19,14 +19,16 @@ def memory(
       essential memory actions.bundle
     """
     from essential.cli.bundle_tables import print_ledger
+    from essential.errors import RunError
     from essential.records import Record
 
     if kept.is_file():
-        from essential.learner.bundle import Bundle
         from essential.learner.video_learner import ledger_of
 
-        bundle = Bundle.read(kept)
-        print_ledger(f"{bundle.config.method.name}, {len(bundle.lessons)} lessons", ledger_of(bundle))
+        bundle, entries = ledger_of(kept)
+        print_ledger(f"{bundle.config.method.name}, {len(bundle.lessons)} lessons", entries)
         return
+    if not kept.exists():
+        raise RunError(f"there is no run folder and no bundle {kept}; mend the name")
     record = Record.read(kept / "record.json")
     print_ledger(f"{record.method.name}, {record.exemplars} exemplars", record.ledger)

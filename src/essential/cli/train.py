@@ -14,6 +14,12 @@ def train(
     method: Method = None,
     seed: Seed = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")] = False,
+    tensorboard: Annotated[
+        Path | None, typer.Option("--tensorboard", help="Also write TensorBoard's event files here.", metavar="DIR")
+    ] = None,
+    wandb: Annotated[
+        str | None, typer.Option("--wandb", help="Also send the figures to Weights & Biases.", metavar="PROJECT")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Learn task after task, evaluate after each, write a report.
@@ -29,6 +35,8 @@ def train(
       Features of your own (`essential features import`):
         essential train --out runs/mine \\
           -s data.kind=features -s data.path=STORE -s protocol.tasks=4
+      Watch it in TensorBoard (one folder a run):
+        essential train --config moving-digits/essential --out runs/first --tensorboard events/first
       Two processes, the same numbers (docs/clusters.md):
         torchrun --nproc-per-node 2 -m essential train --out runs/mine -s data.root=DIR -s protocol.tasks=4
     """
@@ -39,10 +47,15 @@ def train(
     from essential.engine.run import train as run
     from essential.engine.team import open_team
     from essential.report import ReportedRun, write_report
+    from essential.tracking import open_sinks
+
+    def warn(text: str) -> None:
+        typer.echo(f"warning: {text}", err=True)
 
     with open_team() as team:
         settings = load_config(config, with_seed(overrides, seed), method=method)
-        record = run(settings, out, resume=resume, progress=terminal_progress(), team=team)
+        with open_sinks(tensorboard=tensorboard, wandb=wandb, warn=warn) as sink:
+            record = run(settings, out, resume=resume, progress=terminal_progress(), team=team, sink=sink)
         if not team.first:
             return
         write_report([ReportedRun(run_name(out), record, analysis_of(out))], out / "report.html")

@@ -18,6 +18,7 @@ from essential.engine.results import count_trainable_parameters, make_record
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.shared import open_shared_workspace, shared_record, shared_state
+from essential.engine.sinks import NoSink, Sink
 from essential.engine.team import Alone, Message, Team, change, require_equal
 from essential.engine.workspace import data_root
 from essential.errors import CheckpointError, ConfigError, DataError
@@ -30,7 +31,15 @@ from essential.protocols.protocol import Video
 from essential.records import Record
 
 
-def train(config: RunConfig, out: Path, *, resume: bool, progress: Progress, team: Team | None = None) -> Record:
+def train(
+    config: RunConfig,
+    out: Path,
+    *,
+    resume: bool,
+    progress: Progress,
+    team: Team | None = None,
+    sink: Sink | None = None,
+) -> Record:
     """Train and evaluate on every task of the protocol, and return the record that is then in `out`.
 
     A run that ended anywhere, by whatever means, is gone on with by calling again with `resume`, and gives the same
@@ -42,6 +51,7 @@ def train(config: RunConfig, out: Path, *, resume: bool, progress: Progress, tea
         resume: whether to go on with a run that is there.
         progress: told how far it is.
         team: the ranks that train together; None: this process alone.
+        sink: told all that is logged, by rank 0; nothing of a run that is complete.
 
     Raises:
         RunError: the folder is in use, holds another run, or holds this one and `resume` is not set.
@@ -56,7 +66,7 @@ def train(config: RunConfig, out: Path, *, resume: bool, progress: Progress, tea
             folder.check(config, resume=resume)
         if team.share(Message(note=team.first and folder.record.exists())).note:
             return shared_record(lambda: Record.read(folder.record), team)
-        return _Run(config, folder, progress, team).to_the_end()
+        return _Run(config, folder, progress, team, sink or NoSink()).to_the_end()
 
 
 def extract(
@@ -88,12 +98,13 @@ def extract(
 class _Run:
     """One `train` call: where the run is, and everything it stands on."""
 
-    def __init__(self, config: RunConfig, folder: RunFolder, progress: Progress, team: Team) -> None:
-        self.config, self.folder, self.progress, self.team = config, folder, progress, team
+    def __init__(self, config: RunConfig, folder: RunFolder, progress: Progress, team: Team, sink: Sink) -> None:
+        self.config, self.folder, self.progress, self.team, self.sink = config, folder, progress, team, sink
         saved = shared_state(folder, team)
         self.place = saved.place if saved else Place()
         self.start = saved.start if saved else StageStart()
         self.watch = Stopwatch(self.place.seconds)
+        self.step = 0
         known = folder.protocol(data_root(config)) if team.first else None
         self.workspace = open_shared_workspace(config, progress, protocol=known, team=team)
         self.protocol = self.workspace.protocol
@@ -115,6 +126,9 @@ class _Run:
 
     def to_the_end(self) -> Record:
         """Learn the tasks that are left, then write the record."""
+        if self.team.first:
+            self.step = self.folder.logged
+            self.sink.start(self.folder.path, self.config.identity(), first_step=self.step)
         while self.place.task < len(self.protocol.tasks):
             self._learn()
             self._evaluate()
@@ -212,8 +226,9 @@ class _Run:
             if len(self.method.memory):
                 self.method.memory.write(self.folder.memory)
         accuracy = accuracy_on_seen(predictions.evaluation())
-        self._log({"event": "evaluation", "task": index, "accuracy": accuracy})
-        by_task = (*self.place.memory_bytes_by_task, total_by_kind(self.method.ledger()))
+        memory_bytes = total_by_kind(self.method.ledger())
+        self._log({"event": "evaluation", "task": index, "accuracy": accuracy, "memory_bytes": memory_bytes})
+        by_task = (*self.place.memory_bytes_by_task, memory_bytes)
         self.watch.lap("evaluate")
         self.place = replace(self.place, memory_bytes_by_task=by_task)
         self._save(task=index + 1, stage=0, epoch=0)
@@ -234,6 +249,8 @@ class _Run:
     def _log(self, event: Mapping[str, Any]) -> None:
         if self.team.first:
             self.folder.log(event)
+            self.sink.write(self.step, event)
+            self.step += 1
 
 
 class Stopwatch:

@@ -12,6 +12,7 @@
       predictions/task-NN.safetensors   every test video's scores after task NN
       record.json             the result; its presence means that the run is complete
       analysis.json           what a report shows beyond the record; may be deleted at any time, and is made again
+      wandb.json              only where --wandb was given: which run of which project it is there
   imported.json           only in a run that was imported from checkpoints: where they were, their encoder's fingerprint
   encoder.safetensors     likewise: the weights of their encoder
 
@@ -132,9 +133,16 @@ class RunFolder:
             )
 
     def origin(self) -> FeatureOrigin | None:
-        """Return what made the features that the run began with; None if the folder does not say."""
-        there = json.loads(self._protocol.read_text()).get("features")
-        return None if there is None else FeatureOrigin(**there)
+        """Return what made the features that the run began with; None if the folder does not say.
+
+        Raises:
+            RunError: the file is damaged, or says it in another way than this version does.
+        """
+        try:
+            there = json.loads(self._protocol.read_text()).get("features")
+            return None if there is None else FeatureOrigin(**there)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise RunError(f"{self._protocol} is damaged ({error}); train again into another folder") from error
 
     def begin_import(self, source: str) -> None:
         """Mark the folder as that of an import from `source`, before anything of it is written.
@@ -283,6 +291,11 @@ class RunFolder:
         """Append one line to the log."""
         with explained_os_errors(self._log), self._log.open("a") as file:
             file.write(json.dumps(event) + "\n")
+
+    @property
+    def logged(self) -> int:
+        """How many lines the log has."""
+        return self._log.read_bytes().count(b"\n") if self._log.exists() else 0
 
     def write_checkpoint(self, task: int, predictor: Mapping[str, Tensor]) -> None:
         """Write the predictor after `task`."""

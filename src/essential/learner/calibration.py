@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax, logsumexp, softmax
 
 # Bounds of the temperature, in units of the spread of the scores: where every clip is right, none is too small.
 _LOWEST, _HIGHEST = 1 / 50, 10.0
@@ -18,22 +18,24 @@ _LOWEST, _HIGHEST = 1 / 50, 10.0
 Scores = Float[np.ndarray, "clips slots"]
 
 
-def temperature_of(scores: Scores, slots: Int[np.ndarray, " clips"]) -> float:
+def temperature_of(scores: Scores, slots: Int[np.ndarray, " clips"], labels: Sequence[str | None]) -> float:
     """Return the temperature for the scores of held-out clips, given their true slots; 1 without a clip.
 
     Args:
         scores: of any scale; minus infinity for a slot that is never answered.
         slots: none of these.
+        labels: of every slot; the probability of a clip's label is that of all its slots.
     """
     if not len(slots):
         return 1.0
     scores = scores.astype(np.float64)
+    of_label = np.array([[label == labels[slot] for label in labels] for slot in slots.tolist()], np.bool_)
     answered = scores[:, np.isfinite(scores).all(axis=0)]
     spread = max(float((answered.max(axis=1) - answered.mean(axis=1)).mean()), 1e-6)
 
     def cross_entropy(log_of_temperature: float) -> float:
         logs = log_softmax(scores / (spread * np.exp(log_of_temperature)), axis=1)
-        return float(-logs[np.arange(len(slots)), slots].mean())
+        return float(-logsumexp(np.where(of_label, logs, -np.inf), axis=1).mean())
 
     found = minimize_scalar(cross_entropy, bounds=(np.log(_LOWEST), np.log(_HIGHEST)), method="bounded")
     return spread * float(np.exp(found.x))

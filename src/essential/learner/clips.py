@@ -10,6 +10,8 @@ from essential.protocols.video_walk import frame_number
 
 Paths = Mapping[str, Sequence[Path]]
 PathLike = str | os.PathLike[str]
+_NAMED = 5
+_LAYOUT = "lay the clips out as DIR/<class>/*.mp4, one folder for each class"
 
 
 def clips_by_class(given: Mapping[str, Iterable[PathLike]] | PathLike) -> dict[str, list[Path]]:
@@ -19,14 +21,14 @@ def clips_by_class(given: Mapping[str, Iterable[PathLike]] | PathLike) -> dict[s
         DataError: there is no class, a class without a clip, a clip in two classes, or a class without a name.
     """
     if isinstance(given, Mapping):
-        found = {str(name): [Path(path) for path in _as_list(paths, str(name))] for name, paths in given.items()}
+        found = {name: [Path(path) for path in _as_list(paths, name)] for name, paths in given.items()}
     else:
         found = _folder_classes(Path(given))
     if not found:
         raise DataError("there is no class to learn; give {'class': [paths]} or a folder DIR/<class>/*.mp4")
     for name, paths in found.items():
-        if not name.strip() or "\0" in name or "\n" in name:
-            raise DataError(f"{name!r} is no name for a class; give it a name of one line")
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+            raise DataError(f"{name!r} is no name for a class; give it a name of one line that can be printed")
         if not paths:
             raise DataError(f"no clip is given for the class {name!r}; give one at least, ten or more are better")
     _refuse_shared(found)
@@ -56,7 +58,7 @@ def expanded(paths: Iterable[PathLike]) -> Iterator[tuple[Path, str | None]]:
 
 
 def _below(top: Path) -> list[tuple[Path, str | None]]:
-    """Return what `expanded` yields in the place of a folder; nothing if it holds no video."""
+    """Return the videos below a folder, as `expanded` yields them; nothing if it holds none."""
     found: list[tuple[Path, str | None]] = []
     folders, links, searched = [top], list[Path](), set[str]()
     while folders or links:
@@ -81,24 +83,32 @@ def _below(top: Path) -> list[tuple[Path, str | None]]:
     return sorted(found)
 
 
-def refuse_same_content(hashes: Mapping[str, str], labels: Mapping[str, str]) -> None:
-    """Refuse two files of equal content in two classes.
+def refuse_same_content(hashes: Mapping[str, str], labels: Mapping[str, str], taught: Mapping[str, str]) -> None:
+    """Refuse two files of equal content, and a file that was taught before: a clip must not judge what it has taught.
 
     Args:
-        hashes: the SHA-256 of every video's content, by its key.
+        hashes: of every video's content, by its key.
         labels: the class of every key.
+        taught: the class that each content was taught under before, by its hash.
 
     Raises:
-        DataError: names the two files and their classes.
+        DataError: names the files and their classes.
     """
     first: dict[str, str] = {}
-    for key, sha256 in hashes.items():
-        other = first.setdefault(sha256, key)
+    again = [f"{key} (for {taught[content]!r})" for key, content in hashes.items() if content in taught]
+    if again:
+        several = f"{len(again)} clips were" if len(again) > 1 else "a clip was"
+        some = ", ".join(again[:_NAMED]) + (", ..." if len(again) > _NAMED else "")
+        raise DataError(f"{several} taught before: {some}; leave what was taught out")
+    for key, content in hashes.items():
+        other = first.setdefault(content, key)
         if labels[other] != labels[key]:
             raise DataError(
                 f"{other} and {key} are the same video, in two classes ({labels[other]!r} and {labels[key]!r}); "
                 "take it out of one of them"
             )
+        if other != key:
+            raise DataError(f"{other} and {key} are the same video; take one of them out")
 
 
 def refuse_known(names: Collection[str], known: Collection[str]) -> None:
@@ -126,17 +136,17 @@ def _as_list(paths: Iterable[PathLike], name: str) -> list[PathLike]:
 def _folder_classes(root: Path) -> dict[str, list[Path]]:
     if not root.is_dir():
         raise DataError(f"the folder {root} does not exist; give one that is laid out as DIR/<class>/*.mp4")
+    loose = sorted(each.name for each in root.iterdir() if _is_video(each))
+    if loose:
+        raise DataError(f"{root / loose[0]} is in no class's folder; {_LAYOUT}")
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    found = {path.name: sorted(each for each in path.iterdir() if _is_video(each)) for path in folders}
+    found = {path.name: [video for video, _ in _below(path)] for path in folders}
     bare = [name for name, paths in found.items() if not paths]
     if not found or bare:
         what = f"{root / bare[0]} holds no video" if bare else f"{root} holds no class folder"
-        inner = next((path for path in folders if path.name == "train" and any(path.iterdir())), None)
-        hint = f"; its training clips seem to be in {inner}: give that folder" if inner else ""
-        raise DataError(
-            f"{what} ({', '.join(sorted(EXTENSIONS))}); lay the clips out as DIR/<class>/*.mp4, one folder for each "
-            f"class{hint}"
-        )
+        raise DataError(f"{what} ({', '.join(sorted(EXTENSIONS))}); {_LAYOUT}")
+    if set(found) <= {"train", "test"}:
+        raise DataError(f"{root} holds {' and '.join(found)}: give {root / 'train'}, whose folders are the classes")
     return found
 
 
@@ -148,6 +158,6 @@ def _refuse_shared(found: Paths) -> None:
     owner: dict[Path, str] = {}
     for name, paths in found.items():
         for path in paths:
-            other = owner.setdefault(path.resolve(), name)
+            other = owner.setdefault(Path(os.path.realpath(path)), name)
             if other != name:
                 raise DataError(f"{path} is given for two classes, {other!r} and {name!r}; take it out of one of them")

@@ -27,6 +27,16 @@ class HeldOut:
         kept = self.slots != slot
         return HeldOut(self.features[kept], self.slots[kept])
 
+    def at_most(self, most_bytes: int) -> "HeldOut":
+        """Return as many clips as fit, the last of the class that has most left out first."""
+        kept = list(range(len(self.slots)))
+        fits = most_bytes // max(1, self.bytes // max(1, len(kept)))
+        while len(kept) > fits:
+            counts = np.bincount(self.slots[kept])
+            fullest = int(counts.argmax())
+            kept.remove(max(place for place in kept if self.slots[place] == fullest))
+        return HeldOut(self.features[kept], self.slots[kept])
+
     @property
     def bytes(self) -> int:
         """Bytes as stored, without the file's header."""

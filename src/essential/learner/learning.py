@@ -43,13 +43,15 @@ def lesson_videos(clips: Mapping[str, Sequence[Path]], first_slot: int) -> list[
     return videos
 
 
-def split_held_out(videos: Sequence[Video], *, most: int, seed: int, lesson: int) -> tuple[list[Video], list[Video]]:
-    """Return the videos to train on and those to hold out: of each class one in five, at random, `most` at most."""
+def split_held_out(
+    videos: Sequence[Video], *, most: Mapping[str, int], seed: int, lesson: int
+) -> tuple[list[Video], list[Video]]:
+    """Return the videos to train on and those to hold out: of each slot one in five at random, `most` of it at most."""
     generator = torch_generator(seed, "held out", lesson)
     trained, held = [], []
     for label in dict.fromkeys(video.label for video in videos):
         own = [video for video in videos if video.label == label]
-        count = min(most, len(own) // _CLIPS_PER_HELD_OUT)
+        count = min(most[label], len(own) // _CLIPS_PER_HELD_OUT)
         order = torch.randperm(len(own), generator=generator).tolist()
         held += [own[place] for place in sorted(order[:count])]
         trained += [own[place] for place in sorted(order[count:])]
@@ -92,7 +94,8 @@ class Lessons:
             stored = features.astype(np.float16)
         if not np.isfinite(stored).all():
             raise DataError(
-                "the encoder gives features too large for float16; begin the bundle with held_out_per_class=0"
+                "the encoder gives features too large for float16, as which clips are held out; begin the bundle "
+                "without such clips: held_out_per_class=0, or --held-out 0 on the command line"
             )
         return HeldOut(stored, table.slots.numpy().astype(np.int32))
 
@@ -109,17 +112,13 @@ def method_for(config: RunConfig, *, dim: int, reserved_bytes: int) -> Method:
     """Return the config's method, before its first task, with `reserved_bytes` of its budget taken by something else.
 
     Raises:
-        ConfigError: it needs all old clips again, or nothing is left of the budget.
+        ConfigError: it needs all old clips again.
     """
     section = memory_section(config)
     budget = _budget(config)
     if section is not None and budget is not None:
-        if budget <= reserved_bytes:
-            raise ConfigError(
-                f"the memory budget of {budget} bytes does not even hold the clips held out for calibration "
-                f"({reserved_bytes} bytes); raise it, or hold out fewer (held_out_per_class)"
-            )
-        config = with_overrides(config, [f"{section}.budget_bytes={budget - reserved_bytes}"], "of the bundle")
+        left = max(1, budget - reserved_bytes)
+        config = with_overrides(config, [f"{section}.budget_bytes={left}"], "of the bundle")
     method = build_method(
         config.method, dim=dim, frames=config.video.frames, epochs=config.training.epochs, seed=config.seed
     )
@@ -165,11 +164,17 @@ def teach(method: Method, task: TaskClips, *, config: RunConfig, device: torch.d
 
 def longest_names(task: TaskClips, known: Int[np.ndarray, " exemplars"], names: Sequence[str]) -> list[str]:
     """Return the longest name that a memory may keep of each class: of the exemplars there are, and of new clips."""
-    longest = [""] * task.slots.stop
+    longest: dict[int, str] = {}
     old = zip(known.tolist(), names, strict=True)
     for slot, name in (*old, *((int(video.label), video.key) for video in task.videos)):
-        longest[slot] = max(longest[slot], name, key=len)
-    return longest
+        longest[slot] = max(longest.get(slot, ""), name, key=len)
+    return list(longest.values())
+
+
+def most_held_out_bytes(config: RunConfig) -> int | None:
+    """Return how many bytes the clips held out may take: a quarter of the budget; None without one."""
+    budget = _budget(config)
+    return None if budget is None else budget // 4
 
 
 def _budget(config: RunConfig) -> int | None:

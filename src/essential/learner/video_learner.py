@@ -19,10 +19,18 @@ from essential.errors import BundleError, ConfigError, DataError
 from essential.features.cores import cpu_cores
 from essential.features.held import encode_and_hold
 from essential.features.provenance import Recipe, build_recipe
-from essential.learner.bundle import Bundle, Lesson
+from essential.learner.bundle import Bundle, Lesson, damage_explained, refuse_other_slots
 from essential.learner.clips import PathLike, clips_by_class, refuse_known, refuse_same_content
 from essential.learner.held_out import HeldOut
-from essential.learner.learning import Lessons, lesson_videos, longest_names, method_for, split_held_out, teach
+from essential.learner.learning import (
+    Lessons,
+    lesson_videos,
+    longest_names,
+    method_for,
+    most_held_out_bytes,
+    split_held_out,
+    teach,
+)
 from essential.learner.prediction import Prediction, Span
 from essential.learner.reading import ClipReader
 from essential.learner.voice import Voice, build_voice, share_right
@@ -34,6 +42,8 @@ from essential.sealed_files import Array
 from essential.video.windows import WindowedVideo
 
 _TOP = 5
+# Of the SHA-256 of a clip that was taught: enough to know it again.
+_HASH_LETTERS = 16
 _SEED_OF_VIEWS = 0
 
 
@@ -79,7 +89,7 @@ class VideoLearner:
         self._lessons: tuple[Lesson, ...] = ()
         self._held_out = HeldOut.none(frames=settings.video.frames, dim=self._encoder.dim)
         self._held_out_per_class = held_out_per_class
-        self._budget_bytes = memory_budget_bytes
+        self._taught: dict[str, str] = {}
 
     def _set_up(self, config: RunConfig, progress: Progress | None) -> None:
         keep_freed_memory()
@@ -112,8 +122,10 @@ class VideoLearner:
         _refuse_other_encoder(Path(path), bundle.encoder, learner._encoder)
         learner._labels, learner._lessons = bundle.labels, bundle.lessons
         learner._held_out = bundle.held_out
-        learner._held_out_per_class, learner._budget_bytes = bundle.held_out_per_class, bundle.budget_bytes
-        learner._method = learner._restored(bundle.method, reserved_bytes=bundle.held_out.bytes)
+        learner._held_out_per_class, learner._taught = bundle.held_out_per_class, dict(bundle.taught)
+        with damage_explained(Path(path)):
+            learner._method = learner._restored(bundle.method, reserved_bytes=bundle.held_out.bytes)
+            refuse_other_slots(bundle, learner._method)
         return learner
 
     def save(self, path: PathLike) -> int:
@@ -188,13 +200,16 @@ class VideoLearner:
                 config=self.config.features,
                 progress=lambda done, total: self._progress.advance(done, total=total),
             )
+        hashes = {key: content[:_HASH_LETTERS] for key, content in hashes.items()}
         readable = [video for video in videos if video.key not in source.skipped]
-        refuse_same_content(hashes, {video.key: names[video.label] for video in readable})
+        labels_of = {video.key: names[video.label] for video in readable}
+        refuse_same_content(hashes, labels_of, self._taught)
         _refuse_bare(names, readable, source.skipped)
-        trained, kept = split_held_out(
-            readable, most=self._held_out_per_class, seed=self.config.seed, lesson=len(self._lessons)
-        )
+        most = {slot: max(0, self._held_out_per_class - self._held_of(name)) for slot, name in names.items()}
+        trained, kept = split_held_out(readable, most=most, seed=self.config.seed, lesson=len(self._lessons))
         held_out = self._held_out.extended(Lessons(self._method.slots, readable, source).held_out(kept))
+        most_bytes = most_held_out_bytes(self.config)
+        held_out = held_out if most_bytes is None else held_out.at_most(most_bytes)
         method = self._restored(self._method.state_dict(), reserved_bytes=held_out.bytes)
         task = Lessons(method.slots, trained, source).task()
         memory = method.memory
@@ -206,12 +221,14 @@ class VideoLearner:
         lesson = Lesson(tuple(by_class), counts, len(kept), dict(source.skipped), share_right(voice, held_out))
         self._method, self._labels, self._held_out = method, labels, held_out
         self._lessons, self._voice = (*self._lessons, lesson), voice
+        self._taught |= {content: labels_of[key] for key, content in hashes.items()}
         return lesson
 
     def forget(self, name: str) -> None:
-        """Forget a class: its exemplars, the clips held out of it and its label are deleted; it is never answered.
+        """Forget a class: its exemplars, the clips held out of it and its name are deleted; it is never answered.
 
-        What the shared weights have learned from its clips is not undone; a learner that never saw them is a new one.
+        What the weights have learned from its clips is not undone, nor the statistics that some methods keep of
+        classes; a learner that never saw them is a new one.
 
         Raises:
             DataError: no class has that name.
@@ -224,6 +241,8 @@ class VideoLearner:
             self._method.memory = self._method.memory.without(slot)
             self._held_out = self._held_out.without(slot)
         self._labels = tuple(None if label == name else label for label in self._labels)
+        self._lessons = tuple(lesson.without(name) for lesson in self._lessons)
+        self._taught = {content: label for content, label in self._taught.items() if label != name}
         self._voice = None
 
     def predict(self, paths: PathLike | Iterable[PathLike], *, top_k: int = _TOP) -> list[Prediction]:
@@ -282,6 +301,10 @@ class VideoLearner:
         method.network.to(self._device)
         return method
 
+    def _held_of(self, name: str) -> int:
+        """Return how many clips of a class are held out already."""
+        return sum(self._labels[slot] == name for slot in self._held_out.slots.tolist())
+
     def _recipe(self) -> Recipe:
         config = self.config
         return build_recipe(
@@ -311,19 +334,21 @@ class VideoLearner:
             method=self._method.state_dict(),
             held_out=self._held_out,
             held_out_per_class=self._held_out_per_class,
-            budget_bytes=self._budget_bytes,
+            taught=self._taught,
         )
 
 
-def ledger_of(bundle: Bundle) -> list[LedgerEntry]:
-    """Return every byte that a bundle keeps beside the classifier; its encoder is not needed.
+def ledger_of(path: Path) -> tuple[Bundle, list[LedgerEntry]]:
+    """Return a bundle, and every byte that it keeps beside the classifier; its encoder is not needed.
 
     Raises:
-        CheckpointError: its state does not fit its own config.
+        BundleError: see `Bundle.read`.
     """
-    method = method_for(bundle.config, dim=bundle.encoder.dim, reserved_bytes=bundle.held_out.bytes)
-    method.load_state_dict(bundle.method)
-    return _ledger(method, bundle.held_out)
+    bundle = Bundle.read(path)
+    with damage_explained(path):
+        method = method_for(bundle.config, dim=bundle.encoder.dim, reserved_bytes=bundle.held_out.bytes)
+        method.load_state_dict(bundle.method)
+        return bundle, _ledger(method, bundle.held_out)
 
 
 def _ledger(method: Method, held_out: HeldOut) -> list[LedgerEntry]:
@@ -340,6 +365,11 @@ def _with_budget(config: str, overrides: Sequence[str], method: str | None, budg
             f"memory_budget_bytes={budget_bytes} caps nothing: the method {settings.method.name!r} keeps no exemplars; "
             "leave it out, or choose a method with a memory"
         )
+    for override in overrides:
+        if override.partition("=")[0].strip() in (f"{section}.budget_bytes", f"{section}.exemplars_per_class"):
+            raise ConfigError(
+                f"{override}: memory_budget_bytes={budget_bytes} stands in its place; give one of the two"
+            )
     budget = [f"{section}.budget_bytes={budget_bytes}", f"{section}.exemplars_per_class=null"]
     return load_config(config, [*overrides, *budget], method=method)
 

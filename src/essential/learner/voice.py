@@ -85,12 +85,12 @@ def build_voice(predictor: Predictor, labels: Sequence[str | None], memory: Epis
         held_out: clips that were not learned from.
     """
     predictor.eval()
-    temperature = temperature_of(_scores(predictor, labels, held_out.features), held_out.slots.astype(np.int64))
+    temperature = temperature_of(_scores(predictor, labels, held_out.features), held_out.slots.astype(np.int64), labels)
     slots = [memory.slots.numpy(), held_out.slots.astype(np.int64)]
     # A class of which nothing is kept would always look unknown.
-    told = {slot for slot, label in enumerate(labels) if label is not None} <= set(np.concatenate(slots).tolist())
+    kept = {labels[slot] for slot in np.concatenate(slots).tolist()}
     familiarity = None
-    if told:
+    if {label for label in labels if label is not None} <= kept:
         exemplars = _vectors(predictor, memory.features, memory.positions)
         familiarity = familiarity_of(exemplars, slots[0], _dense_vectors(predictor, held_out.features), slots[1])
     return Voice(predictor, labels, temperature, familiarity)
@@ -100,9 +100,10 @@ def share_right(voice: Voice, held_out: HeldOut) -> float | None:
     """Return the share of the held-out clips whose label is found; None without a clip."""
     if not len(held_out.slots):
         return None
-    guesses = voice.scores(held_out.features).argmax(axis=1)
-    right = [voice.labels[guess] == voice.labels[slot] for guess, slot in zip(guesses, held_out.slots, strict=True)]
-    return float(np.mean(right))
+    known, probabilities = voice.probabilities(held_out.features)
+    guesses = [known[guess] for guess in probabilities.argmax(axis=1).tolist()]
+    truths = [voice.labels[slot] for slot in held_out.slots.tolist()]
+    return float(np.mean([guess == truth for guess, truth in zip(guesses, truths, strict=True)]))
 
 
 @torch.no_grad()

@@ -129,7 +129,10 @@ class BiC(Method):
 
     def _parts(self, slots: Int[Tensor, " clips"]) -> tuple[Int[Tensor, " learned"], Int[Tensor, " held"]]:
         """Split a task's clips and exemplars, the same way whenever it is asked for in the task."""
-        quotas = held_out_quotas(torch.bincount(self.memory.slots), self.slots[-1], share=self.config.held_out_share)
+        new = self.slots[-1]
+        quotas = held_out_quotas(
+            torch.bincount(self.memory.slots, minlength=new.start), new, share=self.config.held_out_share
+        )
         return hold_out(slots, quotas, generator=torch_generator(self.seed, "held out", len(self.slots) - 1))
 
 

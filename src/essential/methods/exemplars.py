@@ -108,7 +108,9 @@ class ExemplarKeeper:
         """
         table, generator = task.plain(), torch_generator(self.seed, "exemplars", task.index)
         # What small classes leave free a reservoir gives to the others; else each class has its share and no more.
-        sharers = 1 if self.config.policy == "reservoir" else task.slots.stop
+        # A class without an exemplar, as one that was forgotten, has no share.
+        classes = len(memory.slots.unique()) + len(task.slots)
+        sharers = 1 if self.config.policy == "reservoir" else classes
         room = self.budget(reserved_bytes).quota(sharers, exemplar_bytes=self.kept * self.dim * 4, kept=self.kept)
         chosen, logits = self._choose(table, classifier, room or len(table), generator)
         clips = table.rows(chosen)

@@ -1,17 +1,18 @@
 """Figures that were published elsewhere, as data: what a run may be set beside, never mixed with.
 
-`figures.json` has one line per figure, by protocol, and the sources that they name. Nothing of it was run here, and the
-methods differ in backbone and in what their memory holds. A figure that the source gives for the head or for the
-nearest means is under `average_incremental_accuracy_cnn` or `_nme`; where one alone is printed it is under
-`average_incremental_accuracy`: of what the method decides by. Left out are gains over several data sets at once, which
-belong to no protocol.
+`figures.json` has one line per figure, by protocol, the sources that they name, and the tasks of each protocol. Nothing
+of it was run here, and the methods differ in backbone and in what their memory holds. A figure that the source gives
+for the head or for the nearest means is under `average_incremental_accuracy_cnn` or `_nme`; where one alone is printed
+it is under `average_incremental_accuracy`: of what the method decides by. Left out are gains over several data sets at
+once, which belong to no protocol.
 """
 
 import json
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import cache
 from importlib import resources
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -47,12 +48,15 @@ class PublishedFigure(Section, strict=True):
     uncertain: bool = False
 
 
+def is_joint(method: str) -> bool:
+    """Whether a method of that name is trained on all videos at once, which has no memory and no place."""
+    return "joint" in method.lower()
+
+
 @cache
 def published_figures() -> tuple[PublishedFigure, ...]:
     """Return all figures, in the order of the file: by protocol, then by source."""
-    text = (resources.files(__name__) / "figures.json").read_text(encoding="utf-8")
-    # Decimal keeps the digits as printed: 77.60 is not 77.6.
-    content = json.loads(text, parse_float=Decimal, parse_int=Decimal)
+    content = _content()
     sources = content["sources"]
     return tuple(PublishedFigure(**{**figure, "source": sources[figure["source"]]}) for figure in content["figures"])
 
@@ -60,3 +64,23 @@ def published_figures() -> tuple[PublishedFigure, ...]:
 def published_for(protocol_name: str) -> list[PublishedFigure]:
     """Return the figures of the protocol of that name; none if there are none."""
     return [figure for figure in published_figures() if figure.protocol == protocol_name]
+
+
+def differs_from_published(protocol_name: str, task_sizes: Sequence[int]) -> str | None:
+    """Return how many classes the tasks of the published protocol of that name have, if these are others.
+
+    None if they are the same, or no such protocol is known. The order of the tasks is not compared: an average over
+    several orders is one protocol.
+    """
+    parts = _content()["tasks"].get(protocol_name)
+    if parts is None or sorted(task_sizes) == sorted(size for tasks, size in parts for _ in range(int(tasks))):
+        return None
+    return ", then ".join(f"{tasks} task{'' if tasks == 1 else 's'} of {size}" for tasks, size in parts)
+
+
+@cache
+def _content() -> dict[str, Any]:
+    text = (resources.files(__name__) / "figures.json").read_text(encoding="utf-8")
+    # Decimal keeps the digits as printed: 77.60 is not 77.6.
+    content: dict[str, Any] = json.loads(text, parse_float=Decimal, parse_int=Decimal)
+    return content

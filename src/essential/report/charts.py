@@ -18,11 +18,12 @@ _FEW = 4
 
 @dataclass(frozen=True)
 class Band:
-    """A mean over seeds, and the least and greatest of them; all three the same where there is one."""
+    """A mean over seeds, the least and greatest of them, the same where there is one, and how many they are."""
 
     mean: float
     least: float
     greatest: float
+    seeds: int = 1
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ class MethodRow:
     @property
     def needs_all_tasks(self) -> bool:
         """Whether the method was given the videos of all tasks, which is against the rules and no matter of bytes."""
-        return any(bool(record.method.config.get("needs_all_tasks")) for record in self.records)
+        return any(record.method.needs_all_tasks for record in self.records)
 
     @property
     def within_budget(self) -> bool | None:

@@ -48,7 +48,7 @@ def comparison_page(comparison: Comparison) -> str:
         beside=published_scatter(methods, group.protocol.name, "compared"),
         lines=lines,
         charts=charts,
-        swatches=swatches([line.runs[0] for line in lines]),
+        swatches=swatches([line.style for line in lines]),
         kinds=KINDS,
         others=others,
         measures_of=measures_of,
@@ -89,6 +89,7 @@ def _method(comparison: Comparison, row: MethodRow) -> OwnMethod:
         Apart.ALL_VIDEOS if row.needs_all_tasks else row.memory_bytes,
         _look(comparison, row),
         {name: (spread.mean, spread.std) for name, spread in row.measures.items()},
+        row.kept("retrieval_modules"),
     )
 
 

@@ -12,6 +12,7 @@ from essential.report.formats import (
     grouped,
     human_bytes,
     percent,
+    plain_cell,
     plus_minus,
     probability,
     signed_percent,
@@ -84,7 +85,9 @@ def as_csv(comparison: Comparison) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(
+        {key: plain_cell(cell) if isinstance(cell, str) else cell for key, cell in row.items()} for row in rows
+    )
     return text.getvalue()
 
 

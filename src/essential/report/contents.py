@@ -6,7 +6,7 @@ from functools import cached_property
 
 from essential.published import published_for
 from essential.records import MemoryBytes, ProtocolRecord, SkippedVideo
-from essential.report.elsewhere import PublishedTable, published_table
+from essential.report.elsewhere import PublishedTable, other_tasks_note, published_table
 from essential.report.families import Family, Line, all_but_seed, differ_in_seed_alone, family_names, seed_mean
 from essential.report.line_style import LineStyle
 from essential.report.reported import ReportedRun
@@ -42,11 +42,6 @@ class GroupView:
         return [line for family in self.families for line in family.lines]
 
     @property
-    def has_bands(self) -> bool:
-        """Whether a line stands for several seeds."""
-        return any(line.seeds > 1 for line in self.lines)
-
-    @property
     def protocol(self) -> ProtocolRecord:
         return self.runs[0].record.protocol
 
@@ -57,7 +52,7 @@ class GroupView:
     @property
     def task_sizes(self) -> str:
         """The tasks' numbers of classes in short, for example "51, then 5 a task"."""
-        sizes = [len(task.classes) for task in self.protocol.tasks]
+        sizes = self.protocol.task_sizes
         first, rest = sizes[0], sizes[1:]
         if len(set(sizes)) == 1:
             return f"{first} a task"
@@ -89,6 +84,11 @@ class GroupView:
     def published(self) -> PublishedTable | None:
         """What others have published for a protocol of this name."""
         return published_table(published_for(self.protocol.name))
+
+    @property
+    def warning(self) -> str | None:
+        """What to say if the runs have the name of a published protocol but not its tasks."""
+        return other_tasks_note(self.protocol)
 
     @property
     def most_bytes(self) -> int:

@@ -7,6 +7,7 @@ afterwards.
 
 import io
 import re
+import textwrap
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,13 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 FONT_SIZE = 13
+CELL = "cell"
+"""The name of text that stands on a shade and not on the page; its class there."""
 _KEY_COLUMNS = 3
+_KEY_LETTERS = 76
+"""As many as go on a line below a figure."""
+_KEY_MARK = 8
+"""What mark and gap take of it, in letters."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ FILE = Palette(
     ink="#1b2227",
     paper="#ffffff",
     series=("#135f7a", "#b4541a", "#4d7a2a", "#7a4b9c", "#94700a", "#b03a62", "#4a5a6c", "#0e8577"),
-    kinds=("#135f7a", "#d9903d", "#6a8f3c", "#8fa3ad"),
+    kinds=("#135f7a", "#c07420", "#6a8f3c", "#77909c"),
     alone=True,
 )
 _CSS = {"#fe0000": "currentColor", "#fe0002": "var(--paper)"}
@@ -91,7 +98,8 @@ def own_settings(salt: str) -> Iterator[None]:
                 "text.parse_math": False,
             }
         )
-        # Names may be in any alphabet. On a page the browser has the letters; in a file the reader's font may.
+        # Names may be in any alphabet. On a page the browser has the letters, and for an SVG file the reader's font may
+        # have them; in a PDF, which brings its own, they are boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
@@ -107,12 +115,14 @@ def figure_files(drawing: Drawing) -> dict[str, bytes]:
     with own_settings(drawing.name):
         figure = drawing.draw(FILE)
         keys = drawing.keys(FILE)
+        for key in keys:
+            key.set_label(textwrap.fill(str(key.get_label()), _KEY_LETTERS))
         if keys:
             figure.legend(
                 handles=list(keys),
                 loc="upper left",
                 bbox_to_anchor=(0.06, 0.0),
-                ncols=min(len(keys), _KEY_COLUMNS),
+                ncols=_key_columns(keys),
                 frameon=False,
                 fontsize=FONT_SIZE - 2,
                 handlelength=3,
@@ -122,6 +132,12 @@ def figure_files(drawing: Drawing) -> dict[str, bytes]:
             "svg": _saved(figure, "svg", {"Date": None}),
             "pdf": _saved(figure, "pdf", {"CreationDate": None}),
         }
+
+
+def _key_columns(keys: Sequence[Artist]) -> int:
+    """Return how many columns of a legend stand below a figure and do not make it wider."""
+    longest = max(len(line) for key in keys for line in str(key.get_label()).split("\n"))
+    return max(1, min(len(keys), _KEY_COLUMNS, _KEY_LETTERS // (longest + _KEY_MARK)))
 
 
 def _saved(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
@@ -139,7 +155,8 @@ def to_inline_svg(figure: Figure) -> str:
     view_box = re.search(r'viewBox="([^"]+)"', drawing)
     assert view_box is not None, "matplotlib writes a viewBox"
     drawing = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", drawing, flags=re.DOTALL)
-    drawing = re.sub(r'<g id="[^"]*"', "<g", drawing[drawing.index(">") + 1 :])
+    drawing = drawing[drawing.index(">") + 1 :].replace(f'<g id="{CELL}"', f'<g class="{CELL}"')
+    drawing = re.sub(r'<g id="[^"]*"', "<g", drawing)
     drawing = re.sub(r"<[^>]*>", lambda tag: _for_page(tag[0]), drawing)
     drawing = re.sub(r"\s*\n\s*", " ", drawing).replace("> <", "><")
     return f'<svg viewBox="{view_box[1]}" aria-hidden="true" focusable="false">{drawing}'

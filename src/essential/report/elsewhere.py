@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from essential.metrics import METRICS
-from essential.published import PublishedFigure
-from essential.report.formats import NONE
+from essential.published import PublishedFigure, differs_from_published
+from essential.records import ProtocolRecord
+from essential.report.formats import NONE, counted
 
 MARKS = {
     "seen": "read in the source itself",
@@ -65,6 +66,18 @@ def published_table(figures: Sequence[PublishedFigure]) -> PublishedTable | None
         tuple(_row(members, metrics, sources) for members in rows.values()),
         sources,
         tuple((mark, words) for mark, words in MARKS.items() if any(figure.mark == mark for figure in figures)),
+    )
+
+
+def other_tasks_note(protocol: ProtocolRecord) -> str | None:
+    """Return a warning if a protocol has the name of a published one but not its tasks; None if all is well."""
+    published = differs_from_published(protocol.name, protocol.task_sizes)
+    if published is None:
+        return None
+    tasks, classes = counted(len(protocol.tasks), "task"), counted(sum(protocol.task_sizes), "class")
+    return (
+        f"The runs here are not of the published protocol {protocol.name}, though theirs is called so: they have "
+        f"{tasks} with {classes} in all, it has {published}. Their numbers cannot be compared with published ones."
     )
 
 

@@ -43,6 +43,10 @@ class Line:
     def seeds(self) -> int:
         return len(self.runs)
 
+    @property
+    def keeps_all_videos(self) -> bool:
+        return any(run.record.method.needs_all_tasks for run in self.runs)
+
     def chart_line(self, values: Callable[[RunView], Sequence[float | None]]) -> ChartLine:
         """Return the mean over the runs at each place, where all have a value, and the least and greatest."""
         by_run = [values(run) for run in self.runs]
@@ -61,11 +65,11 @@ class Family:
 
 
 def band_of(values: Sequence[float | None]) -> Band | None:
-    """Return the mean, the least and the greatest; None unless all are known."""
+    """Return the mean, the least, the greatest and the number of values; None unless all are known."""
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
         return None
-    return Band(sum(known) / len(known), min(known), max(known))
+    return Band(sum(known) / len(known), min(known), max(known), len(known))
 
 
 def all_but_seed(record: Record) -> str:

@@ -16,10 +16,11 @@ Values = Sequence[float | None]
 
 def figures_of(group: GroupView) -> list[FigureView]:
     """Return the group's charts; the one on forgetting only if a run has learned two tasks."""
-    figures = [accuracy_figure(group.lines, group.anchor), memory_figure(group.lines, group.anchor)]
+    figures: list[FigureView | None] = [accuracy_figure(group.lines, group.anchor)]
     if any(len(run.record.accuracy) > 1 for run in group.runs):
-        figures.insert(1, forgetting_figure(group.lines, group.anchor))
-    return figures
+        figures.append(forgetting_figure(group.lines, group.anchor))
+    figures.append(memory_figure(group.lines, group.anchor))
+    return [figure for figure in figures if figure is not None]
 
 
 def accuracy_figure(lines: Sequence[Line], anchor: str) -> FigureView:
@@ -51,8 +52,12 @@ def forgetting_figure(lines: Sequence[Line], anchor: str) -> FigureView:
     )
 
 
-def memory_figure(lines: Sequence[Line], anchor: str) -> FigureView:
-    """All bytes carried to the next task."""
+def memory_figure(lines: Sequence[Line], anchor: str) -> FigureView | None:
+    """All bytes carried to the next task; None if every method keeps all videos, which are no number of bytes."""
+    apart = [line.name for line in lines if line.keeps_all_videos]
+    lines = [line for line in lines if not line.keeps_all_videos]
+    if not lines:
+        return None
     totals = {run: [memory.total for memory in run.record.memory_bytes_by_task] for line in lines for run in line.runs}
     power = byte_power(max(max(values) for values in totals.values()))
     scale = 1024**power
@@ -60,7 +65,8 @@ def memory_figure(lines: Sequence[Line], anchor: str) -> FigureView:
         lines,
         anchor,
         title="Memory over tasks",
-        note=f"All bytes carried on to the next task, in {byte_unit(power)}.",
+        note=f"All bytes carried on to the next task, in {byte_unit(power)}."
+        + (f" Not drawn, because all videos are kept: {', '.join(apart)}." if apart else ""),
         axes=("Tasks learned", f"Memory, {byte_unit(power)}"),
         values=lambda run: [value / scale for value in totals[run]],
         show=lambda value: human_bytes(None if value is None else round(value * scale)),
@@ -94,16 +100,20 @@ def line_figure(
         note=note,
         description=describe(title, axes[0], described),
         drawing=LineChart(f"{anchor}-{slug(title)}", *axes, drawn, limits),
-        data=line_data(axes, [(line, own.seeds) for line, own in zip(drawn, lines, strict=True)]),
+        data=line_data(axes, drawn),
         numbers=Numbers((axes[0], *map(str, range(1, longest + 1))), _rows(lines, values, show)),
     )
 
 
-def line_data(axes: tuple[str, str], lines: Sequence[tuple[ChartLine, int]]) -> Data:
-    """Return the numbers of lines, each with how many seeds stand behind it: a row per point."""
+def line_data(axes: tuple[str, str], lines: Sequence[ChartLine]) -> Data:
+    """Return the numbers of lines: a row per point, with how many seeds stand behind it."""
     return Data(
         ("line", "seeds", axes[0].lower(), axes[1].lower(), "least", "greatest"),
-        [(line.label, seeds, place, *_cells(value)) for line, seeds in lines for place, value in line.points],
+        [
+            (line.label, value.seeds if value else None, place, *_cells(value))
+            for line in lines
+            for place, value in line.points
+        ],
     )
 
 

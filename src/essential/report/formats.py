@@ -7,6 +7,8 @@ MINUS = "\u2212"
 NBSP = "\u00a0"
 """Between a number and its unit, so that no line ends there."""
 
+_LONGEST_NAME = 48
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -88,6 +90,16 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "\u2026"
 
 
+def inside(title: str) -> str:
+    """A title as it stands inside a sentence: "Episodic" as "episodic", but "MR modules" as it is."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+
+
 def slug(text: str) -> str:
-    """A name for files: "Accuracy over tasks" as "accuracy-over-tasks"; only a to z and 0 to 9 are kept."""
-    return "-".join(re.findall(r"[a-z0-9]+", text.lower())) or "unnamed"
+    """A name for files: "Accuracy over tasks" as "accuracy-over-tasks"; 48 of a to z, 0 to 9 and hyphens at most."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_LONGEST_NAME].strip("-") or "unnamed"
+
+
+def plain_cell(text: str) -> str:
+    """Text for a CSV file that a spreadsheet takes for text: names are chosen by whoever made the record."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

@@ -1,21 +1,26 @@
 """Accuracy against frames: against those that are read of a test clip, and against those that are kept of exemplars."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from essential.analysis_record import Analysis
 from essential.records import Record
 from essential.report.charts import Band, ChartLine, LineChart
 from essential.report.contents import GroupView
 from essential.report.families import Family, Line, all_but_seed, band_of
-from essential.report.figure_view import FigureView, NumberRow, Numbers
+from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
 from essential.report.figures import line_data
 from essential.report.formats import counted, percent
 from essential.report.line_style import LineStyle
 from essential.report.run_view import RunView
 
 _SETTING = "frames_kept"
+_REBUILT = (
+    "Hollow: of what the method rebuilds of so many frames when it is told the true task of the clip, which it is not "
+    "when it answers: no accuracy that the run reaches."
+)
 
 
 @dataclass(frozen=True)
@@ -27,40 +32,64 @@ class _Sweep:
     accuracies: Sequence[tuple[int, list[float | None]]]
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A method that was asked by fewer frames: its analyses, one per run that has one, and what is drawn of them."""
+
+    analyses: Sequence[Analysis]
+    drawn: ChartLine
+    rebuilt: ChartLine
+
+    @property
+    def lines(self) -> list[ChartLine]:
+        """Those that have a point."""
+        return [line for line in (self.drawn, self.rebuilt) if line.values]
+
+    def clips(self, frames: int) -> str:
+        """How many test clips were asked, by so many frames; a span where the runs differ."""
+        return _span(row.clips for each in self.analyses for row in each.frames_kept if row.frames == frames)
+
+
 def frames_read_figure(group: GroupView) -> FigureView | None:
     """Accuracy after the last task when only some frames of a test clip are read; None if no run was asked."""
-    lines = [line for line in group.lines if all(_frames_read(run) for run in line.runs)]
-    if not lines:
+    asked = [each for each in map(_asked, group.lines) if each.drawn.values]
+    if not asked:
         return None
-    drawn = [line.chart_line(_frames_read) for line in lines]
-    retrieved = [_retrieved_line(line) for line in lines]
-    also = [line for line in retrieved if any(line.values)]
+    lines = [line for each in asked for line in each.lines]
     axes = ("Frames read", "Accuracy, %")
-    longest = max(len(line.values) for line in drawn)
-    seeds = [line.seeds for line in lines]
-    hollow = (
-        " Hollow: from what the method rebuilds of so many frames when it is told the true task of the clip, which it "
-        "is not when it answers."
-    )
+    places = sorted({place for line in lines for place, _ in line.points})
     return FigureView(
         title="Accuracy against frames read",
-        note="Accuracy on all test clips after the last task, in percent, when only so many of their frames are read."
-        + (hollow if also else ""),
+        note=f"Accuracy in percent after the last task, {_of_clips(asked)}, when only so many of their frames are read."
+        + (f" {_REBUILT}" if len(lines) > len(asked) else ""),
         description="Line chart, accuracy against frames read of a test clip. "
-        + "; ".join(f"{line.label}: {_ends(line)}" for line in drawn)
+        + "; ".join(f"{line.label}: {_ends(line)}" for line in lines)
         + ". The numbers are in the table below.",
-        drawing=LineChart(f"{group.anchor}-frames-read", *axes, [*drawn, *also], (0.0, 100.0)),
-        data=line_data(axes, list(zip([*drawn, *also], seeds + seeds, strict=False))),
-        numbers=Numbers(
-            (axes[0], *map(str, range(1, longest + 1))),
+        drawing=LineChart(f"{group.anchor}-frames-read", *axes, lines, (0.0, 100.0)),
+        data=Data(
+            ("line", "seeds", axes[0].lower(), axes[1].lower(), "least", "greatest", "clips"),
             [
-                NumberRow(line.label, [_shown(value) for value in line.values], own.swatch)
-                for own, first, second in zip(lines, drawn, retrieved, strict=True)
-                for line in (first, *([second] if any(second.values) else []))
+                (line.label, value.seeds, place, value.mean, value.least, value.greatest, each.clips(place))
+                for each in asked
+                for line in each.lines
+                for place, value in line.points
+                if value
             ],
         ),
-        legend=[(line.swatch, line.name) for line in lines],
+        numbers=Numbers(
+            (axes[0], *map(str, places)),
+            [
+                NumberRow(line.label, [_shown(dict(line.points).get(place)) for place in places], line.style.swatch)
+                for line in lines
+            ],
+        ),
+        legend=[(line.style.swatch, line.label) for line in lines],
     )
+
+
+def hollow_styles(runs: Sequence[RunView]) -> list[LineStyle]:
+    """Return the styles of the lines of what is rebuilt, which a page must define."""
+    return [LineStyle(run.style.number, hollow=True) for run in runs if run.analysis and _rebuilt(run.analysis)]
 
 
 def frames_kept_figure(group: GroupView) -> FigureView | None:
@@ -78,7 +107,6 @@ def frames_kept_figure(group: GroupView) -> FigureView | None:
         )
         for sweep in sweeps
     ]
-    seeds = [max(len(values) for _, values in sweep.accuracies) for sweep in sweeps]
     return FigureView(
         title="Accuracy against frames kept",
         note="Final accuracy, in percent, of runs that differ only in how many frames of an exemplar they keep.",
@@ -86,33 +114,62 @@ def frames_kept_figure(group: GroupView) -> FigureView | None:
         + "; ".join(f"{line.label}: {_points(line)}" for line in lines)
         + ".",
         drawing=LineChart(f"{group.anchor}-frames-kept", *axes, lines, (0.0, 100.0)),
-        data=line_data(axes, list(zip(lines, seeds, strict=True))),
+        data=line_data(axes, lines),
         numbers=Numbers(
             ("Method", "Frames kept", "Final accuracy, %"),
             [
-                NumberRow(line.label, [str(frames), _shown(value)], f"line-{line.style.number + 1}")
+                NumberRow(line.label, [str(frames), _shown(value)], line.style.swatch)
                 for line in lines
                 for frames, value in line.points
             ],
         ),
-        legend=[(f"line-{sweep.style.number + 1}", sweep.name) for sweep in sweeps],
+        legend=[(sweep.style.swatch, sweep.name) for sweep in sweeps],
     )
 
 
-def _frames_read(run: RunView) -> list[float | None]:
-    """A run's accuracies by frames read, from 1, in percent."""
-    rows = {row.frames: row for row in run.analysis.frames_kept} if run.analysis else {}
-    return [100 * rows[frames].accuracy if frames in rows else None for frames in range(1, max(rows, default=0) + 1)]
+def _asked(line: Line) -> _Asked:
+    """Return what the runs of a line that have an analysis were asked; the names say where a seed has none."""
+    analyses = [run.analysis for run in line.runs if run.analysis and run.analysis.frames_kept]
+    some = f", {len(analyses)} of {counted(line.seeds, 'seed')}" if len(analyses) < line.seeds else ""
+    return _Asked(
+        analyses,
+        _line(line.name + some, line.style, [_read(each) for each in analyses]),
+        _line(
+            f"{line.name}{some}, rebuilt, true task given",
+            LineStyle(line.style.number, hollow=True),
+            [_rebuilt(each) for each in analyses],
+        ),
+    )
 
 
-def _retrieved_line(line: Line) -> ChartLine:
-    def values(run: RunView) -> list[float | None]:
-        rows = {row.frames: row.retrieved_accuracy for row in run.analysis.frames_kept} if run.analysis else {}
-        known = {frames: 100 * value for frames, value in rows.items() if value is not None}
-        return [known.get(frames) for frames in range(1, max(rows, default=0) + 1)]
+def _line(label: str, style: LineStyle, by_run: Sequence[Mapping[int, float]]) -> ChartLine:
+    """Return a line over the numbers of frames of which all runs have an accuracy."""
+    places = sorted(set.intersection(*map(set, by_run))) if by_run else []
+    return ChartLine(label, style, [band_of([100 * run[place] for run in by_run]) for place in places], places)
 
-    drawn = line.chart_line(values)
-    return ChartLine(f"{line.name}, retrieved", LineStyle(line.style.number, hollow=True), drawn.values)
+
+def _read(analysis: Analysis) -> dict[int, float]:
+    return {row.frames: row.accuracy for row in analysis.frames_kept}
+
+
+def _rebuilt(analysis: Analysis) -> dict[int, float]:
+    accuracies = {row.frames: row.retrieved_accuracy for row in analysis.frames_kept}
+    return {frames: accuracy for frames, accuracy in accuracies.items() if accuracy is not None}
+
+
+def _of_clips(asked: Sequence[_Asked]) -> str:
+    """Say of how many of the test clips: large test sets are asked in part."""
+    analyses = [analysis for each in asked for analysis in each.analyses]
+    clips = _span(row.clips for analysis in analyses for row in analysis.frames_kept)
+    tests = _span(sum(map(sum, analysis.confusion)) for analysis in analyses)
+    return (
+        f"on all {tests} test clips" if clips == tests else f"on {clips} of {tests} test clips, evenly over the classes"
+    )
+
+
+def _span(counts: Iterable[int]) -> str:
+    known = sorted(set(counts))
+    return str(known[0]) if len(known) == 1 else f"{known[0]} to {known[-1]}"
 
 
 def _sweeps(families: Sequence[Family]) -> list[_Sweep]:
@@ -164,8 +221,8 @@ def _shown(value: Band | None) -> str:
 
 
 def _ends(line: ChartLine) -> str:
-    known = [(place, value) for place, value in line.points if value is not None]
-    return ", ".join(f"{_shown(value)} of {counted(place, 'frame')}" for place, value in (known[0], known[-1]))
+    ends = line.points[:1] + line.points[1:][-1:]
+    return ", ".join(f"{_shown(value)} of {counted(place, 'frame')}" for place, value in ends)
 
 
 def _points(line: ChartLine) -> str:

@@ -10,7 +10,7 @@ from essential.report.figures import figures_of
 from essential.report.frames_figures import frames_kept_figure, frames_read_figure
 from essential.report.memory_charts import MemoryOfRuns
 from essential.report.memory_scatter import OwnMethod, ScatterView, own_scatter, published_scatter
-from essential.report.run_view import KINDS
+from essential.report.run_view import KINDS, RunView
 from essential.report.scatter import Apart
 from essential.report.significance import sample_deviation
 
@@ -55,20 +55,29 @@ def _method(number: int, line: Line) -> OwnMethod:
         whole = len(known) == len(records)
         measures[name] = (sum(known) / len(known), sample_deviation(known)) if whole else (None, None)
     bytes_kept = round(sum(record.memory_bytes.budgeted for record in records) / len(records))
-    videos = any(record.method.config.get("needs_all_tasks") for record in records)
-    return OwnMethod(str(number), line.name, Apart.ALL_VIDEOS if videos else bytes_kept, line.style, measures)
+    modules = round(sum(record.memory_bytes.retrieval_modules for record in records) / len(records))
+    kept = Apart.ALL_VIDEOS if line.keeps_all_videos else bytes_kept
+    return OwnMethod(str(number), line.name, kept, line.style, measures, modules)
 
 
 def _memory_of_runs(group: GroupView) -> FigureView:
     """Memory by kind, for files: on the page it is a list of bars."""
-    memories = [(run.label, run.record.memory_bytes) for run in group.runs]
+    memories = [
+        (f"{run.label}: all videos" if run.record.method.needs_all_tasks else run.label, run.record.memory_bytes)
+        for run in group.runs
+    ]
     return FigureView(
         title="Memory by kind",
         note="",
         description="",
         drawing=MemoryOfRuns(f"{group.anchor}-memory-by-kind", memories),
         data=Data(
-            ("run", *(f"{kind}, bytes" for kind in KINDS)),
-            [(label, *(getattr(memory, kind) for kind in KINDS)) for label, memory in memories],
+            ("run", "keeps all videos", *(f"{kind}, bytes" for kind in KINDS)),
+            [(run.label, int(run.record.method.needs_all_tasks), *_bytes_by_kind(run)) for run in group.runs],
         ),
     )
+
+
+def _bytes_by_kind(run: RunView) -> list[int | None]:
+    """All videos are no number of bytes."""
+    return [None if run.record.method.needs_all_tasks else getattr(run.record.memory_bytes, kind) for kind in KINDS]

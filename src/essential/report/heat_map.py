@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from essential.report.axes import Sheet
-from essential.report.drawing import Drawing, Palette
+from essential.report.drawing import CELL, Drawing, Palette
 from essential.report.formats import percent, shortened
 
-_RIGHT = (24, 122, 153)
-_WRONG = (201, 84, 16)
+RIGHT = (24, 122, 153)
+WRONG = (201, 84, 16)
 """In the middle between light and dark: on a page the shades are an image, which cannot follow its colours."""
 _SHEET = Sheet(width=560, height=482, left=150, top=8, bottom=64)
 _NAME_LENGTH = 19
@@ -20,6 +20,9 @@ _SMALL = 11
 _TEXTS = 12
 _LEVELS = 24
 _TINY_FROM = 60
+_LEAST, _MOST = 0.12, 0.87
+MOST_BEHIND_TEXT = 0.65
+"""Opacity of a cell that a number stands in, so that it can be read in light and dark."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,11 @@ class HeatMap(Drawing):
         figure, axes = _SHEET.plot()
         high, wide = len(self.cells), len(self.cells[0])
         axes.imshow(
-            _shades(self.cells, _RIGHT if self.beside_diagonal == "right" else _WRONG),
+            _shades(
+                self.cells,
+                RIGHT if self.beside_diagonal == "right" else WRONG,
+                most=MOST_BEHIND_TEXT if wide <= _TEXTS else _MOST,
+            ),
             interpolation="none",
             aspect="auto",
             extent=(0, wide, high, 0),
@@ -54,9 +61,10 @@ class HeatMap(Drawing):
         if wide <= _TEXTS:
             for row, values in enumerate(self.cells):
                 for column, value in enumerate(values):
-                    if value is not None:
+                    if value is not None and (value or self.beside_diagonal == "right"):
                         place = (column + 0.5, row + 0.5)
-                        axes.text(*place, percent(value), ha="center", va="center", color=palette.ink, fontsize=_SMALL)
+                        cell = axes.text(*place, percent(value), ha="center", va="center", color=palette.ink)
+                        cell.set(fontsize=_SMALL, gid=None if palette.alone else CELL)
         width = 0.8 if len(self.edges) <= _TEXTS else 0.3
         for edge in self.edges:
             axes.axhline(edge, color=palette.ink, alpha=0.25, linewidth=width)
@@ -74,16 +82,16 @@ class HeatMap(Drawing):
 
 
 def _shades(
-    cells: Sequence[Sequence[float | None]], beside_diagonal: tuple[int, int, int]
+    cells: Sequence[Sequence[float | None]], beside_diagonal: tuple[int, int, int], *, most: float
 ) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-    """Return the picture: how opaque a cell is tells its share. Few levels, so that the file stays small."""
+    """Return the picture: how opaque a cell is, `most` at most, tells its share. Few levels: the file stays small."""
     shares = np.array([[0.0 if value is None else value for value in row] for row in cells])
     # The root lifts the small shares, which would be lost beside a few large ones; the more so where cells are tiny.
     lifted = np.round(shares ** (0.5 if len(cells) <= _TINY_FROM else 0.3) * _LEVELS) / _LEVELS
-    opacity = np.where(shares > 0, 0.12 + 0.75 * lifted, 0.0)
+    opacity = np.where(shares > 0, _LEAST + (most - _LEAST) * lifted, 0.0)
     picture = np.zeros((*shares.shape, 4), np.uint8)
     picture[..., 3] = np.round(255 * opacity)
     picture[..., :3] = np.where((opacity > 0)[..., None], beside_diagonal, 0)
     diagonal = np.arange(min(shares.shape))
-    picture[diagonal, diagonal, :3] = _RIGHT
+    picture[diagonal, diagonal, :3] = RIGHT
     return picture

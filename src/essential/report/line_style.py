@@ -24,6 +24,11 @@ class LineStyle:
     hollow: bool = False
 
     @property
+    def swatch(self) -> str:
+        """The identifier of its drawing on a page; lines of one style share it."""
+        return f"line-{self.number + 1}" + ("-hollow" if self.hollow else "")
+
+    @property
     def colour(self) -> int:
         return self.number % _COLOURS
 

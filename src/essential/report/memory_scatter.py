@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from essential.published import PublishedFigure, published_for
-from essential.report.figure_view import Data, FigureView
+from essential.published import PublishedFigure, is_joint, published_for
+from essential.report.figure_view import Cell, Data, FigureView
 from essential.report.formats import human_bytes, percent
 from essential.report.line_style import LineStyle
 from essential.report.scatter import Apart, Kept, Look, ScatterChart, ScatterPoint
@@ -19,18 +19,27 @@ READINGS = {
 }
 _BESIDE = ("vclimb_accuracy", "average_incremental_accuracy", "final_accuracy")
 _DESCRIBED = 8
+_ELSEWHERE = "published elsewhere for a protocol of this name, not run here"
+_ASSUMED = (
+    f"Sources that count their memory in frames do not say how many bytes these are: a frame is put at "
+    f"{human_bytes(FRAME_BYTES)} (224 by 224 pixels, uncompressed), of which a JPEG file would take a fraction."
+)
 _EXPONENT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 
 
 @dataclass(frozen=True)
 class OwnMethod:
-    """A method that was run: its label in the figure, what it keeps, and mean and deviation of its measures by name."""
+    """A method that was run: its label in the figure, what it keeps, and mean and deviation of its measures by name.
+
+    `module_bytes` are those of its MR modules, which `kept` leaves out.
+    """
 
     label: str
     name: str
     kept: Kept
     look: Look | LineStyle
     measures: Mapping[str, tuple[float | None, float | None]]
+    module_bytes: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,41 +55,53 @@ def own_scatter(methods: Sequence[OwnMethod], anchor: str, budget_bytes: int | N
     points = _own_points(methods, "final_accuracy")
     if not points:
         return None
-    return _view(
-        points,
-        [],
-        f"{anchor}-accuracy-and-memory",
+    drawing = ScatterChart(f"{anchor}-accuracy-and-memory", "Final accuracy, %", points, budget_bytes)
+    figure = FigureView(
         title="Accuracy against memory",
-        note="Final accuracy in percent (up) against what is kept from task to task, without MR modules (across, on a "
-        "scale of powers). Bars: ± one standard deviation over seeds. Nothing and all videos have no place on a scale "
-        "of powers, so they stand beside it.",
-        y_label="Final accuracy, %",
-        budget_bytes=budget_bytes,
+        note="Final accuracy in percent (up) against what is kept from task to task (across, on a scale of powers). "
+        "Bars: ± one standard deviation over seeds. Nothing and all videos have no place on a scale of powers, so they "
+        f"stand beside it. {_modules(methods)}".rstrip(),
+        description=_description(drawing),
+        drawing=drawing,
+        data=Data(_columns(drawing), [_row(point) for point in points]),
     )
+    return ScatterView(figure, [(point, "") for point in points])
 
 
 def published_scatter(methods: Sequence[OwnMethod], protocol: str, anchor: str) -> ScatterView | None:
     """Return the same beside what was published for a protocol of this name; None if nothing was that can be shown."""
+    # Hollow is what was published, so that whatever was run here is filled.
+    filled = [replace(method, look="in-rules") if method.look == "out-of-rules" else method for method in methods]
     for metric in _BESIDE:
         figures = _published(published_for(protocol), metric)
-        own = _own_points(methods, metric)
+        own = _own_points(filled, metric)
         if figures and own:
             break
     else:
         return None
     measure = metric.replace("_", " ").capitalize().replace("Vclimb", "vCLIMB")
-    return _view(
-        own,
-        [(_point(figure, _letters(place)), _behind(figure)) for place, figure in enumerate(figures)],
-        f"{anchor}-published",
-        title="Beside published methods",
-        note=f"{measure} in percent (up) against what is kept (across). Numbers: run here. Letters, hollow: printed "
-        "elsewhere for a protocol of this name and not run here, with other backbones, and most with whole videos in "
-        "memory, so that places in the figure are no ranking. Sources that count their memory in frames do not say how "
-        f"many bytes these are: a frame is put at {human_bytes(FRAME_BYTES)} here (224 by 224 pixels).",
-        y_label=f"{measure}, %",
-        budget_bytes=None,
+    others = [(_point(figure, _letters(place)), figure) for place, figure in enumerate(figures)]
+    assumed = f" {_ASSUMED}" if any(_is_assumed(figure) for figure in figures) else ""
+    points = [*own, *(point for point, _ in others)]
+    drawing = ScatterChart(
+        f"{anchor}-published", f"{measure}, %", points, published_note=f"Hollow: {_ELSEWHERE}.{assumed}"
     )
+    figure = FigureView(
+        title="Beside published methods",
+        note=f"{measure} in percent (up) against what is kept (across). Numbers: run here. Letters, hollow: "
+        f"{_ELSEWHERE}, with other backbones, and most with whole videos in memory, so that places in the figure are "
+        f"no ranking.{assumed} {_modules(filled)}".rstrip(),
+        description=_description(drawing),
+        drawing=drawing,
+        data=Data(
+            (*_columns(drawing), "mark", "source", "uncertain", "reading", "memory as printed", "bytes are assumed"),
+            [
+                *((*_row(point), "run here", *[None] * 5) for point in own),
+                *((*_row(point), *_origin(figure)) for point, figure in others),
+            ],
+        ),
+    )
+    return ScatterView(figure, [*((point, "") for point in own), *((point, _behind(each)) for point, each in others)])
 
 
 def stated_memory(memory: str | None) -> Kept:
@@ -95,42 +116,49 @@ def stated_memory(memory: str | None) -> Kept:
     return round(float(frames[1]) * 10 ** int(frames[2]) * FRAME_BYTES) if frames else Apart.NOT_STATED
 
 
-def _view(
-    own: Sequence[ScatterPoint],
-    others: Sequence[tuple[ScatterPoint, str]],
-    name: str,
-    *,
-    title: str,
-    note: str,
-    y_label: str,
-    budget_bytes: int | None,
-) -> ScatterView:
-    points = [*own, *(point for point, _ in others)]
-    named = [f"{point.name}: {percent(point.accuracy / 100)} % with {_kept_words(point.kept)}" for point in points]
+def _modules(methods: Sequence[OwnMethod]) -> str:
+    """Say in a sentence what the MR modules take, which are left out; nothing where there are none."""
+    sizes = sorted(method.module_bytes for method in methods if method.module_bytes)
+    if not sizes:
+        return ""
+    span = " to ".join(map(human_bytes, dict.fromkeys((sizes[0], sizes[-1]))))
+    named = [method.name for method in methods if method.module_bytes]
+    whose = f"of {named[0]}" if len(named) == 1 else f"of {len(named)} methods run here"
+    return f"Left out, as papers do: the MR (memory retrieval) modules {whose}, which take {span}."
+
+
+def _description(drawing: ScatterChart) -> str:
+    named = [f"{each.name}: {percent(each.accuracy / 100)} % with {_kept_words(each.kept)}" for each in drawing.points]
     more = f"; and {len(named) - _DESCRIBED} more methods" if len(named) > _DESCRIBED else ""
-    figure = FigureView(
-        title=title,
-        note=note,
-        description=f"Scatter chart, {y_label.removesuffix(', %').lower()} against kept bytes. "
-        f"{'; '.join(named[:_DESCRIBED])}{more}.",
-        drawing=ScatterChart(name, y_label, points, budget_bytes),
-        data=Data(
-            ("label", "method", "published", y_label.lower(), "standard deviation", "kept bytes", "memory"),
-            [
-                (
-                    point.label,
-                    point.name,
-                    int(point.look == "published"),
-                    point.accuracy,
-                    point.deviation,
-                    point.kept if isinstance(point.kept, int) else None,
-                    _kept_words(point.kept),
-                )
-                for point in points
-            ],
-        ),
+    measure = drawing.y_label.removesuffix(", %").lower()
+    return f"Scatter chart, {measure} against kept bytes. {'; '.join(named[:_DESCRIBED])}{more}."
+
+
+def _columns(drawing: ScatterChart) -> tuple[str, ...]:
+    return "label", "method", "published", drawing.y_label.lower(), "standard deviation", "kept bytes", "memory"
+
+
+def _row(point: ScatterPoint) -> tuple[Cell, ...]:
+    return (
+        point.label,
+        point.name,
+        int(point.look == "published"),
+        point.accuracy,
+        point.deviation,
+        point.kept if isinstance(point.kept, int) else None,
+        _kept_words(point.kept),
     )
-    return ScatterView(figure, [*((point, "") for point in own), *others])
+
+
+def _origin(figure: PublishedFigure) -> tuple[Cell, ...]:
+    """Return where a figure is from, and how well it is founded."""
+    reading = READINGS.get(figure.metric, "").removeprefix(", ")
+    return figure.mark, figure.source, int(figure.uncertain), reading, figure.memory, int(_is_assumed(figure))
+
+
+def _is_assumed(figure: PublishedFigure) -> bool:
+    """Whether its bytes are counted from frames."""
+    return "frames" in (figure.memory or "")
 
 
 def _own_points(methods: Sequence[OwnMethod], metric: str) -> list[ScatterPoint]:
@@ -159,7 +187,7 @@ def _published(figures: Sequence[PublishedFigure], metric: str) -> list[Publishe
 
 
 def _point(figure: PublishedFigure, label: str) -> ScatterPoint:
-    kept = stated_memory(figure.memory)
+    kept = Apart.ALL_VIDEOS if is_joint(figure.method) else stated_memory(figure.memory)
     name = f"{figure.method} ({figure.backbone or 'backbone not stated'})"
     return ScatterPoint(label, name, float(figure.value or 0), 0.0, kept, "published")
 
@@ -167,7 +195,8 @@ def _point(figure: PublishedFigure, label: str) -> ScatterPoint:
 def _behind(figure: PublishedFigure) -> str:
     """What is to be said of a published figure beside its name."""
     doubt = ", uncertain" if figure.uncertain else ""
-    return f"{figure.value}{doubt}{READINGS.get(figure.metric, '')}; {figure.memory or 'memory not stated'}"
+    memory = "all videos" if is_joint(figure.method) else figure.memory or "memory not stated"
+    return f"{figure.value}{doubt}{READINGS.get(figure.metric, '')}; {memory}"
 
 
 def _kept_words(kept: Kept) -> str:

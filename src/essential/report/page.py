@@ -8,12 +8,13 @@ from essential.report.confusion import shown_share
 from essential.report.contents import group_runs, memory_segments
 from essential.report.drawing import inline_svg
 from essential.report.forgotten import forgotten_clips
+from essential.report.frames_figures import hollow_styles
 from essential.report.group_figures import GroupFigures
 from essential.report.line_style import LineStyle, Swatch
 from essential.report.rendering import render
 from essential.report.reported import ReportedRun, refuse_none
 from essential.report.run_figures import run_figures
-from essential.report.run_view import KINDS, RunView
+from essential.report.run_view import KINDS
 
 
 def write_report(runs: Sequence[ReportedRun], path: Path) -> None:
@@ -38,7 +39,7 @@ def write_report(runs: Sequence[ReportedRun], path: Path) -> None:
         figures={group: GroupFigures(group) for group in groups},
         of_run={run: run_figures(run) for run in shown},
         forgotten=forgotten_clips(shown),
-        swatches=swatches(shown),
+        swatches=swatches([run.style for run in shown] + hollow_styles(shown)),
         has_pictures=any(run.analysis for run in shown),
         run_count=len(runs),
         kinds=KINDS,
@@ -48,7 +49,6 @@ def write_report(runs: Sequence[ReportedRun], path: Path) -> None:
     write_text(path, page)
 
 
-def swatches(runs: Sequence[RunView]) -> dict[str, str]:
-    """Return the drawing of each line's swatch by its identifier."""
-    styles: dict[str, LineStyle] = {run.swatch: run.style for run in runs}
-    return {name: inline_svg(Swatch(name, style)) for name, style in styles.items()}
+def swatches(styles: Sequence[LineStyle]) -> dict[str, str]:
+    """Return the drawing of each style's swatch by its identifier."""
+    return {style.swatch: inline_svg(Swatch(style.swatch, style)) for style in dict.fromkeys(styles)}

@@ -27,6 +27,7 @@ def render(template: str, **content: Any) -> str:
         formats.duration,
         formats.counted,
         formats.grouped,
+        formats.inside,
     )
     environment.filters |= {function.__name__: function for function in shown}
     return environment.get_template(template).render(**content)

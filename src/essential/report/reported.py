@@ -20,13 +20,12 @@ class ReportedRun:
         """Refuse an analysis of another run: its figures would be shown as this one's."""
         if self.analysis is None:
             return
-        own, others = self.record.protocol.id, self.analysis.protocol_id
-        learned, analysed = len(self.record.accuracy), len(self.analysis.class_accuracy_by_task)
-        if own != others or learned != analysed:
-            raise RunError(
-                f"the analysis.json of {self.label} is of another run (protocol {others}, {analysed} tasks learned) "
-                f"than its record (protocol {own}, {learned} tasks learned); delete it, and report makes it again"
-            )
+        self.analysis.refuse_another(
+            self.label,
+            protocol_id=self.record.protocol.id,
+            tasks_learned=len(self.record.accuracy),
+            class_accuracy=self.record.class_accuracy,
+        )
 
 
 def refuse_none(runs: Sequence[ReportedRun]) -> None:

@@ -6,7 +6,7 @@ from essential.report.class_falls import ClassFall, falls_figure, falls_of
 from essential.report.confusion import ConfusionView, confusion_of, matrix_figure
 from essential.report.dots import Mark
 from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
-from essential.report.formats import byte_power, byte_unit, human_bytes
+from essential.report.formats import byte_power, byte_unit, human_bytes, inside
 from essential.report.memory_charts import MemoryOverTasks
 from essential.report.run_view import KINDS, RunView
 from essential.report.token_figures import distance_figure, token_looks, token_map_figure
@@ -74,7 +74,7 @@ def _memory(run: RunView) -> FigureView | None:
     if not kinds:
         return None
     unit = byte_unit(byte_power(max(memory.total for memory in memories)))
-    last = ", ".join(f"{title.lower()} {human_bytes(getattr(memories[-1], kind))}" for kind, title in kinds.items())
+    last = ", ".join(f"{inside(title)} {human_bytes(getattr(memories[-1], kind))}" for kind, title in kinds.items())
     return FigureView(
         title="Memory by kind over tasks",
         note=f"All bytes carried on to the next task, in {unit}, by what they hold.",

@@ -7,13 +7,14 @@ from functools import cached_property
 from essential.analysis_record import Analysis
 from essential.metrics import METRICS, Metric, seen_accuracy_by_task
 from essential.records import Record
+from essential.report.formats import counted, inside
 from essential.report.line_style import LineStyle
 
 KINDS = {
     "episodic": "Episodic",
     "semantic": "Semantic",
     "statistics": "Statistics",
-    "retrieval_modules": "Retrieval modules",
+    "retrieval_modules": "MR modules",
 }
 
 
@@ -34,7 +35,7 @@ class RunView:
     @property
     def swatch(self) -> str:
         """The identifier of its line's swatch; lines of one style share it."""
-        return f"line-{self.style.number + 1}"
+        return self.style.swatch
 
     @cached_property
     def seen(self) -> list[float | None]:
@@ -51,10 +52,12 @@ class RunView:
 
     @property
     def left_out(self) -> str:
-        """What a paper's memory figure does not count: each kind, with its number of ledger entries."""
+        """What a paper's memory figure does not count: each kind, with its number of entries in the ledger."""
         kinds = [entry.kind for entry in self.record.ledger if not entry.in_paper_figure]
-        named = [f"{KINDS.get(kind, kind).lower()} ({kinds.count(kind)})" for kind in dict.fromkeys(kinds)]
-        return ", ".join(named) or "nothing"
+        titles = {kind: inside(KINDS[kind]) if kind in KINDS else kind for kind in kinds}
+        return (
+            ", ".join(f"{title} ({counted(kinds.count(kind), 'entry')})" for kind, title in titles.items()) or "nothing"
+        )
 
     @property
     def metrics(self) -> list[tuple[str, float | None, Metric]]:

@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from essential.report.axes import Sheet, dress
 from essential.report.drawing import Drawing, Palette
-from essential.report.formats import byte_unit, shortened
+from essential.report.formats import byte_unit
 from essential.report.label_places import place_labels
 from essential.report.line_style import LineStyle
 
@@ -27,7 +27,6 @@ _AREA = _SHEET.area
 _STRIP = 62.0
 _WIDE_STRIP = 124.0
 _CROWD = 4
-_NAME_LENGTH = 44
 _LABEL_HEIGHT, _DIGIT_WIDTH, _LABEL_SPACE = 16.0, 10.2, 4.0
 """Of a page as narrow as a phone, where letters are the largest against the drawing."""
 _TICKS = 4
@@ -63,12 +62,16 @@ class ScatterPoint:
 
 @dataclass(frozen=True)
 class ScatterChart(Drawing):
-    """At least one point. `name` must be unique on the page; `budget_bytes` is drawn as a line."""
+    """At least one point. `name` must be unique on the page; `budget_bytes` is drawn as a line.
+
+    `published_note` says in a file's legend what is to be known of the published points.
+    """
 
     name: str
     y_label: str
     points: Sequence[ScatterPoint]
     budget_bytes: int | None = None
+    published_note: str = ""
 
     def draw(self, palette: Palette) -> Figure:
         scale = _Scale.of(self)
@@ -82,16 +85,10 @@ class ScatterChart(Drawing):
         return figure
 
     def keys(self, palette: Palette) -> list[Artist]:
-        return [
-            Line2D(
-                [],
-                [],
-                linestyle="",
-                label=shortened(f"{point.label}  {point.name}", _NAME_LENGTH),
-                **_marker(palette, point.look),
-            )
-            for point in self.points
-        ]
+        keys = [(f"{point.label}  {point.name}", point.look) for point in self.points]
+        if self.published_note:
+            keys.append((self.published_note, "published"))
+        return [Line2D([], [], linestyle="", label=label, **_marker(palette, look)) for label, look in keys]
 
 
 @dataclass(frozen=True)
@@ -140,6 +137,16 @@ class _Scale:
                 break
         return [power for power in powers if power >= 0]
 
+    def has_room(self, power: int) -> bool:
+        """Whether a tick's label reaches into no strip, where names stand that are as wide as it."""
+        half = _DIGIT_WIDTH * len(_tick(power)) / 2
+        place = self.place(1 << power)
+        return (not self.start or place - half >= self.start) and (not self.apart or place + half <= self.end)
+
+
+def _tick(power: int) -> str:
+    return f"{1 << power % 10} {byte_unit(power // 10)}"
+
 
 def _limits(points: Sequence[ScatterPoint]) -> tuple[float, float]:
     low = min(point.accuracy - point.deviation for point in points)
@@ -151,7 +158,7 @@ def _limits(points: Sequence[ScatterPoint]) -> tuple[float, float]:
 def _dress(axes: Axes, palette: Palette, scale: _Scale, *, y_label: str) -> None:
     dress(axes, palette, x_label="Kept from task to task, without MR modules", y_label=y_label)
     axes.xaxis.labelpad = 10
-    ticks = [(scale.place(1 << power), f"{1 << power % 10} {byte_unit(power // 10)}") for power in scale.ticks]
+    ticks = [(scale.place(1 << power), _tick(power)) for power in scale.ticks if scale.has_room(power)]
     strips = [(scale.start, scale.place(0), "nothing\nkept")] if scale.start else []
     strips += [(edges[0], scale.place(strip), strip.value) for strip, edges in scale.apart.items()]
     for edge, middle, name in strips:

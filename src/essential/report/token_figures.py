@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from essential.analysis_record import Analysis, Embedding, Kind, Point, SlotDistances
+from essential.analysis_record import Analysis, Embedding, Kind, MeanDistances, Point, SlotDistances
 from essential.report.axes import Sheet, dress, plain_number
 from essential.report.dots import Mark, draw_dots, draw_links
 from essential.report.drawing import Drawing, Palette
@@ -66,6 +66,7 @@ def distance_figure(run: RunView, analysis: Analysis) -> FigureView | None:
     if not both or overall.retrieved is None:
         return None
     nearer = sum((each.means.retrieved or 0.0) < each.means.sparse for each in both)
+    frames = _frames_words(overall)
     measures = (
         ("clip tokens, cosine distance", overall.sparse, overall.retrieved),
         ("frame features, squared error", overall.sparse_frames, overall.retrieved_frames),
@@ -73,9 +74,11 @@ def distance_figure(run: RunView, analysis: Analysis) -> FigureView | None:
     return FigureView(
         title="Distance from the dense clips",
         note="Mean cosine distance of the clip tokens from those of the dense clips, a point per class: of the stored "
-        "frames (across) and of what is retrieved from them (up). Below the line, retrieving brings a class nearer.",
+        "frames (across) and of what is retrieved from them (up). Below the line, retrieving brings a class nearer. "
+        f"{frames}{_sampled(analysis)}",
         description=f"Scatter chart of {len(both)} classes: what is retrieved is nearer to the dense clip than the "
-        f"stored frames in {nearer} of them; on average {overall.retrieved:.3f} against {overall.sparse:.3f}.",
+        f"stored frames in {nearer} of them; on average {overall.retrieved:.3f} against {overall.sparse:.3f}. "
+        f"{frames}".rstrip(),
         drawing=_DistanceChart(f"{run.anchor}-distances", both),
         data=Data(
             ("class", "exemplars", "sparse", "retrieved", "sparse frames", "retrieved frames"),
@@ -99,6 +102,25 @@ def distance_figure(run: RunView, analysis: Analysis) -> FigureView | None:
             ],
         ),
     )
+
+
+def _frames_words(means: MeanDistances) -> str:
+    """Say how much nearer or farther what is retrieved is in frame features, which the figure does not show."""
+    if not means.retrieved_frames or not means.sparse_frames:
+        return ""
+    share = means.retrieved_frames / means.sparse_frames
+    word = "farther from" if share > 1 else "nearer to"
+    return (
+        f"In the features of single frames, what is retrieved is {word} the dense frames than the stored ones are: its "
+        f"mean squared error is {share:.{1 if share >= 1 else 2}f} times theirs. "
+    )
+
+
+def _sampled(analysis: Analysis) -> str:
+    """Say of how many exemplars the means are: of a large memory a part is looked at."""
+    looked = analysis.distances.overall.exemplars if analysis.distances else 0
+    of_all = f" of {grouped(analysis.embedding.of_exemplars)}" if analysis.embedding else ""
+    return f"All means are over {grouped(looked)}{of_all} exemplars."
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ class Answering:
     def knowledge(self) -> Knowledge:
         """Return what the learner knows."""
         learner = self._learner
-        clips: Counter[str] = Counter()
+        clips: Counter[str | None] = Counter()
         for lesson in learner.lessons:
             clips.update(dict(zip(lesson.classes, lesson.clips, strict=True)))
         return Knowledge(

@@ -6,13 +6,14 @@ from functools import cache, cached_property
 
 from essential.atomic_files import canonical_json
 from essential.metrics import METRICS
-from essential.published import published_figures, published_for
+from essential.published import is_joint, published_figures, published_for
 from essential.records import ProtocolRecord
-from essential.report.elsewhere import PublishedTable, published_table
+from essential.report.elsewhere import PublishedTable, other_tasks_note, published_table
+from essential.report.formats import slug
 from essential.shipped import shipped_configs
 from essential.site.families import Family, distinguishing_settings, flattened, group_families
 from essential.site.finding import FoundRecord
-from essential.site.names import slug, stem
+from essential.site.names import stem
 from essential.site.rows import NO_ACCURACY, Row, row_of_family, rows_of_published
 
 _ALWAYS = ("final_accuracy", "average_incremental_accuracy", "forgetting_from_best")
@@ -62,6 +63,11 @@ class Board:
         """What others have published for a protocol of this name."""
         return published_table(published_for(self.name))
 
+    @property
+    def warning(self) -> str | None:
+        """What to say if the runs have the name of a published protocol but not its tasks."""
+        return other_tasks_note(self.protocol) if self.protocol else None
+
     @cached_property
     def rows(self) -> list[Row]:
         """Those run here by final accuracy, then those of others: two lists, one behind the other."""
@@ -91,7 +97,7 @@ class Board:
         known = [
             (cell.value, row, metric)
             for row in self.rows
-            if not row.ours and "joint" not in row.method.lower()
+            if not row.ours and not is_joint(row.method)
             for metric, cell in row.cells.items()
             if cell.value is not None and not cell.uncertain and metric not in NO_ACCURACY
         ]
@@ -99,7 +105,9 @@ class Board:
 
     @property
     def config(self) -> tuple[str, str] | None:
-        """The name and summary of the shipped config of this protocol, if there is one."""
+        """The name and summary of the shipped config of this protocol, if there is one and the tasks are its."""
+        if self.warning:
+            return None
         return next(((name, words) for name, words in _shipped().items() if name.replace("/", "-") == self.name), None)
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from essential.atomic_files import canonical_json
 from essential.records import Record
 from essential.report.comparison import Spread
+from essential.report.families import all_but_seed
 from essential.report.formats import counted, percent
 from essential.report.significance import sample_deviation
 from essential.site.finding import FoundRecord
@@ -39,7 +41,9 @@ class Family:
     @cached_property
     def stem(self) -> str:
         """The name of its page, which stays the same when seeds are added."""
-        return stem(self.method, ["family", self.example.protocol.id, all_but_seed(self.example)])
+        # Boards are told apart by protocol and data, and so must be the pages of their rows.
+        data = canonical_json(self.example.data)
+        return stem(self.method, ["family", self.example.protocol.id, data, all_but_seed(self.example)])
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
@@ -48,7 +52,7 @@ class Family:
     @property
     def needs_all_tasks(self) -> bool:
         """Whether the method was given the videos of all tasks, which class-incremental learning rules out."""
-        return bool(self.example.method.config.get("needs_all_tasks"))
+        return self.example.method.needs_all_tasks
 
     @cached_property
     def skipped_tests(self) -> frozenset[str]:
@@ -106,13 +110,6 @@ def group_families(runs: Sequence[FoundRecord]) -> list[Family]:
     for run in runs:
         groups.setdefault(all_but_seed(run.record), []).append(run)
     return [Family(tuple(sorted(group, key=lambda run: (run.record.seed, run.sha256)))) for group in groups.values()]
-
-
-def all_but_seed(record: Record) -> str:
-    """Return method, encoder and settings as text that is equal for runs that differ in their seed alone."""
-    config = {key: value for key, value in record.config.items() if key != "seed"}
-    parts = [record.method.model_dump(mode="json"), record.encoder.model_dump(mode="json"), config]
-    return json.dumps(parts, sort_keys=True)
 
 
 def distinguishing_settings(families: Sequence[Family]) -> dict[Family, str]:

@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from essential.atomic_files import explained_os_errors, make_folder, write_json
+from essential.atomic_files import explained_os_errors, folder_lock, make_folder, write_json
 from essential.errors import RunError
 
 LIST = "site.json"
 _MAKER = "essential site"
 _SHOWN = 3
+_LOCK = ".site.lock"
+_PREFIX, _SUFFIX = ".site-", ".tmp"
 
 
 @dataclass(frozen=True)
@@ -37,18 +39,21 @@ def replace_folder(out: Path, files: Iterable[tuple[str, bytes]]) -> Replaced:
         files: each one's place below `out`, with slashes, and its content; asked for one after the other.
 
     Raises:
+        ValueError: two files have one name; nothing is changed.
+        InUseError: another build is being put into `out`.
         RunError: `out` is no folder, or a file that no build has put there is in the way; nothing is changed.
         FileSystemError: the disk refuses.
     """
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file, and a site is a folder; choose another name")
-    before = _listed(out)
-    with _folder_beside(out) as built:
+    with _folder_beside(out) as (built, before):
         names = [LIST]
         for name, content in files:
             names.append(name)
             _write(built / name, content)
         write_json(built / LIST, {"made_by": _MAKER, "files": sorted(names)})
+        if len(names) > len(set(names)):
+            raise ValueError(f"two files are to have one name: {sorted(n for n in names if names.count(n) > 1)[0]}")
         if not out.exists():
             with explained_os_errors(out):
                 built.rename(out)
@@ -65,14 +70,28 @@ def replace_folder(out: Path, files: Iterable[tuple[str, bytes]]) -> Replaced:
 
 
 @contextmanager
-def _folder_beside(out: Path) -> Iterator[Path]:
-    """Give a new folder from which files can be moved into `out`: beside it, or inside where it is there already.
+def _folder_beside(out: Path) -> Iterator[tuple[Path, set[str]]]:
+    """Give a new folder from which files can be moved into `out`, and the names that an earlier build put there.
 
-    Inside, because `out` may be a disk of its own.
+    The folder is beside `out`, or inside where it is there already, because `out` may be a disk of its own. There it is
+    held for this process, and what builds that were killed have left is removed.
     """
-    parent = out if out.exists() else make_folder(out.resolve().parent)
-    with explained_os_errors(out):
-        built = Path(tempfile.mkdtemp(prefix=".site-", suffix=".tmp", dir=parent))
+    if not out.exists():
+        with _temporary_folder(make_folder(out.resolve().parent)) as built:
+            yield built, set()
+        return
+    with folder_lock(out, name=_LOCK):
+        before = _listed(out)
+        for left in out.glob(f"{_PREFIX}*{_SUFFIX}"):
+            shutil.rmtree(left, ignore_errors=True)
+        with _temporary_folder(out) as built:
+            yield built, before
+
+
+@contextmanager
+def _temporary_folder(parent: Path) -> Iterator[Path]:
+    with explained_os_errors(parent):
+        built = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX, dir=parent))
         built.chmod(0o755)
     try:
         yield built

@@ -58,6 +58,11 @@ class Row:
     source: int | None = None
 
     @property
+    def given_all_videos(self) -> bool:
+        """Whether it was run here and keeps no bytes but all videos."""
+        return self.ours and self.memory_bytes is None
+
+    @property
     def ours(self) -> bool:
         return self.mark == OURS
 
@@ -91,7 +96,7 @@ def row_of_family(family: Family, *, place: int | None, settings: str) -> Row:
 
 
 def rows_of_published(table: PublishedTable | None) -> list[Row]:
-    """Return the rows of figures that others have printed, the most accurate first."""
+    """Return the rows of figures that others have printed, by `best_accuracy`, which mixes definitions."""
     if table is None:
         return []
     rows = [_published_row(row, table) for row in table.rows]

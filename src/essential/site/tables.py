@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from essential.report.comparison import MEASURES
+from essential.report.formats import plain_cell
 from essential.site.boards import Board
 from essential.site.rows import Cell, Row
 
@@ -15,7 +16,6 @@ NOTE = (
 )
 _BEFORE = ("place", "method", "settings", "mark", "backbone")
 _BEHIND = ("memory", "memory_bytes", "seeds", "uncertain", "source", "notes", "protocol", "protocol_id")
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def as_objects(board: Board) -> dict[str, Any]:
@@ -46,11 +46,15 @@ def as_csv(board: Board) -> str:
     for row in as_objects(board)["rows"]:
         of_metrics = [row["figures"].get(metric, {}) for metric in metrics]
         writer.writerow(
-            [row["place"], *map(_as_text, (row["method"], row["settings"], row["mark"], row["backbone"]))]
+            [row["place"], *map(plain_cell, (row["method"], row["settings"], row["mark"], row["backbone"]))]
             + [each.get(part) for each in of_metrics for part in ("percent", "std")]
-            + [_as_text(row["memory"]), row["memory_bytes"], " ".join(map(str, row["seeds"]))]
+            + [plain_cell(row["memory"]), row["memory_bytes"], " ".join(map(str, row["seeds"]))]
             + [" ".join(metric for metric, each in row["figures"].items() if each["uncertain"]), row["source"]]
-            + [_as_text("; ".join(row["notes"])), _as_text(board.name), board.protocol.id if board.protocol else None]
+            + [
+                plain_cell("; ".join(row["notes"])),
+                plain_cell(board.name),
+                board.protocol.id if board.protocol else None,
+            ]
         )
     return text.getvalue()
 
@@ -74,8 +78,3 @@ def _object(row: Row, sources: tuple[str, ...]) -> dict[str, Any]:
 
 def _figure(cell: Cell) -> dict[str, Any]:
     return {"percent": cell.value, "std": cell.std, "shown": cell.shown, "uncertain": cell.uncertain}
-
-
-def _as_text(value: str) -> str:
-    """Return text that a spreadsheet takes for text: names are chosen by whoever made the record."""
-    return f"'{value}" if value.startswith(_FORMULA_STARTS) else value

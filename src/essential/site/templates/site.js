@@ -37,7 +37,11 @@
   function writeAddress() {
     const asked = new URLSearchParams(Object.entries(state).filter(([, value]) => value));
     const query = asked.toString();
-    history.replaceState(null, "", location.pathname + (query ? "?" + query : "") + location.hash);
+    try {
+      history.replaceState(null, "", location.pathname + (query ? "?" + query : "") + location.hash);
+    } catch {
+      // Browsers allow so many changes in so many seconds: the next one writes the address.
+    }
   }
 
   function sorted(column, reversed) {
@@ -80,8 +84,8 @@
 
   function change(part) {
     state = { ...state, ...part };
-    writeAddress();
     show();
+    writeAddress();
     for (const find of controls.querySelectorAll("[type=search]")) find.value = state.find;
     for (const radio of controls.querySelectorAll("[type=radio]")) radio.checked = radio.value === state.from;
   }
