@@ -119,6 +119,7 @@ def test_a_folder_of_numbered_images_is_a_clip(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "img_00001.jpg").touch()
     (tmp_path / "clips/cover_1.jpg").touch()
+    assert clips_by_class(tmp_path)["clips"] == [tmp_path / "clips/one", tmp_path / "clips/two"]
     assert list(expanded([tmp_path / "clips/one"])) == [(tmp_path / "clips/one", None)]
     assert list(expanded([tmp_path / "clips"])) == [(tmp_path / "clips/one", None), (tmp_path / "clips/two", None)]
 

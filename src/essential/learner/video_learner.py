@@ -261,8 +261,10 @@ class VideoLearner:
     ) -> Iterator[Prediction]:
         """Say what clips show, one after the other, as `paths` gives them; there may be any number.
 
+        No answer waits for the next path: whoever sends the paths may wait for each answer.
+
         Args:
-            paths: files, or folders of them.
+            paths: files, folders of them, or folders of numbered images, each a clip; drawn in a thread.
             top_k: labels of each.
             with_frames: whether each prediction carries the frames that the encoder saw.
 
