@@ -9,10 +9,12 @@ import hashlib
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from signal import SIG_IGN, SIGTERM, signal
 
 import numpy as np
 import torch
@@ -50,6 +52,9 @@ def joined() -> Iterator["Ranks"]:
     try:
         yield ranks
     except BaseException as error:
+        # Told to end, this rank ends; but not before it has said why.
+        if threading.current_thread() is threading.main_thread():
+            signal(SIGTERM, SIG_IGN)
         # torchrun may tell this rank to end before it has noticed that another one died.
         told_to_end = isinstance(error, SystemExit)
         gone = ranks.gone() if told_to_end else None
