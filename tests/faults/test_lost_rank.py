@@ -27,10 +27,31 @@ def _process_of(rank: int, torchrun: int) -> int:
     return process
 
 
-@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
+def _wait_for_pending(process: int, number: signal.Signals) -> None:
+    """Wait until a process that is stopped has been sent a signal."""
+    since = time.monotonic()
+    while True:
+        status = Path(f"/proc/{process}/status").read_text().splitlines()
+        pending = [int(line.split()[1], 16) for line in status if line.startswith(("SigPnd", "ShdPnd"))]
+        if any(mask >> (number - 1) & 1 for mask in pending):
+            return
+        assert time.monotonic() - since < _SECONDS
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def alone(small_data: Path, small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run of one process that nothing happened to."""
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    train(small_config("essential", small_data, small_store), folder, resume=False, progress=SilentProgress())
+    return folder
+
+
+@pytest.mark.parametrize(("victim", "told_first"), [pytest.param(0, True, marks=pytest.mark.slow), (1, False)])
 def test_a_killed_rank_ends_the_run_which_can_be_gone_on_with(
-    small_data: Path, small_store: Path, tmp_path: Path, victim: int
+    small_data: Path, small_store: Path, alone: Path, tmp_path: Path, victim: int, told_first: bool
 ) -> None:
+    """With `told_first`, torchrun tells the other rank to end before that has seen that it is alone."""
     settings = [part for each in small_overrides(small_data, small_store) for part in ("-s", each)]
     arguments = ["train", "--config", "moving-digits/essential", "--out", tmp_path / "run", *settings]
     process = subprocess.Popen(ranks_command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -39,9 +60,16 @@ def test_a_killed_rank_ends_the_run_which_can_be_gone_on_with(
         assert time.monotonic() - waited_since < _SECONDS
         assert process.poll() is None
         time.sleep(0.01)
+    other = _process_of(1 - victim, process.pid)
+    if told_first:
+        os.kill(other, signal.SIGSTOP)
     os.kill(_process_of(victim, process.pid), signal.SIGKILL)
+    if told_first:
+        _wait_for_pending(other, signal.SIGTERM)
+        os.kill(other, signal.SIGCONT)
     _, printed = process.communicate(timeout=_SECONDS)
     assert process.returncode != 0
+    assert len(_errors(printed)) == 1, printed
     (error,) = _errors(printed)
     assert f"rank {victim} (process " in error
     assert "ended before its time" in error
@@ -51,8 +79,7 @@ def test_a_killed_rank_ends_the_run_which_can_be_gone_on_with(
 
     config = small_config("essential", small_data, small_store)
     train(config, tmp_path / "run", resume=True, progress=SilentProgress())
-    train(config, tmp_path / "alone", resume=False, progress=SilentProgress())
-    assert record_without_seconds(tmp_path / "run") == record_without_seconds(tmp_path / "alone")
+    assert record_without_seconds(tmp_path / "run") == record_without_seconds(alone)
 
 
 def test_an_error_that_all_ranks_meet_is_told_once(tmp_path: Path) -> None:

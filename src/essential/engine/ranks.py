@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from signal import SIG_IGN, SIGTERM, signal
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -49,20 +50,24 @@ def joined() -> Iterator["Ranks"]:
             "see docs/clusters.md"
         ) from error
     ranks = Ranks()
+    # Only a main thread may be told by a signal.
+    set_signal = signal if threading.current_thread() is threading.main_thread() else lambda *_: None
+    before = set_signal(SIGTERM, _end)
     try:
         yield ranks
     except BaseException as error:
         # Told to end, this rank ends; but not before it has said why.
-        if threading.current_thread() is threading.main_thread():
-            signal(SIGTERM, SIG_IGN)
+        set_signal(SIGTERM, SIG_IGN)
+        first = ranks.is_first_to_fail()
         # torchrun may tell this rank to end before it has noticed that another one died.
         told_to_end = isinstance(error, SystemExit)
         gone = ranks.gone() if told_to_end else None
-        if (told_to_end and gone is None) or not ranks.is_first_to_fail():
+        if not first or (told_to_end and gone is None):
             raise SystemExit(_FAILED) from error
         if gone is not None:
             raise _lost(gone) from error
         raise
+    set_signal(SIGTERM, before)
     # Not after an error: the others may be in the middle of a sentence, and the end of the process is the end of it.
     dist.destroy_process_group()
 
@@ -146,6 +151,10 @@ class Ranks(Team):
             if host == socket.gethostname() and not _runs(process):
                 return f"rank {rank} (process {process})"
         return None
+
+
+def _end(*_: object) -> NoReturn:
+    raise SystemExit(_FAILED)
 
 
 def _lost(rank: str) -> TeamError:

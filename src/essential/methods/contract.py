@@ -49,18 +49,18 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on `device`. To a GPU it goes through pinned memory, so that nobody waits for it."""
-
-        def sent(tensor: Tensor) -> Tensor:
-            pinned = device.type == "cuda" and not tensor.is_cuda
-            return (tensor.contiguous().pin_memory() if pinned else tensor).to(device, non_blocking=pinned)
-
         return Batch(
-            sent(self.features),
-            sent(self.positions),
-            sent(self.slots),
-            sent(self.tasks),
-            None if self.retrieved is None else sent(self.retrieved),
+            _sent(self.features, device),
+            _sent(self.positions, device),
+            _sent(self.slots, device),
+            _sent(self.tasks, device),
+            None if self.retrieved is None else _sent(self.retrieved, device),
         )
+
+
+def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+    pinned = device.type == "cuda" and not tensor.is_cuda
+    return (tensor.contiguous().pin_memory() if pinned else tensor).to(device, non_blocking=pinned)
 
 
 @runtime_checkable

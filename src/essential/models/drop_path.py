@@ -3,6 +3,8 @@
 The numbers are those of torch's and torchvision's own, drawn from torch's global generator.
 """
 
+from functools import partial
+
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
@@ -26,13 +28,12 @@ class DropPath(nn.Module):
         """Return the branch, (clips, numbers, ...) or (clips, tokens, numbers, ...), with the samples dropped."""
         if not self.training or self.rate == 0:
             return branch
+        return branch * drawn(partial(self._factors, branch), len(branch))
+
+    def _factors(self, branch: Tensor, clips: int) -> Tensor:
         tokens = branch.shape[1] if self.per_token else 1
-
-        def factors(clips: int) -> Tensor:
-            dropped: Tensor = stochastic_depth(branch.new_ones(clips * tokens), self.rate, "row", training=True)
-            return dropped.view(clips, tokens, *[1] * (branch.ndim - 2))
-
-        return branch * drawn(factors, len(branch))
+        dropped: Tensor = stochastic_depth(branch.new_ones(clips * tokens), self.rate, "row", training=True)
+        return dropped.view(clips, tokens, *[1] * (branch.ndim - 2))
 
 
 class Dropout(nn.Module):
@@ -50,8 +51,7 @@ class Dropout(nn.Module):
         """Return the numbers (batch first) with some dropped."""
         if not self.training or self.rate == 0:
             return numbers
+        return numbers * drawn(partial(self._factors, numbers), len(numbers))
 
-        def factors(rows: int) -> Tensor:
-            return nn.functional.dropout(numbers.new_ones(rows, *numbers.shape[1:]), self.rate)
-
-        return numbers * drawn(factors, len(numbers))
+    def _factors(self, numbers: Tensor, rows: int) -> Tensor:
+        return nn.functional.dropout(numbers.new_ones(rows, *numbers.shape[1:]), self.rate)

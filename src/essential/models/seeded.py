@@ -11,8 +11,12 @@ from essential.seeding import seed_from
 @contextmanager
 def torch_seeded(*parts: str | int) -> Iterator[None]:
     """Seed torch's global generators with `seed_from(*parts)` and put their old states back afterwards."""
+    seed = seed_from(*parts)
     with torch.random.fork_rng():
-        torch.manual_seed(seed_from(*parts))
+        # `torch.manual_seed` does the same, and keeps a traceback for every kind of device that is not there.
+        torch.default_generator.manual_seed(seed)
+        if torch.cuda.is_available():
+            torch.cuda.manual_seed_all(seed)
         yield
 
 
