@@ -14,9 +14,12 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """Keep torch to one thread: on the tests' tiny tensors, more of them only wait for each other."""
+    """Give torch one thread, whatever the test before has set: on tiny tensors, more of them only wait for each other.
+
+    Small runs and learners say `training.threads=1` for the same reason.
+    """
     torch.set_num_threads(1)
 
 

@@ -23,6 +23,7 @@ SMALL = (
     "training.warmup_epochs=1",
     "training.batch_size=4",
     "training.checkpoint_epochs=2",
+    "training.threads=1",
 )
 REHEARSAL = ("method.rehearsal_epochs=4", "method.exemplars_per_class=2")
 

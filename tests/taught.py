@@ -11,6 +11,7 @@ QUICK = (
     "method.rehearsal_epochs=25",
     "features.views=0",
     "training.device=cpu",
+    "training.threads=1",
 )
 
 

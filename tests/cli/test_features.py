@@ -13,7 +13,13 @@ from in_process import Essential
 from small_runs import record_without_seconds
 
 CLASSES, PER_CLASS, FRAMES, DIM = 7, 12, 10, 16
-SMALL = ("training.epochs=12", "training.warmup_epochs=1", "training.batch_size=8", "training.learning_rate=0.01")
+SMALL = (
+    "training.epochs=12",
+    "training.warmup_epochs=1",
+    "training.batch_size=8",
+    "training.learning_rate=0.01",
+    "training.threads=1",
+)
 CUT = ("protocol.tasks=3", "protocol.base_classes=3")
 
 

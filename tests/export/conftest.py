@@ -10,7 +10,7 @@ from video_files import Picture, write_video
 
 _SETTINGS = (
     *("training.epochs=12", "training.batch_size=4", "training.warmup_epochs=1", "method.rehearsal_epochs=6"),
-    *("features.views=0", "features.workers=0"),
+    *("features.views=0", "features.workers=0", "training.threads=1"),
 )
 
 
