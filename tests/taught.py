@@ -6,9 +6,9 @@ from pathlib import Path
 from essential import VideoLearner
 
 QUICK = (
-    "training.epochs=25",
+    "training.epochs=15",
     "training.batch_size=8",
-    "method.rehearsal_epochs=25",
+    "method.rehearsal_epochs=15",
     "features.views=0",
     "training.device=cpu",
     "training.threads=1",

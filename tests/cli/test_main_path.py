@@ -1,4 +1,4 @@
-"""The main path by the real command line, in processes of its own, from nothing to a report."""
+"""The main path by the real command line: from nothing to a run in processes of its own, then on in this one."""
 
 import json
 import shutil
@@ -9,6 +9,7 @@ import pytest
 
 import essential
 from essential.records import Record
+from in_process import Essential
 from small_runs import command, record_without_seconds, run_command, small_overrides
 
 ESSENTIAL = "moving-digits/essential"
@@ -25,6 +26,14 @@ def _run(*arguments: str | Path) -> str:
     assert "Warning" not in result.stderr
     assert "Traceback" not in result.stderr
     return result.stdout
+
+
+def _said(essential: Essential, *arguments: str | Path) -> str:
+    """Do as `_run` does, in this process: a process of its own takes seconds to start."""
+    outcome = essential(*arguments)
+    assert outcome.code == 0, outcome.err
+    assert "Warning" not in outcome.err
+    return outcome.out
 
 
 def _train(out: Path, data: Path, store: Path, *more: str) -> list[str | Path]:
@@ -87,13 +96,13 @@ def test_train_leaves_all_files_and_nothing_else(run: Path) -> None:
     assert (run / "report.html").read_text().startswith("<!doctype html>")
 
 
-def test_evaluate_gives_the_same_accuracies(run: Path) -> None:
-    assert "the same accuracies as in record.json" in _run("evaluate", run)
+def test_evaluate_gives_the_same_accuracies(essential: Essential, run: Path) -> None:
+    assert "the same accuracies as in record.json" in _said(essential, "evaluate", run)
     assert Record.read(run / "evaluation.json").accuracy == Record.read(run / "record.json").accuracy
 
 
-def test_memory_shows_every_byte(run: Path) -> None:
-    printed = _run("memory", run)
+def test_memory_shows_every_byte(essential: Essential, run: Path) -> None:
+    printed = _said(essential, "memory", run)
     record = Record.read(run / "record.json")
     assert f"total: {record.memory_bytes.total:,} bytes" in printed
     assert "essential, 16 exemplars" in printed
@@ -101,13 +110,13 @@ def test_memory_shows_every_byte(run: Path) -> None:
         assert f"{entry.bytes:,}" in printed
 
 
-def test_report_of_two_runs(run: Path, folder: Path) -> None:
+def test_report_of_two_runs(essential: Essential, run: Path, folder: Path) -> None:
     other = folder / "copy"
     other.mkdir()
     shutil.copy(run / "record.json", other)
     analysis = (run / "analysis.json").read_bytes()
     (run / "analysis.json").unlink()
-    printed = _run("report", run, other / "record.json", "--out", folder / "both.html")
+    printed = _said(essential, "report", run, other / "record.json", "--out", folder / "both.html")
     assert f"report: {folder / 'both.html'}" in printed
     assert " run " in printed
     assert " copy " in printed
@@ -116,19 +125,21 @@ def test_report_of_two_runs(run: Path, folder: Path) -> None:
     assert [path.name for path in other.iterdir()] == ["record.json"]
 
 
-def test_resume_of_a_finished_run_changes_nothing(run: Path, folder: Path) -> None:
+def test_resume_of_a_finished_run_changes_nothing(essential: Essential, run: Path, folder: Path) -> None:
     before = (run / "record.json").read_bytes()
-    _run(*_train(run, folder / "my data", folder / "store"), "--resume")
+    _said(essential, *_train(run, folder / "my data", folder / "store"), "--resume")
     assert (run / "record.json").read_bytes() == before
 
 
-def test_the_same_videos_as_a_folder_and_as_a_manifest_give_the_same_record(run: Path, folder: Path) -> None:
+def test_the_same_videos_as_a_folder_and_as_a_manifest_give_the_same_record(
+    essential: Essential, run: Path, folder: Path
+) -> None:
     data = folder / "my data"
     rows = [f"{p.relative_to(data)},{p.parent.name},{p.parts[-3]}" for p in sorted(data.rglob("*/*/*"))]
     (data / "list.csv").write_text("\n".join(["path,label,split", *rows]) + "\n")
     ours = record_without_seconds(run)
     for kind, place in (("folder", ()), ("manifest", (f"data.path={data / 'list.csv'}",))):
-        _run(*_train(folder / kind, data, folder / "store", f"data.kind={kind}", *place))
+        _said(essential, *_train(folder / kind, data, folder / "store", f"data.kind={kind}", *place))
         record = record_without_seconds(folder / kind)
         assert record["protocol"]["id"] == ours["protocol"]["id"]
         assert record["protocol"]["name"] == kind
