@@ -263,3 +263,11 @@ def test_nothing_is_half_written_when_a_lesson_is_refused(world: Path, tmp_path:
     nothing = essential("predict", str(tmp_path / "new.bundle"), str(world / "ask"))
     assert nothing.code == 2
     assert "there is no bundle" in nothing.err
+
+
+def test_a_folder_without_a_class_is_refused_before_an_encoder_is_fetched(essential: Essential, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    outcome = essential("learn", "--into", tmp_path / "new.bundle", "--videos", tmp_path / "clips")
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"error: {tmp_path / 'clips'} holds no class folder")
+    assert not (tmp_path / "new.bundle").exists()

@@ -50,8 +50,11 @@ def learn(
     from essential.cli.bundle_tables import print_lesson
     from essential.cli.progress_bar import terminal_progress
     from essential.errors import BundleError
+    from essential.learner.clips import clips_by_class
     from essential.learner.video_learner import VideoLearner
 
+    # Before an encoder is downloaded in vain.
+    clips = clips_by_class(videos)
     progress = terminal_progress()
     with file_lock(into):
         if into.exists():
@@ -73,7 +76,7 @@ def learn(
                 held_out_per_class=_HELD_OUT if held_out is None else held_out,
                 progress=progress,
             )
-        lesson = learner.learn(videos, more_of_known=more_of_known)
+        lesson = learner.learn(clips, more_of_known=more_of_known)
         written = learner.save(into)
     print_lesson(lesson, learner.memory)
     typer.echo(
