@@ -10,7 +10,7 @@ from essential.atomic_files import folder_lock
 from in_process import Essential
 from small_runs import SMALL
 
-METHODS = "essential,replay"
+METHODS = "essential,ncm,replay"
 BUDGET = 40_000
 
 
@@ -33,8 +33,8 @@ def test_one_command_gives_the_table_the_page_and_the_files(
     )
     assert outcome.code == 0, outcome.err
     assert "moving-digits" in outcome.out
-    assert [name in outcome.out for name in METHODS.split(",")] == [True] * 2
-    assert "replay, seed 1 (4 of 4)" in outcome.err
+    assert [name in outcome.out for name in METHODS.split(",")] == [True] * 3
+    assert "replay, seed 1 (6 of 6)" in outcome.err
     rows = json.loads((compared / "compare.json").read_text())
     assert [row["method"] for row in rows] == METHODS.split(",")
     for row in rows:
@@ -58,13 +58,13 @@ def test_it_goes_on_where_it_was_and_takes_more(essential: Essential, compared: 
     record = compared / "runs" / "essential-0" / "record.json"
     made = record.stat().st_mtime_ns
     outcome = essential(
-        *("compare", "--methods", f"{METHODS},ncm", "--seeds", "0", "--budget-bytes", BUDGET, "--out", compared),
+        *("compare", "--methods", f"{METHODS},finetune", "--seeds", "0", "--budget-bytes", BUDGET, "--out", compared),
         *settings,
     )
     assert outcome.code == 0, outcome.err
-    assert "ncm, seed 0 (1 of 1)" in outcome.err
+    assert "finetune, seed 0 (1 of 1)" in outcome.err
     assert record.stat().st_mtime_ns == made
-    assert [row["seeds"] for row in json.loads((compared / "compare.json").read_text())] == [[0]] * 3
+    assert [row["seeds"] for row in json.loads((compared / "compare.json").read_text())] == [[0]] * 4
 
 
 def test_other_settings_in_the_same_folder_are_refused(

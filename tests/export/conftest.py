@@ -9,8 +9,8 @@ from essential import VideoLearner
 from video_files import Picture, write_video
 
 _SETTINGS = (
-    *("training.epochs=12", "training.batch_size=4", "training.warmup_epochs=1", "method.rehearsal_epochs=6"),
-    *("features.views=0", "features.workers=0", "training.threads=1"),
+    *("training.epochs=20", "training.batch_size=4", "training.warmup_epochs=1", "method.rehearsal_epochs=15"),
+    *("features.views=0", "features.workers=0", "training.threads=1", "training.learning_rate=0.005"),
 )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from small_runs import command, record_without_seconds, run_command, small_overrides
 
-_KILLS = 4
+_KILLS = 6
 
 
 def _arguments(data: Path, folder: Path) -> list[str | Path]:

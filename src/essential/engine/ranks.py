@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from signal import SIG_IGN, SIGTERM, signal
+from signal import SIG_DFL, SIG_IGN, SIGTERM, signal
 from typing import NoReturn
 
 import numpy as np
@@ -67,7 +67,8 @@ def joined() -> Iterator["Ranks"]:
         if gone is not None:
             raise _lost(gone) from error
         raise
-    set_signal(SIGTERM, before)
+    # There is none to put back where the handler before was not set by Python.
+    set_signal(SIGTERM, before or SIG_DFL)
     # Not after an error: the others may be in the middle of a sentence, and the end of the process is the end of it.
     dist.destroy_process_group()
 
