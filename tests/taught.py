@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from essential import VideoLearner
+from threads import THREADS
 
 QUICK = (
     "training.epochs=15",
@@ -11,7 +12,7 @@ QUICK = (
     "method.rehearsal_epochs=15",
     "features.views=0",
     "training.device=cpu",
-    "training.threads=1",
+    f"training.threads={THREADS}",
 )
 
 
