@@ -5,7 +5,7 @@ STAMP := $(VENV)/.ready
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint types tests bench docs clean
+.PHONY: demo test lint types tests processors bench docs clean
 
 demo: $(STAMP)
 	$(BIN)/essential demo --out essential-demo
@@ -22,6 +22,9 @@ types: $(STAMP)
 
 tests: $(STAMP)
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+processors: $(STAMP)
+	$(BIN)/python scripts/check_processors.py
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/bench.py --out essential-bench
