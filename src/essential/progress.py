@@ -1,8 +1,14 @@
 """How long work says how far it is, without knowing who is looking."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
+
+from essential.errors import InUseError
+
+_PAUSE_SECONDS = 1.0
+_Result = TypeVar("_Result")
 
 
 @runtime_checkable
@@ -15,6 +21,10 @@ class Progress(Protocol):
 
     def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:
         """Say that `done` steps of the phase are done; `total` corrects the number of steps."""
+        ...
+
+    def wait(self, reason: str) -> None:
+        """Say at once what the phase waits for."""
         ...
 
     def finish(self) -> None:
@@ -31,8 +41,23 @@ class SilentProgress:
     def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:
         """Say nothing."""
 
+    def wait(self, reason: str) -> None:
+        """Say nothing."""
+
     def finish(self) -> None:
         """Say nothing."""
+
+
+def when_free(work: Callable[[], _Result], progress: Progress) -> _Result:
+    """Do `work`, again and again as long as another process holds what it needs, and say which one it waits for."""
+    told = ""
+    while True:
+        try:
+            return work()
+        except InUseError as error:
+            if told != (told := str(error)):
+                progress.wait(told)
+            time.sleep(_PAUSE_SECONDS)
 
 
 @contextmanager

@@ -49,9 +49,10 @@ def make(
       essential data make moving-digits --out digits
     """
     import os
+    from functools import partial
 
     from essential.cli.progress_bar import terminal_progress
-    from essential.progress import phase
+    from essential.progress import phase, when_free
     from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
 
     config = MovingDigitsConfig(
@@ -63,9 +64,8 @@ def make(
     )
     progress = terminal_progress()
     with phase(progress, f"make {benchmark.value}", 0):
-        make_moving_digits(
-            out, config, workers=os.cpu_count() or 1, progress=lambda done, total: progress.advance(done, total=total)
-        )
+        make = partial(make_moving_digits, out, config, workers=os.cpu_count() or 1)
+        when_free(lambda: make(progress=lambda done, total: progress.advance(done, total=total)), progress)
     typer.echo(f"videos: {out}")
 
 

@@ -18,7 +18,7 @@ from essential.features.imported import ImportedSource, imported_provenance
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import FeatureSource, StoredSource, open_source
 from essential.methods import Method, build_method
-from essential.progress import Progress, SilentProgress, phase
+from essential.progress import Progress, SilentProgress, phase, when_free
 from essential.protocols.moving_digits import make_moving_digits
 from essential.protocols.protocol import Protocol, Video
 from essential.protocols.source import load_listing
@@ -100,12 +100,15 @@ class Workspace:
             # Every rank opens the store afterwards, and with it meets whatever is broken, whoever found it.
             self.extract(videos, progress, team=team)
         with phase(progress, "read videos", len(videos)):
-            return open_source(
-                self.config.features,
-                videos,
-                recipe=self.recipe(),
-                store=self.store(),
-                progress=lambda done, total: progress.advance(done, total=total),
+            return when_free(
+                lambda: open_source(
+                    self.config.features,
+                    videos,
+                    recipe=self.recipe(),
+                    store=self.store(),
+                    progress=lambda done, total: progress.advance(done, total=total),
+                ),
+                progress,
             )
 
     def stored(self, videos: Sequence[Video]) -> FeatureSource:
@@ -133,13 +136,16 @@ class Workspace:
         index, count = part
         config = self.config.features.model_copy(update={"on_broken_video": "skip"})
         with phase(progress, "extract features", len(videos)):
-            broken = extract(
-                self.store(),
-                videos,
-                recipe=self.recipe(),
-                config=config,
-                part=(index + count * team.rank, count * team.size),
-                progress=lambda done, total: progress.advance(done, total=total),
+            broken = when_free(
+                lambda: extract(
+                    self.store(),
+                    videos,
+                    recipe=self.recipe(),
+                    config=config,
+                    part=(index + count * team.rank, count * team.size),
+                    progress=lambda done, total: progress.advance(done, total=total),
+                ),
+                progress,
             )
         return {key: reason for each in team.gather(Message(note=broken)) for key, reason in each.note.items()}
 
@@ -216,11 +222,14 @@ def _read_protocol(config: RunConfig, progress: Progress) -> Protocol:
 
 def _make_moving_digits(config: RunConfig, progress: Progress) -> None:
     with phase(progress, f"make {_benchmark_name(config)}", 0):
-        make_moving_digits(
-            data_root(config),
-            config.data.moving_digits,
-            workers=cpu_cores(),
-            progress=lambda done, total: progress.advance(done, total=total),
+        when_free(
+            lambda: make_moving_digits(
+                data_root(config),
+                config.data.moving_digits,
+                workers=cpu_cores(),
+                progress=lambda done, total: progress.advance(done, total=total),
+            ),
+            progress,
         )
 
 

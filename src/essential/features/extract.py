@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from essential.atomic_files import folder_lock
 from essential.errors import ConfigError
 from essential.features.config import FeaturesConfig
 from essential.features.index import read_index
@@ -73,7 +72,7 @@ def extract(
     jobs = _find_jobs(found, shards, config)
     _shifted(progress, shards, jobs)(0, 0)
     if jobs:
-        with folder_lock(path, name=f".lock-{part[0]}-of-{part[1]}"):
+        with store.locked(f".lock-{part[0]}-of-{part[1]}"):
             # Asked again: another process may have held the lock until now, and done them.
             jobs = _find_jobs(locate(read_index(store), shards, videos), shards, config)
             _run(store, jobs, wanted, recipe=recipe, config=config, progress=_shifted(progress, shards, jobs))

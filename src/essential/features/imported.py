@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from essential.atomic_files import folder_lock, sha256_of_file, write_text
+from essential.atomic_files import is_unused, sha256_of_file, write_text
 from essential.errors import DataError, StoreError
 from essential.features.config import FeaturesConfig
 from essential.features.extract import Progress
@@ -65,7 +65,7 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
     array = _open_array(array_path)
     videos = labelled_rows(labels, len(array))
     _refuse_not_finite(array, videos)
-    if store.is_dir() and any(store.iterdir()) and not (store / "store.json").exists():
+    if not is_unused(store) and not (store / "store.json").exists():
         raise StoreError(f"{store} holds other files and is no store; choose another --out, or an empty folder")
     provenance = {
         "encoder": {"name": IMPORTED, "fingerprint": sha256_of_file(array_path), "dim": array.shape[2]},
@@ -79,7 +79,7 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
     labels_text = _labels_text(videos)
     _refuse_other_labels(store, labels_text)
     rows = {video_id(video): row for row, video in enumerate(videos)}
-    with folder_lock(store):
+    with made.locked(".lock"):
         shards = made.plan_for(list(rows), shard_videos=_SHARD_VIDEOS)
         for done, shard in enumerate(shards):
             if not made.is_done(shard):

@@ -86,12 +86,11 @@ def make_moving_digits(
 
     Raises:
         DataError: the folder holds something else, the clips of another config, or damaged clips.
-        RunError: another process is writing there.
+        InUseError: another process is writing there.
         FileSystemError: the disk refuses.
     """
     _refuse_strangers(root)
-    # Runs of several seeds may ask for the same clips at the same time: one makes them, the others wait.
-    with folder_lock(root, wait=True):
+    with folder_lock(root):
         recorded_checksum = _claim(root, config)
         clips = list(_clips(config))
         missing = [clip for clip in clips if not (root / clip.name).exists()]
@@ -102,7 +101,6 @@ def make_moving_digits(
                 f"{root} is damaged: its clips do not match the checksum; delete the folder and make it again"
             )
         if recorded_checksum is None:
-            _remove_leftovers(root)
             write_json(root / MARKER, _marker(config, checksum))
 
 
@@ -201,9 +199,3 @@ def _draw_clip(clip: _Clip, config: MovingDigitsConfig) -> Frames:
     choices = scans(clip.digit, clip.split)
     scan = choices[generator.integers(len(choices))]
     return draw_frames(np.asarray(scan), trajectory, draw_scene(generator, config.size), generator)
-
-
-def _remove_leftovers(root: Path) -> None:
-    """Remove the temporary files of calls that were killed; the folder's lock is held."""
-    for path in root.glob("*/*/.*.tmp"):
-        path.unlink(missing_ok=True)

@@ -71,6 +71,10 @@ class _PipedProgress:
         if done == self._total or time.monotonic() - self._last > _SECONDS_BETWEEN_WORDS:
             self._say(done, note)
 
+    def wait(self, reason: str) -> None:
+        """Say what the phase waits for."""
+        self._say(0, reason)
+
     def finish(self) -> None:
         """Say nothing: the next phase, or the result, follows."""
 
