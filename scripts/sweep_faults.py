@@ -31,7 +31,7 @@ def main() -> None:
     for name in asked.commands or commands:
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder).resolve() / "sweep"
-            faults = sweep(commands[name], work, kinds=asked.kinds.split(","), every=asked.every)
+            faults = sweep(commands[name], work, kinds=asked.kinds.split(","), part=slice(None, None, asked.every))
             line, wrong = table(name, faults)
         print(line, flush=True)
         for fault in wrong:

@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -90,12 +90,7 @@ def _open_temporary(path: Path) -> tuple[int, Path]:
 
 
 def remove_unfinished(folder: Path, *, of: str = "") -> None:
-    """Remove what processes have left in `folder` that were killed while they wrote; what is being written stays.
-
-    Args:
-        folder: may be missing.
-        of: the name of the file that they wrote; without it, any.
-    """
+    """Remove what killed writers of the file named `of`, or of any, have left in `folder`; living ones are let be."""
     start = f".{of}." if of else "."
     with suppress(OSError):
         for path in list(folder.iterdir()):
@@ -187,11 +182,7 @@ def folder_lock(folder: Path, *, name: str = ".lock", wait: bool = False) -> Ite
 def file_lock(path: Path) -> Iterator[None]:
     """Hold the file `path` for this process while it is read, changed and written again; see `folder_lock`.
 
-    Args:
-        path: may be missing, as its folder may.
-
-    Raises:
-        InUseError, FileSystemError: see `folder_lock`.
+    The file may be missing, as its folder may.
     """
     # A link and the file that it leads to are one.
     path = Path(os.path.realpath(path))
@@ -201,76 +192,61 @@ def file_lock(path: Path) -> Iterator[None]:
         yield
 
 
-class _HeldError(Exception):
-    """The lock is held; the text is the number of the process that holds it."""
-
-
 @contextmanager
 def _lock(path: Path, *, held: Path, kind: str, wait: bool, unused: Callable[[], bool]) -> Iterator[None]:
     made = [folder for folder in path.parents if not folder.exists()]
-    with ExitStack() as stack:
-        stack.callback(_remove_empty, made)
-        while True:
-            try:
-                stack.enter_context(_process_lock(path, unused))
-                break
-            except _HeldError as error:
-                if not wait:
-                    message = f"{held} is in use by process {error}; wait for it to end, or choose another {kind}"
-                    raise InUseError(message) from None
-                time.sleep(_PAUSE_SECONDS)
-        yield
-
-
-@contextmanager
-def _process_lock(path: Path, unused: Callable[[], bool]) -> Iterator[None]:
-    """Hold the lock's file `path`, and remove it at the end if what it stood for was never made."""
-    process, mine = os.getpid(), object()
-    if _held.setdefault((process, path), mine) is not mine:
-        raise _HeldError(process)
+    process = os.getpid()
+    while isinstance(handle := _try_to_lock(path), str):
+        if not wait:
+            raise InUseError(f"{held} is in use by process {handle}; wait for it to end, or choose another {kind}")
+        time.sleep(_PAUSE_SECONDS)
     try:
-        handle = _open_locked(path)
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                # A process that was forked meanwhile has no part in the lock.
-                if os.getpid() == process and unused():
-                    path.unlink()
-            os.close(handle)
+        yield
     finally:
+        with suppress(OSError):
+            # A process that was forked meanwhile has no part in the lock.
+            if os.getpid() == process and unused():
+                path.unlink()
+                for folder in made:
+                    folder.rmdir()
+        os.close(handle)
         del _held[process, path]
 
 
-def _open_locked(path: Path) -> int:
-    while True:
-        make_folder(path.parent)
-        # The last holder may take the file away, and its folder, while it is being opened: another try.
-        with explained_os_errors(path), suppress(FileNotFoundError), ExitStack() as opened:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-            opened.callback(os.close, handle)
-            _lock_for_process(handle)
-            if os.path.samestat(os.fstat(handle), path.stat()):
-                opened.pop_all()
-                return handle
+def _try_to_lock(path: Path) -> int | str:
+    """Return the handle of the lock's file, locked for this process; or the number of the process that holds it."""
+    key, mine = (os.getpid(), path), object()
+    if _held.setdefault(key, mine) is not mine:
+        return str(os.getpid())
+    with ExitStack() as undo:
+        undo.callback(_held.pop, key)
+        while True:
+            make_folder(path.parent)
+            # The last holder may take the file away, and its folder, while it is being opened: another try.
+            with explained_os_errors(path), suppress(FileNotFoundError), ExitStack() as opened:
+                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+                opened.callback(os.close, handle)
+                holder = _holder_or_lock(handle)
+                if holder is not None:
+                    return holder
+                if os.path.samestat(os.fstat(handle), path.stat()):
+                    opened.pop_all()
+                    undo.pop_all()
+                    return handle
 
 
-def _lock_for_process(handle: int) -> None:
+def _holder_or_lock(handle: int) -> str | None:
+    """Lock an open file for this process; where another process has it, return that one's number instead."""
     try:
         # Not flock: a worker that is forked would hold that lock too, and go on after its parent was killed.
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         holder = os.pread(handle, 20, 0).decode(errors="replace")
-        raise _HeldError(holder if holder.isdecimal() else "unknown") from None
+        return holder if holder.isdecimal() else "unknown"
     with suppress(OSError):  # The number is a note for others; a full disk has no room for it.
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
-
-
-def _remove_empty(folders: Iterable[Path]) -> None:
-    with suppress(OSError):
-        for folder in folders:
-            folder.rmdir()
+    return None
 
 
 def _sync_folder(folder: Path) -> None:

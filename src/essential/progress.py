@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from essential.errors import InUseError
 
 _PAUSE_SECONDS = 1.0
+_Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 
@@ -48,15 +49,17 @@ class SilentProgress:
         """Say nothing."""
 
 
-def when_free(work: Callable[[], _Result], progress: Progress) -> _Result:
+def when_free(
+    told: Progress, work: Callable[_Arguments, _Result], /, *args: _Arguments.args, **settings: _Arguments.kwargs
+) -> _Result:
     """Do `work`, again and again as long as another process holds what it needs, and say which one it waits for."""
-    told = ""
+    reason = ""
     while True:
         try:
-            return work()
+            return work(*args, **settings)
         except InUseError as error:
-            if told != (told := str(error)):
-                progress.wait(told)
+            if reason != (reason := str(error)):
+                told.wait(reason)
             time.sleep(_PAUSE_SECONDS)
 
 

@@ -53,5 +53,5 @@ def test_a_reason_is_told_once() -> None:
         return "done"
 
     progress = _Watched(ExitStack())
-    assert when_free(work, progress) == "done"
+    assert when_free(progress, work) == "done"
     assert progress.reasons == ["process 1", "process 2"]

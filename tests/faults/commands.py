@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from faults.sweep import Command, _be_the_command
+from essential import published
+from faults.sweep import Command, run
 from video_files import numbered_picture, write_video
 
 _QUICK = (
@@ -59,17 +60,26 @@ def _after(prepare: Callable[[Path], None], *commands: tuple[str, ...]) -> Calla
     def made(folder: Path) -> None:
         prepare(folder)
         for words in commands:
-            child = os.fork()
-            if not child:
-                _be_the_command(words, folder, folder.parent / "printed", None, lambda: None)
-            _, status = os.waitpid(child, 0)
-            assert status == 0, (folder.parent / "printed").read_text()
+            ended = run(Command("", words, prepare), folder, folder.parent)
+            assert ended.code == 0, ended.printed
 
     return made
 
 
 _TAUGHT = _after(_to_learn, (*_LEARN, "--encoder", "tiny"))
 _TRAINED = _after(_to_train, _TRAIN)
+
+
+def _one_core() -> None:
+    """Let a comparison do its runs one after the other, in this process."""
+    os.sched_setaffinity(0, list(os.sched_getaffinity(0))[-1:])
+
+
+def _one_published_protocol() -> None:
+    """Let a site have one board beside the runs' own."""
+    content = published._content()
+    figures = [figure for figure in content["figures"] if figure["protocol"] == content["figures"][0]["protocol"]]
+    content["figures"] = figures[:3]
 
 
 def _taught_and_more(folder: Path) -> None:
@@ -95,13 +105,20 @@ COMMANDS = (
     Command("extract", _PART, _to_train),
     Command("train", _TRAIN, _to_train),
     Command("export", ("export", "a.bundle", "--out", "a.onnx"), _TAUGHT),
-    Command("site, new", ("site", "run", "--out", "deep/site"), _TRAINED),
-    Command("site, again", ("site", "run", "--out", "site"), _after(_TRAINED, ("site", "run", "--out", "site"))),
-    Command("report", ("report", "run", "--out", "r.html", "--figures", "figures"), _TRAINED),
+    Command("site, new", ("site", "run", "--out", "deep/site"), _TRAINED, lighten=_one_published_protocol),
+    Command(
+        "site, again",
+        ("site", "run", "--out", "site"),
+        _after(_TRAINED, ("site", "run", "--out", "site")),
+        lighten=_one_published_protocol,
+    ),
+    Command("report", ("report", "run", "--out", "r.html"), _TRAINED),
+    Command("report, figures", ("report", "run", "--out", "r.html", "--figures", "figures"), _TRAINED),
     Command(
         "compare",
-        ("compare", "--config", "own/essential", "--methods", "finetune,joint", "--seeds", "0", "--out", "c", *_RUN),
+        ("compare", "--config", "own/essential", "--methods", "finetune", "--seeds", "0", "--out", "c", *_RUN),
         _to_train,
+        lighten=_one_core,
     ),
     Command(
         "data make",

@@ -33,12 +33,14 @@ class Command:
         words: the command line, run in the folder.
         prepare: makes what the command needs in a new folder.
         once: whether the command is refused when its work is done.
+        lighten: called in the process of the command, before it.
     """
 
     name: str
     words: tuple[str, ...]
     prepare: Callable[[Path], None]
     once: bool = False
+    lighten: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -59,33 +61,35 @@ class Fault:
     wrong: tuple[str, ...]
 
 
-def sweep(command: Command, folder: Path, *, kinds: Iterable[str] = KINDS, every: int = 1) -> Iterator[Fault]:
-    """Inject a fault of each kind at every n-th call of the command, and give what came of each.
+def sweep(
+    command: Command, folder: Path, *, kinds: Iterable[str] = KINDS, part: slice = slice(None)
+) -> Iterator[Fault]:
+    """Inject a fault of each kind at each call of the command in turn, and give what came of it.
 
     Args:
         command: what to run.
         folder: where it is run, again and again; made.
         kinds: of faults.
-        every: 1 takes every call, 3 every third one.
+        part: of the calls; all.
     """
     start, work = folder / "start", folder / "work"
     start.mkdir(parents=True)
     command.prepare(start)
     _import_what_it_imports(command, _copied(start, work), folder)
     calls, expected = _undisturbed(command, _copied(start, work), folder)
-    for number in range(1, len(calls) + 1, every):
+    for number in range(1, len(calls) + 1)[part]:
         for kind in kinds:
             injector = Injector(_copied(start, work), number, kind)
-            wrong = [*_after_fault(kind, run(command.words, work, folder, injector=injector))]
+            wrong = [*_after_fault(kind, run(command, work, folder, injector=injector))]
             kept = contents(work)
-            wrong += _after_repetition(command, run(command.words, work, folder), kept, contents(work), expected)
+            wrong += _after_repetition(command, run(command, work, folder), kept, contents(work), expected)
             yield Fault(number, calls[number - 1], kind, tuple(wrong))
 
 
 def _import_what_it_imports(command: Command, work: Path, folder: Path) -> None:
     """Import the modules that the command does, so that the processes that are forked from here need not."""
     names = folder / "modules"
-    ended = run(command.words, work, folder, at_end=lambda: names.write_text("\n".join(sorted(sys.modules))))
+    ended = run(command, work, folder, at_end=lambda: names.write_text("\n".join(sorted(sys.modules))))
     assert ended.code == 0, ended.printed
     for name in names.read_text().split():
         if name not in sys.modules and name.partition(".")[0] != "__main__":
@@ -98,9 +102,7 @@ def _import_what_it_imports(command: Command, work: Path, folder: Path) -> None:
 def _undisturbed(command: Command, work: Path, folder: Path) -> tuple[list[str], Contents]:
     note = folder / "calls"
     injector = Injector(work, 0, "kill")
-    ended = run(
-        command.words, work, folder, injector=injector, at_end=lambda: note.write_text(json.dumps(injector.calls))
-    )
+    ended = run(command, work, folder, injector=injector, at_end=lambda: note.write_text(json.dumps(injector.calls)))
     assert ended.code == 0, ended.printed
     calls: list[str] = json.loads(note.read_text())
     return calls, contents(work)
@@ -127,24 +129,24 @@ def _after_repetition(
 
 
 def run(
-    words: Iterable[str],
+    command: Command,
     work: Path,
     folder: Path,
     *,
     injector: Injector | None = None,
     at_end: Callable[[], object] = lambda: None,
 ) -> Ended:
-    """Run a command line of essential in a process that is forked for it; what it prints goes through `folder`."""
+    """Run a command in a process that is forked for it; what it prints goes through `folder`."""
     printed = folder / "printed"
     child = os.fork()
     if not child:
-        _be_the_command(words, work, printed, injector, at_end)
+        _be_the_command(command, work, printed, injector, at_end)
     _, status = os.waitpid(child, 0)
     return Ended(os.waitstatus_to_exitcode(status), printed.read_text())
 
 
 def _be_the_command(
-    words: Iterable[str], work: Path, printed: Path, injector: Injector | None, at_end: Callable[[], object]
+    command: Command, work: Path, printed: Path, injector: Injector | None, at_end: Callable[[], object]
 ) -> NoReturn:
     code = 1
     try:
@@ -152,10 +154,9 @@ def _be_the_command(
         os.dup2(handle, 1)
         os.dup2(handle, 2)
         sys.stdout = sys.stderr = os.fdopen(handle, "w", buffering=1)
-        # On one core: a comparison then does its runs one after the other, in this process.
-        os.sched_setaffinity(0, list(os.sched_getaffinity(0))[-1:])
         os.chdir(work)
-        sys.argv = ["essential", *words]
+        sys.argv = ["essential", *command.words]
+        command.lighten()
         if injector:
             injector.install()
         from essential.cli import main

@@ -49,7 +49,6 @@ def make(
       essential data make moving-digits --out digits
     """
     import os
-    from functools import partial
 
     from essential.cli.progress_bar import terminal_progress
     from essential.progress import phase, when_free
@@ -64,8 +63,14 @@ def make(
     )
     progress = terminal_progress()
     with phase(progress, f"make {benchmark.value}", 0):
-        make = partial(make_moving_digits, out, config, workers=os.cpu_count() or 1)
-        when_free(lambda: make(progress=lambda done, total: progress.advance(done, total=total)), progress)
+        when_free(
+            progress,
+            make_moving_digits,
+            out,
+            config,
+            workers=os.cpu_count() or 1,
+            progress=lambda done, total: progress.advance(done, total=total),
+        )
     typer.echo(f"videos: {out}")
 
 

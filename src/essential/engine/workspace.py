@@ -101,14 +101,13 @@ class Workspace:
             self.extract(videos, progress, team=team)
         with phase(progress, "read videos", len(videos)):
             return when_free(
-                lambda: open_source(
-                    self.config.features,
-                    videos,
-                    recipe=self.recipe(),
-                    store=self.store(),
-                    progress=lambda done, total: progress.advance(done, total=total),
-                ),
                 progress,
+                open_source,
+                self.config.features,
+                videos,
+                recipe=self.recipe(),
+                store=self.store(),
+                progress=lambda done, total: progress.advance(done, total=total),
             )
 
     def stored(self, videos: Sequence[Video]) -> FeatureSource:
@@ -137,15 +136,14 @@ class Workspace:
         config = self.config.features.model_copy(update={"on_broken_video": "skip"})
         with phase(progress, "extract features", len(videos)):
             broken = when_free(
-                lambda: extract(
-                    self.store(),
-                    videos,
-                    recipe=self.recipe(),
-                    config=config,
-                    part=(index + count * team.rank, count * team.size),
-                    progress=lambda done, total: progress.advance(done, total=total),
-                ),
                 progress,
+                extract,
+                self.store(),
+                videos,
+                recipe=self.recipe(),
+                config=config,
+                part=(index + count * team.rank, count * team.size),
+                progress=lambda done, total: progress.advance(done, total=total),
             )
         return {key: reason for each in team.gather(Message(note=broken)) for key, reason in each.note.items()}
 
@@ -223,13 +221,12 @@ def _read_protocol(config: RunConfig, progress: Progress) -> Protocol:
 def _make_moving_digits(config: RunConfig, progress: Progress) -> None:
     with phase(progress, f"make {_benchmark_name(config)}", 0):
         when_free(
-            lambda: make_moving_digits(
-                data_root(config),
-                config.data.moving_digits,
-                workers=cpu_cores(),
-                progress=lambda done, total: progress.advance(done, total=total),
-            ),
             progress,
+            make_moving_digits,
+            data_root(config),
+            config.data.moving_digits,
+            workers=cpu_cores(),
+            progress=lambda done, total: progress.advance(done, total=total),
         )
 
 

@@ -9,7 +9,7 @@ import csv
 import io
 import tokenize
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,9 @@ from essential.features.extract import Progress
 from essential.features.index import read_index, with_checked_seals
 from essential.features.lookup import locate
 from essential.features.maps import map_shards
-from essential.features.plan import Shard, VideoId, video_id
+from essential.features.plan import video_id
 from essential.features.provenance import SAMPLING_RULE
-from essential.features.store import FeatureStore, VideoNote, create_store, open_store, read_provenance
+from essential.features.store import VideoNote, create_store, open_store, read_provenance
 from essential.features.tables import FrameTable, MappedTable
 from essential.protocols.feature_labels import STORED_LABELS, labelled_rows
 from essential.protocols.protocol import Video
@@ -83,7 +83,9 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
         shards = made.plan_for(list(rows), shard_videos=_SHARD_VIDEOS)
         for done, shard in enumerate(shards):
             if not made.is_done(shard):
-                _write_shard(made, shard, array, rows)
+                features = _kept(array[[rows[name] for name in shard.ids]])
+                notes = [VideoNote(key=key, size_bytes=None, sha256=None, broken=None) for key in shard.keys]
+                made.write(shard, features[:, None], notes)
             progress(min((done + 1) * _SHARD_VIDEOS, len(videos)), len(videos))
         write_text(store / STORED_LABELS, labels_text)
     return videos
@@ -206,12 +208,6 @@ def _refuse_not_finite(array: Array, videos: Sequence[Video]) -> None:
 def _kept(rows: Array) -> Array:
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(rows.astype(_KEPT_TYPES[rows.dtype.name]))
-
-
-def _write_shard(store: FeatureStore, shard: Shard, array: Array, rows: Mapping[VideoId, int]) -> None:
-    features = _kept(array[[rows[name] for name in shard.ids]])
-    notes = [VideoNote(key=key, size_bytes=None, sha256=None, broken=None) for key in shard.keys]
-    store.write(shard, features[:, None], notes)
 
 
 def _refuse_other_labels(store: Path, labels_text: str) -> None:

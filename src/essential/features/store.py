@@ -95,11 +95,7 @@ class FeatureStore:
 
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
-        """Hold the store for work of that name, and remove what such work has left that was killed.
-
-        Raises:
-            InUseError: another process does the same work.
-        """
+        """Hold the store for work of that name, and remove what killed work has left; see `folder_lock`."""
         with folder_lock(self.path, name=name):
             for folder in (self.path, self.path / "shards"):
                 remove_unfinished(folder)
