@@ -218,7 +218,7 @@ class Method(ABC):
         return self.memory.ledger()
 
     def resize(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027
-        """Give every growing part of `network` but the predictor the shapes that `state`, a state of it, has."""
+        """Have those parts of `network` that `state`, a state of it, has: some are there for a time alone."""
 
     @property
     def settled(self) -> Sequence[str]:
@@ -260,7 +260,6 @@ class Method(ABC):
         tensors |= {_PREDICTOR + name: tensor for name, tensor in own.items()}
         with state_that_fits():
             self.resize(tensors)
-            self.predictor.resize(own)
             self.network.load_state_dict(tensors)
 
     @final
@@ -270,7 +269,5 @@ class Method(ABC):
         Raises:
             CheckpointError: the state does not fit this method's predictor.
         """
-        state = self.predictor.completed(state)
         with state_that_fits():
-            self.predictor.resize(state)
-            self.predictor.load_state_dict(state)
+            self.predictor.load_state_dict(self.predictor.completed(state))

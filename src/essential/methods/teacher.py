@@ -5,15 +5,16 @@ It is no memory: a copy of what is carried anyway, made when a task begins and d
 
 import copy
 from collections.abc import Mapping
+from typing import TypeVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from essential.models.classifier import Predictor
-from essential.models.state_names import below
 
 _NAME = "teacher"
 _TEMPERATURE = 2.0
+Kind = TypeVar("Kind", bound=Predictor)
 
 
 def keep_teacher(network: nn.ModuleDict, predictor: Predictor) -> None:
@@ -27,22 +28,18 @@ def drop_teacher(network: nn.ModuleDict) -> None:
         del network[_NAME]
 
 
-def teacher_of(network: nn.ModuleDict) -> Predictor | None:
-    """Return the copy; None in the first task."""
+def teacher_of(network: nn.ModuleDict, kind: type[Kind]) -> Kind | None:
+    """Return the copy, which is of that kind; None in the first task."""
     teacher = dict(network.items()).get(_NAME)
-    assert teacher is None or isinstance(teacher, Predictor)
+    assert teacher is None or isinstance(teacher, kind)
     return teacher
 
 
-def resize_teacher(network: nn.ModuleDict, predictor: Predictor, state: Mapping[str, Tensor]) -> None:
-    """Have a copy of the shapes that `state`, a state of `network`, has; none if it has none."""
-    held = below(f"{_NAME}.", state)
+def hold_teacher(network: nn.ModuleDict, predictor: Predictor, state: Mapping[str, Tensor]) -> None:
+    """Hold a copy if `state`, a state of `network` that is to be loaded, has one; none otherwise."""
     drop_teacher(network)
-    if held:
+    if any(name.startswith(f"{_NAME}.") for name in state):
         keep_teacher(network, predictor)
-        teacher = network[_NAME]
-        assert isinstance(teacher, Predictor)
-        teacher.resize(held)
 
 
 def distillation(logits: Float[Tensor, "batch old"], wanted: Float[Tensor, "batch old"]) -> Float[Tensor, ""]:

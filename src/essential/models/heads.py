@@ -1,14 +1,15 @@
 """Heads: clip tokens to a logit per slot. Rows are added as classes arrive."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from essential.models.growing import Growing
 
-class Head(nn.Module, ABC):
+
+class Head(Growing, ABC):
     """Clip tokens (batch, dim), in; a logit per slot, out."""
 
     @property
@@ -20,10 +21,6 @@ class Head(nn.Module, ABC):
     def grow(self, rows: int, *, generator: torch.Generator) -> None:
         """Add `rows` slots behind the present ones, which keep their values."""
 
-    @abstractmethod
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Take on the shapes that `state`, the state of such a head, has; the values come later."""
-
 
 class GrowingHead(Head):
     """A linear layer with one row per slot.
@@ -32,6 +29,8 @@ class GrowingHead(Head):
     initialise theirs. They allocate all classes of the benchmark at once; rows that no sample has reached yet
     would only decay there, so growing gives the same scores for the slots seen.
     """
+
+    grows = ("weight", "bias")
 
     def __init__(self, dim: int, *, init_scale: float) -> None:
         super().__init__()
@@ -51,11 +50,6 @@ class GrowingHead(Head):
         self.weight = nn.Parameter(torch.cat([old, new.to(old)]))
         self.bias = nn.Parameter(torch.cat([self.bias.detach(), torch.zeros(rows).to(old)]))
 
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have as many rows as `state` holds."""
-        self.weight = nn.Parameter(torch.zeros_like(state["weight"]))
-        self.bias = nn.Parameter(torch.zeros_like(state["bias"]))
-
     def forward(self, tokens: Float[Tensor, "batch *readings dim"]) -> Float[Tensor, "batch *readings slots"]:
         """Return a logit per slot."""
         return nn.functional.linear(tokens, self.weight, self.bias)
@@ -66,6 +60,8 @@ class CosineHead(Head):
 
     Source: Hou et al., Learning a Unified Classifier Incrementally via Rebalancing, CVPR 2019, equation 4.
     """
+
+    grows = ("weight",)
 
     def __init__(self, dim: int, *, scale: float) -> None:
         super().__init__()
@@ -88,10 +84,6 @@ class CosineHead(Head):
         length = self.weight[:-rows].norm(dim=1).mean() if self.slots > rows else 1.0
         self.weight[-rows:] = nn.functional.normalize(directions.to(self.weight), dim=1) * length
 
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have as many rows as `state` holds."""
-        self.weight = nn.Parameter(torch.zeros_like(state["weight"]))
-
     def cosines(self, tokens: Float[Tensor, "batch dim"], *, fixed: int = 0) -> Float[Tensor, "batch slots"]:
         """Return the cosine with every slot; the directions of the first `fixed` slots get no gradient."""
         weight = torch.cat([self.weight[:fixed].detach(), self.weight[fixed:]])
@@ -109,6 +101,8 @@ class ProxyHead(Head):
     learned scale. Source: Douillard et al., PODNet, ECCV 2020, equation 7.
     """
 
+    grows = ("weight",)
+
     def __init__(self, dim: int, *, proxies: int, scale: float) -> None:
         super().__init__()
         self.proxies = proxies
@@ -123,10 +117,6 @@ class ProxyHead(Head):
     def grow(self, rows: int, *, generator: torch.Generator) -> None:
         """Add random proxies of `rows` slots behind the present ones, which keep their values."""
         self.weight = _with_random_rows(self.weight, rows * self.proxies, generator)
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have as many rows as `state` holds."""
-        self.weight = nn.Parameter(torch.zeros_like(state["weight"]))
 
     def forward(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
         """Return a logit per slot."""
