@@ -7,10 +7,11 @@ from functools import cached_property
 from essential.published import published_for
 from essential.records import MemoryBytes, ProtocolRecord, SkippedVideo
 from essential.report.elsewhere import PublishedTable, other_tasks_note, published_table
-from essential.report.families import Family, Line, all_but_seed, differ_in_seed_alone, family_names, seed_mean
+from essential.report.families import Family, Line, differ_in_seed_alone, family_names
 from essential.report.line_style import LineStyle
 from essential.report.reported import ReportedRun
 from essential.report.run_view import KINDS, RunView
+from essential.results.runs import all_but_seed
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def _families(groups: Sequence[Sequence[ReportedRun]], number: int) -> tuple[Fam
             style += not seeds
         style += seeds
         lines = [Line(name, views[0].style, tuple(views))] if seeds else [Line(v.label, v.style, (v,)) for v in views]
-        families.append(Family(tuple(views), tuple(lines), seed_mean(views) if seeds else None))
+        families.append(Family(tuple(views), tuple(lines), lines[0].results if seeds else None))
     return tuple(families)
 
 

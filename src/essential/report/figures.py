@@ -54,8 +54,8 @@ def forgetting_figure(lines: Sequence[Line], anchor: str) -> FigureView:
 
 def memory_figure(lines: Sequence[Line], anchor: str) -> FigureView | None:
     """All bytes carried to the next task; None if every method keeps all videos, which are no number of bytes."""
-    apart = [line.name for line in lines if line.keeps_all_videos]
-    lines = [line for line in lines if not line.keeps_all_videos]
+    apart = [line.name for line in lines if line.results.needs_all_tasks]
+    lines = [line for line in lines if not line.results.needs_all_tasks]
     if not lines:
         return None
     totals = {run: [memory.total for memory in run.record.memory_bytes_by_task] for line in lines for run in line.runs}

@@ -2,6 +2,8 @@
 
 import re
 
+from essential.results.runs import Spread
+
 NONE = "\u2013"
 MINUS = "\u2212"
 NBSP = "\u00a0"
@@ -65,10 +67,10 @@ def grouped(count: int) -> str:
     return f"{count:,}"
 
 
-def plus_minus(mean: float | None, deviation: float | None, decimals: int = 2) -> str:
-    """0.875, 0.01 as "87.50 ± 1.00"; without a deviation the mean alone."""
-    shown = percent(mean, decimals)
-    return shown if mean is None or deviation is None else f"{shown} ± {percent(deviation, decimals)}"
+def plus_minus(spread: Spread) -> str:
+    """0.875 and 0.01 as "87.50 ± 1.00"; without a deviation the mean alone."""
+    shown = percent(spread.mean, 2)
+    return shown if spread.std is None else f"{shown} ± {percent(spread.std, 2)}"
 
 
 def signed_percent(difference: float | None, decimals: int = 2) -> str:

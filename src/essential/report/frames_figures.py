@@ -9,12 +9,13 @@ from essential.analysis_record import Analysis
 from essential.records import Record
 from essential.report.charts import Band, ChartLine, LineChart
 from essential.report.contents import GroupView
-from essential.report.families import Family, Line, all_but_seed, band_of
+from essential.report.families import Family, Line, band_of
 from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
 from essential.report.figures import line_data
 from essential.report.formats import counted, percent
 from essential.report.line_style import LineStyle
 from essential.report.run_view import RunView
+from essential.results.runs import all_but_seed
 
 _SETTING = "frames_kept"
 _REBUILT = (

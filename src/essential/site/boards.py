@@ -10,11 +10,12 @@ from essential.published import is_joint, published_figures, published_for
 from essential.records import ProtocolRecord
 from essential.report.elsewhere import PublishedTable, other_tasks_note, published_table
 from essential.report.formats import slug
+from essential.results.runs import flattened, settings_apart
 from essential.shipped import shipped_configs
-from essential.site.families import Family, distinguishing_settings, flattened, group_families
+from essential.site.families import Family, as_text, distinguishing_settings, group_families
 from essential.site.finding import FoundRecord
 from essential.site.names import stem
-from essential.site.rows import NO_ACCURACY, Row, row_of_family, rows_of_published
+from essential.site.rows import Row, is_accuracy, row_of_family, rows_of_published
 
 _ALWAYS = ("final_accuracy", "average_incremental_accuracy", "forgetting_from_best")
 _SHOWN = 4
@@ -99,7 +100,7 @@ class Board:
             for row in self.rows
             if not row.ours and not is_joint(row.method)
             for metric, cell in row.cells.items()
-            if cell.value is not None and not cell.uncertain and metric not in NO_ACCURACY
+            if cell.value is not None and not cell.uncertain and is_accuracy(metric)
         ]
         return max(known, key=lambda each: each[0])[1:] if known else None
 
@@ -191,8 +192,8 @@ def _difference(here: FoundRecord, there: FoundRecord) -> str:
 
 def _changed(here: FoundRecord, there: FoundRecord) -> Iterator[str]:
     ours, theirs = dict(flattened(here.record.data)), dict(flattened(there.record.data))
-    changed = [key for key in dict.fromkeys([*ours, *theirs]) if ours.get(key) != theirs.get(key)]
-    yield from (f"{key}={theirs.get(key, 'not set')}" for key in changed[:_SHOWN])
+    for key in settings_apart([ours, theirs])[:_SHOWN]:
+        yield f"{key}={as_text(theirs[key]) if key in theirs else 'not set'}"
 
 
 @cache

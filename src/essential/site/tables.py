@@ -5,8 +5,8 @@ import io
 import json
 from typing import Any
 
-from essential.report.comparison import MEASURES
 from essential.report.formats import plain_cell
+from essential.results.runs import MEASURES
 from essential.site.boards import Board
 from essential.site.rows import Cell, Row
 
