@@ -83,7 +83,4 @@ class ClassStatistics(Growing):
 
 def statistics_ledger(kept: Mapping[str, Tensor]) -> list[LedgerEntry]:
     """Return an entry for each tensor that is kept instead of exemplars; no paper's memory figure counts such."""
-    return [
-        LedgerEntry("statistics", name, tensor.numel() * tensor.element_size(), in_paper_figure=False)
-        for name, tensor in kept.items()
-    ]
+    return [LedgerEntry("statistics", name, tensor.nbytes, in_paper_figure=False) for name, tensor in kept.items()]

@@ -35,7 +35,7 @@ from essential.methods.exemplars import MemoryClips, MemoryConfig, set_exemplar_
 from essential.methods.teacher import drop_teacher, teacher_of
 from essential.methods.trained import Trained
 from essential.models.classifier import ClipClassifier
-from essential.models.heads import ProxyHead
+from essential.models.heads import CosineHead
 
 _FIRST_SCALE = 10.0
 _BALANCE_RATE_SCALE = 0.1
@@ -62,7 +62,7 @@ class PODNet(Trained[PODNetConfig]):
     distils = True
 
     def __init__(self, config: PODNetConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        self.head = ProxyHead(dim, proxies=config.proxies, scale=_FIRST_SCALE)
+        self.head = CosineHead(dim, proxies=config.proxies, scale=_FIRST_SCALE)
         super().__init__(config, dim=dim, frames=frames, epochs=epochs, seed=seed, head=self.head)
 
     def stages(self, task: TaskData) -> Sequence[Stage]:

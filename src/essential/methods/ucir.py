@@ -72,7 +72,7 @@ class UCIR(Trained[UCIRConfig]):
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
         """Classification, and from the second task on what keeps tokens in place and old slots apart from new ones."""
         tokens = self.classifier.tokens(batch.features, batch.positions)
-        cosines = self.head.cosines(self.classifier.dropout(tokens), fixed=self.slots[-1].start)
+        cosines = self.head.similarities(self.classifier.dropout(tokens), fixed=self.slots[-1].start)
         terms = [LossTerm("classification", cross_entropy(self.head.scale * cosines, batch.slots))]
         teacher = teacher_of(self.network, ClipClassifier)
         if teacher is None:
