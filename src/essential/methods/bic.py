@@ -28,11 +28,10 @@ from pydantic import Field
 from torch import Tensor
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import ClassifierConfig, cross_entropy, logits_of
+from essential.methods.classifier import ClassifierConfig, cross_entropy, distillation, logits_of
 from essential.methods.contract import Batch, LossTerm, Stage, TaskData
 from essential.methods.exemplars import MemoryConfig, MixedClips
 from essential.methods.held_out import PartOfClips, hold_out
-from essential.methods.teacher import distillation, teacher_of
 from essential.methods.trained import Trained
 from essential.models.bias_correction import BiasCorrected
 from essential.models.seeded import torch_generator
@@ -104,7 +103,7 @@ class BiC(Trained[BiCConfig]):
         classification = cross_entropy(logits, batch.slots)
         if stage == "bias":
             return [LossTerm("bias", classification)]
-        teacher = teacher_of(self.network, BiasCorrected)
+        teacher = self.teacher(BiasCorrected)
         if teacher is None:
             return [LossTerm("classification", classification)]
         with torch.no_grad():

@@ -43,19 +43,13 @@ class Batch:
 
     @property
     def tensors(self) -> list[Tensor]:
-        """All that there are, in one order."""
+        """All that there are, in the order in which they are named here."""
         every = (self.features, self.positions, self.slots, self.tasks, self.retrieved)
         return [tensor for tensor in every if tensor is not None]
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on `device`. To a GPU it goes through pinned memory, so that nobody waits for it."""
-        return Batch(
-            _sent(self.features, device),
-            _sent(self.positions, device),
-            _sent(self.slots, device),
-            _sent(self.tasks, device),
-            None if self.retrieved is None else _sent(self.retrieved, device),
-        )
+        return Batch(*(_sent(tensor, device) for tensor in self.tensors))
 
 
 def _sent(tensor: Tensor, device: torch.device) -> Tensor:

@@ -27,7 +27,6 @@ from essential.memory.selection import Policy
 from essential.methods.classifier import ClassifierConfig, cross_entropy, logits_of
 from essential.methods.contract import Batch, LossTerm
 from essential.methods.exemplars import MemoryConfig
-from essential.methods.teacher import teacher_of
 from essential.methods.trained import Trained
 from essential.models.classifier import ClipClassifier
 from essential.models.nearest_means import NearestMeans
@@ -66,7 +65,7 @@ class ICaRL(Trained[ICaRLConfig]):
         else:
             classification = cross_entropy(logits, batch.slots)
         terms = [LossTerm("classification", classification)]
-        teacher = teacher_of(self.network, ClipClassifier)
+        teacher = self.teacher(ClipClassifier)
         if teacher is not None:
             with torch.no_grad():
                 targets = logits_of(teacher, batch).sigmoid()

@@ -23,9 +23,8 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from essential.methods.classifier import ClassifierConfig, cross_entropy, logits_of
+from essential.methods.classifier import ClassifierConfig, cross_entropy, distillation, logits_of
 from essential.methods.contract import Batch, LossTerm
-from essential.methods.teacher import distillation, teacher_of
 from essential.methods.trained import Trained
 from essential.models.classifier import ClipClassifier
 from essential.schema import Section
@@ -50,7 +49,7 @@ class LwF(Trained[LwFConfig]):
         """Cross-entropy among the task's slots, and distillation of the old ones."""
         logits = logits_of(self.classifier, batch)
         own = LossTerm("classification", cross_entropy(logits, batch.slots, among=self.slots[-1]))
-        teacher = teacher_of(self.network, ClipClassifier)
+        teacher = self.teacher(ClipClassifier)
         if teacher is None:
             return [own]
         with torch.no_grad():

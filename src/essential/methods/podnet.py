@@ -32,7 +32,6 @@ from essential.memory.selection import Policy
 from essential.methods.classifier import ClassifierConfig
 from essential.methods.contract import Batch, LossTerm, Stage, TaskData
 from essential.methods.exemplars import MemoryClips, MemoryConfig, set_exemplar_means
-from essential.methods.teacher import drop_teacher, teacher_of
 from essential.methods.trained import Trained
 from essential.models.classifier import ClipClassifier
 from essential.models.heads import CosineHead
@@ -85,7 +84,7 @@ class PODNet(Trained[PODNetConfig]):
         tokens = _tokens_by_layer(self.classifier, batch)
         logits = self.classifier.logits(tokens[-1])
         terms = [LossTerm("classification", margin_nca(logits, batch.slots, self.config.margin * self.head.scale))]
-        teacher = teacher_of(self.network, ClipClassifier)
+        teacher = self.teacher(ClipClassifier)
         if teacher is None:
             return terms
         with torch.no_grad():
@@ -100,7 +99,7 @@ class PODNet(Trained[PODNetConfig]):
 
     def finish(self, task: TaskData) -> None:
         """Choose the first task's exemplars; take the means of all."""
-        drop_teacher(self.network)
+        self.drop_teacher()
         if task.index == 0:
             self.remember(task)
         set_exemplar_means(self.classifier, self.memory)

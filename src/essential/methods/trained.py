@@ -1,5 +1,6 @@
 """What methods that train the clip classifier share: it grows with tasks, may have a teacher, may keep exemplars."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -9,7 +10,6 @@ from essential.memory.episodic import EpisodicMemory
 from essential.methods.classifier import ClassifierConfig, build_classifier, grow_head
 from essential.methods.contract import Method, Stage, TaskData
 from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, set_exemplar_means
-from essential.methods.teacher import drop_teacher, hold_teacher, keep_teacher
 from essential.models.classifier import Predictor
 from essential.models.heads import Head
 
@@ -25,6 +25,8 @@ class TrainedConfig(Protocol):
 
 
 Settings = TypeVar("Settings", bound=TrainedConfig)
+Kind = TypeVar("Kind", bound=Predictor)
+_TEACHER = "teacher"
 
 
 class Trained(Method, Generic[Settings]):
@@ -34,7 +36,8 @@ class Trained(Method, Generic[Settings]):
     together, from which the task's exemplars are chosen afterwards.
 
     Attributes:
-        distils: a frozen copy of the classifier before a task, its teacher, is kept while the task is learned.
+        distils: a frozen copy of the classifier before a task, its teacher, is kept while the task is learned. It is
+            no memory: a copy of what is carried anyway, made when a task begins and dropped when it ends.
         keeps_logits: the classifier's logits are stored beside each exemplar.
         keeper: chooses the exemplars; None where none are kept.
         classifier: grows with the tasks; it is the predictor unless a method puts another in its place.
@@ -69,7 +72,7 @@ class Trained(Method, Generic[Settings]):
     def begin(self, task: TaskData) -> None:
         """Keep what has been learned as the teacher, if there is to be one, and grow the head."""
         if self.distils and self.slots:
-            keep_teacher(self.network, self.student)
+            self._keep_teacher()
         self.slots.append(task.slots)
         grow_head(self.classifier, task.slots, seed=self.seed)
 
@@ -81,7 +84,7 @@ class Trained(Method, Generic[Settings]):
 
     def finish(self, task: TaskData) -> None:
         """Forget the teacher; choose exemplars if any are kept, and take their means."""
-        drop_teacher(self.network)
+        self.drop_teacher()
         if self.keeper is not None:
             self.remember(task)
             set_exemplar_means(self.classifier, self.memory)
@@ -91,7 +94,22 @@ class Trained(Method, Generic[Settings]):
         assert self.keeper is not None, "the settings are those of a memory"
         self.memory = self.keeper.extend(self.memory, task, self.classifier)
 
+    def teacher(self, kind: type[Kind]) -> Kind | None:
+        """Return the teacher, which is of that kind; None in the first task."""
+        teacher = dict(self.network.items()).get(_TEACHER)
+        assert teacher is None or isinstance(teacher, kind)
+        return teacher
+
+    def drop_teacher(self) -> None:
+        """Forget the teacher, if there is one."""
+        if _TEACHER in self.network:
+            del self.network[_TEACHER]
+
+    def _keep_teacher(self) -> None:
+        self.network[_TEACHER] = copy.deepcopy(self.student).requires_grad_(False).eval()
+
     def resize(self, state: Mapping[str, Tensor]) -> None:
         """Have a teacher if `state` has one."""
-        if self.distils:
-            hold_teacher(self.network, self.student, state)
+        self.drop_teacher()
+        if self.distils and any(name.startswith(f"{_TEACHER}.") for name in state):
+            self._keep_teacher()

@@ -32,7 +32,6 @@ from essential.memory.selection import Policy
 from essential.methods.classifier import ClassifierConfig, cross_entropy
 from essential.methods.contract import Batch, LossTerm, TaskData
 from essential.methods.exemplars import MemoryConfig, judge
-from essential.methods.teacher import teacher_of
 from essential.methods.trained import Trained
 from essential.models.classifier import ClipClassifier
 from essential.models.heads import CosineHead
@@ -74,7 +73,7 @@ class UCIR(Trained[UCIRConfig]):
         tokens = self.classifier.tokens(batch.features, batch.positions)
         cosines = self.head.similarities(self.classifier.dropout(tokens), fixed=self.slots[-1].start)
         terms = [LossTerm("classification", cross_entropy(self.head.scale * cosines, batch.slots))]
-        teacher = teacher_of(self.network, ClipClassifier)
+        teacher = self.teacher(ClipClassifier)
         if teacher is None:
             return terms
         with torch.no_grad():

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from essential.metrics.accuracy import accuracy_matrix, average_incremental_accuracy, final_accuracy
 from essential.metrics.evaluation import Evaluation
 from essential.metrics.forgetting import backward_forgetting, forgetting_from_best, tcd_forgetting
@@ -96,13 +98,11 @@ METRICS: Mapping[str, Metric] = {
     "forgetting_from_first": _BACKWARD,
     "tcd_forgetting": Metric(
         "TCD forgetting",
-        lambda run, class_counts: tcd_forgetting(accuracy_matrix(run), _test_videos(run[-1], len(class_counts))),
+        lambda run, class_counts: tcd_forgetting(
+            accuracy_matrix(run), np.bincount(run[-1].tasks, minlength=len(class_counts)).tolist()
+        ),
         "how far the accuracy over all old test videos falls in one task, plain mean over the tasks after the first",
         "forgetting of TCD (ICCV 2021) by its code",
         less_is_better=True,
     ),
 }
-
-
-def _test_videos(evaluation: Evaluation, tasks: int) -> list[int]:
-    return [int((evaluation.tasks == task).sum()) for task in range(tasks)]

@@ -97,7 +97,8 @@ class CosineHead(Head):
         if self.proxies == 1:
             return cosines
         by_slot = cosines.unflatten(1, (self.slots, self.proxies))
-        return (by_slot.softmax(dim=2) * by_slot).sum(dim=2)
+        weighted: Tensor = (by_slot.softmax(dim=2) * by_slot).sum(dim=2)
+        return weighted
 
     def forward(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
         """Return a logit per slot."""

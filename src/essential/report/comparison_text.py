@@ -1,17 +1,15 @@
 """A comparison as text: JSON and CSV for programs, unrounded; a Markdown table for readers."""
 
-import csv
-import io
 import re
 from typing import Any
 
+from essential.report import formats
 from essential.report.formats import (
     NONE,
     counted,
     grouped,
     human_bytes,
     percent,
-    plain_cell,
     plus_minus,
     probability,
     signed_percent,
@@ -83,13 +81,7 @@ def measures_of(row: MethodRow) -> dict[str, Spread]:
 def as_csv(comparison: Comparison) -> str:
     """Return one line per method, in the order the user gave, with the numbers of `as_objects`; empty = undefined."""
     rows = [_flat(content) for content in as_objects(comparison)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(
-        {key: plain_cell(cell) if isinstance(cell, str) else cell for key, cell in row.items()} for row in rows
-    )
-    return text.getvalue()
+    return formats.as_csv([list(rows[0]), *(list(row.values()) for row in rows)])
 
 
 def _flat(content: dict[str, Any]) -> dict[str, Any]:

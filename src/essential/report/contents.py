@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from essential.errors import RunError
 from essential.published import published_for
 from essential.records import MemoryBytes, ProtocolRecord, SkippedVideo
 from essential.report.elsewhere import PublishedTable, other_tasks_note, published_table
@@ -98,7 +99,13 @@ class GroupView:
 
 
 def group_runs(runs: Sequence[ReportedRun]) -> list[GroupView]:
-    """Group runs by protocol, and inside by everything but the seed, in the order given."""
+    """Group runs by protocol, and inside by everything but the seed, in the order given.
+
+    Raises:
+        RunError: there is no run.
+    """
+    if not runs:
+        raise RunError("a report needs at least one run, 0 were given; give the folder of a finished run")
     by_protocol: dict[str, dict[str, list[ReportedRun]]] = {}
     for run in runs:
         by_protocol.setdefault(run.record.protocol.id, {}).setdefault(all_but_seed(run.record), []).append(run)

@@ -1,6 +1,9 @@
 """Numbers as a reader wants them. `None` is always shown as a dash."""
 
+import csv
+import io
 import re
+from collections.abc import Iterable, Sequence
 
 from essential.results.runs import Spread
 
@@ -100,6 +103,14 @@ def inside(title: str) -> str:
 def slug(text: str) -> str:
     """A name for files: "Accuracy over tasks" as "accuracy-over-tasks"; 48 of a to z, 0 to 9 and hyphens at most."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_LONGEST_NAME].strip("-") or "unnamed"
+
+
+def as_csv(rows: Iterable[Sequence[str | int | float | None]]) -> str:
+    """The text of a CSV file, the first row its columns; None is an empty cell, and texts are `plain_cell`s."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([plain_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    return text.getvalue()
 
 
 def plain_cell(text: str) -> str:

@@ -9,7 +9,7 @@ from essential.report.figures import figures_of
 from essential.report.frames_figures import frames_kept_figure, frames_read_figure
 from essential.report.memory_charts import MemoryOfRuns
 from essential.report.memory_scatter import OwnMethod, ScatterView, own_scatter, published_scatter
-from essential.report.run_view import KINDS, RunView
+from essential.report.run_view import KINDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,16 +51,15 @@ def _memory_of_runs(group: GroupView) -> FigureView:
     ]
     return FigureView(
         title="Memory by kind",
-        note="",
-        description="",
         drawing=MemoryOfRuns(f"{group.anchor}-memory-by-kind", memories),
         data=Data(
             ("run", "keeps all videos", *(f"{kind}, bytes" for kind in KINDS)),
-            [(run.label, int(run.record.method.needs_all_tasks), *_bytes_by_kind(run)) for run in group.runs],
+            # All videos are no number of bytes.
+            [
+                (run.label, 1, *[None] * len(KINDS))
+                if run.record.method.needs_all_tasks
+                else (run.label, 0, *(getattr(run.record.memory_bytes, kind) for kind in KINDS))
+                for run in group.runs
+            ],
         ),
     )
-
-
-def _bytes_by_kind(run: RunView) -> list[int | None]:
-    """All videos are no number of bytes."""
-    return [None if run.record.method.needs_all_tasks else getattr(run.record.memory_bytes, kind) for kind in KINDS]

@@ -218,13 +218,16 @@ def _draw_labels(axes: Axes, palette: Palette, scale: _Scale, points: Sequence[S
     unit = _AREA[1] / (high - low)
     spots = [(scale.place(point.kept), (point.accuracy - low) * unit) for point in points]
     size = _DIGIT_WIDTH * max(len(point.label) for point in points) + _LABEL_SPACE, _LABEL_HEIGHT
+    line = {"arrowstyle": "-", "color": palette.ink, "alpha": 0.5, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 4}
     for point, spot, middle in zip(points, spots, place_labels(spots, size, area=_AREA), strict=True):
         x, y = map(float, middle)
-        axes.text(x, low + y / unit, point.label, ha="center", va="center_baseline", color=palette.ink, zorder=6)
-        length = math.dist(spot, (x, y))
-        if length > _LINE_FROM:
-            # The line ends where the label begins.
-            share = 1 - (size[0] / 2 + 1) / length
-            end = [start + share * (stop - start) for start, stop in zip(spot, (x, y), strict=True)]
-            heights = (low + spot[1] / unit, low + end[1] / unit)
-            axes.plot((spot[0], end[0]), heights, color=palette.ink, alpha=0.5, linewidth=0.8, zorder=2)
+        axes.annotate(
+            point.label,
+            (spot[0], point.accuracy),
+            (x, low + y / unit),
+            ha="center",
+            va="center_baseline",
+            color=palette.ink,
+            zorder=2,
+            arrowprops=line if math.dist(spot, (x, y)) > _LINE_FROM else None,
+        )

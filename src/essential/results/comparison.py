@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from essential.metrics import forward_transfer
-from essential.records import MemoryBytes, Record
+from essential.records import Record
 from essential.results.comparison_check import Run, check_comparable
 from essential.results.runs import MEASURES, SeedRuns, Spread, spread_of
 from essential.results.significance import holm, paired_p
@@ -65,7 +65,8 @@ class MethodRow(SeedRuns):
         """Whether no seed kept more than the budget after any task; None without a budget."""
         if self.budget_bytes is None:
             return None
-        return not self.needs_all_tasks and self._most_bytes <= self.budget_bytes
+        kept = [memory for record in self.records for memory in (*record.memory_bytes_by_task, record.memory_bytes)]
+        return not self.needs_all_tasks and max(memory.budgeted for memory in kept) <= self.budget_bytes
 
     @property
     def keeps_to_the_rules(self) -> bool:
@@ -90,10 +91,6 @@ class MethodRow(SeedRuns):
     def seconds(self) -> float:
         """Of one run, without the extraction of features, which all runs share."""
         return self.train_seconds + self.evaluate_seconds
-
-    @property
-    def _most_bytes(self) -> int:
-        return max(memory.budgeted for record in self.records for memory in _after_each_task(record))
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +204,3 @@ def _transfer(records: Sequence[Record], reference: dict[int, Record]) -> Spread
             for record in records
         ]
     )
-
-
-def _after_each_task(record: Record) -> Sequence[MemoryBytes]:
-    return [*record.memory_bytes_by_task, record.memory_bytes]

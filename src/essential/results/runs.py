@@ -83,9 +83,11 @@ def flattened(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def settings_apart(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the keys at which flat settings of one method differ."""
+    """Return the keys at which flat settings differ, one of which may lack a key."""
     keys = dict.fromkeys(key for each in settings for key in each)
-    return [key for key in keys if len({repr(each.get(key)) for each in settings}) > 1]
+    # A record that was read has lists where one just made has tuples: as JSON they are the same.
+    told = [{key: json.dumps(value, default=str) for key, value in each.items()} for each in settings]
+    return [key for key in keys if len({each.get(key) for each in told}) > 1]
 
 
 def seen_accuracies(record: Record) -> list[float | None]:

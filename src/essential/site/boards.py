@@ -124,7 +124,12 @@ def make_boards(records: Sequence[FoundRecord]) -> list[Board]:
         name = min((found.record.protocol.name for found in members), key=lambda name: (name not in names, name))
         named.setdefault(name, []).append((stem(name, ["board", *key]), members))
     boards = [
-        _board(name, folder, members, siblings=_siblings(folder, members, same))
+        _board(
+            name,
+            folder,
+            members,
+            siblings=[Sibling(other, _difference(members[0], found[0])) for other, found in same if other != folder],
+        )
         for name, same in named.items()
         for folder, members in same
     ]
@@ -170,12 +175,6 @@ def _places(families: Sequence[Family]) -> dict[Family, int]:
     for place, mean in enumerate(sorted(ranked.values(), reverse=True), 1):
         places.setdefault(mean, place)
     return {family: places[mean] for family, mean in ranked.items()}
-
-
-def _siblings(
-    folder: str, members: Sequence[FoundRecord], same: Sequence[tuple[str, Sequence[FoundRecord]]]
-) -> list[Sibling]:
-    return [Sibling(other, _difference(members[0], found[0])) for other, found in same if other != folder]
 
 
 def _difference(here: FoundRecord, there: FoundRecord) -> str:

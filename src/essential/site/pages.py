@@ -73,7 +73,7 @@ def _board_page(board: Board) -> str:
 def _family_page(board: Board, family: Family, row: Row) -> str:
     settings = {
         "Method settings": family.example.method.config,
-        "Full configuration, but for the seed": _config(family),
+        "Full configuration, but for the seed": {k: v for k, v in family.example.config.items() if k != "seed"},
     }
     return render(
         "family.html",
@@ -86,7 +86,3 @@ def _family_page(board: Board, family: Family, row: Row) -> str:
         settings={title: json.dumps(part, indent=2, ensure_ascii=False) for title, part in settings.items()},
         record_stem=record_stem,
     )
-
-
-def _config(family: Family) -> dict[str, object]:
-    return {key: value for key, value in family.example.config.items() if key != "seed"}
