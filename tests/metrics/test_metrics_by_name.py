@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from essential.metrics import (
     METRICS,
+    SECOND_NAMES,
     AccuracyMatrix,
     Evaluation,
     accuracy_matrix,
@@ -20,6 +21,8 @@ from essential.metrics import (
     final_accuracy,
     forgetting_from_best,
     forward_transfer,
+    metrics_of_matrix,
+    rounding,
     tcd_forgetting,
     vclimb_accuracy,
     vclimb_accuracy_unweighted,
@@ -164,8 +167,19 @@ def test_the_registry_gives_what_the_functions_give(run: Run) -> None:
     assert {name: metric.compute(evaluations, run.counts) for name, metric in METRICS.items()} == expected
 
 
+@given(runs())
+def test_a_record_s_accuracies_give_its_metrics(run: Run) -> None:
+    videos = [sum(slot in task for slot, _ in run.answers[-1]) for task in run.classes]
+    followed = metrics_of_matrix(accuracy_matrix(run.evaluations), videos, run.counts)
+    assert followed.keys() == {name for name, metric in METRICS.items() if not metric.reading} - SECOND_NAMES
+    for name, value in followed.items():
+        expected = METRICS[name].compute(run.evaluations, run.counts)
+        assert (value is None) == (expected is None)
+        assert abs((value or 0) - (expected or 0)) <= rounding(len(run.counts))
+
+
 def test_every_metric_of_a_record_is_registered_and_says_where_it_comes_from() -> None:
-    assert METRICS.keys() - {"forgetting_from_first"} == Metrics.model_fields.keys()
+    assert METRICS.keys() - SECOND_NAMES == Metrics.model_fields.keys()
     assert METRICS["forgetting_from_first"] is METRICS["backward_forgetting"]
     assert {name: metric.reading for name, metric in METRICS.items() if metric.reading} == {
         "average_incremental_accuracy_cnn": "cnn",

@@ -12,7 +12,7 @@ from essential.engine.run_folder import Place, RunFolder
 from essential.engine.workspace import Workspace
 from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Method, TaskData
-from essential.metrics import METRICS, Evaluation, Metric, accuracy_matrix, class_accuracy
+from essential.metrics import METRICS, SECOND_NAMES, Evaluation, Metric, accuracy_matrix, class_accuracy
 from essential.protocols.protocol import Task
 from essential.records import Metrics, Record
 
@@ -45,7 +45,7 @@ def scored(predictions: Iterable[Predictions], *, class_counts: Sequence[int]) -
             {
                 name: _value(metric, decided, readings, class_counts)
                 for name, metric in METRICS.items()
-                if name in Metrics.model_fields
+                if name not in SECOND_NAMES
             }
         ),
     }

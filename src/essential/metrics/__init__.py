@@ -16,12 +16,13 @@ from essential.metrics.forgetting import (
     forgetting_from_best_by_task,
     tcd_forgetting,
 )
-from essential.metrics.registry import METRICS, Metric
+from essential.metrics.registry import METRICS, SECOND_NAMES, Metric, metrics_of_matrix, rounding
 from essential.metrics.transfer import forward_transfer
 from essential.metrics.vclimb import vclimb_accuracy, vclimb_accuracy_unweighted, vclimb_bwf
 
 __all__ = [
     "METRICS",
+    "SECOND_NAMES",
     "AccuracyMatrix",
     "Evaluation",
     "Metric",
@@ -35,6 +36,8 @@ __all__ = [
     "forgetting_from_best",
     "forgetting_from_best_by_task",
     "forward_transfer",
+    "metrics_of_matrix",
+    "rounding",
     "seen_accuracy_by_task",
     "tcd_forgetting",
     "vclimb_accuracy",

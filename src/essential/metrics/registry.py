@@ -1,10 +1,17 @@
 """The metrics of one run by name, each with its definition and where it comes from."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from essential.metrics.accuracy import accuracy_matrix, average_incremental_accuracy, final_accuracy
-from essential.metrics.evaluation import Evaluation
+from essential.metrics.accuracy import (
+    accuracy_matrix,
+    average_incremental_accuracy,
+    final_accuracy,
+    seen_accuracy_by_task,
+    weighted_mean,
+)
+from essential.metrics.evaluation import AccuracyMatrix, Evaluation
 from essential.metrics.forgetting import backward_forgetting, forgetting_from_best, tcd_forgetting
 from essential.metrics.vclimb import vclimb_accuracy, vclimb_accuracy_unweighted, vclimb_bwf
 
@@ -84,6 +91,45 @@ METRICS: Mapping[str, Metric] = {
         "forgetting of TCD (ICCV 2021) by its code",
     ),
 }
+
+SECOND_NAMES = frozenset({"forgetting_from_first"})
+"""Names of `METRICS` for what another name gives too; a record has the other alone."""
+
+
+def metrics_of_matrix(
+    matrix: AccuracyMatrix, test_videos: Sequence[int], class_counts: Sequence[int]
+) -> dict[str, float | None]:
+    """Return every metric of the scores that a method decides by, from what a record has of them.
+
+    The same numbers as `METRICS` give, but for `rounding`.
+
+    Args:
+        matrix: see `accuracy_matrix`; it may have columns for tasks not learned yet.
+        test_videos: of each task learned.
+        class_counts: of each task learned.
+    """
+    seen = seen_accuracy_by_task(matrix, test_videos)
+    learned = [row[: len(matrix)] for row in matrix]
+    return {
+        "final_accuracy": seen[-1],
+        "average_incremental_accuracy": weighted_mean(seen, [1] * len(seen)),
+        "vclimb_accuracy": vclimb_accuracy(learned, class_counts),
+        "vclimb_accuracy_unweighted": vclimb_accuracy_unweighted(learned),
+        "vclimb_bwf": vclimb_bwf(learned, class_counts),
+        "forgetting_from_best": forgetting_from_best(learned),
+        "backward_forgetting": backward_forgetting(learned),
+        "tcd_forgetting": tcd_forgetting(learned, test_videos),
+    }
+
+
+def rounding(tasks: int) -> float:
+    """Return how far two float64 computations of a metric over so many tasks can be apart.
+
+    With u = 2**-53, half of epsilon, a weighted mean of n numbers in [-1, 1] is wrong by (n + 1) u at most, in whatever
+    order they are added, beside what the numbers are wrong by. A metric is at most a mean of means of differences of
+    fractions, and so wrong by 2 (n + 1) u + 4 u at most; two are apart by 4 (n + 3) u.
+    """
+    return 2 * (tasks + 3) * sys.float_info.epsilon
 
 
 def _test_videos(evaluation: Evaluation, tasks: int) -> list[int]:

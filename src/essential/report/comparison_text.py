@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from essential.report.comparison import MEASURES, Comparison, MethodRow, Spread
+from essential.report.families import mark_notes
 from essential.report.formats import (
     NONE,
     counted,
@@ -157,7 +158,7 @@ def notes_of(comparison: Comparison) -> list[str]:
             f"p: two-sided paired t-test of final accuracy against {comparison.baseline} over common seeds, "
             f"Holm-corrected for {counted(comparison.tested, 'method')}."
         )
-    return notes + coverage_notes(comparison)
+    return notes + record_notes(comparison)
 
 
 def difference_note(comparison: Comparison) -> str:
@@ -174,15 +175,17 @@ def _over_seeds(comparison: Comparison) -> str:
     return f"Accuracies and forgetting: mean ± sample standard deviation over {some} seeds {seeds}{have}"
 
 
-def coverage_notes(comparison: Comparison) -> list[str]:
-    """Return the sentence on videos that could not be read, if there were any."""
+def record_notes(comparison: Comparison) -> list[str]:
+    """Return a sentence on videos that could not be read, and one on records without a digest, if there were any."""
     example = comparison.example
+    marks = mark_notes([record for row in comparison.rows for record in row.records])
     if not example.skipped_videos:
-        return []
+        return marks
     return [
         f"{counted(len(example.skipped_videos), 'video')} could not be read: the runs cover "
         f"{percent(example.coverage('train'))} % of the listed training videos and "
-        f"{percent(example.coverage('test'))} % of the test videos."
+        f"{percent(example.coverage('test'))} % of the test videos.",
+        *marks,
     ]
 
 

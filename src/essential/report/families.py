@@ -1,13 +1,14 @@
 """Runs that differ in their seed alone, and the lines that figures draw of them."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from essential.records import Record
 from essential.report.charts import Band, ChartLine
-from essential.report.formats import NONE, plus_minus
+from essential.report.formats import NONE, counted, plus_minus
 from essential.report.line_style import LineStyle
 from essential.report.run_view import RunView
 from essential.report.significance import sample_deviation
@@ -82,6 +83,12 @@ def all_but_seed(record: Record) -> str:
 def differ_in_seed_alone(records: Sequence[Record]) -> bool:
     """Whether the records of one family have several seeds, each once, so that a mean says something."""
     return len(records) > 1 and len({record.seed for record in records}) == len(records)
+
+
+def mark_notes(records: Sequence[Record]) -> list[str]:
+    """Return how many of the records' files do not vouch for themselves, by the reason."""
+    marks = Counter(record.mark for record in records if record.mark)
+    return [f"{mark}: {times} of {counted(len(records), 'record')}" for mark, times in sorted(marks.items())]
 
 
 def family_names(families: Sequence[Sequence[Record]]) -> list[str]:

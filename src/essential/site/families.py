@@ -11,7 +11,7 @@ from typing import Any
 from essential.atomic_files import canonical_json
 from essential.records import Record
 from essential.report.comparison import Spread
-from essential.report.families import all_but_seed
+from essential.report.families import all_but_seed, mark_notes
 from essential.report.formats import counted, percent
 from essential.report.significance import sample_deviation
 from essential.site.finding import FoundRecord
@@ -98,7 +98,7 @@ class Family:
         again = [seed for seed, times in Counter(run.record.seed for run in self.runs).items() if times > 1]
         if again:
             notes.append(f"several runs of seed {', '.join(map(str, sorted(again)))}, which count once")
-        return tuple(notes)
+        return (*notes, *mark_notes([run.record for run in self.runs]))
 
     def _mean_of(self, value: Callable[[Record], int]) -> float:
         return _mean([float(value(run.record)) for run in self.runs])
