@@ -186,6 +186,15 @@ class Record(Whole):
         listed = used + sum(video.split == split for video in self.skipped_videos)
         return used / listed if listed else None
 
+    @property
+    def untested(self) -> str | None:
+        """Say why the accuracies are not known; None where they are."""
+        if self.metrics.final_accuracy is not None:
+            return None
+        left_out = sum(video.split == "test" for video in self.skipped_videos)
+        found = f"all of them were left out ({left_out})" if left_out else "the data has none"
+        return f"accuracy and forgetting are not known, for want of test videos of the classes learned: {found}"
+
     def contradiction(self) -> str | None:
         """Return which metric does not follow from the accuracies, and what they give; see `metrics_of_matrix`.
 

@@ -173,7 +173,7 @@ def test_every_loss_is_finite_and_what_trains_has_a_gradient(name: str) -> None:
             stage.prepare()
             batch = stage.data().epoch(0).rows(torch.arange(4))
             with torch_seeded("dropout"):
-                terms = method.losses(stage.name, batch, generator=torch_generator(0))
+                terms = [*method.losses(stage.name, batch, generator=torch_generator(0))]
             assert terms
             sum(term.value * term.weight for term in terms).backward()
             for parameter in method.network.parameters():
@@ -196,7 +196,7 @@ def test_losses_change_neither_the_batch_nor_the_method(name: str) -> None:
             stage.prepare()
             batch = stage.data().epoch(0).rows(torch.arange(4))
             before = copy.deepcopy(batch), copy.deepcopy(method.state_dict())
-            method.losses(stage.name, batch, generator=torch_generator(0))
+            list(method.losses(stage.name, batch, generator=torch_generator(0)))
             assert torch.equal(before[0].features, batch.features)
             assert torch.equal(before[0].slots, batch.slots)
             after = method.state_dict()
@@ -357,7 +357,7 @@ def test_a_steady_stage_leaves_the_generator_of_the_cpu_alone(name: str) -> None
         rows = stage.data().epoch(0).rows(torch.arange(2))
         generator = torch.Generator().manual_seed(0)
         before = generator.get_state()
-        method.losses(stage.name, rows, generator=generator)
+        list(method.losses(stage.name, rows, generator=generator))
         if stage.steady:
             assert torch.equal(generator.get_state(), before), stage.name
 

@@ -19,7 +19,7 @@ best pair, only ever larger ones, so `bias_epochs` also limits how far the corre
 predictor, as the head is, and counted with its parameters, not with the memory.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -99,23 +99,23 @@ class BiC(Method):
             ),
         ]
 
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
         """Cross-entropy over all slots seen, and distillation in the mixed stage of all tasks but the first."""
         logits = _logits(self.corrected, batch)
         classification = cross_entropy(logits, batch.slots)
         if stage == "bias":
-            return [LossTerm("bias", classification)]
+            yield LossTerm("bias", classification)
+            return
         teacher = teacher_of(self.network)
         if teacher is None:
-            return [LossTerm("classification", classification)]
+            yield LossTerm("classification", classification)
+            return
+        weight = self.slots[-1].start / self.slots[-1].stop
+        yield LossTerm("classification", classification, 1 - weight)
         assert isinstance(teacher, BiasCorrected)
         with torch.no_grad():
             taught = _logits(teacher, batch)
-        weight = self.slots[-1].start / self.slots[-1].stop
-        return [
-            LossTerm("classification", classification, 1 - weight),
-            LossTerm("distillation", distillation(logits[:, : taught.shape[1]], taught), weight),
-        ]
+        yield LossTerm("distillation", distillation(logits[:, : taught.shape[1]], taught), weight)
 
     def finish(self, task: TaskData) -> None:
         """Choose exemplars and take their means."""

@@ -15,7 +15,7 @@ the optimiser is the engine's AdamW, not SGD; what the old classifier says is as
 paper's K.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -70,7 +70,7 @@ class ICaRL(Method):
         """One stage on the task's clips and the exemplars."""
         return [Stage("mixed", lambda: MixedClips(task, self.memory), [self.classifier], self.epochs)]
 
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
         """Classification, and from the second task on the distillation of old slots."""
         logits, first = logits_of(self.classifier, batch), self.slots[-1].start
         if self.config.reading == "paper":
@@ -79,14 +79,13 @@ class ICaRL(Method):
             classification = binary_cross_entropy(logits[:, first:], labels)
         else:
             classification = cross_entropy(logits, batch.slots)
-        terms = [LossTerm("classification", classification)]
+        yield LossTerm("classification", classification)
         teacher = teacher_of(self.network)
         if teacher is not None:
             assert isinstance(teacher, ClipClassifier)
             with torch.no_grad():
                 targets = logits_of(teacher, batch).sigmoid()
-            terms.append(LossTerm("distillation", binary_cross_entropy(logits[:, :first], targets)))
-        return terms
+            yield LossTerm("distillation", binary_cross_entropy(logits[:, :first], targets))
 
     def finish(self, task: TaskData) -> None:
         """Choose exemplars and take the means that decide."""
