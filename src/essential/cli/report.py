@@ -23,11 +23,15 @@ def report(
       essential report runs/first runs/second --out comparison.html
       essential report runs/first --figures figures
     """
+    from essential.atomic_files import refuse_unwritable
     from essential.cli.analysis import analysis_of
     from essential.cli.tables import print_runs, run_name
     from essential.records import Record
     from essential.report import ReportedRun, write_figures, write_report
 
+    refuse_unwritable(out)
+    if figures is not None:
+        refuse_unwritable(figures / "any")
     files = [run if run.is_file() else run / "record.json" for run in runs]
     names = [run_name(file.parent) if file.name == "record.json" else file.stem for file in files]
     records = [Record.read(file, unverified=unverified) for file in files]
