@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from essential.metrics import METRICS, SECOND_NAMES, metrics_of_matrix, rounding
+from essential.metrics import METRICS, SECOND_NAMES, Scores, rounding, seen_accuracy_by_task
 from essential.versioned_json import Part, Whole, read_versioned, write_versioned
 
 SCHEMA_VERSION = 2
@@ -195,20 +195,26 @@ class Record(Whole):
         found = f"all of them were left out ({left_out})" if left_out else "the data has none"
         return f"accuracy and forgetting are not known, for want of test videos of the classes learned: {found}"
 
-    def contradiction(self) -> str | None:
-        """Return which metric does not follow from the accuracies, and what they give; see `metrics_of_matrix`.
+    @property
+    def scores(self) -> Scores:
+        """What its metrics follow from, but for those of another reading."""
+        learned = len(self.accuracy)
+        tasks, matrix = self.protocol.tasks[:learned], [row[:learned] for row in self.accuracy]
+        videos = [task.test_videos for task in tasks]
+        return Scores(matrix, seen_accuracy_by_task(matrix, videos), videos, [len(task.classes) for task in tasks])
 
-        Metrics that older records did not have yet are not missed.
+    def contradiction(self) -> str | None:
+        """Return which metric does not follow from the accuracies, and what they give.
+
+        Those of another reading have accuracies of their own, which are not here. Those that older records did not have
+        yet are not missed.
         """
-        tasks = self.protocol.tasks[: len(self.accuracy)]
-        given = metrics_of_matrix(
-            self.accuracy, [task.test_videos for task in tasks], [len(task.classes) for task in tasks]
-        )
-        for name, value in given.items():
+        for name, field in Metrics.model_fields.items():
             stated = getattr(self.metrics, name)
-            if stated is None and not Metrics.model_fields[name].is_required():
+            if METRICS[name].reading is not None or (stated is None and not field.is_required()):
                 continue
-            if (stated is None) != (value is None) or abs((stated or 0) - (value or 0)) > rounding(len(tasks)):
+            value = METRICS[name].compute(self.scores)
+            if (stated is None) != (value is None) or abs((stated or 0) - (value or 0)) > rounding(len(self.accuracy)):
                 return f"contradicts itself: metrics.{name} is {stated}, but its accuracies give {value}"
         return None
 

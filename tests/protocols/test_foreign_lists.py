@@ -62,7 +62,8 @@ def test_kinetics_csv_is_read_by_class_in_order_of_their_names(tmp_path: Path) -
         (json.dumps(_activitynet(subset="mine")), "has an unknown split 'mine'; the splits are train, "),
         (json.dumps(_activitynet(annotations=[{}])), "the video 'abc' is .*it must have subset, duration and annot"),
         (json.dumps(_activitynet(annotations=[{"label": "/", "segment": [0, 1]}])), "name of a class: '/' is an abs"),
-        (KINETICS, "has no val and no test videos"),
+        (KINETICS, r"\(Kinetics' CSV\) lists training videos alone; put those to test on into the same file"),
+        (json.dumps({"database": {}}), r"\(ActivityNet's JSON\) lists training videos alone"),
         (KINETICS + "welding,f,soon,12,val\n", "line 4: .*time_start and time_end are seconds"),
     ],
 )

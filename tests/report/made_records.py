@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from essential.metrics import metrics_of_matrix
+from essential.metrics import METRICS
 from essential.records import Metrics, Record
 
 _ALWAYS = ("final_accuracy", "average_incremental_accuracy", "forgetting_from_best", "backward_forgetting")
@@ -69,7 +69,6 @@ def make_record(
 
 def followed_metrics(record: Record) -> Record:
     """The record with the metrics that its accuracies give, so that it may be read again."""
-    tasks = record.protocol.tasks[: len(record.accuracy)]
-    videos, classes = [task.test_videos for task in tasks], [len(task.classes) for task in tasks]
-    metrics = Metrics.model_validate(metrics_of_matrix(record.accuracy, videos, classes))
-    return record.model_copy(update={"metrics": metrics})
+    names = [name for name in Metrics.model_fields if METRICS[name].reading is None]
+    metrics = {name: METRICS[name].compute(record.scores) for name in names}
+    return record.model_copy(update={"metrics": Metrics.model_validate(metrics)})

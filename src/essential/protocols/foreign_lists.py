@@ -51,13 +51,13 @@ def read_foreign(content: bytes, name: str) -> Tasks | None:
     if text.lstrip().startswith(("{", "[")):
         top = load_json(content, name)
         if isinstance(top, dict) and isinstance(top.get("database"), dict):
-            return _one_task(_activitynet(top["database"], name), name)
+            return _one_task(_activitynet(top["database"], name), f"{name} (ActivityNet's JSON)")
         if isinstance(top, dict) and "format" in top:
             return None
         raise DataError(f"{name} is JSON of another kind; {TAKEN}. Of anything else, {_MANIFEST}")
     header = text.partition("\n")[0].strip().split(",")
     if set(_KINETICS) <= set(header):
-        return _one_task(_kinetics(text, name), name)
+        return _one_task(_kinetics(text, name), f"{name} (Kinetics' CSV)")
     lines = [line.strip() for line in islice(text.splitlines(), _LINES_LOOKED_AT) if line.strip()]
     for form, what, instead in _FORMS:
         if lines and all(re.fullmatch(form, line) for line in lines[: 1 if what == "a manifest" else None]):
@@ -104,6 +104,8 @@ def _one_task(rows: Iterable[tuple[str, str, Entry]], name: str) -> Tasks:
             raise DataError(f"{name} has an unknown split {quoted(subset)}; the splits are {', '.join(_SPLITS)}")
         classes.setdefault(label, {}).setdefault(_SPLITS[subset], []).append(entry)
     splits = dict.fromkeys(split for held in classes.values() for split in held)
+    if not splits.keys() - {"train"}:
+        raise DataError(f"{name} lists training videos alone; put those to test on into the same file")
     check_names(list(classes), f"{name}, name of a class")
     return [
         [

@@ -4,8 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from essential.metrics import METRICS, seen_accuracy_by_task
-from essential.records import Record
+from essential.metrics import METRICS
 from essential.report.comparison import MEASURES
 from essential.report.formats import plus_minus
 from essential.site.boards import Board, make_boards
@@ -100,15 +99,11 @@ def _family_page(board: Board, family: Family, row: Row) -> str:
         family=family,
         row=row,
         measures=[(name, plus_minus(spread.mean, spread.std), METRICS[name]) for name, spread in measures],
-        seen=[(run.record.seed, _seen(run.record)) for run in family.runs],
+        seen=[(run.record.seed, run.record.scores.seen) for run in family.runs],
         settings={title: json.dumps(part, indent=2, ensure_ascii=False) for title, part in settings.items()},
         titles=TITLES,
         record_stem=record_stem,
     )
-
-
-def _seen(record: Record) -> list[float | None]:
-    return seen_accuracy_by_task(record.accuracy, [task.test_videos for task in record.protocol.tasks])
 
 
 def _config(family: Family) -> dict[str, object]:
