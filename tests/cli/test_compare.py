@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,7 @@ def test_a_seed_that_runs_elsewhere_is_named(essential: Essential, tmp_path: Pat
         outcome = essential(*arguments)
     assert outcome.code == 2
     assert "ncm with seed 3" in outcome.err
-    assert "another process is at work on it" in outcome.err
+    assert f"is in use by process {os.getpid()}; wait for it to end" in outcome.err
     assert not (tmp_path / "compare.json").exists()
     assert essential(*arguments).code == 0
     assert (tmp_path / "compare.json").exists()

@@ -13,10 +13,11 @@ from pydantic import TypeAdapter
 from essential.engine.fit import EpochReport, StageStart, fit, optimizer_state
 from essential.engine.settings import TrainingConfig
 from essential.engine.team import Alone, Team, change
-from essential.memory.ledger import budgeted_bytes
+from essential.memory.ledger import total_by_kind
 from essential.methods import METHODS, MethodConfig, build_method
 from essential.methods.contract import Batch, Method
 from essential.models.seeded import torch_generator, torch_seeded
+from essential.records import MemoryBytes
 from essential.shipped import method_section, shipped_methods
 from ranks_in_turns import in_turns
 from synthetic_tasks import SyntheticTask, clips_of, make_tasks
@@ -395,12 +396,12 @@ def test_memory_never_exceeds_its_budget(name: str, tmp_path: Any) -> None:
     method = build(name, budget_bytes=budget, exemplars_per_class=50)
     for task in tasks_for(method, [2, 1, 1]):
         method.begin(task)
-        assert budgeted_bytes(method.ledger()) <= budget
+        assert MemoryBytes(**total_by_kind(method.ledger())).budgeted <= budget
         for index in range(len(method.stages(task))):
             train(method, task, stages=slice(index, index + 1))
-            assert budgeted_bytes(method.ledger()) <= budget
+            assert MemoryBytes(**total_by_kind(method.ledger())).budgeted <= budget
         method.finish(task)
-        counted = budgeted_bytes(method.ledger())
+        counted = MemoryBytes(**total_by_kind(method.ledger())).budgeted
         assert counted <= budget
         prompts = sum(entry.bytes for entry in method.ledger() if entry.kind == "semantic")
         assert method.memory.write(tmp_path / "memory.safetensors") == counted - prompts

@@ -91,9 +91,6 @@ class _Undecided(Predictor):
     def forward(self, features: Tensor) -> Tensor:
         return features[:, 0] if features.sum() > 0 else -features[:, 0]
 
-    def resize(self, state: object) -> None:
-        del state
-
 
 def test_a_predictor_that_cannot_be_exported_is_refused_in_a_sentence() -> None:
     voice = Voice(_Undecided(), ("a", "b"), 1.0, None)
