@@ -1,5 +1,6 @@
 """Which runs a comparison consists of, and how it treats runs that are there, busy, or of another kind."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -148,7 +149,7 @@ def test_a_run_that_another_process_works_on_is_named_when_the_others_are_done(
         folder_lock(tmp_path / "runs" / "joint-0"),
         pytest.raises(
             ComparisonError,
-            match=r"1 of 2 runs did not come .*\n  joint with seed 0 \(.*\): another process is at work",
+            match=rf"1 of 2 runs did not come .*\n  joint with seed 0 \(.*\): .*joint-0 is in use by process {os.getpid()};",
         ),
     ):
         do_runs(runs, progress=QUIET, announce=lambda _: None)
