@@ -16,8 +16,13 @@ from threads import THREADS
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-# What of the tests' own and of Python starts processes, trains whole runs or opens a browser.
-_SLOW = frozenset({"chromium", "project_copy", "running_service", "small_runs", "small_world", "subprocess"})
+# The modules, of the tests, of Python and ours, that start processes, train whole runs or open a browser.
+_SLOW = frozenset(
+    {
+        *("chromium", "project_copy", "running_service", "small_runs", "small_world", "subprocess"),
+        *("essential.features.pipeline", "essential.video.check", "essential.video.worker_pool"),
+    }
+)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

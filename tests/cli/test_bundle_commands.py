@@ -228,7 +228,7 @@ def test_names_on_standard_input_are_bytes(
         (["--window", "1", "--stride", "2"], "windows of 1.0 s every 2.0 s are not allowed"),
         (["--sheet", "seen.gif"], "seen.gif: the picture's name must end in one of .png"),
         (["--sheet", "seen.png", "--window", "1"], "give one of the two"),
-        (["-s", "training.epochs=3"], "training.epochs: there 15, here 3"),
+        (["-s", "training.epochs=3"], "training.epochs: there 5, here 3"),
     ],
 )
 def test_wrong_ways_to_ask_are_refused(

@@ -50,9 +50,7 @@ def alone(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-@pytest.mark.parametrize(
-    ("victim", "told_first"), [pytest.param(0, False, marks=pytest.mark.slow), (0, True), (1, False)]
-)
+@pytest.mark.parametrize(("victim", "told_first"), [(0, True), (1, False)])
 def test_a_killed_rank_ends_the_run_which_can_be_gone_on_with(
     small_data: Path, alone: Path, tmp_path: Path, victim: int, told_first: bool
 ) -> None:
