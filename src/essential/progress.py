@@ -21,6 +21,10 @@ class Progress(Protocol):
         """End the phase; without a phase it does nothing."""
         ...
 
+    def say(self, note: str) -> None:
+        """Tell something on the way, between phases."""
+        ...
+
 
 class SilentProgress:
     """Says nothing."""
@@ -32,6 +36,9 @@ class SilentProgress:
         """Say nothing."""
 
     def finish(self) -> None:
+        """Say nothing."""
+
+    def say(self, note: str) -> None:
         """Say nothing."""
 
 

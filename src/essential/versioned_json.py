@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from essential.errors import RunError
+from essential.given_files import plain_file
 
 
 class Part(BaseModel):
@@ -42,7 +43,7 @@ def read_versioned(path: Path, schema: type[Whole], *, newest: int, what: str, r
 
 def _read_text(path: Path, remedy: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return plain_file(path).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{path} is missing; give the folder of a finished run, or let the run end first") from None
     except UnicodeDecodeError as error:

@@ -25,10 +25,25 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:.1f}/s" if speed else "", style="dim")
 
 
-class BarProgress:
+class _Notes:
+    """Prints what is told on the way, each note once: a comparison's runs all tell the same of their one folder."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def say(self, note: str) -> None:
+        """Print a line."""
+        if note not in self._told:
+            self._told.add(note)
+            sys.stderr.write(f"{note}\n")
+            sys.stderr.flush()
+
+
+class BarProgress(_Notes):
     """A live bar per phase."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._bars: Progress | None = None
 
     def start(self, title: str, total: int) -> None:
@@ -60,10 +75,11 @@ class BarProgress:
             self._bars = None
 
 
-class LineProgress:
+class LineProgress(_Notes):
     """One line when a phase ends, without control characters: for logs."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._title = ""
         self._done = 0
         self._note = ""

@@ -25,7 +25,7 @@ def report(
     from essential.records import Record
     from essential.report import ReportedRun, write_figures, write_report
 
-    files = [run if run.is_file() else run / "record.json" for run in runs]
+    files = [run if run.exists() and not run.is_dir() else run / "record.json" for run in runs]
     names = [run_name(file.parent) if file.name == "record.json" else file.stem for file in files]
     records = [Record.read(file) for file in files]
     reported = [

@@ -211,7 +211,10 @@ def _read_protocol(config: RunConfig, progress: Progress) -> Protocol:
         data = data.model_copy(update={"root": data_root(config)})
         _make_moving_digits(config, progress)
     name = _benchmark_name(config) if data.kind == "moving-digits" else data.kind
-    return config.protocol.cut(load_listing(data), name)
+    listing = load_listing(data)
+    for note in listing.notes:
+        progress.say(note)
+    return config.protocol.cut(listing, name)
 
 
 def _make_moving_digits(config: RunConfig, progress: Progress) -> None:

@@ -48,7 +48,7 @@ def stored_labels(store: Path) -> Listing:
         DataError: it is no such store.
     """
     path = store / STORED_LABELS
-    if not path.is_file():
+    if not path.exists():
         raise DataError(
             f"{store} is no store of imported features (it holds no {STORED_LABELS}); make one with "
             "`essential features import FEATURES.npy LABELS.csv --out STORE` and give it as data.path"

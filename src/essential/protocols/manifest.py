@@ -56,7 +56,7 @@ def _refuse_missing(path: Path, videos: list[Video]) -> None:
     if missing:
         named = ", ".join(missing[:_NAMED_AT_MOST]) + (", ..." if len(missing) > _NAMED_AT_MOST else "")
         raise DataError(
-            f"manifest {path}: {len(missing)} of {len(videos)} videos do not exist: {named}; "
+            f"manifest {path}: {len(missing)} of {len(videos)} videos do not exist, or are no files: {named}; "
             f"paths are relative to {path.parent}"
         )
 

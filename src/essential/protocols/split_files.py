@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from essential.errors import DataError
+from essential.given_files import plain_file
 from essential.protocols.listed import ListedVideo
 
 
@@ -73,7 +74,7 @@ def text_of(path: Path) -> str:
         DataError: it is missing or not UTF-8 text.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return plain_file(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; unpack all the split files into {path.parent}") from None
     except UnicodeDecodeError as error:

@@ -74,6 +74,9 @@ class _PipedProgress:
     def finish(self) -> None:
         """Say nothing: the next phase, or the result, follows."""
 
+    def say(self, note: str) -> None:
+        """Say nothing: the clips were sent one by one, and the name was looked at."""
+
     def _say(self, done: int, note: str) -> None:
         self._last = time.monotonic()
         self._connection.send(("progress", Progress(self._title, done, self._total, note)))
