@@ -34,7 +34,7 @@ def _message(root: Path, *names: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["run/v_1.avi", "run/v_1", "v_1.avi", "v_1", "v_1.mp4", "./run//v_1", "other/v_1"])
+@pytest.mark.parametrize("name", ["run/v_1.avi", "run/v_1", "v_1.avi", "v_1", "v_1.mp4", "other/v_1"])
 @pytest.mark.parametrize(
     "file", ["run/v_1.avi", "v_1.mp4", "v_1.WEBM", "train/run/v_1.mkv", "a/b/c/v_1.avi", "run/v_1/img_00001.jpg"]
 )
@@ -117,11 +117,8 @@ def test_splits_segments_and_repeats_make_keys(tmp_path: Path) -> None:
     "name", ["", "/v.mp4", "../v.mp4", "a/../../v.mp4", "a/..", "..", ".", "./", "a\0b", "\ud800", "/", "x\n../y"]
 )
 def test_a_name_that_is_no_path_below_the_root(name: str, tmp_path: Path) -> None:
-    if name == "x\n../y":  # a strange name, but a path below the root
-        assert locate_videos(_listed(name), tmp_path)[0].file == f"{tmp_path}/x\n../y"
-        return
     assert repr(name) in _message(tmp_path, "good.mp4", name)
-    assert "not absolute and without '..'; mend the list" in _message(tmp_path, name)
+    assert "; give a name or a path below the videos' folder" in _message(tmp_path, name)
 
 
 @pytest.mark.parametrize("image", ["img_00001.jpg", "frame000001.JPG", "00001.png", "image_0001.jpeg", "f-1.png"])

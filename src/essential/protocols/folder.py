@@ -1,10 +1,12 @@
 """Videos in folders of classes, the layout of the user's own data: `<class>/*`, alone or in `train` and `test`."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from essential.errors import DataError
 from essential.protocols.class_names import class_name
+from essential.protocols.listed import ListedVideo
 from essential.protocols.passed_over import BESIDE, PassedOver
 from essential.protocols.protocol import Listing, Split, Video
 from essential.protocols.video_walk import VideoWalk
@@ -77,14 +79,14 @@ def class_folders(root: Path, layout: str) -> ClassFolders:
     return ClassFolders(videos, walk.passed_over)
 
 
-def refuse_untrained(videos: list[Video], where: str) -> None:
-    """Refuse a class with test clips alone.
+def refuse_untrained(videos: Sequence[Video | ListedVideo], where: str, *, classes: Iterable[str] = ()) -> None:
+    """Refuse a class without a training clip: one of the videos', or of `classes`.
 
     Raises:
         DataError: names the classes.
     """
     trained = {video.label for video in videos if video.split == "train"}
-    bare = sorted({video.label for video in videos} - trained)
+    bare = sorted({*classes, *(video.label for video in videos)} - trained)
     if bare:
         raise DataError(
             f"{where}: no training clip for the class{'es' if len(bare) > 1 else ''} {', '.join(map(repr, bare))}; "

@@ -1,14 +1,12 @@
 """Where a run's videos and their labels come from, and how classes become tasks: the settings of both."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from essential.errors import ConfigError
-from essential.protocols.class_names import class_name
 from essential.protocols.class_order import OrderRule
 from essential.protocols.collector import paused_collector
 from essential.protocols.feature_labels import stored_labels
@@ -116,10 +114,6 @@ def load_listing(config: DataConfig) -> Listing:
         DataError: they cannot be used as they are.
     """
     config.require_places()
-    return _with_checked_names(_load(config))
-
-
-def _load(config: DataConfig) -> Listing:
     if config.kind == "manifest" and config.path is not None:
         return Listing.by_name(manifest_videos(config.path))
     if config.kind == "features" and config.path is not None:
@@ -142,7 +136,7 @@ def find_listing(config: DataConfig) -> tuple[Listing, list[Found]]:
     if config.kind in _NAMED and config.root is not None:
         data = load_listed(config)
         found = find_videos(data.listed, config.root)
-        return _with_checked_names(_listing(data, [one.video for one in found])), found
+        return _listing(data, [one.video for one in found]), found
     listing = load_listing(config)
     return listing, [Found(video, missing=False) for video in listing.videos]
 
@@ -166,23 +160,6 @@ def load_listed(config: DataConfig) -> ListedData:
     else:
         listed, classes = ssv2_split(place)
     return ListedData(listed, classes)
-
-
-def _with_checked_names(listing: Listing) -> Listing:
-    """Return the listing with its classes' names as they are kept.
-
-    Raises:
-        DataError: one is no name for a class.
-    """
-    names = {name: class_name(name, "the data's classes") for name in listing.classes}
-    if all(name == kept for name, kept in names.items()):
-        return listing
-    return replace(
-        listing,
-        videos=[video._replace(label=names[video.label]) for video in listing.videos],
-        classes=tuple(dict.fromkeys(names.values())),
-        groups=listing.groups and tuple(tuple(names[name] for name in group) for group in listing.groups),
-    )
 
 
 def _listing(data: ListedData, videos: Sequence[Video]) -> Listing:

@@ -99,20 +99,6 @@ def refuse_repeats(entries: Iterable[tuple[Line, ListedVideo]]) -> None:
             )
 
 
-def refuse_bare(listed: Iterable[ListedVideo], classes: Iterable[str], folder: Path) -> None:
-    """Refuse a class without a training video.
-
-    Raises:
-        DataError: names the first such class.
-    """
-    trained = {video.label for video in listed if video.split == "train"}
-    for label in classes:
-        if label not in trained:
-            raise DataError(
-                f"the split files in {folder} list no training video of the class {label!r}; unpack them again"
-            )
-
-
 def _below(place: Path) -> list[Path]:
     with os.scandir(place) as entries:
         return sorted(place / entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
