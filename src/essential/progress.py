@@ -1,8 +1,15 @@
 """How long work says how far it is, without knowing who is looking."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import ParamSpec, Protocol, TypeVar, runtime_checkable
+
+from essential.errors import InUseError
+
+_PAUSE_SECONDS = 1.0
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
 @runtime_checkable
@@ -22,7 +29,7 @@ class Progress(Protocol):
         ...
 
     def say(self, note: str) -> None:
-        """Tell something on the way, between phases."""
+        """Tell something at once, such as what is passed over or waited for."""
         ...
 
 
@@ -40,6 +47,20 @@ class SilentProgress:
 
     def say(self, note: str) -> None:
         """Say nothing."""
+
+
+def when_free(
+    told: Progress, work: Callable[_Arguments, _Result], /, *args: _Arguments.args, **settings: _Arguments.kwargs
+) -> _Result:
+    """Do `work`, again and again as long as another process holds what it needs, and say which one it waits for."""
+    reason = ""
+    while True:
+        try:
+            return work(*args, **settings)
+        except InUseError as error:
+            if reason != (reason := str(error)):
+                told.say(f"waiting: {reason}")
+            time.sleep(_PAUSE_SECONDS)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from essential.errors import DataError
 from essential.protocols.class_names import class_name
 from essential.protocols.listed import ListedVideo
+from essential.protocols.moving_digits import MARKER
 from essential.protocols.passed_over import BESIDE, PassedOver
 from essential.protocols.protocol import Listing, Split, Video
 from essential.protocols.video_walk import VideoWalk
@@ -43,7 +44,7 @@ def folder_listing(root: Path) -> Listing:
         ]
     refuse_untrained(videos, str(root))
     for path in root.iterdir():
-        if path.name not in _SPLITS:
+        if path.name not in (*_SPLITS, MARKER) and path.name[0] != ".":
             passed_over.add(BESIDE, str(path))
     return Listing.by_name(videos, passed_over)
 

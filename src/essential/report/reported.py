@@ -1,10 +1,8 @@
 """What a report is made from: the record of a run, and its analysis where there is one."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from essential.analysis_record import Analysis
-from essential.errors import RunError
 from essential.records import Record
 
 
@@ -26,13 +24,3 @@ class ReportedRun:
             tasks_learned=len(self.record.accuracy),
             class_accuracy=self.record.class_accuracy,
         )
-
-
-def refuse_none(runs: Sequence[ReportedRun]) -> None:
-    """Refuse a report of nothing.
-
-    Raises:
-        RunError: there is no run.
-    """
-    if not runs:
-        raise RunError("a report needs at least one run, 0 were given; give the folder of a finished run")
