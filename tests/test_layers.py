@@ -12,7 +12,8 @@ ROOT = Path(essential.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "seeding", "schema", "progress", "given_files", "atomic_files", "sealed_files", "versioned_json"),
-    ("protocols", "metrics", "records", "analysis_record", "shipped", "published"),
+    ("protocols", "metrics", "shipped", "published"),
+    ("records", "analysis_record"),
     ("video", "results"),
     ("encoders",),
     ("features",),

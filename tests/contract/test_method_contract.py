@@ -189,7 +189,7 @@ def test_every_loss_is_finite_and_what_trains_has_a_gradient(name: str) -> None:
             stage.prepare()
             batch = stage.data().epoch(0).rows(torch.arange(4))
             with torch_seeded("dropout"):
-                terms = method.losses(stage.name, batch, generator=torch_generator(0))
+                terms = [*method.losses(stage.name, batch, generator=torch_generator(0))]
             assert terms
             sum(term.value * term.weight for term in terms).backward()
             for parameter in method.network.parameters():
@@ -214,7 +214,7 @@ def test_losses_change_neither_the_batch_nor_the_method_and_draw_only_where_they
             before = copy.deepcopy(batch), copy.deepcopy(method.state_dict())
             generator = torch_generator(0)
             undrawn = generator.get_state()
-            method.losses(stage.name, batch, generator=generator)
+            list(method.losses(stage.name, batch, generator=generator))
             assert not stage.steady or torch.equal(generator.get_state(), undrawn)
             assert torch.equal(before[0].features, batch.features)
             assert torch.equal(before[0].slots, batch.slots)

@@ -93,7 +93,7 @@ def test_the_loss_has_a_penalty_of_every_task_before(kind: str) -> None:
 def test_the_first_task_is_learned_freely() -> None:
     method, task = build(), make_tasks([2])[0]
     method.begin(task)
-    penalty = method.losses("task", task.plain().rows(torch.arange(4)), generator=torch_generator(0))[1]
+    penalty = list(method.losses("task", task.plain().rows(torch.arange(4)), generator=torch_generator(0)))[1]
     assert penalty.value == 0
 
 

@@ -51,7 +51,7 @@ def test_the_first_task_has_no_teacher() -> None:
     method, task = build(), make_tasks([3])[0]
     method.begin(task)
     assert method.teacher(ClipClassifier) is None
-    terms = method.losses("task", task.plain().rows(torch.arange(4)), generator=torch_generator(0))
+    terms = [*method.losses("task", task.plain().rows(torch.arange(4)), generator=torch_generator(0))]
     assert [term.name for term in terms] == ["classification"]
 
 

@@ -74,7 +74,7 @@ def test_distillation_compares_the_token_after_every_layer(layers: int) -> None:
     method, task = second_task(**MEMORY, classifier={"heads": 4, "layers": layers})
     assert isinstance(method, PODNet)
     batch = batch_of(method, task)
-    terms = method.losses("mixed", batch, generator=torch.Generator())
+    terms = [*method.losses("mixed", batch, generator=torch.Generator())]
     teacher = method.network["teacher"]
     assert isinstance(teacher, ClipClassifier)
     distances = []

@@ -21,22 +21,24 @@ from essential.protocols.protocol import Protocol
 from essential.records import Record
 
 
-def analyse(out: Path, *, progress: Progress) -> Analysis:
+def analyse(out: Path, *, progress: Progress, unverified: bool = False) -> Analysis:
     """Return the analysis of the finished run in `out`: the one that is there, or a new one, which is then there.
+
+    With `unverified`, a record or an analysis that was changed after it was written is read too.
 
     The same run gives the same analysis, with a GPU or without and with any number of threads: it is computed on the
     CPU, by one.
 
     Raises:
-        RunError: the run is not finished, its folder is in use, or the analysis that is there is damaged or of another
+        RunError: the run is not finished, its folder is in use, or what is there is damaged, changed or of another
             run.
         CheckpointError: the predictions are missing or damaged.
         FileSystemError: the disk refuses.
     """
     folder = RunFolder(out)
-    record = Record.read(folder.record)
+    record = Record.read(folder.record, unverified=unverified)
     if folder.analysis.exists():
-        there = Analysis.read(folder.analysis)
+        there = Analysis.read(folder.analysis, unverified=unverified)
         there.refuse_another(
             str(out),
             protocol_id=record.protocol.id,

@@ -82,11 +82,13 @@ def import_checkpoints(
     """
     files = checkpoint_files(folder)
     run = RunFolder(out)
+    # What is wrong with the settings is told before a checkpoint is read; the encoder is the checkpoint's.
+    load_config(config, [*(each for each in overrides if not each.startswith("encoder")), "method.name=essential"])
     with folder_lock(out), phase(progress, "import checkpoints", len(files)):
-        first = read_authors_checkpoint(files[0])
-        settings = _settings(first, out, config, overrides, temporal_embedding)
         run.begin_import(str(folder))
         try:
+            first = read_authors_checkpoint(files[0])
+            settings = _settings(first, out, config, overrides, temporal_embedding)
             encoder = _write_encoder(run, first, settings, files[0])
             method = _method(settings, encoder, _write_checkpoints(run, files, first, progress))
             by_task = (total_by_kind(method.ledger()),) * len(files)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from essential.errors import DataError
-from essential.protocols.class_names import class_name
+from essential.protocols.class_names import class_name, known_as
 from essential.protocols.folder import ClassFolders, class_folders
 from essential.protocols.passed_over import LINK_TO_NOTHING, NOT_A_FILE, PassedOver
 from essential.protocols.video_walk import VideoWalk
@@ -113,7 +113,7 @@ def refuse_known(names: Collection[str], known: Collection[str]) -> None:
     Raises:
         DataError: says how to do so on purpose.
     """
-    twice = [name for name in names if name in known]
+    twice = [name for name in names if known_as(name, known) in known]
     if twice:
         several = "classes are" if len(twice) > 1 else "class is"
         raise DataError(

@@ -19,7 +19,7 @@ best pair, only ever larger ones, so `bias_epochs` also limits how far the corre
 predictor, as the head is, and counted with its parameters, not with the memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -97,22 +97,22 @@ class BiC(Trained[BiCConfig]):
             ),
         ]
 
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
         """Cross-entropy over all slots seen, and distillation in the mixed stage of all tasks but the first."""
         logits = _logits(self.corrected, batch)
         classification = cross_entropy(logits, batch.slots)
         if stage == "bias":
-            return [LossTerm("bias", classification)]
+            yield LossTerm("bias", classification)
+            return
         teacher = self.teacher(BiasCorrected)
         if teacher is None:
-            return [LossTerm("classification", classification)]
+            yield LossTerm("classification", classification)
+            return
+        weight = self.slots[-1].start / self.slots[-1].stop
+        yield LossTerm("classification", classification, 1 - weight)
         with torch.no_grad():
             taught = _logits(teacher, batch)
-        weight = self.slots[-1].start / self.slots[-1].stop
-        return [
-            LossTerm("classification", classification, 1 - weight),
-            LossTerm("distillation", distillation(logits[:, : taught.shape[1]], taught), weight),
-        ]
+        yield LossTerm("distillation", distillation(logits[:, : taught.shape[1]], taught), weight)
 
     def _parts(self, slots: Int[Tensor, " clips"]) -> tuple[Int[Tensor, " learned"], Int[Tensor, " held"]]:
         """Split a task's clips and exemplars, the same way whenever it is asked for in the task."""

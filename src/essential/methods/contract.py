@@ -9,7 +9,7 @@ it carries its exemplars and nothing else; without `rebuilt` it uses its exempla
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol, final, runtime_checkable
 
@@ -187,8 +187,8 @@ class Method(ABC):
         """Return the stages of the task, in order. Called again after a restart; changes nothing."""
         return []
 
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:
-        """Return the loss of `batch` in parts; changes nothing.
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterable[LossTerm]:
+        """Give the loss of `batch` in parts; changes nothing. One that is not asked for need not be computed.
 
         Draws from `generator` (CPU), or, as dropout does, from torch's global generator of the batch's device.
 

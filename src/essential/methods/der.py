@@ -13,7 +13,7 @@ paper's head has all classes from the start. Logits are those of the whole clip,
 of it. The optimiser is the engine's AdamW, not SGD.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -50,9 +50,9 @@ class DER(Trained[DERConfig]):
         """One stage on the task's clips."""
         return [Stage("task", lambda: task, [self.classifier], self.epochs)]
 
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
         """Classification of the batch, and two draws from the memory if there is one."""
-        terms = [LossTerm("classification", cross_entropy(logits_of(self.classifier, batch), batch.slots))]
+        yield LossTerm("classification", cross_entropy(logits_of(self.classifier, batch), batch.slots))
         if len(self.memory):
             matched, labelled = self._draw(batch, generator), self._draw(batch, generator)
             with batch_beside(len(matched)) as rows:
@@ -61,9 +61,8 @@ class DER(Trained[DERConfig]):
                 exemplars = self._exemplars(labelled[rows], batch)
                 rehearsal = cross_entropy(logits_of(self.classifier, exemplars), exemplars.slots)
             known = (~stored.isnan()).sum()
-            terms.append(LossTerm("logit_distance", distance, self.config.alpha, known))
-            terms.append(LossTerm("rehearsal", rehearsal, self.config.beta, len(exemplars.slots)))
-        return terms
+            yield LossTerm("logit_distance", distance, self.config.alpha, known)
+            yield LossTerm("rehearsal", rehearsal, self.config.beta, len(exemplars.slots))
 
     def _draw(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return which exemplars stand beside `batch`: as many as it has clips, or all of a smaller memory."""

@@ -15,7 +15,7 @@ the optimiser is the engine's AdamW, not SGD; what the old classifier says is as
 paper's K.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -55,7 +55,7 @@ class ICaRL(Trained[ICaRLConfig]):
         super().__init__(config, dim=dim, frames=frames, epochs=epochs, seed=seed)
         self.network["predictor"] = NearestMeans(self.classifier)
 
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
         """Classification, and from the second task on the distillation of old slots."""
         logits, first = logits_of(self.classifier, batch), self.slots[-1].start
         if self.config.reading == "paper":
@@ -64,13 +64,12 @@ class ICaRL(Trained[ICaRLConfig]):
             classification = binary_cross_entropy(logits[:, first:], labels)
         else:
             classification = cross_entropy(logits, batch.slots)
-        terms = [LossTerm("classification", classification)]
+        yield LossTerm("classification", classification)
         teacher = self.teacher(ClipClassifier)
         if teacher is not None:
             with torch.no_grad():
                 targets = logits_of(teacher, batch).sigmoid()
-            terms.append(LossTerm("distillation", binary_cross_entropy(logits[:, :first], targets)))
-        return terms
+            yield LossTerm("distillation", binary_cross_entropy(logits[:, :first], targets))
 
 
 def binary_cross_entropy(

@@ -20,7 +20,7 @@ whole classifier, with the distillation, at a tenth of the rate as TCD's.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -79,23 +79,22 @@ class PODNet(Trained[PODNetConfig]):
         )
         return [*mixed, balance]
 
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
         """Classification with a margin, and from the second task on distillation."""
         tokens = _tokens_by_layer(self.classifier, batch)
         logits = self.classifier.logits(tokens[-1])
-        terms = [LossTerm("classification", margin_nca(logits, batch.slots, self.config.margin * self.head.scale))]
+        yield LossTerm("classification", margin_nca(logits, batch.slots, self.config.margin * self.head.scale))
         teacher = self.teacher(ClipClassifier)
         if teacher is None:
-            return terms
+            return
         with torch.no_grad():
             before = _tokens_by_layer(teacher, batch)
         distances = torch.stack([unit_distance(now, then) for now, then in zip(tokens, before, strict=True)])
         ratio = math.sqrt(self.slots[-1].stop / len(self.slots[-1]))
-        terms.append(LossTerm("flat_distillation", distances[-1], self.config.flat_distillation * ratio))
+        yield LossTerm("flat_distillation", distances[-1], self.config.flat_distillation * ratio)
         if len(distances) > 1:
             between = distances[:-1].mean()
-            terms.append(LossTerm("layer_distillation", between, self.config.layer_distillation * ratio))
-        return terms
+            yield LossTerm("layer_distillation", between, self.config.layer_distillation * ratio)
 
     def finish(self, task: TaskData) -> None:
         """Choose the first task's exemplars; take the means of all."""

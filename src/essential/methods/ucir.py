@@ -20,7 +20,7 @@ Differs from the authors' code: the ranking is summed over the K slots, as in th
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -68,24 +68,21 @@ class UCIR(Trained[UCIRConfig]):
         if len(self.slots) > 1:
             self.head.imprint(self._mean_tokens(task))
 
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
         """Classification, and from the second task on what keeps tokens in place and old slots apart from new ones."""
         tokens = self.classifier.tokens(batch.features, batch.positions)
         cosines = self.head.similarities(self.classifier.dropout(tokens), fixed=self.slots[-1].start)
-        terms = [LossTerm("classification", cross_entropy(self.head.scale * cosines, batch.slots))]
+        yield LossTerm("classification", cross_entropy(self.head.scale * cosines, batch.slots))
         teacher = self.teacher(ClipClassifier)
         if teacher is None:
-            return terms
+            return
         with torch.no_grad():
             before = teacher.tokens(batch.features, batch.positions)
         config, new = self.config, self.slots[-1]
         ratio = math.sqrt(new.start / len(new))
         ranking = margin_ranking(cosines, batch.slots, new.start, margin=config.margin, nearest=config.nearest_new)
-        return [
-            *terms,
-            LossTerm("less_forget", less_forget(tokens, before), config.less_forget * ratio),
-            LossTerm("ranking", ranking, config.ranking, (batch.slots < new.start).sum()),
-        ]
+        yield LossTerm("less_forget", less_forget(tokens, before), config.less_forget * ratio)
+        yield LossTerm("ranking", ranking, config.ranking, (batch.slots < new.start).sum())
 
     def _mean_tokens(self, task: TaskData) -> Float[Tensor, "new dim"]:
         table = task.plain()

@@ -16,7 +16,7 @@ from essential.report.formats import (
 )
 from essential.report.run_view import KINDS
 from essential.results.comparison import Comparison, MethodRow
-from essential.results.runs import MEASURES, Spread
+from essential.results.runs import MEASURES, Spread, mark_notes
 
 OVER = "†"
 """Marks a method that kept more than the budget."""
@@ -150,7 +150,7 @@ def notes_of(comparison: Comparison) -> list[str]:
             f"p: two-sided paired t-test of final accuracy against {comparison.baseline} over common seeds, "
             f"Holm-corrected for {counted(comparison.tested, 'method')}."
         )
-    return notes + coverage_notes(comparison)
+    return notes + record_notes(comparison)
 
 
 def difference_note(comparison: Comparison) -> str:
@@ -167,15 +167,17 @@ def _over_seeds(comparison: Comparison) -> str:
     return f"Accuracies and forgetting: mean ± sample standard deviation over {some} seeds {seeds}{have}"
 
 
-def coverage_notes(comparison: Comparison) -> list[str]:
-    """Return the sentence on videos that could not be read, if there were any."""
+def record_notes(comparison: Comparison) -> list[str]:
+    """Return a sentence on videos that could not be read, and one on records without a digest, if there were any."""
     example = comparison.example
+    marks = mark_notes([record for row in comparison.rows for record in row.records])
     if not example.skipped_videos:
-        return []
+        return marks
     return [
         f"{counted(len(example.skipped_videos), 'video')} could not be read: the runs cover "
         f"{percent(example.coverage('train'))} % of the listed training videos and "
-        f"{percent(example.coverage('test'))} % of the test videos."
+        f"{percent(example.coverage('test'))} % of the test videos.",
+        *marks,
     ]
 
 

@@ -8,9 +8,9 @@ from essential.records import Record
 
 @dataclass(frozen=True)
 class ReportedRun:
-    """A run's name on the page, its record, and its analysis: figures that the record alone does not give."""
+    """A run's name, its record, and its analysis: figures that the record alone does not give."""
 
-    label: str
+    name: str
     record: Record
     analysis: Analysis | None = None
 
@@ -19,8 +19,13 @@ class ReportedRun:
         if self.analysis is None:
             return
         self.analysis.refuse_another(
-            self.label,
+            self.name,
             protocol_id=self.record.protocol.id,
             tasks_learned=len(self.record.accuracy),
             class_accuracy=self.record.class_accuracy,
         )
+
+    @property
+    def label(self) -> str:
+        """What the run is called on the page: its name, and a mark where its files do not vouch for themselves."""
+        return self.record.marked(self.name, self.analysis)

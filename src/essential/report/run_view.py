@@ -9,7 +9,6 @@ from essential.metrics import METRICS, Metric
 from essential.records import Record
 from essential.report.formats import counted, inside
 from essential.report.line_style import LineStyle
-from essential.results.runs import seen_accuracies
 
 KINDS = {
     "episodic": "Episodic",
@@ -41,7 +40,7 @@ class RunView:
     @cached_property
     def seen(self) -> list[float | None]:
         """The accuracy on all classes seen, after each task."""
-        return seen_accuracies(self.record)
+        return list(self.record.scores.seen)
 
     @property
     def bytes_in_paper_figure(self) -> int:

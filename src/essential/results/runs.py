@@ -2,11 +2,12 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from essential.metrics import METRICS, seen_accuracy_by_task
+from essential.metrics import METRICS
 from essential.records import Record
 from essential.results.significance import sample_deviation
 
@@ -90,9 +91,11 @@ def settings_apart(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     return [key for key in keys if len({each.get(key) for each in told}) > 1]
 
 
-def seen_accuracies(record: Record) -> list[float | None]:
-    """Return the accuracy on all classes seen, after each task."""
-    return seen_accuracy_by_task(record.accuracy, [task.test_videos for task in record.protocol.tasks])
+def mark_notes(records: Sequence[Record]) -> list[str]:
+    """Return how many of the records' files do not vouch for themselves, by the reason."""
+    marks = Counter(record.mark for record in records if record.mark)
+    of = f"of {len(records)} record{'s' if len(records) > 1 else ''}"
+    return [f"{mark}: {times} {of}" for mark, times in sorted(marks.items())]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 from essential.atomic_files import canonical_json
 from essential.records import Record
 from essential.report.formats import counted, percent
-from essential.results.runs import SeedRuns, all_but_seed, flattened, settings_apart
+from essential.results.runs import SeedRuns, all_but_seed, flattened, mark_notes, settings_apart
 from essential.site.finding import FoundRecord
 from essential.site.names import stem
 
@@ -61,7 +61,7 @@ class Family(SeedRuns):
         again = [seed for seed, times in Counter(run.record.seed for run in self.runs).items() if times > 1]
         if again:
             notes.append(f"several runs of seed {', '.join(map(str, sorted(again)))}, which count once")
-        return tuple(notes)
+        return (*notes, *mark_notes([run.record for run in self.runs]))
 
 
 def group_families(runs: Sequence[FoundRecord]) -> list[Family]:

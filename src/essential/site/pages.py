@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from essential.metrics import METRICS
-from essential.results.runs import MEASURES, seen_accuracies
+from essential.results.runs import MEASURES
 from essential.site.boards import Board, make_boards
 from essential.site.families import Family
 from essential.site.finding import Findings, FoundRecord
@@ -82,7 +82,7 @@ def _family_page(board: Board, family: Family, row: Row) -> str:
         family=family,
         row=row,
         measures=[(family.spread(name), METRICS[name]) for name in MEASURES],
-        seen=[(run.record.seed, seen_accuracies(run.record)) for run in family.runs],
+        seen=[(run.record.seed, run.record.scores.seen) for run in family.runs],
         settings={title: json.dumps(part, indent=2, ensure_ascii=False) for title, part in settings.items()},
         record_stem=record_stem,
     )
