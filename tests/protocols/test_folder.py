@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from essential.engine.protocol_file import protocol_from_json, protocol_to_json
 from essential.errors import DataError
 from essential.learner.clips import clips_by_class
 from essential.protocols.folder import folder_listing
@@ -77,7 +78,9 @@ def test_what_is_passed_over_is_counted_by_reason_and_told_in_one_line(tmp_path:
     assert f"1 link to nothing, its content not fetched: '{root}/train/a/fetched.mp4'; " in line
     assert "3 no video by their extension: .md, .txt, none; " in line
     assert f"1 not a file but a pipe, a socket or a device: '{root}/test/a/pipe.mp4'; " in line
-    assert build_protocol("folder", listing, tasks=1).passed_over == counts
+    protocol = build_protocol("folder", listing, tasks=1)
+    assert protocol.passed_over == counts
+    assert protocol_from_json(protocol_to_json(protocol, root), root).passed_over == counts
 
 
 def test_what_learn_takes_train_takes_too(tmp_path: Path) -> None:
