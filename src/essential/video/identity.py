@@ -1,6 +1,5 @@
 """Which video a path holds: its size and a hash of its content, whether it is a file or a folder of frames."""
 
-import errno
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,5 +36,5 @@ def identity_of(path: Path) -> VideoIdentity:
         sha256 = sha256_of_json([[file.name, sha256_of_file(path / file.name)] for file in files])
         return VideoIdentity(sum(file.size_bytes for file in files), sha256)
     if not path.is_file() and path.exists():
-        raise OSError(errno.EINVAL, "it is not a file", str(path))
+        raise OSError("it is not a file")
     return VideoIdentity(path.stat().st_size, sha256_of_file(path))
