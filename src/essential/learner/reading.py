@@ -1,6 +1,6 @@
 """From video files to what is said of them, as a stream: worker processes decode, this one encodes and answers."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from essential.features.encoding import ClipEncoder, VideoFeatures
 from essential.features.pipeline import Asked, reading, unidentified
 from essential.features.provenance import Recipe
 from essential.learner.arrivals import Arrivals
-from essential.learner.clips import PathLike, expanded
+from essential.learner.clips import Expanded
 from essential.learner.prediction import Prediction, Span, spans_of
 from essential.learner.voice import Voice
 from essential.protocols.protocol import Video
@@ -38,7 +38,7 @@ class ClipReader:
     recipe: Recipe
     config: FeaturesConfig
 
-    def stream(self, paths: Iterable[PathLike], *, top_k: int, with_frames: bool) -> Iterator[Prediction]:
+    def stream(self, paths: Expanded, *, top_k: int, with_frames: bool) -> Iterator[Prediction]:
         """Yield what is said of each file, and of each video below each folder, in their order.
 
         No answer waits for the next path, which a thread draws. A clip that takes very long comes later than others:
@@ -61,13 +61,11 @@ class ClipReader:
                 awaited += 1
         yield from (held[place] for place in sorted(held))
 
-    def _as_they_come(
-        self, paths: Iterable[PathLike], *, top_k: int, with_frames: bool
-    ) -> Iterator[tuple[int, Prediction]]:
+    def _as_they_come(self, paths: Expanded, *, top_k: int, with_frames: bool) -> Iterator[tuple[int, Prediction]]:
         request = self.recipe.request((0,))
         sharing = share_cores(self.config.workers, encoder=self.recipe.encoder, frames=self.recipe.frames, views=1)
         encoder = self._encoder()
-        arrivals = Arrivals(expanded(paths), ahead=max(1, sharing.workers))
+        arrivals = Arrivals(paths, ahead=max(1, sharing.workers))
         files: dict[int, Path] = {}
         pixels: dict[int, Shown] = {}
         unread: set[int] = set()

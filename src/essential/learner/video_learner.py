@@ -20,7 +20,7 @@ from essential.features.cores import cpu_cores
 from essential.features.held import encode_and_hold
 from essential.features.provenance import Recipe, build_recipe
 from essential.learner.bundle import Bundle, Lesson, damage_explained, refuse_other_slots
-from essential.learner.clips import PathLike, clips_by_class, refuse_known, refuse_same_content
+from essential.learner.clips import Expanded, Given, PathLike, clips_by_class, refuse_known, refuse_same_content
 from essential.learner.held_out import HeldOut
 from essential.learner.learning import (
     Lessons,
@@ -38,6 +38,7 @@ from essential.learner.voice import Voice, build_voice, share_right
 from essential.memory.ledger import LedgerEntry
 from essential.methods import Method
 from essential.progress import Progress, SilentProgress, phase
+from essential.protocols.class_names import alike, known_as
 from essential.protocols.protocol import Video
 from essential.sealed_files import Array
 from essential.video.windows import WindowedVideo
@@ -175,13 +176,13 @@ class VideoLearner:
             self._voice = build_voice(self._method.predictor, self._labels, self._method.memory, self._held_out)
         return self._voice
 
-    def learn(self, clips: Mapping[str, Iterable[PathLike]] | PathLike, *, more_of_known: bool = False) -> Lesson:
+    def learn(self, clips: Given, *, more_of_known: bool = False) -> Lesson:
         """Learn classes from their clips; the clips are not needed again.
 
         It is done wholly or not at all: after an error the learner is as it was.
 
         Args:
-            clips: {"class": [paths]}, or a folder laid out as DIR/<class>/*.mp4.
+            clips: {"class": [paths]}, or a folder laid out as DIR/<class>/*.mp4; or what `clips_by_class` gave.
             more_of_known: whether classes that are known may be among them; they then get further clips.
 
         Raises:
@@ -190,7 +191,10 @@ class VideoLearner:
             ConfigError: the memory budget cannot hold one exemplar of every class.
             TrainingError: a loss is not finite.
         """
-        by_class = clips_by_class(clips)
+        given = clips_by_class(clips)
+        by_class = {known_as(name, self.classes): paths for name, paths in given.videos.items()}
+        for note in (given.passed_over.line, *alike({*self.classes, *by_class})):
+            self._progress.say(note)
         if not more_of_known:
             refuse_known(by_class, self.classes)
         videos = lesson_videos(by_class, len(self._labels))
@@ -220,7 +224,9 @@ class VideoLearner:
         labels = (*self._labels, *by_class)
         voice = build_voice(method.predictor, labels, method.memory, held_out)
         counts = tuple(sum(video.label == slot for video in readable) for slot in names)
-        lesson = Lesson(tuple(by_class), counts, len(kept), dict(source.skipped), share_right(voice, held_out))
+        right = share_right(voice, held_out)
+        passed_over = given.passed_over.counts
+        lesson = Lesson(tuple(by_class), counts, len(kept), dict(source.skipped), right, passed_over)
         self._method, self._labels, self._held_out = method, labels, held_out
         self._lessons, self._voice = (*self._lessons, lesson), voice
         self._taught |= {content: labels_of[key] for key, content in hashes.items()}
@@ -235,6 +241,7 @@ class VideoLearner:
         Raises:
             DataError: no class has that name.
         """
+        name = known_as(name, self.classes)
         refuse_unknown(name, self.classes)
         slots = [slot for slot, label in enumerate(self._labels) if label == name]
         for slot in slots:
@@ -257,14 +264,15 @@ class VideoLearner:
         return list(self.stream(several, top_k=top_k))
 
     def stream(
-        self, paths: Iterable[PathLike], *, top_k: int = _TOP, with_frames: bool = False
+        self, paths: Iterable[PathLike] | Expanded, *, top_k: int = _TOP, with_frames: bool = False
     ) -> Iterator[Prediction]:
         """Say what clips show, one after the other, as `paths` gives them; there may be any number.
 
         No answer waits for the next path: whoever sends the paths may wait for each answer.
 
         Args:
-            paths: files, folders of them, or folders of numbered images, each a clip; drawn in a thread.
+            paths: files, folders of them, or folders of numbered images, each a clip; drawn in a thread. An `Expanded`
+                of them counts what is passed over in folders.
             top_k: labels of each.
             with_frames: whether each prediction carries the frames that the encoder saw.
 
@@ -272,7 +280,8 @@ class VideoLearner:
             DataError: nothing was taught yet.
         """
         self._require_classes(top_k)
-        return self._reader().stream(paths, top_k=top_k, with_frames=with_frames)
+        found = paths if isinstance(paths, Expanded) else Expanded(paths)
+        return self._reader().stream(found, top_k=top_k, with_frames=with_frames)
 
     def predict_spans(
         self, path: PathLike, *, window_seconds: float, stride_seconds: float | None = None
@@ -346,7 +355,7 @@ def refuse_unknown(name: str, classes: Sequence[str]) -> None:
     Raises:
         DataError: names those that are known.
     """
-    if name not in classes:
+    if known_as(name, classes) not in classes:
         known = ", ".join(map(repr, classes)) or "none"
         raise DataError(f"there is no class {name!r} to forget; known: {known}")
 

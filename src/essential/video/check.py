@@ -59,6 +59,7 @@ def check_videos(
         protocol_id=protocol.id,
         root=str(root),
         frames=frames,
+        passed_over=dict(protocol.passed_over),
         coverage=_coverage(counts),
         counts=counts,
         problems=problems,
