@@ -82,9 +82,10 @@ def test_a_second_process_is_refused_and_a_killed_one_holds_nothing(tmp_path: Pa
 _HOLD_AND_FORK = """
 import os, sys, time
 from pathlib import Path
-from essential.atomic_files import folder_lock
+from essential.atomic_files import drop_inherited_locks, folder_lock
 with folder_lock(Path(sys.argv[1])):
     if os.fork() == 0:
+        drop_inherited_locks()
         print("forked", flush=True)
     time.sleep(60)
 """

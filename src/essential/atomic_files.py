@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,17 +117,14 @@ def canonical_json(content: Any) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-# A forked worker shares the open file, and with it the lock, until it ends; it must not outlive its parent's lock.
 _held_locks: set[int] = set()
 
 
-def _drop_locks_in_child() -> None:
+def drop_inherited_locks() -> None:
+    """Let go of the locks of the process that this one was forked from: it shares them, and may outlive that one."""
     for handle in _held_locks:
         os.close(handle)
     _held_locks.clear()
-
-
-os.register_at_fork(after_in_child=_drop_locks_in_child)
 
 
 @contextmanager
@@ -169,6 +166,7 @@ def _lock(path: Path, *, held: Path, kind: str, wait: bool) -> Iterator[None]:
     with explained_os_errors(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     _held_locks.add(handle)
+    owner = os.getpid()
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -180,7 +178,10 @@ def _lock(path: Path, *, held: Path, kind: str, wait: bool) -> Iterator[None]:
         os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield
     finally:
-        if handle in _held_locks:
+        if os.getpid() == owner:
+            # Not only closed: a forked process may have it open still.
+            with suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_UN)
             _held_locks.remove(handle)
             os.close(handle)
 

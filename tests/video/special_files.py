@@ -1,12 +1,13 @@
 """Odd but valid video files, made from plain ones by moving packets and bytes."""
 
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.bitstream import BitStreamFilterContext
 
 from video_files import write_numbered_video
 
@@ -114,6 +115,21 @@ def remux(source: Path, path: Path, change: Callable[[int, av.Packet], None]) ->
             packet.stream = stream
             change(number, packet)
             new.mux(packet)
+    return path
+
+
+def turn_pictures(source: Path, path: Path, *, numbers: Container[int], degrees: int = 180) -> Path:
+    """Copy a bare H.264 stream without B-frames; the pictures of some numbers say how they are to be turned."""
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        old_stream = old.streams.video[0]
+        stream = new.add_stream_from_template(old_stream)
+        turn = BitStreamFilterContext(f"h264_metadata=rotate={degrees}:display_orientation=insert", old_stream)
+        for number, packet in enumerate(packet for packet in old.demux(video=0) if packet.size):
+            for copy in turn.filter(packet) if number in numbers else [packet]:
+                copy.stream = stream
+                copy.pts = copy.dts = number
+                copy.time_base, copy.duration = Fraction(1, 25), 1
+                new.mux(copy)
     return path
 
 

@@ -114,7 +114,7 @@ def _print_spans(
     from essential.errors import VideoError
     from essential.learner.clips import expanded
     from essential.learner.prediction import Prediction
-    from essential.learner.reading import short_reason
+    from essential.video.pictures import short_reason
 
     lost = 0
     printer = _PRINTERS[form](("path", "start", "end", "label", "score", "unknown", "error"))

@@ -158,7 +158,6 @@ def open_workspace(config: RunConfig, progress: Progress, *, protocol: Protocol 
             other clips.
     """
     device = choose_device(config.training.device)
-    torch.set_num_threads(config.training.threads or cpu_cores())
     encoder = None if config.data.kind == "features" else build_encoder(config.encoder)
     if encoder is not None:
         encoder.check_frames(config.video.frames)
