@@ -20,14 +20,14 @@ from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 from essential.analysis import analyse
-from essential.atomic_files import folder_lock
+from essential.atomic_files import refuse_unwritable
 from essential.config import load_config, memory_section
 from essential.engine.allocator import keep_freed_memory
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import Workspace, choose_device, data_root, open_workspace
-from essential.errors import ComparisonError, ConfigError, EssentialError, InUseError
+from essential.errors import ComparisonError, ConfigError, EssentialError
 from essential.features.cores import cpu_cores, own_threads
 from essential.progress import Progress, SilentProgress, phase
 from essential.records import Record
@@ -35,7 +35,6 @@ from essential.shipped import protocol_config, shipped_methods
 
 ALL = "all"
 _AT_ONCE = 8
-_BUSY = "another process is at work on it; wait for it and run the same command again"
 _NOT_FOR_ALL = ("seed", "method", "method.name")
 _INSTEAD_OF_BUDGET = ("budget_bytes", "exemplars_per_class")
 
@@ -131,6 +130,7 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
     out = runs[0].folder.parent.parent
     if out.exists() and not out.is_dir():
         raise ComparisonError(f"--out {out} is a file; choose a folder, which is made if it is missing")
+    refuse_unwritable(out / "compare.html")
     for run in runs:
         folder = RunFolder(run.folder)
         if folder.begun:
@@ -251,11 +251,6 @@ def _completed(
 
 def _try(run: PlannedRun, progress: Progress) -> str | None:
     """Do a run; return why it failed, if it did."""
-    try:
-        with folder_lock(run.folder):
-            pass
-    except InUseError:
-        return _BUSY
     try:
         train(run.config, run.folder, resume=True, progress=progress)
     except EssentialError as error:

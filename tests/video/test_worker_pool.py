@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from essential import atomic_files
-from essential.atomic_files import folder_lock
 from essential.errors import DataError
 from essential.video import worker_process
 from essential.video.worker_pool import Lost, in_flight, map_files, run_tasks
@@ -258,13 +256,3 @@ def test_a_program_that_is_no_file_is_told_how_to_begin() -> None:
         outcomes[start] = (run.stdout, run.stderr)
     assert outcomes["fork"][0] == "[(0, 1)]\n"
     assert "put that into a file" in outcomes["spawn"][1]
-
-
-def test_a_forked_process_drops_the_locks_of_its_parent(tmp_path: Path) -> None:
-    with folder_lock(tmp_path):
-        running = run_tasks(_held_locks, [tmp_path], workers=1, start="fork", seconds_limit=NEVER_SECONDS)
-        assert list(running) == [(0, 0)]
-
-
-def _held_locks(_: Path) -> int:
-    return len(atomic_files._held_locks)

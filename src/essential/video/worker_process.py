@@ -13,8 +13,6 @@ from multiprocessing.context import ForkProcess
 from signal import SIG_DFL, SIG_IGN, SIGINT, SIGTERM, signal
 from typing import Any
 
-from essential.atomic_files import drop_inherited_locks
-
 _LAST_WORDS_SECONDS = 5
 
 
@@ -66,12 +64,11 @@ class Worker:
 
 
 class _Forked(ForkProcess):
-    """A process that leaves alone what it has from the one that it was forked from: the standard input, and locks."""
+    """A process that leaves alone the standard input, which it has from the one that it was forked from."""
 
     def _bootstrap(self, *args: Any, **kwargs: Any) -> int:
         # It would be closed, and wait for ever for its lock, which a thread that reads it may hold.
         sys.stdin = None
-        drop_inherited_locks()
         code: int = super()._bootstrap(*args, **kwargs)  # type: ignore[misc]
         return code
 
