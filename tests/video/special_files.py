@@ -170,3 +170,20 @@ def _not_coded(packet: bytes) -> bytes:
     header = "01" + bits[2 : zero + 1] + "1" + bits[zero + 2 : zero + 7] + "10" + "0"
     header += "1" * (-len(header) % 8)
     return _VOP + int(header, 2).to_bytes(len(header) // 8, "big")
+
+
+def refer_to(path: Path, other: Path) -> Path:
+    """Have an MP4 say, by an alias of the kind that QuickTime wrote, that its pictures are in another file."""
+    content = bytearray(path.read_bytes())
+    name = str(other).encode()
+    alias = bytes(10) + b"\3" + b"vol".ljust(27, b"\0") + bytes(12) + b"\1" + b"v".ljust(63, b"\0") + bytes(36)
+    alias += struct.pack(">HH", 2, len(name)) + name + bytes(len(name) % 2) + b"\xff\xff\0\0"
+    entry = struct.pack(">I4sI", 12 + len(alias), b"alis", 0) + alias
+    place = content.index(b"url ", content.index(b"dref")) - 4
+    content[place : place + 12] = entry
+    for box in (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"):
+        start = content.index(box) - 4
+        (size,) = struct.unpack_from(">I", content, start)
+        struct.pack_into(">I", content, start, size + len(entry) - 12)
+    path.write_bytes(content)
+    return path

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from special_files import turn_pictures
+from special_files import refer_to, turn_pictures
 
 from essential.errors import DataError, VideoError
 from essential.features.config import FeaturesConfig
@@ -58,6 +58,15 @@ def test_what_points_elsewhere_is_refused_and_stops_no_other_clip(kind: str, tmp
     assert "no video" in str(probe(path).problem)
     with pytest.raises(VideoError, match="no video"):
         WindowedVideo(path, frames=2, window_seconds=1, stride_seconds=1)
+
+
+def test_an_mp4_whose_pictures_are_in_another_file_is_refused(tmp_path: Path) -> None:
+    other = write_numbered_video(tmp_path / "other.mp4", 20)
+    path = refer_to(write_numbered_video(tmp_path / "v.mp4", 20), other)
+    with av.open(str(path), options={"enable_drefs": "1", "use_absolute_path": "1"}) as container:
+        assert sum(1 for packet in container.demux(video=0) if packet.size) == 20  # FFmpeg would go there if asked to
+    with pytest.raises(VideoError, match="it holds 0 pictures"):
+        read_frames(path, lambda _: [0])
 
 
 def test_a_pattern_names_no_pictures(tmp_path: Path) -> None:
