@@ -115,7 +115,7 @@ def _print_predictions(learner: "VideoLearner", paths: "Expanded", form: Format,
 def _print_spans(learner: "VideoLearner", paths: "Expanded", window: float, stride: float | None, form: Format) -> int:
     from essential.errors import VideoError
     from essential.learner.prediction import Prediction
-    from essential.learner.reading import short_reason
+    from essential.video.pictures import short_reason
 
     lost = 0
     printer = _PRINTERS[form](("path", "start", "end", "label", "score", "unknown", "error"))

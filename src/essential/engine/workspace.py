@@ -162,7 +162,6 @@ def open_workspace(config: RunConfig, progress: Progress, *, protocol: Protocol 
             other clips.
     """
     device = choose_device(config.training.device)
-    torch.set_num_threads(config.training.threads or cpu_cores())
     # Lists and the store's place cost less than an encoder, and an encoder less than videos that are to be made.
     store = config.features.store
     if store is not None and not store.is_dir():

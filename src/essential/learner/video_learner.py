@@ -8,15 +8,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import torch
-
-from essential.config import load_config, memory_section
+from essential.config import load_config
 from essential.encoders import FrameEncoder, build_encoder
-from essential.engine.allocator import keep_freed_memory
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import FeatureOrigin, choose_device
 from essential.errors import BundleError, ConfigError, DataError
-from essential.features.cores import cpu_cores
 from essential.features.held import encode_and_hold
 from essential.features.provenance import Recipe, build_recipe
 from essential.learner.bundle import Bundle, Lesson, damage_explained, refuse_other_slots
@@ -31,9 +27,11 @@ from essential.learner.learning import (
     refuse_old_clips,
     split_held_out,
     teach,
+    with_budget,
 )
 from essential.learner.prediction import Prediction, Span
 from essential.learner.reading import ClipReader
+from essential.learner.turns import in_turn, turn
 from essential.learner.voice import Voice, build_voice, share_right
 from essential.memory.ledger import LedgerEntry
 from essential.methods import Method
@@ -82,12 +80,13 @@ class VideoLearner:
         chosen = [] if encoder is None else [f"encoder.name={encoder}"]
         settings = load_config(config, [*chosen, *overrides], method=method)
         if memory_budget_bytes is not None:
-            settings = _with_budget(config, [*chosen, *overrides], method, memory_budget_bytes)
+            settings = with_budget(config, [*chosen, *overrides], method, memory_budget_bytes)
         if held_out_per_class < 0:
             raise ConfigError(f"held_out_per_class={held_out_per_class} is not allowed; give 0 or more")
         refuse_old_clips(settings)
-        self._set_up(settings, progress)
-        self._method = method_for(settings, dim=self._encoder.dim, reserved_bytes=0)
+        with turn(settings.training.threads):
+            self._set_up(settings, progress)
+            self._method = method_for(settings, dim=self._encoder.dim, reserved_bytes=0)
         self._labels: tuple[str | None, ...] = ()
         self._lessons: tuple[Lesson, ...] = ()
         self._held_out = HeldOut.none(frames=settings.video.frames, dim=self._encoder.dim)
@@ -95,12 +94,11 @@ class VideoLearner:
         self._taught: dict[str, str] = {}
 
     def _set_up(self, config: RunConfig, progress: Progress | None) -> None:
-        keep_freed_memory()
         self.config = config.with_absolute_paths()
         self._progress = progress or SilentProgress()
         self._voice: Voice | None = None
         self._device = choose_device(config.training.device)
-        torch.set_num_threads(config.training.threads or cpu_cores())
+        self._process_id = os.getpid()
         self._encoder: FrameEncoder = build_encoder(self.config.encoder)
         self._encoder.check_frames(config.video.frames)
         self._encoder.to(self._device)
@@ -121,16 +119,18 @@ class VideoLearner:
         """
         bundle = Bundle.read(Path(path), overrides)
         learner = cls.__new__(cls)
-        learner._set_up(bundle.config, progress)
-        _refuse_other_encoder(Path(path), bundle.encoder, learner._encoder)
         learner._labels, learner._lessons = bundle.labels, bundle.lessons
         learner._held_out = bundle.held_out
         learner._held_out_per_class, learner._taught = bundle.held_out_per_class, dict(bundle.taught)
-        with damage_explained(Path(path)):
-            learner._method = learner._restored(bundle.method, reserved_bytes=bundle.held_out.bytes)
-            refuse_other_slots(bundle, learner._method)
+        with turn(bundle.config.training.threads):
+            learner._set_up(bundle.config, progress)
+            _refuse_other_encoder(Path(path), bundle.encoder, learner._encoder)
+            with damage_explained(Path(path)):
+                learner._method = learner._restored(bundle.method, reserved_bytes=bundle.held_out.bytes)
+                refuse_other_slots(bundle, learner._method)
         return learner
 
+    @in_turn
     def save(self, path: PathLike) -> int:
         """Write the learner to one file, whole or not at all, and return its bytes.
 
@@ -165,6 +165,7 @@ class VideoLearner:
         return self._held_out
 
     @property
+    @in_turn
     def voice(self) -> Voice:
         """What answers: the predictor, with its labels and its calibration.
 
@@ -176,6 +177,7 @@ class VideoLearner:
             self._voice = build_voice(self._method.predictor, self._labels, self._method.memory, self._held_out)
         return self._voice
 
+    @in_turn
     def learn(self, clips: Given, *, more_of_known: bool = False) -> Lesson:
         """Learn classes from their clips; the clips are not needed again.
 
@@ -191,6 +193,7 @@ class VideoLearner:
             ConfigError: the memory budget cannot hold one exemplar of every class.
             TrainingError: a loss is not finite.
         """
+        self._refuse_fork()
         given = clips_by_class(clips)
         by_class = {known_as(name, self.classes): paths for name, paths in given.videos.items()}
         for note in (given.passed_over.line, *alike({*self.classes, *by_class})):
@@ -232,6 +235,7 @@ class VideoLearner:
         self._taught |= {content: labels_of[key] for key, content in hashes.items()}
         return lesson
 
+    @in_turn
     def forget(self, name: str) -> None:
         """Forget a class: its exemplars, the clips held out of it and its name are deleted; it is never answered.
 
@@ -280,9 +284,11 @@ class VideoLearner:
             DataError: nothing was taught yet.
         """
         self._require_classes(top_k)
+        self._refuse_fork()
         found = paths if isinstance(paths, Expanded) else Expanded(paths)
         return self._reader().stream(found, top_k=top_k, with_frames=with_frames)
 
+    @in_turn
     def predict_spans(
         self, path: PathLike, *, window_seconds: float, stride_seconds: float | None = None
     ) -> list[Span]:
@@ -299,6 +305,7 @@ class VideoLearner:
             ConfigError: such windows are not allowed.
         """
         self._require_classes(1)
+        self._refuse_fork()
         stride = window_seconds / 2 if stride_seconds is None else stride_seconds
         frames = self.config.video.frames
         video = WindowedVideo(Path(path), frames=frames, window_seconds=window_seconds, stride_seconds=stride)
@@ -327,13 +334,20 @@ class VideoLearner:
         )
 
     def _reader(self) -> ClipReader:
-        return ClipReader(self.voice, self._recipe(), self.config.features)
+        return ClipReader(self.voice, self._recipe(), self.config.features, self.config.training.threads)
 
     def _require_classes(self, top_k: int) -> None:
         if not self.classes:
             raise DataError("nothing was taught yet, so nothing can be recognised; teach a class first: learn(...)")
         if top_k < 1:
             raise ConfigError(f"top_k={top_k} is not allowed; ask for 1 label or more")
+
+    def _refuse_fork(self) -> None:
+        if self._device.type == "cuda" and os.getpid() != self._process_id:
+            raise ConfigError(
+                "a learner on a GPU cannot be used in a process that was forked; start the processes by spawn, or load "
+                "the bundle in each with overrides=['training.device=cpu']"
+            )
 
     def _bundle(self) -> Bundle:
         encoder = FeatureOrigin(self._encoder.name, self._encoder.fingerprint, self._encoder.dim)
@@ -376,24 +390,6 @@ def ledger_of(path: Path) -> tuple[Bundle, list[LedgerEntry]]:
 def _ledger(method: Method, held_out: HeldOut) -> list[LedgerEntry]:
     held = LedgerEntry("episodic", "clips held out for calibration", held_out.bytes, in_paper_figure=False)
     return [*method.ledger(), *([held] if len(held_out.slots) else [])]
-
-
-def _with_budget(config: str, overrides: Sequence[str], method: str | None, budget_bytes: int) -> RunConfig:
-    """Return the config with a budget in the place of a number of exemplars per class."""
-    settings = load_config(config, overrides, method=method)
-    section = memory_section(settings)
-    if section is None:
-        raise ConfigError(
-            f"memory_budget_bytes={budget_bytes} caps nothing: the method {settings.method.name!r} keeps no exemplars; "
-            "leave it out, or choose a method with a memory"
-        )
-    for override in overrides:
-        if override.partition("=")[0].strip() in (f"{section}.budget_bytes", f"{section}.exemplars_per_class"):
-            raise ConfigError(
-                f"{override}: memory_budget_bytes={budget_bytes} stands in its place; give one of the two"
-            )
-    budget = [f"{section}.budget_bytes={budget_bytes}", f"{section}.exemplars_per_class=null"]
-    return load_config(config, [*overrides, *budget], method=method)
 
 
 def _refuse_other_encoder(path: Path, taught: FeatureOrigin, encoder: FrameEncoder) -> None:
