@@ -1,16 +1,20 @@
 import errno
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
 
 from essential import atomic_files
-from essential.atomic_files import folder_lock, sha256_of_json, write_bytes, write_json
-from essential.errors import FileSystemError, RunError
+from essential.atomic_files import file_lock, folder_lock, is_unused, sha256_of_json, write_bytes, write_json
+from essential.errors import FileSystemError, InUseError, RunError
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,3 +107,144 @@ def test_a_worker_that_outlives_a_killed_process_does_not_keep_its_lock(tmp_path
     finally:
         os.killpg(holder.pid, signal.SIGKILL)
         holder.communicate()
+
+
+Lock = Callable[[Path], AbstractContextManager[None]]
+
+
+def refused(number: int) -> Callable[..., None]:
+    """Return a call to the system that is refused."""
+
+    def call(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return call
+
+
+@pytest.mark.parametrize("next_one", [lambda path: write_bytes(path, b"new"), lambda path: file_lock(path).__enter__()])
+def test_what_a_killed_writer_left_is_removed_by_the_next_and_what_is_being_written_is_not(
+    tmp_path: Path, next_one: Callable[[Path], object]
+) -> None:
+    others = {tmp_path / ".f.tmp.d": b"", tmp_path / ".g.abcdefgh.tmp": b"", tmp_path / "f.abcdefgh.tmp": b""}
+    for path in (tmp_path / ".f.abcdefgh.tmp", tmp_path / ".f.x.tmp", *others):
+        path.write_bytes(b"left")
+    with (tmp_path / ".f.written0.tmp").open("wb") as living:
+        fcntl.flock(living, fcntl.LOCK_EX)
+        held = next_one(tmp_path / "f")
+        assert {path for path in tmp_path.iterdir() if "lock" not in path.name and path.name != "f"} == {
+            *others,
+            tmp_path / ".f.written0.tmp",
+        }
+    del held
+
+
+def test_a_temporary_file_that_another_takes_for_one_that_was_left_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its making and its lock, a write of the same name in another process may remove it."""
+    make, made = atomic_files.tempfile.mkstemp, []
+
+    def removed_at_once(**settings: object) -> tuple[int, str]:
+        handle, name = make(**settings)  # type: ignore[call-overload]
+        made.append(name)
+        if len(made) == 1:
+            Path(name).unlink()
+        return handle, name
+
+    monkeypatch.setattr(atomic_files.tempfile, "mkstemp", removed_at_once)
+    write_bytes(tmp_path / "f", b"new")
+    assert len(made) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+@pytest.mark.parametrize("lock", [file_lock, folder_lock])
+@pytest.mark.parametrize("name", ["ftruncate", "pwrite"])
+def test_a_full_disk_has_no_room_for_the_note_who_holds_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, lock: Lock
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic_files.os, name, refused(errno.ENOSPC))
+        with lock(tmp_path / "x"), pytest.raises(InUseError), lock(tmp_path / "x"):
+            pass
+
+
+@pytest.mark.parametrize("lock", [file_lock, folder_lock])
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        *(
+            (number, "this disk has no locks, .*choose a folder on another disk")
+            for number in (errno.ENOLCK, errno.ENOSYS)
+        ),
+        (errno.EOPNOTSUPP, "this disk has no locks"),
+        (errno.EIO, "Input/output error"),
+    ],
+)
+def test_a_disk_without_locks_is_named_and_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str, lock: Lock
+) -> None:
+    for name in (".x.lock", "x/.lock"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("999999")
+    monkeypatch.setattr(atomic_files.fcntl, "lockf", refused(number))
+    with pytest.raises(FileSystemError, match=f"cannot write .*lock: .*{words}"), lock(tmp_path / "x"):
+        pass
+
+
+@pytest.mark.parametrize("lock", [file_lock, folder_lock])
+def test_a_lock_on_what_is_then_not_made_leaves_nothing(tmp_path: Path, lock: Lock) -> None:
+    with suppress(RunError), lock(tmp_path / "deep" / "new"):
+        assert [*tmp_path.rglob("*lock")]
+        raise RunError("refused")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_lock_stays_beside_what_is_there(tmp_path: Path) -> None:
+    with file_lock(tmp_path / "f"), folder_lock(tmp_path / "d"):
+        write_bytes(tmp_path / "f", b"")
+        write_bytes(tmp_path / "d" / "f", b"")
+    assert (tmp_path / ".f.lock").read_text() == (tmp_path / "d" / ".lock").read_text() == str(os.getpid())
+
+
+def test_a_lock_keeps_the_threads_of_a_process_apart_and_one_can_wait_for_another(tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    waited: list[bool] = []
+
+    def wait() -> None:
+        with folder_lock(tmp_path, wait=True):
+            waited.append(True)
+
+    with folder_lock(tmp_path):
+        with pytest.raises(InUseError, match=f"in use by process {os.getpid()}; wait for it"), folder_lock(tmp_path):
+            pass
+        other = threading.Thread(target=wait)
+        other.start()
+        assert not waited
+    other.join()
+    assert waited
+
+
+def test_a_lock_does_not_follow_a_link_to_a_file_of_others(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / ".f.lock").symlink_to(tmp_path / "mine")
+    with pytest.raises(FileSystemError), file_lock(tmp_path / "f"):
+        pass
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("names", "unused"),
+    [
+        ((), True),
+        ((".lock", ".plan-lock", ".lock-0-of-2", ".store.json.x.tmp"), True),
+        ((".git",), False),
+        (("a",), False),
+    ],
+)
+def test_a_folder_with_nothing_but_what_a_killed_process_left_is_unused(
+    tmp_path: Path, names: tuple[str, ...], unused: bool
+) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    assert is_unused(tmp_path) is unused
+    assert is_unused(tmp_path / "missing")

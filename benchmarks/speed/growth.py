@@ -62,6 +62,9 @@ class Watch:
     def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:
         """Say nothing."""
 
+    def wait(self, reason: str) -> None:
+        """Say nothing."""
+
     def finish(self) -> None:
         """Say nothing."""
 

@@ -1,7 +1,8 @@
 """Files that appear whole or not at all, and a lock that dies with its process.
 
 Write to a temporary name in the same folder, flush to the disk, rename. A reader sees the old content or
-the new one, never a part, whatever moment the writer is killed at.
+the new one, never a part, whatever moment the writer is killed at. What a killed writer leaves is removed by the next
+one of the same file, and by whoever locks the file or cleans its folder.
 """
 
 import errno
@@ -9,14 +10,17 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from essential.errors import FileSystemError, InUseError
 
+_NO_LOCKS = "this disk has no locks, which keep two processes apart; choose a folder on another disk"
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
@@ -27,7 +31,11 @@ _REASONS = {
     errno.EFBIG: "the file would be larger than this process may write (ulimit -f); raise the limit",
     errno.ENOTDIR: "a part of this path is a file, not a folder; choose another folder",
     errno.EEXIST: "a file of that name is in the way; choose another folder",
+    **dict.fromkeys((errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP), _NO_LOCKS),
 }
+_UNFINISHED = ".tmp"
+_OWN = re.compile(rf"\..*({re.escape(_UNFINISHED)}|lock.*)")
+_PAUSE_SECONDS = 0.1
 
 
 @contextmanager
@@ -68,18 +76,47 @@ def write_bytes(path: Path, content: bytes) -> None:
     """
     make_folder(path.parent)
     with explained_os_errors(path):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        remove_unfinished(path.parent, of=path.name)
+        handle, temporary = _open_temporary(path)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
+                temporary.chmod(0o644)
+                temporary.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
+
+
+def _open_temporary(path: Path) -> tuple[int, Path]:
+    """Make a file beside `path` and lock it: as long as it is open, `remove_unfinished` leaves it alone."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_UNFINISHED, dir=path.parent)
+        with suppress(OSError):  # Without locks nobody removes it either.
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)  # It was taken for one that was left, before it was locked.
+
+
+def remove_unfinished(folder: Path, *, of: str = "") -> None:
+    """Remove what killed writers of the file named `of`, or of any, have left in `folder`; living ones are let be."""
+    start = f".{of}." if of else "."
+    with suppress(OSError):
+        for path in list(folder.iterdir()):
+            if path.name.startswith(start) and path.name.endswith(_UNFINISHED):
+                # One that is gone by now, is being written, or is another user's, stays as it is.
+                with suppress(OSError), path.open("r+b") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+
+
+def is_unused(folder: Path) -> bool:
+    """Return whether there is nothing in `folder`, or no such folder; our locks and unfinished files are nothing."""
+    return not folder.is_dir() or all(_OWN.fullmatch(path.name) for path in folder.iterdir())
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -130,22 +167,15 @@ def canonical_json(content: Any) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-# A forked worker shares the open file, and with it the lock, until it ends; it must not outlive its parent's lock.
-_held_locks: set[int] = set()
-
-
-def _drop_locks_in_child() -> None:
-    for handle in _held_locks:
-        os.close(handle)
-    _held_locks.clear()
-
-
-os.register_at_fork(after_in_child=_drop_locks_in_child)
+# What this process has locked: the system's locks keep processes apart, not the threads of one.
+_held: dict[tuple[int, Path], object] = {}
 
 
 @contextmanager
 def folder_lock(folder: Path, *, name: str = ".lock", wait: bool = False) -> Iterator[None]:
     """Hold `folder` for this process. The system drops the lock when the process ends, however it ends.
+
+    The lock's file stays in a folder that is used; one that is not, and was made here, is removed again.
 
     Args:
         folder: made if it is missing.
@@ -153,10 +183,11 @@ def folder_lock(folder: Path, *, name: str = ".lock", wait: bool = False) -> Ite
         wait: wait for the holder to end instead of raising.
 
     Raises:
-        InUseError: if another process holds it.
+        InUseError: another process holds it, or another thread.
+        FileSystemError: the disk refuses, or has no locks.
     """
-    make_folder(folder)
-    with _lock(folder / name, held=folder, kind="folder", wait=wait):
+    path = Path(os.path.realpath(folder)) / name
+    with _lock(path, held=folder, kind="folder", wait=wait, unused=lambda: is_unused(folder)):
         yield
 
 
@@ -164,43 +195,78 @@ def folder_lock(folder: Path, *, name: str = ".lock", wait: bool = False) -> Ite
 def file_lock(path: Path) -> Iterator[None]:
     """Hold the file `path` for this process while it is read, changed and written again; see `folder_lock`.
 
-    Args:
-        path: may be missing, as its folder may.
-
-    Raises:
-        InUseError: if another process holds it.
+    The file may be missing, as its folder may.
     """
     # A link and the file that it leads to are one.
     path = Path(os.path.realpath(path))
-    make_folder(path.parent)
-    with _lock(path.parent / f".{path.name}.lock", held=path, kind="file", wait=False):
+    lock = path.with_name(f".{path.name}.lock")
+    with _lock(lock, held=path, kind="file", wait=False, unused=lambda: not path.exists()):
+        remove_unfinished(path.parent, of=path.name)
         yield
 
 
 @contextmanager
-def _lock(path: Path, *, held: Path, kind: str, wait: bool) -> Iterator[None]:
-    with explained_os_errors(path):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    _held_locks.add(handle)
+def _lock(path: Path, *, held: Path, kind: str, wait: bool, unused: Callable[[], bool]) -> Iterator[None]:
+    made = [folder for folder in path.parents if not folder.exists()]
+    process = os.getpid()
+    while isinstance(handle := _try_to_lock(path), str):
+        if not wait:
+            raise InUseError(f"{held} is in use by process {handle}; wait for it to end, or choose another {kind}")
+        time.sleep(_PAUSE_SECONDS)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.pread(handle, 32, 0).decode().strip() or "unknown"
-            message = f"{held} is in use by process {holder}; wait for it to end, or choose another {kind}"
-            raise InUseError(message) from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield
     finally:
-        if handle in _held_locks:
-            _held_locks.remove(handle)
-            os.close(handle)
+        with suppress(OSError):
+            # A process that was forked meanwhile has no part in the lock.
+            if os.getpid() == process and unused():
+                path.unlink()
+                for folder in made:
+                    folder.rmdir()
+        os.close(handle)
+        del _held[process, path]
+
+
+def _try_to_lock(path: Path) -> int | str:
+    """Return the handle of the lock's file, locked for this process; or the number of the process that holds it."""
+    key, mine = (os.getpid(), path), object()
+    if _held.setdefault(key, mine) is not mine:
+        return str(os.getpid())
+    with ExitStack() as undo:
+        undo.callback(_held.pop, key)
+        while True:
+            make_folder(path.parent)
+            # The last holder may take the file away, and its folder, while it is being opened: another try.
+            with explained_os_errors(path), suppress(FileNotFoundError), ExitStack() as opened:
+                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+                opened.callback(os.close, handle)
+                holder = _holder_or_lock(handle)
+                if holder is not None:
+                    return holder
+                if os.path.samestat(os.fstat(handle), path.stat()):
+                    opened.pop_all()
+                    undo.pop_all()
+                    return handle
+
+
+def _holder_or_lock(handle: int) -> str | None:
+    """Lock an open file for this process; where another process has it, return that one's number instead."""
+    try:
+        # Not flock: a worker that is forked would hold that lock too, and go on after its parent was killed.
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        holder = os.pread(handle, 20, 0).decode(errors="replace")
+        return holder if holder.isdecimal() else "unknown"
+    with suppress(OSError):  # The number is a note for others; a full disk has no room for it.
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+    return None
 
 
 def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    # The file is there, whole, whether or not the disk can promise that its name outlasts a power cut.
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

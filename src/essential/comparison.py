@@ -20,13 +20,13 @@ from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 from essential.analysis import analyse
-from essential.atomic_files import folder_lock, refuse_unwritable
+from essential.atomic_files import refuse_unwritable
 from essential.config import load_config, memory_section
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import Workspace, choose_device, data_root, open_workspace
-from essential.errors import ComparisonError, ConfigError, EssentialError, InUseError
+from essential.errors import ComparisonError, ConfigError, EssentialError
 from essential.features.cores import cpu_cores
 from essential.progress import Progress, SilentProgress, phase
 from essential.records import Record
@@ -34,7 +34,6 @@ from essential.shipped import protocol_config, shipped_methods
 
 ALL = "all"
 _AT_ONCE = 8
-_BUSY = "another process is at work on it; wait for it and run the same command again"
 _NOT_FOR_ALL = ("seed", "method", "method.name")
 _INSTEAD_OF_BUDGET = ("budget_bytes", "exemplars_per_class")
 
@@ -250,11 +249,6 @@ def _completed(
 
 def _try(run: PlannedRun, progress: Progress) -> str | None:
     """Do a run; return why it failed, if it did."""
-    try:
-        with folder_lock(run.folder):
-            pass
-    except InUseError:
-        return _BUSY
     try:
         train(run.config, run.folder, resume=True, progress=progress)
     except EssentialError as error:

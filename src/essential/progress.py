@@ -1,8 +1,15 @@
 """How long work says how far it is, without knowing who is looking."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import ParamSpec, Protocol, TypeVar, runtime_checkable
+
+from essential.errors import InUseError
+
+_PAUSE_SECONDS = 1.0
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
 @runtime_checkable
@@ -15,6 +22,10 @@ class Progress(Protocol):
 
     def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:
         """Say that `done` steps of the phase are done; `total` corrects the number of steps."""
+        ...
+
+    def wait(self, reason: str) -> None:
+        """Say at once what the phase waits for."""
         ...
 
     def finish(self) -> None:
@@ -31,8 +42,25 @@ class SilentProgress:
     def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:
         """Say nothing."""
 
+    def wait(self, reason: str) -> None:
+        """Say nothing."""
+
     def finish(self) -> None:
         """Say nothing."""
+
+
+def when_free(
+    told: Progress, work: Callable[_Arguments, _Result], /, *args: _Arguments.args, **settings: _Arguments.kwargs
+) -> _Result:
+    """Do `work`, again and again as long as another process holds what it needs, and say which one it waits for."""
+    reason = ""
+    while True:
+        try:
+            return work(*args, **settings)
+        except InUseError as error:
+            if reason != (reason := str(error)):
+                told.wait(reason)
+            time.sleep(_PAUSE_SECONDS)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,13 @@ from small_runs import SMALL
 
 METHODS = "essential,ncm,replay"
 BUDGET = 40_000
+pytestmark = pytest.mark.usefixtures("shapes_checked_elsewhere")
+
+
+@pytest.fixture(autouse=True)
+def one_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train in this process; `test_comparison_runs.py` does it in several."""
+    monkeypatch.setattr("essential.comparison.runs_at_once", lambda _: 1)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +101,7 @@ def test_a_seed_that_runs_elsewhere_is_named(essential: Essential, tmp_path: Pat
         outcome = essential(*arguments)
     assert outcome.code == 2
     assert "ncm with seed 3" in outcome.err
-    assert "another process is at work on it" in outcome.err
+    assert f"is in use by process {os.getpid()}; wait for it to end" in outcome.err
     assert not (tmp_path / "compare.json").exists()
     assert essential(*arguments).code == 0
     assert (tmp_path / "compare.json").exists()

@@ -16,6 +16,7 @@ from essential.progress import phase
 progress = terminal_progress()
 with phase(progress, "[read] videos", 0):
     progress.advance(1, total=3)
+    progress.wait("[x] is in use by process 7")
     progress.advance(3, "loss 0.5", total=3)
 with phase(progress, "next", 2):
     raise KeyboardInterrupt
@@ -29,6 +30,7 @@ def test_a_log_gets_one_line_per_phase_in_which_something_was_done(capsys: pytes
         progress.advance(done, total=4)
     progress.finish()
     progress.start("task 1", 2)
+    progress.wait("x is in use by process 7; wait for it to end")
     progress.advance(2, "loss 0.5")
     progress.start("task 2", 2)
     progress.finish()
@@ -37,6 +39,7 @@ def test_a_log_gets_one_line_per_phase_in_which_something_was_done(capsys: pytes
     assert captured.out == ""
     assert re.sub(r"\d\.\d s", "0.0 s", captured.err).splitlines() == [
         "read videos: 4 in 0.0 s",
+        "waiting: x is in use by process 7; wait for it to end",
         "task 1: 2 in 0.0 s, loss 0.5",
     ]
 

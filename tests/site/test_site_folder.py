@@ -118,9 +118,11 @@ def test_a_list_that_is_not_ours_is_not_believed(tmp_path: Path, content: str) -
     assert (tmp_path / "x").read_text() == "mine"
 
 
-def test_what_a_killed_build_left_inside_is_removed_and_no_other_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", [False, True])
+def test_what_a_killed_build_left_inside_is_removed_and_no_other_folder(tmp_path: Path, there: bool) -> None:
     out = tmp_path / "site"
-    replace_folder(out, FIRST)
+    if there:
+        replace_folder(out, FIRST)
     for name in (".site-abc.tmp", ".site-mine"):
         (out / name / "runs").mkdir(parents=True)
         (out / name / "runs" / "a.html").write_text("left")
@@ -136,6 +138,19 @@ def test_two_builds_are_not_put_into_one_folder(tmp_path: Path) -> None:
         replace_folder(out, SECOND)
     assert _content(out) == before
     replace_folder(out, SECOND)
+
+
+def test_two_first_builds_do_not_meet(tmp_path: Path) -> None:
+    """While the first is being made, the second is told so; then it replaces what the first has made."""
+    out = tmp_path / "site"
+
+    def first() -> Iterator[tuple[str, bytes]]:
+        yield from FIRST
+        with pytest.raises(InUseError, match="site is in use by process"):
+            replace_folder(out, SECOND)
+
+    assert replace_folder(out, first()).written == 5
+    assert replace_folder(out, SECOND).removed == 2
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -104,7 +104,11 @@ def import_checkpoints(
         except BaseException:
             run.discard_import()
             raise
-    unused = ("temporal_embedding",) if "temporal_embedding" in first.encoder and not _embeds(settings) else ()
+    unused = (
+        ("temporal_embedding",)
+        if "temporal_embedding" in first.encoder and not settings.encoder.adds_temporal_embedding
+        else ()
+    )
     keys = sum(map(len, (first.encoder, first.classifier, *first.retrieval)))
     return ImportedRun(settings, len(files), first.classes, len(first.retrieval), first.layers, keys, unused)
 
@@ -169,14 +173,10 @@ def _wanted_embedding(first: AuthorsCheckpoint, asked: bool | None) -> bool:
     return any("_Adapter" in name for name in first.encoder)
 
 
-def _embeds(config: RunConfig) -> bool:
-    return config.encoder.adds_temporal_embedding
-
-
 def _write_encoder(run: RunFolder, first: AuthorsCheckpoint, config: RunConfig, file: Path) -> FrameEncoder:
     """Write the encoder's weights and build it from them, which accounts for every one of its keys."""
     kept = dict(first.encoder)
-    if not _embeds(config):
+    if not config.encoder.adds_temporal_embedding:
         kept.pop("temporal_embedding", None)
     run.write_encoder(kept)
     try:

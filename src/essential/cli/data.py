@@ -51,7 +51,7 @@ def make(
     import os
 
     from essential.cli.progress_bar import terminal_progress
-    from essential.progress import phase
+    from essential.progress import phase, when_free
     from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
 
     config = MovingDigitsConfig(
@@ -63,8 +63,13 @@ def make(
     )
     progress = terminal_progress()
     with phase(progress, f"make {benchmark.value}", 0):
-        make_moving_digits(
-            out, config, workers=os.cpu_count() or 1, progress=lambda done, total: progress.advance(done, total=total)
+        when_free(
+            progress,
+            make_moving_digits,
+            out,
+            config,
+            workers=os.cpu_count() or 1,
+            progress=lambda done, total: progress.advance(done, total=total),
         )
     typer.echo(f"videos: {out}")
 

@@ -53,6 +53,11 @@ class BarProgress:
             task = self._bars.tasks[0]
             self._bars.update(task.id, completed=done, note=note or task.fields["note"], total=total or task.total)
 
+    def wait(self, reason: str) -> None:
+        """Print a line above the bar."""
+        if self._bars is not None:
+            self._bars.console.print(f"waiting: {reason}", markup=False, highlight=False)
+
     def finish(self) -> None:
         """Leave the bar where it is."""
         if self._bars is not None:
@@ -77,6 +82,11 @@ class LineProgress:
     def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:  # noqa: ARG002
         """Note how far it is."""
         self._done, self._note = done, note or self._note
+
+    def wait(self, reason: str) -> None:
+        """Print a line of its own."""
+        sys.stderr.write(f"waiting: {reason}\n")
+        sys.stderr.flush()
 
     def finish(self) -> None:
         """Print the line."""

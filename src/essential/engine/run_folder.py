@@ -29,7 +29,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from essential.atomic_files import explained_os_errors, write_json, write_text
+from essential.atomic_files import explained_os_errors, remove_unfinished, write_json, write_text
 from essential.engine.evaluate import Predictions
 from essential.engine.fit import StageStart
 from essential.engine.protocol_file import protocol_from_json, protocol_to_json
@@ -353,10 +353,8 @@ class RunFolder:
         return self.path / "checkpoints" / f"task-{task:02d}.safetensors"
 
     def _remove_leftovers(self) -> None:
-        """Remove the temporary files of processes that were killed while they wrote; the folder's lock is held."""
         for folder in (self.path, *(self.path / part for part in ("settled", "checkpoints", "predictions"))):
-            for leftover in folder.glob(".*.tmp"):
-                leftover.unlink(missing_ok=True)
+            remove_unfinished(folder)
 
     def _predictions(self, task: int) -> Path:
         return self.path / "predictions" / f"task-{task:02d}.safetensors"

@@ -18,7 +18,7 @@ from essential.features.imported import ImportedSource, imported_provenance
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import FeatureSource, StoredSource, open_source
 from essential.methods import Method, build_method
-from essential.progress import Progress, SilentProgress, phase
+from essential.progress import Progress, SilentProgress, phase, when_free
 from essential.protocols.moving_digits import make_moving_digits, videos_to_make
 from essential.protocols.protocol import Listing, Protocol, Video
 from essential.protocols.source import load_listing
@@ -100,7 +100,9 @@ class Workspace:
             # Every rank opens the store afterwards, and with it meets whatever is broken, whoever found it.
             self.extract(videos, progress, team=team)
         with phase(progress, "read videos", len(videos)):
-            return open_source(
+            return when_free(
+                progress,
+                open_source,
                 self.config.features,
                 videos,
                 recipe=self.recipe(),
@@ -133,7 +135,9 @@ class Workspace:
         index, count = part
         config = self.config.features.model_copy(update={"on_broken_video": "skip"})
         with phase(progress, "extract features", len(videos)):
-            broken = extract(
+            broken = when_free(
+                progress,
+                extract,
                 self.store(),
                 videos,
                 recipe=self.recipe(),
@@ -222,7 +226,9 @@ def _read_protocol(config: RunConfig) -> Protocol:
 def _make_moving_digits(config: RunConfig, progress: Progress) -> Protocol:
     root, name = data_root(config), _benchmark_name(config)
     with phase(progress, f"make {name}", 0):
-        make_moving_digits(
+        when_free(
+            progress,
+            make_moving_digits,
             root,
             config.data.moving_digits,
             workers=cpu_cores(),

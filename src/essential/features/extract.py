@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 
-from essential.atomic_files import folder_lock
 from essential.errors import ConfigError
 from essential.features.config import FeaturesConfig
 from essential.features.index import read_index
@@ -35,7 +35,7 @@ def extract(
     recipe: Recipe,
     config: FeaturesConfig,
     part: tuple[int, int] = (0, 1),
-    progress: Progress | None = None,
+    progress: Progress = lambda *_: None,
 ) -> dict[str, str]:
     """Compute the shards of the store at `path` that `videos` need and that are not there yet.
 
@@ -73,7 +73,7 @@ def extract(
     jobs = _find_jobs(found, shards, config)
     _shifted(progress, shards, jobs)(0, 0)
     if jobs:
-        with folder_lock(path, name=f".lock-{part[0]}-of-{part[1]}"):
+        with store.locked(f".lock-{part[0]}-of-{part[1]}"):
             # Asked again: another process may have held the lock until now, and done them.
             jobs = _find_jobs(locate(read_index(store), shards, videos), shards, config)
             _run(store, jobs, wanted, recipe=recipe, config=config, progress=_shifted(progress, shards, jobs))
@@ -126,14 +126,11 @@ def _run(
         request = recipe.request(view_numbers(job.shard.split, recipe.views))
         ids = job.shard.ids
         items += [(wanted[ids[row]], request) for row in job.rows]
-    writer = _ShardWriter(store, jobs, recipe)
-    done = 0
+    writer, counted = _ShardWriter(store, jobs, recipe), count(1)
 
     def consume(place: int, encoded: EncodedVideo) -> None:
-        nonlocal done
         writer.add(place, encoded)
-        done += 1
-        progress(done, len(items))
+        progress(next(counted), len(items))
 
     encode_each(items, consume, recipe=recipe, config=config)
 
@@ -182,13 +179,8 @@ class _ShardWriter:
         return _OpenShard(np.zeros(shape, self._recipe.dtype), [None] * len(shard.keys), len(job.rows))
 
 
-def _shifted(progress: Progress | None, shards: Sequence[Shard], jobs: Sequence[ShardJob]) -> Progress:
+def _shifted(progress: Progress, shards: Sequence[Shard], jobs: Sequence[ShardJob]) -> Progress:
     """Return a progress function that counts the videos of finished shards as done."""
     total = sum(len(shard.keys) for shard in shards)
     already = total - sum(len(job.rows) for job in jobs)
-
-    def report(done: int, _: int) -> None:
-        if progress is not None:
-            progress(already + done, total)
-
-    return report
+    return lambda done, _: progress(already + done, total)

@@ -9,7 +9,7 @@ import csv
 import io
 import tokenize
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,16 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from essential.atomic_files import folder_lock, refuse_unwritable, sha256_of_file, write_text
+from essential.atomic_files import is_unused, refuse_unwritable, sha256_of_file, write_text
 from essential.errors import DataError, StoreError
 from essential.features.config import FeaturesConfig
 from essential.features.extract import Progress
 from essential.features.index import read_index, with_checked_seals
 from essential.features.lookup import locate
 from essential.features.maps import map_shards
-from essential.features.plan import Shard, VideoId, video_id
+from essential.features.plan import video_id
 from essential.features.provenance import SAMPLING_RULE
-from essential.features.store import FeatureStore, VideoNote, create_store, open_store, read_provenance
+from essential.features.store import VideoNote, create_store, open_store, read_provenance
 from essential.features.tables import FrameTable, MappedTable
 from essential.protocols.feature_labels import STORED_LABELS, labelled_rows
 from essential.protocols.protocol import Video
@@ -63,7 +63,7 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
         StoreError: `store` holds other features.
     """
     refuse_unwritable(store / "store.json")
-    if store.is_dir() and any(store.iterdir()) and not (store / "store.json").exists():
+    if not is_unused(store) and not (store / "store.json").exists():
         raise StoreError(f"{store} holds other files and is no store; choose another --out, or an empty folder")
     array = _open_array(array_path)
     videos = labelled_rows(labels, len(array))
@@ -80,11 +80,13 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
     labels_text = _labels_text(videos)
     _refuse_other_labels(store, labels_text)
     rows = {video_id(video): row for row, video in enumerate(videos)}
-    with folder_lock(store):
+    with made.locked(".lock"):
         shards = made.plan_for(list(rows), shard_videos=_SHARD_VIDEOS)
         for done, shard in enumerate(shards):
             if not made.is_done(shard):
-                _write_shard(made, shard, array, rows)
+                features = _kept(array[[rows[name] for name in shard.ids]])
+                notes = [VideoNote(key=key, size_bytes=None, sha256=None, broken=None) for key in shard.keys]
+                made.write(shard, features[:, None], notes)
             progress(min((done + 1) * _SHARD_VIDEOS, len(videos)), len(videos))
         write_text(store / STORED_LABELS, labels_text)
     return videos
@@ -207,12 +209,6 @@ def _refuse_not_finite(array: Array, videos: Sequence[Video]) -> None:
 def _kept(rows: Array) -> Array:
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(rows.astype(_KEPT_TYPES[rows.dtype.name]))
-
-
-def _write_shard(store: FeatureStore, shard: Shard, array: Array, rows: Mapping[VideoId, int]) -> None:
-    features = _kept(array[[rows[name] for name in shard.ids]])
-    notes = [VideoNote(key=key, size_bytes=None, sha256=None, broken=None) for key in shard.keys]
-    store.write(shard, features[:, None], notes)
 
 
 def _refuse_other_labels(store: Path, labels_text: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from essential.atomic_files import folder_lock, link_or_copy, sha256_of_json, write_json
+from essential.atomic_files import is_unused, link_or_copy, sha256_of_json, write_json
 from essential.errors import StoreError
 from essential.features.extract import Progress
 from essential.features.imported import IMPORTED
@@ -51,7 +51,7 @@ def merge(into: Path, parts: Sequence[Path], *, progress: Progress) -> int:
     target = _target(into, found)
     holders = {shard: [store for store in (target, *found.stores) if store.is_done(shard)] for shard in found.plan}
     _refuse_missing(found, holders)
-    with folder_lock(into, name=".lock-merge"):
+    with target.locked(".lock-merge"):
         create_store(into, found.provenance)
         write_json(into / "plan.json", plan_to_json(found.plan))
         for done, (shard, stores) in enumerate(holders.items()):
@@ -108,7 +108,7 @@ def _refuse_another_plan(part: Path, plan: tuple[Shard, ...], first: Path, wante
 
 
 def _target(into: Path, found: _Parts) -> FeatureStore:
-    if into.is_dir() and any(into.iterdir()) and not (into / "store.json").exists():
+    if not is_unused(into) and not (into / "store.json").exists():
         raise StoreError(f"--into {into} holds other files and is no store; choose another, or an empty folder")
     if not (into / "store.json").exists():
         return FeatureStore(into, sha256_of_json(found.provenance))

@@ -1,6 +1,7 @@
 """Where a method's frame features come from: a store, or the videos themselves. A method cannot tell which."""
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -49,7 +50,7 @@ def open_source(
     *,
     recipe: Recipe,
     store: Path,
-    progress: Progress | None = None,
+    progress: Progress = lambda *_: None,
 ) -> FeatureSource:
     """Return the source that the config asks for, ready to give the features of `videos`.
 
@@ -74,8 +75,7 @@ def open_source(
     if (store / "store.json").exists():
         found = _look_up(store, videos, recipe)
         if len(found.videos) == len(videos) and not found.broken():
-            if progress is not None:
-                progress(len(videos), len(videos))
+            progress(len(videos), len(videos))
             return StoredSource(found, recipe=recipe, config=config)
     extract(store, videos, recipe=recipe, config=config, progress=progress)
     return StoredSource.open(store, videos, recipe=recipe, config=config)
@@ -177,22 +177,18 @@ class LiveSource:
         self._config = config
         self._checked = False
 
-    def check(self, videos: Sequence[Video], *, progress: Progress | None = None) -> None:
+    def check(self, videos: Sequence[Video], *, progress: Progress = lambda *_: None) -> None:
         """Decode every video once, so that the broken ones are known.
 
         Raises:
             DataError: a video is broken and the config says to fail; the message lists every one.
         """
         items = [(video, self._recipe.request((0,))) for video in videos]
-
-        done = 0
+        counted = count(1)
 
         def consume(_: int, read: ReadVideo) -> None:
-            nonlocal done
             self._note(read.note)
-            done += 1
-            if progress is not None:
-                progress(done, len(items))
+            progress(next(counted), len(items))
 
         read_each(items, consume, config=self._config, sharing=all_to_decode(self._config.workers))
         self._refuse_broken()

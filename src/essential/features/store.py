@@ -9,7 +9,8 @@ Every file appears whole or not at all. Training and test videos have shards of 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import ValidationError
 
-from essential.atomic_files import folder_lock, sha256_of_json, write_json
+from essential.atomic_files import folder_lock, remove_unfinished, sha256_of_json, write_json
 from essential.errors import StoreError
 from essential.features.plan import Shard, VideoId, plan_from_json, plan_to_json, shards_for
 from essential.features.provenance import differences
@@ -91,6 +92,14 @@ class FeatureStore:
             longer, used = shards_for(self.plan(), wanted, shard_videos=shard_videos, is_done=self.is_done)
             write_json(self.path / "plan.json", plan_to_json(longer))
         return used
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Hold the store for work of that name, and remove what killed work has left; see `folder_lock`."""
+        with folder_lock(self.path, name=name):
+            for folder in (self.path, self.path / "shards"):
+                remove_unfinished(folder)
+            yield
 
     def shard_path(self, shard: Shard) -> Path:
         """Return where a shard is, or will be."""

@@ -43,19 +43,13 @@ class Batch:
 
     @property
     def tensors(self) -> list[Tensor]:
-        """All that there are, in one order."""
+        """All that there are, in the order in which they are named here."""
         every = (self.features, self.positions, self.slots, self.tasks, self.retrieved)
         return [tensor for tensor in every if tensor is not None]
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on `device`. To a GPU it goes through pinned memory, so that nobody waits for it."""
-        return Batch(
-            _sent(self.features, device),
-            _sent(self.positions, device),
-            _sent(self.slots, device),
-            _sent(self.tasks, device),
-            None if self.retrieved is None else _sent(self.retrieved, device),
-        )
+        return Batch(*(_sent(tensor, device) for tensor in self.tensors))
 
 
 def _sent(tensor: Tensor, device: torch.device) -> Tensor:
@@ -218,7 +212,7 @@ class Method(ABC):
         return self.memory.ledger()
 
     def resize(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027
-        """Give every growing part of `network` but the predictor the shapes that `state`, a state of it, has."""
+        """Have those parts of `network` that `state`, a state of it, has: some are there for a time alone."""
 
     @property
     def settled(self) -> Sequence[str]:
@@ -260,7 +254,6 @@ class Method(ABC):
         tensors |= {_PREDICTOR + name: tensor for name, tensor in own.items()}
         with state_that_fits():
             self.resize(tensors)
-            self.predictor.resize(own)
             self.network.load_state_dict(tensors)
 
     @final
@@ -270,7 +263,5 @@ class Method(ABC):
         Raises:
             CheckpointError: the state does not fit this method's predictor.
         """
-        state = self.predictor.completed(state)
         with state_that_fits():
-            self.predictor.resize(state)
-            self.predictor.load_state_dict(state)
+            self.predictor.load_state_dict(self.predictor.completed(state))

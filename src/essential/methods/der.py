@@ -22,9 +22,10 @@ from pydantic import Field
 from torch import Tensor
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
-from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
-from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfig, set_exemplar_means
+from essential.methods.classifier import ClassifierConfig, cross_entropy, logits_of
+from essential.methods.contract import Batch, LossTerm, Stage, TaskData
+from essential.methods.exemplars import MemoryClips, MemoryConfig
+from essential.methods.trained import Trained
 from essential.models.whole_batch import batch_beside, whole_rows
 
 
@@ -38,25 +39,12 @@ class DERConfig(MemoryConfig):
     beta: float = Field(0.5, ge=0, description="weight of the classification of exemplars")
 
 
-class DER(Method):
+class DER(Trained[DERConfig]):
     """See the top of this file."""
 
     Config = DERConfig
 
-    def __init__(self, config: DERConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        self.config, self.epochs, self.seed = config, epochs, seed
-        self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed, keeps_logits=True)
-        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed)
-        super().__init__(self.classifier, self.keeper.empty())
-
-    def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: ARG002
-        """Nothing but exemplars, and their logits, takes room."""
-        self.keeper.check_room(names)
-
-    def begin(self, task: TaskData) -> None:
-        """Grow the head."""
-        self.slots.append(task.slots)
-        grow_head(self.classifier, task.slots, seed=self.seed)
+    keeps_logits = True
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """One stage on the task's clips."""
@@ -75,11 +63,6 @@ class DER(Method):
             known = (~stored.isnan()).sum()
             yield LossTerm("logit_distance", distance, self.config.alpha, known)
             yield LossTerm("rehearsal", rehearsal, self.config.beta, len(exemplars.slots))
-
-    def finish(self, task: TaskData) -> None:
-        """Choose exemplars, with their logits, and take their means."""
-        self.memory = self.keeper.extend(self.memory, task, self.classifier)
-        set_exemplar_means(self.classifier, self.memory)
 
     def _draw(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return which exemplars stand beside `batch`: as many as it has clips, or all of a smaller memory."""

@@ -284,12 +284,7 @@ class MixedTable:
         new, old = self.clips.rows(indices[~stored]), MemoryClips(self.memory).rows(indices[stored] - first)
         old = respread(old, new.features.shape[1])
         place = torch.cat([(~stored).nonzero()[:, 0], stored.nonzero()[:, 0]]).argsort()
-        return Batch(
-            torch.cat([new.features, old.features])[place],
-            torch.cat([new.positions, old.positions])[place],
-            torch.cat([new.slots, old.slots])[place],
-            torch.cat([new.tasks, old.tasks])[place],
-        )
+        return Batch(*(torch.cat(pair)[place] for pair in zip(new.tensors, old.tensors, strict=True)))
 
 
 def respread(batch: Batch, frames: int) -> Batch:

@@ -43,16 +43,20 @@ class Metric:
     """One number of a run.
 
     Attributes:
+        title: of a column of a table.
         compute: a fraction, or a difference of fractions; None where it is not defined.
         definition: in one line.
         source: the paper or code that defines it so.
         reading: which scores it is of (`cnn`, `nme`); None: those that the method decides by.
+        less_is_better: whether it is a loss, in points, and no accuracy in percent.
     """
 
+    title: str
     compute: Callable[[Scores], float | None]
     definition: str
     source: str
     reading: str | None = None
+    less_is_better: bool = False
 
 
 def _average_incremental(run: Scores) -> float | None:
@@ -60,60 +64,74 @@ def _average_incremental(run: Scores) -> float | None:
 
 
 _BACKWARD = Metric(
+    "Backward forgetting",
     lambda run: backward_forgetting(run.matrix),
     "plain mean, over the old tasks, of the accuracy just after learning minus the accuracy at the end",
     "BWF of vCLIMB (CVPR 2022) by its formula; also called forgetting from first",
+    less_is_better=True,
 )
 
 METRICS: Mapping[str, Metric] = {
     "final_accuracy": Metric(
+        "Final",
         lambda run: run.seen[-1],
         "accuracy over all test videos of all classes, after the last task",
         "TCD (ICCV 2021), its last stage",
     ),
     "average_incremental_accuracy": Metric(
+        "Average incremental",
         _average_incremental,
         "accuracy over all test videos of the classes seen so far, plain mean over the tasks, the first included",
         "TCD (ICCV 2021)",
     ),
     "average_incremental_accuracy_cnn": Metric(
+        "Average incremental, head (CNN)",
         _average_incremental,
         "the same, by the trained head",
         "CNN of TCD (ICCV 2021)",
         reading="cnn",
     ),
     "average_incremental_accuracy_nme": Metric(
+        "Average incremental, nearest means (NME)",
         _average_incremental,
         "the same, by the nearest mean of exemplars",
         "NME of TCD (ICCV 2021), the rule of iCaRL (CVPR 2017)",
         reading="nme",
     ),
     "vclimb_accuracy": Metric(
+        "vCLIMB Acc",
         lambda run: vclimb_accuracy(run.matrix, run.class_counts),
         "mean of the tasks' accuracies after the last task, weighted by their numbers of classes",
         "Acc of vCLIMB (CVPR 2022) by its code",
     ),
     "vclimb_accuracy_unweighted": Metric(
+        "vCLIMB Acc, unweighted",
         lambda run: vclimb_accuracy_unweighted(run.matrix),
         "plain mean of the tasks' accuracies after the last task",
         "Acc of vCLIMB (CVPR 2022) by its formula",
     ),
     "vclimb_bwf": Metric(
+        "vCLIMB BWF",
         lambda run: vclimb_bwf(run.matrix, run.class_counts),
         "backward forgetting, the old tasks weighted by their numbers of classes",
         "BWF of vCLIMB (CVPR 2022) by its code",
+        less_is_better=True,
     ),
     "forgetting_from_best": Metric(
+        "Forgetting from best",
         lambda run: forgetting_from_best(run.matrix),
         "plain mean, over the old tasks, of the best accuracy ever reached minus the accuracy at the end",
         "the ESSENTIAL authors' code (ICCV 2025)",
+        less_is_better=True,
     ),
     "backward_forgetting": _BACKWARD,
     "forgetting_from_first": _BACKWARD,
     "tcd_forgetting": Metric(
+        "TCD forgetting",
         lambda run: tcd_forgetting(run.matrix, run.test_videos),
         "how far the accuracy over all old test videos falls in one task, plain mean over the tasks after the first",
         "forgetting of TCD (ICCV 2021) by its code",
+        less_is_better=True,
     ),
 }
 

@@ -6,8 +6,9 @@ its own, so that the clips do not depend on one another or on the order in which
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def make_moving_digits(
     config: MovingDigitsConfig,
     *,
     workers: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> None:
     """Write the clips of `config` to `root/train/<class>/*` and `root/test/<class>/*`.
 
@@ -86,23 +87,23 @@ def make_moving_digits(
 
     Raises:
         DataError: the folder holds something else, the clips of another config, or damaged clips.
-        RunError: another process is writing there.
+        InUseError: another process is writing there.
         FileSystemError: the disk refuses.
     """
     _refuse_strangers(root)
-    # Runs of several seeds may ask for the same clips at the same time: one makes them, the others wait.
-    with folder_lock(root, wait=True):
+    with folder_lock(root):
         recorded_checksum = _claim(root, config)
         clips = list(_clips(config))
         missing = [clip for clip in clips if not (root / clip.name).exists()]
-        _draw_missing(root, missing, config, workers=workers, progress=_counted(progress, clips, missing))
+        with closing(_drawn(root, missing, config, workers)) as drawn:
+            for done in drawn:
+                progress(len(clips) - len(missing) + done, len(clips))
         checksum = sha256_of_json({clip.name: sha256_of_file(root / clip.name) for clip in clips})
         if recorded_checksum not in (None, checksum):
             raise DataError(
                 f"{root} is damaged: its clips do not match the checksum; delete the folder and make it again"
             )
         if recorded_checksum is None:
-            _remove_leftovers(root)
             write_json(root / MARKER, _marker(config, checksum))
 
 
@@ -165,28 +166,14 @@ def _clips(config: MovingDigitsConfig) -> Iterator[_Clip]:
                     yield _Clip(split, digit, motion, index)
 
 
-def _counted(
-    progress: Callable[[int, int], None] | None, clips: list[_Clip], missing: list[_Clip]
-) -> Callable[[int], None]:
-    present = len(clips) - len(missing)
-
-    def report(done: int) -> None:
-        if progress is not None:
-            progress(present + done, len(clips))
-
-    return report
-
-
-def _draw_missing(
-    root: Path, missing: list[_Clip], config: MovingDigitsConfig, *, workers: int, progress: Callable[[int], None]
-) -> None:
-    progress(0)
+def _drawn(root: Path, missing: list[_Clip], config: MovingDigitsConfig, workers: int) -> Generator[int, None, None]:
+    """Write the clips that are missing, and give how many are there: first none, then one after the other."""
+    yield 0
     # Threads do: drawing and encoding release the lock of the interpreter.
     executor = ThreadPoolExecutor(max(1, workers))
     try:
         written = executor.map(lambda clip: _write_clip(root, clip, config), missing)
-        for done, _ in enumerate(written, start=1):
-            progress(done)
+        yield from (done for done, _ in enumerate(written, start=1))
     finally:
         executor.shutdown(cancel_futures=True)
 
@@ -206,9 +193,3 @@ def _draw_clip(clip: _Clip, config: MovingDigitsConfig) -> Frames:
     choices = scans(clip.digit, clip.split)
     scan = choices[generator.integers(len(choices))]
     return draw_frames(np.asarray(scan), trajectory, draw_scene(generator, config.size), generator)
-
-
-def _remove_leftovers(root: Path) -> None:
-    """Remove the temporary files of calls that were killed; the folder's lock is held."""
-    for path in root.glob("*/*/.*.tmp"):
-        path.unlink(missing_ok=True)

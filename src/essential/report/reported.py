@@ -1,10 +1,8 @@
 """What a report is made from: the record of a run, and its analysis where there is one."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from essential.analysis_record import Analysis
-from essential.errors import RunError
 from essential.records import Record
 
 
@@ -31,13 +29,3 @@ class ReportedRun:
     def label(self) -> str:
         """What the run is called on the page: its name, and a mark where its files do not vouch for themselves."""
         return self.record.marked(self.name, self.analysis)
-
-
-def refuse_none(runs: Sequence[ReportedRun]) -> None:
-    """Refuse a report of nothing.
-
-    Raises:
-        RunError: there is no run.
-    """
-    if not runs:
-        raise RunError("a report needs at least one run, 0 were given; give the folder of a finished run")

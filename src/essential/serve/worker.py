@@ -8,11 +8,12 @@ from signal import SIG_DFL, SIG_IGN, SIGINT, SIGTERM, signal
 from typing import Any
 
 from essential.errors import EssentialError
+from essential.progress import SilentProgress
 from essential.serve.messages import Progress, Setup
 from essential.serve.refusal import Refusal
 
-# A fork server imports this once; a worker that takes the place of another then begins at once.
-HEAVY = "essential.serve.answering"
+# A fork server imports these once; a worker that takes the place of another then begins at once.
+HEAVY = ("essential.serve.answering", "torchvision.transforms.v2")
 _SECONDS_BETWEEN_WORDS = 0.1
 
 
@@ -52,7 +53,7 @@ def _outcome(answer: Callable[[Any], object], request: object) -> tuple[str, obj
         return "refused", (422, "too_much_memory", "more memory is needed for it than a worker has; send smaller clips")
 
 
-class _PipedProgress:
+class _PipedProgress(SilentProgress):
     """Says through a pipe how far it is, a few times a second."""
 
     def __init__(self, connection: "Connection[Any, Any]") -> None:
@@ -70,9 +71,6 @@ class _PipedProgress:
         self._total = self._total if total is None else total
         if done == self._total or time.monotonic() - self._last > _SECONDS_BETWEEN_WORDS:
             self._say(done, note)
-
-    def finish(self) -> None:
-        """Say nothing: the next phase, or the result, follows."""
 
     def _say(self, done: int, note: str) -> None:
         self._last = time.monotonic()

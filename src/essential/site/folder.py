@@ -1,8 +1,8 @@
 """A folder of generated files: replaced by the next build, while files of others in it are left alone.
 
-The list of what was generated, `site.json`, is in the folder too. A build is made as a whole beside what is there, and
-only then put in its place: the first time by one renaming, later file by file, the list first. A build that is killed
-in between leaves a list that names all that may be there, and the next one puts it right.
+The list of what was generated, `site.json`, is in the folder too. A build is made as a whole inside the folder, and
+only then put in its place, file by file, the list first. A build that is killed in between leaves a list that names all
+that may be there, and the next one puts it right.
 """
 
 import json
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from essential.atomic_files import explained_os_errors, folder_lock, make_folder, write_json
+from essential.atomic_files import explained_os_errors, folder_lock, write_json
 from essential.errors import RunError
 
 LIST = "site.json"
@@ -46,7 +46,8 @@ def replace_folder(out: Path, files: Iterable[tuple[str, bytes]]) -> Replaced:
     """
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file, and a site is a folder; choose another name")
-    with _folder_beside(out) as (built, before):
+    with folder_lock(out, name=_LOCK), _temporary_folder(out) as built:
+        before = _listed(out)
         names = [LIST]
         for name, content in files:
             names.append(name)
@@ -54,10 +55,6 @@ def replace_folder(out: Path, files: Iterable[tuple[str, bytes]]) -> Replaced:
         write_json(built / LIST, {"made_by": _MAKER, "files": sorted(names)})
         if len(names) > len(set(names)):
             raise ValueError(f"two files are to have one name: {sorted(n for n in names if names.count(n) > 1)[0]}")
-        if not out.exists():
-            with explained_os_errors(out):
-                built.rename(out)
-            return Replaced(len(names), 0)
         _check_free(out, names, before)
         write_json(out / LIST, {"made_by": _MAKER, "files": sorted({*names, *before})})
         for name in names[1:]:
@@ -70,29 +67,12 @@ def replace_folder(out: Path, files: Iterable[tuple[str, bytes]]) -> Replaced:
 
 
 @contextmanager
-def _folder_beside(out: Path) -> Iterator[tuple[Path, set[str]]]:
-    """Give a new folder from which files can be moved into `out`, and the names that an earlier build put there.
-
-    The folder is beside `out`, or inside where it is there already, because `out` may be a disk of its own. There it is
-    held for this process, and what builds that were killed have left is removed.
-    """
-    if not out.exists():
-        with _temporary_folder(make_folder(out.resolve().parent)) as built:
-            yield built, set()
-        return
-    with folder_lock(out, name=_LOCK):
-        before = _listed(out)
-        for left in out.glob(f"{_PREFIX}*{_SUFFIX}"):
-            shutil.rmtree(left, ignore_errors=True)
-        with _temporary_folder(out) as built:
-            yield built, before
-
-
-@contextmanager
-def _temporary_folder(parent: Path) -> Iterator[Path]:
-    with explained_os_errors(parent):
-        built = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX, dir=parent))
-        built.chmod(0o755)
+def _temporary_folder(out: Path) -> Iterator[Path]:
+    """Give a new folder inside `out`, which may be a disk of its own; those of builds that were killed are removed."""
+    for left in out.glob(f"{_PREFIX}*{_SUFFIX}"):
+        shutil.rmtree(left, ignore_errors=True)
+    with explained_os_errors(out):
+        built = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX, dir=out))
     try:
         yield built
     finally:
