@@ -1,7 +1,8 @@
 """What a look tells is told before weights are fetched, videos made or runs analysed."""
 
-import os
+import errno
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -84,14 +85,27 @@ def test_a_cheap_refusal_comes_first(command: tuple[str, ...], message: str, ess
     assert sorted(path.name for path in Path("foreign").iterdir()) == ["notes.txt"]
 
 
-def test_a_place_that_cannot_be_written_is_told_first(essential: Essential, tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may write anywhere")
-    (tmp_path / "closed").mkdir(mode=0o500)
-    for command in (("report", "run", "--out", "closed/p.html"), ("export", "b", "--out", "closed/e.pt2")):
-        outcome = essential(*command)
-        assert outcome.code == 2
-        assert "closed" in outcome.err
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("report", "run", "--out", "new/p.html"),
+        ("export", "b", "--out", "new/e.pt2"),
+        ("compare", "--methods", "ncm", "--out", "new"),
+        ("extract", "--config", "moving-digits/essential", "--store", "new"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_first(
+    command: tuple[str, ...], essential: Essential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    outcome = essential(*command)
+    assert outcome.code == 2
+    assert "cannot write" in outcome.err
+    assert "the disk is full" in outcome.err
+    assert not Path("new").exists()
 
 
 def test_the_classes_of_the_clips_to_make_are_those_of_the_clips_made(tmp_path: Path) -> None:

@@ -272,9 +272,9 @@ def test_a_run_that_cannot_be_analysed_says_why(runs: dict[str, Path], tmp_path:
     (run / "predictions" / "task-02.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"task-02.safetensors is missing"):
         analyse(run, progress=QUIET)
-    content = json.loads((run / "record.json").read_text())
-    content["protocol"]["id"] = "another"
-    (run / "record.json").write_text(json.dumps(content))
+    record = Record.read(run / "record.json")
+    other = record.protocol.model_copy(update={"id": "another"})
+    record.model_copy(update={"protocol": other}).write(run / "record.json")
     with pytest.raises(RunError, match="holds the record of another protocol than its own"):
         analyse(run, progress=QUIET)
     (run / "record.json").unlink()

@@ -15,6 +15,7 @@ from essential.errors import ConfigError
 from essential.features import cores
 from essential.features.cores import clip_operations, torch_threads
 from essential.learner.turns import turn
+from essential.progress import SilentProgress
 from taught import Clips
 
 _TWO_THREADS = ["training.device=cpu", "training.threads=2", "features.workers=0"]
@@ -33,14 +34,10 @@ def test_who_learns_is_waited_for(taught_bundle: Path, clips: Clips) -> None:
     asked = clips.to_ask("left")["left"][0]
     begun, may_end = threading.Event(), threading.Event()
 
-    class Waits:
+    class Waits(SilentProgress):
         def start(self, *_: object) -> None:
             begun.set()
             assert may_end.wait(60)
-
-        def advance(self, done: int, note: str = "", *, total: int | None = None) -> None: ...
-
-        def finish(self) -> None: ...
 
     learner._progress = Waits()
     with ThreadPoolExecutor(2) as pool:

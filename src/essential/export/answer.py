@@ -12,9 +12,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from essential.encoders import FrameEncoder
-from essential.export.distances import exportable_scores, squared_distances
+from essential.export.distances import exportable_scores
 from essential.learner.voice import Voice
 from essential.models.classifier import Predictor
+from essential.models.closed_form import squared_distances
 
 Answers = tuple[Tensor, ...]
 

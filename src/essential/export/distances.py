@@ -1,4 +1,4 @@
-"""Distances to the classes in plain products: `cdist`, and matrices filled by a mask, are in no exported program.
+"""Distances to the classes in plain products: matrices filled by a mask are in no exported program.
 
 Equal to `models.closed_form` but for the last digits of float64.
 """
@@ -8,23 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from essential.models.classifier import Predictor
-from essential.models.closed_form import MahalanobisDistances, MeanDistances
+from essential.models.closed_form import MahalanobisDistances
 from essential.models.packed_triangle import unpack_upper
-
-
-class ProductDistances(nn.Module):
-    """What `MeanDistances` gives: minus the squared distance to each class's mean."""
-
-    means: Tensor
-
-    def __init__(self, distances: MeanDistances) -> None:
-        super().__init__()
-        self.vectors = distances.vectors
-        self.register_buffer("means", distances.means)
-
-    def forward(self, features: Float[Tensor, "clips frames dim"]) -> Float[Tensor, "clips slots"]:
-        """Score dense clips."""
-        return -squared_distances(self.vectors(features), self.means.double())
 
 
 class WhitenedDistances(nn.Module):
@@ -46,18 +31,8 @@ class WhitenedDistances(nn.Module):
         return -squares.T
 
 
-def squared_distances(
-    vectors: Float[Tensor, "clips width"], means: Float[Tensor, "slots width"]
-) -> Float[Tensor, "clips slots"]:
-    """Return the squared distance of each vector from each mean."""
-    squares = vectors.square().sum(dim=1, keepdim=True) - 2 * vectors @ means.T + means.square().sum(dim=1)
-    return squares.clamp(min=0)
-
-
 def exportable_scores(predictor: Predictor) -> nn.Module:
     """Return a module that scores clips as `predictor` does, and can be exported: itself in most cases."""
-    if isinstance(predictor, MeanDistances):
-        return ProductDistances(predictor)
     if isinstance(predictor, MahalanobisDistances):
         return WhitenedDistances(predictor)
     return predictor

@@ -27,6 +27,14 @@ class ClosedFormPredictor(Predictor):
         self.vectors = vectors
 
 
+def squared_distances(
+    vectors: Float[Tensor, "clips width"], means: Float[Tensor, "slots width"]
+) -> Float[Tensor, "clips slots"]:
+    """Return the squared distance of each vector from each mean, by products that an exported program may have too."""
+    squares = vectors.square().sum(dim=1, keepdim=True) - 2 * vectors @ means.T + means.square().sum(dim=1)
+    return squares.clamp(min=0)
+
+
 class LinearScores(ClosedFormPredictor):
     """Dense frame features, in; weight times the clip's vector plus bias, out."""
 
@@ -64,8 +72,7 @@ class MeanDistances(ClosedFormPredictor):
 
     def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
         """Score dense clips."""
-        distances = torch.cdist(self.vectors(features), self.means.double())
-        return -distances.square()
+        return -squared_distances(self.vectors(features), self.means.double())
 
 
 class MahalanobisDistances(ClosedFormPredictor):

@@ -4,7 +4,7 @@ from essential.metrics import METRICS
 from essential.report.comparison_text import OVER, kept, measures_of
 from essential.report.contents import group_runs
 from essential.report.families import Line
-from essential.report.figures import accuracy_figure, forgetting_figure
+from essential.report.figures import figures_over_tasks
 from essential.report.line_style import LineStyle
 from essential.report.memory_scatter import OwnMethod, own_scatter, published_scatter
 from essential.report.page import swatches
@@ -33,9 +33,6 @@ def comparison_page(comparison: Comparison) -> str:
     group = group_runs([ReportedRun("Every run", comparison.example)])[0]
     methods = [OwnMethod.of(str(row.rank), row.method, row, _look(comparison, row)) for row in comparison.ranked]
     lines = _lines(comparison)
-    charts = [accuracy_figure(lines, "compared")]
-    if any(len(record.accuracy) > 1 for row in comparison.rows for record in row.records):
-        charts.append(forgetting_figure(lines, "compared"))
     return render(
         "comparison.html",
         comparison=comparison,
@@ -43,7 +40,7 @@ def comparison_page(comparison: Comparison) -> str:
         scatter=own_scatter(methods, "compared", comparison.budget_bytes),
         beside=published_scatter(methods, group.protocol.name, "compared"),
         lines=lines,
-        charts=charts,
+        charts=figures_over_tasks(lines, "compared"),
         swatches=swatches([line.style for line in lines]),
         kinds=KINDS,
         others=others,

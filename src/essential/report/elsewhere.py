@@ -1,6 +1,6 @@
 """What others have published for a protocol, laid out as a table of its own: never a row among the runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from essential.metrics import METRICS
@@ -13,16 +13,15 @@ MARKS = {
     "second-hand": "read in a text that quotes the source",
     "inferred": "what it belongs to was concluded, not read",
 }
-_DOUBT = "?"
 
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One method from one source: its figures in the order of the table's metrics; `source` counts from 1."""
+    """One method from one source: its figures by metric, in the table's order; `source` counts from 1."""
 
     method: str
     backbone: str
-    cells: tuple[str, ...]
+    figures: Mapping[str, PublishedFigure]
     memory: str
     mark: str
     source: int
@@ -46,7 +45,7 @@ class PublishedTable:
     @property
     def has_doubts(self) -> bool:
         """Whether a figure is marked as uncertain."""
-        return any(cell.endswith(_DOUBT) for row in self.rows for cell in row.cells)
+        return any(figure.uncertain for row in self.rows for figure in row.figures.values())
 
 
 def published_table(figures: Sequence[PublishedFigure]) -> PublishedTable | None:
@@ -83,11 +82,11 @@ def other_tasks_note(protocol: ProtocolRecord) -> str | None:
 
 def _row(members: Sequence[PublishedFigure], metrics: Sequence[str], sources: Sequence[str]) -> PublishedRow:
     first = members[0]
-    shown = {figure.metric: _shown(figure) for figure in members}
+    figures = {figure.metric: figure for figure in members}
     return PublishedRow(
         first.method,
         first.backbone or NONE,
-        tuple(shown.get(metric, "") for metric in metrics),
+        {metric: figures[metric] for metric in metrics if metric in figures},
         first.memory or NONE,
         first.mark,
         sources.index(first.source) + 1,
@@ -95,6 +94,7 @@ def _row(members: Sequence[PublishedFigure], metrics: Sequence[str], sources: Se
     )
 
 
-def _shown(figure: PublishedFigure) -> str:
+def as_printed(figure: PublishedFigure) -> str:
+    """Return the digits of a figure, with a mark where it is in doubt."""
     text = NONE if figure.value is None else str(figure.value)
-    return text + _DOUBT if figure.uncertain else text
+    return f"{text}?" if figure.uncertain else text

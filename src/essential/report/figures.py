@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 from essential.metrics import backward_forgetting_by_task
 from essential.report.charts import Band, ChartLine, LineChart
-from essential.report.contents import GroupView
 from essential.report.families import Line
 from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
 from essential.report.formats import byte_power, byte_unit, human_bytes, percent, slug
@@ -14,13 +13,12 @@ _DESCRIBED = 8
 Values = Sequence[float | None]
 
 
-def figures_of(group: GroupView) -> list[FigureView]:
-    """Return the group's charts; the one on forgetting only if a run has learned two tasks."""
-    figures: list[FigureView | None] = [accuracy_figure(group.lines, group.anchor)]
-    if any(len(run.record.accuracy) > 1 for run in group.runs):
-        figures.append(forgetting_figure(group.lines, group.anchor))
-    figures.append(memory_figure(group.lines, group.anchor))
-    return [figure for figure in figures if figure is not None]
+def figures_over_tasks(lines: Sequence[Line], anchor: str) -> list[FigureView]:
+    """Return the charts of accuracy and of forgetting; that of forgetting only if a run has learned two tasks."""
+    figures = [accuracy_figure(lines, anchor)]
+    if any(len(run.record.accuracy) > 1 for line in lines for run in line.runs):
+        figures.append(forgetting_figure(lines, anchor))
+    return figures
 
 
 def accuracy_figure(lines: Sequence[Line], anchor: str) -> FigureView:

@@ -25,15 +25,6 @@ _REBUILT = (
 
 
 @dataclass(frozen=True)
-class _Sweep:
-    """Families that differ in the frames kept alone: how many, and the final accuracies of the seeds."""
-
-    name: str
-    style: LineStyle
-    accuracies: Sequence[tuple[int, list[float | None]]]
-
-
-@dataclass(frozen=True)
 class _Asked:
     """A method that was asked by fewer frames: its analyses, one per run that has one, and what is drawn of them."""
 
@@ -95,19 +86,10 @@ def hollow_styles(runs: Sequence[RunView]) -> list[LineStyle]:
 
 def frames_kept_figure(group: GroupView) -> FigureView | None:
     """Final accuracy against the frames kept of an exemplar; None if no runs differ in these alone."""
-    sweeps = _sweeps(group.families)
-    if not sweeps:
+    lines = _sweeps(group.families)
+    if not lines:
         return None
     axes = ("Frames kept of an exemplar", "Final accuracy, %")
-    lines = [
-        ChartLine(
-            sweep.name,
-            sweep.style,
-            [band_of([None if value is None else 100 * value for value in values]) for _, values in sweep.accuracies],
-            [frames for frames, _ in sweep.accuracies],
-        )
-        for sweep in sweeps
-    ]
     return FigureView(
         title="Accuracy against frames kept",
         note="Final accuracy, in percent, of runs that differ only in how many frames of an exemplar they keep.",
@@ -124,7 +106,7 @@ def frames_kept_figure(group: GroupView) -> FigureView | None:
                 for frames, value in line.points
             ],
         ),
-        legend=[(sweep.style.swatch, sweep.name) for sweep in sweeps],
+        legend=[(line.style.swatch, line.label) for line in lines],
     )
 
 
@@ -171,8 +153,8 @@ def _span(counts: Iterable[int]) -> str:
     return str(known[0]) if len(known) == 1 else f"{known[0]} to {known[-1]}"
 
 
-def _sweeps(families: Sequence[Family]) -> list[_Sweep]:
-    """Find families that differ in nothing but the frames kept, with at least two numbers of these."""
+def _sweeps(families: Sequence[Family]) -> list[ChartLine]:
+    """Return a line for families that differ in nothing but the frames kept, with at least two numbers of these."""
     alike: dict[str, list[Family]] = {}
     for family in families:
         record = family.runs[0].record
@@ -184,10 +166,13 @@ def _sweeps(families: Sequence[Family]) -> list[_Sweep]:
     for members, name in zip(groups, names, strict=True):
         by_frames: dict[int, list[float | None]] = {}
         for family in members:
-            accuracies = [run.record.metrics.final_accuracy for run in family.runs]
+            fractions = [run.record.metrics.final_accuracy for run in family.runs]
+            accuracies = [None if value is None else 100 * value for value in fractions]
             by_frames.setdefault(_kept(family.runs[0].record) or 0, []).extend(accuracies)
         own = name if names.count(name) == 1 else f"{name}, as {members[0].runs[0].label}"
-        sweeps.append(_Sweep(own, members[0].lines[0].style, sorted(by_frames.items())))
+        places = sorted(by_frames)
+        bands = [band_of(by_frames[place]) for place in places]
+        sweeps.append(ChartLine(own, members[0].lines[0].style, bands, places))
     return sweeps
 
 

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from essential.report.contents import GroupView
 from essential.report.figure_view import Data, FigureView
-from essential.report.figures import figures_of
+from essential.report.figures import figures_over_tasks, memory_figure
 from essential.report.frames_figures import frames_kept_figure, frames_read_figure
 from essential.report.memory_charts import MemoryOfRuns
 from essential.report.memory_scatter import OwnMethod, ScatterView, own_scatter, published_scatter
@@ -20,7 +20,9 @@ class GroupFigures:
 
     @cached_property
     def over_tasks(self) -> list[FigureView]:
-        return figures_of(self.group)
+        lines, anchor = self.group.lines, self.group.anchor
+        memory = memory_figure(lines, anchor)
+        return figures_over_tasks(lines, anchor) + ([memory] if memory else [])
 
     @cached_property
     def frames(self) -> list[FigureView]:

@@ -1,6 +1,6 @@
 """Memory by kind as stacked bars: over the tasks of a run, or of runs below each other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,16 +29,10 @@ class MemoryOverTasks(Drawing):
     def draw(self, palette: Palette) -> Figure:
         figure, axes = _SHEET.plot()
         power = byte_power(max(memory.total for memory in self.memories))
-        places = range(1, len(self.memories) + 1)
-        below = [0.0] * len(self.memories)
-        for number, kind in enumerate(KINDS):
-            sizes = [getattr(memory, kind) / 1024**power for memory in self.memories]
-            if any(sizes):
-                axes.bar(places, sizes, 0.72, bottom=below, **_look(palette, number))
-            below = [low + size for low, size in zip(below, sizes, strict=True)]
+        most = _stack(axes.bar, range(1, len(self.memories) + 1), self.memories, palette, power=power)
         count_ticks(axes, len(self.memories))
         dress(axes, palette, x_label="Tasks learned", y_label=f"Memory, {byte_unit(power)}")
-        axes.set_ylim(0, 1.06 * max(below) or 1.0)
+        axes.set_ylim(0, 1.06 * most or 1.0)
         axes.axhline(0, color=palette.ink, alpha=0.7, linewidth=1)
         return figure
 
@@ -57,19 +51,28 @@ class MemoryOfRuns(Drawing):
         count = len(self.memories)
         figure, axes = Sheet(width=480, height=58 + _ROW * count, left=150).plot()
         power = byte_power(max(memory.total for _, memory in self.memories))
-        start = [0.0] * count
-        for number, kind in enumerate(KINDS):
-            sizes = [getattr(memory, kind) / 1024**power for _, memory in self.memories]
-            axes.barh(range(count), sizes, 0.66, left=start, **_look(palette, number))
-            start = [left + size for left, size in zip(start, sizes, strict=True)]
+        most = _stack(axes.barh, range(count), [memory for _, memory in self.memories], palette, power=power)
         dress(axes, palette, x_label=f"Memory after the last task, {byte_unit(power)}", y_label="")
         axes.set_yticks(range(count), [shortened(name, _NAME_LENGTH) for name, _ in self.memories])
-        axes.set(ylim=(count - 0.5, -0.5), xlim=(0, 1.04 * max(start) or 1.0))
+        axes.set(ylim=(count - 0.5, -0.5), xlim=(0, 1.04 * most or 1.0))
         axes.grid(visible=False)
         return figure
 
     def keys(self, palette: Palette) -> list[Artist]:
         return _keys(palette, [memory for _, memory in self.memories])
+
+
+def _stack(
+    draw: Callable[..., Any], places: range, memories: Sequence[MemoryBytes], palette: Palette, *, power: int
+) -> float:
+    """Draw a bar of all kinds, one behind the other, for each memory, and return how far the longest reaches."""
+    ends = [0.0] * len(memories)
+    for number, kind in enumerate(KINDS):
+        sizes = [getattr(memory, kind) / 1024**power for memory in memories]
+        if any(sizes):
+            draw(places, sizes, 0.7, ends, **_look(palette, number))
+        ends = [end + size for end, size in zip(ends, sizes, strict=True)]
+    return max(ends)
 
 
 def _look(palette: Palette, number: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from essential.report import formats
+from essential.report.elsewhere import as_printed
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -27,6 +28,7 @@ def environment(folder: Path) -> Environment:
         lstrip_blocks=True,
     )
     shown = (
+        as_printed,
         formats.percent,
         formats.plus_minus,
         formats.signed_percent,

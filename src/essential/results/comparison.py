@@ -1,7 +1,7 @@
 """Methods side by side: what their finished runs, several seeds each, amount to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from essential.metrics import forward_transfer
@@ -182,7 +182,7 @@ def _tests(records: dict[str, list[Record]], baseline: str) -> dict[str, PairedT
     }
     corrected = holm([test.p if test else None for test in tests.values()])
     return {
-        name: test and PairedTest(test.seeds, test.difference, test.p, p_holm)
+        name: test and replace(test, p_holm=p_holm)
         for (name, test), p_holm in zip(tests.items(), corrected, strict=True)
     }
 

@@ -1,11 +1,10 @@
 """The rows of a board, those run here and those published elsewhere, each told from the other by mark and source."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from essential.metrics import METRICS
-from essential.report.elsewhere import PublishedRow, PublishedTable
+from essential.report.elsewhere import PublishedRow, PublishedTable, as_printed
 from essential.report.formats import NBSP, human_bytes, plus_minus
 from essential.results.runs import MEASURES
 from essential.site.families import Family
@@ -123,18 +122,16 @@ def _published_row(row: PublishedRow, table: PublishedTable) -> Row:
         anchor=stem(row.method, ["published", row.method, row.backbone, row.memory, source, row.mark]),
         method=row.method,
         backbone=row.backbone,
-        cells={metric: _as_printed(cell) for metric, cell in zip(table.metrics, row.cells, strict=True) if cell},
+        cells={
+            metric: Cell(None if each.value is None else float(each.value), as_printed(each), uncertain=each.uncertain)
+            for metric, each in row.figures.items()
+        },
         memory=row.memory,
         memory_bytes=None,
         mark=row.mark,
         notes=row.notes,
         source=row.source,
     )
-
-
-def _as_printed(cell: str) -> Cell:
-    number = re.match(r"[0-9.]+", cell)
-    return Cell(float(number[0]) if number else None, cell, uncertain=cell.endswith("?"))
 
 
 def _percent(fraction: float | None) -> float | None:
