@@ -5,12 +5,20 @@ STAMP := $(VENV)/.ready
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint types tests bench docs clean
+# The tests of these folders train, export or serve. Of the others, tests that start processes are marked as slow.
+SLOW := authors cli contract docs end_to_end export faults goldens learner report serve site
+
+.PHONY: demo test quick lint types tests bench docs clean
 
 demo: $(STAMP)
 	$(BIN)/essential demo --out essential-demo
 
 test: lint types tests
+
+# What is worth running after every change: within a minute and a half, on one core. Shapes are not checked at run time.
+quick: lint types
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -m "not slow" -o addopts="--strict-markers --strict-config" \
+		$(SLOW:%=--ignore=tests/%)
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check src tests scripts benchmarks examples
@@ -21,7 +29,7 @@ types: $(STAMP)
 	$(BIN)/mypy $$($(BIN)/python -c 'import sys; print("--allow-any-generics" * (sys.version_info < (3, 11)))')
 
 tests: $(STAMP)
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/bench.py --out essential-bench

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 from hypothesis import settings
@@ -12,6 +13,29 @@ from in_process import Essential, Outcome
 # No test is timed: how long an example takes says more of the machine than of the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# What of the tests' own and of Python starts processes, trains whole runs or opens a browser.
+_SLOW = frozenset({"chromium", "project_copy", "running_service", "small_runs", "small_world", "subprocess"})
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark as slow, for `make quick`, the tests of each file that imports something slow."""
+    of_file = vars(item.getparent(pytest.Module).obj).values()
+    if not _SLOW.isdisjoint(getattr(value, "__module__", getattr(value, "__name__", None)) for value in of_file):
+        item.add_marker("slow")
+
+
+@pytest.fixture
+def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make no analysis and no figures after a run from the command line: they take longer than a small run itself."""
+    monkeypatch.setattr("essential.cli.analysis.analysis_of", lambda _: None)
+    monkeypatch.setattr("essential.report.write_report", lambda _, path: path.write_text("a page"))
+
+
+@pytest.fixture
+def shapes_checked_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check no shapes at run time: half of the time of a test that trains, where others have the same steps checked."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from essential.analysis_record import Analysis
+from essential.atomic_files import sha256_of_json
 from essential.errors import RunError
 
 MEANS = {"exemplars": 2, "sparse": 0.25, "sparse_frames": 1.5, "retrieved": 0.125, "retrieved_frames": 0.5}
@@ -50,8 +51,22 @@ def _read(tmp_path: Path, content: Any) -> Analysis:
 def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     analysis, path = _read(tmp_path, CONTENT), tmp_path / "again" / "analysis.json"
     analysis.write(path)
-    assert json.loads(path.read_text(encoding="utf-8")) == CONTENT
-    assert Analysis.read(path) == analysis
+    written = json.loads(path.read_text(encoding="utf-8"))
+    assert written.pop("sha256") == sha256_of_json(CONTENT)
+    assert written == CONTENT
+    assert (analysis.mark, Analysis.read(path).mark) == ("no digest", "")
+    assert Analysis.read(path).model_dump() == analysis.model_dump()
+
+
+def test_what_was_changed_after_it_was_written_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "analysis.json"
+    _read(tmp_path, CONTENT).write(path)
+    path.write_text(path.read_text(encoding="utf-8").replace('"forgotten_count":3', '"forgotten_count":2'))
+    with pytest.raises(
+        RunError, match=r"analysis.json was changed after it was written: .*delete it, and report makes"
+    ):
+        Analysis.read(path)
+    assert Analysis.read(path, unverified=True).mark == "unverified"
 
 
 def test_what_could_not_be_made_may_be_missing(tmp_path: Path) -> None:
@@ -128,7 +143,7 @@ def test_a_value_that_does_not_fit_is_named(tmp_path: Path, changes: dict[str, A
     ("content", "message"),
     [
         ([], "holds a JSON list, not an analysis; give the analysis.json of a run"),
-        ({**CONTENT, "schema_version": 2}, "has schema_version 2, .* reads 1 at most; install the version that wrote"),
+        ({**CONTENT, "schema_version": 3}, "has schema_version 3, .* reads 2 at most; install the version that wrote"),
     ],
 )
 def test_another_file_is_named(tmp_path: Path, content: Any, message: str) -> None:

@@ -170,6 +170,12 @@ def test_runs_done_at_once_give_the_numbers_of_runs_done_one_by_one(
     assert numbers[0] == numbers[1]
 
 
+@pytest.fixture
+def one_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("essential.comparison.runs_at_once", lambda _: 1)
+
+
+@pytest.mark.usefixtures("one_run_at_once")
 def test_a_run_that_fails_does_not_stop_the_others_and_is_named(tmp_path: Path, small: tuple[str, ...]) -> None:
     runs = plan(tmp_path, overrides=small, methods=("finetune", "ncm"), seeds=(0,)).runs()
     broken = replace(
@@ -180,6 +186,7 @@ def test_a_run_that_fails_does_not_stop_the_others_and_is_named(tmp_path: Path, 
     assert runs[1].done
 
 
+@pytest.mark.usefixtures("one_run_at_once")
 def test_a_run_on_other_videos_is_refused_before_anything_is_learned(tmp_path: Path, small: tuple[str, ...]) -> None:
     digits = make_small_data(tmp_path / "data")
     there = (*small, "data.kind=folder", f"data.root={digits}", f"features.store={tmp_path / 'store'}")

@@ -50,6 +50,11 @@ def test_help_and_version_load_nothing_heavy(arguments: str, expected: str) -> N
     assert heavy == []
 
 
+def test_the_learner_and_the_methods_load_what_is_slow_to_load_only_when_they_use_it() -> None:
+    names = "essential.learner, essential.comparison, essential.methods"
+    assert _loaded(f"import {names}")[1] == ["torch", "numpy", "av"]
+
+
 def test_the_check_sees_what_is_loaded() -> None:
     assert _loaded("import numpy")[1] == ["numpy"]
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from essential.atomic_files import sha256_of_json
 from essential.errors import RunError
 from essential.records import SCHEMA_VERSION, Record
 
@@ -23,7 +24,7 @@ ADDED_LATER = {
     ),
 }
 CONTENT: dict[str, Any] = {
-    "schema_version": 1,
+    "schema_version": SCHEMA_VERSION,
     "protocol": {
         "name": "moving-digits",
         "id": "0123456789abcdef",
@@ -64,6 +65,9 @@ CONTENT: dict[str, Any] = {
 }
 
 
+OLD = {**CONTENT, "schema_version": 1}
+
+
 def _changed(**changes: Any) -> dict[str, Any]:
     return {**CONTENT, **changes}
 
@@ -77,8 +81,11 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     path = tmp_path / "run" / "record.json"
     record = Record.model_validate(CONTENT)
     record.write(path)
-    assert json.loads(path.read_text(encoding="utf-8")) == CONTENT
+    written = json.loads(path.read_text(encoding="utf-8"))
+    assert written.pop("sha256") == sha256_of_json(written)
+    assert written == CONTENT
     assert Record.read(path) == record
+    assert record.marked("a run") == "a run"
     again = tmp_path / "again.json"
     Record.read(path).write(again)
     assert again.read_bytes() == path.read_bytes()
@@ -87,7 +94,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
 def test_the_keys_stand_in_the_order_of_the_schema(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     Record.model_validate(CONTENT).write(path)
-    assert list(json.loads(path.read_text(encoding="utf-8"))) == list(CONTENT)
+    assert list(json.loads(path.read_text(encoding="utf-8"))) == [*CONTENT, "sha256"]
 
 
 def test_a_record_is_frozen() -> None:
@@ -108,7 +115,7 @@ def test_a_single_task_has_null_forgetting() -> None:
 
 
 def test_a_record_of_an_older_version_is_read_and_says_nothing_of_what_it_did_not_know(tmp_path: Path) -> None:
-    old = {key: value for key, value in CONTENT.items() if key not in ADDED_LATER["record"]}
+    old = {key: value for key, value in OLD.items() if key not in ADDED_LATER["record"]}
     old["metrics"] = {key: value for key, value in CONTENT["metrics"].items() if key not in ADDED_LATER["metrics"]}
     memory = {key: value for key, value in MEMORY.items() if key != "statistics"} | {"total": 123}
     old |= {"memory_bytes": memory, "memory_bytes_by_task": [memory, memory]}
@@ -116,6 +123,46 @@ def test_a_record_of_an_older_version_is_read_and_says_nothing_of_what_it_did_no
     assert (record.reading, record.class_accuracy, record.trainable_parameters) == ("cnn", (), None)
     assert [getattr(record.metrics, name) for name in ADDED_LATER["metrics"]] == [None] * 6
     assert record.memory_bytes.statistics == 0
+    assert record.marked("old") == "old (no digest)"
+
+
+def _with_other(text: str, found: str, put: str) -> str:
+    assert text.count(found) == 1
+    return text.replace(found, put)
+
+
+@pytest.mark.parametrize(
+    ("found", "put", "message"),
+    [
+        ('"seed": 0,\n  "reading"', '"seed": 1,\n  "reading"', "was changed after it was written"),
+        ('"layers": [\n        1', '"layers": [\n        3', "was changed after it was written"),
+        ('"final_accuracy": 1.0', '"final_accuracy": 0.9', "was changed after it was written"),
+        (f'"sha256": "{"0" * 64}"', '"sha256": null', "was changed after it was written"),
+        (f'"sha256": "{"0" * 64}"', '"exemplars": 8', "the key 'exemplars' stands there twice"),
+        ('"python": "3.11.7"', '"python": "3", "python": "3.11.7"', "the key 'python' stands there twice"),
+    ],
+)
+def test_what_was_changed_after_it_was_written_is_refused(tmp_path: Path, found: str, put: str, message: str) -> None:
+    path = tmp_path / "record.json"
+    Record.model_validate(CONTENT).write(path)
+    text = path.read_text(encoding="utf-8")
+    digest = json.loads(text)["sha256"]
+    path.write_text(_with_other(text, found.replace("0" * 64, digest), put), encoding="utf-8")
+    with pytest.raises(RunError, match=f"record.json .*{message}"):
+        Record.read(path)
+    if "twice" not in message:
+        assert Record.read(path, unverified=True).marked("a run") == "a run (unverified)"
+
+
+@pytest.mark.parametrize("name", ["final_accuracy", "vclimb_bwf", "tcd_forgetting", "forgetting_from_best"])
+def test_metrics_that_do_not_follow_from_the_accuracies_are_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "record.json"
+    Record.model_validate(_changed(metrics={**CONTENT["metrics"], name: 0.25})).write(path)
+    with pytest.raises(
+        RunError, match=rf"metrics.{name} is 0.25, but its accuracies give .*report and site show it as it is, marked"
+    ):
+        Record.read(path)
+    assert Record.read(path, unverified=True).mark == "unverified"
 
 
 def test_what_a_budget_caps_is_all_but_the_retrieval_modules() -> None:
@@ -150,8 +197,8 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes, message: str) -
 
 
 def test_a_newer_schema_says_so_whatever_else_it_holds(tmp_path: Path) -> None:
-    path = _write(tmp_path / "record.json", {"schema_version": 2, "new": True})
-    with pytest.raises(RunError, match=f"record.json has schema_version 2, .* reads {SCHEMA_VERSION} at most"):
+    path = _write(tmp_path / "record.json", {"schema_version": 3, "new": True})
+    with pytest.raises(RunError, match=f"record.json has schema_version 3, .* reads {SCHEMA_VERSION} at most"):
         Record.read(path)
 
 

@@ -10,11 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from essential.atomic_files import write_text
 from essential.errors import RunError
-from essential.versioned_json import Part, read_versioned
+from essential.versioned_json import Part, Whole, read_versioned, write_versioned
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MOST_EXEMPLARS = 400
 MOST_FORGOTTEN = 24
 FRAMES_SHOWN = 4
@@ -113,7 +112,7 @@ class ForgottenClip(Part):
     frames: tuple[Jpeg, ...] = Field(default=(), max_length=FRAMES_SHOWN)
 
 
-class Analysis(Part):
+class Analysis(Whole):
     """What a report shows of a run beyond its record.
 
     `class_names` has the classes learned, in order of arrival, and `class_tasks` the task of each, from 0.
@@ -202,20 +201,21 @@ class Analysis(Part):
         )
 
     @classmethod
-    def read(cls, path: Path) -> "Analysis":
-        """Read an `analysis.json`.
+    def read(cls, path: Path, *, unverified: bool = False) -> "Analysis":
+        """Read an `analysis.json`; `unverified` reads it also if it was changed after it was written.
 
         Raises:
-            RunError: the file is missing, unreadable, damaged, or written by a newer version.
+            RunError: the file is missing, unreadable, damaged, changed, or written by a newer version.
         """
+        remedy = "delete it, and report makes it again"
         return read_versioned(
-            path, cls, newest=SCHEMA_VERSION, what="an analysis", remedy="delete it, and report makes it again"
+            path, cls, newest=SCHEMA_VERSION, what="an analysis", remedy=remedy, unverified=unverified
         )
 
     def write(self, path: Path) -> None:
-        """Write the analysis as JSON without white space, whole or not at all.
+        """Write the analysis as JSON without white space and with a digest of it, whole or not at all.
 
         Raises:
             FileSystemError: the disk refuses.
         """
-        write_text(path, self.model_dump_json() + "\n")
+        write_versioned(path, self, indent=None)

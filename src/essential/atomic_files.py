@@ -55,6 +55,19 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Refuse a file that could not be written, before the work is done that it is to hold. Nothing is made.
+
+    Raises:
+        FileSystemError: it is a folder, or the disk refuses.
+    """
+    if path.is_dir():
+        raise FileSystemError(f"cannot write {path}: it is a folder; give the name of a file")
+    folder = next(each for each in path.absolute().parents if os.path.lexists(each))
+    with explained_os_errors(path), tempfile.TemporaryFile(dir=folder):
+        pass
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that the file appears whole or not at all.
 

@@ -20,6 +20,7 @@ from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 from essential.analysis import analyse
+from essential.atomic_files import refuse_unwritable
 from essential.config import load_config, memory_section
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
@@ -128,6 +129,7 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
     out = runs[0].folder.parent.parent
     if out.exists() and not out.is_dir():
         raise ComparisonError(f"--out {out} is a file; choose a folder, which is made if it is missing")
+    refuse_unwritable(out / "compare.html")
     for run in runs:
         folder = RunFolder(run.folder)
         if folder.begun:

@@ -29,6 +29,10 @@ class CheckpointError(EssentialError):
     """A checkpoint is damaged, missing, or belongs to another run."""
 
 
+class NoNetworkError(CheckpointError):
+    """Weights are to be downloaded, and there is no network."""
+
+
 class RunError(EssentialError):
     """A run folder is in use, or does not fit the command."""
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from essential.atomic_files import write_json
-from essential.versioned_json import Part, read_versioned
+from essential.metrics import METRICS, SECOND_NAMES, Scores, rounding, seen_accuracy_by_task
+from essential.versioned_json import Part, Whole, read_versioned, write_versioned
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -79,6 +79,9 @@ class Metrics(Part):
     tcd_forgetting: Difference | None = None
 
 
+assert METRICS.keys() - SECOND_NAMES == Metrics.model_fields.keys(), "every metric needs a field of a record"
+
+
 class MemoryBytes(Part):
     """Bytes carried from task to task, as stored, by kind."""
 
@@ -126,7 +129,7 @@ class LedgerRecord(Part):
     in_paper_figure: bool
 
 
-class Record(Part):
+class Record(Whole):
     """Everything a report needs to know of one run.
 
     `accuracy` has one row per task learned; row = after task, column = on task, null where not yet learned or
@@ -183,19 +186,57 @@ class Record(Part):
         listed = used + sum(video.split == split for video in self.skipped_videos)
         return used / listed if listed else None
 
+    @property
+    def untested(self) -> str | None:
+        """Say why the accuracies are not known; None where they are."""
+        if self.metrics.final_accuracy is not None:
+            return None
+        left_out = sum(video.split == "test" for video in self.skipped_videos)
+        found = f"all of them were left out ({left_out})" if left_out else "the data has none"
+        return f"accuracy and forgetting are not known, for want of test videos of the classes learned: {found}"
+
+    @property
+    def scores(self) -> Scores:
+        """What its metrics follow from, but for those of another reading."""
+        learned = len(self.accuracy)
+        tasks, matrix = self.protocol.tasks[:learned], [row[:learned] for row in self.accuracy]
+        videos = [task.test_videos for task in tasks]
+        return Scores(matrix, seen_accuracy_by_task(matrix, videos), videos, [len(task.classes) for task in tasks])
+
+    def contradiction(self) -> str | None:
+        """Return which metric does not follow from the accuracies, and what they give.
+
+        Those of another reading have accuracies of their own, which are not here. Those that older records did not have
+        yet are not missed.
+        """
+        for name, field in Metrics.model_fields.items():
+            stated = getattr(self.metrics, name)
+            if METRICS[name].reading is not None or (stated is None and not field.is_required()):
+                continue
+            value = METRICS[name].compute(self.scores)
+            if (stated is None) != (value is None) or abs((stated or 0) - (value or 0)) > rounding(len(self.accuracy)):
+                return f"contradicts itself: metrics.{name} is {stated}, but its accuracies give {value}"
+        return None
+
     @classmethod
-    def read(cls, path: Path) -> "Record":
+    def read(cls, path: Path, *, unverified: bool = False) -> "Record":
         """Read a `record.json`.
 
+        Args:
+            path: the file.
+            unverified: read it also if it was changed after it was written, or its metrics do not follow from its
+                accuracies; `marked` says so then, as it says of an older record that it has no digest.
+
         Raises:
-            RunError: the file is missing, unreadable, damaged, or written by a newer version.
+            RunError: the file is missing, unreadable, damaged, changed, or written by a newer version.
         """
-        return read_versioned(path, cls, newest=SCHEMA_VERSION, what="a record", remedy="run its command again")
+        remedy = "run its command again"
+        return read_versioned(path, cls, newest=SCHEMA_VERSION, what="a record", remedy=remedy, unverified=unverified)
 
     def write(self, path: Path) -> None:
-        """Write the record as JSON, whole or not at all.
+        """Write the record as JSON with a digest of it, whole or not at all.
 
         Raises:
             FileSystemError: the disk refuses.
         """
-        write_json(path, self.model_dump(mode="json"))
+        write_versioned(path, self, indent=2)

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Sequence
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -54,8 +55,8 @@ def method_section(name: str) -> dict[str, Any]:
     Raises:
         ConfigError: no method of that name is shipped.
     """
-    known = [*shipped_methods()]
-    if name not in known:
+    if _METHODS + name not in _names():
+        known = [*shipped_methods()]
         raise ConfigError(f"no method is called {name!r}{nearest(name, known)}; known: {', '.join(known)}")
     section: dict[str, Any] = parse_yaml(config_text(_METHODS + name), name)["method"]
     return section
@@ -67,15 +68,17 @@ def protocol_config(name: str) -> str:
     return folder_default if folder_default in _names() else name
 
 
+@cache
 def _summary(name: str) -> str:
     summary: str = parse_yaml(config_text(name), name).get("summary", "")
     return summary
 
 
-def _names() -> list[str]:
+@cache
+def _names() -> tuple[str, ...]:
     folders = [folder for folder in _FOLDER.iterdir() if folder.is_dir()]
     files = [(folder.name, file.name) for folder in folders for file in folder.iterdir()]
-    return sorted(f"{folder}/{file.removesuffix('.yaml')}" for folder, file in files if file.endswith(".yaml"))
+    return tuple(sorted(f"{folder}/{file.removesuffix('.yaml')}" for folder, file in files if file.endswith(".yaml")))
 
 
 def load_yaml(text: str) -> Any:

@@ -1,12 +1,24 @@
-"""JSON files with a version, that are read strictly: whatever is wrong is one error that names the file."""
+"""JSON files with a version and a digest, that are read strictly: whatever is wrong is one error that names the file.
+
+The digest is the SHA-256 of the canonical JSON of everything else in the file. It finds what was changed by accident or
+by hand; it is no signature, since anybody can compute it.
+"""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
+from essential.atomic_files import sha256_of_json, write_text
 from essential.errors import RunError
+
+DIGEST = "sha256"
+NO_DIGEST = "no digest"
+UNVERIFIED = "unverified"
+_FIRST_WITH_DIGEST = 2
+_CHANGED = f"was changed after it was written: its {DIGEST} is not that of its content"
 
 
 class Part(BaseModel):
@@ -15,10 +27,46 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-Whole = TypeVar("Whole", bound=Part)
+class Whole(Part):
+    """All of such a file but its digest."""
+
+    _mark: str = PrivateAttr("")
+
+    @property
+    def mark(self) -> str:
+        """Why the file that it was read from does not vouch for itself, in two words; empty where it does."""
+        return self._mark
+
+    def marked(self, name: str, *others: "Whole | None") -> str:
+        """Return `name`, with what readers must know of this file and of `others` that the name stands for."""
+        marks = sorted({each.mark for each in (self, *others) if each is not None} - {""})
+        return f"{name} ({', '.join(marks)})" if marks else name
+
+    def contradiction(self) -> str | None:
+        """Return what of the content does not follow from the rest of it; None where all does."""
+        return None
 
 
-def read_versioned(path: Path, schema: type[Whole], *, newest: int, what: str, remedy: str) -> Whole:
+Schema = TypeVar("Schema", bound=Whole)
+
+
+def write_versioned(path: Path, whole: Whole, *, indent: int | None) -> None:
+    """Write JSON with its digest, whole or not at all.
+
+    Raises:
+        FileSystemError: the disk refuses.
+    """
+    content = whole.model_dump(mode="json")
+    content[DIGEST] = sha256_of_json(content)
+    separators = (",", ":") if indent is None else None
+    write_text(
+        path, json.dumps(content, indent=indent, separators=separators, ensure_ascii=False, allow_nan=False) + "\n"
+    )
+
+
+def read_versioned(
+    path: Path, schema: type[Schema], *, newest: int, what: str, remedy: str, unverified: bool
+) -> Schema:
     """Read a file of the form `schema`, whose `schema_version` is `newest` at most.
 
     Args:
@@ -27,17 +75,26 @@ def read_versioned(path: Path, schema: type[Whole], *, newest: int, what: str, r
         newest: the version that this library writes.
         what: what the file is, for messages: `a record` stands in `not a record`.
         remedy: what to do about one that is damaged.
+        unverified: read also what was changed since it was written, or contradicts itself, and mark it.
 
     Raises:
-        RunError: the file is missing, unreadable, damaged, or written by a newer version.
+        RunError: the file is missing, unreadable, damaged, changed, or written by a newer version.
     """
-    text = _read_text(path, remedy)
-    _check_version(path, text, newest=newest, what=what, remedy=remedy)
+    noun = what.rsplit(maxsplit=1)[-1]
+    content = _read_object(path, what=what, noun=noun, remedy=remedy)
+    _check_version(path, content, newest=newest, noun=noun)
+    digest = content.pop(DIGEST, None)
     try:
-        return schema.model_validate_json(text, strict=True)
+        # From text again: a tuple, which JSON does not have, is refused in what was parsed already.
+        whole = schema.model_validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
-        noun = what.rsplit(maxsplit=1)[-1]
         raise RunError(f"{path} is not a valid {noun}: {_explain(error, noun)}; {remedy}") from error
+    old = digest is None and content["schema_version"] < _FIRST_WITH_DIGEST
+    problem = whole.contradiction() if old or digest == sha256_of_json(content) else _CHANGED
+    if problem and not unverified:
+        raise RunError(f"{path} {problem}; {remedy}. report and site show it as it is, marked, with --unverified")
+    whole._mark = UNVERIFIED if problem else NO_DIGEST if old else ""
+    return whole
 
 
 def _read_text(path: Path, remedy: str) -> str:
@@ -51,17 +108,28 @@ def _read_text(path: Path, remedy: str) -> str:
         raise RunError(f"{path} cannot be read ({error.strerror}); check that it is a file you may read") from error
 
 
-def _check_version(path: Path, text: str, *, newest: int, what: str, remedy: str) -> None:
-    give = f"give the {what.rsplit(maxsplit=1)[-1]}.json of a run"
+def _read_object(path: Path, *, what: str, noun: str, remedy: str) -> dict[str, Any]:
     try:
-        content = json.loads(text)
+        content = json.loads(_read_text(path, remedy), object_pairs_hook=_each_key_once)
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged and cannot be read as JSON ({error}); {remedy}") from error
     if not isinstance(content, dict):
-        raise RunError(f"{path} holds a JSON {type(content).__name__}, not {what}; {give}")
+        raise RunError(f"{path} holds a JSON {type(content).__name__}, not {what}; give the {noun}.json of a run")
+    return content
+
+
+def _each_key_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands there twice")
+    return content
+
+
+def _check_version(path: Path, content: Mapping[str, Any], *, newest: int, noun: str) -> None:
     version = content.get("schema_version")
     if not isinstance(version, int):
-        raise RunError(f"{path} has schema_version {version!r}, not a number; {give}")
+        raise RunError(f"{path} has schema_version {version!r}, not a number; give the {noun}.json of a run")
     if version > newest:
         raise RunError(
             f"{path} has schema_version {version}, but this version of essential reads {newest} at most; "

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
-from essential.analysis.outcomes import Forgotten, outcomes
+from essential.analysis.outcomes import outcomes
+from essential.analysis_record import ForgottenClip
 from essential.engine.evaluate import Predictions
 from essential.errors import CheckpointError
 
 CLIPS_PER_TASK, CLASSES_PER_TASK, TASKS = 7, 3, 4
+
+NAMES = tuple(f"class {slot}" for slot in range(12))
 
 
 def _made(seed: int) -> list[Predictions]:
@@ -30,7 +33,7 @@ def _made(seed: int) -> list[Predictions]:
 @pytest.mark.parametrize("seed", range(3))
 def test_accuracies_and_confusion_count_every_clip(seed: int) -> None:
     made = _made(seed)
-    found = outcomes(iter(made), classes=12)
+    found = outcomes(iter(made), NAMES)
     for task, each in enumerate(made):
         for slot in range(12):
             right = [
@@ -63,8 +66,17 @@ def test_a_forgotten_clip_was_right_once_and_is_wrong_in_the_end(seed: int) -> N
         lost = max(task for task, is_right in right.items() if is_right) + 1
         scores = made[-1].scores[clip]
         margin = float(scores.max() - scores[slot])
-        expected.append(Forgotten(video, slot, known, lost, int(scores.argmax()), margin))
-    found = outcomes(iter(made), classes=12).forgotten
+        expected.append(
+            ForgottenClip(
+                video=video,
+                label=NAMES[slot],
+                known_after_task=known,
+                lost_after_task=lost,
+                predicted=NAMES[int(scores.argmax())],
+                margin=margin,
+            )
+        )
+    found = outcomes(iter(made), NAMES).forgotten
     assert len(found) >= 3
     assert {one.lost_after_task - one.known_after_task for one in found} > {1}, "some were known for a while"
     assert found == tuple(sorted(expected, key=lambda one: (-one.margin, one.video)))
@@ -75,12 +87,14 @@ def test_what_is_right_in_the_end_or_never_was_is_not_forgotten() -> None:
     after = [[right, wrong, right, wrong], [wrong, wrong, right, right], [right, wrong, wrong, right]]
     slots, videos = np.zeros(4, np.int64), ("a", "b", "c", "d")
     made = [Predictions(np.array(scores, np.float32), slots, slots, videos) for scores in after]
-    assert outcomes(made, classes=2).forgotten == (Forgotten("c", 0, 0, 2, 1, 1.0),)
+    (found,) = outcomes(made, NAMES[:2]).forgotten
+    assert (found.video, found.label, found.predicted) == ("c", NAMES[0], NAMES[1])
+    assert (found.known_after_task, found.lost_after_task, found.margin, found.frames) == (0, 2, 1.0, ())
 
 
 def test_a_run_without_a_test_clip_has_no_outcome() -> None:
     none = np.zeros(0, np.int64)
-    found = outcomes([Predictions(np.zeros((0, 2), np.float32), none, none, ())], classes=2)
+    found = outcomes([Predictions(np.zeros((0, 2), np.float32), none, none, ())], NAMES[:2])
     assert (found.class_accuracy_by_task, found.confusion, found.forgotten) == (((None, None),), ((0, 0), (0, 0)), ())
 
 
@@ -88,4 +102,4 @@ def test_predictions_of_other_clips_are_refused() -> None:
     made = _made(0)
     other = Predictions(made[1].scores, made[1].slots, made[1].tasks, tuple(reversed(made[1].videos)))
     with pytest.raises(CheckpointError, match="the predictions after task 2 are not of the clips of those before"):
-        outcomes([made[0], other], classes=6)
+        outcomes([made[0], other], NAMES[:6])

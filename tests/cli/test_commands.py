@@ -18,7 +18,7 @@ from essential.records import Record, SkippedVideo
 from essential.shipped import shipped_configs
 from in_process import Essential
 from report.made_analyses import make_analysis
-from report.made_records import make_record
+from report.made_records import followed_metrics, make_record
 from small_runs import run_command
 
 Calls = list[tuple[RunConfig, Path, bool]]
@@ -201,7 +201,7 @@ def test_evaluate_compares_with_the_record(
     run = _made(tmp_path / "run")
     found = Record.read(run / "record.json")
     if final is not None:
-        found = found.model_copy(update={"accuracy": (*found.accuracy[:-1], (final, final, final))})
+        found = followed_metrics(found.model_copy(update={"accuracy": (*found.accuracy[:-1], (final, final, final))}))
     settings = load_config("moving-digits/joint").model_dump(mode="json")
     (run / "config.yaml").write_text(yaml.safe_dump(settings))
     monkeypatch.setattr("essential.engine.score.evaluate", lambda *_, **__: found)
@@ -219,6 +219,21 @@ def test_report_puts_runs_beside_each_other(tmp_path: Path, essential: Essential
     assert "sec[red]ond" in header
     assert outcome.out.endswith(f"report: {page}\n")
     assert "sec[red]ond" in page.read_text(encoding="utf-8")
+
+
+def test_a_changed_record_is_refused_or_shown_with_a_mark(tmp_path: Path, essential: Essential) -> None:
+    run, page = _made(tmp_path / "run"), tmp_path / "page.html"
+    record = run / "record.json"
+    record.write_text(record.read_text().replace('"exemplars": 36', '"exemplars": 35'))
+    for command in (("report", run, "--out", page), ("site", run, "--out", tmp_path / "site"), ("memory", run)):
+        outcome = essential(*command)
+        assert outcome.code == 2
+        assert f"{record} was changed after it was written: its sha256 is not that of its content" in outcome.err
+    assert not page.exists()
+    outcome = essential("report", run, "--out", page, "--unverified")
+    assert outcome.code == 0
+    assert "run (unverified)" in outcome.out
+    assert "run (unverified)" in page.read_text(encoding="utf-8")
 
 
 def test_report_goes_without_an_analysis_that_cannot_be_made_and_says_so(tmp_path: Path, essential: Essential) -> None:

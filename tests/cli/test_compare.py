@@ -13,6 +13,13 @@ from small_runs import SMALL
 
 METHODS = "essential,ncm,replay"
 BUDGET = 40_000
+pytestmark = pytest.mark.usefixtures("shapes_checked_elsewhere")
+
+
+@pytest.fixture(autouse=True)
+def one_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train in this process; `test_comparison_runs.py` does it in several."""
+    monkeypatch.setattr("essential.comparison.runs_at_once", lambda _: 1)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The main path by the real command line: from nothing to a run in processes of its own, then on in this one."""
+"""The main path by the command line: `train` in a process of its own, all else in this one."""
 
 import json
 import shutil
@@ -42,28 +42,38 @@ def _train(out: Path, data: Path, store: Path, *more: str) -> list[str | Path]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the videos, made by the command line."""
-    folder = tmp_path_factory.mktemp("by hand")
-    counts = ("--digits", "1", "--train-clips", "4", "--test-clips", "2")
-    assert (
-        _run("data", "make", "moving-digits", *counts, "--out", folder / "my data") == f"videos: {folder / 'my data'}\n"
-    )
-    return folder
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("by hand")
 
 
-@pytest.fixture(scope="module")
-def run(folder: Path) -> Path:
-    """Return the folder of a run, made by the command line from two halves of a store, merged."""
+@pytest.fixture
+def folder(essential: Essential, place: Path) -> Path:
+    """Return a folder with the videos, made by the command line for the first test that asks."""
+    if not (place / "my data").exists():
+        made = _said(
+            *(essential, "data", "make", "moving-digits", "--digits", "1", "--train-clips", "4", "--test-clips", "2"),
+            *("--out", place / "my data"),
+        )
+        assert made == f"videos: {place / 'my data'}\n"
+    return place
+
+
+@pytest.fixture
+def run(essential: Essential, folder: Path) -> Path:
+    """Return the folder of a run, made once by the command line from two halves of a store, merged."""
+    if (folder / "run").exists():
+        return folder / "run"
     arguments = _train(folder / "run", folder / "my data", folder / "store")
     settings = [*arguments[5:], "-s", "data.moving_digits.digits=1"]
     parts = [folder / "part 0", folder / "part 1"]
     for number, part in enumerate(parts):
-        printed = _run("extract", "--config", ESSENTIAL, "--store", part, "--shard", f"{number}/2", *settings)
+        printed = _said(
+            essential, "extract", "--config", ESSENTIAL, "--store", part, "--shard", f"{number}/2", *settings
+        )
         assert printed == f"store: {part}\n"
     assert len({(part / "plan.json").read_bytes() for part in parts}) == 1
     shards = sum(len(list((part / "shards").iterdir())) for part in parts)
-    printed = _run("features", "merge", "--into", folder / "store", *parts)
+    printed = _said(essential, "features", "merge", "--into", folder / "store", *parts)
     assert printed == f"{shards} shards, all checked\nstore: {folder / 'store'}\n"
     extracted = _files(folder / "store")
     printed = _run(*arguments)

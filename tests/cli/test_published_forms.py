@@ -13,9 +13,11 @@ from essential.video.decode import read_frames
 from in_process import Essential, Outcome
 from small_runs import SMALL, record_without_seconds
 
+pytestmark = pytest.mark.usefixtures("without_page")
 FEW = [setting for setting in SMALL if not setting.startswith(("data.", "protocol."))]
 TINY = (
     *FEW,
+    "training.epochs=2",
     "encoder={name: tiny}",
     "video.augment={rand_augment_ops: 0, erase_probability: 0.0, horizontal_flip: false}",
     "method.rehearsal_epochs=2",

@@ -16,7 +16,7 @@ KNOWN_BEFORE = {
 }
 
 
-def _record(**metrics: float) -> Record:
+def _record(**metrics: float | None) -> Record:
     content: dict[str, Any] = {
         "protocol": {"name": "p", "id": "1", "tasks": [{"classes": ["a"], "train_videos": 1, "test_videos": 1}]},
         "method": {"name": "finetune", "config": {}},
@@ -54,3 +54,14 @@ def test_vclimb_s_figures_and_nearest_means_have_rows_where_a_run_has_them(capsy
     assert rows["the same by nearest means (NME)"] == ["", "0.375"]
     assert rows["vCLIMB Acc"] == ["", "0.438"]
     assert rows["vCLIMB BWF"] == ["", "-0.062"]
+
+
+def test_a_run_without_test_videos_says_why_it_has_no_accuracy(capsys: pytest.CaptureFixture[str]) -> None:
+    print_runs([("mine", _record(final_accuracy=None)), ("other", _record())])
+    [note] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note:")]
+    assert note.startswith("note: mine: accuracy and forgetting are not known, for want of test videos of the classes")
+    assert note.endswith("the data has none")
+    lost = _record(final_accuracy=None).model_dump() | {
+        "skipped_videos": [{"video": "test/a.mp4", "split": "test", "reason": "cut"}]
+    }
+    assert str(Record.model_validate(lost).untested).endswith("all of them were left out (1)")

@@ -14,8 +14,8 @@ OPTIONS = {
     "extract": {"--config", "--store", "--shard", "--set"},
     "evaluate": {"--set"},
     "import-checkpoint": {"--config", "--out", "--temporal-embedding", "--set"},
-    "report": {"--figures", "--out"},
-    "site": {"--out"},
+    "report": {"--figures", "--out", "--unverified"},
+    "site": {"--out", "--unverified"},
     "memory": set(),
     "learn": {
         "--into",

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from pydantic import TypeAdapter
 from essential.engine.fit import EpochReport, StageStart, fit, optimizer_state
 from essential.engine.settings import TrainingConfig
 from essential.engine.team import Alone, Team, change
-from essential.memory.ledger import budgeted_bytes
+from essential.memory.ledger import total_by_kind
 from essential.methods import METHODS, MethodConfig, build_method
 from essential.methods.contract import Batch, Method
 from essential.models.seeded import torch_generator, torch_seeded
+from essential.records import MemoryBytes
 from essential.shipped import method_section, shipped_methods
 from ranks_in_turns import in_turns
 from synthetic_tasks import SyntheticTask, clips_of, make_tasks
@@ -77,10 +79,14 @@ def _rehearsing(section: dict[str, Any]) -> dict[str, Any]:
 
 
 TRAINING = TrainingConfig(epochs=2, batch_size=8, warmup_epochs=1, scale_learning_rate=False, device="cpu")
+# One epoch of everything, for what does not depend on more.
+SHORT = TRAINING.model_copy(update={"epochs": 1, "warmup_epochs": 0})
+ONE_EPOCH = {"rehearsal_epochs": 1, "balance_epochs": 1, "bias_epochs": 1}
 CPU = torch.device("cpu")
 
 KEEPS_EXEMPLARS = sorted(name for name, config in CONFIGS.items() if "exemplars_per_class" in _rehearsing(config))
 every_method = pytest.mark.parametrize("name", sorted(CONFIGS))
+shapes_checked_elsewhere = pytest.mark.usefixtures("shapes_checked_elsewhere")
 
 
 def _changed(section: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -135,6 +141,15 @@ def train(
     return reports
 
 
+@cache
+def learned(name: str) -> Method:
+    """Return a method that has learned two tasks, the same one for all tests that only ask."""
+    method = build(name)
+    for task in tasks_for(method, [2, 3]):
+        learn(method, task)
+    return method
+
+
 def from_state_of(method: Method, name: str) -> Method:
     restarted = build(name)
     restarted.load_state_dict(copy.deepcopy(method.state_dict()))
@@ -153,10 +168,11 @@ def test_every_method_has_a_config_that_is_shipped() -> None:
 
 
 @every_method
-def test_scores_the_slots_seen_and_no_others(name: str) -> None:
+def test_scores_the_slots_seen_and_no_others_and_reads_no_old_training_clips(name: str) -> None:
     method = build(name)
     for task, seen in zip(tasks_for(method, [3, 1, 4]), [3, 4, 8], strict=True):
         learn(method, task)
+        task.closed = True
         assert scores(method, 8).shape == (8, seen)
         assert torch.isfinite(scores(method, 8)).all()
 
@@ -173,7 +189,7 @@ def test_every_loss_is_finite_and_what_trains_has_a_gradient(name: str) -> None:
             stage.prepare()
             batch = stage.data().epoch(0).rows(torch.arange(4))
             with torch_seeded("dropout"):
-                terms = method.losses(stage.name, batch, generator=torch_generator(0))
+                terms = [*method.losses(stage.name, batch, generator=torch_generator(0))]
             assert terms
             sum(term.value * term.weight for term in terms).backward()
             for parameter in method.network.parameters():
@@ -188,7 +204,7 @@ def test_every_loss_is_finite_and_what_trains_has_a_gradient(name: str) -> None:
 
 
 @every_method
-def test_losses_change_neither_the_batch_nor_the_method(name: str) -> None:
+def test_losses_change_neither_the_batch_nor_the_method_and_draw_only_where_they_say(name: str) -> None:
     method = build(name)
     for task in tasks_for(method, [2, 2]):
         method.begin(task)
@@ -196,7 +212,10 @@ def test_losses_change_neither_the_batch_nor_the_method(name: str) -> None:
             stage.prepare()
             batch = stage.data().epoch(0).rows(torch.arange(4))
             before = copy.deepcopy(batch), copy.deepcopy(method.state_dict())
-            method.losses(stage.name, batch, generator=torch_generator(0))
+            generator = torch_generator(0)
+            undrawn = generator.get_state()
+            list(method.losses(stage.name, batch, generator=generator))
+            assert not stage.steady or torch.equal(generator.get_state(), undrawn)
             assert torch.equal(before[0].features, batch.features)
             assert torch.equal(before[0].slots, batch.slots)
             after = method.state_dict()
@@ -209,9 +228,7 @@ def test_losses_change_neither_the_batch_nor_the_method(name: str) -> None:
 
 @every_method
 def test_the_tokens_of_all_frames_give_the_scores_of_a_dense_clip(name: str) -> None:
-    method = build(name)
-    for task in tasks_for(method, [2, 3]):
-        learn(method, task)
+    method = learned(name)
     clips, every = clips_of(torch.arange(5), seed=9), torch.arange(8).expand(5, -1)
     with torch.no_grad():
         tokens = method.predictor.eval().tokens(clips, every)
@@ -224,9 +241,7 @@ def test_the_tokens_of_all_frames_give_the_scores_of_a_dense_clip(name: str) -> 
 
 @every_method
 def test_what_is_rebuilt_of_exemplars_is_dense_and_asking_changes_nothing(name: str) -> None:
-    method = build(name)
-    for task in tasks_for(method, [2, 3]):
-        learn(method, task)
+    method = learned(name)
     before, memory = copy.deepcopy(method.state_dict()), method.memory
     rebuilt = method.rebuilt(memory)
     assert (rebuilt is not None) == (name.startswith("essential") and name != "essential-identity")
@@ -241,6 +256,7 @@ def test_what_is_rebuilt_of_exemplars_is_dense_and_asking_changes_nothing(name: 
         np.testing.assert_array_equal(before[key], array, key)
 
 
+@shapes_checked_elsewhere
 @every_method
 def test_a_restart_after_any_stage_changes_nothing(name: str) -> None:
     straight = build(name)
@@ -259,6 +275,7 @@ def test_a_restart_after_any_stage_changes_nothing(name: str) -> None:
     assert straight.memory.names == restarted.memory.names
 
 
+@shapes_checked_elsewhere
 @every_method
 def test_a_restart_inside_a_stage_changes_nothing(name: str) -> None:
     straight = build(name)
@@ -303,13 +320,14 @@ def _stop_inside(method: Method, task: SyntheticTask, stop: int) -> tuple[dict[s
     return saved[min(1, len(saved) - 1)]
 
 
+@shapes_checked_elsewhere
 @every_method
 def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(name: str) -> None:
     results = []
     for seed in (1, 1, 2):
-        method = build(name, seed=seed)
+        method = build(name, seed=seed, training=SHORT, **ONE_EPOCH)
         for task in tasks_for(method, [2, 2]):
-            learn(method, task)
+            learn(method, task, training=SHORT)
         results.append(scores(method, 4))
     assert torch.equal(results[0], results[1])
     assert torch.equal(results[0], results[2]) == method.draws_nothing
@@ -324,13 +342,14 @@ def double_precision() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("double_precision")
+@shapes_checked_elsewhere
 @every_method
 def test_two_ranks_learn_what_one_does(name: str) -> None:
     # Six clips, then three: batches that two ranks cannot share evenly, and one of a single clip.
-    training = TRAINING.model_copy(update={"epochs": 1, "batch_size": 5, "drop_last": False, "warmup_epochs": 0})
+    training = SHORT.model_copy(update={"batch_size": 5, "drop_last": False})
 
     def run(team: Team) -> tuple[Method, list[EpochReport]]:
-        method, reports = build(name, training=training, rehearsal_epochs=1, balance_epochs=1, bias_epochs=1), []
+        method, reports = build(name, training=training, **ONE_EPOCH), []
         for task in tasks_for(method, [2, 1, 1], per_class=3):
             reports += learn(method, task, training=training, team=team)
         return method, reports
@@ -347,34 +366,8 @@ def test_two_ranks_learn_what_one_does(name: str) -> None:
 
 
 @every_method
-def test_a_steady_stage_leaves_the_generator_of_the_cpu_alone(name: str) -> None:
-    method = build(name)
-    first, second = tasks_for(method, [2, 2])
-    learn(method, first)
-    method.begin(second)
-    for stage in method.stages(second):
-        stage.prepare()
-        rows = stage.data().epoch(0).rows(torch.arange(2))
-        generator = torch.Generator().manual_seed(0)
-        before = generator.get_state()
-        method.losses(stage.name, rows, generator=generator)
-        if stage.steady:
-            assert torch.equal(generator.get_state(), before), stage.name
-
-
-@every_method
-def test_old_training_clips_are_never_read_again(name: str) -> None:
-    method = build(name)
-    for task in tasks_for(method, [2, 2, 2]):
-        learn(method, task)
-        task.closed = True
-
-
-@every_method
 def test_the_predictor_alone_gives_the_same_scores(name: str) -> None:
-    method = build(name)
-    for task in tasks_for(method, [2, 3]):
-        learn(method, task)
+    method = learned(name)
     fresh = build(name, seed=5)
     fresh.load_predictor({key: value.clone() for key, value in method.predictor.state_dict().items()})
     assert torch.equal(scores(method, 5), scores(fresh, 5))
@@ -390,9 +383,10 @@ def test_batch_of_one_and_a_single_clip_per_class(name: str) -> None:
 
 @every_method
 def test_more_than_a_hundred_classes(name: str) -> None:
-    method = build(name)
+    training = SHORT.model_copy(update={"batch_size": 64})
+    method = build(name, training=training, exemplars_per_class=1, **ONE_EPOCH)
     for task in tasks_for(method, [101, 20], per_class=1):
-        learn(method, task)
+        learn(method, task, training=training)
     assert scores(method, 121).shape == (121, 121)
 
 
@@ -402,12 +396,12 @@ def test_memory_never_exceeds_its_budget(name: str, tmp_path: Any) -> None:
     method = build(name, budget_bytes=budget, exemplars_per_class=50)
     for task in tasks_for(method, [2, 1, 1]):
         method.begin(task)
-        assert budgeted_bytes(method.ledger()) <= budget
+        assert MemoryBytes(**total_by_kind(method.ledger())).budgeted <= budget
         for index in range(len(method.stages(task))):
             train(method, task, stages=slice(index, index + 1))
-            assert budgeted_bytes(method.ledger()) <= budget
+            assert MemoryBytes(**total_by_kind(method.ledger())).budgeted <= budget
         method.finish(task)
-        counted = budgeted_bytes(method.ledger())
+        counted = MemoryBytes(**total_by_kind(method.ledger())).budgeted
         assert counted <= budget
         prompts = sum(entry.bytes for entry in method.ledger() if entry.kind == "semantic")
         assert method.memory.write(tmp_path / "memory.safetensors") == counted - prompts
@@ -415,6 +409,7 @@ def test_memory_never_exceeds_its_budget(name: str, tmp_path: Any) -> None:
         assert method.memory.slots.unique().tolist() == list(range(task.slots.stop))
 
 
+@shapes_checked_elsewhere
 @every_method
 def test_learns_an_easy_task_after_another(name: str) -> None:
     training = TRAINING.model_copy(update={"epochs": 15, "learning_rate": 5e-3})

@@ -137,6 +137,7 @@ def _parse(arguments: list[str]) -> None:
     command.parse_args(context, rest)
 
 
+@pytest.mark.usefixtures("shapes_checked_elsewhere")
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_what_the_document_says_to_type_works(
     document: Path, world: World, place: Path, essential: Essential, monkeypatch: pytest.MonkeyPatch

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from essential.encoders import EncoderConfig, FrameEncoder, build_encoder
+from essential.encoders import EncoderConfig, FrameEncoder, build_encoder, published_weights
 from essential.encoders.config import PRESETS
 from essential.errors import CheckpointError, ConfigError
 
@@ -150,6 +150,7 @@ def test_without_weights_in_the_config_the_published_ones_are_taken(monkeypatch:
         return _Stub(name)
 
     monkeypatch.setattr(timm, "create_model", create)
+    monkeypatch.setattr(published_weights, "_answers", lambda _: True)
     encoder = build_encoder(EncoderConfig(name="clip-vit-b16", arguments={"drop_rate": 0.0}))
     assert (encoder.name, encoder.dim, encoder.pixel_format.size) == ("clip-vit-b16", 5, 224)
     assert asked == [("vit_base_patch16_clip_quickgelu_224.openai", True, {"num_classes": 0, "drop_rate": 0.0})]
@@ -160,6 +161,7 @@ def test_a_failing_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> 
         raise ConnectionError("no route")
 
     monkeypatch.setattr(timm, "create_model", create)
+    monkeypatch.setattr(published_weights, "_answers", lambda _: True)
     with pytest.raises(
         CheckpointError, match=r"'test_resnet' cannot be downloaded .*give the file as encoder\.weights"
     ):

@@ -85,6 +85,7 @@ def test_folding_changes_nothing_but_the_scale(script: ModuleType) -> None:
     torch.testing.assert_close(after[::4].mean(0), torch.zeros(128), rtol=0, atol=0.1)
 
 
+@pytest.mark.slow
 def test_the_script_gives_the_same_bytes_again(script: ModuleType, tmp_path: Path) -> None:
     for name in ("one", "two"):
         script.main(["--out", str(tmp_path / name), "--clips", "25", "--epochs", "1"])

@@ -16,7 +16,7 @@ from small_runs import small_config, small_overrides
 def test_a_learner_is_a_run_whose_tasks_come_from_its_user(
     small_data: Path, small_store: Path, tmp_path: Path, between: str
 ) -> None:
-    same = ("protocol.order_seed=null", "features.views=0")
+    same = ("protocol.order_seed=null", "features.views=0", "training.epochs=2")
     train(
         small_config("essential", small_data, small_store.parent / "plain", *same),
         tmp_path / "run",

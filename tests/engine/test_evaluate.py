@@ -25,9 +25,6 @@ class Echo(Predictor):
         self.batches.append(len(features))
         return features[:, 0, :1]
 
-    def resize(self, state: object) -> None:
-        pass
-
 
 def table(first: int, clips: int) -> ClipTable:
     numbers = np.arange(first, first + clips, dtype=np.float32)

@@ -46,6 +46,7 @@ def test_no_method_has_a_predictor_with_another_part() -> None:
     assert {name: left for name in HELD if (left := _parts(taught_voice(name).predictor) - exported)} == {}
 
 
+@pytest.mark.usefixtures("shapes_checked_elsewhere")
 @pytest.mark.parametrize("name", KINDS)
 def test_both_files_say_it_too_of_any_number_of_clips(name: str) -> None:
     voice = taught_voice(name)
@@ -89,9 +90,6 @@ class _Undecided(Predictor):
 
     def forward(self, features: Tensor) -> Tensor:
         return features[:, 0] if features.sum() > 0 else -features[:, 0]
-
-    def resize(self, state: object) -> None:
-        del state
 
 
 def test_a_predictor_that_cannot_be_exported_is_refused_in_a_sentence() -> None:

@@ -1,47 +1,65 @@
 """A run killed with SIGKILL at any moment, and gone on with, gives the record of a run that was left alone."""
 
 import random
-import signal
-import subprocess
 import time
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from small_runs import command, record_without_seconds, run_command, small_overrides
+from essential.engine.run import train
+from essential.progress import SilentProgress
+from small_runs import record_without_seconds, small_config
 
 _KILLS = 6
+# Each run is forked of a process that has imported all that is slow to import.
+_CONTEXT = get_context("forkserver")
+_PRELOAD = ["essential.engine.run", "torch._dynamo", "torchvision.transforms.v2"]
 
 
-def _arguments(data: Path, folder: Path) -> list[str | Path]:
-    overrides = small_overrides(data, folder / "features", "training.checkpoint_epochs=1")
-    settings = [part for override in overrides for part in ("-s", override)]
-    return ["train", "--config", "moving-digits/essential", "--out", folder / "run", "--resume", *settings]
+class _Tells(SilentProgress):
+    """Says through a pipe that a phase begins."""
+
+    def __init__(self, listener: "Connection[Any, Any]") -> None:
+        self._listener = listener
+
+    def start(self, title: str, total: int) -> None:  # noqa: ARG002
+        self._listener.send(title)
 
 
-def _killed(arguments: list[str | Path], *, after_lines: int, then_seconds: float) -> bool:
-    """Kill a run a moment after it has reported some phases; return whether it was still running."""
-    process = subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for _ in range(after_lines):
-        process.stderr.readline()
+def _train(data: Path, folder: Path, listener: "Connection[Any, Any] | None" = None) -> None:
+    config = small_config("essential", data, folder / "features", "training.checkpoint_epochs=1")
+    progress = SilentProgress() if listener is None else _Tells(listener)
+    train(config, folder / "run", resume=True, progress=progress)
+
+
+def _killed(data: Path, folder: Path, *, after_phases: int, then_seconds: float) -> bool:
+    """Kill a run a moment after it has begun some phases; return whether it was still running."""
+    ours, theirs = _CONTEXT.Pipe(duplex=False)
+    process = _CONTEXT.Process(target=_train, args=(data, folder, theirs))
+    process.start()
+    theirs.close()
+    for _ in range(after_phases):
+        ours.recv()
     time.sleep(then_seconds)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    return process.returncode == -signal.SIGKILL
+    process.kill()
+    process.join()
+    ours.close()
+    return process.exitcode != 0
 
 
 @pytest.mark.slow
 def test_kills_at_random_moments_change_nothing(small_data: Path, tmp_path: Path) -> None:
-    straight = run_command(*_arguments(small_data, tmp_path / "straight"))
-    assert straight.returncode == 0, straight.stderr
+    _CONTEXT.set_forkserver_preload(_PRELOAD)
     draw = random.Random(0)
-    arguments = _arguments(small_data, tmp_path / "killed")
     # The first kills fall into the extraction, the others into training, evaluation and the writing of checkpoints.
     moments = [(1, draw.uniform(0, 0.5)), (1, draw.uniform(0, 0.5))]
     moments += [(draw.randint(1, 3), draw.uniform(0, 0.05)) for _ in range(_KILLS - 2)]
-    killed = sum(_killed(arguments, after_lines=lines, then_seconds=seconds) for lines, seconds in moments)
+    folder = tmp_path / "killed"
+    killed = sum(_killed(small_data, folder, after_phases=few, then_seconds=seconds) for few, seconds in moments)
     assert killed >= _KILLS // 2
-    last = run_command(*arguments)
-    assert last.returncode == 0, last.stderr
-    assert record_without_seconds(tmp_path / "killed" / "run") == record_without_seconds(tmp_path / "straight" / "run")
+    for each in (folder, tmp_path / "straight"):
+        _train(small_data, each)
+    assert record_without_seconds(folder / "run") == record_without_seconds(tmp_path / "straight" / "run")

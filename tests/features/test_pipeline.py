@@ -180,6 +180,7 @@ def test_workers_of_a_process_with_threads_do_not_wait_for_them(
         assert extract(tmp_path / "store", videos[:2], recipe=recipe, config=patient) == {}
 
 
+@pytest.mark.slow
 def test_workers_may_be_spawned(
     tmp_path: Path, whole: Path, videos: list[Video], recipe: Recipe, config: FeaturesConfig, content: Content
 ) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from essential.methods.anchor import Anchor, anchor_of, resize_anchor, set_anchor
+from essential.methods.anchor import Anchor
 
 Tensors = dict[str, Tensor]
 
@@ -101,12 +101,9 @@ def test_without_a_task_nothing_is_held() -> None:
 
 
 def test_a_saved_anchor_comes_back() -> None:
-    network = nn.ModuleDict()
-    set_anchor(network, added_up())
-    other = nn.ModuleDict()
-    set_anchor(other, Anchor.free())
-    state = network.state_dict()
-    resize_anchor(other, state)
-    other.load_state_dict(state)
+    anchor, other = added_up(), Anchor.free()
+    other.load_state_dict(anchor.state_dict())
     now = random_tensors(5, 52)
-    assert anchor_of(other)(now) == anchor_of(network)(now) > 0
+    assert other(now) == anchor(now) > 0
+    anchor.load_state_dict(Anchor.free().state_dict())
+    assert anchor(now) == 0

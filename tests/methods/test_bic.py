@@ -66,7 +66,7 @@ def test_the_parts_are_the_same_in_every_epoch_and_share_no_clip() -> None:
 def test_the_losses_of_the_mixed_stage() -> None:
     method, task = _second(reading="vclimb")
     batch, (old_slots, _) = batch_of(method, task), SIZES
-    terms = method.losses("mixed", batch, generator=torch.Generator())
+    terms = [*method.losses("mixed", batch, generator=torch.Generator())]
     teacher = method.network["teacher"]
     assert isinstance(teacher, BiasCorrected)
     now, before = method.predictor(batch.features).tolist(), teacher(batch.features).tolist()
@@ -115,7 +115,7 @@ def test_the_bias_stage_trains_the_newest_pair_alone() -> None:
     stage = method.stages(task)[1]
     assert list(stage.trains) == [method.corrected.pairs[1]]
     batch = batch_of(method, task)
-    terms = method.losses("bias", batch, generator=torch.Generator())
+    terms = [*method.losses("bias", batch, generator=torch.Generator())]
     rows = method.predictor(batch.features).tolist()
     expected = sum(
         math.log(sum(map(math.exp, row))) - row[slot] for row, slot in zip(rows, batch.slots.tolist(), strict=True)

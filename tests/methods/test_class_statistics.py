@@ -41,7 +41,6 @@ def test_it_does_not_matter_what_is_added_together() -> None:
 
 def test_a_state_of_other_classes_can_be_taken_on() -> None:
     state, fresh = _statistics(CLASSES).state_dict(), ClassStatistics(4)
-    fresh.resize(state)
     fresh.load_state_dict(state)
     assert torch.equal(fresh.means, state["means"])
     assert fresh.clips == 12

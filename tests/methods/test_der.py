@@ -28,7 +28,7 @@ def _cross_entropy(rows: list[list[float]], slots: list[int]) -> float:
 def test_the_terms_are_those_of_the_batch_and_of_two_draws() -> None:
     method, task = _second()
     batch = batch_of(method, task)
-    terms = method.losses("task", batch, generator=torch_generator(5))
+    terms = [*method.losses("task", batch, generator=torch_generator(5))]
     generator, memory = torch_generator(5), method.memory
     first, second = (torch.randperm(len(memory), generator=generator)[:6].tolist() for _ in range(2))
     assert first != second
@@ -77,6 +77,6 @@ def test_the_first_task_draws_nothing() -> None:
     method.begin(task)
     generator = torch_generator(5)
     before = generator.get_state()
-    terms = method.losses("task", batch_of(method, task), generator=generator)
+    terms = [*method.losses("task", batch_of(method, task), generator=generator)]
     assert [term.name for term in terms] == ["classification"]
     assert torch.equal(generator.get_state(), before)

@@ -91,12 +91,34 @@ def test_what_was_rebuilt_stays_when_the_embedding_learns_on_and_after_a_restart
     torch.testing.assert_close(again, before, rtol=0, atol=0)
 
 
+def test_the_embedding_of_the_rehearsal_is_dropped_after_the_task_and_older_states_that_have_it_are_read() -> None:
+    method = _method()
+    _before_the_last_rehearsal(method)
+    inside = method.state_dict()
+    method.finish(make_tasks([2, 1, 2])[2])
+    after = method.state_dict()
+    assert inside.keys() - after.keys() == {"network.at_rehearsal.values"}
+    restarted = _method()
+    for state in (after, inside, after):
+        restarted.load_state_dict(state)
+        assert restarted.state_dict().keys() == state.keys()
+
+
+def test_rebuilding_leaves_every_module_in_the_mode_that_it_was_in() -> None:
+    method = _method()
+    _before_the_last_rehearsal(method)
+    method.retrieval.eval()[-1].train()
+    before = [module.training for module in method.network.modules()]
+    assert method.rebuilt(method.memory) is not None
+    assert [module.training for module in method.network.modules()] == before
+
+
 def test_the_loss_is_that_of_both_replays_of_each_exemplar() -> None:
     method = _method(retrieved_weight=0.5)
     rehearsal = _before_the_last_rehearsal(method)
     batch = rehearsal.data().epoch(0).rows(torch.arange(5))
     assert batch.retrieved is not None
-    terms = method.losses("rehearsal", batch, generator=torch.Generator())
+    terms = [*method.losses("rehearsal", batch, generator=torch.Generator())]
     classifier, rows = method.classifier.eval(), range(5)
     for term, weight, clips in zip(terms, (1.0, 0.5), ("sparse", "retrieved"), strict=True):
         assert (term.name, term.weight) == (f"{clips}_classification", weight)
@@ -118,10 +140,10 @@ def test_every_step_asks_frozen_modules_that_drop_paths_and_moves_the_embedding(
     _fit(method, rehearsal, make_tasks([2, 1, 2])[2])
     assert all(map(torch.equal, frozen, method.retrieval.parameters()))
     method.network.eval()  # what is random now is not the encoder
-    values = [method.losses("rehearsal", batch, generator=torch_generator(0))[1].value for _ in range(2)]
+    values = [list(method.losses("rehearsal", batch, generator=torch_generator(0)))[1].value for _ in range(2)]
     assert not torch.equal(*values)
     embedding = method.classifier.encoder.temporal_embedding.requires_grad_(True)
-    retrieved = method.losses("rehearsal", batch, generator=torch_generator(0))[1].value
+    retrieved = list(method.losses("rehearsal", batch, generator=torch_generator(0)))[1].value
     (gradient,) = torch.autograd.grad(retrieved, embedding)
     assert gradient.abs().sum() > 0
 
@@ -147,7 +169,7 @@ def test_modules_asked_once_are_quiet_and_pass_no_gradient_on() -> None:
     batch = rehearsal.data().epoch(0).rows(torch.arange(len(method.memory)))
     _fit(method, rehearsal, make_tasks([2, 1, 2])[2])
     assert not any(_module(method, task).training for task in range(3))
-    retrieved = method.losses("rehearsal", batch, generator=torch_generator(0))[1].value
+    retrieved = list(method.losses("rehearsal", batch, generator=torch_generator(0)))[1].value
     embedding = method.classifier.encoder.temporal_embedding.requires_grad_(True)
     (gradient,) = torch.autograd.grad(retrieved, embedding)
     assert not gradient.any()  # it has one in form, by way of the sparse frames beside the rebuilt ones

@@ -13,6 +13,7 @@ DIM = 768
 MODULE_BYTES = 4 * (12 * DIM**2 + 15 * DIM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "printed"), [("tcd/ssv2-10x9", 8.39), ("tcd/ssv2-5x18", 8.60)])
 def test_the_recipe_takes_the_bytes_that_the_paper_prints(name: str, printed: float) -> None:
     config = load_config(name)

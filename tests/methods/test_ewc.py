@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from essential.methods.anchor import anchor_of
 from essential.methods.classifier import ClassifierConfig
 from essential.methods.ewc import EWC, EWCConfig
 from essential.models.seeded import torch_generator
@@ -27,7 +26,7 @@ def learn(method: EWC, task: SyntheticTask) -> None:
 
 
 def importances(method: EWC) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in anchor_of(method.network).importance.tensors().items()}
+    return {name: value.clone() for name, value in method.anchor.importance.tensors().items()}
 
 
 def test_fisher_importances_are_the_information_and_not_the_fit_to_the_labels() -> None:
@@ -94,7 +93,7 @@ def test_the_loss_has_a_penalty_of_every_task_before(kind: str) -> None:
 def test_the_first_task_is_learned_freely() -> None:
     method, task = build(), make_tasks([2])[0]
     method.begin(task)
-    penalty = method.losses("task", task.plain().rows(torch.arange(4)), generator=torch_generator(0))[1]
+    penalty = list(method.losses("task", task.plain().rows(torch.arange(4)), generator=torch_generator(0)))[1]
     assert penalty.value == 0
 
 

@@ -1,12 +1,12 @@
 """From clips to exemplars and back to batches, with every policy and cap."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 
 from essential.errors import ConfigError
-from essential.memory.selection import POLICIES
+from essential.memory.selection import Policy
 from essential.methods.classifier import ClassifierConfig, build_classifier, grow_head
 from essential.methods.exemplars import (
     ExemplarKeeper,
@@ -31,7 +31,7 @@ def classifier(slots: int) -> ClipClassifier:
     return built
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", get_args(Policy))
 def test_every_policy_keeps_its_share_of_every_class(policy: str) -> None:
     keep = keeper(policy=policy, exemplars_per_class=2, frames_kept=3)
     memory = keep.empty()

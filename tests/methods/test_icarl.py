@@ -32,7 +32,7 @@ def _losses(reading: str) -> tuple[dict[str, float], list[list[float]], list[lis
     method, task = second_task(**MEMORY, reading=reading)
     assert isinstance(method, ICaRL)
     batch = batch_of(method, task)
-    terms = method.losses("mixed", batch, generator=torch.Generator())
+    terms = [*method.losses("mixed", batch, generator=torch.Generator())]
     teacher = method.network["teacher"]
     assert isinstance(teacher, ClipClassifier)
     old, new = _logits(teacher, batch.features), _logits(method.classifier, batch.features)

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from essential.methods.anchor import anchor_of
 from essential.methods.classifier import ClassifierConfig
 from essential.methods.mas import MAS, MASConfig
 from essential.models.seeded import torch_generator
@@ -61,7 +60,7 @@ def test_importances_add_up_and_hold_to_the_values_that_the_reading_says(kind: s
             first = expected.get(name, value.new_zeros(0, *value.shape[1:]))
             value[: len(first)] += first
             expected[name] = value
-    got = anchor_of(method.network).importance.tensors()
+    got = method.anchor.importance.tensors()
     for name, value in expected.items():
         torch.testing.assert_close(got[name], value, rtol=1e-4, atol=1e-5)
     last = by_task[-1][1]

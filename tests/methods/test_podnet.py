@@ -9,7 +9,7 @@ from torch import nn
 
 from essential.methods.podnet import PODNet, margin_nca
 from essential.models.classifier import ClipClassifier
-from essential.models.heads import ProxyHead
+from essential.models.heads import CosineHead
 from essential.models.seeded import torch_generator
 from method_batches import SIZES, batch_of, second_task, values, weights
 
@@ -33,7 +33,7 @@ def _distance(a: list[float], b: list[float]) -> float:
 
 
 def test_a_slots_similarity_is_the_softmax_weighted_mean_of_its_proxies_cosines() -> None:
-    head = ProxyHead(4, proxies=3, scale=2.0)
+    head = CosineHead(4, proxies=3, scale=2.0)
     head.grow(1, generator=torch_generator(0))
     before = head.weight.detach().clone()
     head.grow(1, generator=torch_generator(1))
@@ -74,7 +74,7 @@ def test_distillation_compares_the_token_after_every_layer(layers: int) -> None:
     method, task = second_task(**MEMORY, classifier={"heads": 4, "layers": layers})
     assert isinstance(method, PODNet)
     batch = batch_of(method, task)
-    terms = method.losses("mixed", batch, generator=torch.Generator())
+    terms = [*method.losses("mixed", batch, generator=torch.Generator())]
     teacher = method.network["teacher"]
     assert isinstance(teacher, ClipClassifier)
     distances = []

@@ -36,10 +36,10 @@ def _reduced(batch: Batch, kept: int) -> Batch:
 def test_a_share_of_the_classification_is_that_of_the_reduced_clips(base: str) -> None:
     method, task = _second({"name": base, "frames_kept": 3}, weight=0.3)
     stage, batch = method.stages(task)[0].name, batch_of(method, task)
-    terms = method.losses(stage, batch, generator=torch_generator(4))
+    terms = [*method.losses(stage, batch, generator=torch_generator(4))]
     generator = torch_generator(4)
-    alone = method.base.losses(stage, batch, generator=generator)
-    again = method.base.losses(stage, _reduced(batch, 3), generator=generator)
+    alone = [*method.base.losses(stage, batch, generator=generator)]
+    again = [*method.base.losses(stage, _reduced(batch, 3), generator=generator)]
     expected = values(alone) | {"temporal_consistency": values(again)["classification"]}
     assert values(terms) == pytest.approx(expected)
     assert expected["temporal_consistency"] != pytest.approx(expected["classification"], rel=1e-4)
@@ -49,12 +49,25 @@ def test_a_share_of_the_classification_is_that_of_the_reduced_clips(base: str) -
     )
 
 
+@pytest.mark.parametrize("base", ["bic", "icarl", "ucir"])
+def test_the_teacher_is_not_asked_about_reduced_clips(base: str) -> None:
+    method, task = _second({"name": base, "frames_kept": 3})
+    asked: list[int] = []
+    encoder = method.network.get_submodule("teacher").get_submodule(
+        "classifier.encoder" if base == "bic" else "encoder"
+    )
+    encoder.register_forward_hook(lambda *_: asked.append(1))
+    terms = [*method.losses("mixed", batch_of(method, task), generator=torch_generator(4))]
+    assert "temporal_consistency" in values(terms)
+    assert len(asked) == 1
+
+
 def test_what_does_not_classify_or_is_reduced_already_stays_as_it_is() -> None:
     method, task = _second({"name": "bic", "frames_kept": 3})
     batch = batch_of(method, task)
     stored = Batch(batch.features[:, :3], batch.positions[:, :3], batch.slots, batch.tasks)
     for stage, given in (("bias", batch), ("mixed", stored)):
-        terms, alone = (each.losses(stage, given, generator=torch_generator(4)) for each in (method, method.base))
+        terms, alone = ([*each.losses(stage, given, generator=torch_generator(4))] for each in (method, method.base))
         assert values(terms) == values(alone)
         assert weights(terms) == weights(alone)
 
@@ -77,8 +90,8 @@ def test_network_memory_and_slots_are_those_of_the_base() -> None:
 def test_how_far_clips_are_reduced_can_be_said_apart() -> None:
     method, task = _second({"name": "replay", "rehearsal": "mixed"}, frames=2)
     batch = batch_of(method, task)
-    found = values(method.losses("mixed", batch, generator=torch_generator(4)))
-    again = values(method.base.losses("mixed", _reduced(batch, 2), generator=torch_generator(4)))
+    found = values([*method.losses("mixed", batch, generator=torch_generator(4))])
+    again = values([*method.base.losses("mixed", _reduced(batch, 2), generator=torch_generator(4))])
     assert found["temporal_consistency"] == pytest.approx(again["classification"])
 
 

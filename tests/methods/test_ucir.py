@@ -38,7 +38,7 @@ def test_the_terms() -> None:
     method, task = second_task(**MEMORY)
     assert isinstance(method, UCIR)
     batch, (old, new) = batch_of(method, task), SIZES
-    terms = method.losses("mixed", batch, generator=torch.Generator())
+    terms = [*method.losses("mixed", batch, generator=torch.Generator())]
     teacher = method.network["teacher"]
     assert isinstance(teacher, ClipClassifier)
     scale, weight = method.head.scale.item(), method.head.weight.tolist()
@@ -101,7 +101,7 @@ def test_directions_of_old_slots_are_fixed() -> None:
     before = torch.nn.functional.normalize(method.head.weight.detach().clone(), dim=1)
     optimizer = torch.optim.AdamW(method.classifier.requires_grad_(True).parameters(), lr=0.01, weight_decay=0.05)
     for _ in range(5):
-        terms = method.losses("mixed", batch_of(method, task), generator=torch.Generator())
+        terms = [*method.losses("mixed", batch_of(method, task), generator=torch.Generator())]
         optimizer.zero_grad()
         sum(term.value * term.weight for term in terms).backward()  # type: ignore[union-attr]
         optimizer.step()

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from essential.metrics import (
+    METRICS,
     AccuracyMatrix,
     Evaluation,
+    Scores,
     accuracy_matrix,
     accuracy_on_seen,
-    average_incremental_accuracy,
     backward_forgetting,
     backward_forgetting_by_task,
-    final_accuracy,
     forgetting_from_best,
     forgetting_from_best_by_task,
     seen_accuracy_by_task,
@@ -22,6 +22,10 @@ from essential.metrics import (
 
 def _evaluation(predicted: list[int], slots: list[int], tasks: list[int]) -> Evaluation:
     return Evaluation(np.array(predicted, np.int64), np.array(slots, np.int64), np.array(tasks, np.int64))
+
+
+def _metric(name: str, run: Sequence[Evaluation]) -> float | None:
+    return METRICS[name].compute(Scores.of(run, [1] * len(run)))
 
 
 def _random_run(classes_by_task: Sequence[int], *, seed: int, most_videos: int = 6) -> list[Evaluation]:
@@ -83,9 +87,9 @@ def test_equal_to_brute_force_loops(classes_by_task: list[int], seed: int) -> No
     assert matrix == [[_loop_accuracy(run[i], [j]) if j <= i else None for j in range(count)] for i in range(count)]
     on_seen = [_loop_accuracy(evaluation, range(count)) for evaluation in run]
     assert [accuracy_on_seen(evaluation) for evaluation in run] == on_seen
-    assert final_accuracy(run) == on_seen[-1]
+    assert _metric("final_accuracy", run) == on_seen[-1]
     known = [accuracy for accuracy in on_seen if accuracy is not None]
-    assert average_incremental_accuracy(run) == (sum(known) / len(known) if known else None)
+    assert _metric("average_incremental_accuracy", run) == (sum(known) / len(known) if known else None)
     assert forgetting_from_best(matrix) == _loop_forgetting(matrix, from_best=True)
     assert backward_forgetting(matrix) == _loop_forgetting(matrix, from_best=False)
 
@@ -102,8 +106,10 @@ def test_a_hand_computed_run_with_unequal_tasks() -> None:
     first = _evaluation([0, 0, 1, 1], [0, 0, 1, 0], [0, 0, 0, 0])
     second = _evaluation([0, 2, 1, 2, 2], [0, 0, 1, 0, 2], [0, 0, 0, 0, 1])
     assert accuracy_matrix([first, second]) == [[0.75, None], [0.5, 1.0]]
-    assert final_accuracy([first, second]) == 0.6, "videos count, not tasks: 3 of 5, not the mean of 0.5 and 1"
-    assert average_incremental_accuracy([first, second]) == (0.75 + 0.6) / 2
+    assert _metric("final_accuracy", [first, second]) == 0.6, (
+        "videos count, not tasks: 3 of 5, not the mean of 0.5 and 1"
+    )
+    assert _metric("average_incremental_accuracy", [first, second]) == (0.75 + 0.6) / 2
     assert forgetting_from_best([[0.75, None], [0.5, 1.0]]) == 0.25
     assert backward_forgetting([[0.75, None], [0.5, 1.0]]) == 0.25
 
@@ -137,7 +143,7 @@ def test_a_task_without_test_videos_is_none_and_left_out() -> None:
 
 def test_a_first_task_without_test_videos_is_left_out_of_the_average() -> None:
     run = [_evaluation([], [], []), _evaluation([1, 0], [1, 1], [1, 1])]
-    assert average_incremental_accuracy(run) == 0.5
+    assert _metric("average_incremental_accuracy", run) == 0.5
     assert accuracy_on_seen(run[0]) is None
     assert seen_accuracy_by_task(accuracy_matrix(run), [0, 2]) == [None, 0.5]
 
@@ -145,8 +151,8 @@ def test_a_first_task_without_test_videos_is_left_out_of_the_average() -> None:
 def test_a_run_without_any_test_video_has_no_accuracy() -> None:
     run = [_evaluation([], [], [])]
     assert accuracy_matrix(run) == [[None]]
-    assert final_accuracy(run) is None
-    assert average_incremental_accuracy(run) is None
+    assert _metric("final_accuracy", run) is None
+    assert _metric("average_incremental_accuracy", run) is None
 
 
 def test_a_single_task_has_no_forgetting() -> None:
@@ -161,7 +167,7 @@ def test_the_arrays_are_not_changed() -> None:
         for array in (evaluation.predicted, evaluation.slots, evaluation.tasks):
             array.flags.writeable = False
     accuracy_matrix(run)
-    average_incremental_accuracy(run)
+    _metric("average_incremental_accuracy", run)
     for evaluation, (predicted, slots, tasks) in zip(run, before, strict=True):
         np.testing.assert_array_equal(evaluation.predicted, predicted)
         np.testing.assert_array_equal(evaluation.slots, slots)
@@ -178,12 +184,12 @@ def test_a_video_of_a_task_not_learned_yet_is_refused() -> None:
     with pytest.raises(ValueError, match="evaluation 0 holds videos of tasks 0 to 1; after task 0 only"):
         accuracy_matrix([early, early])
     with pytest.raises(ValueError, match="evaluation 0 holds videos of tasks 0 to 1"):
-        final_accuracy([early, early])
+        Scores.of([early, early], [1, 1])
 
 
 def test_no_evaluation_is_refused() -> None:
     with pytest.raises(ValueError, match="no evaluation was given"):
-        average_incremental_accuracy([])
+        Scores.of([], [])
 
 
 def test_arrays_of_different_lengths_are_refused() -> None:

@@ -3,8 +3,10 @@
 import random
 from typing import Any
 
-from essential.metrics import backward_forgetting, forgetting_from_best
-from essential.records import Record
+from essential.metrics import METRICS
+from essential.records import Metrics, Record
+
+_ALWAYS = ("final_accuracy", "average_incremental_accuracy", "forgetting_from_best", "backward_forgetting")
 
 
 def _memory(task: int, *, bytes_per_task: int) -> dict[str, int]:
@@ -34,7 +36,7 @@ def make_record(
     protocol_name: str = "made-up",
     **fields: Any,
 ) -> Record:
-    """A plausible record; `fields` replace whole fields."""
+    """A plausible record, whose metrics follow from its accuracies; `fields` replace whole fields."""
     draw = random.Random(f"{method} {seed} {tasks}")
     accuracy = [[draw.uniform(0.3, 1) if j <= i else None for j in range(tasks)] for i in range(tasks)]
     memory = [_memory(task, bytes_per_task=bytes_per_task) for task in range(tasks)]
@@ -50,12 +52,7 @@ def make_record(
         "encoder": {"name": "tiny", "fingerprint": "fe" * 32},
         "seed": seed,
         "accuracy": accuracy,
-        "metrics": {
-            "final_accuracy": draw.uniform(0.3, 1),
-            "average_incremental_accuracy": draw.uniform(0.3, 1),
-            "forgetting_from_best": forgetting_from_best(accuracy),
-            "backward_forgetting": backward_forgetting(accuracy),
-        },
+        "metrics": dict.fromkeys(_ALWAYS),
         "memory_bytes": memory[-1],
         "exemplars": 12 * tasks,
         "skipped_videos": [],
@@ -66,4 +63,12 @@ def make_record(
         "ledger": _ledger(memory[-1]),
         "memory_bytes_by_task": memory,
     }
-    return Record.model_validate({**content, **fields})
+    record = Record.model_validate({**content, **fields})
+    return record if "metrics" in fields else followed_metrics(record)
+
+
+def followed_metrics(record: Record) -> Record:
+    """The record with the metrics that its accuracies give, so that it may be read again."""
+    names = [name for name in Metrics.model_fields if METRICS[name].reading is None]
+    metrics = {name: METRICS[name].compute(record.scores) for name in names}
+    return record.model_copy(update={"metrics": Metrics.model_validate(metrics)})

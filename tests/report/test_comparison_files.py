@@ -12,10 +12,10 @@ from made_comparisons import BUDGET, METHODS, made_metrics, made_run, many_runs
 
 from essential.cli.comparison_table import print_comparison
 from essential.errors import ComparisonError
-from essential.report.comparison import compare
 from essential.report.comparison_files import write_comparison
 from essential.report.comparison_latex import as_latex, escaped
 from essential.report.comparison_text import as_csv, as_markdown
+from essential.results.comparison import compare
 
 FILES = ["compare.csv", "compare.html", "compare.json", "compare.md", "compare.tex"]
 HOSTILE = r"[red]_a|b_ <c> & 50% $x^2$ \n{#1}~ `*"

@@ -1,37 +1,46 @@
-"""Labels of a scatter chart: apart from each other and from the points, in order, inside the drawing."""
+"""Labels of a scatter chart: apart from each other and from the points, with lines that do not cross, inside."""
 
 import random
-from itertools import combinations, pairwise
+from itertools import combinations
 
+import numpy as np
 import pytest
 
-from essential.report.label_places import Box, place_labels, spread_out
+from essential.report.label_places import Place, place_labels
 
 AREA = (424.0, 300.0)
 SIZE = (24.0, 16.0)
 
 
-def _places(points: list[tuple[float, float]]) -> list[Box]:
-    return place_labels(points, [SIZE] * len(points), area=AREA)
+def _places(points: list[Place]) -> list[Place]:
+    return [(float(x), float(y)) for x, y in place_labels(points, SIZE, area=AREA)]
 
 
-def _check(points: list[tuple[float, float]], boxes: list[Box]) -> None:
-    for first, second in combinations(boxes, 2):
-        assert first.overlap(second) == pytest.approx(0, abs=1e-6)
+def _check(points: list[Place], places: list[Place]) -> None:
+    for first, second in combinations(places, 2):
+        assert abs(first[0] - second[0]) >= SIZE[0] or abs(first[1] - second[1]) >= SIZE[1]
     for x, y in points:
-        assert all(box.overlap(Box(x, y, 6.0, 6.0)) == 0 for box in boxes)
-    assert all(box.inside(AREA) for box in boxes)
+        assert all(abs(left - x) >= 3 + SIZE[0] / 2 or abs(low - y) >= 3 + SIZE[1] / 2 for left, low in places)
+    for place in places:
+        assert all(half / 2 <= part <= side - half / 2 for part, half, side in zip(place, SIZE, AREA, strict=True))
+
+
+def _cross(first: tuple[Place, Place], second: tuple[Place, Place]) -> bool:
+    def turn(a: Place, b: Place, c: Place) -> float:
+        return float(np.sign((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])))
+
+    return turn(*first, second[0]) * turn(*first, second[1]) < 0 > turn(*second, first[0]) * turn(*second, first[1])
 
 
 def test_a_point_alone_has_its_label_at_its_side() -> None:
-    (box,) = _places([(100.0, 100.0)])
-    assert box.y == 100
-    assert 100 < box.x - SIZE[0] / 2 < 115
+    ((x, y),) = _places([(100.0, 100.0)])
+    assert y == 100
+    assert 100 < x - SIZE[0] / 2 < 115
 
 
 def test_a_label_at_the_edge_turns_inwards() -> None:
-    (box,) = _places([(420.0, 100.0)])
-    assert box.x < 420
+    ((x, y),) = _places([(420.0, 100.0)])
+    assert (x < 420, y) == (True, 100)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -39,12 +48,11 @@ def test_a_crowd_of_methods_at_one_budget(seed: int) -> None:
     draw = random.Random(seed)
     points = [(200 + draw.uniform(-1, 1), 180 + 5 * place + draw.uniform(0, 4)) for place in range(16)]
     points += [(30.0, 20.0), (400.0, 280.0), (90.0, 150.0), (320.0, 60.0), (325.0, 62.0)]
-    boxes = _places(points)
-    _check(points, boxes)
-    for side in (1, -1):
-        column = [index for index in range(16) if side * (boxes[index].x - 200) > 0]
-        assert len(column) == 8
-        assert sorted(column, key=lambda i: points[i][1]) == sorted(column, key=lambda i: boxes[i].y)
+    places = _places(points)
+    _check(points, places)
+    lines = list(zip(points, places, strict=True))
+    assert not any(_cross(first, second) for first, second in combinations(lines, 2))
+    assert {sum(x < 200 for x, _ in places[:16]), sum(x > 200 for x, _ in places[:16])} == {8}
 
 
 def test_points_in_one_place_have_labels_apart() -> None:
@@ -52,34 +60,6 @@ def test_points_in_one_place_have_labels_apart() -> None:
     _check(points[:1], _places(points))
 
 
-def _slowly_spread(targets: list[float], gap: float, low: float, high: float) -> list[float]:
-    """By trying: many small steps towards the targets, each followed by pushing apart what is too close."""
-    best = [low + index * gap for index in range(len(targets))]
-    step = (high - low) / 4
-    while step > 1e-6:
-        moved = False
-        for first in range(len(best)):
-            for last in range(first, len(best)):
-                for change in (step, -step):
-                    trial = [p + change if first <= i <= last else p for i, p in enumerate(best)]
-                    apart = all(b - a >= gap - 1e-9 for a, b in pairwise(trial))
-                    if apart and trial[0] >= low and trial[-1] <= high and _far(trial, targets) < _far(best, targets):
-                        best, moved = trial, True
-        step = step if moved else step / 2
-    return best
-
-
-def _far(places: list[float], targets: list[float]) -> float:
-    return sum((place - target) ** 2 for place, target in zip(places, targets, strict=True))
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_spreading_moves_labels_as_little_as_can_be(seed: int) -> None:
-    draw = random.Random(seed)
-    targets = sorted(draw.uniform(0, 100) for _ in range(5))
-    found = spread_out(targets, gap=15.0, low=5.0, high=95.0)
-    assert found == pytest.approx(_slowly_spread(targets, 15, 5, 95), abs=1e-2)
-
-
-def test_where_there_is_no_room_the_gap_shrinks() -> None:
-    assert spread_out([1.0, 1.0, 1.0], gap=10.0, low=0.0, high=10.0) == [0, 5, 10]
+def test_more_points_than_a_sheet_has_room_for_have_a_label_each_all_the_same() -> None:
+    points = [(20.0 * column, 20.0 * row) for column in range(1, 6) for row in range(1, 5)]
+    assert place_labels(points, SIZE, area=(120.0, 100.0)).shape == (20, 2)

@@ -17,7 +17,7 @@ from essential.report.formats import (
     signed_percent,
     slug,
 )
-from essential.report.significance import sample_deviation
+from essential.results.runs import Spread, spread_of
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_counted(count: int, noun: str, text: str) -> None:
 
 
 def test_the_spread_is_the_sample_standard_deviation() -> None:
-    assert plus_minus(0.8, sample_deviation([0.7, 0.8, 0.9])) == "80.00 ± 10.00"
+    assert plus_minus(spread_of([0.7, 0.8, 0.9])) == "80.00 ± 10.00"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_the_spread_is_the_sample_standard_deviation() -> None:
     [(0.875, 0.01, "87.50 ± 1.00"), (0.875, None, "87.50"), (None, None, NONE), (-0.01, 0.0, f"{MINUS}1.00 ± 0.00")],
 )
 def test_a_mean_has_its_deviation_if_there_is_one(mean: float | None, deviation: float | None, text: str) -> None:
-    assert plus_minus(mean, deviation) == text
+    assert plus_minus(Spread(mean, deviation)) == text
 
 
 @pytest.mark.parametrize(

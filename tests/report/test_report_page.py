@@ -163,6 +163,13 @@ def test_names_in_any_alphabet_and_with_dollar_signs_are_kept(tmp_path: Path) ->
     assert text.count(name) > 4
 
 
+def test_a_run_without_test_videos_says_why_it_has_no_accuracy(tmp_path: Path) -> None:
+    untested = make_record(accuracy=[[None] * 3] * 3)
+    text = ParsedPage(_write([("tried", make_record()), ("mine", untested)], tmp_path)).text
+    assert text.count("mine: accuracy and forgetting are not known, for want of test videos") == 1
+    assert "tried: accuracy" not in text
+
+
 def test_the_same_records_give_the_same_bytes(arms: list[tuple[str, Record]], tmp_path: Path) -> None:
     first, second = tmp_path / "first.html", tmp_path / "second.html"
     runs = [ReportedRun(*arm) for arm in arms]

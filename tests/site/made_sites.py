@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from essential.site.finding import FoundRecord
-from report.made_records import make_record
+from report.made_records import followed_metrics, make_record
 
 PUBLISHED = "tcd-ucf101-10x5"
 HOSTILE = "\"><script>alert('x')</script>"
@@ -76,9 +76,7 @@ def many_found() -> list[FoundRecord]:
 
 
 def write_runs(folder: Path, found: list[FoundRecord]) -> Path:
-    """Write each record as a run's folder, and return the folder of all."""
+    """Write each record, with metrics that follow from its accuracies, as a run's folder; return the folder of all."""
     for number, each in enumerate(found):
-        run = folder / f"run-{number}"
-        run.mkdir(parents=True)
-        (run / "record.json").write_bytes(each.content)
+        followed_metrics(each.record).write(folder / f"run-{number}" / "record.json")
     return folder

@@ -1,5 +1,6 @@
 """Which records a site is made of."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,14 @@ from made_sites import made_found, write_runs
 
 from essential.errors import RunError
 from essential.site import find_records
+from essential.site.boards import make_boards
+from report.made_records import followed_metrics
 
 
 def test_folders_are_searched_and_files_are_taken_by_any_name(tmp_path: Path) -> None:
     runs = write_runs(tmp_path / "all" / "deep", [made_found(seed=seed) for seed in range(3)])
     other = tmp_path / "mine.json"
-    other.write_bytes(made_found(seed=7).content)
+    followed_metrics(made_found(seed=7).record).write(other)
     found = find_records([tmp_path / "all", runs / "run-1", runs / "run-2" / "record.json", other])
     assert [each.label for each in found.records] == ["all/deep/run-0", "all/deep/run-1", "all/deep/run-2", "mine"]
     assert [each.record.seed for each in found.records] == [0, 1, 2, 7]
@@ -39,6 +42,20 @@ def test_every_file_that_is_no_record_is_named(tmp_path: Path) -> None:
         (runs / f"run-{number}" / "record.json").write_text("[]")
     with pytest.raises(RunError, match=r"(?s)^12 of 14 .*run-0/.*\n  and 2 more$"):
         find_records([runs])
+
+
+def test_a_changed_record_is_refused_or_marked_and_an_old_one_is_marked(tmp_path: Path) -> None:
+    runs = write_runs(tmp_path / "runs", [made_found(seed=seed) for seed in range(3)])
+    changed, old = (runs / f"run-{number}" / "record.json" for number in (0, 1))
+    changed.write_text(changed.read_text().replace('"exemplars": 36', '"exemplars": 35'))
+    content = {**json.loads(old.read_text()), "schema_version": 1}
+    old.write_text(json.dumps({key: value for key, value in content.items() if key != "sha256"}))
+    with pytest.raises(RunError, match=r"run-0/record.json was changed after it was written: .*--unverified"):
+        find_records([runs])
+    found = find_records([runs], unverified=True).records
+    assert [each.label for each in found] == ["runs/run-0 (unverified)", "runs/run-1 (no digest)", "runs/run-2"]
+    [board] = [board for board in make_boards(found) if board.ours]
+    assert board.ours[0].notes == ("no digest: 1 of 3 records", "unverified: 1 of 3 records")
 
 
 def test_a_place_that_is_not_there_or_holds_nothing_is_named(tmp_path: Path) -> None:

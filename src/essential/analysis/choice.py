@@ -1,9 +1,9 @@
 """Some of many, evenly over the classes, so that an analysis stays small; nothing is drawn at random."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Int
+
+from essential.memory.selection import uniform_positions
 
 
 def evenly_chosen(slots: Int[np.ndarray, " rows"], most: int) -> Int[np.ndarray, " chosen"]:
@@ -28,6 +28,5 @@ def _share(counts: Int[np.ndarray, " classes"], most: int) -> int:
     return share
 
 
-def _spread(count: int, wanted: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return the middles of `wanted` equal segments of `count` places."""
-    return (2 * np.arange(wanted) + 1) * count // (2 * wanted)
+def _spread(count: int, wanted: int) -> Int[np.ndarray, " wanted"]:
+    return uniform_positions(wanted, count).numpy()

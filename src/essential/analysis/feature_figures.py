@@ -4,6 +4,7 @@ They are made from what the run has learned and from the features that are store
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -94,7 +95,12 @@ class _Stored:
 
     def __init__(self, folder: RunFolder, config: RunConfig, protocol: Protocol) -> None:
         self._videos = {(video.split, video.key): video for video in protocol.videos}
-        self._workspace = _workspace(folder, config, protocol)
+        self._workspace: Workspace | None = None
+        # What finds and opens the store, and knows which features are the run's own, where it can be had.
+        with suppress(EssentialError):
+            workspace = open_workspace(config, SilentProgress(), protocol=protocol)
+            folder.refuse_other_features(workspace.origin)
+            self._workspace = workspace
 
     def table(self, split: Split, keys: Sequence[str]) -> FrameTable | None:
         """Return the plain view of videos of a split; None unless all are there."""
@@ -104,16 +110,6 @@ class _Stored:
         except EssentialError:
             return None
         return table if table is not None and len(table) == len(videos) else None
-
-
-def _workspace(folder: RunFolder, config: RunConfig, protocol: Protocol) -> Workspace | None:
-    """Return what finds and opens the store, and knows which features are the run's own; None if it cannot be had."""
-    try:
-        workspace = open_workspace(config, SilentProgress(), protocol=protocol)
-        folder.refuse_other_features(workspace.origin)
-    except EssentialError:
-        return None
-    return workspace
 
 
 def _of_exemplars(

@@ -1,12 +1,13 @@
 """What became of the test clips, from the stored predictions alone: what was right, confused, and forgotten."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
+from essential.analysis_record import ForgottenClip
 from essential.engine.evaluate import Predictions
 from essential.errors import CheckpointError
 from essential.metrics import Evaluation, class_accuracy
@@ -15,33 +16,24 @@ _NEVER = -1
 
 
 @dataclass(frozen=True)
-class Forgotten:
-    """A test clip that was right after some task and is wrong after the last; see `analysis_record.ForgottenClip`."""
-
-    video: str
-    slot: int
-    known_after_task: int
-    lost_after_task: int
-    predicted: int
-    margin: float
-
-
-@dataclass(frozen=True)
 class Outcomes:
-    """All of it. `forgotten` has every clip that was, the surest mistake first; `last` what was said in the end."""
+    """All of it. `forgotten` has every clip that was, the surest mistake first; `last` what was said in the end.
+
+    No forgotten clip has its frames yet.
+    """
 
     class_accuracy_by_task: tuple[tuple[float | None, ...], ...]
     confusion: tuple[tuple[int, ...], ...]
-    forgotten: tuple[Forgotten, ...]
+    forgotten: tuple[ForgottenClip, ...]
     last: Predictions
 
 
-def outcomes(predictions: Iterable[Predictions], *, classes: int) -> Outcomes:
-    """Return what became of the test clips of the first `classes` slots.
+def outcomes(predictions: Iterable[Predictions], names: Sequence[str]) -> Outcomes:
+    """Return what became of the test clips.
 
     Args:
         predictions: one per task learned, in order; asked for one after the other, and only the last is kept whole.
-        classes: how many slots there are in the end.
+        names: the classes learned in the end, by slot.
 
     Raises:
         CheckpointError: the predictions are not of one run.
@@ -58,9 +50,9 @@ def outcomes(predictions: Iterable[Predictions], *, classes: int) -> Outcomes:
         last = each
     assert last is not None, "a finished run has learned one task at least"
     return Outcomes(
-        tuple(tuple(class_accuracy(evaluation, classes)) for evaluation in decided),
-        _confusion(decided[-1], classes),
-        _forgotten(decided, last),
+        tuple(tuple(class_accuracy(evaluation, len(names))) for evaluation in decided),
+        _confusion(decided[-1], len(names)),
+        _forgotten(decided, last, names),
         last,
     )
 
@@ -71,19 +63,19 @@ def _confusion(evaluation: Evaluation, classes: int) -> tuple[tuple[int, ...], .
     return tuple(tuple(row) for row in counts.tolist())
 
 
-def _forgotten(decided: list[Evaluation], last: Predictions) -> tuple[Forgotten, ...]:
+def _forgotten(decided: list[Evaluation], last: Predictions, names: Sequence[str]) -> tuple[ForgottenClip, ...]:
     first, latest = _when_right([each.predicted == each.slots for each in decided], clips=len(last.videos))
     end = decided[-1]
     clips = np.flatnonzero((first != _NEVER) & (end.predicted != end.slots))
     margins = last.scores[clips, end.predicted[clips]] - last.scores[clips, end.slots[clips]]
     found = [
-        Forgotten(
-            last.videos[clip],
-            int(end.slots[clip]),
-            int(first[clip]),
-            int(latest[clip]) + 1,
-            int(end.predicted[clip]),
-            float(margin),
+        ForgottenClip(
+            video=last.videos[clip],
+            label=names[end.slots[clip]],
+            known_after_task=int(first[clip]),
+            lost_after_task=int(latest[clip]) + 1,
+            predicted=names[end.predicted[clip]],
+            margin=margin,
         )
         for clip, margin in zip(clips.tolist(), margins.tolist(), strict=True)
     ]

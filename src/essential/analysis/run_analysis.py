@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from essential.analysis.feature_figures import AGAIN, feature_figures
-from essential.analysis.outcomes import Forgotten, outcomes
+from essential.analysis.outcomes import outcomes
 from essential.analysis.thumbnails import thumbnails
 from essential.analysis_record import MOST_FORGOTTEN, Analysis, ForgottenClip
 from essential.atomic_files import folder_lock
@@ -21,22 +21,24 @@ from essential.protocols.protocol import Protocol
 from essential.records import Record
 
 
-def analyse(out: Path, *, progress: Progress) -> Analysis:
+def analyse(out: Path, *, progress: Progress, unverified: bool = False) -> Analysis:
     """Return the analysis of the finished run in `out`: the one that is there, or a new one, which is then there.
+
+    With `unverified`, a record or an analysis that was changed after it was written is read too.
 
     The same run gives the same analysis, with a GPU or without and with any number of threads: it is computed on the
     CPU, by one.
 
     Raises:
-        RunError: the run is not finished, its folder is in use, or the analysis that is there is damaged or of another
+        RunError: the run is not finished, its folder is in use, or what is there is damaged, changed or of another
             run.
         CheckpointError: the predictions are missing or damaged.
         FileSystemError: the disk refuses.
     """
     folder = RunFolder(out)
-    record = Record.read(folder.record)
+    record = Record.read(folder.record, unverified=unverified)
     if folder.analysis.exists():
-        there = Analysis.read(folder.analysis)
+        there = Analysis.read(folder.analysis, unverified=unverified)
         there.refuse_another(
             str(out),
             protocol_id=record.protocol.id,
@@ -57,7 +59,7 @@ def _make(folder: RunFolder, config: RunConfig, record: Record, progress: Progre
         raise RunError(f"{folder.path} holds the record of another protocol than its own; put the run's own files back")
     tasks = protocol.tasks[: len(record.accuracy)]
     names = tuple(name for task in tasks for name in task.classes)
-    found = outcomes((folder.read_predictions(task.index) for task in tasks), classes=len(names))
+    found = outcomes((folder.read_predictions(task.index) for task in tasks), names)
     if record.class_accuracy and found.class_accuracy_by_task[-1] != record.class_accuracy:
         raise RunError(f"the predictions in {folder.path} are of another run than its record; put the run's own back")
     progress.advance(1)
@@ -66,7 +68,7 @@ def _make(folder: RunFolder, config: RunConfig, record: Record, progress: Progre
     on_cpu = config.model_copy(update={"training": training})
     figures = feature_figures(folder, on_cpu, protocol, found.last)
     progress.advance(2)
-    forgotten, notes = _forgotten_clips(found.forgotten[:MOST_FORGOTTEN], names, protocol, config)
+    forgotten, notes = _with_frames(found.forgotten[:MOST_FORGOTTEN], protocol, config)
     progress.advance(3)
     return Analysis(
         protocol_id=protocol.id,
@@ -83,23 +85,15 @@ def _make(folder: RunFolder, config: RunConfig, record: Record, progress: Progre
     )
 
 
-def _forgotten_clips(
-    found: Sequence[Forgotten], names: Sequence[str], protocol: Protocol, config: RunConfig
+def _with_frames(
+    found: Sequence[ForgottenClip], protocol: Protocol, config: RunConfig
 ) -> tuple[tuple[ForgottenClip, ...], tuple[str, ...]]:
     """Return the clips with their pictures, and a note where there are none."""
     by_key = {video.key: video for video in protocol.videos if video.split == "test"}
     videos = [by_key[clip.video] for clip in found]
     pictures = thumbnails(videos, frames=config.video.frames, config=config.features)
     clips = tuple(
-        ForgottenClip(
-            video=clip.video,
-            label=names[clip.slot],
-            known_after_task=clip.known_after_task,
-            lost_after_task=clip.lost_after_task,
-            predicted=names[clip.predicted],
-            margin=clip.margin,
-            frames=frames,
-        )
+        ForgottenClip.model_validate({**dict(clip), "frames": frames})
         for clip, frames in zip(found, pictures, strict=True)
     )
     bare = sum(not clip.frames for clip in clips)

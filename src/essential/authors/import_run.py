@@ -82,11 +82,13 @@ def import_checkpoints(
     """
     files = checkpoint_files(folder)
     run = RunFolder(out)
+    # What is wrong with the settings is told before a checkpoint is read; the encoder is the checkpoint's.
+    load_config(config, [*(each for each in overrides if not each.startswith("encoder")), "method.name=essential"])
     with folder_lock(out), phase(progress, "import checkpoints", len(files)):
-        first = read_authors_checkpoint(files[0])
-        settings = _settings(first, out, config, overrides, temporal_embedding)
         run.begin_import(str(folder))
         try:
+            first = read_authors_checkpoint(files[0])
+            settings = _settings(first, out, config, overrides, temporal_embedding)
             encoder = _write_encoder(run, first, settings, files[0])
             method = _method(settings, encoder, _write_checkpoints(run, files, first, progress))
             by_task = (total_by_kind(method.ledger()),) * len(files)
@@ -102,7 +104,11 @@ def import_checkpoints(
         except BaseException:
             run.discard_import()
             raise
-    unused = ("temporal_embedding",) if "temporal_embedding" in first.encoder and not _embeds(settings) else ()
+    unused = (
+        ("temporal_embedding",)
+        if "temporal_embedding" in first.encoder and not settings.encoder.adds_temporal_embedding
+        else ()
+    )
     keys = sum(map(len, (first.encoder, first.classifier, *first.retrieval)))
     return ImportedRun(settings, len(files), first.classes, len(first.retrieval), first.layers, keys, unused)
 
@@ -167,14 +173,10 @@ def _wanted_embedding(first: AuthorsCheckpoint, asked: bool | None) -> bool:
     return any("_Adapter" in name for name in first.encoder)
 
 
-def _embeds(config: RunConfig) -> bool:
-    return config.encoder.adds_temporal_embedding
-
-
 def _write_encoder(run: RunFolder, first: AuthorsCheckpoint, config: RunConfig, file: Path) -> FrameEncoder:
     """Write the encoder's weights and build it from them, which accounts for every one of its keys."""
     kept = dict(first.encoder)
-    if not _embeds(config):
+    if not config.encoder.adds_temporal_embedding:
         kept.pop("temporal_embedding", None)
     run.write_encoder(kept)
     try:

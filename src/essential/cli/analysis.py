@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from essential.analysis_record import Analysis
 
 
-def analysis_of(run: Path) -> "Analysis | None":
+def analysis_of(run: Path, *, unverified: bool = False) -> "Analysis | None":
     """Return the analysis of the run in a folder, made now if it is not there yet; None, and a note, if it cannot be.
 
     A record that stands alone, with nothing of its run beside it, has none, and nothing is said of that.
@@ -22,7 +22,7 @@ def analysis_of(run: Path) -> "Analysis | None":
     if not any((run / name).exists() for name in ("analysis.json", "config.yaml")):
         return None
     try:
-        return analyse(run, progress=terminal_progress())
+        return analyse(run, progress=terminal_progress(), unverified=unverified)
     except EssentialError as error:
         typer.echo(f"note: there is no analysis of {run}: {error}", err=True)
         return None

@@ -16,6 +16,5 @@ def classes(bundle: BundleFile) -> None:
     from essential.learner.bundle import Bundle
 
     read = Bundle.read(bundle)
-    known = {label for label in read.labels if label is not None}
     print_classes(read.lessons)
-    typer.echo(f"{len(known)} classes; encoder {read.encoder.name}, method {read.config.method.name}")
+    typer.echo(f"{len(read.classes)} classes; encoder {read.encoder.name}, method {read.config.method.name}")

@@ -7,9 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from essential.cli.tables import fraction, size
-from essential.report.comparison import Comparison, MethodRow, Spread
-from essential.report.comparison_text import coverage_notes
+from essential.report.comparison_text import record_notes
 from essential.report.formats import probability
+from essential.results.comparison import Comparison, MethodRow
+from essential.results.runs import Spread
 
 _OVER = "!"
 # The first say most.
@@ -95,4 +96,4 @@ def _notes(comparison: Comparison) -> list[str]:
         )
     reading = f"{comparison.extract_seconds:.1f} s in all runs"
     notes.append(f"seconds: training and evaluation of one run; reading features took {reading}")
-    return notes + coverage_notes(comparison)
+    return notes + record_notes(comparison)

@@ -32,7 +32,7 @@ def evaluate(run: Run, overrides: Overrides = None) -> None:
         if not team.first:
             return
     record.write(run / "evaluation.json")
-    print_runs([(run_name(run), record)])
+    print_runs([(record.marked(run_name(run)), record)])
     print_skipped(record)
     scored, tasks = len(record.accuracy), len(record.protocol.tasks)
     if scored < tasks:

@@ -21,11 +21,13 @@ def forget(
       essential forget actions.bundle waving
     """
     from essential.atomic_files import file_lock
-    from essential.learner.bundle import refuse_missing
-    from essential.learner.video_learner import VideoLearner
+    from essential.learner.bundle import Bundle, refuse_missing
+    from essential.learner.video_learner import VideoLearner, refuse_unknown
 
     refuse_missing(bundle)
     with file_lock(bundle):
+        # Before an encoder is fetched in vain.
+        refuse_unknown(name, Bundle.read(bundle, overrides or ()).classes)
         learner = VideoLearner.load(bundle, overrides=overrides or ())
         learner.forget(name)
         learner.save(bundle)

@@ -1,5 +1,7 @@
 """`essential learn`: teach a bundle new classes."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -49,8 +51,9 @@ def learn(
     from essential.atomic_files import file_lock
     from essential.cli.bundle_tables import print_lesson
     from essential.cli.progress_bar import terminal_progress
-    from essential.errors import BundleError
-    from essential.learner.clips import clips_by_class
+    from essential.errors import BundleError, NoNetworkError
+    from essential.learner.bundle import Bundle
+    from essential.learner.clips import clips_by_class, refuse_known
     from essential.learner.video_learner import VideoLearner
 
     # Before an encoder is downloaded in vain.
@@ -65,17 +68,25 @@ def learn(
                 raise BundleError(
                     f"{into} is there already, and {', '.join(fixed)} can be given for a new bundle only; leave it out"
                 )
-            learner = VideoLearner.load(into, overrides=overrides or (), progress=progress)
-        else:
-            learner = VideoLearner(
-                encoder=encoder,
-                method=method,
-                memory_budget_bytes=budget_bytes,
-                config=config or "own/essential",
-                overrides=overrides or (),
-                held_out_per_class=_HELD_OUT if held_out is None else held_out,
-                progress=progress,
-            )
+            if not more_of_known:
+                refuse_known(clips, Bundle.read(into, overrides or ()).classes)
+        try:
+            if into.exists():
+                learner = VideoLearner.load(into, overrides=overrides or (), progress=progress)
+            else:
+                learner = VideoLearner(
+                    encoder=encoder,
+                    method=method,
+                    memory_budget_bytes=budget_bytes,
+                    config=config or "own/essential",
+                    overrides=overrides or (),
+                    held_out_per_class=_HELD_OUT if held_out is None else held_out,
+                    progress=progress,
+                )
+        except NoNetworkError as error:
+            command = shlex.join(["essential", *sys.argv[1:]])
+            tiny = [] if into.exists() else [f"{command} --encoder tiny"]
+            raise NoNetworkError("\n  ".join([str(error), *tiny, f"{command} -s encoder.weights=FILE"])) from error
         lesson = learner.learn(clips, more_of_known=more_of_known)
         written = learner.save(into)
     print_lesson(lesson, learner.memory)

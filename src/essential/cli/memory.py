@@ -31,4 +31,4 @@ def memory(
     if not kept.exists():
         raise RunError(f"there is no run folder and no bundle {kept}; mend the name")
     record = Record.read(kept / "record.json")
-    print_ledger(f"{record.method.name}, {record.exemplars} exemplars", record.ledger)
+    print_ledger(record.marked(f"{record.method.name}, {record.exemplars} exemplars"), record.ledger)

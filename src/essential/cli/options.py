@@ -21,6 +21,10 @@ Method = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the run; without it the config's.")]
 Run = Annotated[Path, typer.Argument(help="A run folder, as `essential train --out` makes it.", metavar="DIR")]
+Unverified = Annotated[
+    bool,
+    typer.Option("--unverified", help="Take records that were changed after they were written too, and mark them."),
+]
 BundleFile = Annotated[Path, typer.Argument(help="A bundle, as `essential learn --into` makes it.", metavar="BUNDLE")]
 
 

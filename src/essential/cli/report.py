@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from essential.cli.options import Unverified
+
 
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or record.json files.", metavar="DIR...")],
@@ -12,6 +14,7 @@ def report(
     figures: Annotated[
         Path | None, typer.Option("--figures", help="Folder to write every figure to as well, as SVG, PDF and CSV.")
     ] = None,
+    unverified: Unverified = False,
 ) -> None:
     """Put one or more runs on one offline HTML page, and its figures into files.
 
@@ -20,16 +23,22 @@ def report(
       essential report runs/first runs/second --out comparison.html
       essential report runs/first --figures figures
     """
+    from essential.atomic_files import refuse_unwritable
     from essential.cli.analysis import analysis_of
     from essential.cli.tables import print_runs, run_name
     from essential.records import Record
     from essential.report import ReportedRun, write_figures, write_report
 
+    refuse_unwritable(out)
+    if figures is not None:
+        refuse_unwritable(figures / "any")
     files = [run if run.is_file() else run / "record.json" for run in runs]
     names = [run_name(file.parent) if file.name == "record.json" else file.stem for file in files]
-    records = [Record.read(file) for file in files]
+    records = [Record.read(file, unverified=unverified) for file in files]
     reported = [
-        ReportedRun(name, record, analysis_of(file.parent) if file.name == "record.json" else None)
+        ReportedRun(
+            name, record, analysis_of(file.parent, unverified=unverified) if file.name == "record.json" else None
+        )
         for name, record, file in zip(names, records, files, strict=True)
     ]
     write_report(reported, out)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from essential.cli.options import Unverified
+
 
 def site(
     runs: Annotated[
@@ -14,6 +16,7 @@ def site(
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the site.")],
+    unverified: Unverified = False,
 ) -> None:
     """Make a static leaderboard of any number of records, beside what TCD's and vCLIMB's papers have published.
 
@@ -27,7 +30,7 @@ def site(
     from essential.report.formats import counted
     from essential.site import find_records, write_site
 
-    findings = find_records(runs)
+    findings = find_records(runs, unverified=unverified)
     copies = f", and {counted(findings.copies, 'copy')} of these" if findings.copies else ""
     typer.echo(f"found: {counted(len(findings.records), 'record')}{copies}")
     replaced = write_site(findings, out)

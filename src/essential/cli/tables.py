@@ -16,6 +16,9 @@ def print_runs(runs: Sequence[tuple[str, Record]]) -> None:
     """Print a table for each protocol, with one column per run: accuracies, forgetting, memory, time."""
     for wanted in dict.fromkeys(record.protocol.id for _, record in runs):
         _print_protocol([(name, record) for name, record in runs if record.protocol.id == wanted])
+    for name, record in runs:
+        if record.untested:
+            Console().print(f"note: {name}: {record.untested}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_protocol(runs: Sequence[tuple[str, Record]]) -> None:

@@ -13,7 +13,11 @@ def _build_tiny(config: EncoderConfig) -> FrameEncoder:
 
 
 def _build_timm(config: EncoderConfig) -> FrameEncoder:
-    # timm takes its time to import, and `tiny` does not need it.
+    # timm takes its time to import, `tiny` does not need it, and no more does a machine that cannot get its weights.
+    from essential.encoders.published_weights import any_weights_kept, refuse_without_network
+
+    if config.name in PRESETS and config.is_published and not any_weights_kept():
+        refuse_without_network(config)
     from essential.encoders.timm_encoder import build_timm
 
     return build_timm(config)

@@ -67,6 +67,11 @@ class EncoderConfig(Section):
         return self.temporal_adapters > 0 or self.adds_temporal_embedding
 
     @property
+    def is_published(self) -> bool:
+        """Whether its weights are those that timm publishes."""
+        return self.name != TINY and self.weights in (None, "hub")
+
+    @property
     def timm_name(self) -> str:
         """The network's name in timm."""
         return PRESETS.get(self.name, self.name)

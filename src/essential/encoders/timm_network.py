@@ -12,6 +12,7 @@ from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
 from essential.encoders.config import PRESETS, TINY, EncoderConfig
+from essential.encoders.published_weights import kept_weights, refuse_without_network
 from essential.errors import CheckpointError, ConfigError
 from essential.seeding import seed_from
 from essential.video.transforms import PixelFormat
@@ -43,13 +44,12 @@ def build_network(config: EncoderConfig) -> nn.Module:
             f"encoder.arguments holds {reserved[0]!r}, which cannot be given there; weights are chosen by "
             "encoder.weights, and an encoder has 3 channels and no classes"
         )
-    from_hub = config.weights in (None, "hub")
-    if from_hub and not timm.is_model_pretrained(name):
+    if config.is_published and not timm.is_model_pretrained(name):
         raise CheckpointError(
             f"timm publishes no weights for the encoder {name!r}; give a file as encoder.weights, or random"
         )
     with _seeded("encoder", name):
-        network = _download(config, name) if from_hub else _create(config, name, pretrained=False)
+        network = _published(config, name) if config.is_published else _create(config, name)
     return network.requires_grad_(False).eval()
 
 
@@ -145,10 +145,10 @@ def _known(config: EncoderConfig) -> str:
     )
 
 
-def _create(config: EncoderConfig, name: str, *, pretrained: bool) -> nn.Module:
-    arguments: dict[str, Any] = {**config.arguments}
+def _create(config: EncoderConfig, name: str, **source: Any) -> nn.Module:
+    arguments: dict[str, Any] = {**config.arguments, **source}
     try:
-        network: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0, **arguments)
+        network: nn.Module = timm.create_model(name, num_classes=0, **arguments)
     except _MISFITS as error:
         raise ConfigError(
             f"encoder.arguments={config.arguments} do not suit timm's {name!r}: {type(error).__name__}: {error}"
@@ -156,7 +156,14 @@ def _create(config: EncoderConfig, name: str, *, pretrained: bool) -> nn.Module:
     return network
 
 
-def _download(config: EncoderConfig, name: str) -> nn.Module:
+def _published(config: EncoderConfig, name: str) -> nn.Module:
+    published = timm.get_pretrained_cfg(name)
+    if published and published.hf_hub_id:
+        kept = kept_weights(published.hf_hub_id)
+        if kept is not None and not published.custom_load:
+            return _create(config, name, pretrained=True, pretrained_cfg_overlay={"file": str(kept)})
+        if kept is None:
+            refuse_without_network(config)
     try:
         return _create(config, name, pretrained=True)
     except OSError as error:

@@ -166,7 +166,7 @@ class _Step:
             torch.autocast(device, torch.bfloat16, enabled=self.mixed_precision and device == "cuda"),
             part_of_batch(part),
         ):
-            terms = self.method.losses(self.stage, batch, generator=self.generator)
+            terms = [*self.method.losses(self.stage, batch, generator=self.generator)]
         shares = _shares(terms, part, self.team)
         weighted = [term.value * (term.weight * share) for term, share in zip(terms, shares, strict=True)]
         self.optimizer.zero_grad(set_to_none=True)

@@ -12,7 +12,7 @@ from essential.engine.run_folder import Place, RunFolder
 from essential.engine.workspace import Workspace
 from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Method, TaskData
-from essential.metrics import METRICS, Evaluation, Metric, accuracy_matrix, class_accuracy
+from essential.metrics import METRICS, SECOND_NAMES, Evaluation, Scores, class_accuracy
 from essential.protocols.protocol import Task
 from essential.records import Metrics, Record
 
@@ -37,30 +37,20 @@ def scored(predictions: Iterable[Predictions], *, class_counts: Sequence[int]) -
         decided.append(each.evaluation())
         readings.append({name: each.evaluation(name) for name in (each.reading, *each.others)})
         reading = each.reading
+    scores: dict[str | None, Scores] = {None: Scores.of(decided, class_counts)}
+    for name in set(readings[0]).intersection(*readings):
+        scores[name] = Scores.of([each[name] for each in readings], class_counts)
+    values = {
+        name: metric.compute(scores[metric.reading]) if metric.reading in scores else None
+        for name, metric in METRICS.items()
+        if name not in SECOND_NAMES
+    }
     return {
         "reading": reading,
-        "accuracy": tuple(tuple(row) for row in accuracy_matrix(decided)),
+        "accuracy": tuple(map(tuple, scores[None].matrix)),
         "class_accuracy": tuple(class_accuracy(decided[-1], sum(class_counts))),
-        "metrics": Metrics.model_validate(
-            {
-                name: _value(metric, decided, readings, class_counts)
-                for name, metric in METRICS.items()
-                if name in Metrics.model_fields
-            }
-        ),
+        "metrics": Metrics.model_validate(values),
     }
-
-
-def _value(
-    metric: Metric,
-    decided: Sequence[Evaluation],
-    readings: Sequence[Mapping[str, Evaluation]],
-    class_counts: Sequence[int],
-) -> float | None:
-    if metric.reading is None:
-        return metric.compute(decided, class_counts)
-    of_reading = [each[metric.reading] for each in readings if metric.reading in each]
-    return metric.compute(of_reading, class_counts) if len(of_reading) == len(readings) else None
 
 
 def count_trainable_parameters(method: Method, task: TaskData) -> int:

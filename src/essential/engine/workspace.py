@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from essential.atomic_files import sha256_of_json
+from essential.atomic_files import refuse_unwritable, sha256_of_json
 from essential.encoders import FrameEncoder, build_encoder
 from essential.engine.settings import RunConfig
 from essential.engine.team import Message, Team
@@ -19,8 +19,8 @@ from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import FeatureSource, StoredSource, open_source
 from essential.methods import Method, build_method
 from essential.progress import Progress, SilentProgress, phase, when_free
-from essential.protocols.moving_digits import make_moving_digits
-from essential.protocols.protocol import Protocol, Video
+from essential.protocols.moving_digits import make_moving_digits, videos_to_make
+from essential.protocols.protocol import Listing, Protocol, Video
 from essential.protocols.source import load_listing
 
 # Features do not depend on a run's seed, so that runs of several seeds share one store.
@@ -149,7 +149,7 @@ class Workspace:
 
 
 def open_workspace(config: RunConfig, progress: Progress, *, protocol: Protocol | None = None) -> Workspace:
-    """Load the encoder and read the labels; make the embedded benchmark's videos if they are asked for.
+    """Read the labels and load the encoder; make the embedded benchmark's videos if they are asked for.
 
     Args:
         config: the run's.
@@ -163,12 +163,18 @@ def open_workspace(config: RunConfig, progress: Progress, *, protocol: Protocol 
     """
     device = choose_device(config.training.device)
     torch.set_num_threads(config.training.threads or cpu_cores())
+    # Lists and the store's place cost less than an encoder, and an encoder less than videos that are to be made.
+    store = config.features.store
+    if store is not None and not store.is_dir():
+        refuse_unwritable(store / "store.json")
+    known = protocol or _read_protocol(config)
     encoder = None if config.data.kind == "features" else build_encoder(config.encoder)
     if encoder is not None:
         encoder.check_frames(config.video.frames)
         encoder.to(device)
-    protocol = protocol or _read_protocol(config, progress)
-    return Workspace(config, data_root(config), protocol, _origin(config, encoder), encoder, device)
+    if protocol is None and config.data.kind == "moving-digits":
+        known = _make_moving_digits(config, progress)
+    return Workspace(config, data_root(config), known, _origin(config, encoder), encoder, device)
 
 
 def data_root(config: RunConfig) -> Path:
@@ -208,26 +214,27 @@ def _origin(config: RunConfig, encoder: FrameEncoder | None) -> FeatureOrigin:
     return FeatureOrigin(**imported_provenance(config.data.path)["encoder"])
 
 
-def _read_protocol(config: RunConfig, progress: Progress) -> Protocol:
+def _read_protocol(config: RunConfig) -> Protocol:
+    """Return the protocol; that of the embedded benchmark as it will be when its videos are made."""
     data = config.data
     data.require_places()
     if data.kind == "moving-digits":
-        data = data.model_copy(update={"root": data_root(config)})
-        _make_moving_digits(config, progress)
-    name = _benchmark_name(config) if data.kind == "moving-digits" else data.kind
-    return config.protocol.cut(load_listing(data), name)
+        return config.protocol.cut(Listing.by_name(videos_to_make(data.moving_digits)), _benchmark_name(config))
+    return config.protocol.cut(load_listing(data), data.kind)
 
 
-def _make_moving_digits(config: RunConfig, progress: Progress) -> None:
-    with phase(progress, f"make {_benchmark_name(config)}", 0):
+def _make_moving_digits(config: RunConfig, progress: Progress) -> Protocol:
+    root, name = data_root(config), _benchmark_name(config)
+    with phase(progress, f"make {name}", 0):
         when_free(
             progress,
             make_moving_digits,
-            data_root(config),
+            root,
             config.data.moving_digits,
             workers=cpu_cores(),
             progress=lambda done, total: progress.advance(done, total=total),
         )
+    return config.protocol.cut(load_listing(config.data.model_copy(update={"root": root})), name)
 
 
 def _benchmark_name(config: RunConfig) -> str:

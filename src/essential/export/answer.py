@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from essential.encoders import FrameEncoder
-from essential.export.distances import exportable_scores
+from essential.export.distances import exportable_scores, squared_distances
 from essential.learner.voice import Voice
 from essential.models.classifier import Predictor
 
@@ -87,9 +87,8 @@ class _Distance(nn.Module):
         self.register_buffer("means", _constant(voice.familiarity.means))
 
     def forward(self, vectors: Float[Tensor, "clips width"]) -> Float[Tensor, " clips"]:
-        white = vectors.double() @ self.whitening
-        squares = white.square().sum(dim=1, keepdim=True) - 2 * white @ self.means.T + self.means.square().sum(dim=1)
-        return (squares.amin(dim=1).clamp(min=0).sqrt() / self.threshold).float()
+        squares = squared_distances(vectors.double() @ self.whitening, self.means)
+        return (squares.amin(dim=1).sqrt() / self.threshold).float()
 
 
 def _copied(predictor: Predictor) -> Predictor:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import nn
 from torch.export import ExportedProgram
 
-from essential.atomic_files import write_bytes, write_json
+from essential.atomic_files import refuse_unwritable, write_bytes, write_json
 from essential.encoders import FrameEncoder
 from essential.errors import ConfigError, EssentialError
 from essential.export.answer import FeatureAnswer, FrameAnswer
@@ -71,6 +71,8 @@ def export_bundle(bundle: Path, path: Path, *, takes: Takes = "frames", override
         FileSystemError: the disk refuses.
     """
     _form(path).require()
+    for each in (path, _beside(path)):
+        refuse_unwritable(each)
     # Where the numbers come out as on most machines that will use the export.
     learner = VideoLearner.load(bundle, overrides=(*overrides, "training.device=cpu"))
     return write_export(learner.voice, learner.encoder, path, held_out=learner.held_out.features, takes=takes)
@@ -103,7 +105,7 @@ def write_export(
     content = form.content(program_of(module, torch.from_numpy(clips[:CLIPS_WATCHED])), note)
     worst = max(worst, worst_difference(form.run(content), voice, clips, features))
     note["checked"] = {"clips": len(clips), "largest_difference": worst}
-    beside = path.with_name(f"{path.name}.json")
+    beside = _beside(path)
     _write_both(path, content, beside, note)
     return Export(path, beside, len(content), tuple(note["labels"]), worst)
 
@@ -117,6 +119,10 @@ def _form(path: Path) -> _Form:
     if path.suffix.lower() not in _FORMS:
         raise ConfigError(f"{path}: the export's name must end in {' or '.join(_FORMS)}")
     return _FORMS[path.suffix.lower()]
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
 
 
 def _write_both(path: Path, content: bytes, beside: Path, note: Mapping[str, Any]) -> None:

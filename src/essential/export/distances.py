@@ -24,10 +24,7 @@ class ProductDistances(nn.Module):
 
     def forward(self, features: Float[Tensor, "clips frames dim"]) -> Float[Tensor, "clips slots"]:
         """Score dense clips."""
-        vectors, means = self.vectors(features), self.means.double()
-        squares = vectors.square().sum(dim=1, keepdim=True) - 2 * vectors @ means.T + means.square().sum(dim=1)
-        scores: Tensor = -squares.clamp(min=0)
-        return scores
+        return -squared_distances(self.vectors(features), self.means.double())
 
 
 class WhitenedDistances(nn.Module):
@@ -47,6 +44,14 @@ class WhitenedDistances(nn.Module):
         apart = self.vectors(features)[None] - self.means.double()[:, None]
         squares: Tensor = (apart @ self.whitenings.double()).square().sum(dim=2)
         return -squares.T
+
+
+def squared_distances(
+    vectors: Float[Tensor, "clips width"], means: Float[Tensor, "slots width"]
+) -> Float[Tensor, "clips slots"]:
+    """Return the squared distance of each vector from each mean."""
+    squares = vectors.square().sum(dim=1, keepdim=True) - 2 * vectors @ means.T + means.square().sum(dim=1)
+    return squares.clamp(min=0)
 
 
 def exportable_scores(predictor: Predictor) -> nn.Module:

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from essential.atomic_files import is_unused, sha256_of_file, write_text
+from essential.atomic_files import is_unused, refuse_unwritable, sha256_of_file, write_text
 from essential.errors import DataError, StoreError
 from essential.features.config import FeaturesConfig
 from essential.features.extract import Progress
@@ -62,11 +62,12 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
         DataError: the array or the labels cannot be used, or do not fit each other.
         StoreError: `store` holds other features.
     """
+    refuse_unwritable(store / "store.json")
+    if not is_unused(store) and not (store / "store.json").exists():
+        raise StoreError(f"{store} holds other files and is no store; choose another --out, or an empty folder")
     array = _open_array(array_path)
     videos = labelled_rows(labels, len(array))
     _refuse_not_finite(array, videos)
-    if not is_unused(store) and not (store / "store.json").exists():
-        raise StoreError(f"{store} holds other files and is no store; choose another --out, or an empty folder")
     provenance = {
         "encoder": {"name": IMPORTED, "fingerprint": sha256_of_file(array_path), "dim": array.shape[2]},
         "sampling": {"frames": array.shape[1], "rule": SAMPLING_RULE},

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,8 @@ def _read_by_workers(
     identify: _Identify,
     is_next_known: Callable[[], bool],
 ) -> Generator[tuple[int, ReadVideo], None, None]:
+    # Once, for all that are forked of this process: each would take seconds to load it.
+    import_module("torchvision.transforms.v2")
     slots = _Slots(largest, count=in_flight(workers), start=config.worker_start)
     running = run_tasks(
         partial(_read_into, slots.memory, slots.size, identify),

@@ -77,6 +77,11 @@ class Bundle:
     held_out_per_class: int
     taught: Mapping[str, str]
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels known, in order of arrival."""
+        return tuple(dict.fromkeys(label for label in self.labels if label is not None))
+
     def write(self, path: Path) -> int:
         """Write the bundle, whole or not at all, and return its bytes.
 

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, logsumexp, softmax
 
 # Bounds of the temperature, in units of the spread of the scores: where every clip is right, none is too small.
 _LOWEST, _HIGHEST = 1 / 50, 10.0
@@ -26,6 +24,10 @@ def temperature_of(scores: Scores, slots: Int[np.ndarray, " clips"], labels: Seq
         slots: none of these.
         labels: of every slot; the probability of a clip's label is that of all its slots.
     """
+    # Half a second to load, and only needed here.
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax, logsumexp
+
     if not len(slots):
         return 1.0
     scores = scores.astype(np.float64)
@@ -51,7 +53,9 @@ def label_probabilities(
         labels: of every slot; a label may have several.
         temperature: divides the scores.
     """
-    probabilities = softmax(scores.astype(np.float64) / temperature, axis=1)
+    divided = scores.astype(np.float64) / temperature
+    powers = np.exp(divided - divided.max(axis=1, keepdims=True))
+    probabilities = powers / powers.sum(axis=1, keepdims=True)
     known = tuple(dict.fromkeys(label for label in labels if label is not None))
     columns = [[slot for slot, label in enumerate(labels) if label == name] for name in known]
     return known, np.stack([probabilities[:, slots].sum(axis=1) for slots in columns], axis=1)

@@ -2,11 +2,10 @@
 
 from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from PIL import Image, ImageDraw, ImageFont
 
-from essential.atomic_files import explained_os_errors, make_folder, write_bytes
+from essential.atomic_files import refuse_unwritable, write_bytes
 from essential.errors import ConfigError
 from essential.learner.prediction import Prediction, printable
 
@@ -22,16 +21,12 @@ def check_place(path: Path) -> None:
     """Refuse a place where no picture could be written, before the work is done that it is to show.
 
     Raises:
-        ConfigError: the name asks for no format that is known, or is a folder's.
-        FileSystemError: the disk refuses.
+        ConfigError: the name asks for no format that is known.
+        FileSystemError: it is a folder's, or the disk refuses.
     """
     if path.suffix.lower() not in _FORMATS:
         raise ConfigError(f"{path}: the picture's name must end in one of {', '.join(_FORMATS)}")
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder; give the picture a name that is free")
-    make_folder(path.parent)
-    with explained_os_errors(path), TemporaryFile(dir=path.parent):
-        pass
+    refuse_unwritable(path)
 
 
 class ContactSheet:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.covariance import LedoitWolf
 
 # Of the clips held out, this share may be called unknown.
 REJECTED_SHARE = 0.05
@@ -79,6 +78,8 @@ def familiarity_of(
 
 def _fitted(vectors: Vectors, slots: Slots) -> Familiarity | None:
     """Return means and covariance alone; None where no class has two clips that differ."""
+    from sklearn.covariance import LedoitWolf  # a second to load, and only needed here
+
     known, places, counts = np.unique(slots, return_inverse=True, return_counts=True)
     if not len(known):
         return None

@@ -16,7 +16,7 @@ from essential.engine.settings import RunConfig
 from essential.errors import ConfigError, DataError, TrainingError
 from essential.features.held import HeldSource
 from essential.learner.held_out import HeldOut
-from essential.methods import Method, build_method
+from essential.methods import METHODS, Method, build_method
 from essential.models.seeded import torch_generator
 from essential.progress import Progress, phase
 from essential.protocols.protocol import Protocol, Task, Video
@@ -108,26 +108,29 @@ class Lessons:
         return Protocol("lessons", (*old, new))
 
 
-def method_for(config: RunConfig, *, dim: int, reserved_bytes: int) -> Method:
-    """Return the config's method, before its first task, with `reserved_bytes` of its budget taken by something else.
+def refuse_old_clips(config: RunConfig) -> None:
+    """Refuse a method that no learner can teach.
 
     Raises:
         ConfigError: it needs all old clips again.
     """
+    if METHODS[config.method.name].needs_all_tasks:
+        raise ConfigError(
+            f"the method {config.method.name!r} needs all old clips again for every new class, and a learner does not "
+            "keep them; choose another method (`essential configs` lists them)"
+        )
+
+
+def method_for(config: RunConfig, *, dim: int, reserved_bytes: int) -> Method:
+    """Return the config's method before its first task; something else takes `reserved_bytes` of its budget."""
     section = memory_section(config)
     budget = _budget(config)
     if section is not None and budget is not None:
         left = max(1, budget - reserved_bytes)
         config = with_overrides(config, [f"{section}.budget_bytes={left}"], "of the bundle")
-    method = build_method(
+    return build_method(
         config.method, dim=dim, frames=config.video.frames, epochs=config.training.epochs, seed=config.seed
     )
-    if method.needs_all_tasks:
-        raise ConfigError(
-            f"the method {config.method.name!r} needs all old clips again for every new class, and a learner does not "
-            "keep them; choose another method (`essential configs` lists them)"
-        )
-    return method
 
 
 def teach(method: Method, task: TaskClips, *, config: RunConfig, device: torch.device, progress: Progress) -> None:

@@ -28,6 +28,7 @@ from essential.learner.learning import (
     longest_names,
     method_for,
     most_held_out_bytes,
+    refuse_old_clips,
     split_held_out,
     teach,
 )
@@ -83,6 +84,7 @@ class VideoLearner:
             settings = _with_budget(config, [*chosen, *overrides], method, memory_budget_bytes)
         if held_out_per_class < 0:
             raise ConfigError(f"held_out_per_class={held_out_per_class} is not allowed; give 0 or more")
+        refuse_old_clips(settings)
         self._set_up(settings, progress)
         self._method = method_for(settings, dim=self._encoder.dim, reserved_bytes=0)
         self._labels: tuple[str | None, ...] = ()
@@ -233,10 +235,8 @@ class VideoLearner:
         Raises:
             DataError: no class has that name.
         """
+        refuse_unknown(name, self.classes)
         slots = [slot for slot, label in enumerate(self._labels) if label == name]
-        if not slots:
-            known = ", ".join(map(repr, self.classes)) or "none"
-            raise DataError(f"there is no class {name!r} to forget; known: {known}")
         for slot in slots:
             self._method.memory = self._method.memory.without(slot)
             self._held_out = self._held_out.without(slot)
@@ -338,6 +338,17 @@ class VideoLearner:
             held_out_per_class=self._held_out_per_class,
             taught=self._taught,
         )
+
+
+def refuse_unknown(name: str, classes: Sequence[str]) -> None:
+    """Refuse to forget what is none of the classes.
+
+    Raises:
+        DataError: names those that are known.
+    """
+    if name not in classes:
+        known = ", ".join(map(repr, classes)) or "none"
+        raise DataError(f"there is no class {name!r} to forget; known: {known}")
 
 
 def ledger_of(path: Path) -> tuple[Bundle, list[LedgerEntry]]:

@@ -1,5 +1,6 @@
 """What a memory may hold at most: exemplars per class, exemplars, frames, bytes. Every bound is a hard cap."""
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -94,14 +95,8 @@ class Budget:
             return memory
         if not self.holds(cut(least)):
             raise self._too_small(memory.at_most_per_class(1))
-        fits, too_many = least, most + 1
-        while too_many - fits > 1:
-            middle = (fits + too_many) // 2
-            if self.holds(cut(middle)):
-                fits = middle
-            else:
-                too_many = middle
-        return cut(fits)
+        too_large = bisect_left(range(least, most + 1), True, key=lambda size: not self.holds(cut(size)))
+        return cut(least + too_large - 1)
 
     def _too_small(self, smallest: EpisodicMemory) -> ConfigError:
         classes = len(smallest)

@@ -26,11 +26,6 @@ class LedgerEntry:
     in_paper_figure: bool
 
 
-def budgeted_bytes(entries: Iterable[LedgerEntry]) -> int:
-    """Return the bytes that a memory budget caps: all but the MR modules."""
-    return sum(entry.bytes for entry in entries if entry.kind != "retrieval_modules")
-
-
 def total_by_kind(entries: Iterable[LedgerEntry]) -> dict[str, int]:
     """Return the bytes of each kind, and of all under `total`."""
     sums: dict[str, int] = {kind: 0 for kind in KINDS}

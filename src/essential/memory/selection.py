@@ -5,14 +5,13 @@ that has to shrink keeps the first ones.
 """
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 Policy = Literal["random", "reservoir", "herding", "nearest-to-mean", "highest-confidence"]
-POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 
 def random_clips(slots: Int[Tensor, " clips"], per_class: int, *, generator: torch.Generator) -> Int[Tensor, " chosen"]:

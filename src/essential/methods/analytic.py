@@ -16,21 +16,18 @@ Differs from the paper:
 - Where the paper trains the encoder on the first task's classes, it is frozen here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Literal
 
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from essential.memory.episodic import EpisodicMemory
-from essential.memory.ledger import LedgerEntry
 from essential.methods.class_statistics import ClassStatistics
-from essential.methods.class_vectors import vectors_by_class
-from essential.methods.contract import Method, TaskData
+from essential.methods.closed_form import ClosedForm
 from essential.methods.ridge import RidgeProblem
 from essential.models.clip_vectors import ClipForm, clip_vector, clip_width
 from essential.models.closed_form import LinearScores
-from essential.models.state_names import below
 from essential.schema import Section
 
 
@@ -42,37 +39,20 @@ class AnalyticConfig(Section):
     ridge: float | None = Field(None, gt=0, description="the penalty (gamma); none: by generalised cross-validation")
 
 
-class Analytic(Method):
+class Analytic(ClosedForm[LinearScores]):
     """See the top of this file."""
 
     Config = AnalyticConfig
-
-    draws_nothing = True
 
     def __init__(self, config: AnalyticConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
         del epochs, seed
         self.config = config
         width = clip_width(config.clip, dim=dim, frames=frames)
-        self.scores = LinearScores(clip_vector(config.clip), width=width)
-        self.statistics = ClassStatistics(width)
-        super().__init__(self.scores, EpisodicMemory.empty(kept=frames, dim=dim))
-        self.network["statistics"] = self.statistics
+        scores = LinearScores(clip_vector(config.clip), width=width)
+        super().__init__(scores, dim=dim, frames=frames, statistics=ClassStatistics(width))
 
-    def begin(self, task: TaskData) -> None:
-        """Note the slots."""
-        self.slots.append(task.slots)
-
-    def finish(self, task: TaskData) -> None:
-        """Add the task's clips to the statistics, and solve anew."""
-        device, vectors = self.statistics.means.device, self.scores.vectors
-        self.statistics.add(vectors_by_class(task, vectors, device=device))
+    def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
+        """Add the classes to the statistics, and solve anew."""
+        self.statistics.add(classes)
         problem = RidgeProblem.of(self.statistics)
         self.scores.set(*problem.solve(self.config.ridge or problem.best_ridge()))
-
-    def ledger(self) -> list[LedgerEntry]:
-        """The statistics; the scores follow from them."""
-        return self.statistics.ledger()
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have statistics of as many classes as `state` holds."""
-        self.statistics.resize(below("statistics.", state))

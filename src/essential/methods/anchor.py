@@ -6,26 +6,34 @@ per parameter: the sum of the importances, and the mean of the values weighted b
 sees, makes the penalty's value the same as well.
 """
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from essential.memory.ledger import LedgerEntry
-from essential.models.state_names import below
+from essential.methods.classifier import cross_entropy, logits_of
+from essential.methods.contract import Batch, LossTerm, TaskData
+from essential.methods.trained import Settings, Trained
+from essential.models.growing import Growing
 
-_NAME = "anchor"
 
-
-class NamedBuffers(nn.Module):
-    """Tensors under the names of a network's parameters, saved and moved as buffers."""
+class NamedBuffers(Growing):
+    """Tensors under the names of a network's parameters, saved and moved as buffers. A state brings its own."""
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         super().__init__()
         for name, tensor in tensors.items():
             # Torch allows no dot in the name of a buffer.
             self.register_buffer(name.replace(".", "/"), tensor)
+
+    def take_shape(self, state: Mapping[str, Tensor]) -> None:
+        """Have the tensors that `state` has, and no others."""
+        self._buffers.clear()
+        for name, tensor in state.items():
+            self.register_buffer(name, torch.zeros_like(tensor))
 
     def tensors(self) -> dict[str, Tensor]:
         """Return them by name."""
@@ -64,15 +72,6 @@ class Anchor(nn.Module):
     def free(cls) -> "Anchor":
         """Return the anchor before the first task: it holds nothing."""
         return cls({}, {}, torch.zeros(()))
-
-    @classmethod
-    def shaped_like(cls, state: Mapping[str, Tensor]) -> "Anchor":
-        """Return an anchor of the shapes that `state`, the state of one, has; the values come later."""
-
-        def zeros(part: str) -> dict[str, Tensor]:
-            return {name.replace("/", "."): torch.zeros_like(value) for name, value in below(part, state).items()}
-
-        return cls(zeros("importance."), zeros("centre."), torch.zeros(()))
 
     def forward(self, parameters: Mapping[str, Tensor]) -> Float[Tensor, ""]:
         """Return the penalty of `parameters`, by name: zero or more."""
@@ -123,18 +122,46 @@ def _grown(tensors: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> d
     return grown
 
 
-def anchor_of(network: nn.ModuleDict) -> Anchor:
-    """Return the anchor that `network` holds."""
-    anchor = network[_NAME]
-    assert isinstance(anchor, Anchor)
-    return anchor
+class Anchored(Trained[Settings]):
+    """A method that holds its classifier to what the tasks before left, without any exemplar.
 
+    Attributes:
+        weight: of the penalty.
+    """
 
-def set_anchor(network: nn.ModuleDict, anchor: Anchor) -> None:
-    """Have `network` hold `anchor`, in place of the one it held."""
-    network[_NAME] = anchor
+    def __init__(self, config: Settings, *, dim: int, frames: int, epochs: int, seed: int, weight: float) -> None:
+        super().__init__(config, dim=dim, frames=frames, epochs=epochs, seed=seed)
+        self.weight = weight
+        self.anchor = Anchor.free()
 
+    @property
+    def anchor(self) -> Anchor:
+        """What holds the classifier."""
+        anchor = self.network["anchor"]
+        assert isinstance(anchor, Anchor)
+        return anchor
 
-def resize_anchor(network: nn.ModuleDict, state: Mapping[str, Tensor]) -> None:
-    """Have `network` hold an anchor of the shapes that `state`, a state of it, has."""
-    set_anchor(network, Anchor.shaped_like(below(f"{_NAME}.", state)))
+    @anchor.setter
+    def anchor(self, anchor: Anchor) -> None:
+        self.network["anchor"] = anchor
+
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+        """Cross-entropy over all slots seen, and the penalty for leaving what the tasks before left."""
+        logits = logits_of(self.classifier, batch)
+        penalty = self.anchor(dict(self.classifier.named_parameters()))
+        return [
+            LossTerm("classification", cross_entropy(logits, batch.slots)),
+            LossTerm("penalty", penalty, self.weight),
+        ]
+
+    def finish(self, task: TaskData) -> None:
+        """Hold to the values that the task has left, by its importances; see `Anchor.with_penalty`."""
+        self.anchor = self.anchor.with_penalty(self.importances(task), dict(self.classifier.named_parameters()))
+
+    @abstractmethod
+    def importances(self, task: TaskData) -> dict[str, Tensor]:
+        """Return how firmly each number of the classifier is to be held for the task, by the parameter's name."""
+
+    def ledger(self) -> list[LedgerEntry]:
+        """The importances, and the values they hold to, which are stored though the classifier may have the same."""
+        return self.anchor.ledger()

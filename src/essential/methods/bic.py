@@ -19,7 +19,7 @@ best pair, only ever larger ones, so `bias_epochs` also limits how far the corre
 predictor, as the head is, and counted with its parameters, not with the memory.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -28,11 +28,11 @@ from pydantic import Field
 from torch import Tensor
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
-from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
-from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, set_exemplar_means
+from essential.methods.classifier import ClassifierConfig, cross_entropy, distillation, logits_of
+from essential.methods.contract import Batch, LossTerm, Stage, TaskData
+from essential.methods.exemplars import MemoryConfig, MixedClips
 from essential.methods.held_out import PartOfClips, hold_out
-from essential.methods.teacher import distillation, drop_teacher, keep_teacher, resize_teacher, teacher_of
+from essential.methods.trained import Trained
 from essential.models.bias_correction import BiasCorrected
 from essential.models.seeded import torch_generator
 
@@ -55,30 +55,28 @@ class BiCConfig(MemoryConfig):
     bias_epochs: int = Field(100, ge=1, description="epochs of the stage that fits the pair")
 
 
-class BiC(Method):
+class BiC(Trained[BiCConfig]):
     """See the top of this file."""
 
     Config = BiCConfig
 
-    def __init__(self, config: BiCConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        self.config, self.epochs, self.seed = config, epochs, seed
-        self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed)
-        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed)
-        self.corrected = BiasCorrected(self.classifier)
-        super().__init__(self.corrected, self.keeper.empty())
+    distils = True
 
-    def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: ARG002
-        """Nothing but exemplars takes room; those held out are part of them."""
-        self.keeper.check_room(names)
+    def __init__(self, config: BiCConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
+        super().__init__(config, dim=dim, frames=frames, epochs=epochs, seed=seed)
+        self.corrected = BiasCorrected(self.classifier)
+        self.network["predictor"] = self.corrected
+
+    @property
+    def student(self) -> BiasCorrected:
+        """The teacher is corrected too."""
+        return self.corrected
 
     def begin(self, task: TaskData) -> None:
         """Keep the corrected classifier as it is, grow the head, and add a pair."""
-        if self.slots:
-            keep_teacher(self.network, self.corrected)
+        super().begin(task)
         if self.config.reading == "paper":
             self.corrected.forget_pairs()
-        self.slots.append(task.slots)
-        grow_head(self.classifier, task.slots, seed=self.seed)
         self.corrected.add_pair(len(task.slots))
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
@@ -99,33 +97,22 @@ class BiC(Method):
             ),
         ]
 
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
         """Cross-entropy over all slots seen, and distillation in the mixed stage of all tasks but the first."""
         logits = _logits(self.corrected, batch)
         classification = cross_entropy(logits, batch.slots)
         if stage == "bias":
-            return [LossTerm("bias", classification)]
-        teacher = teacher_of(self.network)
+            yield LossTerm("bias", classification)
+            return
+        teacher = self.teacher(BiasCorrected)
         if teacher is None:
-            return [LossTerm("classification", classification)]
-        assert isinstance(teacher, BiasCorrected)
+            yield LossTerm("classification", classification)
+            return
+        weight = self.slots[-1].start / self.slots[-1].stop
+        yield LossTerm("classification", classification, 1 - weight)
         with torch.no_grad():
             taught = _logits(teacher, batch)
-        weight = self.slots[-1].start / self.slots[-1].stop
-        return [
-            LossTerm("classification", classification, 1 - weight),
-            LossTerm("distillation", distillation(logits[:, : taught.shape[1]], taught), weight),
-        ]
-
-    def finish(self, task: TaskData) -> None:
-        """Choose exemplars and take their means."""
-        drop_teacher(self.network)
-        self.memory = self.keeper.extend(self.memory, task, self.classifier)
-        set_exemplar_means(self.classifier, self.memory)
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have a teacher if the state has one."""
-        resize_teacher(self.network, self.corrected, state)
+        yield LossTerm("distillation", distillation(logits[:, : taught.shape[1]], taught), weight)
 
     def _parts(self, slots: Int[Tensor, " clips"]) -> tuple[Int[Tensor, " learned"], Int[Tensor, " held"]]:
         """Split a task's clips and exemplars, the same way whenever it is asked for in the task."""

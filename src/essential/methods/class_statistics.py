@@ -8,16 +8,17 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from essential.memory.ledger import LedgerEntry
+from essential.models.growing import Growing
 from essential.models.packed_triangle import pack_upper, packed_size, unpack_symmetric
 
 # Of a mean squared length: what lies below is the rounding of equal vectors, not variance.
 _NOTHING = 1e-20
 
 
-class ClassStatistics(nn.Module):
+class ClassStatistics(Growing):
     """Counts, means and the pooled within-class scatter of vectors.
 
     Attributes:
@@ -27,6 +28,7 @@ class ClassStatistics(nn.Module):
         fourth: the sum over all clips of |x - mean|^4.
     """
 
+    grows = ("counts", "means")
     counts: Tensor
     means: Tensor
     scatter: Tensor
@@ -78,14 +80,7 @@ class ClassStatistics(nn.Module):
             }
         )
 
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have as many classes as `state`, the state of such statistics, holds."""
-        self.counts, self.means = torch.zeros_like(state["counts"]), torch.zeros_like(state["means"])
-
 
 def statistics_ledger(kept: Mapping[str, Tensor]) -> list[LedgerEntry]:
     """Return an entry for each tensor that is kept instead of exemplars; no paper's memory figure counts such."""
-    return [
-        LedgerEntry("statistics", name, tensor.numel() * tensor.element_size(), in_paper_figure=False)
-        for name, tensor in kept.items()
-    ]
+    return [LedgerEntry("statistics", name, tensor.nbytes, in_paper_figure=False) for name, tensor in kept.items()]

@@ -11,6 +11,8 @@ from essential.models.heads import GrowingHead, Head
 from essential.models.seeded import torch_generator, torch_seeded
 from essential.schema import Section
 
+_TEMPERATURE = 2.0
+
 
 class ClassifierConfig(Section):
     """The temporal encoder and the head."""
@@ -77,3 +79,12 @@ def cross_entropy(
     if among is not None:
         logits, slots = logits[:, among.start : among.stop], slots - among.start
     return nn.functional.cross_entropy(logits, slots)
+
+
+def distillation(logits: Float[Tensor, "batch old"], wanted: Float[Tensor, "batch old"]) -> Float[Tensor, ""]:
+    """Mean cross-entropy between the probabilities of `wanted`, a teacher's logits, and of `logits`, at temperature 2.
+
+    Source: equations 2 and 3 of LwF (ECCV 2016), equation 1 of BiC (CVPR 2019); raising probabilities to 1/T and
+    dividing by their sum is a softmax of logits / T. No factor T^2.
+    """
+    return nn.functional.cross_entropy(logits / _TEMPERATURE, (wanted / _TEMPERATURE).softmax(dim=1))

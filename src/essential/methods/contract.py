@@ -9,7 +9,7 @@ it carries its exemplars and nothing else; without `rebuilt` it uses its exempla
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol, final, runtime_checkable
 
@@ -43,19 +43,13 @@ class Batch:
 
     @property
     def tensors(self) -> list[Tensor]:
-        """All that there are, in one order."""
+        """All that there are, in the order in which they are named here."""
         every = (self.features, self.positions, self.slots, self.tasks, self.retrieved)
         return [tensor for tensor in every if tensor is not None]
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on `device`. To a GPU it goes through pinned memory, so that nobody waits for it."""
-        return Batch(
-            _sent(self.features, device),
-            _sent(self.positions, device),
-            _sent(self.slots, device),
-            _sent(self.tasks, device),
-            None if self.retrieved is None else _sent(self.retrieved, device),
-        )
+        return Batch(*(_sent(tensor, device) for tensor in self.tensors))
 
 
 def _sent(tensor: Tensor, device: torch.device) -> Tensor:
@@ -193,8 +187,8 @@ class Method(ABC):
         """Return the stages of the task, in order. Called again after a restart; changes nothing."""
         return []
 
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:
-        """Return the loss of `batch` in parts; changes nothing.
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterable[LossTerm]:
+        """Give the loss of `batch` in parts; changes nothing. One that is not asked for need not be computed.
 
         Draws from `generator` (CPU), or, as dropout does, from torch's global generator of the batch's device.
 
@@ -218,7 +212,7 @@ class Method(ABC):
         return self.memory.ledger()
 
     def resize(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027
-        """Give every growing part of `network` but the predictor the shapes that `state`, a state of it, has."""
+        """Have those parts of `network` that `state`, a state of it, has: some are there for a time alone."""
 
     @property
     def settled(self) -> Sequence[str]:
@@ -260,7 +254,6 @@ class Method(ABC):
         tensors |= {_PREDICTOR + name: tensor for name, tensor in own.items()}
         with state_that_fits():
             self.resize(tensors)
-            self.predictor.resize(own)
             self.network.load_state_dict(tensors)
 
     @final
@@ -270,7 +263,5 @@ class Method(ABC):
         Raises:
             CheckpointError: the state does not fit this method's predictor.
         """
-        state = self.predictor.completed(state)
         with state_that_fits():
-            self.predictor.resize(state)
-            self.predictor.load_state_dict(state)
+            self.predictor.load_state_dict(self.predictor.completed(state))

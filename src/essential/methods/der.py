@@ -13,7 +13,7 @@ paper's head has all classes from the start. Logits are those of the whole clip,
 of it. The optimiser is the engine's AdamW, not SGD.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -22,9 +22,10 @@ from pydantic import Field
 from torch import Tensor
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
-from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
-from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfig, set_exemplar_means
+from essential.methods.classifier import ClassifierConfig, cross_entropy, logits_of
+from essential.methods.contract import Batch, LossTerm, Stage, TaskData
+from essential.methods.exemplars import MemoryClips, MemoryConfig
+from essential.methods.trained import Trained
 from essential.models.whole_batch import batch_beside, whole_rows
 
 
@@ -38,33 +39,20 @@ class DERConfig(MemoryConfig):
     beta: float = Field(0.5, ge=0, description="weight of the classification of exemplars")
 
 
-class DER(Method):
+class DER(Trained[DERConfig]):
     """See the top of this file."""
 
     Config = DERConfig
 
-    def __init__(self, config: DERConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        self.config, self.epochs, self.seed = config, epochs, seed
-        self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed, keeps_logits=True)
-        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed)
-        super().__init__(self.classifier, self.keeper.empty())
-
-    def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: ARG002
-        """Nothing but exemplars, and their logits, takes room."""
-        self.keeper.check_room(names)
-
-    def begin(self, task: TaskData) -> None:
-        """Grow the head."""
-        self.slots.append(task.slots)
-        grow_head(self.classifier, task.slots, seed=self.seed)
+    keeps_logits = True
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """One stage on the task's clips."""
         return [Stage("task", lambda: task, [self.classifier], self.epochs)]
 
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
         """Classification of the batch, and two draws from the memory if there is one."""
-        terms = [LossTerm("classification", cross_entropy(logits_of(self.classifier, batch), batch.slots))]
+        yield LossTerm("classification", cross_entropy(logits_of(self.classifier, batch), batch.slots))
         if len(self.memory):
             matched, labelled = self._draw(batch, generator), self._draw(batch, generator)
             with batch_beside(len(matched)) as rows:
@@ -73,14 +61,8 @@ class DER(Method):
                 exemplars = self._exemplars(labelled[rows], batch)
                 rehearsal = cross_entropy(logits_of(self.classifier, exemplars), exemplars.slots)
             known = (~stored.isnan()).sum()
-            terms.append(LossTerm("logit_distance", distance, self.config.alpha, known))
-            terms.append(LossTerm("rehearsal", rehearsal, self.config.beta, len(exemplars.slots)))
-        return terms
-
-    def finish(self, task: TaskData) -> None:
-        """Choose exemplars, with their logits, and take their means."""
-        self.memory = self.keeper.extend(self.memory, task, self.classifier)
-        set_exemplar_means(self.classifier, self.memory)
+            yield LossTerm("logit_distance", distance, self.config.alpha, known)
+            yield LossTerm("rehearsal", rehearsal, self.config.beta, len(exemplars.slots))
 
     def _draw(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return which exemplars stand beside `batch`: as many as it has clips, or all of a smaller memory."""

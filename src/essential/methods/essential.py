@@ -40,11 +40,13 @@ from essential.memory.selection import random_positions
 from essential.methods.classifier import ClassifierConfig, attention_heads, build_classifier, cross_entropy, grow_head
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData, TrainingData
 from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfig, set_exemplar_means, take_frames
+from essential.models.evaluation import in_evaluation
 from essential.models.memory_retrieval import MemoryRetrieval, PromptMode
 from essential.models.seeded import torch_seeded
 from essential.models.whole_batch import drawn
 
 _AT_ONCE = 256
+_AT_REHEARSAL = "at_rehearsal"
 
 
 class EssentialConfig(MemoryConfig):
@@ -81,9 +83,6 @@ class Essential(Method):
         self.retrieval = nn.ModuleList()
         super().__init__(self.classifier, self.keeper.empty())
         self.network["retrieval"] = self.retrieval
-        # Part of the state, so that a run that resumes inside the stage retrieves the same again.
-        self.at_rehearsal = _Embedding(frames, dim)
-        self.network["at_rehearsal"] = self.at_rehearsal
 
     def check_room(self, names: Sequence[str], *, tasks: int) -> None:
         """The prompts take room too: one set per MR module."""
@@ -125,6 +124,7 @@ class Essential(Method):
         """Choose exemplars, if no rehearsal stage has done so, and take their means."""
         if not self._rehearses(task):
             self._remember(task)
+        self._keep_embedding(None)
         set_exemplar_means(self.classifier, self.memory)
 
     @torch.no_grad()
@@ -152,11 +152,12 @@ class Essential(Method):
         return entries
 
     def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Make as many MR modules as `state` holds.
+        """Make as many MR modules as `state` holds, and keep an embedding for rehearsal where it does.
 
         Raises:
             CheckpointError: the memory mode has fewer.
         """
+        self._keep_embedding(state.get(f"{_AT_REHEARSAL}.values"))
         held = len({name.split(".")[1] for name in state if name.startswith("retrieval.")})
         for _ in range(held - len(self.retrieval)):
             self._add_retrieval()
@@ -214,24 +215,32 @@ class Essential(Method):
 
     def _prepare_rehearsal(self, task: TaskData) -> None:
         self._remember(task)
-        self.at_rehearsal.values.copy_(self.classifier.encoder.temporal_embedding.detach())
+        self._keep_embedding(self.classifier.encoder.temporal_embedding)
+
+    def _keep_embedding(self, embedding: Tensor | None) -> None:
+        """Keep what rehearsal retrieves with, so that a run that resumes inside the stage retrieves the same again."""
+        if embedding is not None:
+            self.network[_AT_REHEARSAL] = _Embedding(embedding.detach().clone())
+        elif _AT_REHEARSAL in self.network:
+            del self.network[_AT_REHEARSAL]
 
     def _rehearsal_clips(self) -> TrainingData:
         clips = MemoryClips(self.memory)
         if self.config.retrieve == "every-step" or not len(self.retrieval):
             return clips
-        return MemoryClips(self.memory, self._retrieve_all(clips, self.at_rehearsal.values))
+        embedding = self.network.get_submodule(_AT_REHEARSAL).get_buffer("values")
+        return MemoryClips(self.memory, self._retrieve_all(clips, embedding))
 
     @torch.no_grad()
     def _retrieve_all(
         self, clips: MemoryClips, embedding: Float[Tensor, "frames dim"]
     ) -> Float[Tensor, "exemplars frames dim"]:
         """Rebuild every exemplar, on the CPU, a task's exemplars at a time."""
-        self.retrieval.eval()
         retrieved = torch.empty(len(clips), self.frames, self.dim)
-        for indices in clips.memory.tasks.argsort(stable=True).split(_AT_ONCE):
-            batch = clips.rows(indices).to(embedding.device)
-            retrieved[indices] = self._retrieve(batch.features + embedding[batch.positions], batch.tasks).cpu()
+        with in_evaluation(self.retrieval):
+            for indices in clips.memory.tasks.argsort(stable=True).split(_AT_ONCE):
+                batch = clips.rows(indices).to(embedding.device)
+                retrieved[indices] = self._retrieve(batch.features + embedding[batch.positions], batch.tasks).cpu()
         return retrieved
 
     def _retrieve(
@@ -288,11 +297,9 @@ class Essential(Method):
 class _Embedding(nn.Module):
     """A temporal embedding that is kept as it was at some time."""
 
-    values: Tensor
-
-    def __init__(self, frames: int, dim: int) -> None:
+    def __init__(self, values: Float[Tensor, "frames dim"]) -> None:
         super().__init__()
-        self.register_buffer("values", torch.zeros(frames, dim))
+        self.register_buffer("values", values)
 
 
 def _bytes(tensor: Tensor) -> int:

@@ -27,18 +27,15 @@ Differs from vCLIMB's code, for `vclimb`: AdamW, not Adagrad; importances are ta
 augmentation, not with dropout.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from essential.memory.episodic import EpisodicMemory
-from essential.memory.ledger import LedgerEntry
-from essential.methods.anchor import Anchor, anchor_of, resize_anchor, set_anchor
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
-from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
+from essential.methods.anchor import Anchored
+from essential.methods.classifier import ClassifierConfig, cross_entropy
+from essential.methods.contract import TaskData
 from essential.methods.importance import accumulated_gradient, drawn_slots, mean_over_clips
 from essential.models.seeded import torch_generator
 from essential.schema import Section
@@ -62,52 +59,19 @@ class EWCConfig(Section):
     )
 
 
-class EWC(Method):
+class EWC(Anchored[EWCConfig]):
     """See the top of this file."""
 
     Config = EWCConfig
 
     def __init__(self, config: EWCConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        self.importance, self.epochs, self.seed = config.importance, epochs, seed
-        self.weight = WEIGHTS[config.importance] if config.weight is None else config.weight
-        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed)
-        super().__init__(self.classifier, EpisodicMemory.empty(kept=frames, dim=dim))
-        set_anchor(self.network, Anchor.free())
+        weight = WEIGHTS[config.importance] if config.weight is None else config.weight
+        super().__init__(config, dim=dim, frames=frames, epochs=epochs, seed=seed, weight=weight)
 
-    def begin(self, task: TaskData) -> None:
-        """Grow the head."""
-        self.slots.append(task.slots)
-        grow_head(self.classifier, task.slots, seed=self.seed)
-
-    def stages(self, task: TaskData) -> Sequence[Stage]:
-        """One stage on the task's clips."""
-        return [Stage("task", lambda: task, [self.classifier], self.epochs)]
-
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
-        """Cross-entropy over all slots seen, and the penalty of all tasks before."""
-        logits = logits_of(self.classifier, batch)
-        penalty = anchor_of(self.network)(dict(self.classifier.named_parameters()))
-        return [
-            LossTerm("classification", cross_entropy(logits, batch.slots)),
-            LossTerm("penalty", penalty, self.weight),
-        ]
-
-    def finish(self, task: TaskData) -> None:
-        """Add the penalty of the task that was learned."""
-        importance, values = self._importances(task), dict(self.classifier.named_parameters())
-        set_anchor(self.network, anchor_of(self.network).with_penalty(importance, values))
-
-    def ledger(self) -> list[LedgerEntry]:
-        """The importances, and the values they hold to."""
-        return anchor_of(self.network).ledger()
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have an anchor of the shapes that `state` has."""
-        resize_anchor(self.network, state)
-
-    def _importances(self, task: TaskData) -> dict[str, Tensor]:
+    def importances(self, task: TaskData) -> dict[str, Tensor]:
+        """See the top of this file."""
         table = task.plain()
-        if self.importance == "vclimb":
+        if self.config.importance == "vclimb":
             gradient = accumulated_gradient(cross_entropy, classifier=self.classifier, table=table)
             return {name: value.square() for name, value in gradient.items()}
         generator = torch_generator(self.seed, "fisher", task.index)

@@ -23,6 +23,7 @@ from essential.memory.selection import (
 )
 from essential.methods.contract import Batch, BatchTable, TaskData, TrainingData
 from essential.models.classifier import ClipClassifier
+from essential.models.evaluation import in_evaluation
 from essential.models.seeded import torch_generator
 from essential.schema import Section
 
@@ -186,16 +187,14 @@ def judge(
     classifier: ClipClassifier, table: BatchTable
 ) -> tuple[Float[Tensor, "clips dim"], Float[Tensor, "clips slots"]]:
     """Return the clip tokens and the logits of a table's clips, in evaluation, on the CPU."""
-    training = classifier.training
-    classifier.eval()
     device = classifier.exemplar_means.device
     tokens, logits = [], []
-    for indices in torch.arange(len(table)).split(_AT_ONCE):
-        batch = table.rows(indices).to(device)
-        token = classifier.tokens(batch.features, batch.positions)
-        tokens.append(token.cpu())
-        logits.append(classifier.logits(token).cpu())
-    classifier.train(training)
+    with in_evaluation(classifier):
+        for indices in torch.arange(len(table)).split(_AT_ONCE):
+            batch = table.rows(indices).to(device)
+            token = classifier.tokens(batch.features, batch.positions)
+            tokens.append(token.cpu())
+            logits.append(classifier.logits(token).cpu())
     return torch.cat(tokens), torch.cat(logits)
 
 
@@ -285,12 +284,7 @@ class MixedTable:
         new, old = self.clips.rows(indices[~stored]), MemoryClips(self.memory).rows(indices[stored] - first)
         old = respread(old, new.features.shape[1])
         place = torch.cat([(~stored).nonzero()[:, 0], stored.nonzero()[:, 0]]).argsort()
-        return Batch(
-            torch.cat([new.features, old.features])[place],
-            torch.cat([new.positions, old.positions])[place],
-            torch.cat([new.slots, old.slots])[place],
-            torch.cat([new.tasks, old.tasks])[place],
-        )
+        return Batch(*(torch.cat(pair)[place] for pair in zip(new.tensors, old.tensors, strict=True)))
 
 
 def respread(batch: Batch, frames: int) -> Batch:

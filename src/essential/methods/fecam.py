@@ -20,7 +20,7 @@ shared covariance is of each task's vectors about the task's mean, mixed by the 
 scaled to correlations.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -28,15 +28,12 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.methods.class_statistics import ClassStatistics, statistics_ledger
-from essential.methods.class_vectors import vectors_by_class
-from essential.methods.contract import Method, TaskData
+from essential.methods.closed_form import ClosedForm
 from essential.methods.discriminant import discriminant
 from essential.models.clip_vectors import ClipForm, UnitLength, clip_vector, clip_width
 from essential.models.closed_form import LinearScores, MahalanobisDistances
-from essential.models.state_names import below
 from essential.schema import Section
 
 
@@ -51,46 +48,30 @@ class FecamConfig(Section):
     shrinkage: float = Field(1.0, gt=0, description="times the mean variance, added to every variance (gamma_1)")
 
 
-class Fecam(Method):
+class Fecam(ClosedForm[LinearScores | MahalanobisDistances]):
     """See the top of this file."""
 
     Config = FecamConfig
-
-    draws_nothing = True
 
     def __init__(self, config: FecamConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
         del epochs, seed
         self.config = config
         width = clip_width(config.clip, dim=dim, frames=frames)
         vectors = nn.Sequential(clip_vector(config.clip), UnitLength())
-        self.scores = (
-            LinearScores(vectors, width=width)
-            if config.covariance == "shared"
-            else MahalanobisDistances(vectors, width=width)
-        )
-        super().__init__(self.scores, EpisodicMemory.empty(kept=frames, dim=dim))
         if config.covariance == "shared":
-            self.network["statistics"] = ClassStatistics(width)
+            statistics = ClassStatistics(width)
+            super().__init__(LinearScores(vectors, width=width), dim=dim, frames=frames, statistics=statistics)
+        else:
+            super().__init__(MahalanobisDistances(vectors, width=width), dim=dim, frames=frames)
 
-    @property
-    def shared(self) -> ClassStatistics:
-        """The statistics that a shared covariance is of."""
-        statistics = self.network["statistics"]
-        assert isinstance(statistics, ClassStatistics)
-        return statistics
-
-    def begin(self, task: TaskData) -> None:
-        """Note the slots."""
-        self.slots.append(task.slots)
-
-    def finish(self, task: TaskData) -> None:
-        """Add the task's classes, and with a shared covariance compute the scores anew."""
+    def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
+        """Add the classes, and with a shared covariance compute the scores anew."""
         scores = self.scores
         if isinstance(scores, LinearScores):
-            self.shared.add(vectors_by_class(task, scores.vectors, device=scores.weight.device))
-            scores.set(*discriminant(self.shared.means.double(), self._correlations(self.shared)))
+            self.statistics.add(classes)
+            scores.set(*discriminant(self.statistics.means.double(), self._correlations(self.statistics)))
             return
-        for vectors in vectors_by_class(task, scores.vectors, device=scores.means.device):
+        for vectors in classes:
             own = ClassStatistics(vectors.shape[1]).to(vectors.device)
             own.add([vectors])
             scores.add(own.means[0], self._correlations(own))
@@ -98,13 +79,8 @@ class Fecam(Method):
     def ledger(self) -> list[LedgerEntry]:
         """The shared statistics; or what each class has, which is the predictor."""
         if isinstance(self.scores, LinearScores):
-            return self.shared.ledger()
+            return super().ledger()
         return statistics_ledger({"class means": self.scores.means, "class covariances": self.scores.whitenings})
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have shared statistics of as many classes as `state` holds."""
-        if isinstance(self.scores, LinearScores):
-            self.shared.resize(below("statistics.", state))
 
     def _correlations(self, statistics: ClassStatistics) -> Float[Tensor, "width width"]:
         return correlations(statistics.covariance(), added=self.config.shrinkage, negligible=statistics.negligible)

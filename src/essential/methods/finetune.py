@@ -9,9 +9,9 @@ from typing import Literal
 
 import torch
 
-from essential.memory.episodic import EpisodicMemory
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
-from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
+from essential.methods.classifier import ClassifierConfig, cross_entropy, logits_of
+from essential.methods.contract import Batch, LossTerm, Stage, TaskData
+from essential.methods.trained import Trained
 from essential.schema import Section
 
 
@@ -22,20 +22,10 @@ class FinetuneConfig(Section):
     classifier: ClassifierConfig = ClassifierConfig()
 
 
-class Finetune(Method):
+class Finetune(Trained[FinetuneConfig]):
     """See the top of this file."""
 
     Config = FinetuneConfig
-
-    def __init__(self, config: FinetuneConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        self.epochs, self.seed = epochs, seed
-        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed)
-        super().__init__(self.classifier, EpisodicMemory.empty(kept=frames, dim=dim))
-
-    def begin(self, task: TaskData) -> None:
-        """Grow the head."""
-        self.slots.append(task.slots)
-        grow_head(self.classifier, task.slots, seed=self.seed)
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """One stage on the task's clips."""

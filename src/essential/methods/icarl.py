@@ -15,7 +15,7 @@ the optimiser is the engine's AdamW, not SGD; what the old classifier says is as
 paper's K.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -24,10 +24,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
-from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
-from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, set_exemplar_means
-from essential.methods.teacher import drop_teacher, keep_teacher, resize_teacher, teacher_of
+from essential.methods.classifier import ClassifierConfig, cross_entropy, logits_of
+from essential.methods.contract import Batch, LossTerm
+from essential.methods.exemplars import MemoryConfig
+from essential.methods.trained import Trained
 from essential.models.classifier import ClipClassifier
 from essential.models.nearest_means import NearestMeans
 
@@ -44,33 +44,18 @@ class ICaRLConfig(MemoryConfig):
     )
 
 
-class ICaRL(Method):
+class ICaRL(Trained[ICaRLConfig]):
     """See the top of this file."""
 
     Config = ICaRLConfig
 
+    distils = True
+
     def __init__(self, config: ICaRLConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        self.config, self.epochs, self.seed = config, epochs, seed
-        self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed)
-        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed)
-        super().__init__(NearestMeans(self.classifier), self.keeper.empty())
+        super().__init__(config, dim=dim, frames=frames, epochs=epochs, seed=seed)
+        self.network["predictor"] = NearestMeans(self.classifier)
 
-    def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: ARG002
-        """Nothing but exemplars takes room."""
-        self.keeper.check_room(names)
-
-    def begin(self, task: TaskData) -> None:
-        """Keep the classifier as it is, and grow its head."""
-        if self.slots:
-            keep_teacher(self.network, self.classifier)
-        self.slots.append(task.slots)
-        grow_head(self.classifier, task.slots, seed=self.seed)
-
-    def stages(self, task: TaskData) -> Sequence[Stage]:
-        """One stage on the task's clips and the exemplars."""
-        return [Stage("mixed", lambda: MixedClips(task, self.memory), [self.classifier], self.epochs)]
-
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
         """Classification, and from the second task on the distillation of old slots."""
         logits, first = logits_of(self.classifier, batch), self.slots[-1].start
         if self.config.reading == "paper":
@@ -79,24 +64,12 @@ class ICaRL(Method):
             classification = binary_cross_entropy(logits[:, first:], labels)
         else:
             classification = cross_entropy(logits, batch.slots)
-        terms = [LossTerm("classification", classification)]
-        teacher = teacher_of(self.network)
+        yield LossTerm("classification", classification)
+        teacher = self.teacher(ClipClassifier)
         if teacher is not None:
-            assert isinstance(teacher, ClipClassifier)
             with torch.no_grad():
                 targets = logits_of(teacher, batch).sigmoid()
-            terms.append(LossTerm("distillation", binary_cross_entropy(logits[:, :first], targets)))
-        return terms
-
-    def finish(self, task: TaskData) -> None:
-        """Choose exemplars and take the means that decide."""
-        drop_teacher(self.network)
-        self.memory = self.keeper.extend(self.memory, task, self.classifier)
-        set_exemplar_means(self.classifier, self.memory)
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have a teacher if the state has one."""
-        resize_teacher(self.network, self.classifier, state)
+            yield LossTerm("distillation", binary_cross_entropy(logits[:, :first], targets))
 
 
 def binary_cross_entropy(

@@ -5,8 +5,7 @@ cancel; and accumulated, as vCLIMB's code does (Villa et al., CVPR 2022), where 
 task first. Both see the clips without augmentation, in evaluation: no dropout, no skipped layer.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
@@ -17,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from essential.methods.contract import BatchTable
 from essential.methods.exemplars import judge
 from essential.models.classifier import ClipClassifier
+from essential.models.evaluation import in_evaluation
 
 # Of logits and slots of a batch, the mean over the batch.
 Objective = Callable[[Float[Tensor, "batch slots"], Int[Tensor, " batch"]], Float[Tensor, ""]]
@@ -52,7 +52,7 @@ def mean_over_clips(
     at_once = max(1, _GRADIENT_NUMBERS_AT_ONCE // sum(value.numel() for value in parameters.values()))
     sums = {name: torch.zeros_like(value) for name, value in parameters.items()}
     # The fused attention kernel of the CPU has no rule for vmap, which would loop over the clips instead.
-    with _in_evaluation(classifier), sdpa_kernel(SDPBackend.MATH):
+    with in_evaluation(classifier), sdpa_kernel(SDPBackend.MATH):
         for indices in torch.arange(len(table)).split(at_once):
             batch = table.rows(indices).to(device)
             per_clip = gradients(parameters, batch.features, slots[indices].to(device))
@@ -74,7 +74,7 @@ def accumulated_gradient(
         return objective(functional_call(classifier, parameters, (features,)), slots)
 
     sums = {name: torch.zeros_like(value) for name, value in parameters.items()}
-    with _in_evaluation(classifier):
+    with in_evaluation(classifier):
         for indices in torch.arange(len(table)).split(_VCLIMB_BATCH):
             batch = table.rows(indices).to(device)
             gradient = grad(of_a_batch)(parameters, batch.features, batch.slots)
@@ -90,13 +90,3 @@ def drawn_slots(classifier: ClipClassifier, table: BatchTable, *, generator: tor
 
 def _parameters(classifier: ClipClassifier) -> dict[str, Tensor]:
     return {name: parameter.detach() for name, parameter in classifier.named_parameters()}
-
-
-@contextmanager
-def _in_evaluation(classifier: ClipClassifier) -> Iterator[None]:
-    training = classifier.training
-    classifier.eval()
-    try:
-        yield
-    finally:
-        classifier.train(training)

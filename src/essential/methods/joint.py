@@ -10,9 +10,9 @@ from typing import Literal
 
 import torch
 
-from essential.memory.episodic import EpisodicMemory
 from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
-from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
+from essential.methods.contract import Batch, LossTerm, Stage, TaskData
+from essential.methods.trained import Trained
 from essential.schema import Section
 
 
@@ -23,18 +23,12 @@ class JointConfig(Section):
     classifier: ClassifierConfig = ClassifierConfig()
 
 
-class Joint(Method):
+class Joint(Trained[JointConfig]):
     """See the top of this file."""
 
     Config = JointConfig
 
     needs_all_tasks = True
-
-    def __init__(self, config: JointConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        self.config = config
-        self.dim, self.frames, self.epochs, self.seed = dim, frames, epochs, seed
-        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed)
-        super().__init__(self.classifier, EpisodicMemory.empty(kept=frames, dim=dim))
 
     def begin(self, task: TaskData) -> None:
         """Start again with a fresh classifier that has a row for every slot so far."""

@@ -17,17 +17,16 @@ The paper trains the new rows alone first (a warm-up); here all trains from the 
 a clip as it comes, in evaluation; the paper records its answers once. The optimiser is the engine's AdamW, not SGD.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
-from essential.memory.episodic import EpisodicMemory
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
-from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
-from essential.methods.teacher import distillation, drop_teacher, keep_teacher, resize_teacher, teacher_of
+from essential.methods.classifier import ClassifierConfig, cross_entropy, distillation, logits_of
+from essential.methods.contract import Batch, LossTerm
+from essential.methods.trained import Trained
+from essential.models.classifier import ClipClassifier
 from essential.schema import Section
 
 
@@ -39,42 +38,20 @@ class LwFConfig(Section):
     weight: float = Field(1.0, ge=0, description="of the distillation (the paper's lambda_o)")
 
 
-class LwF(Method):
+class LwF(Trained[LwFConfig]):
     """See the top of this file."""
 
     Config = LwFConfig
 
-    def __init__(self, config: LwFConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        self.weight, self.epochs, self.seed = config.weight, epochs, seed
-        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed)
-        super().__init__(self.classifier, EpisodicMemory.empty(kept=frames, dim=dim))
-
-    def begin(self, task: TaskData) -> None:
-        """Keep the classifier as it is, if it has learned anything, then grow the head."""
-        if self.slots:
-            keep_teacher(self.network, self.classifier)
-        self.slots.append(task.slots)
-        grow_head(self.classifier, task.slots, seed=self.seed)
-
-    def stages(self, task: TaskData) -> Sequence[Stage]:
-        """One stage on the task's clips."""
-        return [Stage("task", lambda: task, [self.classifier], self.epochs)]
+    distils = True
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
         """Cross-entropy among the task's slots, and distillation of the old ones."""
         logits = logits_of(self.classifier, batch)
         own = LossTerm("classification", cross_entropy(logits, batch.slots, among=self.slots[-1]))
-        teacher = teacher_of(self.network)
+        teacher = self.teacher(ClipClassifier)
         if teacher is None:
             return [own]
         with torch.no_grad():
             wanted = teacher(batch.features)
-        return [own, LossTerm("distillation", distillation(logits[:, : wanted.shape[1]], wanted), self.weight)]
-
-    def finish(self, task: TaskData) -> None:  # noqa: ARG002
-        """Forget the teacher."""
-        drop_teacher(self.network)
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have a teacher if `state` has one."""
-        resize_teacher(self.network, self.classifier, state)
+        return [own, LossTerm("distillation", distillation(logits[:, : wanted.shape[1]], wanted), self.config.weight)]

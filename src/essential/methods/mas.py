@@ -25,7 +25,6 @@ Differs from vCLIMB's code, for `vclimb`: AdamW as well; importances are taken i
 augmentation, not with dropout.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -33,11 +32,9 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from essential.memory.episodic import EpisodicMemory
-from essential.memory.ledger import LedgerEntry
-from essential.methods.anchor import Anchor, anchor_of, resize_anchor, set_anchor
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
-from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
+from essential.methods.anchor import Anchored
+from essential.methods.classifier import ClassifierConfig
+from essential.methods.contract import TaskData
 from essential.methods.importance import accumulated_gradient, mean_over_clips
 from essential.schema import Section
 
@@ -61,54 +58,26 @@ class MASConfig(Section):
     )
 
 
-class MAS(Method):
+class MAS(Anchored[MASConfig]):
     """See the top of this file."""
 
     Config = MASConfig
 
     def __init__(self, config: MASConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        self.importance, self.epochs, self.seed = config.importance, epochs, seed
-        self.weight = WEIGHTS[config.importance] if config.weight is None else config.weight
-        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed)
-        super().__init__(self.classifier, EpisodicMemory.empty(kept=frames, dim=dim))
-        set_anchor(self.network, Anchor.free())
-
-    def begin(self, task: TaskData) -> None:
-        """Grow the head."""
-        self.slots.append(task.slots)
-        grow_head(self.classifier, task.slots, seed=self.seed)
-
-    def stages(self, task: TaskData) -> Sequence[Stage]:
-        """One stage on the task's clips."""
-        return [Stage("task", lambda: task, [self.classifier], self.epochs)]
-
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
-        """Cross-entropy over all slots seen, and the penalty for leaving the last task's values."""
-        logits = logits_of(self.classifier, batch)
-        penalty = anchor_of(self.network)(dict(self.classifier.named_parameters()))
-        return [
-            LossTerm("classification", cross_entropy(logits, batch.slots)),
-            LossTerm("penalty", penalty, self.weight),
-        ]
+        weight = WEIGHTS[config.importance] if config.weight is None else config.weight
+        super().__init__(config, dim=dim, frames=frames, epochs=epochs, seed=seed, weight=weight)
 
     def finish(self, task: TaskData) -> None:
         """Add the importances of the task that was learned, and hold to its values."""
-        importance, values = self._importances(task), dict(self.classifier.named_parameters())
-        anchor = anchor_of(self.network)
-        add = anchor.with_penalty if self.importance == "vclimb" else anchor.moved
-        set_anchor(self.network, add(importance, values))
+        if self.config.importance == "vclimb":
+            super().finish(task)
+        else:
+            self.anchor = self.anchor.moved(self.importances(task), dict(self.classifier.named_parameters()))
 
-    def ledger(self) -> list[LedgerEntry]:
-        """The importances, and the values they hold to, which are stored though the classifier has the same."""
-        return anchor_of(self.network).ledger()
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have an anchor of the shapes that `state` has."""
-        resize_anchor(self.network, state)
-
-    def _importances(self, task: TaskData) -> dict[str, Tensor]:
+    def importances(self, task: TaskData) -> dict[str, Tensor]:
+        """See the top of this file."""
         table = task.plain()
-        if self.importance == "vclimb":
+        if self.config.importance == "vclimb":
             sizes = accumulated_gradient(length, classifier=self.classifier, table=table)
             return {name: value.abs() for name, value in sizes.items()}
         return mean_over_clips(torch.abs, squared_length, classifier=self.classifier, table=table, slots=table.slots)

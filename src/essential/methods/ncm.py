@@ -10,16 +10,16 @@ Near-Zero Cost, TPAMI 2013, whose starting point it is.
 Differs from the paper: no metric is learned; vectors have length 1, and their means are taken as they come.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
+from jaxtyping import Float
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
-from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.methods.class_statistics import statistics_ledger
-from essential.methods.class_vectors import vectors_by_class
-from essential.methods.contract import Method, TaskData
+from essential.methods.closed_form import ClosedForm
 from essential.models.clip_vectors import ClipForm, UnitLength, clip_vector, clip_width
 from essential.models.closed_form import MeanDistances
 from essential.schema import Section
@@ -32,26 +32,20 @@ class NcmConfig(Section):
     clip: ClipForm = Field("mean", description="a clip is the mean of its frames, or all of them side by side")
 
 
-class Ncm(Method):
+class Ncm(ClosedForm[MeanDistances]):
     """See the top of this file."""
 
     Config = NcmConfig
 
-    draws_nothing = True
-
     def __init__(self, config: NcmConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
         del epochs, seed
         vectors = nn.Sequential(clip_vector(config.clip), UnitLength())
-        self.scores = MeanDistances(vectors, width=clip_width(config.clip, dim=dim, frames=frames))
-        super().__init__(self.scores, EpisodicMemory.empty(kept=frames, dim=dim))
+        scores = MeanDistances(vectors, width=clip_width(config.clip, dim=dim, frames=frames))
+        super().__init__(scores, dim=dim, frames=frames)
 
-    def begin(self, task: TaskData) -> None:
-        """Note the slots."""
-        self.slots.append(task.slots)
-
-    def finish(self, task: TaskData) -> None:
-        """Add the means of the task's classes."""
-        for vectors in vectors_by_class(task, self.scores.vectors, device=self.scores.means.device):
+    def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
+        """Add the means of the classes."""
+        for vectors in classes:
             self.scores.add(vectors.mean(dim=0))
 
     def ledger(self) -> list[LedgerEntry]:

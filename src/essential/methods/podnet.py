@@ -20,7 +20,7 @@ whole classifier, with the distillation, at a tenth of the rate as TCD's.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -29,12 +29,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import ClassifierConfig, build_classifier, grow_head
-from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
-from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfig, MixedClips, set_exemplar_means
-from essential.methods.teacher import drop_teacher, keep_teacher, resize_teacher, teacher_of
+from essential.methods.classifier import ClassifierConfig
+from essential.methods.contract import Batch, LossTerm, Stage, TaskData
+from essential.methods.exemplars import MemoryClips, MemoryConfig, set_exemplar_means
+from essential.methods.trained import Trained
 from essential.models.classifier import ClipClassifier
-from essential.models.heads import ProxyHead
+from essential.models.heads import CosineHead
 
 _FIRST_SCALE = 10.0
 _BALANCE_RATE_SCALE = 0.1
@@ -53,77 +53,55 @@ class PODNetConfig(MemoryConfig):
     balance_epochs: int = Field(20, ge=1, description="epochs of fine-tuning on the memory")
 
 
-class PODNet(Method):
+class PODNet(Trained[PODNetConfig]):
     """See the top of this file."""
 
     Config = PODNetConfig
 
+    distils = True
+
     def __init__(self, config: PODNetConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        self.config, self.epochs, self.seed = config, epochs, seed
-        self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed)
-        self.head = ProxyHead(dim, proxies=config.proxies, scale=_FIRST_SCALE)
-        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed, head=self.head)
-        super().__init__(self.classifier, self.keeper.empty())
-
-    def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: ARG002
-        """Nothing but exemplars takes room."""
-        self.keeper.check_room(names)
-
-    def begin(self, task: TaskData) -> None:
-        """Keep the classifier as it is, and grow its head."""
-        if self.slots:
-            keep_teacher(self.network, self.classifier)
-        self.slots.append(task.slots)
-        grow_head(self.classifier, task.slots, seed=self.seed)
+        self.head = CosineHead(dim, proxies=config.proxies, scale=_FIRST_SCALE)
+        super().__init__(config, dim=dim, frames=frames, epochs=epochs, seed=seed, head=self.head)
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """Clips and exemplars together; then, but in the first task, exemplars alone."""
-        trains = [self.classifier]
-        mixed = Stage("mixed", lambda: MixedClips(task, self.memory), trains, self.epochs)
+        mixed = super().stages(task)
         if task.index == 0:
-            return [mixed]
+            return mixed
         balance = Stage(
             "balance",
             lambda: MemoryClips(self.memory),
-            trains,
+            [self.classifier],
             self.config.balance_epochs,
-            prepare=lambda: self._remember(task),
+            prepare=lambda: self.remember(task),
             learning_rate_scale=_BALANCE_RATE_SCALE,
         )
-        return [mixed, balance]
+        return [*mixed, balance]
 
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
         """Classification with a margin, and from the second task on distillation."""
         tokens = _tokens_by_layer(self.classifier, batch)
         logits = self.classifier.logits(tokens[-1])
-        terms = [LossTerm("classification", margin_nca(logits, batch.slots, self.config.margin * self.head.scale))]
-        teacher = teacher_of(self.network)
+        yield LossTerm("classification", margin_nca(logits, batch.slots, self.config.margin * self.head.scale))
+        teacher = self.teacher(ClipClassifier)
         if teacher is None:
-            return terms
-        assert isinstance(teacher, ClipClassifier)
+            return
         with torch.no_grad():
             before = _tokens_by_layer(teacher, batch)
         distances = torch.stack([unit_distance(now, then) for now, then in zip(tokens, before, strict=True)])
         ratio = math.sqrt(self.slots[-1].stop / len(self.slots[-1]))
-        terms.append(LossTerm("flat_distillation", distances[-1], self.config.flat_distillation * ratio))
+        yield LossTerm("flat_distillation", distances[-1], self.config.flat_distillation * ratio)
         if len(distances) > 1:
             between = distances[:-1].mean()
-            terms.append(LossTerm("layer_distillation", between, self.config.layer_distillation * ratio))
-        return terms
+            yield LossTerm("layer_distillation", between, self.config.layer_distillation * ratio)
 
     def finish(self, task: TaskData) -> None:
         """Choose the first task's exemplars; take the means of all."""
-        drop_teacher(self.network)
+        self.drop_teacher()
         if task.index == 0:
-            self._remember(task)
+            self.remember(task)
         set_exemplar_means(self.classifier, self.memory)
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have a teacher if the state has one."""
-        resize_teacher(self.network, self.classifier, state)
-
-    def _remember(self, task: TaskData) -> None:
-        self.memory = self.keeper.extend(self.memory, task, self.classifier)
 
 
 def margin_nca(

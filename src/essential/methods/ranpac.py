@@ -16,22 +16,20 @@ Differs from the paper:
 - The encoder is not adapted to the first task (the paper's phase 1).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Literal
 
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.methods.class_statistics import ClassStatistics, statistics_ledger
-from essential.methods.class_vectors import vectors_by_class
-from essential.methods.contract import Method, TaskData
+from essential.methods.closed_form import ClosedForm
 from essential.methods.ridge import RidgeProblem
 from essential.models.clip_vectors import ClipForm, RandomFeatures, clip_vector, clip_width
 from essential.models.closed_form import LinearScores
 from essential.models.seeded import torch_generator
-from essential.models.state_names import below
 from essential.schema import Section
 
 
@@ -44,39 +42,27 @@ class RanpacConfig(Section):
     ridge: float | None = Field(None, gt=0, description="the penalty (lambda); none: by generalised cross-validation")
 
 
-class Ranpac(Method):
+class Ranpac(ClosedForm[LinearScores]):
     """See the top of this file."""
 
     Config = RanpacConfig
 
+    draws_nothing = False
+
     def __init__(self, config: RanpacConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
         del epochs
         self.config = config
-        self.random = RandomFeatures(
-            clip_width(config.clip, dim=dim, frames=frames),
-            config.random_features,
-            generator=torch_generator(seed, "ranpac"),
-        )
-        self.scores = LinearScores(nn.Sequential(clip_vector(config.clip), self.random), width=config.random_features)
-        self.statistics = ClassStatistics(config.random_features)
-        super().__init__(self.scores, EpisodicMemory.empty(kept=frames, dim=dim))
-        self.network["statistics"] = self.statistics
+        width = clip_width(config.clip, dim=dim, frames=frames)
+        self.random = RandomFeatures(width, config.random_features, generator=torch_generator(seed, "ranpac"))
+        scores = LinearScores(nn.Sequential(clip_vector(config.clip), self.random), width=config.random_features)
+        super().__init__(scores, dim=dim, frames=frames, statistics=ClassStatistics(config.random_features))
 
-    def begin(self, task: TaskData) -> None:
-        """Note the slots."""
-        self.slots.append(task.slots)
-
-    def finish(self, task: TaskData) -> None:
-        """Add the task's clips to the statistics, and solve anew."""
-        device, vectors = self.statistics.means.device, self.scores.vectors
-        self.statistics.add(vectors_by_class(task, vectors, device=device))
+    def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
+        """Add the classes to the statistics, and solve anew."""
+        self.statistics.add(classes)
         problem = RidgeProblem.of(self.statistics)
         self.scores.set(*problem.solve(self.config.ridge or problem.best_ridge()))
 
     def ledger(self) -> list[LedgerEntry]:
         """The statistics, and the projection that they are of; it lies in the predictor, which scores with any seed."""
         return self.statistics.ledger() + statistics_ledger({"random projection": self.random.projection})
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have statistics of as many classes as `state` holds."""
-        self.statistics.resize(below("statistics.", state))

@@ -17,9 +17,10 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
-from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
-from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfig, MixedClips, set_exemplar_means
+from essential.methods.classifier import ClassifierConfig, cross_entropy, logits_of
+from essential.methods.contract import Batch, LossTerm, Stage, TaskData
+from essential.methods.exemplars import MemoryClips, MemoryConfig, MixedClips, set_exemplar_means
+from essential.methods.trained import Trained
 
 
 class ReplayConfig(MemoryConfig):
@@ -33,25 +34,10 @@ class ReplayConfig(MemoryConfig):
     rehearsal_epochs: int = Field(20, ge=1, description="epochs of the rehearsal stage, where it is one of its own")
 
 
-class Replay(Method):
+class Replay(Trained[ReplayConfig]):
     """See the top of this file."""
 
     Config = ReplayConfig
-
-    def __init__(self, config: ReplayConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        self.config, self.epochs, self.seed = config, epochs, seed
-        self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed)
-        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed)
-        super().__init__(self.classifier, self.keeper.empty())
-
-    def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: ARG002
-        """Nothing but exemplars takes room."""
-        self.keeper.check_room(names)
-
-    def begin(self, task: TaskData) -> None:
-        """Grow the head."""
-        self.slots.append(task.slots)
-        grow_head(self.classifier, task.slots, seed=self.seed)
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """The task stage and the rehearsal stage, or both in one."""
@@ -65,7 +51,7 @@ class Replay(Method):
                 lambda: MemoryClips(self.memory),
                 trains,
                 self.config.rehearsal_epochs,
-                prepare=lambda: self._remember(task),
+                prepare=lambda: self.remember(task),
                 steady=True,
             ),
         ]
@@ -79,8 +65,5 @@ class Replay(Method):
     def finish(self, task: TaskData) -> None:
         """Choose exemplars, if no rehearsal stage has done so, and take their means."""
         if self.config.rehearsal == "mixed":
-            self._remember(task)
+            self.remember(task)
         set_exemplar_means(self.classifier, self.memory)
-
-    def _remember(self, task: TaskData) -> None:
-        self.memory = self.keeper.extend(self.memory, task, self.classifier)

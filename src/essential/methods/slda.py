@@ -18,22 +18,19 @@ Differs from the paper:
 Differs from the authors' code: no covariance of a base stage (theirs is OAS's) is needed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Literal
 
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from essential.memory.episodic import EpisodicMemory
-from essential.memory.ledger import LedgerEntry
 from essential.methods.class_statistics import ClassStatistics
-from essential.methods.class_vectors import vectors_by_class
-from essential.methods.contract import Method, TaskData
+from essential.methods.closed_form import ClosedForm
 from essential.methods.discriminant import discriminant
 from essential.methods.shrinkage import LEAST, ledoit_wolf, shrunk
 from essential.models.clip_vectors import ClipForm, clip_vector, clip_width
 from essential.models.closed_form import LinearScores
-from essential.models.state_names import below
 from essential.schema import Section
 
 
@@ -47,41 +44,25 @@ class SldaConfig(Section):
     )
 
 
-class Slda(Method):
+class Slda(ClosedForm[LinearScores]):
     """See the top of this file."""
 
     Config = SldaConfig
-
-    draws_nothing = True
 
     def __init__(self, config: SldaConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
         del epochs, seed
         self.config = config
         width = clip_width(config.clip, dim=dim, frames=frames)
-        self.scores = LinearScores(clip_vector(config.clip), width=width)
-        self.statistics = ClassStatistics(width)
-        super().__init__(self.scores, EpisodicMemory.empty(kept=frames, dim=dim))
-        self.network["statistics"] = self.statistics
+        scores = LinearScores(clip_vector(config.clip), width=width)
+        super().__init__(scores, dim=dim, frames=frames, statistics=ClassStatistics(width))
 
-    def begin(self, task: TaskData) -> None:
-        """Note the slots."""
-        self.slots.append(task.slots)
-
-    def finish(self, task: TaskData) -> None:
-        """Add the task's clips to the statistics, and compute the scores anew."""
-        device, statistics = self.statistics.means.device, self.statistics
-        statistics.add(vectors_by_class(task, self.scores.vectors, device=device))
+    def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
+        """Add the classes to the statistics, and compute the scores anew."""
+        statistics = self.statistics
+        statistics.add(classes)
         covariance = statistics.covariance()
         shrinkage = self.config.shrinkage
         if shrinkage is None:
             shrinkage = max(ledoit_wolf(covariance, float(statistics.fourth), clips=statistics.clips), LEAST)
         inverted = shrunk(covariance, shrinkage, negligible=statistics.negligible)
         self.scores.set(*discriminant(statistics.means.double(), inverted))
-
-    def ledger(self) -> list[LedgerEntry]:
-        """The statistics; the scores follow from them."""
-        return self.statistics.ledger()
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have statistics of as many classes as `state` holds."""
-        self.statistics.resize(below("statistics.", state))

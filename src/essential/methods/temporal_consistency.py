@@ -114,23 +114,21 @@ class TemporalConsistency(Method):
         # Not steady: which frames a clip is reduced to is worked out on the CPU.
         return [replace(stage, steady=False) for stage in self.base.stages(task)]
 
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:
-        """Return the base's terms, part of the classification taken over by that of the reduced clips."""
-        terms = self.base.losses(stage, batch, generator=generator)
-        length = batch.features.shape[1]
-        if length <= self.kept or all(term.name != "classification" for term in terms):
-            return terms
-        reduced = respread(respread(batch, self.kept), length)
-        again = self.base.losses(stage, reduced, generator=generator)
-        share = self.config.weight
-        return [
-            *(t._replace(weight=t.weight * (1 - share)) if t.name == "classification" else t for t in terms),
-            *(
-                t._replace(name="temporal_consistency", weight=t.weight * share)
-                for t in again
-                if t.name == "classification"
-            ),
-        ]
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:
+        """Give the base's terms, part of the classification taken over by that of the reduced clips."""
+        length, classified = batch.features.shape[1], False
+        for term in self.base.losses(stage, batch, generator=generator):
+            if term.name != "classification" or length <= self.kept:
+                yield term
+                continue
+            yield term._replace(weight=term.weight * (1 - self.config.weight))
+            classified = True
+        if classified:
+            reduced = respread(respread(batch, self.kept), length)
+            # No more of the base's loss than that: it ends where its classification was given.
+            again = self.base.losses(stage, reduced, generator=generator)
+            term = next(term for term in again if term.name == "classification")
+            yield term._replace(name="temporal_consistency", weight=term.weight * self.config.weight)
 
     def finish(self, task: TaskData) -> None:
         """As the base."""

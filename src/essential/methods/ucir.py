@@ -20,7 +20,7 @@ Differs from the authors' code: the ranking is summed over the K slots, as in th
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -29,10 +29,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
-from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
-from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, judge, set_exemplar_means
-from essential.methods.teacher import drop_teacher, keep_teacher, resize_teacher, teacher_of
+from essential.methods.classifier import ClassifierConfig, cross_entropy
+from essential.methods.contract import Batch, LossTerm, TaskData
+from essential.methods.exemplars import MemoryConfig, judge
+from essential.methods.trained import Trained
 from essential.models.classifier import ClipClassifier
 from essential.models.heads import CosineHead
 
@@ -51,64 +51,38 @@ class UCIRConfig(MemoryConfig):
     nearest_new: int = Field(2, ge=1, description="new slots that an exemplar is held away from (K)")
 
 
-class UCIR(Method):
+class UCIR(Trained[UCIRConfig]):
     """See the top of this file."""
 
     Config = UCIRConfig
 
-    def __init__(self, config: UCIRConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        self.config, self.epochs, self.seed = config, epochs, seed
-        self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed)
-        self.head = CosineHead(dim, scale=_FIRST_SCALE)
-        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed, head=self.head)
-        super().__init__(self.classifier, self.keeper.empty())
+    distils = True
 
-    def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: ARG002
-        """Nothing but exemplars takes room."""
-        self.keeper.check_room(names)
+    def __init__(self, config: UCIRConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
+        self.head = CosineHead(dim, scale=_FIRST_SCALE)
+        super().__init__(config, dim=dim, frames=frames, epochs=epochs, seed=seed, head=self.head)
 
     def begin(self, task: TaskData) -> None:
         """Keep the classifier as it is, and grow its head; new directions are imprinted, but in the first task."""
-        if self.slots:
-            keep_teacher(self.network, self.classifier)
-        grow_head(self.classifier, task.slots, seed=self.seed)
-        if self.slots:
+        super().begin(task)
+        if len(self.slots) > 1:
             self.head.imprint(self._mean_tokens(task))
-        self.slots.append(task.slots)
 
-    def stages(self, task: TaskData) -> Sequence[Stage]:
-        """One stage on the task's clips and the exemplars."""
-        return [Stage("mixed", lambda: MixedClips(task, self.memory), [self.classifier], self.epochs)]
-
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
         """Classification, and from the second task on what keeps tokens in place and old slots apart from new ones."""
         tokens = self.classifier.tokens(batch.features, batch.positions)
-        cosines = self.head.cosines(self.classifier.dropout(tokens), fixed=self.slots[-1].start)
-        terms = [LossTerm("classification", cross_entropy(self.head.scale * cosines, batch.slots))]
-        teacher = teacher_of(self.network)
+        cosines = self.head.similarities(self.classifier.dropout(tokens), fixed=self.slots[-1].start)
+        yield LossTerm("classification", cross_entropy(self.head.scale * cosines, batch.slots))
+        teacher = self.teacher(ClipClassifier)
         if teacher is None:
-            return terms
-        assert isinstance(teacher, ClipClassifier)
+            return
         with torch.no_grad():
             before = teacher.tokens(batch.features, batch.positions)
         config, new = self.config, self.slots[-1]
         ratio = math.sqrt(new.start / len(new))
         ranking = margin_ranking(cosines, batch.slots, new.start, margin=config.margin, nearest=config.nearest_new)
-        return [
-            *terms,
-            LossTerm("less_forget", less_forget(tokens, before), config.less_forget * ratio),
-            LossTerm("ranking", ranking, config.ranking, (batch.slots < new.start).sum()),
-        ]
-
-    def finish(self, task: TaskData) -> None:
-        """Choose exemplars and take their means."""
-        drop_teacher(self.network)
-        self.memory = self.keeper.extend(self.memory, task, self.classifier)
-        set_exemplar_means(self.classifier, self.memory)
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have a teacher if the state has one."""
-        resize_teacher(self.network, self.classifier, state)
+        yield LossTerm("less_forget", less_forget(tokens, before), config.less_forget * ratio)
+        yield LossTerm("ranking", ranking, config.ranking, (batch.slots < new.start).sum())
 
     def _mean_tokens(self, task: TaskData) -> Float[Tensor, "new dim"]:
         table = task.plain()

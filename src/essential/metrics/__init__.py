@@ -3,9 +3,7 @@
 from essential.metrics.accuracy import (
     accuracy_matrix,
     accuracy_on_seen,
-    average_incremental_accuracy,
     class_accuracy,
-    final_accuracy,
     seen_accuracy_by_task,
 )
 from essential.metrics.evaluation import AccuracyMatrix, Evaluation
@@ -16,25 +14,26 @@ from essential.metrics.forgetting import (
     forgetting_from_best_by_task,
     tcd_forgetting,
 )
-from essential.metrics.registry import METRICS, Metric
+from essential.metrics.registry import METRICS, SECOND_NAMES, Metric, Scores, rounding
 from essential.metrics.transfer import forward_transfer
 from essential.metrics.vclimb import vclimb_accuracy, vclimb_accuracy_unweighted, vclimb_bwf
 
 __all__ = [
     "METRICS",
+    "SECOND_NAMES",
     "AccuracyMatrix",
     "Evaluation",
     "Metric",
+    "Scores",
     "accuracy_matrix",
     "accuracy_on_seen",
-    "average_incremental_accuracy",
     "backward_forgetting",
     "backward_forgetting_by_task",
     "class_accuracy",
-    "final_accuracy",
     "forgetting_from_best",
     "forgetting_from_best_by_task",
     "forward_transfer",
+    "rounding",
     "seen_accuracy_by_task",
     "tcd_forgetting",
     "vclimb_accuracy",

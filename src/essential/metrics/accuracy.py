@@ -34,31 +34,6 @@ def accuracy_on_seen(evaluation: Evaluation) -> float | None:
     return _fraction_right(evaluation, np.ones(len(evaluation), dtype=np.bool_))
 
 
-def final_accuracy(evaluations: Sequence[Evaluation]) -> float | None:
-    """Return `accuracy_on_seen` after the last task; None if there is no test video.
-
-    Raises:
-        ValueError: there is no evaluation, or one holds a video of a task that was not learned yet.
-    """
-    _check_order(evaluations)
-    return accuracy_on_seen(evaluations[-1])
-
-
-def average_incremental_accuracy(evaluations: Sequence[Evaluation]) -> float | None:
-    """Return the plain mean of `accuracy_on_seen` over the evaluations, the first task's included.
-
-    Source: the average incremental accuracy of TCD (Park et al., ICCV 2021), which ESSENTIAL's tables report on that
-    benchmark. An evaluation without any test video is left out; None if all are.
-
-    Raises:
-        ValueError: there is no evaluation, or one holds a video of a task that was not learned yet.
-    """
-    _check_order(evaluations)
-    accuracies = [accuracy_on_seen(evaluation) for evaluation in evaluations]
-    known = [accuracy for accuracy in accuracies if accuracy is not None]
-    return sum(known) / len(known) if known else None
-
-
 def class_accuracy(evaluation: Evaluation, classes: int) -> list[float | None]:
     """Return the accuracy on the test videos of each of the first `classes` slots; None for a class without any."""
     videos = np.bincount(evaluation.slots, minlength=classes)

@@ -1,12 +1,41 @@
 """The metrics of one run by name, each with its definition and where it comes from."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from essential.metrics.accuracy import accuracy_matrix, average_incremental_accuracy, final_accuracy
-from essential.metrics.evaluation import Evaluation
+from essential.metrics.accuracy import accuracy_matrix, accuracy_on_seen, weighted_mean
+from essential.metrics.evaluation import AccuracyMatrix, Evaluation
 from essential.metrics.forgetting import backward_forgetting, forgetting_from_best, tcd_forgetting
 from essential.metrics.vclimb import vclimb_accuracy, vclimb_accuracy_unweighted, vclimb_bwf
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What every metric of a run is computed from.
+
+    Attributes:
+        matrix: see `accuracy_matrix`.
+        seen: the accuracy over all test videos of the classes seen, after each task.
+        test_videos: of each task learned.
+        class_counts: each task's number of classes.
+    """
+
+    matrix: AccuracyMatrix
+    seen: Sequence[float | None]
+    test_videos: Sequence[int]
+    class_counts: Sequence[int]
+
+    @classmethod
+    def of(cls, evaluations: Sequence[Evaluation], class_counts: Sequence[int]) -> "Scores":
+        """Return those of one evaluation per task learned.
+
+        Raises:
+            ValueError: there is no evaluation, or one holds a video of a task that was not learned yet.
+        """
+        matrix = accuracy_matrix(evaluations)
+        videos = [int((evaluations[-1].tasks == task).sum()) for task in range(len(matrix))]
+        return cls(matrix, [accuracy_on_seen(each) for each in evaluations], videos, class_counts)
 
 
 @dataclass(frozen=True)
@@ -14,77 +43,107 @@ class Metric:
     """One number of a run.
 
     Attributes:
-        compute: from one evaluation per task learned, and each task's number of classes, to a fraction or a difference
-            of fractions; None where it is not defined.
+        title: of a column of a table.
+        compute: a fraction, or a difference of fractions; None where it is not defined.
         definition: in one line.
         source: the paper or code that defines it so.
-        reading: which scores the evaluations must be of (`cnn`, `nme`); None: those that the method decides by.
+        reading: which scores it is of (`cnn`, `nme`); None: those that the method decides by.
+        less_is_better: whether it is a loss, in points, and no accuracy in percent.
     """
 
-    compute: Callable[[Sequence[Evaluation], Sequence[int]], float | None]
+    title: str
+    compute: Callable[[Scores], float | None]
     definition: str
     source: str
     reading: str | None = None
+    less_is_better: bool = False
+
+
+def _average_incremental(run: Scores) -> float | None:
+    return weighted_mean(run.seen, [1] * len(run.seen))
 
 
 _BACKWARD = Metric(
-    lambda run, _: backward_forgetting(accuracy_matrix(run)),
+    "Backward forgetting",
+    lambda run: backward_forgetting(run.matrix),
     "plain mean, over the old tasks, of the accuracy just after learning minus the accuracy at the end",
     "BWF of vCLIMB (CVPR 2022) by its formula; also called forgetting from first",
+    less_is_better=True,
 )
 
 METRICS: Mapping[str, Metric] = {
     "final_accuracy": Metric(
-        lambda run, _: final_accuracy(run),
+        "Final",
+        lambda run: run.seen[-1],
         "accuracy over all test videos of all classes, after the last task",
         "TCD (ICCV 2021), its last stage",
     ),
     "average_incremental_accuracy": Metric(
-        lambda run, _: average_incremental_accuracy(run),
+        "Average incremental",
+        _average_incremental,
         "accuracy over all test videos of the classes seen so far, plain mean over the tasks, the first included",
         "TCD (ICCV 2021)",
     ),
     "average_incremental_accuracy_cnn": Metric(
-        lambda run, _: average_incremental_accuracy(run),
+        "Average incremental, head (CNN)",
+        _average_incremental,
         "the same, by the trained head",
         "CNN of TCD (ICCV 2021)",
         reading="cnn",
     ),
     "average_incremental_accuracy_nme": Metric(
-        lambda run, _: average_incremental_accuracy(run),
+        "Average incremental, nearest means (NME)",
+        _average_incremental,
         "the same, by the nearest mean of exemplars",
         "NME of TCD (ICCV 2021), the rule of iCaRL (CVPR 2017)",
         reading="nme",
     ),
     "vclimb_accuracy": Metric(
-        lambda run, class_counts: vclimb_accuracy(accuracy_matrix(run), class_counts),
+        "vCLIMB Acc",
+        lambda run: vclimb_accuracy(run.matrix, run.class_counts),
         "mean of the tasks' accuracies after the last task, weighted by their numbers of classes",
         "Acc of vCLIMB (CVPR 2022) by its code",
     ),
     "vclimb_accuracy_unweighted": Metric(
-        lambda run, _: vclimb_accuracy_unweighted(accuracy_matrix(run)),
+        "vCLIMB Acc, unweighted",
+        lambda run: vclimb_accuracy_unweighted(run.matrix),
         "plain mean of the tasks' accuracies after the last task",
         "Acc of vCLIMB (CVPR 2022) by its formula",
     ),
     "vclimb_bwf": Metric(
-        lambda run, class_counts: vclimb_bwf(accuracy_matrix(run), class_counts),
+        "vCLIMB BWF",
+        lambda run: vclimb_bwf(run.matrix, run.class_counts),
         "backward forgetting, the old tasks weighted by their numbers of classes",
         "BWF of vCLIMB (CVPR 2022) by its code",
+        less_is_better=True,
     ),
     "forgetting_from_best": Metric(
-        lambda run, _: forgetting_from_best(accuracy_matrix(run)),
+        "Forgetting from best",
+        lambda run: forgetting_from_best(run.matrix),
         "plain mean, over the old tasks, of the best accuracy ever reached minus the accuracy at the end",
         "the ESSENTIAL authors' code (ICCV 2025)",
+        less_is_better=True,
     ),
     "backward_forgetting": _BACKWARD,
     "forgetting_from_first": _BACKWARD,
     "tcd_forgetting": Metric(
-        lambda run, class_counts: tcd_forgetting(accuracy_matrix(run), _test_videos(run[-1], len(class_counts))),
+        "TCD forgetting",
+        lambda run: tcd_forgetting(run.matrix, run.test_videos),
         "how far the accuracy over all old test videos falls in one task, plain mean over the tasks after the first",
         "forgetting of TCD (ICCV 2021) by its code",
+        less_is_better=True,
     ),
 }
 
+SECOND_NAMES = frozenset({"forgetting_from_first"})
+"""Names of `METRICS` for what another name gives too; a record has the other alone."""
 
-def _test_videos(evaluation: Evaluation, tasks: int) -> list[int]:
-    return [int((evaluation.tasks == task).sum()) for task in range(tasks)]
+
+def rounding(tasks: int) -> float:
+    """Return how far two float64 computations of a metric over so many tasks can be apart.
+
+    With u = 2**-53, half of epsilon, a weighted mean of n numbers in [-1, 1] is wrong by (n + 1) u at most, in whatever
+    order they are added, beside what the numbers are wrong by. A metric is at most a mean of means of differences of
+    fractions, and so wrong by 2 (n + 1) u + 4 u at most; two are apart by 4 (n + 3) u.
+    """
+    return 2 * (tasks + 3) * sys.float_info.epsilon

@@ -10,7 +10,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from essential.models.classifier import ClipClassifier, Predictor
-from essential.models.state_names import below
 
 
 class BiasPair(nn.Module):
@@ -31,6 +30,7 @@ class BiasCorrected(Predictor):
     """
 
     reading = "cnn"
+    grows = ("task_of_slot",)
     task_of_slot: Tensor
 
     def __init__(self, classifier: ClipClassifier) -> None:
@@ -74,8 +74,7 @@ class BiasCorrected(Predictor):
         """Have every pair change nothing, as if new."""
         self.pairs = nn.ModuleList(BiasPair().to(self.task_of_slot.device) for _ in self.pairs)
 
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have as many pairs as `state`, and the shapes that it has."""
-        self.classifier.resize(below("classifier.", state))
-        self.task_of_slot = torch.zeros_like(state["task_of_slot"])
+    def take_shape(self, state: Mapping[str, Tensor]) -> None:
+        """Have as many pairs as `state` too."""
+        super().take_shape(state)
         self.pairs = nn.ModuleList(BiasPair() for name in state if name.endswith(".alpha"))

@@ -9,12 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from essential.models.drop_path import Dropout
+from essential.models.growing import Growing
 from essential.models.heads import Head
-from essential.models.state_names import below
 from essential.models.temporal_encoder import TemporalEncoder
 
 
-class Predictor(nn.Module, ABC):
+class Predictor(Growing, ABC):
     """What scores clips: dense frame features (batch, frames, dim), in; a score per slot seen so far, out.
 
     Attributes:
@@ -23,6 +23,10 @@ class Predictor(nn.Module, ABC):
     """
 
     reading: ClassVar[Literal["cnn", "nme", "closed-form"]]
+
+    @abstractmethod
+    def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
+        """Score dense clips."""
 
     def readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
         """Return all scores that the predictor can give, by reading; one of them is what it decides by."""
@@ -45,10 +49,6 @@ class Predictor(nn.Module, ABC):
         """Return what it decides by of clips with these tokens; None if it decides by something else than tokens."""
         return None
 
-    @abstractmethod
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Take on the shapes that `state`, the state of such a predictor, has; the values come later."""
-
     def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return `state` with what may be missing in it: what a version before, or other code, did not have."""
         return dict(state)
@@ -61,6 +61,7 @@ class ClipClassifier(Predictor):
     """
 
     reading = "cnn"
+    grows = ("exemplar_means",)
     exemplar_means: Tensor
 
     def __init__(
@@ -121,8 +122,3 @@ class ClipClassifier(Predictor):
     def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Add that there are no means, if nothing is said of them."""
         return {"exemplar_means": torch.zeros(0, self.exemplar_means.shape[1]), **state}
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Give the head as many rows as `state` holds, and as many means."""
-        self.head.resize(below("head.", state))
-        self.exemplar_means = torch.zeros_like(state["exemplar_means"])

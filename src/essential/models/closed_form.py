@@ -4,8 +4,6 @@ All compute in float64: an inverse covariance enlarges every rounding. What is f
 as float32.
 """
 
-from collections.abc import Mapping
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,21 +12,30 @@ from essential.models.classifier import Predictor
 from essential.models.packed_triangle import pack_upper, packed_size, unpack_upper
 
 
-class LinearScores(Predictor):
-    """Dense frame features, in; weight times the clip's vector plus bias, out.
+class ClosedFormPredictor(Predictor):
+    """What scores clips by vectors that stand for them.
 
     Args:
-        vectors: turns frame features (batch, frames, dim) into vectors (batch, width) of float64.
-        width: of the vectors.
+        vectors: turns frame features (batch, frames, dim) into vectors (batch, width) of float64; those that follow
+            are also told the width.
     """
 
     reading = "closed-form"
+
+    def __init__(self, vectors: nn.Module) -> None:
+        super().__init__()
+        self.vectors = vectors
+
+
+class LinearScores(ClosedFormPredictor):
+    """Dense frame features, in; weight times the clip's vector plus bias, out."""
+
+    grows = ("weight", "bias")
     weight: Tensor
     bias: Tensor
 
     def __init__(self, vectors: nn.Module, *, width: int) -> None:
-        super().__init__()
-        self.vectors = vectors
+        super().__init__(vectors)
         self.register_buffer("weight", torch.zeros(0, width, dtype=torch.float64))
         self.register_buffer("bias", torch.zeros(0, dtype=torch.float64))
 
@@ -40,25 +47,15 @@ class LinearScores(Predictor):
         """Score dense clips."""
         return nn.functional.linear(self.vectors(features), self.weight, self.bias)
 
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have as many rows as `state` holds."""
-        self.weight, self.bias = torch.zeros_like(state["weight"]), torch.zeros_like(state["bias"])
 
+class MeanDistances(ClosedFormPredictor):
+    """Dense frame features, in; minus the squared distance to each class's mean, out."""
 
-class MeanDistances(Predictor):
-    """Dense frame features, in; minus the squared distance to each class's mean, out.
-
-    Args:
-        vectors: turns frame features (batch, frames, dim) into vectors (batch, width) of float64.
-        width: of the vectors.
-    """
-
-    reading = "closed-form"
+    grows = ("means",)
     means: Tensor
 
     def __init__(self, vectors: nn.Module, *, width: int) -> None:
-        super().__init__()
-        self.vectors = vectors
+        super().__init__(vectors)
         self.register_buffer("means", torch.zeros(0, width))
 
     def add(self, mean: Float[Tensor, " width"]) -> None:
@@ -70,28 +67,19 @@ class MeanDistances(Predictor):
         distances = torch.cdist(self.vectors(features), self.means.double())
         return -distances.square()
 
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have as many classes as `state` holds."""
-        self.means = torch.zeros_like(state["means"])
 
-
-class MahalanobisDistances(Predictor):
+class MahalanobisDistances(ClosedFormPredictor):
     """Dense frame features, in; minus the squared distance to each class's mean, by the class's own covariance, out.
 
     Beside its mean, a class has an upper triangular matrix W, packed: W W^T is the inverse of its covariance.
-
-    Args:
-        vectors: turns frame features (batch, frames, dim) into vectors (batch, width) of float64.
-        width: of the vectors.
     """
 
-    reading = "closed-form"
+    grows = ("means", "whitenings")
     means: Tensor
     whitenings: Tensor
 
     def __init__(self, vectors: nn.Module, *, width: int) -> None:
-        super().__init__()
-        self.vectors = vectors
+        super().__init__(vectors)
         self.register_buffer("means", torch.zeros(0, width))
         self.register_buffer("whitenings", torch.zeros(0, packed_size(width)))
 
@@ -116,7 +104,3 @@ class MahalanobisDistances(Predictor):
             apart = vectors - mean.to(vectors)
             distances[:, slot] = (apart @ unpack_upper(packed).to(apart)).square().sum(dim=1)
         return -distances
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have as many classes as `state` holds."""
-        self.means, self.whitenings = torch.zeros_like(state["means"]), torch.zeros_like(state["whitenings"])

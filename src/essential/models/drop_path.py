@@ -6,7 +6,6 @@ The numbers are those of torch's and torchvision's own, drawn from torch's globa
 from functools import partial
 
 from torch import Tensor, nn
-from torchvision.ops import stochastic_depth
 
 from essential.models.whole_batch import drawn
 
@@ -32,8 +31,10 @@ class DropPath(nn.Module):
 
     def _factors(self, branch: Tensor, clips: int) -> Tensor:
         tokens = branch.shape[1] if self.per_token else 1
-        dropped: Tensor = stochastic_depth(branch.new_ones(clips * tokens), self.rate, "row", training=True)
-        return dropped.view(clips, tokens, *[1] * (branch.ndim - 2))
+        kept = branch.new_empty(clips * tokens).bernoulli_(1 - self.rate)
+        if self.rate < 1:
+            kept /= 1 - self.rate
+        return kept.view(clips, tokens, *[1] * (branch.ndim - 2))
 
 
 class Dropout(nn.Module):

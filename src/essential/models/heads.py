@@ -1,14 +1,15 @@
 """Heads: clip tokens to a logit per slot. Rows are added as classes arrive."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from essential.models.growing import Growing
 
-class Head(nn.Module, ABC):
+
+class Head(Growing, ABC):
     """Clip tokens (batch, dim), in; a logit per slot, out."""
 
     @property
@@ -20,10 +21,6 @@ class Head(nn.Module, ABC):
     def grow(self, rows: int, *, generator: torch.Generator) -> None:
         """Add `rows` slots behind the present ones, which keep their values."""
 
-    @abstractmethod
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Take on the shapes that `state`, the state of such a head, has; the values come later."""
-
 
 class GrowingHead(Head):
     """A linear layer with one row per slot.
@@ -32,6 +29,8 @@ class GrowingHead(Head):
     initialise theirs. They allocate all classes of the benchmark at once; rows that no sample has reached yet
     would only decay there, so growing gives the same scores for the slots seen.
     """
+
+    grows = ("weight", "bias")
 
     def __init__(self, dim: int, *, init_scale: float) -> None:
         super().__init__()
@@ -51,65 +50,22 @@ class GrowingHead(Head):
         self.weight = nn.Parameter(torch.cat([old, new.to(old)]))
         self.bias = nn.Parameter(torch.cat([self.bias.detach(), torch.zeros(rows).to(old)]))
 
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have as many rows as `state` holds."""
-        self.weight = nn.Parameter(torch.zeros_like(state["weight"]))
-        self.bias = nn.Parameter(torch.zeros_like(state["bias"]))
-
     def forward(self, tokens: Float[Tensor, "batch *readings dim"]) -> Float[Tensor, "batch *readings slots"]:
         """Return a logit per slot."""
         return nn.functional.linear(tokens, self.weight, self.bias)
 
 
 class CosineHead(Head):
-    """The cosine of a clip token with one direction per slot, times one learned scale.
+    """How near a clip token is by angle to the directions (proxies) of a slot, times one learned scale.
 
-    Source: Hou et al., Learning a Unified Classifier Incrementally via Rebalancing, CVPR 2019, equation 4.
+    With one direction per slot it is their cosine: Hou et al., Learning a Unified Classifier Incrementally via
+    Rebalancing, CVPR 2019, equation 4. With several, a slot's similarity is the mean of its cosines, weighted by a
+    softmax over themselves, so that those near the token count most: Douillard et al., PODNet, ECCV 2020, equation 7.
     """
 
-    def __init__(self, dim: int, *, scale: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(0, dim))
-        self.scale = nn.Parameter(torch.tensor(scale))
+    grows = ("weight",)
 
-    @property
-    def slots(self) -> int:
-        """Rows so far."""
-        return len(self.weight)
-
-    def grow(self, rows: int, *, generator: torch.Generator) -> None:
-        """Add `rows` random directions of about unit length behind the present ones, which keep their values."""
-        self.weight = _with_random_rows(self.weight, rows, generator)
-
-    @torch.no_grad()
-    def imprint(self, directions: Float[Tensor, "rows dim"]) -> None:
-        """Turn the last rows to `directions`, with the mean length of the others, so that they train as fast."""
-        rows = len(directions)
-        length = self.weight[:-rows].norm(dim=1).mean() if self.slots > rows else 1.0
-        self.weight[-rows:] = nn.functional.normalize(directions.to(self.weight), dim=1) * length
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have as many rows as `state` holds."""
-        self.weight = nn.Parameter(torch.zeros_like(state["weight"]))
-
-    def cosines(self, tokens: Float[Tensor, "batch dim"], *, fixed: int = 0) -> Float[Tensor, "batch slots"]:
-        """Return the cosine with every slot; the directions of the first `fixed` slots get no gradient."""
-        weight = torch.cat([self.weight[:fixed].detach(), self.weight[fixed:]])
-        return nn.functional.linear(nn.functional.normalize(tokens, dim=1), nn.functional.normalize(weight, dim=1))
-
-    def forward(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
-        """Return a logit per slot."""
-        return self.scale * self.cosines(tokens)
-
-
-class ProxyHead(Head):
-    """Local similarity: several directions (proxies) per slot, of which those near a clip token count most.
-
-    A slot's similarity is the mean of its cosines, weighted by a softmax over themselves; a logit is that times one
-    learned scale. Source: Douillard et al., PODNet, ECCV 2020, equation 7.
-    """
-
-    def __init__(self, dim: int, *, proxies: int, scale: float) -> None:
+    def __init__(self, dim: int, *, scale: float, proxies: int = 1) -> None:
         super().__init__()
         self.proxies = proxies
         self.weight = nn.Parameter(torch.empty(0, dim))
@@ -121,24 +77,29 @@ class ProxyHead(Head):
         return len(self.weight) // self.proxies
 
     def grow(self, rows: int, *, generator: torch.Generator) -> None:
-        """Add random proxies of `rows` slots behind the present ones, which keep their values."""
-        self.weight = _with_random_rows(self.weight, rows * self.proxies, generator)
+        """Add random directions of about unit length for `rows` slots behind the present ones, which keep theirs."""
+        old = self.weight.detach()
+        new = torch.randn(rows * self.proxies, old.shape[1], generator=generator) * old.shape[1] ** -0.5
+        self.weight = nn.Parameter(torch.cat([old, new.to(old)]))
 
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have as many rows as `state` holds."""
-        self.weight = nn.Parameter(torch.zeros_like(state["weight"]))
+    @torch.no_grad()
+    def imprint(self, directions: Float[Tensor, "rows dim"]) -> None:
+        """Turn the last rows to `directions`, with the mean length of the others, so that they train as fast."""
+        rows = len(directions)
+        length = self.weight[:-rows].norm(dim=1).mean() if len(self.weight) > rows else 1.0
+        self.weight[-rows:] = nn.functional.normalize(directions.to(self.weight), dim=1) * length
+
+    def similarities(self, tokens: Float[Tensor, "batch dim"], *, fixed: int = 0) -> Float[Tensor, "batch slots"]:
+        """Return the similarity with every slot; the directions of the first `fixed` slots get no gradient."""
+        held = fixed * self.proxies
+        weight = nn.functional.normalize(torch.cat([self.weight[:held].detach(), self.weight[held:]]), dim=1)
+        cosines = nn.functional.linear(nn.functional.normalize(tokens, dim=1), weight)
+        if self.proxies == 1:
+            return cosines
+        by_slot = cosines.unflatten(1, (self.slots, self.proxies))
+        weighted: Tensor = (by_slot.softmax(dim=2) * by_slot).sum(dim=2)
+        return weighted
 
     def forward(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
         """Return a logit per slot."""
-        weight = nn.functional.normalize(self.weight, dim=1)
-        cosines = nn.functional.linear(nn.functional.normalize(tokens, dim=1), weight)
-        by_slot = cosines.unflatten(1, (self.slots, self.proxies))
-        similarities = (by_slot.softmax(dim=2) * by_slot).sum(dim=2)
-        logits: Tensor = self.scale * similarities
-        return logits
-
-
-def _with_random_rows(weight: Tensor, rows: int, generator: torch.Generator) -> nn.Parameter:
-    old = weight.detach()
-    new = torch.randn(rows, old.shape[1], generator=generator) * old.shape[1] ** -0.5
-    return nn.Parameter(torch.cat([old, new.to(old)]))
+        return self.scale * self.similarities(tokens)

@@ -1,12 +1,9 @@
 """The nearest mean of exemplars as the decision: iCaRL's rule, on the tokens of a clip classifier."""
 
-from collections.abc import Mapping
-
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from essential.models.classifier import ClipClassifier, Predictor
-from essential.models.state_names import below
 
 
 class NearestMeans(Predictor):
@@ -39,7 +36,3 @@ class NearestMeans(Predictor):
     def by_tokens(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
         """Return the cosines with the means of exemplars."""
         return self.classifier.cosines(tokens)
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Give the classifier the shapes that `state` has."""
-        self.classifier.resize(below("classifier.", state))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from essential.errors import DataError
+from essential.protocols.foreign_lists import read_foreign
 from essential.protocols.list_checks import refuse_unusable
 from essential.protocols.list_entries import (
     SPLITS,
@@ -35,7 +36,7 @@ _UNUSED_KEYS = ("fps", "video_frames")
 
 
 def import_list(path: Path) -> VideoList:
-    """Return the list in a published pickle, read without running anything of it, or in a file of ours.
+    """Return the list in a published pickle, read without running anything of it, in a file of ours, or of others.
 
     Entries are kept as they are, repeated ones too, and segments that start behind the end of their video.
 
@@ -48,12 +49,15 @@ def import_list(path: Path) -> VideoList:
 
 
 def open_list(path: Path) -> VideoList:
-    """Return the list in a published pickle or in a file of ours, also one that no run could use.
+    """Return the list in a published pickle, in a file of ours, or of others, also one that no run could use.
 
     Raises:
-        DataError: the file cannot be read, is neither, or has an entry that is no video or segment.
+        DataError: the file cannot be read, is none of these, or has an entry that is no video or segment.
     """
     content = read_list_file(path)
+    foreign = read_foreign(content, str(path))
+    if foreign is not None:
+        return VideoList(str(path), foreign, _source(path, content))
     # Our files are JSON objects; no pickle begins like one.
     if path.suffix == ".json" or content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         tasks, source = parse_list(content, str(path))

@@ -58,12 +58,12 @@ def parse_list(content: bytes, name: str) -> tuple[Tasks, ListSource | None]:
         DataError: it is not JSON of this format and version; a key is unknown, missing or there twice; an entry is no
             video or segment.
     """
-    top = _load(content, name)
+    top = load_json(content, name)
     if not isinstance(top, dict) or top.get("format") != FORMAT:
         found = quoted(top.get("format")) if isinstance(top, dict) else f"a {type(top).__name__}"
         raise DataError(
             f'{name} is not a video list of ours: its "format" is {found}, not "{FORMAT}"; '
-            "`essential data import` makes one of a published list"
+            "docs/file-formats.md shows one"
         )
     if type(top.get("version")) is not int or top["version"] != VERSION:
         raise DataError(
@@ -79,7 +79,7 @@ def parse_list(content: bytes, name: str) -> tuple[Tasks, ListSource | None]:
 def is_list(content: bytes) -> bool:
     """Say whether a file's content is a list of ours, of whatever version, whole or not in what it holds."""
     try:
-        top = _load(content, "")
+        top = load_json(content, "")
     except DataError:
         return False
     return isinstance(top, dict) and top.get("format") == FORMAT
@@ -90,7 +90,13 @@ def list_text(tasks: Tasks, source: ListSource | None) -> str:
     return "".join(_lines(tasks, source))
 
 
-def _load(content: bytes, name: str) -> Any:
+def load_json(content: bytes, name: str) -> Any:
+    """Return what JSON holds, each key of an object once.
+
+    Raises:
+        DataError: it is no JSON, or holds what no list has.
+    """
+
     def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         held = dict(pairs)
         if len(held) != len(pairs):

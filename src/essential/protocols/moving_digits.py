@@ -21,7 +21,7 @@ from essential.errors import DataError
 from essential.protocols.clip_files import h264_mp4, mpeg4_avi
 from essential.protocols.digit_frames import Frames, draw_frames, draw_scene, scans
 from essential.protocols.digit_motion import MOTIONS, draw_progress, draw_trajectory, draw_untrimmed_progress
-from essential.protocols.protocol import Split
+from essential.protocols.protocol import Split, Video
 from essential.schema import Section
 from essential.seeding import numpy_generator
 
@@ -105,6 +105,11 @@ def make_moving_digits(
             )
         if recorded_checksum is None:
             write_json(root / MARKER, _marker(config, checksum))
+
+
+def videos_to_make(config: MovingDigitsConfig) -> list[Video]:
+    """Return the clips of `config` by their names, whether they are there or not."""
+    return [Video(clip.name, clip.name, clip.label, clip.split) for clip in _clips(config)]
 
 
 def _refuse_strangers(root: Path) -> None:

@@ -170,7 +170,7 @@ def build_protocol(
 ) -> Protocol:
     """Group a listing's videos into tasks; inside a task the videos stand class by class, sorted by key.
 
-    A listing with groups has its tasks and their order; otherwise the classes are ordered and cut.
+    A listing with several groups has its tasks and their order; otherwise the classes are ordered and cut.
 
     Raises:
         ConfigError: the classes cannot be cut into that many tasks, or the list fixes other tasks.
@@ -197,7 +197,8 @@ def _groups(
     order_seed: int | None,
     order_rule: OrderRule,
 ) -> Sequence[tuple[str, ...]]:
-    if listing.groups is None:
+    # A list of one task says which classes there are, and not how they arrive.
+    if listing.groups is None or (len(listing.groups) == 1 and tasks is not None):
         if tasks is None:
             raise ConfigError("protocol.tasks is not given; say into how many tasks: -s protocol.tasks=N")
         ordered = order_classes(listing.classes, order_seed, order_rule)

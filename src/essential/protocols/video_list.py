@@ -8,6 +8,7 @@ from typing import Literal
 
 from essential.atomic_files import sha256_of_json, write_text
 from essential.errors import ConfigError, DataError
+from essential.protocols.foreign_lists import read_foreign
 from essential.protocols.list_checks import refuse_unusable
 from essential.protocols.list_entries import (
     ListedSegment,
@@ -110,7 +111,13 @@ def read_video_list(path: Path) -> VideoList:
     Raises:
         DataError: the file cannot be read, is no list of ours, or is one that no run could use.
     """
-    tasks, source = parse_list(read_list_file(path), str(path))
+    content = read_list_file(path)
+    try:
+        tasks, source = parse_list(content, str(path))
+    except DataError:
+        if read_foreign(content, str(path)) is None:
+            raise
+        raise DataError(f"{path} is a list of another project; make one of ours of it: essential data import") from None
     refuse_unusable(tasks, str(path))
     return VideoList(str(path), tasks, source)
 

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from essential.report.drawing import Palette
-from essential.report.formats import MINUS
 
 
 @dataclass(frozen=True)
@@ -34,18 +33,12 @@ class Sheet:
         return figure, figure.add_axes(place)
 
 
-def plain_number(value: float) -> str:
-    """A tick's number, with a real minus sign."""
-    return f"{value:g}".replace("-", MINUS)
-
-
 def dress(axes: Axes, palette: Palette, *, x_label: str, y_label: str) -> None:
     """Give the plot a light grid across, no frame, and labels; that of the y axis stands in the page's caption."""
     axes.set_xlabel(x_label, labelpad=6, color=palette.ink)
     if palette.alone:
         axes.set_ylabel(y_label, labelpad=8, color=palette.ink)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
     axes.grid(axis="y", color=palette.ink, alpha=0.14, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(length=0, pad=7, labelcolor=palette.ink)

@@ -49,8 +49,6 @@ def falls_figure(run: RunView, falls: Sequence[ClassFall]) -> FigureView:
     """The falls for files; on the page they are a table with bars."""
     return FigureView(
         title="Accuracy by class and its fall",
-        note="",
-        description="",
         drawing=_FallChart(f"{run.anchor}-falls", falls[:_DRAWN]),
         data=Data(
             ("class", "task", "best accuracy, %", "final accuracy, %", "fall, points"),

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from essential.atomic_files import write_json, write_text
-from essential.report.comparison import Comparison, compare
-from essential.report.comparison_check import Run
 from essential.report.comparison_latex import as_latex
 from essential.report.comparison_page import comparison_page
 from essential.report.comparison_text import as_csv, as_markdown, as_objects
+from essential.results.comparison import Comparison, compare
+from essential.results.comparison_check import Run
 
 
 def write_comparison(runs: Sequence[Run], folder: Path, *, budget_bytes: int | None) -> Comparison:

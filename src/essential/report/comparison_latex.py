@@ -1,11 +1,11 @@
 """A comparison as a LaTeX table for a paper, in the style of booktabs."""
 
 import re
-from collections.abc import Callable, Sequence
 
-from essential.report.comparison import Comparison, MethodRow
+from essential.metrics import METRICS
 from essential.report.comparison_text import OVER, cells, difference_note, notes_of
 from essential.report.formats import MINUS, NBSP, NONE
+from essential.results.comparison import Comparison, MethodRow
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -44,13 +44,6 @@ _TITLES = {
     "p": "$p$",
 }
 """What a page of a paper has room for, of the columns of `comparison_text`."""
-_BEST: dict[str, Callable[[Sequence[float]], float]] = {
-    "final_accuracy": max,
-    "average_incremental_accuracy": max,
-    "forgetting_from_best": min,
-    "backward_forgetting": min,
-}
-"""What is printed bold where it is best."""
 
 
 def as_latex(comparison: Comparison) -> str:
@@ -94,11 +87,12 @@ def _line(comparison: Comparison, row: MethodRow) -> list[str]:
 
 
 def _is_best(comparison: Comparison, row: MethodRow, name: str) -> bool:
-    if name not in _BEST or not row.keeps_to_the_rules:
+    if name not in METRICS or not row.keeps_to_the_rules:
         return False
     rivals = [_as_shown(other, name) for other in comparison.rows if other.keeps_to_the_rules]
     known = [value for value in rivals if value is not None]
-    return bool(known) and _as_shown(row, name) == _BEST[name](known)
+    best = min if METRICS[name].less_is_better else max
+    return bool(known) and _as_shown(row, name) == best(known)
 
 
 def _as_shown(row: MethodRow, name: str) -> float | None:

@@ -1,30 +1,25 @@
 """A comparison as one offline HTML page."""
 
-from essential.report.comparison import REFERENCE, Comparison, MethodRow, Spread
+from essential.metrics import METRICS
 from essential.report.comparison_text import OVER, kept, measures_of
-from essential.report.contents import GroupView, group_runs
+from essential.report.contents import group_runs
 from essential.report.families import Line
 from essential.report.figures import accuracy_figure, forgetting_figure
-from essential.report.formats import plus_minus
 from essential.report.line_style import LineStyle
 from essential.report.memory_scatter import OwnMethod, own_scatter, published_scatter
 from essential.report.page import swatches
 from essential.report.rendering import render
 from essential.report.reported import ReportedRun
 from essential.report.run_view import KINDS, RunView
-from essential.report.scatter import Apart, Look
+from essential.report.scatter import Look
+from essential.results.comparison import REFERENCE, Comparison, MethodRow
+from essential.results.runs import MEASURES
 
 _DRAWN = 8
 """Lines in a chart over tasks: more cannot be told apart."""
-_OTHER_MEASURES = {
-    "average_incremental_accuracy_cnn": "Average incremental, by the head",
-    "average_incremental_accuracy_nme": "Average incremental, by nearest means",
-    "vclimb_accuracy": "vCLIMB accuracy",
-    "vclimb_accuracy_unweighted": "the same, unweighted",
-    "vclimb_bwf": "vCLIMB BWF",
-    "tcd_forgetting": "TCD forgetting",
-    "forward_transfer": f"Forward transfer, against {REFERENCE}",
-}
+_MAIN = ("final_accuracy", "average_incremental_accuracy", "forgetting_from_best", "backward_forgetting")
+_OTHER_MEASURES = {name: METRICS[name].title for name in MEASURES if name not in _MAIN}
+_OTHER_MEASURES |= {"forward_transfer": f"Forward transfer, against {REFERENCE}"}
 
 
 def comparison_page(comparison: Comparison) -> str:
@@ -34,8 +29,9 @@ def comparison_page(comparison: Comparison) -> str:
         for name, title in _OTHER_MEASURES.items()
         if any(measures_of(row)[name].mean is not None for row in comparison.rows)
     }
-    group = _shared(comparison)
-    methods = [_method(comparison, row) for row in comparison.ranked]
+    # What all runs have in common, read from one of them.
+    group = group_runs([ReportedRun("Every run", comparison.example)])[0]
+    methods = [OwnMethod.of(str(row.rank), row.method, row, _look(comparison, row)) for row in comparison.ranked]
     lines = _lines(comparison)
     charts = [accuracy_figure(lines, "compared")]
     if any(len(record.accuracy) > 1 for row in comparison.rows for record in row.records):
@@ -54,17 +50,7 @@ def comparison_page(comparison: Comparison) -> str:
         measures_of=measures_of,
         kept=kept,
         over=OVER,
-        spread=_spread,
     )
-
-
-def _shared(comparison: Comparison) -> GroupView:
-    """What all runs have in common, read from one of them."""
-    return group_runs([ReportedRun("Every run", comparison.example)])[0]
-
-
-def _spread(spread: Spread) -> str:
-    return plus_minus(spread.mean, spread.std)
 
 
 def _lines(comparison: Comparison) -> list[Line]:
@@ -80,17 +66,6 @@ def _lines(comparison: Comparison) -> list[Line]:
         ]
         lines.append(Line(row.method, style, tuple(runs)))
     return lines
-
-
-def _method(comparison: Comparison, row: MethodRow) -> OwnMethod:
-    return OwnMethod(
-        str(row.rank),
-        row.method,
-        Apart.ALL_VIDEOS if row.needs_all_tasks else row.memory_bytes,
-        _look(comparison, row),
-        {name: (spread.mean, spread.std) for name, spread in row.measures.items()},
-        row.kept("retrieval_modules"),
-    )
 
 
 def _look(comparison: Comparison, row: MethodRow) -> Look:

@@ -1,22 +1,22 @@
 """A comparison as text: JSON and CSV for programs, unrounded; a Markdown table for readers."""
 
-import csv
-import io
 import re
 from typing import Any
 
-from essential.report.comparison import MEASURES, Comparison, MethodRow, Spread
+from essential.report import formats
 from essential.report.formats import (
     NONE,
     counted,
     grouped,
     human_bytes,
     percent,
-    plain_cell,
     plus_minus,
     probability,
     signed_percent,
 )
+from essential.report.run_view import KINDS
+from essential.results.comparison import Comparison, MethodRow
+from essential.results.runs import MEASURES, Spread, mark_notes
 
 OVER = "†"
 """Marks a method that kept more than the budget."""
@@ -34,7 +34,6 @@ COLUMNS = {
     "p": "p (Holm)",
 }
 """What tables for readers show behind a method's name: what the code calls it, and its title."""
-_KINDS = ("episodic", "semantic", "statistics", "retrieval_modules")
 
 
 def as_objects(comparison: Comparison) -> list[dict[str, Any]]:
@@ -53,7 +52,7 @@ def _as_object(comparison: Comparison, row: MethodRow) -> dict[str, Any]:
         "seeds": list(row.seeds),
         **{name: {"mean": spread.mean, "std": spread.std} for name, spread in measures_of(row).items()},
         "memory_bytes": row.memory_bytes,
-        "memory_bytes_by_kind": {kind: row.kept(kind) for kind in _KINDS},
+        "memory_bytes_by_kind": {kind: row.kept(kind) for kind in KINDS},
         "needs_all_tasks": row.needs_all_tasks,
         "budget_bytes": row.budget_bytes,
         "within_budget": row.within_budget,
@@ -82,13 +81,7 @@ def measures_of(row: MethodRow) -> dict[str, Spread]:
 def as_csv(comparison: Comparison) -> str:
     """Return one line per method, in the order the user gave, with the numbers of `as_objects`; empty = undefined."""
     rows = [_flat(content) for content in as_objects(comparison)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(
-        {key: plain_cell(cell) if isinstance(cell, str) else cell for key, cell in row.items()} for row in rows
-    )
-    return text.getvalue()
+    return formats.as_csv([list(rows[0]), *(list(row.values()) for row in rows)])
 
 
 def _flat(content: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +90,7 @@ def _flat(content: dict[str, Any]) -> dict[str, Any]:
     for name in (*MEASURES, "forward_transfer"):
         flat |= {f"{name}_{part}": content[name][part] for part in ("mean", "std")}
     flat |= {"memory_bytes": content["memory_bytes"]}
-    flat |= {f"{kind}_bytes": content["memory_bytes_by_kind"][kind] for kind in _KINDS}
+    flat |= {f"{kind}_bytes": content["memory_bytes_by_kind"][kind] for kind in KINDS}
     plain = ("needs_all_tasks", "budget_bytes", "within_budget", "trainable_parameters")
     times = ("seconds", "train_seconds", "evaluate_seconds", "baseline")
     flat |= {name: content[name] for name in plain + times}
@@ -118,7 +111,7 @@ def as_markdown(comparison: Comparison) -> str:
 def cells(row: MethodRow) -> dict[str, str]:
     """Return what a table for readers shows of a method, by the keys of `COLUMNS`; accuracies in percent."""
     test, parameters = row.test, row.trainable_parameters
-    averages = {name: plus_minus(spread.mean, spread.std) for name, spread in row.measures.items() if name in COLUMNS}
+    averages = {name: plus_minus(spread) for name, spread in row.measures.items() if name in COLUMNS}
     others = {
         "seeds": str(len(row.seeds)),
         "kept": kept(row),
@@ -157,7 +150,7 @@ def notes_of(comparison: Comparison) -> list[str]:
             f"p: two-sided paired t-test of final accuracy against {comparison.baseline} over common seeds, "
             f"Holm-corrected for {counted(comparison.tested, 'method')}."
         )
-    return notes + coverage_notes(comparison)
+    return notes + record_notes(comparison)
 
 
 def difference_note(comparison: Comparison) -> str:
@@ -174,15 +167,17 @@ def _over_seeds(comparison: Comparison) -> str:
     return f"Accuracies and forgetting: mean ± sample standard deviation over {some} seeds {seeds}{have}"
 
 
-def coverage_notes(comparison: Comparison) -> list[str]:
-    """Return the sentence on videos that could not be read, if there were any."""
+def record_notes(comparison: Comparison) -> list[str]:
+    """Return a sentence on videos that could not be read, and one on records without a digest, if there were any."""
     example = comparison.example
+    marks = mark_notes([record for row in comparison.rows for record in row.records])
     if not example.skipped_videos:
-        return []
+        return marks
     return [
         f"{counted(len(example.skipped_videos), 'video')} could not be read: the runs cover "
         f"{percent(example.coverage('train'))} % of the listed training videos and "
-        f"{percent(example.coverage('test'))} % of the test videos."
+        f"{percent(example.coverage('test'))} % of the test videos.",
+        *marks,
     ]
 
 

@@ -61,8 +61,6 @@ def matrix_figure(run: RunView) -> FigureView:
     rows = run.record.accuracy
     return FigureView(
         title="Accuracy matrix",
-        note="",
-        description="",
         drawing=HeatMap(
             f"{run.anchor}-matrix",
             ("On task", "After task"),
@@ -122,8 +120,6 @@ def _tasks(run: RunView, shares: list[list[float | None]]) -> FigureView:
     ticks = _ticks(list(range(len(shares))))
     return FigureView(
         title="Confusion between tasks",
-        note="",
-        description="",
         drawing=HeatMap(f"{run.anchor}-tasks", ("Taken for a class of task", "True task"), shares, ticks, ticks),
         data=Data(
             ("true task", "taken for a class of task", "share, %"),

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from essential.errors import RunError
 from essential.published import published_for
 from essential.records import MemoryBytes, ProtocolRecord, SkippedVideo
 from essential.report.elsewhere import PublishedTable, other_tasks_note, published_table
-from essential.report.families import Family, Line, all_but_seed, differ_in_seed_alone, family_names, seed_mean
+from essential.report.families import Family, Line, differ_in_seed_alone, family_names
 from essential.report.line_style import LineStyle
 from essential.report.reported import ReportedRun
 from essential.report.run_view import KINDS, RunView
+from essential.results.runs import all_but_seed
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,13 @@ class GroupView:
 
 
 def group_runs(runs: Sequence[ReportedRun]) -> list[GroupView]:
-    """Group runs by protocol, and inside by everything but the seed, in the order given."""
+    """Group runs by protocol, and inside by everything but the seed, in the order given.
+
+    Raises:
+        RunError: there is no run.
+    """
+    if not runs:
+        raise RunError("a report needs at least one run, 0 were given; give the folder of a finished run")
     by_protocol: dict[str, dict[str, list[ReportedRun]]] = {}
     for run in runs:
         by_protocol.setdefault(run.record.protocol.id, {}).setdefault(all_but_seed(run.record), []).append(run)
@@ -122,7 +130,7 @@ def _families(groups: Sequence[Sequence[ReportedRun]], number: int) -> tuple[Fam
             style += not seeds
         style += seeds
         lines = [Line(name, views[0].style, tuple(views))] if seeds else [Line(v.label, v.style, (v,)) for v in views]
-        families.append(Family(tuple(views), tuple(lines), seed_mean(views) if seeds else None))
+        families.append(Family(tuple(views), tuple(lines), lines[0].results if seeds else None))
     return tuple(families)
 
 

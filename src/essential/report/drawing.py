@@ -166,31 +166,11 @@ def _for_page(tag: str) -> str:
     """Rewrite one tag; text between tags may be a user's name and stays as it is."""
     tag = re.sub(r"#fe0[012][0-9a-f]{2}", lambda found: _CSS[found[0]], tag)
     tag = re.sub(r" font-family: [^;]*;", "", tag)
-    tag = re.sub(r' d="([^"]*)"', lambda path: f' d="{shorter_path(path[1])}"', tag)
-    return re.sub(r' (x|y)="[^"]*"', lambda part: _hundredths(part[0]), tag)
+    return re.sub(r' (d|x|y)="[^"]*"', lambda part: _shorter(part[0]), tag)
 
 
-def shorter_path(path: str) -> str:
-    """Return path data that draws the same to a tenth of a point: of straight lines, each step from the one before.
-
-    Of curves, which are the outlines of small marks, only digits behind the hundredths are cut.
-    """
-    steps = re.findall(r"([A-Za-z])([^A-Za-z]*)", path)
-    if any(letter not in "MLz" for letter, _ in steps):
-        return _hundredths(path)
-    parts = []
-    x = y = 0
-    for letter, numbers in steps:
-        if letter == "z":
-            parts.append("z")
-            continue
-        to_x, to_y = (round(10 * float(number)) for number in numbers.split())
-        pair = (to_x, to_y) if letter == "M" else (to_x - x, to_y - y)
-        first, second = (f"{tenths / 10:g}" for tenths in pair)
-        parts.append(f"{'M' if letter == 'M' else 'l'}{first}{'' if second.startswith('-') else ' '}{second}")
-        x, y = to_x, to_y
-    return "".join(parts)
-
-
-def _hundredths(text: str) -> str:
-    return re.sub(r"(\.\d\d)\d+", r"\1", text)
+def _shorter(numbers: str) -> str:
+    """Round to a tenth of a point, or to a hundredth in curves, which are the outlines of small marks."""
+    digits = 2 if "C" in numbers else 1
+    short = re.sub(r"\d+\.\d+", lambda number: f"{round(float(number[0]), digits):g}", numbers)
+    return re.sub(r"\s*([MLCz])\s*", r"\1", short)

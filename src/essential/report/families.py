@@ -1,29 +1,16 @@
 """Runs that differ in their seed alone, and the lines that figures draw of them."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 from essential.records import Record
 from essential.report.charts import Band, ChartLine
-from essential.report.formats import NONE, plus_minus
 from essential.report.line_style import LineStyle
 from essential.report.run_view import RunView
-from essential.report.significance import sample_deviation
+from essential.results.runs import SeedRuns, flattened, settings_apart
 
 _SETTINGS_NAMED = 2
-
-
-@dataclass(frozen=True)
-class SeedMean:
-    """Mean and sample standard deviation over runs that differ in their seed alone, in percent."""
-
-    seeds: tuple[int, ...]
-    final_accuracy: str
-    average_incremental_accuracy: str
-    forgetting_from_best: str
-    backward_forgetting: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +30,10 @@ class Line:
     def seeds(self) -> int:
         return len(self.runs)
 
-    @property
-    def keeps_all_videos(self) -> bool:
-        return any(run.record.method.needs_all_tasks for run in self.runs)
+    @cached_property
+    def results(self) -> SeedRuns:
+        """What the runs amount to together."""
+        return SeedRuns(tuple(run.record for run in self.runs))
 
     def chart_line(self, values: Callable[[RunView], Sequence[float | None]]) -> ChartLine:
         """Return the mean over the runs at each place, where all have a value, and the least and greatest."""
@@ -61,7 +49,7 @@ class Family:
 
     runs: tuple[RunView, ...]
     lines: tuple[Line, ...]
-    mean: SeedMean | None
+    mean: SeedRuns | None
 
 
 def band_of(values: Sequence[float | None]) -> Band | None:
@@ -70,13 +58,6 @@ def band_of(values: Sequence[float | None]) -> Band | None:
     if not known or len(known) < len(values):
         return None
     return Band(sum(known) / len(known), min(known), max(known), len(known))
-
-
-def all_but_seed(record: Record) -> str:
-    """Return what runs of one family have in common."""
-    config = {key: value for key, value in record.config.items() if key != "seed"}
-    parts = [record.method.model_dump(mode="json"), record.encoder.model_dump(mode="json"), config]
-    return json.dumps(parts, sort_keys=True, default=str)
 
 
 def differ_in_seed_alone(records: Sequence[Record]) -> bool:
@@ -94,38 +75,8 @@ def family_names(families: Sequence[Sequence[Record]]) -> list[str]:
     return names
 
 
-def seed_mean(runs: Sequence[RunView]) -> SeedMean:
-    """Return the means and deviations of several seeds."""
-    metrics = [run.record.metrics for run in runs]
-    return SeedMean(
-        seeds=tuple(sorted(run.record.seed for run in runs)),
-        final_accuracy=_spread([m.final_accuracy for m in metrics]),
-        average_incremental_accuracy=_spread([m.average_incremental_accuracy for m in metrics]),
-        forgetting_from_best=_spread([m.forgetting_from_best for m in metrics]),
-        backward_forgetting=_spread([m.backward_forgetting for m in metrics]),
-    )
-
-
 def _settings_apart(record: Record, alike: Sequence[Record]) -> list[str]:
     """Name a few of the method's settings in which records of one method differ, with this record's values."""
-    flat = [_flat(other.method.config) for other in alike]
-    own = _flat(record.method.config)
-    keys = [key for key in own if len({repr(settings.get(key)) for settings in flat}) > 1]
+    own = dict(flattened(record.method.config))
+    keys = [key for key in settings_apart([dict(flattened(other.method.config)) for other in alike]) if key in own]
     return [f"{key} {own[key]}" for key in keys[:_SETTINGS_NAMED]]
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _spread(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return NONE
-    return plus_minus(sum(known) / len(known), sample_deviation(known))

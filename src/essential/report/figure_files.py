@@ -9,7 +9,7 @@ from essential.report.drawing import figure_files
 from essential.report.figure_view import FigureView
 from essential.report.formats import slug
 from essential.report.group_figures import GroupFigures
-from essential.report.reported import ReportedRun, refuse_none
+from essential.report.reported import ReportedRun
 from essential.report.run_figures import run_figures
 
 
@@ -23,7 +23,6 @@ def write_figures(runs: Sequence[ReportedRun], folder: Path) -> list[Path]:
         RunError: there is no run.
         FileSystemError: the disk refuses.
     """
-    refuse_none(runs)
     groups = group_runs(runs)
     files: list[Path] = []
     for group, part in zip(groups, _unique(group.protocol.name for group in groups), strict=True):

@@ -1,13 +1,11 @@
 """A figure as the page shows it, and the same in files: its drawing, its words and its numbers."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from essential.report.drawing import Drawing, inline_svg
-from essential.report.formats import plain_cell
+from essential.report.formats import as_csv
 
 Cell = str | int | float | None
 
@@ -38,11 +36,7 @@ class Data:
 
     def as_csv(self) -> str:
         """Return the text of a CSV file; what is not known is left empty."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows([plain_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in self.rows)
-        return text.getvalue()
+        return as_csv([self.columns, *self.rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,19 +45,19 @@ class FigureView:
 
     Attributes:
         title: what it shows; its files are named by it.
-        note: how it is to be read, for the caption.
-        description: its message in words, for those who do not see it.
         drawing: its lines and marks.
         data: all its numbers.
+        note: how it is to be read, for the caption; nothing where the page has a table in its place.
+        description: its message in words, for those who do not see it; likewise.
         numbers: those that stand below it on the page, if any.
         legend: the swatch and the name of each of its lines, where they are not those of its section.
     """
 
     title: str
-    note: str
-    description: str
     drawing: Drawing
     data: Data
+    note: str = ""
+    description: str = ""
     numbers: Numbers | None = None
     legend: Sequence[tuple[str, str]] = ()
 

@@ -31,8 +31,8 @@ def accuracy_figure(lines: Sequence[Line], anchor: str) -> FigureView:
         title="Accuracy over tasks",
         note="Accuracy on all classes seen so far, in percent, after each task.",
         axes=("Tasks learned", "Accuracy on classes seen, %"),
-        values=lambda run: [None if value is None else 100 * value for value in run.seen],
-        show=lambda value: percent(None if value is None else value / 100),
+        values=lambda run: _in_percent(run.seen),
+        show=_shown_percent,
         limits=(0.0, 100.0),
     )
 
@@ -45,17 +45,23 @@ def forgetting_figure(lines: Sequence[Line], anchor: str) -> FigureView:
         title="Forgetting per task",
         note="Accuracy just after learning it minus accuracy at the end, in points.",
         axes=("Task", "Forgetting, points"),
-        values=lambda run: [
-            None if value is None else 100 * value for value in backward_forgetting_by_task(run.record.accuracy)
-        ],
-        show=lambda value: percent(None if value is None else value / 100),
+        values=lambda run: _in_percent(backward_forgetting_by_task(run.record.accuracy)),
+        show=_shown_percent,
     )
+
+
+def _in_percent(values: Values) -> Values:
+    return [None if value is None else 100 * value for value in values]
+
+
+def _shown_percent(value: float | None) -> str:
+    return percent(None if value is None else value / 100)
 
 
 def memory_figure(lines: Sequence[Line], anchor: str) -> FigureView | None:
     """All bytes carried to the next task; None if every method keeps all videos, which are no number of bytes."""
-    apart = [line.name for line in lines if line.keeps_all_videos]
-    lines = [line for line in lines if not line.keeps_all_videos]
+    apart = [line.name for line in lines if line.results.needs_all_tasks]
+    lines = [line for line in lines if not line.results.needs_all_tasks]
     if not lines:
         return None
     totals = {run: [memory.total for memory in run.record.memory_bytes_by_task] for line in lines for run in line.runs}

@@ -1,6 +1,11 @@
 """Numbers as a reader wants them. `None` is always shown as a dash."""
 
+import csv
+import io
 import re
+from collections.abc import Iterable, Sequence
+
+from essential.results.runs import Spread
 
 NONE = "\u2013"
 MINUS = "\u2212"
@@ -65,10 +70,10 @@ def grouped(count: int) -> str:
     return f"{count:,}"
 
 
-def plus_minus(mean: float | None, deviation: float | None, decimals: int = 2) -> str:
-    """0.875, 0.01 as "87.50 ± 1.00"; without a deviation the mean alone."""
-    shown = percent(mean, decimals)
-    return shown if mean is None or deviation is None else f"{shown} ± {percent(deviation, decimals)}"
+def plus_minus(spread: Spread) -> str:
+    """0.875 and 0.01 as "87.50 ± 1.00"; without a deviation the mean alone."""
+    shown = percent(spread.mean, 2)
+    return shown if spread.std is None else f"{shown} ± {percent(spread.std, 2)}"
 
 
 def signed_percent(difference: float | None, decimals: int = 2) -> str:
@@ -98,6 +103,14 @@ def inside(title: str) -> str:
 def slug(text: str) -> str:
     """A name for files: "Accuracy over tasks" as "accuracy-over-tasks"; 48 of a to z, 0 to 9 and hyphens at most."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_LONGEST_NAME].strip("-") or "unnamed"
+
+
+def as_csv(rows: Iterable[Sequence[str | int | float | None]]) -> str:
+    """The text of a CSV file, the first row its columns; None is an empty cell, and texts are `plain_cell`s."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([plain_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    return text.getvalue()
 
 
 def plain_cell(text: str) -> str:

@@ -9,12 +9,13 @@ from essential.analysis_record import Analysis
 from essential.records import Record
 from essential.report.charts import Band, ChartLine, LineChart
 from essential.report.contents import GroupView
-from essential.report.families import Family, Line, all_but_seed, band_of
+from essential.report.families import Family, Line, band_of
 from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
 from essential.report.figures import line_data
 from essential.report.formats import counted, percent
 from essential.report.line_style import LineStyle
 from essential.report.run_view import RunView
+from essential.results.runs import all_but_seed
 
 _SETTING = "frames_kept"
 _REBUILT = (
@@ -133,7 +134,9 @@ def _asked(line: Line) -> _Asked:
     some = f", {len(analyses)} of {counted(line.seeds, 'seed')}" if len(analyses) < line.seeds else ""
     return _Asked(
         analyses,
-        _line(line.name + some, line.style, [_read(each) for each in analyses]),
+        _line(
+            line.name + some, line.style, [{row.frames: row.accuracy for row in each.frames_kept} for each in analyses]
+        ),
         _line(
             f"{line.name}{some}, rebuilt, true task given",
             LineStyle(line.style.number, hollow=True),
@@ -146,10 +149,6 @@ def _line(label: str, style: LineStyle, by_run: Sequence[Mapping[int, float]]) -
     """Return a line over the numbers of frames of which all runs have an accuracy."""
     places = sorted(set.intersection(*map(set, by_run))) if by_run else []
     return ChartLine(label, style, [band_of([100 * run[place] for run in by_run]) for place in places], places)
-
-
-def _read(analysis: Analysis) -> dict[int, float]:
-    return {row.frames: row.accuracy for row in analysis.frames_kept}
 
 
 def _rebuilt(analysis: Analysis) -> dict[int, float]:
@@ -178,7 +177,7 @@ def _sweeps(families: Sequence[Family]) -> list[_Sweep]:
     for family in families:
         record = family.runs[0].record
         if _kept(record) is not None:
-            alike.setdefault(_all_but_frames(record), []).append(family)
+            alike.setdefault(json.dumps(_without(json.loads(all_but_seed(record))), sort_keys=True), []).append(family)
     groups = [members for members in alike.values() if len({_kept(each.runs[0].record) for each in members}) > 1]
     names = [members[0].runs[0].record.method.name for members in groups]
     sweeps = []
@@ -204,10 +203,6 @@ def _kept(record: Record) -> int | None:
         video = record.config.get("video")
         kept = video.get("frames") if isinstance(video, Mapping) else None
     return kept if isinstance(kept, int) and kept > 0 else None
-
-
-def _all_but_frames(record: Record) -> str:
-    return json.dumps(_without(json.loads(all_but_seed(record))), sort_keys=True)
 
 
 def _without(part: Any) -> Any:

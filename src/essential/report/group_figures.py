@@ -4,17 +4,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from essential.report.contents import GroupView
-from essential.report.families import Line
 from essential.report.figure_view import Data, FigureView
 from essential.report.figures import figures_of
 from essential.report.frames_figures import frames_kept_figure, frames_read_figure
 from essential.report.memory_charts import MemoryOfRuns
 from essential.report.memory_scatter import OwnMethod, ScatterView, own_scatter, published_scatter
-from essential.report.run_view import KINDS, RunView
-from essential.report.scatter import Apart
-from essential.report.significance import sample_deviation
-
-_BESIDE = ("final_accuracy", "average_incremental_accuracy", "vclimb_accuracy")
+from essential.report.run_view import KINDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +31,8 @@ class GroupFigures:
     @cached_property
     def scatters(self) -> list[ScatterView]:
         """Accuracy against bytes: of several methods, and beside what is published."""
-        methods = [_method(number, line) for number, line in enumerate(self.group.lines, 1)]
+        lines = enumerate(self.group.lines, 1)
+        methods = [OwnMethod.of(str(number), line.name, line.results, line.style) for number, line in lines]
         own = own_scatter(methods, self.group.anchor) if len(methods) > 1 else None
         beside = published_scatter(methods, self.group.protocol.name, self.group.anchor)
         return [view for view in (own, beside) if view is not None]
@@ -47,19 +43,6 @@ class GroupFigures:
         return [*self.over_tasks, _memory_of_runs(self.group), *(view.figure for view in self.scatters), *self.frames]
 
 
-def _method(number: int, line: Line) -> OwnMethod:
-    records = [run.record for run in line.runs]
-    measures = {}
-    for name in _BESIDE:
-        known = [value for record in records if (value := getattr(record.metrics, name)) is not None]
-        whole = len(known) == len(records)
-        measures[name] = (sum(known) / len(known), sample_deviation(known)) if whole else (None, None)
-    bytes_kept = round(sum(record.memory_bytes.budgeted for record in records) / len(records))
-    modules = round(sum(record.memory_bytes.retrieval_modules for record in records) / len(records))
-    kept = Apart.ALL_VIDEOS if line.keeps_all_videos else bytes_kept
-    return OwnMethod(str(number), line.name, kept, line.style, measures, modules)
-
-
 def _memory_of_runs(group: GroupView) -> FigureView:
     """Memory by kind, for files: on the page it is a list of bars."""
     memories = [
@@ -68,16 +51,15 @@ def _memory_of_runs(group: GroupView) -> FigureView:
     ]
     return FigureView(
         title="Memory by kind",
-        note="",
-        description="",
         drawing=MemoryOfRuns(f"{group.anchor}-memory-by-kind", memories),
         data=Data(
             ("run", "keeps all videos", *(f"{kind}, bytes" for kind in KINDS)),
-            [(run.label, int(run.record.method.needs_all_tasks), *_bytes_by_kind(run)) for run in group.runs],
+            # All videos are no number of bytes.
+            [
+                (run.label, 1, *[None] * len(KINDS))
+                if run.record.method.needs_all_tasks
+                else (run.label, 0, *(getattr(run.record.memory_bytes, kind) for kind in KINDS))
+                for run in group.runs
+            ],
         ),
     )
-
-
-def _bytes_by_kind(run: RunView) -> list[int | None]:
-    """All videos are no number of bytes."""
-    return [None if run.record.method.needs_all_tasks else getattr(run.record.memory_bytes, kind) for kind in KINDS]

@@ -1,148 +1,62 @@
-"""Where to write the label of each point of a scatter chart, so that none covers another or a point.
+"""Where to write the label of each point of a scatter chart, so that none covers another or a point."""
 
-Points that stand alone have their label beside them. Points in a crowd have theirs in two columns, left and right of
-the crowd, from top to bottom as the points are, so that the lines from points to labels do not cross in a column.
-"""
-
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
 
 _MARKER = 10.0
-_CROWDED = 15.0
-_COLUMN_OFFSETS = (22, 20, 18, 26, 30, 35, 41, 48, 56, 66, 78, 92)
-_RADII = (9, 16, 25, 36, 50)
-_ANGLES = (0, 180, 90, -90, 30, 150, -30, -150, 60, 120, -60, -120)
-_OUTSIDE = 1e6
-_OVERLAP = 100.0
-_STRUCK = 300.0
-
-
-@dataclass(frozen=True)
-class Box:
-    """An upright rectangle by its centre."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-    def overlap(self, other: "Box") -> float:
-        """The area that two boxes share."""
-        across = (self.width + other.width) / 2 - abs(self.x - other.x)
-        along = (self.height + other.height) / 2 - abs(self.y - other.y)
-        return max(0.0, min(across, self.width, other.width)) * max(0.0, min(along, self.height, other.height))
-
-    def inside(self, area: tuple[float, float]) -> bool:
-        """Whether the box lies in the rectangle from (0, 0) to `area`."""
-        sideways = self.width / 2 <= self.x <= area[0] - self.width / 2
-        return sideways and self.height / 2 <= self.y <= area[1] - self.height / 2
-
+_GAP = 4.0
+_STEP = 2.0
+_CROWD = 40.0
+_REACH = 120.0
+"""How far a label goes from its point at the most."""
 
 Place = tuple[float, float]
 
 
-def place_labels(points: Sequence[Place], sizes: Sequence[Place], *, area: Place) -> list[Box]:
-    """Return a box for each label, inside the area.
+def place_labels(points: Sequence[Place], size: Place, *, area: Place) -> Float[np.ndarray, "points 2"]:
+    """Return the middle of each label, inside the area, left or right of its point.
+
+    Each point takes the nearest place that is free; labels of a crowd come to stand in columns on both sides of it.
+    Then they trade places so that the lines from points to labels are as short as can be in all: such lines do not
+    cross.
 
     Args:
         points: x and y of each.
-        sizes: width and height of each label.
+        size: width and height of a label.
         area: width and height of the drawing, whose corner is (0, 0).
     """
-    sheet = _Sheet(points, sizes, area)
-    for crowd in sorted(_crowds(points), key=len, reverse=True):
-        if len(crowd) == 1:
-            sheet.put(crowd, [[box] for box in _around(points[crowd[0]], sizes[crowd[0]])])
-            continue
-        # From the top down, in turns: each column has its points in order.
-        order = sorted(crowd, key=lambda index: (-points[index][1], index))
-        for side, members in ((1, order[::2]), (-1, order[1::2])):
-            edge = side * max(side * points[index][0] for index in crowd)
-            sheet.put(members, [sheet.column(members, edge + side * offset) for offset in _COLUMN_OFFSETS])
-    return [sheet.placed[index] for index in range(len(points))]
+    # Takes a while to import, and only charts of several methods need it.
+    from scipy.optimize import linear_sum_assignment
+
+    spots, box, sheet = np.array(points, float), np.array(size), np.array(area)
+    offsets = _offsets(box[0])
+    places = np.zeros((0, 2))
+    apart = np.linalg.norm(spots[:, None] - spots, axis=2)
+    # From the middle of a crowd outwards, so that its columns stand level with it.
+    order = np.argsort(-np.exp(-((apart / _CROWD) ** 2)).sum(axis=1), kind="stable")
+    for spot in spots[order]:
+        around = spot + offsets
+        around = around[((around >= box / 2) & (around <= sheet - box / 2)).all(axis=1)]
+        free = _apart(around, spots, (box + _MARKER) / 2) & _apart(around, places, box)
+        places = np.vstack([places, around[free.argmax()]])
+    lengths = np.linalg.norm(spots[:, None] - places, axis=2)
+    chosen: Float[np.ndarray, "points 2"] = places[linear_sum_assignment(lengths)[1]]
+    return chosen
 
 
-class _Sheet:
-    """The drawing while labels are being placed: its points, and the labels that have a place, by index."""
-
-    def __init__(self, points: Sequence[Place], sizes: Sequence[Place], area: Place) -> None:
-        self.points, self.sizes, self.area = points, sizes, area
-        self.placed: dict[int, Box] = {}
-
-    def put(self, members: Sequence[int], candidates: Sequence[Sequence[Box]]) -> None:
-        """Give the labels of `members` the candidate that covers least, of equal ones the first."""
-        costs = [self._cost(members, boxes) for boxes in candidates]
-        self.placed |= dict(zip(members, candidates[costs.index(min(costs))], strict=True))
-
-    def column(self, members: Sequence[int], x: float) -> list[Box]:
-        """Return labels above each other at `x`, as near to their points as their heights allow."""
-        tall = max(self.sizes[index][1] for index in members)
-        targets = [-self.points[index][1] for index in members]
-        ys = spread_out(targets, gap=tall, low=tall / 2 - self.area[1], high=-tall / 2)
-        return [Box(x, -y, *self.sizes[index]) for y, index in zip(ys, members, strict=True)]
-
-    def _cost(self, members: Sequence[int], boxes: Sequence[Box]) -> float:
-        markers = [Box(x, y, _MARKER, _MARKER) for x, y in self.points]
-        taken = [*markers, *self.placed.values()]
-        outside = sum(not box.inside(self.area) for box in boxes)
-        covered = sum(box.overlap(other) for box in boxes for other in taken)
-        struck = 0
-        for index, box in zip(members, boxes, strict=True):
-            start, end = self.points[index], (box.x, box.y)
-            strangers = [marker for marker in markers if math.dist((marker.x, marker.y), start) > _CROWDED]
-            struck += sum(_strikes(start, end, other) for other in [*strangers, *self.placed.values()])
-        return _OUTSIDE * outside + _OVERLAP * covered + _STRUCK * struck
+def _offsets(width: float) -> Float[np.ndarray, "offsets 2"]:
+    """Return steps from a point to places beside it, the best first: to go up or down is better than to go away."""
+    beside = (width + _MARKER) / 2 + _GAP + np.arange(0, _REACH / 2, 3 * _STEP)
+    steps = np.stack(np.meshgrid(np.concatenate([beside, -beside]), np.arange(-_REACH, _REACH + 1, _STEP)), axis=-1)
+    steps = steps.reshape(-1, 2)
+    cost = 3 * np.abs(steps[:, 0]) + np.abs(steps[:, 1])
+    ordered: Float[np.ndarray, "offsets 2"] = steps[np.argsort(cost, kind="stable")]
+    return ordered
 
 
-def _crowds(points: Sequence[Place]) -> list[list[int]]:
-    """Group the points that are linked by steps too short for a label."""
-    crowds: list[list[int]] = []
-    for index, point in enumerate(points):
-        near = [crowd for crowd in crowds if any(math.dist(point, points[other]) < _CROWDED for other in crowd)]
-        crowds = [crowd for crowd in crowds if crowd not in near]
-        crowds.append([index, *(other for crowd in near for other in crowd)])
-    return crowds
-
-
-def _strikes(start: Place, end: Place, box: Box) -> bool:
-    """Whether a line comes so near to a box that it seems to belong to it."""
-    along = (end[0] - start[0], end[1] - start[1])
-    share = ((box.x - start[0]) * along[0] + (box.y - start[1]) * along[1]) / (math.hypot(*along) or 1.0) ** 2
-    share = min(max(share, 0.0), 1.0)
-    nearest = (start[0] + share * along[0], start[1] + share * along[1])
-    return abs(nearest[0] - box.x) < box.width / 2 + 1 and abs(nearest[1] - box.y) < box.height / 2 + 1
-
-
-def _around(point: Place, size: Place) -> list[Box]:
-    """Places around a point, the nearest first."""
-    return [
-        Box(
-            point[0] + (radius + size[0] / 2) * math.cos(math.radians(angle)),
-            point[1] + (radius + size[1] / 2) * math.sin(math.radians(angle)),
-            *size,
-        )
-        for radius in _RADII
-        for angle in _ANGLES
-    ]
-
-
-def spread_out(targets: Sequence[float], *, gap: float, low: float, high: float) -> list[float]:
-    """Return places at least `gap` apart, between `low` and `high`, with the least squared distance to `targets`.
-
-    Args:
-        targets: in rising order.
-        gap: made smaller where there is no room for it.
-        low, high: bounds of the places.
-    """
-    gap = min(gap, (high - low) / max(1, len(targets) - 1))
-    # Without the gaps this is isotonic regression: neighbours that want to pass each other share their mean.
-    blocks: list[tuple[float, int]] = []
-    for index, target in enumerate(targets):
-        blocks.append((target - index * gap, 1))
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (last, many), (before, others) = blocks.pop(), blocks.pop()
-            blocks.append(((last * many + before * others) / (many + others), many + others))
-    level = [mean for mean, count in blocks for _ in range(count)]
-    most = high - gap * (len(targets) - 1)
-    return [min(max(place, low), most) + index * gap for index, place in enumerate(level)]
+def _apart(around: np.ndarray, others: np.ndarray, least: np.ndarray) -> np.ndarray:
+    """Whether each place is so far from all others, across or along."""
+    free: np.ndarray = (np.abs(around[:, None] - others) >= least).any(axis=2).all(axis=1)
+    return free

@@ -9,6 +9,7 @@ from essential.report.figure_view import Cell, Data, FigureView
 from essential.report.formats import human_bytes, percent
 from essential.report.line_style import LineStyle
 from essential.report.scatter import Apart, Kept, Look, ScatterChart, ScatterPoint
+from essential.results.runs import SeedRuns
 
 FRAME_BYTES = 224 * 224 * 3
 """Of one picture, as methods that keep videos read it: 224 by 224 pixels of three bytes."""
@@ -40,6 +41,14 @@ class OwnMethod:
     look: Look | LineStyle
     measures: Mapping[str, tuple[float | None, float | None]]
     module_bytes: int = 0
+
+    @classmethod
+    def of(cls, label: str, name: str, runs: SeedRuns, look: Look | LineStyle) -> "OwnMethod":
+        """Return the method of `runs`."""
+        kept = Apart.ALL_VIDEOS if runs.needs_all_tasks else runs.kept("budgeted")
+        spreads = {metric: runs.spread(metric) for metric in _BESIDE}
+        measures = {metric: (spread.mean, spread.std) for metric, spread in spreads.items()}
+        return cls(label, name, kept, look, measures, runs.kept("retrieval_modules"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from essential.report.frames_figures import hollow_styles
 from essential.report.group_figures import GroupFigures
 from essential.report.line_style import LineStyle, Swatch
 from essential.report.rendering import render
-from essential.report.reported import ReportedRun, refuse_none
+from essential.report.reported import ReportedRun
 from essential.report.run_figures import run_figures
 from essential.report.run_view import KINDS
 
@@ -30,7 +30,6 @@ def write_report(runs: Sequence[ReportedRun], path: Path) -> None:
         RunError: there is no run.
         FileSystemError: the disk refuses.
     """
-    refuse_none(runs)
     groups = group_runs(runs)
     shown = [run for group in groups for run in group.runs]
     page = render(

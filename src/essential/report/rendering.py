@@ -1,5 +1,6 @@
 """From a template to the text of a page."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,14 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def render(template: str, **content: Any) -> str:
     """Return a page; whatever `content` prints is escaped, and a name that is missing is an error."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+    return environment(_TEMPLATES).get_template(template).render(**content)
+
+
+@cache
+def environment(folder: Path) -> Environment:
+    """Return what renders the templates in `folder`, with `formats` as filters."""
+    made = Environment(
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -21,6 +28,7 @@ def render(template: str, **content: Any) -> str:
     )
     shown = (
         formats.percent,
+        formats.plus_minus,
         formats.signed_percent,
         formats.probability,
         formats.human_bytes,
@@ -29,5 +37,5 @@ def render(template: str, **content: Any) -> str:
         formats.grouped,
         formats.inside,
     )
-    environment.filters |= {function.__name__: function for function in shown}
-    return environment.get_template(template).render(**content)
+    made.filters |= {function.__name__: function for function in shown}
+    return made

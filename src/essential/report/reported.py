@@ -1,18 +1,16 @@
 """What a report is made from: the record of a run, and its analysis where there is one."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from essential.analysis_record import Analysis
-from essential.errors import RunError
 from essential.records import Record
 
 
 @dataclass(frozen=True)
 class ReportedRun:
-    """A run's name on the page, its record, and its analysis: figures that the record alone does not give."""
+    """A run's name, its record, and its analysis: figures that the record alone does not give."""
 
-    label: str
+    name: str
     record: Record
     analysis: Analysis | None = None
 
@@ -21,18 +19,13 @@ class ReportedRun:
         if self.analysis is None:
             return
         self.analysis.refuse_another(
-            self.label,
+            self.name,
             protocol_id=self.record.protocol.id,
             tasks_learned=len(self.record.accuracy),
             class_accuracy=self.record.class_accuracy,
         )
 
-
-def refuse_none(runs: Sequence[ReportedRun]) -> None:
-    """Refuse a report of nothing.
-
-    Raises:
-        RunError: there is no run.
-    """
-    if not runs:
-        raise RunError("a report needs at least one run, 0 were given; give the folder of a finished run")
+    @property
+    def label(self) -> str:
+        """What the run is called on the page: its name, and a mark where its files do not vouch for themselves."""
+        return self.record.marked(self.name, self.analysis)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from essential.analysis_record import Analysis
-from essential.metrics import METRICS, Metric, seen_accuracy_by_task
+from essential.metrics import METRICS, Metric
 from essential.records import Record
 from essential.report.formats import counted, inside
 from essential.report.line_style import LineStyle
@@ -40,7 +40,7 @@ class RunView:
     @cached_property
     def seen(self) -> list[float | None]:
         """The accuracy on all classes seen, after each task."""
-        return seen_accuracy_by_task(self.record.accuracy, [task.test_videos for task in self.record.protocol.tasks])
+        return list(self.record.scores.seen)
 
     @property
     def bytes_in_paper_figure(self) -> int:

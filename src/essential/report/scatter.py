@@ -30,7 +30,7 @@ _CROWD = 4
 _LABEL_HEIGHT, _DIGIT_WIDTH, _LABEL_SPACE = 16.0, 10.2, 4.0
 """Of a page as narrow as a phone, where letters are the largest against the drawing."""
 _TICKS = 4
-_LINE_FROM = 20.0
+_LINE_FROM = 22.0
 
 Look = Literal["baseline", "in-rules", "out-of-rules", "published"]
 
@@ -217,16 +217,17 @@ def _draw_labels(axes: Axes, palette: Palette, scale: _Scale, points: Sequence[S
     low, high = map(float, axes.get_ylim())
     unit = _AREA[1] / (high - low)
     spots = [(scale.place(point.kept), (point.accuracy - low) * unit) for point in points]
-    sizes = [(_DIGIT_WIDTH * len(point.label) + _LABEL_SPACE, _LABEL_HEIGHT) for point in points]
-    boxes = place_labels(spots, sizes, area=_AREA)
-    for point, spot, box in zip(points, spots, boxes, strict=True):
-        axes.text(
-            box.x, low + box.y / unit, point.label, ha="center", va="center_baseline", color=palette.ink, zorder=6
+    size = _DIGIT_WIDTH * max(len(point.label) for point in points) + _LABEL_SPACE, _LABEL_HEIGHT
+    line = {"arrowstyle": "-", "color": palette.ink, "alpha": 0.5, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 4}
+    for point, spot, middle in zip(points, spots, place_labels(spots, size, area=_AREA), strict=True):
+        x, y = map(float, middle)
+        axes.annotate(
+            point.label,
+            (spot[0], point.accuracy),
+            (x, low + y / unit),
+            ha="center",
+            va="center_baseline",
+            color=palette.ink,
+            zorder=2,
+            arrowprops=line if math.dist(spot, (x, y)) > _LINE_FROM else None,
         )
-        length = math.dist(spot, (box.x, box.y))
-        if length > _LINE_FROM:
-            # The line ends where the label begins.
-            share = 1 - (box.width / 2 + 1) / length
-            end = [start + share * (stop - start) for start, stop in zip(spot, (box.x, box.y), strict=True)]
-            heights = (low + spot[1] / unit, low + end[1] / unit)
-            axes.plot((spot[0], end[0]), heights, color=palette.ink, alpha=0.5, linewidth=0.8, zorder=2)

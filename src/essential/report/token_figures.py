@@ -7,10 +7,10 @@ from typing import Any
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from essential.analysis_record import Analysis, Embedding, Kind, MeanDistances, Point, SlotDistances
-from essential.report.axes import Sheet, dress, plain_number
+from essential.report.axes import Sheet, dress
 from essential.report.dots import Mark, draw_dots, draw_links
 from essential.report.drawing import Drawing, Palette
 from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
@@ -165,7 +165,6 @@ class _DistanceChart(Drawing):
         dress(axes, palette, x_label="Stored frames, cosine distance", y_label="Retrieved, cosine distance")
         axes.set(xlim=(0, most), ylim=(0, most))
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
         axes.plot((0, most), (0, most), color=palette.ink, alpha=0.5, linewidth=1.1, linestyle=(0, (5, 2.5)))
         axes.axhline(0, color=palette.ink, alpha=0.7, linewidth=1)
         for place, words in (((0.97, 0.04), "retrieved is nearer"), ((0.03, 0.93), "retrieved is farther")):

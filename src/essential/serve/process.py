@@ -43,7 +43,7 @@ class WorkerProcess:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._context: Any = multiprocessing.get_context(start_method(Path(tempfile.gettempdir())))
-        self._context.set_forkserver_preload([HEAVY])
+        self._context.set_forkserver_preload([*HEAVY])
         self._connection: Any = None
         self._process: Any = None
         self._is_ready = self._is_closed = False

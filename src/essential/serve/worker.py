@@ -12,8 +12,8 @@ from essential.progress import SilentProgress
 from essential.serve.messages import Progress, Setup
 from essential.serve.refusal import Refusal
 
-# A fork server imports this once; a worker that takes the place of another then begins at once.
-HEAVY = "essential.serve.answering"
+# A fork server imports these once; a worker that takes the place of another then begins at once.
+HEAVY = ("essential.serve.answering", "torchvision.transforms.v2")
 _SECONDS_BETWEEN_WORDS = 0.1
 
 

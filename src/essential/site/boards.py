@@ -10,11 +10,12 @@ from essential.published import is_joint, published_figures, published_for
 from essential.records import ProtocolRecord
 from essential.report.elsewhere import PublishedTable, other_tasks_note, published_table
 from essential.report.formats import slug
+from essential.results.runs import flattened, settings_apart
 from essential.shipped import shipped_configs
-from essential.site.families import Family, distinguishing_settings, flattened, group_families
+from essential.site.families import Family, as_text, distinguishing_settings, group_families
 from essential.site.finding import FoundRecord
 from essential.site.names import stem
-from essential.site.rows import NO_ACCURACY, Row, row_of_family, rows_of_published
+from essential.site.rows import Row, is_accuracy, row_of_family, rows_of_published
 
 _ALWAYS = ("final_accuracy", "average_incremental_accuracy", "forgetting_from_best")
 _SHOWN = 4
@@ -99,7 +100,7 @@ class Board:
             for row in self.rows
             if not row.ours and not is_joint(row.method)
             for metric, cell in row.cells.items()
-            if cell.value is not None and not cell.uncertain and metric not in NO_ACCURACY
+            if cell.value is not None and not cell.uncertain and is_accuracy(metric)
         ]
         return max(known, key=lambda each: each[0])[1:] if known else None
 
@@ -123,7 +124,12 @@ def make_boards(records: Sequence[FoundRecord]) -> list[Board]:
         name = min((found.record.protocol.name for found in members), key=lambda name: (name not in names, name))
         named.setdefault(name, []).append((stem(name, ["board", *key]), members))
     boards = [
-        _board(name, folder, members, siblings=_siblings(folder, members, same))
+        _board(
+            name,
+            folder,
+            members,
+            siblings=[Sibling(other, _difference(members[0], found[0])) for other, found in same if other != folder],
+        )
         for name, same in named.items()
         for folder, members in same
     ]
@@ -171,12 +177,6 @@ def _places(families: Sequence[Family]) -> dict[Family, int]:
     return {family: places[mean] for family, mean in ranked.items()}
 
 
-def _siblings(
-    folder: str, members: Sequence[FoundRecord], same: Sequence[tuple[str, Sequence[FoundRecord]]]
-) -> list[Sibling]:
-    return [Sibling(other, _difference(members[0], found[0])) for other, found in same if other != folder]
-
-
 def _difference(here: FoundRecord, there: FoundRecord) -> str:
     """Say in what another protocol, or other data, of the same name differs."""
     ours, theirs = here.record.protocol, there.record.protocol
@@ -191,8 +191,8 @@ def _difference(here: FoundRecord, there: FoundRecord) -> str:
 
 def _changed(here: FoundRecord, there: FoundRecord) -> Iterator[str]:
     ours, theirs = dict(flattened(here.record.data)), dict(flattened(there.record.data))
-    changed = [key for key in dict.fromkeys([*ours, *theirs]) if ours.get(key) != theirs.get(key)]
-    yield from (f"{key}={theirs.get(key, 'not set')}" for key in changed[:_SHOWN])
+    for key in settings_apart([ours, theirs])[:_SHOWN]:
+        yield f"{key}={as_text(theirs[key]) if key in theirs else 'not set'}"
 
 
 @cache

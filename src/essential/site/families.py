@@ -3,17 +3,15 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from essential.atomic_files import canonical_json
 from essential.records import Record
-from essential.report.comparison import Spread
-from essential.report.families import all_but_seed
 from essential.report.formats import counted, percent
-from essential.report.significance import sample_deviation
+from essential.results.runs import SeedRuns, all_but_seed, flattened, mark_notes, settings_apart
 from essential.site.finding import FoundRecord
 from essential.site.names import stem
 
@@ -24,15 +22,10 @@ _COVERAGE = {"train": "trained on {} % of the training videos", "test": "tested 
 
 
 @dataclass(frozen=True, eq=False)
-class Family:
+class Family(SeedRuns):
     """Runs of one method with the same settings, encoder and protocol; by seed. At least one."""
 
     runs: tuple[FoundRecord, ...]
-
-    @property
-    def example(self) -> Record:
-        """One of the records, to read what all have in common from."""
-        return self.runs[0].record
 
     @property
     def method(self) -> str:
@@ -46,39 +39,9 @@ class Family:
         return stem(self.method, ["family", self.example.protocol.id, data, all_but_seed(self.example)])
 
     @cached_property
-    def seeds(self) -> tuple[int, ...]:
-        return tuple(sorted({run.record.seed for run in self.runs}))
-
-    @property
-    def needs_all_tasks(self) -> bool:
-        """Whether the method was given the videos of all tasks, which class-incremental learning rules out."""
-        return self.example.method.needs_all_tasks
-
-    @cached_property
     def skipped_tests(self) -> frozenset[str]:
         """The test videos that a run of it went on without."""
         return frozenset(v.video for run in self.runs for v in run.record.skipped_videos if v.split == "test")
-
-    def spread(self, metric: str) -> Spread:
-        """Return mean and deviation over seeds; runs of one seed count once, by their mean."""
-        by_seed: dict[int, list[float | None]] = {}
-        for run in self.runs:
-            by_seed.setdefault(run.record.seed, []).append(getattr(run.record.metrics, metric))
-        known = [[value for value in values if value is not None] for values in by_seed.values()]
-        if [len(values) for values in known] != [len(values) for values in by_seed.values()]:
-            return Spread(None, None)
-        means = [_mean(values) for values in known]
-        return Spread(_mean(means), sample_deviation(means))
-
-    @property
-    def budgeted_bytes(self) -> int:
-        """What is kept from task to task, MR modules aside."""
-        return round(self._mean_of(lambda record: record.memory_bytes.budgeted))
-
-    @property
-    def module_bytes(self) -> int:
-        """What the MR modules take up."""
-        return round(self._mean_of(lambda record: record.memory_bytes.retrieval_modules))
 
     @property
     def backbone(self) -> str:
@@ -98,10 +61,7 @@ class Family:
         again = [seed for seed, times in Counter(run.record.seed for run in self.runs).items() if times > 1]
         if again:
             notes.append(f"several runs of seed {', '.join(map(str, sorted(again)))}, which count once")
-        return tuple(notes)
-
-    def _mean_of(self, value: Callable[[Record], int]) -> float:
-        return _mean([float(value(run.record)) for run in self.runs])
+        return (*notes, *mark_notes([run.record for run in self.runs]))
 
 
 def group_families(runs: Sequence[FoundRecord]) -> list[Family]:
@@ -109,7 +69,8 @@ def group_families(runs: Sequence[FoundRecord]) -> list[Family]:
     groups: dict[str, list[FoundRecord]] = {}
     for run in runs:
         groups.setdefault(all_but_seed(run.record), []).append(run)
-    return [Family(tuple(sorted(group, key=lambda run: (run.record.seed, run.sha256)))) for group in groups.values()]
+    ordered = [sorted(group, key=lambda run: (run.record.seed, run.sha256)) for group in groups.values()]
+    return [Family(tuple(run.record for run in group), tuple(group)) for group in ordered]
 
 
 def distinguishing_settings(families: Sequence[Family]) -> dict[Family, str]:
@@ -120,40 +81,28 @@ def distinguishing_settings(families: Sequence[Family]) -> dict[Family, str]:
     told: dict[Family, str] = {}
     for same in by_method.values():
         flat = [dict(_settings(family.example)) for family in same]
-        keys = [key for key in dict.fromkeys(key for each in flat for key in each) if _differs(flat, key)]
+        keys = settings_apart(flat)
         told |= {family: _in_short(each, keys) for family, each in zip(same, flat, strict=True)}
     return told
 
 
-def _in_short(settings: Mapping[str, str], keys: Sequence[str]) -> str:
-    shown = [f"{key}={settings[key]}" for key in keys[:_SETTINGS_SHOWN] if key in settings]
+def _in_short(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
+    shown = [f"{key}={as_text(settings[key])}" for key in keys[:_SETTINGS_SHOWN] if key in settings]
     more = [f"and {len(keys) - _SETTINGS_SHOWN} more"] if len(keys) > _SETTINGS_SHOWN else []
     return ", ".join([*shown, *more])
 
 
-def _settings(record: Record) -> Iterator[tuple[str, str]]:
+def _settings(record: Record) -> Iterator[tuple[str, Any]]:
     yield from flattened(record.method.config)
     yield from flattened({key: value for key, value in record.config.items() if key not in _ELSEWHERE})
 
 
-def flattened(content: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Give every value of nested mappings as JSON, with its key in the form section.key."""
-    if isinstance(content, Mapping) and content:
-        for key, value in content.items():
-            yield from flattened(value, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, json.dumps(content, ensure_ascii=False)
-
-
-def _differs(settings: Sequence[Mapping[str, str]], key: str) -> bool:
-    return len({each.get(key) for each in settings}) > 1
+def as_text(value: Any) -> str:
+    """Return a setting as JSON."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _frames(config: Mapping[str, Any]) -> int | None:
     video = config.get("video")
     frames = video.get("frames") if isinstance(video, Mapping) else None
     return frames if isinstance(frames, int) else None
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

@@ -32,12 +32,13 @@ class Findings:
     copies: int
 
 
-def find_records(places: Sequence[Path]) -> Findings:
+def find_records(places: Sequence[Path], *, unverified: bool = False) -> Findings:
     """Read every record in `places`.
 
     Args:
         places: record files of any name, and folders; a folder is searched, itself and all below, for `record.json`.
             Links to folders below it are not followed.
+        unverified: take records that were changed after they were written too, and mark them.
 
     Raises:
         RunError: a place is not there or holds no record, or a file is not a valid record; all such files are named.
@@ -50,13 +51,13 @@ def find_records(places: Sequence[Path]) -> Findings:
     broken: list[str] = []
     for file, label in files.items():
         try:
-            record = Record.read(file)
+            record = Record.read(file, unverified=unverified)
         except RunError as error:
             broken.append(str(error))
             continue
         content = file.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
-        found.setdefault(digest, FoundRecord(label, record, content, digest))
+        found.setdefault(digest, FoundRecord(record.marked(label), record, content, digest))
     if broken:
         _refuse(broken, len(files))
     return Findings(tuple(found.values()), len(files) - len(found))

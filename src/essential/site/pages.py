@@ -4,33 +4,16 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from essential.metrics import METRICS, seen_accuracy_by_task
-from essential.records import Record
-from essential.report.comparison import MEASURES
-from essential.report.formats import plus_minus
+from essential.metrics import METRICS
+from essential.results.runs import MEASURES
 from essential.site.boards import Board, make_boards
 from essential.site.families import Family
 from essential.site.finding import Findings, FoundRecord
 from essential.site.folder import Replaced, replace_folder
 from essential.site.names import stem
 from essential.site.rendering import plain_file, render, styles
-from essential.site.rows import OURS, Row
+from essential.site.rows import LESS_IS_BETTER, OURS, TITLES, Row
 from essential.site.tables import as_csv, as_json
-
-TITLES = {
-    "final_accuracy": "Final",
-    "average_incremental_accuracy": "Average incremental",
-    "average_incremental_accuracy_cnn": "Average incremental, head (CNN)",
-    "average_incremental_accuracy_nme": "Average incremental, nearest means (NME)",
-    "vclimb_accuracy": "vCLIMB Acc",
-    "vclimb_accuracy_unweighted": "vCLIMB Acc, unweighted",
-    "vclimb_bwf": "vCLIMB BWF",
-    "forgetting_from_best": "Forgetting from best",
-    "backward_forgetting": "Backward forgetting",
-    "tcd_forgetting": "TCD forgetting",
-    "gain_over_previous_best": "Gain over the best before",
-}
-LESS_IS_BETTER = frozenset(name for name in TITLES if "forgetting" in name or "bwf" in name)
 
 
 def write_site(findings: Findings, out: Path) -> Replaced:
@@ -88,10 +71,9 @@ def _board_page(board: Board) -> str:
 
 
 def _family_page(board: Board, family: Family, row: Row) -> str:
-    measures = [(name, family.spread(name)) for name in MEASURES]
     settings = {
         "Method settings": family.example.method.config,
-        "Full configuration, but for the seed": _config(family),
+        "Full configuration, but for the seed": {k: v for k, v in family.example.config.items() if k != "seed"},
     }
     return render(
         "family.html",
@@ -99,17 +81,8 @@ def _family_page(board: Board, family: Family, row: Row) -> str:
         board=board,
         family=family,
         row=row,
-        measures=[(name, plus_minus(spread.mean, spread.std), METRICS[name]) for name, spread in measures],
-        seen=[(run.record.seed, _seen(run.record)) for run in family.runs],
+        measures=[(family.spread(name), METRICS[name]) for name in MEASURES],
+        seen=[(run.record.seed, run.record.scores.seen) for run in family.runs],
         settings={title: json.dumps(part, indent=2, ensure_ascii=False) for title, part in settings.items()},
-        titles=TITLES,
         record_stem=record_stem,
     )
-
-
-def _seen(record: Record) -> list[float | None]:
-    return seen_accuracy_by_task(record.accuracy, [task.test_videos for task in record.protocol.tasks])
-
-
-def _config(family: Family) -> dict[str, object]:
-    return {key: value for key, value in family.example.config.items() if key != "seed"}

@@ -4,15 +4,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from essential.report.comparison import MEASURES
+from essential.metrics import METRICS
 from essential.report.elsewhere import PublishedRow, PublishedTable
-from essential.report.formats import NBSP, NONE, human_bytes, plus_minus
+from essential.report.formats import NBSP, human_bytes, plus_minus
+from essential.results.runs import MEASURES
 from essential.site.families import Family
 from essential.site.names import stem
 
 OURS = "run here"
 _NO_PLACE = "no place: without an accuracy, or tested on other videos than those that have one"
-NO_ACCURACY = ("vclimb_bwf", "forgetting_from_best", "backward_forgetting", "tcd_forgetting", "gain_over_previous_best")
+_GAIN = "gain_over_previous_best"
+TITLES = {name: METRICS[name].title for name in MEASURES} | {_GAIN: "Gain over the best before"}
+LESS_IS_BETTER = frozenset(name for name in MEASURES if METRICS[name].less_is_better)
 
 
 @dataclass(frozen=True)
@@ -76,16 +79,16 @@ def row_of_family(family: Family, *, place: int | None, settings: str) -> Row:
     cells = {}
     for metric in MEASURES:
         spread = family.spread(metric)
-        shown = plus_minus(spread.mean, spread.std)
-        cells[metric] = Cell(_percent(spread.mean), NONE if shown == NONE else shown, _percent(spread.std))
-    modules = f" + {human_bytes(family.module_bytes)} of MR{NBSP}modules" if family.module_bytes else ""
+        cells[metric] = Cell(_percent(spread.mean), plus_minus(spread), _percent(spread.std))
+    kept, module_bytes = family.kept("budgeted"), family.kept("retrieval_modules")
+    modules = f" + {human_bytes(module_bytes)} of MR{NBSP}modules" if module_bytes else ""
     return Row(
         anchor=family.stem,
         method=family.method,
         backbone=family.backbone,
         cells=cells,
-        memory="all videos" if family.needs_all_tasks else human_bytes(family.budgeted_bytes) + modules,
-        memory_bytes=None if family.needs_all_tasks else family.budgeted_bytes,
+        memory="all videos" if family.needs_all_tasks else human_bytes(kept) + modules,
+        memory_bytes=None if family.needs_all_tasks else kept,
         mark=OURS,
         notes=family.notes if place or family.needs_all_tasks else (*family.notes, _NO_PLACE),
         place=place,
@@ -103,9 +106,14 @@ def rows_of_published(table: PublishedTable | None) -> list[Row]:
     return sorted(rows, key=lambda row: -best_accuracy(row))
 
 
+def is_accuracy(metric: str) -> bool:
+    """Whether a figure of that name is an accuracy, and no loss or gain."""
+    return metric not in LESS_IS_BETTER and metric != _GAIN
+
+
 def best_accuracy(row: Row) -> float:
     """Return the highest accuracy in a row, by whichever definition; -1 if it has none."""
-    values = [cell.value for metric, cell in row.cells.items() if metric not in NO_ACCURACY]
+    values = [cell.value for metric, cell in row.cells.items() if is_accuracy(metric)]
     return max((value for value in values if value is not None), default=-1.0)
 
 

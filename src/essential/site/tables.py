@@ -1,12 +1,10 @@
 """A board's table for programs: JSON with everything, and CSV with one line per row."""
 
-import csv
-import io
 import json
 from typing import Any
 
-from essential.report.comparison import MEASURES
-from essential.report.formats import plain_cell
+from essential.report import formats
+from essential.results.runs import MEASURES
 from essential.site.boards import Board
 from essential.site.rows import Cell, Row
 
@@ -39,24 +37,18 @@ def as_json(board: Board) -> str:
 def as_csv(board: Board) -> str:
     """Return one line per row, in the order of the page; empty where there is no figure."""
     metrics = dict.fromkeys((*MEASURES, *board.metrics))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     figures = [part for metric in metrics for part in (metric, f"{metric}_std")]
-    writer.writerow([*_BEFORE, *figures, *_BEHIND])
+    lines: list[list[Any]] = [[*_BEFORE, *figures, *_BEHIND]]
     for row in as_objects(board)["rows"]:
         of_metrics = [row["figures"].get(metric, {}) for metric in metrics]
-        writer.writerow(
-            [row["place"], *map(plain_cell, (row["method"], row["settings"], row["mark"], row["backbone"]))]
+        lines.append(
+            [row[key] for key in _BEFORE]
             + [each.get(part) for each in of_metrics for part in ("percent", "std")]
-            + [plain_cell(row["memory"]), row["memory_bytes"], " ".join(map(str, row["seeds"]))]
+            + [row["memory"], row["memory_bytes"], " ".join(map(str, row["seeds"]))]
             + [" ".join(metric for metric, each in row["figures"].items() if each["uncertain"]), row["source"]]
-            + [
-                plain_cell("; ".join(row["notes"])),
-                plain_cell(board.name),
-                board.protocol.id if board.protocol else None,
-            ]
+            + ["; ".join(row["notes"]), board.name, board.protocol.id if board.protocol else None]
         )
-    return text.getvalue()
+    return formats.as_csv(lines)
 
 
 def _object(row: Row, sources: tuple[str, ...]) -> dict[str, Any]:

@@ -5,20 +5,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from essential.engine.sinks import Sink
+
 
 @runtime_checkable
-class FallibleSink(Protocol):
-    """What a `Sink` is but for its errors, with a name for messages and an end."""
+class FallibleSink(Sink, Protocol):
+    """A `Sink` that may raise, with a name for messages and an end."""
 
     name: str
-
-    def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:
-        """See `Sink`."""
-        ...
-
-    def write(self, step: int, event: Mapping[str, Any]) -> None:
-        """See `Sink`."""
-        ...
 
     def close(self) -> None:
         """End, also if `start` was never called or has failed."""

@@ -1,4 +1,7 @@
-"""Pictures -> the pixels an encoder wants, plain or augmented, the same for every frame of a clip."""
+"""Pictures -> the pixels an encoder wants, plain or augmented, the same for every frame of a clip.
+
+torchvision takes seconds to import: it is imported where a transform is made, not by all that names its settings.
+"""
 
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +12,6 @@ import torch
 from jaxtyping import Float, UInt8
 from pydantic import Field, field_validator
 from torch import Tensor, nn
-from torchvision.transforms import InterpolationMode, v2
 
 from essential.schema import Section
 
@@ -108,15 +110,20 @@ def _channels_first(frames: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
 
 
 @cache
-def _plain(pixel_format: PixelFormat) -> v2.Transform:
+def _plain(pixel_format: PixelFormat) -> nn.Module:
+    from torchvision.transforms import InterpolationMode, v2
+
     size, interpolation = pixel_format.size, InterpolationMode(pixel_format.interpolation)
-    return v2.Compose(
+    transform: nn.Module = v2.Compose(
         [v2.Resize([size], interpolation, antialias=True), v2.CenterCrop([size, size]), *_normalised(pixel_format)]
     )
+    return transform
 
 
 @cache
-def _augmentation(pixel_format: PixelFormat, augment: AugmentConfig) -> v2.Transform:
+def _augmentation(pixel_format: PixelFormat, augment: AugmentConfig) -> nn.Module:
+    from torchvision.transforms import InterpolationMode, v2
+
     crop = v2.RandomResizedCrop(
         [pixel_format.size, pixel_format.size],
         scale=augment.crop_scale,
@@ -135,7 +142,8 @@ def _augmentation(pixel_format: PixelFormat, augment: AugmentConfig) -> v2.Trans
     flip = [v2.RandomHorizontalFlip(_FLIP_PROBABILITY)] if augment.horizontal_flip else []
     operations = [v2.RandomApply([operation], _RAND_AUGMENT_PROBABILITY)] * augment.rand_augment_ops
     erase = v2.RandomErasing(augment.erase_probability, scale=_ERASED_AREA, ratio=_ERASED_RATIO, value="random")
-    return v2.Compose([crop, *flip, *operations, *_normalised(pixel_format), erase])
+    transform: nn.Module = v2.Compose([crop, *flip, *operations, *_normalised(pixel_format), erase])
+    return transform
 
 
 class _Planes(nn.Module):
@@ -146,6 +154,8 @@ class _Planes(nn.Module):
 
 
 def _normalised(pixel_format: PixelFormat) -> list[nn.Module]:
+    from torchvision.transforms import v2
+
     # In place of the floats just made.
     normalise = v2.Normalize(list(pixel_format.mean), list(pixel_format.std), inplace=True)
     return [_Planes(), v2.ToDtype(torch.float32, scale=True), normalise]

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torchvision
 from jaxtyping import Float
 from torch import Tensor
 
@@ -67,6 +66,8 @@ def read_views(video: Video, request: ViewRequest) -> Float[Tensor, "views frame
 
 def transform_identity(pixel_format: PixelFormat, augment: AugmentConfig) -> dict[str, Any]:
     """Return, as JSON values, all that decides how pictures become pixels, for a store's provenance."""
+    import torchvision  # seconds to load, and only needed here and to make pixels
+
     return {
         "version": _TRANSFORM_VERSION,
         "torchvision": torchvision.__version__,

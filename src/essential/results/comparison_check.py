@@ -5,6 +5,7 @@ from typing import Any
 
 from essential.errors import ComparisonError
 from essential.records import Record
+from essential.results.runs import flattened, settings_apart
 
 _ABSENT = "not set"
 _NAMES_SHOWN = 3
@@ -103,19 +104,11 @@ def _some(skipped: set[tuple[str, str]], only_here: set[tuple[str, str]]) -> str
     return f"{len(skipped)} in all, {', '.join(names[:_NAMES_SHOWN]) or 'none'}{more} in this run alone"
 
 
-def _differences(first: Any, other: Any, path: str = "") -> Iterator[tuple[str, tuple[str, str]]]:
+def _differences(first: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
     """Give every key, in the form section.key, at which two nested mappings differ, and both values."""
-    if isinstance(first, Mapping) and isinstance(other, Mapping):
-        for key in dict.fromkeys([*first, *other]):
-            below = f"{path}.{key}" if path else str(key)
-            yield from _differences(first.get(key, _ABSENT), other.get(key, _ABSENT), below)
-    # A record that was read has lists where one just made has tuples.
-    elif _plain(first) != _plain(other):
-        yield path, (str(first), str(other))
-
-
-def _plain(value: Any) -> Any:
-    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
+    ours, theirs = dict(flattened(first)), dict(flattened(other))
+    for key in settings_apart([ours, theirs]):
+        yield key, (str(ours.get(key, _ABSENT)), str(theirs.get(key, _ABSENT)))
 
 
 def _refuse(first: Run, other: Run, *, what: str, values: tuple[str, str], advice: str) -> None:

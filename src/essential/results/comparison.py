@@ -1,38 +1,18 @@
 """Methods side by side: what their finished runs, several seeds each, amount to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from essential.metrics import forward_transfer
-from essential.records import MemoryBytes, Record
-from essential.report.comparison_check import Run, check_comparable
-from essential.report.significance import holm, paired_p, sample_deviation
+from essential.records import Record
+from essential.results.comparison_check import Run, check_comparable
+from essential.results.runs import MEASURES, SeedRuns, Spread, spread_of
+from essential.results.significance import holm, paired_p
 
 BASELINE = "essential"
 REFERENCE = "joint"
 """What forward transfer is measured against, where it is among the methods."""
-MEASURES = (
-    "final_accuracy",
-    "average_incremental_accuracy",
-    "average_incremental_accuracy_cnn",
-    "average_incremental_accuracy_nme",
-    "vclimb_accuracy",
-    "vclimb_accuracy_unweighted",
-    "vclimb_bwf",
-    "forgetting_from_best",
-    "backward_forgetting",
-    "tcd_forgetting",
-)
-"""What is averaged over seeds: names of `essential.records.Metrics`."""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and sample standard deviation (n - 1) over seeds: one seed has no deviation; None if a seed has no value."""
-
-    mean: float | None
-    std: float | None
 
 
 @dataclass(frozen=True)
@@ -53,7 +33,7 @@ class PairedTest:
 
 
 @dataclass(frozen=True, eq=False)
-class MethodRow:
+class MethodRow(SeedRuns):
     """One method's runs, by seed.
 
     `rank` counts from 1, by final accuracy; `test` is None for the baseline. `forward_transfer` is against the runs of
@@ -61,28 +41,19 @@ class MethodRow:
     """
 
     method: str
-    records: tuple[Record, ...]
     budget_bytes: int | None
     rank: int
     test: PairedTest | None
     forward_transfer: Spread
 
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        return tuple(record.seed for record in self.records)
-
     @cached_property
     def measures(self) -> dict[str, Spread]:
         """Every one of `MEASURES`."""
-        return {name: _spread([getattr(record.metrics, name) for record in self.records]) for name in MEASURES}
+        return {name: self.spread(name) for name in MEASURES}
 
     @property
     def final_accuracy(self) -> Spread:
         return self.measures["final_accuracy"]
-
-    def kept(self, kind: str) -> int:
-        """Bytes of a kind after the last task, the mean over seeds; `budgeted` is all but the MR modules."""
-        return round(self._mean(lambda record: getattr(record.memory_bytes, kind)))
 
     @property
     def memory_bytes(self) -> int:
@@ -90,16 +61,12 @@ class MethodRow:
         return self.kept("budgeted")
 
     @property
-    def needs_all_tasks(self) -> bool:
-        """Whether the method was given the videos of all tasks, which is against the rules and no matter of bytes."""
-        return any(record.method.needs_all_tasks for record in self.records)
-
-    @property
     def within_budget(self) -> bool | None:
         """Whether no seed kept more than the budget after any task; None without a budget."""
         if self.budget_bytes is None:
             return None
-        return not self.needs_all_tasks and self._most_bytes <= self.budget_bytes
+        kept = [memory for record in self.records for memory in (*record.memory_bytes_by_task, record.memory_bytes)]
+        return not self.needs_all_tasks and max(memory.budgeted for memory in kept) <= self.budget_bytes
 
     @property
     def keeps_to_the_rules(self) -> bool:
@@ -114,23 +81,16 @@ class MethodRow:
 
     @property
     def train_seconds(self) -> float:
-        return self._mean(lambda record: record.seconds.train)
+        return self.mean(lambda record: record.seconds.train)
 
     @property
     def evaluate_seconds(self) -> float:
-        return self._mean(lambda record: record.seconds.evaluate)
+        return self.mean(lambda record: record.seconds.evaluate)
 
     @property
     def seconds(self) -> float:
         """Of one run, without the extraction of features, which all runs share."""
         return self.train_seconds + self.evaluate_seconds
-
-    @property
-    def _most_bytes(self) -> int:
-        return max(memory.budgeted for record in self.records for memory in _after_each_task(record))
-
-    def _mean(self, value: Callable[[Record], float]) -> float:
-        return sum(value(record) for record in self.records) / len(self.records)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +109,7 @@ class Comparison:
     @property
     def example(self) -> Record:
         """One of the records, to read what all have in common from."""
-        return self.rows[0].records[0]
+        return self.rows[0].example
 
     @property
     def seeds(self) -> list[int]:
@@ -197,7 +157,7 @@ def compare(runs: Sequence[Run], *, budget_bytes: int | None) -> Comparison:
     ranks = _ranks(records)
     reference = {record.seed: record for record in records.get(REFERENCE, [])}
     rows = [
-        MethodRow(name, tuple(found), budget_bytes, ranks[name], tests[name], _transfer(found, reference))
+        MethodRow(tuple(found), name, budget_bytes, ranks[name], tests[name], _transfer(found, reference))
         for name, found in records.items()
     ]
     return Comparison(tuple(rows), baseline, budget_bytes)
@@ -205,7 +165,9 @@ def compare(runs: Sequence[Run], *, budget_bytes: int | None) -> Comparison:
 
 def _ranks(records: dict[str, list[Record]]) -> dict[str, int]:
     """Number the methods from 1, by final accuracy; equal ones in the order given, those without one last."""
-    means = {name: _spread([record.metrics.final_accuracy for record in found]).mean for name, found in records.items()}
+    means = {
+        name: spread_of([record.metrics.final_accuracy for record in found]).mean for name, found in records.items()
+    }
     order = sorted(means, key=lambda name: -1.0 if (mean := means[name]) is None else mean, reverse=True)
     return {name: rank for rank, name in enumerate(order, 1)}
 
@@ -236,20 +198,9 @@ def _test(method: dict[int, float], baseline: dict[int, float]) -> PairedTest | 
 
 def _transfer(records: Sequence[Record], reference: dict[int, Record]) -> Spread:
     """Return the forward transfer against the reference of the same seed; no value unless every seed has one."""
-    return _spread(
+    return spread_of(
         [
             forward_transfer(record.accuracy, reference[record.seed].accuracy) if record.seed in reference else None
             for record in records
         ]
     )
-
-
-def _spread(values: Sequence[float | None]) -> Spread:
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return Spread(None, None)
-    return Spread(sum(known) / len(known), sample_deviation(known))
-
-
-def _after_each_task(record: Record) -> Sequence[MemoryBytes]:
-    return [*record.memory_bytes_by_task, record.memory_bytes]

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from essential.report.significance import holm, paired_p, sample_deviation
+from essential.results.significance import holm, paired_p, sample_deviation
 
 
 def _two_sided_p(t: float, freedom: int, steps: int = 200_000) -> float:

@@ -1,0 +1,65 @@
+"""The published weights of timm's models: those that are on this machine, and whether the others can be fetched.
+
+What fetches them tries for more than a minute before it says that there is no network, so that is looked at before.
+"""
+
+import socket
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from huggingface_hub import constants, try_to_load_from_cache
+
+from essential.encoders.config import EncoderConfig
+from essential.errors import NoNetworkError
+
+_FILES = ("model.safetensors", "pytorch_model.bin")
+_SECONDS = 1.5
+
+
+def kept_weights(repository: str) -> Path | None:
+    """Return the file of published weights that was downloaded before, if it was."""
+    found = (try_to_load_from_cache(repository, name) for name in _FILES)
+    return next((Path(file) for file in found if isinstance(file, str)), None)
+
+
+def any_weights_kept() -> bool:
+    """Whether any model was downloaded before."""
+    return any(Path(constants.HF_HUB_CACHE).glob("models--*"))
+
+
+def refuse_without_network(config: EncoderConfig) -> None:
+    """Refuse to fetch weights where nothing answers.
+
+    Raises:
+        NoNetworkError: after two seconds at the most.
+    """
+    if not constants.HF_HUB_OFFLINE and _answers(constants.ENDPOINT):
+        return
+    raise NoNetworkError(
+        f"no network: the published weights of the encoder {config.name!r} ({config.timm_name} in timm) are not on "
+        "this machine and cannot be downloaded. Use the embedded encoder, tiny, or fetch them elsewhere under that "
+        "name and give the file with -s encoder.weights=FILE"
+    )
+
+
+def _answers(url: str) -> bool:
+    """Whether a connection can be opened to a server, or to the proxy through which it is asked."""
+    server, proxies = urlsplit(url), getproxies()
+    proxy = proxies.get(server.scheme, proxies.get("all"))
+    if proxy and not proxy_bypass(server.hostname or ""):
+        server = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    address = server.hostname, server.port or (443 if server.scheme == "https" else 80)
+    opened = []
+
+    def connect() -> None:
+        with suppress(OSError), socket.create_connection(address, _SECONDS):
+            opened.append(address)
+
+    # No time limit holds while a name is looked up, so the thread may be left behind.
+    thread = Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(_SECONDS)
+    return bool(opened)

@@ -1,0 +1,70 @@
+"""What methods in closed form share: a clip is a vector, and what is kept of a class is computed from its vectors."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Generic, TypeVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from essential.memory.episodic import EpisodicMemory
+from essential.memory.ledger import LedgerEntry
+from essential.methods.class_statistics import ClassStatistics
+from essential.methods.contract import Method, TaskData
+from essential.models.closed_form import ClosedFormPredictor
+
+Scores = TypeVar("Scores", bound=ClosedFormPredictor)
+
+
+class ClosedForm(Method, Generic[Scores]):
+    """A method that computes its scores when a task ends, and trains nothing.
+
+    Args:
+        scores: the predictor.
+        dim: width of a frame feature.
+        frames: frames of a dense clip.
+        statistics: of the classes seen, where the scores of all are computed anew from such.
+    """
+
+    draws_nothing = True
+
+    def __init__(self, scores: Scores, *, dim: int, frames: int, statistics: ClassStatistics | None = None) -> None:
+        super().__init__(scores, EpisodicMemory.empty(kept=frames, dim=dim))
+        self.scores = scores
+        if statistics is not None:
+            self.network["statistics"] = statistics
+
+    @property
+    def statistics(self) -> ClassStatistics:
+        """What is kept of the classes seen; only of a method that was made with it."""
+        statistics = self.network["statistics"]
+        assert isinstance(statistics, ClassStatistics)
+        return statistics
+
+    def begin(self, task: TaskData) -> None:
+        """Note the slots."""
+        self.slots.append(task.slots)
+
+    def finish(self, task: TaskData) -> None:
+        """Learn the task's classes."""
+        self.learn(self._vectors_by_class(task))
+
+    @abstractmethod
+    def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
+        """Add classes behind those seen, each given by the vectors of all its clips, and have scores for all."""
+
+    def ledger(self) -> list[LedgerEntry]:
+        """The statistics; the scores follow from them."""
+        return self.statistics.ledger()
+
+    def _vectors_by_class(self, task: TaskData) -> Iterator[Float[Tensor, "clips width"]]:
+        """Give the vectors of each class of the task, in order of its slots.
+
+        A class's vectors depend on its own clips alone, to the last bit: whatever is computed from them does not depend
+        on how the classes are split into tasks. Clips are read in the plain view: augmented views of a clip are no
+        clips of their own, as which the choices of shrinkage and ridge would take them.
+        """
+        table, device = task.plain(), next(self.network.buffers()).device
+        for slot in task.slots:
+            clips = (table.slots == slot).nonzero()[:, 0]
+            yield self.scores.vectors(table.rows(clips).to(device).features)

@@ -1,0 +1,115 @@
+"""What methods that train the clip classifier share: it grows with tasks, may have a teacher, may keep exemplars."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+
+from torch import Tensor
+
+from essential.memory.episodic import EpisodicMemory
+from essential.methods.classifier import ClassifierConfig, build_classifier, grow_head
+from essential.methods.contract import Method, Stage, TaskData
+from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, set_exemplar_means
+from essential.models.classifier import Predictor
+from essential.models.heads import Head
+
+
+@runtime_checkable
+class TrainedConfig(Protocol):
+    """Settings with a section for the classifier."""
+
+    @property
+    def classifier(self) -> ClassifierConfig:
+        """The temporal encoder and the head."""
+        ...
+
+
+Settings = TypeVar("Settings", bound=TrainedConfig)
+Kind = TypeVar("Kind", bound=Predictor)
+_TEACHER = "teacher"
+
+
+class Trained(Method, Generic[Settings]):
+    """A method that trains a clip classifier. What it leaves out is as in finetuning, with or without exemplars.
+
+    One stage per task: on the task's clips, or, where the settings are a `MemoryConfig`, on these and the exemplars
+    together, from which the task's exemplars are chosen afterwards.
+
+    Attributes:
+        distils: a frozen copy of the classifier before a task, its teacher, is kept while the task is learned. It is
+            no memory: a copy of what is carried anyway, made when a task begins and dropped when it ends.
+        keeps_logits: the classifier's logits are stored beside each exemplar.
+        keeper: chooses the exemplars; None where none are kept.
+        classifier: grows with the tasks; it is the predictor unless a method puts another in its place.
+    """
+
+    distils: ClassVar[bool] = False
+    keeps_logits: ClassVar[bool] = False
+
+    def __init__(
+        self, config: Settings, *, dim: int, frames: int, epochs: int, seed: int, head: Head | None = None
+    ) -> None:
+        self.config = config
+        self.dim, self.frames, self.epochs, self.seed = dim, frames, epochs, seed
+        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed, head=head)
+        self.keeper: ExemplarKeeper | None = None
+        memory = EpisodicMemory.empty(kept=frames, dim=dim)
+        if isinstance(config, MemoryConfig):
+            self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed, keeps_logits=self.keeps_logits)
+            memory = self.keeper.empty()
+        super().__init__(self.classifier, memory)
+
+    @property
+    def student(self) -> Predictor:
+        """What the teacher is a copy of."""
+        return self.classifier
+
+    def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: ARG002
+        """Nothing but exemplars takes room."""
+        if self.keeper is not None:
+            self.keeper.check_room(names)
+
+    def begin(self, task: TaskData) -> None:
+        """Keep what has been learned as the teacher, if there is to be one, and grow the head."""
+        if self.distils and self.slots:
+            self._keep_teacher()
+        self.slots.append(task.slots)
+        grow_head(self.classifier, task.slots, seed=self.seed)
+
+    def stages(self, task: TaskData) -> Sequence[Stage]:
+        """One stage on the task's clips, and on the exemplars if any are kept."""
+        if self.keeper is None:
+            return [Stage("task", lambda: task, [self.classifier], self.epochs)]
+        return [Stage("mixed", lambda: MixedClips(task, self.memory), [self.classifier], self.epochs)]
+
+    def finish(self, task: TaskData) -> None:
+        """Forget the teacher; choose exemplars if any are kept, and take their means."""
+        self.drop_teacher()
+        if self.keeper is not None:
+            self.remember(task)
+            set_exemplar_means(self.classifier, self.memory)
+
+    def remember(self, task: TaskData) -> None:
+        """Choose exemplars of the task, and cut the old ones to make room."""
+        assert self.keeper is not None, "the settings are those of a memory"
+        self.memory = self.keeper.extend(self.memory, task, self.classifier)
+
+    def teacher(self, kind: type[Kind]) -> Kind | None:
+        """Return the teacher, which is of that kind; None in the first task."""
+        teacher = dict(self.network.items()).get(_TEACHER)
+        assert teacher is None or isinstance(teacher, kind)
+        return teacher
+
+    def drop_teacher(self) -> None:
+        """Forget the teacher, if there is one."""
+        if _TEACHER in self.network:
+            del self.network[_TEACHER]
+
+    def _keep_teacher(self) -> None:
+        self.network[_TEACHER] = copy.deepcopy(self.student).requires_grad_(False).eval()
+
+    def resize(self, state: Mapping[str, Tensor]) -> None:
+        """Have a teacher if `state` has one."""
+        self.drop_teacher()
+        if self.distils and any(name.startswith(f"{_TEACHER}.") for name in state):
+            self._keep_teacher()

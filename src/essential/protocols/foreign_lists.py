@@ -1,0 +1,117 @@
+"""Lists of other projects, told by their form: two of them are read, of the others it is said how to use them here.
+
+ActivityNet's JSON and Kinetics' CSV have classes, splits and times, so they become lists of one task, which the config
+cuts: `protocol.tasks`. Other lists have one split in a file, or numbers in the place of classes.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from essential.errors import DataError
+from essential.protocols.list_entries import Entry, ListedClass, ListedSegment, Tasks, check_entries, check_names
+from essential.protocols.list_json import load_json
+from essential.protocols.listed import ListedSplit
+from essential.protocols.quoting import quoted
+
+TAKEN = "lists of ours, vCLIMB's pickles, ActivityNet's JSON and Kinetics' CSV are read"
+_MANIFEST = (
+    "write a CSV file with the columns path,label,split, and train with -s data.kind=manifest -s data.path=FILE.csv"
+)
+_AS_IT_IS = "its data set needs no import: give the folder of the files, -s data.kind={} -s data.annotations=DIR"
+_BOTH = f"it has one split, and numbers for classes: of it and the list of the other split {_MANIFEST}"
+_KINETICS = ("label", "youtube_id", "time_start", "time_end", "split")
+_SPLITS: Mapping[str, ListedSplit] = {
+    **{"train": "train", "training": "train", "val": "val", "validate": "val", "validation": "val"},
+    **{"test": "test", "testing": "test"},
+}
+_FORMS = (
+    (r"\d+\s+\w+", "a list of UCF101's classes", _AS_IT_IS.format("ucf101")),
+    (r"\w+/v_\w+\.avi(\s+\d+)?", "a split file of UCF101", _AS_IT_IS.format("ucf101")),
+    (r"[^/]+\.avi\s+[012]", "a split file of HMDB51", _AS_IT_IS.format("hmdb51")),
+    (r"\S.*[\s,]\d+[\s,]\d+", "a list of frame folders, path, number of frames and label, as of mmaction2", _BOTH),
+    (r"\S.*[\s,]\d+", "a list of paths and labels, as of mmaction2 and VideoMAE", _BOTH),
+    (r"path,label,split|label,path,split", "a manifest", "train with -s data.kind=manifest -s data.path=FILE.csv"),
+)
+_LINES_LOOKED_AT = 100
+
+
+def read_foreign(content: bytes, name: str) -> Tasks | None:
+    """Return the tasks of another project's list; None if the content is a list of ours or a pickle.
+
+    Raises:
+        DataError: it is text of another form, or holds what no list can; the message says what it is and what to do.
+    """
+    text = _text(content)
+    if text is None:
+        return None
+    if text.lstrip().startswith(("{", "[")):
+        top = load_json(content, name)
+        if isinstance(top, dict) and isinstance(top.get("database"), dict):
+            return _one_task(_activitynet(top["database"], name), f"{name} (ActivityNet's JSON)")
+        if isinstance(top, dict) and "format" in top:
+            return None
+        raise DataError(f"{name} is JSON of another kind; {TAKEN}. Of anything else, {_MANIFEST}")
+    header = text.partition("\n")[0].strip().split(",")
+    if set(_KINETICS) <= set(header):
+        return _one_task(_kinetics(text, name), f"{name} (Kinetics' CSV)")
+    lines = [line.strip() for line in islice(text.splitlines(), _LINES_LOOKED_AT) if line.strip()]
+    for form, what, instead in _FORMS:
+        if lines and all(re.fullmatch(form, line) for line in lines[: 1 if what == "a manifest" else None]):
+            raise DataError(f"{name} is {what}; {instead}")
+    raise DataError(f"{name} is text of another kind; {TAKEN}. Of anything else, {_MANIFEST}")
+
+
+def _text(content: bytes) -> str | None:
+    # Old pickles are text too, and end in a full stop.
+    if b"\0" in content or content.endswith(b".") or not content.strip():
+        return None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+
+
+def _activitynet(database: Mapping[str, Any], name: str) -> Iterator[tuple[str, str, Entry]]:
+    for video, found in database.items():
+        try:
+            for part in found["annotations"]:
+                start, end = map(float, part["segment"])
+                yield part["label"], found["subset"], ListedSegment(f"v_{video}", start, end, float(found["duration"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{name}: the video {quoted(video)} is {quoted(found)}; it must have subset, duration and annotations, "
+                "each with label and segment in seconds"
+            ) from error
+
+
+def _kinetics(text: str, name: str) -> Iterator[tuple[str, str, Entry]]:
+    for number, row in enumerate(csv.DictReader(io.StringIO(text, newline="")), start=2):
+        try:
+            start, end = int(float(row["time_start"])), int(float(row["time_end"]))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"{name}, line {number}: {quoted(row)}; time_start and time_end are seconds") from error
+        yield row["label"], row["split"], f"{row['youtube_id']}_{start:06d}_{end:06d}"
+
+
+def _one_task(rows: Iterable[tuple[str, str, Entry]], name: str) -> Tasks:
+    classes: dict[str, dict[ListedSplit, list[Entry]]] = {}
+    for label, subset, entry in rows:
+        if subset not in _SPLITS:
+            raise DataError(f"{name} has an unknown split {quoted(subset)}; the splits are {', '.join(_SPLITS)}")
+        classes.setdefault(label, {}).setdefault(_SPLITS[subset], []).append(entry)
+    splits = dict.fromkeys(split for held in classes.values() for split in held)
+    if not splits.keys() - {"train"}:
+        raise DataError(f"{name} lists training videos alone; put those to test on into the same file")
+    check_names(list(classes), f"{name}, name of a class")
+    return [
+        [
+            ListedClass(
+                label, {s: check_entries(classes[label].get(s, []), f"{name}, {quoted(label)}") for s in splits}
+            )
+            for label in sorted(classes)
+        ]
+    ]

@@ -1,0 +1,26 @@
+"""What several seeds amount to, whatever is made of it afterwards."""
+
+import itertools
+
+import pytest
+
+from essential.results.runs import Spread, flattened, settings_apart, spread_of
+
+
+def test_the_order_of_the_seeds_makes_no_difference_not_even_to_the_last_digit() -> None:
+    values = [0.1, 0.7, 1 / 3, 1e-9]
+    assert len({spread_of(order) for order in itertools.permutations(values)}) == 1
+
+
+def test_a_seed_without_a_value_leaves_no_mean_and_one_seed_no_deviation() -> None:
+    assert spread_of([0.5, None]) == Spread(None, None)
+    assert spread_of([0.5]) == Spread(0.5, None)
+    assert spread_of([0.25, 0.75]) == Spread(0.5, pytest.approx(0.125**0.5))
+
+
+def test_settings_are_told_apart_by_their_whole_names_in_order() -> None:
+    first = dict(flattened({"name": "a", "memory": {"policy": "herding", "caps": {}}, "epochs": 1}))
+    second = dict(flattened({"name": "a", "memory": {"policy": "random", "caps": {}}, "epochs": 1, "seed": 2}))
+    assert first == {"name": "a", "memory.policy": "herding", "memory.caps": {}, "epochs": 1}
+    assert settings_apart([first, second]) == ["memory.policy", "seed"]
+    assert settings_apart([first]) == []
