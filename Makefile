@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # The tests of these folders train, export or serve. Of the others, tests that start processes are marked as slow.
 SLOW := authors cli contract docs end_to_end export faults goldens learner report serve site
 
-.PHONY: demo test quick lint types tests bench docs clean
+.PHONY: demo test quick lint types tests processors bench docs clean
 
 demo: $(STAMP)
 	$(BIN)/essential demo --out essential-demo
@@ -30,6 +30,9 @@ types: $(STAMP)
 
 tests: $(STAMP)
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+processors: $(STAMP)
+	$(BIN)/python scripts/check_processors.py
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/bench.py --out essential-bench

@@ -1,6 +1,7 @@
 """Fixtures for all tests. This file also lets every test import the modules of this folder, such as `video_files`."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import jaxtyping
@@ -9,13 +10,19 @@ import torch
 from hypothesis import settings
 
 from in_process import Essential, Outcome
+from threads import THREADS
 
 # No test is timed: how long an example takes says more of the machine than of the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-# What of the tests' own and of Python starts processes, trains whole runs or opens a browser.
-_SLOW = frozenset({"chromium", "project_copy", "running_service", "small_runs", "small_world", "subprocess"})
+# The modules, of the tests, of Python and ours, that start processes, train whole runs or open a browser.
+_SLOW = frozenset(
+    {
+        *("chromium", "project_copy", "running_service", "small_runs", "small_world", "subprocess"),
+        *("essential.features.pipeline", "essential.video.check", "essential.video.worker_pool"),
+    }
+)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -39,12 +46,21 @@ def shapes_checked_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
+def few_threads() -> None:
     """Give torch one thread, whatever the test before has set: on tiny tensors, more of them only wait for each other.
 
-    Small runs and learners say `training.threads=1` for the same reason.
+    With `OMP_NUM_THREADS` it has as many as that says. Small runs and learners do the same.
     """
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    """Compute in float64: see `in_float64.py`."""
+    from in_float64 import in_float64
+
+    with in_float64():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from essential.engine.team import Message, Team
+from threads import THREADS
 
 Result = TypeVar("Result")
 _SECONDS = 60
@@ -73,7 +74,7 @@ def in_turns(work: Callable[[Team], Result], *, size: int = 2) -> list[Result]:
 
     def on_rank(rank: int) -> Result:
         table.wait_for(rank)
-        torch.set_num_threads(1)
+        torch.set_num_threads(THREADS)
         torch.random.set_rng_state(before)
         try:
             return work(RankInTurn(rank, size, table))

@@ -4,13 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import in_float64
 from essential.config import load_config
 from essential.engine.settings import RunConfig
 from essential.progress import SilentProgress
 from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
+from threads import THREADS
 
 SMALL = (
     "data.moving_digits.digits=1",
@@ -23,8 +26,10 @@ SMALL = (
     "training.warmup_epochs=1",
     "training.batch_size=4",
     "training.checkpoint_epochs=2",
-    "training.threads=1",
+    f"training.threads={THREADS}",
 )
+AS_INSTALLED = ("-m", "essential")
+IN_FLOAT64 = (in_float64.__file__,)
 REHEARSAL = ("method.rehearsal_epochs=4", "method.exemplars_per_class=2")
 
 
@@ -60,15 +65,15 @@ def run_command(
     )
 
 
-def ranks_command(*arguments: str | Path, ranks: int = 2) -> list[str]:
-    """Return a command line that runs `essential` in so many processes together."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-    return [*torchrun, "-m", "essential", *map(str, arguments)]
+def ranks_command(*arguments: str | Path, program: Sequence[str] = IN_FLOAT64) -> list[str]:
+    """Return a command line that runs `program`, which is `essential`, in two processes together."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    return [*torchrun, *program, *map(str, arguments)]
 
 
-def run_ranks(*arguments: str | Path, ranks: int = 2) -> subprocess.CompletedProcess[str]:
-    """Run `essential` in several processes to their end and return what they printed."""
-    return subprocess.run(ranks_command(*arguments, ranks=ranks), capture_output=True, text=True, check=False)
+def run_ranks(*arguments: str | Path, program: Sequence[str] = IN_FLOAT64) -> subprocess.CompletedProcess[str]:
+    """Run two processes together to their end and return what they printed."""
+    return subprocess.run(ranks_command(*arguments, program=program), capture_output=True, text=True, check=False)
 
 
 class StopAt(SilentProgress):

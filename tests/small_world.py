@@ -26,6 +26,7 @@ from essential.protocols.list_import import import_list
 from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
 from essential.protocols.video_list import write_video_list
 from official_lists import write_ucf101
+from threads import THREADS
 
 CLIPS = MovingDigitsConfig(digits=1, train_clips_per_class=6, test_clips_per_class=2)
 ACTIONS = ("waving", "clapping", "jumping", "walking")
@@ -40,7 +41,7 @@ def smaller(config: RunConfig) -> RunConfig:
         method = method.model_copy(update={"base": _shorter(method.base)})
     base = config.protocol.base_classes and 2
     tasks = _TASKS if config.data.kind == "moving-digits" or base else config.protocol.tasks
-    training = {"epochs": 1, "warmup_epochs": 0, "batch_size": 8, "threads": 1}
+    training = {"epochs": 1, "warmup_epochs": 0, "batch_size": 8, "threads": THREADS}
     return config.model_copy(
         update={
             "data": config.data.model_copy(update={"moving_digits": CLIPS}),

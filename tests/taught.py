@@ -4,19 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from essential import VideoLearner
+from threads import THREADS
 
 QUICK = (
-    "training.epochs=15",
+    "training.epochs=5",
     "training.batch_size=8",
-    "method.rehearsal_epochs=15",
+    "method.rehearsal_epochs=5",
     "features.views=0",
     "training.device=cpu",
-    "training.threads=1",
+    f"training.threads={THREADS}",
 )
 
 
 def new_learner(*overrides: str, method: str | None = None, budget_bytes: int | None = None) -> VideoLearner:
-    """Return a learner that knows nothing yet and trains for a second or two."""
+    """Return a learner that knows nothing yet and trains for a moment."""
     quick = [override for override in QUICK if method is None or not override.startswith("method.")]
     return VideoLearner(
         config="moving-digits/essential",

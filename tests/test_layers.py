@@ -11,7 +11,7 @@ import essential
 ROOT = Path(essential.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "seeding", "schema", "progress", "atomic_files", "sealed_files", "versioned_json"),
+    ("errors", "seeding", "schema", "progress", "given_files", "atomic_files", "sealed_files", "versioned_json"),
     ("protocols", "metrics", "shipped", "published"),
     ("records", "analysis_record"),
     ("video", "results"),

@@ -29,6 +29,7 @@ CONTENT: dict[str, Any] = {
         "name": "moving-digits",
         "id": "0123456789abcdef",
         "list_sha256": "cd" * 32,
+        "passed_over": {"hidden": 2},
         "tasks": [
             {"classes": ["0 left", "größer <b>"], "train_videos": 80, "test_videos": 40},
             {"classes": ["1 up"], "train_videos": 40, "test_videos": 0},

@@ -22,12 +22,13 @@ from pathlib import Path
 from essential.analysis import analyse
 from essential.atomic_files import refuse_unwritable
 from essential.config import load_config, memory_section
+from essential.engine.allocator import keep_freed_memory
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import Workspace, choose_device, data_root, open_workspace
 from essential.errors import ComparisonError, ConfigError, EssentialError
-from essential.features.cores import cpu_cores
+from essential.features.cores import cpu_cores, own_threads
 from essential.progress import Progress, SilentProgress, phase
 from essential.records import Record
 from essential.shipped import protocol_config, shipped_methods
@@ -146,7 +147,8 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
         except ConfigError as error:
             raise ConfigError(f"{run.method}: {error}") from error
     if workspace.encoder is not None and workspace.config.features.mode == "stored":
-        workspace.source(protocol.videos, progress)
+        with own_threads(runs[0].config.training.threads):
+            workspace.source(protocol.videos, progress)
 
 
 def do_runs(
@@ -211,7 +213,7 @@ def _at_once(
     left: Sequence[PlannedRun], count: int, progress: Progress, announce: Callable[[PlannedRun], None]
 ) -> Iterator[tuple[PlannedRun, str | None]]:
     """Do the runs in `count` processes; give each with the reason why it failed, if it did."""
-    executor = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_end_with_parent)
+    executor = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin_process)
     try:
         with phase(progress, f"runs, {count} at once", len(left)):
             for done, (run, future) in enumerate(_completed(executor, left, count, announce), start=1):
@@ -259,8 +261,9 @@ def _try(run: PlannedRun, progress: Progress) -> str | None:
     return None
 
 
-def _end_with_parent() -> None:
-    """End this process when the one that started it is gone, however that went: nobody would end it otherwise."""
+def _begin_process() -> None:
+    """Begin a process that trains; it ends when the one that started it is gone, as nobody would end it otherwise."""
+    keep_freed_memory()
     parent = parent_process()
     assert parent is not None, "it was started by another process"
 

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from essential.engine.settings import RunConfig
 from essential.errors import ConfigError
+from essential.given_files import plain_file
 from essential.methods import METHODS
 from essential.methods.exemplars import MemoryConfig
 from essential.shipped import config_text, load_yaml, method_section, nearest, parse_yaml
@@ -44,7 +45,7 @@ def load_config(name_or_path: str, overrides: Sequence[str] = (), *, method: str
 def _content(name_or_path: str) -> dict[str, Any]:
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"}:
-        if not path.is_file():
+        if path.is_dir() or not path.exists():
             raise ConfigError(f"there is no config file {path}; `essential configs` lists the configs that are shipped")
         return parse_yaml(_read(path), str(path))
     content = parse_yaml(config_text(name_or_path), name_or_path)
@@ -102,7 +103,7 @@ def memory_section(config: RunConfig) -> str | None:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return plain_file(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"config file {path} cannot be read: {error}") from error
 

@@ -24,12 +24,12 @@ class Progress(Protocol):
         """Say that `done` steps of the phase are done; `total` corrects the number of steps."""
         ...
 
-    def wait(self, reason: str) -> None:
-        """Say at once what the phase waits for."""
-        ...
-
     def finish(self) -> None:
         """End the phase; without a phase it does nothing."""
+        ...
+
+    def say(self, note: str) -> None:
+        """Tell something at once, such as what is passed over or waited for."""
         ...
 
 
@@ -42,10 +42,10 @@ class SilentProgress:
     def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:
         """Say nothing."""
 
-    def wait(self, reason: str) -> None:
+    def finish(self) -> None:
         """Say nothing."""
 
-    def finish(self) -> None:
+    def say(self, note: str) -> None:
         """Say nothing."""
 
 
@@ -59,7 +59,7 @@ def when_free(
             return work(*args, **settings)
         except InUseError as error:
             if reason != (reason := str(error)):
-                told.wait(reason)
+                told.say(f"waiting: {reason}")
             time.sleep(_PAUSE_SECONDS)
 
 

@@ -28,12 +28,14 @@ class TaskRecord(Part):
 class ProtocolRecord(Part):
     """What was learned, in which order. Runs are comparable when `id` is the same.
 
-    `list_sha256` is the hash of the annotation list that it comes from, where there is one.
+    `list_sha256` is the hash of the annotation list that it comes from, where there is one. `passed_over` counts what
+    was in the videos' folders and was not taken, by reason.
     """
 
     name: str
     id: str
     list_sha256: str | None = None
+    passed_over: Mapping[str, Count] = {}
     tasks: tuple[TaskRecord, ...] = Field(min_length=1)
 
     @property

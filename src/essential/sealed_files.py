@@ -18,6 +18,7 @@ from safetensors.numpy import save as serialize
 
 from essential.atomic_files import write_bytes
 from essential.errors import EssentialError
+from essential.given_files import plain_file
 
 Array = np.ndarray[Any, np.dtype[Any]]
 # One key: the library writes several in an order that changes from call to call.
@@ -55,7 +56,7 @@ def read_sealed(path: Path, error: type[EssentialError]) -> tuple[dict[str, Arra
         error: the file is missing, cut short, or its content is not what was written.
     """
     try:
-        with safe_open(path, "numpy") as file:
+        with safe_open(plain_file(path), "numpy") as file:
             notes = file.metadata()
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
@@ -117,7 +118,7 @@ def check_seal(path: Path, error: type[EssentialError]) -> str:
     digest = hashlib.sha256(header.note.encode())
     block = memoryview(bytearray(_BLOCK))
     try:
-        with path.open("rb", buffering=0) as file:
+        with plain_file(path).open("rb", buffering=0) as file:
             for name, array in sorted(header.arrays.items()):
                 digest.update(f"{name}|{array.dtype.str}|{array.shape}".encode())
                 file.seek(array.first)
@@ -167,7 +168,7 @@ def seal_of(path: Path, error: type[EssentialError]) -> str:
 
 def _read_header(path: Path, error: type[EssentialError]) -> tuple[dict[str, Any], int]:
     try:
-        with path.open("rb") as file:
+        with plain_file(path).open("rb") as file:
             (length,) = _HEADER_LENGTH.unpack(file.read(_HEADER_LENGTH.size))
             if length > path.stat().st_size:
                 raise ValueError("the header is longer than the file")

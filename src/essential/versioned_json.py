@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from essential.atomic_files import sha256_of_json, write_text
 from essential.errors import RunError
+from essential.given_files import plain_file
 
 DIGEST = "sha256"
 NO_DIGEST = "no digest"
@@ -99,7 +100,7 @@ def read_versioned(
 
 def _read_text(path: Path, remedy: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return plain_file(path).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{path} is missing; give the folder of a finished run, or let the run end first") from None
     except UnicodeDecodeError as error:

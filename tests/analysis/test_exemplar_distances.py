@@ -14,6 +14,8 @@ from essential.methods.contract import Method
 from essential.models.classifier import ClipClassifier
 from synthetic_tasks import SyntheticTask, clips_of
 
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
+
 
 def _method(**settings: object) -> Method:
     """Return a method that has seen a task of three classes, with weights that are not all alike."""

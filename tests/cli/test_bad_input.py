@@ -148,7 +148,10 @@ def test_data_folders_that_are_wrong(shell: Shell, data: Path, tmp_path: Path) -
     ("content", "expected"),
     [
         ("path,lable,split\n", "has an unknown column 'lable' (did you mean 'label'?)"),
-        ("path,label,split\nnone.mp4,a,train\n", "1 of 1 videos do not exist: none.mp4; paths are relative to"),
+        (
+            "path,label,split\nnone.mp4,a,train\n",
+            "1 of 1 videos do not exist, or are no files: none.mp4; paths are relative to",
+        ),
         ("path,label,split\ntrain/2-left/0000.mp4,a,val\n", "line 2: split is 'val'; use one of train, test"),
         (None, "does not exist; give an existing CSV file as data.path"),
     ],

@@ -14,6 +14,7 @@ from PIL import Image
 
 from essential.atomic_files import file_lock
 from essential.cli.predict import _Table
+from essential.learner.bundle import Bundle
 from essential.learner.contact_sheet import ContactSheet
 from essential.learner.prediction import Prediction, Scored, Span
 from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
@@ -64,9 +65,13 @@ def test_classes_are_taught_later_and_forgotten(world: Path, bundle: Path, essen
     assert "--more-of-known" in again.err
     same = essential("learn", "--into", str(bundle), "--videos", str(world / "later"), "--more-of-known")
     assert "6 clips were taught before" in same.err
-    shutil.copytree(world / "test" / later, bundle.parent / "more" / later)
+    shutil.copytree(world / "test" / later, bundle.parent / "more" / f"{later} " / "session 2")
+    (bundle.parent / "more" / "notes.txt").touch()
     more = essential("learn", "--into", str(bundle), "--videos", str(bundle.parent / "more"), "--more-of-known")
     assert more.code == 0, more.err
+    assert "passed over: 1 file or folder (1 no video by their extension: .txt)\n" in more.err
+    lesson = Bundle.read(bundle).lessons[-1]
+    assert (lesson.classes, lesson.clips, lesson.passed_over) == ((later,), (2,), {"no video by their extension": 1})
     gone = essential("forget", str(bundle), later)
     assert gone.code == 0
     assert "2 classes are left" in gone.out
@@ -79,6 +84,22 @@ def test_memory_counts_the_bytes_of_a_bundle(bundle: Path, essential: Essential)
     assert outcome.code == 0
     for words in ("frame features", "MR module 0", "clips held out", "as a paper counts it"):
         assert words in outcome.out
+
+
+def test_what_is_passed_over_in_a_folder_is_told(
+    world: Path, bundle: Path, tmp_path: Path, essential: Essential
+) -> None:
+    shutil.copytree(world / "ask", tmp_path / "ask")
+    (tmp_path / "ask" / "notes.txt").touch()
+    (tmp_path / "ask" / "b.mp4").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "ask" / "c.mp4")
+    outcome = essential("predict", str(bundle), str(tmp_path / "ask"), "--format", "jsonl")
+    errors = {Path(line["path"]).name: line.get("error") for line in map(json.loads, outcome.out.splitlines())}
+    assert outcome.code == 2
+    assert len(errors) == 4
+    assert errors["b.mp4"] == "link to nothing, its content not fetched"
+    assert errors["c.mp4"] == "not a file but a pipe, a socket or a device"
+    assert "passed over: 1 file or folder (1 no video by their extension: .txt)\n" in outcome.err
 
 
 def test_answers_come_as_json_lines(world: Path, bundle: Path, essential: Essential) -> None:
@@ -228,7 +249,7 @@ def test_names_on_standard_input_are_bytes(
         (["--window", "1", "--stride", "2"], "windows of 1.0 s every 2.0 s are not allowed"),
         (["--sheet", "seen.gif"], "seen.gif: the picture's name must end in one of .png"),
         (["--sheet", "seen.png", "--window", "1"], "give one of the two"),
-        (["-s", "training.epochs=3"], "training.epochs: there 15, here 3"),
+        (["-s", "training.epochs=3"], "training.epochs: there 5, here 3"),
     ],
 )
 def test_wrong_ways_to_ask_are_refused(

@@ -16,7 +16,7 @@ from essential.progress import phase
 progress = terminal_progress()
 with phase(progress, "[read] videos", 0):
     progress.advance(1, total=3)
-    progress.wait("[x] is in use by process 7")
+    progress.say("waiting: [x] is in use by process 7")
     progress.advance(3, "loss 0.5", total=3)
 with phase(progress, "next", 2):
     raise KeyboardInterrupt
@@ -30,7 +30,7 @@ def test_a_log_gets_one_line_per_phase_in_which_something_was_done(capsys: pytes
         progress.advance(done, total=4)
     progress.finish()
     progress.start("task 1", 2)
-    progress.wait("x is in use by process 7; wait for it to end")
+    progress.say("waiting: x is in use by process 7; wait for it to end")
     progress.advance(2, "loss 0.5")
     progress.start("task 2", 2)
     progress.finish()
@@ -66,6 +66,7 @@ def test_a_terminal_gets_a_bar_and_its_cursor_back() -> None:
     assert process.returncode != 0
     text = shown.decode()
     assert re.search(r"\[read\] videos.*3/3.*loss 0\.5", text)
+    assert "waiting: [x] is in use by process 7" in text
     hidden, back = "\x1b[?25l", "\x1b[?25h"
     assert text.count(hidden) == text.count(back) >= 2
     assert text.rindex(back) > text.rindex(hidden)

@@ -97,6 +97,8 @@ class Reference:
         return torch.stack(features)
 
 
+@pytest.mark.numeric
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(
     ("temporal_adapters", "layers", "frames"),
     [(0, (), None), (0, (), FRAMES), (1, (0, 1), FRAMES), (2, (0, 1), FRAMES), (2, (1,), FRAMES), (1, (0,), None)],

@@ -27,8 +27,10 @@ def test_the_default_is_tiny(encoder: FrameEncoder) -> None:
     assert encoder.pixel_format.size == 64
 
 
-def test_one_feature_per_frame_whatever_stands_beside_it(encoder: FrameEncoder) -> None:
-    pixels = clips(3, 4)
+@pytest.mark.numeric
+@pytest.mark.usefixtures("float64")
+def test_one_feature_per_frame_whatever_stands_beside_it() -> None:
+    encoder, pixels = build_encoder(EncoderConfig()), clips(3, 4)
     features = encoder(pixels)
     assert features.shape == (3, 4, 128)
     alone = encoder(pixels[1:2, 2:3])

@@ -22,6 +22,8 @@ def clips(batch: int, frames: int, size: int) -> Tensor:
     return torch.randn(batch, frames, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.numeric
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext", "test_vit", "mobilenetv2_035"])
 def test_any_image_model_gives_one_feature_per_frame(name: str) -> None:
     encoder = random(name, size=64)
@@ -34,6 +36,8 @@ def test_any_image_model_gives_one_feature_per_frame(name: str) -> None:
     assert not any(parameter.requires_grad for parameter in encoder.parameters())
 
 
+@pytest.mark.numeric
+@pytest.mark.usefixtures("float64")
 def test_the_features_are_timms_own_before_the_head(tmp_path: Path) -> None:
     whole = timm.create_model("test_vit", num_classes=10).eval()
     path = tmp_path / "whole.safetensors"
@@ -99,6 +103,8 @@ def test_presets_are_published_models(preset: str, size: int, mean: tuple[float,
     assert random(preset, arguments=small)(clips(1, 2, 28)).shape == (1, 2, 24)
 
 
+@pytest.mark.numeric
+@pytest.mark.usefixtures("float64")
 def test_a_vit_of_another_size_has_its_positions_interpolated(tmp_path: Path) -> None:
     network = timm.create_model("test_vit", num_classes=0)
     path = tmp_path / "weights.safetensors"

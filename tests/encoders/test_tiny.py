@@ -69,20 +69,29 @@ def test_features_tell_digit_and_pose_and_are_about_standardised() -> None:
         assert placing.score(features[400:], poses[400:, axis]) > 0.85
 
 
-def test_folding_changes_nothing_but_the_scale(script: ModuleType) -> None:
+def _rms(tensor: torch.Tensor) -> float:
+    return float(tensor.square().mean().sqrt())
+
+
+@pytest.mark.numeric
+def test_folding_changes_nothing_but_the_scale(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     trainee = script.Trainee()
     examples = script.draw_examples(12)
     trainee.train()
     trainee.features(script.to_pixels(examples.frames))  # gives the batch norms something to fold
     trainee.eval()
-    encoder = script.fold(trainee, examples).float()
+    pixels = script.to_pixels(examples.frames)
     with torch.no_grad():
-        before = trainee.features(script.to_pixels(examples.frames))
-        after = encoder(script.to_pixels(examples.frames)[None])[0]
+        before = trainee.features(pixels)
+        shipped = script.fold(trainee, examples).float()(pixels[None])[0]
+        monkeypatch.setattr(script.TinyEncoder, "half", lambda encoder: encoder)
+        after = script.fold(trainee, examples)(pixels[None])[0]
     std, mean = torch.std_mean(before[::4], dim=0)
-    torch.testing.assert_close(after, (before - mean) / std, rtol=0, atol=0.1)
-    torch.testing.assert_close(after[::4].mean(0), torch.zeros(128), rtol=0, atol=0.1)
+    # A float32 is 2^13 times as exact as the half precision that is shipped, of which single features may be 0.1 off.
+    torch.testing.assert_close(after, (before - mean) / std, rtol=0, atol=1e-3)
+    torch.testing.assert_close(after[::4].mean(0), torch.zeros(128), rtol=0, atol=1e-3)
+    assert _rms(shipped - after) < 0.1
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from essential.progress import SilentProgress
 from essential.records import Record
 from essential.sealed_files import read_sealed, write_sealed
 from small_runs import StopAt, small_config
+from threads import THREADS
 
 QUIET = SilentProgress()
 ARMS = ("essential", "finetune", "replay-dense")
@@ -108,6 +109,7 @@ def _copy(run: Path, to: Path) -> Path:
     return to
 
 
+@pytest.mark.numeric
 def test_the_same_run_gives_the_same_bytes_also_resumed(
     runs: dict[str, Path], small_data: Path, small_store: Path, tmp_path: Path
 ) -> None:
@@ -117,7 +119,7 @@ def test_the_same_run_gives_the_same_bytes_also_resumed(
         analyse(again, progress=QUIET)
         assert torch.get_num_threads() == 2
     finally:
-        torch.set_num_threads(1)
+        torch.set_num_threads(THREADS)
     config = small_config("essential", small_data, small_store)
     with pytest.raises(StopAt.Stopped):
         train(config, resumed, resume=False, progress=StopAt("task 3 of 4: rehearsal"))

@@ -12,6 +12,7 @@ from essential.progress import SilentProgress
 from small_runs import small_config, small_overrides
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("between", ["in memory", "through a file"])
 def test_a_learner_is_a_run_whose_tasks_come_from_its_user(
     small_data: Path, small_store: Path, tmp_path: Path, between: str

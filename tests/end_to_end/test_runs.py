@@ -114,6 +114,7 @@ def test_the_memory_file_holds_the_plain_features_of_the_kept_frames(runs: dict[
         assert workspace.protocol.slots[videos[name].label] == memory.slots[index]
 
 
+@pytest.mark.numeric
 def test_the_same_seed_gives_the_same_record_and_another_seed_another(
     runs: dict[str, Path], small_data: Path, small_store: Path, tmp_path: Path
 ) -> None:
@@ -127,6 +128,7 @@ def test_the_same_seed_gives_the_same_record_and_another_seed_another(
     assert not np.array_equal(ours, theirs)
 
 
+@pytest.mark.numeric
 def test_live_and_stored_features_give_the_same_record(small_data: Path, tmp_path: Path) -> None:
     # Two epochs read views 1 and 2; a store of as many views holds the very same pixels.
     names = ("stored", "live")
@@ -140,6 +142,7 @@ def test_live_and_stored_features_give_the_same_record(small_data: Path, tmp_pat
     np.testing.assert_array_equal(*scores)
 
 
+@pytest.mark.numeric
 def test_evaluation_from_the_checkpoints_alone_gives_the_same_accuracies(runs: dict[str, Path], tmp_path: Path) -> None:
     for arm in ARMS:
         copy = tmp_path / arm

@@ -21,8 +21,8 @@ class _Watched(SilentProgress):
         self.reasons: list[str] = []
         self._held = held
 
-    def wait(self, reason: str) -> None:
-        self.reasons.append(reason)
+    def say(self, note: str) -> None:
+        self.reasons.append(note.removeprefix("waiting: "))
         self._held.close()
 
 

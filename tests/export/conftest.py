@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from essential import VideoLearner
+from threads import THREADS
 from video_files import Picture, write_video
 
 _SETTINGS = (
     *("training.epochs=20", "training.batch_size=4", "training.warmup_epochs=1", "method.rehearsal_epochs=15"),
-    *("features.views=0", "features.workers=0", "training.threads=1", "training.learning_rate=0.005"),
+    *("features.views=0", "features.workers=0", f"training.threads={THREADS}", "training.learning_rate=0.005"),
 )
 
 

@@ -16,6 +16,8 @@ from essential.methods import METHODS
 from essential.models.classifier import Predictor
 from essential.shipped import method_section, shipped_methods
 
+pytestmark = pytest.mark.numeric
+
 HELD = sorted(name for name in shipped_methods() if not METHODS[method_section(name)["name"]].needs_all_tasks)
 # One method for each kind of predictor.
 KINDS = ("bic", "fecam", "icarl", "ncm", "podnet", "ranpac-temporal", "ucir")

@@ -24,6 +24,7 @@ def _train(videos: list[Video]) -> list[Video]:
     return [video for video in videos if video.split == "train"]
 
 
+@pytest.mark.numeric
 def test_what_is_held_is_what_a_store_holds(videos: list[Video], recipe: Recipe, tmp_path: Path) -> None:
     recipe = replace(recipe, views=2)
     asked = _train(videos)

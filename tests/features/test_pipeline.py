@@ -189,6 +189,7 @@ def test_workers_may_be_spawned(
     assert content(tmp_path / "store") == content(whole)
 
 
+@pytest.mark.numeric
 def test_batches_on_their_way_while_the_next_is_filled_keep_their_order(recipe: Recipe) -> None:
     draw = torch.Generator().manual_seed(1)
     clips = [torch.randn(count, 3, 3, 16, 16, generator=draw) for count in (1, 3, 1, 1, 4, 2, 1)]
@@ -206,6 +207,7 @@ def test_batches_on_their_way_while_the_next_is_filled_keep_their_order(recipe: 
         assert np.allclose(features, recipe.encoder(video).numpy(), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("batch_clips", [4, 7, 64])
 def test_batches_across_videos_give_the_features_of_one_clip_at_a_time(
     tmp_path: Path,

@@ -6,7 +6,7 @@ exits with 0 if all are within the tolerance, 1 if one is not.
 """
 
 import argparse
-import subprocess
+import runpy
 import sys
 import tempfile
 from pathlib import Path
@@ -52,7 +52,8 @@ def import_golden(goldens: Path, name: str, folder: Path) -> Path:
     checkpoints.mkdir()
     file, script = checkpoints / "task1_checkpoint.pth", goldens / "make_checkpoint.py"
     if script.exists():
-        subprocess.run([sys.executable, str(script), name, str(file), str(goldens)], check=True)
+        sys.argv = [str(script), name, str(file), str(goldens)]
+        runpy.run_path(str(script), run_name="__main__")
     else:
         write_checkpoint(golden, file)
     embedding = "--temporal-embedding" if golden.temporal_embedding else "--no-temporal-embedding"

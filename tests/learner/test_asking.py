@@ -63,6 +63,7 @@ def test_a_clip_given_as_a_folder_of_frames_is_asked_by_its_folder(learner: Vide
     assert str(answer.error).startswith("between img_00001.jpg and img_00012.jpg it lacks the numbers 5")
 
 
+@pytest.mark.numeric
 def test_a_voice_reads_each_clip_once(learner: VideoLearner, monkeypatch: pytest.MonkeyPatch) -> None:
     voice, features = learner.voice, learner.held_out.features
     labels, probabilities = voice.probabilities(features)

@@ -295,6 +295,7 @@ def test_few_clips_are_all_learned_from_and_nothing_is_called_unknown(clips: Cli
     assert answer.label in ("left", "up")
 
 
+@pytest.mark.numeric
 def test_spans_of_a_long_video_name_what_is_shown_when(learner: VideoLearner, clips: Clips) -> None:
     path = clips.to_ask("left")["left"][0]
     whole = learner.predict_spans(path, window_seconds=60.0)

@@ -8,6 +8,8 @@ from essential.methods.analytic import Analytic, AnalyticConfig
 from essential.methods.ridge import RidgeProblem
 from pooled_tasks import PooledTask, learn_all, make_pool, pooled_tasks
 
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
+
 
 def _recursion(tasks: list[PooledTask], vectors_of: torch.nn.Module, ridge: float, width: int) -> Tensor:
     """Return the weights, the intercept last: the first task's in closed form, then Woodbury's recursion over tasks."""

@@ -43,6 +43,8 @@ def with_gradients(values: Tensors) -> Tensors:
     return {name: value.clone().requires_grad_() for name, value in values.items()}
 
 
+@pytest.mark.numeric
+@pytest.mark.usefixtures("float64")
 def test_one_penalty_is_the_sum_over_a_list_of_tasks() -> None:
     anchor, now = added_up(), random_tensors(7, 50)
     mine, theirs = with_gradients(now), with_gradients(now)
@@ -70,6 +72,8 @@ def test_the_size_does_not_depend_on_the_number_of_tasks() -> None:
     assert Anchor.free().ledger() == []
 
 
+@pytest.mark.numeric
+@pytest.mark.usefixtures("float64")
 def test_a_moved_anchor_keeps_all_importances_and_the_last_values() -> None:
     anchor = Anchor.free()
     for importance, values in TASKS:

@@ -13,6 +13,8 @@ from essential.models.seeded import torch_generator
 from method_batches import SIZES, batch_of, second_task, stir, values, weights
 from synthetic_tasks import SyntheticTask, clips_of, make_tasks
 
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
+
 MEMORY: dict[str, Any] = {"name": "bic", "exemplars_per_class": 5, "held_out_share": 0.4}
 
 

@@ -17,6 +17,8 @@ def _statistics(*groups: list[torch.Tensor]) -> ClassStatistics:
     return statistics
 
 
+@pytest.mark.numeric
+@pytest.mark.usefixtures("float64")
 def test_the_sums_are_those_of_loops_over_the_clips() -> None:
     statistics = _statistics(CLASSES)
     scatter, fourth = torch.zeros(4, 4, dtype=torch.float64), 0.0
@@ -33,6 +35,8 @@ def test_the_sums_are_those_of_loops_over_the_clips() -> None:
     assert statistics.clips == 12
 
 
+@pytest.mark.numeric
+@pytest.mark.usefixtures("float64")
 def test_it_does_not_matter_what_is_added_together() -> None:
     whole, parts = _statistics(CLASSES), _statistics(CLASSES[:1], [], CLASSES[1:])
     for name, value in whole.state_dict().items():

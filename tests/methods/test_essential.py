@@ -13,6 +13,8 @@ from essential.models.memory_retrieval import MemoryRetrieval
 from essential.models.seeded import torch_generator
 from synthetic_tasks import SyntheticTask, make_tasks
 
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
+
 QUIET_CLASSIFIER = {"heads": 4, "dropout": 0.0, "drop_path": 0.0}
 TRAINING = TrainingConfig(epochs=2, batch_size=8, warmup_epochs=1, scale_learning_rate=False, device="cpu")
 

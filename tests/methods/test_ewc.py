@@ -29,6 +29,8 @@ def importances(method: EWC) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in method.anchor.importance.tensors().items()}
 
 
+@pytest.mark.numeric
+@pytest.mark.usefixtures("float64")
 def test_fisher_importances_are_the_information_and_not_the_fit_to_the_labels() -> None:
     method = build()
     task = SyntheticTask(0, range(0, 3), per_class=1000)
@@ -45,6 +47,8 @@ def test_fisher_importances_are_the_information_and_not_the_fit_to_the_labels() 
     assert (got - empirical).abs().max() > 0.05
 
 
+@pytest.mark.numeric
+@pytest.mark.usefixtures("float64")
 def test_vclimb_importances_are_the_square_of_the_summed_gradient() -> None:
     method = build(importance="vclimb")
     task = SyntheticTask(0, range(0, 2), per_class=40)
@@ -58,6 +62,8 @@ def test_vclimb_importances_are_the_square_of_the_summed_gradient() -> None:
         torch.testing.assert_close(got[name], parameter.grad**2, rtol=1e-3, atol=1e-7)
 
 
+@pytest.mark.numeric
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("kind", ["fisher", "vclimb"])
 def test_the_loss_has_a_penalty_of_every_task_before(kind: str) -> None:
     method = build(importance=kind, weight=7.0)

@@ -144,6 +144,8 @@ def test_respreading_takes_middles_and_repeats() -> None:
     assert respread(batch, 8) is batch
 
 
+@pytest.mark.numeric
+@pytest.mark.usefixtures("float64")
 def test_means_of_exemplars_against_a_loop() -> None:
     judged = classifier(4)
     keep = keeper(exemplars_per_class=3, frames_kept=3)

@@ -30,6 +30,8 @@ def _learned(config: FecamConfig) -> Fecam:
     return method
 
 
+@pytest.mark.numeric
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("clip", ["mean", "side-by-side"])
 @pytest.mark.parametrize("added", [0.2, 1.0])
 def test_each_class_measures_by_its_own_correlations(clip: str, added: float) -> None:
@@ -44,6 +46,8 @@ def test_each_class_measures_by_its_own_correlations(clip: str, added: float) ->
             assert float(scores[row, label]) == pytest.approx(-apart @ inverse @ apart, rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.numeric
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("clip", ["mean", "side-by-side"])
 def test_a_shared_covariance_orders_classes_by_the_same_distance(clip: str) -> None:
     (features, labels), tests = make_pool(), make_pool(seed=1)[0]
@@ -57,6 +61,8 @@ def test_a_shared_covariance_orders_classes_by_the_same_distance(clip: str) -> N
     assert np.allclose(scores - scores[:, :1], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.numeric
+@pytest.mark.usefixtures("float64")
 def test_correlations_have_ones_on_the_diagonal_and_no_variance_gives_the_identity() -> None:
     spread = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     matrix = correlations(spread.T @ spread, added=0.1, negligible=0.0)

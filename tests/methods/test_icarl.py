@@ -12,6 +12,8 @@ from essential.models.nearest_means import NearestMeans
 from method_batches import SIZES, batch_of, second_task, values, weights
 from synthetic_tasks import clips_of
 
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
+
 MEMORY: dict[str, Any] = {"name": "icarl", "exemplars_per_class": 3}
 
 

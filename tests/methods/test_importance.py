@@ -13,6 +13,8 @@ from essential.methods.mas import length, squared_length
 from essential.models.classifier import ClipClassifier
 from synthetic_tasks import SyntheticTable, SyntheticTask
 
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
+
 
 @pytest.fixture
 def classifier() -> ClipClassifier:

@@ -10,6 +10,8 @@ from essential.models.classifier import ClipClassifier
 from essential.models.seeded import torch_generator
 from synthetic_tasks import SyntheticTask, make_tasks
 
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
+
 
 def build(**settings: object) -> LwF:
     config = LwFConfig.model_validate({"classifier": ClassifierConfig(heads=4, init_scale=10.0), **settings})

@@ -9,6 +9,8 @@ from essential.methods.mas import MAS, MASConfig
 from essential.models.seeded import torch_generator
 from synthetic_tasks import SyntheticTable, make_tasks
 
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
+
 
 def build(**settings: object) -> MAS:
     config = MASConfig.model_validate({"classifier": ClassifierConfig(heads=4, init_scale=10.0), **settings})

@@ -7,6 +7,8 @@ from essential.methods.ncm import Ncm, NcmConfig
 from pooled_tasks import learn_all, make_pool, pooled_tasks
 
 
+@pytest.mark.numeric
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("clip", ["mean", "side-by-side"])
 def test_it_is_the_nearest_centroid_of_unit_vectors(clip: str) -> None:
     features, labels = make_pool()

@@ -13,6 +13,8 @@ from essential.models.heads import CosineHead
 from essential.models.seeded import torch_generator
 from method_batches import SIZES, batch_of, second_task, values, weights
 
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
+
 MEMORY: dict[str, Any] = {
     "name": "podnet",
     "exemplars_per_class": 3,

@@ -1,5 +1,6 @@
 """RanPAC against a ridge regression on the projected clips themselves, and what it takes to score alone."""
 
+import pytest
 import torch
 
 from essential.methods.ranpac import Ranpac, RanpacConfig
@@ -13,6 +14,8 @@ def _learned(seed: int, **settings: float) -> Ranpac:
     return method
 
 
+@pytest.mark.numeric
+@pytest.mark.usefixtures("float64")
 def test_it_is_a_ridge_regression_on_the_projected_clips() -> None:
     (features, labels), tests = make_pool(), make_pool(seed=1)[0]
     method = _learned(0, ridge=2.0)

@@ -7,6 +7,8 @@ from torch import Tensor
 from essential.methods.class_statistics import ClassStatistics
 from essential.methods.ridge import RidgeProblem
 
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
+
 
 def _clips(classes: int, per_class: int, width: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(width)

@@ -7,6 +7,8 @@ from sklearn.covariance import ledoit_wolf as sklearn_ledoit_wolf
 
 from essential.methods.shrinkage import ledoit_wolf, shrunk
 
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
+
 
 def _clips(count: int, width: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(count)

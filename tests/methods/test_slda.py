@@ -9,6 +9,8 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from essential.methods.slda import Slda, SldaConfig
 from pooled_tasks import learn_all, make_pool, pooled_tasks
 
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
+
 
 def _scores(config: SldaConfig, tests: torch.Tensor) -> torch.Tensor:
     features, labels = make_pool()

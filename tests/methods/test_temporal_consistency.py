@@ -13,6 +13,8 @@ from essential.methods.temporal_consistency import TemporalConsistency, Temporal
 from essential.models.seeded import torch_generator
 from method_batches import CLASSIFIER, SIZES, batch_of, second_task, values, weights
 
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
+
 BASES = ("bic", "der", "icarl", "podnet", "replay", "ucir")
 
 

@@ -13,6 +13,8 @@ from essential.models.seeded import torch_generator
 from method_batches import SIZES, batch_of, second_task, values, weights
 from synthetic_tasks import make_tasks
 
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
+
 MEMORY: dict[str, Any] = {"name": "ucir", "exemplars_per_class": 3, "less_forget": 4.0, "margin": 0.4, "ranking": 0.5}
 
 

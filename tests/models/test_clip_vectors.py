@@ -5,6 +5,8 @@ import torch
 
 from essential.models.clip_vectors import RandomFeatures, UnitLength, clip_vector, clip_width
 
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
+
 CLIPS = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(0))
 
 

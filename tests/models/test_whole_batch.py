@@ -10,6 +10,8 @@ from torchvision.ops import stochastic_depth
 from essential.models.drop_path import Dropout, DropPath
 from essential.models.whole_batch import Part, batch_beside, drawn, part_of_batch, whole_rows
 
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
+
 LAYERS: dict[str, tuple[nn.Module, Callable[[Tensor], Tensor]]] = {
     "dropout": (Dropout(0.3), lambda x: nn.functional.dropout(x, 0.3)),
     "drop path": (DropPath(0.3), lambda x: stochastic_depth(x, 0.3, "row")),

@@ -148,13 +148,13 @@ def test_a_video_listed_twice(again: str, tmp_path: Path) -> None:
 
 def test_videos_that_do_not_exist(tmp_path: Path) -> None:
     path = _manifest(tmp_path, f"path,label,split\n{GOOD}x.mp4,run,train\ny.mp4,run,test\n")
-    expected = f"manifest {path}: 2 of 3 videos do not exist: x.mp4, y.mp4; paths are relative to {tmp_path}"
-    assert _message(path) == expected
+    missing = "2 of 3 videos do not exist, or are no files: x.mp4, y.mp4"
+    assert _message(path) == f"manifest {path}: {missing}; paths are relative to {tmp_path}"
 
 
 def test_of_many_videos_that_do_not_exist_ten_are_named(tmp_path: Path) -> None:
     path = _manifest(tmp_path, "path,label,split\n" + "".join(f"{i:02d}.mp4,run,train\n" for i in range(12)))
-    assert "12 of 12 videos do not exist: 00.mp4, " in _message(path)
+    assert "12 of 12 videos do not exist, or are no files: 00.mp4, " in _message(path)
     assert "09.mp4, ...; paths are relative" in _message(path)
 
 
@@ -196,7 +196,7 @@ def test_links_that_stay_inside(tmp_path: Path) -> None:
 
 def test_a_name_longer_than_any_file_has(tmp_path: Path) -> None:
     path = _manifest(tmp_path, f"path,label,split\n{GOOD}{'x' * 300}.mp4,run,train\n")
-    assert _message(path).startswith(f"manifest {path}: 1 of 2 videos do not exist: xxx")
+    assert _message(path).startswith(f"manifest {path}: 1 of 2 videos do not exist, or are no files: xxx")
 
 
 _PIECES = [*'\0\r\n\x85\u2028,"; .', "a.mp4", "b.mp4", "run", "train", "test", "..", "/", "\ufeff", "x" * 300]

@@ -13,7 +13,7 @@ import pytest
 from essential.errors import DataError
 from essential.protocols import moving_digits
 from essential.protocols.clip_files import h264_mp4, mpeg4_avi
-from essential.protocols.folder import folder_videos
+from essential.protocols.folder import folder_listing
 from essential.protocols.moving_digits import MARKER, MovingDigitsConfig, make_moving_digits
 
 SMALL = MovingDigitsConfig(digits=1, train_clips_per_class=4, test_clips_per_class=1, frames=8, size=32)
@@ -34,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_layout_is_split_class_clip_and_every_fourth_clip_is_avi(made: Path) -> None:
-    videos = folder_videos(made)
+    videos = folder_listing(made).videos
     assert len(videos) == CLIPS
     assert set(Counter(video.label for video in videos).values()) == {5}
     assert {video.label for video in videos} == {

@@ -97,7 +97,7 @@ def test_the_kinds_of_data_read_them(kind: Any, where: str, tmp_path: Path) -> N
         ("classInd.txt", "4 Long Jump", "line 4: '4 Long Jump': write a class as its number and its name"),
         ("classInd.txt", "5 Jump", "line 4: '5 Jump': the class 'Jump' has number 5, and 4 is next"),
         ("classInd.txt", "4 Archery", "line 4: '4 Archery': the class 'Archery' is listed before, as number 2"),
-        ("classInd.txt", "4 Jump", "no training video of the class 'Jump'"),
+        ("classInd.txt", "4 Jump", "no training clip for the class 'Jump'"),
         ("trainlist01.txt", "Archery/v.avi", "line 4: 'Archery/v.avi': write a video as class/file and the class's"),
         ("trainlist01.txt", "v.avi 2", "line 4: 'v.avi 2': write a video as class/file and the class's number"),
         ("trainlist01.txt", "a/Archery/v.avi 2", "line 4: 'a/Archery/v.avi 2': write a video as class/file"),
@@ -169,7 +169,7 @@ def test_an_hmdb51_class_without_its_file(tmp_path: Path) -> None:
             '[{"id": "7", "template": "Eating [something]"}]',
             "entry 1: template 'Eating [something]' of video '7' is, without its brackets, not one of the 3 labels",
         ),
-        ("train", '[{"id": "7", "template": "Doing nothing"}]', "no training video of the class 'Closing"),
+        ("train", '[{"id": "7", "template": "Doing nothing"}]', "no training clip for the classes 'Closing"),
         ("validation", '[{"id": "101", "template": "Doing nothing"}]', "entry 1: video '101' is listed before, in "),
     ],
 )

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from essential.errors import DataError
-from essential.protocols import video_walk
 from essential.protocols.listed import ListedVideo
 from essential.protocols.places import find_videos, locate_videos
 from essential.protocols.protocol import Segment, Video
@@ -35,7 +34,7 @@ def _message(root: Path, *names: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["run/v_1.avi", "run/v_1", "v_1.avi", "v_1", "v_1.mp4", "./run//v_1", "other/v_1"])
+@pytest.mark.parametrize("name", ["run/v_1.avi", "run/v_1", "v_1.avi", "v_1", "v_1.mp4", "other/v_1"])
 @pytest.mark.parametrize(
     "file", ["run/v_1.avi", "v_1.mp4", "v_1.WEBM", "train/run/v_1.mkv", "a/b/c/v_1.avi", "run/v_1/img_00001.jpg"]
 )
@@ -118,11 +117,8 @@ def test_splits_segments_and_repeats_make_keys(tmp_path: Path) -> None:
     "name", ["", "/v.mp4", "../v.mp4", "a/../../v.mp4", "a/..", "..", ".", "./", "a\0b", "\ud800", "/", "x\n../y"]
 )
 def test_a_name_that_is_no_path_below_the_root(name: str, tmp_path: Path) -> None:
-    if name == "x\n../y":  # a strange name, but a path below the root
-        assert locate_videos(_listed(name), tmp_path)[0].file == f"{tmp_path}/x\n../y"
-        return
     assert repr(name) in _message(tmp_path, "good.mp4", name)
-    assert "not absolute and without '..'; mend the list" in _message(tmp_path, name)
+    assert "; give a name or a path below the videos' folder" in _message(tmp_path, name)
 
 
 @pytest.mark.parametrize("image", ["img_00001.jpg", "frame000001.JPG", "00001.png", "image_0001.jpeg", "f-1.png"])
@@ -136,17 +132,11 @@ def test_numbered_images_beside_videos_or_folders_are_no_frames(tmp_path: Path) 
     assert _files(tmp_path, _listed("v_1", "v_2", "run", "walk")) == ["run/v_1.mp4", "walk/sub/v_2.mp4", "", ""]
 
 
-def test_a_long_folder_of_frames_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _touch(tmp_path, *(f"v/img_{number:05d}.jpg" for number in range(200)))
-    looked_at: list[str] = []
-
-    def counted(name: str) -> str:
-        looked_at.append(name)
-        return name
-
-    monkeypatch.setattr(video_walk, "bare_name", counted)
-    assert VideoIndex(tmp_path).first == {"v": f"{tmp_path}/v"}
-    assert len(looked_at) == 32
+def test_many_numbered_images_beside_a_video_are_no_frames(tmp_path: Path) -> None:
+    # In whatever order the disk lists them: the video may come last.
+    _touch(tmp_path, *(f"run/img_{number:05d}.jpg" for number in range(60)), "run/v.mp4")
+    _touch(tmp_path, *(f"walk/img_{number:05d}.jpg" for number in range(60)))
+    assert VideoIndex(tmp_path).first == {"v": f"{tmp_path}/run/v.mp4", "walk": f"{tmp_path}/walk"}
 
 
 @pytest.fixture
@@ -187,7 +177,7 @@ def test_links_that_stay_inside_are_followed(tmp_path: Path) -> None:
     (root / "walk").symlink_to(root / "all", target_is_directory=True)
     (root / "gone.mp4").symlink_to(root / "none.mp4")
     listed = _listed("first", "walk/b", "a", "walk/deep/c.mp4", "gone")
-    assert _files(root, listed) == ["run/first.mp4", "walk/b.mp4", "all/a.mp4", "walk/deep/c.mp4", "gone.mp4"]
+    assert _files(root, listed) == ["run/first.mp4", "walk/b.mp4", "all/a.mp4", "walk/deep/c.mp4", ""]
     assert not any(one.others for one in find_videos(listed, root))
 
 

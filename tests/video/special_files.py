@@ -1,12 +1,13 @@
 """Odd but valid video files, made from plain ones by moving packets and bytes."""
 
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.bitstream import BitStreamFilterContext
 
 from video_files import write_numbered_video
 
@@ -117,6 +118,21 @@ def remux(source: Path, path: Path, change: Callable[[int, av.Packet], None]) ->
     return path
 
 
+def turn_pictures(source: Path, path: Path, *, numbers: Container[int], degrees: int = 180) -> Path:
+    """Copy a bare H.264 stream without B-frames; the pictures of some numbers say how they are to be turned."""
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        old_stream = old.streams.video[0]
+        stream = new.add_stream_from_template(old_stream)
+        turn = BitStreamFilterContext(f"h264_metadata=rotate={degrees}:display_orientation=insert", old_stream)
+        for number, packet in enumerate(packet for packet in old.demux(video=0) if packet.size):
+            for copy in turn.filter(packet) if number in numbers else [packet]:
+                copy.stream = stream
+                copy.pts = copy.dts = number
+                copy.time_base, copy.duration = Fraction(1, 25), 1
+                new.mux(copy)
+    return path
+
+
 def _packets(path: Path) -> tuple[list[bytes], Fraction]:
     with av.open(str(path)) as container:
         rate = container.streams.video[0].average_rate
@@ -154,3 +170,20 @@ def _not_coded(packet: bytes) -> bytes:
     header = "01" + bits[2 : zero + 1] + "1" + bits[zero + 2 : zero + 7] + "10" + "0"
     header += "1" * (-len(header) % 8)
     return _VOP + int(header, 2).to_bytes(len(header) // 8, "big")
+
+
+def refer_to(path: Path, other: Path) -> Path:
+    """Have an MP4 say, by an alias of the kind that QuickTime wrote, that its pictures are in another file."""
+    content = bytearray(path.read_bytes())
+    name = str(other).encode()
+    alias = bytes(10) + b"\3" + b"vol".ljust(27, b"\0") + bytes(12) + b"\1" + b"v".ljust(63, b"\0") + bytes(36)
+    alias += struct.pack(">HH", 2, len(name)) + name + bytes(len(name) % 2) + b"\xff\xff\0\0"
+    entry = struct.pack(">I4sI", 12 + len(alias), b"alis", 0) + alias
+    place = content.index(b"url ", content.index(b"dref")) - 4
+    content[place : place + 12] = entry
+    for box in (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"):
+        start = content.index(box) - 4
+        (size,) = struct.unpack_from(">I", content, start)
+        struct.pack_into(">I", content, start, size + len(entry) - 12)
+    path.write_bytes(content)
+    return path

@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -215,3 +217,42 @@ def test_a_process_may_begin_while_a_thread_waits_for_the_standard_input(monkeyp
         sends.write("at last\n")
         sends.flush()
         reader.join()
+
+
+def test_a_process_that_may_have_no_children_does_the_work_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of a `multiprocessing.Pool`."""
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
+    tasks = [2, Lost("no number"), 3]
+    running = run_tasks(partial(square, tmp_path), tasks, workers=2, start="fork", seconds_limit=NEVER_SECONDS)
+    assert next(running) == (0, 4)
+    assert not multiprocessing.active_children()
+    assert list(running) == [(1, Lost("no number")), (2, 9)]
+
+
+@pytest.mark.parametrize("start", ["spawn", "forkserver"])
+def test_a_script_without_a_guard_is_told_of_it(start: str, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from essential.video.worker_pool import run_tasks\n"
+        f"print(list(run_tasks(abs, [-1], workers=1, start={start!r}, seconds_limit=60)))\n"
+    )
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    last = run.stderr.splitlines()[-1]
+    assert last.startswith("essential.errors.DataError: a process that reads videos ended")
+    assert 'below the line `if __name__ == "__main__":`' in last
+
+
+def test_a_program_that_is_no_file_is_told_how_to_begin() -> None:
+    program = "from essential.video.worker_pool import run_tasks\nprint(list(run_tasks({})))\n"
+    outcomes = {}
+    for start in ("fork", "spawn"):
+        arguments = f"abs, [-1], workers=1, start={start!r}, seconds_limit=60"
+        run = subprocess.run(
+            [sys.executable], input=program.format(arguments), capture_output=True, text=True, check=False
+        )
+        outcomes[start] = (run.stdout, run.stderr)
+    assert outcomes["fork"][0] == "[(0, 1)]\n"
+    assert "put that into a file" in outcomes["spawn"][1]

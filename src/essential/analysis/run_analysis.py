@@ -63,8 +63,7 @@ def _make(folder: RunFolder, config: RunConfig, record: Record, progress: Progre
     if record.class_accuracy and found.class_accuracy_by_task[-1] != record.class_accuracy:
         raise RunError(f"the predictions in {folder.path} are of another run than its record; put the run's own back")
     progress.advance(1)
-    # The threads are set again with every workspace that is opened.
-    training = config.training.model_copy(update={"device": "cpu", "threads": 1})
+    training = config.training.model_copy(update={"device": "cpu"})
     on_cpu = config.model_copy(update={"training": training})
     figures = feature_figures(folder, on_cpu, protocol, found.last)
     progress.advance(2)

@@ -83,6 +83,9 @@ def main() -> None:
     ESSENTIAL_DEBUG=1 in the environment shows the traceback. A reader of our output that went away, as `head` does,
     is typer's business: it ends the process quietly.
     """
+    from essential.engine.allocator import keep_freed_memory
+
+    keep_freed_memory()
     try:
         app()
     except EssentialError as error:

@@ -53,6 +53,8 @@ def check(
     listing, found = find_listing(config.data)
     built = config.protocol.cut(listing, config.data.kind)
     progress = terminal_progress()
+    for note in listing.notes:
+        progress.say(note)
     with phase(progress, "open videos", 0):
         report = check_videos(
             built,

@@ -69,7 +69,7 @@ def learn(
                     f"{into} is there already, and {', '.join(fixed)} can be given for a new bundle only; leave it out"
                 )
             if not more_of_known:
-                refuse_known(clips, Bundle.read(into, overrides or ()).classes)
+                refuse_known(clips.videos, Bundle.read(into, overrides or ()).classes)
         try:
             if into.exists():
                 learner = VideoLearner.load(into, overrides=overrides or (), progress=progress)

@@ -22,7 +22,7 @@ def memory(
     from essential.errors import RunError
     from essential.records import Record
 
-    if kept.is_file():
+    if kept.exists() and not kept.is_dir():
         from essential.learner.video_learner import ledger_of
 
         bundle, entries = ledger_of(kept)

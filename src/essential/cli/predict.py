@@ -3,7 +3,7 @@
 import json
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from essential.cli.options import BundleFile, Overrides
+from essential.protocols.class_names import NONE_OF_THESE
 
 if TYPE_CHECKING:
+    from essential.learner.clips import Expanded
     from essential.learner.prediction import Prediction, Span
     from essential.learner.video_learner import VideoLearner
 
@@ -56,6 +58,7 @@ def predict(
       essential predict actions.bundle clips --sheet seen.png
     """
     from essential.errors import ConfigError, VideoError
+    from essential.learner.clips import Expanded
     from essential.learner.contact_sheet import check_place
     from essential.learner.video_learner import VideoLearner
 
@@ -69,10 +72,13 @@ def predict(
     if _FROM_INPUT in given and (sys.stdin is None or (not paths and sys.stdin.isatty())):
         raise ConfigError("no clip is given; name files or folders, or send a list of paths to standard input")
     learner = VideoLearner.load(bundle, overrides=overrides or ())
+    found = Expanded(_named(given))
     if window is not None:
-        lost = _print_spans(learner, _named(given), window, stride, form)
+        lost = _print_spans(learner, found, window, stride, form)
     else:
-        lost = _print_predictions(learner, _named(given), form, top_k, sheet)
+        lost = _print_predictions(learner, found, form, top_k, sheet)
+    if found.passed_over.line:
+        typer.echo(found.passed_over.line, err=True)
     if lost:
         raise VideoError(f"{lost} of the videos could not be read; each is named above with the reason")
 
@@ -88,9 +94,7 @@ def _named(given: list[str]) -> Iterator[str]:
             yield path
 
 
-def _print_predictions(
-    learner: "VideoLearner", paths: Iterable[str], form: Format, top_k: int, sheet: Path | None
-) -> int:
+def _print_predictions(learner: "VideoLearner", paths: "Expanded", form: Format, top_k: int, sheet: Path | None) -> int:
     from essential.learner.contact_sheet import ContactSheet
 
     picture = None if sheet is None else ContactSheet()
@@ -108,17 +112,14 @@ def _print_predictions(
     return lost
 
 
-def _print_spans(
-    learner: "VideoLearner", paths: Iterable[str], window: float, stride: float | None, form: Format
-) -> int:
+def _print_spans(learner: "VideoLearner", paths: "Expanded", window: float, stride: float | None, form: Format) -> int:
     from essential.errors import VideoError
-    from essential.learner.clips import expanded
     from essential.learner.prediction import Prediction
-    from essential.learner.reading import short_reason
+    from essential.video.pictures import short_reason
 
     lost = 0
     printer = _PRINTERS[form](("path", "start", "end", "label", "score", "unknown", "error"))
-    for path, problem in expanded(paths):
+    for path, problem in paths:
         try:
             if problem is not None:
                 raise VideoError(problem)
@@ -192,12 +193,12 @@ class _Table(_Printer):
         if prediction.error is not None:
             self._line(f"{'cannot be read':<24}       {prediction.as_json()['path']}: {prediction.error}")
             return
-        label = f"none of these ({prediction.label})" if prediction.unknown else prediction.label
+        label = f"{NONE_OF_THESE} ({prediction.label})" if prediction.unknown else prediction.label
         self._line(f"{label:<24} {prediction.score:5.2f}  {prediction.as_json()['path']}")
 
     def span(self, span: "Span") -> None:
         start, end = (f"{int(seconds // 60)}:{seconds % 60:05.2f}" for seconds in span.segment)
-        said = f"{span.label or 'none of these':<24} {span.score:5.2f}  {span.as_json()['path']}"
+        said = f"{span.label or NONE_OF_THESE:<24} {span.score:5.2f}  {span.as_json()['path']}"
         self._line(f"{start:>9} - {end:>9}  {said}")
 
     def _line(self, text: str) -> None:

@@ -25,10 +25,25 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:.1f}/s" if speed else "", style="dim")
 
 
-class BarProgress:
+class _Notes:
+    """Prints what is told on the way, each note once: a comparison's runs all tell the same of their one folder."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def say(self, note: str) -> None:
+        """Print a line."""
+        if note not in self._told:
+            self._told.add(note)
+            sys.stderr.write(f"{note}\n")
+            sys.stderr.flush()
+
+
+class BarProgress(_Notes):
     """A live bar per phase."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._bars: Progress | None = None
 
     def start(self, title: str, total: int) -> None:
@@ -53,11 +68,6 @@ class BarProgress:
             task = self._bars.tasks[0]
             self._bars.update(task.id, completed=done, note=note or task.fields["note"], total=total or task.total)
 
-    def wait(self, reason: str) -> None:
-        """Print a line above the bar."""
-        if self._bars is not None:
-            self._bars.console.print(f"waiting: {reason}", markup=False, highlight=False)
-
     def finish(self) -> None:
         """Leave the bar where it is."""
         if self._bars is not None:
@@ -65,10 +75,11 @@ class BarProgress:
             self._bars = None
 
 
-class LineProgress:
+class LineProgress(_Notes):
     """One line when a phase ends, without control characters: for logs."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._title = ""
         self._done = 0
         self._note = ""
@@ -82,11 +93,6 @@ class LineProgress:
     def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:  # noqa: ARG002
         """Note how far it is."""
         self._done, self._note = done, note or self._note
-
-    def wait(self, reason: str) -> None:
-        """Print a line of its own."""
-        sys.stderr.write(f"waiting: {reason}\n")
-        sys.stderr.flush()
 
     def finish(self) -> None:
         """Print the line."""

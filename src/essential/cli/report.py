@@ -32,7 +32,7 @@ def report(
     refuse_unwritable(out)
     if figures is not None:
         refuse_unwritable(figures / "any")
-    files = [run if run.is_file() else run / "record.json" for run in runs]
+    files = [run if run.exists() and not run.is_dir() else run / "record.json" for run in runs]
     names = [run_name(file.parent) if file.name == "record.json" else file.stem for file in files]
     records = [Record.read(file, unverified=unverified) for file in files]
     reported = [

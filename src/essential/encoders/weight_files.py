@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from essential.errors import CheckpointError
+from essential.given_files import plain_file
 
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin")
 # Where a training script puts the weights in its checkpoint, and what it puts in front of their names.
@@ -35,8 +36,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: the file is missing, damaged, of another kind, or a pickle that asks for something else.
     """
-    if not path.is_file():
+    if not path.exists():
         raise CheckpointError(f"there is no weight file {path}; correct encoder.weights")
+    plain_file(path)
     if path.suffix == ".safetensors":
         return _unwrapped(_read_safetensors(path), path)
     if path.suffix in PICKLE_SUFFIXES:
@@ -52,7 +54,7 @@ def read_pickled_checkpoint(path: Path) -> Any:
     Raises:
         CheckpointError: the file is damaged, a TorchScript program, or asks for anything else, which is named.
     """
-    if _is_torchscript(path):
+    if _is_torchscript(plain_file(path)):
         raise CheckpointError(
             f"{path} is a TorchScript program, not a weight file, and programs are not run here; in a Python that "
             "trusts it: torch.save(torch.jit.load(FILE, map_location='cpu').state_dict(), 'weights.pt'), then use "

@@ -6,6 +6,7 @@ from essential.atomic_files import write_json
 from essential.engine.run_folder import Place, RunFolder, differences
 from essential.engine.settings import RunConfig
 from essential.errors import RunError
+from essential.given_files import plain_file
 from essential.methods.contract import Method
 
 # What the checkpoints do not say; all else is theirs.
@@ -46,7 +47,7 @@ def refuse_unlike_import(run: RunFolder, config: RunConfig, encoder_fingerprint:
         {name: part for name, part in each.identity().items() if name not in _FREE} for each in (run.config(), config)
     )
     found = differences(theirs, ours)
-    if json.loads(run.import_note.read_text())["encoder_fingerprint"] != encoder_fingerprint:
+    if json.loads(plain_file(run.import_note).read_text())["encoder_fingerprint"] != encoder_fingerprint:
         found.append("encoder: other weights than those that were imported")
     if found:
         raise RunError(

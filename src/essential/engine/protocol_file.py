@@ -19,7 +19,13 @@ def protocol_to_json(protocol: Protocol, root: Path) -> dict[str, Any]:
         }
         for task in protocol.tasks
     ]
-    return {"name": protocol.name, "id": protocol.id, "list_sha256": protocol.list_sha256, "tasks": tasks}
+    return {
+        "name": protocol.name,
+        "id": protocol.id,
+        "list_sha256": protocol.list_sha256,
+        "passed_over": dict(protocol.passed_over),
+        "tasks": tasks,
+    }
 
 
 def protocol_from_json(content: Mapping[str, Any], root: Path) -> Protocol:
@@ -37,7 +43,7 @@ def protocol_from_json(content: Mapping[str, Any], root: Path) -> Protocol:
         )
         for index, task in enumerate(content["tasks"])
     )
-    protocol = Protocol(content["name"], tasks, content.get("list_sha256"))
+    protocol = Protocol(content["name"], tasks, content.get("list_sha256"), content.get("passed_over", {}))
     if protocol.id != content["id"]:
         raise ValueError("its content does not match its id")
     return protocol

@@ -77,6 +77,7 @@ def make_record(
                 "name": protocol.name,
                 "id": protocol.id,
                 "list_sha256": protocol.list_sha256,
+                "passed_over": protocol.passed_over,
                 "tasks": _tasks(workspace, place.skipped, trained=not folder.imported),
             },
             "method": {

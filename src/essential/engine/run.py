@@ -10,7 +10,6 @@ from typing import Any
 from torch.optim import Optimizer
 
 from essential.atomic_files import folder_lock
-from essential.engine.allocator import keep_freed_memory
 from essential.engine.clips import LabelledVideos, TaskClips, check_coverage, task_clips
 from essential.engine.evaluate import predict
 from essential.engine.fit import EpochReport, StageStart, fit, optimizer_state
@@ -22,6 +21,7 @@ from essential.engine.sinks import NoSink, Sink
 from essential.engine.team import Alone, Message, Team, change, require_equal
 from essential.engine.workspace import data_root
 from essential.errors import CheckpointError, ConfigError, DataError
+from essential.features.cores import own_threads
 from essential.features.lookup import refuse_broken
 from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Stage
@@ -57,7 +57,6 @@ def train(
         RunError: the folder is in use, holds another run, or holds this one and `resume` is not set.
         EssentialError: the data, the store, a checkpoint or the disk stands in the way; nothing is half-written.
     """
-    keep_freed_memory()
     folder, config, team = RunFolder(out), config.with_absolute_paths(), team or Alone()
     progress = progress if team.first else SilentProgress()
     config.data.require_places()
@@ -66,7 +65,8 @@ def train(
             folder.check(config, resume=resume)
         if team.share(Message(note=team.first and folder.record.exists())).note:
             return shared_record(lambda: Record.read(folder.record), team)
-        return _Run(config, folder, progress, team, sink or NoSink()).to_the_end()
+        with own_threads(config.training.threads):
+            return _Run(config, folder, progress, team, sink or NoSink()).to_the_end()
 
 
 def extract(
@@ -88,8 +88,9 @@ def extract(
         raise ConfigError("features.mode=live keeps no store; use -s features.mode=stored to extract")
     team = team or Alone()
     progress = progress if team.first else SilentProgress()
-    workspace = open_shared_workspace(config.with_absolute_paths(), progress, protocol=None, team=team)
-    broken = workspace.extract(workspace.protocol.videos, progress, part=part, team=team)
+    with own_threads(config.training.threads):
+        workspace = open_shared_workspace(config.with_absolute_paths(), progress, protocol=None, team=team)
+        broken = workspace.extract(workspace.protocol.videos, progress, part=part, team=team)
     if config.features.on_broken_video == "fail":
         refuse_broken(broken)
     return workspace.store(), broken

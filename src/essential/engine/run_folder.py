@@ -36,6 +36,7 @@ from essential.engine.protocol_file import protocol_from_json, protocol_to_json
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import FeatureOrigin
 from essential.errors import CheckpointError, RunError
+from essential.given_files import plain_file
 from essential.methods.contract import Method
 from essential.models.state_names import below
 from essential.protocols.protocol import Protocol
@@ -139,7 +140,7 @@ class RunFolder:
             RunError: the file is damaged, or says it in another way than this version does.
         """
         try:
-            there = json.loads(self._protocol.read_text()).get("features")
+            there = json.loads(plain_file(self._protocol).read_text()).get("features")
             return None if there is None else FeatureOrigin(**there)
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise RunError(f"{self._protocol} is damaged ({error}); train again into another folder") from error
@@ -212,7 +213,7 @@ class RunFolder:
         if not path.exists():
             raise RunError(f"{self.path} is no run folder: it holds no config.yaml; name a folder that `train` made")
         try:
-            content = yaml.safe_load(path.read_text())
+            content = yaml.safe_load(plain_file(path).read_text())
             if self.imported and content["encoder"]["weights"] == self.encoder.name:
                 content["encoder"]["weights"] = str(self.encoder.absolute())
             return RunConfig.model_validate(content)
@@ -230,7 +231,7 @@ class RunFolder:
         if not self.begun or (self.imported and not self._protocol.exists()):
             return None
         try:
-            return protocol_from_json(json.loads(self._protocol.read_text()), root)
+            return protocol_from_json(json.loads(plain_file(self._protocol).read_text()), root)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{self._protocol} is damaged ({error}); train again into another folder") from error
 

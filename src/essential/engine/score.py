@@ -16,6 +16,7 @@ from essential.engine.shared import open_shared_workspace, shared_record, shared
 from essential.engine.team import Alone, Team
 from essential.engine.workspace import Workspace, data_root
 from essential.errors import CheckpointError, RunError
+from essential.features.cores import own_threads
 from essential.progress import Progress, SilentProgress, phase
 from essential.protocols.protocol import Protocol, Task
 from essential.protocols.video_list import read_video_list
@@ -46,7 +47,7 @@ def evaluate(out: Path, *, config: RunConfig | None = None, progress: Progress, 
     if team.first:
         refuse_unwritable(out / "evaluation.json")
     if folder.imported and not folder.record.exists():
-        with folder_lock(out) if team.first else nullcontext():
+        with folder_lock(out) if team.first else nullcontext(), own_threads(wanted.training.threads):
             return _first_score(folder, wanted, progress, team)
     record = Record.read(folder.record)
     folder.refuse_another(wanted)
@@ -55,11 +56,12 @@ def evaluate(out: Path, *, config: RunConfig | None = None, progress: Progress, 
         wanted = wanted.model_copy(update={"features": wanted.features.model_copy(update={"on_broken_video": "fail"})})
     protocol = folder.protocol(data_root(wanted))
     _refuse_another_list(folder, wanted, protocol)
-    workspace = open_shared_workspace(wanted, progress, protocol=protocol, team=team)
-    folder.refuse_other_features(workspace.origin)
-    tasks = workspace.protocol.tasks[: len(record.accuracy)]
-    without = {skipped.video: skipped.reason for skipped in record.skipped_videos}
-    predictions = _Scoring(workspace, folder, progress, team).predictions(tasks, without)
+    with own_threads(wanted.training.threads):
+        workspace = open_shared_workspace(wanted, progress, protocol=protocol, team=team)
+        folder.refuse_other_features(workspace.origin)
+        tasks = workspace.protocol.tasks[: len(record.accuracy)]
+        without = {skipped.video: skipped.reason for skipped in record.skipped_videos}
+        predictions = _Scoring(workspace, folder, progress, team).predictions(tasks, without)
     return record.model_copy(update=scored(predictions, class_counts=class_counts(tasks)))
 
 

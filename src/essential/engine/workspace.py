@@ -162,12 +162,11 @@ def open_workspace(config: RunConfig, progress: Progress, *, protocol: Protocol 
             other clips.
     """
     device = choose_device(config.training.device)
-    torch.set_num_threads(config.training.threads or cpu_cores())
     # Lists and the store's place cost less than an encoder, and an encoder less than videos that are to be made.
     store = config.features.store
     if store is not None and not store.is_dir():
         refuse_unwritable(store / "store.json")
-    known = protocol or _read_protocol(config)
+    known = protocol or _read_protocol(config, progress)
     encoder = None if config.data.kind == "features" else build_encoder(config.encoder)
     if encoder is not None:
         encoder.check_frames(config.video.frames)
@@ -214,13 +213,16 @@ def _origin(config: RunConfig, encoder: FrameEncoder | None) -> FeatureOrigin:
     return FeatureOrigin(**imported_provenance(config.data.path)["encoder"])
 
 
-def _read_protocol(config: RunConfig) -> Protocol:
+def _read_protocol(config: RunConfig, progress: Progress) -> Protocol:
     """Return the protocol; that of the embedded benchmark as it will be when its videos are made."""
     data = config.data
     data.require_places()
     if data.kind == "moving-digits":
         return config.protocol.cut(Listing.by_name(videos_to_make(data.moving_digits)), _benchmark_name(config))
-    return config.protocol.cut(load_listing(data), data.kind)
+    listing = load_listing(data)
+    for note in listing.notes:
+        progress.say(note)
+    return config.protocol.cut(listing, data.kind)
 
 
 def _make_moving_digits(config: RunConfig, progress: Progress) -> Protocol:

@@ -2,12 +2,15 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from multiprocessing import current_process
+from multiprocessing.context import ForkServerProcess
+from typing import Any, NamedTuple
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from essential.encoders import FrameEncoder
 from essential.features.encoding import device_of
@@ -18,6 +21,7 @@ from essential.features.encoding import device_of
 _OPERATIONS_PER_SECOND = 5e10  # of a core
 _SECONDS_TO_DECODE = 0.15  # a clip of ten seconds
 _SECONDS_TO_TRANSFORM = 0.02  # a view
+_IMPORTED_IN = os.getpid()
 
 
 class Sharing(NamedTuple):
@@ -62,20 +66,49 @@ def all_to_decode(wanted_workers: int | None) -> Sharing:
 def clip_operations(encoder: FrameEncoder, frames: int) -> int:
     """Return the floating-point operations in encoding a clip, a multiply-add counted as two; it encodes one."""
     size = encoder.pixel_format.size
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with _Operations() as operations, torch.no_grad():
         encoder(torch.zeros(1, frames, 3, size, size, device=device_of(encoder)))
-    return int(counter.get_total_flops())
+    total: int = operations.total
+    return total
+
+
+class _Operations(TorchDispatchMode):
+    """Adds up the operations of this thread; torch's own `FlopCounterMode` hooks into the modules of all threads."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        del types
+        named = dict(kwargs or {})
+        result = func(*args, **named)
+        if func._overloadpacket in flop_registry:
+            self.total += flop_registry[func._overloadpacket](*args, **named, out_val=result)
+        return result
 
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Let torch compute with `count` threads in this process, and put the number back at the end."""
+    """Let torch compute with `count` threads, and put the number back at the end.
+
+    It is 1 in a process that was forked from another: torch would wait for ever for threads that only that one has. A
+    fork server has none.
+    """
+    is_forked = os.getpid() != _IMPORTED_IN and not isinstance(current_process(), ForkServerProcess)
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch.set_num_threads(1 if is_forked else count)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def own_threads(wanted: int | None) -> AbstractContextManager[None]:
+    """Let torch compute with as many threads as `training.threads` says, or as there are cores; see `torch_threads`."""
+    return torch_threads(wanted or cpu_cores())
 
 
 def cpu_cores() -> int:

@@ -29,6 +29,7 @@ from essential.features.plan import video_id
 from essential.features.provenance import SAMPLING_RULE
 from essential.features.store import VideoNote, create_store, open_store, read_provenance
 from essential.features.tables import FrameTable, MappedTable
+from essential.given_files import plain_file
 from essential.protocols.feature_labels import STORED_LABELS, labelled_rows
 from essential.protocols.protocol import Video
 from essential.sealed_files import Array
@@ -173,7 +174,7 @@ def _open_array(path: Path) -> Array:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sizes that overflow, which are an error below
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            array = np.load(plain_file(path), mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise DataError(f"features file {path} does not exist; give a NumPy file (.npy)") from None
     except _UNREADABLE as error:
@@ -213,7 +214,7 @@ def _kept(rows: Array) -> Array:
 
 def _refuse_other_labels(store: Path, labels_text: str) -> None:
     path = store / STORED_LABELS
-    if path.exists() and path.read_text(encoding="utf-8") != labels_text:
+    if path.exists() and plain_file(path).read_text(encoding="utf-8") != labels_text:
         raise StoreError(f"{store} holds these features under other labels; choose another --out")
 
 

@@ -1,7 +1,6 @@
 """Videos in, features out: worker processes decode and transform, the main process encodes."""
 
 import ctypes
-import errno
 import multiprocessing
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from essential.errors import DataError, VideoError
+from essential.errors import VideoError
 from essential.features.config import FeaturesConfig
 from essential.features.cores import Sharing, share_cores, torch_threads
 from essential.features.encoding import ClipEncoder, Clips, VideoFeatures, as_stored
@@ -23,10 +22,9 @@ from essential.features.provenance import Recipe
 from essential.features.store import VideoNote
 from essential.protocols.protocol import Video
 from essential.video.identity import identity_of, size_of
+from essential.video.machine import refuse_machines_fault
 from essential.video.views import ViewRequest, read_views
 from essential.video.worker_pool import Lost, always, in_flight, run_tasks
-
-_MACHINE_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE})
 
 Item = tuple[Video, ViewRequest]
 # Of what is asked for, some may be known beforehand to be no video.
@@ -41,7 +39,6 @@ class ReadVideo:
 
     clips: Clips | None
     note: VideoNote
-    failure: str | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +134,7 @@ def reading(
     identify: _Identify,
     is_next_known: Callable[[], bool] = always,
 ) -> Generator[tuple[int, ReadVideo], None, None]:
-    """Read videos as they are asked for, in worker processes, and yield the place of each with what was read.
+    """Return a generator that reads videos as they are asked for, and yields the place of each with what was read.
 
     See `read_each`. An item is drawn from `items` when a worker is free for it, so that there may be any number.
 
@@ -153,17 +150,8 @@ def reading(
         DataError: see `read_each`.
     """
     if workers:
-        every = _read_by_workers(items, largest, workers, config=config, identify=identify, is_next_known=is_next_known)
-    else:
-        every = _read_here(items, identify)
-    with closing(every):
-        for place, read in every:
-            if read.failure is not None:
-                raise DataError(
-                    f"{read.note.key} could not be read for a reason that is not the file's: {read.failure}. "
-                    "What was finished is kept; raise the limit of open files, or look after the disk, and run again"
-                )
-            yield place, read
+        return _read_by_workers(items, largest, workers, config=config, identify=identify, is_next_known=is_next_known)
+    return _read_here(items, identify)
 
 
 def _read_here(items: Iterable[Asked], identify: _Identify) -> Generator[tuple[int, ReadVideo], None, None]:
@@ -198,8 +186,8 @@ def _read_by_workers(
                 yield place, _lost(video, result)
             else:
                 assert not isinstance(request, Lost), "what is lost beforehand is its own result"
-                note, failure, readable = result
-                yield place, ReadVideo(slots.clips(slot, request) if readable else None, note, failure)
+                note, readable = result
+                yield place, ReadVideo(slots.clips(slot, request) if readable else None, note)
             slots.release(place)
 
 
@@ -233,15 +221,15 @@ class _Slots:
         return _slot_view(self.memory, self.size, slot, request)
 
 
-def _read_into(memory: Any, size: int, identify: _Identify, task: _SlotItem) -> tuple[VideoNote, str | None, bool]:
-    """Read a video in a worker, and write its clips into its slot; return its note, what failed, and whether it did."""
-    # For good: a forked process that used a second thread would wait for ever for one that its parent had.
-    torch.set_num_threads(1)
+def _read_into(memory: Any, size: int, identify: _Identify, task: _SlotItem) -> tuple[VideoNote, bool]:
+    """Read a video in a worker, and write its clips into its slot; return its note, and whether there are any."""
     video, request, slot = task
-    read = _read(video, request, identify)
-    if read.clips is not None:
-        _slot_view(memory, size, slot, request).copy_(read.clips)
-    return read.note, read.failure, read.clips is not None
+    # A forked process that used a second thread would wait for ever for one that its parent had.
+    with torch_threads(1):
+        read = _read(video, request, identify)
+        if read.clips is not None:
+            _slot_view(memory, size, slot, request).copy_(read.clips)
+    return read.note, read.clips is not None
 
 
 def _slot_view(memory: Any, size: int, slot: int, request: ViewRequest) -> Tensor:
@@ -274,19 +262,8 @@ def _read(video: Video, request: ViewRequest, identify: _Identify) -> ReadVideo:
     except FileNotFoundError:
         return ReadVideo(None, VideoNote(key=video.key, size_bytes=None, sha256=None, broken="there is no such file"))
     except (VideoError, OSError) as error:
-        if _is_the_machines_fault(error):
-            note = VideoNote(key=video.key, size_bytes=size, sha256=sha256, broken=None)
-            return ReadVideo(None, note, failure=repr(error.__cause__ or error))
+        refuse_machines_fault(video.path, error)
         # The store must not depend on where the videos are on this machine.
         reason = str(error).replace(str(video.path), video.key)
         return ReadVideo(None, VideoNote(key=video.key, size_bytes=size, sha256=sha256, broken=reason))
     return ReadVideo(clips, VideoNote(key=video.key, size_bytes=size, sha256=sha256, broken=None))
-
-
-def _is_the_machines_fault(error: BaseException) -> bool:
-    """Whether a video could not be read for want of open files or a healthy disk: it may well be whole.
-
-    Want of memory is not among them: damaged files that ask for enormous pictures cause it too.
-    """
-    cause = error.__cause__ or error
-    return isinstance(cause, OSError) and cause.errno in _MACHINE_ERRORS

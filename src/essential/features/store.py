@@ -22,6 +22,7 @@ from essential.atomic_files import folder_lock, remove_unfinished, sha256_of_jso
 from essential.errors import StoreError
 from essential.features.plan import Shard, VideoId, plan_from_json, plan_to_json, shards_for
 from essential.features.provenance import differences
+from essential.given_files import plain_file
 from essential.protocols.protocol import Split
 from essential.schema import Section
 from essential.sealed_files import map_sealed, read_metadata, read_sealed, read_sealed_header, write_sealed
@@ -74,7 +75,7 @@ class FeatureStore:
         if not path.exists():
             return ()
         try:
-            content = path.read_bytes()
+            content = plain_file(path).read_bytes()
             if content != self._read[0]:
                 self._read = content, plan_from_json(json.loads(content))
             return self._read[1]
@@ -220,7 +221,7 @@ def read_provenance(store: Path) -> dict[str, Any]:
     if not path.exists():
         raise StoreError(f"there is no feature store in {path.parent}; make one with `essential extract`")
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(plain_file(path).read_bytes())
         version, provenance = content["format_version"], content["provenance"]
         intact = content["fingerprint"] == sha256_of_json(provenance)
     except (ValueError, KeyError, TypeError) as cause:

@@ -19,7 +19,7 @@ The seal is a checksum: it shows damage and careless edits, not a forger who mak
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Lesson:
         held_out: how many clips were held out.
         skipped: why each clip that is left out could not be read.
         held_out_accuracy: of the learner after the lesson on all clips held out so far; None without any.
+        passed_over: how many files in the folders of the clips were not taken, by reason.
     """
 
     classes: tuple[str | None, ...]
@@ -56,6 +57,7 @@ class Lesson:
     held_out: int
     skipped: Mapping[str, str]
     held_out_accuracy: float | None
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     def without(self, name: str) -> "Lesson":
         """Return the lesson without any mention of a class."""

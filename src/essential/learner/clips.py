@@ -5,8 +5,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from essential.errors import DataError
-from essential.protocols.folder import EXTENSIONS
-from essential.protocols.video_walk import frame_number
+from essential.protocols.class_names import class_name, known_as
+from essential.protocols.folder import ClassFolders, class_folders
+from essential.protocols.passed_over import LINK_TO_NOTHING, NOT_A_FILE, PassedOver
+from essential.protocols.video_walk import VideoWalk
 
 Paths = Mapping[str, Sequence[Path]]
 PathLike = str | os.PathLike[str]
@@ -14,73 +16,67 @@ _NAMED = 5
 _LAYOUT = "lay the clips out as DIR/<class>/*.mp4, one folder for each class"
 
 
-def clips_by_class(given: Mapping[str, Iterable[PathLike]] | PathLike) -> dict[str, list[Path]]:
-    """Return the clips of each class, out of a dictionary or a folder `DIR/<class>/*`.
+Given = Mapping[str, Iterable[PathLike]] | PathLike | ClassFolders
+
+
+def clips_by_class(given: Given) -> ClassFolders:
+    """Return the clips of each class, out of a dictionary or a folder `DIR/<class>/*`; or what this gave before.
 
     Raises:
         DataError: there is no class, a class without a clip, a clip in two classes, or a class without a name.
     """
-    if isinstance(given, Mapping):
-        found = {name: [Path(path) for path in _as_list(paths, name)] for name, paths in given.items()}
-    else:
-        found = _folder_classes(Path(given))
-    if not found:
+    if isinstance(given, ClassFolders):
+        return given
+    clips = _named_classes(given) if isinstance(given, Mapping) else _folder_classes(Path(given))
+    if not clips.videos:
         raise DataError("there is no class to learn; give {'class': [paths]} or a folder DIR/<class>/*.mp4")
-    for name, paths in found.items():
-        if not isinstance(name, str) or not name.strip() or not name.isprintable():
-            raise DataError(f"{name!r} is no name for a class; give it a name of one line that can be printed")
+    for name, paths in clips.videos.items():
         if not paths:
             raise DataError(f"no clip is given for the class {name!r}; give one at least, ten or more are better")
-    _refuse_shared(found)
-    return found
+    _refuse_shared(clips.videos)
+    return clips
 
 
-def expanded(paths: Iterable[PathLike]) -> Iterator[tuple[Path, str | None]]:
-    """Yield each path, and in the place of a folder the videos below it, by name; with each, why it can be none.
+class Expanded:
+    """Gives each path, and in the place of a folder the videos below it, by name; with each, why it can be none.
 
-    A video is a file, or a folder of numbered images, the frames of a clip, with no video and no folder in it. Links
-    are followed, but each folder is searched once; what is hidden is passed over.
+    Args:
+        paths: files, folders of numbered images, each a clip, and folders of such; drawn one by one.
+
+    Attributes:
+        passed_over: what was passed over in folders so far.
     """
-    for given in paths:
-        path, text = Path(given), os.fspath(given)
-        if not text or "\0" in text:
-            yield path, "an empty path names no file" if not text else "a path cannot hold a zero byte"
-            continue
-        try:
-            is_folder = path.is_dir()
-        except OSError as error:
-            yield path, f"it cannot be opened ({error.strerror})"
-            continue
-        if is_folder:
-            yield from _below(path) or [(path, f"the folder holds no video ({', '.join(sorted(EXTENSIONS))})")]
-        else:
-            yield path, None
 
+    def __init__(self, paths: Iterable[PathLike]) -> None:
+        self.passed_over = PassedOver()
+        self._paths = paths
 
-def _below(top: Path) -> list[tuple[Path, str | None]]:
-    """Return the videos below a folder, as `expanded` yields them; nothing if it holds none."""
-    found: list[tuple[Path, str | None]] = []
-    folders, links, searched = [top], list[Path](), set[str]()
-    while folders or links:
-        # Links last, so that a clip goes by the name of the folder it is in, where that is searched too.
-        folder = folders.pop() if folders else links.pop(0)
-        real = os.path.realpath(folder)
-        if real in searched:
-            continue
-        searched.add(real)
-        try:
-            inside = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
-        except OSError as error:
-            found.append((folder, f"the folder cannot be listed ({error.strerror})"))
-            continue
-        videos = [each for each in inside if _is_video(each)]
-        further = [each for each in inside if each.is_dir()]
-        found += [(video, None) for video in videos]
-        folders += [each for each in further if not each.is_symlink()]
-        links += [each for each in further if each.is_symlink()]
-        if not videos and not further and any(frame_number(each.name) is not None for each in inside):
-            found.append((folder, None))
-    return sorted(found)
+    def __iter__(self) -> Iterator[tuple[Path, str | None]]:
+        """Search as it goes on."""
+        for given in self._paths:
+            path, text = Path(given), os.fspath(given)
+            if not text or "\0" in text:
+                yield path, "an empty path names no file" if not text else "a path cannot hold a zero byte"
+                continue
+            try:
+                is_folder = path.is_dir()
+            except OSError as error:
+                yield path, f"it cannot be opened ({error.strerror})"
+                continue
+            if is_folder:
+                yield from self._below(path) or [(path, "the folder holds no video")]
+            else:
+                yield path, None
+
+    def _below(self, top: Path) -> list[tuple[Path, str | None]]:
+        walk = VideoWalk(str(top))
+        found: dict[Path, str | None] = dict.fromkeys(map(Path, walk.videos))
+        for folder, reason in walk.unlisted.items():
+            found[Path(folder)] = f"the folder cannot be listed ({reason})"
+        for reason in (LINK_TO_NOTHING, NOT_A_FILE):
+            found |= dict.fromkeys(map(Path, walk.passed_over.taken_out(reason)), reason)
+        self.passed_over.extend(walk.passed_over)
+        return sorted(found.items())
 
 
 def refuse_same_content(hashes: Mapping[str, str], labels: Mapping[str, str], taught: Mapping[str, str]) -> None:
@@ -117,7 +113,7 @@ def refuse_known(names: Collection[str], known: Collection[str]) -> None:
     Raises:
         DataError: says how to do so on purpose.
     """
-    twice = [name for name in names if name in known]
+    twice = [name for name in names if known_as(name, known) in known]
     if twice:
         several = "classes are" if len(twice) > 1 else "class is"
         raise DataError(
@@ -127,31 +123,23 @@ def refuse_known(names: Collection[str], known: Collection[str]) -> None:
         )
 
 
-def _as_list(paths: Iterable[PathLike], name: str) -> list[PathLike]:
-    if isinstance(paths, str | os.PathLike):
-        raise DataError(f"the clips of the class {name!r} are given as {str(paths)!r}; give a list of paths")
-    return list(paths)
+def _named_classes(given: Mapping[str, Iterable[PathLike]]) -> ClassFolders:
+    found: dict[str, list[Path]] = {}
+    for name, paths in given.items():
+        if isinstance(paths, str | os.PathLike):
+            raise DataError(f"the clips of the class {name!r} are given as {str(paths)!r}; give a list of paths")
+        found.setdefault(class_name(name, "the clips given"), []).extend(map(Path, paths))
+    return ClassFolders(found, PassedOver())
 
 
-def _folder_classes(root: Path) -> dict[str, list[Path]]:
+def _folder_classes(root: Path) -> ClassFolders:
     if not root.is_dir():
         raise DataError(f"the folder {root} does not exist; give one that is laid out as DIR/<class>/*.mp4")
-    loose = sorted(each.name for each in root.iterdir() if _is_video(each))
-    if loose:
-        raise DataError(f"{root / loose[0]} is in no class's folder; {_LAYOUT}")
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    found = {path.name: [video for video, _ in _below(path)] for path in folders}
-    bare = [name for name, paths in found.items() if not paths]
-    if not found or bare:
-        what = f"{root / bare[0]} holds no video" if bare else f"{root} holds no class folder"
-        raise DataError(f"{what} ({', '.join(sorted(EXTENSIONS))}); {_LAYOUT}")
-    if set(found) <= {"train", "test"}:
-        raise DataError(f"{root} holds {' and '.join(found)}: give {root / 'train'}, whose folders are the classes")
+    found = class_folders(root, _LAYOUT)
+    if set(found.videos) <= {"train", "test"}:
+        several = " and ".join(found.videos)
+        raise DataError(f"{root} holds {several}: give {root / 'train'}, whose folders are the classes")
     return found
-
-
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
 
 
 def _refuse_shared(found: Paths) -> None:

@@ -78,7 +78,9 @@ def familiarity_of(
 
 def _fitted(vectors: Vectors, slots: Slots) -> Familiarity | None:
     """Return means and covariance alone; None where no class has two clips that differ."""
-    from sklearn.covariance import LedoitWolf  # a second to load, and only needed here
+    # A second to load, and only needed here.
+    from scipy.linalg import solve_triangular
+    from sklearn.covariance import ledoit_wolf
 
     known, places, counts = np.unique(slots, return_inverse=True, return_counts=True)
     if not len(known):
@@ -92,11 +94,11 @@ def _fitted(vectors: Vectors, slots: Slots) -> Familiarity | None:
     apart = (vectors - means[places])[several] * np.sqrt(counts / np.maximum(counts - 1, 1))[places][several, None]
     if not apart.any():
         return None
-    covariance = LedoitWolf(assume_centered=True).fit(apart).covariance_
+    covariance, _ = ledoit_wolf(apart, assume_centered=True)
     width = covariance.shape[0]
     # Where all clips but a few numbers are equal the covariance may be singular in spite of the shrinkage.
     covariance += np.eye(width) * 1e-9 * np.trace(covariance) / width
-    whitening = np.linalg.inv(np.linalg.cholesky(covariance)).T
+    whitening = solve_triangular(np.linalg.cholesky(covariance), np.eye(width), lower=True).T
     return Familiarity(means @ whitening, whitening)
 
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int
 from torch.optim import Optimizer
 
-from essential.config import memory_section, with_overrides
+from essential.config import load_config, memory_section, with_overrides
 from essential.engine.clips import ClipTable, LabelledVideos, TaskClips, task_clips
 from essential.engine.fit import EpochReport, StageStart, fit
 from essential.engine.settings import RunConfig
@@ -178,6 +178,24 @@ def most_held_out_bytes(config: RunConfig) -> int | None:
     """Return how many bytes the clips held out may take: a quarter of the budget; None without one."""
     budget = _budget(config)
     return None if budget is None else budget // 4
+
+
+def with_budget(config: str, overrides: Sequence[str], method: str | None, budget_bytes: int) -> RunConfig:
+    """Return the config with a budget in the place of a number of exemplars per class."""
+    settings = load_config(config, overrides, method=method)
+    section = memory_section(settings)
+    if section is None:
+        raise ConfigError(
+            f"memory_budget_bytes={budget_bytes} caps nothing: the method {settings.method.name!r} keeps no exemplars; "
+            "leave it out, or choose a method with a memory"
+        )
+    for override in overrides:
+        if override.partition("=")[0].strip() in (f"{section}.budget_bytes", f"{section}.exemplars_per_class"):
+            raise ConfigError(
+                f"{override}: memory_budget_bytes={budget_bytes} stands in its place; give one of the two"
+            )
+    budget = [f"{section}.budget_bytes={budget_bytes}", f"{section}.exemplars_per_class=null"]
+    return load_config(config, [*overrides, *budget], method=method)
 
 
 def _budget(config: RunConfig) -> int | None:

@@ -1,8 +1,9 @@
 """From video files to what is said of them, as a stream: worker processes decode, this one encodes and answers."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,17 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from essential.features.config import FeaturesConfig
-from essential.features.cores import share_cores, torch_threads
+from essential.features.cores import share_cores
 from essential.features.encoding import ClipEncoder, VideoFeatures
 from essential.features.pipeline import Asked, reading, unidentified
 from essential.features.provenance import Recipe
 from essential.learner.arrivals import Arrivals
-from essential.learner.clips import PathLike, expanded
+from essential.learner.clips import Expanded
 from essential.learner.prediction import Prediction, Span, spans_of
+from essential.learner.turns import turn
 from essential.learner.voice import Voice
 from essential.protocols.protocol import Video
+from essential.video.pictures import short_reason
 from essential.video.transforms import PixelFormat
 from essential.video.windows import WindowedVideo
 from essential.video.worker_pool import Lost
@@ -37,8 +40,9 @@ class ClipReader:
     voice: Voice
     recipe: Recipe
     config: FeaturesConfig
+    threads: int | None
 
-    def stream(self, paths: Iterable[PathLike], *, top_k: int, with_frames: bool) -> Iterator[Prediction]:
+    def stream(self, paths: Expanded, *, top_k: int, with_frames: bool) -> Iterator[Prediction]:
         """Yield what is said of each file, and of each video below each folder, in their order.
 
         No answer waits for the next path, which a thread draws. A clip that takes very long comes later than others:
@@ -61,13 +65,12 @@ class ClipReader:
                 awaited += 1
         yield from (held[place] for place in sorted(held))
 
-    def _as_they_come(
-        self, paths: Iterable[PathLike], *, top_k: int, with_frames: bool
-    ) -> Iterator[tuple[int, Prediction]]:
+    def _as_they_come(self, paths: Expanded, *, top_k: int, with_frames: bool) -> Iterator[tuple[int, Prediction]]:
         request = self.recipe.request((0,))
-        sharing = share_cores(self.config.workers, encoder=self.recipe.encoder, frames=self.recipe.frames, views=1)
-        encoder = self._encoder()
-        arrivals = Arrivals(expanded(paths), ahead=max(1, sharing.workers))
+        with turn(self.threads):
+            encoder = self._encoder()
+            sharing = share_cores(self.config.workers, encoder=self.recipe.encoder, frames=self.recipe.frames, views=1)
+        arrivals = Arrivals(paths, ahead=max(1, sharing.workers))
         files: dict[int, Path] = {}
         pixels: dict[int, Shown] = {}
         unread: set[int] = set()
@@ -80,10 +83,16 @@ class ClipReader:
                 video = Video(str(path), str(path), "", "test")
                 yield (video, request) if problem is None else (video, Lost(problem))
 
-        def answers(complete: Iterator[tuple[int, VideoFeatures]]) -> Iterator[tuple[int, Prediction]]:
-            for place, features in complete:
-                frames = pixels.pop(place, None)
-                yield place, self.voice.prediction(files.pop(place), features, top_k=top_k, frames=frames)
+        def answers(encode: Callable[[], Iterator[tuple[int, VideoFeatures]]]) -> list[tuple[int, Prediction]]:
+            # Nothing is yielded before the turn is over.
+            with turn(sharing.threads):
+                return [
+                    (
+                        place,
+                        self.voice.prediction(files.pop(place), features, top_k=top_k, frames=pixels.pop(place, None)),
+                    )
+                    for place, features in encode()
+                ]
 
         every = reading(
             items(),
@@ -98,17 +107,16 @@ class ClipReader:
                 unread.discard(place)
                 if read.clips is None:
                     path = files.pop(place)
-                    yield place, Prediction(path, error=short_reason(read.note.broken, path))
+                    yield place, Prediction(path, error=short_reason(read.note.broken or "it cannot be read", path))
                 else:
                     if with_frames:
-                        pixels[place] = _shown(read.clips[0], self.recipe.encoder.pixel_format)
-                    with torch_threads(sharing.threads):
-                        ready = list(answers(encoder.add(place, read.clips)))
-                    yield from ready
+                        with turn(sharing.threads):
+                            pixels[place] = _shown(read.clips[0], self.recipe.encoder.pixel_format)
+                    yield from answers(partial(encoder.add, place, read.clips))
                 if not unread and not arrivals.is_next_known():
                     # Whoever sends the next path may be waiting for what is in a batch that is not full.
-                    yield from answers(encoder.finish())
-        yield from answers(encoder.finish())
+                    yield from answers(encoder.finish)
+        yield from answers(encoder.finish)
 
     def spans(self, video: WindowedVideo, *, progress: Callable[[int], None]) -> list[Span]:
         """Return what is said of a long video over its time.
@@ -145,9 +153,3 @@ def _shown(clip: Float[Tensor, "frames 3 size size"], pixel_format: PixelFormat)
     coloured = ((clip * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
     pixels: Shown = coloured.permute(0, 2, 3, 1).numpy()
     return pixels
-
-
-def short_reason(broken: str | None, path: Path) -> str:
-    """Return why a file or a folder of frames cannot be read, without its name and what to do."""
-    reason = (broken or "it cannot be read").removeprefix(f"cannot read video {path}: ")
-    return reason.removeprefix(f"cannot read the folder of frames {path}: ").partition("; expected ")[0]

@@ -8,19 +8,15 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import torch
-
-from essential.config import load_config, memory_section
+from essential.config import load_config
 from essential.encoders import FrameEncoder, build_encoder
-from essential.engine.allocator import keep_freed_memory
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import FeatureOrigin, choose_device
 from essential.errors import BundleError, ConfigError, DataError
-from essential.features.cores import cpu_cores
 from essential.features.held import encode_and_hold
 from essential.features.provenance import Recipe, build_recipe
 from essential.learner.bundle import Bundle, Lesson, damage_explained, refuse_other_slots
-from essential.learner.clips import PathLike, clips_by_class, refuse_known, refuse_same_content
+from essential.learner.clips import Expanded, Given, PathLike, clips_by_class, refuse_known, refuse_same_content
 from essential.learner.held_out import HeldOut
 from essential.learner.learning import (
     Lessons,
@@ -31,13 +27,16 @@ from essential.learner.learning import (
     refuse_old_clips,
     split_held_out,
     teach,
+    with_budget,
 )
 from essential.learner.prediction import Prediction, Span
 from essential.learner.reading import ClipReader
+from essential.learner.turns import in_turn, turn
 from essential.learner.voice import Voice, build_voice, share_right
 from essential.memory.ledger import LedgerEntry
 from essential.methods import Method
 from essential.progress import Progress, SilentProgress, phase
+from essential.protocols.class_names import alike, known_as
 from essential.protocols.protocol import Video
 from essential.sealed_files import Array
 from essential.video.windows import WindowedVideo
@@ -81,12 +80,13 @@ class VideoLearner:
         chosen = [] if encoder is None else [f"encoder.name={encoder}"]
         settings = load_config(config, [*chosen, *overrides], method=method)
         if memory_budget_bytes is not None:
-            settings = _with_budget(config, [*chosen, *overrides], method, memory_budget_bytes)
+            settings = with_budget(config, [*chosen, *overrides], method, memory_budget_bytes)
         if held_out_per_class < 0:
             raise ConfigError(f"held_out_per_class={held_out_per_class} is not allowed; give 0 or more")
         refuse_old_clips(settings)
-        self._set_up(settings, progress)
-        self._method = method_for(settings, dim=self._encoder.dim, reserved_bytes=0)
+        with turn(settings.training.threads):
+            self._set_up(settings, progress)
+            self._method = method_for(settings, dim=self._encoder.dim, reserved_bytes=0)
         self._labels: tuple[str | None, ...] = ()
         self._lessons: tuple[Lesson, ...] = ()
         self._held_out = HeldOut.none(frames=settings.video.frames, dim=self._encoder.dim)
@@ -94,12 +94,11 @@ class VideoLearner:
         self._taught: dict[str, str] = {}
 
     def _set_up(self, config: RunConfig, progress: Progress | None) -> None:
-        keep_freed_memory()
         self.config = config.with_absolute_paths()
         self._progress = progress or SilentProgress()
         self._voice: Voice | None = None
         self._device = choose_device(config.training.device)
-        torch.set_num_threads(config.training.threads or cpu_cores())
+        self._process_id = os.getpid()
         self._encoder: FrameEncoder = build_encoder(self.config.encoder)
         self._encoder.check_frames(config.video.frames)
         self._encoder.to(self._device)
@@ -120,16 +119,18 @@ class VideoLearner:
         """
         bundle = Bundle.read(Path(path), overrides)
         learner = cls.__new__(cls)
-        learner._set_up(bundle.config, progress)
-        _refuse_other_encoder(Path(path), bundle.encoder, learner._encoder)
         learner._labels, learner._lessons = bundle.labels, bundle.lessons
         learner._held_out = bundle.held_out
         learner._held_out_per_class, learner._taught = bundle.held_out_per_class, dict(bundle.taught)
-        with damage_explained(Path(path)):
-            learner._method = learner._restored(bundle.method, reserved_bytes=bundle.held_out.bytes)
-            refuse_other_slots(bundle, learner._method)
+        with turn(bundle.config.training.threads):
+            learner._set_up(bundle.config, progress)
+            _refuse_other_encoder(Path(path), bundle.encoder, learner._encoder)
+            with damage_explained(Path(path)):
+                learner._method = learner._restored(bundle.method, reserved_bytes=bundle.held_out.bytes)
+                refuse_other_slots(bundle, learner._method)
         return learner
 
+    @in_turn
     def save(self, path: PathLike) -> int:
         """Write the learner to one file, whole or not at all, and return its bytes.
 
@@ -164,6 +165,7 @@ class VideoLearner:
         return self._held_out
 
     @property
+    @in_turn
     def voice(self) -> Voice:
         """What answers: the predictor, with its labels and its calibration.
 
@@ -175,13 +177,14 @@ class VideoLearner:
             self._voice = build_voice(self._method.predictor, self._labels, self._method.memory, self._held_out)
         return self._voice
 
-    def learn(self, clips: Mapping[str, Iterable[PathLike]] | PathLike, *, more_of_known: bool = False) -> Lesson:
+    @in_turn
+    def learn(self, clips: Given, *, more_of_known: bool = False) -> Lesson:
         """Learn classes from their clips; the clips are not needed again.
 
         It is done wholly or not at all: after an error the learner is as it was.
 
         Args:
-            clips: {"class": [paths]}, or a folder laid out as DIR/<class>/*.mp4.
+            clips: {"class": [paths]}, or a folder laid out as DIR/<class>/*.mp4; or what `clips_by_class` gave.
             more_of_known: whether classes that are known may be among them; they then get further clips.
 
         Raises:
@@ -190,7 +193,11 @@ class VideoLearner:
             ConfigError: the memory budget cannot hold one exemplar of every class.
             TrainingError: a loss is not finite.
         """
-        by_class = clips_by_class(clips)
+        self._refuse_fork()
+        given = clips_by_class(clips)
+        by_class = {known_as(name, self.classes): paths for name, paths in given.videos.items()}
+        for note in (given.passed_over.line, *alike({*self.classes, *by_class})):
+            self._progress.say(note)
         if not more_of_known:
             refuse_known(by_class, self.classes)
         videos = lesson_videos(by_class, len(self._labels))
@@ -220,12 +227,15 @@ class VideoLearner:
         labels = (*self._labels, *by_class)
         voice = build_voice(method.predictor, labels, method.memory, held_out)
         counts = tuple(sum(video.label == slot for video in readable) for slot in names)
-        lesson = Lesson(tuple(by_class), counts, len(kept), dict(source.skipped), share_right(voice, held_out))
+        right = share_right(voice, held_out)
+        passed_over = given.passed_over.counts
+        lesson = Lesson(tuple(by_class), counts, len(kept), dict(source.skipped), right, passed_over)
         self._method, self._labels, self._held_out = method, labels, held_out
         self._lessons, self._voice = (*self._lessons, lesson), voice
         self._taught |= {content: labels_of[key] for key, content in hashes.items()}
         return lesson
 
+    @in_turn
     def forget(self, name: str) -> None:
         """Forget a class: its exemplars, the clips held out of it and its name are deleted; it is never answered.
 
@@ -235,6 +245,7 @@ class VideoLearner:
         Raises:
             DataError: no class has that name.
         """
+        name = known_as(name, self.classes)
         refuse_unknown(name, self.classes)
         slots = [slot for slot, label in enumerate(self._labels) if label == name]
         for slot in slots:
@@ -257,14 +268,15 @@ class VideoLearner:
         return list(self.stream(several, top_k=top_k))
 
     def stream(
-        self, paths: Iterable[PathLike], *, top_k: int = _TOP, with_frames: bool = False
+        self, paths: Iterable[PathLike] | Expanded, *, top_k: int = _TOP, with_frames: bool = False
     ) -> Iterator[Prediction]:
         """Say what clips show, one after the other, as `paths` gives them; there may be any number.
 
         No answer waits for the next path: whoever sends the paths may wait for each answer.
 
         Args:
-            paths: files, folders of them, or folders of numbered images, each a clip; drawn in a thread.
+            paths: files, folders of them, or folders of numbered images, each a clip; drawn in a thread. An `Expanded`
+                of them counts what is passed over in folders.
             top_k: labels of each.
             with_frames: whether each prediction carries the frames that the encoder saw.
 
@@ -272,8 +284,11 @@ class VideoLearner:
             DataError: nothing was taught yet.
         """
         self._require_classes(top_k)
-        return self._reader().stream(paths, top_k=top_k, with_frames=with_frames)
+        self._refuse_fork()
+        found = paths if isinstance(paths, Expanded) else Expanded(paths)
+        return self._reader().stream(found, top_k=top_k, with_frames=with_frames)
 
+    @in_turn
     def predict_spans(
         self, path: PathLike, *, window_seconds: float, stride_seconds: float | None = None
     ) -> list[Span]:
@@ -290,6 +305,7 @@ class VideoLearner:
             ConfigError: such windows are not allowed.
         """
         self._require_classes(1)
+        self._refuse_fork()
         stride = window_seconds / 2 if stride_seconds is None else stride_seconds
         frames = self.config.video.frames
         video = WindowedVideo(Path(path), frames=frames, window_seconds=window_seconds, stride_seconds=stride)
@@ -318,13 +334,20 @@ class VideoLearner:
         )
 
     def _reader(self) -> ClipReader:
-        return ClipReader(self.voice, self._recipe(), self.config.features)
+        return ClipReader(self.voice, self._recipe(), self.config.features, self.config.training.threads)
 
     def _require_classes(self, top_k: int) -> None:
         if not self.classes:
             raise DataError("nothing was taught yet, so nothing can be recognised; teach a class first: learn(...)")
         if top_k < 1:
             raise ConfigError(f"top_k={top_k} is not allowed; ask for 1 label or more")
+
+    def _refuse_fork(self) -> None:
+        if self._device.type == "cuda" and os.getpid() != self._process_id:
+            raise ConfigError(
+                "a learner on a GPU cannot be used in a process that was forked; start the processes by spawn, or load "
+                "the bundle in each with overrides=['training.device=cpu']"
+            )
 
     def _bundle(self) -> Bundle:
         encoder = FeatureOrigin(self._encoder.name, self._encoder.fingerprint, self._encoder.dim)
@@ -346,7 +369,7 @@ def refuse_unknown(name: str, classes: Sequence[str]) -> None:
     Raises:
         DataError: names those that are known.
     """
-    if name not in classes:
+    if known_as(name, classes) not in classes:
         known = ", ".join(map(repr, classes)) or "none"
         raise DataError(f"there is no class {name!r} to forget; known: {known}")
 
@@ -367,24 +390,6 @@ def ledger_of(path: Path) -> tuple[Bundle, list[LedgerEntry]]:
 def _ledger(method: Method, held_out: HeldOut) -> list[LedgerEntry]:
     held = LedgerEntry("episodic", "clips held out for calibration", held_out.bytes, in_paper_figure=False)
     return [*method.ledger(), *([held] if len(held_out.slots) else [])]
-
-
-def _with_budget(config: str, overrides: Sequence[str], method: str | None, budget_bytes: int) -> RunConfig:
-    """Return the config with a budget in the place of a number of exemplars per class."""
-    settings = load_config(config, overrides, method=method)
-    section = memory_section(settings)
-    if section is None:
-        raise ConfigError(
-            f"memory_budget_bytes={budget_bytes} caps nothing: the method {settings.method.name!r} keeps no exemplars; "
-            "leave it out, or choose a method with a memory"
-        )
-    for override in overrides:
-        if override.partition("=")[0].strip() in (f"{section}.budget_bytes", f"{section}.exemplars_per_class"):
-            raise ConfigError(
-                f"{override}: memory_budget_bytes={budget_bytes} stands in its place; give one of the two"
-            )
-    budget = [f"{section}.budget_bytes={budget_bytes}", f"{section}.exemplars_per_class=null"]
-    return load_config(config, [*overrides, *budget], method=method)
 
 
 def _refuse_other_encoder(path: Path, taught: FeatureOrigin, encoder: FrameEncoder) -> None:

@@ -34,7 +34,7 @@ def attend(
     heads, width, dim = attention.num_heads, attention.head_dim, attention.embed_dim
     of_queries, of_keys, of_values = attention.in_proj_weight.view(3, heads, width, dim)
     query_bias, _, value_bias = attention.in_proj_bias.view(3, dim)
-    asked = nn.functional.linear(queries, of_queries.reshape(dim, dim), query_bias) * width**-0.5
+    asked = _by_row(queries, of_queries.reshape(dim, dim), query_bias) * width**-0.5
     folded = _by_head(asked.unflatten(-1, (heads, width)), of_keys)
     scores = _scores(folded, frames)
     if visible is not None:
@@ -55,15 +55,15 @@ def attend(
 
 
 def _by_row(
-    vectors: Float[Tensor, "batch rows dim"],
+    vectors: Float[Tensor, "... rows dim"],
     matrix: Float[Tensor, "out dim"],
     bias: Float[Tensor, " out"] | None = None,
-) -> Float[Tensor, "batch rows out"]:
+) -> Float[Tensor, "... rows out"]:
     """Apply a linear layer to all rows as one product.
 
     Given three axes, torch may choose another way, with other last digits, when nothing of it trains.
     """
-    rows: Tensor = nn.functional.linear(vectors.flatten(0, 1), matrix, bias).unflatten(0, vectors.shape[:2])
+    rows: Tensor = nn.functional.linear(vectors.flatten(0, -2), matrix, bias).unflatten(0, vectors.shape[:-1])
     return rows
 
 

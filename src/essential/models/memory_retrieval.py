@@ -90,9 +90,7 @@ class _SelfReader(nn.Module):
     def forward(self, prompts: Tensor, sparse: Tensor) -> Tensor:
         sequence = self.norm(torch.cat([prompts.expand(len(sparse), -1, -1), sparse], dim=1))
         # Only the prompts' outputs are kept, so only the prompts ask.
-        asking = sequence[:, : len(prompts)]
-        update: Tensor = self.attention(asking, sequence, sequence, need_weights=False)[0]
-        return update
+        return attend(self.attention, sequence[:, : len(prompts)], sequence)
 
 
 class _MlpReader(nn.Module):

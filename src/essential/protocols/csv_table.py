@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from essential.errors import DataError
+from essential.given_files import plain_file
 
 
 class CsvKind(NamedTuple):
@@ -56,7 +57,7 @@ def read_table(path: Path, kind: CsvKind) -> Iterator[tuple[int, dict[str, str]]
 def _text(path: Path, kind: CsvKind) -> str:
     what = kind.what
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return plain_file(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"{what} {path} does not exist; give an existing CSV file as {kind.setting}") from None
     except UnicodeDecodeError as error:

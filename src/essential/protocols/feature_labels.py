@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from essential.errors import DataError
+from essential.protocols.class_names import class_name
 from essential.protocols.csv_table import CsvKind, read_table
 from essential.protocols.folder import refuse_untrained
 from essential.protocols.protocol import Listing, Video, known_split
@@ -48,7 +49,7 @@ def stored_labels(store: Path) -> Listing:
         DataError: it is no such store.
     """
     path = store / STORED_LABELS
-    if not path.is_file():
+    if not path.exists():
         raise DataError(
             f"{store} is no store of imported features (it holds no {STORED_LABELS}); make one with "
             "`essential features import FEATURES.npy LABELS.csv --out STORE` and give it as data.path"
@@ -68,7 +69,8 @@ def _entries(path: Path) -> Iterator[tuple[int, Video, str]]:
         if not re.fullmatch(r"[0-9]{1,18}", text):
             raise DataError(f"{where}: index is {text[:40]!r}; give the row of the array, a whole number from 0")
         key = row.get("video") or text
-        yield int(text), Video(key, f"{path.parent}/{key}", row["label"], known_split(row["split"], where)), where
+        label, split = class_name(row["label"], where), known_split(row["split"], where)
+        yield int(text), Video(key, f"{path.parent}/{key}", label, split), where
 
 
 def _refuse_repeats(videos: list[Video], path: Path) -> None:

@@ -1,62 +1,98 @@
-"""Videos in folders: `train/<class>/*` and `test/<class>/*`, the layout of the user's own data."""
+"""Videos in folders of classes, the layout of the user's own data: `<class>/*`, alone or in `train` and `test`."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from essential.errors import DataError
-from essential.protocols.protocol import Split, Video
+from essential.protocols.class_names import class_name
+from essential.protocols.listed import ListedVideo
+from essential.protocols.moving_digits import MARKER
+from essential.protocols.passed_over import BESIDE, PassedOver
+from essential.protocols.protocol import Listing, Split, Video
+from essential.protocols.video_walk import VideoWalk
 
-EXTENSIONS = frozenset({".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv"})
 _LAYOUT = "lay the videos out as train/<class>/* and test/<class>/*"
+_SPLITS: tuple[Split, Split] = ("train", "test")
 
 
-def folder_videos(root: Path) -> list[Video]:
-    """Return the labelled videos below `root`, by their extension. Hidden files and other files are passed over.
+class ClassFolders(NamedTuple):
+    """The videos of each class, by its name, each class's by their paths; and what is passed over."""
+
+    videos: dict[str, list[Path]]
+    passed_over: PassedOver
+
+
+def folder_listing(root: Path) -> Listing:
+    """Return the labelled videos below `root`.
 
     Raises:
-        DataError: the folder or one of its two parts is missing or empty, a class folder holds no video, or a class
-            has test clips but no training clip.
+        DataError: the folder or one of its two parts is missing or empty, or as `class_folders`; or a class has test
+            clips but no training clip.
     """
     if not root.is_dir():
         raise DataError(f"data folder {root} does not exist; give an existing one as data.root, and {_LAYOUT}")
-    train, test = _split_videos(root, "train"), _split_videos(root, "test")
-    refuse_untrained(train + test, str(root))
-    return train + test
+    passed_over = PassedOver()
+    videos = []
+    for split in _SPLITS:
+        if not (root / split).is_dir():
+            raise DataError(f"data folder {root} has no folder {split!r}; {_LAYOUT}")
+        found = class_folders(root / split, _LAYOUT)
+        passed_over.extend(found.passed_over)
+        videos += [
+            Video(_key(path, root), str(path), name, split) for name, paths in found.videos.items() for path in paths
+        ]
+    refuse_untrained(videos, str(root))
+    for path in root.iterdir():
+        if path.name not in (*_SPLITS, MARKER) and path.name[0] != ".":
+            passed_over.add(BESIDE, str(path))
+    return Listing.by_name(videos, passed_over)
 
 
-def refuse_untrained(videos: list[Video], where: str) -> None:
-    """Refuse a class with test clips alone.
+def class_folders(root: Path, layout: str) -> ClassFolders:
+    """Return the videos of each class out of `root/<class>/*`; folders whose names are one name are one class.
+
+    Args:
+        root: the folder.
+        layout: how the folder should be laid out, for messages.
+
+    Raises:
+        DataError: there is no class folder, one without a video or of a name that no class can have, or a video beside
+            them; or a folder cannot be listed.
+    """
+    walk = VideoWalk(str(root))
+    walk.refuse_unlisted()
+    found: dict[str, list[Path]] = {}
+    for path in sorted(map(Path, walk.videos)):
+        parts = path.relative_to(root).parts
+        if len(parts) == 1 and not path.is_dir():
+            raise DataError(f"{path} is in no class's folder; {layout}")
+        if parts:
+            found.setdefault(parts[0], []).append(path)
+    bare = sorted({Path(folder).name for folder in walk.folders} - found.keys())
+    if bare or not found:
+        what = f"class folder {root / bare[0]} holds no video" if bare else f"{root} holds no class folder"
+        told = walk.passed_over.line and f" ({walk.passed_over.line})"
+        raise DataError(f"{what}{told}; {layout}" + ", or delete the folder" * bool(bare))
+    videos: dict[str, list[Path]] = {}
+    for folder, paths in found.items():
+        videos.setdefault(class_name(folder, str(root / folder)), []).extend(paths)
+    return ClassFolders(videos, walk.passed_over)
+
+
+def refuse_untrained(videos: Sequence[Video | ListedVideo], where: str, *, classes: Iterable[str] = ()) -> None:
+    """Refuse a class without a training clip: one of the videos', or of `classes`.
 
     Raises:
         DataError: names the classes.
     """
     trained = {video.label for video in videos if video.split == "train"}
-    bare = sorted({video.label for video in videos} - trained)
+    bare = sorted({*classes, *(video.label for video in videos)} - trained)
     if bare:
         raise DataError(
             f"{where}: no training clip for the class{'es' if len(bare) > 1 else ''} {', '.join(map(repr, bare))}; "
             "add training clips, or take the class out of the test split"
         )
-
-
-def _split_videos(root: Path, split: Split) -> list[Video]:
-    folder = root / split
-    if not folder.is_dir():
-        raise DataError(f"data folder {root} has no folder {split!r}; {_LAYOUT}")
-    classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if not classes:
-        raise DataError(f"{folder} holds no class folder; {_LAYOUT}")
-    return [video for path in classes for video in _class_videos(root, path, split)]
-
-
-def _class_videos(root: Path, folder: Path, split: Split) -> list[Video]:
-    files = sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
-    )
-    if not files:
-        raise DataError(
-            f"class folder {folder} holds no video ({', '.join(sorted(EXTENSIONS))}); add clips, or delete the folder"
-        )
-    return [Video(_key(path, root), str(path), folder.name, split) for path in files]
 
 
 def _key(path: Path, root: Path) -> str:

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from essential.errors import DataError
-from essential.protocols.list_entries import Entry, ListedClass, ListedSegment, Tasks, check_entries, check_names
+from essential.protocols.list_entries import Entry, ListedClass, ListedSegment, Tasks, check_classes, check_entries
 from essential.protocols.list_json import load_json
 from essential.protocols.listed import ListedSplit
 from essential.protocols.quoting import quoted
@@ -106,11 +106,11 @@ def _one_task(rows: Iterable[tuple[str, str, Entry]], name: str) -> Tasks:
     splits = dict.fromkeys(split for held in classes.values() for split in held)
     if not splits.keys() - {"train"}:
         raise DataError(f"{name} lists training videos alone; put those to test on into the same file")
-    check_names(list(classes), f"{name}, name of a class")
+    names = dict(zip(classes, check_classes(list(classes), f"{name}, name of a class"), strict=True))
     return [
         [
             ListedClass(
-                label, {s: check_entries(classes[label].get(s, []), f"{name}, {quoted(label)}") for s in splits}
+                names[label], {s: check_entries(classes[label].get(s, []), f"{name}, {quoted(label)}") for s in splits}
             )
             for label in sorted(classes)
         ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, get_args
 
 from essential.errors import DataError
+from essential.protocols.class_names import class_name
 from essential.protocols.listed import ListedSplit
 from essential.protocols.quoting import quoted
 
@@ -82,6 +83,19 @@ def check_names(values: Sequence[Any], where: str) -> Sequence[str]:
         DataError: names the first one that is wrong.
     """
     return values if _are_fine(values) else [check_name(value, where) for value in values]
+
+
+def check_classes(values: Sequence[Any], where: str) -> list[str]:
+    """Return the names of a task's classes as they are kept, in their order.
+
+    Raises:
+        DataError: one is refused by `check_name` or `class_name`, or two are one name.
+    """
+    names = [class_name(name, where) for name in check_names(values, where)]
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twice is not None:
+        raise DataError(f"{where}: {quoted(twice)} is there twice, written in two ways; make them one class")
+    return names
 
 
 def _are_fine(values: Sequence[Any]) -> bool:

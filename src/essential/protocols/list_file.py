@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from essential.errors import DataError
+from essential.given_files import plain_file
 from essential.protocols.list_json import is_list
 
 
@@ -13,7 +14,7 @@ def read_list_file(path: Path) -> bytes:
         DataError: there is no such file, or it cannot be read.
     """
     try:
-        return path.read_bytes()
+        return plain_file(path).read_bytes()
     except FileNotFoundError:
         raise DataError(f"the list {path} does not exist; give an existing file") from None
     except OSError as error:

@@ -20,9 +20,9 @@ from essential.protocols.list_entries import (
     ListedSegment,
     ListSource,
     Tasks,
+    check_classes,
     check_entries,
     check_name,
-    check_names,
 )
 from essential.protocols.list_file import read_list_file
 from essential.protocols.list_json import parse_list
@@ -117,8 +117,8 @@ def _classes(
             where = f"{name}, {split}, task {number}"
             if not isinstance(task, dict):
                 raise DataError(f"{where} is {quoted(task)}; it must be a dictionary with the classes and their videos")
-            check_names(list(task), f"{where}, name of a class")
-            for label, videos in task.items():
+            names = check_classes(list(task), f"{where}, name of a class")
+            for label, videos in zip(names, task.values(), strict=True):
                 if not isinstance(videos, list | tuple):
                     raise DataError(f"{where}, class {quoted(label)} is {quoted(videos)}; it must be a list of videos")
                 yield split, number, label, videos

@@ -35,9 +35,9 @@ from essential.protocols.list_entries import (
     ListedSegment,
     ListSource,
     Tasks,
+    check_classes,
     check_entries,
     check_name,
-    check_names,
 )
 from essential.protocols.quoting import nearest, quoted
 
@@ -148,8 +148,11 @@ def _source(top: Mapping[str, Any], name: str) -> ListSource | None:
 def _task(task: Any, where: str) -> list[ListedClass]:
     if not isinstance(task, dict):
         raise DataError(f"{where} is {quoted(task)}; give an object with the classes and their videos")
-    check_names(list(task), f"{where}, name of a class")
-    return [_class(name, splits, f"{where}, class {quoted(name)}") for name, splits in task.items()]
+    names = check_classes(list(task), f"{where}, name of a class")
+    return [
+        _class(name, splits, f"{where}, class {quoted(name)}")
+        for name, splits in zip(names, task.values(), strict=True)
+    ]
 
 
 def _class(name: str, splits: Any, where: str) -> ListedClass:

@@ -5,6 +5,7 @@ import stat
 from pathlib import Path, PurePosixPath
 
 from essential.errors import DataError
+from essential.protocols.class_names import class_name
 from essential.protocols.csv_table import CsvKind, read_table
 from essential.protocols.folder import refuse_untrained
 from essential.protocols.protocol import Video, known_split
@@ -40,7 +41,7 @@ def _video(manifest: Path, line: int, row: dict[str, str]) -> Video:
             f"{where}: path {row['path']!r} leaves the manifest's folder; give paths relative to {manifest.parent}, "
             "without '..'"
         )
-    return Video(relative.as_posix(), str(manifest.parent / relative), row["label"], split)
+    return Video(relative.as_posix(), str(manifest.parent / relative), class_name(row["label"], where), split)
 
 
 def _refuse_repeats(path: Path, videos: list[Video]) -> None:
@@ -56,7 +57,7 @@ def _refuse_missing(path: Path, videos: list[Video]) -> None:
     if missing:
         named = ", ".join(missing[:_NAMED_AT_MOST]) + (", ..." if len(missing) > _NAMED_AT_MOST else "")
         raise DataError(
-            f"manifest {path}: {len(missing)} of {len(videos)} videos do not exist: {named}; "
+            f"manifest {path}: {len(missing)} of {len(videos)} videos do not exist, or are no files: {named}; "
             f"paths are relative to {path.parent}"
         )
 

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from essential.atomic_files import folder_lock, sha256_of_file, sha256_of_json, write_bytes, write_json
 from essential.errors import DataError
+from essential.given_files import plain_file
 from essential.protocols.clip_files import h264_mp4, mpeg4_avi
 from essential.protocols.digit_frames import Frames, draw_frames, draw_scene, scans
 from essential.protocols.digit_motion import MOTIONS, draw_progress, draw_trajectory, draw_untrimmed_progress
@@ -145,7 +146,7 @@ def _claim(root: Path, config: MovingDigitsConfig) -> str | None:
 
 def _read_marker(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(plain_file(path).read_text())
         return {"version": found["version"], "config": dict(found["config"]), "sha256": found["sha256"]}
     except (ValueError, KeyError, TypeError) as cause:
         raise DataError(

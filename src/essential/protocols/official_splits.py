@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from essential.errors import DataError
+from essential.protocols.folder import refuse_untrained
 from essential.protocols.listed import ListedSplit, ListedVideo
-from essential.protocols.split_files import Line, find_folder, lines_of, refuse_bare, refuse_repeats
+from essential.protocols.split_files import Line, find_folder, lines_of, refuse_repeats
 
 OfficialSplit = tuple[list[ListedVideo], tuple[str, ...]]
 
@@ -72,7 +73,7 @@ class _Listed(NamedTuple):
 def _split(entries: Sequence[_Listed], classes: tuple[str, ...], folder: Path) -> OfficialSplit:
     refuse_repeats(entries)
     listed = [video for _, video in entries]
-    refuse_bare(listed, classes, folder)
+    refuse_untrained(listed, str(folder), classes=classes)
     return listed, classes
 
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from essential.errors import DataError
 from essential.protocols.collector import paused_collector
+from essential.protocols.list_entries import check_names
 from essential.protocols.listed import ListedVideo
-from essential.protocols.listed_names import relative_names, unique_keys
+from essential.protocols.listed_names import unique_keys
 from essential.protocols.protocol import Video
 from essential.protocols.video_walk import VideoIndex, bare_name
 
@@ -83,7 +84,7 @@ class _Places(NamedTuple):
 
 
 def _search(listed: Sequence[ListedVideo], root: Path) -> _Places:
-    names = relative_names(listed)
+    names = check_names([video.name for video in listed], "the list")
     bares = [bare_name(name.rpartition("/")[2]) for name in names]
     index = VideoIndex(root)
     shared = _shared(names, bares)

@@ -1,8 +1,8 @@
 """What is learned, in which order: videos, tasks and the protocol that holds them. Names and numbers only."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
@@ -10,8 +10,10 @@ from typing import Literal, NamedTuple
 
 from essential.atomic_files import canonical_json
 from essential.errors import ConfigError, DataError
+from essential.protocols.class_names import alike
 from essential.protocols.class_order import OrderRule, order_classes
 from essential.protocols.collector import paused_collector
+from essential.protocols.passed_over import PassedOver
 
 Split = Literal["train", "test"]
 
@@ -67,17 +69,25 @@ class Listing:
         classes: in the data set's own order, in which a class's place is its number there.
         groups: the classes of each task in order, where the list itself fixes them.
         sha256: of the list's content, where there is a list.
+        passed_over: what else is where the videos are.
     """
 
     videos: Sequence[Video]
     classes: tuple[str, ...]
     groups: tuple[tuple[str, ...], ...] | None = None
     sha256: str | None = None
+    passed_over: PassedOver = field(default_factory=PassedOver)
 
     @classmethod
-    def by_name(cls, videos: Sequence[Video]) -> "Listing":
+    def by_name(cls, videos: Sequence[Video], passed_over: PassedOver | None = None) -> "Listing":
         """Return a listing whose classes are those of the videos, by name."""
-        return cls(videos, tuple(sorted({video.label for video in videos})))
+        classes = tuple(sorted({video.label for video in videos}))
+        return cls(videos, classes, passed_over=passed_over or PassedOver())
+
+    @property
+    def notes(self) -> list[str]:
+        """What whoever gave the videos should know: what is passed over, and which names of classes are much alike."""
+        return [note for note in (self.passed_over.line, *alike(self.classes)) if note]
 
 
 @dataclass(frozen=True)
@@ -92,11 +102,15 @@ class Task:
 
 @dataclass(frozen=True)
 class Protocol:
-    """A named sequence of tasks with disjoint classes; `list_sha256` is the hash of the list that it comes from."""
+    """A named sequence of tasks with disjoint classes; `list_sha256` is the hash of the list that it comes from.
+
+    `passed_over` says how many files beside the videos were not taken, by reason.
+    """
 
     name: str
     tasks: tuple[Task, ...]
     list_sha256: str | None = None
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def slots(self) -> dict[str, int]:
@@ -186,7 +200,7 @@ def build_protocol(
         )
 
     built = (Task(index, group, of(group, "train"), of(group, "test")) for index, group in enumerate(groups))
-    return Protocol(name, tuple(built), listing.sha256)
+    return Protocol(name, tuple(built), listing.sha256, listing.passed_over.counts)
 
 
 def _groups(

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from essential.errors import DataError
+from essential.protocols.folder import refuse_untrained
+from essential.protocols.list_entries import check_name
 from essential.protocols.listed import ListedSplit, ListedVideo
-from essential.protocols.listed_names import is_text
-from essential.protocols.split_files import find_folder, refuse_bare, text_of
+from essential.protocols.split_files import find_folder, text_of
 
 # As the data set was published first, and as it is handed out now.
 _NAMINGS = (
@@ -42,7 +43,7 @@ def ssv2_split(place: Path) -> tuple[list[ListedVideo], tuple[str, ...]]:
     training = list(_videos(folder / train, "train", classes))
     tests = list(_videos(folder / validation, "test", classes))
     _refuse_repeats({folder / train: training, folder / validation: tests})
-    refuse_bare(training, classes, folder)
+    refuse_untrained(training, str(folder), classes=classes)
     return training + tests, tuple(sorted(classes, key=classes.__getitem__))
 
 
@@ -55,12 +56,12 @@ def _classes(path: Path) -> dict[str, int]:
     numbers: dict[int, str] = {}
     for name, value in content.items():
         number = int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else -1
-        if not 0 <= number < len(content) or number in numbers or not is_text(name):
+        if not 0 <= number < len(content) or number in numbers:
             raise DataError(
                 f"{path}: label {name!r} has number {value!r}; the {len(content)} labels must be numbered from '0' to "
                 f"'{len(content) - 1}', each once; unpack the file again"
             )
-        numbers[number] = name
+        numbers[number] = check_name(name, f"{path}, label {value}")
     return {name: number for number, name in numbers.items()}
 
 

@@ -10,7 +10,7 @@ from essential.errors import ConfigError
 from essential.protocols.class_order import OrderRule
 from essential.protocols.collector import paused_collector
 from essential.protocols.feature_labels import stored_labels
-from essential.protocols.folder import folder_videos
+from essential.protocols.folder import folder_listing
 from essential.protocols.listed import ListedData
 from essential.protocols.manifest import manifest_videos
 from essential.protocols.moving_digits import MovingDigitsConfig
@@ -123,7 +123,7 @@ def load_listing(config: DataConfig) -> Listing:
         with paused_collector():
             data = load_listed(config)
             return _listing(data, locate_videos(data.listed, config.root))
-    return Listing.by_name(folder_videos(config.root))
+    return folder_listing(config.root)
 
 
 def find_listing(config: DataConfig) -> tuple[Listing, list[Found]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from essential.errors import DataError
+from essential.given_files import plain_file
 from essential.protocols.listed import ListedVideo
 
 
@@ -73,7 +74,7 @@ def text_of(path: Path) -> str:
         DataError: it is missing or not UTF-8 text.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return plain_file(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; unpack all the split files into {path.parent}") from None
     except UnicodeDecodeError as error:
@@ -95,20 +96,6 @@ def refuse_repeats(entries: Iterable[tuple[Line, ListedVideo]]) -> None:
             raise line.error(
                 f"{video.name!r} is listed before, in {before.path.name}, line {before.number}; "
                 "a video is listed once and has one split"
-            )
-
-
-def refuse_bare(listed: Iterable[ListedVideo], classes: Iterable[str], folder: Path) -> None:
-    """Refuse a class without a training video.
-
-    Raises:
-        DataError: names the first such class.
-    """
-    trained = {video.label for video in listed if video.split == "train"}
-    for label in classes:
-        if label not in trained:
-            raise DataError(
-                f"the split files in {folder} list no training video of the class {label!r}; unpack them again"
             )
 
 

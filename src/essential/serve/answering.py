@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from essential.engine.allocator import give_back_freed_memory
+from essential.engine.allocator import give_back_freed_memory, keep_freed_memory
 from essential.errors import EssentialError, VideoError
 from essential.features.cores import cpu_cores
 from essential.learner import VideoLearner
@@ -30,6 +30,7 @@ from essential.serve.messages import (
 )
 from essential.serve.names import refuse_known
 from essential.serve.refusal import Refusal
+from essential.video.pictures import short_reason
 
 # Decoding happens in this process, which is ended if it hangs; a clip that cannot be read is left out of a lesson.
 _MACHINE = ("features.workers=0", "features.on_broken_video=skip")
@@ -47,6 +48,7 @@ class Answering:
     """
 
     def __init__(self, setup: Setup, progress: Progress) -> None:
+        keep_freed_memory()
         self._setup, self._progress = setup, progress
         threads = max(1, cpu_cores() - setup.spare_cores)
         self._overrides = [f"training.threads={threads}", *setup.overrides, *_MACHINE]
@@ -125,7 +127,7 @@ class Answering:
         except EssentialError as error:
             raise Refusal(422, "lesson_failed", _without_places(str(error), fit)) from error
         by_key = {f"{request.name}/{clip.name}": place for clip, place in places.items()}
-        left_out |= {by_key[key]: _reason(reason, key) for key, reason in lesson.skipped.items()}
+        left_out |= {by_key[key]: short_reason(reason, key) for key, reason in lesson.skipped.items()}
         self._save(request.target)
         return LessonResult(
             clips=sum(lesson.clips),
@@ -142,7 +144,7 @@ class Answering:
                 try:
                     check_clip(clip, self._setup.limits)
                 except (VideoError, Refusal) as error:
-                    left_out[place] = _reason(str(error), str(clip))
+                    left_out[place] = short_reason(str(error), str(clip))
                 self._progress.advance(place + 1)
         return left_out
 
@@ -172,12 +174,7 @@ def _pictures(prediction: Prediction) -> list[str]:
 
 
 def _unreadable(message: str, clip: Path) -> Refusal:
-    return Refusal(422, "unreadable_clip", f"the clip cannot be read: {_reason(message, str(clip))}")
-
-
-def _reason(message: str, name: str) -> str:
-    """Return why a clip cannot be read, without its name, which is ours, and what to do, which is the same for all."""
-    return message.removeprefix(f"cannot read video {name}: ").partition("; expected ")[0]
+    return Refusal(422, "unreadable_clip", f"the clip cannot be read: {short_reason(message, str(clip))}")
 
 
 def _without_places(message: str, paths: Iterable[Path]) -> str:

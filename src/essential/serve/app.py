@@ -1,7 +1,7 @@
 """The web application: routes of the API and the page."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from essential import __version__
+from essential.protocols.class_names import known_as
 from essential.serve.answers import (
     Classes,
     Failure,
@@ -167,7 +168,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
             limits = service.limits
             shape = FormShape("clips", limits.lesson_clips, limits.lesson_bytes, ("class", "more_of_known"))
             form = await _received(request, folder, shape, service, uploads)
-            job = _job(form, folder)
+            job = _job(form, folder, service.knowledge.classes)
             service.teach(job)
         except BaseException:
             remove(folder)
@@ -179,7 +180,7 @@ def _add_changes(app: FastAPI, service: Service) -> None:
     @app.delete(f"{_API}/classes")
     async def forget(name: str) -> Classes:
         """Forget a class: what is kept of its clips is deleted, and it is never answered again."""
-        await service.forget(class_name(name))
+        await service.forget(known_as(name, service.knowledge.classes))
         return classes_of(service)
 
     @app.post(f"{_API}/undo")
@@ -218,13 +219,14 @@ async def _received(
             raise Refusal(400, "bad_form", "the upload was broken off") from error
 
 
-def _job(form: Form, folder: Path) -> Job:
+def _job(form: Form, folder: Path, known: Iterable[str]) -> Job:
     if "class" not in form.texts:
         raise Refusal(422, "missing_part", "the class has no name; send it as the part 'class'")
     more = form.texts.get("more_of_known", "").strip().lower()
     if more not in (*_YES, *_NO):
         raise Refusal(422, "bad_value", f"more_of_known: {more[:20]!r} is not allowed; send true or false")
-    return Job(class_name(form.texts["class"]), tuple(form.clips), more in _YES, folder)
+    name = known_as(class_name(form.texts["class"]), known)
+    return Job(name, tuple(form.clips), more in _YES, folder)
 
 
 def _form_schema(parts: dict[str, Any], required: list[str]) -> dict[str, Any]:

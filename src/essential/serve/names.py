@@ -1,34 +1,28 @@
 """Names of classes, as clients give them."""
 
-import unicodedata
 from collections.abc import Collection
 
+from essential.errors import DataError
+from essential.protocols import class_names
 from essential.serve.refusal import Refusal
 
 _LONGEST = 100
-# Control characters, halves of characters, line and paragraph separators.
-_NOT_ALLOWED = frozenset({"Cc", "Cs", "Zl", "Zp"})
-# They turn the direction of the text behind them, on the page and in every table.
-_TURNING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def class_name(given: str) -> str:
-    """Return the name of a class, without spaces around it.
+    """Return the name of a class as it is kept.
 
     Raises:
-        Refusal: it is empty, too long, or of more than one line.
+        Refusal: it is too long, or no name for a class.
     """
-    name = unicodedata.normalize("NFC", given).strip()
-    if not name or len(name) > _LONGEST:
+    if len(given.strip()) > _LONGEST:
         raise Refusal(
-            422, "bad_class_name", f"the class has a name of {len(name)} characters; give one of 1 to {_LONGEST}"
+            422, "bad_class_name", f"the class has a name of {len(given)} characters; give one of 1 to {_LONGEST}"
         )
-    odd = next((char for char in name if unicodedata.category(char) in _NOT_ALLOWED or char in _TURNING), None)
-    if odd is not None:
-        raise Refusal(
-            422, "bad_class_name", f"the class's name holds the character U+{ord(odd):04X}; give one line of plain text"
-        )
-    return name
+    try:
+        return class_names.class_name(given, "the class")
+    except DataError as error:
+        raise Refusal(422, "bad_class_name", str(error)) from error
 
 
 def refuse_known(name: str, known: Collection[str]) -> None:

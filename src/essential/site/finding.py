@@ -65,7 +65,7 @@ def find_records(places: Sequence[Path], *, unverified: bool = False) -> Finding
 
 def _below(place: Path) -> Iterator[tuple[Path, str]]:
     """Give each record file of a place, and its run's name."""
-    if place.is_file():
+    if place.exists() and not place.is_dir():
         yield place, place.resolve().parent.name if place.name == _FILE else place.stem
         return
     if not place.is_dir():

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from essential.atomic_files import explained_os_errors, folder_lock, write_json
 from essential.errors import RunError
+from essential.given_files import plain_file
 
 LIST = "site.json"
 _MAKER = "essential site"
@@ -85,7 +86,7 @@ def _listed(out: Path) -> set[str]:
     if not path.exists():
         return set()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(plain_file(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         content = None
     names = content.get("files") if isinstance(content, dict) and content.get("made_by") == _MAKER else None

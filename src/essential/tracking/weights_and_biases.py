@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from essential.atomic_files import write_json
 from essential.errors import ConfigError
+from essential.given_files import plain_file
 from essential.tracking.scalars import scalars_of
 
 # Which run there is this one, so that resuming goes on with it.
@@ -34,7 +35,7 @@ class WandbSink:
     def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:
         """Begin a run there, or go on with the one that this folder names."""
         note = folder / _NOTE
-        known = json.loads(note.read_text()) if first_step and note.exists() else None
+        known = json.loads(plain_file(note).read_text()) if first_step and note.exists() else None
         # Nothing to go on with, or another project: a run of its own.
         if known is None or known["project"] != self._project:
             known = {"project": self._project, "id": uuid4().hex[:12]}

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
@@ -59,6 +60,7 @@ def check_videos(
         protocol_id=protocol.id,
         root=str(root),
         frames=frames,
+        passed_over=dict(protocol.passed_over),
         coverage=_coverage(counts),
         counts=counts,
         problems=problems,
@@ -183,18 +185,9 @@ def _totals(names: Iterable[str]) -> dict[str, int]:
 
 
 def _checked(file: str, keys: Sequence[str], result: Probe, root: Path) -> CheckedFile:
-    return CheckedFile(
-        file=_relative(file, root),
-        videos=tuple(keys),
-        format=result.format,
-        codec=result.codec,
-        width=result.width,
-        height=result.height,
-        rate=result.rate,
-        pictures=result.pictures,
-        seconds=result.seconds,
-        size_bytes=result.size_bytes,
-    )
+    measured = asdict(result)
+    del measured["problem"]
+    return CheckedFile(file=_relative(file, root), videos=tuple(keys), **measured)
 
 
 def _relative(file: str, root: Path) -> str:

@@ -74,6 +74,7 @@ class CheckReport(Section):
         protocol_id: its id.
         root: the data folder.
         frames: how many pictures a video or segment must have.
+        passed_over: how many files beside the videos were not taken, by reason.
         coverage: for training and test videos.
         counts: by task and class, training before test.
         problems: in the order of the protocol.
@@ -88,6 +89,7 @@ class CheckReport(Section):
     protocol_id: str
     root: str
     frames: int
+    passed_over: dict[str, int]
     coverage: dict[Split, Coverage]
     counts: tuple[Count, ...]
     problems: tuple[Problem, ...]

@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from essential.errors import VideoError
 from essential.protocols.protocol import Segment
 from essential.protocols.video_walk import frame_number
+from essential.video.machine import refuse_machines_fault
 from essential.video.pictures import FEWEST_PICTURES, Choose, DecodedFrames, Picture, checked_indices
 
 # What Pillow was seen, or is documented, to raise on damaged images.
@@ -60,6 +61,7 @@ def read_frame_folder(path: Path, choose: Choose, *, segment: Segment | None = N
 
     Raises:
         VideoError: the folder is damaged, or holds fewer than 2 frames, or a segment is asked for.
+        DataError: see `refuse_machines_fault`.
         ValueError: `choose` asked for no frame, or for one that is not there.
     """
     if segment is not None:
@@ -94,6 +96,7 @@ def _complete(path: Path) -> Sequence[FrameFile]:
     try:
         files = numbered_images(path)
     except OSError as error:
+        refuse_machines_fault(path, error)
         raise _broken(path, f"it cannot be listed ({error.strerror})") from error
     if len(files) < FEWEST_PICTURES:
         raise _broken(path, f"it holds {len(files)} frame{'s' * (len(files) != 1)}")
@@ -124,6 +127,7 @@ def _read_image(path: Path, name: str) -> Picture:
             plain = image.convert("RGBA") if image.mode == "P" else image
             return np.asarray(plain.convert("RGB"), np.uint8)
     except _LIBRARY_ERRORS as error:
+        refuse_machines_fault(path / name, error)
         raise _broken(path, f"{name} cannot be decoded ({_cause(error)})") from error
 
 

@@ -35,4 +35,6 @@ def identity_of(path: Path) -> VideoIdentity:
         files = numbered_images(path)
         sha256 = sha256_of_json([[file.name, sha256_of_file(path / file.name)] for file in files])
         return VideoIdentity(sum(file.size_bytes for file in files), sha256)
+    if not path.is_file() and path.exists():
+        raise OSError("it is not a file")
     return VideoIdentity(path.stat().st_size, sha256_of_file(path))

@@ -31,3 +31,9 @@ def checked_indices(choose: Choose, count: int) -> list[int]:
     if not indices or not all(0 <= index < count for index in indices):
         raise ValueError(f"choose({count}) gave {indices}; give one index or more, each from 0 to {count - 1}")
     return indices
+
+
+def short_reason(message: str, name: object) -> str:
+    """Return why a file or a folder of frames cannot be read, without its name and what to do: the same for all."""
+    reason = message.removeprefix(f"cannot read video {name}: ")
+    return reason.removeprefix(f"cannot read the folder of frames {name}: ").partition("; expected ")[0]

@@ -8,6 +8,7 @@ from essential.video.container import broken, explained_errors, opened_video, su
 from essential.video.decode import check_count
 from essential.video.frame_folder import numbered_images, read_frame_folder
 from essential.video.identity import size_of
+from essential.video.pictures import short_reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +39,19 @@ class Probe:
 
 
 def probe(path: Path) -> Probe:
-    """Return what the video file, or folder of frames, is. It raises nothing: what is wrong is in the result.
+    """Return what the video file, or folder of frames, is; what is wrong with it is in the result.
 
     Every packet is read and the first picture decoded; damage inside a later picture is not seen.
+
+    Raises:
+        DataError: see `refuse_machines_fault`.
     """
     try:
         with explained_errors(path, "it cannot be opened"):
             is_folder = path.is_dir()
         return _probe_frames(path) if is_folder else _probe_file(path)
     except VideoError as error:
-        # The file is named beside it, and what to do is the same for all.
-        reason = (
-            str(error)
-            .removeprefix(f"cannot read video {path}: ")
-            .removeprefix(f"cannot read the folder of frames {path}: ")
-            .partition("; expected ")[0]
-        )
-        return Probe(problem=reason)
+        return Probe(problem=short_reason(str(error), path))
 
 
 def _probe_file(path: Path) -> Probe:

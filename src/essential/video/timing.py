@@ -75,6 +75,11 @@ def video_seconds(timing: Timing) -> float:
     return _timeline(timing).end_seconds
 
 
+def picture_starts(timing: Timing) -> Sequence[float]:
+    """Return when each picture is first shown, in order, in seconds from the first; nothing where no file says it."""
+    return _timeline(timing).starts
+
+
 def refuse_outside(path: Path, timing: Timing, segment: Segment | None) -> None:
     """Raise if a segment is none, or starts where the video is over.
 

@@ -13,17 +13,33 @@ from essential.video.pictures import Picture
 
 
 class UprightRgb:
-    """Turns decoded frames into pictures: RGB, upright.
+    """Turns decoded frames of one file into pictures: RGB, upright as the first frame says, whatever the others say.
 
     One converter for all: preparing a new one for each picture takes a hundred times as long as using it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._convert = VideoReformatter().reformat
+        self._matrix: bytes | None = None
+
+    def look(self, frame: VideoFrame, *, index: int) -> None:
+        """Note how the first frame, shown as number `index`, is to be turned; the further ones are held against it.
+
+        Raises:
+            VideoError: a further one is to be turned in another way. That it says nothing is no other way: some files
+                say it once.
+        """
+        side: Any = frame.side_data.get("DISPLAYMATRIX")
+        if self._matrix is None:
+            self._matrix = b"" if side is None else bytes(side)
+        elif side is not None and bytes(side) != self._matrix:
+            raise broken(self._path, f"the orientation of its pictures changes after {index} pictures")
 
     def __call__(self, frame: VideoFrame) -> Picture:
         """Return the picture, which may share the memory of a converted frame."""
-        return _upright(_pixels(self._convert(frame, format="rgb24", threads=1)), frame)
+        picture = _pixels(self._convert(frame, format="rgb24", threads=1))
+        return _upright(picture, self._matrix) if self._matrix else picture
 
 
 class WantedPictures:
@@ -37,7 +53,7 @@ class WantedPictures:
             self._places.setdefault(index, []).append(place)
         self._awaited = set(self._places)
         self._frames = np.empty((0, 0, 0, 3), np.uint8)
-        self._upright = UprightRgb()
+        self._upright = UprightRgb(path)
 
     @property
     def frames(self) -> Picture:
@@ -54,11 +70,12 @@ class WantedPictures:
         return index in self._places
 
     def take(self, index: int, frame: VideoFrame) -> None:
-        """Keep the frame if it is one that was asked for.
+        """Keep the frame if it is one that was asked for; of others, their orientation is looked at.
 
         Raises:
-            VideoError: it is not of the size of the first one taken.
+            VideoError: it is not of the size of the first one taken, or not to be turned as the first one given.
         """
+        self._upright.look(frame, index=index)
         if index not in self._places:
             return
         picture = self._upright(frame)
@@ -87,14 +104,11 @@ def _pixels(frame: VideoFrame) -> Picture:
     return rows[: frame.height, : 3 * frame.width].reshape(frame.height, frame.width, 3)
 
 
-def _upright(picture: Picture, frame: VideoFrame) -> Picture:
-    """Apply the frame's display matrix, to the nearest quarter turn.
+def _upright(picture: Picture, matrix: bytes) -> Picture:
+    """Apply a display matrix, to the nearest quarter turn.
 
     The matrix (a, b, _, c, d, ...) maps a pixel (x, y) to (a x + c y, b x + d y), y pointing down.
     """
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return picture
     a, b, _, c, d = (int(value) for value in np.frombuffer(matrix, np.int32)[:5])
     turned = abs(b) + abs(c) > abs(a) + abs(d)
     across, down = (c, b) if turned else (a, d)

@@ -125,7 +125,7 @@ class WindowedVideo:
         wanted = {0, *(picture for window in self.windows for picture in window.pictures)}
         waiting = deque(self.windows)
         seen: dict[int, Tensor] = {}
-        upright = UprightRgb()
+        upright = UprightRgb(self.path)
         size: tuple[int, ...] | None = None
         count = 0
         with (
@@ -134,6 +134,7 @@ class WindowedVideo:
             closing(decoded_pictures(stream, container.demux(stream))) as pictures,
         ):
             for picture in pictures:
+                upright.look(picture, index=count)
                 if count in wanted:
                     pixels = upright(picture)
                     size = size or pixels.shape

@@ -72,10 +72,17 @@ def run_tasks(
         is_next_known: whether the next task, or that there is none, can be had from `tasks` without waiting. While it
             cannot, what is done is yielded; it is waited for when nothing else is left to do.
 
+    In a process that may have no children, as in a `multiprocessing.Pool`, the work is done in that one; then nothing
+    ends what hangs, and what kills kills that one.
+
     Raises:
         DataError: a process ended before it could take a task; nothing can be done then.
         Exception: whatever `work` raised.
     """
+    if multiprocessing.current_process().daemon:
+        for place, task in enumerate(tasks):
+            yield place, task if isinstance(task, Lost) else work(task)
+        return
     pool = _Pool(work, workers=workers, start=start, seconds_limit=seconds_limit)
     try:
         yield from pool.results(tasks, is_next_known)
@@ -218,8 +225,10 @@ class _Pool(Generic[Task, Result]):
         words = worker.last_words()
         if not worker.ready:
             raise DataError(
-                f"a process that reads videos {words} before it could begin; look after the machine's memory, or "
-                "start it in another way (-s features.worker_start=...), and run again"
+                f"a process that reads videos {words} before it could begin. Started by spawn or forkserver, it "
+                "imports the program that starts it: put that into a file, and what it does below the line "
+                '`if __name__ == "__main__":`; or start by fork (features.worker_start=fork), or read in one process '
+                "(features.workers=0). If that is not it, look after the machine's memory; then run again"
             )
         if worker.places:
             self._deaths[worker.places[0]] += 1

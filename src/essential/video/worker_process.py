@@ -1,16 +1,15 @@
 """One process of a pool: what it is given, what it does, and how it is heard from."""
 
 import multiprocessing
-import os
 import pickle
 import sys
 import time
 import traceback
-import warnings
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
 from signal import SIG_DFL, SIG_IGN, SIGINT, SIGTERM, signal
 from typing import Any
 
@@ -32,15 +31,9 @@ class Worker:
         self.ready = False
         self.places: deque[int] = deque()
         self.begun: float | None = None
-        self._process = context.Process(target=_serve, args=(theirs, work), daemon=True)
-        with warnings.catch_warnings():
-            # Python 3.12 warns of any fork beside threads; the work uses nothing that torch's threads may hold locked.
-            warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
-            _forking.add(True)
-            try:
-                self._process.start()
-            finally:
-                _forking.clear()
+        begin = _Forked if context.get_start_method() == "fork" else context.Process
+        self._process = begin(target=_serve, args=(theirs, work), daemon=True)
+        self._process.start()
         theirs.close()
 
     def give(self, place: int, task: object) -> None:
@@ -70,17 +63,14 @@ class Worker:
         return f"died (signal {-code})" if code is not None and code < 0 else f"ended (exit code {code})"
 
 
-# Set while a process of a pool is forked.
-_forking: set[bool] = set()
+class _Forked(ForkProcess):
+    """A process that leaves alone the standard input, which it has from the one that it was forked from."""
 
-
-def _leave_the_input_alone() -> None:
-    """Keep a forked process from closing the standard input: a thread that reads it may hold its lock for ever."""
-    if _forking:
+    def _bootstrap(self, *args: Any, **kwargs: Any) -> int:
+        # It would be closed, and wait for ever for its lock, which a thread that reads it may hold.
         sys.stdin = None
-
-
-os.register_at_fork(after_in_child=_leave_the_input_alone)
+        code: int = super()._bootstrap(*args, **kwargs)  # type: ignore[misc]
+        return code
 
 
 def _serve(connection: "Connection[Any, Any]", work: Callable[[Any], Any]) -> None:
