@@ -20,7 +20,8 @@ class KeptBundle:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.new_path = path.with_name(f".{path.name}.new")
+        # By this name it is removed with what killed writers leave, if this service is killed.
+        self.new_path = path.with_name(f".{path.name}.new.tmp")
         self.new_path.unlink(missing_ok=True)
         self._before = self._predecessor_of(path)
 
