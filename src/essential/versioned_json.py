@@ -1,12 +1,12 @@
 """JSON files with a version, that are read strictly: whatever is wrong is one error that names the file."""
 
-import json
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from essential.errors import RunError
+from essential.untrusted import parse_json
 
 
 class Part(BaseModel):
@@ -54,13 +54,13 @@ def _read_text(path: Path, remedy: str) -> str:
 def _check_version(path: Path, text: str, *, newest: int, what: str, remedy: str) -> None:
     give = f"give the {what.rsplit(maxsplit=1)[-1]}.json of a run"
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        content = parse_json(text)
+    except ValueError as error:
         raise RunError(f"{path} is damaged and cannot be read as JSON ({error}); {remedy}") from error
     if not isinstance(content, dict):
         raise RunError(f"{path} holds a JSON {type(content).__name__}, not {what}; {give}")
     version = content.get("schema_version")
-    if not isinstance(version, int):
+    if type(version) is not int:
         raise RunError(f"{path} has schema_version {version!r}, not a number; {give}")
     if version > newest:
         raise RunError(

@@ -36,7 +36,7 @@ class TrainingConfig(Section):
     mixed_precision: bool = Field(True, description="bfloat16 on a GPU; no effect on a CPU")
     checkpoint_epochs: int = Field(10, ge=1, description="save the run's state after so many epochs of a stage")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU if there is one")
-    threads: int | None = Field(None, ge=1, description="CPU threads; none: as many as cores")
+    threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; none: as many as cores")
 
 
 class RunConfig(Section):

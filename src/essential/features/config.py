@@ -31,6 +31,7 @@ class FeaturesConfig(Section):
     workers: int | None = Field(
         None,
         ge=0,
+        le=512,
         description="Processes that decode. Without it as many as there are CPU cores, or those that the encoder, on "
         "a CPU, leaves to them. 0 decodes in the main process, which a video that kills or hangs its decoder then "
         "ends or stops.",

@@ -5,7 +5,6 @@ set of frames can tell apart. The files are made on the user's machine from a se
 its own, so that the clips do not depend on one another or on the order in which they are made.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from essential.protocols.digit_motion import MOTIONS, draw_progress, draw_trajec
 from essential.protocols.protocol import Split
 from essential.schema import Section
 from essential.seeding import numpy_generator
+from essential.untrusted import read_json
 
 MARKER = "moving-digits.json"
 # Raise it with any change to what a config draws, so that a folder of the older kind is not taken for the new one.
@@ -139,9 +139,9 @@ def _claim(root: Path, config: MovingDigitsConfig) -> str | None:
 
 def _read_marker(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text())
+        found = read_json(path)
         return {"version": found["version"], "config": dict(found["config"]), "sha256": found["sha256"]}
-    except (ValueError, KeyError, TypeError) as cause:
+    except (OSError, ValueError, KeyError, TypeError) as cause:
         raise DataError(
             f"{path} cannot be read ({cause!r}); delete the folder {path.parent} and make it again"
         ) from cause

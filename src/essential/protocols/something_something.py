@@ -1,6 +1,5 @@
 """Something-Something V2's annotations, read as they are published: JSON files, under their older or newer names."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from essential.errors import DataError
 from essential.protocols.listed import ListedSplit, ListedVideo
 from essential.protocols.listed_names import is_text
 from essential.protocols.split_files import find_folder, refuse_bare, text_of
+from essential.untrusted import parse_json
 
 # As the data set was published first, and as it is handed out now.
 _NAMINGS = (
@@ -102,8 +102,8 @@ def _text(entry: Any, key: str, where: str) -> str:
 
 def _read(path: Path) -> Any:
     try:
-        return json.loads(text_of(path))
-    except (ValueError, RecursionError) as error:
+        return parse_json(text_of(path))
+    except ValueError as error:
         raise DataError(f"{path} is not JSON ({error}); unpack the file again") from error
 
 

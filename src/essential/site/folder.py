@@ -5,7 +5,6 @@ only then put in its place: the first time by one renaming, later file by file, 
 in between leaves a list that names all that may be there, and the next one puts it right.
 """
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from essential.atomic_files import explained_os_errors, folder_lock, make_folder, write_json
 from essential.errors import RunError
+from essential.untrusted import read_json
 
 LIST = "site.json"
 _MAKER = "essential site"
@@ -105,7 +105,7 @@ def _listed(out: Path) -> set[str]:
     if not path.exists():
         return set()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError):
         content = None
     names = content.get("files") if isinstance(content, dict) and content.get("made_by") == _MAKER else None
