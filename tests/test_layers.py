@@ -11,7 +11,7 @@ import essential
 ROOT = Path(essential.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "seeding", "schema", "untrusted", "progress", "atomic_files", "sealed_files", "versioned_json"),
+    ("errors", "seeding", "schema", "shown", "untrusted", "progress", "atomic_files", "sealed_files", "versioned_json"),
     ("protocols", "metrics", "records", "analysis_record", "shipped", "published"),
     ("video",),
     ("encoders",),

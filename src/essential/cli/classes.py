@@ -1,8 +1,7 @@
 """`essential classes`: what a bundle knows."""
 
-import typer
-
 from essential.cli.options import BundleFile
+from essential.cli.terminal import say
 
 
 def classes(bundle: BundleFile) -> None:
@@ -18,4 +17,4 @@ def classes(bundle: BundleFile) -> None:
     read = Bundle.read(bundle)
     known = {label for label in read.labels if label is not None}
     print_classes(read.lessons)
-    typer.echo(f"{len(known)} classes; encoder {read.encoder.name}, method {read.config.method.name}")
+    say(f"{len(known)} classes; encoder {read.encoder.name}, method {read.config.method.name}")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from essential.cli.options import BundleFile, Overrides
+from essential.cli.terminal import say
+from essential.shown import plain_cell, printable, printable_json
 
 if TYPE_CHECKING:
     from essential.learner.prediction import Prediction, Span
@@ -104,7 +106,7 @@ def _print_predictions(
     if picture is not None and sheet is not None:
         picture.write(sheet)
         more = f"; {picture.left_out} further clips are not in it" if picture.left_out else ""
-        typer.echo(f"picture: {sheet}{more}", err=True)
+        say(f"picture: {sheet}{more}", err=True)
     return lost
 
 
@@ -155,14 +157,14 @@ class _Lines(_Printer):
     """A JSON object a line."""
 
     def clip(self, prediction: "Prediction") -> None:
-        _say(json.dumps(prediction.as_json(), ensure_ascii=False))
+        _say(printable_json(json.dumps(prediction.as_json(), ensure_ascii=False)))
 
     def span(self, span: "Span") -> None:
-        _say(json.dumps(span.as_json(), ensure_ascii=False))
+        _say(printable_json(json.dumps(span.as_json(), ensure_ascii=False)))
 
 
 class _Csv(_Printer):
-    """A header, then a row a clip or span."""
+    """A header, then a row a clip or span; no name is a formula to a spreadsheet."""
 
     def __init__(self, columns: tuple[str, ...]) -> None:
         super().__init__(columns)
@@ -181,7 +183,8 @@ class _Csv(_Printer):
         if not self._began:
             writer.writeheader()
         self._began = True
-        writer.writerow(content)
+        cells = {key: plain_cell(printable(cell)) if isinstance(cell, str) else cell for key, cell in content.items()}
+        writer.writerow(cells)
         sys.stdout.flush()
 
 
@@ -201,8 +204,6 @@ class _Table(_Printer):
         self._line(f"{start:>9} - {end:>9}  {said}")
 
     def _line(self, text: str) -> None:
-        from essential.learner.prediction import printable
-
         _say(printable(text))
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from essential.cli.console import Terminal
 from essential.records import Record
 
 _SKIPPED_SHOWN = 20
@@ -31,7 +31,7 @@ def _print_protocol(runs: Sequence[tuple[str, Record]]) -> None:
     for label in rows[0]:
         if any(row[label] for row in rows):
             table.add_row(label, *(row[label] for row in rows))
-    Console().print(table)
+    Terminal().print(table)
 
 
 def _cells(record: Record) -> dict[str, str]:
@@ -74,7 +74,7 @@ def run_name(folder: Path) -> str:
 
 def print_skipped(record: Record) -> None:
     """Name the videos that the run went on without."""
-    console = Console()
+    console = Terminal()
     for skipped in record.skipped_videos[:_SKIPPED_SHOWN]:
         console.print(f"skipped ({skipped.split}): {skipped.video}: {skipped.reason}", markup=False, highlight=False)
     if len(record.skipped_videos) > _SKIPPED_SHOWN:

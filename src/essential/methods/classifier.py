@@ -15,7 +15,7 @@ from essential.schema import Section
 class ClassifierConfig(Section):
     """The temporal encoder and the head."""
 
-    layers: int = Field(1, ge=1, description="cross-attention layers (authors' flag: temporal_layer)")
+    layers: int = Field(1, ge=1, le=64, description="cross-attention layers (authors' flag: temporal_layer)")
     heads: int | None = Field(
         None,
         ge=1,

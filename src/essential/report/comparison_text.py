@@ -12,11 +12,11 @@ from essential.report.formats import (
     grouped,
     human_bytes,
     percent,
-    plain_cell,
     plus_minus,
     probability,
     signed_percent,
 )
+from essential.shown import plain_cell
 
 OVER = "†"
 """Marks a method that kept more than the budget."""
@@ -85,9 +85,7 @@ def as_csv(comparison: Comparison) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(
-        {key: plain_cell(cell) if isinstance(cell, str) else cell for key, cell in row.items()} for row in rows
-    )
+    writer.writerows({key: plain_cell(cell) for key, cell in row.items()} for row in rows)
     return text.getvalue()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from essential.report.drawing import Drawing, inline_svg
-from essential.report.formats import plain_cell
+from essential.shown import plain_cell
 
 Cell = str | int | float | None
 
@@ -41,7 +41,7 @@ class Data:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.columns)
-        writer.writerows([plain_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in self.rows)
+        writer.writerows(map(plain_cell, row) for row in self.rows)
         return text.getvalue()
 
 

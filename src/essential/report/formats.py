@@ -8,7 +8,6 @@ NBSP = "\u00a0"
 """Between a number and its unit, so that no line ends there."""
 
 _LONGEST_NAME = 48
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -98,8 +97,3 @@ def inside(title: str) -> str:
 def slug(text: str) -> str:
     """A name for files: "Accuracy over tasks" as "accuracy-over-tasks"; 48 of a to z, 0 to 9 and hyphens at most."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_LONGEST_NAME].strip("-") or "unnamed"
-
-
-def plain_cell(text: str) -> str:
-    """Text for a CSV file that a spreadsheet takes for text: names are chosen by whoever made the record."""
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

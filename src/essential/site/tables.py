@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from essential.report.comparison import MEASURES
-from essential.report.formats import plain_cell
+from essential.shown import plain_cell
 from essential.site.boards import Board
 from essential.site.rows import Cell, Row
 
