@@ -5,13 +5,14 @@ from pathlib import Path
 
 from essential import VideoLearner
 
+# A bundle does not say how a machine works, so whoever loads one does.
+MACHINE = ("training.device=cpu", "training.threads=1")
 QUICK = (
     "training.epochs=15",
     "training.batch_size=8",
     "method.rehearsal_epochs=15",
     "features.views=0",
-    "training.device=cpu",
-    "training.threads=1",
+    *MACHINE,
 )
 
 

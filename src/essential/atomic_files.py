@@ -69,6 +69,17 @@ def write_bytes(path: Path, content: bytes) -> None:
         _sync_folder(path.parent)
 
 
+def move_over(source: Path, target: Path) -> None:
+    """Let the file `source`, in the same folder, take the place of `target`, also if the power fails right after.
+
+    Raises:
+        FileSystemError: the disk refuses; both files are as they were.
+    """
+    with explained_os_errors(target):
+        source.replace(target)
+        _sync_folder(target.parent)
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Give the file `source` a second name on the same disk, or copy it to another, so that it appears whole or not.
 

@@ -13,8 +13,8 @@ from essential.errors import BundleError, CheckpointError
 from essential.learner.bundle import Bundle
 from essential.learner.video_learner import ledger_of
 from essential.sealed_files import Array, read_sealed, write_sealed
+from taught import MACHINE
 
-MACHINE = ("features.workers=0", "training.device=cpu", "training.threads=1")
 ODD = (None, True, -1, 1.5, "x", [], {}, [[]], 10**30)
 SEEN = np.random.default_rng(0).standard_normal((2, 8, 128)).astype(np.float32)
 

@@ -67,10 +67,8 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of its own
     limits = Limits(clip_mb=max_mb, clip_seconds=max_seconds, side=max_side, clip_work_seconds=time_limit)
     access = access_for(host, port, token, allow_host or [])
     say(f"reading {bundle} ...", err=True)
-    interrupted = run(Setup(bundle.absolute(), tuple(overrides or ()), encoder, limits), access, announce=_announce)
+    run(Setup(bundle.absolute(), tuple(overrides or ()), encoder, limits), access, announce=_announce)
     say("ended", err=True)
-    if interrupted:
-        raise typer.Exit(130)
 
 
 def _announce(url: str) -> None:
