@@ -120,6 +120,17 @@ def is_unused(folder: Path) -> bool:
     return not folder.is_dir() or all(_OWN.fullmatch(path.name) for path in folder.iterdir())
 
 
+def move_over(source: Path, target: Path) -> None:
+    """Let the file `source`, in the same folder, take the place of `target`, also if the power fails right after.
+
+    Raises:
+        FileSystemError: the disk refuses; both files are as they were.
+    """
+    with explained_os_errors(target):
+        source.replace(target)
+        _sync_folder(target.parent)
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Give the file `source` a second name on the same disk, or copy it to another, so that it appears whole or not.
 
