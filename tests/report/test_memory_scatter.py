@@ -125,7 +125,7 @@ def test_a_tick_stays_out_of_a_strip_that_has_its_own_name() -> None:
         view = own_scatter([_own(own, each) for each in kept], "p")
         assert view is not None
         with own_settings("p"):
-            figure = view.figure.drawing.draw(PAGE)
+            figure, _ = view.figure.drawing.draw(PAGE)
             [axes] = figure.axes
             figure.draw_without_rendering()
             boxes = [label.get_window_extent() for label in axes.get_xticklabels()]

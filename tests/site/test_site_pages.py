@@ -10,7 +10,7 @@ from made_sites import HOSTILE, made_found, many_found
 
 from essential.report.formats import slug
 from essential.site import Findings, write_site
-from essential.site.names import stem
+from essential.site.families import stem
 
 VOID = {"meta", "link", "br", "input"}
 

@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 
 from essential.encoders import FrameEncoder
 from essential.errors import ExportError
-from essential.export.answer import FeatureAnswer
 from essential.export.program import Run, Values
 from essential.features.encoding import ClipEncoder
 from essential.learner.voice import Voice
@@ -46,16 +44,6 @@ def worst_difference(run: Run, voice: Voice, clips: Values, features: Float[np.n
             )
         worst = max(worst, *differences)
     return worst
-
-
-def eager_run(answer: FeatureAnswer) -> Run:
-    """Return what runs a module before it is exported."""
-
-    def run(features: Values) -> list[Values]:
-        with torch.no_grad():
-            return [output.numpy() for output in answer(torch.from_numpy(features))]
-
-    return run
 
 
 def features_of(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 
 from essential.records import Record
 from essential.report.charts import Band, ChartLine
@@ -22,11 +23,6 @@ class Line:
     runs: tuple[RunView, ...]
 
     @property
-    def swatch(self) -> str:
-        """The identifier of its swatch on the page."""
-        return self.runs[0].swatch
-
-    @property
     def seeds(self) -> int:
         return len(self.runs)
 
@@ -37,10 +33,8 @@ class Line:
 
     def chart_line(self, values: Callable[[RunView], Sequence[float | None]]) -> ChartLine:
         """Return the mean over the runs at each place, where all have a value, and the least and greatest."""
-        by_run = [values(run) for run in self.runs]
-        longest = max(len(numbers) for numbers in by_run)
-        columns = [[numbers[i] if i < len(numbers) else None for numbers in by_run] for i in range(longest)]
-        return ChartLine(self.name, self.style, [band_of(column) for column in columns])
+        columns = enumerate(zip_longest(*map(values, self.runs)), start=1)
+        return ChartLine(self.name, self.style, {place: band_of(column) for place, column in columns})
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from essential.report.drawing import figure_files
 from essential.report.figure_view import FigureView
 from essential.report.formats import slug
 from essential.report.group_figures import GroupFigures
-from essential.report.reported import ReportedRun
 from essential.report.run_figures import run_figures
+from essential.report.run_view import ReportedRun
 
 
 def write_figures(runs: Sequence[ReportedRun], folder: Path) -> list[Path]:

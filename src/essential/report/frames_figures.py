@@ -7,8 +7,9 @@ from typing import Any
 
 from essential.analysis_record import Analysis
 from essential.records import Record
-from essential.report.charts import Band, ChartLine, LineChart
+from essential.report.charts import Band, ChartLine, line_chart
 from essential.report.contents import GroupView
+from essential.report.drawing import Drawing
 from essential.report.families import Family, Line, band_of
 from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
 from essential.report.figures import line_data
@@ -35,7 +36,7 @@ class _Asked:
     @property
     def lines(self) -> list[ChartLine]:
         """Those that have a point."""
-        return [line for line in (self.drawn, self.rebuilt) if line.values]
+        return [line for line in (self.drawn, self.rebuilt) if line.points]
 
     def clips(self, frames: int) -> str:
         """How many test clips were asked, by so many frames; a span where the runs differ."""
@@ -44,12 +45,12 @@ class _Asked:
 
 def frames_read_figure(group: GroupView) -> FigureView | None:
     """Accuracy after the last task when only some frames of a test clip are read; None if no run was asked."""
-    asked = [each for each in map(_asked, group.lines) if each.drawn.values]
+    asked = [each for each in map(_asked, group.lines) if each.drawn.points]
     if not asked:
         return None
     lines = [line for each in asked for line in each.lines]
     axes = ("Frames read", "Accuracy, %")
-    places = sorted({place for line in lines for place, _ in line.points})
+    places = sorted({place for line in lines for place in line.points})
     return FigureView(
         title="Accuracy against frames read",
         note=f"Accuracy in percent after the last task, {_of_clips(asked)}, when only so many of their frames are read."
@@ -57,26 +58,30 @@ def frames_read_figure(group: GroupView) -> FigureView | None:
         description="Line chart, accuracy against frames read of a test clip. "
         + "; ".join(f"{line.label}: {_ends(line)}" for line in lines)
         + ". The numbers are in the table below.",
-        drawing=LineChart(f"{group.anchor}-frames-read", *axes, lines, (0.0, 100.0)),
+        drawing=_chart(f"{group.anchor}-frames-read", axes, lines),
         data=Data(
             ("line", "seeds", axes[0].lower(), axes[1].lower(), "least", "greatest", "clips"),
             [
                 (line.label, value.seeds, place, value.mean, value.least, value.greatest, each.clips(place))
                 for each in asked
                 for line in each.lines
-                for place, value in line.points
+                for place, value in line.points.items()
                 if value
             ],
         ),
         numbers=Numbers(
             (axes[0], *map(str, places)),
             [
-                NumberRow(line.label, [_shown(dict(line.points).get(place)) for place in places], line.style.swatch)
+                NumberRow(line.label, [_shown(line.points.get(place)) for place in places], line.style.swatch)
                 for line in lines
             ],
         ),
         legend=[(line.style.swatch, line.label) for line in lines],
     )
+
+
+def _chart(name: str, axes: tuple[str, str], lines: Sequence[ChartLine]) -> Drawing:
+    return line_chart(name, lines, x_label=axes[0], y_label=axes[1], limits=(0.0, 100.0))
 
 
 def hollow_styles(runs: Sequence[RunView]) -> list[LineStyle]:
@@ -96,14 +101,14 @@ def frames_kept_figure(group: GroupView) -> FigureView | None:
         description="Line chart, final accuracy against frames kept. "
         + "; ".join(f"{line.label}: {_points(line)}" for line in lines)
         + ".",
-        drawing=LineChart(f"{group.anchor}-frames-kept", *axes, lines, (0.0, 100.0)),
+        drawing=_chart(f"{group.anchor}-frames-kept", axes, lines),
         data=line_data(axes, lines),
         numbers=Numbers(
             ("Method", "Frames kept", "Final accuracy, %"),
             [
                 NumberRow(line.label, [str(frames), _shown(value)], line.style.swatch)
                 for line in lines
-                for frames, value in line.points
+                for frames, value in line.points.items()
             ],
         ),
         legend=[(line.style.swatch, line.label) for line in lines],
@@ -130,7 +135,7 @@ def _asked(line: Line) -> _Asked:
 def _line(label: str, style: LineStyle, by_run: Sequence[Mapping[int, float]]) -> ChartLine:
     """Return a line over the numbers of frames of which all runs have an accuracy."""
     places = sorted(set.intersection(*map(set, by_run))) if by_run else []
-    return ChartLine(label, style, [band_of([100 * run[place] for run in by_run]) for place in places], places)
+    return ChartLine(label, style, {place: band_of([100 * run[place] for run in by_run]) for place in places})
 
 
 def _rebuilt(analysis: Analysis) -> dict[int, float]:
@@ -170,9 +175,8 @@ def _sweeps(families: Sequence[Family]) -> list[ChartLine]:
             accuracies = [None if value is None else 100 * value for value in fractions]
             by_frames.setdefault(_kept(family.runs[0].record) or 0, []).extend(accuracies)
         own = name if names.count(name) == 1 else f"{name}, as {members[0].runs[0].label}"
-        places = sorted(by_frames)
-        bands = [band_of(by_frames[place]) for place in places]
-        sweeps.append(ChartLine(own, members[0].lines[0].style, bands, places))
+        points = {frames: band_of(by_frames[frames]) for frames in sorted(by_frames)}
+        sweeps.append(ChartLine(own, members[0].lines[0].style, points))
     return sweeps
 
 
@@ -201,9 +205,9 @@ def _shown(value: Band | None) -> str:
 
 
 def _ends(line: ChartLine) -> str:
-    ends = line.points[:1] + line.points[1:][-1:]
-    return ", ".join(f"{_shown(value)} of {counted(place, 'frame')}" for place, value in ends)
+    ends = dict.fromkeys((min(line.points), max(line.points)))
+    return ", ".join(f"{_shown(line.points[place])} of {counted(place, 'frame')}" for place in ends)
 
 
 def _points(line: ChartLine) -> str:
-    return ", ".join(f"{_shown(value)} with {counted(place, 'frame')}" for place, value in line.points)
+    return ", ".join(f"{_shown(value)} with {counted(place, 'frame')}" for place, value in line.points.items())

@@ -7,7 +7,7 @@ from essential.report.contents import GroupView
 from essential.report.figure_view import Data, FigureView
 from essential.report.figures import figures_over_tasks, memory_figure
 from essential.report.frames_figures import frames_kept_figure, frames_read_figure
-from essential.report.memory_charts import MemoryOfRuns
+from essential.report.memory_charts import memory_of_runs
 from essential.report.memory_scatter import OwnMethod, ScatterView, own_scatter, published_scatter
 from essential.report.run_view import KINDS
 
@@ -53,7 +53,7 @@ def _memory_of_runs(group: GroupView) -> FigureView:
     ]
     return FigureView(
         title="Memory by kind",
-        drawing=MemoryOfRuns(f"{group.anchor}-memory-by-kind", memories),
+        drawing=memory_of_runs(f"{group.anchor}-memory-by-kind", memories),
         data=Data(
             ("run", "keeps all videos", *(f"{kind}, bytes" for kind in KINDS)),
             # All videos are no number of bytes.

@@ -8,7 +8,7 @@ from essential.published import PublishedFigure, is_joint, published_for
 from essential.report.figure_view import Cell, Data, FigureView
 from essential.report.formats import human_bytes, percent
 from essential.report.line_style import LineStyle
-from essential.report.scatter import Apart, Kept, Look, ScatterChart, ScatterPoint
+from essential.report.scatter import Apart, Kept, Look, ScatterPoint, scatter_chart
 from essential.results.runs import SeedRuns
 
 FRAME_BYTES = 224 * 224 * 3
@@ -64,15 +64,15 @@ def own_scatter(methods: Sequence[OwnMethod], anchor: str, budget_bytes: int | N
     points = _own_points(methods, "final_accuracy")
     if not points:
         return None
-    drawing = ScatterChart(f"{anchor}-accuracy-and-memory", "Final accuracy, %", points, budget_bytes)
+    name, y_label = f"{anchor}-accuracy-and-memory", "Final accuracy, %"
     figure = FigureView(
         title="Accuracy against memory",
         note="Final accuracy in percent (up) against what is kept from task to task (across, on a scale of powers). "
         "Bars: ± one standard deviation over seeds. Nothing and all videos have no place on a scale of powers, so they "
         f"stand beside it. {_modules(methods)}".rstrip(),
-        description=_description(drawing),
-        drawing=drawing,
-        data=Data(_columns(drawing), [_row(point) for point in points]),
+        description=_description(points, y_label),
+        drawing=scatter_chart(name, points, y_label=y_label, budget_bytes=budget_bytes),
+        data=Data(_columns(y_label), [_row(point) for point in points]),
     )
     return ScatterView(figure, [(point, "") for point in points])
 
@@ -89,21 +89,21 @@ def published_scatter(methods: Sequence[OwnMethod], protocol: str, anchor: str) 
     else:
         return None
     measure = metric.replace("_", " ").capitalize().replace("Vclimb", "vCLIMB")
+    y_label = f"{measure}, %"
     others = [(_point(figure, _letters(place)), figure) for place, figure in enumerate(figures)]
     assumed = f" {_ASSUMED}" if any(_is_assumed(figure) for figure in figures) else ""
     points = [*own, *(point for point, _ in others)]
-    drawing = ScatterChart(
-        f"{anchor}-published", f"{measure}, %", points, published_note=f"Hollow: {_ELSEWHERE}.{assumed}"
-    )
     figure = FigureView(
         title="Beside published methods",
         note=f"{measure} in percent (up) against what is kept (across). Numbers: run here. Letters, hollow: "
         f"{_ELSEWHERE}, with other backbones, and most with whole videos in memory, so that places in the figure are "
         f"no ranking.{assumed} {_modules(filled)}".rstrip(),
-        description=_description(drawing),
-        drawing=drawing,
+        description=_description(points, y_label),
+        drawing=scatter_chart(
+            f"{anchor}-published", points, y_label=y_label, published_note=f"Hollow: {_ELSEWHERE}.{assumed}"
+        ),
         data=Data(
-            (*_columns(drawing), "mark", "source", "uncertain", "reading", "memory as printed", "bytes are assumed"),
+            (*_columns(y_label), "mark", "source", "uncertain", "reading", "memory as printed", "bytes are assumed"),
             [
                 *((*_row(point), "run here", *[None] * 5) for point in own),
                 *((*_row(point), *_origin(figure)) for point, figure in others),
@@ -136,15 +136,15 @@ def _modules(methods: Sequence[OwnMethod]) -> str:
     return f"Left out, as papers do: the MR (memory retrieval) modules {whose}, which take {span}."
 
 
-def _description(drawing: ScatterChart) -> str:
-    named = [f"{each.name}: {percent(each.accuracy / 100)} % with {_kept_words(each.kept)}" for each in drawing.points]
+def _description(points: Sequence[ScatterPoint], y_label: str) -> str:
+    named = [f"{each.name}: {percent(each.accuracy / 100)} % with {_kept_words(each.kept)}" for each in points]
     more = f"; and {len(named) - _DESCRIBED} more methods" if len(named) > _DESCRIBED else ""
-    measure = drawing.y_label.removesuffix(", %").lower()
+    measure = y_label.removesuffix(", %").lower()
     return f"Scatter chart, {measure} against kept bytes. {'; '.join(named[:_DESCRIBED])}{more}."
 
 
-def _columns(drawing: ScatterChart) -> tuple[str, ...]:
-    return "label", "method", "published", drawing.y_label.lower(), "standard deviation", "kept bytes", "memory"
+def _columns(y_label: str) -> tuple[str, ...]:
+    return "label", "method", "published", y_label.lower(), "standard deviation", "kept bytes", "memory"
 
 
 def _row(point: ScatterPoint) -> tuple[Cell, ...]:

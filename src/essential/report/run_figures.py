@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 from essential.report.class_falls import ClassFall, falls_figure, falls_of
 from essential.report.confusion import ConfusionView, confusion_of, matrix_figure
-from essential.report.dots import Mark
 from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
 from essential.report.formats import byte_power, byte_unit, human_bytes, inside
-from essential.report.memory_charts import MemoryOverTasks
+from essential.report.memory_charts import memory_over_tasks
 from essential.report.run_view import KINDS, RunView
-from essential.report.token_figures import distance_figure, token_looks, token_map_figure
+from essential.report.token_figures import Mark, distance_figure, token_looks, token_map_figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +78,7 @@ def _memory(run: RunView) -> FigureView | None:
         title="Memory by kind over tasks",
         note=f"All bytes carried on to the next task, in {unit}, by what they hold.",
         description=f"Stacked bars, memory by kind after each of {len(memories)} tasks; after the last: {last}.",
-        drawing=MemoryOverTasks(f"{run.anchor}-memory", memories),
+        drawing=memory_over_tasks(f"{run.anchor}-memory", memories),
         data=Data(
             ("after task", *(f"{kind}, bytes" for kind in kinds)),
             [(task, *(getattr(memory, kind) for kind in kinds)) for task, memory in enumerate(memories, 1)],

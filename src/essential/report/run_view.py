@@ -1,8 +1,7 @@
-"""One run as the page shows it: what its templates ask of a record."""
+"""A run that is reported, and as the page shows it: what its templates ask of a record."""
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
 
 from essential.analysis_record import Analysis
 from essential.metrics import METRICS, Metric
@@ -18,6 +17,31 @@ KINDS = {
 }
 
 
+@dataclass(frozen=True)
+class ReportedRun:
+    """A run's name, its record, and its analysis: figures that the record alone does not give."""
+
+    name: str
+    record: Record
+    analysis: Analysis | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an analysis of another run: its figures would be shown as this one's."""
+        if self.analysis is None:
+            return
+        self.analysis.refuse_another(
+            self.name,
+            protocol_id=self.record.protocol.id,
+            tasks_learned=len(self.record.accuracy),
+            class_accuracy=self.record.class_accuracy,
+        )
+
+    @property
+    def label(self) -> str:
+        """What the run is called on the page: its name, and a mark where its files do not vouch for themselves."""
+        return self.record.marked(self.name, self.analysis)
+
+
 @dataclass(frozen=True, eq=False)
 class RunView:
     """One run: `number` counts from 0 over the page, `style` is how its line is drawn in its group's figures."""
@@ -31,16 +55,6 @@ class RunView:
     @property
     def anchor(self) -> str:
         return f"run-{self.number + 1}"
-
-    @property
-    def swatch(self) -> str:
-        """The identifier of its line's swatch; lines of one style share it."""
-        return self.style.swatch
-
-    @cached_property
-    def seen(self) -> list[float | None]:
-        """The accuracy on all classes seen, after each task."""
-        return list(self.record.scores.seen)
 
     @property
     def bytes_in_paper_figure(self) -> int:

@@ -10,14 +10,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from essential.report.axes import Sheet, dress
-from essential.report.drawing import Drawing, Palette
+from essential.report.drawing import Drawing, Drawn, Palette, Sheet, dress
 from essential.report.formats import byte_unit
 from essential.report.label_places import place_labels
 from essential.report.line_style import LineStyle
@@ -60,35 +57,38 @@ class ScatterPoint:
     look: Look | LineStyle
 
 
-@dataclass(frozen=True)
-class ScatterChart(Drawing):
-    """At least one point. `name` must be unique on the page; `budget_bytes` is drawn as a line.
+def scatter_chart(
+    name: str,
+    points: Sequence[ScatterPoint],
+    *,
+    y_label: str,
+    budget_bytes: int | None = None,
+    published_note: str = "",
+) -> Drawing:
+    """Return a drawing of at least one point.
 
-    `published_note` says in a file's legend what is to be known of the published points.
+    Args:
+        name: unique on the page.
+        points: all with labels of their own.
+        y_label: what is measured.
+        budget_bytes: drawn as a line.
+        published_note: says in a file's legend what is to be known of the published points.
     """
 
-    name: str
-    y_label: str
-    points: Sequence[ScatterPoint]
-    budget_bytes: int | None = None
-    published_note: str = ""
-
-    def draw(self, palette: Palette) -> Figure:
-        scale = _Scale.of(self)
+    def draw(palette: Palette) -> Drawn:
+        scale = _Scale.of([point.kept for point in points], budget_bytes)
         figure, axes = _SHEET.plot()
-        axes.set(xlim=(0, _AREA[0]), ylim=_limits(self.points))
-        _dress(axes, palette, scale, y_label=self.y_label)
-        _draw_budget(axes, palette, scale, self.budget_bytes)
-        for point in self.points:
-            _draw_point(axes, palette, scale.place(point.kept), point)
-        _draw_labels(axes, palette, scale, self.points)
-        return figure
+        axes.set(xlim=(0, _AREA[0]), ylim=_limits(points))
+        _dress(axes, palette, scale, y_label=y_label)
+        if budget_bytes is not None:
+            _draw_budget(axes, palette, scale.place(budget_bytes))
+        keys = [_draw_point(axes, palette, scale.place(point.kept), point) for point in points]
+        if published_note:
+            keys.append(Line2D([], [], label=published_note, **_marker(palette, "published")))
+        _draw_labels(axes, palette, scale, points)
+        return figure, keys
 
-    def keys(self, palette: Palette) -> list[Artist]:
-        keys = [(f"{point.label}  {point.name}", point.look) for point in self.points]
-        if self.published_note:
-            keys.append((self.published_note, "published"))
-        return [Line2D([], [], linestyle="", label=label, **_marker(palette, look)) for label, look in keys]
+    return Drawing(name, draw)
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,8 @@ class _Scale:
     apart: dict[Apart, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, chart: ScatterChart) -> "_Scale":
-        kept = [point.kept for point in chart.points]
-        counts = [*(count for count in kept if isinstance(count, int) and count), *filter(None, [chart.budget_bytes])]
+    def of(cls, kept: Sequence[Kept], budget_bytes: int | None) -> "_Scale":
+        counts = [count for count in (*kept, budget_bytes) if isinstance(count, int) and count]
         powers = [math.log2(count) for count in counts] or [10.0, 20.0]
         room = max(0.06 * (max(powers) - min(powers)), 0.75)
         start = _STRIP if 0 in kept else 0.0
@@ -171,17 +170,14 @@ def _dress(axes: Axes, palette: Palette, scale: _Scale, *, y_label: str) -> None
     axes.axhline(axes.get_ylim()[0], color=palette.ink, alpha=0.7, linewidth=1, clip_on=False)
 
 
-def _draw_budget(axes: Axes, palette: Palette, scale: _Scale, budget_bytes: int | None) -> None:
-    if budget_bytes is None:
-        return
-    place = scale.place(budget_bytes)
+def _draw_budget(axes: Axes, palette: Palette, place: float) -> None:
     axes.axvline(place, color=palette.ink, alpha=0.6, linewidth=1.2, linestyle=(0, (5, 2.5)), zorder=1)
     side = "right" if place > _AREA[0] * 0.8 else "left" if place < _AREA[0] * 0.2 else "center"
     across = axes.get_xaxis_transform()
     axes.text(place, 1.02, "budget", transform=across, ha=side, va="bottom", color=palette.ink)
 
 
-def _draw_point(axes: Axes, palette: Palette, place: float, point: ScatterPoint) -> None:
+def _draw_point(axes: Axes, palette: Palette, place: float, point: ScatterPoint) -> Line2D:
     axes.plot(
         (place, place),
         (point.accuracy - point.deviation, point.accuracy + point.deviation),
@@ -191,7 +187,9 @@ def _draw_point(axes: Axes, palette: Palette, place: float, point: ScatterPoint)
         zorder=3,
     )
     over = 5 if point.look == "baseline" or isinstance(point.look, LineStyle) else 4
-    axes.plot((place,), (point.accuracy,), clip_on=False, zorder=over, **_marker(palette, point.look))
+    look = _marker(palette, point.look)
+    label = f"{point.label}  {point.name}"
+    return axes.plot((place,), (point.accuracy,), label=label, clip_on=False, zorder=over, **look)[0]
 
 
 def _colour(palette: Palette, look: Look | LineStyle) -> str:
@@ -202,9 +200,10 @@ def _colour(palette: Palette, look: Look | LineStyle) -> str:
 
 def _marker(palette: Palette, look: Look | LineStyle) -> dict[str, Any]:
     if isinstance(look, LineStyle):
-        return {"color": _colour(palette, look), **look.markers(palette, size=8.5)}
+        return {"linestyle": "", **look.markers(palette, size=8.5)}
     hollow = look in ("out-of-rules", "published")
     return {
+        "linestyle": "",
         "marker": {"baseline": "s", "published": "D"}.get(look, "o"),
         "markersize": 5.5 if look == "published" else 7.5,
         "markerfacecolor": palette.paper if hollow else _colour(palette, look),

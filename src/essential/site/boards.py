@@ -12,9 +12,8 @@ from essential.report.elsewhere import PublishedTable, other_tasks_note, publish
 from essential.report.formats import slug
 from essential.results.runs import flattened, settings_apart
 from essential.shipped import shipped_configs
-from essential.site.families import Family, as_text, distinguishing_settings, group_families
+from essential.site.families import Family, as_text, distinguishing_settings, group_families, stem
 from essential.site.finding import FoundRecord
-from essential.site.names import stem
 from essential.site.rows import Row, is_accuracy, row_of_family, rows_of_published
 
 _ALWAYS = ("final_accuracy", "average_incremental_accuracy", "forgetting_from_best")
