@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from essential.analysis_record import Analysis
 from essential.report.drawing import Drawing, Drawn, Palette, Sheet, dress
-from essential.report.figure_view import Data, FigureView
+from essential.report.figure_view import FigureView
 from essential.report.formats import shortened
 from essential.report.run_view import RunView
 
@@ -44,10 +44,10 @@ def falls_figure(run: RunView, falls: Sequence[ClassFall]) -> FigureView:
     return FigureView(
         title="Accuracy by class and its fall",
         drawing=_fall_chart(f"{run.anchor}-falls", falls[:_DRAWN]),
-        data=Data(
+        data=[
             ("class", "task", "best accuracy, %", "final accuracy, %", "fall, points"),
-            [(each.name, each.task, 100 * each.best, 100 * each.final, 100 * each.fall) for each in falls],
-        ),
+            *((each.name, each.task, 100 * each.best, 100 * each.final, 100 * each.fall) for each in falls),
+        ],
     )
 
 

@@ -63,7 +63,7 @@ def comparison_page(comparison: Comparison) -> str:
     }
     # What all runs have in common, read from one of them.
     group = group_runs([ReportedRun("Every run", comparison.example)])[0]
-    methods = [OwnMethod.of(str(row.rank), row.method, row, _look(comparison, row)) for row in comparison.ranked]
+    methods = [OwnMethod(str(row.rank), row.method, row, _look(comparison, row)) for row in comparison.ranked]
     lines = _lines(comparison)
     return render(
         "comparison.html",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from essential.analysis_record import Analysis
-from essential.report.figure_view import Data, FigureView
+from essential.report.figure_view import FigureView
 from essential.report.formats import percent
 from essential.report.heat_map import Ticks, heat_map
 from essential.report.run_view import RunView
@@ -68,15 +68,15 @@ def matrix_figure(run: RunView) -> FigureView:
             ticks=(_ticks(range(len(rows[0]))), _ticks(range(len(rows)))),
             beside_diagonal="right",
         ),
-        data=Data(
+        data=[
             ("after task", "on task", "accuracy, %"),
-            [
+            *(
                 (after, task, 100 * value)
                 for after, values in enumerate(rows, 1)
                 for task, value in enumerate(values, 1)
                 if value is not None
-            ],
-        ),
+            ),
+        ],
     )
 
 
@@ -100,15 +100,15 @@ def _figure(run: RunView, analysis: Analysis, confused: Sequence[Confused]) -> F
             ticks=(tasks, [(slot, slot, name) for slot, name in enumerate(names)] if named else tasks),
             edges=edges,
         ),
-        data=Data(
+        data=[
             ("true class", "taken for", "videos"),
-            [
+            *(
                 (names[true], names[taken], count)
                 for true, row in enumerate(counts)
                 for taken, count in enumerate(row)
                 if count
-            ],
-        ),
+            ),
+        ],
     )
 
 
@@ -120,14 +120,14 @@ def _tasks(run: RunView, shares: list[list[float | None]]) -> FigureView:
         drawing=heat_map(
             f"{run.anchor}-tasks", shares, labels=("Taken for a class of task", "True task"), ticks=(ticks, ticks)
         ),
-        data=Data(
+        data=[
             ("true task", "taken for a class of task", "share, %"),
-            [
+            *(
                 (true, taken, None if value is None else 100 * value)
                 for true, row in enumerate(shares, 1)
                 for taken, value in enumerate(row, 1)
-            ],
-        ),
+            ),
+        ],
     )
 
 

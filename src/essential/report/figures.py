@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from essential.metrics import backward_forgetting_by_task
 from essential.report.charts import ChartLine, line_chart
 from essential.report.families import Line
-from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
+from essential.report.figure_view import Cell, FigureView, NumberRow
 from essential.report.formats import byte_power, byte_unit, human_bytes, percent, slug
 from essential.report.run_view import RunView
 
@@ -29,7 +29,7 @@ def accuracy_figure(lines: Sequence[Line], anchor: str) -> FigureView:
         title="Accuracy over tasks",
         note="Accuracy on all classes seen so far, in percent, after each task.",
         axes=("Tasks learned", "Accuracy on classes seen, %"),
-        values=lambda run: _in_percent(run.record.scores.seen),
+        values=lambda run: in_percent(run.record.scores.seen),
         show=_shown_percent,
         limits=(0.0, 100.0),
     )
@@ -43,12 +43,12 @@ def forgetting_figure(lines: Sequence[Line], anchor: str) -> FigureView:
         title="Forgetting per task",
         note="Accuracy just after learning it minus accuracy at the end, in points.",
         axes=("Task", "Forgetting, points"),
-        values=lambda run: _in_percent(backward_forgetting_by_task(run.record.accuracy)),
+        values=lambda run: in_percent(backward_forgetting_by_task(run.record.accuracy)),
         show=_shown_percent,
     )
 
 
-def _in_percent(values: Values) -> Values:
+def in_percent(values: Values) -> Values:
     return [None if value is None else 100 * value for value in values]
 
 
@@ -110,22 +110,25 @@ def line_figure(
         description=_describe(title, axes[0], [(line.name, shown) for line, shown in zip(lines, means, strict=True)]),
         drawing=line_chart(f"{anchor}-{slug(title)}", drawn, x_label=axes[0], y_label=axes[1], limits=limits),
         data=line_data(axes, drawn),
-        numbers=Numbers((axes[0], *map(str, range(1, longest + 1))), rows),
+        numbers=[
+            NumberRow(axes[0], [*map(str, range(1, longest + 1))]),
+            *rows,
+        ],
     )
 
 
-def line_data(axes: tuple[str, str], lines: Sequence[ChartLine]) -> Data:
+def line_data(axes: tuple[str, str], lines: Sequence[ChartLine]) -> list[Sequence[Cell]]:
     """Return the numbers of lines: a row per point, with how many seeds stand behind it."""
-    return Data(
+    return [
         ("line", "seeds", axes[0].lower(), axes[1].lower(), "least", "greatest"),
-        [
+        *(
             (line.label, value.seeds, place, value.mean, value.least, value.greatest)
             if value
             else (line.label, None, place, None, None, None)
             for line in lines
             for place, value in line.points.items()
-        ],
-    )
+        ),
+    ]
 
 
 def _describe(title: str, what: str, lines: Sequence[tuple[str, list[str]]]) -> str:

@@ -27,14 +27,8 @@ class ReportedRun:
 
     def __post_init__(self) -> None:
         """Refuse an analysis of another run: its figures would be shown as this one's."""
-        if self.analysis is None:
-            return
-        self.analysis.refuse_another(
-            self.name,
-            protocol_id=self.record.protocol.id,
-            tasks_learned=len(self.record.accuracy),
-            class_accuracy=self.record.class_accuracy,
-        )
+        if self.analysis:
+            self.analysis.refuse_another(self.name, self.record)
 
     @property
     def label(self) -> str:

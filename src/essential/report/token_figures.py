@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from essential.analysis_record import Analysis, Embedding, Kind, MeanDistances, Point, SlotDistances
 from essential.report.drawing import Drawing, Drawn, Palette, Sheet, dress
-from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
+from essential.report.figure_view import FigureView, NumberRow
 from essential.report.formats import NONE, grouped
 from essential.report.run_view import RunView
 
@@ -55,10 +55,10 @@ def token_map_figure(run: RunView, embedding: Embedding, class_names: Sequence[s
         description=f"t-SNE map of {grouped(len(embedding.points))} tokens of {grouped(shown)} exemplars: "
         f"{', '.join(name for name, *_ in looks)}.",
         drawing=_token_map(f"{run.anchor}-tokens", embedding.points),
-        data=Data(
+        data=[
             ("exemplar", "class", "kind", "x", "y"),
-            [(point.exemplar, class_names[point.slot], point.kind, point.x, point.y) for point in embedding.points],
-        ),
+            *((point.exemplar, class_names[point.slot], point.kind, point.x, point.y) for point in embedding.points),
+        ],
     )
 
 
@@ -87,9 +87,9 @@ def distance_figure(run: RunView, analysis: Analysis) -> FigureView | None:
         f"stored frames in {nearer} of them; on average {overall.retrieved:.3f} against {overall.sparse:.3f}. "
         f"{frames}".rstrip(),
         drawing=_distance_chart(f"{run.anchor}-distances", both),
-        data=Data(
+        data=[
             ("class", "exemplars", "sparse", "retrieved", "sparse frames", "retrieved frames"),
-            [
+            *(
                 (
                     names[each.slot],
                     each.means.exemplars,
@@ -99,15 +99,15 @@ def distance_figure(run: RunView, analysis: Analysis) -> FigureView | None:
                     each.means.retrieved_frames,
                 )
                 for each in distances.by_slot
-            ],
-        ),
-        numbers=Numbers(
-            ("Mean over exemplars", "stored frames", "retrieved"),
-            [
+            ),
+        ],
+        numbers=[
+            NumberRow("Mean over exemplars", ["stored frames", "retrieved"]),
+            *(
                 NumberRow(name, [f"{sparse:.4f}", NONE if retrieved is None else f"{retrieved:.4f}"])
                 for name, sparse, retrieved in measures
-            ],
-        ),
+            ),
+        ],
     )
 
 

@@ -1,6 +1,5 @@
 """Whether a difference between two methods is more than chance: a paired t-test, corrected for many comparisons."""
 
-import math
 from collections.abc import Sequence
 
 _ALL_EQUAL = 1e-9
@@ -37,11 +36,3 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
         largest = max(largest, min(1.0, (len(known) - rank) * value))
         corrected[index] = largest
     return corrected
-
-
-def sample_deviation(values: Sequence[float]) -> float | None:
-    """Return the sample standard deviation (n - 1); None of fewer than two values."""
-    if len(values) < 2:
-        return None
-    mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
