@@ -11,7 +11,7 @@ from essential.report.line_style import LineStyle
 
 def test_numbers_of_a_drawing_on_a_page_are_short_and_names_keep_all_their_digits() -> None:
     points = {number: Band(100 / number, 90 / number, 100 / number) for number in range(1, 15)}
-    svg = inline_svg(line_chart("c", [ChartLine("a", LineStyle(0), points)], x_label="Epoch 0.12345", y_label=""))
+    svg = inline_svg(line_chart("c", [ChartLine("a", LineStyle(0), points)], axes=("Epoch 0.12345", "")))
     numbers = re.findall(r"\d+\.(\d+)", " ".join(re.findall(r' (?:d|x|y)="([^"]*)"', svg)))
     assert len(numbers) > 30
     assert {len(digits) for digits in numbers} <= {1, 2}
@@ -19,7 +19,7 @@ def test_numbers_of_a_drawing_on_a_page_are_short_and_names_keep_all_their_digit
 
 
 def _chart(label: str, points: dict[int, Band | None]) -> Drawing:
-    return line_chart("chart", [ChartLine(label, LineStyle(0), points)], x_label="Tasks", y_label="Accuracy, %")
+    return line_chart("chart", [ChartLine(label, LineStyle(0), points)], axes=("Tasks", "Accuracy, %"))
 
 
 def test_a_band_is_drawn_where_seeds_differ_and_nowhere_else() -> None:

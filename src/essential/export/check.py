@@ -1,7 +1,5 @@
 """An export against the learner that it was made of: the same inputs, and outputs that agree, or there is no file."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from jaxtyping import Float, UInt8
 
@@ -66,16 +64,14 @@ def random_features(count: int, *, frames: int, dim: int) -> Float[np.ndarray, "
 
 def random_frames(count: int, *, frames: int, size: int) -> UInt8[np.ndarray, "count frames size size 3"]:
     """Return made-up frames: coarse and fine patterns that change from frame to frame, so that features differ."""
-    return np.stack(list(_patterns(count, frames, size)))
-
-
-def _patterns(count: int, frames: int, size: int) -> Iterator[Values]:
     generator = np.random.default_rng(0)
+    clips = []
     for clip in range(count):
         cells = min(_CELLS[clip % len(_CELLS)], size)
         colours = generator.integers(0, 256, (frames, cells, cells, 3), np.uint8)
         places = np.arange(size) * cells // size
-        yield colours[:, places][:, :, places]
+        clips.append(colours[:, places][:, :, places])
+    return np.stack(clips)
 
 
 def _learners_own(voice: Voice, features: Float[np.ndarray, "clips frames dim"]) -> list[Values]:

@@ -34,27 +34,23 @@ class ChartLine:
 
 
 def line_chart(
-    name: str,
-    lines: Sequence[ChartLine],
-    *,
-    x_label: str,
-    y_label: str,
-    limits: tuple[float, float] | None = None,
+    name: str, lines: Sequence[ChartLine], *, axes: tuple[str, str], limits: tuple[float, float] | None = None
 ) -> Drawing:
     """Return a drawing of lines over whole numbers from 1, at least one of them with a place.
 
-    `name` must be unique on the page. `limits` fixes the y axis; without it the axis fits the values and zero.
+    `name` must be unique on the page, and `axes` names x and y. `limits` fixes the y axis; without it the axis fits
+    the values and zero.
     """
 
     def draw(palette: Palette) -> Drawn:
-        figure, axes = _SHEET.plot()
+        figure, plot = _SHEET.plot()
         longest = max(place for line in lines for place in line.points)
         alpha, size = 0.2 if len(lines) <= _FEW else 0.12, 7.5 if longest <= 15 else 5.5
-        keys = [_draw_line(axes, palette, line, size=size, alpha=alpha) for line in lines]
-        count_ticks(axes, longest)
-        dress(axes, palette, x_label=x_label, y_label=y_label)
-        axes.set_ylim(*(limits or _limits_with_zero(lines)))
-        axes.axhline(0, color=palette.ink, alpha=0.7, linewidth=1, zorder=2)
+        keys = [_draw_line(plot, palette, line, size=size, alpha=alpha) for line in lines]
+        count_ticks(plot, longest)
+        dress(plot, palette, x_label=axes[0], y_label=axes[1])
+        plot.set_ylim(*(limits or _limits_with_zero(lines)))
+        plot.axhline(0, color=palette.ink, alpha=0.7, linewidth=1, zorder=2)
         return figure, keys
 
     return Drawing(name, draw)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from essential.analysis_record import Analysis
 from essential.report.figure_view import FigureView
-from essential.report.formats import percent
 from essential.report.heat_map import Ticks, heat_map
 from essential.report.run_view import RunView
 
@@ -166,8 +165,3 @@ def _ticks(tasks: Sequence[int]) -> Ticks:
         spans[task] = (spans.get(task, (place, place))[0], place)
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100, len(spans)) if len(spans) / step <= _TICKS)
     return [(*span, str(task + 1)) for task, span in spans.items() if step == 1 or task == 0 or (task + 1) % step == 0]
-
-
-def shown_share(value: float | None) -> str:
-    """A share in percent, as its table shows it: nothing where it is none."""
-    return percent(value) if value else ""

@@ -61,16 +61,11 @@ def differ_in_seed_alone(records: Sequence[Record]) -> bool:
 
 def family_names(families: Sequence[Sequence[Record]]) -> list[str]:
     """Return a name for each family: its method, and the settings in which it differs from others of that method."""
-    methods = [records[0].method.name for records in families]
+    methods = [records[0].method for records in families]
+    settings = [dict(flattened(method.config)) for method in methods]
     names = []
-    for records, method in zip(families, methods, strict=True):
-        alike = [other[0] for other, name in zip(families, methods, strict=True) if name == method]
-        names.append(", ".join([method, *_settings_apart(records[0], alike)]))
+    for method, own in zip(methods, settings, strict=True):
+        alike = [each for each, other in zip(settings, methods, strict=True) if other.name == method.name]
+        told = [f"{key} {own[key]}" for key in settings_apart(alike) if key in own]
+        names.append(", ".join([method.name, *told[:_SETTINGS_NAMED]]))
     return names
-
-
-def _settings_apart(record: Record, alike: Sequence[Record]) -> list[str]:
-    """Name a few of the method's settings in which records of one method differ, with this record's values."""
-    own = dict(flattened(record.method.config))
-    keys = [key for key in settings_apart([dict(flattened(other.method.config)) for other in alike]) if key in own]
-    return [f"{key} {own[key]}" for key in keys[:_SETTINGS_NAMED]]

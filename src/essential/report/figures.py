@@ -97,9 +97,8 @@ def line_figure(
         show: a number as the reader wants it.
     """
     drawn = [line.chart_line(values) for line in lines]
-    longest = max(len(line.points) for line in drawn)
     means = [[show(value.mean if value else None) for value in line.points.values()] for line in drawn]
-    rows = []
+    rows = [NumberRow(axes[0], [str(place) for place in max((line.points for line in drawn), key=len)])]
     for line, shown in zip(lines, means, strict=True):
         rows += [NumberRow(run.label, [show(value) for value in values(run)], run.style.swatch) for run in line.runs]
         if line.seeds > 1:
@@ -108,12 +107,9 @@ def line_figure(
         title=title,
         note=note,
         description=_describe(title, axes[0], [(line.name, shown) for line, shown in zip(lines, means, strict=True)]),
-        drawing=line_chart(f"{anchor}-{slug(title)}", drawn, x_label=axes[0], y_label=axes[1], limits=limits),
+        drawing=line_chart(f"{anchor}-{slug(title)}", drawn, axes=axes, limits=limits),
         data=line_data(axes, drawn),
-        numbers=[
-            NumberRow(axes[0], [*map(str, range(1, longest + 1))]),
-            *rows,
-        ],
+        numbers=rows,
     )
 
 

@@ -9,7 +9,6 @@ from essential.analysis_record import Analysis
 from essential.records import Record
 from essential.report.charts import Band, ChartLine, line_chart
 from essential.report.contents import GroupView
-from essential.report.drawing import Drawing
 from essential.report.families import Line, band_of
 from essential.report.figure_view import FigureView, NumberRow
 from essential.report.figures import in_percent, line_data
@@ -50,9 +49,9 @@ def frames_read_figure(group: GroupView) -> FigureView | None:
         note=f"Accuracy in percent after the last task, {_of_clips(asked)}, when only so many of their frames are read."
         + (f" {_REBUILT}" if len(lines) > len(asked) else ""),
         description="Line chart, accuracy against frames read of a test clip. "
-        + "; ".join(f"{line.label}: {_ends(line)}" for line in lines)
+        + "; ".join(f"{line.label}: {_at(line, [min(line.points), max(line.points)], 'of')}" for line in lines)
         + ". The numbers are in the table below.",
-        drawing=_chart(f"{group.anchor}-frames-read", axes, lines),
+        drawing=line_chart(f"{group.anchor}-frames-read", lines, axes=axes, limits=(0.0, 100.0)),
         data=[
             ("line", "seeds", axes[0].lower(), axes[1].lower(), "least", "greatest", "clips"),
             *(
@@ -74,10 +73,6 @@ def frames_read_figure(group: GroupView) -> FigureView | None:
     )
 
 
-def _chart(name: str, axes: tuple[str, str], lines: Sequence[ChartLine]) -> Drawing:
-    return line_chart(name, lines, x_label=axes[0], y_label=axes[1], limits=(0.0, 100.0))
-
-
 def hollow_styles(runs: Sequence[RunView]) -> list[LineStyle]:
     """Return the styles of the lines of what is rebuilt, which a page must define."""
     return [LineStyle(run.style.number, hollow=True) for run in runs if run.analysis and _rebuilt(run.analysis)]
@@ -93,9 +88,9 @@ def frames_kept_figure(group: GroupView) -> FigureView | None:
         title="Accuracy against frames kept",
         note="Final accuracy, in percent, of runs that differ only in how many frames of an exemplar they keep.",
         description="Line chart, final accuracy against frames kept. "
-        + "; ".join(f"{line.label}: {_points(line)}" for line in lines)
+        + "; ".join(f"{line.label}: {_at(line, list(line.points), 'with')}" for line in lines)
         + ".",
-        drawing=_chart(f"{group.anchor}-frames-kept", axes, lines),
+        drawing=line_chart(f"{group.anchor}-frames-kept", lines, axes=axes, limits=(0.0, 100.0)),
         data=line_data(axes, lines),
         numbers=[
             NumberRow("Method", ["Frames kept", "Final accuracy, %"]),
@@ -190,10 +185,7 @@ def _shown(value: Band | None) -> str:
     return percent(None if value is None else value.mean / 100)
 
 
-def _ends(line: ChartLine) -> str:
-    ends = dict.fromkeys((min(line.points), max(line.points)))
-    return ", ".join(f"{_shown(line.points[place])} of {counted(place, 'frame')}" for place in ends)
-
-
-def _points(line: ChartLine) -> str:
-    return ", ".join(f"{_shown(value)} with {counted(place, 'frame')}" for place, value in line.points.items())
+def _at(line: ChartLine, places: Sequence[int], word: str) -> str:
+    return ", ".join(
+        f"{_shown(line.points[place])} {word} {counted(place, 'frame')}" for place in dict.fromkeys(places)
+    )

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from essential.analysis_record import MOST_FORGOTTEN, ForgottenClip
 from essential.atomic_files import write_text
-from essential.report.confusion import shown_share
 from essential.report.contents import group_runs, memory_segments
 from essential.report.drawing import inline_svg
 from essential.report.frames_figures import hollow_styles
@@ -54,7 +53,6 @@ def write_report(runs: Sequence[ReportedRun], path: Path) -> None:
         run_count=len(runs),
         kinds=KINDS,
         segments=memory_segments,
-        share=shown_share,
     )
     write_text(path, page)
 

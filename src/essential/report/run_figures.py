@@ -35,11 +35,6 @@ class RunFigures:
         return token_looks(embedding.points) if embedding else []
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What the analysis could not make, and why."""
-        return self.run.analysis.notes if self.run.analysis else ()
-
-    @property
     def files(self) -> list[FigureView]:
         """Every figure, for files of its own."""
         by_class = [self.confusion.figure, self.confusion.task_figure] if self.confusion else []

@@ -1,6 +1,6 @@
 """Boards: one for each protocol, and one for each published name. Only runs of one board are ranked together."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -18,6 +18,7 @@ from essential.site.rows import Row, is_accuracy, row_of_family, rows_of_publish
 
 _ALWAYS = ("final_accuracy", "average_incremental_accuracy", "forgetting_from_best")
 _SHOWN = 4
+_shipped = cache(shipped_configs)
 
 
 @dataclass(frozen=True)
@@ -192,8 +193,3 @@ def _changed(here: FoundRecord, there: FoundRecord) -> Iterator[str]:
     ours, theirs = dict(flattened(here.record.data)), dict(flattened(there.record.data))
     for key in settings_apart([ours, theirs])[:_SHOWN]:
         yield f"{key}={as_text(theirs[key]) if key in theirs else 'not set'}"
-
-
-@cache
-def _shipped() -> Mapping[str, str]:
-    return shipped_configs()
