@@ -157,7 +157,7 @@ def own_settings(salt: str) -> Iterator[None]:
 def inline_svg(drawing: Drawing) -> str:
     """Return the drawing as an `<svg>` element for the page."""
     with own_settings(drawing.name):
-        return to_inline_svg(drawing.draw(PAGE)[0])
+        return _to_inline_svg(drawing.draw(PAGE)[0])
 
 
 def figure_files(drawing: Drawing) -> dict[str, bytes]:
@@ -195,7 +195,7 @@ def _saved(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
     return buffer.getvalue()
 
 
-def to_inline_svg(figure: Figure) -> str:
+def _to_inline_svg(figure: Figure) -> str:
     """Keep the drawing only: no prolog, metadata, style sheet, group names or fixed font; colours by CSS variable."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

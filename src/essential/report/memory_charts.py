@@ -40,7 +40,7 @@ def memory_of_runs(name: str, memories: Sequence[tuple[str, MemoryBytes]]) -> Dr
         power = byte_power(max(memory.total for _, memory in memories))
         most, keys = _stack(axes.barh, range(count), [memory for _, memory in memories], palette, power=power)
         dress(axes, palette, x_label=f"Memory after the last task, {byte_unit(power)}", y_label="")
-        axes.set_yticks(range(count), [shortened(name, _NAME_LENGTH) for name, _ in memories])
+        axes.set_yticks(range(count), [shortened(label, _NAME_LENGTH) for label, _ in memories])
         axes.set(ylim=(count - 0.5, -0.5), xlim=(0, 1.04 * most or 1.0))
         axes.grid(visible=False)
         return figure, keys
