@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from essential.results.significance import holm, paired_p
+from essential.results.comparison import holm, paired_p
 
 
 def _two_sided_p(t: float, freedom: int, steps: int = 200_000) -> float:

@@ -78,10 +78,7 @@ class RunView:
         """Each class learned, its task's number from 1, and the accuracy on it after the last task."""
         tasks = self.record.protocol.tasks
         classes = [(name, number) for number, task in enumerate(tasks, start=1) for name in task.classes]
-        return [
-            (name, number, accuracy)
-            for (name, number), accuracy in zip(classes, self.record.class_accuracy, strict=False)
-        ]
+        return [(*each, accuracy) for each, accuracy in zip(classes, self.record.class_accuracy, strict=False)]
 
     @property
     def details(self) -> list[tuple[str, str]]:

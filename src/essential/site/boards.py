@@ -134,7 +134,8 @@ def make_boards(records: Sequence[FoundRecord]) -> list[Board]:
         for folder, members in same
     ]
     boards.sort(key=lambda board: (board.name, board.stem))
-    return boards + [_published_board(name, boards) for name in names]
+    own = {name: [Sibling(board.stem, "runs of our own") for board in boards if board.name == name] for name in names}
+    return boards + [Board(name, slug(name), (), (), (), tuple(siblings)) for name, siblings in own.items()]
 
 
 def _board(name: str, folder: str, members: Sequence[FoundRecord], *, siblings: Sequence[Sibling]) -> Board:
@@ -149,11 +150,6 @@ def _board(name: str, folder: str, members: Sequence[FoundRecord], *, siblings: 
 
 def _is_finished(found: FoundRecord) -> bool:
     return len(found.record.accuracy) == len(found.record.protocol.tasks)
-
-
-def _published_board(name: str, boards: Sequence[Board]) -> Board:
-    siblings = [Sibling(board.stem, "runs of our own") for board in boards if board.name == name]
-    return Board(name, slug(name), (), (), (), tuple(siblings))
 
 
 def _final_accuracy(family: Family) -> tuple[float, str]:
