@@ -1,7 +1,9 @@
 """What is learned, in which order: videos, tasks and the protocol that holds them. Names and numbers only."""
 
+import gc
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
@@ -9,28 +11,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from essential.atomic_files import canonical_json
-from essential.errors import ConfigError, DataError
+from essential.errors import ConfigError
 from essential.protocols.class_names import alike
 from essential.protocols.class_order import OrderRule, order_classes
-from essential.protocols.collector import paused_collector
 from essential.protocols.passed_over import PassedOver
 
 Split = Literal["train", "test"]
-
-
-_SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
-
-
-def known_split(text: str, where: str) -> Split:
-    """Return the split that `text` names.
-
-    Raises:
-        DataError: it names none; `where` says where it stands.
-    """
-    split = _SPLITS.get(text)
-    if split is None:
-        raise DataError(f"{where}: split is {text!r}; use one of {', '.join(_SPLITS)}")
-    return split
 
 
 class Segment(NamedTuple):
@@ -224,3 +210,18 @@ def _groups(
                 f"protocol.{setting}={asked}, but the list fixes its own tasks ({setting}={held}); leave it out"
             )
     return listing.groups
+
+
+@contextmanager
+def paused_collector() -> Iterator[None]:
+    """Let the collector rest inside. Each of its rounds walks all that is there: half the time of opening a long list.
+
+    What a list is made of holds no cycles, so nothing is there to collect. Inside another pause it does nothing.
+    """
+    was_running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_running:
+            gc.enable()

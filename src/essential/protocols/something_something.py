@@ -8,8 +8,7 @@ from typing import Any
 
 from essential.errors import DataError
 from essential.protocols.folder import refuse_untrained
-from essential.protocols.list_entries import check_name
-from essential.protocols.listed import ListedSplit, ListedVideo
+from essential.protocols.listed import ListedSplit, ListedVideo, check_name
 from essential.protocols.split_files import find_folder, text_of
 
 # As the data set was published first, and as it is handed out now.
