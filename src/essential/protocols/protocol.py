@@ -175,7 +175,21 @@ def build_protocol(
     Raises:
         ConfigError: the classes cannot be cut into that many tasks, or the list fixes other tasks.
     """
-    groups = _groups(listing, tasks=tasks, base_classes=base_classes, order_seed=order_seed, order_rule=order_rule)
+    groups: Sequence[tuple[str, ...]]
+    # A list of one task says which classes there are, and not how they arrive.
+    if listing.groups is None or (len(listing.groups) == 1 and tasks is not None):
+        if tasks is None:
+            raise ConfigError("protocol.tasks is not given; say into how many tasks: -s protocol.tasks=N")
+        ordered = order_classes(listing.classes, order_seed, order_rule)
+        groups = split_classes(ordered, tasks=tasks, base_classes=base_classes)
+    else:
+        groups = listing.groups
+        fixed = {"tasks": (tasks, len(groups)), "base_classes": (base_classes, len(groups[0]))}
+        for setting, (asked, held) in fixed.items():
+            if asked not in (None, held):
+                raise ConfigError(
+                    f"protocol.{setting}={asked}, but the list fixes its own tasks ({setting}={held}); leave it out"
+                )
     by_class: dict[tuple[str, Split], list[Video]] = {}
     for video in listing.videos:
         by_class.setdefault((video.label, video.split), []).append(video)
@@ -187,29 +201,6 @@ def build_protocol(
 
     built = (Task(index, group, of(group, "train"), of(group, "test")) for index, group in enumerate(groups))
     return Protocol(name, tuple(built), listing.sha256, listing.passed_over.counts)
-
-
-def _groups(
-    listing: Listing,
-    *,
-    tasks: int | None,
-    base_classes: int | None,
-    order_seed: int | None,
-    order_rule: OrderRule,
-) -> Sequence[tuple[str, ...]]:
-    # A list of one task says which classes there are, and not how they arrive.
-    if listing.groups is None or (len(listing.groups) == 1 and tasks is not None):
-        if tasks is None:
-            raise ConfigError("protocol.tasks is not given; say into how many tasks: -s protocol.tasks=N")
-        ordered = order_classes(listing.classes, order_seed, order_rule)
-        return split_classes(ordered, tasks=tasks, base_classes=base_classes)
-    fixed = {"tasks": (tasks, len(listing.groups)), "base_classes": (base_classes, len(listing.groups[0]))}
-    for setting, (asked, held) in fixed.items():
-        if asked not in (None, held):
-            raise ConfigError(
-                f"protocol.{setting}={asked}, but the list fixes its own tasks ({setting}={held}); leave it out"
-            )
-    return listing.groups
 
 
 @contextmanager
