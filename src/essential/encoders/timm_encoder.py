@@ -28,14 +28,8 @@ class TimmEncoder(FrameEncoder):
     def __init__(
         self, name: str, network: nn.Module, *, dim: int, pixel_format: PixelFormat, architecture: str
     ) -> None:
-        super().__init__(name, dim=dim, pixel_format=pixel_format)
+        super().__init__(name, dim=dim, pixel_format=pixel_format, architecture=architecture)
         self.network = network
-        self._architecture = architecture
-
-    @property
-    def architecture(self) -> str:
-        """timm's version, the model and its arguments."""
-        return self._architecture
 
     def encode(self, clips: Float[Tensor, "batch frames 3 size size"]) -> Float[Tensor, "batch frames dim"]:
         """Encode each frame on its own."""

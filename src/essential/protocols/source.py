@@ -12,10 +12,9 @@ from essential.protocols.folder import folder_listing
 from essential.protocols.labelled_tables import manifest_videos, stored_labels
 from essential.protocols.listed import ListedVideo
 from essential.protocols.moving_digits import MovingDigitsConfig
-from essential.protocols.official_splits import hmdb51_split, ucf101_split
+from essential.protocols.official_splits import hmdb51_split, ssv2_split, ucf101_split
 from essential.protocols.places import Found, find_videos, locate_videos
 from essential.protocols.protocol import Listing, Protocol, build_protocol, paused_collector
-from essential.protocols.something_something import ssv2_split
 from essential.protocols.video_list import read_video_list
 from essential.schema import Section
 
