@@ -18,9 +18,10 @@ def _build_timm(config: EncoderConfig) -> FrameEncoder:
 
     if config.name in PRESETS and config.is_published and not any_weights_kept():
         refuse_without_network(config)
+    from essential.encoders.adapted_clip import build_adapted_clip
     from essential.encoders.timm_encoder import build_timm
 
-    return build_timm(config)
+    return build_adapted_clip(config) if config.is_temporal else build_timm(config)
 
 
 ENCODERS: dict[str, Callable[[EncoderConfig], FrameEncoder]] = {

@@ -23,7 +23,7 @@ from torch.nn.functional import gelu
 from essential.encoders.base import FrameEncoder
 from essential.encoders.clip_layout import to_clip_name, to_timm_names
 from essential.encoders.config import EncoderConfig
-from essential.encoders.timm_network import build_network, describe, pixel_format_of, resize
+from essential.encoders.timm_encoder import build_network, describe, pixel_format_of, resize
 from essential.encoders.weight_files import State, fit_weights, read_weights
 from essential.errors import CheckpointError, ConfigError
 from essential.video.transforms import PixelFormat

@@ -100,35 +100,41 @@ def fit_weights(
         CheckpointError: a key is missing, is not known, or has another shape.
     """
     wanted = network.state_dict()
-    unknown = [shown(key) for key in state if key not in wanted and not key.startswith(tuple(leftovers))]
-    missing = [shown(key) for key in wanted if key not in state]
-    misshapen = [
-        f"{shown(key)} {_shape(state[key])} instead of {_shape(wanted[key])}"
-        for key in wanted
-        if key in state and state[key].shape != wanted[key].shape
-    ]
-    mistyped = [
-        f"{shown(key)} {state[key].dtype}"
-        for key in wanted
-        if key in state and state[key].is_floating_point() != wanted[key].is_floating_point()
-    ]
-    faults = [
-        f"{len(keys)} {what}: {', '.join(keys[:_NAMED])}{', ...' if len(keys) > _NAMED else ''}"
-        for what, keys in (
-            ("missing", missing),
-            ("not known", unknown),
-            ("of another shape", misshapen),
-            ("of another type", mistyped),
-        )
-        if keys
-    ]
+    faults = faults_of(state, wanted, leftovers=leftovers, shown=shown)
     if faults:
         raise CheckpointError(
-            f"{path} does not fit the encoder {encoder!r}: its keys are not the network's ({'; '.join(faults)}). These "
+            f"{path} does not fit the encoder {encoder!r}: its keys are not the network's ({faults}). These "
             "are weights of another architecture: give the encoder.name, encoder.arguments and "
             "encoder.temporal_adapters that they were trained with"
         )
     network.load_state_dict({key: state[key] for key in wanted})
+
+
+def faults_of(state: State, wanted: State, *, leftovers: Sequence[str] = (), shown: Callable[[str], str] = str) -> str:
+    """Return which keys are missing in `state`, not known, or of another shape or type than wanted; '' if none is.
+
+    `leftovers` and `shown` are as in `fit_weights`.
+    """
+    both = [key for key in wanted if key in state]
+    found = {
+        "missing": [shown(key) for key in wanted if key not in state],
+        "not known": [shown(key) for key in state if key not in wanted and not key.startswith(tuple(leftovers))],
+        "of another shape": [
+            f"{shown(key)} {_shape(state[key])} instead of {_shape(wanted[key])}"
+            for key in both
+            if state[key].shape != wanted[key].shape
+        ],
+        "of another type": [
+            f"{shown(key)} {state[key].dtype}"
+            for key in both
+            if state[key].is_floating_point() != wanted[key].is_floating_point()
+        ],
+    }
+    return "; ".join(
+        f"{len(keys)} {what}: {', '.join(keys[:_NAMED])}{', ...' if len(keys) > _NAMED else ''}"
+        for what, keys in found.items()
+        if keys
+    )
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
