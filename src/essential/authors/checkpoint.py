@@ -127,12 +127,11 @@ def _account(path: Path, own: Mapping[str, Tensor]) -> None:
     bare = [name for name in (_QUERY, _EMBEDDING, "head.weight") if name not in own]
     # Without these the other shapes are not known.
     shapes = _expected(own) if not bare else dict.fromkeys(bare, ())
-    wanted = {name: torch.empty(shape, device="meta") for name, shape in sorted(shapes.items())}
-    faults = faults_of({} if bare else own, wanted)
+    faults = faults_of({} if bare else own, shapes)
     if faults:
         raise CheckpointError(
-            f"{path} does not hold the authors' released network; {faults}. Every key must be accounted for: give a "
-            "checkpoint of their released code, prompt mode 'cross'"
+            f"{path} does not hold the authors' released network; {'; '.join(faults)}. Every key must be accounted "
+            "for: give a checkpoint of their released code, prompt mode 'cross'"
         )
 
 
