@@ -57,27 +57,18 @@ def build_timm(config: EncoderConfig) -> FrameEncoder:
     """
     network = build_network(config)
     if isinstance(config.weights, Path):
-        load_network(network, config, config.weights)
+        state, path, encoder = read_weights(config.weights), config.weights, config.name
+        if is_clip_layout(state):
+            # Checkpoints of the authors hold a temporal embedding even where their tower does not add it.
+            state, unused = to_timm_names(state), ("temporal_embedding",)
+            fit_weights(network, state, path=path, encoder=encoder, leftovers=unused, shown=to_clip_name)
+        else:
+            fit_weights(network, state, path=path, encoder=encoder, leftovers=classifier_keys(network))
     resize(network, config)
     pixel_format = pixel_format_of(network, config)
     dim = feature_width(network, config, size=pixel_format.size)
-    encoder = TimmEncoder(config.name, network, dim=dim, pixel_format=pixel_format, architecture=describe(config))
-    return encoder.freeze()
-
-
-def load_network(network: nn.Module, config: EncoderConfig, path: Path) -> None:
-    """Load a weight file in timm's names or in CLIP's into a network without adapters.
-
-    Raises:
-        CheckpointError: see `read_weights` and `fit_weights`.
-    """
-    state = read_weights(path)
-    if not is_clip_layout(state):
-        fit_weights(network, state, path=path, encoder=config.name, leftovers=classifier_keys(network))
-        return
-    # Checkpoints of the authors hold a temporal embedding even where their tower does not add it.
-    state, unused = to_timm_names(state), ("temporal_embedding",)
-    fit_weights(network, state, path=path, encoder=config.name, leftovers=unused, shown=to_clip_name)
+    made = TimmEncoder(config.name, network, dim=dim, pixel_format=pixel_format, architecture=describe(config))
+    return made.freeze()
 
 
 def build_network(config: EncoderConfig) -> nn.Module:

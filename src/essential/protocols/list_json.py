@@ -25,6 +25,7 @@ a list was imported from.
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +77,6 @@ def parse_list(content: bytes, name: str) -> tuple[Tasks, ListSource | None]:
     if not isinstance(tasks, list):
         raise DataError(f'{name}: "tasks" is {quoted(tasks)}; give an array with one object of classes per task')
     return [_task(task, f"{name}, task {number}") for number, task in enumerate(tasks, 1)], _source(top, name)
-
-
-def is_list(content: bytes) -> bool:
-    """Say whether a file's content is a list of ours, of whatever version, whole or not in what it holds."""
-    try:
-        top = load_json(content, "")
-    except DataError:
-        return False
-    return isinstance(top, dict) and top.get("format") == FORMAT
 
 
 def list_text(tasks: Tasks, source: ListSource | None) -> str:
@@ -252,5 +244,11 @@ def refuse_other_file(path: Path) -> None:
     """
     if path.is_dir():
         raise DataError(f"--out {path} is a folder; give the name of a file, such as {path / 'list.json'}")
-    if path.exists() and not is_list(read_list_file(path)):
-        raise DataError(f"--out {path} exists and is no video list of ours; give another name, or delete the file")
+    if not path.exists():
+        return
+    content = read_list_file(path)
+    with suppress(DataError):
+        top = load_json(content, "")
+        if isinstance(top, dict) and top.get("format") == FORMAT:
+            return
+    raise DataError(f"--out {path} exists and is no video list of ours; give another name, or delete the file")
