@@ -57,11 +57,7 @@ _LINES_LOOKED_AT = 100
 
 
 def parse_pickle(content: bytes, name: str) -> Tasks:
-    """Return the tasks of a published pickle, each entry checked but not yet one against the other.
-
-    Args:
-        content: the whole file.
-        name: what messages call it.
+    """Return the tasks of a whole pickle, which messages call `name`; entries are not yet checked together.
 
     Raises:
         DataError: it is no plain pickle of the form above; an entry is no video or segment.

@@ -51,11 +51,7 @@ _SEGMENT_FIELDS = frozenset(ListedSegment._fields)
 
 
 def parse_list(content: bytes, name: str) -> tuple[Tasks, ListSource | None]:
-    """Return the tasks of a file of ours, each entry checked but not yet one against the other.
-
-    Args:
-        content: the whole file.
-        name: what messages call it.
+    """Return the tasks of a whole file of ours, which messages call `name`; entries are not yet checked together.
 
     Raises:
         DataError: it is not JSON of this format and version; a key is unknown, missing or there twice; an entry is no

@@ -3,6 +3,8 @@
 UCF101  classInd.txt; trainlist0N.txt, testlist0N.txt            (ucfTrainTestlist/)
 HMDB51  <class>_test_splitN.txt, a file for each of 51 classes   (testTrainMulti_7030_splits/)
 SSv2    *labels.json, *train.json, *validation.json, under their older or newer names
+
+They are in the folder given, or in one right below it.
 """
 
 import json
@@ -32,10 +34,6 @@ _SSV2_BRACKETS = str.maketrans("", "", "[]")
 def ucf101_split(place: Path, split: int) -> OfficialSplit:
     """Return split 1, 2 or 3 of UCF101 and its classes, numbered as in `classInd.txt`.
 
-    Args:
-        place: the folder to look in; it may be one level below.
-        split: which one.
-
     Raises:
         DataError: a file is missing or in two folders; a line is malformed, or names a class or a number that does
             not fit `classInd.txt`; a video is listed twice.
@@ -49,10 +47,6 @@ def ucf101_split(place: Path, split: int) -> OfficialSplit:
 
 def hmdb51_split(place: Path, split: int) -> OfficialSplit:
     """Return split 1, 2 or 3 of HMDB51 and its classes, by name. Videos that a split does not use are left out.
-
-    Args:
-        place: the folder to look in; it may be one level below.
-        split: which one.
 
     Raises:
         DataError: there is no such folder or there are two; it has not 51 files of the split; a line is malformed; a
@@ -75,9 +69,6 @@ def ssv2_split(place: Path) -> OfficialSplit:
     """Return the training and the validation videos, which is what is tested on, and the classes by their number.
 
     A video's class is its template without the square brackets. The test videos have no public labels.
-
-    Args:
-        place: the folder to look in; it may be one level below.
 
     Raises:
         DataError: a file is missing or not such JSON; the labels are not numbered from 0 on; a template is no label; a

@@ -27,14 +27,10 @@ class _Malformed(Exception):
 
 
 def read_plain_pickle(content: bytes, name: str) -> Any:
-    """Return the plain data that a pickle of protocol 0 to 5 holds.
+    """Return the plain data that a whole pickle of protocol 0 to 5, which messages call `name`, holds.
 
     Dictionaries have text as keys, integers fit 64 bits, and containers nest 32 deep at most and never hold themselves;
     one and the same container may stand in several places, so walk what comes back along the shape you expect.
-
-    Args:
-        content: the whole file.
-        name: what messages call it.
 
     Raises:
         DataError: an opcode that plain data does not need, by its name and what it asks for; or the file is damaged.

@@ -25,12 +25,7 @@ class Line(NamedTuple):
 
 
 def find_folder(place: Path, pattern: str, what: str) -> Path:
-    """Return the folder that holds files named like `pattern`: `place`, or else one right below it.
-
-    Args:
-        place: the folder to look in.
-        pattern: of the file's name, with `*`.
-        what: the files' name in messages.
+    """Return the folder that holds files named like `pattern`, called `what`: `place`, or else one right below it.
 
     Raises:
         DataError: there is none, or there are several right below.

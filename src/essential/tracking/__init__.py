@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from essential.engine.sinks import Sink
-from essential.tracking.tensorboard import TensorBoardSink
-from essential.tracking.weights_and_biases import WandbSink
+from essential.tracking.dashboards import TensorBoardSink, WandbSink
 
 
 @runtime_checkable
