@@ -7,7 +7,6 @@ SSv2    *labels.json, *train.json, *validation.json, under their older or newer 
 They are in the folder given, or in one right below it.
 """
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from essential.errors import DataError
 from essential.protocols.folder import refuse_untrained
 from essential.protocols.listed import ListedSplit, ListedVideo, check_name
 from essential.protocols.split_files import Line, find_folder, lines_of, refuse_repeats, text_of
+from essential.untrusted import parse_json
 
 OfficialSplit = tuple[list[ListedVideo], tuple[str, ...]]
 _Listed = tuple[Line, ListedVideo]
@@ -180,8 +180,8 @@ def _text(entry: Any, key: str, line: Line) -> str:
 
 def _read(path: Path) -> Any:
     try:
-        return json.loads(text_of(path))
-    except (ValueError, RecursionError) as error:
+        return parse_json(text_of(path))
+    except ValueError as error:
         raise DataError(f"{path} is not JSON ({error}); unpack the file again") from error
 
 

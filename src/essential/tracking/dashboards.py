@@ -3,7 +3,6 @@
 PyTorch's own writer writes the event files. With `WANDB_MODE=offline` nothing leaves the machine.
 """
 
-import json
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +11,7 @@ from uuid import uuid4
 
 from essential.atomic_files import write_json
 from essential.errors import ConfigError
-from essential.given_files import plain_file
+from essential.untrusted import read_json
 
 # Which run there is this one, so that resuming goes on with it.
 _NOTE = "wandb.json"
@@ -67,7 +66,7 @@ class WandbSink:
     def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:
         """Begin a run there, or go on with the one that this folder names."""
         note = folder / _NOTE
-        known = json.loads(plain_file(note).read_text()) if first_step and note.exists() else None
+        known = _known(note) if first_step and note.exists() else None
         # Nothing to go on with, or another project: a run of its own.
         if known is None or known["project"] != self._project:
             known = {"project": self._project, "id": uuid4().hex[:12]}
@@ -107,6 +106,14 @@ def scalars_of(event: Mapping[str, Any]) -> dict[str, float]:
     kinds = {f"memory_bytes/{kind}": float(count) for kind, count in event["memory_bytes"].items()}
     accuracy = {} if event["accuracy"] is None else {"accuracy/seen": float(event["accuracy"])}
     return {**task, **accuracy, **kinds}
+
+
+def _known(note: Path) -> Any:
+    try:
+        known = read_json(note)
+        return known if {"project", "id"} <= known.keys() else None
+    except (OSError, ValueError, AttributeError):  # damaged: a run of its own
+        return None
 
 
 def _library(module: str, option: str, *, needs: str) -> Any:
