@@ -122,10 +122,11 @@ class VideoLearner:
         bundle = Bundle.read(Path(path), overrides)
         learner = cls.__new__(cls)
         learner._labels, learner._lessons = bundle.labels, bundle.lessons
-        learner._held_out, learner._origin = bundle.held_out, Path(path)
+        learner._held_out = bundle.held_out
         learner._held_out_per_class, learner._taught = bundle.held_out_per_class, dict(bundle.taught)
         with turn(bundle.config.training.threads):
             learner._set_up(bundle.config, progress)
+            learner._origin = Path(path)
             _refuse_other_encoder(Path(path), bundle.encoder, learner._encoder)
             with damage_explained(Path(path)):
                 learner._method = learner._restored(bundle.method, reserved_bytes=bundle.held_out.bytes)
