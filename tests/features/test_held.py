@@ -11,10 +11,9 @@ import torch
 from essential.errors import DataError
 from essential.features.config import FeaturesConfig
 from essential.features.extract import extract
-from essential.features.held import encode_and_hold
 from essential.features.pipeline import Item, reading, unidentified
 from essential.features.provenance import Recipe
-from essential.features.source import StoredSource
+from essential.features.source import StoredSource, encode_and_hold
 from essential.protocols.protocol import Video
 
 CONFIG = FeaturesConfig(workers=1)

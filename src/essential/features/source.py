@@ -1,26 +1,27 @@
 """Where a method's frame features come from: a store, or the videos themselves. A method cannot tell which."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 
 from essential.errors import StoreError
 from essential.features.config import FeaturesConfig
 from essential.features.cores import all_to_decode
 from essential.features.extract import Progress, extract, view_numbers
-from essential.features.index import read_index, with_checked_seals
+from essential.features.index import read_index
 from essential.features.lookup import Located, broken_among, locate, refuse_broken, refuse_changed
 from essential.features.maps import map_shards
 from essential.features.pipeline import EncodedVideo, ReadVideo, encode_each, read_each
 from essential.features.plan import video_id
 from essential.features.provenance import Recipe
 from essential.features.store import VideoNote, open_store
-from essential.features.tables import FrameTable, MappedTable, MemoryTable
+from essential.features.tables import FrameTable
 from essential.protocols.protocol import Video
+from essential.video.views import ViewRequest
 
 
 @runtime_checkable
@@ -103,8 +104,7 @@ class StoredSource:
         self.skipped = broken_among(found)
         if config.on_broken_video == "fail":
             refuse_broken(self.skipped)
-        needed = np.unique(found.index.shards_at(found.places)).tolist()
-        self._shards = map_shards(with_checked_seals(found.index, needed), needed)
+        self._shards = map_shards(found)
         self._by_key = found.by_key
         # One more than there are places: what is not found is place -1, the last.
         self._held = np.zeros(int(found.index.starts[-1]) + 1, np.bool_)
@@ -142,7 +142,7 @@ class StoredSource:
         readable = self._readable[places]
         if not readable.all():
             videos = [video for video, is_readable in zip(videos, readable.tolist(), strict=True) if is_readable]
-        return MappedTable(videos, places[readable], view, shards=self._shards)
+        return FrameTable(videos, self._shards.reader(places[readable], view))
 
     def training_view(self, epoch: int) -> int:
         """Return the augmented view whose turn it is; the plain view if the store holds no other."""
@@ -201,21 +201,15 @@ class LiveSource:
             DataError: a video is broken and the config says to fail; the message lists every one.
         """
         asked = [video for video in videos if video.key not in self.skipped]
-        features = np.zeros((len(asked), self.frames, self.dim), self._recipe.dtype)
-
-        def consume(index: int, encoded: EncodedVideo) -> None:
-            self._note(encoded.note)
-            if encoded.features is not None:
-                features[index] = encoded.features[0]
-
-        items = [(video, self._recipe.request((view,))) for video in asked]
-        encode_each(items, consume, recipe=self._recipe, config=self._config)
+        encoded = _encoded(asked, self._recipe.request((view,)), recipe=self._recipe, config=self._config)
+        for one in encoded:
+            self._note(one.note)
         self._refuse_broken()
         if self._checked:
             # Whatever the policy: a run's clips must not change from epoch to epoch.
             refuse_broken({video.key: self.skipped[video.key] for video in asked if video.key in self.skipped})
-        readable = [index for index, video in enumerate(asked) if video.key not in self.skipped]
-        return MemoryTable([asked[index] for index in readable], features[readable])
+        features = [one.features[0] for one in encoded if one.features is not None and one.note.key not in self.skipped]
+        return _held_table([video for video in asked if video.key not in self.skipped], features, self)
 
     def training_view(self, epoch: int) -> int:
         """Return a view of its own for every epoch."""
@@ -228,3 +222,88 @@ class LiveSource:
     def _refuse_broken(self) -> None:
         if self._config.on_broken_video == "fail":
             refuse_broken(self.skipped)
+
+
+class HeldSource:
+    """A `FeatureSource` of videos that were encoded before, where clips come and go, and no store is wanted.
+
+    Args:
+        features: of every view of every video, by its key.
+        frames: frames per clip.
+        dim: numbers per frame.
+        skipped: why each video that is left out could not be read, by key.
+    """
+
+    def __init__(
+        self,
+        features: Mapping[str, Float[np.ndarray, "views frames dim"]],
+        *,
+        frames: int,
+        dim: int,
+        skipped: dict[str, str],
+    ) -> None:
+        self.frames, self.dim, self.skipped = frames, dim, skipped
+        self._features = features
+        self._views = min((len(views) for views in features.values()), default=1) - 1
+
+    def view(self, videos: Sequence[Video], view: int) -> FrameTable:
+        """Return one view of the videos: 0 is the plain view, others are augmented. Skipped videos are left out."""
+        readable = [video for video in videos if video.key not in self.skipped]
+        return _held_table(readable, [self._features[video.key][view] for video in readable], self)
+
+    def training_view(self, epoch: int) -> int:
+        """Return the augmented view whose turn it is; the plain view if there is no other."""
+        return 1 + epoch % self._views if self._views else 0
+
+
+def encode_and_hold(
+    videos: Sequence[Video], *, recipe: Recipe, config: FeaturesConfig, progress: Progress = lambda *_: None
+) -> tuple[HeldSource, dict[str, str]]:
+    """Encode the plain view and `recipe.views` augmented ones of each video, and hold them in memory.
+
+    Args:
+        videos: each with a key of its own.
+        recipe: what decides the numbers.
+        config: workers, and what a broken video means.
+        progress: called with (videos done, videos in all).
+
+    Returns:
+        The source, and the SHA-256 of every readable video's content by its key.
+
+    Raises:
+        DataError: a video is broken and the config says to fail.
+    """
+    request = recipe.request(tuple(range(recipe.views + 1)))
+    encoded = _encoded(videos, request, recipe=recipe, config=config, progress=progress)
+    skipped = {one.note.key: one.note.broken for one in encoded if one.note.broken is not None}
+    if config.on_broken_video == "fail":
+        refuse_broken(skipped)
+    features = {one.note.key: one.features for one in encoded if one.features is not None}
+    hashes = {one.note.key: one.note.sha256 or "" for one in encoded if one.features is not None}
+    return HeldSource(features, frames=recipe.frames, dim=recipe.encoder.dim, skipped=skipped), hashes
+
+
+def _encoded(
+    videos: Sequence[Video],
+    request: ViewRequest,
+    *,
+    recipe: Recipe,
+    config: FeaturesConfig,
+    progress: Progress = lambda *_: None,
+) -> list[EncodedVideo]:
+    """Return what became of each video, in their order."""
+    encoded: dict[int, EncodedVideo] = {}
+
+    def consume(place: int, one: EncodedVideo) -> None:
+        encoded[place] = one
+        progress(len(encoded), len(videos))
+
+    encode_each([(video, request) for video in videos], consume, recipe=recipe, config=config)
+    return [encoded[place] for place in range(len(videos))]
+
+
+def _held_table(
+    videos: Sequence[Video], features: Sequence[Float[np.ndarray, "frames dim"]], source: FeatureSource
+) -> FrameTable:
+    held = np.stack(features) if features else np.zeros((0, source.frames, source.dim), np.float32)
+    return FrameTable(videos, held.__getitem__)
