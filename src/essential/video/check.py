@@ -11,7 +11,7 @@ from essential.protocols.protocol import Protocol, Split, Video
 from essential.video.check_report import CheckedFile, CheckReport, Count, Coverage, Duplicate, Kind, Problem
 from essential.video.identity import identity_of
 from essential.video.probe import Probe, probe
-from essential.video.timing import Timing, pictures_in
+from essential.video.timing import Timing
 from essential.video.worker_pool import Lost, map_files
 
 Progress = Callable[[int, int], None]
@@ -117,7 +117,7 @@ def _shortness(video: Video, result: Probe, frames: int) -> str | None:
     start, end = video.segment
     # By the rate: only a run that decodes the video knows when each picture is really shown.
     timing = Timing([(None, None)] * pictures, None, Fraction(result.rate))
-    inside = len(pictures_in(timing, video.segment))
+    inside = len(timing.pictures_in(video.segment))
     if not inside:
         return f"its segment starts at {start:g} s, past the end of the video at {pictures / result.rate:.2f} s"
     if inside < frames:
