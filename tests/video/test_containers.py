@@ -12,7 +12,7 @@ from special_files import refer_to, turn_pictures
 
 from essential.errors import DataError, VideoError
 from essential.features.config import FeaturesConfig
-from essential.features.pipeline import reading, unidentified
+from essential.features.pipeline import reading
 from essential.protocols.protocol import Video
 from essential.video.container import survey_file
 from essential.video.decode import read_frames
@@ -49,9 +49,7 @@ def test_what_points_elsewhere_is_refused_and_stops_no_other_clip(kind: str, tmp
     path = tmp_path / "v.mp4"
     path.write_text(STRANGERS[kind](other))
     items = [(Video(file.name, str(file), "", "test"), REQUEST) for file in (path, other)]
-    read = [
-        one for _, one in reading(items, largest=REQUEST, workers=0, config=FeaturesConfig(), identify=unidentified)
-    ]
+    read = [one for _, one in reading(items, largest=REQUEST, workers=0, config=FeaturesConfig(), identify=None)]
     assert [one.clips is None for one in read] == [True, False]
     assert read[0].note.broken is not None
     assert "no video" in read[0].note.broken
