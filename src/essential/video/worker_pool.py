@@ -29,7 +29,7 @@ _LOOK_AGAIN_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """What there is of a task whose process died, or that took too long: the reason."""
+    """What there is of a task that came to nothing, as its process died, or it took too long: the reason."""
 
     reason: str
 
