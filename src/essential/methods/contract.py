@@ -19,7 +19,15 @@ from torch import Tensor, nn
 
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
-from essential.methods.state import pack, pack_network, state_that_fits, unpack_memory, unpack_network, unpack_slots
+from essential.methods.state import (
+    pack,
+    pack_network,
+    refuse_other_shapes,
+    state_that_fits,
+    unpack_memory,
+    unpack_network,
+    unpack_slots,
+)
 from essential.models.classifier import Predictor
 from essential.models.state_names import below
 from essential.schema import Section
@@ -252,6 +260,7 @@ class Method(ABC):
         self.slots, self.memory = unpack_slots(state), unpack_memory(state)
         own = self.predictor.completed(below(_PREDICTOR, tensors))
         tensors |= {_PREDICTOR + name: tensor for name, tensor in own.items()}
+        refuse_other_shapes(self.network.state_dict(), tensors)
         with state_that_fits():
             self.resize(tensors)
             self.network.load_state_dict(tensors)
