@@ -118,13 +118,9 @@ def _sizes_on_disk(files: Sequence[str]) -> Int64[np.ndarray, " files"]:
     asked = list(dict.fromkeys(file for file in files if file.rpartition("/")[0] in there))
     parts = [asked[start : start + _FILES_AT_A_TIME] for start in range(0, len(asked), _FILES_AT_A_TIME)]
     with ThreadPoolExecutor(_STAT_THREADS) as pool:
-        sizes = [size for part in pool.map(_sizes, parts) for size in part]
+        sizes = [size for part in pool.map(lambda part: [_size(file) for file in part], parts) for size in part]
     size_of_file = dict(zip(asked, sizes, strict=True))
     return np.array([size_of_file.get(file, _GONE) for file in files], np.int64)
-
-
-def _sizes(files: Sequence[str]) -> list[int]:
-    return [_size(file) for file in files]
 
 
 def _size(file: str) -> int:

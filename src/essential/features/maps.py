@@ -110,9 +110,11 @@ class SingleMaps:
 
     def _mapped(self, number: int) -> Features:
         shard = self._index.plan[number]
-        if stamp_of(self._index.store.shard_path(shard).stat()) != self._index.stamp(shard):
+        path = self._index.store.shard_path(shard)
+        if stamp_of(path.stat()) != self._index.stamp(shard):
             raise _changed(self._index, shard)
-        return self._index.store.map(shard)
+        first, *shape, itemsize = self._index.layouts[number].tolist()
+        return np.memmap(path, _TYPES[itemsize], "r", first, tuple(shape))
 
 
 def _shape(index: StoreIndex, layouts: Int64[np.ndarray, "shards 6"]) -> tuple[int, int, int]:
