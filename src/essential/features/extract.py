@@ -84,8 +84,7 @@ def extract(
             _run(store, jobs, wanted, recipe=recipe, config=config, progress=told)
         found = locate(read_index(store), shards, videos)
     broken = broken_among(found)
-    if config.on_broken_video == "fail":
-        refuse_broken(broken)
+    refuse_broken(broken, config.on_broken_video)
     return broken
 
 

@@ -76,8 +76,9 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
         made = create_store(store, provenance)
     except StoreError as error:
         raise StoreError(f"{store} is a store of other features; choose another --out ({error})") from error
-    labels_text = _labels_text(videos)
-    _refuse_other_labels(store, labels_text)
+    labels_text, stored_labels = _labels_text(videos), store / STORED_LABELS
+    if stored_labels.exists() and plain_file(stored_labels).read_text(encoding="utf-8") != labels_text:
+        raise StoreError(f"{store} holds these features under other labels; choose another --out")
     rows = {video_id(video): row for row, video in enumerate(videos)}
     with made.locked(".lock"):
         shards = made.plan_for(list(rows), shard_videos=_SHARD_VIDEOS)
@@ -87,7 +88,7 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
                 notes = [VideoNote(key=key, size_bytes=None, sha256=None, broken=None) for key in shard.keys]
                 made.write(shard, features[:, None], notes)
             progress(min((done + 1) * _SHARD_VIDEOS, len(videos)), len(videos))
-        write_text(store / STORED_LABELS, labels_text)
+        write_text(stored_labels, labels_text)
     return videos
 
 
@@ -199,12 +200,6 @@ def _refuse_not_finite(array: Array, videos: Sequence[Video]) -> None:
 def _kept(rows: Array) -> Array:
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(rows.astype(_KEPT_TYPES[rows.dtype.name]))
-
-
-def _refuse_other_labels(store: Path, labels_text: str) -> None:
-    path = store / STORED_LABELS
-    if path.exists() and plain_file(path).read_text(encoding="utf-8") != labels_text:
-        raise StoreError(f"{store} holds these features under other labels; choose another --out")
 
 
 def _labels_text(videos: Sequence[Video]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from essential.errors import DataError, StoreError
+from essential.features.config import BrokenVideos
 from essential.features.index import StoreIndex
 from essential.features.plan import Shard
 from essential.protocols.collector import paused_collector
@@ -56,16 +57,17 @@ def broken_among(found: Located) -> dict[str, str]:
     return {video.key: str(found.index.broken[place].broken) for place, video in found.broken().items()}
 
 
-def refuse_broken(broken: Mapping[str, str]) -> None:
-    """Raise if there are broken videos.
+def refuse_broken(broken: Mapping[str, str], policy: BrokenVideos = "fail") -> None:
+    """Raise if there are broken videos, unless they are to be skipped.
 
     Args:
         broken: the reason for each video's key.
+        policy: what they mean.
 
     Raises:
-        DataError: `broken` is not empty; the message lists every one.
+        DataError: the message lists every one.
     """
-    if broken:
+    if broken and policy == "fail":
         lines = "\n  ".join(f"{key}: {reason}" for key, reason in sorted(broken.items()))
         raise DataError(
             f"videos that cannot be read: {len(broken)}\n  {lines}\n"

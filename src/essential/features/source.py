@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 
 from essential.errors import StoreError
 from essential.features.config import FeaturesConfig
@@ -102,8 +102,7 @@ class StoredSource:
         self._views = recipe.views
         refuse_changed(found)
         self.skipped = broken_among(found)
-        if config.on_broken_video == "fail":
-            refuse_broken(self.skipped)
+        refuse_broken(self.skipped, config.on_broken_video)
         self._shards = map_shards(found)
         self._by_key = found.by_key
         # One more than there are places: what is not found is place -1, the last.
@@ -137,7 +136,10 @@ class StoredSource:
             StoreError: the store does not hold this view of a video, or the video.
         """
         places = np.array([self._by_key[video.split].get(video.key, -1) for video in videos], np.int64)
-        self._refuse_unknown(videos, places)
+        unknown = np.flatnonzero(~self._held[places])
+        if len(unknown):
+            video = videos[int(unknown[0])]
+            raise StoreError(f"{video.key} ({video.split}) is not one of the videos that this source was opened for")
         self._refuse_view(videos, view)
         readable = self._readable[places]
         if not readable.all():
@@ -148,22 +150,14 @@ class StoredSource:
         """Return the augmented view whose turn it is; the plain view if the store holds no other."""
         return 1 + epoch % self._views if self._views else 0
 
-    def _refuse_unknown(self, videos: Sequence[Video], places: Int64[np.ndarray, " videos"]) -> None:
-        unknown = np.flatnonzero(~self._held[places])
-        if len(unknown):
-            video = videos[int(unknown[0])]
-            raise StoreError(f"{video.key} ({video.split}) is not one of the videos that this source was opened for")
-
     def _refuse_view(self, videos: Sequence[Video], view: int) -> None:
         for split in {video.split for video in videos}:
             held = view_numbers(split, self._views)
-            if view in held:
-                continue
-            video = next(video for video in videos if video.split == split)
-            raise StoreError(
-                f"view {view} of the {video.split} video {video.key} is not in the store; it holds views "
-                f"0 to {held[-1]}"
-            )
+            if view not in held:
+                key = next(video.key for video in videos if video.split == split)
+                raise StoreError(
+                    f"view {view} of the {split} video {key} is not in the store; it holds views 0 to {held[-1]}"
+                )
 
 
 class LiveSource:
@@ -191,7 +185,7 @@ class LiveSource:
             progress(next(counted), len(items))
 
         read_each(items, consume, config=self._config, sharing=all_to_decode(self._config.workers))
-        self._refuse_broken()
+        refuse_broken(self.skipped, self._config.on_broken_video)
         self._checked = True
 
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
@@ -204,7 +198,7 @@ class LiveSource:
         encoded = _encoded(asked, self._recipe.request((view,)), recipe=self._recipe, config=self._config)
         for one in encoded:
             self._note(one.note)
-        self._refuse_broken()
+        refuse_broken(self.skipped, self._config.on_broken_video)
         if self._checked:
             # Whatever the policy: a run's clips must not change from epoch to epoch.
             refuse_broken({video.key: self.skipped[video.key] for video in asked if video.key in self.skipped})
@@ -218,10 +212,6 @@ class LiveSource:
     def _note(self, note: VideoNote) -> None:
         if note.broken is not None:
             self.skipped[note.key] = note.broken
-
-    def _refuse_broken(self) -> None:
-        if self._config.on_broken_video == "fail":
-            refuse_broken(self.skipped)
 
 
 class HeldSource:
@@ -276,8 +266,7 @@ def encode_and_hold(
     request = recipe.request(tuple(range(recipe.views + 1)))
     encoded = _encoded(videos, request, recipe=recipe, config=config, progress=progress)
     skipped = {one.note.key: one.note.broken for one in encoded if one.note.broken is not None}
-    if config.on_broken_video == "fail":
-        refuse_broken(skipped)
+    refuse_broken(skipped, config.on_broken_video)
     features = {one.note.key: one.features for one in encoded if one.features is not None}
     hashes = {one.note.key: one.note.sha256 or "" for one in encoded if one.features is not None}
     return HeldSource(features, frames=recipe.frames, dim=recipe.encoder.dim, skipped=skipped), hashes
