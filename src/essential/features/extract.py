@@ -46,7 +46,6 @@ def extract(
     Args:
         path: the store's folder, made if it is missing.
         videos: of any split and order.
-        recipe: what decides the numbers.
         config: shard size, workers, and what a broken video means.
         part: (i, n): only the shards whose place in the plan is i modulo n, for n jobs side by side.
         progress: called with (videos done, videos in all) as the work goes on.

@@ -35,8 +35,6 @@ class Located:
 
     def broken(self) -> dict[int, Video]:
         """Return the videos that could not be read, by place."""
-        if not self.index.broken:
-            return {}
         bad = np.isin(self.places, np.fromiter(self.index.broken, np.int64))
         return {int(self.places[row]): self.videos[row] for row in np.flatnonzero(bad).tolist()}
 

@@ -56,10 +56,8 @@ def encode_each(
     """Read and encode the views asked for of each video, and hand their features over one by one.
 
     Args:
-        items: the videos, with what to read of each.
         consume: called in this process with an item's place and what became of it. The order is that of the items,
             but for videos that take very long, or are broken.
-        recipe: what decides the numbers.
         config: the workers, the time limit and the size of a batch.
 
     Raises:
@@ -102,7 +100,6 @@ def read_each(
     number of videos.
 
     Args:
-        items: the videos, with what to read of each.
         consume: called in this process with an item's place and what was read; the clips are written over afterwards.
         config: how the workers start, and how long a video may take.
         sharing: how many workers there are, and how many threads torch has in `consume`.

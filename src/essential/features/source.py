@@ -61,7 +61,6 @@ def open_source(
     Args:
         config: stored or live, and what a broken video means.
         videos: all that will be asked for.
-        recipe: what decides the numbers.
         store: the store's folder; not touched in live mode.
         progress: called with (videos done, videos in all).
 
@@ -253,7 +252,6 @@ def encode_and_hold(
 
     Args:
         videos: each with a key of its own.
-        recipe: what decides the numbers.
         config: workers, and what a broken video means.
         progress: called with (videos done, videos in all).
 

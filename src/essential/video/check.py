@@ -29,16 +29,14 @@ def check_videos(
     frames: int,
     workers: int,
     seconds_limit: float,
-    progress: Progress | None = None,
+    progress: Progress = lambda *_: None,
 ) -> CheckReport:
     """Open every video of a protocol, and report what is there and what is wrong.
 
     Args:
-        protocol: whose videos.
         found: what was found on disk for each of its videos.
         root: the data folder; files are named relative to it.
         frames: pictures that a video, or a segment, must have.
-        workers: processes that read.
         seconds_limit: for one file; it is unreadable if it takes longer, or if the process that reads it dies.
         progress: called with (files opened, files in all).
 
@@ -52,7 +50,7 @@ def check_videos(
         files,
         workers=workers,
         seconds_limit=seconds_limit,
-        progress=None if progress is None else lambda done: progress(done, len(files)),
+        progress=lambda done: progress(done, len(files)),
     )
     problems = tuple(_problems(protocol, by_key, probes, root=root, frames=frames))
     counts = tuple(_counts(protocol, problems))

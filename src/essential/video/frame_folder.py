@@ -42,7 +42,6 @@ def read_frame_folder(path: Path, choose: Choose, *, segment: Segment | None = N
     it either, and programs that cut a video into frames turn the pixels themselves.
 
     Args:
-        path: the folder.
         choose: as for `read_frames`.
         segment: refused, as a folder does not say how many frames make a second.
 

@@ -43,7 +43,6 @@ def decode_groups(path: Path, notes: Sequence[PacketNote], indices: Sequence[int
     wanted, where it is sure: see `Bitstream.is_disposable`.
 
     Args:
-        path: the file.
         notes: of every packet of the stream, in the file's order.
         indices: the wanted pictures, numbers in order of showing; any order, repeats allowed.
     """

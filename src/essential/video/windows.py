@@ -73,7 +73,6 @@ class WindowedVideo:
     """A video file, cut into windows; its packets are read when it is made, its pictures by `clips`.
 
     Args:
-        path: the file.
         frames: of a clip.
         window_seconds: the length of a window.
         stride_seconds: from the start of a window to that of the next.

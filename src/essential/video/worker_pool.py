@@ -92,15 +92,13 @@ def map_files(
     *,
     workers: int,
     seconds_limit: float,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Result | Lost]:
     """Return what `work` gives for each file, or why it gives nothing.
 
     Args:
         work: a function of a module, as it is sent to other processes.
         files: each once.
-        workers: how many processes.
-        seconds_limit: for one file.
         progress: called with the number of files done.
 
     Raises:
@@ -113,8 +111,7 @@ def map_files(
     )
     for place, result in running:
         results[files[place]] = result
-        if progress is not None:
-            progress(len(results))
+        progress(len(results))
     return results
 
 
