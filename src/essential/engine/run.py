@@ -91,8 +91,7 @@ def extract(
     with own_threads(config.training.threads):
         workspace = open_shared_workspace(config.with_absolute_paths(), progress, protocol=None, team=team)
         broken = workspace.extract(workspace.protocol.videos, progress, part=part, team=team)
-    if config.features.on_broken_video == "fail":
-        refuse_broken(broken)
+    refuse_broken(broken, config.features.on_broken_video)
     return workspace.store(), broken
 
 

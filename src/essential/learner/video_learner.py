@@ -14,8 +14,8 @@ from essential.encoders import FrameEncoder, build_encoder
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import FeatureOrigin, choose_device
 from essential.errors import BundleError, ConfigError, DataError
-from essential.features.held import encode_and_hold
 from essential.features.provenance import Recipe, build_recipe
+from essential.features.source import encode_and_hold
 from essential.learner.bundle import Bundle, Lesson, damage_explained, refuse_misfit
 from essential.learner.clips import Expanded, Given, PathLike, clips_by_class, refuse_known, refuse_same_content
 from essential.learner.held_out import HeldOut

@@ -5,7 +5,6 @@ from pathlib import Path
 from essential.serve.limits import Limits
 from essential.serve.refusal import Refusal
 from essential.video.container import opened_video, survey_packets
-from essential.video.timing import video_seconds
 
 
 def check_clip(path: Path, limits: Limits) -> None:
@@ -23,7 +22,7 @@ def check_clip(path: Path, limits: Limits) -> None:
                 "pictures_too_large",
                 f"its pictures have {width} x {height} pixels, and a side of {limits.side} is allowed; scale it down",
             )
-        seconds = video_seconds(survey_packets(path, container, stream).timing)
+        seconds = survey_packets(path, container, stream).timing.end_seconds
     if seconds and seconds > limits.clip_seconds:
         raise Refusal(
             422,
