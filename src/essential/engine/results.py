@@ -30,16 +30,13 @@ def scored(predictions: Iterable[Predictions], *, class_counts: Sequence[int]) -
         `reading`, `accuracy`, `class_accuracy` and `metrics`. A metric of a reading that the predictor does not give
         after every task is None.
     """
-    decided: list[Evaluation] = []
-    readings: list[dict[str, Evaluation]] = []
+    readings: list[dict[str | None, Evaluation]] = []
     reading = ""
     for each in predictions:
-        decided.append(each.evaluation())
-        readings.append({name: each.evaluation(name) for name in (each.reading, *each.others)})
+        readings.append({name: each.evaluation(name) for name in (None, each.reading, *each.others)})
         reading = each.reading
-    scores: dict[str | None, Scores] = {None: Scores.of(decided, class_counts)}
-    for name in set(readings[0]).intersection(*readings):
-        scores[name] = Scores.of([each[name] for each in readings], class_counts)
+    common = set(readings[0]).intersection(*readings)
+    scores = {name: Scores.of([each[name] for each in readings], class_counts) for name in common}
     values = {
         name: metric.compute(scores[metric.reading]) if metric.reading in scores else None
         for name, metric in METRICS.items()
@@ -48,7 +45,7 @@ def scored(predictions: Iterable[Predictions], *, class_counts: Sequence[int]) -
     return {
         "reading": reading,
         "accuracy": tuple(map(tuple, scores[None].matrix)),
-        "class_accuracy": tuple(class_accuracy(decided[-1], sum(class_counts))),
+        "class_accuracy": tuple(class_accuracy(readings[-1][None], sum(class_counts))),
         "metrics": Metrics.model_validate(values),
     }
 

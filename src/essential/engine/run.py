@@ -17,7 +17,7 @@ from essential.engine.results import count_trainable_parameters, make_record
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.shared import open_shared_workspace, shared_record, shared_state
-from essential.engine.sinks import NoSink, Sink
+from essential.engine.sinks import Sink
 from essential.engine.team import Alone, Message, Team, change, require_equal
 from essential.engine.workspace import data_root
 from essential.errors import CheckpointError, ConfigError, DataError
@@ -66,7 +66,7 @@ def train(
         if team.share(Message(note=team.first and folder.record.exists())).note:
             return shared_record(lambda: Record.read(folder.record), team)
         with own_threads(config.training.threads):
-            return _Run(config, folder, progress, team, sink or NoSink()).to_the_end()
+            return _Run(config, folder, progress, team, sink).to_the_end()
 
 
 def extract(
@@ -99,7 +99,7 @@ def extract(
 class _Run:
     """One `train` call: where the run is, and everything it stands on."""
 
-    def __init__(self, config: RunConfig, folder: RunFolder, progress: Progress, team: Team, sink: Sink) -> None:
+    def __init__(self, config: RunConfig, folder: RunFolder, progress: Progress, team: Team, sink: Sink | None) -> None:
         self.config, self.folder, self.progress, self.team, self.sink = config, folder, progress, team, sink
         saved = shared_state(folder, team)
         self.place = saved.place if saved else Place()
@@ -129,7 +129,8 @@ class _Run:
         """Learn the tasks that are left, then write the record."""
         if self.team.first:
             self.step = self.folder.logged
-            self.sink.start(self.folder.path, self.config.identity(), first_step=self.step)
+            if self.sink is not None:
+                self.sink.start(self.folder.path, self.config.identity(), first_step=self.step)
         while self.place.task < len(self.protocol.tasks):
             self._learn()
             self._evaluate()
@@ -250,7 +251,8 @@ class _Run:
     def _log(self, event: Mapping[str, Any]) -> None:
         if self.team.first:
             self.folder.log(event)
-            self.sink.write(self.step, event)
+            if self.sink is not None:
+                self.sink.write(self.step, event)
             self.step += 1
 
 

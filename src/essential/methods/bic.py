@@ -28,11 +28,11 @@ from pydantic import Field
 from torch import Tensor
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import ClassifierConfig, cross_entropy, distillation, logits_of
+from essential.methods.classifier import cross_entropy, distillation, logits_of
 from essential.methods.contract import Batch, LossTerm, Stage, TaskData
 from essential.methods.exemplars import MemoryConfig, MixedClips
 from essential.methods.held_out import PartOfClips, hold_out
-from essential.methods.trained import Trained
+from essential.methods.trained import Trained, TrainedConfig
 from essential.models.bias_correction import BiasCorrected
 from essential.models.seeded import torch_generator
 
@@ -41,11 +41,10 @@ from essential.models.seeded import torch_generator
 _BIAS_RATE_SCALE = 100.0
 
 
-class BiCConfig(MemoryConfig):
+class BiCConfig(MemoryConfig, TrainedConfig):
     """BiC's settings."""
 
     name: Literal["bic"] = "bic"
-    classifier: ClassifierConfig = ClassifierConfig()
     policy: Policy = Field("herding", description="which clips; the paper's is herding")
     reading: Literal["paper", "vclimb"] = Field(
         "paper",

@@ -28,25 +28,17 @@ def pack_network(network: Mapping[str, Tensor]) -> dict[str, Array]:
     return {f"network.{name}": tensor.detach().cpu().numpy() for name, tensor in network.items()}
 
 
-def unpack_slots(state: Mapping[str, Array]) -> list[range]:
-    """Return the slots of every task learned.
+def unpack(state: Mapping[str, Array]) -> tuple[dict[str, Tensor], EpisodicMemory, list[range]]:
+    """Return what `pack` was given.
 
     Raises:
-        CheckpointError: the state does not hold them.
+        CheckpointError: the state does not hold the slots of every task learned.
     """
     if _SLOTS not in state:
         raise CheckpointError(f"the checkpoint holds no {_SLOTS!r}; it was written by another program or version")
-    return [range(start, stop) for start, stop in state[_SLOTS].tolist()]
-
-
-def unpack_memory(state: Mapping[str, Array]) -> EpisodicMemory:
-    """Return the memory that `pack` was given."""
-    return EpisodicMemory.from_arrays(below("memory.", state))
-
-
-def unpack_network(state: Mapping[str, Array]) -> dict[str, Tensor]:
-    """Return the network's state."""
-    return {name: torch.from_numpy(array.copy()) for name, array in below("network.", state).items()}
+    network = {name: torch.from_numpy(array.copy()) for name, array in below("network.", state).items()}
+    slots = [range(start, stop) for start, stop in state[_SLOTS].tolist()]
+    return network, EpisodicMemory.from_arrays(below("memory.", state)), slots
 
 
 @contextmanager
