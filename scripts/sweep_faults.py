@@ -24,14 +24,17 @@ def main() -> None:
     commands = {command.name: command for command in COMMANDS}
     parser = argparse.ArgumentParser()
     parser.add_argument("commands", nargs="*", choices=[[], *commands], metavar="COMMAND", help=", ".join(commands))
-    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--first", type=int, default=1, help="number of the first call")
+    parser.add_argument("--every", type=int, default=1, help="1: every call; 7: every seventh")
     parser.add_argument("--kinds", default=",".join(KINDS))
     asked = parser.parse_args()
     failed = 0
     for name in asked.commands or commands:
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder).resolve() / "sweep"
-            faults = sweep(commands[name], work, kinds=asked.kinds.split(","), part=slice(None, None, asked.every))
+            faults = sweep(
+                commands[name], work, kinds=asked.kinds.split(","), part=slice(asked.first - 1, None, asked.every)
+            )
             line, wrong = table(name, faults)
         print(line, flush=True)
         for fault in wrong:

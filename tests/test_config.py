@@ -322,7 +322,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     lists = "`essential configs` lists the configs that are shipped"
     assert _message(path) == f"there is no config file {path}; {lists}"
     path.write_bytes(b"\xff\xfe")
-    assert _message(path).startswith(f"config file {path} cannot be read: ")
+    assert _message(path).startswith(f"config {path} is not valid YAML: 'utf-8' codec can't decode")
     (tmp_path / "folder.yml").mkdir()
     assert _message(tmp_path / "folder.yml") == f"there is no config file {tmp_path / 'folder.yml'}; {lists}"
 
@@ -352,8 +352,41 @@ def test_an_override_that_is_no_setting(override: str) -> None:
 @pytest.mark.parametrize("value", ["[", "{a", "'open", "!!python/object/apply:os.getcwd []", "a: b: c"])
 def test_an_override_whose_value_is_not_yaml(value: str) -> None:
     override = f"summary={value}"
-    expected = f"override {override!r}: the value is not valid YAML; put text in quotes"
-    assert _message(ESSENTIAL, override) == expected
+    message = _message(ESSENTIAL, override)
+    assert message.startswith(f"override {override!r}: the value is not valid YAML (")
+    assert message.endswith("); put text in quotes")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("[" * 3000 + "]" * 3000, "nested deeper than 50"),
+        ("9" * 5000, "a number of 5,000 digits"),
+        ("x" * 200_000, "more than 131,072 bytes"),
+    ],
+)
+def test_what_is_too_deep_or_too_long_is_one_short_message(value: str, reason: str, tmp_path: Path) -> None:
+    path = _file(tmp_path, f"seed: {value}")
+    for message in (_message(path), _message(ESSENTIAL, f"training.epochs={value}")):
+        assert reason in message
+        assert len(message) < 500
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("training.epochs=true", "the setting is not one of true and false"),
+        ("training.learning_rate=yes", "the setting is not one of true and false"),
+        ("features.workers=false", "the setting is not one of true and false"),
+        ("training.batch_size=1" + "0" * 30, "1,000,000,000,000,000,000 at most"),
+        ("seed=-1" + "0" * 30, "greater than or equal to 0"),
+        ("features.workers=4000", "less than or equal to 512"),
+        ("training.threads=1000000000", "less than or equal to 1024"),
+    ],
+)
+def test_a_value_that_no_machine_can_use(override: str, reason: str) -> None:
+    assert reason in _message(ESSENTIAL, override)
 
 
 def test_an_override_into_a_value() -> None:

@@ -11,7 +11,8 @@ import essential
 ROOT = Path(essential.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "seeding", "schema", "progress", "given_files", "atomic_files", "sealed_files", "versioned_json"),
+    ("errors", "seeding", "schema", "shown", "given_files", "untrusted", "progress"),
+    ("atomic_files", "sealed_files", "versioned_json"),
     ("protocols", "metrics", "shipped", "published"),
     ("records", "analysis_record"),
     ("video", "results"),
@@ -26,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("__main__",),
 )
-BOTTOM = frozenset(LAYERS[0])
+BOTTOM = frozenset(LAYERS[0] + LAYERS[1])
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 WITHOUT_TORCH = BOTTOM | {
     "protocols",

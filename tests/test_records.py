@@ -229,7 +229,7 @@ def test_a_value_that_does_not_fit_is_named(tmp_path: Path, changes: dict[str, A
 
 def test_not_a_number_is_refused(tmp_path: Path) -> None:
     path = _write(tmp_path / "record.json", _changed(seconds={"extract": float("nan"), "train": 1, "evaluate": 1}))
-    with pytest.raises(RunError, match=r"seconds.extract: .*finite number"):
+    with pytest.raises(RunError, match="NaN is no number that can be used"):
         Record.read(path)
 
 

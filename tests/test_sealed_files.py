@@ -1,10 +1,22 @@
+import hashlib
+import json
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from essential.errors import CheckpointError, StoreError
-from essential.sealed_files import map_sealed, read_metadata, read_sealed, sealed_size, write_sealed
+from essential.sealed_files import (
+    _notes,
+    check_seal,
+    map_sealed,
+    read_metadata,
+    read_sealed,
+    read_sealed_header,
+    sealed_size,
+    write_sealed,
+)
 
 ARRAYS = {"a": np.arange(12, dtype=np.float32).reshape(3, 4), "b": np.array([7], dtype=np.uint16), "none": np.zeros(0)}
 
@@ -53,6 +65,59 @@ def test_a_file_cut_short_is_refused_by_every_reader(tmp_path: Path, length: int
         read_sealed(path, StoreError)
     with pytest.raises(StoreError, match=r"x\.safetensors is damaged"):
         map_sealed(path, "a", StoreError)
+
+
+DEEP = "[" * 3000 + "]" * 3000
+
+
+def _write_with_header(path: Path, header: str) -> None:
+    path.write_bytes(struct.pack("<Q", len(header.encode())) + header.encode())
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"dtype": "U8", "shape": [-1, -1], "data_offsets": [0, 1]},
+        {"dtype": "U8", "shape": [1.0], "data_offsets": [0, 1]},
+        {"dtype": "U8", "shape": [True], "data_offsets": [0, 1]},
+        {"dtype": "U8", "shape": [0], "data_offsets": [-5, -5]},
+        {"dtype": "U8", "shape": "1", "data_offsets": [0, 1]},
+        {"dtype": "X8", "shape": [0], "data_offsets": [0, 0]},
+        {"dtype": "U8", "shape": [0]},
+        "a",
+    ],
+)
+def test_an_array_in_no_place_is_refused(tmp_path: Path, entry: object) -> None:
+    path = tmp_path / "x.safetensors"
+    _write_with_header(path, json.dumps({"__metadata__": _notes("{}", "0"), "a": entry}))
+    for read in (read_sealed, read_sealed_header, check_seal):
+        with pytest.raises(StoreError, match=r"x\.safetensors is damaged"):
+            read(path, StoreError)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        DEEP,
+        json.dumps({"__metadata__": {"essential": DEEP}}),
+        json.dumps({"__metadata__": _notes(DEEP, hashlib.sha256(DEEP.encode()).hexdigest())}),
+        json.dumps({"__metadata__": _notes("{", hashlib.sha256(b"{").hexdigest())}),
+        json.dumps({"__metadata__": _notes("9" * 5000, hashlib.sha256(b"9" * 5000).hexdigest())}),
+        '{"a": ' + "9" * 5000 + "}",
+    ],
+)
+def test_a_header_or_note_that_no_writer_makes_is_refused(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "x.safetensors"
+    _write_with_header(path, header)
+    for read in (read_sealed, read_sealed_header, read_metadata, check_seal):
+        with pytest.raises(StoreError, match=r"x\.safetensors (is damaged|carries no checksum)"):
+            read(path, StoreError)
+
+
+def test_an_array_that_is_not_there_is_named(tmp_path: Path) -> None:
+    write_sealed(tmp_path / "x.safetensors", ARRAYS)
+    with pytest.raises(StoreError, match="it does not hold 'c'"):
+        map_sealed(tmp_path / "x.safetensors", "c", StoreError)
 
 
 def test_a_missing_file_and_a_foreign_file_are_named(tmp_path: Path) -> None:

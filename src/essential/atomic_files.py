@@ -104,10 +104,11 @@ def _open_temporary(path: Path) -> tuple[int, Path]:
 
 def remove_unfinished(folder: Path, *, of: str = "") -> None:
     """Remove what killed writers of the file named `of`, or of any, have left in `folder`; living ones are let be."""
-    start = f".{of}." if of else "."
+    # With any number of dots before it: `of` may be hidden itself, and so may be what is made on the way to it.
+    start = f"{of.lstrip('.')}." if of else ""
     with suppress(OSError):
-        for path in list(folder.iterdir()):
-            if path.name.startswith(start) and path.name.endswith(_UNFINISHED):
+        for path in list(folder.glob(f".*{_UNFINISHED}")):
+            if path.name.lstrip(".").startswith(start):
                 # One that is gone by now, is being written, or is another user's, stays as it is.
                 with suppress(OSError), path.open("r+b") as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,6 +118,17 @@ def remove_unfinished(folder: Path, *, of: str = "") -> None:
 def is_unused(folder: Path) -> bool:
     """Return whether there is nothing in `folder`, or no such folder; our locks and unfinished files are nothing."""
     return not folder.is_dir() or all(_OWN.fullmatch(path.name) for path in folder.iterdir())
+
+
+def move_over(source: Path, target: Path) -> None:
+    """Let the file `source`, in the same folder, take the place of `target`, also if the power fails right after.
+
+    Raises:
+        FileSystemError: the disk refuses; both files are as they were.
+    """
+    with explained_os_errors(target):
+        source.replace(target)
+        _sync_folder(target.parent)
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -166,6 +166,11 @@ def do_runs(
             them and the reasons.
     """
     left = [run for run in runs if not run.done]
+    for run in runs:
+        # It was broken off between its record and its analysis.
+        if run.done and not RunFolder(run.folder).analysis.exists():
+            with suppress(EssentialError):
+                analyse(run.folder, progress=progress)
     at_once = min(runs_at_once(runs[0].config), len(left))
     outcomes = _one_by_one(left, progress, announce) if at_once < 2 else _at_once(left, at_once, progress, announce)
     failed = [f"{run.method} with seed {run.seed} ({run.folder}): {reason}" for run, reason in outcomes if reason]

@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from essential.engine.settings import RunConfig
 from essential.errors import ConfigError
-from essential.given_files import plain_file
 from essential.methods import METHODS
 from essential.methods.exemplars import MemoryConfig
-from essential.shipped import config_text, load_yaml, method_section, nearest, parse_yaml
+from essential.protocols.quoting import quoted
+from essential.shipped import config_text, method_section, nearest, sections_of
+from essential.untrusted import parse_yaml, read_bounded
 
 # What a protocol's config says of learning that holds for every method which has such a setting.
 _SHARED = ("classifier", "exemplars_per_class", "rehearsal_epochs")
@@ -47,8 +47,8 @@ def _content(name_or_path: str) -> dict[str, Any]:
     if path.suffix in {".yaml", ".yml"}:
         if path.is_dir() or not path.exists():
             raise ConfigError(f"there is no config file {path}; `essential configs` lists the configs that are shipped")
-        return parse_yaml(_read(path), str(path))
-    content = parse_yaml(config_text(name_or_path), name_or_path)
+        return _read(path)
+    content = sections_of(config_text(name_or_path), name_or_path)
     if content.keys() == {"summary", "method"}:
         raise ConfigError(
             f"{name_or_path} says how to learn and not what; give a config with data, and --method "
@@ -101,10 +101,10 @@ def memory_section(config: RunConfig) -> str | None:
     return "method.base" if isinstance(getattr(config.method, "base", None), MemoryConfig) else None
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> dict[str, Any]:
     try:
-        return plain_file(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return sections_of(read_bounded(path), str(path))
+    except (OSError, ValueError) as error:
         raise ConfigError(f"config file {path} cannot be read: {error}") from error
 
 
@@ -112,16 +112,19 @@ def _apply(content: dict[str, Any], override: str) -> None:
     key, sign, text = override.partition("=")
     parts = key.strip().split(".")
     if not sign or not all(parts):
-        raise ConfigError(f"override {override!r} is not of the form key.sub=value, such as training.epochs=5")
+        raise ConfigError(f"override {quoted(override)} is not of the form key.sub=value, such as training.epochs=5")
     try:
-        value = load_yaml(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"override {override!r}: the value is not valid YAML; put text in quotes") from error
+        value = parse_yaml(text)
+    except ValueError as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"override {quoted(override)}: the value is not valid YAML ({reason}); put text in quotes"
+        ) from error
     section = content
     for part in parts[:-1]:
         section = section.setdefault(part, {})
         if not isinstance(section, dict):
-            raise ConfigError(f"override {override!r}: {part!r} is a value, not a section")
+            raise ConfigError(f"override {quoted(override)}: {quoted(part)} is a value, not a section")
     section[parts[-1]] = value
 
 
@@ -136,13 +139,13 @@ def _explain(detail: ErrorDetails) -> str:
         return f"{key} is missing; give it in the file or with -s {key}=VALUE"
     if detail["type"] == "union_tag_invalid":
         name, known = detail["ctx"]["tag"], detail["ctx"]["expected_tags"].replace("'", "")
-        return f"{key}.name={name!r} is unknown{nearest(name, known.split(', '))}; known: {known}"
+        return f"{key}.name={quoted(name)} is unknown{nearest(name, known.split(', '))}; known: {known}"
     if detail["type"] == "union_tag_not_found":
         return f"{key}.name is missing; give it in the file or with -s {key}.name=NAME"
     if detail["type"] == "value_error" and isinstance(detail["input"], dict):
         return detail["msg"].removeprefix("Value error, ")
     message = detail["msg"].removeprefix("Value error, ")
-    return f"{key}={detail['input']!r} is not allowed: {message[:1].lower()}{message[1:]}" if key else message
+    return f"{key}={quoted(detail['input'])} is not allowed: {message[:1].lower()}{message[1:]}" if key else message
 
 
 def _explain_unknown(written: Sequence[str], section: type[BaseModel] | None) -> str:

@@ -19,11 +19,14 @@ from safetensors.numpy import save as serialize
 from essential.atomic_files import write_bytes
 from essential.errors import EssentialError
 from essential.given_files import plain_file
+from essential.untrusted import parse_json
 
 Array = np.ndarray[Any, np.dtype[Any]]
 # One key: the library writes several in an order that changes from call to call.
 _KEY = "essential"
 _HEADER_LENGTH = struct.Struct("<Q")
+# What the format allows.
+_LONGEST_HEADER = 100_000_000
 _TYPES = {
     **{"F16": "<f2", "F32": "<f4", "F64": "<f8", "BOOL": "|b1"},
     **{f"I{bits}": f"<i{bits // 8}" for bits in (16, 32, 64)},
@@ -66,20 +69,16 @@ def read_sealed(path: Path, error: type[EssentialError]) -> tuple[dict[str, Arra
     note, seal = _read_notes(path, notes, error)
     if _seal(arrays, note) != seal:
         raise error(f"{path} is damaged: its content does not match its checksum; delete it and run again")
-    return arrays, json.loads(note)
+    return arrays, _metadata(path, note, error)
 
 
 class SealedHeader(NamedTuple):
-    """What stands before the arrays of a sealed file: its metadata, its seal, and where each array is."""
+    """What stands before the arrays of a sealed file: its metadata, as text and read; its seal; where each array is."""
 
     note: str
     seal: str
     arrays: dict[str, "ArrayPlace"]
-
-    @property
-    def metadata(self) -> Any:
-        """The JSON metadata that was written with the arrays."""
-        return json.loads(self.note)
+    metadata: Any
 
 
 class ArrayPlace(NamedTuple):
@@ -105,7 +104,7 @@ def read_sealed_header(path: Path, error: type[EssentialError]) -> SealedHeader:
         raise error(f"{path} is damaged and cannot be read ({cause}); delete it and run again") from cause
     if max((array.last for array in arrays.values()), default=start) != path.stat().st_size:
         raise error(f"{path} is damaged: it is cut short, or longer than it was; delete it and run again")
-    return SealedHeader(note, seal, arrays)
+    return SealedHeader(note, seal, arrays, _metadata(path, note, error))
 
 
 def check_seal(path: Path, error: type[EssentialError]) -> str:
@@ -139,7 +138,10 @@ def map_sealed(path: Path, name: str, error: type[EssentialError]) -> Array:
     Raises:
         error: the file is missing or its header does not fit its size.
     """
-    array = read_sealed_header(path, error).arrays[name]
+    arrays = read_sealed_header(path, error).arrays
+    if name not in arrays:
+        raise error(f"{path} is damaged: it does not hold {name!r}; delete it and run again")
+    array = arrays[name]
     return np.memmap(path, dtype=array.dtype, mode="r", offset=array.first, shape=array.shape)
 
 
@@ -149,8 +151,10 @@ def read_metadata(path: Path, error: type[EssentialError]) -> Any:
 
 
 def _array_place(entry: Mapping[str, Any], start: int) -> ArrayPlace:
-    first, last = entry["data_offsets"]
-    dtype, shape = np.dtype(_TYPES[entry["dtype"]]), tuple(int(length) for length in entry["shape"])
+    shape, (first, last) = tuple(entry["shape"]), entry["data_offsets"]
+    dtype = np.dtype(_TYPES[entry["dtype"]])
+    if not all(type(number) is int and number >= 0 for number in (*shape, first, last)):
+        raise ValueError("an array's place is not in whole numbers")
     if last - first != dtype.itemsize * math.prod(shape):
         raise ValueError("an array's place does not fit its shape")
     return ArrayPlace(dtype, shape, start + first, start + last)
@@ -170,9 +174,9 @@ def _read_header(path: Path, error: type[EssentialError]) -> tuple[dict[str, Any
     try:
         with plain_file(path).open("rb") as file:
             (length,) = _HEADER_LENGTH.unpack(file.read(_HEADER_LENGTH.size))
-            if length > path.stat().st_size:
-                raise ValueError("the header is longer than the file")
-            return dict(json.loads(file.read(length))), _HEADER_LENGTH.size + length
+            if length > min(path.stat().st_size, _LONGEST_HEADER):
+                raise ValueError("the header is longer than the file, or than any is")
+            return dict(parse_json(file.read(length))), _HEADER_LENGTH.size + length
     except FileNotFoundError:
         raise error(f"{path} is missing") from None
     except (struct.error, ValueError, TypeError, OSError) as cause:
@@ -196,7 +200,14 @@ def _read_notes(path: Path, notes: Mapping[str, str] | None, error: type[Essenti
     if not notes or _KEY not in notes:
         raise error(f"{path} carries no checksum; it was not written by essential, or its header is damaged")
     try:
-        content = json.loads(notes[_KEY])
+        content = parse_json(notes[_KEY])
         return str(content["metadata"]), str(content["sha256"])
     except (ValueError, KeyError, TypeError) as cause:
         raise error(f"{path} is damaged: its metadata cannot be read; delete it and run again") from cause
+
+
+def _metadata(path: Path, note: str, error: type[EssentialError]) -> Any:
+    try:
+        return parse_json(note)
+    except ValueError as cause:
+        raise error(f"{path} is damaged: its metadata cannot be read ({cause}); delete it and run again") from cause

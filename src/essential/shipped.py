@@ -1,27 +1,16 @@
 """The configs that are shipped, as text: listing and showing them needs no schema, and so none of the library."""
 
 import difflib
-import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
 
-import yaml
-
 from essential.errors import ConfigError
+from essential.untrusted import parse_yaml
 
 _FOLDER = resources.files("essential") / "configs"
 _METHODS = "methods/"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as people write it: `1e-3` is a number, which YAML 1.1 would read as text for want of a point."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
 
 
 def shipped_configs() -> dict[str, str]:
@@ -58,7 +47,7 @@ def method_section(name: str) -> dict[str, Any]:
     if _METHODS + name not in _names():
         known = [*shipped_methods()]
         raise ConfigError(f"no method is called {name!r}{nearest(name, known)}; known: {', '.join(known)}")
-    section: dict[str, Any] = parse_yaml(config_text(_METHODS + name), name)["method"]
+    section: dict[str, Any] = sections_of(config_text(_METHODS + name), name)["method"]
     return section
 
 
@@ -70,7 +59,7 @@ def protocol_config(name: str) -> str:
 
 @cache
 def _summary(name: str) -> str:
-    summary: str = parse_yaml(config_text(name), name).get("summary", "")
+    summary: str = sections_of(config_text(name), name).get("summary", "")
     return summary
 
 
@@ -81,24 +70,15 @@ def _names() -> tuple[str, ...]:
     return tuple(sorted(f"{folder}/{file.removesuffix('.yaml')}" for folder, file in files if file.endswith(".yaml")))
 
 
-def load_yaml(text: str) -> Any:
-    """Return what YAML text says.
-
-    Raises:
-        yaml.YAMLError: it is not YAML.
-    """
-    return yaml.load(text, _Loader)
-
-
-def parse_yaml(text: str, name: str) -> dict[str, Any]:
+def sections_of(text: str | bytes, name: str) -> dict[str, Any]:
     """Return the sections of a config's text.
 
     Raises:
         ConfigError: it is not YAML, or holds no sections; `name` stands in the message.
     """
     try:
-        content = load_yaml(text)
-    except yaml.YAMLError as error:
+        content = parse_yaml(text)
+    except ValueError as error:
         raise ConfigError(f"config {name} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"config {name} holds {type(content).__name__}; it must hold sections such as `data:`")

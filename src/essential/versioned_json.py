@@ -5,7 +5,7 @@ by hand; it is no signature, since anybody can compute it.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 from essential.atomic_files import sha256_of_json, write_text
 from essential.errors import RunError
 from essential.given_files import plain_file
+from essential.untrusted import parse_json
 
 DIGEST = "sha256"
 NO_DIGEST = "no digest"
@@ -111,25 +112,17 @@ def _read_text(path: Path, remedy: str) -> str:
 
 def _read_object(path: Path, *, what: str, noun: str, remedy: str) -> dict[str, Any]:
     try:
-        content = json.loads(_read_text(path, remedy), object_pairs_hook=_each_key_once)
-    except (ValueError, RecursionError) as error:
+        content = parse_json(_read_text(path, remedy))
+    except ValueError as error:
         raise RunError(f"{path} is damaged and cannot be read as JSON ({error}); {remedy}") from error
     if not isinstance(content, dict):
         raise RunError(f"{path} holds a JSON {type(content).__name__}, not {what}; give the {noun}.json of a run")
     return content
 
 
-def _each_key_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands there twice")
-    return content
-
-
 def _check_version(path: Path, content: Mapping[str, Any], *, newest: int, noun: str) -> None:
     version = content.get("schema_version")
-    if not isinstance(version, int):
+    if type(version) is not int:
         raise RunError(f"{path} has schema_version {version!r}, not a number; give the {noun}.json of a run")
     if version > newest:
         raise RunError(

@@ -205,7 +205,7 @@ def test_all_that_is_not_run_is_there_and_most_is_run() -> None:
     assert {block.document for block, _ in skipped if block.is_script} == set(NOT_RUN_SCRIPTS)
     typed = [line for block, line in shown if not block.is_script]
     assert len(typed) >= 80
-    assert len([line for block, line in skipped if not block.is_script]) <= 34
+    assert len([line for block, line in skipped if not block.is_script]) <= 35
 
 
 def test_nobody_keeps_the_small_configs() -> None:

@@ -32,17 +32,18 @@ def test_a_command_that_a_fault_broke_off_is_repeated_and_leaves_nothing(
 
 def test_the_sweep_sees_what_is_left_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(atomic_files, "remove_unfinished", lambda *_, **__: None)
-    faults = list(sweep(_BY_NAME["forget"], tmp_path / "sweep", kinds=("kill", "ENOSPC"), part=slice(9, 10)))
-    found = {(fault.call, fault.kind): fault.wrong for fault in faults if fault.wrong}
-    ((place, wrong),) = found.items()
-    assert place == ("fsync", "kill")
-    assert all(each.startswith("left over: .a.bundle.") for each in wrong)
+    faults = list(sweep(_BY_NAME["forget"], tmp_path / "sweep", kinds=("kill",), part=slice(7, None)))
+    wrong = {fault.call: fault.wrong for fault in faults if fault.wrong}
+    assert "fsync" in wrong
+    assert all(line.startswith("left over: .a.bundle.") for lines in wrong.values() for line in lines)
 
 
 def test_the_sweep_sees_a_refused_repetition_and_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("essential.features.imported.is_unused", lambda folder: not folder.exists())
     monkeypatch.setattr(atomic_files, "explained_os_errors", lambda _: nullcontext())
-    faults = sweep(_BY_NAME["features import"], tmp_path / "sweep", kinds=("kill", "EIO"), part=slice(3, 4))
-    wrong = {fault.kind: " ".join(fault.wrong) for fault in faults if fault.wrong}
-    assert "repeated, it ended with 2: error: deep/store holds other files" in wrong["kill"]
-    assert "Traceback" in wrong["EIO"]
+    faults = sweep(_BY_NAME["features import"], tmp_path / "sweep", kinds=("kill", "EIO"), part=slice(3, 7))
+    wrong = [(fault.kind, line) for fault in faults for line in fault.wrong]
+    assert any(
+        kind == "kill" and "it ended with 2: error: deep/store holds other files" in line for kind, line in wrong
+    )
+    assert any(kind == "EIO" and "Traceback" in line for kind, line in wrong)

@@ -101,7 +101,15 @@ def test_no_store_is_one_clear_error(tmp_path: Path, recipe: Recipe) -> None:
     [
         ("store.json", "{", "damaged or no feature store"),
         ("store.json", "[]", "damaged or no feature store"),
+        ("store.json", "[" * 3000, "damaged or no feature store"),
         ("plan.json", "{", "plan.json is damaged"),
+        ("plan.json", "{}", "plan.json is damaged"),
+        ("plan.json", '""', "plan.json is damaged"),
+        ("plan.json", "[" * 3000, "plan.json is damaged"),
+        ("plan.json", '[{"name": "a", "split": "train", "videos": "bc"}]', "plan.json is damaged"),
+        ("plan.json", '[{"name": "a", "split": 1, "videos": ["b"]}]', "plan.json is damaged"),
+        ("plan.json", '[{"name": "a", "split": "train", "videos": [1]}]', "plan.json is damaged"),
+        ("plan.json", '[{"name": "a", "split": "train", "videos": ["b"], "more": 1}]', "plan.json is damaged"),
         ("plan.json", '{"a": 1}', "plan.json is damaged"),
         ("plan.json", '[{"name": "train-00000-12345678", "split": "train", "videos": []}]', "plan.json is damaged"),
     ],
@@ -120,9 +128,10 @@ def test_an_edited_provenance_and_another_format_are_refused(store: Path, recipe
     (store / "store.json").write_text(json.dumps(content))
     with pytest.raises(StoreError, match="does not fit its fingerprint"):
         open_store(store, recipe.provenance())
-    (store / "store.json").write_text(json.dumps({**content, "format_version": 7}))
-    with pytest.raises(StoreError, match="format 7, this version reads format 1"):
-        open_store(store, recipe.provenance())
+    for version in (7, True, "1"):
+        (store / "store.json").write_text(json.dumps({**content, "format_version": version}))
+        with pytest.raises(StoreError, match=f"format {version!r}, this version reads format 1"):
+            open_store(store, recipe.provenance())
 
 
 def test_a_shard_of_another_store_is_refused(

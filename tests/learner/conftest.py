@@ -6,7 +6,7 @@ import pytest
 
 from essential import VideoLearner
 from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
-from taught import Clips, new_learner
+from taught import MACHINE, Clips, new_learner
 
 
 @pytest.fixture(scope="session")
@@ -30,4 +30,4 @@ def taught_bundle(clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture
 def learner(taught_bundle: Path) -> VideoLearner:
     """Return a learner of its own that knows the first two classes."""
-    return VideoLearner.load(taught_bundle, overrides=["training.device=cpu"])
+    return VideoLearner.load(taught_bundle, overrides=MACHINE)

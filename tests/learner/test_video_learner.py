@@ -14,7 +14,7 @@ from essential.features.cores import cpu_cores
 from essential.memory.ledger import total_by_kind
 from essential.progress import SilentProgress
 from essential.sealed_files import read_sealed
-from taught import Clips, new_learner
+from taught import MACHINE, Clips, new_learner
 
 
 def _accuracy(learner: VideoLearner, asked: dict[str, list[Path]]) -> float:
@@ -36,7 +36,7 @@ def test_a_learner_learns_on_from_its_file_without_the_old_clips(clips: Clips, t
     assert (first.classes, first.clips, first.held_out) == (("left", "right"), (10, 10), 4)
     learner.save(tmp_path / "a.bundle")
     shutil.rmtree(taught)
-    loaded = VideoLearner.load(tmp_path / "a.bundle")
+    loaded = VideoLearner.load(tmp_path / "a.bundle", overrides=MACHINE)
     loaded.learn(clips.to_teach("up", "down"))
     assert loaded.classes == ("left", "right", "up", "down")
     assert len(loaded.lessons) == 2
@@ -141,7 +141,7 @@ def test_a_forgotten_class_is_gone_from_memory_and_answers(learner: VideoLearner
     assert learner.classes == ("right", "up")
     assert total_by_kind(learner.memory)["episodic"] < before
     learner.save(tmp_path / "c.bundle")
-    again = VideoLearner.load(tmp_path / "c.bundle")
+    again = VideoLearner.load(tmp_path / "c.bundle", overrides=MACHINE)
     for each in (learner, again):
         answers = each.predict(clips.to_ask("left")["left"])
         assert all(scored.label != "left" for answer in answers for scored in answer.top)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from essential.methods import MethodConfig, build_method
 from essential.methods.contract import Method
-from essential.shipped import config_text, parse_yaml
+from essential.shipped import config_text, sections_of
 from pooled_tasks import learn_all, make_pool, pooled_tasks
 
 NAMES = [f"{name}{form}" for name in ("analytic", "fecam", "ncm", "ranpac", "slda") for form in ("", "-temporal")]
@@ -25,7 +25,7 @@ every_method = pytest.mark.parametrize("name", [*NAMES, *EXTRA])
 
 def _build(name: str, *, frames: int = 3, dim: int = 5) -> Method:
     # The shipped settings, but for RanPAC's width, which only takes time.
-    settings = EXTRA.get(name) or parse_yaml(config_text(f"methods/{name}"), name)["method"]
+    settings = EXTRA.get(name) or sections_of(config_text(f"methods/{name}"), name)["method"]
     few = {"random_features": 60} if settings["name"] == "ranpac" else {}
     config = TypeAdapter(MethodConfig).validate_python(settings | few)
     return build_method(config, dim=dim, frames=frames, epochs=1, seed=0)

@@ -304,7 +304,7 @@ def test_names_together_are_judged_as_each_alone(names: list[str]) -> None:
     [
         ({"start_seconds": -0.5}, "start_seconds of 'v_x' is -0.5; use seconds from 0 to 1e9"),
         ({"end_seconds": 2e9}, "end_seconds of 'v_x' is 2000000000.0; use seconds"),
-        ({"end_seconds": 10**400}, "end_seconds of 'v_x' is 1000"),
+        ({"end_seconds": 10**50}, "end_seconds of 'v_x' is 1000"),
         ({"duration_seconds": -1}, "duration_seconds of 'v_x' is -1.0; use seconds"),
         ({"start_seconds": 3}, "the segment of 'v_x' ends at 2.5 s, before its start at 3.0 s"),
         ({"start_seconds": "1"}, "start_seconds of 'v_x' is '1'; give a number of seconds"),
@@ -343,11 +343,11 @@ def test_a_start_past_the_end_is_let_through(tmp_path: Path) -> None:
         (b'{"format": "essential video list",\n "tasks": [}', "line 2, column 12: not valid JSON"),
         (b"\x80\x04]\x94.", "is not UTF-8 text (byte 0); a pickle goes through `essential data import` first"),
         (b"[]", "is JSON of another kind; lists of ours, "),
-        (b"[" * 100_000, "holds a number or a nesting that no list has"),
-        (b"9" * 5000, "a"),
-        (b'{"format": NaN}', "holds NaN, which is no number"),
-        (b'{"format": -Infinity}', "holds -Infinity, which is no number"),
-        (b'{"format": 1, "format": 1}', "has the key 'format' twice in one object; keep one"),
+        (b"[" * 100_000, "holds what no list has: it is nested deeper than 50 levels"),
+        (b"9" * 5000, "holds what no list has: a number of 5,000 digits is too long"),
+        (b'{"format": NaN}', "holds what no list has: NaN is no number"),
+        (b'{"format": -Infinity}', "holds what no list has: -Infinity is no number"),
+        (b'{"format": 1, "format": 1}', "the key 'format' stands twice in one object; keep one"),
     ],
 )
 def test_a_file_that_is_no_list(text: bytes, expected: str, tmp_path: Path) -> None:
@@ -359,13 +359,13 @@ def test_a_file_that_is_no_list(text: bytes, expected: str, tmp_path: Path) -> N
 def test_a_class_twice_in_a_task(tmp_path: Path) -> None:
     path = write_ours(tmp_path, OURS)
     path.write_text(path.read_text().replace('"jump"', '"run"'))
-    assert "has the key 'run' twice in one object; keep one" in _message(path)
+    assert "the key 'run' stands twice in one object; keep one" in _message(path)
 
 
 def test_an_endless_number_is_no_time(tmp_path: Path) -> None:
     path = write_ours(tmp_path, _changed(lambda c: c["tasks"][0]["run"]["val"].append(SEGMENT)))
     path.write_text(path.read_text().replace("2.5", "1e999"))
-    assert "end_seconds of 'v_x' is inf; use seconds from 0 to 1e9" in _message(path)
+    assert "holds what no list has: 1e999 is no number that can be used" in _message(path)
 
 
 def test_no_file(tmp_path: Path) -> None:

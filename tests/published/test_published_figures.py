@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from essential.metrics import METRICS
 from essential.published import PublishedFigure, differs_from_published, published_figures, published_for
-from essential.shipped import config_text, parse_yaml, shipped_configs
+from essential.shipped import config_text, sections_of, shipped_configs
 
 CNN, NME = "average_incremental_accuracy_cnn", "average_incremental_accuracy_nme"
 EITHER = "average_incremental_accuracy"
@@ -43,7 +43,7 @@ def _values(protocol: str, method: str, metric: str) -> list[str]:
 def test_the_tasks_of_a_published_protocol_are_those_of_the_config_that_is_shipped() -> None:
     compared = 0
     for name in shipped_configs():
-        part = parse_yaml(config_text(name), name)["protocol"]
+        part = sections_of(config_text(name), name)["protocol"]
         protocol = part.get("name")
         if protocol is None or "base_classes" not in part:
             continue
@@ -124,7 +124,7 @@ def test_a_figure_has_the_digits_that_were_printed(protocol: str, method: str, m
 
 def test_every_shipped_protocol_of_both_benchmarks_is_found_where_there_are_figures() -> None:
     configs = [name for name in shipped_configs() if name.startswith(("tcd/", "vclimb/"))]
-    names = {str(parse_yaml(config_text(name), name)["protocol"]["name"]) for name in configs}
+    names = {str(sections_of(config_text(name), name)["protocol"]["name"]) for name in configs}
     assert len(names) == 15
     assert BY_PROTOCOL.keys() - names == NOT_SHIPPED
     assert names - BY_PROTOCOL.keys() == {"vclimb-activitynet-untrimmed-20"}

@@ -11,13 +11,13 @@ from essential.report.formats import (
     human_bytes,
     inside,
     percent,
-    plain_cell,
     plus_minus,
     probability,
     signed_percent,
     slug,
 )
 from essential.results.runs import Spread, spread_of
+from essential.shown import plain_cell
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from essential.atomic_files import file_lock
 from essential.errors import FileSystemError
 from essential.serve.kept_bundle import KeptBundle
 from essential.serve.refusal import Refusal
@@ -72,7 +73,12 @@ def test_a_disk_that_refuses_leaves_the_bundle(path: Path) -> None:
 
 
 def test_the_rest_of_a_change_that_was_broken_off_is_removed(path: Path) -> None:
-    left = path.with_name(f".{path.name}.new")
-    left.write_bytes(b"half")
+    left = KeptBundle(path).new_path
+    half = left.with_name(f".{left.name}.abcdefgh.tmp")
+    for each in (left, half):
+        each.write_bytes(b"half")
     KeptBundle(path)
     assert not left.exists()
+    left.write_bytes(b"half")
+    with file_lock(path):
+        assert {each.name for each in path.parent.iterdir()} == {path.name, f".{path.name}.lock"}

@@ -1,6 +1,8 @@
 """`essential serve` before it serves: what it refuses, and what it needs."""
 
+import logging
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -12,10 +14,12 @@ from essential.cli import main
 from essential.errors import ConfigError
 from essential.serve.access import access_for
 from essential.serve.app import build_app
+from essential.serve.connections import most_connections
 from essential.serve.limits import Limits
 from essential.serve.messages import Setup
 from essential.serve.process import start_method
 from essential.serve.service import Service
+from essential.serve.service_log import service_log
 from essential.serve.uploads import upload_root
 
 SERVE = Path(sys.modules["essential.serve"].__file__ or "").parent
@@ -80,7 +84,11 @@ def test_others_than_this_machine_need_a_token() -> None:
         assert len(token) >= 32
         assert access_for(host, 0, None, []).token != token
     access = access_for("0.0.0.0", 0, "x" * 16, ["proxy.example"])
-    assert access.url(80).endswith(":80/#token=" + "x" * 16)
+    assert access.url(80).endswith(":80/")
+    assert "x" * 16 not in repr(access)
+    made = access_for("0.0.0.0", 0, None, [])
+    assert made.token is not None
+    assert made.url(80).endswith(f":80/#token={made.token}")
     assert "proxy.example" in access.hosts
 
 
@@ -94,6 +102,25 @@ def test_weak_tokens_are_refused(token: str) -> None:
 def test_names_that_no_host_has_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="is no name of a host"):
         access_for("127.0.0.1", 0, None, [name])
+
+
+def test_connections_leave_files_for_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    for files, most in ((256, 128), (1024, 896), (1 << 20, 1000), (64, 16), (resource.RLIM_INFINITY, 1000)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))
+        assert most_connections() == most
+
+
+def test_the_log_is_not_flooded(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("tests.flood")
+    with service_log():
+        for number in range(500):
+            logger.error("accept failed: \x1b%d", number)
+        for number in range(500):
+            logger.error(f"message {number}")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) <= 110
+    assert sum("accept failed: \ufffd" in line for line in lines) == 3
+    assert "(497 messages like those before were left out)" in lines
 
 
 def test_limits_are_above_zero() -> None:

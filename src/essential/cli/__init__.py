@@ -29,6 +29,7 @@ from essential.cli import (
     site,
     train,
 )
+from essential.cli.terminal import say
 from essential.errors import EssentialError
 
 _INTERRUPTED = 130
@@ -63,7 +64,7 @@ app.add_typer(configs.app, name="configs")
 
 def _print_version(wanted: bool) -> bool:
     if wanted:
-        typer.echo(f"essential {__version__}")
+        say(f"essential {__version__}")
         raise typer.Exit
     return wanted
 
@@ -91,12 +92,12 @@ def main() -> None:
     except EssentialError as error:
         if os.environ.get("ESSENTIAL_DEBUG"):
             raise
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         sys.exit(2)
     except SystemExit as stop:
         # typer turns Ctrl-C into this exit code before it gets here, and says nothing.
         if stop.code == _INTERRUPTED:
-            typer.echo(
+            say(
                 "stopped; what is finished is kept, and nothing is half-written: run the same command again "
                 "(train: with --resume)",
                 err=True,

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
+from essential.cli.terminal import say
 from essential.errors import EssentialError
 
 if TYPE_CHECKING:
@@ -24,5 +23,5 @@ def analysis_of(run: Path, *, unverified: bool = False) -> "Analysis | None":
     try:
         return analyse(run, progress=terminal_progress(), unverified=unverified)
     except EssentialError as error:
-        typer.echo(f"note: there is no analysis of {run}: {error}", err=True)
+        say(f"note: there is no analysis of {run}: {error}", err=True)
         return None

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from essential.cli.console import Terminal
 from essential.cli.tables import size
 from essential.learner.bundle import Lesson
 from essential.memory.ledger import LedgerEntry
@@ -15,7 +15,7 @@ from essential.records import LedgerRecord
 def print_lesson(lesson: Lesson, memory: Sequence[LedgerEntry]) -> None:
     """Print what was learned from how many clips, and what is kept of them."""
     print_classes([lesson])
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     for key, reason in lesson.skipped.items():
         console.print(Text(f"left out: {key}: {reason}"))
     if lesson.held_out_accuracy is not None:
@@ -33,7 +33,7 @@ def print_classes(lessons: Sequence[Lesson]) -> None:
         for name, clips in zip(lesson.classes, lesson.clips, strict=True):
             if name is not None:
                 table.add_row(Text(name), str(number), str(clips))
-    Console().print(table)
+    Terminal().print(table)
 
 
 def print_ledger(title: str, entries: Sequence[LedgerEntry | LedgerRecord]) -> None:
@@ -47,7 +47,7 @@ def print_ledger(title: str, entries: Sequence[LedgerEntry | LedgerRecord]) -> N
         table.add_row(Text(entry.kind), Text(entry.name), f"{entry.bytes:,}", "yes" if entry.in_paper_figure else "no")
     total = sum(entry.bytes for entry in entries)
     counted = sum(entry.bytes for entry in entries if entry.in_paper_figure)
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     console.print(table)
     console.print(f"total: {total:,} bytes ({size(total)})")
     console.print(f"as a paper counts it: {counted:,} bytes ({size(counted)})")

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from essential.cli.console import Terminal
 from essential.video.check_report import CheckReport, Count, Duplicate, Kind, Problem
 
 _SHOWN_AT_MOST = 20
@@ -14,7 +14,7 @@ _KINDS: tuple[Kind, ...] = ("missing", "unreadable", "too short", "ambiguous")
 
 def print_check(report: CheckReport) -> None:
     """Print a table for each task, what is wrong, and what the videos are."""
-    console = Console()
+    console = Terminal()
     counts: dict[int, list[Count]] = {}
     for count in report.counts:
         counts.setdefault(count.task, []).append(count)

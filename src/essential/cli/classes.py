@@ -1,8 +1,7 @@
 """`essential classes`: what a bundle knows."""
 
-import typer
-
 from essential.cli.options import BundleFile
+from essential.cli.terminal import say
 
 
 def classes(bundle: BundleFile) -> None:
@@ -17,4 +16,4 @@ def classes(bundle: BundleFile) -> None:
 
     read = Bundle.read(bundle)
     print_classes(read.lessons)
-    typer.echo(f"{len(read.classes)} classes; encoder {read.encoder.name}, method {read.config.method.name}")
+    say(f"{len(read.classes)} classes; encoder {read.encoder.name}, method {read.config.method.name}")

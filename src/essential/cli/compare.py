@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from essential.cli.options import Overrides, parse_names, parse_seeds
+from essential.cli.terminal import say
 
 if TYPE_CHECKING:
     from essential.comparison import PlannedRun
@@ -56,10 +57,10 @@ def compare(
 
     def announce(run: "PlannedRun") -> None:
         number = left.index(run) + 1
-        typer.echo(f"== {run.method}, seed {run.seed} ({number} of {len(left)})", err=True)
+        say(f"== {run.method}, seed {run.seed} ({number} of {len(left)})", err=True)
 
     records = do_runs(runs, progress=terminal_progress(), announce=announce)
     comparison = write_comparison(records, out, budget_bytes=budget_bytes)
     print_comparison(comparison)
     print_skipped(comparison.example)
-    typer.echo(f"tables: {out / 'compare.csv'}, .json, .tex, .md\npage: {out / 'compare.html'}")
+    say(f"tables: {out / 'compare.csv'}, .json, .tex, .md\npage: {out / 'compare.html'}")

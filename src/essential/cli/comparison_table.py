@@ -1,11 +1,11 @@
 """A comparison of methods as a table in the terminal: on a narrow one without the columns that say least."""
 
 from rich import box
-from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from essential.cli.console import Terminal
 from essential.cli.tables import fraction, size
 from essential.report.comparison_text import record_notes
 from essential.report.formats import probability
@@ -25,7 +25,7 @@ def print_comparison(comparison: Comparison) -> None:
     classes = sum(len(task.classes) for task in protocol.tasks)
     seeds = ", ".join(map(str, comparison.seeds))
     title = f"{protocol.name}: {classes} classes in {len(protocol.tasks)} tasks, seeds {seeds}"
-    console = Console()
+    console = Terminal()
     for count in range(len(_COLUMNS), _LEAST_COLUMNS - 1, -1):
         table = _table(comparison, title, count)
         width = Measurement.get(console, console.options.update(max_width=_UNBOUNDED), table).maximum
@@ -35,7 +35,7 @@ def print_comparison(comparison: Comparison) -> None:
         # A file has no width: everything, on lines as long as they need to be.
         table = _table(comparison, title, len(_COLUMNS))
         width = Measurement.get(console, console.options.update(max_width=_UNBOUNDED), table).maximum
-        console = Console(width=max(width, console.width))
+        console = Terminal(width=max(width, console.width))
     console.print(table)
     for note in _notes(comparison):
         console.print(note, markup=False, highlight=False)

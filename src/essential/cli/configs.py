@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from essential.cli.terminal import say
+
 app = typer.Typer(invoke_without_command=True)
 
 
@@ -17,16 +19,16 @@ def list_configs(context: typer.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from rich.console import Console
     from rich.table import Table
 
+    from essential.cli.console import Terminal
     from essential.shipped import shipped_configs, shipped_methods
 
     for kind, summaries in (("config", shipped_configs()), ("method, for --method", shipped_methods())):
         table = Table(kind, "what it is")
         for name, summary in summaries.items():
             table.add_row(name, summary)
-        Console().print(table)
+        Terminal().print(table)
 
 
 @app.command()
@@ -41,4 +43,4 @@ def show(name: Annotated[str, typer.Argument(help="A config's name, such as movi
     """
     from essential.shipped import config_text
 
-    typer.echo(config_text(name), nl=False)
+    say(config_text(name).rstrip("\n"))

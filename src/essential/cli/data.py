@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from essential.cli import data_check
+from essential.cli.terminal import say
 
 app = typer.Typer(no_args_is_help=True)
 app.command("check")(data_check.check)
@@ -71,7 +72,7 @@ def make(
             workers=os.cpu_count() or 1,
             progress=lambda done, total: progress.advance(done, total=total),
         )
-    typer.echo(f"videos: {out}")
+    say(f"videos: {out}")
 
 
 @app.command("import")
@@ -98,9 +99,9 @@ def import_(
     write_video_list(video_list, out)
     print_list(video_list)
     for finding in entry_findings(audit_list(video_list.tasks)):
-        typer.echo(f"note: {finding}")
-    typer.echo(f"sha256: {video_list.sha256}")
-    typer.echo(f"list: {out}")
+        say(f"note: {finding}")
+    say(f"sha256: {video_list.sha256}")
+    say(f"list: {out}")
 
 
 @app.command()
@@ -124,8 +125,8 @@ def audit(
     video_list = open_list(source)
     print_list(video_list)
     for finding in findings(audit_list(video_list.tasks)):
-        typer.echo(f"- {finding}")
+        say(f"- {finding}")
     try:
         refuse_unusable(video_list.tasks, video_list.name)
     except DataError as error:
-        typer.echo(f"no run can use this list: {error}")
+        say(f"no run can use this list: {error}")

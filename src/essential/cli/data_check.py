@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from essential.cli.options import Overrides
+from essential.cli.terminal import say
 from essential.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def check(
     print_check(report)
     if out is not None:
         write_json(out, report.model_dump(mode="json"))
-        typer.echo(f"report: {out}")
+        say(f"report: {out}")
     if not report.clean:
         raise typer.Exit(1)
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from essential.cli.terminal import say
+
 _ARMS = ("essential", "joint", "finetune", "replay-dense", "replay-sparse")
 
 
@@ -37,14 +39,14 @@ def demo(
     places = [f"data.root={_quoted(out / 'data')}", f"features.store={_quoted(out / 'features')}", f"seed={seed}"]
     runs = []
     for arm in _ARMS if compare else _ARMS[:1]:
-        typer.echo(f"== {arm}", err=True)
+        say(f"== {arm}", err=True)
         config = load_config(f"moving-digits/{arm}", places)
         record = train(config, out / arm, resume=True, progress=terminal_progress())
         runs.append(ReportedRun(arm, record, analysis_of(out / arm)))
         write_report(runs[-1:], out / arm / "report.html")
     write_report(runs, out / "report.html")
     print_runs([(run.label, run.record) for run in runs])
-    typer.echo(f"report: {out / 'report.html'}\nvideos: {out / 'data'}")
+    say(f"report: {out / 'report.html'}\nvideos: {out / 'data'}")
 
 
 def _quoted(path: Path) -> str:

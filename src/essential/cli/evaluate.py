@@ -1,8 +1,7 @@
 """`essential evaluate`: score a run's checkpoints."""
 
-import typer
-
 from essential.cli.options import Overrides, Run
+from essential.cli.terminal import say
 
 
 def evaluate(run: Run, overrides: Overrides = None) -> None:
@@ -36,11 +35,11 @@ def evaluate(run: Run, overrides: Overrides = None) -> None:
     print_skipped(record)
     scored, tasks = len(record.accuracy), len(record.protocol.tasks)
     if scored < tasks:
-        typer.echo(f"note: scored after {scored} of {tasks} tasks, as many as there are checkpoints")
+        say(f"note: scored after {scored} of {tasks} tasks, as many as there are checkpoints")
     modules = sum(entry.kind == "retrieval_modules" for entry in record.ledger)
     if record.method.config.get("memory_mode") == "task" and modules != tasks:
-        typer.echo(f"note: the network has {modules} MR modules, one per task, but the protocol has {tasks} tasks")
+        say(f"note: the network has {modules} MR modules, one per task, but the protocol has {tasks} tasks")
     if before is not None:
         same = record.accuracy == before.accuracy
-        typer.echo("the same accuracies as in record.json" if same else "these accuracies differ from record.json")
-    typer.echo(f"evaluation: {run / 'evaluation.json'}")
+        say("the same accuracies as in record.json" if same else "these accuracies differ from record.json")
+    say(f"evaluation: {run / 'evaluation.json'}")

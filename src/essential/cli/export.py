@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from essential.cli.options import BundleFile, Overrides
+from essential.cli.terminal import say
 
 
 def export(
@@ -33,7 +34,7 @@ def export(
     from essential.export import export_bundle
 
     made = export_bundle(bundle, out, takes=takes, overrides=overrides or ())
-    typer.echo(
+    say(
         f"written: {made.path} ({made.bytes / 1e6:.1f} MB, {len(made.labels)} labels) and {made.note}; "
         f"it differs from the bundle, computed in float32, by {made.worst_difference:.0e} at most"
     )

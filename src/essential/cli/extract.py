@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from essential.cli.options import Config, Overrides, parse_shard
+from essential.cli.terminal import say
 
 
 def extract(
@@ -43,5 +44,5 @@ def extract(
         if not team.first:
             return
     for key, reason in sorted(broken.items()):
-        typer.echo(f"skipped: {key}: {reason}")
-    typer.echo(f"store: {folder}")
+        say(f"skipped: {key}: {reason}")
+    say(f"store: {folder}")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from essential.cli.terminal import say
+
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -46,8 +48,8 @@ def import_(
         videos = import_features(array, labels, out, progress=lambda done, total: progress.advance(done, total=total))
     splits = {split: sum(video.split == split for video in videos) for split in ("train", "test")}
     classes = len({video.label for video in videos})
-    typer.echo(f"{len(videos)} videos of {classes} classes: {splits['train']} to train, {splits['test']} to test")
-    typer.echo(f"store: {out}")
+    say(f"{len(videos)} videos of {classes} classes: {splits['train']} to train, {splits['test']} to test")
+    say(f"store: {out}")
 
 
 @app.command()
@@ -75,5 +77,5 @@ def merge(
     progress = terminal_progress()
     with phase(progress, "merge shards", 0):
         shards = run(into, parts, progress=lambda done, total: progress.advance(done, total=total))
-    typer.echo(f"{shards} shards, all checked")
-    typer.echo(f"store: {into}")
+    say(f"{shards} shards, all checked")
+    say(f"store: {into}")

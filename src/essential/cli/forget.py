@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from essential.cli.options import BundleFile, Overrides
+from essential.cli.terminal import say
 
 
 def forget(
@@ -31,4 +32,4 @@ def forget(
         learner = VideoLearner.load(bundle, overrides=overrides or ())
         learner.forget(name)
         learner.save(bundle)
-    typer.echo(f"forgotten: {name}; {len(learner.classes)} classes are left in {bundle}")
+    say(f"forgotten: {name}; {len(learner.classes)} classes are left in {bundle}")

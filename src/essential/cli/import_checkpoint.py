@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from essential.cli.options import Config, Overrides
+from essential.cli.terminal import say
 
 
 def import_checkpoint(
@@ -46,17 +47,17 @@ def import_checkpoint(
         progress=terminal_progress(),
     )
     encoder = imported.config.encoder
-    typer.echo(f"{imported.checkpoints} checkpoints, {imported.classes} classes, {imported.modules} MR modules")
-    typer.echo(
+    say(f"{imported.checkpoints} checkpoints, {imported.classes} classes, {imported.modules} MR modules")
+    say(
         f"encoder: {encoder.name}, {encoder.temporal_adapters} temporal adapters, temporal embedding "
         f"{'added' if encoder.adds_temporal_embedding else 'not added'}; "
         f"clips of {imported.config.video.frames} frames, {imported.layers} temporal layers"
     )
     unused = f"; not used by this network: {', '.join(imported.unused)}" if imported.unused else ""
-    typer.echo(f"{imported.keys} keys in each checkpoint, all accounted for{unused}")
+    say(f"{imported.keys} keys in each checkpoint, all accounted for{unused}")
     data = imported.config.data
     places = "" if data.root else " -s data.root=VIDEOS"
     kind = " -s data.kind=list" if data.kind == "folder" and not data.root else ""
     if (kind or data.kind == "list") and not data.path:
         places = f" -s data.path=LIST.json{places}"
-    typer.echo(f"run: {out}\nscore it: essential evaluate {out}{kind}{places}")
+    say(f"run: {out}\nscore it: essential evaluate {out}{kind}{places}")

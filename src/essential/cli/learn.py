@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from essential.cli.options import Method, Overrides
+from essential.cli.terminal import say
 
 _HELD_OUT = 4
 
@@ -90,6 +91,4 @@ def learn(
         lesson = learner.learn(clips, more_of_known=more_of_known)
         written = learner.save(into)
     print_lesson(lesson, learner.memory)
-    typer.echo(
-        f"bundle: {into} ({written:,} bytes, {len(learner.classes)} classes)\ntry: essential predict {into} CLIP"
-    )
+    say(f"bundle: {into} ({written:,} bytes, {len(learner.classes)} classes)\ntry: essential predict {into} CLIP")

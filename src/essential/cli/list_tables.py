@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from essential.cli.console import Terminal
 from essential.protocols.audit import Extremes, GroupLeak, ListAudit, SharedFiles, SplitAudit
 from essential.protocols.list_entries import splits_of
 from essential.protocols.quoting import named, quoted
@@ -22,7 +22,7 @@ def print_list(video_list: VideoList) -> None:
     for number, row in enumerate(rows, 1):
         table.add_row(str(number), *map(str, row), end_section=number == len(rows))
     table.add_row("all", *(str(sum(column)) for column in zip(*rows, strict=True)))
-    console = Console()
+    console = Terminal()
     console.print(Text(video_list.name), soft_wrap=True)
     console.print(table)
 

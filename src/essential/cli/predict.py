@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from essential.cli.options import BundleFile, Overrides
+from essential.cli.terminal import say
 from essential.protocols.class_names import NONE_OF_THESE
+from essential.shown import plain_cell, printable, printable_json
 
 if TYPE_CHECKING:
     from essential.learner.clips import Expanded
@@ -78,7 +80,7 @@ def predict(
     else:
         lost = _print_predictions(learner, found, form, top_k, sheet)
     if found.passed_over.line:
-        typer.echo(found.passed_over.line, err=True)
+        say(found.passed_over.line, err=True)
     if lost:
         raise VideoError(f"{lost} of the videos could not be read; each is named above with the reason")
 
@@ -108,7 +110,7 @@ def _print_predictions(learner: "VideoLearner", paths: "Expanded", form: Format,
     if picture is not None and sheet is not None:
         picture.write(sheet)
         more = f"; {picture.left_out} further clips are not in it" if picture.left_out else ""
-        typer.echo(f"picture: {sheet}{more}", err=True)
+        say(f"picture: {sheet}{more}", err=True)
     return lost
 
 
@@ -156,14 +158,14 @@ class _Lines(_Printer):
     """A JSON object a line."""
 
     def clip(self, prediction: "Prediction") -> None:
-        _say(json.dumps(prediction.as_json(), ensure_ascii=False))
+        _say(printable_json(json.dumps(prediction.as_json(), ensure_ascii=False)))
 
     def span(self, span: "Span") -> None:
-        _say(json.dumps(span.as_json(), ensure_ascii=False))
+        _say(printable_json(json.dumps(span.as_json(), ensure_ascii=False)))
 
 
 class _Csv(_Printer):
-    """A header, then a row a clip or span."""
+    """A header, then a row a clip or span; no name is a formula to a spreadsheet."""
 
     def __init__(self, columns: tuple[str, ...]) -> None:
         super().__init__(columns)
@@ -182,7 +184,8 @@ class _Csv(_Printer):
         if not self._began:
             writer.writeheader()
         self._began = True
-        writer.writerow(content)
+        cells = {key: plain_cell(printable(cell)) if isinstance(cell, str) else cell for key, cell in content.items()}
+        writer.writerow(cells)
         sys.stdout.flush()
 
 
@@ -202,8 +205,6 @@ class _Table(_Printer):
         self._line(f"{start:>9} - {end:>9}  {said}")
 
     def _line(self, text: str) -> None:
-        from essential.learner.prediction import printable
-
         _say(printable(text))
 
 

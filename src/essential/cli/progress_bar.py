@@ -3,7 +3,6 @@
 import sys
 import time
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,6 +15,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from essential.cli.console import Terminal
+from essential.cli.terminal import say
 from essential.progress import Progress as ProgressLike
 
 
@@ -57,7 +58,7 @@ class BarProgress(_Notes):
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}", style="dim", markup=False),
-            console=Console(stderr=True),
+            console=Terminal(stderr=True),
         )
         self._bars.start()
         self._bars.add_task(title, total=total or None, note="")
@@ -99,8 +100,7 @@ class LineProgress(_Notes):
         if self._title and self._done:
             seconds = time.perf_counter() - self._began
             note = f", {self._note}" if self._note else ""
-            sys.stderr.write(f"{self._title}: {self._done} in {seconds:.1f} s{note}\n")
-            sys.stderr.flush()
+            say(f"{self._title}: {self._done} in {seconds:.1f} s{note}", err=True)
         self._title = ""
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from essential.cli.options import Unverified
+from essential.cli.terminal import say
 
 
 def report(
@@ -44,6 +45,6 @@ def report(
     write_report(reported, out)
     written = write_figures(reported, figures) if figures else []
     print_runs([(run.label, run.record) for run in reported])
-    typer.echo(f"report: {out}")
+    say(f"report: {out}")
     if written:
-        typer.echo(f"figures: {len(written)} files in {figures}")
+        say(f"figures: {len(written)} files in {figures}")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from essential.cli.options import Overrides
+from essential.cli.terminal import say
 
 
 def serve(  # noqa: PLR0913, PLR0917 - each is an option of its own
@@ -65,12 +66,10 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of its own
 
     limits = Limits(clip_mb=max_mb, clip_seconds=max_seconds, side=max_side, clip_work_seconds=time_limit)
     access = access_for(host, port, token, allow_host or [])
-    typer.echo(f"reading {bundle} ...", err=True)
-    interrupted = run(Setup(bundle.absolute(), tuple(overrides or ()), encoder, limits), access, announce=_announce)
-    typer.echo("ended", err=True)
-    if interrupted:
-        raise typer.Exit(130)
+    say(f"reading {bundle} ...", err=True)
+    run(Setup(bundle.absolute(), tuple(overrides or ()), encoder, limits), access, announce=_announce)
+    say("ended", err=True)
 
 
 def _announce(url: str) -> None:
-    typer.echo(f"serving at {url}\nend it with Ctrl-C")
+    say(f"serving at {url}\nend it with Ctrl-C")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from essential.cli.options import Unverified
+from essential.cli.terminal import say
 
 
 def site(
@@ -32,7 +33,7 @@ def site(
 
     findings = find_records(runs, unverified=unverified)
     copies = f", and {counted(findings.copies, 'copy')} of these" if findings.copies else ""
-    typer.echo(f"found: {counted(len(findings.records), 'record')}{copies}")
+    say(f"found: {counted(len(findings.records), 'record')}{copies}")
     replaced = write_site(findings, out)
     removed = f", {replaced.removed} of the last time removed" if replaced.removed else ""
-    typer.echo(f"site: {out / 'index.html'} ({counted(replaced.written, 'file')}{removed})")
+    say(f"site: {out / 'index.html'} ({counted(replaced.written, 'file')}{removed})")

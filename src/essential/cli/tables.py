@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from essential.cli.console import Terminal
+from essential.cli.terminal import say
 from essential.records import Record
 
 _SKIPPED_SHOWN = 20
@@ -18,7 +19,7 @@ def print_runs(runs: Sequence[tuple[str, Record]]) -> None:
         _print_protocol([(name, record) for name, record in runs if record.protocol.id == wanted])
     for name, record in runs:
         if record.untested:
-            Console().print(f"note: {name}: {record.untested}", markup=False, highlight=False, soft_wrap=True)
+            say(f"note: {name}: {record.untested}")
 
 
 def _print_protocol(runs: Sequence[tuple[str, Record]]) -> None:
@@ -34,7 +35,7 @@ def _print_protocol(runs: Sequence[tuple[str, Record]]) -> None:
     for label in rows[0]:
         if any(row[label] for row in rows):
             table.add_row(label, *(row[label] for row in rows))
-    Console().print(table)
+    Terminal().print(table)
 
 
 def _cells(record: Record) -> dict[str, str]:
@@ -77,7 +78,7 @@ def run_name(folder: Path) -> str:
 
 def print_skipped(record: Record) -> None:
     """Name the videos that the run went on without."""
-    console = Console()
+    console = Terminal()
     for skipped in record.skipped_videos[:_SKIPPED_SHOWN]:
         console.print(f"skipped ({skipped.split}): {skipped.video}: {skipped.reason}", markup=False, highlight=False)
     if len(record.skipped_videos) > _SKIPPED_SHOWN:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from essential.cli.options import Config, Method, Overrides, Seed, with_seed
+from essential.cli.terminal import say
 
 
 def train(
@@ -50,7 +51,7 @@ def train(
     from essential.tracking import open_sinks
 
     def warn(text: str) -> None:
-        typer.echo(f"warning: {text}", err=True)
+        say(f"warning: {text}", err=True)
 
     with open_team() as team:
         settings = load_config(config, with_seed(overrides, seed), method=method)
@@ -61,4 +62,4 @@ def train(
         write_report([ReportedRun(run_name(out), record, analysis_of(out))], out / "report.html")
         print_runs([(run_name(out), record)])
         print_skipped(record)
-        typer.echo(f"record: {out / 'record.json'}\nreport: {out / 'report.html'}")
+        say(f"record: {out / 'record.json'}\nreport: {out / 'report.html'}")

@@ -38,7 +38,7 @@ class EncoderConfig(Section):
     arguments: dict[str, Scalar] = Field(
         default={}, description="Further arguments of the timm model, such as {pad_type: same, bn_eps: 0.001}."
     )
-    size: int | None = Field(None, ge=8, description="Pixels along a side of a frame.")
+    size: int | None = Field(None, ge=8, le=4096, description="Pixels along a side of a frame.")
     mean: tuple[float, float, float] | None = Field(None, description="Taken from the RGB values, which are 0 to 1.")
     std: tuple[Positive, Positive, Positive] | None = Field(None, description="Divides what is left after the mean.")
     interpolation: Literal["bilinear", "bicubic"] | None = Field(None, description="How a frame is scaled to its size.")

@@ -1,13 +1,11 @@
 """Runs that were imported from checkpoints of other code: how one is written, and what it may be scored on."""
 
-import json
-
 from essential.atomic_files import write_json
 from essential.engine.run_folder import Place, RunFolder, differences
 from essential.engine.settings import RunConfig
 from essential.errors import RunError
-from essential.given_files import plain_file
 from essential.methods.contract import Method
+from essential.untrusted import read_json
 
 # What the checkpoints do not say; all else is theirs.
 _FREE = frozenset({"data", "protocol", "features"})
@@ -47,10 +45,17 @@ def refuse_unlike_import(run: RunFolder, config: RunConfig, encoder_fingerprint:
         {name: part for name, part in each.identity().items() if name not in _FREE} for each in (run.config(), config)
     )
     found = differences(theirs, ours)
-    if json.loads(plain_file(run.import_note).read_text())["encoder_fingerprint"] != encoder_fingerprint:
+    if _imported_fingerprint(run) != encoder_fingerprint:
         found.append("encoder: other weights than those that were imported")
     if found:
         raise RunError(
             f"{run.path} was imported with another config: {'; '.join(found)}. Only its data, protocol and features "
             "may be chosen"
         )
+
+
+def _imported_fingerprint(run: RunFolder) -> str:
+    try:
+        return str(read_json(run.import_note)["encoder_fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{run.import_note} is damaged ({error}); import the checkpoints again") from error

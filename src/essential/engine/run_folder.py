@@ -36,11 +36,11 @@ from essential.engine.protocol_file import protocol_from_json, protocol_to_json
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import FeatureOrigin
 from essential.errors import CheckpointError, RunError
-from essential.given_files import plain_file
 from essential.methods.contract import Method
 from essential.models.state_names import below
 from essential.protocols.protocol import Protocol
 from essential.sealed_files import Array, read_sealed, seal_of, write_sealed
+from essential.untrusted import parse_yaml, read_bounded, read_json
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class RunFolder:
             RunError: the file is damaged, or says it in another way than this version does.
         """
         try:
-            there = json.loads(plain_file(self._protocol).read_text()).get("features")
+            there = read_json(self._protocol).get("features")
             return None if there is None else FeatureOrigin(**there)
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise RunError(f"{self._protocol} is damaged ({error}); train again into another folder") from error
@@ -213,11 +213,11 @@ class RunFolder:
         if not path.exists():
             raise RunError(f"{self.path} is no run folder: it holds no config.yaml; name a folder that `train` made")
         try:
-            content = yaml.safe_load(plain_file(path).read_text())
+            content = parse_yaml(read_bounded(path))
             if self.imported and content["encoder"]["weights"] == self.encoder.name:
                 content["encoder"]["weights"] = str(self.encoder.absolute())
             return RunConfig.model_validate(content)
-        except (ValueError, KeyError, TypeError, yaml.YAMLError, OSError) as error:
+        except (ValueError, KeyError, TypeError, OSError) as error:
             raise RunError(
                 f"{path} cannot be read ({error}); restore it, or train again into another folder"
             ) from error
@@ -231,7 +231,7 @@ class RunFolder:
         if not self.begun or (self.imported and not self._protocol.exists()):
             return None
         try:
-            return protocol_from_json(json.loads(plain_file(self._protocol).read_text()), root)
+            return protocol_from_json(read_json(self._protocol), root)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{self._protocol} is damaged ({error}); train again into another folder") from error
 
@@ -272,6 +272,8 @@ class RunFolder:
         try:
             inside, self._settled = metadata.pop("optimizer"), dict(metadata.pop("settled"))
             place = Place(**{**metadata, "memory_bytes_by_task": tuple(metadata["memory_bytes_by_task"])})
+            if not all(type(n) is int and n >= 0 for n in (place.task, place.stage, place.epoch, place.log_bytes)):
+                raise ValueError("a place is in whole numbers")
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise CheckpointError(
                 f"{self._state} is not the state of a run of this version; train again into another folder"
@@ -326,9 +328,14 @@ class RunFolder:
             CheckpointError: it is missing or damaged.
         """
         arrays, metadata = read_sealed(self._predictions(task), CheckpointError)
-        others = below("scores.", arrays)
-        videos, reading = tuple(metadata["videos"]), metadata.get("reading", "cnn")
-        return Predictions(arrays["scores"], arrays["slots"], arrays["tasks"], videos, reading, others)
+        try:
+            videos, reading = tuple(metadata["videos"]), metadata.get("reading", "cnn")
+            others = below("scores.", arrays)
+            return Predictions(arrays["scores"], arrays["slots"], arrays["tasks"], videos, reading, others)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"{self._predictions(task)} holds no predictions; delete it and evaluate again"
+            ) from error
 
     @property
     def _state(self) -> Path:

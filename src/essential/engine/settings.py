@@ -12,6 +12,14 @@ from essential.protocols.source import DataConfig, ProtocolConfig
 from essential.schema import Section
 from essential.video.transforms import AugmentConfig
 
+# What a machine's owner decides, and not who sends a config or a bundle; no number of a result depends on it.
+OF_THE_MACHINE: dict[str, set[str]] = {
+    "data": {"root", "path", "annotations"},
+    "features": {"store", "shard_videos", "on_broken_video", "workers", "worker_start", "video_seconds_limit"}
+    | {"batch_clips"},
+    "training": {"threads", "device", "checkpoint_epochs"},
+}
+
 
 class VideoConfig(Section):
     """How a clip is taken from a video."""
@@ -36,7 +44,7 @@ class TrainingConfig(Section):
     mixed_precision: bool = Field(True, description="bfloat16 on a GPU; no effect on a CPU")
     checkpoint_epochs: int = Field(10, ge=1, description="save the run's state after so many epochs of a stage")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU if there is one")
-    threads: int | None = Field(None, ge=1, description="CPU threads; none: as many as cores")
+    threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; none: as many as cores")
 
 
 class RunConfig(Section):
@@ -73,20 +81,6 @@ class RunConfig(Section):
         On one machine two runs of equal identity give the same record (other processors, or another number of
         threads, round differently); a run resumes only under its own identity.
         """
-        machine: dict[str, set[str]] = {
-            "data": {"root", "path", "annotations"},
-            "features": {
-                "store",
-                "shard_videos",
-                "on_broken_video",
-                "workers",
-                "worker_start",
-                "video_seconds_limit",
-                "batch_clips",
-            },
-            "training": {"threads", "device", "checkpoint_epochs"},
-        }
-        if isinstance(self.encoder.weights, Path):
-            # The record's fingerprint of the encoder says what was in the file.
-            machine["encoder"] = {"weights"}
-        return self.model_dump(mode="json", exclude={"summary": True, **machine})
+        # The record's fingerprint of the encoder says what was in the file.
+        weights = {"encoder": {"weights"}} if isinstance(self.encoder.weights, Path) else {}
+        return self.model_dump(mode="json", exclude={"summary": True, **OF_THE_MACHINE, **weights})

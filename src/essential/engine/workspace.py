@@ -25,6 +25,8 @@ from essential.protocols.source import load_listing
 
 # Features do not depend on a run's seed, so that runs of several seeds share one store.
 _VIEW_SEED = 0
+# Numbers per frame: more than any encoder has.
+_WIDEST = 100_000
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class FeatureOrigin:
     name: str
     fingerprint: str
     dim: int
+
+    def __post_init__(self) -> None:
+        texts = isinstance(self.name, str) and isinstance(self.fingerprint, str)
+        if not texts or type(self.dim) is not int or not 1 <= self.dim <= _WIDEST:
+            raise ValueError(f"features of {self.dim!r} numbers by {self.name!r} ({self.fingerprint!r})")
 
 
 @dataclass(frozen=True)
@@ -210,7 +217,10 @@ def _origin(config: RunConfig, encoder: FrameEncoder | None) -> FeatureOrigin:
     if encoder is not None:
         return FeatureOrigin(encoder.name, encoder.fingerprint, encoder.dim)
     assert config.data.path is not None, "the protocol was read from it"
-    return FeatureOrigin(**imported_provenance(config.data.path)["encoder"])
+    try:
+        return FeatureOrigin(**imported_provenance(config.data.path)["encoder"])
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"the store {config.data.path} is damaged ({error}); import its features again") from error
 
 
 def _read_protocol(config: RunConfig, progress: Progress) -> Protocol:

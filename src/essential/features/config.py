@@ -18,7 +18,10 @@ class FeaturesConfig(Section):
         "stored", description="stored: extract once, then read. live: decode and encode every epoch, as the paper does."
     )
     views: int = Field(
-        4, ge=0, description="Augmented training views kept per video (stored mode); 0 trains on the plain view."
+        4,
+        ge=0,
+        le=1000,
+        description="Augmented training views kept per video (stored mode); 0 trains on the plain view.",
     )
     dtype: FeatureType = Field("float32", description="How a feature is kept; float16 halves the store.")
     precision: Precision = Field(
@@ -31,6 +34,7 @@ class FeaturesConfig(Section):
     workers: int | None = Field(
         None,
         ge=0,
+        le=512,
         description="Processes that decode. Without it as many as there are CPU cores, or those that the encoder, on "
         "a CPU, leaves to them. 0 decodes in the main process, which a video that kills or hangs its decoder then "
         "ends or stops.",

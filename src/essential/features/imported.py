@@ -162,9 +162,11 @@ def imported_provenance(store: Path) -> dict[str, Any]:
         StoreError: there is no store, it is damaged, or its features were extracted from videos.
     """
     provenance = read_provenance(store)
-    if provenance["encoder"]["name"] != IMPORTED:
+    encoder = provenance.get("encoder")
+    if not isinstance(encoder, dict) or encoder.get("name") != IMPORTED:
+        name = encoder.get("name") if isinstance(encoder, dict) else None
         raise StoreError(
-            f"the features in {store} were extracted from videos by {provenance['encoder']['name']!r}; train on the "
+            f"the features in {store} were extracted from videos by {name!r}; train on the "
             "videos with -s features.store=STORE, or give a store that `essential features import` made"
         )
     return provenance

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from essential.atomic_files import sha256_of_json
 from essential.protocols.protocol import Split, Video
@@ -79,11 +79,18 @@ def plan_from_json(content: Any) -> tuple[Shard, ...]:
     Raises:
         ValueError, KeyError, TypeError: it is something else.
     """
-    plan = tuple(Shard(index, entry["split"], tuple(entry["videos"])) for index, entry in enumerate(content))
-    for shard, entry in zip(plan, content, strict=True):
-        if shard.name != entry["name"]:
-            raise ValueError(f"shard {entry['name']} does not hold the videos it is named for")
-    return plan
+    if not isinstance(content, list):
+        raise TypeError(f"it holds a JSON {type(content).__name__}, not an array of shards")
+    return tuple(_shard(index, **entry) for index, entry in enumerate(content))
+
+
+def _shard(index: int, *, name: str, split: Split, videos: Sequence[str]) -> Shard:
+    if split not in get_args(Split) or not isinstance(videos, list) or not all(isinstance(key, str) for key in videos):
+        raise ValueError(f"shard {name!r} does not name videos of a split")
+    shard = Shard(index, split, tuple(videos))
+    if not videos or shard.name != name:
+        raise ValueError(f"shard {name!r} does not hold the videos it is named for")
+    return shard
 
 
 def _cut(left: Mapping[Split, Sequence[str]], shard_videos: int, *, first_index: int) -> list[Shard]:

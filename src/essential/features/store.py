@@ -8,7 +8,6 @@
 Every file appears whole or not at all. Training and test videos have shards of their own, as they differ in views.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +21,10 @@ from essential.atomic_files import folder_lock, remove_unfinished, sha256_of_jso
 from essential.errors import StoreError
 from essential.features.plan import Shard, VideoId, plan_from_json, plan_to_json, shards_for
 from essential.features.provenance import differences
-from essential.given_files import plain_file
 from essential.protocols.protocol import Split
 from essential.schema import Section
 from essential.sealed_files import map_sealed, read_metadata, read_sealed, read_sealed_header, write_sealed
+from essential.untrusted import parse_json, read_bounded, read_json
 
 FORMAT_VERSION = 1
 _ARRAY = "features"
@@ -75,11 +74,11 @@ class FeatureStore:
         if not path.exists():
             return ()
         try:
-            content = plain_file(path).read_bytes()
+            content = read_bounded(path)
             if content != self._read[0]:
-                self._read = content, plan_from_json(json.loads(content))
+                self._read = content, plan_from_json(parse_json(content))
             return self._read[1]
-        except (ValueError, KeyError, TypeError) as cause:
+        except (OSError, ValueError, KeyError, TypeError) as cause:
             message = f"{path} is damaged ({cause}); delete the folder {self.path} and extract again"
             raise StoreError(message) from cause
 
@@ -145,6 +144,7 @@ class FeatureStore:
         Raises:
             StoreError: the shard is damaged or not of this store.
         """
+        self.layout_and_note(shard)
         arrays, metadata = read_sealed(self.shard_path(shard), StoreError)
         return arrays[_ARRAY], self._checked(shard, metadata)
 
@@ -221,14 +221,14 @@ def read_provenance(store: Path) -> dict[str, Any]:
     if not path.exists():
         raise StoreError(f"there is no feature store in {path.parent}; make one with `essential extract`")
     try:
-        content = json.loads(plain_file(path).read_bytes())
+        content = read_json(path)
         version, provenance = content["format_version"], content["provenance"]
         intact = content["fingerprint"] == sha256_of_json(provenance)
-    except (ValueError, KeyError, TypeError) as cause:
+    except (OSError, ValueError, KeyError, TypeError) as cause:
         raise StoreError(f"{path} is damaged or no feature store; choose another folder for features.store") from cause
-    if version != FORMAT_VERSION:
+    if type(version) is not int or version != FORMAT_VERSION:
         raise StoreError(
-            f"{path} is a feature store of format {version}, this version reads format {FORMAT_VERSION}; "
+            f"{path} is a feature store of format {version!r}, this version reads format {FORMAT_VERSION}; "
             "extract again into another folder"
         )
     if not intact or not isinstance(provenance, dict):

@@ -6,7 +6,7 @@ A sealed safetensors file:
                held_out.features    float16 frame features of the clips that calibration stands on
                held_out.slots       their classes
     metadata   what, version        "essential bundle", and the version of this layout
-               config               all settings but the paths and the device of a machine
+               config               all settings but what a machine's owner decides: paths, device, processes, limits
                encoder              name, fingerprint and width of the frozen encoder, which is not inside
                labels               the class of every slot in order of arrival; null where it was forgotten
                lessons              what each `learn` was given, and gave
@@ -21,22 +21,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field, ValidationError
 
 from essential.config import with_overrides
 from essential.engine.run_folder import differences
-from essential.engine.settings import RunConfig
+from essential.engine.settings import OF_THE_MACHINE, RunConfig
 from essential.engine.workspace import FeatureOrigin
 from essential.errors import BundleError, CheckpointError
 from essential.learner.held_out import HeldOut
 from essential.methods import Method
 from essential.models.state_names import below
 from essential.sealed_files import Array, read_sealed, write_sealed
+from essential.versioned_json import Part
 
 WHAT = "essential bundle"
 VERSION = 1
+# What no stored logit is of, a slot that came later, is NaN.
+_MAY_HOLD_NAN = "method.memory.logits"
+
+Count = Annotated[int, Field(ge=0, le=10**9)]
 
 
 @dataclass(frozen=True)
@@ -53,17 +59,34 @@ class Lesson:
     """
 
     classes: tuple[str | None, ...]
-    clips: tuple[int, ...]
-    held_out: int
+    clips: tuple[Count, ...]
+    held_out: Count
     skipped: Mapping[str, str]
     held_out_accuracy: float | None
     passed_over: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.classes) != len(self.clips):
+            raise ValueError(f"a lesson of {len(self.classes)} classes with {len(self.clips)} numbers of clips")
 
     def without(self, name: str) -> "Lesson":
         """Return the lesson without any mention of a class."""
         classes = tuple(None if each == name else each for each in self.classes)
         skipped = {key: reason for key, reason in self.skipped.items() if not key.startswith(f"{name}/")}
         return replace(self, classes=classes, skipped=skipped)
+
+
+class _Note(Part):
+    """The metadata; see the top of this file."""
+
+    what: str
+    version: int
+    config: dict[str, Any]
+    encoder: FeatureOrigin
+    labels: tuple[str | None, ...]
+    lessons: tuple[Lesson, ...]
+    held_out_per_class: Count
+    taught: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -108,19 +131,21 @@ class Bundle:
         """
         arrays, metadata = _read(path)
         with damage_explained(path):
-            config = RunConfig.model_validate(metadata["config"])
-            held = HeldOut(arrays["held_out.features"], arrays["held_out.slots"])
+            # From text: a tuple, which JSON does not have, is refused in what was read from it already.
+            note = _Note.model_validate_json(json.dumps(metadata), strict=True)
+            config = RunConfig.model_validate(_portable(note.config))
             bundle = cls(
                 config=config,
-                encoder=FeatureOrigin(**metadata["encoder"]),
-                labels=_labels(metadata["labels"]),
-                lessons=tuple(_lesson(lesson) for lesson in metadata["lessons"]),
+                encoder=note.encoder,
+                labels=note.labels,
+                lessons=note.lessons,
                 method=below("method.", arrays),
-                held_out=held,
-                held_out_per_class=int(metadata["held_out_per_class"]),
-                taught={str(content): str(label) for content, label in metadata["taught"].items()},
+                held_out=HeldOut(arrays["held_out.features"], arrays["held_out.slots"]),
+                held_out_per_class=note.held_out_per_class,
+                taught=note.taught,
             )
-            _check_parts(bundle)
+            _check_arrays(arrays)
+            _check_held_out(bundle)
         if not overrides:
             return bundle
         changed = with_overrides(config, overrides, f"of {path}")
@@ -144,26 +169,33 @@ class Bundle:
         }
 
     def _metadata(self) -> dict[str, Any]:
-        content: dict[str, Any] = {
+        return {
             "what": WHAT,
             "version": VERSION,
-            "config": _portable(self.config),
+            "config": _portable(self.config.model_dump(mode="json")),
             "encoder": asdict(self.encoder),
-            "labels": list(self.labels),
+            "labels": self.labels,
             "lessons": [asdict(lesson) for lesson in self.lessons],
             "held_out_per_class": self.held_out_per_class,
             "taught": dict(self.taught),
         }
-        plain: dict[str, Any] = json.loads(json.dumps(content))
-        return plain
 
 
-def _portable(config: RunConfig) -> dict[str, Any]:
-    """Return the settings without this machine's folders and device; the encoder is known by its fingerprint."""
-    content = config.model_dump(mode="json", exclude={"data": True, "training": {"device"}, "features": {"store"}})
-    if isinstance(config.encoder.weights, Path):
-        content["encoder"]["weights"] = config.encoder.weights.name
-    return {**content, "data": {"kind": "folder"}}
+def _portable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings without what is a machine's business; the encoder's weights are known by their fingerprint.
+
+    Bundles of earlier versions, and of strangers, may hold all of it.
+    """
+    portable = {
+        name: {key: value for key, value in section.items() if key not in OF_THE_MACHINE.get(name, ())}
+        if isinstance(section, dict)
+        else section
+        for name, section in config.items()
+    }
+    encoder = portable.get("encoder")
+    if isinstance(encoder, dict) and encoder.get("weights"):
+        encoder["weights"] = Path(encoder["weights"]).name
+    return {**portable, "data": {"kind": "folder"}}
 
 
 def refuse_missing(path: Path) -> None:
@@ -198,20 +230,37 @@ def _read(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     return arrays, metadata
 
 
+# Whatever taking apart or using arrays and settings of anything stumbles over.
+_DAMAGE = (
+    LookupError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+    CheckpointError,
+)
+
+
 @contextmanager
 def damage_explained(path: Path) -> Iterator[None]:
     """Turn what a bundle of wrong content causes, when it is taken apart, into a `BundleError` that names it."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError, CheckpointError) as error:
-        reason = f"{type(error).__name__}: {error}" if isinstance(error, KeyError | IndexError) else str(error)
+    except _DAMAGE as error:
+        reason = f"{type(error).__name__}: {error}" if isinstance(error, LookupError) else str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors(include_url=False)[0]
+            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        reason = " ".join(reason.split())[:300]
         raise BundleError(
             f"{path} is not a bundle that this version can read ({reason}); restore it from a copy"
         ) from error
 
 
-def refuse_other_slots(bundle: Bundle, method: Method) -> None:
-    """Refuse a bundle whose labels, memory or held-out clips are of other slots than its method has learned.
+def refuse_misfit(bundle: Bundle, method: Method) -> None:
+    """Refuse a bundle whose labels, memory or held-out clips do not fit what its method has learned.
 
     Raises:
         ValueError: they are.
@@ -222,30 +271,21 @@ def refuse_other_slots(bundle: Bundle, method: Method) -> None:
     named = np.concatenate([method.memory.slots.numpy(), bundle.held_out.slots])
     if len(named) and not 0 <= named.min() <= named.max() < slots:
         raise ValueError(f"a clip of slot {named.max()}, of {slots}")
+    memory, frames = method.memory, bundle.config.video.frames
+    if memory.features.shape[2] != bundle.encoder.dim or (len(memory) and int(memory.positions.max()) >= frames):
+        raise ValueError(f"exemplars of shape {tuple(memory.features.shape)} that are of other clips")
 
 
-def _check_parts(bundle: Bundle) -> None:
-    """Check what holds for every bundle, whatever its method.
+def _check_arrays(arrays: Mapping[str, Array]) -> None:
+    for name, array in arrays.items():
+        odd = np.isinf(array) if name == _MAY_HOLD_NAN else ~np.isfinite(array)
+        if odd.any():
+            raise ValueError(f"{name} holds {array[odd][0]}, which is no number")
 
-    Raises:
-        ValueError: it does not.
-    """
+
+def _check_held_out(bundle: Bundle) -> None:
     held, frames, dim = bundle.held_out, bundle.config.video.frames, bundle.encoder.dim
     if held.features.shape != (len(held.slots), frames, dim) or held.slots.ndim != 1:
         raise ValueError(f"held-out clips of shape {held.features.shape} with {held.slots.shape} slots")
     if held.features.dtype != np.float16 or held.slots.dtype != np.int32:
         raise ValueError(f"held-out clips of type {held.features.dtype} and {held.slots.dtype}")
-    if not isinstance(bundle.encoder.fingerprint, str) or not isinstance(bundle.encoder.name, str):
-        raise ValueError("the encoder has no name or no fingerprint")
-
-
-def _labels(content: object) -> tuple[str | None, ...]:
-    if not isinstance(content, list) or not all(label is None or isinstance(label, str) for label in content):
-        raise ValueError(f"labels {content!r}")
-    return tuple(content)
-
-
-def _lesson(content: Mapping[str, Any]) -> Lesson:
-    return Lesson(
-        **{**content, "classes": tuple(content["classes"]), "clips": tuple(content["clips"])}  # JSON has lists alone
-    )

@@ -7,7 +7,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from essential.atomic_files import refuse_unwritable, write_bytes
 from essential.errors import ConfigError
-from essential.learner.prediction import Prediction, printable
+from essential.learner.prediction import Prediction
+from essential.shown import printable
 
 MOST_CLIPS = 200
 # Those that can be as high as `MOST_CLIPS` clips are; WebP ends at 16,383 pixels.

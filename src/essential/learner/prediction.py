@@ -5,15 +5,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
-from unicodedata import category
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from essential.protocols.protocol import Segment
-
-# Unicode's controls, direction marks, what is no character, and the separators of lines and paragraphs.
-_NOT_SHOWN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 
 Places = Int[np.ndarray, " cells"]
 
@@ -160,11 +156,6 @@ def _merged(path: Path, cells: Sequence[tuple[Segment, str | None, float]]) -> l
         segment = Segment(group[0][0].start_seconds, group[-1][0].end_seconds)
         spans.append(Span(path, segment, group[0][1], float((seconds * scores).sum() / seconds.sum())))
     return spans
-
-
-def printable(text: str) -> str:
-    """Return a text of one line that a terminal shows as it is: what would steer it is replaced."""
-    return "".join("\N{REPLACEMENT CHARACTER}" if category(one) in _NOT_SHOWN else one for one in text)
 
 
 def _text(path: Path) -> str:

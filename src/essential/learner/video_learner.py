@@ -6,6 +6,7 @@ anywhere, their features are held in memory while they are learned, and nothing 
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from essential.config import load_config
@@ -15,7 +16,7 @@ from essential.engine.workspace import FeatureOrigin, choose_device
 from essential.errors import BundleError, ConfigError, DataError
 from essential.features.held import encode_and_hold
 from essential.features.provenance import Recipe, build_recipe
-from essential.learner.bundle import Bundle, Lesson, damage_explained, refuse_other_slots
+from essential.learner.bundle import Bundle, Lesson, damage_explained, refuse_misfit
 from essential.learner.clips import Expanded, Given, PathLike, clips_by_class, refuse_known, refuse_same_content
 from essential.learner.held_out import HeldOut
 from essential.learner.learning import (
@@ -97,6 +98,7 @@ class VideoLearner:
         self.config = config.with_absolute_paths()
         self._progress = progress or SilentProgress()
         self._voice: Voice | None = None
+        self._origin: Path | None = None
         self._device = choose_device(config.training.device)
         self._process_id = os.getpid()
         self._encoder: FrameEncoder = build_encoder(self.config.encoder)
@@ -120,14 +122,14 @@ class VideoLearner:
         bundle = Bundle.read(Path(path), overrides)
         learner = cls.__new__(cls)
         learner._labels, learner._lessons = bundle.labels, bundle.lessons
-        learner._held_out = bundle.held_out
+        learner._held_out, learner._origin = bundle.held_out, Path(path)
         learner._held_out_per_class, learner._taught = bundle.held_out_per_class, dict(bundle.taught)
         with turn(bundle.config.training.threads):
             learner._set_up(bundle.config, progress)
             _refuse_other_encoder(Path(path), bundle.encoder, learner._encoder)
             with damage_explained(Path(path)):
                 learner._method = learner._restored(bundle.method, reserved_bytes=bundle.held_out.bytes)
-                refuse_other_slots(bundle, learner._method)
+                refuse_misfit(bundle, learner._method)
         return learner
 
     @in_turn
@@ -174,8 +176,13 @@ class VideoLearner:
         """
         self._require_classes(1)
         if self._voice is None:
-            self._voice = build_voice(self._method.predictor, self._labels, self._method.memory, self._held_out)
+            self._voice = self._built_voice(self._method, self._labels, self._held_out)
         return self._voice
+
+    def _built_voice(self, method: Method, labels: Sequence[str | None], held_out: HeldOut) -> Voice:
+        # The numbers of a stranger's bundle are tried here first.
+        with nullcontext() if self._origin is None else damage_explained(self._origin):
+            return build_voice(method.predictor, labels, method.memory, held_out)
 
     @in_turn
     def learn(self, clips: Given, *, more_of_known: bool = False) -> Lesson:
@@ -225,7 +232,7 @@ class VideoLearner:
         method.check_room(longest_names(task, memory.slots.numpy(), memory.names), tasks=task.index + 1)
         teach(method, task, config=self.config, device=self._device, progress=self._progress)
         labels = (*self._labels, *by_class)
-        voice = build_voice(method.predictor, labels, method.memory, held_out)
+        voice = self._built_voice(method, labels, held_out)
         counts = tuple(sum(video.label == slot for video in readable) for slot in names)
         right = share_right(voice, held_out)
         passed_over = given.passed_over.counts

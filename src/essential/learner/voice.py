@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from essential.errors import BundleError
 from essential.learner.calibration import label_probabilities, temperature_of
 from essential.learner.familiarity import Familiarity, familiarity_of
 from essential.learner.held_out import HeldOut
@@ -129,6 +130,8 @@ def _scores_and_vectors(
 
 
 def _without_forgotten(scores: Tensor, labels: Sequence[str | None]) -> Float[np.ndarray, "clips slots"]:
+    if not torch.isfinite(scores).all():
+        raise BundleError("the classifier's scores are not finite, so its numbers are damaged; restore it from a copy")
     forgotten = np.array([label is None for label in labels], np.bool_)
     return np.where(forgotten, -np.inf, scores.numpy())
 

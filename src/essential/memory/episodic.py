@@ -130,7 +130,11 @@ class EpisodicMemory:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> "EpisodicMemory":
-        """Undo `arrays`."""
+        """Undo `arrays`.
+
+        Raises:
+            CheckpointError: the arrays are not of one memory.
+        """
 
         def long(name: str) -> Tensor:
             return torch.from_numpy(arrays[name].astype(np.int64))
@@ -139,7 +143,14 @@ class EpisodicMemory:
         names = tuple(text.split("\0")) if len(arrays["slots"]) else ()
         logits = torch.from_numpy(arrays["logits"].copy()) if "logits" in arrays else torch.zeros(0, 0)
         features = torch.from_numpy(arrays["features"].copy())
-        return cls(features, long("positions"), long("slots"), long("tasks"), names, logits)
+        memory = cls(features, long("positions"), long("slots"), long("tasks"), names, logits)
+        shapes = [tuple(each.shape) for each in (memory.positions, memory.slots, memory.tasks)]
+        kept = tuple(features.shape[:2])
+        if features.ndim != 3 or shapes != [kept, kept[:1], kept[:1]] or {len(names), len(memory.logits)} != {kept[0]}:
+            raise CheckpointError(f"the memory holds features of shape {tuple(features.shape)} beside {shapes}")
+        if features.dtype != torch.float32 or min(map(_lowest, (memory.positions, memory.slots, memory.tasks))) < 0:
+            raise CheckpointError("the memory holds numbers of another type, or below 0, where none are stored")
+        return memory
 
     def take(self, index: Int[Tensor, " chosen"]) -> "EpisodicMemory":
         """Return a memory of the exemplars at `index`, in that order."""
@@ -151,6 +162,10 @@ class EpisodicMemory:
             tuple(self.names[i] for i in index.tolist()),
             self.logits[index],
         )
+
+
+def _lowest(numbers: Tensor) -> int:
+    return int(numbers.min()) if numbers.numel() else 0
 
 
 def _side_by_side(first: Tensor, second: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ _TEMPERATURE = 2.0
 class ClassifierConfig(Section):
     """The temporal encoder and the head."""
 
-    layers: int = Field(1, ge=1, description="cross-attention layers (authors' flag: temporal_layer)")
+    layers: int = Field(1, ge=1, le=64, description="cross-attention layers (authors' flag: temporal_layer)")
     heads: int | None = Field(
         None,
         ge=1,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
-from essential.methods.state import pack, pack_network, state_that_fits, unpack
+from essential.methods.state import pack, pack_network, refuse_other_shapes, state_that_fits, unpack
 from essential.models.classifier import Predictor
 from essential.models.state_names import below
 from essential.schema import Section
@@ -251,6 +251,7 @@ class Method(ABC):
         tensors, self.memory, self.slots[:] = unpack(state)
         own = self.predictor.completed(below(_PREDICTOR, tensors))
         tensors |= {_PREDICTOR + name: tensor for name, tensor in own.items()}
+        refuse_other_shapes(self.network.state_dict(), tensors)
         with state_that_fits():
             self.resize(tensors)
             self.network.load_state_dict(tensors)

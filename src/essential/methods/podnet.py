@@ -44,7 +44,7 @@ class PODNetConfig(MemoryConfig, TrainedConfig):
 
     name: Literal["podnet"] = "podnet"
     policy: Policy = Field("herding", description="which clips; the paper's is herding")
-    proxies: int = Field(10, ge=1, description="directions per slot (K)")
+    proxies: int = Field(10, ge=1, le=1000, description="directions per slot (K)")
     margin: float = Field(0.6, ge=0, description="by which the own slot's similarity is to be the largest")
     flat_distillation: float = Field(1.0, ge=0, description="weight of the distance of clip tokens (lambda_f)")
     layer_distillation: float = Field(3.0, ge=0, description="weight of that of tokens between layers (lambda_c)")

@@ -38,7 +38,7 @@ class RanpacConfig(Section):
 
     name: Literal["ranpac"] = "ranpac"
     clip: ClipForm = Field("mean", description="a clip is the mean of its frames, or all of them side by side")
-    random_features: int = Field(2000, ge=1, description="numbers that a clip's vector is projected to (M)")
+    random_features: int = Field(2000, ge=1, le=100_000, description="numbers that a clip's vector is projected to (M)")
     ridge: float | None = Field(None, gt=0, description="the penalty (lambda); none: by generalised cross-validation")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -32,13 +33,30 @@ def unpack(state: Mapping[str, Array]) -> tuple[dict[str, Tensor], EpisodicMemor
     """Return what `pack` was given.
 
     Raises:
-        CheckpointError: the state does not hold the slots of every task learned.
+        CheckpointError: the state does not hold the slots of the tasks learned, one task behind the other, or its
+            memory is none.
     """
     if _SLOTS not in state:
         raise CheckpointError(f"the checkpoint holds no {_SLOTS!r}; it was written by another program or version")
     network = {name: torch.from_numpy(array.copy()) for name, array in below("network.", state).items()}
     slots = [range(start, stop) for start, stop in state[_SLOTS].tolist()]
+    if any(part.start != before.stop or not part for before, part in pairwise([range(0), *slots])):
+        raise CheckpointError(f"the checkpoint's tasks have the slots {slots}, which do not follow each other")
     return network, EpisodicMemory.from_arrays(below("memory.", state)), slots
+
+
+def refuse_other_shapes(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
+    """Refuse a state whose tensors differ from a network's own in more than their first length, which may grow.
+
+    Raises:
+        CheckpointError: it does.
+    """
+    for name in own.keys() & given.keys():
+        if own[name].ndim != given[name].ndim or own[name].shape[1:] != given[name].shape[1:]:
+            raise CheckpointError(
+                f"the checkpoint's {name!r} has the shape {tuple(given[name].shape)}, which does not fit this method's "
+                "configuration; use the config it was made with"
+            )
 
 
 @contextmanager

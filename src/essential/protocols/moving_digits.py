@@ -5,7 +5,6 @@ set of frames can tell apart. The files are made on the user's machine from a se
 its own, so that the clips do not depend on one another or on the order in which they are made.
 """
 
-import json
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -18,13 +17,13 @@ from pydantic import Field
 
 from essential.atomic_files import folder_lock, sha256_of_file, sha256_of_json, write_bytes, write_json
 from essential.errors import DataError
-from essential.given_files import plain_file
 from essential.protocols.clip_files import h264_mp4, mpeg4_avi
 from essential.protocols.digit_frames import Frames, draw_frames, draw_scene, scans
 from essential.protocols.digit_motion import MOTIONS, draw_progress, draw_trajectory, draw_untrimmed_progress
 from essential.protocols.protocol import Split, Video
 from essential.schema import Section
 from essential.seeding import numpy_generator
+from essential.untrusted import read_json
 
 MARKER = "moving-digits.json"
 # Raise it with any change to what a config draws, so that a folder of the older kind is not taken for the new one.
@@ -146,9 +145,9 @@ def _claim(root: Path, config: MovingDigitsConfig) -> str | None:
 
 def _read_marker(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(plain_file(path).read_text())
+        found = read_json(path)
         return {"version": found["version"], "config": dict(found["config"]), "sha256": found["sha256"]}
-    except (ValueError, KeyError, TypeError) as cause:
+    except (OSError, ValueError, KeyError, TypeError) as cause:
         raise DataError(
             f"{path} cannot be read ({cause!r}); delete the folder {path.parent} and make it again"
         ) from cause

@@ -1,6 +1,5 @@
 """Something-Something V2's annotations, read as they are published: JSON files, under their older or newer names."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from essential.protocols.folder import refuse_untrained
 from essential.protocols.list_entries import check_name
 from essential.protocols.listed import ListedSplit, ListedVideo
 from essential.protocols.split_files import find_folder, text_of
+from essential.untrusted import parse_json
 
 # As the data set was published first, and as it is handed out now.
 _NAMINGS = (
@@ -103,8 +103,8 @@ def _text(entry: Any, key: str, where: str) -> str:
 
 def _read(path: Path) -> Any:
     try:
-        return json.loads(text_of(path))
-    except (ValueError, RecursionError) as error:
+        return parse_json(text_of(path))
+    except ValueError as error:
         raise DataError(f"{path} is not JSON ({error}); unpack the file again") from error
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from essential.results.runs import Spread
+from essential.shown import plain_cell
 
 NONE = "\u2013"
 MINUS = "\u2212"
@@ -13,7 +14,6 @@ NBSP = "\u00a0"
 """Between a number and its unit, so that no line ends there."""
 
 _LONGEST_NAME = 48
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -109,10 +109,5 @@ def as_csv(rows: Iterable[Sequence[str | int | float | None]]) -> str:
     """The text of a CSV file, the first row its columns; None is an empty cell, and texts are `plain_cell`s."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([plain_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    writer.writerows([plain_cell(cell) for cell in row] for row in rows)
     return text.getvalue()
-
-
-def plain_cell(text: str) -> str:
-    """Text for a CSV file that a spreadsheet takes for text: names are chosen by whoever made the record."""
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

@@ -4,7 +4,7 @@ import ipaddress
 import re
 import secrets
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from essential.errors import ConfigError
 from essential.serve.process import ServiceError
@@ -22,12 +22,14 @@ class Access:
         port: 0 for any that is free.
         token: what a client must know; None: nothing, which the loop-back address alone may have.
         allowed_hosts: further names by which clients may call this machine.
+        token_is_new: whether the token was made here, so that nobody knows it yet.
     """
 
     host: str
     port: int
-    token: str | None
+    token: str | None = field(repr=False)
     allowed_hosts: tuple[str, ...]
+    token_is_new: bool = False
 
     @property
     def is_loopback(self) -> bool:
@@ -41,10 +43,10 @@ class Access:
         return (*_LOOPBACK_NAMES, *own, *self.allowed_hosts)
 
     def url(self, port: int) -> str:
-        """Return the address of the page, with the token where a browser does not send it on."""
+        """Return the address of the page; a token that nobody knows yet stands where a browser does not send it on."""
         anywhere = self.host in ("0.0.0.0", "::")
         name = socket.gethostname() if anywhere else f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{name}:{port}/" + ("" if self.token is None else f"#token={self.token}")
+        return f"http://{name}:{port}/" + (f"#token={self.token}" if self.token_is_new else "")
 
     def listen(self) -> socket.socket:
         """Return a socket that listens.
@@ -78,7 +80,7 @@ def access_for(host: str, port: int, token: str | None, allowed_hosts: list[str]
     if odd is not None:
         raise ConfigError(f"--allow-host {odd!r} is no name of a host; give one without port and path")
     if token is None and not _is_loopback(host):
-        token = secrets.token_urlsafe(24)
+        return Access(host, port, secrets.token_urlsafe(24), tuple(allowed_hosts), token_is_new=True)
     return Access(host, port, token, tuple(allowed_hosts))
 
 

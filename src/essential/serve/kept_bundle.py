@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from essential.atomic_files import explained_os_errors, link_or_copy, sha256_of_file
+from essential.atomic_files import link_or_copy, move_over, sha256_of_file
 from essential.serve.refusal import Refusal
 
 _MOST_UNDOS = 3
@@ -20,7 +20,8 @@ class KeptBundle:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.new_path = path.with_name(f".{path.name}.new")
+        # By this name it is removed with what killed writers leave, if this service is killed.
+        self.new_path = path.with_name(f".{path.name}.new.tmp")
         self.new_path.unlink(missing_ok=True)
         self._before = self._predecessor_of(path)
 
@@ -43,8 +44,7 @@ class KeptBundle:
         before = self._predecessor_of(self.new_path)
         before.unlink(missing_ok=True)
         link_or_copy(self.path, before)
-        with explained_os_errors(self.path):
-            self.new_path.replace(self.path)
+        move_over(self.new_path, self.path)
         self._before = before
         for old in sorted(self._all_before(), key=lambda path: path.lstat().st_ctime_ns)[:-_MOST_UNDOS]:
             old.unlink(missing_ok=True)
@@ -58,8 +58,7 @@ class KeptBundle:
         """
         if not self.can_undo:
             raise Refusal(409, "nothing_to_undo", f"there is nothing to undo; the last {_MOST_UNDOS} changes can be")
-        with explained_os_errors(self.path):
-            self._before.replace(self.path)
+        move_over(self._before, self.path)
         self._before = self._predecessor_of(self.path)
 
     def _predecessor_of(self, path: Path) -> Path:

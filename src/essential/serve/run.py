@@ -12,17 +12,19 @@ from essential.atomic_files import file_lock
 from essential.errors import BundleError
 from essential.serve.access import Access
 from essential.serve.app import build_app
+from essential.serve.connections import BACKLOG, BoundedConnection
 from essential.serve.guard import Guard
 from essential.serve.messages import Setup
 from essential.serve.service import Service
+from essential.serve.service_log import service_log
 from essential.serve.uploads import upload_root
 
 # For what is on its way when the service is told to end.
 _LAST_ANSWERS_SECONDS = 5
 
 
-def serve(setup: Setup, access: Access, *, announce: Callable[[str], None]) -> bool:
-    """Serve a bundle until a signal says to end, and return whether that was an interruption (Ctrl-C).
+def serve(setup: Setup, access: Access, *, announce: Callable[[str], None]) -> None:
+    """Serve a bundle until a signal says to end (Ctrl-C), which is how it is meant to.
 
     Args:
         setup: the bundle and the limits.
@@ -39,6 +41,7 @@ def serve(setup: Setup, access: Access, *, announce: Callable[[str], None]) -> b
     with (
         signals.handled(),
         suppress(KeyboardInterrupt),
+        service_log(),
         file_lock(setup.bundle),
         access.listen() as listener,
         upload_root() as uploads,
@@ -48,7 +51,6 @@ def serve(setup: Setup, access: Access, *, announce: Callable[[str], None]) -> b
         signals.is_starting = False
         announce(access.url(listener.getsockname()[1]))
         _answer(service, access, listener)
-    return signal.SIGINT in signals.caught
 
 
 def refuse_missing(setup: Setup) -> None:
@@ -80,6 +82,8 @@ def _answer(service: Service, access: Access, listener: socket.socket) -> None:
         proxy_headers=False,
         ws="none",
         lifespan="on",
+        http=BoundedConnection,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
     )
     uvicorn.Server(config).run(sockets=[listener])
@@ -93,7 +97,6 @@ class _Signals:
     """
 
     def __init__(self) -> None:
-        self.caught: set[int] = set()
         self.is_starting = True
 
     @contextmanager
@@ -105,8 +108,7 @@ class _Signals:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _note(self, number: int, _: FrameType | None) -> None:
-        self.caught.add(number)
+    def _note(self, _: int, __: FrameType | None) -> None:
         if self.is_starting:
             self.is_starting = False
             raise KeyboardInterrupt

@@ -7,6 +7,7 @@ bundle, takes its place, and is then read by the worker that predicts.
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ class Service:
         # They are first come, first served, which the locks of threads are not.
         self._predicting, self._changing = asyncio.Lock(), asyncio.Lock()
         self._waiting_predictions = 0
+        self._predictor_is_behind = False
         self._job_came = asyncio.Event()
 
     def start(self) -> None:
@@ -99,6 +101,9 @@ class Service:
         self._waiting_predictions += 1
         try:
             async with self._predicting:
+                if self._predictor_is_behind:
+                    await self._reload(self._predictor)
+                    self._predictor_is_behind = False
                 answer: PredictionJson = await self._ask(self._predictor, Predict(clip, top_k))
                 return answer
         finally:
@@ -165,8 +170,7 @@ class Service:
         async with self._changing:
             await self._on_disk(self.kept.undo)
             self._knowledge = await self._reload(self._teacher)
-            async with self._predicting:
-                await self._reload(self._predictor)
+            await self._let_predictor_read()
 
     async def _on_disk(self, change: Callable[[], None]) -> None:
         try:
@@ -200,14 +204,24 @@ class Service:
             result = await self._ask(self._teacher, request, seconds_limit=seconds_limit, progress=progress)
             await self._on_disk(self.kept.replace)
         except Refusal:
-            # It may have learned what was not kept.
-            await self._reload(self._teacher)
+            # It may have learned what was not kept. A process that cannot read the bundle again is replaced.
+            with suppress(Refusal):
+                await self._reload(self._teacher)
             raise
         lesson = result if isinstance(result, LessonResult) else None
         self._knowledge = result if lesson is None else lesson.knowledge
-        async with self._predicting:
-            await self._reload(self._predictor)
+        await self._let_predictor_read()
         return lesson
+
+    async def _let_predictor_read(self) -> None:
+        """Let the predictor read the changed bundle. The change stands where it cannot: it tries again when asked."""
+        async with self._predicting:
+            try:
+                await self._reload(self._predictor)
+                self._predictor_is_behind = False
+            except Refusal as refusal:
+                self._predictor_is_behind = True
+                _LOG.warning("the bundle was changed, and predictions cannot read it yet: %s", refusal)
 
     async def _reload(self, worker: WorkerProcess) -> Knowledge:
         knowledge: Knowledge = await self._ask(worker, Reload(), seconds_limit=_BUNDLE_SECONDS)

@@ -5,7 +5,6 @@ only then put in its place, file by file, the list first. A build that is killed
 that may be there, and the next one puts it right.
 """
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from essential.atomic_files import explained_os_errors, folder_lock, write_json
 from essential.errors import RunError
-from essential.given_files import plain_file
+from essential.untrusted import read_json
 
 LIST = "site.json"
 _MAKER = "essential site"
@@ -86,7 +85,7 @@ def _listed(out: Path) -> set[str]:
     if not path.exists():
         return set()
     try:
-        content = json.loads(plain_file(path).read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError):
         content = None
     names = content.get("files") if isinstance(content, dict) and content.get("made_by") == _MAKER else None

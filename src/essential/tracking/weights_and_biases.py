@@ -1,6 +1,5 @@
 """Weights & Biases: a run's figures in a project there, or in its offline files (`WANDB_MODE=offline`)."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,8 @@ from uuid import uuid4
 
 from essential.atomic_files import write_json
 from essential.errors import ConfigError
-from essential.given_files import plain_file
 from essential.tracking.scalars import scalars_of
+from essential.untrusted import read_json
 
 # Which run there is this one, so that resuming goes on with it.
 _NOTE = "wandb.json"
@@ -35,7 +34,7 @@ class WandbSink:
     def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:
         """Begin a run there, or go on with the one that this folder names."""
         note = folder / _NOTE
-        known = json.loads(plain_file(note).read_text()) if first_step and note.exists() else None
+        known = _known(note) if first_step and note.exists() else None
         # Nothing to go on with, or another project: a run of its own.
         if known is None or known["project"] != self._project:
             known = {"project": self._project, "id": uuid4().hex[:12]}
@@ -58,6 +57,14 @@ class WandbSink:
         """End the connection."""
         if self._run is not None:
             self._run.finish()
+
+
+def _known(note: Path) -> Any:
+    try:
+        known = read_json(note)
+        return known if {"project", "id"} <= known.keys() else None
+    except (OSError, ValueError, AttributeError):  # damaged: a run of its own
+        return None
 
 
 def _library(project: str) -> Any:

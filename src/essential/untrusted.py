@@ -1,0 +1,145 @@
+"""JSON and YAML that a stranger may have written: read within bounds, and whatever is wrong is one `ValueError`.
+
+Refused beside what is no JSON or YAML at all: files and numbers that are too long, deep nesting, a key that stands
+twice in one object, NaN and infinities; in YAML also aliases, which let a few lines stand for any number of values.
+"""
+
+import json
+import math
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from essential.given_files import plain_file
+
+_MOST_BYTES = 1 << 28
+# YAML is read slowly, and no config comes near it.
+_MOST_YAML_BYTES = 1 << 17
+_DEEPEST = 50
+_LONGEST_NUMBER = 100
+_HOLDERS = (dict, list, tuple)
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file holds.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: see the top of this file.
+    """
+    return parse_json(read_bounded(path))
+
+
+def read_bounded(path: Path) -> bytes:
+    """Return the content of a file that is no larger than any of text should be; see `read_json`."""
+    with plain_file(path).open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")
+    return content
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return what JSON text says.
+
+    Raises:
+        ValueError: see the top of this file.
+    """
+    try:
+        content = json.loads(
+            text, object_pairs_hook=_object, parse_int=_whole, parse_float=_number, parse_constant=_no_number
+        )
+    except RecursionError:
+        raise _too_deep() from None
+    return _shallow(content)
+
+
+def parse_yaml(text: str | bytes) -> Any:
+    """Return what YAML text says, `1e-3` as a number, which YAML 1.1 would read as text for want of a point.
+
+    Raises:
+        ValueError: see the top of this file.
+    """
+    if len(text) > _MOST_YAML_BYTES:
+        raise ValueError(f"it has more than {_MOST_YAML_BYTES:,} bytes")
+    try:
+        content = yaml.load(text.decode() if isinstance(text, bytes) else text, _Loader)
+    except RecursionError:
+        raise _too_deep() from None
+    # Odd values under tags such as !!int are whatever its own constructors stumble over.
+    except (yaml.YAMLError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise ValueError(str(error)) from error
+    return _shallow(content)
+
+
+class _Loader(yaml.SafeLoader):
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError("an alias (*) is not read; write its value out")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(set(keys)) < len(keys):
+            raise yaml.constructor.ConstructorError(None, None, _repeated(keys), node.start_mark)
+        return super().construct_mapping(node, deep)
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        if node.tag in _NUMBERS:
+            _check_length(node.value)
+        return super().construct_scalar(node)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    held = dict(pairs)
+    if len(held) < len(pairs):
+        raise ValueError(_repeated([key for key, _ in pairs]))
+    return held
+
+
+def _repeated(keys: list[str]) -> str:
+    ((again, _),) = Counter(keys).most_common(1)
+    return f"the key {again[:_LONGEST_NUMBER]!r} stands twice in one object; keep one"
+
+
+def _whole(text: str) -> int:
+    return int(_check_length(text))
+
+
+def _number(text: str) -> float:
+    number = float(_check_length(text))
+    return number if math.isfinite(number) else _no_number(text)
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number that can be used")
+
+
+def _check_length(text: str) -> str:
+    if len(text) > _LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(text):,} digits is too long")
+    return text
+
+
+def _shallow(content: Any) -> Any:
+    """Return the content, if it is nested no deeper than allowed."""
+    level = [content]
+    for _ in range(_DEEPEST):
+        inside = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, _HOLDERS)]
+        level = [each for several in inside for each in several if isinstance(each, _HOLDERS)]
+        if not level:
+            return content
+    raise _too_deep()
+
+
+def _too_deep() -> ValueError:
+    return ValueError(f"it is nested deeper than {_DEEPEST} levels")
