@@ -58,11 +58,35 @@ class Place:
 
 @dataclass(frozen=True)
 class Saved:
-    """A state read back: the place, the method's state, and the optimiser's if the place is inside a stage."""
+    """A state of a run: the place, the method's state, and the optimiser's if the place is inside a stage."""
 
     place: Place
     method: dict[str, Array]
-    start: StageStart
+    optimizer: Mapping[str, Array] | None
+
+    @property
+    def start(self) -> StageStart:
+        """Where the place's stage goes on."""
+        return StageStart(self.place.epoch, self.optimizer)
+
+    def packed(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return it as named arrays, and a note of JSON values."""
+        arrays = {f"method.{name}": array for name, array in self.method.items()}
+        arrays |= {f"optimizer.{name}": array for name, array in (self.optimizer or {}).items()}
+        return arrays, {**asdict(self.place), "optimizer": self.optimizer is not None}
+
+    @classmethod
+    def unpacked(cls, arrays: Mapping[str, Array], note: Mapping[str, Any]) -> "Saved":
+        """Return what `packed` was called on.
+
+        Raises:
+            KeyError, TypeError, ValueError: they are of something else.
+        """
+        known = {name: value for name, value in note.items() if name != "optimizer"}
+        place = Place(**{**known, "memory_bytes_by_task": tuple(note["memory_bytes_by_task"])})
+        if not all(type(n) is int and n >= 0 for n in (place.task, place.stage, place.epoch, place.log_bytes)):
+            raise ValueError("a place is in whole numbers")
+        return cls(place, below("method.", arrays), below("optimizer.", arrays) if note["optimizer"] else None)
 
 
 class RunFolder:
@@ -245,10 +269,8 @@ class RunFolder:
                 write_sealed(self._part(part), method.part_state(part), {"part": part})
                 self._settled[part] = seal_of(self._part(part), CheckpointError)
         place = replace(place, log_bytes=self._log.stat().st_size if self._log.exists() else 0)
-        arrays = {f"method.{name}": array for name, array in method.state_dict(without=tuple(self._settled)).items()}
-        arrays |= {f"optimizer.{name}": array for name, array in (optimizer or {}).items()}
-        note = {**asdict(place), "optimizer": optimizer is not None, "settled": self._settled}
-        write_sealed(self._state, arrays, note)
+        arrays, note = Saved(place, method.state_dict(without=tuple(self._settled)), optimizer).packed()
+        write_sealed(self._state, arrays, {**note, "settled": self._settled})
 
     def saved(self) -> Saved | None:
         """Read the state, and cut the log back to where it was then; None, and an empty log, if nothing was saved yet.
@@ -268,21 +290,17 @@ class RunFolder:
         """
         if not self._state.exists():
             return None
-        arrays, metadata = read_sealed(self._state, CheckpointError)
+        arrays, note = read_sealed(self._state, CheckpointError)
         try:
-            inside, self._settled = metadata.pop("optimizer"), dict(metadata.pop("settled"))
-            place = Place(**{**metadata, "memory_bytes_by_task": tuple(metadata["memory_bytes_by_task"])})
-            if not all(type(n) is int and n >= 0 for n in (place.task, place.stage, place.epoch, place.log_bytes)):
-                raise ValueError("a place is in whole numbers")
+            self._settled = dict(note.pop("settled"))
+            saved = Saved.unpacked(arrays, note)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise CheckpointError(
                 f"{self._state} is not the state of a run of this version; train again into another folder"
             ) from error
-        method = {name[7:]: array for name, array in arrays.items() if name.startswith("method.")}
         for part, seal in self._settled.items():
-            method |= self._read_part(part, seal)
-        optimizer = {name[10:]: array for name, array in arrays.items() if name.startswith("optimizer.")}
-        return Saved(place, method, StageStart(place.epoch, optimizer if inside else None))
+            saved.method.update(self._read_part(part, seal))
+        return saved
 
     def _read_part(self, part: str, seal: str) -> dict[str, Array]:
         path = self._part(part)

@@ -148,7 +148,10 @@ class EpisodicMemory:
         kept = tuple(features.shape[:2])
         if features.ndim != 3 or shapes != [kept, kept[:1], kept[:1]] or {len(names), len(memory.logits)} != {kept[0]}:
             raise CheckpointError(f"the memory holds features of shape {tuple(features.shape)} beside {shapes}")
-        if features.dtype != torch.float32 or min(map(_lowest, (memory.positions, memory.slots, memory.tasks))) < 0:
+        if (
+            features.dtype != torch.get_default_dtype()
+            or min(map(_lowest, (memory.positions, memory.slots, memory.tasks))) < 0
+        ):
             raise CheckpointError("the memory holds numbers of another type, or below 0, where none are stored")
         return memory
 
