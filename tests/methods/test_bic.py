@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from essential.methods.bic import BiC, held_out_quotas
-from essential.methods.held_out import PartOfClips, hold_out
+from essential.methods.bic import BiC, PartOfClips, held_out_quotas, hold_out
 from essential.models.bias_correction import BiasCorrected
 from essential.models.seeded import torch_generator
 from method_batches import SIZES, batch_of, second_task, stir, values, weights

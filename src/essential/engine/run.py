@@ -26,7 +26,7 @@ from essential.features.lookup import refuse_broken
 from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Stage
 from essential.metrics import accuracy_on_seen
-from essential.progress import Progress, SilentProgress, phase
+from essential.progress import Progress, phase
 from essential.protocols.protocol import Video
 from essential.records import Record
 
@@ -58,7 +58,7 @@ def train(
         EssentialError: the data, the store, a checkpoint or the disk stands in the way; nothing is half-written.
     """
     folder, config, team = RunFolder(out), config.with_absolute_paths(), team or Alone()
-    progress = progress if team.first else SilentProgress()
+    progress = progress if team.first else Progress()
     config.data.require_places()
     with folder_lock(out) if team.first else nullcontext():
         if team.first:
@@ -87,7 +87,7 @@ def extract(
     if config.features.mode == "live":
         raise ConfigError("features.mode=live keeps no store; use -s features.mode=stored to extract")
     team = team or Alone()
-    progress = progress if team.first else SilentProgress()
+    progress = progress if team.first else Progress()
     with own_threads(config.training.threads):
         workspace = open_shared_workspace(config.with_absolute_paths(), progress, protocol=None, team=team)
         broken = workspace.extract(workspace.protocol.videos, progress, part=part, team=team)

@@ -17,7 +17,7 @@ from essential.engine.team import Alone, Team
 from essential.engine.workspace import Workspace, data_root
 from essential.errors import CheckpointError, RunError
 from essential.features.cores import own_threads
-from essential.progress import Progress, SilentProgress, phase
+from essential.progress import Progress, phase
 from essential.protocols.protocol import Protocol, Task
 from essential.protocols.video_list import read_video_list
 from essential.records import Record
@@ -41,7 +41,7 @@ def evaluate(out: Path, *, config: RunConfig | None = None, progress: Progress, 
         CheckpointError: a checkpoint is missing or damaged, or scores other classes than the protocol has.
     """
     folder, team = RunFolder(out), team or Alone()
-    progress = progress if team.first else SilentProgress()
+    progress = progress if team.first else Progress()
     wanted = (config or folder.config()).with_absolute_paths()
     wanted.data.require_places()
     if team.first:

@@ -19,7 +19,8 @@ best pair, only ever larger ones, so `bias_epochs` also limits how far the corre
 predictor, as the head is, and counted with its parameters, not with the memory.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -29,9 +30,8 @@ from torch import Tensor
 
 from essential.memory.selection import Policy
 from essential.methods.classifier import cross_entropy, distillation, logits_of
-from essential.methods.contract import Batch, LossTerm, Stage, TaskData
+from essential.methods.contract import Batch, BatchTable, LossTerm, Stage, TaskData, TrainingData
 from essential.methods.exemplars import MemoryConfig, MixedClips
-from essential.methods.held_out import PartOfClips, hold_out
 from essential.methods.trained import Trained, TrainedConfig
 from essential.models.bias_correction import BiasCorrected
 from essential.models.seeded import torch_generator
@@ -126,6 +126,63 @@ def held_out_quotas(exemplars: Int[Tensor, " old"], new: range, *, share: float)
     """Return how many clips of each slot to hold out: the share of an old one's, the mean of those of a new one."""
     old = (exemplars * share).round().long().clamp(min=1)
     return torch.cat([old, old.double().mean().round().long().expand(len(new))])
+
+
+def hold_out(
+    slots: Int[Tensor, " clips"], quotas: Int[Tensor, " slots"], *, generator: torch.Generator
+) -> tuple[Int[Tensor, " learned"], Int[Tensor, " held"]]:
+    """Draw the clips that are held out, at most `quotas` of each slot; return the indices of the others, then theirs.
+
+    Every slot keeps a clip to learn from. A slot of a single clip has it in both parts.
+    """
+    counts = torch.bincount(slots, minlength=len(quotas))
+    quotas = quotas.minimum(counts - 1).clamp(min=1)
+    order = torch.randperm(len(slots), generator=generator)
+    order = order[slots[order].argsort(stable=True)]
+    sorted_slots = slots[order]
+    rank = torch.arange(len(order)) - (counts.cumsum(0) - counts)[sorted_slots]
+    held = rank < quotas[sorted_slots]
+    learned = ~held | (counts == 1)[sorted_slots]
+    return order[learned].sort().values, order[held].sort().values
+
+
+@dataclass(frozen=True)
+class PartOfClips:
+    """Those clips of `data` that `choose` finds by their slots; it must find the same ones every time."""
+
+    data: TrainingData
+    choose: Callable[[Int[Tensor, " clips"]], Int[Tensor, " part"]]
+
+    def epoch(self, epoch: int) -> "PartTable":
+        """Return the part as this epoch sees it."""
+        table = self.data.epoch(epoch)
+        return PartTable(table, self.choose(table.slots))
+
+
+@dataclass(frozen=True)
+class PartTable:
+    """One view of `PartOfClips`."""
+
+    table: BatchTable
+    part: Int[Tensor, " part"]
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The video of every clip."""
+        names = self.table.names
+        return [names[index] for index in self.part.tolist()]
+
+    @property
+    def slots(self) -> Int[Tensor, " part"]:
+        """The class of every clip."""
+        return self.table.slots[self.part]
+
+    def rows(self, indices: Int[Tensor, " batch"]) -> Batch:
+        """Return the part's clips at `indices`."""
+        return self.table.rows(self.part[indices])
 
 
 def _logits(predictor: BiasCorrected, batch: Batch) -> Tensor:

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from essential.memory.ledger import LedgerEntry
 from essential.methods.class_statistics import ClassStatistics, statistics_ledger
 from essential.methods.closed_form import ClosedForm
-from essential.methods.discriminant import discriminant
+from essential.methods.shrinkage import discriminant
 from essential.models.clip_vectors import ClipForm, UnitLength, clip_vector, clip_width
 from essential.models.closed_form import LinearScores, MahalanobisDistances
 from essential.schema import Section

@@ -28,8 +28,7 @@ from essential.methods.classifier import cross_entropy, logits_of
 from essential.methods.contract import Batch, LossTerm
 from essential.methods.exemplars import MemoryConfig
 from essential.methods.trained import Trained, TrainedConfig
-from essential.models.classifier import ClipClassifier
-from essential.models.nearest_means import NearestMeans
+from essential.models.classifier import ClipClassifier, NearestMeans
 
 
 class ICaRLConfig(MemoryConfig, TrainedConfig):

@@ -27,8 +27,7 @@ from torch import Tensor
 
 from essential.methods.class_statistics import ClassStatistics
 from essential.methods.closed_form import ClosedForm
-from essential.methods.discriminant import discriminant
-from essential.methods.shrinkage import LEAST, ledoit_wolf, shrunk
+from essential.methods.shrinkage import LEAST, discriminant, ledoit_wolf, shrunk
 from essential.models.clip_vectors import ClipForm, clip_vector, clip_width
 from essential.models.closed_form import LinearScores
 from essential.schema import Section
