@@ -13,7 +13,6 @@ from essential.engine.workspace import Workspace
 from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Method, TaskData
 from essential.metrics import METRICS, SECOND_NAMES, Evaluation, Scores, class_accuracy
-from essential.protocols.protocol import Task
 from essential.records import Metrics, Record
 
 _PACKAGES = ("torch", "torchvision", "av", "numpy")
@@ -83,7 +82,7 @@ def make_record(
             },
             "encoder": {"name": workspace.origin.name, "fingerprint": workspace.origin.fingerprint},
             "seed": config.seed,
-            **scored(predictions, class_counts=class_counts(protocol.tasks[: place.task])),
+            **scored(predictions, class_counts=[len(task.classes) for task in protocol.tasks[: place.task]]),
             "trainable_parameters": trainable_parameters,
             "memory_bytes": total_by_kind(method.ledger()),
             "exemplars": len(method.memory),
@@ -98,11 +97,6 @@ def make_record(
             "memory_bytes_by_task": place.memory_bytes_by_task,
         }
     )
-
-
-def class_counts(tasks: Sequence[Task]) -> list[int]:
-    """Return each task's number of classes."""
-    return [len(task.classes) for task in tasks]
 
 
 def versions() -> dict[str, str]:

@@ -90,26 +90,28 @@ class Saved:
 
 
 class RunFolder:
-    """Reads and writes the files of one run. The caller holds the folder's lock."""
+    """Reads and writes the files of one run. The caller holds the folder's lock.
+
+    Attributes:
+        path: of the folder.
+        memory: the episodic memory's file.
+        record: the result's.
+        analysis: the analysis's.
+        encoder: the weights of an imported run's encoder.
+        import_note: where an imported run came from; its presence means that the run was imported.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.memory = path / "memory.safetensors"
+        self.record = path / "record.json"
+        self.analysis = path / "analysis.json"
+        self.encoder = path / "encoder.safetensors"
+        self.import_note = path / "imported.json"
+        self._state = path / "state.safetensors"
+        self._protocol = path / "protocol.json"
+        self._log = path / "log.jsonl"
         self._settled: dict[str, str] = {}
-
-    @property
-    def memory(self) -> Path:
-        """The episodic memory's file."""
-        return self.path / "memory.safetensors"
-
-    @property
-    def record(self) -> Path:
-        """The result's file."""
-        return self.path / "record.json"
-
-    @property
-    def analysis(self) -> Path:
-        """The analysis's file."""
-        return self.path / "analysis.json"
 
     def check(self, config: RunConfig, *, resume: bool) -> None:
         """Refuse to run `config` here if another run, or this one without `resume`, has got anywhere.
@@ -216,11 +218,6 @@ class RunFolder:
     def imported(self) -> bool:
         """Whether the run was imported from checkpoints: it can be evaluated, not trained on."""
         return self.import_note.exists()
-
-    @property
-    def encoder(self) -> Path:
-        """The weights of an imported run's encoder."""
-        return self.path / "encoder.safetensors"
 
     @property
     def begun(self) -> bool:
@@ -355,25 +352,8 @@ class RunFolder:
                 f"{self._predictions(task)} holds no predictions; delete it and evaluate again"
             ) from error
 
-    @property
-    def _state(self) -> Path:
-        return self.path / "state.safetensors"
-
     def _part(self, part: str) -> Path:
         return self.path / "settled" / f"{part}.safetensors"
-
-    @property
-    def _protocol(self) -> Path:
-        return self.path / "protocol.json"
-
-    @property
-    def import_note(self) -> Path:
-        """Where an imported run came from; its presence means that the run was imported."""
-        return self.path / "imported.json"
-
-    @property
-    def _log(self) -> Path:
-        return self.path / "log.jsonl"
 
     def _checkpoint(self, task: int) -> Path:
         return self.path / "checkpoints" / f"task-{task:02d}.safetensors"

@@ -32,6 +32,7 @@ class ClosedForm(Method, Generic[Settings, Scores]):
 
     Attributes:
         scores: the predictor.
+        statistics: what is kept of the classes seen, where linear scores of all are computed anew from it.
     """
 
     draws_nothing = True
@@ -42,18 +43,12 @@ class ClosedForm(Method, Generic[Settings, Scores]):
         self.scores = self.make_scores(clip_vector(config.clip), clip_width(config.clip, dim=dim, frames=frames))
         super().__init__(self.scores, EpisodicMemory.empty(kept=frames, dim=dim))
         if isinstance(self.scores, LinearScores):
-            self.network["statistics"] = ClassStatistics(self.scores.weight.shape[1])
+            self.statistics = ClassStatistics(self.scores.weight.shape[1])
+            self.network["statistics"] = self.statistics
 
     @abstractmethod
     def make_scores(self, vectors: nn.Module, width: int) -> Scores:
         """Make the predictor, whose vectors begin with what `vectors` makes of a clip, `width` numbers."""
-
-    @property
-    def statistics(self) -> ClassStatistics:
-        """What is kept of the classes seen, where linear scores of all are computed anew from it."""
-        statistics = self.network["statistics"]
-        assert isinstance(statistics, ClassStatistics)
-        return statistics
 
     def begin(self, task: TaskData) -> None:
         """Note the slots."""

@@ -77,15 +77,6 @@ class ExemplarKeeper:
             )
         self.config, self.frames, self.dim, self.seed, self.keeps_logits = config, frames, dim, seed, keeps_logits
 
-    def empty(self) -> EpisodicMemory:
-        """Return the memory before the first task."""
-        return EpisodicMemory.empty(kept=self.kept, dim=self.dim)
-
-    @property
-    def asks_the_classifier(self) -> bool:
-        """Whether the choice depends on what the classifier has learned of the task."""
-        return self.config.policy not in ("random", "reservoir") or self.keeps_logits
-
     def budget(self, reserved_bytes: int = 0) -> Budget:
         """Return the caps, with `reserved_bytes` of the bytes taken by something else."""
         config = self.config
@@ -161,7 +152,7 @@ class ExemplarKeeper:
     ) -> tuple[Int[Tensor, " chosen"], Float[Tensor, "chosen scored"]]:
         """Return the clips to keep, the best first within a class, and what the classifier says of them."""
         slots = table.slots
-        if not self.asks_the_classifier:
+        if self.config.policy in ("random", "reservoir") and not self.keeps_logits:
             chosen = random_clips(slots, room, generator=generator)
             return chosen, torch.zeros(len(chosen), 0)
         tokens, logits = judge(classifier, table)

@@ -51,11 +51,11 @@ class Trained(Method, Generic[Settings]):
         self.dim, self.frames, self.epochs, self.seed = dim, frames, epochs, seed
         self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed, head=head)
         self.keeper: ExemplarKeeper | None = None
-        memory = EpisodicMemory.empty(kept=frames, dim=dim)
+        kept = frames
         if isinstance(config, MemoryConfig):
             self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed, keeps_logits=self.keeps_logits)
-            memory = self.keeper.empty()
-        super().__init__(self.classifier, memory)
+            kept = self.keeper.kept
+        super().__init__(self.classifier, EpisodicMemory.empty(kept=kept, dim=dim))
 
     @property
     def student(self) -> Predictor:
