@@ -19,8 +19,7 @@ best pair, only ever larger ones, so `bias_epochs` also limits how far the corre
 predictor, as the head is, and counted with its parameters, not with the memory.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -30,7 +29,7 @@ from torch import Tensor
 
 from essential.memory.selection import Policy
 from essential.methods.classifier import cross_entropy, distillation, logits_of
-from essential.methods.contract import Batch, BatchTable, LossTerm, Stage, TaskData, TrainingData
+from essential.methods.contract import Batch, LossTerm, Stage, TaskData
 from essential.methods.exemplars import MemoryConfig, MixedClips
 from essential.methods.trained import Trained, TrainedConfig
 from essential.models.bias_correction import BiasCorrected
@@ -80,11 +79,10 @@ class BiC(Trained[BiCConfig]):
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """The network on one part of clips and exemplars, then the newest pair on the other."""
-        clips = MixedClips(task, self.memory)
         if len(self.memory) == 0:
-            return [Stage("mixed", lambda: clips, [self.classifier], self.epochs)]
-        learned = PartOfClips(clips, lambda slots: self._parts(slots)[0])
-        held = PartOfClips(clips, lambda slots: self._parts(slots)[1])
+            return super().stages(task)
+        learned = MixedClips(task, self.memory, lambda slots: self._parts(slots)[0])
+        held = MixedClips(task, self.memory, lambda slots: self._parts(slots)[1])
         return [
             Stage("mixed", lambda: learned, [self.classifier], self.epochs),
             Stage(
@@ -144,45 +142,6 @@ def hold_out(
     held = rank < quotas[sorted_slots]
     learned = ~held | (counts == 1)[sorted_slots]
     return order[learned].sort().values, order[held].sort().values
-
-
-@dataclass(frozen=True)
-class PartOfClips:
-    """Those clips of `data` that `choose` finds by their slots; it must find the same ones every time."""
-
-    data: TrainingData
-    choose: Callable[[Int[Tensor, " clips"]], Int[Tensor, " part"]]
-
-    def epoch(self, epoch: int) -> "PartTable":
-        """Return the part as this epoch sees it."""
-        table = self.data.epoch(epoch)
-        return PartTable(table, self.choose(table.slots))
-
-
-@dataclass(frozen=True)
-class PartTable:
-    """One view of `PartOfClips`."""
-
-    table: BatchTable
-    part: Int[Tensor, " part"]
-
-    def __len__(self) -> int:
-        return len(self.part)
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The video of every clip."""
-        names = self.table.names
-        return [names[index] for index in self.part.tolist()]
-
-    @property
-    def slots(self) -> Int[Tensor, " part"]:
-        """The class of every clip."""
-        return self.table.slots[self.part]
-
-    def rows(self, indices: Int[Tensor, " batch"]) -> Batch:
-        """Return the part's clips at `indices`."""
-        return self.table.rows(self.part[indices])
 
 
 def _logits(predictor: BiasCorrected, batch: Batch) -> Tensor:

@@ -12,7 +12,7 @@ from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.methods.class_statistics import ClassStatistics
 from essential.methods.contract import Method, TaskData
-from essential.models.clip_vectors import ClipForm, clip_vector, clip_width
+from essential.models.clip_vectors import ClipForm, clip_vector
 from essential.models.closed_form import ClosedFormPredictor, LinearScores
 from essential.schema import Section
 
@@ -40,7 +40,7 @@ class ClosedForm(Method, Generic[Settings, Scores]):
     def __init__(self, config: Settings, *, dim: int, frames: int, epochs: int, seed: int) -> None:
         del epochs
         self.config, self.seed = config, seed
-        self.scores = self.make_scores(clip_vector(config.clip), clip_width(config.clip, dim=dim, frames=frames))
+        self.scores = self.make_scores(*clip_vector(config.clip, dim=dim, frames=frames))
         super().__init__(self.scores, EpisodicMemory.empty(kept=frames, dim=dim))
         if isinstance(self.scores, LinearScores):
             self.statistics = ClassStatistics(self.scores.weight.shape[1])
