@@ -22,9 +22,8 @@ from essential.engine.run import train
 from essential.engine.settings import RunConfig
 from essential.features.imported import import_features
 from essential.progress import Progress
-from essential.protocols.list_import import import_list
 from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
-from essential.protocols.video_list import write_video_list
+from essential.protocols.video_list import import_list, write_video_list
 from official_lists import write_ucf101
 from threads import THREADS
 

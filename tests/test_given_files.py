@@ -16,10 +16,9 @@ from essential.features.imported import import_features
 from essential.features.store import FeatureStore, read_provenance
 from essential.given_files import plain_file
 from essential.learner.bundle import Bundle
-from essential.protocols.csv_table import CsvKind, read_table
-from essential.protocols.list_import import open_list
+from essential.protocols.labelled_tables import CsvKind, read_table
 from essential.protocols.split_files import text_of
-from essential.protocols.video_list import read_video_list
+from essential.protocols.video_list import open_list, read_video_list
 from essential.records import Record
 from essential.sealed_files import check_seal, map_sealed, read_sealed, seal_of
 from essential.site.finding import find_records

@@ -16,7 +16,7 @@ from essential.errors import ConfigError
 from essential.progress import Progress
 from essential.records import Record
 from essential.tracking import open_sinks
-from essential.tracking.scalars import scalars_of
+from essential.tracking.dashboards import scalars_of
 from small_runs import StopAt, record_without_seconds, small_config
 
 Points = dict[str, list[tuple[int, float]]]

@@ -30,7 +30,7 @@ from essential.features.provenance import SAMPLING_RULE
 from essential.features.store import VideoNote, create_store, open_store, read_provenance
 from essential.features.tables import FrameTable, MappedTable
 from essential.given_files import plain_file
-from essential.protocols.feature_labels import STORED_LABELS, labelled_rows
+from essential.protocols.labelled_tables import STORED_LABELS, labelled_rows
 from essential.protocols.protocol import Video
 from essential.sealed_files import Array
 from essential.seeding import numpy_generator

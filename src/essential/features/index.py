@@ -25,8 +25,7 @@ from essential.errors import FileSystemError, StoreError
 from essential.features.cores import cpu_cores
 from essential.features.plan import Shard
 from essential.features.store import FeatureStore, VideoNote
-from essential.protocols.collector import paused_collector
-from essential.protocols.protocol import Split
+from essential.protocols.protocol import Split, paused_collector
 from essential.sealed_files import check_seal, read_sealed, write_sealed
 
 NO_SIZE = -1

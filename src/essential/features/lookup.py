@@ -13,8 +13,7 @@ from jaxtyping import Int64
 from essential.errors import DataError, StoreError
 from essential.features.index import StoreIndex
 from essential.features.plan import Shard
-from essential.protocols.collector import paused_collector
-from essential.protocols.protocol import Split, Video
+from essential.protocols.protocol import Split, Video, paused_collector
 from essential.video.identity import identity_of, size_of
 
 _GONE = -2
