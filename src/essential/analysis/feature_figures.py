@@ -24,7 +24,7 @@ from essential.features.tables import FrameTable
 from essential.memory.selection import uniform_positions
 from essential.methods import build_method
 from essential.methods.contract import Method
-from essential.progress import SilentProgress
+from essential.progress import Progress
 from essential.protocols.protocol import Protocol, Split
 
 _MOST_TESTS = 1000
@@ -100,7 +100,7 @@ class _Stored:
         self._workspace: Workspace | None = None
         # What finds and opens the store, and knows which features are the run's own, where it can be had.
         with suppress(EssentialError):
-            workspace = open_workspace(config, SilentProgress(), protocol=protocol)
+            workspace = open_workspace(config, Progress(), protocol=protocol)
             folder.refuse_other_features(workspace.origin)
             self._workspace = workspace
 

@@ -36,7 +36,7 @@ from essential.learner.turns import in_turn, turn
 from essential.learner.voice import Voice, build_voice, share_right
 from essential.memory.ledger import LedgerEntry
 from essential.methods import Method
-from essential.progress import Progress, SilentProgress, phase
+from essential.progress import Progress, phase
 from essential.protocols.class_names import alike, known_as
 from essential.protocols.protocol import Video
 from essential.sealed_files import Array
@@ -96,7 +96,7 @@ class VideoLearner:
 
     def _set_up(self, config: RunConfig, progress: Progress | None) -> None:
         self.config = config.with_absolute_paths()
-        self._progress = progress or SilentProgress()
+        self._progress = progress or Progress()
         self._voice: Voice | None = None
         self._origin: Path | None = None
         self._device = choose_device(config.training.device)

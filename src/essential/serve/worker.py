@@ -8,7 +8,7 @@ from signal import SIG_DFL, SIG_IGN, SIGINT, SIGTERM, signal
 from typing import Any
 
 from essential.errors import EssentialError
-from essential.progress import SilentProgress
+from essential.progress import Progress as ProgressLike
 from essential.serve.messages import Progress, Setup
 from essential.serve.refusal import Refusal
 
@@ -53,7 +53,7 @@ def _outcome(answer: Callable[[Any], object], request: object) -> tuple[str, obj
         return "refused", (422, "too_much_memory", "more memory is needed for it than a worker has; send smaller clips")
 
 
-class _PipedProgress(SilentProgress):
+class _PipedProgress(ProgressLike):
     """Says through a pipe how far it is, a few times a second."""
 
     def __init__(self, connection: "Connection[Any, Any]") -> None:
