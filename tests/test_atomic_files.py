@@ -7,13 +7,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from essential import atomic_files
-from essential.atomic_files import file_lock, folder_lock, is_unused, sha256_of_json, write_bytes, write_json
+from essential.atomic_files import (
+    file_lock,
+    folder_lock,
+    is_unused,
+    refuse_unwritable,
+    sha256_of_json,
+    write_bytes,
+    write_json,
+)
 from essential.errors import FileSystemError, InUseError, RunError
 
 
@@ -248,3 +256,17 @@ def test_a_folder_with_nothing_but_what_a_killed_process_left_is_unused(
         (tmp_path / name).touch()
     assert is_unused(tmp_path) is unused
     assert is_unused(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda path: ExitStack().enter_context(file_lock(path)),
+        lambda path: ExitStack().enter_context(folder_lock(path)),
+        is_unused,
+        refuse_unwritable,
+    ],
+)
+def test_a_name_that_is_too_long_is_said_to_be_so(tmp_path: Path, use: Callable[[Path], object]) -> None:
+    with pytest.raises(FileSystemError, match="this name is too long; choose a shorter one"):
+        use(tmp_path / ("a" * 300) / "x")

@@ -29,6 +29,7 @@ _REASONS = {
     errno.EPERM: "permission denied; choose a folder you may write to",
     errno.ENOENT: "there is no such folder and it cannot be made; choose another folder",
     errno.EFBIG: "the file would be larger than this process may write (ulimit -f); raise the limit",
+    errno.ENAMETOOLONG: "this name is too long; choose a shorter one",
     errno.ENOTDIR: "a part of this path is a file, not a folder; choose another folder",
     errno.EEXIST: "a file of that name is in the way; choose another folder",
     **dict.fromkeys((errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP), _NO_LOCKS),
@@ -61,11 +62,10 @@ def refuse_unwritable(path: Path) -> None:
     Raises:
         FileSystemError: it is a folder, or the disk refuses.
     """
-    if path.is_dir():
-        raise FileSystemError(f"cannot write {path}: it is a folder; give the name of a file")
-    folder = next(each for each in path.absolute().parents if os.path.lexists(each))
-    with explained_os_errors(path), tempfile.TemporaryFile(dir=folder):
-        pass
+    with explained_os_errors(path):
+        if path.is_dir():
+            raise FileSystemError(f"cannot write {path}: it is a folder; give the name of a file")
+        tempfile.TemporaryFile(dir=next(each for each in path.absolute().parents if os.path.lexists(each))).close()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -117,7 +117,8 @@ def remove_unfinished(folder: Path, *, of: str = "") -> None:
 
 def is_unused(folder: Path) -> bool:
     """Return whether there is nothing in `folder`, or no such folder; our locks and unfinished files are nothing."""
-    return not folder.is_dir() or all(_OWN.fullmatch(path.name) for path in folder.iterdir())
+    with explained_os_errors(folder):
+        return not folder.is_dir() or all(_OWN.fullmatch(path.name) for path in folder.iterdir())
 
 
 def move_over(source: Path, target: Path) -> None:
@@ -219,7 +220,8 @@ def file_lock(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _lock(path: Path, *, held: Path, kind: str, wait: bool, unused: Callable[[], bool]) -> Iterator[None]:
-    made = [folder for folder in path.parents if not folder.exists()]
+    with explained_os_errors(held):
+        made = [folder for folder in path.parents if not folder.exists()]
     process = os.getpid()
     while isinstance(handle := _try_to_lock(path), str):
         if not wait:
@@ -228,7 +230,7 @@ def _lock(path: Path, *, held: Path, kind: str, wait: bool, unused: Callable[[],
     try:
         yield
     finally:
-        with suppress(OSError):
+        with suppress(OSError, FileSystemError):
             # A process that was forked meanwhile has no part in the lock.
             if os.getpid() == process and unused():
                 path.unlink()

@@ -171,7 +171,7 @@ def open_workspace(config: RunConfig, progress: Progress, *, protocol: Protocol 
     device = choose_device(config.training.device)
     # Lists and the store's place cost less than an encoder, and an encoder less than videos that are to be made.
     store = config.features.store
-    if store is not None and not store.is_dir():
+    if store is not None and not os.path.isdir(store):  # noqa: PTH112 - a Path raises where a name is too long
         refuse_unwritable(store / "store.json")
     known = protocol or _read_protocol(config, progress)
     encoder = None if config.data.kind == "features" else build_encoder(config.encoder)
