@@ -36,7 +36,11 @@ def test_a_second_extraction_waits_for_the_first_and_says_for_whom(small_data: P
     store = tmp_path / "store"
     config = small_config("finetune", small_data, store, "features.workers=0", "features.views=0", "video.frames=2")
     with ExitStack() as held:
-        held.enter_context(folder_lock(store, name=".lock-0-of-1") if what == "features" else folder_lock(small_data))
+        held.enter_context(
+            folder_lock(store, name=".lock-0-of-1")
+            if what == "features"
+            else folder_lock(small_data, name=".lock-videos")
+        )
         progress = _Watched(held)
         folder, broken = extract(config, progress=progress)
     holds = store if what == "features" else small_data

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+from essential.atomic_files import folder_lock
 from essential.errors import DataError
 from essential.protocols import moving_digits
 from essential.protocols.clip_files import h264_mp4, mpeg4_avi
@@ -22,7 +23,7 @@ CLIPS = 8 * 5
 
 def contents(root: Path) -> dict[str, bytes]:
     """Return every file but the lock."""
-    files = (path for path in root.rglob("*") if path.is_file() and path.name != ".lock")
+    files = (path for path in root.rglob("*") if path.is_file() and path.name != ".lock-videos")
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 
@@ -131,7 +132,9 @@ def test_an_interrupted_call_leaves_whole_files_that_are_used(made: Path, tmp_pa
 
 
 def test_a_complete_folder_is_left_as_it_is(made: Path) -> None:
-    times = {path: path.stat().st_mtime_ns for path in made.rglob("*") if path.is_file() and path.name != ".lock"}
+    times = {
+        path: path.stat().st_mtime_ns for path in made.rglob("*") if path.is_file() and path.name != ".lock-videos"
+    }
     make_moving_digits(made, SMALL, workers=2)
     assert times == {path: path.stat().st_mtime_ns for path in times}
 
@@ -174,3 +177,9 @@ def test_a_value_out_of_range_is_refused() -> None:
 def test_the_protocol_needs_no_torch() -> None:
     code = "import sys, essential.protocols.moving_digits; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_folder_may_be_that_of_the_run_that_asks_for_them(tmp_path: Path) -> None:
+    with folder_lock(tmp_path):
+        make_moving_digits(tmp_path, SMALL.model_copy(update={"train_clips_per_class": 1}), workers=2)
+    assert (tmp_path / MARKER).is_file()

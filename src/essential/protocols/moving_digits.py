@@ -98,7 +98,8 @@ def make_moving_digits(
         FileSystemError: the disk refuses.
     """
     _refuse_strangers(root)
-    with folder_lock(root):
+    # Of a name of its own: a run whose folder this is holds that already.
+    with folder_lock(root, name=".lock-videos"):
         recorded_checksum = _claim(root, config)
         clips = list(_clips(config))
         missing = [clip for clip in clips if not (root / clip.name).exists()]
