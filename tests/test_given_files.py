@@ -20,7 +20,7 @@ from essential.protocols.labelled_tables import CsvKind, read_table
 from essential.protocols.split_files import text_of
 from essential.protocols.video_list import open_list, read_video_list
 from essential.records import Record
-from essential.sealed_files import check_seal, read_sealed, read_sealed_header, seal_of
+from essential.sealed_files import check_seal, read_sealed, read_sealed_header
 from essential.site.finding import find_records
 from essential.video.identity import identity_of
 
@@ -40,9 +40,8 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "config.yaml": lambda path: RunFolder(path.parent).config(),
     "found/record.json": lambda path: find_records([path.parent]),
     "whole": lambda path: read_sealed(path, CheckpointError),
-    "header": lambda path: seal_of(path, CheckpointError),
     "sealed": lambda path: check_seal(path, CheckpointError),
-    "mapped": lambda path: read_sealed_header(path, CheckpointError),
+    "header": lambda path: read_sealed_header(path, CheckpointError),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from essential import untrusted
-from essential.untrusted import parse_json, parse_yaml, read_json
+from essential.untrusted import parse_json, parse_yaml, read_json, yaml_text
 
 BOTH = pytest.mark.parametrize("parse", [parse_json, parse_yaml])
 
@@ -82,3 +82,8 @@ def test_text_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(untrusted, "_MOST_BYTES", 5)
     with pytest.raises(ValueError, match="more than 5 bytes"):
         read_json(path)
+
+
+@pytest.mark.parametrize("text", ["1e5", "123e4567", "-1E3", "1.5e-3", "0x1f", "null", "1_0", "a: b"])
+def test_what_is_written_is_read_again_as_it_was(text: str) -> None:
+    assert parse_yaml(yaml_text({"name": text, "rate": 1e-05})) == {"name": text, "rate": 1e-05}

@@ -142,16 +142,6 @@ def _array_place(entry: Mapping[str, Any], start: int) -> ArrayPlace:
     return ArrayPlace(dtype, shape, start + first, start + last)
 
 
-def seal_of(path: Path, error: type[EssentialError]) -> str:
-    """Return the checksum that a sealed file carries, without checking its content against it.
-
-    Raises:
-        error: the file is missing, or its header is damaged.
-    """
-    header, _ = _read_header(path, error)
-    return _read_notes(path, header.get("__metadata__"), error)[1]
-
-
 def _read_header(path: Path, error: type[EssentialError]) -> tuple[dict[str, Any], int]:
     try:
         with plain_file(path).open("rb") as file:

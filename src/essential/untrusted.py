@@ -76,6 +76,11 @@ def parse_yaml(text: str | bytes) -> Any:
     return _shallow(content)
 
 
+def yaml_text(content: Any) -> str:
+    """Return YAML that `parse_yaml` reads as this content, its keys in this order."""
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False)
+
+
 class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -94,9 +99,14 @@ class _Loader(yaml.SafeLoader):
         return super().construct_scalar(node)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+class _Dumper(yaml.SafeDumper):
+    """Puts a text in quotes that `_Loader` would read as a number."""
+
+
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+    )
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

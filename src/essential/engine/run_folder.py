@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 
 from essential.atomic_files import explained_os_errors, remove_unfinished, write_json, write_text
@@ -39,8 +38,8 @@ from essential.errors import CheckpointError, RunError
 from essential.methods.contract import Method
 from essential.models.state_names import below
 from essential.protocols.protocol import Protocol
-from essential.sealed_files import Array, read_sealed, seal_of, write_sealed
-from essential.untrusted import parse_yaml, read_bounded, read_json
+from essential.sealed_files import Array, read_sealed, read_sealed_header, write_sealed
+from essential.untrusted import parse_yaml, read_bounded, read_json, yaml_text
 
 
 @dataclass(frozen=True)
@@ -212,7 +211,7 @@ class RunFolder:
         content = config.model_dump(mode="json")
         if config.encoder.weights == self.encoder.absolute():
             content["encoder"]["weights"] = self.encoder.name  # so that the folder can be moved
-        write_text(self.path / "config.yaml", yaml.safe_dump(content, sort_keys=False))
+        write_text(self.path / "config.yaml", yaml_text(content))
 
     @property
     def imported(self) -> bool:
@@ -264,7 +263,7 @@ class RunFolder:
         for part in method.settled:
             if part not in self._settled:
                 write_sealed(self._part(part), method.part_state(part), {"part": part})
-                self._settled[part] = seal_of(self._part(part), CheckpointError)
+                self._settled[part] = read_sealed_header(self._part(part), CheckpointError).seal
         place = replace(place, log_bytes=self._log.stat().st_size if self._log.exists() else 0)
         arrays, note = Saved(place, method.state_dict(without=tuple(self._settled)), optimizer).packed()
         write_sealed(self._state, arrays, {**note, "settled": self._settled})
@@ -301,7 +300,7 @@ class RunFolder:
 
     def _read_part(self, part: str, seal: str) -> dict[str, Array]:
         path = self._part(part)
-        if seal_of(path, CheckpointError) != seal:
+        if read_sealed_header(path, CheckpointError).seal != seal:
             raise CheckpointError(f"{path} is not the one that {self._state} names; put the run's own file back")
         return read_sealed(path, CheckpointError)[0]
 
