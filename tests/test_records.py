@@ -185,7 +185,7 @@ def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
     [
         (b"", "is damaged and cannot be read as JSON"),
         (json.dumps(CONTENT).encode()[:200], "is damaged and cannot be read as JSON"),
-        (b"\xff\xfe\x00", "is damaged and cannot be read as text"),
+        (b"\xff\xfe\x00", "is damaged and cannot be read as JSON"),
         (b"[1, 2]", "holds a JSON list, not a record"),
         (b"{}", "has schema_version None, not a number"),
     ],

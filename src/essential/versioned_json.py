@@ -13,8 +13,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from essential.atomic_files import sha256_of_json, write_text
 from essential.errors import RunError
-from essential.given_files import plain_file
-from essential.untrusted import parse_json
+from essential.untrusted import read_json
 
 DIGEST = "sha256"
 NO_DIGEST = "no digest"
@@ -99,20 +98,13 @@ def read_versioned(
     return whole
 
 
-def _read_text(path: Path, remedy: str) -> str:
-    try:
-        return plain_file(path).read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        raise RunError(f"{path} is missing; give the folder of a finished run, or let the run end first") from None
-    except UnicodeDecodeError as error:
-        raise RunError(f"{path} is damaged and cannot be read as text ({error}); {remedy}") from error
-    except OSError as error:
-        raise RunError(f"{path} cannot be read ({error.strerror}); check that it is a file you may read") from error
-
-
 def _read_object(path: Path, *, what: str, noun: str, remedy: str) -> dict[str, Any]:
     try:
-        content = parse_json(_read_text(path, remedy))
+        content = read_json(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(f"{path} is missing; give the folder of a finished run, or let the run end first") from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}); check that it is a file you may read") from error
     except ValueError as error:
         raise RunError(f"{path} is damaged and cannot be read as JSON ({error}); {remedy}") from error
     if not isinstance(content, dict):
