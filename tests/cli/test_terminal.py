@@ -2,6 +2,7 @@
 
 import ast
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import essential.cli
 from essential.cli.console import Terminal
 from essential.cli.predict import _PRINTERS
 from essential.cli.progress_bar import BarProgress, LineProgress
-from essential.cli.terminal import say
+from essential.cli.terminal import say, show_harmless_warnings
 from essential.learner.prediction import Prediction, Scored, Span
 from essential.protocols.protocol import Segment
 from essential.shown import plain_cell, printable, printable_json
@@ -52,6 +53,7 @@ def test_lines_tables_and_progress(capsys: pytest.CaptureFixture[str]) -> None:
     progress = LineProgress()
     progress.start(NAME, 1)
     progress.advance(1, NAME)
+    progress.say(NAME)
     progress.finish()
     table = Table(title=Text(NAME))
     table.add_column(NAME)
@@ -101,6 +103,25 @@ def test_an_error_that_names_a_file(essential: Essential, tmp_path: Path) -> Non
     assert outcome.code == 2
     assert outcome.err.startswith("error: there is no bundle ")
     assert _harmless(outcome.err)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("demo", NAME), (f"--{NAME}",), (NAME,), ("data", "make", NAME, "--out", "x")],
+)
+def test_wrong_usage_that_names_a_value(arguments: tuple[str, ...], essential: Essential) -> None:
+    outcome = essential(*arguments)
+    assert outcome.code == 2
+    assert "a\ufffd" in outcome.err or r"a\x1b" in outcome.err
+    assert _harmless(outcome.err)
+
+
+def test_a_warning_that_names_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    show_harmless_warnings()
+    shown = warnings.formatwarning(NAME, UserWarning, "f.py", 1)
+    assert shown.startswith("f.py:1: UserWarning: a\ufffd")
+    assert _harmless(shown)
 
 
 def test_nothing_in_the_command_line_prints_past_the_border() -> None:

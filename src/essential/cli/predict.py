@@ -60,7 +60,8 @@ def predict(
       essential predict actions.bundle clips --sheet seen.png
     """
     from essential.errors import ConfigError, VideoError
-    from essential.learner.clips import Expanded
+    from essential.learner.bundle import refuse_missing
+    from essential.learner.clips import Expanded, refuse_absent
     from essential.learner.contact_sheet import check_place
     from essential.learner.video_learner import VideoLearner
 
@@ -73,6 +74,9 @@ def predict(
     given = paths or [_FROM_INPUT]
     if _FROM_INPUT in given and (sys.stdin is None or (not paths and sys.stdin.isatty())):
         raise ConfigError("no clip is given; name files or folders, or send a list of paths to standard input")
+    refuse_missing(bundle)
+    if _FROM_INPUT not in given:
+        refuse_absent(given)
     learner = VideoLearner.load(bundle, overrides=overrides or ())
     found = Expanded(_named(given))
     if window is not None:
@@ -158,10 +162,10 @@ class _Lines(_Printer):
     """A JSON object a line."""
 
     def clip(self, prediction: "Prediction") -> None:
-        _say(printable_json(json.dumps(prediction.as_json(), ensure_ascii=False)))
+        say(printable_json(json.dumps(prediction.as_json(), ensure_ascii=False)))
 
     def span(self, span: "Span") -> None:
-        _say(printable_json(json.dumps(span.as_json(), ensure_ascii=False)))
+        say(printable_json(json.dumps(span.as_json(), ensure_ascii=False)))
 
 
 class _Csv(_Printer):
@@ -194,23 +198,15 @@ class _Table(_Printer):
 
     def clip(self, prediction: "Prediction") -> None:
         if prediction.error is not None:
-            self._line(f"{'cannot be read':<24}       {prediction.as_json()['path']}: {prediction.error}")
+            say(printable(f"{'cannot be read':<24}       {prediction.as_json()['path']}: {prediction.error}"))
             return
         label = f"{NONE_OF_THESE} ({prediction.label})" if prediction.unknown else prediction.label
-        self._line(f"{label:<24} {prediction.score:5.2f}  {prediction.as_json()['path']}")
+        say(printable(f"{label:<24} {prediction.score:5.2f}  {prediction.as_json()['path']}"))
 
     def span(self, span: "Span") -> None:
         start, end = (f"{int(seconds // 60)}:{seconds % 60:05.2f}" for seconds in span.segment)
         said = f"{span.label or NONE_OF_THESE:<24} {span.score:5.2f}  {span.as_json()['path']}"
-        self._line(f"{start:>9} - {end:>9}  {said}")
-
-    def _line(self, text: str) -> None:
-        _say(printable(text))
+        say(printable(f"{start:>9} - {end:>9}  {said}"))
 
 
 _PRINTERS: dict[str, type[_Printer]] = {"jsonl": _Lines, "csv": _Csv, "table": _Table}
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
