@@ -11,7 +11,7 @@ from rich.text import Text
 
 import essential.cli
 from essential.cli.console import Terminal
-from essential.cli.predict import _PRINTERS
+from essential.cli.predict import _SPAN_COLUMNS, Format, _printer
 from essential.cli.progress_bar import BarProgress, LineProgress
 from essential.cli.terminal import say, show_harmless_warnings
 from essential.learner.prediction import Prediction, Scored, Span
@@ -82,12 +82,12 @@ def test_a_bar_moves_by_its_own_controls_alone(
 
 
 @pytest.mark.parametrize("form", ["table", "jsonl", "csv"])
-def test_predictions_in_every_format(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_predictions_in_every_format(form: Format, capsys: pytest.CaptureFixture[str]) -> None:
     path = Path(f"={NAME}.mp4")
-    printer = _PRINTERS[form](("path", "start", "end", "label", "score", "unknown", "error"))
-    printer.clip(Prediction(path, (Scored(f"@{NAME}", 0.5),)))
-    printer.clip(Prediction(path, error=f"-{NAME}"))
-    printer.span(Span(path, Segment(0, 1), f"+{NAME}", 0.5))
+    printer = _printer(form, _SPAN_COLUMNS)
+    printer(Prediction(path, (Scored(f"@{NAME}", 0.5),)))
+    printer(Prediction(path, error=f"-{NAME}"))
+    printer(Span(path, Segment(0, 1), f"+{NAME}", 0.5))
     out = capsys.readouterr().out
     assert _harmless(out)
     if form == "jsonl":

@@ -47,7 +47,7 @@ def test_a_learner_learns_on_from_its_file_without_the_old_clips(clips: Clips, t
 def test_saving_and_loading_changes_nothing(learner: VideoLearner, clips: Clips, tmp_path: Path) -> None:
     asked = [path for paths in clips.to_ask("left", "right", "grow").values() for path in paths]
     learner.save(tmp_path / "b.bundle")
-    again = VideoLearner.load(tmp_path / "b.bundle", overrides=["training.device=cpu"])
+    again = VideoLearner.load(tmp_path / "b.bundle", overrides=MACHINE)
     before, after = learner.predict(asked), again.predict(asked)
     assert [answer.as_json() for answer in before] == [answer.as_json() for answer in after]
     for each in (learner, again):

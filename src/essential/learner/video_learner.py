@@ -86,7 +86,7 @@ class VideoLearner:
             raise ConfigError(f"held_out_per_class={held_out_per_class} is not allowed; give 0 or more")
         refuse_old_clips(settings)
         with turn(settings.training.threads):
-            self._set_up(settings, progress)
+            self._set_up(settings, progress, origin=None)
             self._method = method_for(settings, dim=self._encoder.dim, reserved_bytes=0)
         self._labels: tuple[str | None, ...] = ()
         self._lessons: tuple[Lesson, ...] = ()
@@ -94,11 +94,11 @@ class VideoLearner:
         self._held_out_per_class = held_out_per_class
         self._taught: dict[str, str] = {}
 
-    def _set_up(self, config: RunConfig, progress: Progress | None) -> None:
+    def _set_up(self, config: RunConfig, progress: Progress | None, *, origin: Path | None) -> None:
         self.config = config.with_absolute_paths()
         self._progress = progress or SilentProgress()
         self._voice: Voice | None = None
-        self._origin: Path | None = None
+        self._origin = origin
         self._device = choose_device(config.training.device)
         self._process_id = os.getpid()
         self._encoder: FrameEncoder = build_encoder(self.config.encoder)
@@ -122,10 +122,10 @@ class VideoLearner:
         bundle = Bundle.read(Path(path), overrides)
         learner = cls.__new__(cls)
         learner._labels, learner._lessons = bundle.labels, bundle.lessons
-        learner._held_out, learner._origin = bundle.held_out, Path(path)
-        learner._held_out_per_class, learner._taught = bundle.held_out_per_class, dict(bundle.taught)
+        learner._held_out, learner._held_out_per_class = bundle.held_out, bundle.held_out_per_class
+        learner._taught = dict(bundle.taught)
         with turn(bundle.config.training.threads):
-            learner._set_up(bundle.config, progress)
+            learner._set_up(bundle.config, progress, origin=Path(path))
             _refuse_other_encoder(Path(path), bundle.encoder, learner._encoder)
             with damage_explained(Path(path)):
                 learner._method = learner._restored(bundle.method, reserved_bytes=bundle.held_out.bytes)
