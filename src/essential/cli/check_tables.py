@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 from rich.table import Table
-from rich.text import Text
 
-from essential.cli.console import Terminal
+from essential.cli.console import Terminal, table_of
+from essential.cli.terminal import say
 from essential.video.check_report import CheckReport, Count, Duplicate, Kind, Problem
 
 _SHOWN_AT_MOST = 20
@@ -14,29 +14,24 @@ _KINDS: tuple[Kind, ...] = ("missing", "unreadable", "too short", "ambiguous")
 
 def print_check(report: CheckReport) -> None:
     """Print a table for each task, what is wrong, and what the videos are."""
-    console = Terminal()
     counts: dict[int, list[Count]] = {}
     for count in report.counts:
         counts.setdefault(count.task, []).append(count)
     for task, of_task in counts.items():
-        console.print(_table(f"{report.protocol}: task {task + 1} of {len(counts)}", of_task))
+        Terminal().print(_table(f"{report.protocol}: task {task + 1} of {len(counts)}", of_task))
     for line in _lines(report):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(line)
 
 
 def _table(title: str, counts: list[Count]) -> Table:
-    # Names of classes and protocols are the user's: as plain text, for rich would read `[x]` as an instruction.
-    table = Table(title=Text(title), title_justify="left")
-    table.add_column("class")
-    for name in ("train", "test", *_KINDS):
-        table.add_column(name, justify="right")
+    table = table_of("class", ("train", "test", *_KINDS), title=title)
     by_class: dict[str, dict[str, Count]] = {}
     for count in counts:
         by_class.setdefault(count.label, {})[count.split] = count
     for label, splits in by_class.items():
         usable = [f"{splits[split].usable}/{splits[split].listed}" for split in ("train", "test")]
         wrong = [sum(count.problems[kind] for count in splits.values()) for kind in _KINDS]
-        table.add_row(Text(label), *usable, *(str(number) if number else "" for number in wrong))
+        table.add_row(label, *usable, *(str(number) if number else "" for number in wrong))
     return table
 
 

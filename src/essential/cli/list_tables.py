@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 
-from rich.table import Table
-from rich.text import Text
-
-from essential.cli.console import Terminal
+from essential.cli.console import Terminal, table_of
+from essential.cli.terminal import say
 from essential.protocols.audit import Extremes, GroupLeak, ListAudit, SharedFiles, SplitAudit
 from essential.protocols.list_entries import splits_of
 from essential.protocols.quoting import named, quoted
@@ -15,16 +13,13 @@ from essential.protocols.video_list import VideoList
 def print_list(video_list: VideoList) -> None:
     """Print each task's number of classes, and of videos or segments per split."""
     splits = splits_of(video_list.tasks)
-    table = Table()
-    for column in ("task", "classes", *splits):
-        table.add_column(column, justify="right")
+    table = table_of("task", ("classes", *splits))
     rows = [[len(task), *(sum(len(c.of(split)) for c in task) for split in splits)] for task in video_list.tasks]
     for number, row in enumerate(rows, 1):
         table.add_row(str(number), *map(str, row), end_section=number == len(rows))
     table.add_row("all", *(str(sum(column)) for column in zip(*rows, strict=True)))
-    console = Terminal()
-    console.print(Text(video_list.name), soft_wrap=True)
-    console.print(table)
+    say(video_list.name)
+    Terminal().print(table)
 
 
 def findings(audit: ListAudit) -> Iterator[str]:
