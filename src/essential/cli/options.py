@@ -1,5 +1,6 @@
 """Options that several commands share, declared once."""
 
+import json
 import re
 from pathlib import Path
 from typing import Annotated
@@ -69,3 +70,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() for part in parts):
         raise ConfigError(f"--seeds {text!r} is not a list of whole numbers from 0; write them as 0,1,2")
     return tuple(int(part) for part in parts)
+
+
+def path_setting(key: str, path: Path) -> str:
+    """Return the override that sets a path, as JSON, which YAML reads back as the same text whatever is in it."""
+    return f"{key}={json.dumps(str(path))}"
