@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from rich.table import Table
-from rich.text import Text
 
 import essential.cli
 from essential.cli.console import Terminal
@@ -55,12 +54,13 @@ def test_lines_tables_and_progress(capsys: pytest.CaptureFixture[str]) -> None:
     progress.advance(1, NAME)
     progress.say(NAME)
     progress.finish()
-    table = Table(title=Text(NAME))
-    table.add_column(NAME)
-    table.add_row(Text(NAME))
+    table = Table(f"[bold] :smile: {NAME}", title=NAME)
+    table.add_row(f"[/x] {NAME}")
     Terminal(width=200).print(table)
-    Terminal(width=200).print(NAME, markup=False, highlight=False, soft_wrap=True)
+    Terminal(width=200).print(NAME)
     captured = capsys.readouterr()
+    assert "[bold] :smile: a" in captured.out
+    assert "[/x] a" in captured.out
     assert _harmless(captured.out + captured.err)
     assert captured.err.count("\ufffd") >= 15
     assert captured.out.count("\ufffd") >= 15

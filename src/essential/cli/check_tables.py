@@ -6,7 +6,7 @@ from rich.table import Table
 
 from essential.cli.console import Terminal, table_of
 from essential.cli.terminal import say
-from essential.video.check_report import CheckReport, Count, Duplicate, Kind, Problem
+from essential.video.check_report import CheckReport, Count, Kind
 
 _SHOWN_AT_MOST = 20
 _KINDS: tuple[Kind, ...] = ("missing", "unreadable", "too short", "ambiguous")
@@ -36,8 +36,9 @@ def _table(title: str, counts: list[Count]) -> Table:
 
 
 def _lines(report: CheckReport) -> Iterator[str]:
-    lines = [_problem_line(problem) for problem in report.problems]
-    lines += [_duplicate_line(duplicate) for duplicate in report.duplicates]
+    lines = [f"{each.kind}: {each.video} ({each.split}, {each.label}): {each.reason}" for each in report.problems]
+    for same in report.duplicates:
+        lines.append(f"duplicated: {' = '.join(keys[0] for keys in same.videos)} ({same.size_bytes} bytes)")
     yield from lines[:_SHOWN_AT_MOST]
     if len(lines) > _SHOWN_AT_MOST:
         yield f"... and {len(lines) - _SHOWN_AT_MOST} more; --out FILE.json writes them all"
@@ -48,14 +49,6 @@ def _lines(report: CheckReport) -> Iterator[str]:
         middle, hours = seconds[len(seconds) // 2], sum(seconds) / 3600
         yield f"length: {seconds[0]:.1f} to {seconds[-1]:.1f} s, median {middle:.1f} s, {hours:.1f} h in all"
     yield f"coverage: {_coverage(report)}"
-
-
-def _problem_line(problem: Problem) -> str:
-    return f"{problem.kind}: {problem.video} ({problem.split}, {problem.label}): {problem.reason}"
-
-
-def _duplicate_line(duplicate: Duplicate) -> str:
-    return f"duplicated: {' = '.join(keys[0] for keys in duplicate.videos)} ({duplicate.size_bytes} bytes)"
 
 
 def _shares(totals: Mapping[str, int]) -> str:

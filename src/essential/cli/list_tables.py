@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from essential.cli.console import Terminal, table_of
 from essential.cli.terminal import say
-from essential.protocols.audit import Extremes, GroupLeak, ListAudit, SharedFiles, SplitAudit
+from essential.protocols.audit import Extremes, ListAudit, SplitAudit
 from essential.protocols.list_entries import splits_of
 from essential.protocols.quoting import named, quoted
 from essential.protocols.video_list import VideoList
@@ -25,11 +25,15 @@ def print_list(video_list: VideoList) -> None:
 def findings(audit: ListAudit) -> Iterator[str]:
     """Give everything that an audit found, one sentence each, what matters most first."""
     for leak in audit.group_leaks:
-        yield _leak(leak)
+        yield (
+            f"group leakage: {leak.leaked_videos} of {leak.videos} {leak.split} videos have a clip of their own group "
+            f"in training ({leak.leaked_groups} of {leak.groups} groups): accuracy on this split is optimistic"
+        )
     if not audit.group_leaks:
         yield "groups: no name has a group number (UCF101's _gNN_cNN), so that leaks by group cannot be told"
     for shared in audit.shared_files:
-        yield _shared(shared)
+        both = " and ".join(shared.splits)
+        yield f"splits: {len(shared.files)} videos are in both {both}: {named(shared.files)}"
     if not audit.shared_files:
         yield f"splits: no video is in two splits ({', '.join(audit.splits)})"
     for name, numbers in audit.repeated_classes.items():
@@ -46,18 +50,6 @@ def entry_findings(audit: ListAudit) -> Iterator[str]:
     """Give what an audit found about single entries: repeated ones, odd segments, several classes in one video."""
     for split, found in audit.splits.items():
         yield from (f"{split}: {sentence}" for sentence in _entry_findings(found))
-
-
-def _leak(leak: GroupLeak) -> str:
-    return (
-        f"group leakage: {leak.leaked_videos} of {leak.videos} {leak.split} videos have a clip of their own group in "
-        f"training ({leak.leaked_groups} of {leak.groups} groups): accuracy on this split is optimistic"
-    )
-
-
-def _shared(shared: SharedFiles) -> str:
-    count = len(shared.files)
-    return f"splits: {count} videos are in both {' and '.join(shared.splits)}: {named(shared.files)}"
 
 
 def _balance(what: str, found: Extremes | None) -> Iterator[str]:
