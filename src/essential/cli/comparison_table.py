@@ -6,7 +6,6 @@ from rich.table import Table
 
 from essential.cli.console import Terminal
 from essential.cli.tables import fraction, size
-from essential.cli.terminal import say
 from essential.report.comparison_text import record_notes
 from essential.report.formats import probability
 from essential.results.comparison import Comparison, MethodRow
@@ -35,7 +34,7 @@ def print_comparison(comparison: Comparison) -> None:
     fitting = (table for table, width in zip(tables, widths, strict=True) if width <= console.width)
     console.print(next(fitting, tables[-1]))
     for note in _notes(comparison):
-        say(note)
+        console.print(note)
 
 
 def _table(comparison: Comparison, title: str, count: int) -> Table:
