@@ -21,6 +21,7 @@ from essential.serve.uploads import upload_root
 
 # For what is on its way when the service is told to end.
 _LAST_ANSWERS_SECONDS = 5
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def serve(setup: Setup, access: Access, *, announce: Callable[[str], None]) -> None:
@@ -37,18 +38,17 @@ def serve(setup: Setup, access: Access, *, announce: Callable[[str], None]) -> N
         ServiceError: the workers cannot start, or the address is taken.
     """
     refuse_missing(setup)
-    signals = _Signals()
     with (
-        signals.handled(),
         suppress(KeyboardInterrupt),
+        _signals_end_it(),
         service_log(),
         file_lock(setup.bundle),
         access.listen() as listener,
         upload_root() as uploads,
         closing(Service(setup, uploads)) as service,
+        _nothing_breaks_off_the_end(),
     ):
         service.start()
-        signals.is_starting = False
         announce(access.url(listener.getsockname()[1]))
         _answer(service, access, listener)
 
@@ -89,26 +89,28 @@ def _answer(service: Service, access: Access, listener: socket.socket) -> None:
     uvicorn.Server(config).run(sockets=[listener])
 
 
-class _Signals:
-    """Takes down the signals that say to end.
+@contextmanager
+def _signals_end_it() -> Iterator[None]:
+    """Let the signals that say to end raise KeyboardInterrupt, but where the server's own handlers are in place.
 
-    While the server runs, its own handlers end it, and it then raises the signal once more, to this one. A signal
-    before that breaks off the start. Nothing breaks off the end.
+    Those end the server, which then raises the signal once more, to this one.
     """
 
-    def __init__(self) -> None:
-        self.is_starting = True
+    def end(_: int, __: FrameType | None) -> None:
+        raise KeyboardInterrupt
 
-    @contextmanager
-    def handled(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    before = {number: signal.signal(number, end) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
-    def _note(self, _: int, __: FrameType | None) -> None:
-        if self.is_starting:
-            self.is_starting = False
-            raise KeyboardInterrupt
+
+@contextmanager
+def _nothing_breaks_off_the_end() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_IGN)

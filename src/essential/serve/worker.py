@@ -12,8 +12,14 @@ from essential.progress import SilentProgress
 from essential.serve.messages import Progress, Setup
 from essential.serve.refusal import Refusal
 
-# A fork server imports these once; a worker that takes the place of another then begins at once.
-HEAVY = ("essential.serve.answering", "torchvision.transforms.v2")
+# A fork server imports these once, those that lessons load too; workers share their memory, and begin at once.
+HEAVY = (
+    "essential.serve.answering",
+    "torchvision.transforms.v2",
+    "scipy.optimize",
+    "scipy.special",
+    "sklearn.covariance",
+)
 _SECONDS_BETWEEN_WORDS = 0.1
 
 
