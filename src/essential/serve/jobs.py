@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from essential.serve.messages import LessonResult, Progress
+from essential.serve.messages import Learned, Step
 from essential.serve.refusal import Refusal
 
 State = Literal["waiting", "running", "done", "failed"]
@@ -26,7 +26,7 @@ class Job:
         state: how far it is.
         progress: of the step at hand; None before the first.
         result: what it gave; None until it is done.
-        refusal: why it failed; None unless it did.
+        error: why it failed; None unless it did.
     """
 
     name: str
@@ -35,18 +35,14 @@ class Job:
     folder: Path
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     state: State = "waiting"
-    progress: Progress | None = None
-    result: LessonResult | None = None
-    refusal: Refusal | None = None
+    progress: Step | None = None
+    result: Learned | None = None
+    error: Refusal | None = None
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more happens to it."""
         return self.state in ("done", "failed")
-
-    def note_progress(self, progress: Progress) -> None:
-        """Take down how far it is."""
-        self.progress = progress
 
 
 class Jobs:

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any, Literal
 
 from essential.errors import EssentialError
-from essential.serve.messages import Knowledge, Progress, Request, Setup
+from essential.serve.messages import Knowledge, Request, Setup, Step
 from essential.serve.refusal import Refusal
 from essential.serve.worker import HEAVY, work
 
@@ -47,24 +47,23 @@ class WorkerProcess:
         self._connection: Any = None
         self._process: Any = None
         self._is_ready = self._is_closed = False
-        # Held while something is asked, and while the process is changed.
-        self._asking, self._changing = Lock(), Lock()
+        # Held while the process is changed.
+        self._changing = Lock()
 
     def start(self) -> Knowledge:
         """Start it, wait until it is ready, and return what it knows.
 
         Raises:
-            ServiceError: it ended, or cannot use its bundle.
+            ServiceError: it ended, took too long, or cannot use its bundle.
         """
-        with self._asking:
-            self._begin()
-            try:
-                return self._await_ready()
-            except (EOFError, OSError) as error:
-                raise ServiceError(f"a worker process {self._last_words()} before it was ready") from error
+        self._begin()
+        try:
+            return self._await_ready()
+        except (EOFError, OSError) as error:
+            raise ServiceError(f"a worker process {self._last_words()} before it was ready") from error
 
-    def ask(self, request: Request, *, seconds_limit: float, progress: Callable[[Progress], None] | None = None) -> Any:
-        """Have a request done and return its result. A process that fails is replaced.
+    def ask(self, request: Request, *, seconds_limit: float, progress: Callable[[Step], None] | None = None) -> Any:
+        """Have a request done and return its result. A process that fails is replaced. One asks at a time.
 
         A request whose process died is done once more: it may have been killed for want of memory, by others' fault.
 
@@ -76,39 +75,34 @@ class WorkerProcess:
         Raises:
             Refusal: the request cannot be done, took too long, or ended the process.
         """
-        with self._asking:
-            words = ""
-            for _ in range(_ATTEMPTS):
-                if self._is_closed:
-                    raise Refusal(503, "not_ready", "the service is ending")
-                try:
-                    if not self._is_ready:
-                        self._await_ready()
-                    self._connection.send(request)
-                    return self._outcome(seconds_limit, progress)
-                except ServiceError as error:
-                    self._replace()
-                    raise Refusal(503, "not_ready", str(error)) from error
-                except TimeoutError as error:
-                    self._replace()
-                    raise Refusal(504, "too_slow", str(error)) from error
-                except (EOFError, OSError):
-                    words = self._last_words()
-                    self._replace()
-            message = f"the process that worked on it {words}, and so did a second one; it may be damaged, or too large"
-            raise Refusal(422, "worker_died", message)
+        words = ""
+        for _ in range(_ATTEMPTS):
+            if self._is_closed:
+                raise Refusal(503, "not_ready", "the service is ending")
+            try:
+                if not self._is_ready:
+                    self._await_ready()
+                self._connection.send(request)
+                return self._outcome(seconds_limit, progress)
+            except ServiceError as error:
+                self._replace()
+                raise Refusal(503, "not_ready", str(error)) from error
+            except TimeoutError as error:
+                self._replace()
+                raise Refusal(504, "too_slow", str(error)) from error
+            except (EOFError, OSError):
+                words = self._last_words()
+                self._replace()
+        message = f"the process that worked on it {words}, and so did a second one; it may be damaged, or too large"
+        raise Refusal(422, "worker_died", message)
 
     def close(self) -> None:
-        """End the process, whatever it does, for good."""
+        """End the process, whatever it does, for good; whoever asks hears that it is gone."""
         with self._changing:
             self._is_closed = True
             if self._process is not None:
                 self._process.kill()
                 self._process.join(_LAST_WORDS_SECONDS)
-        # Whoever asks hears that the process is gone.
-        with self._asking:
-            if self._connection is not None:
-                self._connection.close()
 
     def _begin(self) -> None:
         with self._changing:
@@ -131,7 +125,7 @@ class WorkerProcess:
         knowledge: Knowledge = content
         return knowledge
 
-    def _outcome(self, seconds_limit: float, progress: Callable[[Progress], None] | None) -> Any:
+    def _outcome(self, seconds_limit: float, progress: Callable[[Step], None] | None) -> Any:
         step = "it"
         while True:
             if not self._connection.poll(seconds_limit):

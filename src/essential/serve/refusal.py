@@ -15,7 +15,3 @@ class Refusal(EssentialError):
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
-
-    def as_json(self) -> dict[str, dict[str, str]]:
-        """Return the one form that every error has."""
-        return {"error": {"code": self.code, "message": self.message}}

@@ -10,10 +10,9 @@ import uvicorn
 
 from essential.atomic_files import file_lock
 from essential.errors import BundleError
-from essential.serve.access import Access
+from essential.serve.access import Access, Guard
 from essential.serve.app import build_app
 from essential.serve.connections import BACKLOG, BoundedConnection
-from essential.serve.guard import Guard
 from essential.serve.messages import Setup
 from essential.serve.service import Service
 from essential.serve.service_log import service_log
@@ -72,9 +71,8 @@ def refuse_missing(setup: Setup) -> None:
 
 
 def _answer(service: Service, access: Access, listener: socket.socket) -> None:
-    guard = Guard(build_app(service), hosts=access.hosts, any_address=not access.is_loopback, token=access.token)
     config = uvicorn.Config(
-        guard,
+        Guard(build_app(service), access),
         log_config=None,
         access_log=False,
         log_level="warning",

@@ -9,7 +9,7 @@ from typing import Any
 
 from essential.errors import EssentialError
 from essential.progress import SilentProgress
-from essential.serve.messages import Progress, Setup
+from essential.serve.messages import Setup, Step
 from essential.serve.refusal import Refusal
 
 # A fork server imports these once, those that lessons load too; workers share their memory, and begin at once.
@@ -80,4 +80,4 @@ class _PipedProgress(SilentProgress):
 
     def _say(self, done: int, note: str) -> None:
         self._last = time.monotonic()
-        self._connection.send(("progress", Progress(self._title, done, self._total, note)))
+        self._connection.send(("progress", Step(self._title, done, self._total, note)))
