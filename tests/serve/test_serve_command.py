@@ -22,8 +22,8 @@ from essential.serve.connections import most_connections
 from essential.serve.limits import Limits
 from essential.serve.messages import Setup
 from essential.serve.process import start_method
+from essential.serve.run import service_log
 from essential.serve.service import Service
-from essential.serve.service_log import service_log
 from essential.serve.uploads import upload_root
 
 SERVE = Path(sys.modules["essential.serve"].__file__ or "").parent
@@ -198,7 +198,7 @@ def test_the_web_process_loads_nothing_heavy() -> None:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system has no /proc")
 def test_a_worker_has_so_much_memory_and_no_more() -> None:
     tell = (
-        "from essential.serve.memory_limit import limit_memory\nlimit_memory(50_000_000)\nfine = bytes(20_000_000)\n"
+        "from essential.engine.allocator import limit_memory\nlimit_memory(50_000_000)\nfine = bytes(20_000_000)\n"
         "try:\n    bytes(200_000_000)\nexcept MemoryError:\n    print('refused')"
     )
     done = subprocess.run([sys.executable, "-c", tell], capture_output=True, text=True, check=True)
@@ -208,8 +208,7 @@ def test_a_worker_has_so_much_memory_and_no_more() -> None:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system has no /proc")
 def test_memory_that_is_kept_can_be_given_back() -> None:
     tell = (
-        "from essential.engine.allocator import give_back_freed_memory, keep_freed_memory\n"
-        "from essential.serve.memory_limit import resident_bytes\n"
+        "from essential.engine.allocator import give_back_freed_memory, keep_freed_memory, resident_bytes\n"
         "keep_freed_memory()\nbefore = resident_bytes()\nparts = [b'x' * 10**7 for _ in range(20)]\n"
         "end = bytes(100)\ndel parts\nkept = resident_bytes() - before\ngive_back_freed_memory()\n"
         "print(kept > 150e6, resident_bytes() - before < 50e6)"

@@ -9,15 +9,15 @@ import ipaddress
 import re
 import secrets
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from essential.errors import ConfigError
+from essential.serve.messages import Refusal
 from essential.serve.process import ServiceError
-from essential.serve.refusal import Refusal
 
 _SHORTEST_TOKEN = 16
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
@@ -57,7 +57,8 @@ class Access:
     @property
     def is_loopback(self) -> bool:
         """Whether this machine alone can reach it."""
-        return _is_loopback(self.host)
+        address = _address(self.host)
+        return self.host == "localhost" if address is None else address.is_loopback
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -102,9 +103,10 @@ def access_for(host: str, port: int, token: str | None, allowed_hosts: list[str]
     odd = next((name for name in allowed_hosts if not re.fullmatch(r"[\w.-]+|\[[0-9a-fA-F:.]+\]", name)), None)
     if odd is not None:
         raise ConfigError(f"--allow-host {odd!r} is no name of a host; give one without port and path")
-    if token is None and not _is_loopback(host):
-        return Access(host, port, secrets.token_urlsafe(24), tuple(allowed_hosts), token_is_new=True)
-    return Access(host, port, token, tuple(allowed_hosts))
+    access = Access(host, port, token, tuple(allowed_hosts))
+    if token is None and not access.is_loopback:
+        return replace(access, token=secrets.token_urlsafe(24), token_is_new=True)
+    return access
 
 
 class Guard:
@@ -149,7 +151,7 @@ class Guard:
         """Return the Host header if it is one, and allowed."""
         host = values[0].lower() if len(values) == 1 else ""
         match = re.fullmatch(r"(\[[0-9a-f:.]+\]|[^\s:/@\[\]]+?)\.?(:\d+)?", host)
-        if match is None or not (match[1] in self._hosts or (not self._access.is_loopback and _is_address(match[1]))):
+        if match is None or not (match[1] in self._hosts or (not self._access.is_loopback and _address(match[1]))):
             message = f"the host {host!r} is not this service's; use the address that it printed, or start it with "
             raise Refusal(421, "wrong_host", f"{message}--allow-host NAME")
         return host
@@ -175,16 +177,8 @@ def _check_token(values: list[str], token: str) -> None:
         raise Refusal(401, "no_access", f"{said}; send the one that the service printed: Authorization: Bearer ...")
 
 
-def _is_address(host: str) -> bool:
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        ipaddress.ip_address(host.strip("[]"))
+        return ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return False
-    return True
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        return None

@@ -9,14 +9,13 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from essential.engine.allocator import give_back_freed_memory, keep_freed_memory
+from essential.engine.allocator import give_back_freed_memory, keep_freed_memory, limit_memory, resident_bytes
 from essential.errors import EssentialError, VideoError
 from essential.features.cores import cpu_cores
 from essential.learner import VideoLearner
 from essential.learner.prediction import Prediction
 from essential.progress import Progress, phase
 from essential.serve.limits import Limits
-from essential.serve.memory_limit import limit_memory, resident_bytes
 from essential.serve.messages import (
     Change,
     Forget,
@@ -27,12 +26,12 @@ from essential.serve.messages import (
     LeftOut,
     Predict,
     PredictionJson,
+    Refusal,
     Reload,
     Request,
     Setup,
     Teach,
 )
-from essential.serve.refusal import Refusal
 from essential.video.container import opened_video, survey_packets
 from essential.video.pictures import short_reason
 from essential.video.timing import video_seconds

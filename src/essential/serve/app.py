@@ -22,8 +22,7 @@ from essential.serve.answers import Classes, Failure, Health, JobAnswer, JobList
 from essential.serve.form import Form, FormShape, read_form, too_large
 from essential.serve.jobs import Job
 from essential.serve.limits import Limits
-from essential.serve.messages import PredictionJson
-from essential.serve.refusal import Refusal
+from essential.serve.messages import PredictionJson, Refusal
 from essential.serve.service import Service
 from essential.serve.uploads import new_folder, remove
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from essential.serve.messages import Learned, Step
-from essential.serve.refusal import Refusal
+from essential.serve.messages import Learned, Refusal, Step
 
 State = Literal["waiting", "running", "done", "failed"]
 _REMEMBERED = 200

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from essential.atomic_files import link_or_copy, move_over, sha256_of_file
-from essential.serve.refusal import Refusal
+from essential.serve.messages import Refusal
 
 _MOST_UNDOS = 3
 # Of the checksum in the name of a bundle that was replaced.

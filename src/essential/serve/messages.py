@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from essential.errors import EssentialError
 from essential.serve.limits import Limits
 
 
@@ -127,3 +128,17 @@ class Learned:
 Change = tuple[Knowledge, Learned | None]
 # A prediction in JSON values, with its frames as data URIs.
 PredictionJson = dict[str, Any]
+
+
+class Refusal(EssentialError):
+    """A request cannot be answered.
+
+    Args:
+        status: of the HTTP answer.
+        code: names the reason to programs; it never changes.
+        message: what was wrong, what is allowed, what to do, for people.
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message

@@ -1,17 +1,23 @@
-"""A worker process as the web process sees it: asked one thing at a time, ended and replaced when it fails."""
+"""A worker process, which holds a learner and does one request after the other.
+
+The web process asks it, and ends and replaces it when it fails.
+"""
 
 import multiprocessing
 import os
 import tempfile
+import time
 from collections.abc import Callable
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from signal import SIG_DFL, SIG_IGN, SIGINT, SIGTERM, signal
 from threading import Lock
 from typing import Any, Literal
 
 from essential.errors import EssentialError
-from essential.serve.messages import Knowledge, Request, Setup, Step
-from essential.serve.refusal import Refusal
-from essential.serve.worker import HEAVY, work
+from essential.progress import SilentProgress
+from essential.serve.messages import Knowledge, Refusal, Request, Setup, Step
 
 # Importing torch from a slow disk, and downloading an encoder's weights.
 _START_SECONDS = 1200
@@ -19,6 +25,16 @@ _LAST_WORDS_SECONDS = 5
 _ATTEMPTS = 2
 # A socket's name may have 104 bytes, and multiprocessing puts 33 behind the folder.
 _LONGEST_SOCKET_FOLDER = 70
+
+# A fork server imports these once, those that lessons load too; workers share their memory, and begin at once.
+_HEAVY = (
+    "essential.serve.answering",
+    "torchvision.transforms.v2",
+    "scipy.optimize",
+    "scipy.special",
+    "sklearn.covariance",
+)
+_SECONDS_BETWEEN_WORDS = 0.1
 
 
 class ServiceError(EssentialError):
@@ -43,7 +59,7 @@ class WorkerProcess:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._context: Any = multiprocessing.get_context(start_method(Path(tempfile.gettempdir())))
-        self._context.set_forkserver_preload([*HEAVY])
+        self._context.set_forkserver_preload([*_HEAVY])
         self._connection: Any = None
         self._process: Any = None
         self._is_ready = self._is_closed = False
@@ -110,7 +126,7 @@ class WorkerProcess:
                 return
             self._is_ready = False
             self._connection, theirs = self._context.Pipe()
-            process = self._context.Process(target=work, args=(theirs, self._setup), daemon=True)
+            process = self._context.Process(target=_work, args=(theirs, self._setup), daemon=True)
             process.start()
             self._process = process
             theirs.close()
@@ -152,3 +168,63 @@ class WorkerProcess:
         self._process.join(_LAST_WORDS_SECONDS)
         code = self._process.exitcode
         return f"died (signal {-code})" if code is not None and code < 0 else f"ended (exit code {code})"
+
+
+def _work(connection: "Connection[Any, Any]", setup: Setup) -> None:
+    """Do what comes through the pipe until it is closed or the parent is gone.
+
+    It says ("ready", knowledge) first, or ("failed", message). Then for each request any number of ("progress", ...),
+    and ("done", result) or ("refused", (status, code, message)).
+    """
+    # An interruption is the parent's to handle, which then ends this process.
+    signal(SIGINT, SIG_IGN)
+    signal(SIGTERM, SIG_DFL)
+    parent = parent_process()
+    assert parent is not None, "it was started by one"
+    try:
+        from essential.serve.answering import Answering
+
+        answering = Answering(setup, _PipedProgress(connection))
+    except EssentialError as error:
+        connection.send(("failed", str(error)))
+        return
+    try:
+        connection.send(("ready", answering.knowledge()))
+        while connection in wait([connection, parent.sentinel]):
+            request = connection.recv()
+            connection.send(_outcome(answering.answer, request))
+    except (EOFError, ConnectionError):
+        return
+
+
+def _outcome(answer: Callable[[Any], object], request: object) -> tuple[str, object]:
+    try:
+        return "done", answer(request)
+    except Refusal as refusal:
+        return "refused", (refusal.status, refusal.code, refusal.message)
+    except MemoryError:
+        return "refused", (422, "too_much_memory", "more memory is needed for it than a worker has; send smaller clips")
+
+
+class _PipedProgress(SilentProgress):
+    """Says through a pipe how far it is, a few times a second."""
+
+    def __init__(self, connection: "Connection[Any, Any]") -> None:
+        self._connection = connection
+        self._title, self._total = "", 0
+        self._last = 0.0
+
+    def start(self, title: str, total: int) -> None:
+        """Say that a phase begins."""
+        self._title, self._total = title, total
+        self._say(0, "")
+
+    def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:
+        """Say how far the phase is."""
+        self._total = self._total if total is None else total
+        if done == self._total or time.monotonic() - self._last > _SECONDS_BETWEEN_WORDS:
+            self._say(done, note)
+
+    def _say(self, done: int, note: str) -> None:
+        self._last = time.monotonic()
+        self._connection.send(("progress", Step(self._title, done, self._total, note)))

@@ -1,7 +1,10 @@
-"""The service from its start to its end: worker processes, the folder of uploads, the web server."""
+"""The service from its start to its end: worker processes, the folder of uploads, the log, the web server."""
 
+import logging
 import signal
 import socket
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from types import FrameType
@@ -15,12 +18,16 @@ from essential.serve.app import build_app
 from essential.serve.connections import BACKLOG, BoundedConnection
 from essential.serve.messages import Setup
 from essential.serve.service import Service
-from essential.serve.service_log import service_log
 from essential.serve.uploads import upload_root
+from essential.shown import printable_lines
 
 # For what is on its way when the service is told to end.
 _LAST_ANSWERS_SECONDS = 5
 _ENDING = (signal.SIGINT, signal.SIGTERM)
+# Of one kind and of all kinds, before what goes to the log is counted instead.
+_LOG_SECONDS = 60
+_SAME_LINES_AT_MOST = 3
+_LINES_AT_MOST = 100
 
 
 def serve(setup: Setup, access: Access, *, announce: Callable[[str], None]) -> None:
@@ -112,3 +119,45 @@ def _nothing_breaks_off_the_end() -> Iterator[None]:
     finally:
         for number in _ENDING:
             signal.signal(number, signal.SIG_IGN)
+
+
+class _SeldomLog(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes a message of one kind three times a minute at most, and a hundred lines of all kinds; counts the rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._since = time.monotonic()
+        self._lines = self._left_out = 0
+        self._seen: Counter[tuple[str, str]] = Counter()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return what is written, with how many messages were left out before it."""
+        before = f"({self._left_out} messages like those before were left out)\n" if self._left_out else ""
+        text = printable_lines(before + super().format(record))
+        self._left_out = 0
+        self._lines += text.count("\n") + 1
+        return text
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the message, or count it."""
+        if time.monotonic() - self._since > _LOG_SECONDS:
+            self._since, self._lines = time.monotonic(), 0
+            self._seen.clear()
+        kind = record.name, str(record.msg)[:80]
+        self._seen[kind] += 1
+        if self._seen[kind] > _SAME_LINES_AT_MOST or self._lines > _LINES_AT_MOST:
+            self._left_out += 1
+        else:
+            super().emit(record)
+
+
+@contextmanager
+def service_log() -> Iterator[None]:
+    """Let all loggers write to such a log."""
+    log = _SeldomLog()
+    log.setLevel(logging.WARNING)
+    logging.getLogger().addHandler(log)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(log)

@@ -25,6 +25,7 @@ from essential.serve.messages import (
     Learned,
     Predict,
     PredictionJson,
+    Refusal,
     Reload,
     Request,
     Setup,
@@ -32,7 +33,6 @@ from essential.serve.messages import (
     Teach,
 )
 from essential.serve.process import WorkerProcess
-from essential.serve.refusal import Refusal
 from essential.serve.uploads import remove
 
 _LOG = logging.getLogger(__name__)
