@@ -1,7 +1,7 @@
 """The web application: routes of the API and the page."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -22,7 +22,7 @@ from essential.serve.answers import Classes, Failure, Health, JobAnswer, JobList
 from essential.serve.form import Form, FormShape, read_form, too_large
 from essential.serve.jobs import Job
 from essential.serve.limits import Limits
-from essential.serve.messages import PredictionJson, Refusal
+from essential.serve.messages import PredictionJson, Refusal, Teach
 from essential.serve.service import Service
 from essential.serve.uploads import new_folder, remove
 
@@ -160,7 +160,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
             limits = service.limits
             shape = FormShape("clips", limits.lesson_clips, limits.lesson_bytes, ("class", "more_of_known"))
             form = await _received(request, folder, shape, service, uploads)
-            job = _job(form, folder, service.knowledge.names)
+            job = Job(_lesson(form, service), folder)
             service.teach(job)
         except BaseException:
             remove(folder)
@@ -190,19 +190,12 @@ def _add_page(app: FastAPI) -> None:
 
 def _classes(service: Service) -> Classes:
     known, kept = service.knowledge, service.kept
-    return Classes(
-        classes=known.classes,
-        lessons=known.lessons,
-        encoder=known.encoder,
-        method=known.method,
-        can_undo=kept.can_undo,
-        bundle=kept.path.name,
-    )
+    return Classes.model_validate({**vars(known), "can_undo": kept.can_undo, "bundle": kept.path.name})
 
 
 def _answer_of(service: Service, job: Job) -> JobAnswer:
     place = service.jobs.waiting.index(job) if job.state == "waiting" else None
-    return JobAnswer.model_validate({**vars(job), "place": place}, from_attributes=True)
+    return JobAnswer.model_validate({**vars(job), "name": job.request.name, "place": place}, from_attributes=True)
 
 
 async def _received(
@@ -222,7 +215,7 @@ async def _received(
             raise Refusal(400, "bad_form", "the upload was broken off") from error
 
 
-def _job(form: Form, folder: Path, known: Iterable[str]) -> Job:
+def _lesson(form: Form, service: Service) -> Teach:
     if "class" not in form.texts:
         raise Refusal(422, "missing_part", "the class has no name; send it as the part 'class'")
     more = form.texts.get("more_of_known", "").strip().lower()
@@ -237,7 +230,8 @@ def _job(form: Form, folder: Path, known: Iterable[str]) -> Job:
         name = class_name(given, "the class")
     except DataError as error:
         raise Refusal(422, "bad_class_name", str(error)) from error
-    return Job(known_as(name, known), tuple(form.clips), more in _YES, folder)
+    name = known_as(name, service.knowledge.names)
+    return Teach(name, tuple(form.clips), more in _YES, service.kept.new_path)
 
 
 def _form_schema(parts: dict[str, Any], required: list[str]) -> dict[str, Any]:

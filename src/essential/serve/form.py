@@ -123,7 +123,6 @@ class Form:
     def callbacks(self) -> "MultipartCallbacks":
         """Return what the parser calls."""
         return {
-            "on_part_begin": self._begin_part,
             "on_header_field": self._take_header,
             "on_header_value": self._take_value,
             "on_header_end": self._end_header,
@@ -147,9 +146,6 @@ class Form:
         """Close the file at hand."""
         self._content.close()
 
-    def _begin_part(self) -> None:
-        self._disposition = b""
-
     def _take_header(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
 
@@ -163,6 +159,7 @@ class Form:
 
     def _begin_content(self) -> None:
         _, options = parse_options_header(self._disposition)
+        self._disposition = b""
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
         if self._name == self._shape.file:
             self._begin_file()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from essential.serve.messages import Learned, Refusal, Step
+from essential.serve.messages import Learned, Refusal, Step, Teach
 
 State = Literal["waiting", "running", "done", "failed"]
 _REMEMBERED = 200
@@ -17,9 +17,7 @@ class Job:
     """A lesson.
 
     Attributes:
-        name: of the class.
-        clips: to learn from.
-        more_of_known: whether the class may be known.
+        request: what is to be done.
         folder: that holds the clips, until the lesson is over.
         id: random.
         state: how far it is.
@@ -28,9 +26,7 @@ class Job:
         error: why it failed; None unless it did.
     """
 
-    name: str
-    clips: tuple[Path, ...]
-    more_of_known: bool
+    request: Teach
     folder: Path
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     state: State = "waiting"

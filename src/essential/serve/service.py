@@ -63,7 +63,7 @@ class Service:
         self._predicting, self._changing = asyncio.Lock(), asyncio.Lock()
         self._waiting_predictions = 0
         self._predictor_is_behind = False
-        self._job_came = asyncio.Event()
+        self._line: asyncio.Queue[Job] = asyncio.Queue()
 
     def start(self) -> None:
         """Start the workers and wait until they are ready.
@@ -105,7 +105,8 @@ class Service:
                 if self._predictor_is_behind:
                     await self._reload(self._predictor)
                     self._predictor_is_behind = False
-                answer: PredictionJson = await self._ask(self._predictor, Predict(clip, top_k))
+                limit = self.limits.clip_work_seconds
+                answer: PredictionJson = await self._ask(self._predictor, Predict(clip, top_k), seconds_limit=limit)
                 return answer
         finally:
             self._waiting_predictions -= 1
@@ -136,17 +137,14 @@ class Service:
             Refusal: too many wait, or the class is known.
         """
         self.refuse_lessons()
-        self._refuse_known(job)
+        self._refuse_known(job.request)
         self.jobs.add(job)
-        self._job_came.set()
+        self._line.put_nowait(job)
 
     async def give_lessons(self) -> None:
         """Give the lessons in line, one after the other, for ever."""
         while True:
-            await self._job_came.wait()
-            self._job_came.clear()
-            while self.jobs.waiting:
-                await self._give(self.jobs.waiting[0])
+            await self._give(await self._line.get())
 
     async def forget(self, name: str) -> None:
         """Forget a class.
@@ -181,14 +179,12 @@ class Service:
 
     async def _give(self, job: Job) -> None:
         job.state = "running"
-        request = Teach(job.name, job.clips, job.more_of_known, self.kept.new_path)
         try:
             async with self._changing:
                 # The lesson before may have taught it.
-                self._refuse_known(job)
-                job.result = await self._change(
-                    request, seconds_limit=self.limits.lesson_stall_seconds, progress=partial(setattr, job, "progress")
-                )
+                self._refuse_known(job.request)
+                limit, progress = self.limits.lesson_stall_seconds, partial(setattr, job, "progress")
+                job.result = await self._change(job.request, seconds_limit=limit, progress=progress)
             job.state = "done"
         except Refusal as refusal:
             job.error, job.state = refusal, "failed"
@@ -233,18 +229,17 @@ class Service:
         worker: WorkerProcess,
         request: Request,
         *,
-        seconds_limit: float | None = None,
+        seconds_limit: float,
         progress: Callable[[Step], None] | None = None,
     ) -> Any:
-        limit = self.limits.clip_work_seconds if seconds_limit is None else seconds_limit
-        return await to_thread.run_sync(lambda: worker.ask(request, seconds_limit=limit, progress=progress))
+        return await to_thread.run_sync(lambda: worker.ask(request, seconds_limit=seconds_limit, progress=progress))
 
-    def _refuse_known(self, job: Job) -> None:
-        if job.name in self.knowledge.names and not job.more_of_known:
+    def _refuse_known(self, lesson: Teach) -> None:
+        if lesson.name in self.knowledge.names and not lesson.more_of_known:
             raise Refusal(
                 409,
                 "class_known",
-                f"the class {job.name!r} is known already; send more_of_known=true to teach it further clips, or "
+                f"the class {lesson.name!r} is known already; send more_of_known=true to teach it further clips, or "
                 "forget it first",
             )
 
