@@ -109,12 +109,12 @@ def test_a_place_that_cannot_be_written_is_told_first(
 
 
 def test_the_classes_of_the_clips_to_make_are_those_of_the_clips_made(tmp_path: Path) -> None:
-    from essential.protocols.folder import folder_videos
+    from essential.protocols.folder import folder_listing
     from essential.protocols.moving_digits import videos_to_make
 
     config = MovingDigitsConfig(digits=1, train_clips_per_class=1, test_clips_per_class=1, size=32, frames=8)
     make_moving_digits(tmp_path / "made", config, workers=1)
-    made = [(video.key, video.label, video.split) for video in folder_videos(tmp_path / "made")]
+    made = [(video.key, video.label, video.split) for video in folder_listing(tmp_path / "made").videos]
     assert sorted(made) == sorted((video.key, video.label, video.split) for video in videos_to_make(config))
 
 

@@ -12,7 +12,7 @@ from essential import VideoLearner
 from essential.errors import CheckpointError, ConfigError, DataError
 from essential.features.cores import cpu_cores
 from essential.memory.ledger import total_by_kind
-from essential.progress import SilentProgress
+from essential.progress import Progress
 from essential.sealed_files import read_sealed
 from taught import MACHINE, Clips, new_learner
 
@@ -47,7 +47,7 @@ def test_a_learner_learns_on_from_its_file_without_the_old_clips(clips: Clips, t
 def test_saving_and_loading_changes_nothing(learner: VideoLearner, clips: Clips, tmp_path: Path) -> None:
     asked = [path for paths in clips.to_ask("left", "right", "grow").values() for path in paths]
     learner.save(tmp_path / "b.bundle")
-    again = VideoLearner.load(tmp_path / "b.bundle", overrides=["training.device=cpu"])
+    again = VideoLearner.load(tmp_path / "b.bundle", overrides=MACHINE)
     before, after = learner.predict(asked), again.predict(asked)
     assert [answer.as_json() for answer in before] == [answer.as_json() for answer in after]
     for each in (learner, again):
@@ -161,7 +161,7 @@ def test_what_stops_a_lesson_leaves_the_learner_as_it_was(learner: VideoLearner,
     with pytest.raises(DataError, match=r"up/broken\.mp4"):
         learner.learn({"up": [*clips.to_teach("up")["up"], broken]})
 
-    class Stops(SilentProgress):
+    class Stops(Progress):
         def start(self, title: str, total: int) -> None:  # noqa: ARG002
             if title == "learn: rehearsal":
                 raise KeyboardInterrupt

@@ -6,10 +6,9 @@ from rich.table import Table
 from rich.text import Text
 
 from essential.cli.console import Terminal
-from essential.video.check_report import CheckReport, Count, Duplicate, Kind, Problem
+from essential.video.check_report import KINDS, CheckReport, Count, Duplicate, Problem
 
 _SHOWN_AT_MOST = 20
-_KINDS: tuple[Kind, ...] = ("missing", "unreadable", "too short", "ambiguous")
 
 
 def print_check(report: CheckReport) -> None:
@@ -28,14 +27,14 @@ def _table(title: str, counts: list[Count]) -> Table:
     # Names of classes and protocols are the user's: as plain text, for rich would read `[x]` as an instruction.
     table = Table(title=Text(title), title_justify="left")
     table.add_column("class")
-    for name in ("train", "test", *_KINDS):
+    for name in ("train", "test", *KINDS):
         table.add_column(name, justify="right")
     by_class: dict[str, dict[str, Count]] = {}
     for count in counts:
         by_class.setdefault(count.label, {})[count.split] = count
     for label, splits in by_class.items():
         usable = [f"{splits[split].usable}/{splits[split].listed}" for split in ("train", "test")]
-        wrong = [sum(count.problems[kind] for count in splits.values()) for kind in _KINDS]
+        wrong = [sum(count.problems[kind] for count in splits.values()) for kind in KINDS]
         table.add_row(Text(label), *usable, *(str(number) if number else "" for number in wrong))
     return table
 

@@ -16,6 +16,7 @@ def forget(
     """Forget a class: the clips kept of it and its name are deleted, and it is never answered again.
 
     What the weights have learned from its clips is not undone, nor the statistics that some methods keep of classes.
+    Files that `essential serve` keeps beside the bundle to undo changes know the class, and are deleted too.
 
     \b
     Example:

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from essential.cli.console import Terminal
 from essential.protocols.audit import Extremes, GroupLeak, ListAudit, SharedFiles, SplitAudit
-from essential.protocols.list_entries import splits_of
+from essential.protocols.listed import splits_of
 from essential.protocols.quoting import named, quoted
 from essential.protocols.video_list import VideoList
 

@@ -34,7 +34,6 @@ from essential.serve.messages import (
 )
 from essential.video.container import opened_video, survey_packets
 from essential.video.pictures import short_reason
-from essential.video.timing import video_seconds
 
 # Decoding happens in this process, which is ended if it hangs; a clip that cannot be read is left out of a lesson.
 _MACHINE = ("features.workers=0", "features.on_broken_video=skip")
@@ -176,7 +175,7 @@ def _check_clip(path: Path, limits: Limits) -> None:
                 "pictures_too_large",
                 f"its pictures have {width} x {height} pixels, and a side of {limits.side} is allowed; scale it down",
             )
-        seconds = video_seconds(survey_packets(path, container, stream).timing)
+        seconds = survey_packets(path, container, stream).timing.end_seconds
     if seconds and seconds > limits.clip_seconds:
         raise Refusal(
             422,

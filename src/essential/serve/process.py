@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any, Literal
 
 from essential.errors import EssentialError
-from essential.progress import SilentProgress
+from essential.progress import Progress
 from essential.serve.messages import Knowledge, Refusal, Request, Setup, Step
 
 # Importing torch from a slow disk, and downloading an encoder's weights.
@@ -206,7 +206,7 @@ def _outcome(answer: Callable[[Any], object], request: object) -> tuple[str, obj
         return "refused", (422, "too_much_memory", "more memory is needed for it than a worker has; send smaller clips")
 
 
-class _PipedProgress(SilentProgress):
+class _PipedProgress(Progress):
     """Says through a pipe how far it is, a few times a second."""
 
     def __init__(self, connection: "Connection[Any, Any]") -> None:
