@@ -1,7 +1,7 @@
 """What the service does: answers predictions, and changes its bundle, one change at a time.
 
 One worker predicts and another teaches, so that predictions go on during a lesson. A change is written beside the
-bundle, takes its place, and is then read by the worker that predicts.
+bundle, takes its place, and is read by the worker that predicts before its next prediction.
 """
 
 import asyncio
@@ -103,8 +103,12 @@ class Service:
         try:
             async with self._predicting:
                 if self._predictor_is_behind:
-                    await self._reload(self._predictor)
                     self._predictor_is_behind = False
+                    try:
+                        await self._reload(self._predictor)
+                    except Refusal:
+                        self._predictor_is_behind = True
+                        raise
                 limit = self.limits.clip_work_seconds
                 answer: PredictionJson = await self._ask(self._predictor, Predict(clip, top_k), seconds_limit=limit)
                 return answer
@@ -167,8 +171,8 @@ class Service:
         self._refuse_during_lesson("undone")
         async with self._changing:
             await self._on_disk(self.kept.undo)
+            self._predictor_is_behind = True
             self._knowledge = await self._reload(self._teacher)
-            await self._let_predictor_read()
 
     async def _on_disk(self, change: Callable[[], None]) -> None:
         try:
@@ -197,7 +201,7 @@ class Service:
     async def _change(
         self, request: Teach | Forget, *, seconds_limit: float, progress: Callable[[Step], None] | None = None
     ) -> Learned | None:
-        """Have the teacher change the bundle, put the new one in its place, and let the predictor read it."""
+        """Have the teacher change the bundle, and put the new one in its place."""
         try:
             change: Change = await self._ask(self._teacher, request, seconds_limit=seconds_limit, progress=progress)
             await self._on_disk(self.kept.replace)
@@ -207,18 +211,8 @@ class Service:
                 await self._reload(self._teacher)
             raise
         self._knowledge, learned = change
-        await self._let_predictor_read()
+        self._predictor_is_behind = True
         return learned
-
-    async def _let_predictor_read(self) -> None:
-        """Let the predictor read the changed bundle. The change stands where it cannot: it tries again when asked."""
-        async with self._predicting:
-            try:
-                await self._reload(self._predictor)
-                self._predictor_is_behind = False
-            except Refusal as refusal:
-                self._predictor_is_behind = True
-                _LOG.warning("the bundle was changed, and predictions cannot read it yet: %s", refusal)
 
     async def _reload(self, worker: WorkerProcess) -> Knowledge:
         knowledge: Knowledge = await self._ask(worker, Reload(), seconds_limit=_BUNDLE_SECONDS)
