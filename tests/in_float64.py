@@ -15,7 +15,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from essential.features.tables import MappedTable, MemoryTable
+from essential.features.tables import FrameTable
 
 
 @contextmanager
@@ -23,10 +23,7 @@ def in_float64() -> Iterator[None]:
     """Build what is built meanwhile in float64, and give features as float64, as they are stored."""
     torch.set_default_dtype(torch.float64)
     try:
-        with (
-            patch.object(MappedTable, "rows", _doubled(MappedTable)),
-            patch.object(MemoryTable, "rows", _doubled(MemoryTable)),
-        ):
+        with patch.object(FrameTable, "rows", _doubled(FrameTable)):
             yield
     finally:
         torch.set_default_dtype(torch.float32)

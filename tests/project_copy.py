@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-_ALWAYS = ("conftest.py", "in_process.py")
+_ALWAYS = ("conftest.py", "in_float64.py", "in_process.py", "threads.py")
 
 
 def copy_project(copy: Path, tests: Sequence[str]) -> Path:

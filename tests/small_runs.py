@@ -11,7 +11,7 @@ from typing import Any
 import in_float64
 from essential.config import load_config
 from essential.engine.settings import RunConfig
-from essential.progress import SilentProgress
+from essential.progress import Progress
 from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
 from threads import THREADS
 
@@ -76,7 +76,7 @@ def run_ranks(*arguments: str | Path, program: Sequence[str] = IN_FLOAT64) -> su
     return subprocess.run(ranks_command(*arguments, program=program), capture_output=True, text=True, check=False)
 
 
-class StopAt(SilentProgress):
+class StopAt(Progress):
     """Stops a run when a phase begins, as a crash would."""
 
     class Stopped(Exception):

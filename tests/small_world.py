@@ -21,10 +21,9 @@ from essential.encoders import EncoderConfig
 from essential.engine.run import train
 from essential.engine.settings import RunConfig
 from essential.features.imported import import_features
-from essential.progress import SilentProgress
-from essential.protocols.list_import import import_list
+from essential.progress import Progress
 from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
-from essential.protocols.video_list import write_video_list
+from essential.protocols.video_list import import_list, write_video_list
 from official_lists import write_ucf101
 from threads import THREADS
 
@@ -199,7 +198,7 @@ def _bundle(world: World, place: Path) -> None:
 def _run(world: World, place: Path) -> None:
     settings = [f"data.root={world.data}", f"features.store={world.folder / 'features'}"]
     config = load_smaller_config("moving-digits/essential", settings)
-    train(config, place, resume=False, progress=SilentProgress())
+    train(config, place, resume=False, progress=Progress())
 
 
 def _any_file(world: World, place: Path) -> None:  # noqa: ARG001

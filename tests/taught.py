@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from essential import VideoLearner
+from threads import THREADS
 
 # A bundle does not say how a machine works, so whoever loads one does.
-MACHINE = ("training.device=cpu", "training.threads=1")
+MACHINE = ("training.device=cpu", f"training.threads={THREADS}")
 QUICK = (
     "training.epochs=5",
     "training.batch_size=8",

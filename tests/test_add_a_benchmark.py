@@ -35,7 +35,7 @@ def _follow(copy: Path) -> None:
         text, count = re.subn(pattern, line, text, flags=re.MULTILINE)
         assert count == 1
     for before, line in (
-        ("from essential.protocols.feature_labels", f"{imported}\n"),
+        ("from essential.protocols.folder", f"{imported}\n"),
         ("    else:\n        listed,", branch),
     ):
         assert text.count(before) == 1

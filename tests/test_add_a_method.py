@@ -9,7 +9,7 @@ from project_copy import ROOT, copy_project, python_in
 from small_runs import small_overrides
 
 _DOCUMENT = ROOT / "docs" / "add-a-method.md"
-_TESTS = ("synthetic_tasks.py", "ranks_in_turns.py", "small_runs.py", "contract")
+_TESTS = ("threads.py", "in_float64.py", "synthetic_tasks.py", "ranks_in_turns.py", "small_runs.py", "contract")
 
 
 def _blocks(language: str) -> list[str]:

@@ -18,11 +18,11 @@ from essential.comparison import ComparisonPlan, check_runs, do_runs, runs_at_on
 from essential.config import load_config
 from essential.engine.settings import TrainingConfig
 from essential.errors import ComparisonError, ConfigError, RunError
-from essential.progress import SilentProgress
+from essential.progress import Progress
 from essential.shipped import shipped_methods
 from small_runs import SMALL, command, make_small_data
 
-QUIET = SilentProgress()
+QUIET = Progress()
 
 
 def plan(out: Path, **changes: Any) -> ComparisonPlan:

@@ -16,12 +16,11 @@ from essential.features.imported import import_features
 from essential.features.store import FeatureStore, read_provenance
 from essential.given_files import plain_file
 from essential.learner.bundle import Bundle
-from essential.protocols.csv_table import CsvKind, read_table
-from essential.protocols.list_import import open_list
+from essential.protocols.labelled_tables import CsvKind, read_table
 from essential.protocols.split_files import text_of
-from essential.protocols.video_list import read_video_list
+from essential.protocols.video_list import open_list, read_video_list
 from essential.records import Record
-from essential.sealed_files import check_seal, map_sealed, read_sealed, seal_of
+from essential.sealed_files import check_seal, read_sealed, read_sealed_header, seal_of
 from essential.site.finding import find_records
 from essential.video.identity import identity_of
 
@@ -43,7 +42,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "whole": lambda path: read_sealed(path, CheckpointError),
     "header": lambda path: seal_of(path, CheckpointError),
     "sealed": lambda path: check_seal(path, CheckpointError),
-    "mapped": lambda path: map_sealed(path, "array", CheckpointError),
+    "mapped": lambda path: read_sealed_header(path, CheckpointError),
 }
 
 

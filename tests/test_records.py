@@ -139,8 +139,8 @@ def _with_other(text: str, found: str, put: str) -> str:
         ('"layers": [\n        1', '"layers": [\n        3', "was changed after it was written"),
         ('"final_accuracy": 1.0', '"final_accuracy": 0.9', "was changed after it was written"),
         (f'"sha256": "{"0" * 64}"', '"sha256": null', "was changed after it was written"),
-        (f'"sha256": "{"0" * 64}"', '"exemplars": 8', "the key 'exemplars' stands there twice"),
-        ('"python": "3.11.7"', '"python": "3", "python": "3.11.7"', "the key 'python' stands there twice"),
+        (f'"sha256": "{"0" * 64}"', '"exemplars": 8', "the key 'exemplars' stands twice"),
+        ('"python": "3.11.7"', '"python": "3", "python": "3.11.7"', "the key 'python' stands twice"),
     ],
 )
 def test_what_was_changed_after_it_was_written_is_refused(tmp_path: Path, found: str, put: str, message: str) -> None:

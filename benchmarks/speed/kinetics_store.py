@@ -30,7 +30,7 @@ from essential.features.config import FeaturesConfig
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import open_source
 from essential.features.store import VideoNote, create_store
-from essential.features.tables import FrameTable, MemoryTable
+from essential.features.tables import FrameTable
 from essential.protocols.protocol import Video
 from essential.video.transforms import AugmentConfig
 
@@ -161,7 +161,7 @@ def _measure_reading(folder: Path) -> dict:
     whole = np.empty((VIDEOS, FRAMES, DIM), np.float16)
     for rows in torch.arange(VIDEOS).split(4096):
         whole[rows.numpy()] = stored.rows(rows).numpy()
-    in_memory = MemoryTable(videos, whole)
+    in_memory = FrameTable(videos, whole.__getitem__)
     for batch in BATCHES:
         ours, theirs = (partial(_rate, table, batch) for table in (stored, in_memory))
         ratio, spread = ratios_in_turns(ours, theirs)

@@ -4,13 +4,13 @@ Made from what the run's folder holds, and from the features and videos that are
 not be made and why. Like a record it holds nothing of the machine's paths.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from essential.errors import RunError
+from essential.records import Record
 from essential.versioned_json import Part, Whole, read_versioned, write_versioned
 
 SCHEMA_VERSION = 2
@@ -173,25 +173,22 @@ class Analysis(Whole):
             )
         return self
 
-    def refuse_another(
-        self, run: str, *, protocol_id: str, tasks_learned: int, class_accuracy: Sequence[float | None]
-    ) -> None:
+    def refuse_another(self, run: str, record: Record) -> None:
         """Refuse to be shown with the record of another run, or of this one as it was before it was run again.
 
         Args:
             run: its name or folder, for the message.
-            protocol_id: the record's.
-            tasks_learned: the record's.
-            class_accuracy: the record's; empty in older ones.
+            record: the run's; older ones have no accuracies of classes.
 
         Raises:
             RunError: they are not of one run.
         """
-        learned = len(self.class_accuracy_by_task)
+        learned, tasks_learned = len(self.class_accuracy_by_task), len(record.accuracy)
+        protocol_id, class_accuracy = record.protocol.id, record.class_accuracy
         if protocol_id != self.protocol_id or tasks_learned != learned:
             theirs = f"(protocol {self.protocol_id}, {learned} tasks learned)"
             own = f"(protocol {protocol_id}, {tasks_learned} tasks learned)"
-        elif class_accuracy and tuple(class_accuracy) != self.class_accuracy_by_task[-1]:
+        elif class_accuracy and class_accuracy != self.class_accuracy_by_task[-1]:
             theirs, own = "(by its accuracies of the classes)", "gives"
         else:
             return

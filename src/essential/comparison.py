@@ -29,7 +29,7 @@ from essential.engine.settings import RunConfig
 from essential.engine.workspace import Workspace, choose_device, data_root, open_workspace
 from essential.errors import ComparisonError, ConfigError, EssentialError
 from essential.features.cores import cpu_cores, own_threads
-from essential.progress import Progress, SilentProgress, phase
+from essential.progress import Progress, phase
 from essential.records import Record
 from essential.shipped import protocol_config, shipped_methods
 
@@ -247,7 +247,7 @@ def _completed(
     while True:
         for _, run in zip(range(count - len(running)), waiting, strict=False):
             announce(run)
-            running[executor.submit(_try, run, SilentProgress())] = run
+            running[executor.submit(_try, run, Progress())] = run
         if not running:
             return
         done, _ = wait(running, return_when=FIRST_COMPLETED)

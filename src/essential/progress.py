@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ParamSpec, Protocol, TypeVar, runtime_checkable
+from typing import ParamSpec, TypeVar
 
 from essential.errors import InUseError
 
@@ -12,41 +12,20 @@ _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 
-@runtime_checkable
-class Progress(Protocol):
-    """One phase at a time: `start`, any number of `advance`, `finish`."""
+class Progress:
+    """One phase at a time: `start`, any number of `advance`, `finish`. This one says nothing."""
 
     def start(self, title: str, total: int) -> None:
         """Begin a phase of `total` steps; 0 if the number is not known yet."""
-        ...
 
     def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:
         """Say that `done` steps of the phase are done; `total` corrects the number of steps."""
-        ...
 
     def finish(self) -> None:
         """End the phase; without a phase it does nothing."""
-        ...
 
     def say(self, note: str) -> None:
         """Tell something at once, such as what is passed over or waited for."""
-        ...
-
-
-class SilentProgress:
-    """Says nothing."""
-
-    def start(self, title: str, total: int) -> None:
-        """Say nothing."""
-
-    def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:
-        """Say nothing."""
-
-    def finish(self) -> None:
-        """Say nothing."""
-
-    def say(self, note: str) -> None:
-        """Say nothing."""
 
 
 def when_free(

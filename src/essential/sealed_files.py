@@ -136,24 +136,6 @@ def check_seal(path: Path, error: type[EssentialError]) -> str:
     return header.seal
 
 
-def map_sealed(path: Path, name: str, error: type[EssentialError]) -> Array:
-    """Return array `name` of a sealed file as a read-only memory map. The seal is not checked here.
-
-    Raises:
-        error: the file is missing or its header does not fit its size.
-    """
-    arrays = read_sealed_header(path, error).arrays
-    if name not in arrays:
-        raise error(f"{path} is damaged: it does not hold {name!r}; delete it and run again")
-    array = arrays[name]
-    return np.memmap(path, dtype=array.dtype, mode="r", offset=array.first, shape=array.shape)
-
-
-def read_metadata(path: Path, error: type[EssentialError]) -> Any:
-    """Return only the metadata of a sealed file, reading no array."""
-    return read_sealed_header(path, error).metadata
-
-
 def _array_place(entry: Mapping[str, Any], start: int) -> ArrayPlace:
     shape, (first, last) = tuple(entry["shape"]), entry["data_offsets"]
     dtype = np.dtype(_TYPES[entry["dtype"]])

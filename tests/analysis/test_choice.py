@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from essential.analysis.choice import evenly_chosen
+from essential.analysis.feature_figures import evenly_chosen
 
 
 @pytest.mark.parametrize("most", [1, 5, 11, 12, 13, 30, 99, 100])

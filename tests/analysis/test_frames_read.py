@@ -6,7 +6,7 @@ import torch
 from pydantic import TypeAdapter
 
 from essential.analysis.frames_read import accuracy_by_frames
-from essential.features.tables import MemoryTable
+from essential.features.tables import FrameTable
 from essential.memory.episodic import EpisodicMemory
 from essential.methods import MethodConfig, build_method
 from essential.methods.contract import Method
@@ -16,7 +16,9 @@ from synthetic_tasks import clips_of, make_tasks
 CLIPS = 60
 SLOTS = torch.arange(5).repeat(CLIPS // 5)
 TASKS = torch.where(SLOTS < 3, 0, 1)
-TABLE = MemoryTable([Video(str(row), "", "", "test") for row in range(CLIPS)], clips_of(SLOTS, seed=5).numpy())
+TABLE = FrameTable(
+    [Video(str(row), "", "", "test") for row in range(CLIPS)], clips_of(SLOTS, seed=5).numpy().__getitem__
+)
 
 
 def _method(name: str, **settings: object) -> Method:
@@ -95,7 +97,7 @@ def test_of_many_frames_some_numbers_are_read_and_those_that_are_kept() -> None:
     config = TypeAdapter(MethodConfig).validate_python({"name": "replay", "frames_kept": 7, "classifier": {"heads": 4}})
     method = build_method(config, dim=24, frames=64, epochs=1, seed=0)
     method.begin(make_tasks([2])[0])
-    table = MemoryTable([Video("a", "", "", "test")], np.zeros((1, 64, 24), np.float32))
+    table = FrameTable([Video("a", "", "", "test")], np.zeros((1, 64, 24), np.float32).__getitem__)
     found = accuracy_by_frames(method, table, torch.tensor([0]), torch.tensor([0]), frames=64)
     numbers = [each.frames for each in found]
     assert len(numbers) == 9

@@ -19,12 +19,12 @@ from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.engine.score import evaluate
 from essential.errors import CheckpointError, ConfigError, DataError, EssentialError, RunError
-from essential.progress import SilentProgress
+from essential.progress import Progress
 from essential.records import Record
 from small_runs import SMALL
 
 CLASSES, TASKS = 8, 4
-QUIET = SilentProgress()
+QUIET = Progress()
 TO_THEIRS = {
     "encoder.temporal_embedding": "decoder_temporal_embedding",
     "encoder.query": "decoder_cls",

@@ -72,8 +72,12 @@ def test_classes_are_taught_later_and_forgotten(world: Path, bundle: Path, essen
     assert "passed over: 1 file or folder (1 no video by their extension: .txt)\n" in more.err
     lesson = Bundle.read(bundle).lessons[-1]
     assert (lesson.classes, lesson.clips, lesson.passed_over) == ((later,), (2,), {"no video by their extension": 1})
+    undo = shutil.copy(bundle, bundle.with_name(f"{bundle.name}.before-0123456789ab"))
+    mine = shutil.copy(bundle, bundle.with_name(f"{bundle.name}.before-my-holiday"))
     gone = essential("forget", str(bundle), later)
     assert gone.code == 0
+    assert f"deleted: 1 file {bundle.name}.before-..." in gone.out
+    assert (Path(undo).exists(), Path(mine).exists()) == (False, True)
     assert "2 classes are left" in gone.out
     assert later not in essential("classes", str(bundle)).out
     assert essential("forget", str(bundle), later).code == 2

@@ -150,9 +150,9 @@ def test_the_config_says_everything_and_survives_json(tmp_path: Path) -> None:
 def test_a_whole_checkpoint_loads_and_its_other_parts_are_known(tmp_path: Path) -> None:
     state = clip_state(temporal_adapters=2, layers=(0, 1), frames=FRAMES)
     others = {"head.weight": torch.zeros(2, 2), "decoder_cls": torch.zeros(2), "mr_module.0.prompt": torch.zeros(2)}
-    split = split_clip(state | others)
-    assert split.tower.keys() == state.keys()
-    assert split.others.keys() == others.keys()
+    tower, rest = split_clip(state | others)
+    assert tower.keys() == state.keys()
+    assert rest.keys() == others.keys()
     path = tmp_path / "clip_temporal.pth"
     prefixed = {f"module.{key}": value for key, value in (state | others).items()}
     torch.save({"model": prefixed, "args": argparse.Namespace(lr=1.0), "epoch": 3}, path)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from essential.encoders import ENCODERS, EncoderConfig, FrameEncoder, build_encoder, tiny
+from essential.encoders import PRESETS, EncoderConfig, FrameEncoder, build_encoder, tiny
 from essential.errors import CheckpointError, ConfigError
 
 
@@ -22,7 +22,7 @@ def clips(batch: int, frames: int, size: int = 64) -> torch.Tensor:
 
 def test_the_default_is_tiny(encoder: FrameEncoder) -> None:
     assert encoder.name == "tiny"
-    assert list(ENCODERS) == ["tiny", "clip-vit-b16", "imagenet-vit-b16", "dinov2-vit-b14", "siglip-vit-b16"]
+    assert list(PRESETS) == ["clip-vit-b16", "imagenet-vit-b16", "dinov2-vit-b14", "siglip-vit-b16"]
     assert encoder.dim == 128
     assert encoder.pixel_format.size == 64
 

@@ -12,8 +12,7 @@ import torch
 
 from essential.encoders import EncoderConfig, build_encoder
 from essential.encoders.tiny import TINY_WEIGHTS
-from essential.protocols.digit_frames import draw_frames, draw_scene, scans
-from essential.protocols.digit_motion import Trajectory
+from essential.protocols.digit_frames import Trajectory, draw_frames, draw_scene, scans
 from essential.seeding import numpy_generator
 from essential.video.transforms import plain_view
 

@@ -16,13 +16,13 @@ from essential.cli.analysis import analysis_of
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.errors import CheckpointError, InUseError, RunError
-from essential.progress import SilentProgress
+from essential.progress import Progress
 from essential.records import Record
 from essential.sealed_files import read_sealed, write_sealed
 from small_runs import StopAt, small_config
 from threads import THREADS
 
-QUIET = SilentProgress()
+QUIET = Progress()
 ARMS = ("essential", "finetune", "replay-dense")
 
 

@@ -15,7 +15,7 @@ from essential.engine.run import train
 from essential.errors import CheckpointError
 from essential.features.encoding import ClipEncoder
 from essential.learner import VideoLearner
-from essential.progress import SilentProgress
+from essential.progress import Progress
 from essential.sealed_files import read_sealed
 from small_runs import StopAt, record_without_seconds, run_command, run_ranks, small_config, small_overrides
 
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here"),
 ]
-QUIET = SilentProgress()
+QUIET = Progress()
 # In float64, as derived in `test_ranks.py`, with a hundredfold for a device that computes exponentials in its own way.
 _APART = 1e-6
 EXACT = "training.mixed_precision=false"

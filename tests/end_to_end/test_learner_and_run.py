@@ -8,7 +8,7 @@ import torch
 from essential import VideoLearner
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
-from essential.progress import SilentProgress
+from essential.progress import Progress
 from small_runs import small_config, small_overrides
 
 
@@ -22,7 +22,7 @@ def test_a_learner_is_a_run_whose_tasks_come_from_its_user(
         small_config("essential", small_data, small_store.parent / "plain", *same),
         tmp_path / "run",
         resume=False,
-        progress=SilentProgress(),
+        progress=Progress(),
     )
     overrides = small_overrides(small_data, small_store, *same)
     learner = VideoLearner(config="moving-digits/essential", overrides=overrides, held_out_per_class=0)

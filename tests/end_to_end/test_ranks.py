@@ -13,14 +13,14 @@ import pytest
 from essential.engine.run import train
 from essential.engine.score import evaluate
 from essential.errors import CheckpointError, EssentialError
-from essential.progress import SilentProgress
+from essential.progress import Progress
 from essential.records import Record
 from essential.sealed_files import read_sealed
 from in_float64 import in_float64
 from ranks_in_turns import in_turns
 from small_runs import StopAt, record_without_seconds, run_ranks, small_config, small_overrides
 
-QUIET = SilentProgress()
+QUIET = Progress()
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 
 # A gradient is a sum of fewer than 512 numbers, here of size 1 at most, and is off by as many times 2^-53. AdamW

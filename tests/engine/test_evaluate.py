@@ -7,7 +7,7 @@ from torch import Tensor
 
 from essential.engine.clips import ClipTable
 from essential.engine.evaluate import predict
-from essential.features.tables import MemoryTable
+from essential.features.tables import FrameTable
 from essential.models.classifier import Predictor
 from essential.protocols.protocol import Video
 
@@ -29,7 +29,7 @@ class Echo(Predictor):
 def table(first: int, clips: int) -> ClipTable:
     numbers = np.arange(first, first + clips, dtype=np.float32)
     videos = [Video(f"video-{number:.0f}", "file", "class", "test") for number in numbers]
-    frames = MemoryTable(videos, numbers[:, None, None].repeat(2, axis=1).repeat(3, axis=2))
+    frames = FrameTable(videos, numbers[:, None, None].repeat(2, axis=1).repeat(3, axis=2).__getitem__)
     return ClipTable(frames, torch.arange(first, first + clips), torch.zeros(clips, dtype=torch.long))
 
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from essential.engine.team import Alone, Message, Team, open_team, require_equal
+from essential.engine.ranks import open_team
+from essential.engine.team import Alone, Message, Team, require_equal
 from essential.errors import TrainingError
 from ranks_in_turns import in_turns
 

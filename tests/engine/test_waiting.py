@@ -10,11 +10,11 @@ from essential import progress as progress_module
 from essential.atomic_files import folder_lock
 from essential.engine.run import extract
 from essential.errors import InUseError
-from essential.progress import SilentProgress, when_free
+from essential.progress import Progress, when_free
 from small_runs import small_config
 
 
-class _Watched(SilentProgress):
+class _Watched(Progress):
     """Takes down what the work waits for, and lets it have that at once."""
 
     def __init__(self, held: ExitStack) -> None:

@@ -8,9 +8,9 @@ from voices import FRAMES, asked_features, taught_voice
 
 from essential.errors import ExportError
 from essential.export.answer import FeatureAnswer
-from essential.export.check import eager_run, random_features, worst_difference
+from essential.export.check import random_features, worst_difference
 from essential.export.onnx_file import onnx_bytes, onnx_run
-from essential.export.program import CLIPS_WATCHED, Run, program_of, pt2_bytes, pt2_run
+from essential.export.program import CLIPS_WATCHED, Run, eager_run, program_of, pt2_bytes, pt2_run
 from essential.learner.voice import Voice
 from essential.methods import METHODS
 from essential.models.classifier import Predictor

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from essential.engine.run import train
-from essential.progress import SilentProgress
+from essential.progress import Progress
 from small_runs import record_without_seconds, small_config
 
 _KILLS = 6
@@ -19,7 +19,7 @@ _CONTEXT = get_context("forkserver")
 _PRELOAD = ["essential.engine.run", "torch._dynamo", "torchvision.transforms.v2"]
 
 
-class _Tells(SilentProgress):
+class _Tells(Progress):
     """Says through a pipe that a phase begins."""
 
     def __init__(self, listener: "Connection[Any, Any]") -> None:
@@ -31,7 +31,7 @@ class _Tells(SilentProgress):
 
 def _train(data: Path, folder: Path, listener: "Connection[Any, Any] | None" = None) -> None:
     config = small_config("essential", data, folder / "features", "training.checkpoint_epochs=1")
-    progress = SilentProgress() if listener is None else _Tells(listener)
+    progress = Progress() if listener is None else _Tells(listener)
     train(config, folder / "run", resume=True, progress=progress)
 
 

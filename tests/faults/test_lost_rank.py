@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from essential.engine.run import train
-from essential.progress import SilentProgress
+from essential.progress import Progress
 from in_float64 import in_float64
 from small_runs import AS_INSTALLED, ranks_command, record_without_seconds, run_ranks, small_config, small_overrides
 
@@ -46,7 +46,7 @@ def alone(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("alone")
     with in_float64():
         config = small_config("essential", small_data, folder / "features")
-        train(config, folder / "run", resume=False, progress=SilentProgress())
+        train(config, folder / "run", resume=False, progress=Progress())
     return folder / "run"
 
 
@@ -85,7 +85,7 @@ def test_a_killed_rank_ends_the_run_which_can_be_gone_on_with(
 
     with in_float64():
         config = small_config("essential", small_data, alone.with_name("features"))
-        train(config, tmp_path / "run", resume=True, progress=SilentProgress())
+        train(config, tmp_path / "run", resume=True, progress=Progress())
     assert record_without_seconds(tmp_path / "run") == record_without_seconds(alone)
 
 

@@ -11,10 +11,9 @@ import torch
 from essential.errors import DataError
 from essential.features.config import FeaturesConfig
 from essential.features.extract import extract
-from essential.features.held import encode_and_hold
-from essential.features.pipeline import Item, reading, unidentified
+from essential.features.pipeline import Item, reading
 from essential.features.provenance import Recipe
-from essential.features.source import StoredSource
+from essential.features.source import StoredSource, encode_and_hold
 from essential.protocols.protocol import Video
 
 CONFIG = FeaturesConfig(workers=1)
@@ -63,7 +62,7 @@ def test_videos_are_drawn_as_they_are_read(videos: list[Video], recipe: Recipe, 
             drawn += 1
             yield videos[drawn % len(videos)], request
 
-    every = reading(endless(), largest=request, workers=workers, config=CONFIG, identify=unidentified)
+    every = reading(endless(), largest=request, workers=workers, config=CONFIG, identify=None)
     read = [next(every) for _ in range(5)]
     every.close()
     assert [place for place, _ in read] == list(range(5))

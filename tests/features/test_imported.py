@@ -15,7 +15,7 @@ from essential.errors import DataError, StoreError
 from essential.features.config import FeaturesConfig
 from essential.features.imported import ImportedSource, import_features, imported_provenance
 from essential.features.source import FeatureSource
-from essential.protocols.feature_labels import stored_labels
+from essential.protocols.labelled_tables import stored_labels
 from essential.protocols.protocol import Video
 from essential.video.sampling import segment_indices
 

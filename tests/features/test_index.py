@@ -164,6 +164,6 @@ def test_a_shard_replaced_while_the_store_is_opened_is_refused(
         path.with_suffix(".new").rename(path)
         return with_checked_seals(index, [])
 
-    monkeypatch.setattr("essential.features.source.with_checked_seals", replaced)
+    monkeypatch.setattr("essential.features.maps.with_checked_seals", replaced)
     with pytest.raises(StoreError, match=rf"{shard_file(store).name} changed after the store was opened"):
         everything(store, videos, recipe)

@@ -89,7 +89,7 @@ def test_notes_hold_what_each_video_is_made_of(
 ) -> None:
     extract(tmp_path / "store", mixed, recipe=recipe, config=config)
     store = open_store(tmp_path / "store", recipe.provenance())
-    notes = {(s.split, note.key): note for s in store.plan() for note in store.note(s).videos}
+    notes = {(s.split, note.key): note for s in store.plan() for note in store.layout_and_note(s)[1].videos}
     assert len(notes) == len(mixed)
     for video in mixed:
         note = notes[video.split, video.key]

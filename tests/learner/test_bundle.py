@@ -12,6 +12,7 @@ from essential.atomic_files import file_lock
 from essential.errors import BundleError, CheckpointError, InUseError
 from essential.learner.bundle import VERSION, Bundle
 from essential.sealed_files import read_sealed, write_sealed
+from taught import MACHINE
 
 
 def _rewritten(bundle: Path, target: Path, **changes: Any) -> Path:
@@ -131,7 +132,7 @@ def test_another_encoder_is_refused(taught_bundle: Path, tmp_path: Path) -> None
 
 
 def test_settings_of_the_machine_may_change_and_others_may_not(taught_bundle: Path) -> None:
-    learner = VideoLearner.load(taught_bundle, overrides=["features.workers=0", "training.device=cpu"])
+    learner = VideoLearner.load(taught_bundle, overrides=["features.workers=0", *MACHINE])
     assert learner.config.features.workers == 0
     with pytest.raises(BundleError, match=r"training\.epochs: there 5, here 6"):
         VideoLearner.load(taught_bundle, overrides=["training.epochs=6"])

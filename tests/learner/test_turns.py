@@ -15,7 +15,7 @@ from essential.errors import ConfigError
 from essential.features import cores
 from essential.features.cores import clip_operations, torch_threads
 from essential.learner.turns import turn
-from essential.progress import SilentProgress
+from essential.progress import Progress
 from taught import Clips
 
 _TWO_THREADS = ["training.device=cpu", "training.threads=2", "features.workers=0"]
@@ -34,7 +34,7 @@ def test_who_learns_is_waited_for(taught_bundle: Path, clips: Clips) -> None:
     asked = clips.to_ask("left")["left"][0]
     begun, may_end = threading.Event(), threading.Event()
 
-    class Waits(SilentProgress):
+    class Waits(Progress):
         def start(self, *_: object) -> None:
             begun.set()
             assert may_end.wait(60)

@@ -12,7 +12,7 @@ from essential import VideoLearner
 from essential.errors import CheckpointError, ConfigError, DataError
 from essential.features.cores import cpu_cores
 from essential.memory.ledger import total_by_kind
-from essential.progress import SilentProgress
+from essential.progress import Progress
 from essential.sealed_files import read_sealed
 from taught import MACHINE, Clips, new_learner
 
@@ -164,7 +164,7 @@ def test_what_stops_a_lesson_leaves_the_learner_as_it_was(learner: VideoLearner,
     with pytest.raises(DataError, match=r"up/broken\.mp4"):
         learner.learn({"up": [*clips.to_teach("up")["up"], broken]})
 
-    class Stops(SilentProgress):
+    class Stops(Progress):
         def start(self, title: str, total: int) -> None:  # noqa: ARG002
             if title == "learn: rehearsal":
                 raise KeyboardInterrupt

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from essential.errors import ConfigError
+from essential.memory.episodic import EpisodicMemory
 from essential.memory.selection import Policy
 from essential.methods.classifier import ClassifierConfig, build_classifier, grow_head
 from essential.methods.exemplars import (
@@ -25,6 +26,10 @@ def keeper(keeps_logits: bool = False, **settings: Any) -> ExemplarKeeper:
     return ExemplarKeeper(MemoryConfig(**settings), frames=8, dim=24, seed=0, keeps_logits=keeps_logits)
 
 
+def empty(keep: ExemplarKeeper) -> EpisodicMemory:
+    return EpisodicMemory.empty(kept=keep.kept, dim=24)
+
+
 def classifier(slots: int) -> ClipClassifier:
     built = build_classifier(ClassifierConfig(heads=4, init_scale=1.0), dim=24, frames=8, seed=0)
     grow_head(built, range(slots), seed=0)
@@ -34,7 +39,7 @@ def classifier(slots: int) -> ClipClassifier:
 @pytest.mark.parametrize("policy", get_args(Policy))
 def test_every_policy_keeps_its_share_of_every_class(policy: str) -> None:
     keep = keeper(policy=policy, exemplars_per_class=2, frames_kept=3)
-    memory = keep.empty()
+    memory = empty(keep)
     for task in make_tasks([2, 3]):
         memory = keep.extend(memory, task, classifier(task.slots.stop))
     assert memory.slots.bincount().tolist() == [2] * 5
@@ -51,14 +56,14 @@ def test_policies_that_ask_the_classifier_depend_on_it(policy: str) -> None:
     for seed in range(3):
         judged = build_classifier(ClassifierConfig(heads=4, init_scale=1.0), dim=24, frames=8, seed=seed)
         grow_head(judged, range(3), seed=seed)
-        names.append(keep.extend(keep.empty(), task, judged).names)
+        names.append(keep.extend(empty(keep), task, judged).names)
     assert len(set(names)) > 1
 
 
 def test_a_total_shrinks_the_share_of_old_classes_and_keeps_their_first_exemplars() -> None:
     keep = keeper(exemplars_per_class=None, total_exemplars=12)
     first, second = make_tasks([2, 2])
-    early = keep.extend(keep.empty(), first, classifier(2))
+    early = keep.extend(empty(keep), first, classifier(2))
     late = keep.extend(early, second, classifier(4))
     assert early.slots.bincount().tolist() == [6, 6]
     assert late.slots.bincount().tolist() == [3, 3, 3, 3]
@@ -70,7 +75,7 @@ def test_a_total_shrinks_the_share_of_old_classes_and_keeps_their_first_exemplar
 
 def test_frames_are_counted_as_vclimb_counts_them() -> None:
     keep = keeper(exemplars_per_class=None, total_frames=50, frames_kept=4, frame_policy="uniform")
-    memory = keep.extend(keep.empty(), make_tasks([2])[0], classifier(2))
+    memory = keep.extend(empty(keep), make_tasks([2])[0], classifier(2))
     assert len(memory) * 4 <= 50
     assert memory.slots.bincount().tolist() == [6, 6]
     assert memory.positions.unique(dim=0).tolist() == [[1, 3, 5, 7]]
@@ -78,7 +83,7 @@ def test_frames_are_counted_as_vclimb_counts_them() -> None:
 
 def test_logits_are_kept_of_the_slots_seen_and_count(tmp_path: Any) -> None:
     keep = keeper(keeps_logits=True, exemplars_per_class=2)
-    memory = keep.empty()
+    memory = empty(keep)
     for task in make_tasks([2, 3]):
         memory = keep.extend(memory, task, classifier(task.slots.stop))
     assert memory.logits.shape == (10, 5)
@@ -114,7 +119,7 @@ def test_settings_that_make_no_sense(settings: dict[str, Any], message: str) -> 
 def test_mixed_clips_give_every_clip_once_whatever_the_order() -> None:
     first, second = make_tasks([2, 2])
     keep = keeper(exemplars_per_class=3, frames_kept=2)
-    memory = keep.extend(keep.empty(), first, classifier(2))
+    memory = keep.extend(empty(keep), first, classifier(2))
     table = MixedClips(second, memory).epoch(1)
     assert len(table) == 12 + 6
     assert len(table.names) == len(table.slots) == 18
@@ -132,7 +137,7 @@ def test_mixed_clips_give_every_clip_once_whatever_the_order() -> None:
 
 def test_without_exemplars_a_mix_is_the_task() -> None:
     task = make_tasks([2])[0]
-    batch = MixedClips(task, keeper().empty()).epoch(0).rows(torch.arange(5))
+    batch = MixedClips(task, empty(keeper())).epoch(0).rows(torch.arange(5))
     assert torch.equal(batch.features, task.epoch(0).rows(torch.arange(5)).features)
 
 
@@ -149,7 +154,7 @@ def test_respreading_takes_middles_and_repeats() -> None:
 def test_means_of_exemplars_against_a_loop() -> None:
     judged = classifier(4)
     keep = keeper(exemplars_per_class=3, frames_kept=3)
-    memory = keep.empty()
+    memory = empty(keep)
     for task in make_tasks([2, 2]):
         memory = keep.extend(memory, task, judged)
     set_exemplar_means(judged, memory)
@@ -172,7 +177,7 @@ def test_means_of_exemplars_against_a_loop() -> None:
 
 def test_judging_leaves_the_classifier_as_it_was() -> None:
     judged = classifier(3).train()
-    tokens, logits = judge(judged, MemoryClips(keeper().extend(keeper().empty(), make_tasks([3])[0], judged)))
+    tokens, logits = judge(judged, MemoryClips(keeper().extend(empty(keeper()), make_tasks([3])[0], judged)))
     assert judged.training
     assert (tokens.shape[1], logits.shape[1]) == (24, 3)
     assert not tokens.requires_grad
@@ -184,7 +189,7 @@ def test_what_is_kept_does_not_depend_on_which_class_came_first(
     sizes: tuple[int, int], policy: str, kept: list[int]
 ) -> None:
     keep = keeper(exemplars_per_class=None, total_exemplars=10, policy=policy)
-    memory = keep.empty()
+    memory = empty(keep)
     for index, size in enumerate(sizes):
         task = make_tasks([1, 1], per_class=size)[index]
         memory = keep.extend(memory, task, classifier(index + 1))

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from essential.methods.icarl import ICaRL
-from essential.models.classifier import ClipClassifier
-from essential.models.nearest_means import NearestMeans
+from essential.models.classifier import ClipClassifier, NearestMeans
 from method_batches import SIZES, batch_of, second_task, values, weights
 from synthetic_tasks import clips_of
 

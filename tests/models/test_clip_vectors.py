@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from essential.models.clip_vectors import RandomFeatures, UnitLength, clip_vector, clip_width
+from essential.models.clip_vectors import RandomFeatures, UnitLength, clip_vector
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 
@@ -11,22 +11,25 @@ CLIPS = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(0))
 
 
 def test_the_mean_is_blind_to_the_order_of_frames() -> None:
-    vectors = clip_vector("mean")(CLIPS)
+    mean, _ = clip_vector("mean", dim=5, frames=3)
+    vectors = mean(CLIPS)
     assert vectors.dtype == torch.float64
-    assert torch.allclose(vectors, clip_vector("mean")(CLIPS.flip(1)))
+    assert torch.allclose(vectors, mean(CLIPS.flip(1)))
     for clip, vector in zip(CLIPS.double(), vectors, strict=True):
         assert torch.allclose(vector, (clip[0] + clip[1] + clip[2]) / 3)
 
 
 def test_side_by_side_keeps_the_order_of_frames() -> None:
-    vectors = clip_vector("side-by-side")(CLIPS)
+    side_by_side, _ = clip_vector("side-by-side", dim=5, frames=3)
+    vectors = side_by_side(CLIPS)
     assert vectors[2].tolist() == [number for frame in CLIPS[2].tolist() for number in frame]
-    assert not torch.allclose(vectors, clip_vector("side-by-side")(CLIPS.flip(1)))
+    assert not torch.allclose(vectors, side_by_side(CLIPS.flip(1)))
 
 
 @pytest.mark.parametrize("form", ["mean", "side-by-side"])
 def test_the_width_is_what_comes_out(form: str) -> None:
-    assert clip_vector(form)(CLIPS).shape == (4, clip_width(form, dim=5, frames=3))
+    vectors, width = clip_vector(form, dim=5, frames=3)
+    assert vectors(CLIPS).shape == (4, width)
 
 
 def test_unit_vectors_keep_their_direction_and_zero_stays() -> None:

@@ -6,8 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from essential.protocols.list_import import import_list
-from essential.protocols.video_list import VideoList
+from essential.protocols.video_list import VideoList, import_list
 
 PUBLISHED: dict[str, Any] = {
     "train": [

@@ -8,8 +8,8 @@ import pytest
 from made_lists import PUBLISHED, activitynet, segments, write_pickle
 
 from essential.protocols.audit import Extremes, GroupLeak, ListAudit, SharedFiles, SplitAudit, audit_list
-from essential.protocols.list_entries import Entry, ListedClass, ListedSegment
-from essential.protocols.list_import import open_list
+from essential.protocols.listed import Entry, ListedClass, ListedSegment
+from essential.protocols.video_list import open_list
 
 NOTHING = SplitAudit(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 

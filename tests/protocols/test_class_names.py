@@ -6,9 +6,9 @@ import pytest
 
 from essential.errors import DataError
 from essential.protocols.class_names import alike, class_name, known_as
-from essential.protocols.list_import import import_list
 from essential.protocols.protocol import Listing
 from essential.protocols.source import DataConfig, load_listing
+from essential.protocols.video_list import import_list
 
 PERSIAN = "\u0645\u06cc\u200c\u0631\u0648\u062f"
 EMOJI = "\U0001f468\u200d\U0001f373"

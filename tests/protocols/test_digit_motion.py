@@ -3,14 +3,17 @@
 import numpy as np
 import pytest
 
-from essential.protocols.digit_frames import draw_frames, draw_ink, draw_scene, scans
-from essential.protocols.digit_motion import (
+from essential.protocols.digit_frames import (
     MOTIONS,
     PAIRS,
     Trajectory,
+    draw_frames,
+    draw_ink,
     draw_progress,
+    draw_scene,
     draw_trajectory,
     draw_untrimmed_progress,
+    scans,
 )
 from essential.seeding import numpy_generator
 

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from essential.errors import DataError
-from essential.protocols.list_entries import ListedClass, ListedSegment
-from essential.protocols.list_import import import_list
+from essential.protocols.listed import ListedClass, ListedSegment
 from essential.protocols.protocol import Listing, Video, build_protocol
-from essential.protocols.video_list import read_video_list
+from essential.protocols.video_list import import_list, read_video_list
 
 KINETICS = "label,youtube_id,time_start,time_end,split\nwelding,abc,1,11,train\nabseiling,d-e,0,10,train\n"
 MANIFEST = "path,label,split, and train with -s data.kind=manifest"

@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 from made_lists import OURS, PUBLISHED, activitynet, segment, segments, write_ours, write_pickle
 
 from essential.errors import DataError
-from essential.protocols.list_entries import ListedSegment
-from essential.protocols.list_import import import_list, open_list
-from essential.protocols.listed import ListedSplit
-from essential.protocols.video_list import VideoList, read_video_list, write_video_list
+from essential.protocols.listed import ListedSegment, ListedSplit
+from essential.protocols.video_list import VideoList, import_list, open_list, read_video_list, write_video_list
 
 
 def _message(path: Path) -> str:

@@ -9,8 +9,7 @@ import pytest
 
 from essential.errors import DataError
 from essential.protocols.listed import ListedVideo
-from essential.protocols.official_splits import hmdb51_split, ucf101_split
-from essential.protocols.something_something import ssv2_split
+from essential.protocols.official_splits import hmdb51_split, ssv2_split, ucf101_split
 from essential.protocols.source import DataConfig, load_listing
 from official_lists import ODD_NAME, hmdb51_classes, write_hmdb51, write_ssv2, write_ucf101
 
@@ -110,7 +109,7 @@ def test_the_kinds_of_data_read_them(kind: Any, where: str, tmp_path: Path) -> N
         (
             "testlist01.txt",
             "Archery/v_Archery_g08_c01.avi",
-            "line 4: 'Archery/v_Archery_g08_c01.avi': 'Archery/v_Archery_g08_c01.avi' is listed before, in "
+            "line 4: 'Archery/v_Archery_g08_c01.avi': video 'Archery/v_Archery_g08_c01.avi' is listed before, in "
             "trainlist01.txt, line 2; a video is listed once and has one split",
         ),
         ("testlist01.txt", "Archery/v_Archery_g01_c01.avi", "is listed before, in testlist01.txt, line 2"),
@@ -139,7 +138,7 @@ def test_an_hmdb51_video_listed_twice(tmp_path: Path) -> None:
     write_hmdb51(tmp_path)
     path = tmp_path / "cartwheel_test_split1.txt"
     path.write_text("a.avi 1\na.avi 2\n")
-    assert "line 2: 'a.avi 2': 'cartwheel/a.avi' is listed before" in _message(lambda: hmdb51_split(tmp_path, 1))
+    assert "line 2: 'a.avi 2': video 'cartwheel/a.avi' is listed before" in _message(lambda: hmdb51_split(tmp_path, 1))
 
 
 def test_an_hmdb51_class_without_its_file(tmp_path: Path) -> None:

@@ -14,11 +14,9 @@ from hypothesis import strategies as st
 from made_lists import OURS, write_ours
 
 from essential.errors import ConfigError, DataError
-from essential.protocols.list_entries import ListedClass, ListedSegment, ListSource, check_names
-from essential.protocols.listed import ListedVideo
+from essential.protocols.listed import ListedClass, ListedSegment, ListedVideo, ListSource, check_names
 from essential.protocols.protocol import Segment
-from essential.protocols.untrimmed import whole_videos
-from essential.protocols.video_list import VideoList, read_video_list, write_video_list
+from essential.protocols.video_list import VideoList, read_video_list, whole_videos, write_video_list
 
 SEGMENT = {"file": "v_x", "start_seconds": 1, "end_seconds": 2.5, "duration_seconds": 60.0}
 
@@ -344,7 +342,7 @@ def test_a_start_past_the_end_is_let_through(tmp_path: Path) -> None:
         (b"\x80\x04]\x94.", "is not UTF-8 text (byte 0); a pickle goes through `essential data import` first"),
         (b"[]", "is JSON of another kind; lists of ours, "),
         (b"[" * 100_000, "holds what no list has: it is nested deeper than 50 levels"),
-        (b"9" * 5000, "holds what no list has: a number of 5,000 digits is too long"),
+        (b'{"version": ' + b"9" * 5000 + b"}", "holds what no list has: a number of 5,000 digits is too long"),
         (b'{"format": NaN}', "holds what no list has: NaN is no number"),
         (b'{"format": -Infinity}', "holds what no list has: -Infinity is no number"),
         (b'{"format": 1, "format": 1}', "the key 'format' stands twice in one object; keep one"),
@@ -398,7 +396,10 @@ def test_untrimmed_keeps_videos_of_one_class_once() -> None:
         DataError, match=r"x.json: with data.test_split=val, data.untrimmed=true task 1 \('run', 'jump'\)"
     ):
         video_list.listed(untrimmed=True)
-    assert whole_videos(video_list.tasks, "train") == [("twice", "run"), ("once", "jump")]
+    assert whole_videos(video_list.tasks, "train", "test") == [
+        ListedVideo("twice", "run", "test"),
+        ListedVideo("once", "jump", "test"),
+    ]
 
 
 def test_untrimmed_against_a_slow_rule() -> None:
@@ -416,7 +417,7 @@ def test_untrimmed_against_a_slow_rule() -> None:
             if len({label for f, label, *_ in some if f == file}) == 1
             and max(e for f, _, _, e in some if f == file) > 0
         }
-        found = whole_videos(_segments(some).tasks, "train")
+        found = [(video.name, video.label) for video in whole_videos(_segments(some).tasks, "train", "train")]
         assert len(found) == len(expected)
         assert set(found) == expected
 

@@ -206,7 +206,7 @@ def test_ten_runs_of_four_hundred_classes_stay_below_three_megabytes(
 ) -> None:
     """Two of the ten, with a fifth of the room and of the bytes."""
     picture = made_picture(7)
-    monkeypatch.setattr("essential.report.forgotten._PICTURE_LETTERS", 140_000)
+    monkeypatch.setattr("essential.report.page._PICTURE_LETTERS", 140_000)
     monkeypatch.setattr("made_analyses.made_picture", lambda _: picture)
     tasks = [
         {

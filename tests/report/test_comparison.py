@@ -8,8 +8,7 @@ from made_comparisons import kept_bytes, made_metrics, made_run, many_runs
 from made_records import make_record
 
 from essential.errors import ComparisonError
-from essential.results.comparison import Comparison, compare
-from essential.results.significance import holm, paired_p
+from essential.results.comparison import Comparison, compare, holm, paired_p
 
 
 def _row(comparison: Comparison, name: str) -> Any:

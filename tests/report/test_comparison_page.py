@@ -7,10 +7,10 @@ import pytest
 from made_comparisons import BUDGET, made_metrics, made_run, many_runs
 from parsed_page import ParsedPage
 
-from essential.report.comparison_page import comparison_page
+from essential.report.comparison_files import comparison_page
 from essential.report.drawing import inline_svg
 from essential.report.formats import NONE
-from essential.report.scatter import Apart, Kept, ScatterChart, ScatterPoint
+from essential.report.scatter import Apart, Kept, ScatterPoint, scatter_chart
 from essential.results.comparison import compare
 
 HOSTILE = "<script>alert('x')</script>\"&{{ 7 * 7 }}"
@@ -133,7 +133,7 @@ def _point(number: int, kept: Kept) -> ScatterPoint:
 
 
 def _drawn(points: list[ScatterPoint], budget_bytes: int | None = None) -> list[str]:
-    return _texts(inline_svg(ScatterChart("c", "Accuracy, %", points, budget_bytes)))
+    return _texts(inline_svg(scatter_chart("c", points, y_label="Accuracy, %", budget_bytes=budget_bytes)))
 
 
 def test_the_figure_has_a_place_for_nothing_for_all_videos_and_for_what_nobody_states() -> None:

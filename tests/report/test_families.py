@@ -37,7 +37,7 @@ def test_seeds_are_one_line_and_other_runs_each_their_own() -> None:
     )
     assert [(line.name, line.seeds) for line in group.lines] == [("essential", 2), ("x", 1), ("y", 1), ("again", 1)]
     assert [line.style.number for line in group.lines] == [0, 1, 2, 3]
-    assert [run.swatch for run in group.runs] == ["line-1", "line-1", "line-2", "line-3", "line-4"]
+    assert [run.style.swatch for run in group.runs] == ["line-1", "line-1", "line-2", "line-3", "line-4"]
     assert [run.anchor for run in group.runs] == [f"run-{number}" for number in range(1, 6)]
 
 
@@ -54,7 +54,7 @@ def test_a_line_ends_where_one_of_its_seeds_has_no_number() -> None:
     group = _group(("a", make_record(seed=0)), ("b", make_record(seed=1)))
     values = {0: [1.0, 2.0, 3.0], 1: [3.0, None]}
     line = group.lines[0].chart_line(lambda run: values[run.record.seed])
-    assert line.values == [Band(2.0, 1.0, 3.0, seeds=2), None, None]
+    assert line.points == {1: Band(2.0, 1.0, 3.0, seeds=2), 2: None, 3: None}
 
 
 def test_runs_that_differ_in_more_than_the_frames_are_no_sweep() -> None:
@@ -71,4 +71,4 @@ def test_all_frames_kept_are_as_many_as_are_read() -> None:
     all_of_them = _set(make_record(**video), base={"frames_kept": None})
     figure = frames_kept_figure(_group(("few", few), ("all", all_of_them)))
     assert figure is not None
-    assert [row[2] for row in figure.data.rows] == [2, 8]
+    assert [row[2] for row in figure.data[1:]] == [2, 8]

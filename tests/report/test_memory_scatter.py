@@ -1,21 +1,28 @@
 """Accuracy against bytes beside what is published: what is shown, where, and that it is marked."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from made_comparisons import made_metrics, made_run
 
 from essential.published import published_figures, published_for
 from essential.report.drawing import PAGE, figure_files, own_settings
 from essential.report.line_style import LineStyle
 from essential.report.memory_scatter import FRAME_BYTES, OwnMethod, own_scatter, published_scatter, stated_memory
 from essential.report.scatter import Apart, Kept
+from essential.results.runs import SeedRuns
 
 
-def _own(measures: Mapping[str, tuple[float | None, float | None]], kept: Kept = 1000) -> OwnMethod:
-    return OwnMethod("1", "ours", kept, LineStyle(0), measures)
+def _own(metric: str, *accuracies: float | None, kept: Kept = 1000, modules: int = 0, name: str = "ours") -> OwnMethod:
+    """A method with a seed for each accuracy."""
+    budgeted = None if isinstance(kept, Apart) else kept
+    runs = [
+        made_run("ours", seed, 0.5, kept=budgeted, modules=modules, metrics={**made_metrics(0.5), metric: accuracy})
+        for seed, accuracy in enumerate(accuracies)
+    ]
+    return OwnMethod("1", name, SeedRuns(tuple(record for _, record in runs)), LineStyle(0))
 
 
 @pytest.mark.parametrize(
@@ -41,10 +48,11 @@ def test_every_memory_that_a_source_states_is_understood() -> None:
 
 
 def test_published_methods_have_letters_and_are_never_those_run_here() -> None:
-    view = published_scatter([_own({"vclimb_accuracy": (0.9, 0.01)})], "vclimb-ucf101-10", "p")
+    view = published_scatter([_own("vclimb_accuracy", 0.89, 0.91)], "vclimb-ucf101-10", "p")
     assert view is not None
     own, *others = [point for point, _ in view.points]
-    assert (own.label, own.accuracy, own.deviation, own.kept) == ("1", 90.0, 1.0, 1000)
+    assert (own.label, own.kept) == ("1", 1000)
+    assert (own.accuracy, own.deviation) == pytest.approx((90.0, 2**0.5))
     assert [point.label for point in others] == [chr(ord("a") + place) for place in range(len(others))]
     assert {point.look for point in others} == {"published"}
     assert "not run here" in view.figure.note
@@ -58,40 +66,41 @@ def test_published_methods_have_letters_and_are_never_those_run_here() -> None:
 
 
 def test_the_file_of_published_methods_keeps_where_each_figure_is_from() -> None:
-    own = replace(_own({"vclimb_accuracy": (0.9, 0.01)}), module_bytes=3 << 20)
+    own = _own("vclimb_accuracy", 0.89, 0.91, modules=3 << 20)
     view = published_scatter([own], "vclimb-ucf101-10", "p")
     assert view is not None
-    rows = [dict(zip(view.figure.data.columns, row, strict=True)) for row in view.figure.data.rows]
+    rows = [dict(zip(view.figure.data[0], row, strict=True)) for row in view.figure.data[1:]]
     assert (rows[0]["mark"], rows[0]["source"], rows[0]["published"]) == ("run here", None, 0)
     assert all(row["source"] and row["mark"] in ("seen", "second-hand", "inferred") for row in rows[1:])
     naive = next(row for row in rows if row["method"] == "Naive rehearsal (TSN ResNet-34)")
     assert naive["memory as printed"] == "2020 videos, 3.69 \u00d7 10⁵ frames"
     assert (naive["bytes are assumed"], naive["kept bytes"]) == (1, 369_000 * FRAME_BYTES)
     assert {row["bytes are assumed"] for row in rows[1:] if row["memory as printed"] in (None, "none")} == {0}
-    tcd = published_scatter([_own({"average_incremental_accuracy": (0.9, None)})], "tcd-ucf101-10x5", "p")
+    tcd = published_scatter([_own("average_incremental_accuracy", 0.9)], "tcd-ucf101-10x5", "p")
     assert tcd is not None
-    table = [dict(zip(tcd.figure.data.columns, row, strict=True)) for row in tcd.figure.data.rows]
+    table = [dict(zip(tcd.figure.data[0], row, strict=True)) for row in tcd.figure.data[1:]]
     assert {row["reading"] for row in table} == {"by the head", "by nearest means", "", None}
     assert sum(int(row["uncertain"] or 0) for row in table) == sum(", uncertain" in words for _, words in tcd.points)
 
 
 def test_the_caption_says_what_is_assumed_and_what_is_left_out() -> None:
-    own = replace(_own({"vclimb_accuracy": (0.9, 0.01)}), module_bytes=3 << 20)
+    own = _own("vclimb_accuracy", 0.89, 0.91, modules=3 << 20)
     view = published_scatter([own], "vclimb-ucf101-10", "p")
     assert view is not None
     assert "uncompressed), of which a JPEG file would take a fraction." in view.figure.note
     modules = "Left out, as papers do: the MR (memory retrieval) modules of ours, which take 3.00\u00a0MiB."
     assert modules in view.figure.note
-    both = published_scatter([own, replace(own, module_bytes=1 << 20), _own(own.measures)], "vclimb-ucf101-10", "p")
+    less, none = _own("vclimb_accuracy", 0.9, modules=1 << 20), _own("vclimb_accuracy", 0.9)
+    both = published_scatter([own, less, none], "vclimb-ucf101-10", "p")
     assert both is not None
     assert "of 2 methods run here, which take 1.00\u00a0MiB to 3.00\u00a0MiB." in both.figure.note
-    plain = published_scatter([_own(own.measures)], "vclimb-ucf101-10", "p")
+    plain = published_scatter([none], "vclimb-ucf101-10", "p")
     assert plain is not None
     assert "Left out" not in plain.figure.note
 
 
 def test_training_on_all_videos_keeps_those_also_where_it_was_published() -> None:
-    view = published_scatter([_own({"average_incremental_accuracy": (0.9, None)})], "tcd-ucf101-10x5", "p")
+    view = published_scatter([_own("average_incremental_accuracy", 0.9)], "tcd-ucf101-10x5", "p")
     assert view is not None
     [(point, words)] = [(point, words) for point, words in view.points if "Oracle" in point.name]
     assert point.kept is Apart.ALL_VIDEOS
@@ -99,14 +108,14 @@ def test_training_on_all_videos_keeps_those_also_where_it_was_published() -> Non
 
 
 def test_what_was_run_here_is_filled_beside_what_was_published() -> None:
-    over = replace(_own({"vclimb_accuracy": (0.9, 0.01)}), look="out-of-rules")
-    view = published_scatter([over, _own(over.measures)], "vclimb-ucf101-10", "p")
+    over = replace(_own("vclimb_accuracy", 0.89, 0.91), look="out-of-rules")
+    view = published_scatter([over, _own("vclimb_accuracy", 0.9)], "vclimb-ucf101-10", "p")
     assert view is not None
     assert [point.look for point, _ in view.points[:2]] == ["in-rules", LineStyle(0)]
 
 
 def test_the_legend_of_a_file_stands_below_the_plot_with_whole_names_and_what_hollow_means() -> None:
-    long = replace(_own({"vclimb_accuracy": (0.9, 0.01)}), name="a long name of a method, its end " * 3 + "END")
+    long = _own("vclimb_accuracy", 0.9, name="a long name of a method, its end " * 3 + "END")
     view = published_scatter([long], "vclimb-ucf101-10", "p")
     assert view is not None
     svg = figure_files(view.figure.drawing)["svg"].decode()
@@ -119,13 +128,12 @@ def test_the_legend_of_a_file_stands_below_the_plot_with_whole_names_and_what_ho
 
 
 def test_a_tick_stays_out_of_a_strip_that_has_its_own_name() -> None:
-    own = {"final_accuracy": (0.9, None)}
     # The scale begins just below 64 KiB beside "nothing", and ends just above 256 KiB beside "all videos".
     for kept in ((0, 106_000, 1 << 22), (1 << 10, 160_000, Apart.ALL_VIDEOS), (0, 1 << 16)):
-        view = own_scatter([_own(own, each) for each in kept], "p")
+        view = own_scatter([_own("final_accuracy", 0.9, kept=each) for each in kept], "p")
         assert view is not None
         with own_settings("p"):
-            figure = view.figure.drawing.draw(PAGE)
+            figure, _ = view.figure.drawing.draw(PAGE)
             [axes] = figure.axes
             figure.draw_without_rendering()
             boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
@@ -137,7 +145,7 @@ def test_a_tick_stays_out_of_a_strip_that_has_its_own_name() -> None:
 
 
 def test_of_several_readings_one_is_shown_and_named() -> None:
-    view = published_scatter([_own({"average_incremental_accuracy": (0.9, None)})], "tcd-ucf101-10x5", "p")
+    view = published_scatter([_own("average_incremental_accuracy", 0.9)], "tcd-ucf101-10x5", "p")
     assert view is not None
     names = [(point.name, words) for point, words in view.points]
     assert ("ESSENTIAL (CLIP ViT-B/16)", "95.1, by the head; memory not stated") in names
@@ -146,23 +154,21 @@ def test_of_several_readings_one_is_shown_and_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("protocol", "measures"),
+    ("protocol", "metric", "accuracy"),
     [
-        ("made-up", {"vclimb_accuracy": (0.9, None)}),
-        ("vclimb-ucf101-10", {"final_accuracy": (0.9, None)}),
-        ("vclimb-ucf101-10", {"vclimb_accuracy": (None, None)}),
+        ("made-up", "vclimb_accuracy", 0.9),
+        ("vclimb-ucf101-10", "final_accuracy", 0.9),
+        ("vclimb-ucf101-10", "vclimb_accuracy", None),
     ],
     ids=["nobody published on it", "another measure", "not measured"],
 )
-def test_without_common_ground_nothing_is_shown(
-    protocol: str, measures: Mapping[str, tuple[float | None, float | None]]
-) -> None:
-    assert published_scatter([_own(measures)], protocol, "p") is None
+def test_without_common_ground_nothing_is_shown(protocol: str, metric: str, accuracy: float | None) -> None:
+    assert published_scatter([_own(metric, accuracy)], protocol, "p") is None
 
 
 def test_all_videos_are_no_number_of_bytes() -> None:
-    view = own_scatter([_own({"final_accuracy": (0.5, None)}, Apart.ALL_VIDEOS)], "p")
+    view = own_scatter([_own("final_accuracy", 0.5, kept=Apart.ALL_VIDEOS)], "p")
     assert view is not None
-    assert view.figure.data.rows == [("1", "ours", 0, 50.0, 0.0, None, "all videos")]
+    assert list(view.figure.data[1:]) == [("1", "ours", 0, 50.0, 0.0, None, "all videos")]
     assert "ours: 50.0 % with all videos" in view.figure.description
-    assert own_scatter([_own({"final_accuracy": (None, None)})], "p") is None
+    assert own_scatter([_own("final_accuracy", None)], "p") is None

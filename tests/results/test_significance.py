@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from essential.results.significance import holm, paired_p, sample_deviation
+from essential.results.comparison import holm, paired_p
 
 
 def _two_sided_p(t: float, freedom: int, steps: int = 200_000) -> float:
@@ -68,9 +68,3 @@ def test_holm_leaves_out_what_has_no_p() -> None:
     assert holm([0.01, None, 0.02, None]) == [pytest.approx(0.02), None, pytest.approx(0.02), None]
     assert holm([None]) == [None]
     assert holm([]) == []
-
-
-def test_the_deviation_is_that_of_a_sample() -> None:
-    assert sample_deviation([0.7, 0.8, 0.9]) == pytest.approx(0.1)
-    assert sample_deviation([0.7]) is None
-    assert sample_deviation([]) is None

@@ -16,6 +16,8 @@ def test_a_seed_without_a_value_leaves_no_mean_and_one_seed_no_deviation() -> No
     assert spread_of([0.5, None]) == Spread(None, None)
     assert spread_of([0.5]) == Spread(0.5, None)
     assert spread_of([0.25, 0.75]) == Spread(0.5, pytest.approx(0.125**0.5))
+    assert spread_of([0.7, 0.8, 0.9]) == Spread(pytest.approx(0.8), pytest.approx(0.1))
+    assert spread_of([0.1] * 3) == Spread(pytest.approx(0.1), 0.0)
 
 
 def test_settings_are_told_apart_by_their_whole_names_in_order() -> None:

@@ -13,10 +13,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from essential.engine.run import train
 from essential.engine.settings import RunConfig
 from essential.errors import ConfigError
-from essential.progress import SilentProgress
+from essential.progress import Progress
 from essential.records import Record
 from essential.tracking import open_sinks
-from essential.tracking.scalars import scalars_of
+from essential.tracking.dashboards import scalars_of
 from small_runs import StopAt, record_without_seconds, small_config
 
 Points = dict[str, list[tuple[int, float]]]
@@ -30,7 +30,7 @@ def config(small_data: Path, small_store: Path) -> RunConfig:
 def _train(config: RunConfig, out: Path, *, warnings: list[str], progress: Any = None, **asked: Any) -> Record:
     sinks = {"tensorboard": None, "wandb": None, **asked}
     with open_sinks(**sinks, warn=warnings.append) as sink:
-        return train(config, out, resume=True, progress=progress or SilentProgress(), sink=sink)
+        return train(config, out, resume=True, progress=progress or Progress(), sink=sink)
 
 
 def _stopped(config: RunConfig, out: Path, **asked: Any) -> None:
@@ -177,7 +177,7 @@ def test_a_sink_that_fails_costs_one_warning_and_no_number(
     warnings: list[str] = []
     quick = config.model_copy(update={"training": config.training.model_copy(update={"epochs": 1})})
     _train(quick, tmp_path / "run", warnings=warnings, wandb="clips")
-    train(quick, tmp_path / "alone", resume=False, progress=SilentProgress())
+    train(quick, tmp_path / "alone", resume=False, progress=Progress())
     assert len(warnings) == 1
     assert warnings[0].startswith(
         "Weights & Biases gets no more of this run's figures (ConnectionError: the network is"

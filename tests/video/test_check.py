@@ -13,10 +13,10 @@ from essential.protocols.listed import ListedVideo
 from essential.protocols.places import find_videos
 from essential.protocols.protocol import Listing, Protocol, Segment, build_protocol
 from essential.video import check
-from essential.video.check import check_videos
-from essential.video.check_report import CheckReport
+from essential.video.check import check_videos, probe
+from essential.video.check_report import CheckedFile, CheckReport
 from essential.video.decode import read_frames
-from essential.video.probe import Probe, probe
+from essential.video.worker_pool import Lost
 from video_files import cut_short, numbered_picture, write_numbered_video
 
 LISTED = [
@@ -183,7 +183,7 @@ def test_processes_killed_from_outside_change_nothing(report: CheckReport, root:
     assert again == report
 
 
-def deadly_probe(path: Path) -> Probe:
+def deadly_probe(path: Path) -> CheckedFile | Lost:
     if path.name == "good.mp4":
         os.kill(os.getpid(), signal.SIGKILL)
     return probe(path)

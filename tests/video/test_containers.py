@@ -12,15 +12,16 @@ from special_files import refer_to, turn_pictures
 
 from essential.errors import DataError, VideoError
 from essential.features.config import FeaturesConfig
-from essential.features.pipeline import reading, unidentified
+from essential.features.pipeline import reading
 from essential.protocols.protocol import Video
+from essential.video.check import probe
 from essential.video.container import survey_file
 from essential.video.decode import read_frames
 from essential.video.key_frames import decode_groups
-from essential.video.probe import probe
 from essential.video.transforms import AugmentConfig, PixelFormat
 from essential.video.views import ViewRequest
 from essential.video.windows import WindowedVideo
+from essential.video.worker_pool import Lost
 from video_files import numbered_picture, read_number, write_numbered_video
 
 REQUEST = ViewRequest(
@@ -49,13 +50,11 @@ def test_what_points_elsewhere_is_refused_and_stops_no_other_clip(kind: str, tmp
     path = tmp_path / "v.mp4"
     path.write_text(STRANGERS[kind](other))
     items = [(Video(file.name, str(file), "", "test"), REQUEST) for file in (path, other)]
-    read = [
-        one for _, one in reading(items, largest=REQUEST, workers=0, config=FeaturesConfig(), identify=unidentified)
-    ]
+    read = [one for _, one in reading(items, largest=REQUEST, workers=0, config=FeaturesConfig(), identify=None)]
     assert [one.clips is None for one in read] == [True, False]
     assert read[0].note.broken is not None
     assert "no video" in read[0].note.broken
-    assert "no video" in str(probe(path).problem)
+    assert "no video" in str(probe(path))
     with pytest.raises(VideoError, match="no video"):
         WindowedVideo(path, frames=2, window_seconds=1, stride_seconds=1)
 
@@ -82,7 +81,7 @@ def test_an_animated_webp_is_called_so(tmp_path: Path) -> None:
     pictures[0].save(path, save_all=True, append_images=pictures[1:])
     with pytest.raises(VideoError, match="FFmpeg has no decoder for animated WebP"):
         read_frames(path, range)
-    assert probe(path).problem == "FFmpeg has no decoder for animated WebP"
+    assert probe(path) == Lost("FFmpeg has no decoder for animated WebP")
     pictures[0].save(path)
     with pytest.raises(VideoError, match="a picture, a text or a playlist"):
         read_frames(path, range)

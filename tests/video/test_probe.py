@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from essential.video.probe import Probe, probe
+from essential.video.check import probe
+from essential.video.check_report import CheckedFile
+from essential.video.worker_pool import Lost
 from video_files import cut_short, numbered_picture, write_numbered_video, write_sound
 
 
@@ -21,7 +23,8 @@ from video_files import cut_short, numbered_picture, write_numbered_video, write
 )
 def test_a_file(name: str, codec: str, format_name: str, expected: str, tmp_path: Path) -> None:
     path = write_numbered_video(tmp_path / name, 30, size=(80, 48), codec=codec, rate=15)
-    assert probe(path) == Probe(
+    assert probe(path) == CheckedFile(
+        file=str(path),
         format=format_name,
         codec=expected,
         width=80,
@@ -41,7 +44,9 @@ def test_a_folder_of_frames(suffix: str, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     codec = {"jpg": "jpeg", "png": "png"}[suffix]
     size = sum(path.stat().st_size for path in tmp_path.glob("img_*"))
-    expected = Probe(format="frames", codec=codec, width=64, height=48, pictures=5, size_bytes=size)
+    expected = CheckedFile(
+        file=str(tmp_path), format="frames", codec=codec, width=64, height=48, pictures=5, size_bytes=size
+    )
     assert probe(tmp_path) == expected
 
 
@@ -92,11 +97,10 @@ def test_what_cannot_be_read_is_said_shortly(make: Callable[[Path], None], expec
     path = tmp_path / "v"
     make(path)
     result = probe(path)
-    assert result.problem is not None
-    assert result.problem.startswith(expected)
-    assert "expected" not in result.problem
-    assert result == Probe(problem=result.problem)
+    assert isinstance(result, Lost)
+    assert result.reason.startswith(expected)
+    assert "expected" not in result.reason
 
 
 def test_a_name_that_is_too_long_is_a_problem_too(tmp_path: Path) -> None:
-    assert probe(tmp_path / ("x" * 300)).problem == "it cannot be opened (File name too long)"
+    assert probe(tmp_path / ("x" * 300)) == Lost("it cannot be opened (File name too long)")

@@ -12,9 +12,11 @@ import pytest
 from special_files import write_moving_video
 
 from essential.errors import VideoError
+from essential.video.check import probe
+from essential.video.check_report import CheckedFile
 from essential.video.decode import read_frames
-from essential.video.probe import probe
 from essential.video.windows import WindowedVideo
+from essential.video.worker_pool import Lost
 from video_files import cut_short
 
 _X264, _VP9 = "libx264", "libvpx-vp9"
@@ -95,9 +97,9 @@ def test_a_cut_between_two_pictures_is_found(name: str, number: int, tmp_path: P
     path = _cut_before(whole(name, tmp_path), number)
     with pytest.raises(VideoError, match=r"cut short|it cannot be|it holds 1 picture") as caught:
         _count(path)
-    reason = probe(path).problem
-    assert reason is not None
-    assert reason in str(caught.value)
+    probed = probe(path)
+    assert isinstance(probed, Lost)
+    assert probed.reason in str(caught.value)
     with pytest.raises(VideoError, match=r"cut short|it cannot be|it holds 1 picture"):
         WindowedVideo(path, frames=2, window_seconds=1, stride_seconds=1)
 
@@ -128,7 +130,7 @@ def test_no_whole_file_is_refused(name: str, kind: str, tmp_path: Path) -> None:
     path = _write(tmp_path / name, (PROMISING | SILENT)[name], times=times)
     # MPEG-PS and AVI repeat pictures where none is due for long.
     assert _count(path) >= len(times)
-    assert probe(path).problem is None
+    assert isinstance(probe(path), CheckedFile)
 
 
 @pytest.mark.parametrize("name", ["v.mp4", "v.mkv", "v.avi", "v.flv", "sidx.mp4"])
@@ -136,7 +138,7 @@ def test_no_whole_file_is_refused(name: str, kind: str, tmp_path: Path) -> None:
 def test_sound_of_another_length_is_no_cut(name: str, sound_seconds: float, tmp_path: Path) -> None:
     path = _write_with_sound(tmp_path / name, sound_seconds=sound_seconds)
     assert _count(path) == 50
-    assert probe(path).problem is None
+    assert isinstance(probe(path), CheckedFile)
 
 
 def test_where_the_longest_stream_is_promised_the_sound_counts(tmp_path: Path) -> None:

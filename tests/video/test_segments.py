@@ -14,7 +14,7 @@ from special_files import hide_first_frames, hide_last_half, promise_frames, wri
 from essential.errors import VideoError
 from essential.protocols.protocol import Segment
 from essential.video.decode import read_frames
-from essential.video.timing import Timing, pictures_in, refuse_outside
+from essential.video.timing import Timing
 from video_files import read_number, write_numbered_video
 
 RATE = 25
@@ -178,34 +178,34 @@ def test_damage_outside_the_segment_is_still_damage(tmp_path: Path) -> None:
 
 def test_a_file_that_tells_no_time_at_all_has_no_segments() -> None:
     silent = Timing([(None, None)] * 40, Fraction(1, 1000), None)
-    assert pictures_in(silent, None) == range(40)
-    assert pictures_in(silent, Segment(0.0, 1.0)) == range(0)
+    assert silent.pictures_in(None) == range(40)
+    assert silent.pictures_in(Segment(0.0, 1.0)) == range(0)
     with pytest.raises(VideoError, match=r"v\.mp4: the file says neither when its pictures are shown nor how many"):
-        refuse_outside(Path("v.mp4"), silent, Segment(0.0, 1.0))
-    refuse_outside(Path("v.mp4"), silent, None)
+        silent.refuse_outside(Path("v.mp4"), Segment(0.0, 1.0))
+    silent.refuse_outside(Path("v.mp4"), None)
 
 
 def test_times_in_any_order_and_twice() -> None:
     """A picture shown for no time is skipped, unless the segment starts at its time: then the later one is shown."""
     timing = Timing([(30, 10), (10, 10), (20, 10), (20, 10)], Fraction(1, 10), None)
-    assert pictures_in(timing, Segment(0.0, 1.0)) == range(1)
-    assert pictures_in(timing, Segment(1.0, 2.0)) == range(2, 3)
-    assert pictures_in(timing, Segment(0.0, 9.0)) == range(4)
+    assert timing.pictures_in(Segment(0.0, 1.0)) == range(1)
+    assert timing.pictures_in(Segment(1.0, 2.0)) == range(2, 3)
+    assert timing.pictures_in(Segment(0.0, 9.0)) == range(4)
 
 
 @pytest.mark.parametrize("duration", [None, 0, 1])
 def test_a_last_picture_without_a_duration_is_shown_as_long_as_another(duration: int | None) -> None:
     timing = Timing([(0, 100), (100, 100), (200, duration)], Fraction(1, 100), None)
-    assert pictures_in(timing, Segment(2.0, 3.0)) == range(2, 3)
-    assert pictures_in(timing, Segment(2.8, 3.0)) == range(2, 3)
+    assert timing.pictures_in(Segment(2.0, 3.0)) == range(2, 3)
+    assert timing.pictures_in(Segment(2.8, 3.0)) == range(2, 3)
     with pytest.raises(VideoError, match=r"the video ends at 3\.000 s"):
-        refuse_outside(Path("v.mp4"), timing, Segment(3.0, 4.0))
+        timing.refuse_outside(Path("v.mp4"), Segment(3.0, 4.0))
 
 
 def test_a_long_last_picture_is_shown_to_its_end() -> None:
     timing = Timing([(0, 1), (1, 1), (2, 100)], Fraction(1, 1), None)
-    assert pictures_in(timing, Segment(101.0, 200.0)) == range(2, 3)
-    assert pictures_in(timing, Segment(102.0, 200.0)) == range(0)
+    assert timing.pictures_in(Segment(101.0, 200.0)) == range(2, 3)
+    assert timing.pictures_in(Segment(102.0, 200.0)) == range(0)
 
 
 def test_real_files_a_segment_of_everything_is_everything(shared_folder: Path) -> None:

@@ -129,14 +129,14 @@ def test_a_video_that_says_it_is_years_long_is_refused_before_it_is_cut(tmp_path
 
 
 def test_the_times_of_a_long_video_are_put_in_order_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    build = timing._timeline
-    monkeypatch.setattr(timing, "_timeline", lambda stamps: made.append(stamps) or build(stamps))
-    shown = timing.Timing([(5 * number, 5) for number in range(50)], Fraction(1, 100), None)
+    calls = []
+    monkeypatch.setattr(timing, "sorted", lambda times: calls.append(1) or sorted(times), raising=False)
+    stamps = [(5 * number, 5) for number in range(50)]
+    shown = timing.Timing(stamps, Fraction(1, 100), None)
     segments = [Segment(start / 10, start / 10 + 1) for start in range(15)]
-    held = timing.pictures_in_each(shown, segments)
-    assert len(made) == 1
-    assert held == [timing.pictures_in(shown, segment) for segment in segments]
+    held = [shown.pictures_in(segment) for segment in segments]
+    assert len(calls) == 1
+    assert held == [timing.Timing(stamps, Fraction(1, 100), None).pictures_in(segment) for segment in segments]
 
 
 def test_a_video_whose_pictures_change_in_size_is_refused(tmp_path: Path) -> None:

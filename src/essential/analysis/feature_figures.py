@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from jaxtyping import Int
 
-from essential.analysis.choice import evenly_chosen
 from essential.analysis.embedding import embed
 from essential.analysis.exemplars import distances, read_exemplars
 from essential.analysis.frames_read import accuracy_by_frames
@@ -20,9 +21,10 @@ from essential.engine.settings import RunConfig
 from essential.engine.workspace import Workspace, open_workspace
 from essential.errors import EssentialError, RunError
 from essential.features.tables import FrameTable
+from essential.memory.selection import uniform_positions
 from essential.methods import build_method
 from essential.methods.contract import Method
-from essential.progress import SilentProgress
+from essential.progress import Progress
 from essential.protocols.protocol import Protocol, Split
 
 _MOST_TESTS = 1000
@@ -98,7 +100,7 @@ class _Stored:
         self._workspace: Workspace | None = None
         # What finds and opens the store, and knows which features are the run's own, where it can be had.
         with suppress(EssentialError):
-            workspace = open_workspace(config, SilentProgress(), protocol=protocol)
+            workspace = open_workspace(config, Progress(), protocol=protocol)
             folder.refuse_other_features(workspace.origin)
             self._workspace = workspace
 
@@ -142,3 +144,30 @@ def _of_tests(
         return (), (_NO_TESTS,)
     slots, tasks = torch.from_numpy(tested.slots[chosen]), torch.from_numpy(tested.tasks[chosen])
     return accuracy_by_frames(method, table, slots.long(), tasks.long(), frames=frames), ()
+
+
+def evenly_chosen(slots: Int[np.ndarray, " rows"], most: int) -> Int[np.ndarray, " chosen"]:
+    """Return the places of `most` rows at most, in order: as many of each class as go round, and evenly spread in it.
+
+    All of them where they are no more than that; where there are more classes than `most`, one row of some classes.
+    Nothing is drawn at random.
+    """
+    if len(slots) <= most:
+        return np.arange(len(slots))
+    counts = np.bincount(slots)
+    share = _share(counts[counts > 0], most)
+    of_class = [np.flatnonzero(slots == slot) for slot in np.flatnonzero(counts)]
+    chosen = np.concatenate([rows[_spread(len(rows), min(len(rows), max(share, 1)))] for rows in of_class])
+    return np.sort(chosen if share else chosen[_spread(len(chosen), most)])
+
+
+def _share(counts: Int[np.ndarray, " classes"], most: int) -> int:
+    """Return the largest share with which the classes, each with so many rows or fewer, keep within `most`."""
+    share = most // len(counts)
+    while np.minimum(counts, share + 1).sum() <= most:
+        share += 1
+    return share
+
+
+def _spread(count: int, wanted: int) -> Int[np.ndarray, " wanted"]:
+    return uniform_positions(wanted, count).numpy()

@@ -39,12 +39,7 @@ def analyse(out: Path, *, progress: Progress, unverified: bool = False) -> Analy
     record = Record.read(folder.record, unverified=unverified)
     if folder.analysis.exists():
         there = Analysis.read(folder.analysis, unverified=unverified)
-        there.refuse_another(
-            str(out),
-            protocol_id=record.protocol.id,
-            tasks_learned=len(record.accuracy),
-            class_accuracy=record.class_accuracy,
-        )
+        there.refuse_another(str(out), record)
         return there
     config = folder.config()
     with folder_lock(out), phase(progress, "analyse", 3), torch_threads(1):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from essential.encoders.clip_layout import split_clip
-from essential.encoders.weight_files import read_pickled_checkpoint
+from essential.encoders.weight_files import faults_of, read_pickled_checkpoint
 from essential.errors import CheckpointError
 
 Shapes = dict[str, tuple[int, ...]]
@@ -124,26 +124,13 @@ def _dense(path: Path, model: dict[Any, Any]) -> dict[str, Tensor]:
 
 
 def _account(path: Path, own: Mapping[str, Tensor]) -> None:
-    missing = [name for name in (_QUERY, _EMBEDDING, "head.weight") if name not in own]
-    if not missing:
-        expected = _expected(own)
-        missing = sorted(expected.keys() - own.keys())
-        extra = sorted(own.keys() - expected.keys())
-        misshapen = [
-            f"{name} is {list(own[name].shape)}, expected {list(shape)}"
-            for name, shape in sorted(expected.items())
-            if name in own and tuple(own[name].shape) != shape
-        ]
-    else:
-        extra, misshapen = [], []
-    problems = [
-        f"{what}: {', '.join(names[:_NAMED_AT_MOST])}" + (f" and {len(names) - _NAMED_AT_MOST} more" * (len(names) > 5))
-        for what, names in (("missing", missing), ("extra", extra), ("misshapen", misshapen))
-        if names
-    ]
-    if problems:
+    bare = [name for name in (_QUERY, _EMBEDDING, "head.weight") if name not in own]
+    # Without these the other shapes are not known.
+    shapes = _expected(own) if not bare else dict.fromkeys(bare, ())
+    faults = faults_of({} if bare else own, shapes)
+    if faults:
         raise CheckpointError(
-            f"{path} does not hold the authors' released network; {'; '.join(problems)}. Every key must be accounted "
+            f"{path} does not hold the authors' released network; {'; '.join(faults)}. Every key must be accounted "
             "for: give a checkpoint of their released code, prompt mode 'cross'"
         )
 

@@ -6,10 +6,9 @@ from rich.table import Table
 
 from essential.cli.console import Terminal, table_of
 from essential.cli.terminal import say
-from essential.video.check_report import CheckReport, Count, Kind
+from essential.video.check_report import KINDS, CheckReport, Count
 
 _SHOWN_AT_MOST = 20
-_KINDS: tuple[Kind, ...] = ("missing", "unreadable", "too short", "ambiguous")
 
 
 def print_check(report: CheckReport) -> None:
@@ -24,13 +23,13 @@ def print_check(report: CheckReport) -> None:
 
 
 def _table(title: str, counts: list[Count]) -> Table:
-    table = table_of("class", ("train", "test", *_KINDS), title=title)
+    table = table_of("class", ("train", "test", *KINDS), title=title)
     by_class: dict[str, dict[str, Count]] = {}
     for count in counts:
         by_class.setdefault(count.label, {})[count.split] = count
     for label, splits in by_class.items():
         usable = [f"{splits[split].usable}/{splits[split].listed}" for split in ("train", "test")]
-        wrong = [sum(count.problems[kind] for count in splits.values()) for kind in _KINDS]
+        wrong = [sum(count.problems[kind] for count in splits.values()) for kind in KINDS]
         table.add_row(label, *usable, *(str(number) if number else "" for number in wrong))
     return table
 

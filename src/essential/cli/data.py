@@ -82,9 +82,8 @@ def import_(
     """
     from essential.cli.list_tables import entry_findings, print_list
     from essential.protocols.audit import audit_list
-    from essential.protocols.list_file import refuse_other_file
-    from essential.protocols.list_import import import_list
-    from essential.protocols.video_list import write_video_list
+    from essential.protocols.list_json import refuse_other_file
+    from essential.protocols.video_list import import_list, write_video_list
 
     refuse_other_file(out)
     video_list = import_list(source)
@@ -111,8 +110,8 @@ def audit(
     from essential.cli.list_tables import findings, print_list
     from essential.errors import DataError
     from essential.protocols.audit import audit_list
-    from essential.protocols.list_checks import refuse_unusable
-    from essential.protocols.list_import import open_list
+    from essential.protocols.listed import refuse_unusable
+    from essential.protocols.video_list import open_list
 
     video_list = open_list(source)
     print_list(video_list)

@@ -19,9 +19,9 @@ def evaluate(run: Run, overrides: Overrides = None) -> None:
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.tables import print_runs, print_skipped, run_name
     from essential.config import with_overrides
+    from essential.engine.ranks import open_team
     from essential.engine.run_folder import RunFolder
     from essential.engine.score import evaluate as score
-    from essential.engine.team import open_team
     from essential.records import Record
 
     with open_team() as team:

@@ -30,8 +30,8 @@ def extract(
     """
     from essential.cli.progress_bar import terminal_progress
     from essential.config import load_config
+    from essential.engine.ranks import open_team
     from essential.engine.run import extract as run
-    from essential.engine.team import open_team
 
     with open_team() as team:
         part = parse_shard(shard)

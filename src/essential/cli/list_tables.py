@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from essential.cli.console import Terminal, table_of
 from essential.cli.terminal import say
 from essential.protocols.audit import Extremes, ListAudit, SplitAudit
-from essential.protocols.list_entries import splits_of
+from essential.protocols.listed import splits_of
 from essential.protocols.quoting import named, quoted
 from essential.protocols.video_list import VideoList
 

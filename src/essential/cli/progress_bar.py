@@ -26,7 +26,7 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:.1f}/s" if speed else "", style="dim")
 
 
-class _Notes:
+class _Notes(ProgressLike):
     """Prints what is told on the way, each note once: a comparison's runs all tell the same of their one folder."""
 
     def __init__(self) -> None:

@@ -45,8 +45,8 @@ def train(
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.tables import print_runs, print_skipped, run_name
     from essential.config import load_config
+    from essential.engine.ranks import open_team
     from essential.engine.run import train as run
-    from essential.engine.team import open_team
     from essential.report import ReportedRun, write_report
     from essential.tracking import open_sinks
 

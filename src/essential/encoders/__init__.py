@@ -1,42 +1,28 @@
 """Frozen encoders: pixels to frame features."""
 
-from collections.abc import Callable
-
 from essential.encoders.base import FrameEncoder
 from essential.encoders.config import PRESETS, TINY, EncoderConfig
 from essential.encoders.tiny import build_tiny
 
 
-def _build_tiny(config: EncoderConfig) -> FrameEncoder:
-    del config  # it has checked that nothing else is asked for
-    return build_tiny()
-
-
-def _build_timm(config: EncoderConfig) -> FrameEncoder:
-    # timm takes its time to import, `tiny` does not need it, and no more does a machine that cannot get its weights.
-    from essential.encoders.published_weights import any_weights_kept, refuse_without_network
-
-    if config.name in PRESETS and config.is_published and not any_weights_kept():
-        refuse_without_network(config)
-    from essential.encoders.timm_encoder import build_timm
-
-    return build_timm(config)
-
-
-ENCODERS: dict[str, Callable[[EncoderConfig], FrameEncoder]] = {
-    TINY: _build_tiny,
-    **dict.fromkeys(PRESETS, _build_timm),
-}
-
-
 def build_encoder(config: EncoderConfig) -> FrameEncoder:
-    """Return the frozen encoder that `config` names, on the CPU: one of `ENCODERS`, or an image model of timm.
+    """Return the frozen encoder that `config` names, on the CPU: `tiny`, one of `PRESETS`, or an image model of timm.
 
     Raises:
         ConfigError: no encoder has that name, or it does not take the settings.
         CheckpointError: its weights are missing, damaged, or another network's.
     """
-    return ENCODERS.get(config.name, _build_timm)(config)
+    if config.name == TINY:
+        return build_tiny()
+    # timm takes its time to import, `tiny` does not need it, and no more does a machine that cannot get its weights.
+    from essential.encoders.published_weights import any_weights_kept, refuse_without_network
+
+    if config.name in PRESETS and config.is_published and not any_weights_kept():
+        refuse_without_network(config)
+    from essential.encoders.adapted_clip import build_adapted_clip
+    from essential.encoders.timm_encoder import build_timm
+
+    return build_adapted_clip(config) if config.is_temporal else build_timm(config)
 
 
-__all__ = ["ENCODERS", "EncoderConfig", "FrameEncoder", "build_encoder"]
+__all__ = ["EncoderConfig", "FrameEncoder", "build_encoder"]

@@ -23,7 +23,7 @@ from torch.nn.functional import gelu
 from essential.encoders.base import FrameEncoder
 from essential.encoders.clip_layout import to_clip_name, to_timm_names
 from essential.encoders.config import EncoderConfig
-from essential.encoders.timm_network import build_network, describe, pixel_format_of, resize
+from essential.encoders.timm_encoder import build_network, describe, pixel_format_of, resize
 from essential.encoders.weight_files import State, fit_weights, read_weights
 from essential.errors import CheckpointError, ConfigError
 from essential.video.transforms import PixelFormat
@@ -93,15 +93,9 @@ class AdaptedClip(FrameEncoder):
         architecture: str,
         temporal_embedding: Float[Tensor, "1 frames dim"] | None,
     ) -> None:
-        super().__init__(name, dim=network.embed_dim, pixel_format=pixel_format)
+        super().__init__(name, dim=network.embed_dim, pixel_format=pixel_format, architecture=architecture)
         self.network = network
         self.temporal_embedding = None if temporal_embedding is None else nn.Parameter(temporal_embedding)
-        self._architecture = architecture
-
-    @property
-    def architecture(self) -> str:
-        """timm's version, the model, its arguments, and where the adapters are."""
-        return self._architecture
 
     def check_frames(self, frames: int) -> None:
         """Refuse clips of another number of frames than the temporal embedding's.

@@ -21,18 +21,15 @@ class FrameEncoder(nn.Module, ABC):
         name: what a config calls it.
         dim: numbers in the feature of one frame.
         pixel_format: the pixels it wants.
+        architecture: what the weights do not say about the computation, in words that change whenever it changes.
     """
 
-    def __init__(self, name: str, *, dim: int, pixel_format: PixelFormat) -> None:
+    def __init__(self, name: str, *, dim: int, pixel_format: PixelFormat, architecture: str) -> None:
         super().__init__()
         self.name = name
         self.dim = dim
         self.pixel_format = pixel_format
-
-    @property
-    @abstractmethod
-    def architecture(self) -> str:
-        """What the weights do not say about the computation, in words that change whenever it changes."""
+        self.architecture = architecture
 
     @abstractmethod
     def encode(self, clips: Float[Tensor, "batch frames 3 size size"]) -> Float[Tensor, "batch frames dim"]:

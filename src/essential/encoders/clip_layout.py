@@ -17,7 +17,6 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from torch import Tensor
 
@@ -73,22 +72,15 @@ _BASE: dict[str, Scalar] = {
 State = Mapping[str, Tensor]
 
 
-class SplitState(NamedTuple):
-    """A checkpoint's image tower, under the checkpoint's own names, and everything else in it."""
-
-    tower: dict[str, Tensor]
-    others: dict[str, Tensor]
-
-
 def is_clip_layout(state: State) -> bool:
     """Whether the names are CLIP's own, as they are or behind `visual.`."""
     return "class_embedding" in state or f"{_VISUAL}class_embedding" in state
 
 
-def split_clip(state: State) -> SplitState:
-    """Part the image tower, with its adapters, from the rest of a checkpoint in CLIP's layout."""
+def split_clip(state: State) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the image tower, with its adapters, of a checkpoint in CLIP's layout, and everything else in it."""
     tower = {key: value for key, value in state.items() if _ours(key) is not None}
-    return SplitState(tower, {key: value for key, value in state.items() if key not in tower})
+    return tower, {key: value for key, value in state.items() if key not in tower}
 
 
 def to_timm_names(state: State) -> dict[str, Tensor]:

@@ -1,25 +1,35 @@
-"""Frames through an image model of timm, each on its own."""
+"""Frames through any image model of timm, without its head: each frame on its own, with the pixels it wants."""
 
+import difflib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import timm
 import torch
 from jaxtyping import Float
+from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
-from essential.encoders.adapted_clip import build_adapted_clip
 from essential.encoders.base import FrameEncoder
 from essential.encoders.clip_layout import is_clip_layout, to_clip_name, to_timm_names
-from essential.encoders.config import EncoderConfig
-from essential.encoders.timm_network import (
-    build_network,
-    classifier_keys,
-    describe,
-    feature_width,
-    pixel_format_of,
-    resize,
-)
+from essential.encoders.config import PRESETS, TINY, EncoderConfig
+from essential.encoders.published_weights import kept_weights, refuse_without_network
 from essential.encoders.weight_files import fit_weights, read_weights
+from essential.errors import CheckpointError, ConfigError
+from essential.seeding import seed_from
 from essential.video.transforms import PixelFormat
+
+# What decides where weights come from and what goes in and out is said elsewhere in the config, or not at all.
+_RESERVED = frozenset(
+    {"num_classes", "in_chans", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_model_args"}
+    | {"checkpoint_path", "cache_dir", "features_only", "out_indices", "feature_cls", "scriptable", "exportable"}
+    | {"no_jit", "device", "dtype", "pruned"}
+)
+# A wrong argument surfaces as whatever the model's constructor stumbles over.
+_MISFITS = (TypeError, ValueError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError)
 
 
 class TimmEncoder(FrameEncoder):
@@ -28,14 +38,8 @@ class TimmEncoder(FrameEncoder):
     def __init__(
         self, name: str, network: nn.Module, *, dim: int, pixel_format: PixelFormat, architecture: str
     ) -> None:
-        super().__init__(name, dim=dim, pixel_format=pixel_format)
+        super().__init__(name, dim=dim, pixel_format=pixel_format, architecture=architecture)
         self.network = network
-        self._architecture = architecture
-
-    @property
-    def architecture(self) -> str:
-        """timm's version, the model and its arguments."""
-        return self._architecture
 
     def encode(self, clips: Float[Tensor, "batch frames 3 size size"]) -> Float[Tensor, "batch frames dim"]:
         """Encode each frame on its own."""
@@ -51,28 +55,171 @@ def build_timm(config: EncoderConfig) -> FrameEncoder:
         ConfigError: timm has no such model, or it does not take the arguments or the size.
         CheckpointError: the weights are missing, damaged, or another network's.
     """
-    if config.is_temporal:
-        return build_adapted_clip(config)
     network = build_network(config)
     if isinstance(config.weights, Path):
-        load_network(network, config, config.weights)
+        state, path, encoder = read_weights(config.weights), config.weights, config.name
+        if is_clip_layout(state):
+            # Checkpoints of the authors hold a temporal embedding even where their tower does not add it.
+            state, unused = to_timm_names(state), ("temporal_embedding",)
+            fit_weights(network, state, path=path, encoder=encoder, leftovers=unused, shown=to_clip_name)
+        else:
+            fit_weights(network, state, path=path, encoder=encoder, leftovers=classifier_keys(network))
     resize(network, config)
     pixel_format = pixel_format_of(network, config)
     dim = feature_width(network, config, size=pixel_format.size)
-    encoder = TimmEncoder(config.name, network, dim=dim, pixel_format=pixel_format, architecture=describe(config))
-    return encoder.freeze()
+    made = TimmEncoder(config.name, network, dim=dim, pixel_format=pixel_format, architecture=describe(config))
+    return made.freeze()
 
 
-def load_network(network: nn.Module, config: EncoderConfig, path: Path) -> None:
-    """Load a weight file in timm's names or in CLIP's into a network without adapters.
+def build_network(config: EncoderConfig) -> nn.Module:
+    """Return the timm model that `config` names, without a head, at the size that its arguments say.
+
+    It holds the published weights for `hub`; else random ones, seeded by its name. Torch's global generator is left
+    as it was.
 
     Raises:
-        CheckpointError: see `read_weights` and `fit_weights`.
+        ConfigError: timm has no such model, or it does not take the arguments.
+        CheckpointError: there are no published weights, or they cannot be downloaded.
     """
-    state = read_weights(path)
-    if not is_clip_layout(state):
-        fit_weights(network, state, path=path, encoder=config.name, leftovers=classifier_keys(network))
+    name = _known(config)
+    reserved = sorted(_RESERVED & config.arguments.keys())
+    if reserved:
+        raise ConfigError(
+            f"encoder.arguments holds {reserved[0]!r}, which cannot be given there; weights are chosen by "
+            "encoder.weights, and an encoder has 3 channels and no classes"
+        )
+    if config.is_published and not timm.is_model_pretrained(name):
+        raise CheckpointError(
+            f"timm publishes no weights for the encoder {name!r}; give a file as encoder.weights, or random"
+        )
+    with _seeded("encoder", name):
+        network = _published(config, name) if config.is_published else _create(config, name)
+    return network.requires_grad_(False).eval()
+
+
+def resize(network: nn.Module, config: EncoderConfig) -> None:
+    """Let the network take frames of `encoder.size`: a ViT's positions are interpolated, others take any size.
+
+    Raises:
+        ConfigError: the network cannot have that size.
+    """
+    setter = getattr(network, "set_input_size", None)
+    if config.size is None or setter is None:
         return
-    # Checkpoints of the authors hold a temporal embedding even where their tower does not add it.
-    state, unused = to_timm_names(state), ("temporal_embedding",)
-    fit_weights(network, state, path=path, encoder=config.name, leftovers=unused, shown=to_clip_name)
+    try:
+        setter(img_size=(config.size, config.size))
+    except _MISFITS as error:
+        raise ConfigError(f"encoder.size={config.size} does not suit the encoder {config.name!r}: {error}") from error
+    network.requires_grad_(False)
+
+
+def pixel_format_of(network: nn.Module, config: EncoderConfig) -> PixelFormat:
+    """Return the pixels that the network's weights were trained with, or what the config says instead.
+
+    timm's own evaluation scales a little larger before the centre is cut out; here, as in ESSENTIAL, the short side
+    becomes the size.
+
+    Raises:
+        ConfigError: the network's own pixels are not squares, or are scaled in a way that is not offered here.
+    """
+    own: dict[str, Any] = resolve_model_data_config(network)
+    height, width = own["input_size"][1:]
+    asked = config.arguments.get("img_size")
+    if config.size is None and asked is None and height != width:
+        raise ConfigError(
+            f"the encoder {config.name!r} wants frames of {height} x {width} pixels, and frames are square here; "
+            "choose encoder.size"
+        )
+    interpolation = config.interpolation or own["interpolation"]
+    if interpolation not in ("bilinear", "bicubic"):
+        raise ConfigError(
+            f"the encoder {config.name!r} scales frames by {interpolation!r}; choose encoder.interpolation, "
+            "bilinear or bicubic"
+        )
+    return PixelFormat(
+        size=config.size or (asked if isinstance(asked, int) else height),
+        mean=config.mean or tuple(own["mean"]),
+        std=config.std or tuple(own["std"]),
+        interpolation=interpolation,
+    )
+
+
+def feature_width(network: nn.Module, config: EncoderConfig, *, size: int) -> int:
+    """Return how many numbers the network gives for a frame, from one black frame of `size` pixels.
+
+    Raises:
+        ConfigError: it cannot take such a frame, or does not give one row of numbers.
+    """
+    try:
+        with torch.no_grad():
+            features = network(torch.zeros(1, 3, size, size))
+    except _MISFITS as error:
+        raise ConfigError(f"the encoder {config.name!r} cannot take frames of {size} pixels: {error}") from error
+    if not isinstance(features, Tensor) or features.ndim != 2:
+        found = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        raise ConfigError(
+            f"the encoder {config.name!r} gives {found} for a frame, not one row of numbers; choose a model that "
+            "pools, or an argument that makes it, such as global_pool"
+        )
+    return int(features.shape[1])
+
+
+def describe(config: EncoderConfig) -> str:
+    """Return what decides the computation beside the weights: timm's version, the model and its arguments."""
+    return f"timm {timm.__version__} {config.timm_name} {json.dumps(config.arguments, sort_keys=True)}"
+
+
+def classifier_keys(network: nn.Module) -> tuple[str, ...]:
+    """Return the starts of the names that the head has in a weight file of this network."""
+    names = getattr(network, "pretrained_cfg", {}).get("classifier") or ()
+    return tuple(f"{name}." for name in ((names,) if isinstance(names, str) else names))
+
+
+def _known(config: EncoderConfig) -> str:
+    name = config.timm_name
+    models, published = timm.list_models(), timm.list_pretrained()
+    if name in models or name in published:
+        return name
+    known = [TINY, *PRESETS, *models, *published]
+    nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f" (did you mean {', '.join(map(repr, nearest))}?)" if nearest else ""
+    raise ConfigError(
+        f"encoder.name={name!r} is unknown{hint}; use {TINY}, {', '.join(PRESETS)}, or an image model of timm "
+        f"{timm.__version__} by its name there"
+    )
+
+
+def _create(config: EncoderConfig, name: str, **source: Any) -> nn.Module:
+    arguments: dict[str, Any] = {**config.arguments, **source}
+    try:
+        network: nn.Module = timm.create_model(name, num_classes=0, **arguments)
+    except _MISFITS as error:
+        raise ConfigError(
+            f"encoder.arguments={config.arguments} do not suit timm's {name!r}: {type(error).__name__}: {error}"
+        ) from error
+    return network
+
+
+def _published(config: EncoderConfig, name: str) -> nn.Module:
+    published = timm.get_pretrained_cfg(name)
+    if published and published.hf_hub_id:
+        kept = kept_weights(published.hf_hub_id)
+        if kept is not None and not published.custom_load:
+            return _create(config, name, pretrained=True, pretrained_cfg_overlay={"file": str(kept)})
+        if kept is None:
+            refuse_without_network(config)
+    try:
+        return _create(config, name, pretrained=True)
+    except OSError as error:
+        raise CheckpointError(
+            f"the published weights of {name!r} cannot be downloaded ({type(error).__name__}); get them where there "
+            "is a network, and give the file as encoder.weights"
+        ) from error
+
+
+@contextmanager
+def _seeded(*parts: str) -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        # Not torch.manual_seed, which would reseed the GPUs too.
+        torch.default_generator.manual_seed(seed_from(*parts))
+        yield

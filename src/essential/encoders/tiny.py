@@ -37,17 +37,14 @@ class TinyEncoder(FrameEncoder):
     """See the module. Features have zero mean and unit variance on the frames the encoder was trained on."""
 
     def __init__(self) -> None:
-        super().__init__("tiny", dim=TINY_DIM, pixel_format=TINY_PIXELS)
+        # The shapes are in the weights; the rest is this.
+        architecture = f"convolutions {TINY_CONVOLUTIONS} with ReLU, flatten, linear with ReLU, linear"
+        super().__init__("tiny", dim=TINY_DIM, pixel_format=TINY_PIXELS, architecture=architecture)
         self.convolutions = nn.ModuleList(
             nn.Conv2d(before, after, kernel, stride, kernel // 2) for before, after, kernel, stride in TINY_CONVOLUTIONS
         )
         self.hidden = nn.Linear(TINY_CONVOLUTIONS[-1][1] * _CELLS, TINY_HIDDEN)
         self.output = nn.Linear(TINY_HIDDEN, TINY_DIM)
-
-    @property
-    def architecture(self) -> str:
-        """The shapes are in the weights; the rest is this."""
-        return f"convolutions {TINY_CONVOLUTIONS} with ReLU, flatten, linear with ReLU, linear"
 
     def encode(self, clips: Float[Tensor, "batch frames 3 size size"]) -> Float[Tensor, "batch frames dim"]:
         """Encode each frame on its own."""

@@ -100,28 +100,15 @@ def fit_weights(
         CheckpointError: a key is missing, is not known, or has another shape.
     """
     wanted = network.state_dict()
-    unknown = [shown(key) for key in state if key not in wanted and not key.startswith(tuple(leftovers))]
-    missing = [shown(key) for key in wanted if key not in state]
-    misshapen = [
-        f"{shown(key)} {_shape(state[key])} instead of {_shape(wanted[key])}"
-        for key in wanted
-        if key in state and state[key].shape != wanted[key].shape
-    ]
+    shapes = {key: tensor.shape for key, tensor in wanted.items()}
+    faults = faults_of(state, shapes, leftovers=leftovers, shown=shown)
     mistyped = [
         f"{shown(key)} {state[key].dtype}"
         for key in wanted
         if key in state and state[key].is_floating_point() != wanted[key].is_floating_point()
     ]
-    faults = [
-        f"{len(keys)} {what}: {', '.join(keys[:_NAMED])}{', ...' if len(keys) > _NAMED else ''}"
-        for what, keys in (
-            ("missing", missing),
-            ("not known", unknown),
-            ("of another shape", misshapen),
-            ("of another type", mistyped),
-        )
-        if keys
-    ]
+    if mistyped:
+        faults.append(_fault("of another type", mistyped))
     if faults:
         raise CheckpointError(
             f"{path} does not fit the encoder {encoder!r}: its keys are not the network's ({'; '.join(faults)}). These "
@@ -129,6 +116,33 @@ def fit_weights(
             "encoder.temporal_adapters that they were trained with"
         )
     network.load_state_dict({key: state[key] for key in wanted})
+
+
+def faults_of(
+    state: State,
+    shapes: Mapping[str, Sequence[int]],
+    *,
+    leftovers: Sequence[str] = (),
+    shown: Callable[[str], str] = str,
+) -> list[str]:
+    """Return which keys are missing in `state`, not known, or of another shape than in `shapes`, each kind in words.
+
+    `leftovers` and `shown` are as in `fit_weights`.
+    """
+    found = {
+        "missing": [shown(key) for key in shapes if key not in state],
+        "not known": [shown(key) for key in state if key not in shapes and not key.startswith(tuple(leftovers))],
+        "of another shape": [
+            f"{shown(key)} {_shape(state[key].shape)} instead of {_shape(shape)}"
+            for key, shape in shapes.items()
+            if key in state and tuple(state[key].shape) != tuple(shape)
+        ],
+    }
+    return [_fault(what, keys) for what, keys in found.items() if keys]
+
+
+def _fault(what: str, keys: Sequence[str]) -> str:
+    return f"{len(keys)} {what}: {', '.join(keys[:_NAMED])}{', ...' if len(keys) > _NAMED else ''}"
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -178,5 +192,5 @@ def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "scalar"
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "scalar"

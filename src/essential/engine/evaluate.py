@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 
 import numpy as np
 import torch
@@ -79,12 +78,7 @@ def _batches(tables: Sequence[ClipTable], size: int) -> Iterator[list[tuple[Clip
 
     Where there is no clip at all, one batch without any, which says what readings there are.
     """
-    ends = list(accumulate(map(len, tables)))
-    if not ends[-1]:
-        yield [(tables[0], torch.arange(0))]
-    for start in range(0, ends[-1], size):
-        yield [
-            (table, torch.arange(max(start - end + len(table), 0), min(start + size - end, 0) + len(table)))
-            for table, end in zip(tables, ends, strict=True)
-            if len(table) and end > start and end - len(table) < start + size
-        ]
+    owner = torch.arange(len(tables)).repeat_interleave(torch.tensor([len(table) for table in tables]))
+    row = torch.cat([torch.arange(len(table)) for table in tables])
+    for owners, rows in zip(owner.split(size), row.split(size), strict=True):
+        yield [(tables[index], rows[owners == index]) for index in owners.unique().tolist()] or [(tables[0], rows)]

@@ -11,12 +11,12 @@ Entry = str | list[Any]
 
 def protocol_to_json(protocol: Protocol, root: Path) -> dict[str, Any]:
     """Return the protocol, its videos' files relative to `root` where they are below it."""
+
+    def entries(videos: Sequence[Video]) -> dict[str, Entry]:
+        return {video.key: _entry(video, str(root)) for video in videos}
+
     tasks = [
-        {
-            "classes": list(task.classes),
-            "train": _entries(task.train, str(root)),
-            "test": _entries(task.test, str(root)),
-        }
+        {"classes": list(task.classes), "train": entries(task.train), "test": entries(task.test)}
         for task in protocol.tasks
     ]
     return {
@@ -34,13 +34,12 @@ def protocol_from_json(content: Mapping[str, Any], root: Path) -> Protocol:
     Raises:
         ValueError, KeyError, TypeError, AttributeError: it is something else.
     """
+
+    def videos(entries: Mapping[str, Entry], split: Split) -> tuple[Video, ...]:
+        return tuple(_video(key, entry, str(root), split) for key, entry in entries.items())
+
     tasks = tuple(
-        Task(
-            index,
-            tuple(task["classes"]),
-            _videos(task["train"], str(root), "train"),
-            _videos(task["test"], str(root), "test"),
-        )
+        Task(index, tuple(task["classes"]), videos(task["train"], "train"), videos(task["test"], "test"))
         for index, task in enumerate(content["tasks"])
     )
     protocol = Protocol(content["name"], tasks, content.get("list_sha256"), content.get("passed_over", {}))
@@ -49,20 +48,12 @@ def protocol_from_json(content: Mapping[str, Any], root: Path) -> Protocol:
     return protocol
 
 
-def _entries(videos: Sequence[Video], root: str) -> dict[str, Entry]:
-    return {video.key: _entry(video, root) for video in videos}
-
-
 def _entry(video: Video, root: str) -> Entry:
     """Return a video's label; where the key does not say it all, with its file and segment."""
     file = video.file.removeprefix(f"{root}/")
     if file == video.key and video.segment is None:
         return video.label
     return [video.label, file, list(video.segment) if video.segment else None]
-
-
-def _videos(entries: Mapping[str, Entry], root: str, split: Split) -> tuple[Video, ...]:
-    return tuple(_video(key, entry, root, split) for key, entry in entries.items())
 
 
 def _video(key: str, entry: Entry, root: str, split: Split) -> Video:

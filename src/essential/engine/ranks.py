@@ -23,7 +23,7 @@ import torch.distributed as dist
 from safetensors.numpy import load, save
 from torch import Tensor
 
-from essential.engine.team import Message, Team
+from essential.engine.team import Alone, Message, Team
 from essential.errors import TeamError
 
 # Ranks wait this long for one that works alone or has more to extract. A dead one is noticed at once, by its closed
@@ -35,8 +35,17 @@ _FAILED = 2
 
 
 @contextmanager
-def joined() -> Iterator["Ranks"]:
-    """Join the ranks that the environment speaks of, and leave them at the end. See `team.open_team`."""
+def open_team() -> Iterator[Team]:
+    """Be the rank that `torchrun` says in the environment, or a team of one if it says nothing.
+
+    An error that ends several ranks is told once: by the first to meet it. The others end without a word.
+
+    Raises:
+        TeamError: the ranks cannot reach each other, or another one ended.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
+        yield Alone()
+        return
     gpus, here = torch.cuda.device_count(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if gpus:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % gpus)

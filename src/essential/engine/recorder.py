@@ -69,13 +69,7 @@ class Recorder:
     def _record(self, take: Take, batch: Batch, optimizer: torch.optim.Optimizer) -> None:
         """Record the step, which is not taken by that."""
         graph = torch.cuda.CUDAGraph()
-        self._batch = Batch(
-            batch.features.clone(),
-            batch.positions.clone(),
-            batch.slots.clone(),
-            batch.tasks.clone(),
-            None if batch.retrieved is None else batch.retrieved.clone(),
-        )
+        self._batch = Batch(*(tensor.clone() for tensor in batch.tensors))
         # A gradient that is there already would be added to in every replay.
         optimizer.zero_grad(set_to_none=True)
         try:

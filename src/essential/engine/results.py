@@ -13,7 +13,6 @@ from essential.engine.workspace import Workspace
 from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Method, TaskData
 from essential.metrics import METRICS, SECOND_NAMES, Evaluation, Scores, class_accuracy
-from essential.protocols.protocol import Task
 from essential.records import Metrics, Record
 
 _PACKAGES = ("torch", "torchvision", "av", "numpy")
@@ -30,16 +29,13 @@ def scored(predictions: Iterable[Predictions], *, class_counts: Sequence[int]) -
         `reading`, `accuracy`, `class_accuracy` and `metrics`. A metric of a reading that the predictor does not give
         after every task is None.
     """
-    decided: list[Evaluation] = []
-    readings: list[dict[str, Evaluation]] = []
+    readings: list[dict[str | None, Evaluation]] = []
     reading = ""
     for each in predictions:
-        decided.append(each.evaluation())
-        readings.append({name: each.evaluation(name) for name in (each.reading, *each.others)})
+        readings.append({name: each.evaluation(name) for name in (None, each.reading, *each.others)})
         reading = each.reading
-    scores: dict[str | None, Scores] = {None: Scores.of(decided, class_counts)}
-    for name in set(readings[0]).intersection(*readings):
-        scores[name] = Scores.of([each[name] for each in readings], class_counts)
+    common = set(readings[0]).intersection(*readings)
+    scores = {name: Scores.of([each[name] for each in readings], class_counts) for name in common}
     values = {
         name: metric.compute(scores[metric.reading]) if metric.reading in scores else None
         for name, metric in METRICS.items()
@@ -48,7 +44,7 @@ def scored(predictions: Iterable[Predictions], *, class_counts: Sequence[int]) -
     return {
         "reading": reading,
         "accuracy": tuple(map(tuple, scores[None].matrix)),
-        "class_accuracy": tuple(class_accuracy(decided[-1], sum(class_counts))),
+        "class_accuracy": tuple(class_accuracy(readings[-1][None], sum(class_counts))),
         "metrics": Metrics.model_validate(values),
     }
 
@@ -86,7 +82,7 @@ def make_record(
             },
             "encoder": {"name": workspace.origin.name, "fingerprint": workspace.origin.fingerprint},
             "seed": config.seed,
-            **scored(predictions, class_counts=class_counts(protocol.tasks[: place.task])),
+            **scored(predictions, class_counts=[len(task.classes) for task in protocol.tasks[: place.task]]),
             "trainable_parameters": trainable_parameters,
             "memory_bytes": total_by_kind(method.ledger()),
             "exemplars": len(method.memory),
@@ -101,11 +97,6 @@ def make_record(
             "memory_bytes_by_task": place.memory_bytes_by_task,
         }
     )
-
-
-def class_counts(tasks: Sequence[Task]) -> list[int]:
-    """Return each task's number of classes."""
-    return [len(task.classes) for task in tasks]
 
 
 def versions() -> dict[str, str]:

@@ -17,7 +17,7 @@ from essential.engine.results import count_trainable_parameters, make_record
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.shared import open_shared_workspace, shared_record, shared_state
-from essential.engine.sinks import NoSink, Sink
+from essential.engine.sinks import Sink
 from essential.engine.team import Alone, Message, Team, change, require_equal
 from essential.engine.workspace import data_root
 from essential.errors import CheckpointError, ConfigError, DataError
@@ -26,7 +26,7 @@ from essential.features.lookup import refuse_broken
 from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Stage
 from essential.metrics import accuracy_on_seen
-from essential.progress import Progress, SilentProgress, phase
+from essential.progress import Progress, phase
 from essential.protocols.protocol import Video
 from essential.records import Record
 
@@ -58,7 +58,7 @@ def train(
         EssentialError: the data, the store, a checkpoint or the disk stands in the way; nothing is half-written.
     """
     folder, config, team = RunFolder(out), config.with_absolute_paths(), team or Alone()
-    progress = progress if team.first else SilentProgress()
+    progress = progress if team.first else Progress()
     config.data.require_places()
     with folder_lock(out) if team.first else nullcontext():
         if team.first:
@@ -66,7 +66,7 @@ def train(
         if team.share(Message(note=team.first and folder.record.exists())).note:
             return shared_record(lambda: Record.read(folder.record), team)
         with own_threads(config.training.threads):
-            return _Run(config, folder, progress, team, sink or NoSink()).to_the_end()
+            return _Run(config, folder, progress, team, sink).to_the_end()
 
 
 def extract(
@@ -87,19 +87,18 @@ def extract(
     if config.features.mode == "live":
         raise ConfigError("features.mode=live keeps no store; use -s features.mode=stored to extract")
     team = team or Alone()
-    progress = progress if team.first else SilentProgress()
+    progress = progress if team.first else Progress()
     with own_threads(config.training.threads):
         workspace = open_shared_workspace(config.with_absolute_paths(), progress, protocol=None, team=team)
         broken = workspace.extract(workspace.protocol.videos, progress, part=part, team=team)
-    if config.features.on_broken_video == "fail":
-        refuse_broken(broken)
+    refuse_broken(broken, config.features.on_broken_video)
     return workspace.store(), broken
 
 
 class _Run:
     """One `train` call: where the run is, and everything it stands on."""
 
-    def __init__(self, config: RunConfig, folder: RunFolder, progress: Progress, team: Team, sink: Sink) -> None:
+    def __init__(self, config: RunConfig, folder: RunFolder, progress: Progress, team: Team, sink: Sink | None) -> None:
         self.config, self.folder, self.progress, self.team, self.sink = config, folder, progress, team, sink
         saved = shared_state(folder, team)
         self.place = saved.place if saved else Place()
@@ -129,7 +128,8 @@ class _Run:
         """Learn the tasks that are left, then write the record."""
         if self.team.first:
             self.step = self.folder.logged
-            self.sink.start(self.folder.path, self.config.identity(), first_step=self.step)
+            if self.sink is not None:
+                self.sink.start(self.folder.path, self.config.identity(), first_step=self.step)
         while self.place.task < len(self.protocol.tasks):
             self._learn()
             self._evaluate()
@@ -250,7 +250,8 @@ class _Run:
     def _log(self, event: Mapping[str, Any]) -> None:
         if self.team.first:
             self.folder.log(event)
-            self.sink.write(self.step, event)
+            if self.sink is not None:
+                self.sink.write(self.step, event)
             self.step += 1
 
 

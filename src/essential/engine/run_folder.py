@@ -58,34 +58,60 @@ class Place:
 
 @dataclass(frozen=True)
 class Saved:
-    """A state read back: the place, the method's state, and the optimiser's if the place is inside a stage."""
+    """A state of a run: the place, the method's state, and the optimiser's if the place is inside a stage."""
 
     place: Place
     method: dict[str, Array]
-    start: StageStart
+    optimizer: Mapping[str, Array] | None
+
+    @property
+    def start(self) -> StageStart:
+        """Where the place's stage goes on."""
+        return StageStart(self.place.epoch, self.optimizer)
+
+    def packed(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return it as named arrays, and a note of JSON values."""
+        arrays = {f"method.{name}": array for name, array in self.method.items()}
+        arrays |= {f"optimizer.{name}": array for name, array in (self.optimizer or {}).items()}
+        return arrays, {**asdict(self.place), "optimizer": self.optimizer is not None}
+
+    @classmethod
+    def unpacked(cls, arrays: Mapping[str, Array], note: Mapping[str, Any]) -> "Saved":
+        """Return what `packed` was called on.
+
+        Raises:
+            KeyError, TypeError, ValueError: they are of something else.
+        """
+        known = {name: value for name, value in note.items() if name != "optimizer"}
+        place = Place(**{**known, "memory_bytes_by_task": tuple(note["memory_bytes_by_task"])})
+        if not all(type(n) is int and n >= 0 for n in (place.task, place.stage, place.epoch, place.log_bytes)):
+            raise ValueError("a place is in whole numbers")
+        return cls(place, below("method.", arrays), below("optimizer.", arrays) if note["optimizer"] else None)
 
 
 class RunFolder:
-    """Reads and writes the files of one run. The caller holds the folder's lock."""
+    """Reads and writes the files of one run. The caller holds the folder's lock.
+
+    Attributes:
+        path: of the folder.
+        memory: the episodic memory's file.
+        record: the result's.
+        analysis: the analysis's.
+        encoder: the weights of an imported run's encoder.
+        import_note: where an imported run came from; its presence means that the run was imported.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.memory = path / "memory.safetensors"
+        self.record = path / "record.json"
+        self.analysis = path / "analysis.json"
+        self.encoder = path / "encoder.safetensors"
+        self.import_note = path / "imported.json"
+        self._state = path / "state.safetensors"
+        self._protocol = path / "protocol.json"
+        self._log = path / "log.jsonl"
         self._settled: dict[str, str] = {}
-
-    @property
-    def memory(self) -> Path:
-        """The episodic memory's file."""
-        return self.path / "memory.safetensors"
-
-    @property
-    def record(self) -> Path:
-        """The result's file."""
-        return self.path / "record.json"
-
-    @property
-    def analysis(self) -> Path:
-        """The analysis's file."""
-        return self.path / "analysis.json"
 
     def check(self, config: RunConfig, *, resume: bool) -> None:
         """Refuse to run `config` here if another run, or this one without `resume`, has got anywhere.
@@ -194,11 +220,6 @@ class RunFolder:
         return self.import_note.exists()
 
     @property
-    def encoder(self) -> Path:
-        """The weights of an imported run's encoder."""
-        return self.path / "encoder.safetensors"
-
-    @property
     def begun(self) -> bool:
         """Whether anything was learned here that a new run would overwrite."""
         return self._state.exists() or self.record.exists()
@@ -245,10 +266,8 @@ class RunFolder:
                 write_sealed(self._part(part), method.part_state(part), {"part": part})
                 self._settled[part] = seal_of(self._part(part), CheckpointError)
         place = replace(place, log_bytes=self._log.stat().st_size if self._log.exists() else 0)
-        arrays = {f"method.{name}": array for name, array in method.state_dict(without=tuple(self._settled)).items()}
-        arrays |= {f"optimizer.{name}": array for name, array in (optimizer or {}).items()}
-        note = {**asdict(place), "optimizer": optimizer is not None, "settled": self._settled}
-        write_sealed(self._state, arrays, note)
+        arrays, note = Saved(place, method.state_dict(without=tuple(self._settled)), optimizer).packed()
+        write_sealed(self._state, arrays, {**note, "settled": self._settled})
 
     def saved(self) -> Saved | None:
         """Read the state, and cut the log back to where it was then; None, and an empty log, if nothing was saved yet.
@@ -268,21 +287,17 @@ class RunFolder:
         """
         if not self._state.exists():
             return None
-        arrays, metadata = read_sealed(self._state, CheckpointError)
+        arrays, note = read_sealed(self._state, CheckpointError)
         try:
-            inside, self._settled = metadata.pop("optimizer"), dict(metadata.pop("settled"))
-            place = Place(**{**metadata, "memory_bytes_by_task": tuple(metadata["memory_bytes_by_task"])})
-            if not all(type(n) is int and n >= 0 for n in (place.task, place.stage, place.epoch, place.log_bytes)):
-                raise ValueError("a place is in whole numbers")
+            self._settled = dict(note.pop("settled"))
+            saved = Saved.unpacked(arrays, note)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise CheckpointError(
                 f"{self._state} is not the state of a run of this version; train again into another folder"
             ) from error
-        method = {name[7:]: array for name, array in arrays.items() if name.startswith("method.")}
         for part, seal in self._settled.items():
-            method |= self._read_part(part, seal)
-        optimizer = {name[10:]: array for name, array in arrays.items() if name.startswith("optimizer.")}
-        return Saved(place, method, StageStart(place.epoch, optimizer if inside else None))
+            saved.method.update(self._read_part(part, seal))
+        return saved
 
     def _read_part(self, part: str, seal: str) -> dict[str, Array]:
         path = self._part(part)
@@ -337,25 +352,8 @@ class RunFolder:
                 f"{self._predictions(task)} holds no predictions; delete it and evaluate again"
             ) from error
 
-    @property
-    def _state(self) -> Path:
-        return self.path / "state.safetensors"
-
     def _part(self, part: str) -> Path:
         return self.path / "settled" / f"{part}.safetensors"
-
-    @property
-    def _protocol(self) -> Path:
-        return self.path / "protocol.json"
-
-    @property
-    def import_note(self) -> Path:
-        """Where an imported run came from; its presence means that the run was imported."""
-        return self.path / "imported.json"
-
-    @property
-    def _log(self) -> Path:
-        return self.path / "log.jsonl"
 
     def _checkpoint(self, task: int) -> Path:
         return self.path / "checkpoints" / f"task-{task:02d}.safetensors"

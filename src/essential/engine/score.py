@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from essential.atomic_files import folder_lock, refuse_unwritable
 from essential.engine.clips import ClipTable, LabelledVideos
 from essential.engine.evaluate import Predictions, predict
 from essential.engine.imported_run import refuse_unlike_import
-from essential.engine.results import class_counts, make_record, scored
+from essential.engine.results import make_record, scored
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.shared import open_shared_workspace, shared_record, shared_state
@@ -17,7 +17,7 @@ from essential.engine.team import Alone, Team
 from essential.engine.workspace import Workspace, data_root
 from essential.errors import CheckpointError, RunError
 from essential.features.cores import own_threads
-from essential.progress import Progress, SilentProgress, phase
+from essential.progress import Progress, phase
 from essential.protocols.protocol import Protocol, Task
 from essential.protocols.video_list import read_video_list
 from essential.records import Record
@@ -41,7 +41,7 @@ def evaluate(out: Path, *, config: RunConfig | None = None, progress: Progress, 
         CheckpointError: a checkpoint is missing or damaged, or scores other classes than the protocol has.
     """
     folder, team = RunFolder(out), team or Alone()
-    progress = progress if team.first else SilentProgress()
+    progress = progress if team.first else Progress()
     wanted = (config or folder.config()).with_absolute_paths()
     wanted.data.require_places()
     if team.first:
@@ -61,8 +61,8 @@ def evaluate(out: Path, *, config: RunConfig | None = None, progress: Progress, 
         folder.refuse_other_features(workspace.origin)
         tasks = workspace.protocol.tasks[: len(record.accuracy)]
         without = {skipped.video: skipped.reason for skipped in record.skipped_videos}
-        predictions = _Scoring(workspace, folder, progress, team).predictions(tasks, without)
-    return record.model_copy(update=scored(predictions, class_counts=class_counts(tasks)))
+        predictions = _predictions(workspace, folder, tasks, without=without, progress=progress, team=team)
+    return record.model_copy(update=scored(predictions, class_counts=[len(task.classes) for task in tasks]))
 
 
 def _first_score(folder: RunFolder, config: RunConfig, progress: Progress, team: Team) -> Record:
@@ -87,7 +87,8 @@ def _first_score(folder: RunFolder, config: RunConfig, progress: Progress, team:
         )
     tasks = protocol.tasks[: place.task]
     skipped: dict[str, str] = {}
-    for index, predictions in enumerate(_Scoring(workspace, folder, progress, team).predictions(tasks, skipped)):
+    found = _predictions(workspace, folder, tasks, without=skipped, progress=progress, team=team)
+    for index, predictions in enumerate(found):
         if team.first:
             folder.write_predictions(index, predictions)
 
@@ -118,27 +119,25 @@ def _refuse_another_list(folder: RunFolder, config: RunConfig, protocol: Protoco
         )
 
 
-@dataclass(frozen=True)
-class _Scoring:
-    """What the checkpoints of a run are scored with."""
-
-    workspace: Workspace
-    folder: RunFolder
-    progress: Progress
-    team: Team
-
-    def predictions(self, tasks: tuple[Task, ...], without: dict[str, str]) -> Iterator[Predictions]:
-        """Give what each checkpoint says of the test videos of all tasks up to its own; add to `without`."""
-        workspace, progress = self.workspace, self.progress
-        videos = [video for task in tasks for video in task.test if video.key not in without]
-        source = workspace.source(videos, progress, team=self.team)
-        without.update(source.skipped)
-        labelled = LabelledVideos(workspace.protocol, source, without=without)
-        method = workspace.build_method()
-        tables: list[ClipTable] = []
-        with phase(progress, "evaluate", len(tasks)):
-            for task in tasks:
-                tables.append(labelled.table(task.test, 0))
-                method.load_predictor(self.folder.read_checkpoint(task.index))
-                yield predict(method.predictor, tables, device=workspace.device, team=self.team)
-                progress.advance(task.index + 1)
+def _predictions(
+    workspace: Workspace,
+    folder: RunFolder,
+    tasks: tuple[Task, ...],
+    *,
+    without: dict[str, str],
+    progress: Progress,
+    team: Team,
+) -> Iterator[Predictions]:
+    """Give what each checkpoint says of the test videos of all tasks up to its own; add to `without`."""
+    videos = [video for task in tasks for video in task.test if video.key not in without]
+    source = workspace.source(videos, progress, team=team)
+    without.update(source.skipped)
+    labelled = LabelledVideos(workspace.protocol, source, without=without)
+    method = workspace.build_method()
+    tables: list[ClipTable] = []
+    with phase(progress, "evaluate", len(tasks)):
+        for task in tasks:
+            tables.append(labelled.table(task.test, 0))
+            method.load_predictor(folder.read_checkpoint(task.index))
+            yield predict(method.predictor, tables, device=workspace.device, team=team)
+            progress.advance(task.index + 1)

@@ -1,15 +1,12 @@
 """What rank 0 alone reads or makes, on every rank: the videos and their order, a run's saved state, its record."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 
-from essential.engine.fit import StageStart
 from essential.engine.protocol_file import protocol_from_json, protocol_to_json
-from essential.engine.run_folder import Place, RunFolder, Saved
+from essential.engine.run_folder import RunFolder, Saved
 from essential.engine.settings import RunConfig
 from essential.engine.team import Message, Team
 from essential.engine.workspace import Workspace, data_root, open_workspace
-from essential.models.state_names import below
 from essential.progress import Progress
 from essential.protocols.protocol import Protocol
 from essential.records import Record
@@ -34,13 +31,8 @@ def shared_state(folder: RunFolder, team: Team) -> Saved | None:
     saved = folder.saved() if team.first else None
     if team.size == 1:
         return saved
-    message = team.share(Message() if saved is None else _packed(saved))
-    if team.first or message.note is None:
-        return saved
-    place = message.note["place"]
-    place = Place(**{**place, "memory_bytes_by_task": tuple(place["memory_bytes_by_task"])})
-    optimizer = below("optimizer.", message.arrays) if message.note["inside a stage"] else None
-    return Saved(place, below("method.", message.arrays), StageStart(message.note["epoch"], optimizer))
+    message = team.share(Message() if saved is None else Message(*saved.packed()))
+    return saved if team.first or message.note is None else Saved.unpacked(message.arrays, message.note)
 
 
 def shared_record(make: Callable[[], Record], team: Team) -> Record:
@@ -50,10 +42,3 @@ def shared_record(make: Callable[[], Record], team: Team) -> Record:
         team.share(Message(note=record.model_dump_json()))
         return record
     return Record.model_validate_json(team.share(Message()).note, strict=True)
-
-
-def _packed(saved: Saved) -> Message:
-    arrays = {f"method.{name}": array for name, array in saved.method.items()}
-    arrays |= {f"optimizer.{name}": array for name, array in (saved.start.optimizer or {}).items()}
-    inside = saved.start.optimizer is not None
-    return Message(arrays, {"place": asdict(saved.place), "epoch": saved.start.epoch, "inside a stage": inside})

@@ -20,13 +20,3 @@ class Sink(Protocol):
     def write(self, step: int, event: Mapping[str, Any]) -> None:
         """Take an event, as it stands in the log."""
         ...
-
-
-class NoSink:
-    """Nobody else is told."""
-
-    def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:
-        """Do nothing."""
-
-    def write(self, step: int, event: Mapping[str, Any]) -> None:
-        """Do nothing."""

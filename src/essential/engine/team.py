@@ -4,10 +4,8 @@ A process on its own is a team of one: it says nothing, and no process group is 
 """
 
 import hashlib
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,24 +71,6 @@ class Alone(Team):
     def gather(self, message: Message) -> list[Message]:
         """Return the message."""
         return [message]
-
-
-@contextmanager
-def open_team() -> Iterator[Team]:
-    """Be the rank that `torchrun` says in the environment, or a team of one if it says nothing.
-
-    An error that ends several ranks is told once: by the first to meet it. The others end without a word.
-
-    Raises:
-        TeamError: the ranks cannot reach each other, or another one ended.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
-        yield Alone()
-        return
-    from essential.engine.ranks import joined
-
-    with joined() as ranks:
-        yield ranks
 
 
 def change(team: Team, method: Method, how: Callable[[], None], *, device: torch.device) -> None:

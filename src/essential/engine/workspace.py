@@ -18,7 +18,7 @@ from essential.features.imported import ImportedSource, imported_provenance
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import FeatureSource, StoredSource, open_source
 from essential.methods import Method, build_method
-from essential.progress import Progress, SilentProgress, phase, when_free
+from essential.progress import Progress, phase, when_free
 from essential.protocols.moving_digits import make_moving_digits, videos_to_make
 from essential.protocols.protocol import Listing, Protocol, Video
 from essential.protocols.source import load_listing
@@ -125,7 +125,7 @@ class Workspace:
             DataError: a video is broken and the config says to fail.
         """
         if self.encoder is None:
-            return self.source(videos, SilentProgress())
+            return self.source(videos, Progress())
         if self.config.features.mode == "live":
             raise StoreError("features.mode=live keeps no features; use -s features.mode=stored to have a store")
         return StoredSource.open(self.store(), videos, recipe=self.recipe(), config=self.config.features)

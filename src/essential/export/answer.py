@@ -12,10 +12,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from essential.encoders import FrameEncoder
-from essential.export.distances import exportable_scores
 from essential.learner.voice import Voice
 from essential.models.classifier import Predictor
-from essential.models.closed_form import squared_distances
+from essential.models.closed_form import MahalanobisDistances, squared_distances
+from essential.models.packed_triangle import unpack_upper
 
 Answers = tuple[Tensor, ...]
 
@@ -33,7 +33,7 @@ class FeatureAnswer(nn.Module):
     def __init__(self, voice: Voice) -> None:
         super().__init__()
         predictor = _copied(voice.predictor)
-        self.scores = exportable_scores(predictor)
+        self.scores = _WhitenedDistances(predictor) if isinstance(predictor, MahalanobisDistances) else predictor
         # Not a module of its own: what it has is in the one before already.
         self._tokens = predictor.tokens
         self.temperature = voice.temperature
@@ -90,6 +90,28 @@ class _Distance(nn.Module):
     def forward(self, vectors: Float[Tensor, "clips width"]) -> Float[Tensor, " clips"]:
         squares = squared_distances(vectors.double() @ self.whitening, self.means)
         return (squares.amin(dim=1).sqrt() / self.threshold).float()
+
+
+class _WhitenedDistances(nn.Module):
+    """What `MahalanobisDistances` gives but for the last digits of float64, all classes in one product.
+
+    Matrices filled by a mask, as there, are in no exported program.
+    """
+
+    means: Tensor
+    whitenings: Tensor
+
+    def __init__(self, distances: MahalanobisDistances) -> None:
+        super().__init__()
+        self.vectors = distances.vectors
+        self.register_buffer("means", distances.means)
+        self.register_buffer("whitenings", torch.stack([unpack_upper(packed) for packed in distances.whitenings]))
+
+    def forward(self, features: Float[Tensor, "clips frames dim"]) -> Float[Tensor, "clips slots"]:
+        """Score dense clips."""
+        apart = self.vectors(features)[None] - self.means.double()[:, None]
+        squares: Tensor = (apart @ self.whitenings.double()).square().sum(dim=2)
+        return -squares.T
 
 
 def _copied(predictor: Predictor) -> Predictor:

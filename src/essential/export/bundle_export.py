@@ -15,10 +15,10 @@ from essential.atomic_files import refuse_unwritable, write_bytes, write_json
 from essential.encoders import FrameEncoder
 from essential.errors import ConfigError, EssentialError
 from essential.export.answer import FeatureAnswer, FrameAnswer
-from essential.export.check import eager_run, features_of, random_features, random_frames, worst_difference
+from essential.export.check import features_of, random_features, random_frames, worst_difference
 from essential.export.description import Takes, describe
 from essential.export.onnx_file import onnx_bytes, onnx_run, require_onnx
-from essential.export.program import CLIPS_WATCHED, Run, Values, program_of, pt2_bytes, pt2_run
+from essential.export.program import CLIPS_WATCHED, Run, Values, eager_run, program_of, pt2_bytes, pt2_run
 from essential.learner.video_learner import VideoLearner
 from essential.learner.voice import Voice
 

@@ -1,14 +1,10 @@
 """An export against the learner that it was made of: the same inputs, and outputs that agree, or there is no file."""
 
-from collections.abc import Iterator
-
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 
 from essential.encoders import FrameEncoder
 from essential.errors import ExportError
-from essential.export.answer import FeatureAnswer
 from essential.export.program import Run, Values
 from essential.features.encoding import ClipEncoder
 from essential.learner.voice import Voice
@@ -48,16 +44,6 @@ def worst_difference(run: Run, voice: Voice, clips: Values, features: Float[np.n
     return worst
 
 
-def eager_run(answer: FeatureAnswer) -> Run:
-    """Return what runs a module before it is exported."""
-
-    def run(features: Values) -> list[Values]:
-        with torch.no_grad():
-            return [output.numpy() for output in answer(torch.from_numpy(features))]
-
-    return run
-
-
 def features_of(
     encoder: FrameEncoder, clips: UInt8[np.ndarray, "clips frames size size 3"]
 ) -> Float[np.ndarray, "clips frames dim"]:
@@ -78,16 +64,14 @@ def random_features(count: int, *, frames: int, dim: int) -> Float[np.ndarray, "
 
 def random_frames(count: int, *, frames: int, size: int) -> UInt8[np.ndarray, "count frames size size 3"]:
     """Return made-up frames: coarse and fine patterns that change from frame to frame, so that features differ."""
-    return np.stack(list(_patterns(count, frames, size)))
-
-
-def _patterns(count: int, frames: int, size: int) -> Iterator[Values]:
     generator = np.random.default_rng(0)
+    clips = []
     for clip in range(count):
         cells = min(_CELLS[clip % len(_CELLS)], size)
         colours = generator.integers(0, 256, (frames, cells, cells, 3), np.uint8)
         places = np.arange(size) * cells // size
-        yield colours[:, places][:, :, places]
+        clips.append(colours[:, places][:, :, places])
+    return np.stack(clips)
 
 
 def _learners_own(voice: Voice, features: Float[np.ndarray, "clips frames dim"]) -> list[Values]:

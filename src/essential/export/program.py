@@ -48,11 +48,15 @@ def pt2_bytes(program: ExportedProgram, note: Mapping[str, Any]) -> bytes:
 def pt2_run(content: bytes) -> Run:
     """Load such a file's content, as its user would, and return what runs it."""
     with exporting("torch.export"):
-        loaded = torch.export.load(BytesIO(content)).module()
+        return eager_run(torch.export.load(BytesIO(content)).module())
+
+
+def eager_run(module: nn.Module) -> Run:
+    """Return what runs a module of torch, such as one that is to be exported."""
 
     def run(clips: Values) -> list[Values]:
         with torch.no_grad():
-            return [output.numpy() for output in loaded(torch.from_numpy(clips))]
+            return [output.numpy() for output in module(torch.from_numpy(clips))]
 
     return run
 

@@ -9,6 +9,7 @@ from essential.schema import Section
 
 FeatureType = Literal["float32", "float16"]
 Precision = Literal["float32", "bfloat16"]
+BrokenVideos = Literal["fail", "skip"]
 
 
 class FeaturesConfig(Section):
@@ -56,7 +57,7 @@ class FeaturesConfig(Section):
         description="Clips encoded at once, of whatever videos. Without it 1 on a CPU, which loses nothing by it, "
         "and 32 on a GPU.",
     )
-    on_broken_video: Literal["fail", "skip"] = Field(
+    on_broken_video: BrokenVideos = Field(
         "fail",
         description="A video that cannot be read: stop and name it, or go on without it and name it in the record.",
     )

@@ -46,7 +46,6 @@ def extract(
     Args:
         path: the store's folder, made if it is missing.
         videos: of any split and order.
-        recipe: what decides the numbers.
         config: shard size, workers, and what a broken video means.
         part: (i, n): only the shards whose place in the plan is i modulo n, for n jobs side by side.
         progress: called with (videos done, videos in all) as the work goes on.
@@ -71,16 +70,20 @@ def extract(
     found = locate(read_index(store), shards, videos)
     refuse_changed(found)
     jobs = _find_jobs(found, shards, config)
-    _shifted(progress, shards, jobs)(0, 0)
+    total = sum(len(shard.keys) for shard in shards)
+
+    def told(done: int, to_do: int) -> None:
+        progress(total - to_do + done, total)
+
+    told(0, sum(len(job.rows) for job in jobs))
     if jobs:
         with store.locked(f".lock-{part[0]}-of-{part[1]}"):
             # Asked again: another process may have held the lock until now, and done them.
             jobs = _find_jobs(locate(read_index(store), shards, videos), shards, config)
-            _run(store, jobs, wanted, recipe=recipe, config=config, progress=_shifted(progress, shards, jobs))
+            _run(store, jobs, wanted, recipe=recipe, config=config, progress=told)
         found = locate(read_index(store), shards, videos)
     broken = broken_among(found)
-    if config.on_broken_video == "fail":
-        refuse_broken(broken)
+    refuse_broken(broken, config.on_broken_video)
     return broken
 
 
@@ -121,27 +124,17 @@ def _run(
     config: FeaturesConfig,
     progress: Progress,
 ) -> None:
+    writer, counted = _ShardWriter(store, jobs, recipe), count(1)
     items: list[Item] = []
     for job in jobs:
         request = recipe.request(view_numbers(job.shard.split, recipe.views))
-        ids = job.shard.ids
-        items += [(wanted[ids[row]], request) for row in job.rows]
-    writer, counted = _ShardWriter(store, jobs, recipe), count(1)
+        items += [(wanted[job.shard.split, job.shard.keys[row]], request) for row in job.rows]
 
     def consume(place: int, encoded: EncodedVideo) -> None:
         writer.add(place, encoded)
         progress(next(counted), len(items))
 
     encode_each(items, consume, recipe=recipe, config=config)
-
-
-@dataclass
-class _OpenShard:
-    """A shard that lacks videos: its features, the notes on its videos, and how many are still to come."""
-
-    features: Features
-    notes: list[VideoNote | None]
-    lacking: int
 
 
 class _ShardWriter:
@@ -154,33 +147,27 @@ class _ShardWriter:
         self._store = store
         self._recipe = recipe
         self._places = [(job, row) for job in jobs for row in job.rows]
-        self._open: dict[int, _OpenShard] = {}
+        # By shard: its features, and the notes on its videos, none of those that are still to come.
+        self._open: dict[int, tuple[Features, list[VideoNote | None]]] = {}
 
     def add(self, place: int, encoded: EncodedVideo) -> None:
         job, row = self._places[place]
         if job.shard.index not in self._open:
             self._open[job.shard.index] = self._begin(job)
-        shard = self._open[job.shard.index]
-        shard.notes[row] = encoded.note
+        features, notes = self._open[job.shard.index]
+        notes[row] = encoded.note
         if encoded.features is not None:
-            shard.features[row] = encoded.features
-        shard.lacking -= 1
-        if not shard.lacking:
-            self._store.write(job.shard, shard.features, [note for note in shard.notes if note is not None])
+            features[row] = encoded.features
+        known = [note for note in notes if note is not None]
+        if len(known) == len(notes):
+            self._store.write(job.shard, features, known)
             del self._open[job.shard.index]
 
-    def _begin(self, job: ShardJob) -> _OpenShard:
+    def _begin(self, job: ShardJob) -> tuple[Features, list[VideoNote | None]]:
         shard = job.shard
         if self._store.is_done(shard):
             features, note = self._store.read(shard)
-            return _OpenShard(features.copy(), list(note.videos), len(job.rows))
+            return features.copy(), [None if row in job.rows else video for row, video in enumerate(note.videos)]
         views = len(view_numbers(shard.split, self._recipe.views))
         shape = (len(shard.keys), views, self._recipe.frames, self._recipe.encoder.dim)
-        return _OpenShard(np.zeros(shape, self._recipe.dtype), [None] * len(shard.keys), len(job.rows))
-
-
-def _shifted(progress: Progress, shards: Sequence[Shard], jobs: Sequence[ShardJob]) -> Progress:
-    """Return a progress function that counts the videos of finished shards as done."""
-    total = sum(len(shard.keys) for shard in shards)
-    already = total - sum(len(job.rows) for job in jobs)
-    return lambda done, _: progress(already + done, total)
+        return np.zeros(shape, self._recipe.dtype), [None] * len(shard.keys)

@@ -14,23 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
 
 from essential.atomic_files import is_unused, refuse_unwritable, sha256_of_file, write_text
 from essential.errors import DataError, StoreError
 from essential.features.config import FeaturesConfig
 from essential.features.extract import Progress
-from essential.features.index import read_index, with_checked_seals
+from essential.features.index import read_index
 from essential.features.lookup import locate
 from essential.features.maps import map_shards
 from essential.features.plan import video_id
 from essential.features.provenance import SAMPLING_RULE
 from essential.features.store import VideoNote, create_store, open_store, read_provenance
-from essential.features.tables import FrameTable, MappedTable
+from essential.features.tables import FrameTable
 from essential.given_files import plain_file
-from essential.protocols.feature_labels import STORED_LABELS, labelled_rows
+from essential.protocols.labelled_tables import STORED_LABELS, labelled_rows
 from essential.protocols.protocol import Video
 from essential.sealed_files import Array
 from essential.seeding import numpy_generator
@@ -78,8 +76,9 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
         made = create_store(store, provenance)
     except StoreError as error:
         raise StoreError(f"{store} is a store of other features; choose another --out ({error})") from error
-    labels_text = _labels_text(videos)
-    _refuse_other_labels(store, labels_text)
+    labels_text, stored_labels = _labels_text(videos), store / STORED_LABELS
+    if stored_labels.exists() and plain_file(stored_labels).read_text(encoding="utf-8") != labels_text:
+        raise StoreError(f"{store} holds these features under other labels; choose another --out")
     rows = {video_id(video): row for row, video in enumerate(videos)}
     with made.locked(".lock"):
         shards = made.plan_for(list(rows), shard_videos=_SHARD_VIDEOS)
@@ -89,7 +88,7 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
                 notes = [VideoNote(key=key, size_bytes=None, sha256=None, broken=None) for key in shard.keys]
                 made.write(shard, features[:, None], notes)
             progress(min((done + 1) * _SHARD_VIDEOS, len(videos)), len(videos))
-        write_text(store / STORED_LABELS, labels_text)
+        write_text(stored_labels, labels_text)
     return videos
 
 
@@ -114,8 +113,7 @@ class ImportedSource:
         missing = [video.key for video in videos if video_id(video) not in self._places]
         if missing:
             raise StoreError(f"the store {path} lacks {len(missing)} videos, for example {missing[0]}; import it again")
-        needed = np.unique(index.shards_at(found.places)).tolist()
-        self._shards = map_shards(with_checked_seals(index, needed), needed)
+        self._shards = map_shards(found)
         self._videos_in_store = int(index.starts[-1])
 
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
@@ -123,7 +121,13 @@ class ImportedSource:
         places = np.array([self._places[video_id(video)] for video in videos], np.int64)
         # A video's draws depend on its place in the whole store: not on what else is asked for.
         chosen = segment_table(self._stored_frames, self._draws(view)[places])
-        return _ClipTable(MappedTable(videos, places, 0, shards=self._shards), chosen)
+        all_frames = self._shards.reader(places, 0)
+
+        def read(rows: Int64[np.ndarray, " batch"]) -> Float[np.ndarray, "batch frames dim"]:
+            clips: Array = all_frames(rows)[np.arange(len(rows))[:, None], chosen[rows]]
+            return clips
+
+        return FrameTable(videos, read)
 
     def training_view(self, epoch: int) -> int:
         """Return the view to train on in an epoch, as a store of videos or live decoding would."""
@@ -137,22 +141,6 @@ class ImportedSource:
         if view == 0:
             return np.full(shape, 0.5)
         return numpy_generator("imported view", self._seed, view).random(shape)
-
-
-class _ClipTable:
-    """A table that takes its clips' frames out of all stored frames."""
-
-    def __init__(self, all_frames: MappedTable, chosen: Int64[np.ndarray, "rows frames"]) -> None:
-        self._all_frames = all_frames
-        self._chosen = torch.from_numpy(chosen)
-        self.videos = all_frames.videos
-
-    def __len__(self) -> int:
-        return len(self.videos)
-
-    def rows(self, indices: Int64[Tensor, " batch"]) -> Float[Tensor, "batch frames dim"]:
-        features = self._all_frames.rows(indices)
-        return features.take_along_dim(self._chosen[indices][..., None], dim=1)
 
 
 def imported_provenance(store: Path) -> dict[str, Any]:
@@ -212,12 +200,6 @@ def _refuse_not_finite(array: Array, videos: Sequence[Video]) -> None:
 def _kept(rows: Array) -> Array:
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(rows.astype(_KEPT_TYPES[rows.dtype.name]))
-
-
-def _refuse_other_labels(store: Path, labels_text: str) -> None:
-    path = store / STORED_LABELS
-    if path.exists() and plain_file(path).read_text(encoding="utf-8") != labels_text:
-        raise StoreError(f"{store} holds these features under other labels; choose another --out")
 
 
 def _labels_text(videos: Sequence[Video]) -> str:

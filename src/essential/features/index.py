@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -25,8 +24,7 @@ from essential.errors import FileSystemError, StoreError
 from essential.features.cores import cpu_cores
 from essential.features.plan import Shard
 from essential.features.store import FeatureStore, VideoNote
-from essential.protocols.collector import paused_collector
-from essential.protocols.protocol import Split
+from essential.protocols.protocol import Split, paused_collector
 from essential.sealed_files import check_seal, read_sealed, write_sealed
 
 NO_SIZE = -1
@@ -62,7 +60,7 @@ class StoreIndex:
     @cached_property
     def starts(self) -> Int64[np.ndarray, " shards_and_one"]:
         """The first place of each shard, and behind them the number of places."""
-        return _starts(self.plan)
+        return np.cumsum([0, *(len(shard.keys) for shard in self.plan)], dtype=np.int64)
 
     @cached_property
     def done(self) -> Bool[np.ndarray, " shards"]:
@@ -132,12 +130,8 @@ def with_checked_seals(index: StoreIndex, shards: Iterable[int]) -> StoreIndex:
     return checked
 
 
-def _starts(plan: Sequence[Shard]) -> Int64[np.ndarray, " shards_and_one"]:
-    return np.cumsum([0, *(len(shard.keys) for shard in plan)], dtype=np.int64)
-
-
 def _empty(store: FeatureStore, plan: tuple[Shard, ...]) -> StoreIndex:
-    shards, places = len(plan), int(_starts(plan)[-1])
+    shards, places = len(plan), sum(len(shard.keys) for shard in plan)
     return StoreIndex(
         store,
         plan,
@@ -178,14 +172,10 @@ def _with_notes(
     )
 
 
-def _path(store: FeatureStore) -> Path:
-    return store.path / _NAME
-
-
 def _saved(store: FeatureStore, plan: tuple[Shard, ...]) -> StoreIndex | None:
     """Return the index on disk, made to fit a plan that has grown since; None if there is none that can be used."""
     try:
-        arrays, content = read_sealed(_path(store), StoreError)
+        arrays, content = read_sealed(store.path / _NAME, StoreError)
     except StoreError:
         return None  # Missing, or damaged: it is made again.
     shards = int(content.get("shards", 0))
@@ -222,7 +212,7 @@ def _save(index: StoreIndex) -> None:
         "broken": {str(place): note.model_dump(mode="json") for place, note in index.broken.items()},
     }
     try:
-        write_sealed(_path(index.store), arrays, content)
+        write_sealed(index.store.path / _NAME, arrays, content)
     except FileSystemError:
         # A store that may not be written to, or a full disk: reading goes on, and the next process begins anew.
         return

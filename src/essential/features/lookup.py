@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Int64
 
 from essential.errors import DataError, StoreError
+from essential.features.config import BrokenVideos
 from essential.features.index import StoreIndex
 from essential.features.plan import Shard
-from essential.protocols.collector import paused_collector
-from essential.protocols.protocol import Split, Video
+from essential.protocols.protocol import Split, Video, paused_collector
 from essential.video.identity import identity_of, size_of
 
 _GONE = -2
@@ -34,8 +34,6 @@ class Located:
 
     def broken(self) -> dict[int, Video]:
         """Return the videos that could not be read, by place."""
-        if not self.index.broken:
-            return {}
         bad = np.isin(self.places, np.fromiter(self.index.broken, np.int64))
         return {int(self.places[row]): self.videos[row] for row in np.flatnonzero(bad).tolist()}
 
@@ -56,16 +54,17 @@ def broken_among(found: Located) -> dict[str, str]:
     return {video.key: str(found.index.broken[place].broken) for place, video in found.broken().items()}
 
 
-def refuse_broken(broken: Mapping[str, str]) -> None:
-    """Raise if there are broken videos.
+def refuse_broken(broken: Mapping[str, str], policy: BrokenVideos = "fail") -> None:
+    """Raise if there are broken videos, unless they are to be skipped.
 
     Args:
         broken: the reason for each video's key.
+        policy: what they mean.
 
     Raises:
-        DataError: `broken` is not empty; the message lists every one.
+        DataError: the message lists every one.
     """
-    if broken:
+    if broken and policy == "fail":
         lines = "\n  ".join(f"{key}: {reason}" for key, reason in sorted(broken.items()))
         raise DataError(
             f"videos that cannot be read: {len(broken)}\n  {lines}\n"
@@ -118,13 +117,9 @@ def _sizes_on_disk(files: Sequence[str]) -> Int64[np.ndarray, " files"]:
     asked = list(dict.fromkeys(file for file in files if file.rpartition("/")[0] in there))
     parts = [asked[start : start + _FILES_AT_A_TIME] for start in range(0, len(asked), _FILES_AT_A_TIME)]
     with ThreadPoolExecutor(_STAT_THREADS) as pool:
-        sizes = [size for part in pool.map(_sizes, parts) for size in part]
+        sizes = [size for part in pool.map(lambda part: [_size(file) for file in part], parts) for size in part]
     size_of_file = dict(zip(asked, sizes, strict=True))
     return np.array([size_of_file.get(file, _GONE) for file in files], np.int64)
-
-
-def _sizes(files: Sequence[str]) -> list[int]:
-    return [_size(file) for file in files]
 
 
 def _size(file: str) -> int:

@@ -3,42 +3,36 @@
 import ctypes
 import mmap
 import os
-from collections import OrderedDict
-from collections.abc import Callable, Collection
-from functools import cache
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Collection
+from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int64
 from numpy.lib.stride_tricks import as_strided
 
 from essential.errors import StoreError
-from essential.features.index import StoreIndex, stamp_of
+from essential.features.index import StoreIndex, stamp_of, with_checked_seals
+from essential.features.lookup import Located
 from essential.features.plan import Shard
 from essential.features.store import Features
+from essential.features.tables import Reader
 
 _MAP_FIXED = 0x10  # of Linux and macOS alike; Python does not name it
 _MOST_OPEN = 64
 _TYPES = {2: np.float16, 4: np.float32}
 
-# Takes the numbers of rows; gives a copy of these rows (batch, frames, dim), in the type they are kept in.
-Reader = Callable[[Int64[np.ndarray, " batch"]], Float[np.ndarray, "batch frames dim"]]
 
+def map_shards(found: Located) -> "AdjoiningMaps | SingleMaps":
+    """Map the shards that hold these videos, side by side if the system lets us, one by one otherwise.
 
-@runtime_checkable
-class ShardRows(Protocol):
-    """Gives rows of a store's shards."""
-
-    def reader(self, places: Int64[np.ndarray, " rows"], view: int) -> Reader:
-        """Return what reads one view of the videos at `places`."""
-
-
-def map_shards(index: StoreIndex, numbers: Collection[int]) -> ShardRows:
-    """Map the shards with these numbers, side by side if the system lets us, one by one otherwise.
+    Seals that were not checked before are checked.
 
     Raises:
-        StoreError: a shard is not the file that the index knows.
+        StoreError: a shard is damaged, or is not the file that the index knows.
     """
+    numbers = np.unique(found.index.shards_at(found.places)).tolist()
+    index = with_checked_seals(found.index, numbers)
     try:
         return AdjoiningMaps(index, numbers)
     except OSError:
@@ -95,7 +89,7 @@ class SingleMaps:
 
     def __init__(self, index: StoreIndex) -> None:
         self._index = index
-        self._open: OrderedDict[int, Features] = OrderedDict()
+        self._map = lru_cache(_MOST_OPEN)(self._mapped)
 
     def reader(self, places: Int64[np.ndarray, " rows"], view: int) -> Reader:
         """Return what reads one view of the videos at `places`."""
@@ -114,17 +108,13 @@ class SingleMaps:
 
         return read
 
-    def _map(self, number: int) -> Features:
-        if number not in self._open:
-            shard = self._index.plan[number]
-            path = self._index.store.shard_path(shard)
-            if stamp_of(path.stat()) != self._index.stamp(shard):
-                raise _changed(self._index, shard)
-            while len(self._open) >= _MOST_OPEN:
-                self._open.popitem(last=False)
-            self._open[number] = self._index.store.map(shard)
-        self._open.move_to_end(number)
-        return self._open[number]
+    def _mapped(self, number: int) -> Features:
+        shard = self._index.plan[number]
+        path = self._index.store.shard_path(shard)
+        if stamp_of(path.stat()) != self._index.stamp(shard):
+            raise _changed(self._index, shard)
+        first, *shape, itemsize = self._index.layouts[number].tolist()
+        return np.memmap(path, _TYPES[itemsize], "r", first, tuple(shape))
 
 
 def _shape(index: StoreIndex, layouts: Int64[np.ndarray, "shards 6"]) -> tuple[int, int, int]:

@@ -158,6 +158,6 @@ def _bring(shard: Shard, stores: Sequence[FeatureStore], target: FeatureStore) -
             f"two shards of one number with different content: {shard.name}\n  {folders}\n"
             "Delete the file from all of these folders but the one to be trusted, and merge again"
         )
-    stores[0].note(shard)
+    stores[0].layout_and_note(shard)
     if stores[0].path != target.path:
         link_or_copy(stores[0].shard_path(shard), target.shard_path(shard))

@@ -22,16 +22,17 @@ from essential.features.provenance import Recipe
 from essential.features.store import VideoNote
 from essential.given_files import absence
 from essential.protocols.protocol import Video
-from essential.video.identity import identity_of, size_of
+from essential.video.identity import VideoIdentity, identity_of, size_of
 from essential.video.machine import refuse_machines_fault
 from essential.video.views import ViewRequest, read_views
-from essential.video.worker_pool import Lost, always, in_flight, run_tasks
+from essential.video.worker_pool import Lost, in_flight, run_tasks
 
 Item = tuple[Video, ViewRequest]
 # Of what is asked for, some may be known beforehand to be no video.
 Asked = Item | tuple[Video, Lost]
 _SlotItem = tuple[Video, ViewRequest, int]
-_Identify = Callable[[Path], tuple[int | None, str | None]]
+# Gives the size and the hash for a video's note; None where nobody asks which video it was: it is not read twice.
+_Identify = Callable[[Path], VideoIdentity] | None
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,8 @@ def encode_each(
     """Read and encode the views asked for of each video, and hand their features over one by one.
 
     Args:
-        items: the videos, with what to read of each.
         consume: called in this process with an item's place and what became of it. The order is that of the items,
             but for videos that take very long, or are broken.
-        recipe: what decides the numbers.
         config: the workers, the time limit and the size of a batch.
 
     Raises:
@@ -102,7 +101,6 @@ def read_each(
     number of videos.
 
     Args:
-        items: the videos, with what to read of each.
         consume: called in this process with an item's place and what was read; the clips are written over afterwards.
         config: how the workers start, and how long a video may take.
         sharing: how many workers there are, and how many threads torch has in `consume`.
@@ -121,11 +119,6 @@ def read_each(
             consume(place, read)
 
 
-def unidentified(path: Path) -> tuple[None, None]:  # noqa: ARG001
-    """Return nothing, in the place of `identity_of`, where nobody asks which video it was: it is not read twice."""
-    return None, None
-
-
 def reading(
     items: Iterable[Asked],
     *,
@@ -133,9 +126,9 @@ def reading(
     workers: int,
     config: FeaturesConfig,
     identify: _Identify,
-    is_next_known: Callable[[], bool] = always,
+    is_next_known: Callable[[], bool] = lambda: True,
 ) -> Generator[tuple[int, ReadVideo], None, None]:
-    """Return a generator that reads videos as they are asked for, and yields the place of each with what was read.
+    """Read videos as they are asked for, and yield the place of each with what was read.
 
     See `read_each`. An item is drawn from `items` when a worker is free for it, so that there may be any number.
 
@@ -144,31 +137,16 @@ def reading(
         largest: what is read of a video, at most: no item asks for more views, or for other frames or pixels.
         workers: how many processes; 0 reads in this one.
         config: how the workers start, and how long a video may take.
-        identify: gives the size and the hash for a video's note.
+        identify: see `_Identify`.
         is_next_known: see `run_tasks`.
 
     Raises:
         DataError: see `read_each`.
     """
-    if workers:
-        return _read_by_workers(items, largest, workers, config=config, identify=identify, is_next_known=is_next_known)
-    return _read_here(items, identify)
-
-
-def _read_here(items: Iterable[Asked], identify: _Identify) -> Generator[tuple[int, ReadVideo], None, None]:
-    for place, (video, wanted) in enumerate(items):
-        yield place, _lost(video, wanted) if isinstance(wanted, Lost) else _read(video, wanted, identify)
-
-
-def _read_by_workers(
-    items: Iterable[Asked],
-    largest: ViewRequest,
-    workers: int,
-    *,
-    config: FeaturesConfig,
-    identify: _Identify,
-    is_next_known: Callable[[], bool],
-) -> Generator[tuple[int, ReadVideo], None, None]:
+    if not workers:
+        for place, (video, wanted) in enumerate(items):
+            yield place, _lost(video, wanted) if isinstance(wanted, Lost) else _read(video, wanted, identify)
+        return
     # Once, for all that are forked of this process: each would take seconds to load it.
     import_module("torchvision.transforms.v2")
     slots = _Slots(largest, count=in_flight(workers), start=config.worker_start)
@@ -182,13 +160,7 @@ def _read_by_workers(
     )
     with closing(running):
         for place, result in running:
-            video, request, slot = slots.of(place)
-            if isinstance(result, Lost):
-                yield place, _lost(video, result)
-            else:
-                assert not isinstance(request, Lost), "what is lost beforehand is its own result"
-                note, readable = result
-                yield place, ReadVideo(slots.clips(slot, request) if readable else None, note)
+            yield place, slots.read(place, result)
             slots.release(place)
 
 
@@ -212,14 +184,17 @@ class _Slots:
             self._taken[place] = (video, wanted, slot)
             yield wanted if isinstance(wanted, Lost) else (video, wanted, slot)
 
-    def of(self, place: int) -> tuple[Video, ViewRequest | Lost, int]:
-        return self._taken[place]
+    def read(self, place: int, result: tuple[VideoNote, bool] | Lost) -> ReadVideo:
+        """Return what was read of an item, by what `_read_into` gave; its clips stay until the slot is released."""
+        video, request, slot = self._taken[place]
+        if isinstance(result, Lost):
+            return _lost(video, result)
+        assert not isinstance(request, Lost), "what is lost beforehand is its own result"
+        note, readable = result
+        return ReadVideo(_slot_view(self.memory, self.size, slot, request) if readable else None, note)
 
     def release(self, place: int) -> None:
         self._free.append(self._taken.pop(place)[2])
-
-    def clips(self, slot: int, request: ViewRequest) -> Tensor:
-        return _slot_view(self.memory, self.size, slot, request)
 
 
 def _read_into(memory: Any, size: int, identify: _Identify, task: _SlotItem) -> tuple[VideoNote, bool]:
@@ -256,7 +231,8 @@ def _lost(video: Video, lost: Lost) -> ReadVideo:
 def _read(video: Video, request: ViewRequest, identify: _Identify) -> ReadVideo:
     size, sha256 = None, None
     try:
-        size, sha256 = identify(video.path)
+        if identify is not None:
+            size, sha256 = identify(video.path)
         # As in a worker, where torch has one thread: pictures are too small to share.
         with torch_threads(1):
             clips = read_views(video, request)

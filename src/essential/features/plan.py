@@ -1,6 +1,6 @@
 """Which video goes into which shard. A plan only ever grows, so that a shard once planned keeps its place."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args
@@ -46,7 +46,9 @@ def shards_for(
     Returns:
         The plan, longer or as it was, and the shards that serve the wanted videos.
     """
-    asked = _by_split(wanted)
+    asked: dict[Split, set[str]] = {"train": set(), "test": set()}
+    for split, key in wanted:
+        asked[split].add(key)
     served: dict[Split, set[str]] = {split: set() for split in asked}
     used = []
     touched = [shard for shard in plan if not asked[shard.split].isdisjoint(shard.keys)]
@@ -56,16 +58,12 @@ def shards_for(
         if not served[shard.split].issuperset(asked[shard.split].intersection(shard.keys)):
             used.append(shard)
             served[shard.split].update(shard.keys)
-    left = {split: sorted(keys - served[split]) for split, keys in asked.items()}
-    new = _cut(left, shard_videos, first_index=len(plan))
+    new: list[Shard] = []
+    for split, keys in asked.items():
+        left = sorted(keys - served[split])
+        for start in range(0, len(left), shard_videos):
+            new.append(Shard(len(plan) + len(new), split, tuple(left[start : start + shard_videos])))
     return (*plan, *new), (*sorted(used, key=lambda shard: shard.index), *new)
-
-
-def _by_split(wanted: Iterable[VideoId]) -> dict[Split, set[str]]:
-    asked: dict[Split, set[str]] = {"train": set(), "test": set()}
-    for split, key in wanted:
-        asked[split].add(key)
-    return asked
 
 
 def plan_to_json(plan: Sequence[Shard]) -> list[dict[str, Any]]:
@@ -91,11 +89,3 @@ def _shard(index: int, *, name: str, split: Split, videos: Sequence[str]) -> Sha
     if not videos or shard.name != name:
         raise ValueError(f"shard {name!r} does not hold the videos it is named for")
     return shard
-
-
-def _cut(left: Mapping[Split, Sequence[str]], shard_videos: int, *, first_index: int) -> list[Shard]:
-    shards: list[Shard] = []
-    for split, keys in left.items():
-        for start in range(0, len(keys), shard_videos):
-            shards.append(Shard(first_index + len(shards), split, tuple(keys[start : start + shard_videos])))
-    return shards

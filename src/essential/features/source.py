@@ -1,26 +1,27 @@
 """Where a method's frame features come from: a store, or the videos themselves. A method cannot tell which."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float
 
 from essential.errors import StoreError
 from essential.features.config import FeaturesConfig
 from essential.features.cores import all_to_decode
 from essential.features.extract import Progress, extract, view_numbers
-from essential.features.index import read_index, with_checked_seals
+from essential.features.index import read_index
 from essential.features.lookup import Located, broken_among, locate, refuse_broken, refuse_changed
 from essential.features.maps import map_shards
 from essential.features.pipeline import EncodedVideo, ReadVideo, encode_each, read_each
 from essential.features.plan import video_id
 from essential.features.provenance import Recipe
 from essential.features.store import VideoNote, open_store
-from essential.features.tables import FrameTable, MappedTable, MemoryTable
+from essential.features.tables import FrameTable
 from essential.protocols.protocol import Video
+from essential.video.views import ViewRequest
 
 
 @runtime_checkable
@@ -60,7 +61,6 @@ def open_source(
     Args:
         config: stored or live, and what a broken video means.
         videos: all that will be asked for.
-        recipe: what decides the numbers.
         store: the store's folder; not touched in live mode.
         progress: called with (videos done, videos in all).
 
@@ -101,10 +101,8 @@ class StoredSource:
         self._views = recipe.views
         refuse_changed(found)
         self.skipped = broken_among(found)
-        if config.on_broken_video == "fail":
-            refuse_broken(self.skipped)
-        needed = np.unique(found.index.shards_at(found.places)).tolist()
-        self._shards = map_shards(with_checked_seals(found.index, needed), needed)
+        refuse_broken(self.skipped, config.on_broken_video)
+        self._shards = map_shards(found)
         self._by_key = found.by_key
         # One more than there are places: what is not found is place -1, the last.
         self._held = np.zeros(int(found.index.starts[-1]) + 1, np.bool_)
@@ -137,33 +135,28 @@ class StoredSource:
             StoreError: the store does not hold this view of a video, or the video.
         """
         places = np.array([self._by_key[video.split].get(video.key, -1) for video in videos], np.int64)
-        self._refuse_unknown(videos, places)
+        unknown = np.flatnonzero(~self._held[places])
+        if len(unknown):
+            video = videos[int(unknown[0])]
+            raise StoreError(f"{video.key} ({video.split}) is not one of the videos that this source was opened for")
         self._refuse_view(videos, view)
         readable = self._readable[places]
         if not readable.all():
             videos = [video for video, is_readable in zip(videos, readable.tolist(), strict=True) if is_readable]
-        return MappedTable(videos, places[readable], view, shards=self._shards)
+        return FrameTable(videos, self._shards.reader(places[readable], view))
 
     def training_view(self, epoch: int) -> int:
         """Return the augmented view whose turn it is; the plain view if the store holds no other."""
         return 1 + epoch % self._views if self._views else 0
 
-    def _refuse_unknown(self, videos: Sequence[Video], places: Int64[np.ndarray, " videos"]) -> None:
-        unknown = np.flatnonzero(~self._held[places])
-        if len(unknown):
-            video = videos[int(unknown[0])]
-            raise StoreError(f"{video.key} ({video.split}) is not one of the videos that this source was opened for")
-
     def _refuse_view(self, videos: Sequence[Video], view: int) -> None:
         for split in {video.split for video in videos}:
             held = view_numbers(split, self._views)
-            if view in held:
-                continue
-            video = next(video for video in videos if video.split == split)
-            raise StoreError(
-                f"view {view} of the {video.split} video {video.key} is not in the store; it holds views "
-                f"0 to {held[-1]}"
-            )
+            if view not in held:
+                key = next(video.key for video in videos if video.split == split)
+                raise StoreError(
+                    f"view {view} of the {split} video {key} is not in the store; it holds views 0 to {held[-1]}"
+                )
 
 
 class LiveSource:
@@ -191,7 +184,7 @@ class LiveSource:
             progress(next(counted), len(items))
 
         read_each(items, consume, config=self._config, sharing=all_to_decode(self._config.workers))
-        self._refuse_broken()
+        refuse_broken(self.skipped, self._config.on_broken_video)
         self._checked = True
 
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
@@ -201,21 +194,15 @@ class LiveSource:
             DataError: a video is broken and the config says to fail; the message lists every one.
         """
         asked = [video for video in videos if video.key not in self.skipped]
-        features = np.zeros((len(asked), self.frames, self.dim), self._recipe.dtype)
-
-        def consume(index: int, encoded: EncodedVideo) -> None:
-            self._note(encoded.note)
-            if encoded.features is not None:
-                features[index] = encoded.features[0]
-
-        items = [(video, self._recipe.request((view,))) for video in asked]
-        encode_each(items, consume, recipe=self._recipe, config=self._config)
-        self._refuse_broken()
+        encoded = _encoded(asked, self._recipe.request((view,)), recipe=self._recipe, config=self._config)
+        for one in encoded:
+            self._note(one.note)
+        refuse_broken(self.skipped, self._config.on_broken_video)
         if self._checked:
             # Whatever the policy: a run's clips must not change from epoch to epoch.
             refuse_broken({video.key: self.skipped[video.key] for video in asked if video.key in self.skipped})
-        readable = [index for index, video in enumerate(asked) if video.key not in self.skipped]
-        return MemoryTable([asked[index] for index in readable], features[readable])
+        features = [one.features[0] for one in encoded if one.features is not None and one.note.key not in self.skipped]
+        return _held_table([video for video in asked if video.key not in self.skipped], features, self)
 
     def training_view(self, epoch: int) -> int:
         """Return a view of its own for every epoch."""
@@ -225,6 +212,85 @@ class LiveSource:
         if note.broken is not None:
             self.skipped[note.key] = note.broken
 
-    def _refuse_broken(self) -> None:
-        if self._config.on_broken_video == "fail":
-            refuse_broken(self.skipped)
+
+class HeldSource:
+    """A `FeatureSource` of videos that were encoded before, where clips come and go, and no store is wanted.
+
+    Args:
+        features: of every view of every video, by its key.
+        frames: frames per clip.
+        dim: numbers per frame.
+        skipped: why each video that is left out could not be read, by key.
+    """
+
+    def __init__(
+        self,
+        features: Mapping[str, Float[np.ndarray, "views frames dim"]],
+        *,
+        frames: int,
+        dim: int,
+        skipped: dict[str, str],
+    ) -> None:
+        self.frames, self.dim, self.skipped = frames, dim, skipped
+        self._features = features
+        self._views = min((len(views) for views in features.values()), default=1) - 1
+
+    def view(self, videos: Sequence[Video], view: int) -> FrameTable:
+        """Return one view of the videos: 0 is the plain view, others are augmented. Skipped videos are left out."""
+        readable = [video for video in videos if video.key not in self.skipped]
+        return _held_table(readable, [self._features[video.key][view] for video in readable], self)
+
+    def training_view(self, epoch: int) -> int:
+        """Return the augmented view whose turn it is; the plain view if there is no other."""
+        return 1 + epoch % self._views if self._views else 0
+
+
+def encode_and_hold(
+    videos: Sequence[Video], *, recipe: Recipe, config: FeaturesConfig, progress: Progress = lambda *_: None
+) -> tuple[HeldSource, dict[str, str]]:
+    """Encode the plain view and `recipe.views` augmented ones of each video, and hold them in memory.
+
+    Args:
+        videos: each with a key of its own.
+        config: workers, and what a broken video means.
+        progress: called with (videos done, videos in all).
+
+    Returns:
+        The source, and the SHA-256 of every readable video's content by its key.
+
+    Raises:
+        DataError: a video is broken and the config says to fail.
+    """
+    request = recipe.request(tuple(range(recipe.views + 1)))
+    encoded = _encoded(videos, request, recipe=recipe, config=config, progress=progress)
+    skipped = {one.note.key: one.note.broken for one in encoded if one.note.broken is not None}
+    refuse_broken(skipped, config.on_broken_video)
+    features = {one.note.key: one.features for one in encoded if one.features is not None}
+    hashes = {one.note.key: one.note.sha256 or "" for one in encoded if one.features is not None}
+    return HeldSource(features, frames=recipe.frames, dim=recipe.encoder.dim, skipped=skipped), hashes
+
+
+def _encoded(
+    videos: Sequence[Video],
+    request: ViewRequest,
+    *,
+    recipe: Recipe,
+    config: FeaturesConfig,
+    progress: Progress = lambda *_: None,
+) -> list[EncodedVideo]:
+    """Return what became of each video, in their order."""
+    encoded: dict[int, EncodedVideo] = {}
+
+    def consume(place: int, one: EncodedVideo) -> None:
+        encoded[place] = one
+        progress(len(encoded), len(videos))
+
+    encode_each([(video, request) for video in videos], consume, recipe=recipe, config=config)
+    return [encoded[place] for place in range(len(videos))]
+
+
+def _held_table(
+    videos: Sequence[Video], features: Sequence[Float[np.ndarray, "frames dim"]], source: FeatureSource
+) -> FrameTable:
+    held = np.stack(features) if features else np.zeros((0, source.frames, source.dim), np.float32)
+    return FrameTable(videos, held.__getitem__)

@@ -23,7 +23,7 @@ from essential.features.plan import Shard, VideoId, plan_from_json, plan_to_json
 from essential.features.provenance import differences
 from essential.protocols.protocol import Split
 from essential.schema import Section
-from essential.sealed_files import map_sealed, read_metadata, read_sealed, read_sealed_header, write_sealed
+from essential.sealed_files import read_sealed, read_sealed_header, write_sealed
 from essential.untrusted import parse_json, read_bounded, read_json
 
 FORMAT_VERSION = 1
@@ -114,14 +114,6 @@ class FeatureStore:
         note = ShardNote(fingerprint=self.fingerprint, split=shard.split, videos=tuple(videos))
         write_sealed(self.shard_path(shard), {_ARRAY: features}, note.model_dump(mode="json"))
 
-    def note(self, shard: Shard) -> ShardNote:
-        """Return a computed shard's note, reading no features and not checking the seal.
-
-        Raises:
-            StoreError: the shard is damaged or not of this store.
-        """
-        return self._checked(shard, read_metadata(self.shard_path(shard), StoreError))
-
     def layout_and_note(self, shard: Shard) -> tuple[tuple[int, ...], ShardNote]:
         """Return where a computed shard's features are in its file, and its note; the seal is not checked.
 
@@ -144,17 +136,9 @@ class FeatureStore:
         Raises:
             StoreError: the shard is damaged or not of this store.
         """
-        self.layout_and_note(shard)
-        arrays, metadata = read_sealed(self.shard_path(shard), StoreError)
-        return arrays[_ARRAY], self._checked(shard, metadata)
-
-    def map(self, shard: Shard) -> Features:
-        """Return a computed shard's features as a read-only memory map; the seal is not checked.
-
-        Raises:
-            StoreError: the shard is missing or cut short.
-        """
-        return map_sealed(self.shard_path(shard), _ARRAY, StoreError)
+        _, note = self.layout_and_note(shard)
+        arrays, _ = read_sealed(self.shard_path(shard), StoreError)
+        return arrays[_ARRAY], note
 
     def _checked(self, shard: Shard, metadata: Any) -> ShardNote:
         path = self.shard_path(shard)
@@ -182,7 +166,8 @@ def create_store(path: Path, provenance: Mapping[str, Any]) -> FeatureStore:
     if not (path / "store.json").exists():
         with folder_lock(path, name=".plan-lock", wait=True):
             if not (path / "store.json").exists():
-                write_json(path / "store.json", _description(provenance))
+                made = {"format_version": FORMAT_VERSION, "fingerprint": sha256_of_json(provenance)}
+                write_json(path / "store.json", {**made, "provenance": dict(provenance)})
     return open_store(path, provenance)
 
 
@@ -201,14 +186,6 @@ def open_store(path: Path, provenance: Mapping[str, Any]) -> FeatureStore:
             "Use the settings it was made with, or choose another folder with -s features.store=DIR"
         )
     return FeatureStore(path, sha256_of_json(provenance))
-
-
-def _description(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "format_version": FORMAT_VERSION,
-        "fingerprint": sha256_of_json(provenance),
-        "provenance": dict(provenance),
-    }
 
 
 def read_provenance(store: Path) -> dict[str, Any]:

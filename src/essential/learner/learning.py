@@ -14,7 +14,7 @@ from essential.engine.clips import LabelledVideos, TaskClips, task_clips
 from essential.engine.fit import EpochReport, StageStart, fit
 from essential.engine.settings import RunConfig
 from essential.errors import ConfigError, DataError, TrainingError
-from essential.features.held import HeldSource
+from essential.features.source import HeldSource
 from essential.learner.held_out import HeldOut
 from essential.methods import METHODS, Method, build_method
 from essential.models.seeded import torch_generator

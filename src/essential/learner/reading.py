@@ -14,7 +14,7 @@ from torch import Tensor
 from essential.features.config import FeaturesConfig
 from essential.features.cores import share_cores
 from essential.features.encoding import ClipEncoder, VideoFeatures
-from essential.features.pipeline import Asked, reading, unidentified
+from essential.features.pipeline import Asked, reading
 from essential.features.provenance import Recipe
 from essential.learner.arrivals import Arrivals
 from essential.learner.clips import Expanded
@@ -99,7 +99,7 @@ class ClipReader:
             largest=request,
             workers=sharing.workers,
             config=self.config,
-            identify=unidentified,
+            identify=None,
             is_next_known=arrivals.is_next_known,
         )
         with closing(arrivals), closing(every):

@@ -15,8 +15,8 @@ from essential.encoders import FrameEncoder, build_encoder
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import FeatureOrigin, choose_device
 from essential.errors import BundleError, ConfigError, DataError
-from essential.features.held import encode_and_hold
 from essential.features.provenance import Recipe, build_recipe
+from essential.features.source import encode_and_hold
 from essential.learner.bundle import Bundle, Lesson, damage_explained, refuse_misfit
 from essential.learner.clips import Expanded, Given, PathLike, clips_by_class, refuse_known, refuse_same_content
 from essential.learner.held_out import HeldOut
@@ -37,7 +37,7 @@ from essential.learner.turns import in_turn, turn
 from essential.learner.voice import Voice, build_voice, share_right
 from essential.memory.ledger import LedgerEntry
 from essential.methods import Method
-from essential.progress import Progress, SilentProgress, phase
+from essential.progress import Progress, phase
 from essential.protocols.class_names import alike, known_as
 from essential.protocols.protocol import Video
 from essential.sealed_files import Array
@@ -87,7 +87,7 @@ class VideoLearner:
             raise ConfigError(f"held_out_per_class={held_out_per_class} is not allowed; give 0 or more")
         refuse_old_clips(settings)
         with turn(settings.training.threads):
-            self._set_up(settings, progress, origin=None)
+            self._set_up(settings, progress)
             self._method = method_for(settings, dim=self._encoder.dim, reserved_bytes=0)
         self._labels: tuple[str | None, ...] = ()
         self._lessons: tuple[Lesson, ...] = ()
@@ -95,11 +95,11 @@ class VideoLearner:
         self._held_out_per_class = held_out_per_class
         self._taught: dict[str, str] = {}
 
-    def _set_up(self, config: RunConfig, progress: Progress | None, *, origin: Path | None) -> None:
+    def _set_up(self, config: RunConfig, progress: Progress | None) -> None:
         self.config = config.with_absolute_paths()
-        self._progress = progress or SilentProgress()
+        self._progress = progress or Progress()
         self._voice: Voice | None = None
-        self._origin = origin
+        self._origin: Path | None = None
         self._device = choose_device(config.training.device)
         self._process_id = os.getpid()
         self._encoder: FrameEncoder = build_encoder(self.config.encoder)
@@ -123,10 +123,11 @@ class VideoLearner:
         bundle = Bundle.read(Path(path), overrides)
         learner = cls.__new__(cls)
         learner._labels, learner._lessons = bundle.labels, bundle.lessons
-        learner._held_out, learner._held_out_per_class = bundle.held_out, bundle.held_out_per_class
-        learner._taught = dict(bundle.taught)
+        learner._held_out = bundle.held_out
+        learner._held_out_per_class, learner._taught = bundle.held_out_per_class, dict(bundle.taught)
         with turn(bundle.config.training.threads):
-            learner._set_up(bundle.config, progress, origin=Path(path))
+            learner._set_up(bundle.config, progress)
+            learner._origin = Path(path)
             _refuse_other_encoder(Path(path), bundle.encoder, learner._encoder)
             with damage_explained(Path(path)):
                 learner._method = learner._restored(bundle.method, reserved_bytes=bundle.held_out.bytes)

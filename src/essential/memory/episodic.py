@@ -148,7 +148,8 @@ class EpisodicMemory:
         kept = tuple(features.shape[:2])
         if features.ndim != 3 or shapes != [kept, kept[:1], kept[:1]] or {len(names), len(memory.logits)} != {kept[0]}:
             raise CheckpointError(f"the memory holds features of shape {tuple(features.shape)} beside {shapes}")
-        if features.dtype != torch.float32 or min(map(_lowest, (memory.positions, memory.slots, memory.tasks))) < 0:
+        negative = any(bool((each < 0).any()) for each in (memory.positions, memory.slots, memory.tasks))
+        if features.dtype != torch.get_default_dtype() or negative:
             raise CheckpointError("the memory holds numbers of another type, or below 0, where none are stored")
         return memory
 
@@ -162,10 +163,6 @@ class EpisodicMemory:
             tuple(self.names[i] for i in index.tolist()),
             self.logits[index],
         )
-
-
-def _lowest(numbers: Tensor) -> int:
-    return int(numbers.min()) if numbers.numel() else 0
 
 
 def _side_by_side(first: Tensor, second: Tensor) -> Tensor:

@@ -21,35 +21,28 @@ from typing import Literal
 
 from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from essential.methods.class_statistics import ClassStatistics
-from essential.methods.closed_form import ClosedForm
+from essential.methods.closed_form import ClosedForm, ClosedFormConfig
 from essential.methods.ridge import RidgeProblem
-from essential.models.clip_vectors import ClipForm, clip_vector, clip_width
 from essential.models.closed_form import LinearScores
-from essential.schema import Section
 
 
-class AnalyticConfig(Section):
+class AnalyticConfig(ClosedFormConfig):
     """Analytic learning's settings."""
 
     name: Literal["analytic"] = "analytic"
-    clip: ClipForm = Field("mean", description="a clip is the mean of its frames, or all of them side by side")
     ridge: float | None = Field(None, gt=0, description="the penalty (gamma); none: by generalised cross-validation")
 
 
-class Analytic(ClosedForm[LinearScores]):
+class Analytic(ClosedForm[AnalyticConfig, LinearScores]):
     """See the top of this file."""
 
     Config = AnalyticConfig
 
-    def __init__(self, config: AnalyticConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        del epochs, seed
-        self.config = config
-        width = clip_width(config.clip, dim=dim, frames=frames)
-        scores = LinearScores(clip_vector(config.clip), width=width)
-        super().__init__(scores, dim=dim, frames=frames, statistics=ClassStatistics(width))
+    def make_scores(self, vectors: nn.Module, width: int) -> LinearScores:
+        """Linear scores of a clip's vector."""
+        return LinearScores(vectors, width=width)
 
     def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
         """Add the classes to the statistics, and solve anew."""

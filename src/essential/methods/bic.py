@@ -28,11 +28,10 @@ from pydantic import Field
 from torch import Tensor
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import ClassifierConfig, cross_entropy, distillation, logits_of
+from essential.methods.classifier import cross_entropy, distillation, logits_of
 from essential.methods.contract import Batch, LossTerm, Stage, TaskData
 from essential.methods.exemplars import MemoryConfig, MixedClips
-from essential.methods.held_out import PartOfClips, hold_out
-from essential.methods.trained import Trained
+from essential.methods.trained import Trained, TrainedConfig
 from essential.models.bias_correction import BiasCorrected
 from essential.models.seeded import torch_generator
 
@@ -41,11 +40,10 @@ from essential.models.seeded import torch_generator
 _BIAS_RATE_SCALE = 100.0
 
 
-class BiCConfig(MemoryConfig):
+class BiCConfig(MemoryConfig, TrainedConfig):
     """BiC's settings."""
 
     name: Literal["bic"] = "bic"
-    classifier: ClassifierConfig = ClassifierConfig()
     policy: Policy = Field("herding", description="which clips; the paper's is herding")
     reading: Literal["paper", "vclimb"] = Field(
         "paper",
@@ -81,11 +79,10 @@ class BiC(Trained[BiCConfig]):
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """The network on one part of clips and exemplars, then the newest pair on the other."""
-        clips = MixedClips(task, self.memory)
         if len(self.memory) == 0:
-            return [Stage("mixed", lambda: clips, [self.classifier], self.epochs)]
-        learned = PartOfClips(clips, lambda slots: self._parts(slots)[0])
-        held = PartOfClips(clips, lambda slots: self._parts(slots)[1])
+            return super().stages(task)
+        learned = MixedClips(task, self.memory, lambda slots: self._parts(slots)[0])
+        held = MixedClips(task, self.memory, lambda slots: self._parts(slots)[1])
         return [
             Stage("mixed", lambda: learned, [self.classifier], self.epochs),
             Stage(
@@ -127,6 +124,24 @@ def held_out_quotas(exemplars: Int[Tensor, " old"], new: range, *, share: float)
     """Return how many clips of each slot to hold out: the share of an old one's, the mean of those of a new one."""
     old = (exemplars * share).round().long().clamp(min=1)
     return torch.cat([old, old.double().mean().round().long().expand(len(new))])
+
+
+def hold_out(
+    slots: Int[Tensor, " clips"], quotas: Int[Tensor, " slots"], *, generator: torch.Generator
+) -> tuple[Int[Tensor, " learned"], Int[Tensor, " held"]]:
+    """Draw the clips that are held out, at most `quotas` of each slot; return the indices of the others, then theirs.
+
+    Every slot keeps a clip to learn from. A slot of a single clip has it in both parts.
+    """
+    counts = torch.bincount(slots, minlength=len(quotas))
+    quotas = quotas.minimum(counts - 1).clamp(min=1)
+    order = torch.randperm(len(slots), generator=generator)
+    order = order[slots[order].argsort(stable=True)]
+    sorted_slots = slots[order]
+    rank = torch.arange(len(order)) - (counts.cumsum(0) - counts)[sorted_slots]
+    held = rank < quotas[sorted_slots]
+    learned = ~held | (counts == 1)[sorted_slots]
+    return order[learned].sort().values, order[held].sort().values
 
 
 def _logits(predictor: BiasCorrected, batch: Batch) -> Tensor:

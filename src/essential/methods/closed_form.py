@@ -5,41 +5,50 @@ from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
 from jaxtyping import Float
-from torch import Tensor
+from pydantic import Field
+from torch import Tensor, nn
 
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.methods.class_statistics import ClassStatistics
 from essential.methods.contract import Method, TaskData
-from essential.models.closed_form import ClosedFormPredictor
+from essential.models.clip_vectors import ClipForm, clip_vector
+from essential.models.closed_form import ClosedFormPredictor, LinearScores
+from essential.schema import Section
 
+
+class ClosedFormConfig(Section):
+    """The setting that all these methods have."""
+
+    clip: ClipForm = Field("mean", description="a clip is the mean of its frames, or all of them side by side")
+
+
+Settings = TypeVar("Settings", bound=ClosedFormConfig)
 Scores = TypeVar("Scores", bound=ClosedFormPredictor)
 
 
-class ClosedForm(Method, Generic[Scores]):
+class ClosedForm(Method, Generic[Settings, Scores]):
     """A method that computes its scores when a task ends, and trains nothing.
 
-    Args:
+    Attributes:
         scores: the predictor.
-        dim: width of a frame feature.
-        frames: frames of a dense clip.
-        statistics: of the classes seen, where the scores of all are computed anew from such.
+        statistics: what is kept of the classes seen, where linear scores of all are computed anew from it.
     """
 
     draws_nothing = True
 
-    def __init__(self, scores: Scores, *, dim: int, frames: int, statistics: ClassStatistics | None = None) -> None:
-        super().__init__(scores, EpisodicMemory.empty(kept=frames, dim=dim))
-        self.scores = scores
-        if statistics is not None:
-            self.network["statistics"] = statistics
+    def __init__(self, config: Settings, *, dim: int, frames: int, epochs: int, seed: int) -> None:
+        del epochs
+        self.config, self.seed = config, seed
+        self.scores = self.make_scores(*clip_vector(config.clip, dim=dim, frames=frames))
+        super().__init__(self.scores, EpisodicMemory.empty(kept=frames, dim=dim))
+        if isinstance(self.scores, LinearScores):
+            self.statistics = ClassStatistics(self.scores.weight.shape[1])
+            self.network["statistics"] = self.statistics
 
-    @property
-    def statistics(self) -> ClassStatistics:
-        """What is kept of the classes seen; only of a method that was made with it."""
-        statistics = self.network["statistics"]
-        assert isinstance(statistics, ClassStatistics)
-        return statistics
+    @abstractmethod
+    def make_scores(self, vectors: nn.Module, width: int) -> Scores:
+        """Make the predictor, whose vectors begin with what `vectors` makes of a clip, `width` numbers."""
 
     def begin(self, task: TaskData) -> None:
         """Note the slots."""

@@ -19,15 +19,7 @@ from torch import Tensor, nn
 
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
-from essential.methods.state import (
-    pack,
-    pack_network,
-    refuse_other_shapes,
-    state_that_fits,
-    unpack_memory,
-    unpack_network,
-    unpack_slots,
-)
+from essential.methods.state import pack, pack_network, refuse_other_shapes, state_that_fits, unpack
 from essential.models.classifier import Predictor
 from essential.models.state_names import below
 from essential.schema import Section
@@ -256,8 +248,7 @@ class Method(ABC):
         Raises:
             CheckpointError: the state is not one of this method with this config.
         """
-        tensors = unpack_network(state)
-        self.slots, self.memory = unpack_slots(state), unpack_memory(state)
+        tensors, self.memory, self.slots[:] = unpack(state)
         own = self.predictor.completed(below(_PREDICTOR, tensors))
         tensors |= {_PREDICTOR + name: tensor for name, tensor in own.items()}
         refuse_other_shapes(self.network.state_dict(), tensors)

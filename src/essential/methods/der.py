@@ -22,18 +22,17 @@ from pydantic import Field
 from torch import Tensor
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import ClassifierConfig, cross_entropy, logits_of
+from essential.methods.classifier import cross_entropy, logits_of
 from essential.methods.contract import Batch, LossTerm, Stage, TaskData
 from essential.methods.exemplars import MemoryClips, MemoryConfig
-from essential.methods.trained import Trained
+from essential.methods.trained import Trained, TrainedConfig
 from essential.models.whole_batch import batch_beside, whole_rows
 
 
-class DERConfig(MemoryConfig):
+class DERConfig(MemoryConfig, TrainedConfig):
     """DER++'s settings; the weights are the paper's for a buffer of 500 on split CIFAR-10."""
 
     name: Literal["der"] = "der"
-    classifier: ClassifierConfig = ClassifierConfig()
     policy: Policy = Field("reservoir", description="which clips; the paper's is a reservoir")
     alpha: float = Field(0.2, ge=0, description="weight of the distance to stored logits")
     beta: float = Field(0.5, ge=0, description="weight of the classification of exemplars")

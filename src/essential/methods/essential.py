@@ -37,9 +37,10 @@ from essential.errors import CheckpointError
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.memory.selection import random_positions
-from essential.methods.classifier import ClassifierConfig, attention_heads, build_classifier, cross_entropy, grow_head
-from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData, TrainingData
-from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfig, set_exemplar_means, take_frames
+from essential.methods.classifier import attention_heads, cross_entropy
+from essential.methods.contract import Batch, LossTerm, Stage, TaskData, TrainingData
+from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfig, take_frames
+from essential.methods.trained import Trained, TrainedConfig
 from essential.models.evaluation import in_evaluation
 from essential.models.memory_retrieval import MemoryRetrieval, PromptMode
 from essential.models.seeded import torch_seeded
@@ -49,11 +50,10 @@ _AT_ONCE = 256
 _AT_REHEARSAL = "at_rehearsal"
 
 
-class EssentialConfig(MemoryConfig):
+class EssentialConfig(MemoryConfig, TrainedConfig):
     """ESSENTIAL's own settings; the authors' flag stands in brackets."""
 
     name: Literal["essential"] = "essential"
-    classifier: ClassifierConfig = ClassifierConfig()
     memory_mode: Literal["task", "global", "identity"] = Field(
         "task", description="one MR module per task, one for all, or none: sparse features stand in (memory_mode)"
     )
@@ -70,18 +70,16 @@ class EssentialConfig(MemoryConfig):
     reading: Literal["paper", "released"] = Field("paper", description="whose temporal matching; see the method's file")
 
 
-class Essential(Method):
+class Essential(Trained[EssentialConfig]):
     """See the top of this file."""
 
     Config = EssentialConfig
 
+    keeper: ExemplarKeeper
+
     def __init__(self, config: EssentialConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        self.config = config
-        self.dim, self.frames, self.epochs, self.seed = dim, frames, epochs, seed
-        self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed)
-        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed)
+        super().__init__(config, dim=dim, frames=frames, epochs=epochs, seed=seed)
         self.retrieval = nn.ModuleList()
-        super().__init__(self.classifier, self.keeper.empty())
         self.network["retrieval"] = self.retrieval
 
     def check_room(self, names: Sequence[str], *, tasks: int) -> None:
@@ -91,8 +89,7 @@ class Essential(Method):
 
     def begin(self, task: TaskData) -> None:
         """Grow the head, add an MR module if the mode asks for one, and make room for its prompts."""
-        self.slots.append(task.slots)
-        grow_head(self.classifier, task.slots, seed=self.seed)
+        super().begin(task)
         self._add_retrieval()
         self.memory = self.keeper.cut(self.memory, reserved_bytes=self._prompt_bytes())
 
@@ -100,7 +97,7 @@ class Essential(Method):
         """The task stage, then the rehearsal stage."""
         learning = [self.classifier, *self.retrieval[-1:]]
         stages = [Stage("task", lambda: task, learning, self.epochs, steady=True)]
-        if self._rehearses(task):
+        if task.index > 0 or self.config.rehearse_first_task:
             stages.append(
                 Stage(
                     "rehearsal",
@@ -121,11 +118,13 @@ class Essential(Method):
         return self._rehearsal_losses(batch)
 
     def finish(self, task: TaskData) -> None:
-        """Choose exemplars, if no rehearsal stage has done so, and take their means."""
-        if not self._rehearses(task):
-            self._remember(task)
+        """Forget the embedding for rehearsal; the rest is as in all these methods."""
         self._keep_embedding(None)
-        set_exemplar_means(self.classifier, self.memory)
+        super().finish(task)
+
+    def remember(self, task: TaskData) -> None:
+        """Choose exemplars of the task; the prompts take a part of the budget."""
+        self.memory = self.keeper.extend(self.memory, task, self.classifier, reserved_bytes=self._prompt_bytes())
 
     @torch.no_grad()
     def rebuilt(self, memory: EpisodicMemory) -> Float[Tensor, "exemplars frames dim"] | None:
@@ -145,8 +144,8 @@ class Essential(Method):
         """Episodic memory, prompts, and the MR modules that the paper's figure leaves out."""
         entries = self.memory.ledger()
         for index, module in enumerate(self.retrieval):
-            prompt = _bytes(module.get_parameter("prompt"))
-            rest = sum(_bytes(parameter) for parameter in module.parameters()) - prompt
+            prompt = module.get_parameter("prompt").nbytes
+            rest = sum(parameter.nbytes for parameter in module.parameters()) - prompt
             entries.append(LedgerEntry("semantic", f"prompts {index}", prompt, in_paper_figure=True))
             entries.append(LedgerEntry("retrieval_modules", f"MR module {index}", rest, in_paper_figure=False))
         return entries
@@ -214,13 +213,14 @@ class Essential(Method):
         ]
 
     def _prepare_rehearsal(self, task: TaskData) -> None:
-        self._remember(task)
+        self.remember(task)
         self._keep_embedding(self.classifier.encoder.temporal_embedding)
 
     def _keep_embedding(self, embedding: Tensor | None) -> None:
         """Keep what rehearsal retrieves with, so that a run that resumes inside the stage retrieves the same again."""
         if embedding is not None:
-            self.network[_AT_REHEARSAL] = _Embedding(embedding.detach().clone())
+            self.network[_AT_REHEARSAL] = nn.Module()
+            self.network[_AT_REHEARSAL].register_buffer("values", embedding.detach().clone())
         elif _AT_REHEARSAL in self.network:
             del self.network[_AT_REHEARSAL]
 
@@ -269,12 +269,6 @@ class Essential(Method):
         rate = self.config.classifier.drop_path
         return drawn(lambda rows: nn.functional.dropout(sparse.new_ones(rows, 2), rate), len(sparse))
 
-    def _rehearses(self, task: TaskData) -> bool:
-        return task.index > 0 or self.config.rehearse_first_task
-
-    def _remember(self, task: TaskData) -> None:
-        self.memory = self.keeper.extend(self.memory, task, self.classifier, reserved_bytes=self._prompt_bytes())
-
     def _add_retrieval(self) -> None:
         mode, config = self.config.memory_mode, self.config
         if mode == "identity" or (mode == "global" and len(self.retrieval)):
@@ -291,16 +285,4 @@ class Essential(Method):
         self.retrieval.append(module.to(self.classifier.encoder.query.device))
 
     def _prompt_bytes(self) -> int:
-        return sum(_bytes(module.get_parameter("prompt")) for module in self.retrieval)
-
-
-class _Embedding(nn.Module):
-    """A temporal embedding that is kept as it was at some time."""
-
-    def __init__(self, values: Float[Tensor, "frames dim"]) -> None:
-        super().__init__()
-        self.register_buffer("values", values)
-
-
-def _bytes(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
+        return sum(module.get_parameter("prompt").nbytes for module in self.retrieval)

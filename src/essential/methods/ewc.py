@@ -34,21 +34,20 @@ from pydantic import Field
 from torch import Tensor
 
 from essential.methods.anchor import Anchored
-from essential.methods.classifier import ClassifierConfig, cross_entropy
+from essential.methods.classifier import cross_entropy
 from essential.methods.contract import TaskData
 from essential.methods.importance import accumulated_gradient, drawn_slots, mean_over_clips
+from essential.methods.trained import TrainedConfig
 from essential.models.seeded import torch_generator
-from essential.schema import Section
 
 Importance = Literal["fisher", "vclimb"]
 WEIGHTS: dict[Importance, float] = {"fisher": 100.0, "vclimb": 3000.0}
 
 
-class EWCConfig(Section):
+class EWCConfig(TrainedConfig):
     """EWC's settings."""
 
     name: Literal["ewc"] = "ewc"
-    classifier: ClassifierConfig = ClassifierConfig()
     importance: Importance = Field(
         "fisher", description="mean of squared gradients, as the paper; or the square of their sum, as vCLIMB's code"
     )

@@ -1,6 +1,6 @@
 """From a task's clips to exemplars, and from exemplars to batches: what every method with an episodic memory shares."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,15 +77,6 @@ class ExemplarKeeper:
             )
         self.config, self.frames, self.dim, self.seed, self.keeps_logits = config, frames, dim, seed, keeps_logits
 
-    def empty(self) -> EpisodicMemory:
-        """Return the memory before the first task."""
-        return EpisodicMemory.empty(kept=self.kept, dim=self.dim)
-
-    @property
-    def asks_the_classifier(self) -> bool:
-        """Whether the choice depends on what the classifier has learned of the task."""
-        return self.config.policy not in ("random", "reservoir") or self.keeps_logits
-
     def budget(self, reserved_bytes: int = 0) -> Budget:
         """Return the caps, with `reserved_bytes` of the bytes taken by something else."""
         config = self.config
@@ -161,7 +152,7 @@ class ExemplarKeeper:
     ) -> tuple[Int[Tensor, " chosen"], Float[Tensor, "chosen scored"]]:
         """Return the clips to keep, the best first within a class, and what the classifier says of them."""
         slots = table.slots
-        if not self.asks_the_classifier:
+        if self.config.policy in ("random", "reservoir") and not self.keeps_logits:
             chosen = random_clips(slots, room, generator=generator)
             return chosen, torch.zeros(len(chosen), 0)
         tokens, logits = judge(classifier, table)
@@ -247,14 +238,21 @@ class MemoryClips:
 
 @dataclass(frozen=True)
 class MixedClips:
-    """A task's clips with the exemplars behind them, as one set: naive replay. Sparse exemplars repeat their frames."""
+    """A task's clips with the exemplars behind them, as one set: naive replay. Sparse exemplars repeat their frames.
+
+    Attributes:
+        choose: finds, by the slots of all, the indices of those that are used, the same ones every time; None: all are.
+    """
 
     task: TrainingData
     memory: EpisodicMemory
+    choose: Callable[[Int[Tensor, " clips"]], Int[Tensor, " part"]] | None = None
 
     def epoch(self, epoch: int) -> "MixedTable":
         """Return the task's clips as this epoch sees them, and the exemplars."""
-        return MixedTable(self.task.epoch(epoch), self.memory)
+        clips = self.task.epoch(epoch)
+        slots = torch.cat([clips.slots, self.memory.slots])
+        return MixedTable(clips, self.memory, torch.arange(len(slots)) if self.choose is None else self.choose(slots))
 
 
 @dataclass(frozen=True)
@@ -263,23 +261,25 @@ class MixedTable:
 
     clips: BatchTable
     memory: EpisodicMemory
+    part: Int[Tensor, " part"]
 
     def __len__(self) -> int:
-        return len(self.clips) + len(self.memory)
+        return len(self.part)
 
     @property
     def names(self) -> Sequence[str]:
         """The video of every clip."""
-        return [*self.clips.names, *self.memory.names]
+        names = [*self.clips.names, *self.memory.names]
+        return [names[index] for index in self.part.tolist()]
 
     @property
-    def slots(self) -> Int[Tensor, " clips"]:
+    def slots(self) -> Int[Tensor, " part"]:
         """The class of every clip."""
-        return torch.cat([self.clips.slots, self.memory.slots])
+        return torch.cat([self.clips.slots, self.memory.slots])[self.part]
 
     def rows(self, indices: Int[Tensor, " batch"]) -> Batch:
         """Return the clips at `indices`, each with as many frames as a dense clip, in the order asked for."""
-        first = len(self.clips)
+        indices, first = self.part[indices], len(self.clips)
         stored = indices >= first
         new, old = self.clips.rows(indices[~stored]), MemoryClips(self.memory).rows(indices[stored] - first)
         old = respread(old, new.features.shape[1])

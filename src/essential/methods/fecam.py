@@ -30,39 +30,31 @@ from torch import Tensor, nn
 
 from essential.memory.ledger import LedgerEntry
 from essential.methods.class_statistics import ClassStatistics, statistics_ledger
-from essential.methods.closed_form import ClosedForm
-from essential.methods.discriminant import discriminant
-from essential.models.clip_vectors import ClipForm, UnitLength, clip_vector, clip_width
+from essential.methods.closed_form import ClosedForm, ClosedFormConfig
+from essential.methods.shrinkage import discriminant
+from essential.models.clip_vectors import UnitLength
 from essential.models.closed_form import LinearScores, MahalanobisDistances
-from essential.schema import Section
 
 
-class FecamConfig(Section):
+class FecamConfig(ClosedFormConfig):
     """FeCAM's settings."""
 
     name: Literal["fecam"] = "fecam"
-    clip: ClipForm = Field("mean", description="a clip is the mean of its frames, or all of them side by side")
     covariance: Literal["class", "shared"] = Field(
         "class", description="each class its own, which takes much room for wide vectors; or one for all"
     )
     shrinkage: float = Field(1.0, gt=0, description="times the mean variance, added to every variance (gamma_1)")
 
 
-class Fecam(ClosedForm[LinearScores | MahalanobisDistances]):
+class Fecam(ClosedForm[FecamConfig, LinearScores | MahalanobisDistances]):
     """See the top of this file."""
 
     Config = FecamConfig
 
-    def __init__(self, config: FecamConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        del epochs, seed
-        self.config = config
-        width = clip_width(config.clip, dim=dim, frames=frames)
-        vectors = nn.Sequential(clip_vector(config.clip), UnitLength())
-        if config.covariance == "shared":
-            statistics = ClassStatistics(width)
-            super().__init__(LinearScores(vectors, width=width), dim=dim, frames=frames, statistics=statistics)
-        else:
-            super().__init__(MahalanobisDistances(vectors, width=width), dim=dim, frames=frames)
+    def make_scores(self, vectors: nn.Module, width: int) -> LinearScores | MahalanobisDistances:
+        """Scores of vectors of length 1: linear ones with a shared covariance, else distances."""
+        kind = LinearScores if self.config.covariance == "shared" else MahalanobisDistances
+        return kind(nn.Sequential(vectors, UnitLength()), width=width)
 
     def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
         """Add the classes, and with a shared covariance compute the scores anew."""

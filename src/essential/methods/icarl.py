@@ -24,19 +24,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import ClassifierConfig, cross_entropy, logits_of
+from essential.methods.classifier import cross_entropy, logits_of
 from essential.methods.contract import Batch, LossTerm
 from essential.methods.exemplars import MemoryConfig
-from essential.methods.trained import Trained
-from essential.models.classifier import ClipClassifier
-from essential.models.nearest_means import NearestMeans
+from essential.methods.trained import Trained, TrainedConfig
+from essential.models.classifier import ClipClassifier, NearestMeans
 
 
-class ICaRLConfig(MemoryConfig):
+class ICaRLConfig(MemoryConfig, TrainedConfig):
     """iCaRL's settings."""
 
     name: Literal["icarl"] = "icarl"
-    classifier: ClassifierConfig = ClassifierConfig()
     policy: Policy = Field("herding", description="which clips; the paper's is herding")
     reading: Literal["paper", "vclimb"] = Field(
         "paper",

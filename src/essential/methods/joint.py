@@ -8,19 +8,15 @@ once on everything gives.
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
-
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
-from essential.methods.contract import Batch, LossTerm, Stage, TaskData
-from essential.methods.trained import Trained
-from essential.schema import Section
+from essential.methods.classifier import build_classifier, grow_head
+from essential.methods.contract import Stage, TaskData
+from essential.methods.trained import Trained, TrainedConfig
 
 
-class JointConfig(Section):
+class JointConfig(TrainedConfig):
     """Joint training's settings."""
 
     name: Literal["joint"] = "joint"
-    classifier: ClassifierConfig = ClassifierConfig()
 
 
 class Joint(Trained[JointConfig]):
@@ -41,8 +37,3 @@ class Joint(Trained[JointConfig]):
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """One stage on the clips of all tasks so far."""
         return [Stage("joint", lambda: task, [self.classifier], self.epochs, steady=True)]
-
-    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
-        """Cross-entropy over all slots seen."""
-        logits = logits_of(self.classifier, batch)
-        return [LossTerm("classification", cross_entropy(logits, batch.slots))]

@@ -23,18 +23,16 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from essential.methods.classifier import ClassifierConfig, cross_entropy, distillation, logits_of
+from essential.methods.classifier import cross_entropy, distillation, logits_of
 from essential.methods.contract import Batch, LossTerm
-from essential.methods.trained import Trained
+from essential.methods.trained import Trained, TrainedConfig
 from essential.models.classifier import ClipClassifier
-from essential.schema import Section
 
 
-class LwFConfig(Section):
+class LwFConfig(TrainedConfig):
     """LwF's settings."""
 
     name: Literal["lwf"] = "lwf"
-    classifier: ClassifierConfig = ClassifierConfig()
     weight: float = Field(1.0, ge=0, description="of the distillation (the paper's lambda_o)")
 
 

@@ -33,20 +33,18 @@ from pydantic import Field
 from torch import Tensor
 
 from essential.methods.anchor import Anchored
-from essential.methods.classifier import ClassifierConfig
 from essential.methods.contract import TaskData
 from essential.methods.importance import accumulated_gradient, mean_over_clips
-from essential.schema import Section
+from essential.methods.trained import TrainedConfig
 
 Importance = Literal["per-clip", "vclimb"]
 WEIGHTS: dict[Importance, float] = {"per-clip": 0.1, "vclimb": 300000.0}
 
 
-class MASConfig(Section):
+class MASConfig(TrainedConfig):
     """MAS's settings."""
 
     name: Literal["mas"] = "mas"
-    classifier: ClassifierConfig = ClassifierConfig()
     importance: Importance = Field(
         "per-clip",
         description="mean of the sizes of gradients, as the paper; or the size of their sum, as vCLIMB's code",

@@ -14,34 +14,29 @@ from collections.abc import Iterable
 from typing import Literal
 
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor, nn
 
 from essential.memory.ledger import LedgerEntry
 from essential.methods.class_statistics import statistics_ledger
-from essential.methods.closed_form import ClosedForm
-from essential.models.clip_vectors import ClipForm, UnitLength, clip_vector, clip_width
+from essential.methods.closed_form import ClosedForm, ClosedFormConfig
+from essential.models.clip_vectors import UnitLength
 from essential.models.closed_form import MeanDistances
-from essential.schema import Section
 
 
-class NcmConfig(Section):
+class NcmConfig(ClosedFormConfig):
     """NCM's settings."""
 
     name: Literal["ncm"] = "ncm"
-    clip: ClipForm = Field("mean", description="a clip is the mean of its frames, or all of them side by side")
 
 
-class Ncm(ClosedForm[MeanDistances]):
+class Ncm(ClosedForm[NcmConfig, MeanDistances]):
     """See the top of this file."""
 
     Config = NcmConfig
 
-    def __init__(self, config: NcmConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        del epochs, seed
-        vectors = nn.Sequential(clip_vector(config.clip), UnitLength())
-        scores = MeanDistances(vectors, width=clip_width(config.clip, dim=dim, frames=frames))
-        super().__init__(scores, dim=dim, frames=frames)
+    def make_scores(self, vectors: nn.Module, width: int) -> MeanDistances:
+        """Distances to means, of vectors of length 1."""
+        return MeanDistances(nn.Sequential(vectors, UnitLength()), width=width)
 
     def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
         """Add the means of the classes."""

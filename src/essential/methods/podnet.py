@@ -29,10 +29,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import ClassifierConfig
 from essential.methods.contract import Batch, LossTerm, Stage, TaskData
-from essential.methods.exemplars import MemoryClips, MemoryConfig, set_exemplar_means
-from essential.methods.trained import Trained
+from essential.methods.exemplars import MemoryClips, MemoryConfig
+from essential.methods.trained import Trained, TrainedConfig
 from essential.models.classifier import ClipClassifier
 from essential.models.heads import CosineHead
 
@@ -40,11 +39,10 @@ _FIRST_SCALE = 10.0
 _BALANCE_RATE_SCALE = 0.1
 
 
-class PODNetConfig(MemoryConfig):
+class PODNetConfig(MemoryConfig, TrainedConfig):
     """PODNet's settings; the weights are the paper's for CIFAR-100."""
 
     name: Literal["podnet"] = "podnet"
-    classifier: ClassifierConfig = ClassifierConfig()
     policy: Policy = Field("herding", description="which clips; the paper's is herding")
     proxies: int = Field(10, ge=1, le=1000, description="directions per slot (K)")
     margin: float = Field(0.6, ge=0, description="by which the own slot's similarity is to be the largest")
@@ -95,13 +93,6 @@ class PODNet(Trained[PODNetConfig]):
         if len(distances) > 1:
             between = distances[:-1].mean()
             yield LossTerm("layer_distillation", between, self.config.layer_distillation * ratio)
-
-    def finish(self, task: TaskData) -> None:
-        """Choose the first task's exemplars; take the means of all."""
-        self.drop_teacher()
-        if task.index == 0:
-            self.remember(task)
-        set_exemplar_means(self.classifier, self.memory)
 
 
 def margin_nca(

@@ -24,38 +24,34 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from essential.memory.ledger import LedgerEntry
-from essential.methods.class_statistics import ClassStatistics, statistics_ledger
-from essential.methods.closed_form import ClosedForm
+from essential.methods.class_statistics import statistics_ledger
+from essential.methods.closed_form import ClosedForm, ClosedFormConfig
 from essential.methods.ridge import RidgeProblem
-from essential.models.clip_vectors import ClipForm, RandomFeatures, clip_vector, clip_width
+from essential.models.clip_vectors import RandomFeatures
 from essential.models.closed_form import LinearScores
 from essential.models.seeded import torch_generator
-from essential.schema import Section
 
 
-class RanpacConfig(Section):
+class RanpacConfig(ClosedFormConfig):
     """RanPAC's settings."""
 
     name: Literal["ranpac"] = "ranpac"
-    clip: ClipForm = Field("mean", description="a clip is the mean of its frames, or all of them side by side")
     random_features: int = Field(2000, ge=1, le=100_000, description="numbers that a clip's vector is projected to (M)")
     ridge: float | None = Field(None, gt=0, description="the penalty (lambda); none: by generalised cross-validation")
 
 
-class Ranpac(ClosedForm[LinearScores]):
+class Ranpac(ClosedForm[RanpacConfig, LinearScores]):
     """See the top of this file."""
 
     Config = RanpacConfig
 
     draws_nothing = False
 
-    def __init__(self, config: RanpacConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        del epochs
-        self.config = config
-        width = clip_width(config.clip, dim=dim, frames=frames)
-        self.random = RandomFeatures(width, config.random_features, generator=torch_generator(seed, "ranpac"))
-        scores = LinearScores(nn.Sequential(clip_vector(config.clip), self.random), width=config.random_features)
-        super().__init__(scores, dim=dim, frames=frames, statistics=ClassStatistics(config.random_features))
+    def make_scores(self, vectors: nn.Module, width: int) -> LinearScores:
+        """Linear scores of random features."""
+        number = self.config.random_features
+        self.random = RandomFeatures(width, number, generator=torch_generator(self.seed, "ranpac"))
+        return LinearScores(nn.Sequential(vectors, self.random), width=number)
 
     def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
         """Add the classes to the statistics, and solve anew."""

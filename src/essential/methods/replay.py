@@ -17,17 +17,16 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from essential.methods.classifier import ClassifierConfig, cross_entropy, logits_of
+from essential.methods.classifier import cross_entropy, logits_of
 from essential.methods.contract import Batch, LossTerm, Stage, TaskData
-from essential.methods.exemplars import MemoryClips, MemoryConfig, MixedClips, set_exemplar_means
-from essential.methods.trained import Trained
+from essential.methods.exemplars import MemoryClips, MemoryConfig, MixedClips
+from essential.methods.trained import Trained, TrainedConfig
 
 
-class ReplayConfig(MemoryConfig):
+class ReplayConfig(MemoryConfig, TrainedConfig):
     """Replay's settings."""
 
     name: Literal["replay"] = "replay"
-    classifier: ClassifierConfig = ClassifierConfig()
     rehearsal: Literal["after", "mixed"] = Field(
         "after", description="a stage of its own on the memory, as ESSENTIAL; or with the task's clips, as vCLIMB"
     )
@@ -61,9 +60,3 @@ class Replay(Trained[ReplayConfig]):
         logits = logits_of(self.classifier, batch)
         among = self.slots[-1] if stage == "task" else None
         return [LossTerm("classification", cross_entropy(logits, batch.slots, among=among))]
-
-    def finish(self, task: TaskData) -> None:
-        """Choose exemplars, if no rehearsal stage has done so, and take their means."""
-        if self.config.rehearsal == "mixed":
-            self.remember(task)
-        set_exemplar_means(self.classifier, self.memory)

@@ -23,38 +23,30 @@ from typing import Literal
 
 from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from essential.methods.class_statistics import ClassStatistics
-from essential.methods.closed_form import ClosedForm
-from essential.methods.discriminant import discriminant
-from essential.methods.shrinkage import LEAST, ledoit_wolf, shrunk
-from essential.models.clip_vectors import ClipForm, clip_vector, clip_width
+from essential.methods.closed_form import ClosedForm, ClosedFormConfig
+from essential.methods.shrinkage import LEAST, discriminant, ledoit_wolf, shrunk
 from essential.models.closed_form import LinearScores
-from essential.schema import Section
 
 
-class SldaConfig(Section):
+class SldaConfig(ClosedFormConfig):
     """SLDA's settings."""
 
     name: Literal["slda"] = "slda"
-    clip: ClipForm = Field("mean", description="a clip is the mean of its frames, or all of them side by side")
     shrinkage: float | None = Field(
         None, gt=0, le=1, description="weight of the mean variance in the covariance; none: Ledoit and Wolf's choice"
     )
 
 
-class Slda(ClosedForm[LinearScores]):
+class Slda(ClosedForm[SldaConfig, LinearScores]):
     """See the top of this file."""
 
     Config = SldaConfig
 
-    def __init__(self, config: SldaConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        del epochs, seed
-        self.config = config
-        width = clip_width(config.clip, dim=dim, frames=frames)
-        scores = LinearScores(clip_vector(config.clip), width=width)
-        super().__init__(scores, dim=dim, frames=frames, statistics=ClassStatistics(width))
+    def make_scores(self, vectors: nn.Module, width: int) -> LinearScores:
+        """Linear scores of a clip's vector."""
+        return LinearScores(vectors, width=width)
 
     def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
         """Add the classes to the statistics, and compute the scores anew."""

@@ -29,28 +29,20 @@ def pack_network(network: Mapping[str, Tensor]) -> dict[str, Array]:
     return {f"network.{name}": tensor.detach().cpu().numpy() for name, tensor in network.items()}
 
 
-def unpack_slots(state: Mapping[str, Array]) -> list[range]:
-    """Return the slots of every task learned.
+def unpack(state: Mapping[str, Array]) -> tuple[dict[str, Tensor], EpisodicMemory, list[range]]:
+    """Return what `pack` was given.
 
     Raises:
-        CheckpointError: the state does not hold them.
+        CheckpointError: the state does not hold the slots of the tasks learned, one task behind the other, or its
+            memory is none.
     """
     if _SLOTS not in state:
         raise CheckpointError(f"the checkpoint holds no {_SLOTS!r}; it was written by another program or version")
+    network = {name: torch.from_numpy(array.copy()) for name, array in below("network.", state).items()}
     slots = [range(start, stop) for start, stop in state[_SLOTS].tolist()]
     if any(part.start != before.stop or not part for before, part in pairwise([range(0), *slots])):
         raise CheckpointError(f"the checkpoint's tasks have the slots {slots}, which do not follow each other")
-    return slots
-
-
-def unpack_memory(state: Mapping[str, Array]) -> EpisodicMemory:
-    """Return the memory that `pack` was given."""
-    return EpisodicMemory.from_arrays(below("memory.", state))
-
-
-def unpack_network(state: Mapping[str, Array]) -> dict[str, Tensor]:
-    """Return the network's state."""
-    return {name: torch.from_numpy(array.copy()) for name, array in below("network.", state).items()}
+    return network, EpisodicMemory.from_arrays(below("memory.", state)), slots
 
 
 def refuse_other_shapes(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:

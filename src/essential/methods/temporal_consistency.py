@@ -20,7 +20,7 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from essential.errors import ConfigError
 from essential.memory.episodic import EpisodicMemory
@@ -72,15 +72,7 @@ class TemporalConsistency(Method):
         self.kept = kept
         with _keys_of_the_base():
             self.base: Method = _BASES[config.base.name](config.base, dim=dim, frames=frames, epochs=epochs, seed=seed)
-
-    @property
-    def network(self) -> nn.ModuleDict:
-        """The base's network."""
-        return self.base.network
-
-    @network.setter
-    def network(self, network: nn.ModuleDict) -> None:
-        self.base.network = network
+        self.network, self.slots = self.base.network, self.base.slots
 
     @property
     def memory(self) -> EpisodicMemory:
@@ -90,15 +82,6 @@ class TemporalConsistency(Method):
     @memory.setter
     def memory(self, memory: EpisodicMemory) -> None:
         self.base.memory = memory
-
-    @property
-    def slots(self) -> list[range]:
-        """The base's slots."""
-        return self.base.slots
-
-    @slots.setter
-    def slots(self, slots: list[range]) -> None:
-        self.base.slots = slots
 
     def check_room(self, names: Sequence[str], *, tasks: int) -> None:
         """As the base."""

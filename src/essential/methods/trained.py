@@ -1,27 +1,25 @@
 """What methods that train the clip classifier share: it grows with tasks, may have a teacher, may keep exemplars."""
 
 import copy
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar, Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 from essential.memory.episodic import EpisodicMemory
-from essential.methods.classifier import ClassifierConfig, build_classifier, grow_head
-from essential.methods.contract import Method, Stage, TaskData
+from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
+from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, set_exemplar_means
 from essential.models.classifier import Predictor
 from essential.models.heads import Head
+from essential.schema import Section
 
 
-@runtime_checkable
-class TrainedConfig(Protocol):
-    """Settings with a section for the classifier."""
+class TrainedConfig(Section):
+    """The settings that all these methods have."""
 
-    @property
-    def classifier(self) -> ClassifierConfig:
-        """The temporal encoder and the head."""
-        ...
+    classifier: ClassifierConfig = ClassifierConfig()
 
 
 Settings = TypeVar("Settings", bound=TrainedConfig)
@@ -33,7 +31,7 @@ class Trained(Method, Generic[Settings]):
     """A method that trains a clip classifier. What it leaves out is as in finetuning, with or without exemplars.
 
     One stage per task: on the task's clips, or, where the settings are a `MemoryConfig`, on these and the exemplars
-    together, from which the task's exemplars are chosen afterwards.
+    together, from which the task's exemplars are chosen afterwards. The loss is cross-entropy over all slots seen.
 
     Attributes:
         distils: a frozen copy of the classifier before a task, its teacher, is kept while the task is learned. It is
@@ -53,11 +51,11 @@ class Trained(Method, Generic[Settings]):
         self.dim, self.frames, self.epochs, self.seed = dim, frames, epochs, seed
         self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed, head=head)
         self.keeper: ExemplarKeeper | None = None
-        memory = EpisodicMemory.empty(kept=frames, dim=dim)
+        kept = frames
         if isinstance(config, MemoryConfig):
             self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed, keeps_logits=self.keeps_logits)
-            memory = self.keeper.empty()
-        super().__init__(self.classifier, memory)
+            kept = self.keeper.kept
+        super().__init__(self.classifier, EpisodicMemory.empty(kept=kept, dim=dim))
 
     @property
     def student(self) -> Predictor:
@@ -82,11 +80,16 @@ class Trained(Method, Generic[Settings]):
             return [Stage("task", lambda: task, [self.classifier], self.epochs)]
         return [Stage("mixed", lambda: MixedClips(task, self.memory), [self.classifier], self.epochs)]
 
+    def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterable[LossTerm]:  # noqa: ARG002
+        """Cross-entropy over all slots seen."""
+        return [LossTerm("classification", cross_entropy(logits_of(self.classifier, batch), batch.slots))]
+
     def finish(self, task: TaskData) -> None:
-        """Forget the teacher; choose exemplars if any are kept, and take their means."""
-        self.drop_teacher()
+        """Forget the teacher; choose exemplars if any are kept and no stage has done so, and take their means."""
+        self._drop_teacher()
         if self.keeper is not None:
-            self.remember(task)
+            if not (self.memory.tasks == task.index).any():
+                self.remember(task)
             set_exemplar_means(self.classifier, self.memory)
 
     def remember(self, task: TaskData) -> None:
@@ -100,8 +103,7 @@ class Trained(Method, Generic[Settings]):
         assert teacher is None or isinstance(teacher, kind)
         return teacher
 
-    def drop_teacher(self) -> None:
-        """Forget the teacher, if there is one."""
+    def _drop_teacher(self) -> None:
         if _TEACHER in self.network:
             del self.network[_TEACHER]
 
@@ -110,6 +112,6 @@ class Trained(Method, Generic[Settings]):
 
     def resize(self, state: Mapping[str, Tensor]) -> None:
         """Have a teacher if `state` has one."""
-        self.drop_teacher()
+        self._drop_teacher()
         if self.distils and any(name.startswith(f"{_TEACHER}.") for name in state):
             self._keep_teacher()

@@ -29,21 +29,20 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import ClassifierConfig, cross_entropy
+from essential.methods.classifier import cross_entropy
 from essential.methods.contract import Batch, LossTerm, TaskData
 from essential.methods.exemplars import MemoryConfig, judge
-from essential.methods.trained import Trained
+from essential.methods.trained import Trained, TrainedConfig
 from essential.models.classifier import ClipClassifier
 from essential.models.heads import CosineHead
 
 _FIRST_SCALE = 10.0
 
 
-class UCIRConfig(MemoryConfig):
+class UCIRConfig(MemoryConfig, TrainedConfig):
     """UCIR's settings; the weights are the paper's for CIFAR-100."""
 
     name: Literal["ucir"] = "ucir"
-    classifier: ClassifierConfig = ClassifierConfig()
     policy: Policy = Field("herding", description="which clips; the paper's is herding")
     less_forget: float = Field(5.0, ge=0, description="lambda, before it follows the number of slots")
     ranking: float = Field(1.0, ge=0, description="weight of the margin ranking")

@@ -53,11 +53,6 @@ class RandomFeatures(nn.Module):
         return (vectors @ self.projection.to(vectors)).relu()
 
 
-def clip_vector(form: ClipForm) -> nn.Module:
-    """Return what turns frame features into a vector."""
-    return MeanOfFrames() if form == "mean" else FramesSideBySide()
-
-
-def clip_width(form: ClipForm, *, dim: int, frames: int) -> int:
-    """Return how many numbers such a vector has."""
-    return dim if form == "mean" else dim * frames
+def clip_vector(form: ClipForm, *, dim: int, frames: int) -> tuple[nn.Module, int]:
+    """Return what turns frame features into a vector, and how many numbers that has."""
+    return (MeanOfFrames(), dim) if form == "mean" else (FramesSideBySide(), dim * frames)

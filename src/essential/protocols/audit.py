@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
-from essential.protocols.list_checks import repeated_classes
-from essential.protocols.list_entries import Entry, ListedSegment, Tasks, file_of, splits_of
-from essential.protocols.listed import ListedSplit
+from essential.protocols.listed import Entry, ListedSegment, ListedSplit, Tasks, file_of, repeated_classes, splits_of
 
 # Lists round: an end this little behind the video's end is none.
 _TOLERANCE_SECONDS = 0.05

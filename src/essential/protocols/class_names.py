@@ -17,11 +17,7 @@ _LEADING_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 
 
 def class_name(given: object, where: str) -> str:
-    """Return a class's name as it is kept: in Unicode's form NFC, without spaces around it.
-
-    Args:
-        given: the name.
-        where: what it stands in, for the message.
+    """Return a class's name as it is kept: in Unicode's form NFC, without spaces around it; `where` begins messages.
 
     Raises:
         DataError: it is no text, empty, holds what cannot be shown in one line, or is what is said of no class.

@@ -52,9 +52,7 @@ def folder_listing(root: Path) -> Listing:
 def class_folders(root: Path, layout: str) -> ClassFolders:
     """Return the videos of each class out of `root/<class>/*`; folders whose names are one name are one class.
 
-    Args:
-        root: the folder.
-        layout: how the folder should be laid out, for messages.
+    Messages end in `layout`: how the folder should be laid out.
 
     Raises:
         DataError: there is no class folder, one without a video or of a name that no class can have, or a video beside

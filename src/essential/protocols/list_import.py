@@ -1,100 +1,88 @@
-"""Published annotation lists: vCLIMB's and the authors' pickles, `{train, val, test} -> [task] -> {class: [video]}`.
+"""Annotation lists of other projects: those that are read, and what is said of the others, told by their form.
 
-A video is a name, or a dictionary with `filename`, `t_start`, `t_end` and mostly `video_duration` in seconds, as text
-or numbers. A class's label is its place in the training split, task after task.
+vCLIMB's and the authors' pickles are `{train, val, test} -> [task] -> {class: [video]}`. A video is a name, or a
+dictionary with `filename`, `t_start`, `t_end` and mostly `video_duration` in seconds, as text or numbers. A class's
+label is its place in the training split, task after task.
+
+ActivityNet's JSON and Kinetics' CSV have classes, splits and times, so they become lists of one task, which the config
+cuts: `protocol.tasks`. Other lists have one split in a file, or numbers in the place of classes.
 """
 
-import hashlib
+import csv
+import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from essential.errors import DataError
-from essential.protocols.foreign_lists import read_foreign
-from essential.protocols.list_checks import refuse_unusable
-from essential.protocols.list_entries import (
+from essential.protocols.list_json import check_keys, load_json
+from essential.protocols.listed import (
     SPLITS,
     Entry,
     ListedClass,
     ListedSegment,
-    ListSource,
+    ListedSplit,
     Tasks,
     check_classes,
     check_entries,
-    check_name,
 )
-from essential.protocols.list_file import read_list_file
-from essential.protocols.list_json import parse_list
-from essential.protocols.listed import ListedSplit
 from essential.protocols.plain_pickle import read_plain_pickle
 from essential.protocols.quoting import nearest, quoted
-from essential.protocols.video_list import VideoList
 
-_SEGMENT_KEYS = ("filename", "t_start", "t_end", "video_duration")
-_UNUSED_KEYS = ("fps", "video_frames")
-
-
-def import_list(path: Path) -> VideoList:
-    """Return the list in a published pickle, read without running anything of it, in a file of ours, or of others.
-
-    Entries are kept as they are, repeated ones too, and segments that start behind the end of their video.
-
-    Raises:
-        DataError: as `open_list`; or the list is one that no run could use.
-    """
-    video_list = open_list(path)
-    refuse_unusable(video_list.tasks, video_list.name)
-    return video_list
-
-
-def open_list(path: Path) -> VideoList:
-    """Return the list in a published pickle, in a file of ours, or of others, also one that no run could use.
-
-    Raises:
-        DataError: the file cannot be read, is none of these, or has an entry that is no video or segment.
-    """
-    content = read_list_file(path)
-    foreign = read_foreign(content, str(path))
-    if foreign is not None:
-        return VideoList(str(path), foreign, _source(path, content))
-    # Our files are JSON objects; no pickle begins like one.
-    if path.suffix == ".json" or content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-        tasks, source = parse_list(content, str(path))
-        return VideoList(str(path), tasks, source)
-    return VideoList(str(path), parse_pickle(content, str(path)), _source(path, content))
-
-
-def _source(path: Path, content: bytes) -> ListSource:
-    return ListSource(check_name(path.name, f"the list {path}: its file name"), hashlib.sha256(content).hexdigest())
+_SEGMENT_KEYS = ("filename", "t_start", "t_end")
+_MORE_KEYS = ("video_duration", "fps", "video_frames")
+_TAKEN = "lists of ours, vCLIMB's pickles, ActivityNet's JSON and Kinetics' CSV are read"
+_MANIFEST = (
+    "write a CSV file with the columns path,label,split, and train with -s data.kind=manifest -s data.path=FILE.csv"
+)
+_AS_IT_IS = "its data set needs no import: give the folder of the files, -s data.kind={} -s data.annotations=DIR"
+_BOTH = f"it has one split, and numbers for classes: of it and the list of the other split {_MANIFEST}"
+_KINETICS = ("label", "youtube_id", "time_start", "time_end", "split")
+_SPLITS: Mapping[str, ListedSplit] = {
+    **{"train": "train", "training": "train", "val": "val", "validate": "val", "validation": "val"},
+    **{"test": "test", "testing": "test"},
+}
+_FORMS = (
+    (r"\d+\s+\w+", "a list of UCF101's classes", _AS_IT_IS.format("ucf101")),
+    (r"\w+/v_\w+\.avi(\s+\d+)?", "a split file of UCF101", _AS_IT_IS.format("ucf101")),
+    (r"[^/]+\.avi\s+[012]", "a split file of HMDB51", _AS_IT_IS.format("hmdb51")),
+    (r"\S.*[\s,]\d+[\s,]\d+", "a list of frame folders, path, number of frames and label, as of mmaction2", _BOTH),
+    (r"\S.*[\s,]\d+", "a list of paths and labels, as of mmaction2 and VideoMAE", _BOTH),
+    (r"path,label,split|label,path,split", "a manifest", "train with -s data.kind=manifest -s data.path=FILE.csv"),
+)
+_LINES_LOOKED_AT = 100
 
 
 def parse_pickle(content: bytes, name: str) -> Tasks:
-    """Return the tasks of a published pickle, each entry checked but not yet one against the other.
-
-    Args:
-        content: the whole file.
-        name: what messages call it.
+    """Return the tasks of a whole pickle, which messages call `name`; entries are not yet checked together.
 
     Raises:
         DataError: it is no plain pickle of the form above; an entry is no video or segment.
     """
-    top = read_plain_pickle(content, name)
-    splits = _splits(top, name)
-    tasks: list[dict[str, dict[ListedSplit, Sequence[Entry]]]]
-    tasks = [{} for _ in range(max(map(len, splits.values()), default=0))]
+    tasks: list[dict[str, dict[ListedSplit, Sequence[Entry]]]] = []
     room = len(content)
-    for split, number, label, videos in _classes(splits, name):
-        # One and the same list may stand in a pickle a million times; an honest entry takes bytes of its own.
-        room -= len(videos) + 1
-        if room < 0:
-            raise DataError(f"{name} lists more videos than it has bytes: the same ones again and again; it is refused")
-        where = f"{name}, {split}, task {number}, class {quoted(label)}"
-        tasks[number - 1].setdefault(label, {})[split] = _entries(videos, where)
+    for split, number, task in _tasks(read_plain_pickle(content, name), name):
+        where = f"{name}, {split}, task {number}"
+        if number > len(tasks):
+            tasks.append({})
+        for label, videos in _classes(task, where):
+            # One and the same list may stand in a pickle a million times; an honest entry takes bytes of its own.
+            room -= len(videos) + 1
+            if room < 0:
+                raise DataError(
+                    f"{name} lists more videos than it has bytes: the same ones again and again; it is refused"
+                )
+            at = f"{where}, class {quoted(label)}"
+            entries = [_segment(video, at) if isinstance(video, dict) else video for video in videos]
+            tasks[number - 1].setdefault(label, {})[split] = check_entries(entries, at)
     return [[ListedClass(label, entries) for label, entries in task.items()] for task in tasks]
 
 
-def _splits(top: Any, name: str) -> Mapping[ListedSplit, Sequence[Any]]:
+def _tasks(top: Any, name: str) -> Iterator[tuple[ListedSplit, int, Any]]:
+    """Give (split, number of the task from 1, task), training first: it gives the classes their order."""
     if not isinstance(top, dict):
         raise DataError(f"{name} holds a {type(top).__name__}, not a dictionary with the splits {', '.join(SPLITS)}")
     for key in top:
@@ -104,41 +92,22 @@ def _splits(top: Any, name: str) -> Mapping[ListedSplit, Sequence[Any]]:
             )
         if not isinstance(top[key], list | tuple):
             raise DataError(f"{name}: {key} is {quoted(top[key])}; it must be a list with one dictionary per task")
-    # Training first: it gives the classes their order.
-    return {split: top[split] for split in SPLITS if split in top}
+    for split in SPLITS:
+        yield from ((split, number, task) for number, task in enumerate(top.get(split, ()), 1))
 
 
-def _classes(
-    splits: Mapping[ListedSplit, Sequence[Any]], name: str
-) -> Iterator[tuple[ListedSplit, int, str, Sequence[Any]]]:
-    """Give (split, number of the task from 1, class, its videos), training first."""
-    for split, tasks in splits.items():
-        for number, task in enumerate(tasks, 1):
-            where = f"{name}, {split}, task {number}"
-            if not isinstance(task, dict):
-                raise DataError(f"{where} is {quoted(task)}; it must be a dictionary with the classes and their videos")
-            names = check_classes(list(task), f"{where}, name of a class")
-            for label, videos in zip(names, task.values(), strict=True):
-                if not isinstance(videos, list | tuple):
-                    raise DataError(f"{where}, class {quoted(label)} is {quoted(videos)}; it must be a list of videos")
-                yield split, number, label, videos
-
-
-def _entries(videos: Sequence[Any], where: str) -> Sequence[Entry]:
-    return check_entries([_segment(video, where) if isinstance(video, dict) else video for video in videos], where)
+def _classes(task: Any, where: str) -> Iterator[tuple[str, Sequence[Any]]]:
+    if not isinstance(task, dict):
+        raise DataError(f"{where} is {quoted(task)}; it must be a dictionary with the classes and their videos")
+    names = check_classes(list(task), f"{where}, name of a class")
+    for label, videos in zip(names, task.values(), strict=True):
+        if not isinstance(videos, list | tuple):
+            raise DataError(f"{where}, class {quoted(label)} is {quoted(videos)}; it must be a list of videos")
+        yield label, videos
 
 
 def _segment(video: Mapping[str, Any], where: str) -> ListedSegment:
-    allowed = (*_SEGMENT_KEYS, *_UNUSED_KEYS)
-    for key in video:
-        if key not in allowed:
-            raise DataError(
-                f"{where}, {quoted(video)}: unknown key {quoted(key)}{nearest(key, allowed)}; the keys are "
-                f"{', '.join(allowed)}"
-            )
-    for key in _SEGMENT_KEYS[:3]:
-        if key not in video:
-            raise DataError(f"{where}, {quoted(video)} lacks the key {key!r}; the keys are {', '.join(allowed)}")
+    check_keys(video, f"{where}, {quoted(video)}", required=_SEGMENT_KEYS, optional=_MORE_KEYS)
     duration = _seconds(video, "video_duration", where) if "video_duration" in video else None
     start, end = (_seconds(video, key, where) for key in ("t_start", "t_end"))
     return ListedSegment(video["filename"], start, end, duration)
@@ -146,12 +115,85 @@ def _segment(video: Mapping[str, Any], where: str) -> ListedSegment:
 
 def _seconds(video: Mapping[str, Any], key: str, where: str) -> float:
     value = video[key]
+    with suppress(ValueError, OverflowError):
+        if type(value) in (str, int, float) and math.isfinite(float(value)):
+            return float(value)
+    raise DataError(f"{where}: {key} of {quoted(video['filename'])} is {quoted(value)}; it must be a number of seconds")
+
+
+def read_foreign(content: bytes, name: str) -> Tasks | None:
+    """Return the tasks of another project's list; None if the content is a list of ours or a pickle.
+
+    Raises:
+        DataError: it is text of another form, or holds what no list can; the message says what it is and what to do.
+    """
+    text = _text(content)
+    if text is None:
+        return None
+    if text.lstrip().startswith(("{", "[")):
+        top = load_json(content, name)
+        if isinstance(top, dict) and isinstance(top.get("database"), dict):
+            return _one_task(_activitynet(top["database"], name), f"{name} (ActivityNet's JSON)")
+        if isinstance(top, dict) and "format" in top:
+            return None
+        raise DataError(f"{name} is JSON of another kind; {_TAKEN}. Of anything else, {_MANIFEST}")
+    header = text.partition("\n")[0].strip().split(",")
+    if set(_KINETICS) <= set(header):
+        return _one_task(_kinetics(text, name), f"{name} (Kinetics' CSV)")
+    lines = [line.strip() for line in islice(text.splitlines(), _LINES_LOOKED_AT) if line.strip()]
+    for form, what, instead in _FORMS:
+        if lines and all(re.fullmatch(form, line) for line in lines[: 1 if what == "a manifest" else None]):
+            raise DataError(f"{name} is {what}; {instead}")
+    raise DataError(f"{name} is text of another kind; {_TAKEN}. Of anything else, {_MANIFEST}")
+
+
+def _text(content: bytes) -> str | None:
+    # Old pickles are text too, and end in a full stop.
+    if b"\0" in content or content.endswith(b".") or not content.strip():
+        return None
     try:
-        seconds = float(value) if type(value) in (str, int, float) else math.nan
-    except (ValueError, OverflowError):
-        seconds = math.nan
-    if not math.isfinite(seconds):
-        raise DataError(
-            f"{where}: {key} of {quoted(video['filename'])} is {quoted(value)}; it must be a number of seconds"
-        )
-    return seconds
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+
+
+def _activitynet(database: Mapping[str, Any], name: str) -> Iterator[tuple[str, str, Entry]]:
+    for video, found in database.items():
+        try:
+            for part in found["annotations"]:
+                start, end = map(float, part["segment"])
+                yield part["label"], found["subset"], ListedSegment(f"v_{video}", start, end, float(found["duration"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{name}: the video {quoted(video)} is {quoted(found)}; it must have subset, duration and annotations, "
+                "each with label and segment in seconds"
+            ) from error
+
+
+def _kinetics(text: str, name: str) -> Iterator[tuple[str, str, Entry]]:
+    for number, row in enumerate(csv.DictReader(io.StringIO(text, newline="")), start=2):
+        try:
+            start, end = int(float(row["time_start"])), int(float(row["time_end"]))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"{name}, line {number}: {quoted(row)}; time_start and time_end are seconds") from error
+        yield row["label"], row["split"], f"{row['youtube_id']}_{start:06d}_{end:06d}"
+
+
+def _one_task(rows: Iterable[tuple[str, str, Entry]], name: str) -> Tasks:
+    classes: dict[str, dict[ListedSplit, list[Entry]]] = {}
+    for label, subset, entry in rows:
+        if subset not in _SPLITS:
+            raise DataError(f"{name} has an unknown split {quoted(subset)}; the splits are {', '.join(_SPLITS)}")
+        classes.setdefault(label, {}).setdefault(_SPLITS[subset], []).append(entry)
+    splits = dict.fromkeys(split for held in classes.values() for split in held)
+    if not splits.keys() - {"train"}:
+        raise DataError(f"{name} lists training videos alone; put those to test on into the same file")
+    names = dict(zip(classes, check_classes(list(classes), f"{name}, name of a class"), strict=True))
+    return [
+        [
+            ListedClass(
+                names[label], {s: check_entries(classes[label].get(s, []), f"{name}, {quoted(label)}") for s in splits}
+            )
+            for label in sorted(classes)
+        ]
+    ]

@@ -25,10 +25,13 @@ a list was imported from.
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from essential.errors import DataError
-from essential.protocols.list_entries import (
+from essential.given_files import plain_file
+from essential.protocols.listed import (
     SPLITS,
     Entry,
     ListedClass,
@@ -49,11 +52,7 @@ _SEGMENT_FIELDS = frozenset(ListedSegment._fields)
 
 
 def parse_list(content: bytes, name: str) -> tuple[Tasks, ListSource | None]:
-    """Return the tasks of a file of ours, each entry checked but not yet one against the other.
-
-    Args:
-        content: the whole file.
-        name: what messages call it.
+    """Return the tasks of a whole file of ours, which messages call `name`; entries are not yet checked together.
 
     Raises:
         DataError: it is not JSON of this format and version; a key is unknown, missing or there twice; an entry is no
@@ -70,20 +69,11 @@ def parse_list(content: bytes, name: str) -> tuple[Tasks, ListSource | None]:
         raise DataError(
             f"{name}: version {quoted(top.get('version'))} of the format is unknown; this program reads {VERSION}"
         )
-    _check_keys(top, name, required=("format", "version", "tasks"), optional=("source",))
+    check_keys(top, name, required=("format", "version", "tasks"), optional=("source",))
     tasks = top["tasks"]
     if not isinstance(tasks, list):
         raise DataError(f'{name}: "tasks" is {quoted(tasks)}; give an array with one object of classes per task')
     return [_task(task, f"{name}, task {number}") for number, task in enumerate(tasks, 1)], _source(top, name)
-
-
-def is_list(content: bytes) -> bool:
-    """Say whether a file's content is a list of ours, of whatever version, whole or not in what it holds."""
-    try:
-        top = load_json(content, "")
-    except DataError:
-        return False
-    return isinstance(top, dict) and top.get("format") == FORMAT
 
 
 def list_text(tasks: Tasks, source: ListSource | None) -> str:
@@ -111,7 +101,12 @@ def load_json(content: bytes, name: str) -> Any:
         raise DataError(f"{name} holds what no list has: {error}") from None
 
 
-def _check_keys(held: Mapping[str, Any], where: str, *, required: Sequence[str], optional: Sequence[str]) -> None:
+def check_keys(held: Mapping[str, Any], where: str, *, required: Sequence[str], optional: Sequence[str]) -> None:
+    """Refuse an object with a key that it may not have, or without one that it must have.
+
+    Raises:
+        DataError: names the key, and those that there are.
+    """
     allowed = (*required, *optional)
     for key in held:
         if key not in allowed:
@@ -129,7 +124,7 @@ def _source(top: Mapping[str, Any], name: str) -> ListSource | None:
         return None
     if not isinstance(source, dict):
         raise DataError(f'{name}: "source" is {quoted(source)}; give an object with file and sha256, or leave it out')
-    _check_keys(source, f"{name}, source", required=ListSource._fields, optional=())
+    check_keys(source, f"{name}, source", required=ListSource._fields, optional=())
     return ListSource(*(check_name(source[key], f"{name}, source: {key}") for key in ListSource._fields))
 
 
@@ -146,7 +141,7 @@ def _task(task: Any, where: str) -> list[ListedClass]:
 def _class(name: str, splits: Any, where: str) -> ListedClass:
     if not isinstance(splits, dict):
         raise DataError(f"{where} is {quoted(splits)}; give an object with the videos of {', '.join(SPLITS)}")
-    _check_keys(splits, where, required=(), optional=SPLITS)
+    check_keys(splits, where, required=(), optional=SPLITS)
     return ListedClass(
         name, {split: _entries(splits[split], f"{where}, {split}") for split in SPLITS if split in splits}
     )
@@ -160,7 +155,7 @@ def _entries(entries: Any, where: str) -> Sequence[Entry]:
 
 def _segment(entry: Mapping[str, Any], where: str) -> ListedSegment:
     if entry.keys() != _SEGMENT_FIELDS:
-        _check_keys(entry, f"{where}, {quoted(entry)}", required=_SEGMENT_KEYS, optional=("duration_seconds",))
+        check_keys(entry, f"{where}, {quoted(entry)}", required=_SEGMENT_KEYS, optional=("duration_seconds",))
     start, end = _seconds(entry, "start_seconds", where), _seconds(entry, "end_seconds", where)
     duration = _seconds(entry, "duration_seconds", where) if "duration_seconds" in entry else None
     return ListedSegment(entry["file"], start, end, duration)
@@ -209,3 +204,35 @@ def _plain(entry: Entry) -> Any:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def read_list_file(path: Path) -> bytes:
+    """Return the content of an annotation list's file.
+
+    Raises:
+        DataError: there is no such file, or it cannot be read.
+    """
+    try:
+        return plain_file(path).read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"the list {path} does not exist; give an existing file") from None
+    except OSError as error:
+        raise DataError(f"the list {path} cannot be read: {error.strerror}; give a readable file") from error
+
+
+def refuse_other_file(path: Path) -> None:
+    """Refuse to replace anything but a list of ours.
+
+    Raises:
+        DataError: `path` is there and is something else.
+    """
+    if path.is_dir():
+        raise DataError(f"--out {path} is a folder; give the name of a file, such as {path / 'list.json'}")
+    if not path.exists():
+        return
+    content = read_list_file(path)
+    with suppress(DataError):
+        top = load_json(content, "")
+        if isinstance(top, dict) and top.get("format") == FORMAT:
+            return
+    raise DataError(f"--out {path} exists and is no video list of ours; give another name, or delete the file")

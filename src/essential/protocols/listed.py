@@ -1,11 +1,21 @@
-"""A video as an annotation list names it, before anybody has looked for the file."""
+"""What an annotation list holds, checked: videos by the names that it gives them, before anybody looks for files."""
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, get_args
 
+from essential.errors import DataError
+from essential.protocols.class_names import class_name
 from essential.protocols.protocol import Segment
+from essential.protocols.quoting import named, quoted
 
 ListedSplit = Literal["train", "val", "test"]
+SPLITS: tuple[ListedSplit, ...] = get_args(ListedSplit)
+_LONGEST_PART_BYTES = 255
+_LONGEST_SECONDS = 1e9
+# Control characters, halves of surrogate pairs, line and paragraph separators.
+_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 class ListedVideo(NamedTuple):
@@ -17,10 +27,198 @@ class ListedVideo(NamedTuple):
     segment: Segment | None = None
 
 
-class ListedData(NamedTuple):
-    """What a list says of a data set; see `Listing` for what the attributes mean."""
+class ListedSegment(NamedTuple):
+    """A part of a video as a list gives it, with the video's length where the list says it."""
 
-    listed: Sequence[ListedVideo]
-    classes: tuple[str, ...]
-    groups: tuple[tuple[str, ...], ...] | None = None
-    sha256: str | None = None
+    file: str
+    start_seconds: float
+    end_seconds: float
+    duration_seconds: float | None = None
+
+
+Entry = str | ListedSegment
+
+
+class ListSource(NamedTuple):
+    """The file that a list was imported from: information, no part of the list's content."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedClass:
+    """A class and its entries by split, in the list's order, repeated ones kept. A split it is not in is absent."""
+
+    name: str
+    entries: Mapping[ListedSplit, Sequence[Entry]] = field(default_factory=dict)
+
+    def of(self, split: ListedSplit) -> Sequence[Entry]:
+        """Return the entries of a split; none where the class is not in it."""
+        return self.entries.get(split, ())
+
+
+Tasks = Sequence[Sequence[ListedClass]]
+
+
+def file_of(entry: Entry) -> str:
+    """Return the name of the entry's video."""
+    return entry if isinstance(entry, str) else entry.file
+
+
+def splits_of(tasks: Tasks) -> list[ListedSplit]:
+    """Return the splits that any class is in: train, val, test."""
+    present = {split for classes in tasks for listed in classes for split in listed.entries}
+    return [split for split in SPLITS if split in present]
+
+
+def check_name(value: Any, where: str) -> str:
+    """Return a class's or video's name if it is text of one line that stays below any folder it is joined to.
+
+    Raises:
+        DataError: names the value and what is wrong with it.
+    """
+    if not isinstance(value, str):
+        raise DataError(f"{where}: {quoted(value)} is not text; give its name in quotes")
+    problem = _problem(value)
+    if problem:
+        raise DataError(f"{where}: {quoted(value)} {problem}; give a name or a path below the videos' folder")
+    return value
+
+
+def check_names(values: Sequence[Any], where: str) -> Sequence[str]:
+    """Return the names if `check_name` accepts each: thousands of them are looked at together.
+
+    Raises:
+        DataError: names the first one that is wrong.
+    """
+    return values if _are_fine(values) else [check_name(value, where) for value in values]
+
+
+def check_classes(values: Sequence[Any], where: str) -> list[str]:
+    """Return the names of a task's classes as they are kept, in their order.
+
+    Raises:
+        DataError: one is refused by `check_name` or `class_name`, or two are one name.
+    """
+    names = [class_name(name, where) for name in check_names(values, where)]
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twice is not None:
+        raise DataError(f"{where}: {quoted(twice)} is there twice, written in two ways; make them one class")
+    return names
+
+
+def _are_fine(values: Sequence[Any]) -> bool:
+    """Say whether all names are right for sure. Joined by '/', they have no other parts than each has alone."""
+    if not values:
+        return True
+    try:
+        together = f"/{'/'.join(values)}/"
+    except TypeError:
+        return False
+    if not together.isprintable() or any(bad in together for bad in ("//", "/./", "/../", "\\")):
+        return False
+    return max(map(len, values)) * (1 if together.isascii() else 4) <= _LONGEST_PART_BYTES
+
+
+def check_entries(entries: Sequence[Any], where: str) -> Sequence[Entry]:
+    """Return the entries, checked: names as by `check_names`, and the times of segments.
+
+    A start behind the video's end is let through, as are segments of no length: the published lists have them.
+
+    Raises:
+        DataError: names the first one that is wrong; of a segment, that a time is negative, not finite or too large, or
+            the end is before the start.
+    """
+    check_names([entry.file if isinstance(entry, ListedSegment) else entry for entry in entries], where)
+    for entry in entries:
+        if isinstance(entry, ListedSegment):
+            _check_times(entry, where)
+    return entries
+
+
+def _check_times(segment: ListedSegment, where: str) -> None:
+    file, start, end, duration = segment
+    # Written so that NaN fails.
+    if 0 <= start <= end <= _LONGEST_SECONDS and (duration is None or 0 <= duration <= _LONGEST_SECONDS):
+        return
+    for name, value in zip(segment._fields[1:], segment[1:], strict=True):
+        if value is not None and not 0 <= value <= _LONGEST_SECONDS:
+            raise DataError(f"{where}: {name} of {quoted(file)} is {quoted(value)}; use seconds from 0 to 1e9")
+    raise DataError(
+        f"{where}: the segment of {quoted(file)} ends at {end} s, before its start at {start} s; correct the list"
+    )
+
+
+def _problem(name: str) -> str | None:
+    parts = name.split("/")
+    longest = max(len(part.encode(errors="surrogatepass")) for part in parts)
+    unprintable = any(unicodedata.category(character) in _UNPRINTABLE for character in name)
+    problems = {
+        "is empty": not name,
+        "holds a control character, a line break or half a character": unprintable,
+        "holds a backslash (folders are separated by '/')": "\\" in name,
+        "is an absolute path": name.startswith("/"),
+        "leaves the folder with '..'": ".." in parts,
+        "has an empty part or a '.' in its path": "" in parts or "." in parts,
+        f"has a part of more than {_LONGEST_PART_BYTES} bytes, which no file can have": longest > _LONGEST_PART_BYTES,
+    }
+    return next((problem for problem, there in problems.items() if there), None)
+
+
+def refuse_unusable(tasks: Tasks, where: str) -> None:
+    """Refuse a list that no run could use as it is.
+
+    Raises:
+        DataError: there is no task or nothing to test on; a task has no class; a class is in two tasks, has no training
+            video, or has other splits than the others.
+    """
+    if not tasks:
+        raise DataError(f"{where} has no task; give at least one, with its classes")
+    for number, classes in enumerate(tasks, 1):
+        if not classes:
+            raise DataError(f"{where}: task {number} has no class; give it one, or take the task out")
+    repeated = repeated_classes(tasks)
+    if repeated:
+        name, numbers = next(iter(repeated.items()))
+        raise DataError(
+            f"{where}: the class {quoted(name)} is in the tasks {', '.join(map(str, numbers))}"
+            + (f", and so are {len(repeated) - 1} other classes in two tasks" if len(repeated) > 1 else "")
+            + "; a class arrives once: keep it in one task"
+        )
+    if not any(split != "train" for split in splits_of(tasks)):
+        raise DataError(f"{where} has no val and no test videos; give each class a val or a test split")
+    _refuse_uneven_splits(tasks, where)
+    bare = [listed.name for classes in tasks for listed in classes if not listed.of("train")]
+    if bare:
+        raise DataError(
+            f"{where}: no training video for {len(bare)} classes: {named(bare)}; add some, or take the class out"
+        )
+
+
+def repeated_classes(tasks: Tasks) -> dict[str, tuple[int, ...]]:
+    """Return the classes that are in more than one task, with the numbers of their tasks, which count from 1."""
+    numbers: dict[str, list[int]] = {}
+    for number, classes in enumerate(tasks, 1):
+        for listed in classes:
+            numbers.setdefault(listed.name, []).append(number)
+    return {name: tuple(found) for name, found in numbers.items() if len(found) > 1}
+
+
+def _refuse_uneven_splits(tasks: Tasks, where: str) -> None:
+    """Refuse a split that some classes are in and others are not: a list's splits have the same classes."""
+    everyone = [(number, listed) for number, classes in enumerate(tasks, 1) for listed in classes]
+    for split in SPLITS:
+        inside = [listed for _, listed in everyone if split in listed.entries]
+        outside = [(number, listed) for number, listed in everyone if split not in listed.entries]
+        if inside and outside:
+            number, listed = outside[0]
+            raise DataError(
+                f"{where}: the class {quoted(listed.name)} of task {number} has no {split} split ({_splits(listed)} "
+                f"only), but {quoted(inside[0].name)} has one, and {len(outside)} of {len(everyone)} classes lack it; "
+                "give all classes the same splits, if need be an empty one"
+            )
+
+
+def _splits(listed: ListedClass) -> str:
+    return " and ".join(split for split in SPLITS if split in listed.entries) or "no split"

@@ -5,9 +5,8 @@ set of frames can tell apart. The files are made on the user's machine from a se
 its own, so that the clips do not depend on one another or on the order in which they are made.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,16 @@ from pydantic import Field
 from essential.atomic_files import folder_lock, sha256_of_file, sha256_of_json, write_bytes, write_json
 from essential.errors import DataError
 from essential.protocols.clip_files import h264_mp4, mpeg4_avi
-from essential.protocols.digit_frames import Frames, draw_frames, draw_scene, scans
-from essential.protocols.digit_motion import MOTIONS, draw_progress, draw_trajectory, draw_untrimmed_progress
+from essential.protocols.digit_frames import (
+    MOTIONS,
+    Frames,
+    draw_frames,
+    draw_progress,
+    draw_scene,
+    draw_trajectory,
+    draw_untrimmed_progress,
+    scans,
+)
 from essential.protocols.protocol import Split, Video
 from essential.schema import Section
 from essential.seeding import numpy_generator
@@ -95,9 +102,15 @@ def make_moving_digits(
         recorded_checksum = _claim(root, config)
         clips = list(_clips(config))
         missing = [clip for clip in clips if not (root / clip.name).exists()]
-        with closing(_drawn(root, missing, config, workers)) as drawn:
-            for done in drawn:
-                progress(len(clips) - len(missing) + done, len(clips))
+        there = len(clips) - len(missing)
+        progress(there, len(clips))
+        # Threads do: drawing and encoding release the lock of the interpreter.
+        executor = ThreadPoolExecutor(max(1, workers))
+        try:
+            for done, _ in enumerate(executor.map(lambda clip: _write_clip(root, clip, config), missing), there + 1):
+                progress(done, len(clips))
+        finally:
+            executor.shutdown(cancel_futures=True)
         checksum = sha256_of_json({clip.name: sha256_of_file(root / clip.name) for clip in clips})
         if recorded_checksum not in (None, checksum):
             raise DataError(
@@ -164,18 +177,6 @@ def _clips(config: MovingDigitsConfig) -> Iterator[_Clip]:
             for motion in MOTIONS:
                 for index in range(count):
                     yield _Clip(split, digit, motion, index)
-
-
-def _drawn(root: Path, missing: list[_Clip], config: MovingDigitsConfig, workers: int) -> Generator[int, None, None]:
-    """Write the clips that are missing, and give how many are there: first none, then one after the other."""
-    yield 0
-    # Threads do: drawing and encoding release the lock of the interpreter.
-    executor = ThreadPoolExecutor(max(1, workers))
-    try:
-        written = executor.map(lambda clip: _write_clip(root, clip, config), missing)
-        yield from (done for done, _ in enumerate(written, start=1))
-    finally:
-        executor.shutdown(cancel_futures=True)
 
 
 def _write_clip(root: Path, clip: _Clip, config: MovingDigitsConfig) -> None:

@@ -2,33 +2,37 @@
 
 UCF101  classInd.txt; trainlist0N.txt, testlist0N.txt            (ucfTrainTestlist/)
 HMDB51  <class>_test_splitN.txt, a file for each of 51 classes   (testTrainMulti_7030_splits/)
-SSv2    *labels.json, *train.json, *validation.json: see `something_something`
+SSv2    *labels.json, *train.json, *validation.json, under their older or newer names
+
+They are in the folder given, or in one right below it.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from essential.errors import DataError
 from essential.protocols.folder import refuse_untrained
-from essential.protocols.listed import ListedSplit, ListedVideo
-from essential.protocols.split_files import Line, find_folder, lines_of, refuse_repeats
+from essential.protocols.listed import ListedSplit, ListedVideo, check_name
+from essential.protocols.split_files import Line, find_folder, lines_of, refuse_repeats, text_of
+from essential.untrusted import parse_json
 
 OfficialSplit = tuple[list[ListedVideo], tuple[str, ...]]
+_Listed = tuple[Line, ListedVideo]
 
 _HMDB51_CLASSES = 51
 _HMDB51_SPLITS: dict[str, ListedSplit | None] = {"0": None, "1": "train", "2": "test"}
 _UCF101_CLASS = re.compile(r"([0-9]{1,6})\s+(\S+)")
 _UCF101_VIDEO = re.compile(r"([^/]+)/([^/]+?)(?:\s+([0-9]{1,6}))?")
+# As the data set was published first, and as it is handed out now.
+_SSV2_PREFIXES = ("something-something-v2-", "")
+_SSV2_NUMBER = re.compile("[0-9]{1,6}")
+_SSV2_BRACKETS = str.maketrans("", "", "[]")
 
 
 def ucf101_split(place: Path, split: int) -> OfficialSplit:
     """Return split 1, 2 or 3 of UCF101 and its classes, numbered as in `classInd.txt`.
-
-    Args:
-        place: the folder to look in; it may be one level below.
-        split: which one.
 
     Raises:
         DataError: a file is missing or in two folders; a line is malformed, or names a class or a number that does
@@ -38,15 +42,11 @@ def ucf101_split(place: Path, split: int) -> OfficialSplit:
     numbers = _ucf101_classes(folder / "classInd.txt")
     train = list(_ucf101_videos(folder / f"trainlist0{split}.txt", "train", numbers))
     test = list(_ucf101_videos(folder / f"testlist0{split}.txt", "test", numbers))
-    return _split([*train, *test], tuple(sorted(numbers, key=numbers.__getitem__)), folder)
+    return _split([*train, *test], tuple(numbers), folder)
 
 
 def hmdb51_split(place: Path, split: int) -> OfficialSplit:
     """Return split 1, 2 or 3 of HMDB51 and its classes, by name. Videos that a split does not use are left out.
-
-    Args:
-        place: the folder to look in; it may be one level below.
-        split: which one.
 
     Raises:
         DataError: there is no such folder or there are two; it has not 51 files of the split; a line is malformed; a
@@ -65,9 +65,21 @@ def hmdb51_split(place: Path, split: int) -> OfficialSplit:
     return _split(entries, classes, folder)
 
 
-class _Listed(NamedTuple):
-    line: Line
-    video: ListedVideo
+def ssv2_split(place: Path) -> OfficialSplit:
+    """Return the training and the validation videos, which is what is tested on, and the classes by their number.
+
+    A video's class is its template without the square brackets. The test videos have no public labels.
+
+    Raises:
+        DataError: a file is missing or not such JSON; the labels are not numbered from 0 on; a template is no label; a
+            video is listed twice.
+    """
+    folder = find_folder(place, "*labels.json", "Something-Something V2's annotations")
+    prefix = next((prefix for prefix in _SSV2_PREFIXES if (folder / f"{prefix}labels.json").exists()), "")
+    classes = _ssv2_classes(folder / f"{prefix}labels.json")
+    training = list(_ssv2_videos(folder / f"{prefix}train.json", "train", classes))
+    tests = list(_ssv2_videos(folder / f"{prefix}validation.json", "test", classes))
+    return _split([*training, *tests], classes, folder)
 
 
 def _split(entries: Sequence[_Listed], classes: tuple[str, ...], folder: Path) -> OfficialSplit:
@@ -109,7 +121,7 @@ def _ucf101_videos(path: Path, split: ListedSplit, numbers: dict[str, int]) -> I
                 f"the class {label!r} has number {match[3]} here and {numbers[label]} in "
                 f"{path.parent / 'classInd.txt'}; mend one of the two"
             )
-        yield _Listed(line, ListedVideo(f"{label}/{match[2]}", label, split))
+        yield line, ListedVideo(f"{label}/{match[2]}", label, split)
 
 
 def _hmdb51_videos(path: Path, label: str) -> Iterator[_Listed]:
@@ -121,4 +133,57 @@ def _hmdb51_videos(path: Path, label: str) -> Iterator[_Listed]:
             )
         split = _HMDB51_SPLITS[number]
         if split is not None:
-            yield _Listed(line, ListedVideo(f"{label}/{name}", label, split))
+            yield line, ListedVideo(f"{label}/{name}", label, split)
+
+
+def _ssv2_classes(path: Path) -> tuple[str, ...]:
+    content = _read(path)
+    if not isinstance(content, dict) or not content:
+        raise DataError(
+            f"{path} holds {_kind(content)}; it must hold an object of labels, such as {{'Bending something': '0'}}"
+        )
+    numbers: dict[int, str] = {}
+    for name, value in content.items():
+        number = int(value) if isinstance(value, str) and _SSV2_NUMBER.fullmatch(value) else -1
+        if not 0 <= number < len(content) or number in numbers:
+            raise DataError(
+                f"{path}: label {name!r} has number {value!r}; the {len(content)} labels must be numbered from '0' to "
+                f"'{len(content) - 1}', each once; unpack the file again"
+            )
+        numbers[number] = check_name(name, f"{path}, label {value}")
+    return tuple(numbers[number] for number in range(len(numbers)))
+
+
+def _ssv2_videos(path: Path, split: ListedSplit, classes: Sequence[str]) -> Iterator[_Listed]:
+    content = _read(path)
+    if not isinstance(content, list) or not content:
+        raise DataError(f"{path} holds {_kind(content)}; it must hold a list of videos with 'id' and 'template'")
+    names = {name: name for name in classes}  # one string for a class, not one for each of its videos
+    for place, entry in enumerate(content, start=1):
+        line = Line(path, f"entry {place}")
+        name, template = _text(entry, "id", line), _text(entry, "template", line)
+        label = names.get(template.translate(_SSV2_BRACKETS))
+        if label is None:
+            raise line.error(
+                f"template {template!r} of video {name!r} is, without its brackets, not one of the "
+                f"{len(classes)} labels; take all files from one version of the data set"
+            )
+        yield line, ListedVideo(name, label, split)
+
+
+def _text(entry: Any, key: str, line: Line) -> str:
+    value = entry.get(key) if isinstance(entry, dict) else None
+    if not isinstance(value, str) or not value:
+        raise line.error(f"{key} is {value!r}; it must be text that is not empty; unpack the file again")
+    return value
+
+
+def _read(path: Path) -> Any:
+    try:
+        return parse_json(text_of(path))
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON ({error}); unpack the file again") from error
+
+
+def _kind(content: Any) -> str:
+    return f"no entry ({content!r})" if content in ([], {}) else f"a JSON {type(content).__name__}"

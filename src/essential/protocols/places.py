@@ -1,17 +1,15 @@
 """Where listed videos are on disk: with or without extension, flat, in folders of classes, or nested in any way."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from essential.errors import DataError
-from essential.protocols.collector import paused_collector
-from essential.protocols.list_entries import check_names
-from essential.protocols.listed import ListedVideo
-from essential.protocols.listed_names import unique_keys
-from essential.protocols.protocol import Video
+from essential.protocols.listed import ListedVideo, check_names
+from essential.protocols.protocol import Segment, Video, paused_collector
 from essential.protocols.video_walk import VideoIndex, bare_name
 
 _NAMED_AT_MOST = 5
@@ -38,15 +36,14 @@ def locate_videos(listed: Sequence[ListedVideo], root: Path) -> list[Video]:
         DataError: as `find_videos`; or a name stands for several files, and nothing says which one is meant.
     """
     with paused_collector():
-        places = _search(listed, root)
-        videos = _videos(listed, places)
-    if places.others:
+        videos, _, others = _search(listed, root)
+    if others:
         lines = "\n  ".join(
-            f"{places.keys[place]}: {', '.join((places.files[place], *others))}"
-            for place, others in islice(places.others.items(), _NAMED_AT_MOST)
+            f"{videos[place].key}: {', '.join((videos[place].file, *files))}"
+            for place, files in islice(others.items(), _NAMED_AT_MOST)
         )
         raise DataError(
-            f"{root}: {len(places.others)} listed videos may each be one of several files:\n  {lines}\nKeep one "
+            f"{root}: {len(others)} listed videos may each be one of several files:\n  {lines}\nKeep one "
             "file of each, or put it where the list says; `essential data check` names them all"
         )
     return videos
@@ -67,23 +64,12 @@ def find_videos(listed: Sequence[ListedVideo], root: Path) -> list[Found]:
             walked; a link leads out of it.
     """
     with paused_collector():
-        places = _search(listed, root)
-        videos = _videos(listed, places)
-        return [
-            Found(video, place in places.missing, places.others.get(place, ())) for place, video in enumerate(videos)
-        ]
+        videos, missing, others = _search(listed, root)
+        return [Found(video, place in missing, others.get(place, ())) for place, video in enumerate(videos)]
 
 
-class _Places(NamedTuple):
-    """What was found, by place in the list. Few are missing or unclear, and only those are noted."""
-
-    keys: list[str]
-    files: list[str]
-    missing: set[int]
-    others: dict[int, tuple[str, ...]]
-
-
-def _search(listed: Sequence[ListedVideo], root: Path) -> _Places:
+def _search(listed: Sequence[ListedVideo], root: Path) -> tuple[list[Video], set[int], dict[int, tuple[str, ...]]]:
+    """Return the videos; by their places in the list, which few are missing, and of which few there are others."""
     names = check_names([video.name for video in listed], "the list")
     bares = [bare_name(name.rpartition("/")[2]) for name in names]
     index = VideoIndex(root)
@@ -102,14 +88,11 @@ def _search(listed: Sequence[ListedVideo], root: Path) -> _Places:
                 missing.add(place)
             file = candidates[0] if candidates else _place_of_missing(name, index)
         files.append(file)
-    return _Places(unique_keys(listed), files, missing, others)
-
-
-def _videos(listed: Sequence[ListedVideo], places: _Places) -> list[Video]:
-    return [
+    videos = [
         Video(key, file, label, "train" if split == "train" else "test", segment)
-        for (_, label, split, segment), key, file in zip(listed, places.keys, places.files, strict=True)
+        for (_, label, split, segment), key, file in zip(listed, _unique_keys(listed), files, strict=True)
     ]
+    return videos, missing, others
 
 
 def _shared(names: Sequence[str], bares: Sequence[str]) -> set[str]:
@@ -129,8 +112,8 @@ def _choose(name: str, label: str, index: VideoIndex, *, needs_place: bool) -> l
         index: what there is.
         needs_place: its bare name alone does not do: its folder must fit too.
     """
-    bare_path = bare_name(name)
-    candidates = [path for last in _last_parts(name) for path in index.paths(last)]
+    bare_path, last = bare_name(name), name.rpartition("/")[2]
+    candidates = [path for bare in {last, bare_name(last)} for path in index.paths(bare)]
     tests: tuple[Callable[[str], bool], ...] = (
         lambda path: path == f"{index.root}/{name}",
         lambda path: bare_name(path) in (f"{index.root}/{bare_path}", f"{index.root}/{name}"),
@@ -148,14 +131,30 @@ def _choose(name: str, label: str, index: VideoIndex, *, needs_place: bool) -> l
     return sorted(really.values())
 
 
-def _last_parts(name: str) -> set[str]:
-    last = name.rpartition("/")[2]
-    return {last, bare_name(last)}
-
-
 def _place_of_missing(name: str, index: VideoIndex) -> str:
     place = f"{index.root}/{name}"
     # What the walk passed over, as a link in a hidden folder, may be there all the same.
     if os.path.lexists(place):
         index.refuse_outside(place)
     return place
+
+
+def _unique_keys(listed: Sequence[ListedVideo]) -> list[str]:
+    """Return a key for each: its name, `@start-end` in seconds behind it for a segment, and `#2`, ... for repeats."""
+    plain = [name if segment is None else f"{name}{_suffix(segment)}" for name, _, _, segment in listed]
+    if len(set(plain)) == len(plain):
+        return plain
+    keys: dict[str, None] = {}
+    repeats = Counter[str]()
+    for name in plain:
+        key = name
+        while key in keys:
+            repeats[name] += 1
+            key = f"{name}#{repeats[name] + 1}"
+        keys[key] = None
+    return list(keys)
+
+
+def _suffix(segment: Segment) -> str:
+    start, end = (repr(float(seconds)).removesuffix(".0") for seconds in segment)
+    return f"@{start}-{end}"

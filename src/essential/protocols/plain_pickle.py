@@ -27,14 +27,10 @@ class _Malformed(Exception):
 
 
 def read_plain_pickle(content: bytes, name: str) -> Any:
-    """Return the plain data that a pickle of protocol 0 to 5 holds.
+    """Return the plain data that a whole pickle of protocol 0 to 5, which messages call `name`, holds.
 
     Dictionaries have text as keys, integers fit 64 bits, and containers nest 32 deep at most and never hold themselves;
     one and the same container may stand in several places, so walk what comes back along the shape you expect.
-
-    Args:
-        content: the whole file.
-        name: what messages call it.
 
     Raises:
         DataError: an opcode that plain data does not need, by its name and what it asks for; or the file is damaged.
@@ -105,9 +101,6 @@ class _Machine:
             )
         return self._stack[0]
 
-    def nothing(self, _: Any) -> None:
-        """PROTO, FRAME and STOP change nothing: a frame is a hint for reading ahead."""
-
     def push(self, value: Any) -> None:
         self._stack.append(value)
 
@@ -141,62 +134,36 @@ class _Machine:
             raise _Malformed(f"asks for the remembered value number {quoted(index)}, and there is none")
         self._stack.append(self._memo[index])
 
-    def append(self, _: Any) -> None:
-        value = self._pop()
-        self._top_of(list).append(value)
-
-    def appends(self, _: Any) -> None:
-        values = self._since_mark()
+    def append(self, values: list[Any]) -> None:
         self._top_of(list).extend(values)
 
-    def setitem(self, _: Any) -> None:
-        value = self._pop()
-        key = self._pop()
-        self._top_of(dict).update(_pairs([key, value]))
-
-    def setitems(self, _: Any) -> None:
-        values = self._since_mark()
+    def set_items(self, values: list[Any]) -> None:
         self._top_of(dict).update(_pairs(values))
 
-    def empty_list(self, _: Any) -> None:
-        self._stack.append([])
+    def last(self, count: int) -> list[Any]:
+        """Take the last values off the stack."""
+        if len(self._stack) < count:
+            raise _Malformed("needs a value, and the stack is empty")
+        values, self._stack[-count:] = self._stack[-count:], []
+        return values
 
-    def empty_dict(self, _: Any) -> None:
-        self._stack.append({})
-
-    def list_since_mark(self, _: Any) -> None:
-        self.push(self._since_mark())
-
-    def dict_since_mark(self, _: Any) -> None:
-        self.push(_pairs(self._since_mark()))
-
-    def tuple_since_mark(self, _: Any) -> None:
-        self.push(tuple(self._since_mark()))
-
-    def tuple_of(self, size: int) -> None:
-        values = [self._pop() for _ in range(size)]
-        self.push(tuple(reversed(values)))
+    def since_mark(self) -> list[Any]:
+        """Take the values off that were pushed since the last mark, and that mark."""
+        if not self._below:
+            raise _Malformed("needs a mark, and there is none")
+        values, self._stack = self._stack, self._below.pop()
+        return values
 
     def _top(self) -> Any:
         if not self._stack:
             raise _Malformed("needs a value, and the stack is empty")
         return self._stack[-1]
 
-    def _pop(self) -> Any:
-        self._top()
-        return self._stack.pop()
-
     def _top_of(self, kind: type) -> Any:
         value = self._top()
         if type(value) is not kind:
             raise _Malformed(f"needs a {kind.__name__}, and there is a {type(value).__name__}")
         return value
-
-    def _since_mark(self) -> list[Any]:
-        if not self._below:
-            raise _Malformed("needs a mark, and there is none")
-        values, self._stack = self._stack, self._below.pop()
-        return values
 
 
 def _pairs(values: list[Any]) -> dict[str, Any]:
@@ -212,30 +179,30 @@ def _pairs(values: list[Any]) -> dict[str, Any]:
 
 def _actions(machine: _Machine) -> dict[str, Callable[[Any], None]]:
     """Return what each opcode does that plain data needs: this is the allow-list."""
+    push, last, since_mark = machine.push, machine.last, machine.since_mark
     return {
-        **dict.fromkeys(("PROTO", "FRAME", "STOP"), machine.nothing),
+        # These change nothing: a frame is a hint for reading ahead.
+        **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda _: None),
         "MARK": machine.mark,
-        "NONE": machine.push,
-        "NEWTRUE": lambda _: machine.push(True),
-        "NEWFALSE": lambda _: machine.push(False),
+        "NEWTRUE": lambda _: push(True),
+        "NEWFALSE": lambda _: push(False),
         **dict.fromkeys(("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"), machine.push_int),
-        **dict.fromkeys(("FLOAT", "BINFLOAT"), machine.push),
-        **dict.fromkeys(("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"), machine.push),
+        **dict.fromkeys(("NONE", "FLOAT", "BINFLOAT", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"), push),
+        **dict.fromkeys(("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"), push),
         **dict.fromkeys(("STRING", "BINSTRING", "SHORT_BINSTRING"), machine.push_python2_text),
-        **dict.fromkeys(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"), machine.push),
-        "EMPTY_LIST": machine.empty_list,
-        "LIST": machine.list_since_mark,
-        "APPEND": machine.append,
-        "APPENDS": machine.appends,
-        "EMPTY_DICT": machine.empty_dict,
-        "DICT": machine.dict_since_mark,
-        "SETITEM": machine.setitem,
-        "SETITEMS": machine.setitems,
-        "EMPTY_TUPLE": lambda _: machine.tuple_of(0),
-        "TUPLE1": lambda _: machine.tuple_of(1),
-        "TUPLE2": lambda _: machine.tuple_of(2),
-        "TUPLE3": lambda _: machine.tuple_of(3),
-        "TUPLE": machine.tuple_since_mark,
+        "EMPTY_LIST": lambda _: push([]),
+        "LIST": lambda _: push(since_mark()),
+        "APPEND": lambda _: machine.append(last(1)),
+        "APPENDS": lambda _: machine.append(since_mark()),
+        "EMPTY_DICT": lambda _: push({}),
+        "DICT": lambda _: push(_pairs(since_mark())),
+        "SETITEM": lambda _: machine.set_items(last(2)),
+        "SETITEMS": lambda _: machine.set_items(since_mark()),
+        "EMPTY_TUPLE": lambda _: push(()),
+        "TUPLE1": lambda _: push(tuple(last(1))),
+        "TUPLE2": lambda _: push(tuple(last(2))),
+        "TUPLE3": lambda _: push(tuple(last(3))),
+        "TUPLE": lambda _: push(tuple(since_mark())),
         **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), machine.put),
         "MEMOIZE": machine.memoize,
         **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), machine.get),

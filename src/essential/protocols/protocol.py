@@ -1,7 +1,9 @@
 """What is learned, in which order: videos, tasks and the protocol that holds them. Names and numbers only."""
 
+import gc
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
@@ -9,28 +11,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from essential.atomic_files import canonical_json
-from essential.errors import ConfigError, DataError
+from essential.errors import ConfigError
 from essential.protocols.class_names import alike
 from essential.protocols.class_order import OrderRule, order_classes
-from essential.protocols.collector import paused_collector
 from essential.protocols.passed_over import PassedOver
 
 Split = Literal["train", "test"]
-
-
-_SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
-
-
-def known_split(text: str, where: str) -> Split:
-    """Return the split that `text` names.
-
-    Raises:
-        DataError: it names none; `where` says where it stands.
-    """
-    split = _SPLITS.get(text)
-    if split is None:
-        raise DataError(f"{where}: split is {text!r}; use one of {', '.join(_SPLITS)}")
-    return split
 
 
 class Segment(NamedTuple):
@@ -189,7 +175,21 @@ def build_protocol(
     Raises:
         ConfigError: the classes cannot be cut into that many tasks, or the list fixes other tasks.
     """
-    groups = _groups(listing, tasks=tasks, base_classes=base_classes, order_seed=order_seed, order_rule=order_rule)
+    groups: Sequence[tuple[str, ...]]
+    # A list of one task says which classes there are, and not how they arrive.
+    if listing.groups is None or (len(listing.groups) == 1 and tasks is not None):
+        if tasks is None:
+            raise ConfigError("protocol.tasks is not given; say into how many tasks: -s protocol.tasks=N")
+        ordered = order_classes(listing.classes, order_seed, order_rule)
+        groups = split_classes(ordered, tasks=tasks, base_classes=base_classes)
+    else:
+        groups = listing.groups
+        fixed = {"tasks": (tasks, len(groups)), "base_classes": (base_classes, len(groups[0]))}
+        for setting, (asked, held) in fixed.items():
+            if asked not in (None, held):
+                raise ConfigError(
+                    f"protocol.{setting}={asked}, but the list fixes its own tasks ({setting}={held}); leave it out"
+                )
     by_class: dict[tuple[str, Split], list[Video]] = {}
     for video in listing.videos:
         by_class.setdefault((video.label, video.split), []).append(video)
@@ -203,24 +203,16 @@ def build_protocol(
     return Protocol(name, tuple(built), listing.sha256, listing.passed_over.counts)
 
 
-def _groups(
-    listing: Listing,
-    *,
-    tasks: int | None,
-    base_classes: int | None,
-    order_seed: int | None,
-    order_rule: OrderRule,
-) -> Sequence[tuple[str, ...]]:
-    # A list of one task says which classes there are, and not how they arrive.
-    if listing.groups is None or (len(listing.groups) == 1 and tasks is not None):
-        if tasks is None:
-            raise ConfigError("protocol.tasks is not given; say into how many tasks: -s protocol.tasks=N")
-        ordered = order_classes(listing.classes, order_seed, order_rule)
-        return split_classes(ordered, tasks=tasks, base_classes=base_classes)
-    fixed = {"tasks": (tasks, len(listing.groups)), "base_classes": (base_classes, len(listing.groups[0]))}
-    for setting, (asked, held) in fixed.items():
-        if asked not in (None, held):
-            raise ConfigError(
-                f"protocol.{setting}={asked}, but the list fixes its own tasks ({setting}={held}); leave it out"
-            )
-    return listing.groups
+@contextmanager
+def paused_collector() -> Iterator[None]:
+    """Let the collector rest inside. Each of its rounds walks all that is there: half the time of opening a long list.
+
+    What a list is made of holds no cycles, so nothing is there to collect. Inside another pause it does nothing.
+    """
+    was_running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_running:
+            gc.enable()

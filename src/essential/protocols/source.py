@@ -1,6 +1,6 @@
 """Where a run's videos and their labels come from, and how classes become tasks: the settings of both."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -8,16 +8,13 @@ from pydantic import Field, model_validator
 
 from essential.errors import ConfigError
 from essential.protocols.class_order import OrderRule
-from essential.protocols.collector import paused_collector
-from essential.protocols.feature_labels import stored_labels
 from essential.protocols.folder import folder_listing
-from essential.protocols.listed import ListedData
-from essential.protocols.manifest import manifest_videos
+from essential.protocols.labelled_tables import manifest_videos, stored_labels
+from essential.protocols.listed import ListedVideo
 from essential.protocols.moving_digits import MovingDigitsConfig
-from essential.protocols.official_splits import hmdb51_split, ucf101_split
+from essential.protocols.official_splits import hmdb51_split, ssv2_split, ucf101_split
 from essential.protocols.places import Found, find_videos, locate_videos
-from essential.protocols.protocol import Listing, Protocol, Video, build_protocol
-from essential.protocols.something_something import ssv2_split
+from essential.protocols.protocol import Listing, Protocol, build_protocol, paused_collector
 from essential.protocols.video_list import read_video_list
 from essential.schema import Section
 
@@ -121,8 +118,8 @@ def load_listing(config: DataConfig) -> Listing:
     assert config.root is not None, "checked above, and the engine chooses a place for moving-digits"
     if config.kind in _NAMED:
         with paused_collector():
-            data = load_listed(config)
-            return _listing(data, locate_videos(data.listed, config.root))
+            listed, listing = load_listed(config)
+            return replace(listing, videos=locate_videos(listed, config.root))
     return folder_listing(config.root)
 
 
@@ -134,15 +131,15 @@ def find_listing(config: DataConfig) -> tuple[Listing, list[Found]]:
     """
     config.require_places()
     if config.kind in _NAMED and config.root is not None:
-        data = load_listed(config)
-        found = find_videos(data.listed, config.root)
-        return _listing(data, [one.video for one in found]), found
+        listed, listing = load_listed(config)
+        found = find_videos(listed, config.root)
+        return replace(listing, videos=[one.video for one in found]), found
     listing = load_listing(config)
     return listing, [Found(video, missing=False) for video in listing.videos]
 
 
-def load_listed(config: DataConfig) -> ListedData:
-    """Return what the list or the official split files name, no video looked for.
+def load_listed(config: DataConfig) -> tuple[list[ListedVideo], Listing]:
+    """Return the videos that the list or the official split files name, none looked for, and a listing without them.
 
     Raises:
         DataError: a file cannot be used as it is.
@@ -150,7 +147,7 @@ def load_listed(config: DataConfig) -> ListedData:
     if config.kind == "list" and config.path is not None:
         video_list = read_video_list(config.path)
         listed = video_list.listed(test_split=config.test_split, untrimmed=config.untrimmed)
-        return ListedData(listed, video_list.classes, video_list.groups, video_list.sha256)
+        return listed, Listing([], video_list.classes, video_list.groups, video_list.sha256)
     place = config.annotations or config.root
     assert place is not None, "require_places checks this"
     if config.kind == "ucf101":
@@ -159,8 +156,4 @@ def load_listed(config: DataConfig) -> ListedData:
         listed, classes = hmdb51_split(place, config.official_split)
     else:
         listed, classes = ssv2_split(place)
-    return ListedData(listed, classes)
-
-
-def _listing(data: ListedData, videos: Sequence[Video]) -> Listing:
-    return Listing(videos, data.classes, data.groups, data.sha256)
+    return listed, Listing([], classes)

@@ -12,24 +12,20 @@ from essential.protocols.listed import ListedVideo
 
 
 class Line(NamedTuple):
-    """A line of a split file, without the spaces around it; lines count from 1."""
+    """A line of a split file, or an entry of one in JSON."""
 
     path: Path
-    number: int
-    text: str
+    place: str  # such as `line 4`, or `entry 4`; the first is 1
+    text: str = ""  # of a line, without the spaces around it
 
     def error(self, advice: str) -> DataError:
         """Return the error for this line, ready to be raised."""
-        return DataError(f"{self.path}, line {self.number}: {self.text!r}: {advice}")
+        text = f": {self.text!r}" if self.text else ""
+        return DataError(f"{self.path}, {self.place}{text}: {advice}")
 
 
 def find_folder(place: Path, pattern: str, what: str) -> Path:
-    """Return the folder that holds files named like `pattern`: `place`, or else one right below it.
-
-    Args:
-        place: the folder to look in.
-        pattern: of the file's name, with `*`.
-        what: the files' name in messages.
+    """Return the folder that holds files named like `pattern`, called `what`: `place`, or else one right below it.
 
     Raises:
         DataError: there is none, or there are several right below.
@@ -57,7 +53,7 @@ def lines_of(path: Path) -> Iterator[Line]:
     """
     empty = True
     for number, text in enumerate(text_of(path).split("\n"), start=1):
-        line = Line(path, number, text.strip())
+        line = Line(path, f"line {number}", text.strip())
         if "\0" in text:
             raise line.error("the line holds a NUL character; unpack the file again")
         if line.text:
@@ -94,7 +90,7 @@ def refuse_repeats(entries: Iterable[tuple[Line, ListedVideo]]) -> None:
         before = seen.setdefault(video.name, line)
         if before is not line:
             raise line.error(
-                f"{video.name!r} is listed before, in {before.path.name}, line {before.number}; "
+                f"video {video.name!r} is listed before, in {before.path.name}, {before.place}; "
                 "a video is listed once and has one split"
             )
 

@@ -1,5 +1,6 @@
 """Annotation lists: which videos, or segments of videos, each class of each task has in each split."""
 
+import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -8,20 +9,21 @@ from typing import Literal
 
 from essential.atomic_files import sha256_of_json, write_text
 from essential.errors import ConfigError, DataError
-from essential.protocols.foreign_lists import read_foreign
-from essential.protocols.list_checks import refuse_unusable
-from essential.protocols.list_entries import (
+from essential.protocols.list_import import parse_pickle, read_foreign
+from essential.protocols.list_json import list_text, parse_list, read_list_file
+from essential.protocols.listed import (
     ListedSegment,
+    ListedSplit,
+    ListedVideo,
     ListSource,
     Tasks,
+    check_name,
+    file_of,
+    refuse_unusable,
     splits_of,
 )
-from essential.protocols.list_file import read_list_file
-from essential.protocols.list_json import list_text, parse_list
-from essential.protocols.listed import ListedSplit, ListedVideo
 from essential.protocols.protocol import Segment
 from essential.protocols.quoting import named
-from essential.protocols.untrimmed import whole_videos
 
 TestSplit = Literal["auto", "val", "test"]
 
@@ -80,7 +82,7 @@ class VideoList:
             raise ConfigError(
                 f"data.untrimmed=true, but {self.name} has no segments, only whole videos; use data.untrimmed=false"
             )
-        of_split = _whole if untrimmed else _as_listed
+        of_split = whole_videos if untrimmed else _as_listed
         train, test = of_split(self.tasks, "train", "train"), of_split(self.tasks, tested, "test")
         self._refuse_gaps(train, test, f"data.test_split={tested}, data.untrimmed={str(untrimmed).lower()}")
         return train + test
@@ -122,6 +124,36 @@ def read_video_list(path: Path) -> VideoList:
     return VideoList(str(path), tasks, source)
 
 
+def import_list(path: Path) -> VideoList:
+    """Return the list in a published pickle, read without running anything of it, in a file of ours, or of others.
+
+    Entries are kept as they are, repeated ones too, and segments that start behind the end of their video.
+
+    Raises:
+        DataError: as `open_list`; or the list is one that no run could use.
+    """
+    video_list = open_list(path)
+    refuse_unusable(video_list.tasks, video_list.name)
+    return video_list
+
+
+def open_list(path: Path) -> VideoList:
+    """Return what `import_list` does, also a list that no run could use.
+
+    Raises:
+        DataError: the file cannot be read, is none of these, or has an entry that is no video or segment.
+    """
+    content = read_list_file(path)
+    tasks = read_foreign(content, str(path))
+    # Our files are JSON objects; no pickle begins like one.
+    if tasks is None and (path.suffix == ".json" or content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")):
+        return VideoList(str(path), *parse_list(content, str(path)))
+    if tasks is None:
+        tasks = parse_pickle(content, str(path))
+    name = check_name(path.name, f"the list {path}: its file name")
+    return VideoList(str(path), tasks, ListSource(name, hashlib.sha256(content).hexdigest()))
+
+
 def write_video_list(video_list: VideoList, path: Path) -> None:
     """Write a list as a file of ours, whole or not at all; what is there is replaced.
 
@@ -133,16 +165,29 @@ def write_video_list(video_list: VideoList, path: Path) -> None:
 
 def _as_listed(tasks: Tasks, split: ListedSplit, as_split: ListedSplit) -> list[ListedVideo]:
     return [
-        ListedVideo(entry, listed.name, as_split) if isinstance(entry, str) else _segment(entry, listed.name, as_split)
+        ListedVideo(entry, listed.name, as_split)
+        if isinstance(entry, str)
+        else ListedVideo(entry.file, listed.name, as_split, Segment(entry.start_seconds, entry.end_seconds))
         for classes in tasks
         for listed in classes
         for entry in listed.of(split)
     ]
 
 
-def _segment(entry: ListedSegment, label: str, split: ListedSplit) -> ListedVideo:
-    return ListedVideo(entry.file, label, split, Segment(entry.start_seconds, entry.end_seconds))
+def whole_videos(tasks: Tasks, split: ListedSplit, as_split: ListedSplit) -> list[ListedVideo]:
+    """Return the videos of a split whose entries there all have one class, each once, in order, as of `as_split`.
 
-
-def _whole(tasks: Tasks, split: ListedSplit, as_split: ListedSplit) -> list[ListedVideo]:
-    return [ListedVideo(video.file, video.label, as_split) for video in whole_videos(tasks, split)]
+    Of a video with segments the longest must take some time, as vCLIMB asks (CVPR 2022, released code: the longest
+    action is more than `co_threshold` = 0 of the video).
+    """
+    labels: dict[str, str | None] = {}
+    lasting: set[str] = set()
+    for listed in (listed for classes in tasks for listed in classes):
+        for entry in listed.of(split):
+            file = file_of(entry)
+            known = labels.setdefault(file, listed.name)
+            if known != listed.name:
+                labels[file] = None
+            if isinstance(entry, str) or entry.end_seconds > entry.start_seconds:
+                lasting.add(file)
+    return [ListedVideo(file, label, as_split) for file, label in labels.items() if label and file in lasting]

@@ -2,6 +2,6 @@
 
 from essential.report.figure_files import write_figures
 from essential.report.page import write_report
-from essential.report.reported import ReportedRun
+from essential.report.run_view import ReportedRun
 
 __all__ = ["ReportedRun", "write_figures", "write_report"]

@@ -2,16 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from matplotlib.artist import Artist
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from essential.analysis_record import Analysis
-from essential.report.axes import Sheet, dress
-from essential.report.drawing import Drawing, Palette
-from essential.report.figure_view import Data, FigureView
+from essential.report.drawing import Drawing, Drawn, Palette, Sheet, dress
+from essential.report.figure_view import FigureView
 from essential.report.formats import shortened
 from essential.report.run_view import RunView
 
@@ -49,49 +43,35 @@ def falls_figure(run: RunView, falls: Sequence[ClassFall]) -> FigureView:
     """The falls for files; on the page they are a table with bars."""
     return FigureView(
         title="Accuracy by class and its fall",
-        drawing=_FallChart(f"{run.anchor}-falls", falls[:_DRAWN]),
-        data=Data(
+        drawing=_fall_chart(f"{run.anchor}-falls", falls[:_DRAWN]),
+        data=[
             ("class", "task", "best accuracy, %", "final accuracy, %", "fall, points"),
-            [(each.name, each.task, 100 * each.best, 100 * each.final, 100 * each.fall) for each in falls],
-        ),
+            *((each.name, each.task, 100 * each.best, 100 * each.final, 100 * each.fall) for each in falls),
+        ],
     )
 
 
-@dataclass(frozen=True)
-class _FallChart(Drawing):
-    """The deepest falls, a line per class from its best to its final accuracy."""
+def _fall_chart(name: str, falls: Sequence[ClassFall]) -> Drawing:
+    """Return a drawing with a line per class from its best accuracy, a ring, to its final one, a full diamond."""
 
-    name: str
-    falls: Sequence[ClassFall]
-
-    def draw(self, palette: Palette) -> Figure:
-        count = len(self.falls)
+    def draw(palette: Palette) -> Drawn:
+        count = len(falls)
         figure, axes = Sheet(width=480, height=58 + _ROW * count, left=165).plot()
         places = range(count)
-        best, final = [100 * each.best for each in self.falls], [100 * each.final for each in self.falls]
+        best, final = [100 * each.best for each in falls], [100 * each.final for each in falls]
         axes.hlines(places, final, best, color=palette.ink, alpha=0.5, linewidth=1.4, zorder=2)
-        axes.plot(best, places, **_mark(palette, "o", 1), clip_on=False)
-        axes.plot(final, places, **_mark(palette, "D", 0), clip_on=False)
+        keys = []
+        for label, marker, values, colour, face in (
+            ("best after a task", "o", best, palette.series[1], palette.paper),
+            ("after the last task", "D", final, palette.series[0], palette.series[0]),
+        ):
+            marks = axes.plot(values, places, linestyle="", marker=marker, label=label, clip_on=False, zorder=3)
+            marks[0].set(markersize=6, markerfacecolor=face, markeredgecolor=colour)
+            keys += marks
         dress(axes, palette, x_label="Accuracy, %", y_label="")
-        axes.set_yticks(places, [shortened(each.name, _NAME_LENGTH) for each in self.falls])
+        axes.set_yticks(places, [shortened(each.name, _NAME_LENGTH) for each in falls])
         axes.set(xlim=(0, 100), ylim=(count - 0.4, -0.6))
         axes.grid(axis="x", color=palette.ink, alpha=0.14, linewidth=0.8)
-        return figure
+        return figure, keys
 
-    def keys(self, palette: Palette) -> list[Artist]:
-        marks = (("best after a task", "o", 1), ("after the last task", "D", 0))
-        return [Line2D([], [], label=label, **_mark(palette, marker, number)) for label, marker, number in marks]
-
-
-def _mark(palette: Palette, marker: str, number: int) -> dict[str, Any]:
-    """The best is a ring, what is left of it a full diamond."""
-    colour = palette.series[number]
-    face = palette.paper if marker == "o" else colour
-    return {
-        "marker": marker,
-        "markersize": 6,
-        "linestyle": "",
-        "markerfacecolor": face,
-        "markeredgecolor": colour,
-        "zorder": 3,
-    }
+    return Drawing(name, draw)

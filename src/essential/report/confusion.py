@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from essential.analysis_record import Analysis
-from essential.report.figure_view import Data, FigureView
-from essential.report.formats import percent
-from essential.report.heat_map import HeatMap
+from essential.report.figure_view import FigureView
+from essential.report.heat_map import Ticks, heat_map
 from essential.report.run_view import RunView
 
 _NAMED = 40
@@ -61,23 +60,22 @@ def matrix_figure(run: RunView) -> FigureView:
     rows = run.record.accuracy
     return FigureView(
         title="Accuracy matrix",
-        drawing=HeatMap(
+        drawing=heat_map(
             f"{run.anchor}-matrix",
-            ("On task", "After task"),
             rows,
-            _ticks(list(range(len(rows)))),
-            _ticks(list(range(len(rows[0])))),
+            labels=("On task", "After task"),
+            ticks=(_ticks(range(len(rows[0]))), _ticks(range(len(rows)))),
             beside_diagonal="right",
         ),
-        data=Data(
+        data=[
             ("after task", "on task", "accuracy, %"),
-            [
+            *(
                 (after, task, 100 * value)
                 for after, values in enumerate(rows, 1)
                 for task, value in enumerate(values, 1)
                 if value is not None
-            ],
-        ),
+            ),
+        ],
     )
 
 
@@ -85,6 +83,7 @@ def _figure(run: RunView, analysis: Analysis, confused: Sequence[Confused]) -> F
     counts, names = analysis.confusion, analysis.class_names
     right, videos = sum(counts[slot][slot] for slot in range(len(counts))), sum(map(sum, counts))
     worst = f" Most often {confused[0].true} was taken for {confused[0].taken_for}." if confused else ""
+    named, tasks = len(names) <= _NAMED, _ticks(analysis.class_tasks)
     edges = [slot for slot in range(1, len(names)) if analysis.class_tasks[slot] > analysis.class_tasks[slot - 1]]
     return FigureView(
         title="Confusion",
@@ -93,42 +92,41 @@ def _figure(run: RunView, analysis: Analysis, confused: Sequence[Confused]) -> F
         "tasks.",
         description=f"Confusion of {len(names)} classes: {right} of {videos} test videos were right.{worst} "
         "The most frequent mistakes are in the table beside it.",
-        drawing=HeatMap(
+        drawing=heat_map(
             f"{run.anchor}-confusion",
-            ("Taken for a class of task", "True class" if len(names) <= _NAMED else "True class, by task"),
             _shares(counts),
-            [(slot, slot, name) for slot, name in enumerate(names)]
-            if len(names) <= _NAMED
-            else _ticks(analysis.class_tasks),
-            _ticks(analysis.class_tasks),
-            edges,
+            labels=("Taken for a class of task", "True class" if named else "True class, by task"),
+            ticks=(tasks, [(slot, slot, name) for slot, name in enumerate(names)] if named else tasks),
+            edges=edges,
         ),
-        data=Data(
+        data=[
             ("true class", "taken for", "videos"),
-            [
+            *(
                 (names[true], names[taken], count)
                 for true, row in enumerate(counts)
                 for taken, count in enumerate(row)
                 if count
-            ],
-        ),
+            ),
+        ],
     )
 
 
 def _tasks(run: RunView, shares: list[list[float | None]]) -> FigureView:
     """The confusion between tasks, for files: on the page it is a table."""
-    ticks = _ticks(list(range(len(shares))))
+    ticks = _ticks(range(len(shares)))
     return FigureView(
         title="Confusion between tasks",
-        drawing=HeatMap(f"{run.anchor}-tasks", ("Taken for a class of task", "True task"), shares, ticks, ticks),
-        data=Data(
+        drawing=heat_map(
+            f"{run.anchor}-tasks", shares, labels=("Taken for a class of task", "True task"), ticks=(ticks, ticks)
+        ),
+        data=[
             ("true task", "taken for a class of task", "share, %"),
-            [
+            *(
                 (true, taken, None if value is None else 100 * value)
                 for true, row in enumerate(shares, 1)
                 for taken, value in enumerate(row, 1)
-            ],
-        ),
+            ),
+        ],
     )
 
 
@@ -160,15 +158,10 @@ def _shares(counts: Sequence[Sequence[int]]) -> list[list[float | None]]:
     return [[count / videos if videos else None for count in row] for row, videos in rows]
 
 
-def _ticks(tasks: Sequence[int]) -> list[tuple[int, int, str]]:
+def _ticks(tasks: Sequence[int]) -> Ticks:
     """Return each task's first and last place and its number from 1; where there are many tasks, of every few."""
     spans: dict[int, tuple[int, int]] = {}
     for place, task in enumerate(tasks):
         spans[task] = (spans.get(task, (place, place))[0], place)
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100, len(spans)) if len(spans) / step <= _TICKS)
     return [(*span, str(task + 1)) for task, span in spans.items() if step == 1 or task == 0 or (task + 1) % step == 0]
-
-
-def shown_share(value: float | None) -> str:
-    """A share in percent, as its table shows it: nothing where it is none."""
-    return percent(value) if value else ""

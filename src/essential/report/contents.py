@@ -10,8 +10,7 @@ from essential.records import MemoryBytes, ProtocolRecord, SkippedVideo
 from essential.report.elsewhere import PublishedTable, other_tasks_note, published_table
 from essential.report.families import Family, Line, differ_in_seed_alone, family_names
 from essential.report.line_style import LineStyle
-from essential.report.reported import ReportedRun
-from essential.report.run_view import KINDS, RunView
+from essential.report.run_view import KINDS, ReportedRun, RunView
 from essential.results.runs import all_but_seed
 
 

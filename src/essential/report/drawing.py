@@ -9,14 +9,15 @@ import io
 import re
 import textwrap
 import warnings
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 FONT_SIZE = 13
 CELL = "cell"
@@ -67,18 +68,67 @@ _CSS |= {f"#fe01{number:02x}": f"var(--series-{number})" for number in range(8)}
 _CSS |= {"#fe0201": "var(--kind-1)", "#fe0202": "var(--kind-2)", "#fe0203": "var(--kind-4)", "#fe0204": "url(#hatch)"}
 
 
-class Drawing(ABC):
-    """What can be drawn: on a page, or in a file of its own. `name` is unique on a page."""
+Drawn = tuple[Figure, Sequence[Artist]]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What can be drawn: on a page, or in a file of its own.
+
+    Attributes:
+        name: unique on a page.
+        draw: gives the figure, and the labelled artists that the legend of a file shows: a page writes its own. It is
+            called where matplotlib's own defaults hold.
+    """
 
     name: str
+    draw: Callable[[Palette], Drawn]
 
-    @abstractmethod
-    def draw(self, palette: Palette) -> Figure:
-        """Return the figure; called where matplotlib's own defaults hold."""
 
-    def keys(self, palette: Palette) -> Sequence[Artist]:  # noqa: ARG002
-        """Return what the legend of a file shows, labelled; a page writes its own."""
-        return ()
+@dataclass(frozen=True)
+class Sheet:
+    """The size of a drawing and the margins of the plot in it, in points."""
+
+    width: int
+    height: int
+    left: int = 46
+    right: int = 12
+    top: int = 12
+    bottom: int = 46
+
+    @property
+    def area(self) -> tuple[float, float]:
+        """Width and height of the plot."""
+        return float(self.width - self.left - self.right), float(self.height - self.top - self.bottom)
+
+    def plot(self) -> tuple[Figure, Axes]:
+        """Return a figure of this size with one empty plot."""
+        figure = Figure(figsize=(self.width / 72, self.height / 72))
+        wide, high = self.area
+        place = (self.left / self.width, self.bottom / self.height, wide / self.width, high / self.height)
+        return figure, figure.add_axes(place)
+
+
+def dress(axes: Axes, palette: Palette, *, x_label: str, y_label: str) -> None:
+    """Give the plot a light grid across, no frame, and labels; that of the y axis stands in the page's caption."""
+    axes.set_xlabel(x_label, labelpad=6, color=palette.ink)
+    if palette.alone:
+        axes.set_ylabel(y_label, labelpad=8, color=palette.ink)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+    axes.grid(axis="y", color=palette.ink, alpha=0.14, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, pad=7, labelcolor=palette.ink)
+    axes.tick_params(axis="x", pad=9)
+    for side in axes.spines.values():
+        side.set_visible(False)
+
+
+def count_ticks(axes: Axes, longest: int) -> None:
+    """Put ticks at whole numbers from 1, at most 13 of them."""
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, longest) if longest / step <= 13)
+    ticks = list(range(1, longest + 1)) if step == 1 else [1, *range(step, longest + 1, step)]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.set_xlim(0.6, longest + 0.4)
 
 
 @contextmanager
@@ -107,14 +157,13 @@ def own_settings(salt: str) -> Iterator[None]:
 def inline_svg(drawing: Drawing) -> str:
     """Return the drawing as an `<svg>` element for the page."""
     with own_settings(drawing.name):
-        return to_inline_svg(drawing.draw(PAGE))
+        return _to_inline_svg(drawing.draw(PAGE)[0])
 
 
 def figure_files(drawing: Drawing) -> dict[str, bytes]:
     """Return the drawing as an `svg` and a `pdf` file, with its legend; the same drawing gives the same bytes."""
     with own_settings(drawing.name):
-        figure = drawing.draw(FILE)
-        keys = drawing.keys(FILE)
+        figure, keys = drawing.draw(FILE)
         for key in keys:
             key.set_label(textwrap.fill(str(key.get_label()), _KEY_LETTERS))
         if keys:
@@ -146,7 +195,7 @@ def _saved(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
     return buffer.getvalue()
 
 
-def to_inline_svg(figure: Figure) -> str:
+def _to_inline_svg(figure: Figure) -> str:
     """Keep the drawing only: no prolog, metadata, style sheet, group names or fixed font; colours by CSS variable."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 
 from essential.records import Record
 from essential.report.charts import Band, ChartLine
@@ -22,11 +23,6 @@ class Line:
     runs: tuple[RunView, ...]
 
     @property
-    def swatch(self) -> str:
-        """The identifier of its swatch on the page."""
-        return self.runs[0].swatch
-
-    @property
     def seeds(self) -> int:
         return len(self.runs)
 
@@ -37,10 +33,8 @@ class Line:
 
     def chart_line(self, values: Callable[[RunView], Sequence[float | None]]) -> ChartLine:
         """Return the mean over the runs at each place, where all have a value, and the least and greatest."""
-        by_run = [values(run) for run in self.runs]
-        longest = max(len(numbers) for numbers in by_run)
-        columns = [[numbers[i] if i < len(numbers) else None for numbers in by_run] for i in range(longest)]
-        return ChartLine(self.name, self.style, [band_of(column) for column in columns])
+        columns = enumerate(zip_longest(*map(values, self.runs)), start=1)
+        return ChartLine(self.name, self.style, {place: band_of(column) for place, column in columns})
 
 
 @dataclass(frozen=True)
@@ -67,16 +61,11 @@ def differ_in_seed_alone(records: Sequence[Record]) -> bool:
 
 def family_names(families: Sequence[Sequence[Record]]) -> list[str]:
     """Return a name for each family: its method, and the settings in which it differs from others of that method."""
-    methods = [records[0].method.name for records in families]
+    methods = [records[0].method for records in families]
+    settings = [dict(flattened(method.config)) for method in methods]
     names = []
-    for records, method in zip(families, methods, strict=True):
-        alike = [other[0] for other, name in zip(families, methods, strict=True) if name == method]
-        names.append(", ".join([method, *_settings_apart(records[0], alike)]))
+    for method, own in zip(methods, settings, strict=True):
+        alike = [each for each, other in zip(settings, methods, strict=True) if other.name == method.name]
+        told = [f"{key} {own[key]}" for key in settings_apart(alike) if key in own]
+        names.append(", ".join([method.name, *told[:_SETTINGS_NAMED]]))
     return names
-
-
-def _settings_apart(record: Record, alike: Sequence[Record]) -> list[str]:
-    """Name a few of the method's settings in which records of one method differ, with this record's values."""
-    own = dict(flattened(record.method.config))
-    keys = [key for key in settings_apart([dict(flattened(other.method.config)) for other in alike]) if key in own]
-    return [f"{key} {own[key]}" for key in keys[:_SETTINGS_NAMED]]

@@ -7,10 +7,10 @@ from essential.atomic_files import write_bytes
 from essential.report.contents import group_runs
 from essential.report.drawing import figure_files
 from essential.report.figure_view import FigureView
-from essential.report.formats import slug
+from essential.report.formats import as_csv, slug
 from essential.report.group_figures import GroupFigures
-from essential.report.reported import ReportedRun
 from essential.report.run_figures import run_figures
+from essential.report.run_view import ReportedRun
 
 
 def write_figures(runs: Sequence[ReportedRun], folder: Path) -> list[Path]:
@@ -36,7 +36,7 @@ def write_figures(runs: Sequence[ReportedRun], folder: Path) -> list[Path]:
 def _write(figures: Sequence[FigureView], folder: Path) -> list[Path]:
     files = []
     for figure in figures:
-        contents = {**figure_files(figure.drawing), "csv": figure.data.as_csv().encode()}
+        contents = {**figure_files(figure.drawing), "csv": as_csv(figure.data).encode()}
         for kind, content in contents.items():
             files.append(folder / f"{slug(figure.title)}.{kind}")
             write_bytes(files[-1], content)

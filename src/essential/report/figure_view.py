@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from essential.report.drawing import Drawing, inline_svg
-from essential.report.formats import as_csv
 
 Cell = str | int | float | None
 
@@ -19,26 +18,6 @@ class NumberRow:
     swatch: str | None = None
 
 
-@dataclass(frozen=True)
-class Numbers:
-    """The table below a figure."""
-
-    columns: Sequence[str]
-    rows: Sequence[NumberRow]
-
-
-@dataclass(frozen=True)
-class Data:
-    """A figure's numbers, unrounded, for programs."""
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
-
-    def as_csv(self) -> str:
-        """Return the text of a CSV file; what is not known is left empty."""
-        return as_csv([self.columns, *self.rows])
-
-
 @dataclass(frozen=True, eq=False)
 class FigureView:
     """A figure.
@@ -46,19 +25,19 @@ class FigureView:
     Attributes:
         title: what it shows; its files are named by it.
         drawing: its lines and marks.
-        data: all its numbers.
+        data: all its numbers, unrounded, for programs; the first row names the columns. What is not known is None.
         note: how it is to be read, for the caption; nothing where the page has a table in its place.
         description: its message in words, for those who do not see it; likewise.
-        numbers: those that stand below it on the page, if any.
+        numbers: the table that stands below it on the page, if any; the first row names the columns.
         legend: the swatch and the name of each of its lines, where they are not those of its section.
     """
 
     title: str
     drawing: Drawing
-    data: Data
+    data: Sequence[Sequence[Cell]]
     note: str = ""
     description: str = ""
-    numbers: Numbers | None = None
+    numbers: Sequence[NumberRow] = ()
     legend: Sequence[tuple[str, str]] = ()
 
     @cached_property

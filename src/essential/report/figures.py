@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from essential.metrics import backward_forgetting_by_task
-from essential.report.charts import Band, ChartLine, LineChart
+from essential.report.charts import ChartLine, line_chart
 from essential.report.families import Line
-from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
+from essential.report.figure_view import Cell, FigureView, NumberRow
 from essential.report.formats import byte_power, byte_unit, human_bytes, percent, slug
 from essential.report.run_view import RunView
 
@@ -29,7 +29,7 @@ def accuracy_figure(lines: Sequence[Line], anchor: str) -> FigureView:
         title="Accuracy over tasks",
         note="Accuracy on all classes seen so far, in percent, after each task.",
         axes=("Tasks learned", "Accuracy on classes seen, %"),
-        values=lambda run: _in_percent(run.seen),
+        values=lambda run: in_percent(run.record.scores.seen),
         show=_shown_percent,
         limits=(0.0, 100.0),
     )
@@ -43,12 +43,12 @@ def forgetting_figure(lines: Sequence[Line], anchor: str) -> FigureView:
         title="Forgetting per task",
         note="Accuracy just after learning it minus accuracy at the end, in points.",
         axes=("Task", "Forgetting, points"),
-        values=lambda run: _in_percent(backward_forgetting_by_task(run.record.accuracy)),
+        values=lambda run: in_percent(backward_forgetting_by_task(run.record.accuracy)),
         show=_shown_percent,
     )
 
 
-def _in_percent(values: Values) -> Values:
+def in_percent(values: Values) -> Values:
     return [None if value is None else 100 * value for value in values]
 
 
@@ -97,51 +97,37 @@ def line_figure(
         show: a number as the reader wants it.
     """
     drawn = [line.chart_line(values) for line in lines]
-    longest = max(len(line.values) for line in drawn)
-    described = [(line.label, [show(_mean(value)) for value in line.values]) for line in drawn]
+    means = [[show(value.mean if value else None) for value in line.points.values()] for line in drawn]
+    rows = [NumberRow(axes[0], [str(place) for place in max((line.points for line in drawn), key=len)])]
+    for line, shown in zip(lines, means, strict=True):
+        rows += [NumberRow(run.label, [show(value) for value in values(run)], run.style.swatch) for run in line.runs]
+        if line.seeds > 1:
+            rows.append(NumberRow(f"{line.name}, mean of {line.seeds} seeds", shown, line.style.swatch))
     return FigureView(
         title=title,
         note=note,
-        description=describe(title, axes[0], described),
-        drawing=LineChart(f"{anchor}-{slug(title)}", *axes, drawn, limits),
+        description=_describe(title, axes[0], [(line.name, shown) for line, shown in zip(lines, means, strict=True)]),
+        drawing=line_chart(f"{anchor}-{slug(title)}", drawn, axes=axes, limits=limits),
         data=line_data(axes, drawn),
-        numbers=Numbers((axes[0], *map(str, range(1, longest + 1))), _rows(lines, values, show)),
+        numbers=rows,
     )
 
 
-def line_data(axes: tuple[str, str], lines: Sequence[ChartLine]) -> Data:
+def line_data(axes: tuple[str, str], lines: Sequence[ChartLine]) -> list[Sequence[Cell]]:
     """Return the numbers of lines: a row per point, with how many seeds stand behind it."""
-    return Data(
+    return [
         ("line", "seeds", axes[0].lower(), axes[1].lower(), "least", "greatest"),
-        [
-            (line.label, value.seeds if value else None, place, *_cells(value))
+        *(
+            (line.label, value.seeds, place, value.mean, value.least, value.greatest)
+            if value
+            else (line.label, None, place, None, None, None)
             for line in lines
-            for place, value in line.points
-        ],
-    )
+            for place, value in line.points.items()
+        ),
+    ]
 
 
-def _mean(value: Band | None) -> float | None:
-    return None if value is None else value.mean
-
-
-def _cells(value: Band | None) -> tuple[float | None, ...]:
-    return (None, None, None) if value is None else (value.mean, value.least, value.greatest)
-
-
-def _rows(
-    lines: Sequence[Line], values: Callable[[RunView], Values], show: Callable[[float | None], str]
-) -> list[NumberRow]:
-    rows = []
-    for line in lines:
-        rows += [NumberRow(run.label, [show(value) for value in values(run)], run.swatch) for run in line.runs]
-        if line.seeds > 1:
-            means = [show(_mean(value)) for value in line.chart_line(values).values]
-            rows.append(NumberRow(f"{line.name}, mean of {line.seeds} seeds", means, line.swatch))
-    return rows
-
-
-def describe(title: str, what: str, lines: Sequence[tuple[str, list[str]]]) -> str:
+def _describe(title: str, what: str, lines: Sequence[tuple[str, list[str]]]) -> str:
     """Return a line chart's message in words: where its lines begin and end."""
     what = what.lower()
     parts = [

@@ -7,11 +7,11 @@ from typing import Any
 
 from essential.analysis_record import Analysis
 from essential.records import Record
-from essential.report.charts import Band, ChartLine, LineChart
+from essential.report.charts import Band, ChartLine, line_chart
 from essential.report.contents import GroupView
-from essential.report.families import Family, Line, band_of
-from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
-from essential.report.figures import line_data
+from essential.report.families import Line, band_of
+from essential.report.figure_view import FigureView, NumberRow
+from essential.report.figures import in_percent, line_data
 from essential.report.formats import counted, percent
 from essential.report.line_style import LineStyle
 from essential.report.run_view import RunView
@@ -26,16 +26,10 @@ _REBUILT = (
 
 @dataclass(frozen=True)
 class _Asked:
-    """A method that was asked by fewer frames: its analyses, one per run that has one, and what is drawn of them."""
+    """A method that was asked by fewer frames: its analyses, one per run that has one, and the lines of them."""
 
     analyses: Sequence[Analysis]
-    drawn: ChartLine
-    rebuilt: ChartLine
-
-    @property
-    def lines(self) -> list[ChartLine]:
-        """Those that have a point."""
-        return [line for line in (self.drawn, self.rebuilt) if line.values]
+    lines: Sequence[ChartLine]
 
     def clips(self, frames: int) -> str:
         """How many test clips were asked, by so many frames; a span where the runs differ."""
@@ -44,37 +38,37 @@ class _Asked:
 
 def frames_read_figure(group: GroupView) -> FigureView | None:
     """Accuracy after the last task when only some frames of a test clip are read; None if no run was asked."""
-    asked = [each for each in map(_asked, group.lines) if each.drawn.values]
+    asked = [each for each in map(_asked, group.lines) if each.lines]
     if not asked:
         return None
     lines = [line for each in asked for line in each.lines]
     axes = ("Frames read", "Accuracy, %")
-    places = sorted({place for line in lines for place, _ in line.points})
+    places = sorted({place for line in lines for place in line.points})
     return FigureView(
         title="Accuracy against frames read",
         note=f"Accuracy in percent after the last task, {_of_clips(asked)}, when only so many of their frames are read."
         + (f" {_REBUILT}" if len(lines) > len(asked) else ""),
         description="Line chart, accuracy against frames read of a test clip. "
-        + "; ".join(f"{line.label}: {_ends(line)}" for line in lines)
+        + "; ".join(f"{line.label}: {_at(line, [min(line.points), max(line.points)], 'of')}" for line in lines)
         + ". The numbers are in the table below.",
-        drawing=LineChart(f"{group.anchor}-frames-read", *axes, lines, (0.0, 100.0)),
-        data=Data(
+        drawing=line_chart(f"{group.anchor}-frames-read", lines, axes=axes, limits=(0.0, 100.0)),
+        data=[
             ("line", "seeds", axes[0].lower(), axes[1].lower(), "least", "greatest", "clips"),
-            [
+            *(
                 (line.label, value.seeds, place, value.mean, value.least, value.greatest, each.clips(place))
                 for each in asked
                 for line in each.lines
-                for place, value in line.points
+                for place, value in line.points.items()
                 if value
-            ],
-        ),
-        numbers=Numbers(
-            (axes[0], *map(str, places)),
-            [
-                NumberRow(line.label, [_shown(dict(line.points).get(place)) for place in places], line.style.swatch)
+            ),
+        ],
+        numbers=[
+            NumberRow(axes[0], [*map(str, places)]),
+            *(
+                NumberRow(line.label, [_shown(line.points.get(place)) for place in places], line.style.swatch)
                 for line in lines
-            ],
-        ),
+            ),
+        ],
         legend=[(line.style.swatch, line.label) for line in lines],
     )
 
@@ -86,7 +80,7 @@ def hollow_styles(runs: Sequence[RunView]) -> list[LineStyle]:
 
 def frames_kept_figure(group: GroupView) -> FigureView | None:
     """Final accuracy against the frames kept of an exemplar; None if no runs differ in these alone."""
-    lines = _sweeps(group.families)
+    lines = _sweeps(group.runs)
     if not lines:
         return None
     axes = ("Frames kept of an exemplar", "Final accuracy, %")
@@ -94,18 +88,18 @@ def frames_kept_figure(group: GroupView) -> FigureView | None:
         title="Accuracy against frames kept",
         note="Final accuracy, in percent, of runs that differ only in how many frames of an exemplar they keep.",
         description="Line chart, final accuracy against frames kept. "
-        + "; ".join(f"{line.label}: {_points(line)}" for line in lines)
+        + "; ".join(f"{line.label}: {_at(line, list(line.points), 'with')}" for line in lines)
         + ".",
-        drawing=LineChart(f"{group.anchor}-frames-kept", *axes, lines, (0.0, 100.0)),
+        drawing=line_chart(f"{group.anchor}-frames-kept", lines, axes=axes, limits=(0.0, 100.0)),
         data=line_data(axes, lines),
-        numbers=Numbers(
-            ("Method", "Frames kept", "Final accuracy, %"),
-            [
+        numbers=[
+            NumberRow("Method", ["Frames kept", "Final accuracy, %"]),
+            *(
                 NumberRow(line.label, [str(frames), _shown(value)], line.style.swatch)
                 for line in lines
-                for frames, value in line.points
-            ],
-        ),
+                for frames, value in line.points.items()
+            ),
+        ],
         legend=[(line.style.swatch, line.label) for line in lines],
     )
 
@@ -114,23 +108,19 @@ def _asked(line: Line) -> _Asked:
     """Return what the runs of a line that have an analysis were asked; the names say where a seed has none."""
     analyses = [run.analysis for run in line.runs if run.analysis and run.analysis.frames_kept]
     some = f", {len(analyses)} of {counted(line.seeds, 'seed')}" if len(analyses) < line.seeds else ""
-    return _Asked(
-        analyses,
-        _line(
-            line.name + some, line.style, [{row.frames: row.accuracy for row in each.frames_kept} for each in analyses]
-        ),
-        _line(
-            f"{line.name}{some}, rebuilt, true task given",
-            LineStyle(line.style.number, hollow=True),
-            [_rebuilt(each) for each in analyses],
-        ),
-    )
+    read = [{row.frames: row.accuracy for row in each.frames_kept} for each in analyses]
+    hollow, rebuilt = LineStyle(line.style.number, hollow=True), [_rebuilt(each) for each in analyses]
+    lines = [
+        _line(line.name + some, line.style, read),
+        _line(f"{line.name}{some}, rebuilt, true task given", hollow, rebuilt),
+    ]
+    return _Asked(analyses, [each for each in lines if each.points])
 
 
 def _line(label: str, style: LineStyle, by_run: Sequence[Mapping[int, float]]) -> ChartLine:
     """Return a line over the numbers of frames of which all runs have an accuracy."""
     places = sorted(set.intersection(*map(set, by_run))) if by_run else []
-    return ChartLine(label, style, [band_of([100 * run[place] for run in by_run]) for place in places], places)
+    return ChartLine(label, style, {place: band_of([100 * run[place] for run in by_run]) for place in places})
 
 
 def _rebuilt(analysis: Analysis) -> dict[int, float]:
@@ -153,27 +143,28 @@ def _span(counts: Iterable[int]) -> str:
     return str(known[0]) if len(known) == 1 else f"{known[0]} to {known[-1]}"
 
 
-def _sweeps(families: Sequence[Family]) -> list[ChartLine]:
-    """Return a line for families that differ in nothing but the frames kept, with at least two numbers of these."""
-    alike: dict[str, list[Family]] = {}
-    for family in families:
-        record = family.runs[0].record
-        if _kept(record) is not None:
-            alike.setdefault(json.dumps(_without(json.loads(all_but_seed(record))), sort_keys=True), []).append(family)
-    groups = [members for members in alike.values() if len({_kept(each.runs[0].record) for each in members}) > 1]
-    names = [members[0].runs[0].record.method.name for members in groups]
-    sweeps = []
-    for members, name in zip(groups, names, strict=True):
-        by_frames: dict[int, list[float | None]] = {}
-        for family in members:
-            fractions = [run.record.metrics.final_accuracy for run in family.runs]
-            accuracies = [None if value is None else 100 * value for value in fractions]
-            by_frames.setdefault(_kept(family.runs[0].record) or 0, []).extend(accuracies)
-        own = name if names.count(name) == 1 else f"{name}, as {members[0].runs[0].label}"
-        places = sorted(by_frames)
-        bands = [band_of(by_frames[place]) for place in places]
-        sweeps.append(ChartLine(own, members[0].lines[0].style, bands, places))
-    return sweeps
+def _sweeps(runs: Sequence[RunView]) -> list[ChartLine]:
+    """Return a line for runs that differ in nothing but seed and frames kept, with at least two numbers of these."""
+    alike: dict[str, dict[int, list[RunView]]] = {}
+    for run in runs:
+        kept = _kept(run.record)
+        if kept is not None:
+            rest = json.loads(all_but_seed(run.record), object_hook=_without_frames)
+            alike.setdefault(json.dumps(rest), {}).setdefault(kept, []).append(run)
+    sweeps = [by_frames for by_frames in alike.values() if len(by_frames) > 1]
+    firsts = [next(iter(by_frames.values()))[0] for by_frames in sweeps]
+    names = [first.record.method.name for first in firsts]
+    lines = []
+    for by_frames, first, name in zip(sweeps, firsts, names, strict=True):
+        label = name if names.count(name) == 1 else f"{name}, as {first.label}"
+        accuracies = {frames: [run.record.metrics.final_accuracy for run in by_frames[frames]] for frames in by_frames}
+        points = {frames: band_of(in_percent(accuracies[frames])) for frames in sorted(accuracies)}
+        lines.append(ChartLine(label, first.style, points))
+    return lines
+
+
+def _without_frames(settings: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != _SETTING}
 
 
 def _kept(record: Record) -> int | None:
@@ -190,20 +181,11 @@ def _kept(record: Record) -> int | None:
     return kept if isinstance(kept, int) and kept > 0 else None
 
 
-def _without(part: Any) -> Any:
-    if isinstance(part, dict):
-        return {key: _without(value) for key, value in part.items() if key != _SETTING}
-    return [_without(each) for each in part] if isinstance(part, list) else part
-
-
 def _shown(value: Band | None) -> str:
     return percent(None if value is None else value.mean / 100)
 
 
-def _ends(line: ChartLine) -> str:
-    ends = line.points[:1] + line.points[1:][-1:]
-    return ", ".join(f"{_shown(value)} of {counted(place, 'frame')}" for place, value in ends)
-
-
-def _points(line: ChartLine) -> str:
-    return ", ".join(f"{_shown(value)} with {counted(place, 'frame')}" for place, value in line.points)
+def _at(line: ChartLine, places: Sequence[int], word: str) -> str:
+    return ", ".join(
+        f"{_shown(line.points[place])} {word} {counted(place, 'frame')}" for place in dict.fromkeys(places)
+    )

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from essential.report.contents import GroupView
-from essential.report.figure_view import Data, FigureView
+from essential.report.figure_view import FigureView
 from essential.report.figures import figures_over_tasks, memory_figure
 from essential.report.frames_figures import frames_kept_figure, frames_read_figure
-from essential.report.memory_charts import MemoryOfRuns
+from essential.report.memory_charts import memory_of_runs
 from essential.report.memory_scatter import OwnMethod, ScatterView, own_scatter, published_scatter
 from essential.report.run_view import KINDS
 
@@ -34,7 +34,7 @@ class GroupFigures:
     def scatters(self) -> list[ScatterView]:
         """Accuracy against bytes: of several methods, and beside what is published."""
         lines = enumerate(self.group.lines, 1)
-        methods = [OwnMethod.of(str(number), line.name, line.results, line.style) for number, line in lines]
+        methods = [OwnMethod(str(number), line.name, line.results, line.style) for number, line in lines]
         own = own_scatter(methods, self.group.anchor) if len(methods) > 1 else None
         beside = published_scatter(methods, self.group.protocol.name, self.group.anchor)
         return [view for view in (own, beside) if view is not None]
@@ -53,15 +53,15 @@ def _memory_of_runs(group: GroupView) -> FigureView:
     ]
     return FigureView(
         title="Memory by kind",
-        drawing=MemoryOfRuns(f"{group.anchor}-memory-by-kind", memories),
-        data=Data(
+        drawing=memory_of_runs(f"{group.anchor}-memory-by-kind", memories),
+        data=[
             ("run", "keeps all videos", *(f"{kind}, bytes" for kind in KINDS)),
             # All videos are no number of bytes.
-            [
+            *(
                 (run.label, 1, *[None] * len(KINDS))
                 if run.record.method.needs_all_tasks
                 else (run.label, 0, *(getattr(run.record.memory_bytes, kind) for kind in KINDS))
                 for run in group.runs
-            ],
-        ),
+            ),
+        ],
     )

@@ -1,14 +1,12 @@
 """Shares as shaded squares: what was taken for what, or how well each task is known after each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
-from essential.report.axes import Sheet
-from essential.report.drawing import CELL, Drawing, Palette
+from essential.report.drawing import CELL, Drawing, Drawn, Palette, Sheet
 from essential.report.formats import percent, shortened
 
 RIGHT = (24, 122, 153)
@@ -23,66 +21,67 @@ _TINY_FROM = 60
 _LEAST, _MOST = 0.12, 0.87
 MOST_BEHIND_TEXT = 0.65
 """Opacity of a cell that a number stands in, so that it can be read in light and dark."""
+Cells = Sequence[Sequence[float | None]]
+Ticks = Sequence[tuple[int, int, str]]
+"""The labels of an axis: the first and the last place of each, and its name."""
 
 
-@dataclass(frozen=True)
-class HeatMap(Drawing):
-    """Cells from 0 to 1 by row and column, None = empty; the diagonal has the colour of what is right.
+def heat_map(
+    name: str,
+    cells: Cells,
+    *,
+    labels: tuple[str, str],
+    ticks: tuple[Ticks, Ticks],
+    edges: Sequence[int] = (),
+    beside_diagonal: Literal["right", "wrong"] = "wrong",
+) -> Drawing:
+    """Return a drawing of cells from 0 to 1, None = empty; the diagonal has the colour of what is right.
 
-    Attributes:
-        labels: x and y.
-        rows: the tick labels of rows: (first row, last row, name).
-        columns: those of columns.
+    Args:
+        name: unique on the page.
+        cells: by row.
+        labels: of x and y.
+        ticks: of columns and rows.
         edges: before which columns and rows a line separates tasks.
         beside_diagonal: whether a cell off the diagonal counts what was right or what was wrong.
     """
+    high, wide = len(cells), len(cells[0])
+    colour, most = RIGHT if beside_diagonal == "right" else WRONG, MOST_BEHIND_TEXT if wide <= _TEXTS else _MOST
 
-    name: str
-    labels: tuple[str, str]
-    cells: Sequence[Sequence[float | None]]
-    rows: Sequence[tuple[int, int, str]]
-    columns: Sequence[tuple[int, int, str]]
-    edges: Sequence[int] = ()
-    beside_diagonal: Literal["right", "wrong"] = "wrong"
-
-    def draw(self, palette: Palette) -> Figure:
+    def draw(palette: Palette) -> Drawn:
         figure, axes = _SHEET.plot()
-        high, wide = len(self.cells), len(self.cells[0])
-        axes.imshow(
-            _shades(
-                self.cells,
-                RIGHT if self.beside_diagonal == "right" else WRONG,
-                most=MOST_BEHIND_TEXT if wide <= _TEXTS else _MOST,
-            ),
-            interpolation="none",
-            aspect="auto",
-            extent=(0, wide, high, 0),
-        )
+        shades = _shades(cells, colour, most=most)
+        axes.imshow(shades, interpolation="none", aspect="auto", extent=(0, wide, high, 0))
         if wide <= _TEXTS:
-            for row, values in enumerate(self.cells):
-                for column, value in enumerate(values):
-                    if value is not None and (value or self.beside_diagonal == "right"):
-                        place = (column + 0.5, row + 0.5)
-                        cell = axes.text(*place, percent(value), ha="center", va="center", color=palette.ink)
-                        cell.set(fontsize=_SMALL, gid=None if palette.alone else CELL)
-        width = 0.8 if len(self.edges) <= _TEXTS else 0.3
-        for edge in self.edges:
+            _write_shares(axes, palette, cells, with_zeros=beside_diagonal == "right")
+        width = 0.8 if len(edges) <= _TEXTS else 0.3
+        for edge in edges:
             axes.axhline(edge, color=palette.ink, alpha=0.25, linewidth=width)
             axes.axvline(edge, color=palette.ink, alpha=0.25, linewidth=width)
-        axes.set_xticks([(a + b + 1) / 2 for a, b, _ in self.columns], [name for *_, name in self.columns])
-        axes.set_yticks(
-            [(a + b + 1) / 2 for a, b, _ in self.rows], [shortened(name, _NAME_LENGTH) for *_, name in self.rows]
-        )
-        axes.set_xlabel(self.labels[0], labelpad=8, color=palette.ink)
-        axes.set_ylabel(self.labels[1], labelpad=8, color=palette.ink)
+        for axis, label, spans in zip((axes.xaxis, axes.yaxis), labels, ticks, strict=True):
+            names = [shortened(each, _NAME_LENGTH) for *_, each in spans]
+            axis.set_ticks([(first + last + 1) / 2 for first, last, _ in spans], names)
+            axis.set_label_text(label, color=palette.ink)
+            axis.labelpad = 8
         axes.tick_params(length=0, pad=6, labelcolor=palette.ink, labelsize=_SMALL)
         for side in axes.spines.values():
             side.set(color=palette.ink, alpha=0.4, linewidth=0.8)
-        return figure
+        return figure, ()
+
+    return Drawing(name, draw)
+
+
+def _write_shares(axes: Axes, palette: Palette, cells: Cells, *, with_zeros: bool) -> None:
+    for row, values in enumerate(cells):
+        for column, value in enumerate(values):
+            if value is not None and (value or with_zeros):
+                place = (column + 0.5, row + 0.5)
+                cell = axes.text(*place, percent(value), ha="center", va="center", color=palette.ink)
+                cell.set(fontsize=_SMALL, gid=None if palette.alone else CELL)
 
 
 def _shades(
-    cells: Sequence[Sequence[float | None]], beside_diagonal: tuple[int, int, int], *, most: float
+    cells: Cells, beside_diagonal: tuple[int, int, int], *, most: float
 ) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
     """Return the picture: how opaque a cell is, `most` at most, tells its share. Few levels: the file stays small."""
     shares = np.array([[0.0 if value is None else value for value in row] for row in cells])

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from matplotlib.artist import Artist
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from essential.report.drawing import Drawing, Palette
+from essential.report.drawing import Drawing, Drawn, Palette
 
 Dashes = str | tuple[int, tuple[float, ...]]
 SWATCH_WIDTH, SWATCH_HEIGHT = 36, 14
@@ -61,23 +59,16 @@ class LineStyle:
             "markeredgewidth": 1.7 if self.hollow else 0.9,
         }
 
-    def key(self, palette: Palette, label: str) -> Artist:
-        """Return the line's entry of a legend."""
-        return Line2D([], [], label=label, **self.line(palette), **self.markers(palette, size=7.5))
+    @property
+    def drawing(self) -> Drawing:
+        """A short piece of the line with its marker, for legends and tables of a page."""
+        return Drawing(self.swatch, self._draw)
 
-
-@dataclass(frozen=True)
-class Swatch(Drawing):
-    """A short piece of a line with its marker, for legends and tables."""
-
-    name: str
-    style: LineStyle
-
-    def draw(self, palette: Palette) -> Figure:
+    def _draw(self, palette: Palette) -> Drawn:
         figure = Figure(figsize=(SWATCH_WIDTH / 72, SWATCH_HEIGHT / 72))
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
         axes.set(xlim=(0, 2), ylim=(-1, 1))
-        axes.plot((0, 2), (0, 0), **self.style.line(palette))
-        axes.plot((1,), (0,), **self.style.line(palette), **self.style.markers(palette, size=7.5))
-        return figure
+        axes.plot((0, 2), (0, 0), **self.line(palette))
+        axes.plot((1,), (0,), **self.line(palette), **self.markers(palette, size=7.5))
+        return figure, ()

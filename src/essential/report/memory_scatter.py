@@ -1,14 +1,14 @@
 """Accuracy against kept bytes: of the methods on the page, and beside what others have published."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from essential.published import PublishedFigure, is_joint, published_for
-from essential.report.figure_view import Cell, Data, FigureView
+from essential.report.figure_view import Cell, FigureView
 from essential.report.formats import human_bytes, percent
 from essential.report.line_style import LineStyle
-from essential.report.scatter import Apart, Kept, Look, ScatterChart, ScatterPoint
+from essential.report.scatter import Apart, Kept, Look, ScatterPoint, scatter_chart
 from essential.results.runs import SeedRuns
 
 FRAME_BYTES = 224 * 224 * 3
@@ -28,27 +28,22 @@ _ASSUMED = (
 _EXPONENT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OwnMethod:
-    """A method that was run: its label in the figure, what it keeps, and mean and deviation of its measures by name.
-
-    `module_bytes` are those of its MR modules, which `kept` leaves out.
-    """
+    """A method that was run: its label in the figure, its name, its runs, and how it is drawn."""
 
     label: str
     name: str
-    kept: Kept
+    runs: SeedRuns
     look: Look | LineStyle
-    measures: Mapping[str, tuple[float | None, float | None]]
-    module_bytes: int = 0
 
-    @classmethod
-    def of(cls, label: str, name: str, runs: SeedRuns, look: Look | LineStyle) -> "OwnMethod":
-        """Return the method of `runs`."""
-        kept = Apart.ALL_VIDEOS if runs.needs_all_tasks else runs.kept("budgeted")
-        spreads = {metric: runs.spread(metric) for metric in _BESIDE}
-        measures = {metric: (spread.mean, spread.std) for metric, spread in spreads.items()}
-        return cls(label, name, kept, look, measures, runs.kept("retrieval_modules"))
+    def point(self, metric: str) -> ScatterPoint | None:
+        """Return its place in the figure, MR modules left out; None if it has no such measure."""
+        kept = Apart.ALL_VIDEOS if self.runs.needs_all_tasks else self.runs.kept("budgeted")
+        spread = self.runs.spread(metric)
+        if spread.mean is None:
+            return None
+        return ScatterPoint(self.label, self.name, 100 * spread.mean, 100 * (spread.std or 0.0), kept, self.look)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,18 +56,18 @@ class ScatterView:
 
 def own_scatter(methods: Sequence[OwnMethod], anchor: str, budget_bytes: int | None = None) -> ScatterView | None:
     """Return final accuracy against kept bytes; None if no method has an accuracy."""
-    points = _own_points(methods, "final_accuracy")
+    points = [point for method in methods if (point := method.point("final_accuracy"))]
     if not points:
         return None
-    drawing = ScatterChart(f"{anchor}-accuracy-and-memory", "Final accuracy, %", points, budget_bytes)
+    name, y_label = f"{anchor}-accuracy-and-memory", "Final accuracy, %"
     figure = FigureView(
         title="Accuracy against memory",
         note="Final accuracy in percent (up) against what is kept from task to task (across, on a scale of powers). "
         "Bars: ± one standard deviation over seeds. Nothing and all videos have no place on a scale of powers, so they "
         f"stand beside it. {_modules(methods)}".rstrip(),
-        description=_description(drawing),
-        drawing=drawing,
-        data=Data(_columns(drawing), [_row(point) for point in points]),
+        description=_description(points, y_label),
+        drawing=scatter_chart(name, points, y_label=y_label, budget_bytes=budget_bytes),
+        data=[_columns(y_label), *map(_row, points)],
     )
     return ScatterView(figure, [(point, "") for point in points])
 
@@ -83,32 +78,30 @@ def published_scatter(methods: Sequence[OwnMethod], protocol: str, anchor: str) 
     filled = [replace(method, look="in-rules") if method.look == "out-of-rules" else method for method in methods]
     for metric in _BESIDE:
         figures = _published(published_for(protocol), metric)
-        own = _own_points(filled, metric)
+        own = [point for method in filled if (point := method.point(metric))]
         if figures and own:
             break
     else:
         return None
     measure = metric.replace("_", " ").capitalize().replace("Vclimb", "vCLIMB")
+    y_label = f"{measure}, %"
     others = [(_point(figure, _letters(place)), figure) for place, figure in enumerate(figures)]
     assumed = f" {_ASSUMED}" if any(_is_assumed(figure) for figure in figures) else ""
     points = [*own, *(point for point, _ in others)]
-    drawing = ScatterChart(
-        f"{anchor}-published", f"{measure}, %", points, published_note=f"Hollow: {_ELSEWHERE}.{assumed}"
-    )
     figure = FigureView(
         title="Beside published methods",
         note=f"{measure} in percent (up) against what is kept (across). Numbers: run here. Letters, hollow: "
         f"{_ELSEWHERE}, with other backbones, and most with whole videos in memory, so that places in the figure are "
         f"no ranking.{assumed} {_modules(filled)}".rstrip(),
-        description=_description(drawing),
-        drawing=drawing,
-        data=Data(
-            (*_columns(drawing), "mark", "source", "uncertain", "reading", "memory as printed", "bytes are assumed"),
-            [
-                *((*_row(point), "run here", *[None] * 5) for point in own),
-                *((*_row(point), *_origin(figure)) for point, figure in others),
-            ],
+        description=_description(points, y_label),
+        drawing=scatter_chart(
+            f"{anchor}-published", points, y_label=y_label, published_note=f"Hollow: {_ELSEWHERE}.{assumed}"
         ),
+        data=[
+            (*_columns(y_label), "mark", "source", "uncertain", "reading", "memory as printed", "bytes are assumed"),
+            *((*_row(point), "run here", *[None] * 5) for point in own),
+            *((*_row(point), *_origin(figure)) for point, figure in others),
+        ],
     )
     return ScatterView(figure, [*((point, "") for point in own), *((point, _behind(each)) for point, each in others)])
 
@@ -127,24 +120,23 @@ def stated_memory(memory: str | None) -> Kept:
 
 def _modules(methods: Sequence[OwnMethod]) -> str:
     """Say in a sentence what the MR modules take, which are left out; nothing where there are none."""
-    sizes = sorted(method.module_bytes for method in methods if method.module_bytes)
+    sizes = {method: size for method in methods if (size := method.runs.kept("retrieval_modules"))}
     if not sizes:
         return ""
-    span = " to ".join(map(human_bytes, dict.fromkeys((sizes[0], sizes[-1]))))
-    named = [method.name for method in methods if method.module_bytes]
-    whose = f"of {named[0]}" if len(named) == 1 else f"of {len(named)} methods run here"
+    span = " to ".join(map(human_bytes, dict.fromkeys((min(sizes.values()), max(sizes.values())))))
+    whose = f"of {next(iter(sizes)).name}" if len(sizes) == 1 else f"of {len(sizes)} methods run here"
     return f"Left out, as papers do: the MR (memory retrieval) modules {whose}, which take {span}."
 
 
-def _description(drawing: ScatterChart) -> str:
-    named = [f"{each.name}: {percent(each.accuracy / 100)} % with {_kept_words(each.kept)}" for each in drawing.points]
+def _description(points: Sequence[ScatterPoint], y_label: str) -> str:
+    named = [f"{each.name}: {percent(each.accuracy / 100)} % with {_kept_words(each.kept)}" for each in points]
     more = f"; and {len(named) - _DESCRIBED} more methods" if len(named) > _DESCRIBED else ""
-    measure = drawing.y_label.removesuffix(", %").lower()
+    measure = y_label.removesuffix(", %").lower()
     return f"Scatter chart, {measure} against kept bytes. {'; '.join(named[:_DESCRIBED])}{more}."
 
 
-def _columns(drawing: ScatterChart) -> tuple[str, ...]:
-    return "label", "method", "published", drawing.y_label.lower(), "standard deviation", "kept bytes", "memory"
+def _columns(y_label: str) -> tuple[str, ...]:
+    return "label", "method", "published", y_label.lower(), "standard deviation", "kept bytes", "memory"
 
 
 def _row(point: ScatterPoint) -> tuple[Cell, ...]:
@@ -168,17 +160,6 @@ def _origin(figure: PublishedFigure) -> tuple[Cell, ...]:
 def _is_assumed(figure: PublishedFigure) -> bool:
     """Whether its bytes are counted from frames."""
     return "frames" in (figure.memory or "")
-
-
-def _own_points(methods: Sequence[OwnMethod], metric: str) -> list[ScatterPoint]:
-    """Return a point for each method that has the measure."""
-    points = []
-    for method in methods:
-        mean, deviation = method.measures.get(metric, (None, None))
-        if mean is not None:
-            spread = 100 * (deviation or 0.0)
-            points.append(ScatterPoint(method.label, method.name, 100 * mean, spread, method.kept, method.look))
-    return points
 
 
 def _published(figures: Sequence[PublishedFigure], metric: str) -> list[PublishedFigure]:

@@ -4,21 +4,24 @@ from dataclasses import dataclass
 
 from essential.report.class_falls import ClassFall, falls_figure, falls_of
 from essential.report.confusion import ConfusionView, confusion_of, matrix_figure
-from essential.report.dots import Mark
-from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
+from essential.report.figure_view import FigureView, NumberRow
 from essential.report.formats import byte_power, byte_unit, human_bytes, inside
-from essential.report.memory_charts import MemoryOverTasks
+from essential.report.memory_charts import memory_over_tasks
 from essential.report.run_view import KINDS, RunView
-from essential.report.token_figures import distance_figure, token_looks, token_map_figure
+from essential.report.token_figures import Mark, distance_figure, token_looks, token_map_figure
 
 
 @dataclass(frozen=True, eq=False)
 class RunFigures:
-    """The figures of a run; what there is no ground for is None or empty."""
+    """The figures of a run; what there is no ground for is None or empty.
+
+    `memory_kinds` has the kinds that its memory holds after any task, with their titles.
+    """
 
     run: RunView
     matrix: FigureView
     memory: FigureView | None
+    memory_kinds: dict[str, str]
     falls: list[ClassFall]
     falls_file: FigureView | None
     confusion: ConfusionView | None
@@ -26,20 +29,10 @@ class RunFigures:
     distances: FigureView | None
 
     @property
-    def memory_kinds(self) -> dict[str, str]:
-        """The kinds that its memory holds after any task, with their titles."""
-        return _kinds(self.run)
-
-    @property
     def token_looks(self) -> list[tuple[str, Mark, int]]:
         """The name, mark and colour of each kind of token on its map."""
         embedding = self.run.analysis.embedding if self.run.analysis else None
         return token_looks(embedding.points) if embedding else []
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the analysis could not make, and why."""
-        return self.run.analysis.notes if self.run.analysis else ()
 
     @property
     def files(self) -> list[FigureView]:
@@ -53,10 +46,13 @@ def run_figures(run: RunView) -> RunFigures:
     """Return the figures of a run."""
     analysis = run.analysis
     falls = falls_of(analysis) if analysis else []
+    memories = run.record.memory_bytes_by_task
+    kinds = {kind: title for kind, title in KINDS.items() if any(getattr(memory, kind) for memory in memories)}
     return RunFigures(
         run=run,
         matrix=matrix_figure(run),
-        memory=_memory(run),
+        memory=_memory(run, kinds) if kinds else None,
+        memory_kinds=kinds,
         falls=falls,
         falls_file=falls_figure(run, falls) if falls else None,
         confusion=confusion_of(run, analysis) if analysis else None,
@@ -67,33 +63,25 @@ def run_figures(run: RunView) -> RunFigures:
     )
 
 
-def _memory(run: RunView) -> FigureView | None:
-    """Memory by kind over the tasks; None for a run that keeps nothing."""
+def _memory(run: RunView, kinds: dict[str, str]) -> FigureView:
+    """Memory by kind over the tasks."""
     memories = run.record.memory_bytes_by_task
-    kinds = _kinds(run)
-    if not kinds:
-        return None
     unit = byte_unit(byte_power(max(memory.total for memory in memories)))
     last = ", ".join(f"{inside(title)} {human_bytes(getattr(memories[-1], kind))}" for kind, title in kinds.items())
     return FigureView(
         title="Memory by kind over tasks",
         note=f"All bytes carried on to the next task, in {unit}, by what they hold.",
         description=f"Stacked bars, memory by kind after each of {len(memories)} tasks; after the last: {last}.",
-        drawing=MemoryOverTasks(f"{run.anchor}-memory", memories),
-        data=Data(
+        drawing=memory_over_tasks(f"{run.anchor}-memory", memories),
+        data=[
             ("after task", *(f"{kind}, bytes" for kind in kinds)),
-            [(task, *(getattr(memory, kind) for kind in kinds)) for task, memory in enumerate(memories, 1)],
-        ),
-        numbers=Numbers(
-            ("After task", *map(str, range(1, len(memories) + 1))),
-            [
+            *((task, *(getattr(memory, kind) for kind in kinds)) for task, memory in enumerate(memories, 1)),
+        ],
+        numbers=[
+            NumberRow("After task", [*map(str, range(1, len(memories) + 1))]),
+            *(
                 NumberRow(title, [human_bytes(getattr(memory, kind)) for memory in memories])
                 for kind, title in kinds.items()
-            ],
-        ),
+            ),
+        ],
     )
-
-
-def _kinds(run: RunView) -> dict[str, str]:
-    memories = run.record.memory_bytes_by_task
-    return {kind: title for kind, title in KINDS.items() if any(getattr(memory, kind) for memory in memories)}

@@ -1,8 +1,7 @@
-"""One run as the page shows it: what its templates ask of a record."""
+"""A run that is reported, and as the page shows it: what its templates ask of a record."""
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
 
 from essential.analysis_record import Analysis
 from essential.metrics import METRICS, Metric
@@ -18,6 +17,25 @@ KINDS = {
 }
 
 
+@dataclass(frozen=True)
+class ReportedRun:
+    """A run's name, its record, and its analysis: figures that the record alone does not give."""
+
+    name: str
+    record: Record
+    analysis: Analysis | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an analysis of another run: its figures would be shown as this one's."""
+        if self.analysis:
+            self.analysis.refuse_another(self.name, self.record)
+
+    @property
+    def label(self) -> str:
+        """What the run is called on the page: its name, and a mark where its files do not vouch for themselves."""
+        return self.record.marked(self.name, self.analysis)
+
+
 @dataclass(frozen=True, eq=False)
 class RunView:
     """One run: `number` counts from 0 over the page, `style` is how its line is drawn in its group's figures."""
@@ -31,16 +49,6 @@ class RunView:
     @property
     def anchor(self) -> str:
         return f"run-{self.number + 1}"
-
-    @property
-    def swatch(self) -> str:
-        """The identifier of its line's swatch; lines of one style share it."""
-        return self.style.swatch
-
-    @cached_property
-    def seen(self) -> list[float | None]:
-        """The accuracy on all classes seen, after each task."""
-        return list(self.record.scores.seen)
 
     @property
     def bytes_in_paper_figure(self) -> int:
@@ -70,10 +78,7 @@ class RunView:
         """Each class learned, its task's number from 1, and the accuracy on it after the last task."""
         tasks = self.record.protocol.tasks
         classes = [(name, number) for number, task in enumerate(tasks, start=1) for name in task.classes]
-        return [
-            (name, number, accuracy)
-            for (name, number), accuracy in zip(classes, self.record.class_accuracy, strict=False)
-        ]
+        return [(*each, accuracy) for each, accuracy in zip(classes, self.record.class_accuracy, strict=False)]
 
     @property
     def details(self) -> list[tuple[str, str]]:

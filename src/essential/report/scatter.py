@@ -10,16 +10,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
-from matplotlib.artist import Artist
+import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from essential.report.axes import Sheet, dress
-from essential.report.drawing import Drawing, Palette
+from essential.report.drawing import Drawing, Drawn, Palette, Sheet, dress
 from essential.report.formats import byte_unit
-from essential.report.label_places import place_labels
 from essential.report.line_style import LineStyle
 
 _SHEET = Sheet(width=480, height=440, right=10, top=26, bottom=74)
@@ -31,7 +29,14 @@ _LABEL_HEIGHT, _DIGIT_WIDTH, _LABEL_SPACE = 16.0, 10.2, 4.0
 """Of a page as narrow as a phone, where letters are the largest against the drawing."""
 _TICKS = 4
 _LINE_FROM = 22.0
+_MARKER_SIZE = 10.0
+_GAP = 4.0
+_STEP = 2.0
+_NEAR = 40.0
+_REACH = 120.0
+"""How far a label goes from its point at the most."""
 
+Place = tuple[float, float]
 Look = Literal["baseline", "in-rules", "out-of-rules", "published"]
 
 
@@ -60,35 +65,38 @@ class ScatterPoint:
     look: Look | LineStyle
 
 
-@dataclass(frozen=True)
-class ScatterChart(Drawing):
-    """At least one point. `name` must be unique on the page; `budget_bytes` is drawn as a line.
+def scatter_chart(
+    name: str,
+    points: Sequence[ScatterPoint],
+    *,
+    y_label: str,
+    budget_bytes: int | None = None,
+    published_note: str = "",
+) -> Drawing:
+    """Return a drawing of at least one point.
 
-    `published_note` says in a file's legend what is to be known of the published points.
+    Args:
+        name: unique on the page.
+        points: all with labels of their own.
+        y_label: what is measured.
+        budget_bytes: drawn as a line.
+        published_note: says in a file's legend what is to be known of the published points.
     """
 
-    name: str
-    y_label: str
-    points: Sequence[ScatterPoint]
-    budget_bytes: int | None = None
-    published_note: str = ""
-
-    def draw(self, palette: Palette) -> Figure:
-        scale = _Scale.of(self)
+    def draw(palette: Palette) -> Drawn:
+        scale = _Scale.of([point.kept for point in points], budget_bytes)
         figure, axes = _SHEET.plot()
-        axes.set(xlim=(0, _AREA[0]), ylim=_limits(self.points))
-        _dress(axes, palette, scale, y_label=self.y_label)
-        _draw_budget(axes, palette, scale, self.budget_bytes)
-        for point in self.points:
-            _draw_point(axes, palette, scale.place(point.kept), point)
-        _draw_labels(axes, palette, scale, self.points)
-        return figure
+        axes.set(xlim=(0, _AREA[0]), ylim=_limits(points))
+        _dress(axes, palette, scale, y_label=y_label)
+        if budget_bytes is not None:
+            _draw_budget(axes, palette, scale.place(budget_bytes))
+        keys = [_draw_point(axes, palette, scale.place(point.kept), point) for point in points]
+        if published_note:
+            keys.append(Line2D([], [], label=published_note, **_marker(palette, "published")))
+        _draw_labels(axes, palette, scale, points)
+        return figure, keys
 
-    def keys(self, palette: Palette) -> list[Artist]:
-        keys = [(f"{point.label}  {point.name}", point.look) for point in self.points]
-        if self.published_note:
-            keys.append((self.published_note, "published"))
-        return [Line2D([], [], linestyle="", label=label, **_marker(palette, look)) for label, look in keys]
+    return Drawing(name, draw)
 
 
 @dataclass(frozen=True)
@@ -105,9 +113,8 @@ class _Scale:
     apart: dict[Apart, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, chart: ScatterChart) -> "_Scale":
-        kept = [point.kept for point in chart.points]
-        counts = [*(count for count in kept if isinstance(count, int) and count), *filter(None, [chart.budget_bytes])]
+    def of(cls, kept: Sequence[Kept], budget_bytes: int | None) -> "_Scale":
+        counts = [count for count in (*kept, budget_bytes) if isinstance(count, int) and count]
         powers = [math.log2(count) for count in counts] or [10.0, 20.0]
         room = max(0.06 * (max(powers) - min(powers)), 0.75)
         start = _STRIP if 0 in kept else 0.0
@@ -171,17 +178,14 @@ def _dress(axes: Axes, palette: Palette, scale: _Scale, *, y_label: str) -> None
     axes.axhline(axes.get_ylim()[0], color=palette.ink, alpha=0.7, linewidth=1, clip_on=False)
 
 
-def _draw_budget(axes: Axes, palette: Palette, scale: _Scale, budget_bytes: int | None) -> None:
-    if budget_bytes is None:
-        return
-    place = scale.place(budget_bytes)
+def _draw_budget(axes: Axes, palette: Palette, place: float) -> None:
     axes.axvline(place, color=palette.ink, alpha=0.6, linewidth=1.2, linestyle=(0, (5, 2.5)), zorder=1)
     side = "right" if place > _AREA[0] * 0.8 else "left" if place < _AREA[0] * 0.2 else "center"
     across = axes.get_xaxis_transform()
     axes.text(place, 1.02, "budget", transform=across, ha=side, va="bottom", color=palette.ink)
 
 
-def _draw_point(axes: Axes, palette: Palette, place: float, point: ScatterPoint) -> None:
+def _draw_point(axes: Axes, palette: Palette, place: float, point: ScatterPoint) -> Line2D:
     axes.plot(
         (place, place),
         (point.accuracy - point.deviation, point.accuracy + point.deviation),
@@ -191,7 +195,9 @@ def _draw_point(axes: Axes, palette: Palette, place: float, point: ScatterPoint)
         zorder=3,
     )
     over = 5 if point.look == "baseline" or isinstance(point.look, LineStyle) else 4
-    axes.plot((place,), (point.accuracy,), clip_on=False, zorder=over, **_marker(palette, point.look))
+    look = _marker(palette, point.look)
+    label = f"{point.label}  {point.name}"
+    return axes.plot((place,), (point.accuracy,), label=label, clip_on=False, zorder=over, **look)[0]
 
 
 def _colour(palette: Palette, look: Look | LineStyle) -> str:
@@ -202,9 +208,10 @@ def _colour(palette: Palette, look: Look | LineStyle) -> str:
 
 def _marker(palette: Palette, look: Look | LineStyle) -> dict[str, Any]:
     if isinstance(look, LineStyle):
-        return {"color": _colour(palette, look), **look.markers(palette, size=8.5)}
+        return {"linestyle": "", **look.markers(palette, size=8.5)}
     hollow = look in ("out-of-rules", "published")
     return {
+        "linestyle": "",
         "marker": {"baseline": "s", "published": "D"}.get(look, "o"),
         "markersize": 5.5 if look == "published" else 7.5,
         "markerfacecolor": palette.paper if hollow else _colour(palette, look),
@@ -231,3 +238,50 @@ def _draw_labels(axes: Axes, palette: Palette, scale: _Scale, points: Sequence[S
             zorder=2,
             arrowprops=line if math.dist(spot, (x, y)) > _LINE_FROM else None,
         )
+
+
+def place_labels(points: Sequence[Place], size: Place, *, area: Place) -> Float[np.ndarray, "points 2"]:
+    """Return the middle of each label, inside the area, left or right of its point; none covers another, or a point.
+
+    Each point takes the nearest place that is free; labels of a crowd come to stand in columns on both sides of it.
+    Then they trade places so that the lines from points to labels are as short as can be in all: such lines do not
+    cross.
+
+    Args:
+        points: x and y of each.
+        size: width and height of a label.
+        area: width and height of the drawing, whose corner is (0, 0).
+    """
+    # Takes a while to import, and only charts of several methods need it.
+    from scipy.optimize import linear_sum_assignment
+
+    spots, box, sheet = np.array(points, float), np.array(size), np.array(area)
+    offsets = _offsets(box[0])
+    places = np.zeros((0, 2))
+    apart = np.linalg.norm(spots[:, None] - spots, axis=2)
+    # From the middle of a crowd outwards, so that its columns stand level with it.
+    order = np.argsort(-np.exp(-((apart / _NEAR) ** 2)).sum(axis=1), kind="stable")
+    for spot in spots[order]:
+        around = spot + offsets
+        around = around[((around >= box / 2) & (around <= sheet - box / 2)).all(axis=1)]
+        free = _apart(around, spots, (box + _MARKER_SIZE) / 2) & _apart(around, places, box)
+        places = np.vstack([places, around[free.argmax()]])
+    lengths = np.linalg.norm(spots[:, None] - places, axis=2)
+    chosen: Float[np.ndarray, "points 2"] = places[linear_sum_assignment(lengths)[1]]
+    return chosen
+
+
+def _offsets(width: float) -> Float[np.ndarray, "offsets 2"]:
+    """Return steps from a point to places beside it, the best first: to go up or down is better than to go away."""
+    beside = (width + _MARKER_SIZE) / 2 + _GAP + np.arange(0, _REACH / 2, 3 * _STEP)
+    steps = np.stack(np.meshgrid(np.concatenate([beside, -beside]), np.arange(-_REACH, _REACH + 1, _STEP)), axis=-1)
+    steps = steps.reshape(-1, 2)
+    cost = 3 * np.abs(steps[:, 0]) + np.abs(steps[:, 1])
+    ordered: Float[np.ndarray, "offsets 2"] = steps[np.argsort(cost, kind="stable")]
+    return ordered
+
+
+def _apart(around: np.ndarray, others: np.ndarray, least: np.ndarray) -> np.ndarray:
+    """Whether each place is so far from all others, across or along."""
+    free: np.ndarray = (np.abs(around[:, None] - others) >= least).any(axis=2).all(axis=1)
+    return free

@@ -1,22 +1,29 @@
 """Where the tokens of exemplars lie: dense clips, the sparse frames that are kept, and what is retrieved from these."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 from matplotlib.artist import Artist
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from essential.analysis_record import Analysis, Embedding, Kind, MeanDistances, Point, SlotDistances
-from essential.report.axes import Sheet, dress
-from essential.report.dots import Mark, draw_dots, draw_links
-from essential.report.drawing import Drawing, Palette
-from essential.report.figure_view import Data, FigureView, NumberRow, Numbers
+from essential.report.drawing import Drawing, Drawn, Palette, Sheet, dress
+from essential.report.figure_view import FigureView, NumberRow
 from essential.report.formats import NONE, grouped
 from essential.report.run_view import RunView
 
+Mark = Literal["dot", "cross", "triangle"]
+_STROKES: dict[Mark, tuple[tuple[tuple[float, float], ...], ...]] = {
+    # A line of no length with round ends.
+    "dot": (((0, 0), (0, 0)),),
+    "cross": (((-2.6, -2.6), (2.6, 2.6)), ((-2.6, 2.6), (2.6, -2.6))),
+    "triangle": (((0, 3.6), (3.2, -2.2), (-3.2, -2.2), (0, 3.6)),),
+}
+_WIDTHS: dict[Mark, float] = {"dot": 5.0, "cross": 1.3, "triangle": 1.3}
 LOOKS: dict[Kind, tuple[str, Mark, int]] = {
     "dense": ("all frames (dense)", "dot", 0),
     "sparse": ("stored frames (sparse)", "cross", 1),
@@ -47,11 +54,11 @@ def token_map_figure(run: RunView, embedding: Embedding, class_names: Sequence[s
         "Points that are near are alike; directions, and distances between groups, mean nothing.",
         description=f"t-SNE map of {grouped(len(embedding.points))} tokens of {grouped(shown)} exemplars: "
         f"{', '.join(name for name, *_ in looks)}.",
-        drawing=_TokenMap(f"{run.anchor}-tokens", embedding.points),
-        data=Data(
+        drawing=_token_map(f"{run.anchor}-tokens", embedding.points),
+        data=[
             ("exemplar", "class", "kind", "x", "y"),
-            [(point.exemplar, class_names[point.slot], point.kind, point.x, point.y) for point in embedding.points],
-        ),
+            *((point.exemplar, class_names[point.slot], point.kind, point.x, point.y) for point in embedding.points),
+        ],
     )
 
 
@@ -79,10 +86,10 @@ def distance_figure(run: RunView, analysis: Analysis) -> FigureView | None:
         description=f"Scatter chart of {len(both)} classes: what is retrieved is nearer to the dense clip than the "
         f"stored frames in {nearer} of them; on average {overall.retrieved:.3f} against {overall.sparse:.3f}. "
         f"{frames}".rstrip(),
-        drawing=_DistanceChart(f"{run.anchor}-distances", both),
-        data=Data(
+        drawing=_distance_chart(f"{run.anchor}-distances", both),
+        data=[
             ("class", "exemplars", "sparse", "retrieved", "sparse frames", "retrieved frames"),
-            [
+            *(
                 (
                     names[each.slot],
                     each.means.exemplars,
@@ -92,15 +99,15 @@ def distance_figure(run: RunView, analysis: Analysis) -> FigureView | None:
                     each.means.retrieved_frames,
                 )
                 for each in distances.by_slot
-            ],
-        ),
-        numbers=Numbers(
-            ("Mean over exemplars", "stored frames", "retrieved"),
-            [
+            ),
+        ],
+        numbers=[
+            NumberRow("Mean over exemplars", ["stored frames", "retrieved"]),
+            *(
                 NumberRow(name, [f"{sparse:.4f}", NONE if retrieved is None else f"{retrieved:.4f}"])
                 for name, sparse, retrieved in measures
-            ],
-        ),
+            ),
+        ],
     )
 
 
@@ -123,44 +130,39 @@ def _sampled(analysis: Analysis) -> str:
     return f"All means are over {grouped(looked)}{of_all} exemplars."
 
 
-@dataclass(frozen=True)
-class _TokenMap(Drawing):
-    name: str
-    points: Sequence[Point]
-
-    def draw(self, palette: Palette) -> Figure:
+def _token_map(name: str, points: Sequence[Point]) -> Drawing:
+    def draw(palette: Palette) -> Drawn:
         figure, axes = _MAP.plot()
         wide, high = _MAP.area
         axes.set(xlim=(0, wide), ylim=(0, high))
         axes.set_axis_off()
-        places = {(p.kind, p.exemplar): ((p.x + 1) / 2 * wide, (p.y + 1) / 2 * high) for p in self.points}
+        places = {(p.kind, p.exemplar): ((p.x + 1) / 2 * wide, (p.y + 1) / 2 * high) for p in points}
         links = [
-            (place, places["dense", exemplar])
+            [place, places["dense", exemplar]]
             for (kind, exemplar), place in places.items()
             if kind == "retrieved" and ("dense", exemplar) in places
         ]
-        draw_links(axes, links, colour=palette.ink)
+        _draw_strokes(axes, links, colour=palette.ink, width=0.6, alpha=0.35)
         for kind, (_, mark, number) in LOOKS.items():
             of_kind = [place for (own, _), place in places.items() if own == kind]
-            draw_dots(axes, of_kind, mark, colour=palette.series[number])
-        return figure
+            _draw_dots(axes, of_kind, mark, colour=palette.series[number])
+        return figure, [_key(palette, *look) for look in token_looks(points)]
 
-    def keys(self, palette: Palette) -> list[Artist]:
-        return [
-            Line2D([], [], linestyle="", label=label, marker=_MARKERS[mark], **_key(palette.series[number], mark))
-            for label, mark, number in token_looks(self.points)
-        ]
+    return Drawing(name, draw)
 
 
-@dataclass(frozen=True)
-class _DistanceChart(Drawing):
-    name: str
-    slots: Sequence[SlotDistances]
+def _key(palette: Palette, label: str, mark: Mark, number: int) -> Artist:
+    colour = palette.series[number]
+    key = Line2D([], [], linestyle="", label=label, color=colour, marker=_MARKERS[mark], markersize=7)
+    key.set_markerfacecolor(colour if mark == "dot" else "none")
+    return key
 
-    def draw(self, palette: Palette) -> Figure:
+
+def _distance_chart(name: str, slots: Sequence[SlotDistances]) -> Drawing:
+    def draw(palette: Palette) -> Drawn:
         figure, axes = _SQUARE.plot()
         wide, high = _SQUARE.area
-        pairs = [(each.means.sparse, each.means.retrieved or 0.0) for each in self.slots]
+        pairs = [(each.means.sparse, each.means.retrieved or 0.0) for each in slots]
         most = 1.08 * max(max(pair) for pair in pairs) or 1.0
         dress(axes, palette, x_label="Stored frames, cosine distance", y_label="Retrieved, cosine distance")
         axes.set(xlim=(0, most), ylim=(0, most))
@@ -173,9 +175,24 @@ class _DistanceChart(Drawing):
         # Dots count in points, both ways: a second plot over the first.
         over = figure.add_axes(axes.get_position().bounds, frameon=False)
         over.set(xticks=(), yticks=(), xlim=(0, wide), ylim=(0, high))
-        draw_dots(over, [(x / most * wide, y / most * high) for x, y in pairs], "dot", colour=palette.series[0])
-        return figure
+        _draw_dots(over, [(x / most * wide, y / most * high) for x, y in pairs], "dot", colour=palette.series[0])
+        return figure, ()
+
+    return Drawing(name, draw)
 
 
-def _key(colour: str, mark: Mark) -> dict[str, Any]:
-    return {"color": colour, "markersize": 7, "markerfacecolor": colour if mark == "dot" else "none"}
+def _draw_dots(axes: Axes, places: Sequence[tuple[float, float]], mark: Mark, *, colour: str) -> None:
+    """Draw a mark at each place; the plot must count in points both ways."""
+    strokes = [[(x + dx, y + dy) for dx, dy in stroke] for x, y in places for stroke in _STROKES[mark]]
+    _draw_strokes(axes, strokes, colour=colour, width=_WIDTHS[mark], alpha=0.85)
+
+
+def _draw_strokes(
+    axes: Axes, strokes: Sequence[list[tuple[float, float]]], *, colour: str, width: float, alpha: float
+) -> None:
+    if not strokes:
+        return
+    vertices = [vertex for stroke in strokes for vertex in stroke]
+    codes = [code for stroke in strokes for code in (Path.MOVETO, *[Path.LINETO] * (len(stroke) - 1))]
+    look = {"edgecolor": colour, "linewidth": width, "alpha": alpha, "capstyle": "round", "joinstyle": "round"}
+    axes.add_artist(PathPatch(Path(vertices, codes), facecolor="none", clip_on=False, **look))

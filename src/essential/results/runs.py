@@ -1,15 +1,14 @@
 """Runs that differ in their seed alone: one line of a table, a figure or a board."""
 
 import json
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import Any
 
 from essential.metrics import METRICS
 from essential.records import Record
-from essential.results.significance import sample_deviation
 
 MEASURES = tuple(name for name in METRICS if name != "forgetting_from_first")
 """What is averaged over seeds: names of `essential.records.Metrics`, each number under one name."""
@@ -28,7 +27,7 @@ def spread_of(values: Sequence[float | None]) -> Spread:
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return Spread(None, None)
-    return Spread(_mean(known), sample_deviation(known))
+    return Spread(fmean(known), stdev(known) if len(known) > 1 else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +63,7 @@ class SeedRuns:
 
     def mean(self, value: Callable[[Record], float]) -> float:
         """Return the mean over runs."""
-        return _mean([value(record) for record in self.records])
+        return fmean(value(record) for record in self.records)
 
 
 def all_but_seed(record: Record) -> str:
@@ -96,7 +95,3 @@ def mark_notes(records: Sequence[Record]) -> list[str]:
     marks = Counter(record.mark for record in records if record.mark)
     of = f"of {len(records)} record{'s' if len(records) > 1 else ''}"
     return [f"{mark}: {times} {of}" for mark, times in sorted(marks.items())]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

@@ -1,6 +1,6 @@
 """Boards: one for each protocol, and one for each published name. Only runs of one board are ranked together."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -12,13 +12,13 @@ from essential.report.elsewhere import PublishedTable, other_tasks_note, publish
 from essential.report.formats import slug
 from essential.results.runs import flattened, settings_apart
 from essential.shipped import shipped_configs
-from essential.site.families import Family, as_text, distinguishing_settings, group_families
+from essential.site.families import Family, as_text, distinguishing_settings, group_families, stem
 from essential.site.finding import FoundRecord
-from essential.site.names import stem
 from essential.site.rows import Row, is_accuracy, row_of_family, rows_of_published
 
 _ALWAYS = ("final_accuracy", "average_incremental_accuracy", "forgetting_from_best")
 _SHOWN = 4
+_shipped = cache(shipped_configs)
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,8 @@ def make_boards(records: Sequence[FoundRecord]) -> list[Board]:
         for folder, members in same
     ]
     boards.sort(key=lambda board: (board.name, board.stem))
-    return boards + [_published_board(name, boards) for name in names]
+    own = {name: [Sibling(board.stem, "runs of our own") for board in boards if board.name == name] for name in names}
+    return boards + [Board(name, slug(name), (), (), (), tuple(siblings)) for name, siblings in own.items()]
 
 
 def _board(name: str, folder: str, members: Sequence[FoundRecord], *, siblings: Sequence[Sibling]) -> Board:
@@ -149,11 +150,6 @@ def _board(name: str, folder: str, members: Sequence[FoundRecord], *, siblings: 
 
 def _is_finished(found: FoundRecord) -> bool:
     return len(found.record.accuracy) == len(found.record.protocol.tasks)
-
-
-def _published_board(name: str, boards: Sequence[Board]) -> Board:
-    siblings = [Sibling(board.stem, "runs of our own") for board in boards if board.name == name]
-    return Board(name, slug(name), (), (), (), tuple(siblings))
 
 
 def _final_accuracy(family: Family) -> tuple[float, str]:
@@ -193,8 +189,3 @@ def _changed(here: FoundRecord, there: FoundRecord) -> Iterator[str]:
     ours, theirs = dict(flattened(here.record.data)), dict(flattened(there.record.data))
     for key in settings_apart([ours, theirs])[:_SHOWN]:
         yield f"{key}={as_text(theirs[key]) if key in theirs else 'not set'}"
-
-
-@cache
-def _shipped() -> Mapping[str, str]:
-    return shipped_configs()

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from essential.atomic_files import canonical_json
+from essential.atomic_files import canonical_json, sha256_of_json
 from essential.records import Record
-from essential.report.formats import counted, percent
+from essential.report.formats import counted, percent, slug
 from essential.results.runs import SeedRuns, all_but_seed, flattened, mark_notes, settings_apart
 from essential.site.finding import FoundRecord
-from essential.site.names import stem
 
 _ELSEWHERE = ("seed", "data", "encoder", "protocol", "method")
 """Parts of a config that a board shows in other places."""
 _SETTINGS_SHOWN = 4
+_DIGITS = 12
 _COVERAGE = {"train": "trained on {} % of the training videos", "test": "tested on {} % of the test videos"}
 
 
@@ -106,3 +106,8 @@ def _frames(config: Mapping[str, Any]) -> int | None:
     video = config.get("video")
     frames = video.get("frames") if isinstance(video, Mapping) else None
     return frames if isinstance(frames, int) else None
+
+
+def stem(name: str, identity: Sequence[str]) -> str:
+    """Return a file name without its ending, safe everywhere: readable by `name`, told from others by `identity`."""
+    return f"{slug(name)}-{sha256_of_json(list(identity))[:_DIGITS]}"

@@ -3,17 +3,21 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import essential.report
 from essential.metrics import METRICS
+from essential.report.rendering import environment
 from essential.results.runs import MEASURES
 from essential.site.boards import Board, make_boards
-from essential.site.families import Family
+from essential.site.families import Family, stem
 from essential.site.finding import Findings, FoundRecord
 from essential.site.folder import Replaced, replace_folder
-from essential.site.names import stem
-from essential.site.rendering import plain_file, render, styles
 from essential.site.rows import LESS_IS_BETTER, OURS, TITLES, Row
 from essential.site.tables import as_csv, as_json
+
+_OWN = Path(__file__).parent / "templates"
+_REPORTS = Path(essential.report.__file__).parent / "templates"
 
 
 def write_site(findings: Findings, out: Path) -> Replaced:
@@ -37,8 +41,9 @@ def write_site(findings: Findings, out: Path) -> Replaced:
 
 def _files(findings: Findings) -> Iterator[tuple[str, bytes]]:
     """Give every file's place below the site, and its content."""
-    yield "site.css", styles()
-    yield "site.js", plain_file("site.js")
+    # The report's style sheet, so that all pages look alike, and the site's own behind it.
+    yield "site.css", (_REPORTS / "style.css").read_bytes() + (_OWN / "site.css").read_bytes()
+    yield "site.js", (_OWN / "site.js").read_bytes()
     boards = make_boards(findings.records)
     for found in findings.records:
         yield f"records/{record_stem(found)}.json", found.content
@@ -49,7 +54,7 @@ def _files(findings: Findings) -> Iterator[tuple[str, bytes]]:
         yield f"{folder}/index.html", _board_page(board).encode()
         yield f"{folder}/table.csv", as_csv(board).encode()
         yield f"{folder}/table.json", as_json(board).encode()
-    page = render("index.html", root="", boards=boards, records=len(findings.records), titles=TITLES)
+    page = _render("index.html", root="", boards=boards, records=len(findings.records), titles=TITLES)
     yield "index.html", page.encode()
 
 
@@ -59,7 +64,7 @@ def record_stem(found: FoundRecord) -> str:
 
 
 def _board_page(board: Board) -> str:
-    return render(
+    return _render(
         "board.html",
         root="../../",
         board=board,
@@ -75,7 +80,7 @@ def _family_page(board: Board, family: Family, row: Row) -> str:
         "Method settings": family.example.method.config,
         "Full configuration, but for the seed": {k: v for k, v in family.example.config.items() if k != "seed"},
     }
-    return render(
+    return _render(
         "family.html",
         root="../",
         board=board,
@@ -86,3 +91,8 @@ def _family_page(board: Board, family: Family, row: Row) -> str:
         settings={title: json.dumps(part, indent=2, ensure_ascii=False) for title, part in settings.items()},
         record_stem=record_stem,
     )
+
+
+def _render(template: str, **content: Any) -> str:
+    """Return a page; whatever `content` prints is escaped, and a name that is missing is an error."""
+    return environment(_OWN).get_template(template).render(**content)

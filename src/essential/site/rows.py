@@ -7,8 +7,7 @@ from essential.metrics import METRICS
 from essential.report.elsewhere import PublishedRow, PublishedTable, as_printed
 from essential.report.formats import NBSP, human_bytes, plus_minus
 from essential.results.runs import MEASURES
-from essential.site.families import Family
-from essential.site.names import stem
+from essential.site.families import Family, stem
 
 OURS = "run here"
 _NO_PLACE = "no place: without an accuracy, or tested on other videos than those that have one"

@@ -6,7 +6,7 @@ from typing import Any
 from essential.report import formats
 from essential.results.runs import MEASURES
 from essential.site.boards import Board
-from essential.site.rows import Cell, Row
+from essential.site.rows import Row
 
 NOTE = (
     "Figures are in percent. Rows with the mark 'run here' are means over seeds of runs made with essential; places "
@@ -58,7 +58,10 @@ def _object(row: Row, sources: tuple[str, ...]) -> dict[str, Any]:
         "settings": row.settings,
         "mark": row.mark,
         "backbone": row.backbone,
-        "figures": {metric: _figure(cell) for metric, cell in row.cells.items()},
+        "figures": {
+            metric: {"percent": cell.value, "std": cell.std, "shown": cell.shown, "uncertain": cell.uncertain}
+            for metric, cell in row.cells.items()
+        },
         "memory": row.memory.replace("\u00a0", " "),
         "memory_bytes": row.memory_bytes,
         "seeds": list(row.seeds),
@@ -66,7 +69,3 @@ def _object(row: Row, sources: tuple[str, ...]) -> dict[str, Any]:
         "notes": list(row.notes),
         "anchor": row.anchor,
     }
-
-
-def _figure(cell: Cell) -> dict[str, Any]:
-    return {"percent": cell.value, "std": cell.std, "shown": cell.shown, "uncertain": cell.uncertain}

@@ -2,19 +2,23 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
+from essential.errors import VideoError
 from essential.protocols.places import Found
 from essential.protocols.protocol import Protocol, Split, Video
-from essential.video.check_report import CheckedFile, CheckReport, Count, Coverage, Duplicate, Kind, Problem
-from essential.video.identity import identity_of
-from essential.video.probe import Probe, probe
-from essential.video.timing import Timing, pictures_in
+from essential.video.check_report import KINDS, CheckedFile, CheckReport, Count, Coverage, Duplicate, Kind, Problem
+from essential.video.container import broken, explained_errors, opened_video, survey_file
+from essential.video.decode import check_count
+from essential.video.frame_folder import numbered_images, read_frame_folder
+from essential.video.identity import identity_of, size_of
+from essential.video.pictures import short_reason
+from essential.video.timing import Timing
 from essential.video.worker_pool import Lost, map_files
 
 Progress = Callable[[int, int], None]
+_SPLITS: tuple[Split, Split] = ("train", "test")
 
 
 def check_videos(
@@ -25,16 +29,14 @@ def check_videos(
     frames: int,
     workers: int,
     seconds_limit: float,
-    progress: Progress | None = None,
+    progress: Progress = lambda *_: None,
 ) -> CheckReport:
     """Open every video of a protocol, and report what is there and what is wrong.
 
     Args:
-        protocol: whose videos.
         found: what was found on disk for each of its videos.
         root: the data folder; files are named relative to it.
         frames: pictures that a video, or a segment, must have.
-        workers: processes that read.
         seconds_limit: for one file; it is unreadable if it takes longer, or if the process that reads it dies.
         progress: called with (files opened, files in all).
 
@@ -43,17 +45,16 @@ def check_videos(
     """
     by_key = {(one.video.split, one.video.key): one for one in found}
     files = list(dict.fromkeys(one.video.file for one in by_key.values() if not one.missing))
-    probed = map_files(
+    probes = map_files(
         probe,
         files,
         workers=workers,
         seconds_limit=seconds_limit,
-        progress=None if progress is None else lambda done: progress(done, len(files)),
+        progress=lambda done: progress(done, len(files)),
     )
-    probes = {file: Probe(problem=one.reason) if isinstance(one, Lost) else one for file, one in probed.items()}
     problems = tuple(_problems(protocol, by_key, probes, root=root, frames=frames))
     counts = tuple(_counts(protocol, problems))
-    readable = {file: result for file, result in sorted(probes.items()) if result.problem is None}
+    readable = {file: result for file, result in sorted(probes.items()) if isinstance(result, CheckedFile)}
     keys = _keys_by_file(by_key.values())
     return CheckReport(
         protocol=protocol.name,
@@ -68,14 +69,68 @@ def check_videos(
         codecs=_totals(f"{one.codec} ({one.format})" for one in readable.values()),
         sizes=_totals(f"{one.width}x{one.height}" for one in readable.values()),
         rates=_totals("none" if one.rate is None else f"{one.rate:.4g}" for one in readable.values()),
-        files=tuple(_checked(file, keys[file], result, root) for file, result in readable.items()),
+        files=tuple(
+            one.model_copy(update={"file": _relative(file, root), "videos": tuple(keys[file])})
+            for file, one in readable.items()
+        ),
+    )
+
+
+def probe(path: Path) -> CheckedFile | Lost:
+    """Return what the video file, or folder of frames, is, or why it cannot be read.
+
+    Every packet is read and the first picture decoded; damage inside a later picture is not seen.
+
+    Raises:
+        DataError: see `refuse_machines_fault`.
+    """
+    try:
+        with explained_errors(path, "it cannot be opened"):
+            is_folder = path.is_dir()
+        return _probe_frames(path) if is_folder else _probe_file(path)
+    except VideoError as error:
+        return Lost(short_reason(str(error), path))
+
+
+def _probe_file(path: Path) -> CheckedFile:
+    survey = survey_file(path)
+    check_count(path, survey, survey.pictures)
+    with opened_video(path) as (container, stream), explained_errors(path, "its first picture cannot be decoded"):
+        first = next(container.decode(stream), None)
+        if first is None:
+            raise broken(path, "it holds no picture")
+        rate = float(stream.average_rate) if stream.average_rate else None
+        return CheckedFile(
+            file=str(path),
+            format=container.format.name,
+            codec=stream.codec_context.name,
+            width=first.width,
+            height=first.height,
+            rate=rate,
+            pictures=survey.pictures,
+            seconds=survey.pictures / rate if rate else None,
+            size_bytes=size_of(path),
+        )
+
+
+def _probe_frames(path: Path) -> CheckedFile:
+    read = read_frame_folder(path, lambda _: [0])
+    files = numbered_images(path)
+    return CheckedFile(
+        file=str(path),
+        format="frames",
+        codec="png" if files[0].name.lower().endswith(".png") else "jpeg",
+        width=read.frames.shape[2],
+        height=read.frames.shape[1],
+        pictures=read.frame_count,
+        size_bytes=sum(file.size_bytes for file in files),
     )
 
 
 def _problems(
     protocol: Protocol,
     found: dict[tuple[Split, str], Found],
-    probes: dict[str, Probe],
+    probes: dict[str, CheckedFile | Lost],
     *,
     root: Path,
     frames: int,
@@ -96,28 +151,28 @@ def _problems(
                 )
 
 
-def _problem(found: Found, probes: dict[str, Probe], frames: int) -> tuple[Kind, str] | None:
+def _problem(found: Found, probes: dict[str, CheckedFile | Lost], frames: int) -> tuple[Kind, str] | None:
     if found.missing:
         return "missing", "there is no such file, with or without a video's extension, in any folder"
     if found.others:
         return "ambiguous", f"it may also be {', '.join(found.others)}"
     result = probes[found.video.file]
-    if result.problem is not None:
-        return "unreadable", result.problem
+    if isinstance(result, Lost):
+        return "unreadable", result.reason
     if found.video.segment is not None and not result.rate:
         return "unreadable", "a segment in seconds is listed, and it does not say how many pictures make a second"
     short = _shortness(found.video, result, frames)
     return None if short is None else ("too short", short)
 
 
-def _shortness(video: Video, result: Probe, frames: int) -> str | None:
-    pictures = result.pictures or 0
+def _shortness(video: Video, result: CheckedFile, frames: int) -> str | None:
+    pictures = result.pictures
     if video.segment is None or not result.rate:
         return f"it has {pictures} pictures, and {frames} are wanted" if pictures < frames else None
     start, end = video.segment
     # By the rate: only a run that decodes the video knows when each picture is really shown.
     timing = Timing([(None, None)] * pictures, None, Fraction(result.rate))
-    inside = len(pictures_in(timing, video.segment))
+    inside = len(timing.pictures_in(video.segment))
     if not inside:
         return f"its segment starts at {start:g} s, past the end of the video at {pictures / result.rate:.2f} s"
     if inside < frames:
@@ -128,20 +183,17 @@ def _shortness(video: Video, result: Probe, frames: int) -> str | None:
 def _counts(protocol: Protocol, problems: Sequence[Problem]) -> Iterator[Count]:
     listed = Counter((video.label, video.split) for video in protocol.videos)
     wrong = Counter((problem.label, problem.split, problem.kind) for problem in problems)
-    kinds: tuple[Kind, ...] = ("missing", "unreadable", "too short", "ambiguous")
-    splits: tuple[Split, Split] = ("train", "test")
     for task in protocol.tasks:
         for label in task.classes:
-            for split in splits:
-                numbers: dict[Kind, int] = {kind: wrong[label, split, kind] for kind in kinds}
+            for split in _SPLITS:
+                numbers: dict[Kind, int] = {kind: wrong[label, split, kind] for kind in KINDS}
                 count = listed[label, split]
                 yield Count(task=task.index, label=label, split=split, listed=count, problems=numbers)
 
 
 def _coverage(counts: Sequence[Count]) -> dict[Split, Coverage]:
     coverage: dict[Split, Coverage] = {}
-    splits: tuple[Split, Split] = ("train", "test")
-    for split in splits:
+    for split in _SPLITS:
         listed = sum(count.listed for count in counts if count.split == split)
         usable = sum(count.usable for count in counts if count.split == split)
         coverage[split] = Coverage(listed=listed, usable=usable, share=usable / listed if listed else None)
@@ -149,17 +201,17 @@ def _coverage(counts: Sequence[Count]) -> dict[Split, Coverage]:
 
 
 def _duplicates(
-    readable: dict[str, Probe], keys: dict[str, list[str]], *, workers: int, seconds_limit: float
+    readable: dict[str, CheckedFile], keys: dict[str, list[str]], *, workers: int, seconds_limit: float
 ) -> Iterator[Duplicate]:
     """Compare content where sizes are equal."""
     sizes = Counter(one.size_bytes for one in readable.values())
-    alike = [file for file, one in readable.items() if one.size_bytes is not None and sizes[one.size_bytes] > 1]
+    alike = [file for file, one in readable.items() if sizes[one.size_bytes] > 1]
     hashes = map_files(_sha256, alike, workers=workers, seconds_limit=seconds_limit)
     groups: dict[tuple[int, str], list[str]] = {}
     for file in alike:
         sha256 = hashes[file]
         if isinstance(sha256, str):
-            groups.setdefault((readable[file].size_bytes or 0, sha256), []).append(file)
+            groups.setdefault((readable[file].size_bytes, sha256), []).append(file)
     for (size_bytes, sha256), files in groups.items():
         if len(files) > 1:
             videos = tuple(tuple(keys[file]) for file in files)
@@ -182,12 +234,6 @@ def _keys_by_file(found: Iterable[Found]) -> dict[str, list[str]]:
 
 def _totals(names: Iterable[str]) -> dict[str, int]:
     return dict(Counter(names).most_common())
-
-
-def _checked(file: str, keys: Sequence[str], result: Probe, root: Path) -> CheckedFile:
-    measured = asdict(result)
-    del measured["problem"]
-    return CheckedFile(file=_relative(file, root), videos=tuple(keys), **measured)
 
 
 def _relative(file: str, root: Path) -> str:

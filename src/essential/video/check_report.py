@@ -6,6 +6,7 @@ from essential.protocols.protocol import Split
 from essential.schema import Section
 
 Kind = Literal["missing", "unreadable", "too short", "ambiguous"]
+KINDS: tuple[Kind, ...] = ("missing", "unreadable", "too short", "ambiguous")
 
 
 class Problem(Section):
@@ -52,18 +53,31 @@ class Coverage(Section):
 
 
 class CheckedFile(Section):
-    """What a file is that a listed video is in."""
+    """What a file, or a folder of frames, is that can be read, as far as its packets and its first picture show.
+
+    Attributes:
+        file: where it is; in a report relative to the root.
+        videos: the keys of the listed videos that are in it.
+        format: the container, or `frames` for a folder of frames.
+        codec: of the pictures.
+        width: in pixels, before any rotation.
+        height: likewise.
+        rate: pictures per second; None where the file does not say it.
+        pictures: how many.
+        seconds: its length; None likewise.
+        size_bytes: of the file, or of all frames.
+    """
 
     file: str
-    videos: tuple[str, ...]
-    format: str | None
-    codec: str | None
-    width: int | None
-    height: int | None
-    rate: float | None
-    pictures: int | None
-    seconds: float | None
-    size_bytes: int | None
+    videos: tuple[str, ...] = ()
+    format: str
+    codec: str
+    width: int
+    height: int
+    rate: float | None = None
+    pictures: int
+    seconds: float | None = None
+    size_bytes: int
 
 
 class CheckReport(Section):

@@ -17,22 +17,11 @@ from av.video.stream import VideoStream
 
 from essential.errors import VideoError
 from essential.given_files import absence
-from essential.video.machine import refuse_machines_fault
+from essential.video.machine import LIBRARY_ERRORS, refuse_machines_fault
 from essential.video.packets import Bitstream, PacketNote
 from essential.video.promises import container_seconds, counted_pictures, missing_pictures, stream_seconds
 from essential.video.timing import Stamp, Timing
 
-# What PyAV was seen to raise on damaged files: MemoryError for enormous pictures, LookupError for surprise streams.
-_LIBRARY_ERRORS = (
-    av.FFmpegError,
-    OSError,
-    EOFError,
-    ValueError,
-    RuntimeError,
-    ArithmeticError,
-    LookupError,
-    MemoryError,
-)
 # XviD's "not coded" picture, which says "show the last one again", is a header of 7 bytes or so.
 _LARGEST_BLANK_BYTES = 8
 # Reading a clip's packets once, not twice, saves 3 % of the time; a long film is read again.
@@ -90,7 +79,7 @@ def explained_errors(path: Path, problem: str) -> Iterator[None]:
     """
     try:
         yield
-    except _LIBRARY_ERRORS as error:
+    except (av.FFmpegError, *LIBRARY_ERRORS) as error:
         refuse_machines_fault(path, error)
         cause = error.strerror if isinstance(error, av.FFmpegError | OSError) else None
         raise broken(path, f"{problem} ({cause or error or type(error).__name__})") from error

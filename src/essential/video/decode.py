@@ -19,7 +19,7 @@ from essential.video.container import Survey, broken, explained_errors, opened_v
 from essential.video.frame_folder import read_frame_folder
 from essential.video.key_frames import decode_groups
 from essential.video.pictures import FEWEST_PICTURES, Choose, DecodedFrames, Picture, checked_indices
-from essential.video.timing import Stamp, Timing, pictures_in, refuse_outside
+from essential.video.timing import Stamp, Timing
 from essential.video.wanted_pictures import WantedPictures
 
 # Encoders may leave out a picture or two (libxvid gives 198 of 200); more than this share is a loss.
@@ -37,7 +37,7 @@ def read_frames(path: Path, choose: Choose, *, segment: Segment | None = None) -
             the true number, after the decoding.
         segment: the part of the video to choose from. It holds the pictures shown at any moment from its start,
             included, to its end, excluded, and always the one shown at its start, counted in seconds from the first
-            picture; an end past the video's is cut to it. See `pictures_in` for what a picture's time is.
+            picture; an end past the video's is cut to it. See `Timing.pictures_in` for what a picture's time is.
 
     Rotation and mirroring recorded in the file are applied, to the nearest quarter turn.
 
@@ -58,7 +58,7 @@ def read_frames(path: Path, choose: Choose, *, segment: Segment | None = None) -
 def _read_file(path: Path, choose: Choose, segment: Segment | None) -> DecodedFrames:
     with opened_video(path) as (container, stream):
         survey = survey_packets(path, container, stream)
-        expected = pictures_in(survey.timing, segment)
+        expected = survey.timing.pictures_in(segment)
         chosen = choose(len(expected)) if expected else []
         indices = [expected.start + index for index in chosen]
         # A choice outside the segment may be inside the file.
@@ -70,8 +70,8 @@ def _read_file(path: Path, choose: Choose, segment: Segment | None) -> DecodedFr
         first = _decode_packets(path, stream, survey.packets, indices) if survey.packets else _decode(path, indices)
     frames, timing = first
     check_count(path, survey, len(timing.stamps))
-    refuse_outside(path, timing, segment)
-    held = pictures_in(timing, segment)
+    timing.refuse_outside(path, segment)
+    held = timing.pictures_in(segment)
     wanted = [held.start + index for index in checked_indices(choose, len(held))]
     if wanted != indices:
         frames, _ = _decode(path, wanted)

@@ -14,24 +14,11 @@ from PIL import Image, UnidentifiedImageError
 from essential.errors import VideoError
 from essential.protocols.protocol import Segment
 from essential.protocols.video_walk import frame_number
-from essential.video.machine import refuse_machines_fault
+from essential.video.machine import LIBRARY_ERRORS, refuse_machines_fault
 from essential.video.pictures import FEWEST_PICTURES, Choose, DecodedFrames, Picture, checked_indices
 
-# What Pillow was seen, or is documented, to raise on damaged images.
-_LIBRARY_ERRORS = (
-    OSError,
-    EOFError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    ArithmeticError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
+# What Pillow beside that was seen, or is documented, to raise on damaged images.
+_PILLOW_ERRORS = (SyntaxError, TypeError, struct.error, zlib.error, Image.DecompressionBombError)
 _GAPS_NAMED_AT_MOST = 5
 
 
@@ -55,7 +42,6 @@ def read_frame_folder(path: Path, choose: Choose, *, segment: Segment | None = N
     it either, and programs that cut a video into frames turn the pixels themselves.
 
     Args:
-        path: the folder.
         choose: as for `read_frames`.
         segment: refused, as a folder does not say how many frames make a second.
 
@@ -126,7 +112,7 @@ def _read_image(path: Path, name: str) -> Picture:
             # Palettes first to RGBA: Pillow warns if one with transparency goes to RGB at once.
             plain = image.convert("RGBA") if image.mode == "P" else image
             return np.asarray(plain.convert("RGB"), np.uint8)
-    except _LIBRARY_ERRORS as error:
+    except (*LIBRARY_ERRORS, *_PILLOW_ERRORS) as error:
         refuse_machines_fault(path / name, error)
         raise _broken(path, f"{name} cannot be decoded ({_cause(error)})") from error
 

@@ -9,6 +9,7 @@ all packets' times.
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -42,7 +43,6 @@ def decode_groups(path: Path, notes: Sequence[PacketNote], indices: Sequence[int
     wanted, where it is sure: see `Bitstream.is_disposable`.
 
     Args:
-        path: the file.
         notes: of every packet of the stream, in the file's order.
         indices: the wanted pictures, numbers in order of showing; any order, repeats allowed.
     """
@@ -97,7 +97,7 @@ def _decode(
         if stream.codec_context.has_b_frames and not is_reordered:
             return False
         stream.codec_context.options = {**DECODER_LIMITS, "err_detect": "explode"}
-        decoder = _GroupDecoder(stream, Bitstream(container, stream), wanted, indices=indices)
+        decoder = _GroupDecoder(stream, Bitstream(container, stream), wanted, indices)
         packets = (packet for packet in container.demux(stream) if packet.size)
         position = 0
         for group in groups:
@@ -107,14 +107,12 @@ def _decode(
     return True
 
 
+@dataclass(frozen=True, slots=True)
 class _GroupDecoder:
-    def __init__(
-        self, stream: VideoStream, bitstream: Bitstream, wanted: WantedPictures, *, indices: Mapping[int, int]
-    ) -> None:
-        self._stream = stream
-        self._bitstream = bitstream
-        self._wanted = wanted
-        self._indices = indices
+    stream: VideoStream
+    bitstream: Bitstream
+    wanted: WantedPictures
+    indices: Mapping[int, int]
 
     def decode(self, packets: Iterable["Packet[VideoStream]"]) -> bool:
         """Decode packets from a key frame on; return whether exactly their pictures came, in order of time."""
@@ -127,17 +125,18 @@ class _GroupDecoder:
                 return False
             # Only what is shown before a picture already sent, a B-frame by the container's word too: were its times
             # not those of the pictures, all would be sent, and the order in which they come would tell.
-            if time < latest and not self._is_wanted(time) and self._bitstream.is_disposable(packet):
+            if (
+                time < latest
+                and not self.wanted.includes(self.indices.get(time, -1))
+                and self.bitstream.is_disposable(packet)
+            ):
                 continue
             latest = max(latest, time)
             sent.append(time)
-            given += self._taken(self._stream.decode(packet), first=sent[0])
-        given += self._taken(self._stream.decode(None), first=sent[0])
-        self._stream.codec_context.flush_buffers()
-        return given == sorted(time for time in sent if time >= sent[0] and time in self._indices)
-
-    def _is_wanted(self, time: int) -> bool:
-        return time in self._indices and self._wanted.includes(self._indices[time])
+            given += self._taken(self.stream.decode(packet), first=sent[0])
+        given += self._taken(self.stream.decode(None), first=sent[0])
+        self.stream.codec_context.flush_buffers()
+        return given == sorted(time for time in sent if time >= sent[0] and time in self.indices)
 
     def _taken(self, frames: Iterable[VideoFrame], *, first: int) -> Iterator[int]:
         """Hand pictures over and give their times; -1 for one that cannot be right.
@@ -148,5 +147,5 @@ class _GroupDecoder:
             if frame.pts is None or (frame.pts == first and not frame.key_frame):
                 yield -1
             elif frame.pts >= first:
-                self._wanted.take(self._indices.get(frame.pts, -1), frame)
+                self.wanted.take(self.indices.get(frame.pts, -1), frame)
                 yield frame.pts

@@ -1,10 +1,13 @@
-"""Faults that are the machine's and not a video's."""
+"""What goes wrong while a video is read: what libraries raise, and what is the machine's fault and not the video's."""
 
 import errno
 from pathlib import Path
 
 from essential.errors import DataError
 
+# What PyAV and Pillow were seen to raise on damaged files: MemoryError for enormous pictures, LookupError for surprise
+# streams.
+LIBRARY_ERRORS = (OSError, EOFError, ValueError, RuntimeError, ArithmeticError, LookupError, MemoryError)
 _NO_HANDLES = frozenset({errno.EMFILE, errno.ENFILE})
 # FFmpeg also says so of damaged files, which can be read.
 _BAD_DISK = frozenset({errno.EIO, errno.ESTALE})

@@ -20,7 +20,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from essential.video.pictures import FEWEST_PICTURES
-from essential.video.timing import Timing, picture_starts
+from essential.video.timing import Timing
 
 _MP4, _MATROSKA = "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"
 _BY_STREAM = frozenset({_MP4, "avi", "mxf", "ivf", "rm"})
@@ -77,7 +77,7 @@ def missing_pictures(timing: Timing, *, promised_seconds: float, end_seconds: fl
         uncounted: how many pictures more than were found the file counts; negative where it counts some or none.
     """
     late_seconds = promised_seconds - end_seconds
-    starts = picture_starts(timing)
+    starts = timing.starts
     if late_seconds <= 0 or uncounted == 0 or len(starts) < FEWEST_PICTURES:
         return 0
     if late_seconds <= max(after - before for before, after in pairwise(starts)):

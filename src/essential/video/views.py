@@ -1,6 +1,5 @@
 """A video's views: a clip, sampled and transformed. View 0 is plain, the others are augmented, each by its own draw."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,9 +56,21 @@ def read_views(video: Video, request: ViewRequest) -> Float[Tensor, "views frame
     Raises:
         VideoError: the video or its segment cannot be read; see `read_frames`.
     """
-    decoded = read_frames(video.path, _chooser(video, request), segment=video.segment)
-    clips = np.split(decoded.frames, len(request.view_numbers))
-    views = [_view(clip, video, request, number) for clip, number in zip(clips, request.view_numbers, strict=True)]
+    seeds = [seed_from(request.seed, video.key, number) if number else None for number in request.view_numbers]
+
+    def choose(frame_count: int) -> list[int]:
+        generators = [None if seed is None else np.random.default_rng(seed) for seed in seeds]
+        clips = [segment_indices(frame_count, request.frames, generator=generator) for generator in generators]
+        return [index for clip in clips for index in clip]
+
+    decoded = read_frames(video.path, choose, segment=video.segment)
+    clips = np.split(decoded.frames, len(seeds))
+    views = [
+        plain_view(clip, request.pixel_format)
+        if seed is None
+        else augmented_view(clip, request.pixel_format, request.augment, seed=seed)
+        for clip, seed in zip(clips, seeds, strict=True)
+    ]
     # One view alone, as in an evaluation, is not copied.
     return torch.stack(views) if len(views) > 1 else views[0].unsqueeze(0)
 
@@ -77,27 +88,3 @@ def transform_identity(pixel_format: PixelFormat, augment: AugmentConfig) -> dic
         "interpolation": pixel_format.interpolation,
         "augment": augment.model_dump(mode="json"),
     }
-
-
-def _chooser(video: Video, request: ViewRequest) -> Callable[[int], list[int]]:
-    """Return the function that gives, for a number of frames, the indices of all views, one view after the other."""
-
-    def choose(frame_count: int) -> list[int]:
-        chosen = []
-        for number in request.view_numbers:
-            generator = np.random.default_rng(_seed(video, request, number)) if number else None
-            chosen += segment_indices(frame_count, request.frames, generator=generator)
-        return chosen
-
-    return choose
-
-
-def _view(clip: np.ndarray[Any, np.dtype[np.uint8]], video: Video, request: ViewRequest, number: int) -> Tensor:
-    if number == 0:
-        return plain_view(clip, request.pixel_format)
-    seed = _seed(video, request, number)
-    return augmented_view(clip, request.pixel_format, request.augment, seed=seed)
-
-
-def _seed(video: Video, request: ViewRequest, number: int) -> int:
-    return seed_from(request.seed, video.key, number)

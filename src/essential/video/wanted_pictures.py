@@ -22,6 +22,7 @@ class UprightRgb:
         self._path = path
         self._convert = VideoReformatter().reformat
         self._matrix: bytes | None = None
+        self._shape: tuple[int, ...] = ()
 
     def look(self, frame: VideoFrame, *, index: int) -> None:
         """Note how the first frame, shown as number `index`, is to be turned; the further ones are held against it.
@@ -36,29 +37,37 @@ class UprightRgb:
         elif side is not None and bytes(side) != self._matrix:
             raise broken(self._path, f"the orientation of its pictures changes after {index} pictures")
 
-    def __call__(self, frame: VideoFrame) -> Picture:
-        """Return the picture, which may share the memory of a converted frame."""
+    def picture(self, frame: VideoFrame, *, index: int) -> Picture:
+        """Return picture number `index`, which may share the memory of a converted frame.
+
+        Raises:
+            VideoError: it is not of the size of the first one returned.
+        """
         picture = _pixels(self._convert(frame, format="rgb24", threads=1))
-        return _upright(picture, self._matrix) if self._matrix else picture
+        picture = _upright(picture, self._matrix) if self._matrix else picture
+        self._shape = self._shape or picture.shape
+        if picture.shape != self._shape:
+            (height, width, _), (new_height, new_width, _) = self._shape, picture.shape
+            sizes = f"{width}x{height} to {new_width}x{new_height}"
+            raise broken(self._path, f"the size of its pictures changes from {sizes} after {index} pictures")
+        return picture
 
 
 class WantedPictures:
-    """Takes each wanted picture as it is decoded, and converts these alone."""
+    """Takes each wanted picture as it is decoded, and converts these alone.
+
+    Attributes:
+        frames: the pictures in the order asked for, shape (frames, height, width, 3), unfilled where none was taken.
+    """
 
     def __init__(self, path: Path, indices: Sequence[int]) -> None:
-        self._path = path
+        self.frames: Picture = np.empty((0, 0, 0, 3), np.uint8)
         self._count = len(indices)
         self._places: dict[int, list[int]] = {}
         for place, index in enumerate(indices):
             self._places.setdefault(index, []).append(place)
         self._awaited = set(self._places)
-        self._frames = np.empty((0, 0, 0, 3), np.uint8)
         self._upright = UprightRgb(path)
-
-    @property
-    def frames(self) -> Picture:
-        """The pictures in the order asked for, shape (frames, height, width, 3), unfilled where none was taken."""
-        return self._frames
 
     @property
     def is_complete(self) -> bool:
@@ -78,23 +87,11 @@ class WantedPictures:
         self._upright.look(frame, index=index)
         if index not in self._places:
             return
-        picture = self._upright(frame)
-        if not len(self._frames):
-            self._frames = np.empty((self._count, *picture.shape), np.uint8)
-        refuse_other_size(self._path, picture.shape, self._frames.shape[1:], index=index)
-        self._frames[self._places[index]] = picture
+        picture = self._upright.picture(frame, index=index)
+        if not len(self.frames):
+            self.frames = np.empty((self._count, *picture.shape), np.uint8)
+        self.frames[self._places[index]] = picture
         self._awaited.discard(index)
-
-
-def refuse_other_size(path: Path, shape: tuple[int, ...], first: tuple[int, ...], *, index: int) -> None:
-    """Refuse a picture that is not of the size of the first one.
-
-    Raises:
-        VideoError: names both sizes, height and width being the first numbers of a shape, and the picture.
-    """
-    if shape != first:
-        sizes = f"{first[1]}x{first[0]} to {shape[1]}x{shape[0]}"
-        raise broken(path, f"the size of its pictures changes from {sizes} after {index} pictures")
 
 
 def _pixels(frame: VideoFrame) -> Picture:

@@ -17,9 +17,8 @@ from essential.protocols.protocol import Segment
 from essential.video.container import broken, explained_errors, opened_video, survey_file
 from essential.video.decode import check_count, decoded_pictures
 from essential.video.sampling import segment_indices
-from essential.video.timing import pictures_in_each, video_seconds
 from essential.video.transforms import PixelFormat, plain_view
-from essential.video.wanted_pictures import UprightRgb, refuse_other_size
+from essential.video.wanted_pictures import UprightRgb
 
 # More than a day at a window a second. A file of a few bytes may say that it is years long.
 MOST_WINDOWS = 100_000
@@ -74,7 +73,6 @@ class WindowedVideo:
     """A video file, cut into windows; its packets are read when it is made, its pictures by `clips`.
 
     Args:
-        path: the file.
         frames: of a clip.
         window_seconds: the length of a window.
         stride_seconds: from the start of a window to that of the next.
@@ -89,7 +87,7 @@ class WindowedVideo:
         self._survey = survey_file(path)
         check_count(path, self._survey, self._survey.pictures)
         timing = self._survey.timing
-        length = video_seconds(timing)
+        length = timing.end_seconds
         if not length:
             raise broken(path, "it says neither when its pictures are shown nor how many a second")
         count = count_windows(length, window_seconds=window_seconds, stride_seconds=stride_seconds)
@@ -102,7 +100,7 @@ class WindowedVideo:
         segments = cut_windows(length, window_seconds=window_seconds, stride_seconds=stride_seconds)
         # The last window may begin within what is forgiven at the video's end, where its last picture is still shown.
         last = range(self._survey.pictures - 1, self._survey.pictures)
-        held = [part or last for part in pictures_in_each(timing, segments)]
+        held = [timing.pictures_in(segment) or last for segment in segments]
         chosen = (
             (segment, tuple(part.start + place for place in segment_indices(len(part), frames, generator=None)))
             for segment, part in zip(segments, held, strict=True)
@@ -126,7 +124,6 @@ class WindowedVideo:
         waiting = deque(self.windows)
         seen: dict[int, Tensor] = {}
         upright = UprightRgb(self.path)
-        size: tuple[int, ...] | None = None
         count = 0
         with (
             opened_video(self.path) as (container, stream),
@@ -136,10 +133,7 @@ class WindowedVideo:
             for picture in pictures:
                 upright.look(picture, index=count)
                 if count in wanted:
-                    pixels = upright(picture)
-                    size = size or pixels.shape
-                    refuse_other_size(self.path, pixels.shape, size, index=count)
-                    seen[count] = plain_view(pixels[None], pixel_format)[0]
+                    seen[count] = plain_view(upright.picture(picture, index=count)[None], pixel_format)[0]
                 count += 1
                 while waiting and waiting[0].pictures[-1] < count:
                     yield _clip(waiting.popleft(), seen)

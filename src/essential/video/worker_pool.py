@@ -29,7 +29,7 @@ _LOOK_AGAIN_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """What there is of a task whose process died, or that took too long: the reason."""
+    """What there is of a task that came to nothing, as its process died, or it took too long: the reason."""
 
     reason: str
 
@@ -39,11 +39,6 @@ def in_flight(workers: int) -> int:
     return _EACH * workers
 
 
-def always() -> bool:
-    """Return that the next task can be had at once."""
-    return True
-
-
 def run_tasks(
     work: Callable[[Task], Result],
     tasks: Iterable[Task | Lost],
@@ -51,7 +46,7 @@ def run_tasks(
     workers: int,
     start: Start,
     seconds_limit: float,
-    is_next_known: Callable[[], bool] = always,
+    is_next_known: Callable[[], bool] = lambda: True,
 ) -> Generator[tuple[int, Result | Lost], None, None]:
     """Do `work` on each task in `workers` processes, and yield the place of each with its result.
 
@@ -87,7 +82,8 @@ def run_tasks(
     try:
         yield from pool.results(tasks, is_next_known)
     finally:
-        pool.close()
+        for worker in pool.workers:
+            worker.kill()
 
 
 def map_files(
@@ -96,31 +92,26 @@ def map_files(
     *,
     workers: int,
     seconds_limit: float,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Result | Lost]:
     """Return what `work` gives for each file, or why it gives nothing.
 
     Args:
         work: a function of a module, as it is sent to other processes.
         files: each once.
-        workers: how many processes.
-        seconds_limit: for one file.
         progress: called with the number of files done.
 
     Raises:
         DataError: see `run_tasks`.
     """
     results: dict[str, Result | Lost] = {}
-    if not files:
-        return results
     # Not forked: the parent may hold threads.
     running = run_tasks(
         work, map(Path, files), workers=min(workers, len(files)), start="spawn", seconds_limit=seconds_limit
     )
     for place, result in running:
         results[files[place]] = result
-        if progress is not None:
-            progress(len(results))
+        progress(len(results))
     return results
 
 
@@ -135,7 +126,7 @@ class _Pool(Generic[Task, Result]):
         self._out: dict[int, Task | Lost] = {}
         self._done: dict[int, Result | Lost] = {}
         self._deaths: Counter[int] = Counter()
-        self._workers: list[Worker] = []
+        self.workers: list[Worker] = []
 
     def results(
         self, tasks: Iterable[Task | Lost], is_next_known: Callable[[], bool]
@@ -157,43 +148,37 @@ class _Pool(Generic[Task, Result]):
             yield place, self._done.pop(place)
             del self._out[place]
 
-    def close(self) -> None:
-        """End the processes, whatever they do."""
-        for worker in self._workers:
-            worker.kill()
-        self._workers = []
-
     def _has_room(self) -> bool:
         """Return whether a further task can be handed out."""
-        could_take = self._may_begin() or any(len(worker.places) < _EACH for worker in self._workers)
+        could_take = self._may_begin() or any(len(worker.places) < _EACH for worker in self.workers)
         return len(self._out) < self._limit and could_take
 
     def _may_begin(self) -> bool:
-        return len(self._workers) < self._most_workers
+        return len(self.workers) < self._most_workers
 
     def _hand_out(self, place: int, task: Task | Lost) -> None:
         self._out[place] = task
         if isinstance(task, Lost):
             self._done[place] = task
             return
-        if self._may_begin() and all(worker.places for worker in self._workers):
-            self._workers.append(Worker(self._context, self._work))
-        min(self._workers, key=lambda one: len(one.places)).give(place, task)
+        if self._may_begin() and all(worker.places for worker in self.workers):
+            self.workers.append(Worker(self._context, self._work))
+        min(self.workers, key=lambda one: len(one.places)).give(place, task)
 
     def _deliverable(self) -> int | None:
         """Return the place of the next result: the first task's if it is done; another's if a process would idle."""
         first = min(self._out)
         if first in self._done:
             return first
-        idle = self._may_begin() or any(not worker.places for worker in self._workers)
+        idle = self._may_begin() or any(not worker.places for worker in self.workers)
         return min(self._done) if idle and self._done and len(self._out) >= self._limit else None
 
     def _listen(self, patience_seconds: float | None) -> None:
-        ends = [worker.seconds_left(self._seconds_limit) for worker in self._workers]
+        ends = [worker.seconds_left(self._seconds_limit) for worker in self.workers]
         known = [seconds for seconds in (*ends, patience_seconds) if seconds is not None]
-        ready = wait([worker.connection for worker in self._workers], min(known) if known else None)
+        ready = wait([worker.connection for worker in self.workers], min(known) if known else None)
         # What was done in time counts, though this process may have been too busy to see it: so it is heard first.
-        for index, worker in enumerate(self._workers):
+        for index, worker in enumerate(self.workers):
             if worker.connection in ready and not self._hear(worker):
                 self._charge(worker)
             elif worker.seconds_left(self._seconds_limit) == 0:
@@ -201,7 +186,7 @@ class _Pool(Generic[Task, Result]):
                 self._done[worker.finish()] = Lost(f"reading it took longer than {limit}")
             else:
                 continue
-            self._workers[index] = self._successor(worker)
+            self.workers[index] = self._successor(worker)
 
     def _hear(self, worker: Worker) -> bool:
         """Take in what a process has said; return whether it is still there."""

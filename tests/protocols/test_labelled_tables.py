@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from essential.errors import DataError
-from essential.protocols.manifest import manifest_videos
+from essential.protocols.labelled_tables import manifest_videos
 from essential.protocols.protocol import Video
 
 HEADER = "its header must be path,label,split, in any order"

@@ -1,0 +1,126 @@
+"""TensorBoard and Weights & Biases: a run's figures as event files, and in a project or its offline files.
+
+PyTorch's own writer writes the event files. With `WANDB_MODE=offline` nothing leaves the machine.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from essential.atomic_files import write_json
+from essential.errors import ConfigError
+from essential.untrusted import read_json
+
+# Which run there is this one, so that resuming goes on with it.
+_NOTE = "wandb.json"
+
+
+class TensorBoardSink:
+    """Writes event files to a folder, for the files of this run alone.
+
+    Raises:
+        ConfigError: TensorBoard is not installed, or the folder is a file.
+    """
+
+    name = "TensorBoard"
+
+    def __init__(self, folder: Path) -> None:
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(f"--tensorboard {folder} is a file; give a folder, which is made if it is missing")
+        self._library = _library("torch.utils.tensorboard", f"--tensorboard {folder}", needs="tensorboard")
+        self._folder = folder
+        self._writer: Any = None
+
+    def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:  # noqa: ARG002
+        """Begin an event file. What older files in the folder have from `first_step` on is no longer shown."""
+        self._writer = self._library.SummaryWriter(str(self._folder), purge_step=first_step)
+
+    def write(self, step: int, event: Mapping[str, Any]) -> None:
+        """Write the event's figures, through to the disk: a run may be killed at any moment."""
+        for name, value in scalars_of(event).items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """End the file."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+class WandbSink:
+    """Sends figures to the project of that name.
+
+    Raises:
+        ConfigError: the library is not installed.
+    """
+
+    name = "Weights & Biases"
+
+    def __init__(self, project: str) -> None:
+        self._library = _library("wandb", f"--wandb {project}", needs="wandb")
+        self._project = project
+        self._run: Any = None
+
+    def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:
+        """Begin a run there, or go on with the one that this folder names."""
+        note = folder / _NOTE
+        known = _known(note) if first_step and note.exists() else None
+        # Nothing to go on with, or another project: a run of its own.
+        if known is None or known["project"] != self._project:
+            known = {"project": self._project, "id": uuid4().hex[:12]}
+            write_json(note, known)
+        self._run = self._library.init(
+            project=self._project,
+            id=known["id"],
+            name=folder.absolute().name,
+            config=dict(config),
+            dir=str(folder),
+            resume="allow",
+        )
+
+    def write(self, step: int, event: Mapping[str, Any]) -> None:
+        """Send the event's figures, but those of a step that was sent before: they are the same."""
+        if step >= self._run.step:
+            self._run.log(scalars_of(event), step=step)
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._run is not None:
+            self._run.finish()
+
+
+def scalars_of(event: Mapping[str, Any]) -> dict[str, float]:
+    """Return the figures of an event of a run's log, by name: what a plot has on its axis.
+
+    An epoch gives `loss/<stage>/<term>` for every weighted term, their sum `loss/<stage>`, and `learning_rate/<stage>`;
+    an evaluation `accuracy/seen`, where there is a test video, and `memory_bytes/<kind>`. Both give `task`, from 0.
+    """
+    task = {"task": float(event["task"])}
+    if event["event"] == "epoch":
+        stage, losses = event["stage"], event["losses"]
+        terms = {f"loss/{stage}/{name}": float(value) for name, value in losses.items()}
+        rate = {f"learning_rate/{stage}": float(event["learning_rate"])}
+        return {**task, f"loss/{stage}": float(sum(losses.values())), **terms, **rate}
+    kinds = {f"memory_bytes/{kind}": float(count) for kind, count in event["memory_bytes"].items()}
+    accuracy = {} if event["accuracy"] is None else {"accuracy/seen": float(event["accuracy"])}
+    return {**task, **accuracy, **kinds}
+
+
+def _known(note: Path) -> Any:
+    try:
+        known = read_json(note)
+        return known if {"project", "id"} <= known.keys() else None
+    except (OSError, ValueError, AttributeError):  # damaged: a run of its own
+        return None
+
+
+def _library(module: str, option: str, *, needs: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ConfigError(
+            f"{option} needs the library {needs}, which cannot be imported ({error}); install it: "
+            f"pip install 'essential-video[{needs}]', or leave the option out"
+        ) from error
