@@ -57,7 +57,9 @@ def test_classes_are_taught_later_and_forgotten(world: Path, bundle: Path, essen
     assert listed.code == 0
     assert all(name in listed.out for name in names)
     assert later not in listed.out
-    assert essential("learn", "--into", str(bundle), "--videos", str(world / "later")).code == 0
+    learned = essential("learn", "--into", str(bundle), "--videos", str(world / "later"))
+    assert learned.code == 0
+    assert "" not in learned.err.splitlines(), "nothing was passed over, so nothing is told of it"
     assert later in essential("classes", str(bundle)).out
     again = essential("learn", "--into", str(bundle), "--videos", str(world / "later"))
     assert again.code == 2
