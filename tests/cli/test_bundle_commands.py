@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from essential.atomic_files import file_lock
-from essential.cli.predict import _Table
+from essential.cli.predict import _print_line
 from essential.learner.bundle import Bundle
 from essential.learner.contact_sheet import ContactSheet
 from essential.learner.prediction import Prediction, Scored, Span
@@ -74,8 +74,12 @@ def test_classes_are_taught_later_and_forgotten(world: Path, bundle: Path, essen
     assert "passed over: 1 file or folder (1 no video by their extension: .txt)\n" in more.err
     lesson = Bundle.read(bundle).lessons[-1]
     assert (lesson.classes, lesson.clips, lesson.passed_over) == ((later,), (2,), {"no video by their extension": 1})
+    undo = shutil.copy(bundle, bundle.with_name(f"{bundle.name}.before-0123456789ab"))
+    mine = shutil.copy(bundle, bundle.with_name(f"{bundle.name}.before-my-holiday"))
     gone = essential("forget", str(bundle), later)
     assert gone.code == 0
+    assert f"deleted: 1 file {bundle.name}.before-..." in gone.out
+    assert (Path(undo).exists(), Path(mine).exists()) == (False, True)
     assert "2 classes are left" in gone.out
     assert later not in essential("classes", str(bundle)).out
     assert essential("forget", str(bundle), later).code == 2
@@ -204,10 +208,9 @@ def test_csv_has_one_header_in_each_mode(world: Path, bundle: Path, tmp_path: Pa
 
 
 def test_names_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    table = _Table(())
-    table.clip(Prediction(Path("a\x1b[2J.mp4"), (Scored("wave\x1b]0;title\x07\u202e", 0.5),)))
-    table.clip(Prediction(Path("b.mp4"), error="no\nvideo"))
-    table.span(Span(Path("c\r.mp4"), Segment(0.0, 1.0), "jump\x9b1m", 0.5))
+    _print_line(Prediction(Path("a\x1b[2J.mp4"), (Scored("wave\x1b]0;title\x07\u202e", 0.5),)))
+    _print_line(Prediction(Path("b.mp4"), error="no\nvideo"))
+    _print_line(Span(Path("c\r.mp4"), Segment(0.0, 1.0), "jump\x9b1m", 0.5))
     assert capsys.readouterr().out.splitlines() == [
         "wave\ufffd]0;title\ufffd\ufffd" + " " * 9 + "  0.50  a\ufffd[2J.mp4",
         "cannot be read" + " " * 17 + "b.mp4: no\ufffdvideo",

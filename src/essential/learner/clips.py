@@ -8,6 +8,7 @@ from essential.errors import DataError
 from essential.protocols.class_names import class_name, known_as
 from essential.protocols.folder import ClassFolders, class_folders
 from essential.protocols.passed_over import LINK_TO_NOTHING, NOT_A_FILE, PassedOver
+from essential.protocols.quoting import named
 from essential.protocols.video_walk import VideoWalk
 
 Paths = Mapping[str, Sequence[Path]]
@@ -35,6 +36,16 @@ def clips_by_class(given: Given) -> ClassFolders:
             raise DataError(f"no clip is given for the class {name!r}; give one at least, ten or more are better")
     _refuse_shared(clips.videos)
     return clips
+
+
+def refuse_absent(given: Collection[str]) -> None:
+    """Refuse paths at none of which there is anything, before all that is read which it takes to answer one.
+
+    Raises:
+        DataError: names them.
+    """
+    if not any(map(os.path.lexists, given)):
+        raise DataError(f"there is no file and no folder {named([*given])}; mend the name")
 
 
 class Expanded:
