@@ -76,6 +76,14 @@ def test_classes_are_taught_later_and_forgotten(world: Path, bundle: Path, essen
     assert (lesson.classes, lesson.clips, lesson.passed_over) == ((later,), (2,), {"no video by their extension": 1})
     undo = shutil.copy(bundle, bundle.with_name(f"{bundle.name}.before-0123456789ab"))
     mine = shutil.copy(bundle, bundle.with_name(f"{bundle.name}.before-my-holiday"))
+    in_the_way = bundle.with_name(f"{bundle.name}.before-ba9876543210")
+    in_the_way.mkdir()
+    refused = essential("forget", str(bundle), later)
+    assert refused.code == 2
+    assert in_the_way.name in refused.err
+    in_the_way.rmdir()
+    assert later in essential("classes", str(bundle)).out, "so that the same command can be given again"
+    undo = shutil.copy(bundle, undo)
     gone = essential("forget", str(bundle), later)
     assert gone.code == 0
     assert f"deleted: 1 file {bundle.name}.before-..." in gone.out
