@@ -57,7 +57,9 @@ def test_classes_are_taught_later_and_forgotten(world: Path, bundle: Path, essen
     assert listed.code == 0
     assert all(name in listed.out for name in names)
     assert later not in listed.out
-    assert essential("learn", "--into", str(bundle), "--videos", str(world / "later")).code == 0
+    learned = essential("learn", "--into", str(bundle), "--videos", str(world / "later"))
+    assert learned.code == 0
+    assert "" not in learned.err.splitlines(), "nothing was passed over, so nothing is told of it"
     assert later in essential("classes", str(bundle)).out
     again = essential("learn", "--into", str(bundle), "--videos", str(world / "later"))
     assert again.code == 2
@@ -74,6 +76,14 @@ def test_classes_are_taught_later_and_forgotten(world: Path, bundle: Path, essen
     assert (lesson.classes, lesson.clips, lesson.passed_over) == ((later,), (2,), {"no video by their extension": 1})
     undo = shutil.copy(bundle, bundle.with_name(f"{bundle.name}.before-0123456789ab"))
     mine = shutil.copy(bundle, bundle.with_name(f"{bundle.name}.before-my-holiday"))
+    in_the_way = bundle.with_name(f"{bundle.name}.before-ba9876543210")
+    in_the_way.mkdir()
+    refused = essential("forget", str(bundle), later)
+    assert refused.code == 2
+    assert in_the_way.name in refused.err
+    in_the_way.rmdir()
+    assert later in essential("classes", str(bundle)).out, "so that the same command can be given again"
+    undo = shutil.copy(bundle, undo)
     gone = essential("forget", str(bundle), later)
     assert gone.code == 0
     assert f"deleted: 1 file {bundle.name}.before-..." in gone.out

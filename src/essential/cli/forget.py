@@ -34,12 +34,12 @@ def forget(
         refuse_unknown(name, Bundle.read(bundle, overrides or ()).classes)
         learner = VideoLearner.load(bundle, overrides=overrides or ())
         learner.forget(name)
-        learner.save(bundle)
-        # They know the class.
+        # They know the class. The bundle comes last: as long as it knows the class, the same command goes on.
         undos = bundles_before(bundle)
         for undo in undos:
             with explained_os_errors(undo):
                 undo.unlink(missing_ok=True)
+        learner.save(bundle)
     say(f"forgotten: {name}; {len(learner.classes)} classes are left in {bundle}")
     if undos:
         say(f"deleted: {counted(len(undos), 'file')} {bundle.name}.before-..., kept by essential serve to undo changes")

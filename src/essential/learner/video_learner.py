@@ -215,7 +215,7 @@ class VideoLearner:
         self._refuse_fork()
         given = clips_by_class(clips)
         by_class = {known_as(name, self.classes): paths for name, paths in given.videos.items()}
-        for note in (given.passed_over.line, *alike({*self.classes, *by_class})):
+        for note in filter(None, (given.passed_over.line, *alike(dict.fromkeys((*self.classes, *by_class))))):
             self._progress.say(note)
         if not more_of_known:
             refuse_known(by_class, self.classes)
