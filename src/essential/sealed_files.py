@@ -63,7 +63,9 @@ def _damage_told(path: Path, error: type[EssentialError]) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise error(f"{path} is missing") from None
-    except (SafetensorError, struct.error, OSError, ValueError, LookupError, TypeError, AttributeError) as cause:
+    except OSError as cause:
+        raise error(f"{path} cannot be read ({cause}); check that it is a file you may read, and the disk") from cause
+    except (SafetensorError, struct.error, ValueError, LookupError, TypeError, AttributeError) as cause:
         raise error(f"{path} is damaged and cannot be read ({cause}); delete it and run again") from cause
 
 

@@ -104,6 +104,8 @@ def main() -> None:
             raise
         say(f"error: {error}", err=True)
         sys.exit(2)
+    except typer.Abort:  # a question met the end of the input
+        sys.exit(1)
     # typer turns Ctrl-C into this exit code before it gets here, and says nothing.
     if code == _INTERRUPTED:
         say(

@@ -1,4 +1,4 @@
-"""The border where text leaves to a terminal: all of it goes through here, so that no name in it can steer one."""
+"""How text is printed: all of it goes through here, so that no name in it can steer a terminal."""
 
 import warnings
 

@@ -75,7 +75,7 @@ class Expanded:
                 yield path, f"it cannot be opened ({error.strerror})"
                 continue
             if is_folder:
-                yield from self._below(path) or [(path, "the folder holds no video")]
+                yield from self._below(path) or [(path, "the folder holds no video; give one that does, or a file")]
             else:
                 yield path, None
 

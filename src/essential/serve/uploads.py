@@ -53,6 +53,8 @@ def _remove_if_left_behind(lock: Path) -> None:
     with suppress(EssentialError, OSError):
         if lock.lstat().st_uid == os.getuid():
             with file_lock(folder):
+                if folder.lstat().st_uid != os.getuid():
+                    return
                 for sockets in folder.glob(f"{_SOCKETS}*"):
                     remove(folder.with_name(sockets.name))
                 remove(folder)
