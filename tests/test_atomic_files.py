@@ -207,11 +207,52 @@ def test_a_lock_on_what_is_then_not_made_leaves_nothing(tmp_path: Path, lock: Lo
     assert not [*tmp_path.iterdir()]
 
 
-def test_a_lock_stays_beside_what_is_there(tmp_path: Path) -> None:
+def test_no_lock_stays_beside_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / ".f.lock").write_text("999999")  # as a killed process leaves it
     with file_lock(tmp_path / "f"), folder_lock(tmp_path / "d"):
+        assert (tmp_path / ".f.lock").read_text() == (tmp_path / "d" / ".lock").read_text() == str(os.getpid())
         write_bytes(tmp_path / "f", b"")
         write_bytes(tmp_path / "d" / "f", b"")
-    assert (tmp_path / ".f.lock").read_text() == (tmp_path / "d" / ".lock").read_text() == str(os.getpid())
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == [tmp_path / "d" / "f", tmp_path / "f"]
+
+
+def test_the_lock_of_a_folder_that_took_the_place_of_one_held_is_left_alone(tmp_path: Path) -> None:
+    with folder_lock(tmp_path / "d"):
+        (tmp_path / "d").rename(tmp_path / "old")
+        (tmp_path / "d").mkdir()
+        (tmp_path / "d" / ".lock").write_text("of another process")
+    assert (tmp_path / "d" / ".lock").exists()
+
+
+_COUNT = """
+import sys
+from pathlib import Path
+from essential.atomic_files import file_lock
+from essential.errors import InUseError
+count, left = Path(sys.argv[1]), 100
+sys.stdin.read()
+while left:
+    try:
+        with file_lock(count):
+            before = int(count.read_text())
+            count.write_text("")
+            count.write_text(str(before + 1))
+            left -= 1
+    except InUseError:
+        pass
+"""
+
+
+def test_no_two_processes_hold_a_lock_whose_file_each_takes_away(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    count.write_text("0")
+    counting = [subprocess.Popen([sys.executable, "-c", _COUNT, count], stdin=subprocess.PIPE) for _ in range(3)]
+    for process in counting:
+        assert process.stdin is not None
+        process.stdin.close()
+    assert [process.wait() for process in counting] == [0, 0, 0]
+    assert count.read_text() == "300"
+    assert [path.name for path in tmp_path.iterdir()] == ["count"]
 
 
 def test_a_lock_keeps_the_threads_of_a_process_apart_and_one_can_wait_for_another(tmp_path: Path) -> None:

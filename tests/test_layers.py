@@ -13,8 +13,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "seeding", "schema", "shown", "given_files", "untrusted", "progress"),
     ("atomic_files", "sealed_files", "versioned_json"),
-    ("protocols", "metrics", "shipped", "published"),
-    ("records",),
+    ("protocols", "metrics", "published"),
+    ("records", "shipped"),
     ("analysis_record", "video", "results"),
     ("encoders",),
     ("features",),

@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -188,7 +188,8 @@ _held: dict[tuple[int, Path], object] = {}
 def folder_lock(folder: Path, *, name: str = ".lock", wait: bool = False) -> Iterator[None]:
     """Hold `folder` for this process. The system drops the lock when the process ends, however it ends.
 
-    The lock's file stays in a folder that is used; one that is not, and was made here, is removed again.
+    The lock's file is removed at the end, and the folder too if it was made here and holds nothing; what a killed
+    process leaves of both holds nobody up.
 
     Args:
         folder: made if it is missing.
@@ -200,7 +201,7 @@ def folder_lock(folder: Path, *, name: str = ".lock", wait: bool = False) -> Ite
         FileSystemError: the disk refuses, or has no locks.
     """
     path = Path(os.path.realpath(folder)) / name
-    with _lock(path, held=folder, kind="folder", wait=wait, unused=lambda: is_unused(folder)):
+    with _lock(path, held=folder, kind="folder", wait=wait):
         yield
 
 
@@ -213,13 +214,13 @@ def file_lock(path: Path) -> Iterator[None]:
     # A link and the file that it leads to are one.
     path = Path(os.path.realpath(path))
     lock = path.with_name(f".{path.name}.lock")
-    with _lock(lock, held=path, kind="file", wait=False, unused=lambda: not path.exists()):
+    with _lock(lock, held=path, kind="file", wait=False):
         remove_unfinished(path.parent, of=path.name)
         yield
 
 
 @contextmanager
-def _lock(path: Path, *, held: Path, kind: str, wait: bool, unused: Callable[[], bool]) -> Iterator[None]:
+def _lock(path: Path, *, held: Path, kind: str, wait: bool) -> Iterator[None]:
     with explained_os_errors(held):
         made = [folder for folder in path.parents if not folder.exists()]
     process = os.getpid()
@@ -230,9 +231,10 @@ def _lock(path: Path, *, held: Path, kind: str, wait: bool, unused: Callable[[],
     try:
         yield
     finally:
-        with suppress(OSError, FileSystemError):
-            # A process that was forked meanwhile has no part in the lock.
-            if os.getpid() == process and unused():
+        with suppress(OSError):
+            # A process that was forked meanwhile has no part in the lock, nor has this one in the lock of a folder that
+            # took the place of what it held.
+            if os.getpid() == process and os.path.samestat(os.fstat(handle), path.stat()):
                 path.unlink()
                 for folder in made:
                     folder.rmdir()
@@ -249,7 +251,7 @@ def _try_to_lock(path: Path) -> int | str:
         undo.callback(_held.pop, key)
         while True:
             make_folder(path.parent)
-            # The last holder may take the file away, and its folder, while it is being opened: another try.
+            # The last holder takes the file away, and its folder, maybe while it is being opened: another try.
             with explained_os_errors(path), suppress(FileNotFoundError), ExitStack() as opened:
                 handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
                 opened.callback(os.close, handle)

@@ -11,8 +11,8 @@ from essential.engine.settings import RunConfig
 from essential.errors import ConfigError
 from essential.methods import METHODS
 from essential.methods.exemplars import MemoryConfig
-from essential.protocols.quoting import quoted
-from essential.shipped import config_text, method_section, nearest, sections_of
+from essential.protocols.quoting import nearest, quoted
+from essential.shipped import config_text, method_section, sections_of
 from essential.untrusted import parse_yaml, read_bounded
 
 # What a protocol's config says of learning that holds for every method which has such a setting.
@@ -47,7 +47,10 @@ def _content(name_or_path: str) -> dict[str, Any]:
     if path.suffix in {".yaml", ".yml"}:
         if path.is_dir() or not path.exists():
             raise ConfigError(f"there is no config file {path}; `essential configs` lists the configs that are shipped")
-        return _read(path)
+        try:
+            return sections_of(read_bounded(path), str(path))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"config file {path} cannot be read: {error}") from error
     content = sections_of(config_text(name_or_path), name_or_path)
     if content.keys() == {"summary", "method"}:
         raise ConfigError(
@@ -99,13 +102,6 @@ def memory_section(config: RunConfig) -> str | None:
     if isinstance(config.method, MemoryConfig):
         return "method"
     return "method.base" if isinstance(getattr(config.method, "base", None), MemoryConfig) else None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return sections_of(read_bounded(path), str(path))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"config file {path} cannot be read: {error}") from error
 
 
 def _apply(content: dict[str, Any], override: str) -> None:

@@ -6,6 +6,11 @@ from stat import S_ISDIR, S_ISREG
 from essential.errors import FileSystemError
 
 
+def absence(path: Path) -> str:
+    """Return why there is no file at a path where there is none."""
+    return "it is a link to nothing, its content not fetched" if path.is_symlink() else "there is no such file"
+
+
 def plain_file(path: Path) -> Path:
     """Return `path`, which may be opened and read to its end: it is a file, or a folder, which no `open` takes for one.
 

@@ -8,7 +8,8 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,8 +39,7 @@ _BLOCK = 1 << 20
 
 def write_sealed(path: Path, arrays: Mapping[str, Array], metadata: Any = None) -> int:
     """Write `arrays` and JSON `metadata` to `path`, whole or not at all; return the file's bytes."""
-    plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    note = json.dumps(metadata, sort_keys=True, ensure_ascii=False)
+    plain, note = _plain(arrays, metadata)
     content = serialize(plain, _notes(note, _seal(plain, note)))
     write_bytes(path, content)
     return len(content)
@@ -47,9 +47,26 @@ def write_sealed(path: Path, arrays: Mapping[str, Array], metadata: Any = None) 
 
 def sealed_size(arrays: Mapping[str, Array], metadata: Any = None) -> int:
     """Return the bytes that `write_sealed` would write, without writing."""
-    plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    note = json.dumps(metadata, sort_keys=True, ensure_ascii=False)
+    plain, note = _plain(arrays, metadata)
     return len(serialize(plain, _notes(note, "0" * 2 * hashlib.sha256().digest_size)))
+
+
+def _plain(arrays: Mapping[str, Array], metadata: Any) -> tuple[dict[str, Array], str]:
+    note = json.dumps(metadata, sort_keys=True, ensure_ascii=False)
+    return {name: np.asarray(array, order="C") for name, array in arrays.items()}, note
+
+
+@contextmanager
+def _damage_told(path: Path, error: type[EssentialError]) -> Iterator[None]:
+    """Turn what reading a file stumbles over into an `error` that names it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise error(f"{path} is missing") from None
+    except OSError as cause:
+        raise error(f"{path} cannot be read ({cause}); check that it is a file you may read, and the disk") from cause
+    except (SafetensorError, struct.error, ValueError, LookupError, TypeError, AttributeError) as cause:
+        raise error(f"{path} is damaged and cannot be read ({cause}); delete it and run again") from cause
 
 
 def read_sealed(path: Path, error: type[EssentialError]) -> tuple[dict[str, Array], Any]:
@@ -58,18 +75,13 @@ def read_sealed(path: Path, error: type[EssentialError]) -> tuple[dict[str, Arra
     Raises:
         error: the file is missing, cut short, or its content is not what was written.
     """
-    try:
+    with _damage_told(path, error):
         with safe_open(plain_file(path), "numpy") as file:
             notes = file.metadata()
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise error(f"{path} is missing") from None
-    except (SafetensorError, OSError, ValueError) as cause:
-        raise error(f"{path} is damaged and cannot be read ({cause}); delete it and run again") from cause
-    note, seal = _read_notes(path, notes, error)
-    if _seal(arrays, note) != seal:
-        raise error(f"{path} is damaged: its content does not match its checksum; delete it and run again")
-    return arrays, _metadata(path, note, error)
+        note, seal = _read_notes(path, notes, error)
+        _check_same(path, error, found=_seal(arrays, note), seal=seal)
+        return arrays, parse_json(note)
 
 
 class SealedHeader(NamedTuple):
@@ -96,15 +108,13 @@ def read_sealed_header(path: Path, error: type[EssentialError]) -> SealedHeader:
     Raises:
         error: the file is missing, or its header is damaged or does not fit its size.
     """
-    header, start = _read_header(path, error)
-    try:
+    with _damage_told(path, error):
+        header, start = _read_header(path)
         note, seal = _read_notes(path, header.pop("__metadata__", None), error)
         arrays = {name: _array_place(entry, start) for name, entry in header.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as cause:
-        raise error(f"{path} is damaged and cannot be read ({cause}); delete it and run again") from cause
-    if max((array.last for array in arrays.values()), default=start) != path.stat().st_size:
-        raise error(f"{path} is damaged: it is cut short, or longer than it was; delete it and run again")
-    return SealedHeader(note, seal, arrays, _metadata(path, note, error))
+        if max((array.last for array in arrays.values()), default=start) != path.stat().st_size:
+            raise error(f"{path} is damaged: it is cut short, or longer than it was; delete it and run again")
+        return SealedHeader(note, seal, arrays, parse_json(note))
 
 
 def check_seal(path: Path, error: type[EssentialError]) -> str:
@@ -116,19 +126,15 @@ def check_seal(path: Path, error: type[EssentialError]) -> str:
     header = read_sealed_header(path, error)
     digest = hashlib.sha256(header.note.encode())
     block = memoryview(bytearray(_BLOCK))
-    try:
-        with plain_file(path).open("rb", buffering=0) as file:
-            for name, array in sorted(header.arrays.items()):
-                digest.update(f"{name}|{array.dtype.str}|{array.shape}".encode())
-                file.seek(array.first)
-                left = array.last - array.first
-                while left and (count := file.readinto(block[: min(left, _BLOCK)])):
-                    digest.update(block[:count])
-                    left -= count
-    except OSError as cause:
-        raise error(f"{path} is damaged and cannot be read ({cause}); delete it and run again") from cause
-    if digest.hexdigest() != header.seal:
-        raise error(f"{path} is damaged: its content does not match its checksum; delete it and run again")
+    with _damage_told(path, error), plain_file(path).open("rb", buffering=0) as file:
+        for name, array in sorted(header.arrays.items()):
+            digest.update(f"{name}|{array.dtype.str}|{array.shape}".encode())
+            file.seek(array.first)
+            left = array.last - array.first
+            while left and (count := file.readinto(block[: min(left, _BLOCK)])):
+                digest.update(block[:count])
+                left -= count
+    _check_same(path, error, found=digest.hexdigest(), seal=header.seal)
     return header.seal
 
 
@@ -142,17 +148,17 @@ def _array_place(entry: Mapping[str, Any], start: int) -> ArrayPlace:
     return ArrayPlace(dtype, shape, start + first, start + last)
 
 
-def _read_header(path: Path, error: type[EssentialError]) -> tuple[dict[str, Any], int]:
-    try:
-        with plain_file(path).open("rb") as file:
-            (length,) = _HEADER_LENGTH.unpack(file.read(_HEADER_LENGTH.size))
-            if length > min(path.stat().st_size, _LONGEST_HEADER):
-                raise ValueError("the header is longer than the file, or than any is")
-            return dict(parse_json(file.read(length))), _HEADER_LENGTH.size + length
-    except FileNotFoundError:
-        raise error(f"{path} is missing") from None
-    except (struct.error, ValueError, TypeError, OSError) as cause:
-        raise error(f"{path} is damaged and cannot be read ({cause}); delete it and run again") from cause
+def _read_header(path: Path) -> tuple[dict[str, Any], int]:
+    with plain_file(path).open("rb") as file:
+        (length,) = _HEADER_LENGTH.unpack(file.read(_HEADER_LENGTH.size))
+        if length > min(path.stat().st_size, _LONGEST_HEADER):
+            raise ValueError("the header is longer than the file, or than any is")
+        return dict(parse_json(file.read(length))), _HEADER_LENGTH.size + length
+
+
+def _check_same(path: Path, error: type[EssentialError], *, found: str, seal: str) -> None:
+    if found != seal:
+        raise error(f"{path} is damaged: its content does not match its checksum; delete it and run again")
 
 
 def _seal(arrays: Mapping[str, Array], note: str) -> str:
@@ -171,15 +177,5 @@ def _notes(note: str, seal: str) -> dict[str, str]:
 def _read_notes(path: Path, notes: Mapping[str, str] | None, error: type[EssentialError]) -> tuple[str, str]:
     if not notes or _KEY not in notes:
         raise error(f"{path} carries no checksum; it was not written by essential, or its header is damaged")
-    try:
-        content = parse_json(notes[_KEY])
-        return str(content["metadata"]), str(content["sha256"])
-    except (ValueError, KeyError, TypeError) as cause:
-        raise error(f"{path} is damaged: its metadata cannot be read; delete it and run again") from cause
-
-
-def _metadata(path: Path, note: str, error: type[EssentialError]) -> Any:
-    try:
-        return parse_json(note)
-    except ValueError as cause:
-        raise error(f"{path} is damaged: its metadata cannot be read ({cause}); delete it and run again") from cause
+    content = parse_json(notes[_KEY])
+    return str(content["metadata"]), str(content["sha256"])

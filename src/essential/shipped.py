@@ -1,12 +1,11 @@
 """The configs that are shipped, as text: listing and showing them needs no schema, and so none of the library."""
 
-import difflib
-from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from essential.errors import ConfigError
+from essential.protocols.quoting import nearest
 from essential.untrusted import parse_yaml
 
 _FOLDER = resources.files("essential") / "configs"
@@ -83,9 +82,3 @@ def sections_of(text: str | bytes, name: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"config {name} holds {type(content).__name__}; it must hold sections such as `data:`")
     return content
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """Return a hint at the known word that `word` may be meant for, or nothing."""
-    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f" (did you mean {matches[0]!r}?)" if matches else ""

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from essential.atomic_files import file_lock
-from essential.cli.predict import _Table
+from essential.cli.predict import _print_line
 from essential.learner.bundle import Bundle
 from essential.learner.contact_sheet import ContactSheet
 from essential.learner.prediction import Prediction, Scored, Span
@@ -57,7 +57,9 @@ def test_classes_are_taught_later_and_forgotten(world: Path, bundle: Path, essen
     assert listed.code == 0
     assert all(name in listed.out for name in names)
     assert later not in listed.out
-    assert essential("learn", "--into", str(bundle), "--videos", str(world / "later")).code == 0
+    learned = essential("learn", "--into", str(bundle), "--videos", str(world / "later"))
+    assert learned.code == 0
+    assert "" not in learned.err.splitlines(), "nothing was passed over, so nothing is told of it"
     assert later in essential("classes", str(bundle)).out
     again = essential("learn", "--into", str(bundle), "--videos", str(world / "later"))
     assert again.code == 2
@@ -72,8 +74,20 @@ def test_classes_are_taught_later_and_forgotten(world: Path, bundle: Path, essen
     assert "passed over: 1 file or folder (1 no video by their extension: .txt)\n" in more.err
     lesson = Bundle.read(bundle).lessons[-1]
     assert (lesson.classes, lesson.clips, lesson.passed_over) == ((later,), (2,), {"no video by their extension": 1})
+    undo = shutil.copy(bundle, bundle.with_name(f"{bundle.name}.before-0123456789ab"))
+    mine = shutil.copy(bundle, bundle.with_name(f"{bundle.name}.before-my-holiday"))
+    in_the_way = bundle.with_name(f"{bundle.name}.before-ba9876543210")
+    in_the_way.mkdir()
+    refused = essential("forget", str(bundle), later)
+    assert refused.code == 2
+    assert in_the_way.name in refused.err
+    in_the_way.rmdir()
+    assert later in essential("classes", str(bundle)).out, "so that the same command can be given again"
+    undo = shutil.copy(bundle, undo)
     gone = essential("forget", str(bundle), later)
     assert gone.code == 0
+    assert f"deleted: 1 file {bundle.name}.before-..." in gone.out
+    assert (Path(undo).exists(), Path(mine).exists()) == (False, True)
     assert "2 classes are left" in gone.out
     assert later not in essential("classes", str(bundle)).out
     assert essential("forget", str(bundle), later).code == 2
@@ -202,10 +216,9 @@ def test_csv_has_one_header_in_each_mode(world: Path, bundle: Path, tmp_path: Pa
 
 
 def test_names_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    table = _Table(())
-    table.clip(Prediction(Path("a\x1b[2J.mp4"), (Scored("wave\x1b]0;title\x07\u202e", 0.5),)))
-    table.clip(Prediction(Path("b.mp4"), error="no\nvideo"))
-    table.span(Span(Path("c\r.mp4"), Segment(0.0, 1.0), "jump\x9b1m", 0.5))
+    _print_line(Prediction(Path("a\x1b[2J.mp4"), (Scored("wave\x1b]0;title\x07\u202e", 0.5),)))
+    _print_line(Prediction(Path("b.mp4"), error="no\nvideo"))
+    _print_line(Span(Path("c\r.mp4"), Segment(0.0, 1.0), "jump\x9b1m", 0.5))
     assert capsys.readouterr().out.splitlines() == [
         "wave\ufffd]0;title\ufffd\ufffd" + " " * 9 + "  0.50  a\ufffd[2J.mp4",
         "cannot be read" + " " * 17 + "b.mp4: no\ufffdvideo",

@@ -15,7 +15,6 @@ from small_runs import command, record_without_seconds, run_command, small_overr
 ESSENTIAL = "moving-digits/essential"
 RUN_FILES = {
     *("config.yaml", "protocol.json", "log.jsonl", "state.safetensors", "record.json", "analysis.json", "report.html"),
-    ".lock",
 }
 
 

@@ -64,6 +64,8 @@ FROM_LIST = ("-s", "data.kind=list", "-s", "data.path=file", "-s", "data.root=cl
         (("report", "run", "--out", "clips"), "clips: it is a folder"),
         (("report", "run", "--out", "file/page.html"), "file/page.html"),
         (("report", "run", "--out", "page.html", "--figures", "file"), "file"),
+        (("predict", "file", "none.mp4", "gone"), "there is no file and no folder 'none.mp4', 'gone'"),
+        (("predict", "none.bundle", "none.mp4"), "there is no bundle none.bundle"),
         (("learn", "--into", "b", "--videos", "clips", "--method", "joint"), "'joint' needs all old clips"),
         (("learn", "--into", "b", "--videos", "clips", "--method", "ncm", "--budget-bytes", "9"), "caps nothing"),
         (("learn", "--into", "file/b", "--videos", "clips"), "file"),

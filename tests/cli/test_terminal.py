@@ -2,17 +2,17 @@
 
 import ast
 import json
+import warnings
 from pathlib import Path
 
 import pytest
 from rich.table import Table
-from rich.text import Text
 
 import essential.cli
 from essential.cli.console import Terminal
-from essential.cli.predict import _PRINTERS
+from essential.cli.predict import _SPAN_COLUMNS, Format, _printer
 from essential.cli.progress_bar import BarProgress, LineProgress
-from essential.cli.terminal import say
+from essential.cli.terminal import say, show_harmless_warnings
 from essential.learner.prediction import Prediction, Scored, Span
 from essential.protocols.protocol import Segment
 from essential.shown import plain_cell, printable, printable_json
@@ -52,13 +52,15 @@ def test_lines_tables_and_progress(capsys: pytest.CaptureFixture[str]) -> None:
     progress = LineProgress()
     progress.start(NAME, 1)
     progress.advance(1, NAME)
+    progress.say(NAME)
     progress.finish()
-    table = Table(title=Text(NAME))
-    table.add_column(NAME)
-    table.add_row(Text(NAME))
+    table = Table(f"[bold] :smile: {NAME}", title=NAME)
+    table.add_row(f"[/x] {NAME}")
     Terminal(width=200).print(table)
-    Terminal(width=200).print(NAME, markup=False, highlight=False, soft_wrap=True)
+    Terminal(width=200).print(NAME)
     captured = capsys.readouterr()
+    assert "[bold] :smile: a" in captured.out
+    assert "[/x] a" in captured.out
     assert _harmless(captured.out + captured.err)
     assert captured.err.count("\ufffd") >= 15
     assert captured.out.count("\ufffd") >= 15
@@ -80,12 +82,12 @@ def test_a_bar_moves_by_its_own_controls_alone(
 
 
 @pytest.mark.parametrize("form", ["table", "jsonl", "csv"])
-def test_predictions_in_every_format(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_predictions_in_every_format(form: Format, capsys: pytest.CaptureFixture[str]) -> None:
     path = Path(f"={NAME}.mp4")
-    printer = _PRINTERS[form](("path", "start", "end", "label", "score", "unknown", "error"))
-    printer.clip(Prediction(path, (Scored(f"@{NAME}", 0.5),)))
-    printer.clip(Prediction(path, error=f"-{NAME}"))
-    printer.span(Span(path, Segment(0, 1), f"+{NAME}", 0.5))
+    printer = _printer(form, _SPAN_COLUMNS)
+    printer(Prediction(path, (Scored(f"@{NAME}", 0.5),)))
+    printer(Prediction(path, error=f"-{NAME}"))
+    printer(Span(path, Segment(0, 1), f"+{NAME}", 0.5))
     out = capsys.readouterr().out
     assert _harmless(out)
     if form == "jsonl":
@@ -101,6 +103,25 @@ def test_an_error_that_names_a_file(essential: Essential, tmp_path: Path) -> Non
     assert outcome.code == 2
     assert outcome.err.startswith("error: there is no bundle ")
     assert _harmless(outcome.err)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("demo", NAME), (f"--{NAME}",), (NAME,), ("data", "make", NAME, "--out", "x")],
+)
+def test_wrong_usage_that_names_a_value(arguments: tuple[str, ...], essential: Essential) -> None:
+    outcome = essential(*arguments)
+    assert outcome.code == 2
+    assert "a\ufffd" in outcome.err or r"a\x1b" in outcome.err
+    assert _harmless(outcome.err)
+
+
+def test_a_warning_that_names_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    show_harmless_warnings()
+    shown = warnings.formatwarning(NAME, UserWarning, "f.py", 1)
+    assert shown.startswith("f.py:1: UserWarning: a\ufffd")
+    assert _harmless(shown)
 
 
 def test_nothing_in_the_command_line_prints_past_the_border() -> None:

@@ -10,6 +10,7 @@ from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.progress import Progress
 from small_runs import small_config, small_overrides
+from threads import THREADS
 
 
 @pytest.mark.numeric
@@ -32,7 +33,7 @@ def test_a_learner_is_a_run_whose_tasks_come_from_its_user(
         learner.learn({folder.name: sorted(folder.iterdir()) for folder in folders[first : first + 2]})
         if between == "through a file":
             learner.save(tmp_path / "a.bundle")
-            learner = VideoLearner.load(tmp_path / "a.bundle", overrides=["training.threads=1"])
+            learner = VideoLearner.load(tmp_path / "a.bundle", overrides=[f"training.threads={THREADS}"])
     of_run = RunFolder(tmp_path / "run").read_checkpoint(3)
     of_learner = learner._method.predictor.state_dict()
     assert of_run.keys() == of_learner.keys()

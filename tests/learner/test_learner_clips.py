@@ -142,7 +142,7 @@ def test_a_path_that_names_nothing_says_so_and_the_others_go_on(
     assert said[0] == "an empty path names no file"
     assert said[1] == "a path cannot hold a zero byte"
     assert said[2] == "it cannot be opened (File name too long)"
-    assert said[3] == "the folder holds no video"
+    assert said[3] == "the folder holds no video; give one that does, or a file"
     assert said[4] is None
 
 

@@ -96,6 +96,12 @@ def test_what_learn_takes_train_takes_too(tmp_path: Path) -> None:
     assert listing.passed_over.counts == {"no video by their extension": 2}
 
 
+def test_the_line_of_what_is_passed_over_names_a_few_of_many_extensions(tmp_path: Path) -> None:
+    names = [f"train/a/1.r{number:02d}" for number in range(40)]
+    listing = folder_listing(_touch(tmp_path, "train/a/1.mp4", "test/a/1.mp4", *names))
+    assert listing.notes[0].endswith("(40 no video by their extension: .r00, .r01, .r02, .r03, .r04, ...)")
+
+
 def test_one_name_in_two_forms_is_one_class(tmp_path: Path) -> None:
     root = _touch(tmp_path, "train/\u00dcbung/1.mp4", "train/U\u0308bung/2.mp4", "train/b 1 /1.mp4", "test/b 1/1.mp4")
     _touch(root, "train/B 01/1.mp4")

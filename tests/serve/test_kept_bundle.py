@@ -7,7 +7,7 @@ import pytest
 from essential.atomic_files import file_lock
 from essential.errors import FileSystemError
 from essential.serve.kept_bundle import KeptBundle
-from essential.serve.refusal import Refusal
+from essential.serve.messages import Refusal
 
 
 @pytest.fixture

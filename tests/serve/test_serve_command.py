@@ -1,8 +1,11 @@
 """`essential serve` before it serves: what it refuses, and what it needs."""
 
 import logging
+import multiprocessing
+import os
 import re
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -12,14 +15,15 @@ import pytest
 
 from essential.cli import main
 from essential.errors import ConfigError
+from essential.serve import run
 from essential.serve.access import access_for
 from essential.serve.app import build_app
 from essential.serve.connections import most_connections
 from essential.serve.limits import Limits
 from essential.serve.messages import Setup
 from essential.serve.process import start_method
+from essential.serve.run import service_log
 from essential.serve.service import Service
-from essential.serve.service_log import service_log
 from essential.serve.uploads import upload_root
 
 SERVE = Path(sys.modules["essential.serve"].__file__ or "").parent
@@ -130,24 +134,54 @@ def test_limits_are_above_zero() -> None:
         Limits(clip_seconds=float("nan"))
 
 
-def test_uploads_are_private_and_those_of_killed_services_are_removed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_uploads_are_private_and_go_at_the_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    left = tmp_path / "essential-serve-left"
-    left.mkdir()
-    (left / ".service.lock").touch()
-    (left / "clip-1").touch()
+    monkeypatch.setitem(multiprocessing.current_process()._config, "tempdir", None)  # type: ignore[attr-defined]
     stranger = tmp_path / "essential-serve-other"
     stranger.mkdir()
     with upload_root() as first:
         assert first.stat().st_mode & 0o777 == 0o700
-        assert not left.exists()
         with upload_root() as second:
             assert first.exists()
             assert second != first
         assert not second.exists()
-    assert list(tmp_path.iterdir()) == [stranger]
+    assert {path.name[:5] for path in tmp_path.iterdir() if path != stranger} == {"pymp-"}
+
+
+@pytest.mark.parametrize(("before", "left"), [("explained_os_errors", 1), ("new_folder", 3)])
+def test_what_a_killed_service_left_is_removed_by_the_next(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: str, left: int
+) -> None:
+    tell = (
+        f"import os\nfrom essential.serve import uploads\nuploads.{before} = lambda _: os.kill(os.getpid(), 9)\n"
+        "with uploads.upload_root() as root:\n    uploads.new_folder(root)"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", tell], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    there = list(tmp_path.iterdir())
+    assert len(there) == left
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with upload_root():
+        assert not any(path.exists() for path in there)
+
+
+@pytest.mark.parametrize("moment", ["start", "announce"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_service_at_any_moment_of_its_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, moment: str, number: signal.Signals
+) -> None:
+    def end(*_: object) -> None:
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(Service, "start", end if moment == "start" else lambda _: None)
+    monkeypatch.setattr(run, "_answer", lambda *_: pytest.fail("it serves"))
+    (tmp_path / "a.bundle").touch()
+    before = signal.getsignal(number)
+    run.serve(Setup(tmp_path / "a.bundle", (), None, Limits()), access_for("127.0.0.1", 0, None, []), announce=end)
+    assert signal.getsignal(number) is before
+    assert not list(tmp_path.glob("essential-*"))
 
 
 def test_a_long_name_of_the_temporary_folder_changes_how_processes_start() -> None:
@@ -164,7 +198,7 @@ def test_the_web_process_loads_nothing_heavy() -> None:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system has no /proc")
 def test_a_worker_has_so_much_memory_and_no_more() -> None:
     tell = (
-        "from essential.serve.memory_limit import limit_memory\nlimit_memory(50_000_000)\nfine = bytes(20_000_000)\n"
+        "from essential.engine.allocator import limit_memory\nlimit_memory(50_000_000)\nfine = bytes(20_000_000)\n"
         "try:\n    bytes(200_000_000)\nexcept MemoryError:\n    print('refused')"
     )
     done = subprocess.run([sys.executable, "-c", tell], capture_output=True, text=True, check=True)
@@ -174,8 +208,7 @@ def test_a_worker_has_so_much_memory_and_no_more() -> None:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system has no /proc")
 def test_memory_that_is_kept_can_be_given_back() -> None:
     tell = (
-        "from essential.engine.allocator import give_back_freed_memory, keep_freed_memory\n"
-        "from essential.serve.memory_limit import resident_bytes\n"
+        "from essential.engine.allocator import give_back_freed_memory, keep_freed_memory, resident_bytes\n"
         "keep_freed_memory()\nbefore = resident_bytes()\nparts = [b'x' * 10**7 for _ in range(20)]\n"
         "end = bytes(100)\ndel parts\nkept = resident_bytes() - before\ngive_back_freed_memory()\n"
         "print(kept > 150e6, resident_bytes() - before < 50e6)"

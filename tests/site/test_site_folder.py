@@ -11,13 +11,12 @@ from essential.errors import FileSystemError, InUseError, RunError
 from essential.site.folder import replace_folder
 
 FIRST = [("index.html", b"1"), ("runs/a.html", b"a"), ("runs/b.html", b"b"), ("old/c.html", b"c")]
-OWN = ("site.json", ".site.lock")
 SECOND = [("index.html", b"2"), ("runs/b.html", b"b"), ("runs/d.html", b"d")]
 
 
 def _content(folder: Path) -> dict[str, str]:
     files = [path for path in folder.rglob("*") if path.is_file()]
-    return {str(path.relative_to(folder)): path.read_text() for path in files if path.name not in OWN}
+    return {str(path.relative_to(folder)): path.read_text() for path in files if path.name != "site.json"}
 
 
 def _names(folder: Path) -> list[str]:

@@ -93,14 +93,7 @@ def import_checkpoints(
             method = _method(settings, encoder, _write_checkpoints(run, files, first, progress))
             by_task = (total_by_kind(method.ledger()),) * len(files)
             place = Place(task=len(files), memory_bytes_by_task=by_task)
-            finish_import(
-                run,
-                settings,
-                place,
-                method,
-                source=str(folder),
-                encoder_fingerprint=encoder.fingerprint,
-            )
+            finish_import(run, settings, place, method, source=str(folder), encoder_fingerprint=encoder.fingerprint)
         except BaseException:
             run.discard_import()
             raise

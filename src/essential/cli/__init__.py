@@ -3,8 +3,10 @@
 Nothing heavy is imported before a command runs, so that `essential --help` answers at once.
 """
 
+import io
 import os
 import sys
+from typing import Any
 
 import typer
 
@@ -29,10 +31,12 @@ from essential.cli import (
     site,
     train,
 )
-from essential.cli.terminal import say
+from essential.cli.terminal import say, show_harmless_warnings
 from essential.errors import EssentialError
 
 _INTERRUPTED = 130
+# What all wrong usage is an instance of, which shows itself; typer names but one of its kinds.
+_WrongUsage: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
     help="Teach a video classifier new action classes, group after group, without keeping the old videos.\n\n"
@@ -87,19 +91,26 @@ def main() -> None:
     from essential.engine.allocator import keep_freed_memory
 
     keep_freed_memory()
+    show_harmless_warnings()
     try:
-        app()
+        code = app(standalone_mode=False)
+    except _WrongUsage as error:
+        shown = io.StringIO()
+        error.show(shown)
+        say(shown.getvalue().rstrip("\n"), err=True)
+        sys.exit(error.exit_code)
     except EssentialError as error:
         if os.environ.get("ESSENTIAL_DEBUG"):
             raise
         say(f"error: {error}", err=True)
         sys.exit(2)
-    except SystemExit as stop:
-        # typer turns Ctrl-C into this exit code before it gets here, and says nothing.
-        if stop.code == _INTERRUPTED:
-            say(
-                "stopped; what is finished is kept, and nothing is half-written: run the same command again "
-                "(train: with --resume)",
-                err=True,
-            )
-        raise
+    except typer.Abort:  # a question met the end of the input
+        sys.exit(1)
+    # typer turns Ctrl-C into this exit code before it gets here, and says nothing.
+    if code == _INTERRUPTED:
+        say(
+            "stopped; what is finished is kept, and nothing is half-written: run the same command again "
+            "(train: with --resume)",
+            err=True,
+        )
+    sys.exit(code)

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from rich.table import Table
-from rich.text import Text
+from rich.table import Column, Table
 
-from essential.cli.console import Terminal
+from essential.cli.console import Terminal, table_of
 from essential.cli.tables import size
+from essential.cli.terminal import say
 from essential.learner.bundle import Lesson
 from essential.memory.ledger import LedgerEntry
 from essential.records import LedgerRecord
@@ -15,39 +15,31 @@ from essential.records import LedgerRecord
 def print_lesson(lesson: Lesson, memory: Sequence[LedgerEntry]) -> None:
     """Print what was learned from how many clips, and what is kept of them."""
     print_classes([lesson])
-    console = Terminal(highlight=False)
     for key, reason in lesson.skipped.items():
-        console.print(Text(f"left out: {key}: {reason}"))
+        say(f"left out: {key}: {reason}")
     if lesson.held_out_accuracy is not None:
-        console.print(f"accuracy on all clips held out so far: {lesson.held_out_accuracy:.3f}")
-    console.print(f"kept of all clips: {size(sum(entry.bytes for entry in memory if entry.kind == 'episodic'))}")
+        say(f"accuracy on all clips held out so far: {lesson.held_out_accuracy:.3f}")
+    say(f"kept of all clips: {size(sum(entry.bytes for entry in memory if entry.kind == 'episodic'))}")
 
 
 def print_classes(lessons: Sequence[Lesson]) -> None:
     """Print the classes in order of arrival; a forgotten one is left out."""
-    table = Table()
-    table.add_column("class")
-    table.add_column("lesson", justify="right")
-    table.add_column("clips", justify="right")
+    table = table_of("class", ("lesson", "clips"))
     for number, lesson in enumerate(lessons, start=1):
         for name, clips in zip(lesson.classes, lesson.clips, strict=True):
             if name is not None:
-                table.add_row(Text(name), str(number), str(clips))
+                table.add_row(name, str(number), str(clips))
     Terminal().print(table)
 
 
 def print_ledger(title: str, entries: Sequence[LedgerEntry | LedgerRecord]) -> None:
     """Print every byte that is kept, by kind."""
-    table = Table(title=Text(title), title_justify="left")
-    table.add_column("kind")
-    table.add_column("what")
-    table.add_column("bytes", justify="right")
-    table.add_column("in a paper's figure")
+    columns = ("kind", "what", Column("bytes", justify="right"), "in a paper's figure")
+    table = Table(*columns, title=title, title_justify="left")
     for entry in entries:
-        table.add_row(Text(entry.kind), Text(entry.name), f"{entry.bytes:,}", "yes" if entry.in_paper_figure else "no")
+        table.add_row(entry.kind, entry.name, f"{entry.bytes:,}", "yes" if entry.in_paper_figure else "no")
     total = sum(entry.bytes for entry in entries)
     counted = sum(entry.bytes for entry in entries if entry.in_paper_figure)
-    console = Terminal(highlight=False)
-    console.print(table)
-    console.print(f"total: {total:,} bytes ({size(total)})")
-    console.print(f"as a paper counts it: {counted:,} bytes ({size(counted)})")
+    Terminal().print(table)
+    say(f"total: {total:,} bytes ({size(total)})")
+    say(f"as a paper counts it: {counted:,} bytes ({size(counted)})")

@@ -3,45 +3,41 @@
 from collections.abc import Iterator, Mapping
 
 from rich.table import Table
-from rich.text import Text
 
-from essential.cli.console import Terminal
-from essential.video.check_report import KINDS, CheckReport, Count, Duplicate, Problem
+from essential.cli.console import Terminal, table_of
+from essential.cli.terminal import say
+from essential.video.check_report import KINDS, CheckReport, Count
 
 _SHOWN_AT_MOST = 20
 
 
 def print_check(report: CheckReport) -> None:
     """Print a table for each task, what is wrong, and what the videos are."""
-    console = Terminal()
     counts: dict[int, list[Count]] = {}
     for count in report.counts:
         counts.setdefault(count.task, []).append(count)
     for task, of_task in counts.items():
-        console.print(_table(f"{report.protocol}: task {task + 1} of {len(counts)}", of_task))
+        Terminal().print(_table(f"{report.protocol}: task {task + 1} of {len(counts)}", of_task))
     for line in _lines(report):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(line)
 
 
 def _table(title: str, counts: list[Count]) -> Table:
-    # Names of classes and protocols are the user's: as plain text, for rich would read `[x]` as an instruction.
-    table = Table(title=Text(title), title_justify="left")
-    table.add_column("class")
-    for name in ("train", "test", *KINDS):
-        table.add_column(name, justify="right")
+    table = table_of("class", ("train", "test", *KINDS), title=title)
     by_class: dict[str, dict[str, Count]] = {}
     for count in counts:
         by_class.setdefault(count.label, {})[count.split] = count
     for label, splits in by_class.items():
         usable = [f"{splits[split].usable}/{splits[split].listed}" for split in ("train", "test")]
         wrong = [sum(count.problems[kind] for count in splits.values()) for kind in KINDS]
-        table.add_row(Text(label), *usable, *(str(number) if number else "" for number in wrong))
+        table.add_row(label, *usable, *(str(number) if number else "" for number in wrong))
     return table
 
 
 def _lines(report: CheckReport) -> Iterator[str]:
-    lines = [_problem_line(problem) for problem in report.problems]
-    lines += [_duplicate_line(duplicate) for duplicate in report.duplicates]
+    lines = [f"{each.kind}: {each.video} ({each.split}, {each.label}): {each.reason}" for each in report.problems]
+    for same in report.duplicates:
+        lines.append(f"duplicated: {' = '.join(keys[0] for keys in same.videos)} ({same.size_bytes} bytes)")
     yield from lines[:_SHOWN_AT_MOST]
     if len(lines) > _SHOWN_AT_MOST:
         yield f"... and {len(lines) - _SHOWN_AT_MOST} more; --out FILE.json writes them all"
@@ -52,14 +48,6 @@ def _lines(report: CheckReport) -> Iterator[str]:
         middle, hours = seconds[len(seconds) // 2], sum(seconds) / 3600
         yield f"length: {seconds[0]:.1f} to {seconds[-1]:.1f} s, median {middle:.1f} s, {hours:.1f} h in all"
     yield f"coverage: {_coverage(report)}"
-
-
-def _problem_line(problem: Problem) -> str:
-    return f"{problem.kind}: {problem.video} ({problem.split}, {problem.label}): {problem.reason}"
-
-
-def _duplicate_line(duplicate: Duplicate) -> str:
-    return f"duplicated: {' = '.join(keys[0] for keys in duplicate.videos)} ({duplicate.size_bytes} bytes)"
 
 
 def _shares(totals: Mapping[str, int]) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from essential.cli.options import Overrides, parse_names, parse_seeds
+from essential.cli.options import Overrides, parse_methods, parse_seeds
 from essential.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ def compare(
     from essential.comparison import ComparisonPlan, check_runs, do_runs
     from essential.report.comparison_files import write_comparison
 
-    plan = ComparisonPlan(
-        config, parse_names(methods, "--methods"), parse_seeds(seeds), budget_bytes, tuple(overrides or ()), out
-    )
+    plan = ComparisonPlan(config, parse_methods(methods), parse_seeds(seeds), budget_bytes, tuple(overrides or ()), out)
     runs = plan.runs()
     left = [run for run in runs if not run.done]
     check_runs(runs, terminal_progress())

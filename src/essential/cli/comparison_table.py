@@ -3,7 +3,6 @@
 from rich import box
 from rich.measure import Measurement
 from rich.table import Table
-from rich.text import Text
 
 from essential.cli.console import Terminal
 from essential.cli.tables import fraction, size
@@ -26,29 +25,25 @@ def print_comparison(comparison: Comparison) -> None:
     seeds = ", ".join(map(str, comparison.seeds))
     title = f"{protocol.name}: {classes} classes in {len(protocol.tasks)} tasks, seeds {seeds}"
     console = Terminal()
-    for count in range(len(_COLUMNS), _LEAST_COLUMNS - 1, -1):
-        table = _table(comparison, title, count)
-        width = Measurement.get(console, console.options.update(max_width=_UNBOUNDED), table).maximum
-        if width <= console.width:
-            break
+    tables = [_table(comparison, title, count) for count in range(len(_COLUMNS), _LEAST_COLUMNS - 1, -1)]
+    unbounded = console.options.update(max_width=_UNBOUNDED)
+    widths = [Measurement.get(console, unbounded, table).maximum for table in tables]
     if not console.is_terminal:
         # A file has no width: everything, on lines as long as they need to be.
-        table = _table(comparison, title, len(_COLUMNS))
-        width = Measurement.get(console, console.options.update(max_width=_UNBOUNDED), table).maximum
-        console = Terminal(width=max(width, console.width))
-    console.print(table)
+        console = Terminal(width=max(widths[0], console.width))
+    fitting = (table for table, width in zip(tables, widths, strict=True) if width <= console.width)
+    console.print(next(fitting, tables[-1]))
     for note in _notes(comparison):
-        console.print(note, markup=False, highlight=False)
+        console.print(note)
 
 
 def _table(comparison: Comparison, title: str, count: int) -> Table:
-    # Names of methods and protocols are the user's: as plain text, for rich would read `[x]` as an instruction.
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("method", no_wrap=True)
     for name in _COLUMNS[:count]:
         table.add_column(name, justify="right", no_wrap=True)
     for row in comparison.ranked:
-        table.add_row(Text(row.method), *_cells(row)[:count])
+        table.add_row(row.method, *_cells(row)[:count])
     return table
 
 

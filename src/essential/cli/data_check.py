@@ -1,12 +1,11 @@
 """`essential data check`: whether a benchmark's videos are on disk and can be used."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from essential.cli.options import Overrides
+from essential.cli.options import Overrides, path_setting
 from essential.cli.terminal import say
 from essential.errors import ConfigError
 
@@ -87,8 +86,7 @@ def _config(
     else:
         name, settings = protocol, []
     paths = {"data.root": root, "data.annotations": annotations, "data.path": list_file}
-    # As JSON, which YAML reads back as the same text whatever is in it.
-    settings += [f"{key}={json.dumps(str(path))}" for key, path in paths.items() if path is not None]
+    settings += [path_setting(key, path) for key, path in paths.items() if path is not None]
     config = load_config(name, [*settings, *overrides])
     if config.data.kind == "features":
         raise ConfigError(

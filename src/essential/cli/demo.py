@@ -1,11 +1,11 @@
 """`essential demo`: the main job on the embedded benchmark."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from essential.cli.options import path_setting
 from essential.cli.terminal import say
 
 _ARMS = ("essential", "joint", "finetune", "replay-dense", "replay-sparse")
@@ -36,19 +36,14 @@ def demo(
     from essential.engine.run import train
     from essential.report import ReportedRun, write_report
 
-    places = [f"data.root={_quoted(out / 'data')}", f"features.store={_quoted(out / 'features')}", f"seed={seed}"]
+    places = [path_setting("data.root", out / "data"), path_setting("features.store", out / "features")]
     runs = []
     for arm in _ARMS if compare else _ARMS[:1]:
         say(f"== {arm}", err=True)
-        config = load_config(f"moving-digits/{arm}", places)
+        config = load_config(f"moving-digits/{arm}", [*places, f"seed={seed}"])
         record = train(config, out / arm, resume=True, progress=terminal_progress())
         runs.append(ReportedRun(arm, record, analysis_of(out / arm)))
         write_report(runs[-1:], out / arm / "report.html")
     write_report(runs, out / "report.html")
     print_runs([(run.label, run.record) for run in runs])
     say(f"report: {out / 'report.html'}\nvideos: {out / 'data'}")
-
-
-def _quoted(path: Path) -> str:
-    """Return the path as quoted text, because overrides are read as YAML: `a #1` would lose its end."""
-    return json.dumps(str(path), ensure_ascii=False)

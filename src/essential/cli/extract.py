@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from essential.cli.options import Config, Overrides, parse_shard
+from essential.cli.options import Config, Overrides, parse_shard, path_setting
 from essential.cli.terminal import say
 
 
@@ -35,11 +35,8 @@ def extract(
 
     with open_team() as team:
         part = parse_shard(shard)
-        # The path goes in behind the config, as text of its own: as an override it would be read as YAML.
-        settings = load_config(config, overrides or [])
-        if store is not None:
-            features = settings.features.model_copy(update={"store": store})
-            settings = settings.model_copy(update={"features": features})
+        place = [] if store is None else [path_setting("features.store", store)]
+        settings = load_config(config, [*(overrides or []), *place])
         folder, broken = run(settings, part=part, progress=terminal_progress(), team=team)
         if not team.first:
             return

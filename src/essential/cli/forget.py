@@ -16,14 +16,17 @@ def forget(
     """Forget a class: the clips kept of it and its name are deleted, and it is never answered again.
 
     What the weights have learned from its clips is not undone, nor the statistics that some methods keep of classes.
+    Files that `essential serve` keeps beside the bundle to undo changes know the class, and are deleted too.
 
     \b
     Example:
       essential forget actions.bundle waving
     """
-    from essential.atomic_files import file_lock
+    from essential.atomic_files import explained_os_errors, file_lock
     from essential.learner.bundle import Bundle, refuse_missing
     from essential.learner.video_learner import VideoLearner, refuse_unknown
+    from essential.report.formats import counted
+    from essential.serve.kept_bundle import bundles_before
 
     refuse_missing(bundle)
     with file_lock(bundle):
@@ -31,5 +34,12 @@ def forget(
         refuse_unknown(name, Bundle.read(bundle, overrides or ()).classes)
         learner = VideoLearner.load(bundle, overrides=overrides or ())
         learner.forget(name)
+        # They know the class. The bundle comes last: as long as it knows the class, the same command goes on.
+        undos = bundles_before(bundle)
+        for undo in undos:
+            with explained_os_errors(undo):
+                undo.unlink(missing_ok=True)
         learner.save(bundle)
     say(f"forgotten: {name}; {len(learner.classes)} classes are left in {bundle}")
+    if undos:
+        say(f"deleted: {counted(len(undos), 'file')} {bundle.name}.before-..., kept by essential serve to undo changes")

@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator
 
-from rich.table import Table
-from rich.text import Text
-
-from essential.cli.console import Terminal
-from essential.protocols.audit import Extremes, GroupLeak, ListAudit, SharedFiles, SplitAudit
+from essential.cli.console import Terminal, table_of
+from essential.cli.terminal import say
+from essential.protocols.audit import Extremes, ListAudit, SplitAudit
 from essential.protocols.listed import splits_of
 from essential.protocols.quoting import named, quoted
 from essential.protocols.video_list import VideoList
@@ -15,26 +13,27 @@ from essential.protocols.video_list import VideoList
 def print_list(video_list: VideoList) -> None:
     """Print each task's number of classes, and of videos or segments per split."""
     splits = splits_of(video_list.tasks)
-    table = Table()
-    for column in ("task", "classes", *splits):
-        table.add_column(column, justify="right")
+    table = table_of("task", ("classes", *splits))
     rows = [[len(task), *(sum(len(c.of(split)) for c in task) for split in splits)] for task in video_list.tasks]
     for number, row in enumerate(rows, 1):
         table.add_row(str(number), *map(str, row), end_section=number == len(rows))
     table.add_row("all", *(str(sum(column)) for column in zip(*rows, strict=True)))
-    console = Terminal()
-    console.print(Text(video_list.name), soft_wrap=True)
-    console.print(table)
+    say(video_list.name)
+    Terminal().print(table)
 
 
 def findings(audit: ListAudit) -> Iterator[str]:
     """Give everything that an audit found, one sentence each, what matters most first."""
     for leak in audit.group_leaks:
-        yield _leak(leak)
+        yield (
+            f"group leakage: {leak.leaked_videos} of {leak.videos} {leak.split} videos have a clip of their own group "
+            f"in training ({leak.leaked_groups} of {leak.groups} groups): accuracy on this split is optimistic"
+        )
     if not audit.group_leaks:
         yield "groups: no name has a group number (UCF101's _gNN_cNN), so that leaks by group cannot be told"
     for shared in audit.shared_files:
-        yield _shared(shared)
+        both = " and ".join(shared.splits)
+        yield f"splits: {len(shared.files)} videos are in both {both}: {named(shared.files)}"
     if not audit.shared_files:
         yield f"splits: no video is in two splits ({', '.join(audit.splits)})"
     for name, numbers in audit.repeated_classes.items():
@@ -51,18 +50,6 @@ def entry_findings(audit: ListAudit) -> Iterator[str]:
     """Give what an audit found about single entries: repeated ones, odd segments, several classes in one video."""
     for split, found in audit.splits.items():
         yield from (f"{split}: {sentence}" for sentence in _entry_findings(found))
-
-
-def _leak(leak: GroupLeak) -> str:
-    return (
-        f"group leakage: {leak.leaked_videos} of {leak.videos} {leak.split} videos have a clip of their own group in "
-        f"training ({leak.leaked_groups} of {leak.groups} groups): accuracy on this split is optimistic"
-    )
-
-
-def _shared(shared: SharedFiles) -> str:
-    count = len(shared.files)
-    return f"splits: {count} videos are in both {' and '.join(shared.splits)}: {named(shared.files)}"
 
 
 def _balance(what: str, found: Extremes | None) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Options that several commands share, declared once."""
 
+import json
 import re
 from pathlib import Path
 from typing import Annotated
@@ -28,11 +29,6 @@ Unverified = Annotated[
 BundleFile = Annotated[Path, typer.Argument(help="A bundle, as `essential learn --into` makes it.", metavar="BUNDLE")]
 
 
-def with_seed(overrides: list[str] | None, seed: int | None) -> list[str]:
-    """Return the overrides, with the seed behind them if one is given."""
-    return [*(overrides or []), *([] if seed is None else [f"seed={seed}"])]
-
-
 def parse_shard(text: str | None) -> tuple[int, int]:
     """Return (i, n) of `i/n`; the whole, (0, 1), if nothing is given.
 
@@ -47,7 +43,7 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def parse_names(text: str, option: str) -> tuple[str, ...]:
+def parse_methods(text: str) -> tuple[str, ...]:
     """Return the names of a list such as `a,b,c`.
 
     Raises:
@@ -55,7 +51,7 @@ def parse_names(text: str, option: str) -> tuple[str, ...]:
     """
     names = tuple(name.strip() for name in text.split(","))
     if not all(names):
-        raise ConfigError(f"{option} {text!r} is not a list of names; write them as a,b,c")
+        raise ConfigError(f"--methods {text!r} is not a list of names; write them as a,b,c")
     return names
 
 
@@ -69,3 +65,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() for part in parts):
         raise ConfigError(f"--seeds {text!r} is not a list of whole numbers from 0; write them as 0,1,2")
     return tuple(int(part) for part in parts)
+
+
+def path_setting(key: str, path: Path) -> str:
+    """Return the override that sets a path, as JSON, which YAML reads back as the same text whatever is in it."""
+    return f"{key}={json.dumps(str(path))}"

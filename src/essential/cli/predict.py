@@ -2,8 +2,7 @@
 
 import json
 import sys
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
 
 Format = Literal["table", "jsonl", "csv"]
 _FROM_INPUT = "-"
+# What is said of a clip and of a span, and that one cannot be read, by its name in JSON.
+_CLIP_COLUMNS = ("path", "label", "score", "unknown", "error")
+_SPAN_COLUMNS = ("path", "start", "end", *_CLIP_COLUMNS[1:])
 
 
 def predict(
@@ -59,10 +61,43 @@ def predict(
       essential predict actions.bundle match.mp4 --window 4        labelled time spans of a long video
       essential predict actions.bundle clips --sheet seen.png
     """
-    from essential.errors import ConfigError, VideoError
+    from essential.errors import VideoError
     from essential.learner.clips import Expanded
-    from essential.learner.contact_sheet import check_place
+    from essential.learner.contact_sheet import ContactSheet
+    from essential.learner.prediction import Prediction
     from essential.learner.video_learner import VideoLearner
+
+    _refuse_wrong_use(window=window, stride=stride, sheet=sheet)
+    given = _given(bundle, paths or [])
+    learner = VideoLearner.load(bundle, overrides=overrides or ())
+    found = Expanded(_named(given))
+    answers: Iterator[Prediction | Span]
+    if window is None:
+        answers = learner.stream(found, top_k=top_k, with_frames=sheet is not None)
+    else:
+        answers = _spans(learner, found, window, stride)
+    show = _printer(form, _CLIP_COLUMNS if window is None else _SPAN_COLUMNS)
+    picture = ContactSheet()
+    lost = 0
+    for said in answers:
+        show(said)
+        if isinstance(said, Prediction):
+            lost += said.error is not None
+            if sheet is not None:
+                picture.add(said)
+    if sheet is not None:
+        picture.write(sheet)
+        more = f"; {picture.left_out} further clips are not in it" if picture.left_out else ""
+        say(f"picture: {sheet}{more}", err=True)
+    if found.passed_over.line:
+        say(found.passed_over.line, err=True)
+    if lost:
+        raise VideoError(f"{lost} of the videos could not be read; each is named above with the reason")
+
+
+def _refuse_wrong_use(*, window: float | None, stride: float | None, sheet: Path | None) -> None:
+    from essential.errors import ConfigError
+    from essential.learner.contact_sheet import check_place
 
     if stride is not None and window is None:
         raise ConfigError(f"--stride {stride} has no meaning without --window; give both, or neither")
@@ -70,19 +105,21 @@ def predict(
         if window is not None:
             raise ConfigError("--sheet shows clips, and --window makes spans; give one of the two")
         check_place(sheet)
+
+
+def _given(bundle: Path, paths: list[str]) -> list[str]:
+    """Return the paths, or that they come on standard input, if there are a bundle and something to ask about."""
+    from essential.errors import ConfigError
+    from essential.learner.bundle import refuse_missing
+    from essential.learner.clips import refuse_absent
+
     given = paths or [_FROM_INPUT]
     if _FROM_INPUT in given and (sys.stdin is None or (not paths and sys.stdin.isatty())):
         raise ConfigError("no clip is given; name files or folders, or send a list of paths to standard input")
-    learner = VideoLearner.load(bundle, overrides=overrides or ())
-    found = Expanded(_named(given))
-    if window is not None:
-        lost = _print_spans(learner, found, window, stride, form)
-    else:
-        lost = _print_predictions(learner, found, form, top_k, sheet)
-    if found.passed_over.line:
-        say(found.passed_over.line, err=True)
-    if lost:
-        raise VideoError(f"{lost} of the videos could not be read; each is named above with the reason")
+    refuse_missing(bundle)
+    if _FROM_INPUT not in given:
+        refuse_absent(given)
+    return given
 
 
 def _named(given: list[str]) -> Iterator[str]:
@@ -96,121 +133,63 @@ def _named(given: list[str]) -> Iterator[str]:
             yield path
 
 
-def _print_predictions(learner: "VideoLearner", paths: "Expanded", form: Format, top_k: int, sheet: Path | None) -> int:
-    from essential.learner.contact_sheet import ContactSheet
-
-    picture = None if sheet is None else ContactSheet()
-    lost = 0
-    printer = _PRINTERS[form](("path", "label", "score", "unknown", "error"))
-    for prediction in learner.stream(paths, top_k=top_k, with_frames=sheet is not None):
-        lost += prediction.error is not None
-        printer.clip(prediction)
-        if picture is not None:
-            picture.add(prediction)
-    if picture is not None and sheet is not None:
-        picture.write(sheet)
-        more = f"; {picture.left_out} further clips are not in it" if picture.left_out else ""
-        say(f"picture: {sheet}{more}", err=True)
-    return lost
-
-
-def _print_spans(learner: "VideoLearner", paths: "Expanded", window: float, stride: float | None, form: Format) -> int:
+def _spans(
+    learner: "VideoLearner", paths: "Expanded", window: float, stride: float | None
+) -> Iterator["Prediction | Span"]:
     from essential.errors import VideoError
     from essential.learner.prediction import Prediction
     from essential.video.pictures import short_reason
 
-    lost = 0
-    printer = _PRINTERS[form](("path", "start", "end", "label", "score", "unknown", "error"))
     for path, problem in paths:
         try:
             if problem is not None:
                 raise VideoError(problem)
-            spans = learner.predict_spans(path, window_seconds=window, stride_seconds=stride)
+            yield from learner.predict_spans(path, window_seconds=window, stride_seconds=stride)
         except VideoError as error:
-            lost += 1
-            printer.clip(Prediction(path, error=short_reason(str(error), path)))
-            continue
-        for span in spans:
-            printer.span(span)
-    return lost
+            yield Prediction(path, error=short_reason(str(error), path))
 
 
-class _Printer(ABC):
-    """Prints what is said, a line as soon as it is known.
+def _print_json(said: "Prediction | Span") -> None:
+    say(printable_json(json.dumps(said.as_json(), ensure_ascii=False)))
 
-    Args:
-        columns: what can be said of a clip or of a span, and that one cannot be read, by its name in JSON.
-    """
+
+def _print_line(said: "Prediction | Span") -> None:
+    """Print columns that line up."""
+    from essential.learner.prediction import Span
+
+    content = said.as_json()
+    path, label = content["path"], content.get("label")
+    if isinstance(said, Span):
+        start, end = (f"{int(seconds // 60)}:{seconds % 60:05.2f}" for seconds in said.segment)
+        line = f"{start:>9} - {end:>9}  {label or NONE_OF_THESE:<24} {said.score:5.2f}  {path}"
+    elif said.error is not None:
+        line = f"{'cannot be read':<24}       {path}: {said.error}"
+    else:
+        line = f"{f'{NONE_OF_THESE} ({label})' if said.unknown else label:<24} {said.score:5.2f}  {path}"
+    say(printable(line))
+
+
+class _CsvPrinter:
+    """Prints a header, then a row a clip or span; no name is a formula to a spreadsheet."""
 
     def __init__(self, columns: tuple[str, ...]) -> None:
         self._columns = columns
-
-    @abstractmethod
-    def clip(self, prediction: "Prediction") -> None:
-        """Print what is said of a clip, or why a video cannot be read."""
-
-    @abstractmethod
-    def span(self, span: "Span") -> None:
-        """Print what is said of a span."""
-
-
-class _Lines(_Printer):
-    """A JSON object a line."""
-
-    def clip(self, prediction: "Prediction") -> None:
-        _say(printable_json(json.dumps(prediction.as_json(), ensure_ascii=False)))
-
-    def span(self, span: "Span") -> None:
-        _say(printable_json(json.dumps(span.as_json(), ensure_ascii=False)))
-
-
-class _Csv(_Printer):
-    """A header, then a row a clip or span; no name is a formula to a spreadsheet."""
-
-    def __init__(self, columns: tuple[str, ...]) -> None:
-        super().__init__(columns)
         self._began = False
 
-    def clip(self, prediction: "Prediction") -> None:
-        self._row(prediction.as_json())
-
-    def span(self, span: "Span") -> None:
-        self._row(span.as_json())
-
-    def _row(self, content: dict[str, object]) -> None:
+    def __call__(self, said: "Prediction | Span") -> None:
         import csv
 
         writer = csv.DictWriter(sys.stdout, self._columns, extrasaction="ignore", lineterminator="\n")
         if not self._began:
             writer.writeheader()
         self._began = True
-        cells = {key: plain_cell(printable(cell)) if isinstance(cell, str) else cell for key, cell in content.items()}
-        writer.writerow(cells)
+        content = said.as_json()
+        writer.writerow({key: plain_cell(printable(c)) if isinstance(c, str) else c for key, c in content.items()})
         sys.stdout.flush()
 
 
-class _Table(_Printer):
-    """Columns that line up; of names, nothing that steers a terminal."""
-
-    def clip(self, prediction: "Prediction") -> None:
-        if prediction.error is not None:
-            self._line(f"{'cannot be read':<24}       {prediction.as_json()['path']}: {prediction.error}")
-            return
-        label = f"{NONE_OF_THESE} ({prediction.label})" if prediction.unknown else prediction.label
-        self._line(f"{label:<24} {prediction.score:5.2f}  {prediction.as_json()['path']}")
-
-    def span(self, span: "Span") -> None:
-        start, end = (f"{int(seconds // 60)}:{seconds % 60:05.2f}" for seconds in span.segment)
-        said = f"{span.label or NONE_OF_THESE:<24} {span.score:5.2f}  {span.as_json()['path']}"
-        self._line(f"{start:>9} - {end:>9}  {said}")
-
-    def _line(self, text: str) -> None:
-        _say(printable(text))
-
-
-_PRINTERS: dict[str, type[_Printer]] = {"jsonl": _Lines, "csv": _Csv, "table": _Table}
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+def _printer(form: Format, columns: tuple[str, ...]) -> Callable[["Prediction | Span"], None]:
+    """Return what prints each answer as soon as it is known."""
+    if form == "csv":
+        return _CsvPrinter(columns)
+    return _print_json if form == "jsonl" else _print_line

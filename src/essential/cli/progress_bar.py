@@ -36,8 +36,7 @@ class _Notes(ProgressLike):
         """Print a line."""
         if note not in self._told:
             self._told.add(note)
-            sys.stderr.write(f"{note}\n")
-            sys.stderr.flush()
+            say(note, err=True)
 
 
 class BarProgress(_Notes):

@@ -3,10 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.table import Table
-from rich.text import Text
-
-from essential.cli.console import Terminal
+from essential.cli.console import Terminal, table_of
 from essential.cli.terminal import say
 from essential.records import Record
 
@@ -26,11 +23,7 @@ def _print_protocol(runs: Sequence[tuple[str, Record]]) -> None:
     protocol = runs[0][1].protocol
     classes = sum(len(task.classes) for task in protocol.tasks)
     title = f"{protocol.name}: {classes} classes in {len(protocol.tasks)} tasks"
-    # Names of runs and protocols are the user's: as plain text, for rich would read `[x]` as an instruction.
-    table = Table(title=Text(title), title_justify="left")
-    table.add_column("")
-    for name, _ in runs:
-        table.add_column(Text(name), justify="right")
+    table = table_of("", [name for name, _ in runs], title=title)
     rows = [_cells(record) for _, record in runs]
     for label in rows[0]:
         if any(row[label] for row in rows):
@@ -78,12 +71,10 @@ def run_name(folder: Path) -> str:
 
 def print_skipped(record: Record) -> None:
     """Name the videos that the run went on without."""
-    console = Terminal()
     for skipped in record.skipped_videos[:_SKIPPED_SHOWN]:
-        console.print(f"skipped ({skipped.split}): {skipped.video}: {skipped.reason}", markup=False, highlight=False)
+        say(f"skipped ({skipped.split}): {skipped.video}: {skipped.reason}")
     if len(record.skipped_videos) > _SKIPPED_SHOWN:
-        more = len(record.skipped_videos) - _SKIPPED_SHOWN
-        console.print(f"and {more} more skipped; record.json names them all", markup=False, highlight=False)
+        say(f"and {len(record.skipped_videos) - _SKIPPED_SHOWN} more skipped; record.json names them all")
 
 
 def fraction(value: float | None) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from essential.cli.options import Config, Method, Overrides, Seed, with_seed
+from essential.cli.options import Config, Method, Overrides, Seed
 from essential.cli.terminal import say
 
 
@@ -54,7 +54,8 @@ def train(
         say(f"warning: {text}", err=True)
 
     with open_team() as team:
-        settings = load_config(config, with_seed(overrides, seed), method=method)
+        drawn = [] if seed is None else [f"seed={seed}"]
+        settings = load_config(config, [*(overrides or []), *drawn], method=method)
         with open_sinks(tensorboard=tensorboard, wandb=wandb, warn=warn) as sink:
             record = run(settings, out, resume=resume, progress=terminal_progress(), team=team, sink=sink)
         if not team.first:

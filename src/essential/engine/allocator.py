@@ -1,4 +1,4 @@
-"""How this process holds on to memory that it has freed.
+"""How this process holds on to memory that it has freed, and how much it may have.
 
 A training step makes and drops the same large arrays again and again: gradients, above all. glibc gives each of them
 back to the system and fetches fresh pages, which the system has to find and clear: 4,700 page faults in a step of
@@ -6,11 +6,16 @@ ESSENTIAL at the published size, a tenth of its time on a virtual machine.
 """
 
 import ctypes
+import resource
 import sys
+from pathlib import Path
 
 # Of malloc.h: from which size on memory is taken from the system directly, and how much free memory is too much.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_INT = 2**31 - 1
+_PAGES = Path("/proc/self/statm")
+# Places of the numbers in it.
+_ADDRESSES, _RESIDENT = 0, 1
 
 
 def keep_freed_memory() -> None:
@@ -36,3 +41,23 @@ def _glibc() -> ctypes.CDLL | None:
         return None
     library = ctypes.CDLL(None)
     return library if hasattr(library, "gnu_get_libc_version") else None
+
+
+def limit_memory(more_bytes: int) -> None:
+    """Let this process have `more_bytes` more addresses than it has now; any number where there is no /proc."""
+    if not _PAGES.exists():
+        return
+    now = _bytes(_ADDRESSES)
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = now + more_bytes
+    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def resident_bytes() -> int:
+    """Return how much memory this process has; 0 where there is no /proc."""
+    return _bytes(_RESIDENT) if _PAGES.exists() else 0
+
+
+def _bytes(place: int) -> int:
+    return int(_PAGES.read_text().split()[place]) * resource.getpagesize()

@@ -20,6 +20,7 @@ from essential.features.cores import Sharing, share_cores, torch_threads
 from essential.features.encoding import ClipEncoder, Clips, VideoFeatures, as_stored
 from essential.features.provenance import Recipe
 from essential.features.store import VideoNote
+from essential.given_files import absence
 from essential.protocols.protocol import Video
 from essential.video.identity import VideoIdentity, identity_of, size_of
 from essential.video.machine import refuse_machines_fault
@@ -236,7 +237,8 @@ def _read(video: Video, request: ViewRequest, identify: _Identify) -> ReadVideo:
         with torch_threads(1):
             clips = read_views(video, request)
     except FileNotFoundError:
-        return ReadVideo(None, VideoNote(key=video.key, size_bytes=None, sha256=None, broken="there is no such file"))
+        reason = absence(Path(video.path))
+        return ReadVideo(None, VideoNote(key=video.key, size_bytes=None, sha256=None, broken=reason))
     except (VideoError, OSError) as error:
         refuse_machines_fault(video.path, error)
         # The store must not depend on where the videos are on this machine.

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import torch
 from pydantic import Field, ValidationError
 
 from essential.config import with_overrides
@@ -248,6 +249,8 @@ def damage_explained(path: Path) -> Iterator[None]:
     """Turn what a bundle of wrong content causes, when it is taken apart, into a `BundleError` that names it."""
     try:
         yield
+    except torch.OutOfMemoryError:  # of a sound bundle on a small GPU
+        raise
     except _DAMAGE as error:
         reason = f"{type(error).__name__}: {error}" if isinstance(error, LookupError) else str(error)
         if isinstance(error, ValidationError):

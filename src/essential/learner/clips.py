@@ -8,6 +8,7 @@ from essential.errors import DataError
 from essential.protocols.class_names import class_name, known_as
 from essential.protocols.folder import ClassFolders, class_folders
 from essential.protocols.passed_over import LINK_TO_NOTHING, NOT_A_FILE, PassedOver
+from essential.protocols.quoting import named
 from essential.protocols.video_walk import VideoWalk
 
 Paths = Mapping[str, Sequence[Path]]
@@ -37,6 +38,16 @@ def clips_by_class(given: Given) -> ClassFolders:
     return clips
 
 
+def refuse_absent(given: Collection[str]) -> None:
+    """Refuse paths at none of which there is anything, before all that is read which it takes to answer one.
+
+    Raises:
+        DataError: names them.
+    """
+    if not any(map(os.path.lexists, given)):
+        raise DataError(f"there is no file and no folder {named([*given])}; mend the name")
+
+
 class Expanded:
     """Gives each path, and in the place of a folder the videos below it, by name; with each, why it can be none.
 
@@ -64,7 +75,7 @@ class Expanded:
                 yield path, f"it cannot be opened ({error.strerror})"
                 continue
             if is_folder:
-                yield from self._below(path) or [(path, "the folder holds no video")]
+                yield from self._below(path) or [(path, "the folder holds no video; give one that does, or a file")]
             else:
                 yield path, None
 

@@ -61,7 +61,8 @@ def familiarity_of(
     whole = _fitted(np.concatenate([vectors, held_out]), np.concatenate([slots, held_out_slots]))
     if whole is None or not len(held_out):
         return None
-    folds = _places_in_class(held_out_slots)
+    # How many of its class stand before each.
+    folds = np.array([np.count_nonzero(held_out_slots[:place] == slot) for place, slot in enumerate(held_out_slots)])
     distances = np.full(len(held_out), np.nan)
     for fold in range(folds.max() + 1):
         kept, left = folds != fold, folds == fold
@@ -100,13 +101,3 @@ def _fitted(vectors: Vectors, slots: Slots) -> Familiarity | None:
     covariance += np.eye(width) * 1e-9 * np.trace(covariance) / width
     whitening = solve_triangular(np.linalg.cholesky(covariance), np.eye(width), lower=True).T
     return Familiarity(means @ whitening, whitening)
-
-
-def _places_in_class(slots: Slots) -> Int[np.ndarray, " clips"]:
-    """Return for each clip how many of its class stand before it."""
-    seen: dict[int, int] = {}
-    places = np.zeros(len(slots), np.int64)
-    for index, slot in enumerate(slots.tolist()):
-        places[index] = seen.get(slot, 0)
-        seen[slot] = places[index] + 1
-    return places

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from torch.optim import Optimizer
 
 from essential.config import load_config, memory_section, with_overrides
-from essential.engine.clips import ClipTable, LabelledVideos, TaskClips, task_clips
+from essential.engine.clips import LabelledVideos, TaskClips, task_clips
 from essential.engine.fit import EpochReport, StageStart, fit
 from essential.engine.settings import RunConfig
 from essential.errors import ConfigError, DataError, TrainingError
@@ -80,15 +80,12 @@ class Lessons:
 
     def task(self) -> TaskClips:
         """Return the new clips as a method's task."""
-        return task_clips(self._protocol(), self._labelled(), len(self.earlier), all_tasks=False)
-
-    def table(self, videos: Sequence[Video]) -> ClipTable:
-        """Return clips in the plain view, with their slots."""
-        return self._labelled().table(videos, 0)
+        protocol = self._protocol()
+        return task_clips(protocol, LabelledVideos(protocol, self.source), len(self.earlier), all_tasks=False)
 
     def held_out(self, videos: Sequence[Video]) -> HeldOut:
         """Return the features and slots of the videos that were held out."""
-        table = self.table(videos)
+        table = LabelledVideos(self._protocol(), self.source).table(videos, 0)
         features = table.frames.rows(torch.arange(len(table))).numpy()
         with np.errstate(over="ignore"):
             stored = features.astype(np.float16)
@@ -98,9 +95,6 @@ class Lessons:
                 "without such clips: held_out_per_class=0, or --held-out 0 on the command line"
             )
         return HeldOut(stored, table.slots.numpy().astype(np.int32))
-
-    def _labelled(self) -> LabelledVideos:
-        return LabelledVideos(self._protocol(), self.source)
 
     def _protocol(self) -> Protocol:
         old = [Task(index, tuple(map(str, slots)), (), ()) for index, slots in enumerate(self.earlier)]

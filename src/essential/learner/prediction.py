@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,18 +143,12 @@ def _sums(values: np.ndarray[Any, np.dtype[Any]], first: Places, last: Places) -
 
 
 def _merged(path: Path, cells: Sequence[tuple[Segment, str | None, float]]) -> list[Span]:
-    groups: list[list[tuple[Segment, str | None, float]]] = []
-    for cell in cells:
-        if groups and groups[-1][-1][1] == cell[1]:
-            groups[-1].append(cell)
-        else:
-            groups.append([cell])
     spans = []
-    for group in groups:
-        seconds = np.array([segment.end_seconds - segment.start_seconds for segment, _, _ in group])
-        scores = np.array([score for _, _, score in group])
-        segment = Segment(group[0][0].start_seconds, group[-1][0].end_seconds)
-        spans.append(Span(path, segment, group[0][1], float((seconds * scores).sum() / seconds.sum())))
+    for label, group in groupby(cells, key=lambda cell: cell[1]):
+        segments, _, scores = zip(*group, strict=True)
+        seconds = [segment.end_seconds - segment.start_seconds for segment in segments]
+        whole = Segment(segments[0].start_seconds, segments[-1].end_seconds)
+        spans.append(Span(path, whole, label, float(np.average(scores, weights=seconds))))
     return spans
 
 

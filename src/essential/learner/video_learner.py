@@ -5,6 +5,7 @@ anywhere, their features are held in memory while they are learned, and nothing 
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -140,7 +141,17 @@ class VideoLearner:
         Raises:
             FileSystemError: the disk refuses.
         """
-        return self._bundle().write(Path(path))
+        bundle = Bundle(
+            config=self.config,
+            encoder=FeatureOrigin(self._encoder.name, self._encoder.fingerprint, self._encoder.dim),
+            labels=self._labels,
+            lessons=self._lessons,
+            method=self._method.state_dict(),
+            held_out=self._held_out,
+            held_out_per_class=self._held_out_per_class,
+            taught=self._taught,
+        )
+        return bundle.write(Path(path))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -204,7 +215,7 @@ class VideoLearner:
         self._refuse_fork()
         given = clips_by_class(clips)
         by_class = {known_as(name, self.classes): paths for name, paths in given.videos.items()}
-        for note in (given.passed_over.line, *alike({*self.classes, *by_class})):
+        for note in filter(None, (given.passed_over.line, *alike(dict.fromkeys((*self.classes, *by_class))))):
             self._progress.say(note)
         if not more_of_known:
             refuse_known(by_class, self.classes)
@@ -222,7 +233,8 @@ class VideoLearner:
         labels_of = {video.key: names[video.label] for video in readable}
         refuse_same_content(hashes, labels_of, self._taught)
         _refuse_bare(names, readable, source.skipped)
-        most = {slot: max(0, self._held_out_per_class - self._held_of(name)) for slot, name in names.items()}
+        held = Counter(self._labels[slot] for slot in self._held_out.slots.tolist())
+        most = {slot: max(0, self._held_out_per_class - held[name]) for slot, name in names.items()}
         trained, kept = split_held_out(readable, most=most, seed=self.config.seed, lesson=len(self._lessons))
         held_out = self._held_out.extended(Lessons(self._method.slots, readable, source).held_out(kept))
         most_bytes = most_held_out_bytes(self.config)
@@ -327,10 +339,6 @@ class VideoLearner:
         method.network.to(self._device)
         return method
 
-    def _held_of(self, name: str) -> int:
-        """Return how many clips of a class are held out already."""
-        return sum(self._labels[slot] == name for slot in self._held_out.slots.tolist())
-
     def _recipe(self) -> Recipe:
         config = self.config
         return build_recipe(
@@ -356,19 +364,6 @@ class VideoLearner:
                 "a learner on a GPU cannot be used in a process that was forked; start the processes by spawn, or load "
                 "the bundle in each with overrides=['training.device=cpu']"
             )
-
-    def _bundle(self) -> Bundle:
-        encoder = FeatureOrigin(self._encoder.name, self._encoder.fingerprint, self._encoder.dim)
-        return Bundle(
-            config=self.config,
-            encoder=encoder,
-            labels=self._labels,
-            lessons=self._lessons,
-            method=self._method.state_dict(),
-            held_out=self._held_out,
-            held_out_per_class=self._held_out_per_class,
-            taught=self._taught,
-        )
 
 
 def refuse_unknown(name: str, classes: Sequence[str]) -> None:

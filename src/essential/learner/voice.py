@@ -1,6 +1,6 @@
 """What a taught predictor says of frame features: scores, probabilities of labels, and whether it is none of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class Voice:
         """Return how far each clip is from all classes, above 1 for the unknown; None where nothing tells it."""
         if self.familiarity is None:
             return None
-        return self.familiarity.scores(_dense_vectors(self.predictor, features))
+        return self.familiarity.scores(_vectors(self.predictor, *_dense(features)))
 
     def answers(
         self, features: Features
@@ -93,7 +93,7 @@ def build_voice(predictor: Predictor, labels: Sequence[str | None], memory: Epis
     familiarity = None
     if {label for label in labels if label is not None} <= kept:
         exemplars = _vectors(predictor, memory.features, memory.positions)
-        familiarity = familiarity_of(exemplars, slots[0], _dense_vectors(predictor, held_out.features), slots[1])
+        familiarity = familiarity_of(exemplars, slots[0], _vectors(predictor, *_dense(held_out.features)), slots[1])
     return Voice(predictor, labels, temperature, familiarity)
 
 
@@ -109,20 +109,17 @@ def share_right(voice: Voice, held_out: HeldOut) -> float | None:
 
 @torch.no_grad()
 def _scores(predictor: Predictor, labels: Sequence[str | None], features: Features) -> Float[np.ndarray, "clips slots"]:
-    device = _device(predictor)
-    parts = [predictor(part.to(device)).double().cpu() for part in torch.from_numpy(features).float().split(_AT_ONCE)]
-    return _without_forgotten(torch.cat(parts), labels)
+    scores = [predictor(clips).double().cpu() for (clips,) in _parts(predictor, torch.from_numpy(features).float())]
+    return _without_forgotten(torch.cat(scores), labels)
 
 
 @torch.no_grad()
 def _scores_and_vectors(
     predictor: Predictor, labels: Sequence[str | None], features: Features
 ) -> tuple[Float[np.ndarray, "clips slots"], Float[np.ndarray, "clips width"]]:
-    device = _device(predictor)
     scores, vectors = [], []
-    for part in torch.from_numpy(features).float().split(_AT_ONCE):
-        clips = part.to(device)
-        tokens = predictor.tokens(clips, torch.arange(clips.shape[1], device=device).expand(clips.shape[:2]))
+    for clips, places in _parts(predictor, *_dense(features)):
+        tokens = predictor.tokens(clips, places)
         by_tokens = predictor.by_tokens(tokens)
         scores.append((predictor(clips) if by_tokens is None else by_tokens).double().cpu())
         vectors.append(tokens.double().cpu())
@@ -136,21 +133,20 @@ def _without_forgotten(scores: Tensor, labels: Sequence[str | None]) -> Float[np
     return np.where(forgotten, -np.inf, scores.numpy())
 
 
-def _dense_vectors(predictor: Predictor, features: Features) -> Float[np.ndarray, "clips width"]:
-    clips = torch.from_numpy(features).float()
-    return _vectors(predictor, clips, torch.arange(clips.shape[1]).expand(clips.shape[:2]))
-
-
 @torch.no_grad()
 def _vectors(predictor: Predictor, features: Tensor, positions: Tensor) -> Float[np.ndarray, "clips width"]:
-    device = _device(predictor)
-    parts = [
-        predictor.tokens(some.to(device), places.to(device)).double().cpu()
-        for some, places in zip(features.split(_AT_ONCE), positions.split(_AT_ONCE), strict=True)
-    ]
-    return torch.cat(parts).numpy()
+    vectors = [predictor.tokens(*part).double().cpu() for part in _parts(predictor, features, positions)]
+    return torch.cat(vectors).numpy()
 
 
-def _device(predictor: Predictor) -> torch.device:
+def _dense(features: Features) -> tuple[Tensor, Tensor]:
+    """Return the features of all frames, and the frames' places."""
+    clips = torch.from_numpy(features).float()
+    return clips, torch.arange(clips.shape[1]).expand(clips.shape[:2])
+
+
+def _parts(predictor: Predictor, *clips: Tensor) -> Iterator[list[Tensor]]:
+    """Yield as much of each tensor as is computed at once, where the predictor is."""
     some: Tensor = next(iter(predictor.state_dict().values()))
-    return some.device
+    for part in zip(*(each.split(_AT_ONCE) for each in clips), strict=True):
+        yield [each.to(some.device) for each in part]

@@ -14,6 +14,7 @@ AGAIN = "found already, by another path"
 BESIDE = "beside the folders train and test"
 
 _LONGEST_EXTENSION = 8
+_EXTENSIONS_NAMED = 5
 
 
 class PassedOver:
@@ -55,7 +56,9 @@ class PassedOver:
 
     def _examples(self, reason: str) -> str:
         examples = sorted(self._found[reason])
-        return ", ".join(examples) if reason == NO_VIDEO else named(examples)
+        if reason != NO_VIDEO:
+            return named(examples)
+        return ", ".join(examples[:_EXTENSIONS_NAMED]) + ", ..." * (len(examples) > _EXTENSIONS_NAMED)
 
 
 def _extension(path: str) -> str:

@@ -22,5 +22,5 @@ def named(values: Sequence[Any]) -> str:
 
 def nearest(value: Any, allowed: Iterable[str]) -> str:
     """Return ` (did you mean 'x'?)` with the allowed word next to `value`, or nothing if none is near."""
-    near = difflib.get_close_matches(str(value)[:100], list(allowed), n=1)
+    near = difflib.get_close_matches(str(value)[:100], list(allowed), n=1, cutoff=0.5)
     return f" (did you mean {near[0]!r}?)" if near else ""

@@ -1,16 +1,39 @@
-"""Where the service listens, and what a client must know."""
+"""Where the service listens, and who may ask: the checks before anything of a request's body is read.
 
+A page of another site can make a browser send requests here. It must not get far: its requests name their origin, and
+where it lets its own name point to this machine ("DNS rebinding"), they name that as the host.
+"""
+
+import hmac
 import ipaddress
 import re
 import secrets
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from essential.errors import ConfigError
+from essential.serve.messages import Refusal
 from essential.serve.process import ServiceError
 
 _SHORTEST_TOKEN = 16
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+# What holds nothing of the bundle: the page, which then asks for the token, and what a watchdog asks for.
+OPEN_PATHS = ("/", "/api", "/openapi.json", "/api/v1/health")
+_PAGE_FILES = "/page/"
+_READING = frozenset({"GET", "HEAD"})
+_HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-store",
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +57,8 @@ class Access:
     @property
     def is_loopback(self) -> bool:
         """Whether this machine alone can reach it."""
-        return _is_loopback(self.host)
+        address = _address(self.host)
+        return self.host == "localhost" if address is None else address.is_loopback
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -79,13 +103,82 @@ def access_for(host: str, port: int, token: str | None, allowed_hosts: list[str]
     odd = next((name for name in allowed_hosts if not re.fullmatch(r"[\w.-]+|\[[0-9a-fA-F:.]+\]", name)), None)
     if odd is not None:
         raise ConfigError(f"--allow-host {odd!r} is no name of a host; give one without port and path")
-    if token is None and not _is_loopback(host):
-        return Access(host, port, secrets.token_urlsafe(24), tuple(allowed_hosts), token_is_new=True)
-    return Access(host, port, token, tuple(allowed_hosts))
+    access = Access(host, port, token, tuple(allowed_hosts))
+    if token is None and not access.is_loopback:
+        return replace(access, token=secrets.token_urlsafe(24), token_is_new=True)
+    return access
 
 
-def _is_loopback(host: str) -> bool:
+class Guard:
+    """An ASGI app around another, which hears of allowed requests alone; every answer gets the headers.
+
+    Args:
+        app: the other.
+        access: who is let in. At an address of others than this machine, any number may be the host, as `192.0.2.7`,
+            too; nobody can let those point elsewhere.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app, self._access = app, access
+        self._hosts = frozenset(host.lower() for host in access.hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request, or hand it on."""
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        app = self._app
+        if scope["type"] == "http":
+            try:
+                self._check(scope, Headers(scope=scope))
+            except Refusal as refusal:
+                app = answer_of(refusal)
+        await app(scope, receive, guarded)
+
+    def _check(self, scope: Scope, headers: Headers) -> None:
+        host = self._check_host(headers.getlist("host"))
+        if scope["method"] not in _READING:
+            _check_origin(headers, host)
+        path: str = scope["path"]
+        is_open = path in OPEN_PATHS or path.startswith(_PAGE_FILES)
+        if self._access.token is not None and not is_open:
+            _check_token(headers.getlist("authorization"), self._access.token)
+
+    def _check_host(self, values: list[str]) -> str:
+        """Return the Host header if it is one, and allowed."""
+        host = values[0].lower() if len(values) == 1 else ""
+        match = re.fullmatch(r"(\[[0-9a-f:.]+\]|[^\s:/@\[\]]+?)\.?(:\d+)?", host)
+        if match is None or not (match[1] in self._hosts or (not self._access.is_loopback and _address(match[1]))):
+            message = f"the host {host!r} is not this service's; use the address that it printed, or start it with "
+            raise Refusal(421, "wrong_host", f"{message}--allow-host NAME")
+        return host
+
+
+def answer_of(refusal: Refusal) -> JSONResponse:
+    """Return the one form that every error has."""
+    headers = {"www-authenticate": "Bearer"} if refusal.status == 401 else None
+    return JSONResponse({"error": {"code": refusal.code, "message": refusal.message}}, refusal.status, headers)
+
+
+def _check_origin(headers: Headers, host: str) -> None:
+    is_foreign = any(origin.lower().partition("://")[2] != host for origin in headers.getlist("origin"))
+    if is_foreign or any(site not in ("same-origin", "none") for site in headers.getlist("sec-fetch-site")):
+        raise Refusal(403, "foreign_origin", "a page of another site sent this; send it from this service's own page")
+
+
+def _check_token(values: list[str], token: str) -> None:
+    kind, _, given = (values[0] if len(values) == 1 else "").partition(" ")
+    # In constant time: how long it takes tells nothing of how much was right.
+    if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+        said = "the token is wrong" if given else "a token is needed"
+        raise Refusal(401, "no_access", f"{said}; send the one that the service printed: Authorization: Bearer ...")
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return host == "localhost"
+        return None

@@ -9,27 +9,30 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from essential.engine.allocator import give_back_freed_memory, keep_freed_memory
+from essential.engine.allocator import give_back_freed_memory, keep_freed_memory, limit_memory, resident_bytes
 from essential.errors import EssentialError, VideoError
 from essential.features.cores import cpu_cores
 from essential.learner import VideoLearner
 from essential.learner.prediction import Prediction
 from essential.progress import Progress, phase
-from essential.serve.clip_check import check_clip
-from essential.serve.memory_limit import limit_memory, resident_bytes
+from essential.serve.limits import Limits
 from essential.serve.messages import (
+    Change,
     Forget,
+    Kept,
     Knowledge,
-    LessonResult,
+    KnownClass,
+    Learned,
+    LeftOut,
     Predict,
     PredictionJson,
+    Refusal,
     Reload,
     Request,
     Setup,
     Teach,
 )
-from essential.serve.names import refuse_known
-from essential.serve.refusal import Refusal
+from essential.video.container import opened_video, survey_packets
 from essential.video.pictures import short_reason
 
 # Decoding happens in this process, which is ended if it hangs; a clip that cannot be read is left out of a lesson.
@@ -89,8 +92,8 @@ class Answering:
         for lesson in learner.lessons:
             clips.update(dict(zip(lesson.classes, lesson.clips, strict=True)))
         return Knowledge(
-            classes={name: clips[name] for name in learner.classes},
-            memory=tuple((entry.kind, entry.name, entry.bytes) for entry in learner.memory),
+            classes=tuple(KnownClass(name, clips[name]) for name in learner.classes),
+            memory=tuple(Kept(entry.kind, entry.name, entry.bytes) for entry in learner.memory),
             encoder=learner.config.encoder.name,
             method=learner.config.method.name,
             lessons=len(learner.lessons),
@@ -103,7 +106,7 @@ class Answering:
         if not self._learner.classes:
             raise Refusal(409, "nothing_taught", "nothing was taught yet, so nothing can be recognised; teach a class")
         try:
-            check_clip(clip, self._setup.limits)
+            _check_clip(clip, self._setup.limits)
         except VideoError as error:
             raise _unreadable(str(error), clip) from error
         (prediction,) = self._learner.stream([clip], top_k=top_k, with_frames=True)
@@ -113,14 +116,12 @@ class Answering:
         del content["path"]
         return {**content, "frames": _pictures(prediction)}
 
-    def _teach(self, request: Teach) -> LessonResult:
-        if not request.more_of_known:
-            refuse_known(request.name, self._learner.classes)
-        places = {clip: place for place, clip in enumerate(request.clips)}
+    def _teach(self, request: Teach) -> Change:
+        places = {clip: place for place, clip in enumerate(request.clips, 1)}
         left_out = self._left_out(places)
         fit = [clip for clip in places if places[clip] not in left_out]
         if not fit:
-            reasons = "; ".join(f"clip {place + 1}: {reason}" for place, reason in left_out.items())
+            reasons = "; ".join(f"clip {place}: {reason}" for place, reason in left_out.items())
             raise Refusal(422, "no_clip_readable", f"no clip can be learned from: {reasons}")
         try:
             lesson = self._learner.learn({request.name: fit}, more_of_known=request.more_of_known)
@@ -129,38 +130,58 @@ class Answering:
         by_key = {f"{request.name}/{clip.name}": place for clip, place in places.items()}
         left_out |= {by_key[key]: short_reason(reason, key) for key, reason in lesson.skipped.items()}
         self._save(request.target)
-        return LessonResult(
-            clips=sum(lesson.clips),
-            left_out=left_out,
-            held_out_accuracy=lesson.held_out_accuracy,
-            knowledge=self.knowledge(),
-        )
+        without = tuple(LeftOut(place, reason) for place, reason in left_out.items())
+        return self.knowledge(), Learned(sum(lesson.clips), without, lesson.held_out_accuracy)
 
     def _left_out(self, places: dict[Path, int]) -> dict[int, str]:
-        """Return why clips are left out before anything of them is decoded, by place."""
+        """Return why clips are left out before anything of them is decoded, by place, from 1."""
         left_out = {}
         with phase(self._progress, "check clips", len(places)):
             for clip, place in places.items():
                 try:
-                    check_clip(clip, self._setup.limits)
+                    _check_clip(clip, self._setup.limits)
                 except (VideoError, Refusal) as error:
                     left_out[place] = short_reason(str(error), str(clip))
-                self._progress.advance(place + 1)
+                self._progress.advance(place)
         return left_out
 
-    def _forget(self, request: Forget) -> Knowledge:
+    def _forget(self, request: Forget) -> Change:
         try:
             self._learner.forget(request.name)
         except EssentialError as error:
             raise Refusal(404, "no_such_class", str(error)) from error
         self._save(request.target)
-        return self.knowledge()
+        return self.knowledge(), None
 
     def _save(self, target: Path) -> None:
         try:
             self._learner.save(target)
         except EssentialError as error:
             raise Refusal(507, "cannot_write", _without_places(str(error), [target])) from error
+
+
+def _check_clip(path: Path, limits: Limits) -> None:
+    """Refuse a clip that is too long, or whose pictures are too large.
+
+    Raises:
+        Refusal: it is.
+        VideoError: it cannot be read.
+    """
+    with opened_video(path) as (container, stream):
+        width, height = stream.codec_context.width, stream.codec_context.height
+        if max(width, height) > limits.side:
+            raise Refusal(
+                422,
+                "pictures_too_large",
+                f"its pictures have {width} x {height} pixels, and a side of {limits.side} is allowed; scale it down",
+            )
+        seconds = survey_packets(path, container, stream).timing.end_seconds
+    if seconds and seconds > limits.clip_seconds:
+        raise Refusal(
+            422,
+            "clip_too_long",
+            f"it is {seconds:.1f} seconds long, and {limits.clip_seconds:g} are allowed; cut it, or send a part of it",
+        )
 
 
 def _pictures(prediction: Prediction) -> list[str]:

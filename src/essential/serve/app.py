@@ -1,7 +1,7 @@
 """The web application: routes of the API and the page."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -9,36 +9,27 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import FileResponse, Response
+from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from essential import __version__
-from essential.protocols.class_names import known_as
-from essential.serve.answers import (
-    Classes,
-    Failure,
-    Health,
-    JobAnswer,
-    JobList,
-    LimitsAnswer,
-    Memory,
-    Prediction,
-    classes_of,
-    job_answer,
-    limits_of,
-    memory_of,
-)
+from essential.errors import DataError
+from essential.protocols.class_names import class_name, known_as
+from essential.serve.access import answer_of
+from essential.serve.answers import Classes, Failure, Health, JobAnswer, JobList, LimitsAnswer, Memory, Prediction
 from essential.serve.form import Form, FormShape, read_form, too_large
 from essential.serve.jobs import Job
-from essential.serve.names import class_name
-from essential.serve.page_files import page_files
-from essential.serve.refusal import Refusal
+from essential.serve.limits import Limits
+from essential.serve.messages import PredictionJson, Refusal, Teach
 from essential.serve.service import Service
 from essential.serve.uploads import new_folder, remove
 
 _API = "/api/v1"
+_PAGE = Path(__file__).parent / "page"
 _MOST_LABELS = 1000
+_LONGEST_NAME = 100
 _YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
 _CLIP = {"type": "string", "format": "binary"}
 
@@ -78,24 +69,24 @@ def build_app(service: Service) -> FastAPI:
 def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
     async def refused(_: Request, refusal: Refusal) -> Response:
-        return JSONResponse(refusal.as_json(), refusal.status)
+        return answer_of(refusal)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"][1:]))
-        return await refused(_, Refusal(422, "bad_value", f"{where}: {first['msg']}; see /api for what is allowed"))
+        return answer_of(Refusal(422, "bad_value", f"{where}: {first['msg']}; see /api for what is allowed"))
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
-        answer = await refused(_, Refusal(status, status.name.lower(), f"{status.phrase}; see /api for what there is"))
+        answer = answer_of(Refusal(status, status.name.lower(), f"{status.phrase}; see /api for what there is"))
         answer.headers.update(error.headers or {})
         return answer
 
     @app.exception_handler(Exception)
     async def internal(_: Request, __: Exception) -> Response:
-        return await refused(_, Refusal(500, "internal", "the service failed; its log says why"))
+        return answer_of(Refusal(500, "internal", "the service failed; its log says why"))
 
 
 def _add_questions(app: FastAPI, service: Service) -> None:
@@ -104,44 +95,45 @@ def _add_questions(app: FastAPI, service: Service) -> None:
         """Say that the service answers; needs no token."""
         return Health(status="ready", version=__version__)
 
-    @app.get(f"{_API}/limits")
-    async def limits() -> LimitsAnswer:
+    @app.get(f"{_API}/limits", response_model=LimitsAnswer)
+    async def limits() -> Limits:
         """Say what may be sent."""
-        return limits_of(service)
+        return service.limits
 
     @app.get(f"{_API}/classes")
     async def classes() -> Classes:
         """Say what is known."""
-        return classes_of(service)
+        return _classes(service)
 
     @app.get(f"{_API}/memory")
     async def memory() -> Memory:
         """Say what is kept of the clips that were taught."""
-        return memory_of(service)
+        kept = service.knowledge.memory
+        return Memory(kept=kept, total_bytes=sum(part.bytes for part in kept), bundle_bytes=service.kept.bytes)
 
     @app.get(f"{_API}/jobs")
     async def jobs() -> JobList:
         """List the lessons since the service began."""
-        return JobList(jobs=[job_answer(service, job) for job in service.jobs])
+        return JobList(jobs=[_answer_of(service, job) for job in service.jobs])
 
     @app.get(f"{_API}/jobs/{{job_id}}")
     async def job(job_id: str) -> JobAnswer:
         """Say how far a lesson is."""
-        return job_answer(service, service.jobs.find(job_id))
+        return _answer_of(service, service.jobs.find(job_id))
 
 
 def _add_predictions(app: FastAPI, service: Service) -> None:
     uploads = asyncio.Semaphore(service.limits.uploads)
 
-    @app.post(f"{_API}/predict", openapi_extra=_form_schema({"clip": _CLIP}, ["clip"]))
-    async def predict(request: Request, top_k: Annotated[int, Query(ge=1, le=_MOST_LABELS)] = 5) -> Prediction:
+    @app.post(f"{_API}/predict", response_model=Prediction, openapi_extra=_form_schema({"clip": _CLIP}, ["clip"]))
+    async def predict(request: Request, top_k: Annotated[int, Query(ge=1, le=_MOST_LABELS)] = 5) -> PredictionJson:
         """Say what the clip of the part `clip` shows."""
         service.refuse_crowd()
         folder = new_folder(service.uploads)
         try:
             shape = FormShape("clip", most_files=1, most_bytes=service.limits.clip_bytes)
             form = await _received(request, folder, shape, service, uploads)
-            return Prediction.model_validate(await service.predict(form.clips[0], top_k=top_k))
+            return await service.predict(form.clips[0], top_k=top_k)
         finally:
             remove(folder)
 
@@ -162,44 +154,48 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
 
         A known class is refused, unless `more_of_known` is true: the clips are then added to it.
         """
-        service.refuse_lesson()
+        service.refuse_lessons()
         folder = new_folder(service.uploads)
         try:
             limits = service.limits
             shape = FormShape("clips", limits.lesson_clips, limits.lesson_bytes, ("class", "more_of_known"))
             form = await _received(request, folder, shape, service, uploads)
-            job = _job(form, folder, service.knowledge.classes)
+            job = Job(_lesson(form, service), folder)
             service.teach(job)
         except BaseException:
             remove(folder)
             raise
-        return job_answer(service, job)
+        return _answer_of(service, job)
 
 
 def _add_changes(app: FastAPI, service: Service) -> None:
     @app.delete(f"{_API}/classes")
     async def forget(name: str) -> Classes:
         """Forget a class: what is kept of its clips is deleted, and it is never answered again."""
-        await service.forget(known_as(name, service.knowledge.classes))
-        return classes_of(service)
+        await service.forget(known_as(name, service.knowledge.names))
+        return _classes(service)
 
     @app.post(f"{_API}/undo")
     async def undo() -> Classes:
         """Put the bundle before the last lesson or forgetting back."""
         await service.undo()
-        return classes_of(service)
+        return _classes(service)
 
 
 def _add_page(app: FastAPI) -> None:
-    for path, (content, media_type) in page_files().items():
-        app.add_route(path, _file(content, media_type), methods=["GET"], include_in_schema=False)
+    app.add_route("/", lambda _: FileResponse(_PAGE / "index.html"), include_in_schema=False)
+    app.add_route("/api", lambda _: FileResponse(_PAGE / "api.html"), include_in_schema=False)
+    app.mount("/page", StaticFiles(directory=_PAGE))
 
 
-def _file(content: bytes, media_type: str) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(_: Request) -> Response:
-        return Response(content, media_type=media_type)
+def _classes(service: Service) -> Classes:
+    known, kept = service.knowledge, service.kept
+    return Classes.model_validate({**vars(known), "can_undo": kept.can_undo, "bundle": kept.path.name})
 
-    return answer
+
+def _answer_of(service: Service, job: Job) -> JobAnswer:
+    place = service.jobs.waiting.index(job) if job.state == "waiting" else None
+    return JobAnswer.model_validate({**vars(job), "name": job.request.name, "place": place}, from_attributes=True)
 
 
 async def _received(
@@ -219,14 +215,23 @@ async def _received(
             raise Refusal(400, "bad_form", "the upload was broken off") from error
 
 
-def _job(form: Form, folder: Path, known: Iterable[str]) -> Job:
+def _lesson(form: Form, service: Service) -> Teach:
     if "class" not in form.texts:
         raise Refusal(422, "missing_part", "the class has no name; send it as the part 'class'")
     more = form.texts.get("more_of_known", "").strip().lower()
     if more not in (*_YES, *_NO):
         raise Refusal(422, "bad_value", f"more_of_known: {more[:20]!r} is not allowed; send true or false")
-    name = known_as(class_name(form.texts["class"]), known)
-    return Job(name, tuple(form.clips), more in _YES, folder)
+    given = form.texts["class"]
+    if len(given.strip()) > _LONGEST_NAME:
+        raise Refusal(
+            422, "bad_class_name", f"the class has a name of {len(given)} characters; give one of 1 to {_LONGEST_NAME}"
+        )
+    try:
+        name = class_name(given, "the class")
+    except DataError as error:
+        raise Refusal(422, "bad_class_name", str(error)) from error
+    name = known_as(name, service.knowledge.names)
+    return Teach(name, tuple(form.clips), more in _YES, service.kept.new_path)
 
 
 def _form_schema(parts: dict[str, Any], required: list[str]) -> dict[str, Any]:

@@ -23,23 +23,15 @@ class BoundedConnection(H11Protocol):
 
     _deadline: asyncio.TimerHandle | None = None
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it is not being ended already."""
-        return not self.transport.is_closing()
-
-    @property
-    def is_asking(self) -> bool:
-        """Whether no request is being answered."""
-        return self.cycle is None or self.cycle.response_complete
-
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, and end another connection that asks for nothing if there are too many."""
         super().connection_made(transport)
         self._await_request()
-        there = [each for each in self.connections if isinstance(each, BoundedConnection) and each.is_open]
+        there = [each for each in self.connections if isinstance(each, BoundedConnection)]
+        there = [each for each in there if not each.transport.is_closing()]
         if len(there) > most_connections():
-            min((each for each in there if each.is_asking), key=BoundedConnection.ends_at).transport.abort()
+            asking = (each for each in there if each._is_asking())
+            min(asking, key=BoundedConnection._ends_at).transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take in a part of a request, which must be whole in time."""
@@ -51,12 +43,15 @@ class BoundedConnection(H11Protocol):
         self._end_deadline()
         super().connection_lost(exc)
 
-    def ends_at(self) -> float:
-        """Return when it will be ended unless it asks."""
+    def _is_asking(self) -> bool:
+        """Return whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _ends_at(self) -> float:
         return self._deadline.when() if self._deadline is not None else self.loop.time() + _ASK_SECONDS
 
     def _await_request(self) -> None:
-        if not self.is_asking:
+        if not self._is_asking():
             self._end_deadline()
         elif self._deadline is None:
             self._deadline = self.loop.call_later(_ASK_SECONDS, self.transport.abort)

@@ -8,8 +8,9 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -17,7 +18,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from essential.serve.limits import Limits
-from essential.serve.refusal import Refusal
+from essential.serve.messages import Refusal
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -52,17 +53,9 @@ class FormShape:
         return self.most_bytes + _MORE_BYTES + self.most_files * _MORE_BYTES_PER_FILE
 
 
-@dataclass
-class Form:
-    """What came in."""
-
-    clips: list[Path] = field(default_factory=list)
-    texts: dict[str, str] = field(default_factory=dict)
-
-
 async def read_form(
     content_type: str, chunks: AsyncIterator[bytes], folder: Path, *, shape: FormShape, limits: Limits
-) -> Form:
+) -> "Form":
     """Read a form, and write its files to `folder`.
 
     Args:
@@ -81,56 +74,55 @@ async def read_form(
             400, "bad_form", f"the body is {content_type or 'of no type'!r}; send multipart/form-data with a boundary"
         )
     deadline = time.monotonic() + limits.upload_seconds
-    with ExitStack() as stack:
-        reader = _Reader(folder, shape, limits, stack)
+    with closing(Form(folder, shape, limits)) as form:
         try:
-            parser = MultipartParser(options[b"boundary"], reader.callbacks())
-            while chunk := await _next_chunk(chunks, deadline, limits):
-                reader.count(len(chunk))
+            parser = MultipartParser(options[b"boundary"], form.callbacks())
+            while (chunk := await _next_chunk(chunks, deadline, limits)) is not None:
+                form.count(len(chunk))
                 parser.write(chunk)
         except FormParserError as error:
             raise Refusal(400, "bad_form", f"the form is damaged ({error}); send it again") from error
         except OSError as error:
             raise Refusal(507, "cannot_write", f"the upload cannot be kept: {os.strerror(error.errno or 0)}") from error
-    if not reader.is_complete:
+    if not form.is_complete:
         raise Refusal(400, "bad_form", "the form is cut short; send it again")
-    if not reader.form.clips:
+    if not form.clips:
         raise Refusal(422, "missing_part", f"there is no clip in it; send one as the part {shape.file!r}")
-    return reader.form
+    return form
 
 
-async def _next_chunk(chunks: AsyncIterator[bytes], deadline: float, limits: Limits) -> bytes:
-    """Return the next bytes; none at the end."""
+async def _next_chunk(chunks: AsyncIterator[bytes], deadline: float, limits: Limits) -> bytes | None:
+    """Return the next bytes; None at the end."""
     seconds = min(limits.silence_seconds, deadline - time.monotonic())
-    while True:
-        try:
-            chunk = await asyncio.wait_for(anext(chunks, None), max(seconds, 0))
-        except (TimeoutError, asyncio.TimeoutError) as error:
-            raise Refusal(408, "upload_too_slow", "the upload came too slowly; send it again") from error
-        if chunk is None:
-            return b""
-        if chunk:
-            return chunk
+    try:
+        return await asyncio.wait_for(anext(chunks, None), max(seconds, 0))
+    except (TimeoutError, asyncio.TimeoutError) as error:
+        raise Refusal(408, "upload_too_slow", "the upload came too slowly; send it again") from error
 
 
-class _Reader:
-    """Takes the parts of a form from the parser."""
+class Form:
+    """What came in, as the parser gives its parts.
 
-    def __init__(self, folder: Path, shape: FormShape, limits: Limits, stack: ExitStack) -> None:
-        self.form = Form()
+    Attributes:
+        clips: the files.
+        texts: the other parts, by their names.
+        is_complete: whether its end came.
+    """
+
+    def __init__(self, folder: Path, shape: FormShape, limits: Limits) -> None:
+        self.clips: list[Path] = []
+        self.texts: dict[str, str] = {}
         self.is_complete = False
-        self._folder, self._shape, self._limits, self._stack = folder, shape, limits, stack
+        self._folder, self._shape, self._limits = folder, shape, limits
         self._bytes = 0
         self._header = self._value = self._disposition = b""
-        # Of the part at hand: a file, or a text.
-        self._file: BinaryIO | None = None
-        self._file_bytes = 0
-        self._name, self._text = "", b""
+        # Of the part at hand.
+        self._name = ""
+        self._content: BinaryIO = BytesIO()
 
     def callbacks(self) -> "MultipartCallbacks":
         """Return what the parser calls."""
         return {
-            "on_part_begin": self._begin_part,
             "on_header_field": self._take_header,
             "on_header_value": self._take_value,
             "on_header_end": self._end_header,
@@ -150,8 +142,9 @@ class _Reader:
         if self._bytes > self._shape.most_body_bytes:
             raise too_large("what was sent", self._shape.most_bytes)
 
-    def _begin_part(self) -> None:
-        self._disposition = b""
+    def close(self) -> None:
+        """Close the file at hand."""
+        self._content.close()
 
     def _take_header(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
@@ -166,47 +159,42 @@ class _Reader:
 
     def _begin_content(self) -> None:
         _, options = parse_options_header(self._disposition)
+        self._disposition = b""
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
-        self._text = b""
         if self._name == self._shape.file:
             self._begin_file()
-        elif self._name in self.form.texts:
+        elif self._name in self.texts:
             raise Refusal(422, "unknown_part", f"the form has the part {self._name!r} twice; send it once")
         elif self._name not in self._shape.texts:
             allowed = ", ".join((self._shape.file, *self._shape.texts))
             raise Refusal(422, "unknown_part", f"the form has a part {self._name[:40]!r}; allowed are: {allowed}")
+        else:
+            self._content = BytesIO()
 
     def _begin_file(self) -> None:
-        number = len(self.form.clips) + 1
+        number = len(self.clips) + 1
         if number > self._shape.most_files:
             raise Refusal(
                 422, "too_many_clips", f"there are more than {self._shape.most_files} clips in it, which are allowed"
             )
         path = self._folder / f"clip-{number}"
-        self._file = self._stack.enter_context(path.open("xb"))
-        self._file_bytes = 0
-        self.form.clips.append(path)
+        self._content = path.open("xb")
+        self.clips.append(path)
 
     def _take_content(self, data: bytes, start: int, end: int) -> None:
-        if self._file is None:
-            self._text += data[start:end]
-            if len(self._text) > _LONGEST_TEXT_BYTES:
-                raise too_large(f"the part {self._name!r}", _LONGEST_TEXT_BYTES)
-            return
-        self._file_bytes += end - start
-        if self._file_bytes > self._limits.clip_bytes:
-            raise too_large(f"clip {len(self.form.clips)}", self._limits.clip_bytes)
-        self._file.write(data[start:end])
+        is_file = self._name == self._shape.file
+        most = self._limits.clip_bytes if is_file else _LONGEST_TEXT_BYTES
+        if self._content.tell() + end - start > most:
+            raise too_large(f"clip {len(self.clips)}" if is_file else f"the part {self._name!r}", most)
+        self._content.write(data[start:end])
 
     def _end_part(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-            return
-        try:
-            self.form.texts[self._name] = self._text.decode()
-        except UnicodeDecodeError as error:
-            raise Refusal(422, "bad_text", f"the part {self._name!r} is no UTF-8; send text") from error
+        if isinstance(self._content, BytesIO):
+            try:
+                self.texts[self._name] = self._content.getvalue().decode()
+            except UnicodeDecodeError as error:
+                raise Refusal(422, "bad_text", f"the part {self._name!r} is no UTF-8; send text") from error
+        self._content.close()
 
     def _end(self) -> None:
         self.is_complete = True

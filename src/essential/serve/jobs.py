@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from essential.serve.messages import LessonResult, Progress
-from essential.serve.refusal import Refusal
+from essential.serve.messages import Learned, Refusal, Step, Teach
 
 State = Literal["waiting", "running", "done", "failed"]
 _REMEMBERED = 200
@@ -18,35 +17,27 @@ class Job:
     """A lesson.
 
     Attributes:
-        name: of the class.
-        clips: to learn from.
-        more_of_known: whether the class may be known.
+        request: what is to be done.
         folder: that holds the clips, until the lesson is over.
         id: random.
         state: how far it is.
         progress: of the step at hand; None before the first.
         result: what it gave; None until it is done.
-        refusal: why it failed; None unless it did.
+        error: why it failed; None unless it did.
     """
 
-    name: str
-    clips: tuple[Path, ...]
-    more_of_known: bool
+    request: Teach
     folder: Path
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     state: State = "waiting"
-    progress: Progress | None = None
-    result: LessonResult | None = None
-    refusal: Refusal | None = None
+    progress: Step | None = None
+    result: Learned | None = None
+    error: Refusal | None = None
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more happens to it."""
         return self.state in ("done", "failed")
-
-    def note_progress(self, progress: Progress) -> None:
-        """Take down how far it is."""
-        self.progress = progress
 
 
 class Jobs:

@@ -1,11 +1,14 @@
 """The file of the bundle that is served, and those before its last changes, which undo puts back."""
 
+import re
 from pathlib import Path
 
 from essential.atomic_files import link_or_copy, move_over, sha256_of_file
-from essential.serve.refusal import Refusal
+from essential.serve.messages import Refusal
 
 _MOST_UNDOS = 3
+# Of the checksum in the name of a bundle that was replaced.
+_DIGITS = 12
 
 
 class KeptBundle:
@@ -46,7 +49,7 @@ class KeptBundle:
         link_or_copy(self.path, before)
         move_over(self.new_path, self.path)
         self._before = before
-        for old in sorted(self._all_before(), key=lambda path: path.lstat().st_ctime_ns)[:-_MOST_UNDOS]:
+        for old in bundles_before(self.path)[:-_MOST_UNDOS]:
             old.unlink(missing_ok=True)
 
     def undo(self) -> None:
@@ -62,8 +65,12 @@ class KeptBundle:
         self._before = self._predecessor_of(self.path)
 
     def _predecessor_of(self, path: Path) -> Path:
-        return self.path.with_name(f"{self.path.name}.before-{sha256_of_file(path)[:12]}")
+        return self.path.with_name(f"{self.path.name}.before-{sha256_of_file(path)[:_DIGITS]}")
 
-    def _all_before(self) -> list[Path]:
-        start = f"{self.path.name}.before-"
-        return [path for path in self.path.parent.iterdir() if path.name.startswith(start)]
+
+def bundles_before(path: Path) -> list[Path]:
+    """Return the files that undo puts back, the oldest first."""
+    is_one = re.compile(rf"{re.escape(path.name)}\.before-[0-9a-f]{{{_DIGITS}}}").fullmatch
+    return sorted(
+        (each for each in path.parent.iterdir() if is_one(each.name)), key=lambda each: each.lstat().st_ctime_ns
+    )

@@ -1,10 +1,13 @@
-"""What goes between the web process and its workers, through pipes; nothing heavy is needed to read it."""
+"""What goes between the web process and its workers, through pipes; nothing heavy is needed to read it.
 
-from collections.abc import Mapping
+The API's answers are made of the same parts.
+"""
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from essential.errors import EssentialError
 from essential.serve.limits import Limits
 
 
@@ -62,50 +65,80 @@ Request = Predict | Teach | Forget | Reload
 
 
 @dataclass(frozen=True)
-class Progress:
+class Step:
     """How far a lesson is: steps of a phase; `total` is 0 while it is not known."""
 
     title: str
     done: int
     total: int
-    note: str = ""
+    note: str
+
+
+@dataclass(frozen=True)
+class KnownClass:
+    """A class, and how many clips it was taught from."""
+
+    name: str
+    clips: int
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One thing that is kept of clips, in bytes."""
+
+    kind: str
+    name: str
+    bytes: int
 
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What a bundle knows and keeps.
+    """What a bundle knows, in order of arrival, and all that it keeps of clips."""
 
-    Attributes:
-        classes: with the number of clips that each was taught from, in order of arrival.
-        memory: (kind, what, bytes) of all that is kept of clips.
-        encoder: its name.
-        method: likewise.
-        lessons: how many were given.
-    """
-
-    classes: Mapping[str, int]
-    memory: tuple[tuple[str, str, int], ...]
+    classes: tuple[KnownClass, ...]
+    memory: tuple[Kept, ...]
     encoder: str
     method: str
     lessons: int
 
+    @property
+    def names(self) -> list[str]:
+        """Of the classes."""
+        return [known.name for known in self.classes]
+
 
 @dataclass(frozen=True)
-class LessonResult:
-    """What a lesson gave.
+class LeftOut:
+    """A clip that a lesson went on without, by its place in the request, from 1, and why."""
 
-    Attributes:
-        clips: that were learned from, or held out.
-        left_out: why others were not, by their place in the lesson, from 0.
-        held_out_accuracy: on all clips held out so far; None without any.
-        knowledge: what is known now.
-    """
+    clip: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a lesson gave. `held_out_accuracy` is that on all clips held out so far."""
 
     clips: int
-    left_out: Mapping[int, str]
+    left_out: tuple[LeftOut, ...]
     held_out_accuracy: float | None
-    knowledge: Knowledge
 
 
+# What a change of the bundle gives, with what is known then.
+Change = tuple[Knowledge, Learned | None]
 # A prediction in JSON values, with its frames as data URIs.
 PredictionJson = dict[str, Any]
+
+
+class Refusal(EssentialError):
+    """A request cannot be answered.
+
+    Args:
+        status: of the HTTP answer.
+        code: names the reason to programs; it never changes.
+        message: what was wrong, what is allowed, what to do, for people.
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message

@@ -1,7 +1,10 @@
-"""The service from its start to its end: worker processes, the folder of uploads, the web server."""
+"""The service from its start to its end: worker processes, the folder of uploads, the log, the web server."""
 
+import logging
 import signal
 import socket
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from types import FrameType
@@ -10,17 +13,21 @@ import uvicorn
 
 from essential.atomic_files import file_lock
 from essential.errors import BundleError
-from essential.serve.access import Access
+from essential.serve.access import Access, Guard
 from essential.serve.app import build_app
 from essential.serve.connections import BACKLOG, BoundedConnection
-from essential.serve.guard import Guard
 from essential.serve.messages import Setup
 from essential.serve.service import Service
-from essential.serve.service_log import service_log
 from essential.serve.uploads import upload_root
+from essential.shown import printable_lines
 
 # For what is on its way when the service is told to end.
 _LAST_ANSWERS_SECONDS = 5
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+# Of one kind and of all kinds, before what goes to the log is counted instead.
+_LOG_SECONDS = 60
+_SAME_LINES_AT_MOST = 3
+_LINES_AT_MOST = 100
 
 
 def serve(setup: Setup, access: Access, *, announce: Callable[[str], None]) -> None:
@@ -37,18 +44,17 @@ def serve(setup: Setup, access: Access, *, announce: Callable[[str], None]) -> N
         ServiceError: the workers cannot start, or the address is taken.
     """
     refuse_missing(setup)
-    signals = _Signals()
     with (
-        signals.handled(),
         suppress(KeyboardInterrupt),
+        _signals_end_it(),
         service_log(),
         file_lock(setup.bundle),
         access.listen() as listener,
         upload_root() as uploads,
         closing(Service(setup, uploads)) as service,
+        _nothing_breaks_off_the_end(),
     ):
         service.start()
-        signals.is_starting = False
         announce(access.url(listener.getsockname()[1]))
         _answer(service, access, listener)
 
@@ -72,9 +78,8 @@ def refuse_missing(setup: Setup) -> None:
 
 
 def _answer(service: Service, access: Access, listener: socket.socket) -> None:
-    guard = Guard(build_app(service), hosts=access.hosts, any_address=not access.is_loopback, token=access.token)
     config = uvicorn.Config(
-        guard,
+        Guard(build_app(service), access),
         log_config=None,
         access_log=False,
         log_level="warning",
@@ -89,26 +94,70 @@ def _answer(service: Service, access: Access, listener: socket.socket) -> None:
     uvicorn.Server(config).run(sockets=[listener])
 
 
-class _Signals:
-    """Takes down the signals that say to end.
+@contextmanager
+def _signals_end_it() -> Iterator[None]:
+    """Let the signals that say to end raise KeyboardInterrupt, but where the server's own handlers are in place.
 
-    While the server runs, its own handlers end it, and it then raises the signal once more, to this one. A signal
-    before that breaks off the start. Nothing breaks off the end.
+    Those end the server, which then raises the signal once more, to this one.
     """
 
+    def end(_: int, __: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _nothing_breaks_off_the_end() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_IGN)
+
+
+class _SeldomLog(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes a message of one kind three times a minute at most, and a hundred lines of all kinds; counts the rest."""
+
     def __init__(self) -> None:
-        self.is_starting = True
+        super().__init__()
+        self._since = time.monotonic()
+        self._lines = self._left_out = 0
+        self._seen: Counter[tuple[str, str]] = Counter()
 
-    @contextmanager
-    def handled(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def format(self, record: logging.LogRecord) -> str:
+        """Return what is written, with how many messages were left out before it."""
+        before = f"({self._left_out} messages like those before were left out)\n" if self._left_out else ""
+        text = printable_lines(before + super().format(record))
+        self._left_out = 0
+        self._lines += text.count("\n") + 1
+        return text
 
-    def _note(self, _: int, __: FrameType | None) -> None:
-        if self.is_starting:
-            self.is_starting = False
-            raise KeyboardInterrupt
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the message, or count it."""
+        if time.monotonic() - self._since > _LOG_SECONDS:
+            self._since, self._lines = time.monotonic(), 0
+            self._seen.clear()
+        kind = record.name, str(record.msg)[:80]
+        self._seen[kind] += 1
+        if self._seen[kind] > _SAME_LINES_AT_MOST or self._lines > _LINES_AT_MOST:
+            self._left_out += 1
+        else:
+            super().emit(record)
+
+
+@contextmanager
+def service_log() -> Iterator[None]:
+    """Let all loggers write to such a log."""
+    log = _SeldomLog()
+    log.setLevel(logging.WARNING)
+    logging.getLogger().addHandler(log)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(log)

@@ -1,7 +1,7 @@
 """What the service does: answers predictions, and changes its bundle, one change at a time.
 
 One worker predicts and another teaches, so that predictions go on during a lesson. A change is written beside the
-bundle, takes its place, and is then read by the worker that predicts.
+bundle, takes its place, and is read by the worker that predicts before its next prediction.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,20 @@ from essential.errors import FileSystemError
 from essential.serve.jobs import Job, Jobs
 from essential.serve.kept_bundle import KeptBundle
 from essential.serve.messages import (
+    Change,
     Forget,
     Knowledge,
-    LessonResult,
+    Learned,
     Predict,
     PredictionJson,
-    Progress,
+    Refusal,
     Reload,
     Request,
     Setup,
+    Step,
     Teach,
 )
-from essential.serve.names import refuse_known
 from essential.serve.process import WorkerProcess
-from essential.serve.refusal import Refusal
 from essential.serve.uploads import remove
 
 _LOG = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class Service:
         self._predicting, self._changing = asyncio.Lock(), asyncio.Lock()
         self._waiting_predictions = 0
         self._predictor_is_behind = False
-        self._job_came = asyncio.Event()
+        self._line: asyncio.Queue[Job] = asyncio.Queue()
 
     def start(self) -> None:
         """Start the workers and wait until they are ready.
@@ -102,9 +103,14 @@ class Service:
         try:
             async with self._predicting:
                 if self._predictor_is_behind:
-                    await self._reload(self._predictor)
                     self._predictor_is_behind = False
-                answer: PredictionJson = await self._ask(self._predictor, Predict(clip, top_k))
+                    try:
+                        await self._reload(self._predictor)
+                    except Refusal:
+                        self._predictor_is_behind = True
+                        raise
+                limit = self.limits.clip_work_seconds
+                answer: PredictionJson = await self._ask(self._predictor, Predict(clip, top_k), seconds_limit=limit)
                 return answer
         finally:
             self._waiting_predictions -= 1
@@ -118,35 +124,31 @@ class Service:
         if self._waiting_predictions >= self.limits.waiting_predictions:
             raise Refusal(503, "busy", f"{self._waiting_predictions} predictions wait already; send it again later")
 
-    def refuse_lesson(self, name: str | None = None, *, more_of_known: bool = False) -> None:
-        """Refuse a lesson that cannot be given.
+    def refuse_lessons(self) -> None:
+        """Refuse a lesson if too many wait.
 
         Raises:
-            Refusal: too many wait, or the class is known.
+            Refusal: they do.
         """
         waiting = len(self.jobs.waiting)
         if waiting >= self.limits.waiting_lessons:
             raise Refusal(503, "busy", f"{waiting} lessons wait already; send it again when one is done")
-        if name is not None and not more_of_known:
-            refuse_known(name, self.knowledge.classes)
 
     def teach(self, job: Job) -> None:
         """Put a lesson in line.
 
         Raises:
-            Refusal: see `refuse_lesson`.
+            Refusal: too many wait, or the class is known.
         """
-        self.refuse_lesson(job.name, more_of_known=job.more_of_known)
+        self.refuse_lessons()
+        self._refuse_known(job.request)
         self.jobs.add(job)
-        self._job_came.set()
+        self._line.put_nowait(job)
 
     async def give_lessons(self) -> None:
         """Give the lessons in line, one after the other, for ever."""
         while True:
-            await self._job_came.wait()
-            self._job_came.clear()
-            while self.jobs.waiting:
-                await self._give(self.jobs.waiting[0])
+            await self._give(await self._line.get())
 
     async def forget(self, name: str) -> None:
         """Forget a class.
@@ -155,7 +157,7 @@ class Service:
             Refusal: there is no such class, or a lesson is under way.
         """
         self._refuse_during_lesson("forgotten")
-        if name not in self.knowledge.classes:
+        if name not in self.knowledge.names:
             raise Refusal(404, "no_such_class", f"there is no class {name!r} to forget")
         async with self._changing:
             await self._change(Forget(name, self.kept.new_path), seconds_limit=_BUNDLE_SECONDS)
@@ -169,8 +171,8 @@ class Service:
         self._refuse_during_lesson("undone")
         async with self._changing:
             await self._on_disk(self.kept.undo)
+            self._predictor_is_behind = True
             self._knowledge = await self._reload(self._teacher)
-            await self._let_predictor_read()
 
     async def _on_disk(self, change: Callable[[], None]) -> None:
         try:
@@ -181,47 +183,36 @@ class Service:
 
     async def _give(self, job: Job) -> None:
         job.state = "running"
-        request = Teach(job.name, job.clips, job.more_of_known, self.kept.new_path)
         try:
             async with self._changing:
-                job.result = await self._change(
-                    request, seconds_limit=self.limits.lesson_stall_seconds, progress=job.note_progress
-                )
+                # The lesson before may have taught it.
+                self._refuse_known(job.request)
+                limit, progress = self.limits.lesson_stall_seconds, partial(setattr, job, "progress")
+                job.result = await self._change(job.request, seconds_limit=limit, progress=progress)
             job.state = "done"
         except Refusal as refusal:
-            job.refusal, job.state = refusal, "failed"
+            job.error, job.state = refusal, "failed"
         except Exception:
             _LOG.exception("a lesson failed for a reason that is not its clips'")
-            job.refusal, job.state = Refusal(500, "internal", "the lesson failed; the service's log says why"), "failed"
+            job.error, job.state = Refusal(500, "internal", "the lesson failed; the service's log says why"), "failed"
         finally:
             await to_thread.run_sync(remove, job.folder)
 
     async def _change(
-        self, request: Teach | Forget, *, seconds_limit: float, progress: Callable[[Progress], None] | None = None
-    ) -> LessonResult | None:
-        """Have the teacher change the bundle, put the new one in its place, and let the predictor read it."""
+        self, request: Teach | Forget, *, seconds_limit: float, progress: Callable[[Step], None] | None = None
+    ) -> Learned | None:
+        """Have the teacher change the bundle, and put the new one in its place."""
         try:
-            result = await self._ask(self._teacher, request, seconds_limit=seconds_limit, progress=progress)
+            change: Change = await self._ask(self._teacher, request, seconds_limit=seconds_limit, progress=progress)
             await self._on_disk(self.kept.replace)
         except Refusal:
             # It may have learned what was not kept. A process that cannot read the bundle again is replaced.
             with suppress(Refusal):
                 await self._reload(self._teacher)
             raise
-        lesson = result if isinstance(result, LessonResult) else None
-        self._knowledge = result if lesson is None else lesson.knowledge
-        await self._let_predictor_read()
-        return lesson
-
-    async def _let_predictor_read(self) -> None:
-        """Let the predictor read the changed bundle. The change stands where it cannot: it tries again when asked."""
-        async with self._predicting:
-            try:
-                await self._reload(self._predictor)
-                self._predictor_is_behind = False
-            except Refusal as refusal:
-                self._predictor_is_behind = True
-                _LOG.warning("the bundle was changed, and predictions cannot read it yet: %s", refusal)
+        self._knowledge, learned = change
+        self._predictor_is_behind = True
+        return learned
 
     async def _reload(self, worker: WorkerProcess) -> Knowledge:
         knowledge: Knowledge = await self._ask(worker, Reload(), seconds_limit=_BUNDLE_SECONDS)
@@ -232,11 +223,19 @@ class Service:
         worker: WorkerProcess,
         request: Request,
         *,
-        seconds_limit: float | None = None,
-        progress: Callable[[Progress], None] | None = None,
+        seconds_limit: float,
+        progress: Callable[[Step], None] | None = None,
     ) -> Any:
-        limit = self.limits.clip_work_seconds if seconds_limit is None else seconds_limit
-        return await to_thread.run_sync(lambda: worker.ask(request, seconds_limit=limit, progress=progress))
+        return await to_thread.run_sync(lambda: worker.ask(request, seconds_limit=seconds_limit, progress=progress))
+
+    def _refuse_known(self, lesson: Teach) -> None:
+        if lesson.name in self.knowledge.names and not lesson.more_of_known:
+            raise Refusal(
+                409,
+                "class_known",
+                f"the class {lesson.name!r} is known already; send more_of_known=true to teach it further clips, or "
+                "forget it first",
+            )
 
     def _refuse_during_lesson(self, what: str) -> None:
         if self.jobs.under_way:

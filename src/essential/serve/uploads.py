@@ -1,35 +1,40 @@
 """Where uploads are while they are needed: a private folder, in which nothing has a name of the client's."""
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 from essential.atomic_files import explained_os_errors, file_lock
 from essential.errors import EssentialError
 
-_START = "essential-serve-"
-_LOCKED = "service"
+_START, _LOCK = ".essential-serve-", ".lock"
+_SOCKETS = "pymp-"
 
 
 @contextmanager
 def upload_root() -> Iterator[Path]:
     """Make a folder that this user alone can read, and remove it at the end with all that is in it.
 
-    Folders of services that were killed are removed first.
+    Folders of services that were killed are removed first, and those in which they had the sockets of their workers.
     """
     parent = Path(tempfile.gettempdir())
-    for folder in parent.glob(f"{_START}*"):
-        _remove_if_left_behind(folder)
-    with explained_os_errors(parent):
-        root = Path(tempfile.mkdtemp(prefix=_START))
-    try:
-        with file_lock(root / _LOCKED):
+    for lock in parent.glob(f"{_START}*{_LOCK}"):
+        _remove_if_left_behind(lock)
+    root = parent / f"{_START[1:]}{secrets.token_hex(4)}"
+    # Its lock is there before it and after it, so it is found whenever the service is killed.
+    with file_lock(root):
+        try:
+            with explained_os_errors(root):
+                root.mkdir(0o700)
+                (root / Path(get_temp_dir()).name).touch()
             yield root
-    finally:
-        remove(root)
+        finally:
+            remove(root)
 
 
 def new_folder(root: Path) -> Path:
@@ -42,12 +47,14 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_if_left_behind(folder: Path) -> None:
-    try:
-        # One without the lock's file is being made this moment.
-        if folder.lstat().st_uid != os.getuid() or not (folder / f".{_LOCKED}.lock").exists():
-            return
-        with file_lock(folder / _LOCKED):
-            remove(folder)
-    except (EssentialError, OSError):  # it is in use, or gone
-        return
+def _remove_if_left_behind(lock: Path) -> None:
+    folder = lock.with_name(lock.name[1:].removesuffix(_LOCK))
+    # One that is in use, gone, or another user's stays as it is.
+    with suppress(EssentialError, OSError):
+        if lock.lstat().st_uid == os.getuid():
+            with file_lock(folder):
+                if folder.lstat().st_uid != os.getuid():
+                    return
+                for sockets in folder.glob(f"{_SOCKETS}*"):
+                    remove(folder.with_name(sockets.name))
+                remove(folder)

@@ -16,6 +16,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from essential.errors import VideoError
+from essential.given_files import absence
 from essential.video.machine import LIBRARY_ERRORS, refuse_machines_fault
 from essential.video.packets import Bitstream, PacketNote
 from essential.video.promises import container_seconds, counted_pictures, missing_pictures, stream_seconds
@@ -174,7 +175,7 @@ def _end(packet: "Packet[Any]") -> int:
 
 def _check_file(path: Path) -> None:
     if not path.exists():
-        raise broken(path, "there is no such file")
+        raise broken(path, absence(path))
     if not path.is_file():
         raise broken(path, "it is not a file")
     if path.stat().st_size == 0:
