@@ -16,6 +16,7 @@ def evaluate(run: Run, overrides: Overrides = None) -> None:
       essential evaluate runs/first
       essential evaluate runs/first -s data.root=ELSEWHERE
     """
+    from essential.atomic_files import refuse_unwritable
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.tables import print_runs, print_skipped, run_name
     from essential.config import with_overrides
@@ -26,6 +27,8 @@ def evaluate(run: Run, overrides: Overrides = None) -> None:
 
     with open_team() as team:
         config = with_overrides(RunFolder(run).config(), overrides or [], str(run / "config.yaml"))
+        if team.first:
+            refuse_unwritable(run / "evaluation.json")
         before = Record.read(run / "record.json") if (run / "record.json").exists() else None
         record = score(run, config=config, progress=terminal_progress(), team=team)
         if not team.first:

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from essential.atomic_files import folder_lock, refuse_unwritable
+from essential.atomic_files import folder_lock
 from essential.engine.clips import ClipTable, LabelledVideos
 from essential.engine.evaluate import Predictions, predict
 from essential.engine.imported_run import refuse_unlike_import
@@ -44,8 +44,6 @@ def evaluate(out: Path, *, config: RunConfig | None = None, progress: Progress, 
     progress = progress if team.first else Progress()
     wanted = (config or folder.config()).with_absolute_paths()
     wanted.data.require_places()
-    if team.first:
-        refuse_unwritable(out / "evaluation.json")
     if folder.imported and not folder.record.exists():
         with folder_lock(out) if team.first else nullcontext(), own_threads(wanted.training.threads):
             return _first_score(folder, wanted, progress, team)
