@@ -311,3 +311,22 @@ def test_a_folder_with_nothing_but_what_a_killed_process_left_is_unused(
 def test_a_name_that_is_too_long_is_said_to_be_so(tmp_path: Path, use: Callable[[Path], object]) -> None:
     with pytest.raises(FileSystemError, match="this name is too long; choose a shorter one"):
         use(tmp_path / ("a" * 300) / "x")
+
+
+def test_a_lock_that_can_never_be_made_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> int:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr("os.open", never)
+    with (
+        pytest.raises(FileSystemError, match=r"\.a\.bundle\.lock: there is no such folder"),
+        file_lock(tmp_path / "a.bundle"),
+    ):
+        pass
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.bundle").mkdir()
+    with pytest.raises(FileSystemError, match=r"cannot write .*a\.bundle: it is a folder; give the name of a file"):
+        write_bytes(tmp_path / "a.bundle", b"x")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bundle"]

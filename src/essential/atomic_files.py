@@ -31,12 +31,15 @@ _REASONS = {
     errno.EFBIG: "the file would be larger than this process may write (ulimit -f); raise the limit",
     errno.ENAMETOOLONG: "this name is too long; choose a shorter one",
     errno.ENOTDIR: "a part of this path is a file, not a folder; choose another folder",
+    errno.EISDIR: "it is a folder; give the name of a file",
     errno.EEXIST: "a file of that name is in the way; choose another folder",
     **dict.fromkeys((errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP), _NO_LOCKS),
 }
 _UNFINISHED = ".tmp"
 _OWN = re.compile(rf"\..*({re.escape(_UNFINISHED)}|lock.*)")
 _PAUSE_SECONDS = 0.1
+# To open a file that others may take away meanwhile; some file systems, such as that of /proc, never make one.
+_TRIES = 1000
 
 
 @contextmanager
@@ -249,10 +252,13 @@ def _try_to_lock(path: Path) -> int | str:
         return str(os.getpid())
     with ExitStack() as undo:
         undo.callback(_held.pop, key)
+        tries_left = _TRIES
         while True:
+            tries_left -= 1
             make_folder(path.parent)
             # The last holder takes the file away, and its folder, maybe while it is being opened: another try.
-            with explained_os_errors(path), suppress(FileNotFoundError), ExitStack() as opened:
+            gone = suppress(*[FileNotFoundError] * (tries_left > 0))
+            with explained_os_errors(path), gone, ExitStack() as opened:
                 handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
                 opened.callback(os.close, handle)
                 holder = _holder_or_lock(handle)

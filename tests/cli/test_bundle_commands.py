@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -59,6 +60,7 @@ def test_classes_are_taught_later_and_forgotten(world: Path, bundle: Path, essen
     assert later not in listed.out
     learned = essential("learn", "--into", str(bundle), "--videos", str(world / "later"))
     assert learned.code == 0
+    assert re.search(rf"{later} .* 2 ", learned.out), "it is the second lesson"
     assert "" not in learned.err.splitlines(), "nothing was passed over, so nothing is told of it"
     assert later in essential("classes", str(bundle)).out
     again = essential("learn", "--into", str(bundle), "--videos", str(world / "later"))

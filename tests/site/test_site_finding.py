@@ -7,7 +7,7 @@ import pytest
 from made_sites import made_found, write_runs
 
 from essential.errors import RunError
-from essential.site import find_records
+from essential.site import find_records, write_site
 from essential.site.boards import make_boards
 from report.made_records import followed_metrics
 
@@ -56,6 +56,8 @@ def test_a_changed_record_is_refused_or_marked_and_an_old_one_is_marked(tmp_path
     assert [each.label for each in found] == ["runs/run-0 (unverified)", "runs/run-1 (no digest)", "runs/run-2"]
     [board] = [board for board in make_boards(found) if board.ours]
     assert board.ours[0].notes == ("no digest: 1 of 3 records", "unverified: 1 of 3 records")
+    write_site(find_records([runs], unverified=True), tmp_path / "site")
+    assert "(unverified: 1 of 3 records)" in (tmp_path / "site" / "index.html").read_text()
 
 
 def test_a_place_that_is_not_there_or_holds_nothing_is_named(tmp_path: Path) -> None:

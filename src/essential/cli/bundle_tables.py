@@ -12,9 +12,9 @@ from essential.memory.ledger import LedgerEntry
 from essential.records import LedgerRecord
 
 
-def print_lesson(lesson: Lesson, memory: Sequence[LedgerEntry]) -> None:
-    """Print what was learned from how many clips, and what is kept of them."""
-    print_classes([lesson])
+def print_lesson(lesson: Lesson, memory: Sequence[LedgerEntry], *, number: int) -> None:
+    """Print what was learned from how many clips in the lesson of that number, and what is kept of them."""
+    print_classes([lesson], first=number)
     for key, reason in lesson.skipped.items():
         say(f"left out: {key}: {reason}")
     if lesson.held_out_accuracy is not None:
@@ -22,10 +22,10 @@ def print_lesson(lesson: Lesson, memory: Sequence[LedgerEntry]) -> None:
     say(f"kept of all clips: {size(sum(entry.bytes for entry in memory if entry.kind == 'episodic'))}")
 
 
-def print_classes(lessons: Sequence[Lesson]) -> None:
-    """Print the classes in order of arrival; a forgotten one is left out."""
+def print_classes(lessons: Sequence[Lesson], *, first: int = 1) -> None:
+    """Print the classes in order of arrival, the first lesson's number being `first`; a forgotten one is left out."""
     table = table_of("class", ("lesson", "clips"))
-    for number, lesson in enumerate(lessons, start=1):
+    for number, lesson in enumerate(lessons, start=first):
         for name, clips in zip(lesson.classes, lesson.clips, strict=True):
             if name is not None:
                 table.add_row(name, str(number), str(clips))

@@ -69,7 +69,12 @@ def make(
 
 @app.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(metavar="LIST", help="A published list (a pickle), or a list of ours.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="LIST", help="A list of vCLIMB (a pickle), ActivityNet (JSON) or Kinetics (CSV), or one of ours."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", help="The list to write, as JSON; an older list there is replaced.")],
 ) -> None:
     """Turn a published annotation list into one of ours: JSON that can be read, compared and hashed.

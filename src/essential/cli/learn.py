@@ -90,5 +90,5 @@ def learn(
             raise NoNetworkError("\n  ".join([str(error), *tiny, f"{command} -s encoder.weights=FILE"])) from error
         lesson = learner.learn(clips, more_of_known=more_of_known)
         written = learner.save(into)
-    print_lesson(lesson, learner.memory)
+    print_lesson(lesson, learner.memory, number=len(learner.lessons))
     say(f"bundle: {into} ({written:,} bytes, {len(learner.classes)} classes)\ntry: essential predict {into} CLIP")

@@ -219,7 +219,9 @@ def _read(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         arrays, metadata = read_sealed(path, CheckpointError)
     except CheckpointError as error:
         reason = str(error).partition("; delete it and run again")[0]
-        raise BundleError(f"{reason}. The bundle cannot be used; restore it from a copy") from error
+        raise BundleError(
+            f"{reason}. It is no bundle, or a damaged one: restore it from a copy, or check the name"
+        ) from error
     if not isinstance(metadata, dict) or metadata.get("what") != WHAT:
         raise BundleError(f"{path} is another file of essential, not a bundle; give one that `essential learn` made")
     version = metadata.get("version")

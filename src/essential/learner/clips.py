@@ -145,7 +145,8 @@ def _named_classes(given: Mapping[str, Iterable[PathLike]]) -> ClassFolders:
 
 def _folder_classes(root: Path) -> ClassFolders:
     if not root.is_dir():
-        raise DataError(f"the folder {root} does not exist; give one that is laid out as DIR/<class>/*.mp4")
+        what = f"{root} is not a folder" if root.exists() else f"the folder {root} does not exist"
+        raise DataError(f"{what}; give one that is laid out as DIR/<class>/*.mp4")
     found = class_folders(root, _LAYOUT)
     if set(found.videos) <= {"train", "test"}:
         several = " and ".join(found.videos)
