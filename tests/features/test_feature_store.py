@@ -184,3 +184,12 @@ def test_the_seal_is_checked_once(
     monkeypatch.setattr("essential.features.store.read_sealed", None)
     assert torch.equal(table.rows(torch.arange(len(table))), first)
     assert torch.equal(source.view(videos, 0).rows(torch.arange(len(table))), first)
+
+
+def test_work_on_a_store_removes_what_killed_work_left(tmp_path: Path) -> None:
+    store = create_store(tmp_path / "store", {"encoder": {"name": "any"}})
+    for name in (".plan-lock", ".plan.json.abcdefgh.tmp"):
+        (tmp_path / "store" / name).touch()
+    with store.locked(".lock"):
+        pass
+    assert not [path.name for path in (tmp_path / "store").iterdir() if path.name.startswith(".")]

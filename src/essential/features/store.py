@@ -97,8 +97,10 @@ class FeatureStore:
     def locked(self, name: str) -> Iterator[None]:
         """Hold the store for work of that name, and remove what killed work has left; see `folder_lock`."""
         with folder_lock(self.path, name=name):
-            for folder in (self.path, self.path / "shards"):
-                remove_unfinished(folder)
+            # Under both locks, so that the file of a killed planner's lock goes too: a plan that is whole takes no lock.
+            with folder_lock(self.path, name=".plan-lock", wait=True):
+                for folder in (self.path, self.path / "shards"):
+                    remove_unfinished(folder)
             yield
 
     def shard_path(self, shard: Shard) -> Path:
