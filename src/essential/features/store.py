@@ -97,7 +97,7 @@ class FeatureStore:
     def locked(self, name: str) -> Iterator[None]:
         """Hold the store for work of that name, and remove what killed work has left; see `folder_lock`."""
         with folder_lock(self.path, name=name):
-            # Under both locks, so that the file of a killed planner's lock goes too: a plan that is whole takes no lock.
+            # Under both locks, so that a killed planner's lock file goes too: a plan that is whole takes no lock.
             with folder_lock(self.path, name=".plan-lock", wait=True):
                 for folder in (self.path, self.path / "shards"):
                     remove_unfinished(folder)
