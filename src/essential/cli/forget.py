@@ -24,15 +24,17 @@ def forget(
     """
     from essential.atomic_files import explained_os_errors, file_lock
     from essential.learner.bundle import Bundle, refuse_missing
-    from essential.learner.video_learner import VideoLearner, refuse_unknown
+    from essential.learner.clips import refuse_unknown
+    from essential.learner.video_learner import VideoLearner
     from essential.report.formats import counted
     from essential.serve.kept_bundle import bundles_before
 
     refuse_missing(bundle)
     with file_lock(bundle):
         # Before an encoder is fetched in vain.
-        refuse_unknown(name, Bundle.read(bundle, overrides or ()).classes)
-        learner = VideoLearner.load(bundle, overrides=overrides or ())
+        read = Bundle.read(bundle, overrides or ())
+        refuse_unknown(name, read.classes)
+        learner = VideoLearner.from_bundle(read, bundle)
         learner.forget(name)
         # They know the class. The bundle comes last: as long as it knows the class, the same command goes on.
         undos = bundles_before(bundle)

@@ -69,11 +69,12 @@ def learn(
                 raise BundleError(
                     f"{into} is there already, and {', '.join(fixed)} can be given for a new bundle only; leave it out"
                 )
-            if not more_of_known:
-                refuse_known(clips.videos, Bundle.read(into, overrides or ()).classes)
+        read = Bundle.read(into, overrides or ()) if into.exists() else None
+        if read is not None and not more_of_known:
+            refuse_known(clips.videos, read.classes)
         try:
-            if into.exists():
-                learner = VideoLearner.load(into, overrides=overrides or (), progress=progress)
+            if read is not None:
+                learner = VideoLearner.from_bundle(read, into, progress=progress)
             else:
                 learner = VideoLearner(
                     encoder=encoder,
@@ -86,7 +87,7 @@ def learn(
                 )
         except NoNetworkError as error:
             command = shlex.join(["essential", *sys.argv[1:]])
-            tiny = [] if into.exists() else [f"{command} --encoder tiny"]
+            tiny = [] if read else [f"{command} --encoder tiny"]
             raise NoNetworkError("\n  ".join([str(error), *tiny, f"{command} -s encoder.weights=FILE"])) from error
         lesson = learner.learn(clips, more_of_known=more_of_known)
         written = learner.save(into)

@@ -134,6 +134,17 @@ def refuse_known(names: Collection[str], known: Collection[str]) -> None:
         )
 
 
+def refuse_unknown(name: str, classes: Collection[str]) -> None:
+    """Refuse to forget what is none of the classes.
+
+    Raises:
+        DataError: names those that are known.
+    """
+    if known_as(name, classes) not in classes:
+        known = ", ".join(map(repr, classes)) or "none"
+        raise DataError(f"there is no class {name!r} to forget; known: {known}")
+
+
 def _named_classes(given: Mapping[str, Iterable[PathLike]]) -> ClassFolders:
     found: dict[str, list[Path]] = {}
     for name, paths in given.items():

@@ -18,7 +18,15 @@ from essential.errors import BundleError, ConfigError, DataError
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import encode_and_hold
 from essential.learner.bundle import Bundle, Lesson, damage_explained, refuse_misfit
-from essential.learner.clips import Expanded, Given, PathLike, clips_by_class, refuse_known, refuse_same_content
+from essential.learner.clips import (
+    Expanded,
+    Given,
+    PathLike,
+    clips_by_class,
+    refuse_known,
+    refuse_same_content,
+    refuse_unknown,
+)
 from essential.learner.held_out import HeldOut
 from essential.learner.learning import (
     Lessons,
@@ -120,16 +128,20 @@ class VideoLearner:
             BundleError: it is missing, damaged, of a newer version, or was taught with another encoder.
             ConfigError, CheckpointError: an override cannot be used.
         """
-        bundle = Bundle.read(Path(path), overrides)
+        return cls.from_bundle(Bundle.read(Path(path), overrides), Path(path), progress=progress)
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle, path: Path, *, progress: Progress | None = None) -> "VideoLearner":
+        """Return the learner of a bundle that was read from `path`; see `load`."""
         learner = cls.__new__(cls)
         learner._labels, learner._lessons = bundle.labels, bundle.lessons
         learner._held_out = bundle.held_out
         learner._held_out_per_class, learner._taught = bundle.held_out_per_class, dict(bundle.taught)
         with turn(bundle.config.training.threads):
             learner._set_up(bundle.config, progress)
-            learner._origin = Path(path)
-            _refuse_other_encoder(Path(path), bundle.encoder, learner._encoder)
-            with damage_explained(Path(path)):
+            learner._origin = path
+            _refuse_other_encoder(path, bundle.encoder, learner._encoder)
+            with damage_explained(path):
                 learner._method = learner._restored(bundle.method, reserved_bytes=bundle.held_out.bytes)
                 refuse_misfit(bundle, learner._method)
         return learner
@@ -364,17 +376,6 @@ class VideoLearner:
                 "a learner on a GPU cannot be used in a process that was forked; start the processes by spawn, or load "
                 "the bundle in each with overrides=['training.device=cpu']"
             )
-
-
-def refuse_unknown(name: str, classes: Sequence[str]) -> None:
-    """Refuse to forget what is none of the classes.
-
-    Raises:
-        DataError: names those that are known.
-    """
-    if known_as(name, classes) not in classes:
-        known = ", ".join(map(repr, classes)) or "none"
-        raise DataError(f"there is no class {name!r} to forget; known: {known}")
 
 
 def ledger_of(path: Path) -> tuple[Bundle, list[LedgerEntry]]:
