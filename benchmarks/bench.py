@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from essential.atomic_files import write_json
+from essential.files.atomic import write_json
 
 SHARED = {"measuring.py", "published_size.py"}
 ENTRIES = sorted(path for path in (Path(__file__).parent / "speed").glob("*.py") if path.name not in SHARED)

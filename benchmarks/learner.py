@@ -24,10 +24,10 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from essential import VideoLearner
-from essential.atomic_files import write_json
 from essential.cli.progress_bar import terminal_progress
-from essential.config import load_config
+from essential.engine.config import load_config
 from essential.engine.run import train
+from essential.files.atomic import write_json
 from essential.learner.prediction import Prediction
 from essential.protocols.class_order import order_classes
 from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits

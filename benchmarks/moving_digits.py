@@ -18,12 +18,12 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from essential.atomic_files import write_json
 from essential.cli.progress_bar import terminal_progress
-from essential.config import load_config
 from essential.engine.clips import LabelledVideos
+from essential.engine.config import load_config
 from essential.engine.run import train
 from essential.engine.workspace import open_workspace
+from essential.files.atomic import write_json
 
 ARMS = ("joint", "finetune", "replay-dense", "replay-sparse", "essential")
 SEEDS = (0, 1, 2)

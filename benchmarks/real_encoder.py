@@ -11,7 +11,7 @@ import statistics
 from pathlib import Path
 
 from essential.cli.progress_bar import terminal_progress
-from essential.config import load_config
+from essential.engine.config import load_config
 from essential.engine.run import train
 
 MARGIN = 0.20

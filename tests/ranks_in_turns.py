@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from essential.engine.team import Message, Team
+from essential.engine.process_group import Message, ProcessGroup
 from threads import THREADS
 
 Result = TypeVar("Result")
 _SECONDS = 60
 
 
-class RankInTurn(Team):
+class RankInTurn(ProcessGroup):
     """One of the ranks."""
 
     def __init__(self, rank: int, size: int, table: "_Table") -> None:
@@ -68,7 +68,7 @@ class _Table:
             assert self.changed.wait_for(lambda: self.whose == rank, timeout=_SECONDS), "the other ranks are silent"
 
 
-def in_turns(work: Callable[[Team], Result], *, size: int = 2) -> list[Result]:
+def in_turns(work: Callable[[ProcessGroup], Result], *, size: int = 2) -> list[Result]:
     """Return what `work` gives on each of `size` ranks."""
     table, before = _Table(size), torch.random.get_rng_state()
 

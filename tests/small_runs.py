@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import in_float64
-from essential.config import load_config
+from essential.engine.config import load_config
 from essential.engine.settings import RunConfig
 from essential.progress import Progress
 from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits

@@ -16,8 +16,8 @@ import numpy as np
 
 from authors.authors_files import network, save
 from essential import VideoLearner
-from essential.config import load_config
 from essential.encoders import EncoderConfig
+from essential.engine.config import load_config
 from essential.engine.run import train
 from essential.engine.settings import RunConfig
 from essential.features.imported import import_features

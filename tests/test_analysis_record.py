@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from essential.analysis_record import Analysis
-from essential.atomic_files import sha256_of_json
 from essential.errors import RunError
+from essential.files.atomic import sha256_of_json
+from essential.records.analysis import Analysis
 
 MEANS = {"exemplars": 2, "sparse": 0.25, "sparse_frames": 1.5, "retrieved": 0.125, "retrieved_frames": 0.5}
 CLIP: dict[str, Any] = {

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from essential import atomic_files
-from essential.atomic_files import (
+from essential.errors import FileSystemError, InUseError, RunError
+from essential.files import atomic as atomic_files
+from essential.files.atomic import (
     file_lock,
     folder_lock,
     is_unused,
@@ -22,7 +23,6 @@ from essential.atomic_files import (
     write_bytes,
     write_json,
 )
-from essential.errors import FileSystemError, InUseError, RunError
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ def test_the_hash_of_json_ignores_key_order() -> None:
 _HOLD = """
 import sys, time
 from pathlib import Path
-from essential.atomic_files import folder_lock
+from essential.files.atomic import folder_lock
 with folder_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -94,7 +94,7 @@ def test_a_second_process_is_refused_and_a_killed_one_holds_nothing(tmp_path: Pa
 _HOLD_AND_FORK = """
 import os, sys, time
 from pathlib import Path
-from essential.atomic_files import folder_lock
+from essential.files.atomic import folder_lock
 with folder_lock(Path(sys.argv[1])):
     if os.fork() == 0:
         print("forked", flush=True)
@@ -227,7 +227,7 @@ def test_the_lock_of_a_folder_that_took_the_place_of_one_held_is_left_alone(tmp_
 _COUNT = """
 import sys
 from pathlib import Path
-from essential.atomic_files import file_lock
+from essential.files.atomic import file_lock
 from essential.errors import InUseError
 count, left = Path(sys.argv[1]), 100
 sys.stdin.read()

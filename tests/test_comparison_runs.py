@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from essential.analysis_record import Analysis
-from essential.atomic_files import folder_lock
-from essential.comparison import ComparisonPlan, check_runs, do_runs, runs_at_once
-from essential.config import load_config
+from essential.api.compare import ComparisonPlan, check_runs, do_runs, runs_at_once
+from essential.configs.shipped import shipped_methods
+from essential.engine.config import load_config
 from essential.engine.settings import TrainingConfig
 from essential.errors import ComparisonError, ConfigError, RunError
+from essential.files.atomic import folder_lock
 from essential.progress import Progress
-from essential.shipped import shipped_methods
+from essential.records.analysis import Analysis
 from small_runs import SMALL, command, make_small_data
 
 QUIET = Progress()
@@ -45,7 +45,7 @@ def small(small_data: Path, small_store: Path) -> tuple[str, ...]:
 @pytest.fixture
 def one_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train in this process: others take seconds to start."""
-    monkeypatch.setattr("essential.comparison.runs_at_once", lambda _: 1)
+    monkeypatch.setattr("essential.api.compare.runs_at_once", lambda _: 1)
 
 
 def test_runs_are_every_method_with_every_seed_in_one_folder(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_run_that_another_process_works_on_is_named_when_the_others_are_done(
 def test_as_many_runs_at_once_as_the_cores_hold(
     threads: int | None, cores: int, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("essential.comparison.cpu_cores", lambda: cores)
+    monkeypatch.setattr("essential.api.compare.cpu_cores", lambda: cores)
     config = load_config("moving-digits/essential", [f"training.threads={threads or 'null'}", "training.device=cpu"])
     assert runs_at_once(config) == at_once
 
@@ -171,7 +171,7 @@ def test_runs_done_at_once_give_the_numbers_of_runs_done_one_by_one(
 ) -> None:
     numbers = []
     for at_once in (1, 2):
-        monkeypatch.setattr("essential.comparison.runs_at_once", lambda _, count=at_once: count)
+        monkeypatch.setattr("essential.api.compare.runs_at_once", lambda _, count=at_once: count)
         runs = plan(tmp_path / str(at_once), overrides=small, methods=("finetune", "ncm"), seeds=(0,)).runs()
         records = do_runs(runs, progress=QUIET, announce=lambda _: None)
         numbers.append([(name, record.accuracy) for name, record in records])

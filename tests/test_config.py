@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from essential.config import load_config
+from essential.configs.shipped import config_text, shipped_configs, shipped_methods
+from essential.engine.config import load_config
 from essential.errors import ConfigError
 from essential.methods import METHODS
-from essential.shipped import config_text, shipped_configs, shipped_methods
 
 ARMS = ("essential", "finetune", "joint", "replay-dense", "replay-sparse")
 NAMES = tuple(f"moving-digits/{arm}" for arm in ARMS)

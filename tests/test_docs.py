@@ -8,8 +8,8 @@ import yaml
 
 from documents import DOCUMENTS, ROOT, blocks
 from essential import __version__
+from essential.configs.shipped import shipped_configs, shipped_methods
 from essential.metrics import METRICS
-from essential.shipped import shipped_configs, shipped_methods
 
 WITH_CHANGES = [*DOCUMENTS, ROOT / "CHANGELOG.md"]
 

@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 
 from essential.authors.checkpoint import read_authors_checkpoint
-from essential.config import load_config
 from essential.encoders.weight_files import read_weights
+from essential.engine.config import load_config
 from essential.engine.run_folder import RunFolder
 from essential.errors import CheckpointError, FileSystemError
 from essential.features.imported import import_features
 from essential.features.store import FeatureStore, read_provenance
-from essential.given_files import plain_file
+from essential.files.given import plain_file
+from essential.files.sealed import check_seal, read_sealed, read_sealed_header
 from essential.learner.bundle import Bundle
 from essential.protocols.labelled_tables import CsvKind, read_table
 from essential.protocols.split_files import text_of
 from essential.protocols.video_list import open_list, read_video_list
 from essential.records import Record
-from essential.sealed_files import check_seal, read_sealed, read_sealed_header
 from essential.site.finding import find_records
 from essential.video.identity import identity_of
 

@@ -51,7 +51,7 @@ def test_help_and_version_load_nothing_heavy(arguments: str, expected: str) -> N
 
 
 def test_the_learner_and_the_methods_load_what_is_slow_to_load_only_when_they_use_it() -> None:
-    names = "essential.learner, essential.comparison, essential.methods"
+    names = "essential.learner, essential.api.compare, essential.methods"
     assert _loaded(f"import {names}")[1] == ["torch", "numpy", "av"]
 
 

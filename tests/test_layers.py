@@ -11,19 +11,20 @@ import essential
 ROOT = Path(essential.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "seeding", "schema", "shown", "given_files", "untrusted", "progress"),
-    ("atomic_files", "sealed_files", "versioned_json"),
-    ("protocols", "metrics", "published"),
-    ("records", "shipped"),
-    ("analysis_record", "video", "results"),
+    ("errors", "seeding", "shown", "progress"),
+    ("files",),
+    ("configs", "metrics"),
+    ("protocols", "published"),
+    ("records",),
+    ("video", "results"),
     ("encoders",),
     ("features",),
     ("memory", "models"),
     ("methods",),
     ("engine", "report"),
-    ("config", "analysis", "site", "tracking"),
-    ("learner", "authors", "comparison"),
-    ("export", "serve"),
+    ("analysis", "site", "tracking"),
+    ("learner", "authors"),
+    ("export", "serve", "api"),
     ("cli",),
     ("__main__",),
 )
@@ -33,7 +34,6 @@ WITHOUT_TORCH = BOTTOM | {
     "protocols",
     "metrics",
     "records",
-    "analysis_record",
     "published",
     "results",
     "report",
@@ -52,7 +52,7 @@ def _part(path: Path) -> str:
 
 
 def _imports(nodes: Iterator[ast.AST] | list[ast.stmt]) -> Iterator[tuple[int, str]]:
-    """Give (line, module) of every import; `from essential import config` counts as `essential.config`."""
+    """Give (line, module) of every import; `from essential import config` counts as `essential.engine.config`."""
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
@@ -92,7 +92,7 @@ def test_every_file_is_walked_and_has_a_layer() -> None:
     assert parts - {""} <= LEVELS.keys()
     assert parts >= {
         "cli",
-        "config",
+        "configs",
         "engine",
         "report",
         "methods",
@@ -117,7 +117,7 @@ def test_the_package_itself_imports_nothing_when_it_is_imported() -> None:
 
 
 def test_reports_are_made_from_records_and_published_figures_alone() -> None:
-    allowed = BOTTOM | {"report", "results", "records", "analysis_record", "metrics", "published"}
+    allowed = BOTTOM | {"report", "results", "records", "metrics", "published"}
     files = [path for path in FILES if _part(path) == "report"]
     assert len(files) >= 5
     problems = [
@@ -130,7 +130,7 @@ def test_reports_are_made_from_records_and_published_figures_alone() -> None:
 
 
 def test_a_site_is_made_from_records_published_figures_and_what_reports_share() -> None:
-    allowed = BOTTOM | {"site", "report", "results", "records", "metrics", "published", "shipped"}
+    allowed = BOTTOM | {"site", "report", "results", "records", "metrics", "published", "configs"}
     files = [path for path in FILES if _part(path) == "site"]
     assert len(files) >= 5
     modules = {(path.name, module) for path in files for _, module in _own_imports(path)}
@@ -138,7 +138,7 @@ def test_a_site_is_made_from_records_published_figures_and_what_reports_share() 
 
 
 def test_the_engine_names_no_method() -> None:
-    allowed = {"essential.methods", "essential.methods.contract", "essential.methods.state"}
+    allowed = {f"essential.methods{part}" for part in ("", ".contract", ".exemplars", ".state")}
     files = [path for path in FILES if _part(path) == "engine"]
     assert len(files) >= 7
     imported = {module for path in files for _, module in _own_imports(path) if module.startswith("essential.methods")}
@@ -166,7 +166,7 @@ def test_commands_import_nothing_heavy_before_they_run() -> None:
         f"{path.name}:{line} imports {module}"
         for path in files
         for line, module in _imports(_tree(path).body)
-        if module.split(".")[0] in heavy or module.startswith(("essential.engine", "essential.config"))
+        if module.split(".")[0] in heavy or module.startswith(("essential.engine", "essential.engine.config"))
     ]
     assert problems == []
 
@@ -189,7 +189,7 @@ def test_only_the_command_line_prints() -> None:
         ("records.py", "def f():\n    import essential.engine.run"),
         ("report/made_up.py", "from essential.engine.run import train"),
         ("memory/made_up.py", "from essential.models.classifier import Predictor"),
-        ("errors.py", "from essential import config"),
+        ("errors.py", "from essential import configs"),
     ],
 )
 def test_the_check_itself_finds_what_is_wrong(
@@ -197,7 +197,7 @@ def test_the_check_itself_finds_what_is_wrong(
 ) -> None:
     for part in ("methods", "engine", "models"):
         (tmp_path / "essential" / part).mkdir(parents=True)
-    (tmp_path / "essential" / "config.py").touch()
+    (tmp_path / "essential" / "configs").mkdir()
     monkeypatch.setattr("test_layers.ROOT", tmp_path / "essential")
     path = tmp_path / "essential" / file
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from essential.atomic_files import sha256_of_json
 from essential.errors import RunError
+from essential.files.atomic import sha256_of_json
 from essential.records import SCHEMA_VERSION, Record
 
 MEMORY = {"episodic": 100, "semantic": 20, "statistics": 7, "retrieval_modules": 3, "total": 130}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from essential.errors import CheckpointError, StoreError
-from essential.sealed_files import (
+from essential.files.sealed import (
     _notes,
     check_seal,
     read_sealed,

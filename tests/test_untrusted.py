@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from essential import untrusted
-from essential.untrusted import parse_json, parse_yaml, read_json, yaml_text
+from essential.files import untrusted
+from essential.files.untrusted import parse_json, parse_yaml, read_json, yaml_text
 
 BOTH = pytest.mark.parametrize("parse", [parse_json, parse_yaml])
 

@@ -18,8 +18,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from essential.encoders import EncoderConfig, build_encoder
 from essential.engine.fit import StageStart, fit
+from essential.engine.process_group import SingleProcess, change
 from essential.engine.settings import RunConfig
-from essential.engine.team import Alone, change
 from essential.features.encoding import ClipEncoder
 from essential.methods import build_method
 from essential.methods.contract import Method, Stage
@@ -45,10 +45,10 @@ def whole_recipe(config: RunConfig) -> dict[str, float]:
         spent[name] = spent.get(name, 0.0) + seconds(work)
 
     for task in map(NoiseTask, range(TASKS)):
-        timed("begin", lambda task=task: change(Alone(), method, lambda: method.begin(task), device=GPU))
+        timed("begin", lambda task=task: change(SingleProcess(), method, lambda: method.begin(task), device=GPU))
         for stage in method.stages(task):
             timed(stage.name, lambda stage=stage: run_stage(method, stage, config))
-        timed("finish", lambda task=task: change(Alone(), method, lambda: method.finish(task), device=GPU))
+        timed("finish", lambda task=task: change(SingleProcess(), method, lambda: method.finish(task), device=GPU))
     return spent
 
 

@@ -26,8 +26,8 @@ from unittest.mock import patch
 import numpy as np
 from measuring import Result, main, ratios_in_turns
 
-from essential.config import load_config
 from essential.engine import run
+from essential.engine.config import load_config
 from essential.engine.fit import fit
 from essential.engine.settings import RunConfig
 from essential.features.imported import import_features

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from essential.config import load_config
+from essential.engine.config import load_config
 from essential.engine.settings import RunConfig
 from essential.methods import build_method
 from essential.methods.contract import Batch, Stage

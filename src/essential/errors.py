@@ -1,12 +1,27 @@
 """Errors a user can act on.
 
-Each message says what was wrong, the value, what is allowed and what to do. The command line prints
-the message and exits with 2; nothing else is caught.
+Each says what is wrong, where, and what to do, in fields: whoever adds or changes one raises a new error, and edits no
+text. The command line prints it and exits with 2; nothing else is caught.
 """
 
 
 class EssentialError(Exception):
-    """Base of every error that the library raises on purpose."""
+    """Base of every error that the library raises on purpose.
+
+    Args:
+        problem: what is wrong: the value, and what is allowed.
+        where: the file, setting or video that it is about; None: `problem` names it.
+        remedy: what to do; None: `problem` says it.
+    """
+
+    def __init__(self, problem: str, *, where: object = None, remedy: str | None = None) -> None:
+        super().__init__(problem)
+        self.problem, self.remedy = problem, remedy
+        self.where = None if where is None else str(where)
+
+    def __str__(self) -> str:
+        problem = self.problem if self.where is None else f"{self.where}: {self.problem}"
+        return problem if self.remedy is None else f"{problem}; {self.remedy}"
 
 
 class ConfigError(EssentialError):
@@ -61,5 +76,5 @@ class ComparisonError(EssentialError):
     """Runs that cannot stand in one table: something other than the method and the seed differs."""
 
 
-class TeamError(EssentialError):
+class ProcessGroupError(EssentialError):
     """Another process of the run ended, or cannot be reached."""

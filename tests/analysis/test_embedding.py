@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from essential.analysis.embedding import embed
-from essential.analysis_record import Embedding
+from essential.records.analysis import Embedding
 
 
 def _tokens(noise: float) -> tuple[Tensor, Tensor]:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from essential.analysis.outcomes import outcomes
-from essential.analysis_record import ForgottenClip
 from essential.engine.evaluate import Predictions
 from essential.errors import CheckpointError
+from essential.records.analysis import ForgottenClip
 
 CLIPS_PER_TASK, CLASSES_PER_TASK, TASKS = 7, 3, 4
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from essential.analysis.thumbnails import thumbnails
-from essential.analysis_record import ForgottenClip
 from essential.features.config import FeaturesConfig
 from essential.protocols.protocol import Segment, Video
+from essential.records.analysis import ForgottenClip
 from video_files import cut_short, read_number, write_numbered_video
 
 CONFIG = FeaturesConfig(workers=2)

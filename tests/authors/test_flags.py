@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from essential.authors.flags import SETTINGS, settings_of
-from essential.config import load_config
+from essential.engine.config import load_config
 from essential.errors import ConfigError
 
 DOCS = Path(__file__).parents[2] / "docs" / "flags.md"

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from essential.analysis import analyse
 from essential.authors.import_run import checkpoint_files, import_checkpoints
-from essential.config import load_config, with_overrides
+from essential.engine.config import load_config, with_overrides
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.engine.score import evaluate

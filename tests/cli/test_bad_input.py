@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from essential.atomic_files import folder_lock
 from essential.cli import main
+from essential.files.atomic import folder_lock
 from essential.records import Record
 from small_runs import small_overrides
 from video_files import cut_short, write_numbered_video, write_sound

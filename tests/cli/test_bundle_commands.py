@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from essential.atomic_files import file_lock
 from essential.cli.predict import _print_line
+from essential.files.atomic import file_lock
 from essential.learner.bundle import Bundle
 from essential.learner.contact_sheet import ContactSheet
 from essential.learner.prediction import Prediction, Scored, Span

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from essential.atomic_files import folder_lock
 from essential.cli.options import parse_shard
-from essential.config import load_config
+from essential.configs.shipped import shipped_configs
+from essential.engine.config import load_config
+from essential.engine.process_group import ProcessGroup
 from essential.engine.settings import RunConfig
 from essential.engine.sinks import Sink
-from essential.engine.team import Team
+from essential.files.atomic import folder_lock
 from essential.progress import Progress
 from essential.records import Record, SkippedVideo
-from essential.shipped import shipped_configs
 from in_process import Essential
 from report.made_analyses import make_analysis
 from report.made_records import followed_metrics, make_record
@@ -35,12 +35,12 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Calls:
         *,
         resume: bool,
         progress: Progress,
-        team: Team | None = None,
+        group: ProcessGroup | None = None,
         sink: Sink | None = None,
     ) -> Record:
         assert sink is None or isinstance(sink, Sink)
         assert isinstance(progress, Progress)
-        assert team is None or team.size == 1
+        assert group is None or group.size == 1
         calls.append((config, out, resume))
         record = make_record(seed=config.seed, method=config.method.name)
         record.write(out / "record.json")
@@ -173,9 +173,9 @@ def test_extract_passes_on_its_part(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     calls = []
 
     def extract(
-        config: RunConfig, *, part: tuple[int, int], progress: Progress, team: Team
+        config: RunConfig, *, part: tuple[int, int], progress: Progress, group: ProcessGroup
     ) -> tuple[Path, dict[str, str]]:
-        assert team.size == 1
+        assert group.size == 1
         assert isinstance(progress, Progress)
         calls.append((config.features.store, part))
         return tmp_path / "a #1", {"test/b/2.mp4": "holds no frame"}

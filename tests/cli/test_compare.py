@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from essential.atomic_files import folder_lock
+from essential.files.atomic import folder_lock
 from in_process import Essential
 from small_runs import SMALL
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("shapes_checked_elsewhere")
 @pytest.fixture(autouse=True)
 def one_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train in this process; `test_comparison_runs.py` does it in several."""
-    monkeypatch.setattr("essential.comparison.runs_at_once", lambda _: 1)
+    monkeypatch.setattr("essential.api.compare.runs_at_once", lambda _: 1)
 
 
 @pytest.fixture(scope="module")

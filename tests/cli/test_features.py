@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from essential.configs.shipped import method_section, shipped_methods
 from essential.features.imported import import_features
 from essential.methods import METHODS
 from essential.records import Record
-from essential.shipped import method_section, shipped_methods
 from in_process import Essential
 from small_runs import record_without_seconds
 

@@ -43,7 +43,7 @@ def test_a_broken_record_is_named_and_nothing_is_written(tmp_path: Path, essenti
     (tmp_path / "runs" / "bad" / "record.json").write_text('{"schema_version": 1}')
     outcome = essential("site", tmp_path / "runs", "--out", tmp_path / "site")
     assert outcome.code == 2
-    assert outcome.err.startswith("error: 1 of 2 files is not a valid record; mend it or take it away")
+    assert outcome.err.startswith("error: 1 of 2 files is not a valid record; fix it or remove it")
     assert "bad/record.json is not a valid record: protocol: Field required" in outcome.err
     assert "Traceback" not in outcome.err
     assert not (tmp_path / "site").exists()

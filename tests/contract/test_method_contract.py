@@ -10,15 +10,15 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
+from essential.configs.shipped import method_section, shipped_methods
 from essential.engine.fit import EpochReport, StageStart, fit, optimizer_state
+from essential.engine.process_group import ProcessGroup, SingleProcess, change
 from essential.engine.settings import TrainingConfig
-from essential.engine.team import Alone, Team, change
 from essential.memory.ledger import total_by_kind
 from essential.methods import METHODS, MethodConfig, build_method
 from essential.methods.contract import Batch, Method
 from essential.models.seeded import torch_generator, torch_seeded
 from essential.records import MemoryBytes
-from essential.shipped import method_section, shipped_methods
 from ranks_in_turns import in_turns
 from synthetic_tasks import SyntheticTask, clips_of, make_tasks
 
@@ -107,13 +107,13 @@ def tasks_for(method: Method, sizes: Sequence[int], **settings: int) -> list[Syn
 
 
 def learn(
-    method: Method, task: SyntheticTask, *, training: TrainingConfig = TRAINING, team: Team | None = None
+    method: Method, task: SyntheticTask, *, training: TrainingConfig = TRAINING, group: ProcessGroup | None = None
 ) -> list[EpochReport]:
     """Do what the engine does for one task."""
-    team = team or Alone()
-    change(team, method, lambda: method.begin(task), device=CPU)
-    reports = train(method, task, training=training, team=team)
-    change(team, method, lambda: method.finish(task), device=CPU)
+    group = group or SingleProcess()
+    change(group, method, lambda: method.begin(task), device=CPU)
+    reports = train(method, task, training=training, group=group)
+    change(group, method, lambda: method.finish(task), device=CPU)
     return reports
 
 
@@ -123,7 +123,7 @@ def train(
     *,
     stages: slice = slice(None),
     training: TrainingConfig = TRAINING,
-    team: Team | None = None,
+    group: ProcessGroup | None = None,
 ) -> list[EpochReport]:
     """Go through stages of a task, all or some, without what comes before and after."""
     reports: list[EpochReport] = []
@@ -136,7 +136,7 @@ def train(
             seed_parts=(0, "task", task.index),
             start=StageStart(),
             on_epoch=lambda report, _: reports.append(report),
-            team=team,
+            group=group,
         )
     return reports
 
@@ -346,16 +346,16 @@ def test_two_ranks_learn_what_one_does(name: str) -> None:
     # Six clips, then three: batches that two ranks cannot share evenly, and one of a single clip.
     training = SHORT.model_copy(update={"batch_size": 5, "drop_last": False})
 
-    def run(team: Team) -> tuple[Method, list[EpochReport]]:
+    def run(group: ProcessGroup) -> tuple[Method, list[EpochReport]]:
         method, reports = build(name, training=training, **ONE_EPOCH), []
         for task in tasks_for(method, [2, 1, 1], per_class=3):
-            reports += learn(method, task, training=training, team=team)
+            reports += learn(method, task, training=training, group=group)
         return method, reports
 
     # The share of a batch that weighs a rank's loss, and an epoch's losses, are float32: off by up to 2^-24 of
     # themselves. So a step of AdamW may be off by as much of its rate, 1e-3 at most, and all 20 by 1.2e-9 together;
     # what the steps make of each other's errors has the rest of 1e-8. No order of sums comes near that in float64.
-    (alone, reports), together = run(Alone()), in_turns(run)
+    (alone, reports), together = run(SingleProcess()), in_turns(run)
     for method, told in together:
         assert method.memory.names == alone.memory.names
         for report, of_one in zip(told, reports, strict=True):

@@ -12,10 +12,11 @@ import typer
 import yaml
 from typer.core import TyperGroup
 
+import essential.api.compare
+
 # Here, before anything is made smaller: what is imported later would keep the stand-in.
 import essential.authors.import_run
-import essential.comparison
-import essential.config
+import essential.engine.config
 import essential.learner.video_learner
 from documents import DOCUMENTS, Block, blocks, essential_commands, words
 from essential.cli import app
@@ -71,8 +72,8 @@ def place(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     """Return the reader's working folder; configs are small from here on."""
     for name, value in cache(world.folder).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("essential.comparison.runs_at_once", lambda _: 1)
-    for module in (essential.config, essential.comparison, essential.learner.video_learner):
+    monkeypatch.setattr("essential.api.compare.runs_at_once", lambda _: 1)
+    for module in (essential.engine.config, essential.api.compare, essential.learner.video_learner):
         monkeypatch.setattr(module, "load_config", load_smaller_config)
     monkeypatch.chdir(tmp_path)
     return tmp_path

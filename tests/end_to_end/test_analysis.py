@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from essential.analysis import analyse
-from essential.analysis_record import Analysis
-from essential.atomic_files import folder_lock
 from essential.cli.analysis import analysis_of
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.errors import CheckpointError, InUseError, RunError
+from essential.files.atomic import folder_lock
+from essential.files.sealed import read_sealed, write_sealed
 from essential.progress import Progress
 from essential.records import Record
-from essential.sealed_files import read_sealed, write_sealed
+from essential.records.analysis import Analysis
 from small_runs import StopAt, small_config
 from threads import THREADS
 

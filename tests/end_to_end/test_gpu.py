@@ -14,9 +14,9 @@ from essential.encoders import build_encoder
 from essential.engine.run import train
 from essential.errors import CheckpointError
 from essential.features.encoding import ClipEncoder
+from essential.files.sealed import read_sealed
 from essential.learner import VideoLearner
 from essential.progress import Progress
-from essential.sealed_files import read_sealed
 from small_runs import StopAt, record_without_seconds, run_command, run_ranks, small_config, small_overrides
 
 pytestmark = [
@@ -84,7 +84,7 @@ def test_recorded_steps_give_what_steps_as_they_come_do(
     train(config, tmp_path / "recorded", resume=False, progress=QUIET)
     assert replayed
     replayed.clear()
-    monkeypatch.setattr("essential.engine.recorder._BEFORE", 10**9)
+    monkeypatch.setattr("essential.engine.cuda_graph._BEFORE", 10**9)
     train(config, tmp_path / "as they come", resume=False, progress=QUIET)
     assert not replayed
     assert record_without_seconds(tmp_path / "recorded") == record_without_seconds(tmp_path / "as they come")

@@ -13,9 +13,9 @@ import pytest
 from essential.engine.run import train
 from essential.engine.score import evaluate
 from essential.errors import CheckpointError, EssentialError
+from essential.files.sealed import read_sealed
 from essential.progress import Progress
 from essential.records import Record
-from essential.sealed_files import read_sealed
 from in_float64 import in_float64
 from ranks_in_turns import in_turns
 from small_runs import StopAt, record_without_seconds, run_ranks, small_config, small_overrides
@@ -73,22 +73,22 @@ def test_a_run_goes_on_with_another_number_of_ranks(
     config, out = small_config("essential", small_data, one_process.with_name("features")), tmp_path / "run"
     stop = StopAt("task 2 of 4: rehearsal")
     with pytest.raises(StopAt.Stopped):
-        in_turns(lambda team: train(config, out, resume=False, progress=stop, team=team), size=ranks_before)
+        in_turns(lambda group: train(config, out, resume=False, progress=stop, group=group), size=ranks_before)
     assert not (out / "record.json").exists()
-    records = in_turns(lambda team: train(config, out, resume=True, progress=QUIET, team=team), size=ranks_after)
+    records = in_turns(lambda group: train(config, out, resume=True, progress=QUIET, group=group), size=ranks_after)
     require_same_run(out, one_process)
     assert records == [Record.read(out / "record.json")] * ranks_after
-    again = in_turns(lambda team: train(config, out, resume=True, progress=QUIET, team=team), size=2)
+    again = in_turns(lambda group: train(config, out, resume=True, progress=QUIET, group=group), size=2)
     assert again == [records[0]] * 2, "what is complete is read, not repeated"
 
 
 def test_ranks_score_checkpoints_together(one_process: Path, tmp_path: Path) -> None:
     shutil.copytree(one_process, tmp_path / "run")
-    scored = in_turns(lambda team: evaluate(tmp_path / "run", progress=QUIET, team=team))
+    scored = in_turns(lambda group: evaluate(tmp_path / "run", progress=QUIET, group=group))
     assert scored == [Record.read(one_process / "record.json")] * 2
 
 
 def test_rank_0_alone_refuses_a_folder_that_is_taken(one_process: Path) -> None:
     config = small_config("essential", Path("none"), Path("none"))
     with pytest.raises(EssentialError, match="holds"):
-        in_turns(lambda team: train(config, one_process, resume=False, progress=QUIET, team=team))
+        in_turns(lambda group: train(config, one_process, resume=False, progress=QUIET, group=group))

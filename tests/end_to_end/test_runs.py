@@ -12,10 +12,10 @@ from essential.engine.run import extract, train
 from essential.engine.run_folder import RunFolder
 from essential.engine.score import evaluate
 from essential.errors import CheckpointError, DataError, RunError, StoreError
+from essential.files.sealed import read_sealed
 from essential.memory.episodic import EpisodicMemory
 from essential.progress import Progress
 from essential.records import Record
-from essential.sealed_files import read_sealed
 from small_runs import StopAt, record_without_seconds, small_config
 
 ARMS = ("essential", "joint", "finetune", "replay-dense", "replay-sparse")

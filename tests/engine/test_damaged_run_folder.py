@@ -7,7 +7,7 @@ import pytest
 
 from essential.engine.run_folder import RunFolder
 from essential.errors import CheckpointError, RunError
-from essential.sealed_files import write_sealed
+from essential.files.sealed import write_sealed
 
 DEEP = "[" * 3000 + "]" * 3000
 ORIGIN = '{"features": {"name": "tiny", "fingerprint": "ab", "dim": %s}}'

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from essential.config import load_config
+from essential.engine.config import load_config
 from essential.engine.settings import RunConfig
 
 

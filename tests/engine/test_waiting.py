@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from essential import progress as progress_module
-from essential.atomic_files import folder_lock
 from essential.engine.run import extract
 from essential.errors import InUseError
+from essential.files.atomic import folder_lock
 from essential.progress import Progress, when_free
 from small_runs import small_config
 

@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 from voices import FRAMES, asked_features, taught_voice
 
+from essential.configs.shipped import method_section, shipped_methods
 from essential.errors import ExportError
 from essential.export.answer import FeatureAnswer
 from essential.export.check import random_features, worst_difference
 from essential.export.onnx_file import onnx_bytes, onnx_run
 from essential.export.program import CLIPS_WATCHED, Run, eager_run, program_of, pt2_bytes, pt2_run
-from essential.learner.voice import Voice
+from essential.learner.labelled_predictor import LabelledPredictor
 from essential.methods import METHODS
 from essential.models.classifier import Predictor
-from essential.shipped import method_section, shipped_methods
 
 pytestmark = pytest.mark.numeric
 
@@ -27,7 +27,7 @@ def _parts(predictor: Predictor) -> set[str]:
     return {type(module).__name__ for module in predictor.modules()}
 
 
-def _agrees(run: Run, voice: Voice, clips: int) -> None:
+def _agrees(run: Run, voice: LabelledPredictor, clips: int) -> None:
     features = asked_features(clips)
     probabilities, unknown = run(features)
     np.testing.assert_allclose(probabilities, voice.probabilities(features)[1], atol=1e-4)
@@ -95,6 +95,6 @@ class _Undecided(Predictor):
 
 
 def test_a_predictor_that_cannot_be_exported_is_refused_in_a_sentence() -> None:
-    voice = Voice(_Undecided(), ("a", "b"), 1.0, None)
+    voice = LabelledPredictor(_Undecided(), ("a", "b"), 1.0, None)
     with pytest.raises(ExportError, match=r"torch\.export cannot take this model: .*\. Nothing was written"):
         program_of(FeatureAnswer(voice), torch.ones(2, FRAMES, 2))

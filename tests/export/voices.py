@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from pydantic import TypeAdapter
 
+from essential.configs.shipped import method_section
 from essential.learner.held_out import HeldOut
-from essential.learner.voice import Voice, build_voice
+from essential.learner.labelled_predictor import LabelledPredictor, build_labelled_predictor
 from essential.methods import METHODS, MethodConfig, build_method
-from essential.shipped import method_section
 from synthetic_tasks import clips_of, make_tasks
 
 FRAMES = 8
@@ -21,7 +21,7 @@ _SMALL = {"classifier": {"heads": 4, "init_scale": 100.0}, "random_features": 15
 
 
 @cache
-def taught_voice(name: str, *, dim: int = 24, held_out_clips: int = 12) -> Voice:
+def taught_voice(name: str, *, dim: int = 24, held_out_clips: int = 12) -> LabelledPredictor:
     """Return the voice of a shipped method after two tasks, untrained where it trains, and not certain of anything."""
     section = method_section(name)
     method = build_method(
@@ -31,7 +31,7 @@ def taught_voice(name: str, *, dim: int = 24, held_out_clips: int = 12) -> Voice
         method.begin(task)
         method.finish(task)
     method.memory = method.memory.without(2)
-    voice = build_voice(method.predictor, LABELS, method.memory, held_out(held_out_clips, dim=dim))
+    voice = build_labelled_predictor(method.predictor, LABELS, method.memory, held_out(held_out_clips, dim=dim))
     scores = voice.scores(asked_features(12, dim=dim))
     return replace(voice, temperature=float(scores[:, np.isfinite(scores[0])].std()))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from essential import atomic_files
+from essential.files import atomic as atomic_files
 from faults.commands import COMMANDS
 from faults.sweep import sweep
 

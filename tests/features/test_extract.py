@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from essential.atomic_files import folder_lock
 from essential.errors import ConfigError, DataError, FileSystemError, RunError, StoreError, VideoError
 from essential.features import pipeline
 from essential.features.config import FeaturesConfig
 from essential.features.extract import extract
 from essential.features.provenance import Recipe
 from essential.features.store import open_store
+from essential.files.atomic import folder_lock
 from essential.protocols.protocol import Video
 from essential.video.views import ViewRequest, read_views
 

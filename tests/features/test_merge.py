@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from essential import atomic_files
 from essential.errors import StoreError
 from essential.features import merge as merging
 from essential.features.config import FeaturesConfig
@@ -17,6 +16,7 @@ from essential.features.extract import extract
 from essential.features.merge import merge
 from essential.features.provenance import Recipe
 from essential.features.store import open_store
+from essential.files import atomic as atomic_files
 from essential.protocols.protocol import Video
 
 SHARDS = 5

@@ -65,7 +65,7 @@ def test_a_clip_given_as_a_folder_of_frames_is_asked_by_its_folder(learner: Vide
 
 @pytest.mark.numeric
 def test_a_voice_reads_each_clip_once(learner: VideoLearner, monkeypatch: pytest.MonkeyPatch) -> None:
-    voice, features = learner.voice, learner.held_out.features
+    voice, features = learner.labelled_predictor, learner.held_out.features
     labels, probabilities = voice.probabilities(features)
     unknown = voice.unknown_scores(features)
     encode, read = type(voice.predictor).tokens, []

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from essential import VideoLearner
-from essential.atomic_files import file_lock
 from essential.errors import BundleError, CheckpointError, InUseError
+from essential.files.atomic import file_lock
+from essential.files.sealed import read_sealed, write_sealed
 from essential.learner.bundle import VERSION, Bundle
-from essential.sealed_files import read_sealed, write_sealed
 from taught import MACHINE
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.covariance import ledoit_wolf
 
-from essential.learner.familiarity import familiarity_of
+from essential.learner.out_of_distribution import familiarity_of
 
 WIDTH = 6
 

@@ -10,9 +10,9 @@ import pytest
 
 from essential import VideoLearner
 from essential.errors import BundleError, CheckpointError
+from essential.files.sealed import Array, read_sealed, write_sealed
 from essential.learner.bundle import Bundle
 from essential.learner.video_learner import ledger_of
-from essential.sealed_files import Array, read_sealed, write_sealed
 from taught import MACHINE
 
 ODD = (None, True, -1, 1.5, "x", [], {}, [[]], 10**30)
@@ -118,7 +118,7 @@ def test_every_array_in_another_form(parts: tuple[Arrays, dict[str, Any]], tmp_p
 
 
 def _answer(path: Path) -> None:
-    _, probabilities, unknown = VideoLearner.load(path, overrides=MACHINE).voice.answers(SEEN)
+    _, probabilities, unknown = VideoLearner.load(path, overrides=MACHINE).labelled_predictor.answers(SEEN)
     assert np.isfinite(probabilities).all()
     assert unknown is None or np.isfinite(unknown).all()
 

@@ -11,9 +11,9 @@ import pytest
 from essential import VideoLearner
 from essential.errors import CheckpointError, ConfigError, DataError
 from essential.features.cores import cpu_cores
+from essential.files.sealed import read_sealed
 from essential.memory.ledger import total_by_kind
 from essential.progress import Progress
-from essential.sealed_files import read_sealed
 from taught import MACHINE, Clips, new_learner
 
 

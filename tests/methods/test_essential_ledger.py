@@ -2,7 +2,7 @@
 
 import pytest
 
-from essential.config import load_config
+from essential.engine.config import load_config
 from essential.memory.ledger import total_by_kind
 from essential.methods import build_method
 from synthetic_tasks import make_tasks

@@ -7,9 +7,9 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from essential.configs.shipped import config_text, sections_of
 from essential.methods import MethodConfig, build_method
 from essential.methods.contract import Method
-from essential.shipped import config_text, sections_of
 from pooled_tasks import learn_all, make_pool, pooled_tasks
 
 NAMES = [f"{name}{form}" for name in ("analytic", "fecam", "ncm", "ranpac", "slda") for form in ("", "-temporal")]

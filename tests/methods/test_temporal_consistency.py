@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from essential.config import load_config
+from essential.engine.config import load_config
 from essential.errors import ConfigError
 from essential.methods import build_method
 from essential.methods.contract import Batch

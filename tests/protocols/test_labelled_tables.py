@@ -119,7 +119,7 @@ def test_a_label_of_two_lines(tmp_path: Path) -> None:
 
 def test_an_open_quote(tmp_path: Path) -> None:
     path = _manifest(tmp_path, 'path,label,split\na.mp4,"run,train\n')
-    with pytest.raises(DataError, match=rf"{re.escape(str(path))}, line 2: not valid CSV \(.+\); mend the line"):
+    with pytest.raises(DataError, match=rf"{re.escape(str(path))}, line 2: not valid CSV \(.+\); fix the line"):
         manifest_videos(path)
 
 

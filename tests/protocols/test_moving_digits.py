@@ -10,8 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from essential.atomic_files import folder_lock
 from essential.errors import DataError
+from essential.files.atomic import folder_lock
 from essential.protocols import moving_digits
 from essential.protocols.clip_files import h264_mp4, mpeg4_avi
 from essential.protocols.folder import folder_listing

@@ -337,7 +337,7 @@ def test_a_start_past_the_end_is_let_through(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (b"", "line 1, column 1: not valid JSON (Expecting value); mend the line"),
+        (b"", "line 1, column 1: not valid JSON (Expecting value); fix the line"),
         (b'{"format": "essential video list",\n "tasks": [}', "line 2, column 12: not valid JSON"),
         (b"\x80\x04]\x94.", "is not UTF-8 text (byte 0); a pickle goes through `essential data import` first"),
         (b"[]", "is JSON of another kind; lists of ours, "),

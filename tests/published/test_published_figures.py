@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 from pydantic import ValidationError
 
+from essential.configs.shipped import config_text, sections_of, shipped_configs
 from essential.metrics import METRICS
 from essential.published import PublishedFigure, differs_from_published, published_figures, published_for
-from essential.shipped import config_text, sections_of, shipped_configs
 
 CNN, NME = "average_incremental_accuracy_cnn", "average_incremental_accuracy_nme"
 EITHER = "average_incremental_accuracy"

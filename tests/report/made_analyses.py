@@ -7,8 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from essential.analysis_record import Analysis
 from essential.records import Record
+from essential.records.analysis import Analysis
 
 TESTS = 20
 """Test videos of each class."""

@@ -9,9 +9,9 @@ from made_analyses import TESTS, made_picture, make_analysis
 from made_records import make_record
 from parsed_page import ParsedPage
 
-from essential.analysis_record import Analysis
 from essential.errors import RunError
 from essential.records import Record
+from essential.records.analysis import Analysis
 from essential.report import ReportedRun, write_report
 
 HOSTILE = "<script>alert('x')</script>\"&{{ 7 * 7 }}"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from essential.atomic_files import file_lock
 from essential.errors import FileSystemError
+from essential.files.atomic import file_lock
 from essential.serve.kept_bundle import KeptBundle
 from essential.serve.messages import Refusal
 

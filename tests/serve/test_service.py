@@ -21,8 +21,8 @@ from hostile_clips import MOST_SECONDS, MOST_SIDE, Hostile, hostile_clips
 from PIL import Image
 from running_service import BOUNDARY, TAUGHT, Answer, Part, RunningService, form, resident_bytes, running_service
 
-from essential.atomic_files import file_lock
 from essential.errors import InUseError
+from essential.files.atomic import file_lock
 from essential.learner.bundle import Bundle
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from essential.atomic_files import folder_lock
 from essential.errors import FileSystemError, InUseError, RunError
+from essential.files.atomic import folder_lock
 from essential.site.folder import replace_folder
 
 FIRST = [("index.html", b"1"), ("runs/a.html", b"a"), ("runs/b.html", b"b"), ("old/c.html", b"c")]

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from essential.analysis_record import Embedding, Kind, Point
+from essential.records.analysis import Embedding, Kind, Point
 
 # More would not be seen: the noise of a classifier's tokens.
 _DIRECTIONS = 50

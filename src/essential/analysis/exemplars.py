@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from essential.analysis_record import Distances, Kind, MeanDistances, SlotDistances
 from essential.memory.episodic import EpisodicMemory
 from essential.methods.contract import Method
 from essential.models.classifier import Predictor
+from essential.records.analysis import Distances, Kind, MeanDistances, SlotDistances
 
 _AT_ONCE = 256
 

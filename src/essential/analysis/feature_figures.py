@@ -14,7 +14,6 @@ from jaxtyping import Int
 from essential.analysis.embedding import embed
 from essential.analysis.exemplars import distances, read_exemplars
 from essential.analysis.frames_read import accuracy_by_frames
-from essential.analysis_record import MOST_EXEMPLARS, Distances, Embedding, FramesKept
 from essential.engine.evaluate import Predictions
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
@@ -26,6 +25,7 @@ from essential.methods import build_method
 from essential.methods.contract import Method
 from essential.progress import Progress
 from essential.protocols.protocol import Protocol, Split
+from essential.records.analysis import MOST_EXEMPLARS, Distances, Embedding, FramesKept
 
 _MOST_TESTS = 1000
 AGAIN = " Once they are back, delete analysis.json, and report makes it again."

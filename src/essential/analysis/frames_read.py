@@ -7,13 +7,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from essential.analysis.exemplars import fill
-from essential.analysis_record import FramesKept
 from essential.features.tables import FrameTable
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.selection import uniform_positions
 from essential.methods.contract import Method
 from essential.methods.exemplars import take_frames
 from essential.models.classifier import Predictor
+from essential.records.analysis import FramesKept
 
 _AT_ONCE = 256
 _NUMBERS = 8

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from essential.analysis_record import ForgottenClip
 from essential.engine.evaluate import Predictions
 from essential.errors import CheckpointError
 from essential.metrics import Evaluation, class_accuracy
+from essential.records.analysis import ForgottenClip
 
 _NEVER = -1
 

@@ -9,16 +9,16 @@ from pathlib import Path
 from essential.analysis.feature_figures import AGAIN, feature_figures
 from essential.analysis.outcomes import outcomes
 from essential.analysis.thumbnails import thumbnails
-from essential.analysis_record import MOST_FORGOTTEN, Analysis, ForgottenClip
-from essential.atomic_files import folder_lock
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import data_root
 from essential.errors import RunError
 from essential.features.cores import torch_threads
+from essential.files.atomic import folder_lock
 from essential.progress import Progress, phase
 from essential.protocols.protocol import Protocol
 from essential.records import Record
+from essential.records.analysis import MOST_FORGOTTEN, Analysis, ForgottenClip
 
 
 def analyse(out: Path, *, progress: Progress, unverified: bool = False) -> Analysis:

@@ -8,11 +8,11 @@ from functools import partial
 
 from PIL import Image
 
-from essential.analysis_record import FRAMES_SHOWN
 from essential.errors import VideoError
 from essential.features.config import FeaturesConfig
 from essential.features.cores import all_to_decode
 from essential.protocols.protocol import Video
+from essential.records.analysis import FRAMES_SHOWN
 from essential.video.decode import read_frames
 from essential.video.sampling import segment_indices
 from essential.video.worker_pool import Lost, run_tasks

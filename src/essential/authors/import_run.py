@@ -13,16 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from essential.atomic_files import folder_lock
 from essential.authors.checkpoint import AuthorsCheckpoint, read_authors_checkpoint
 from essential.authors.flags import settings_of
-from essential.config import load_config
 from essential.encoders import FrameEncoder, build_encoder
 from essential.encoders.clip_layout import describe_clip
+from essential.engine.config import load_config
 from essential.engine.imported_run import finish_import
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
 from essential.errors import CheckpointError
+from essential.files.atomic import folder_lock
 from essential.memory.ledger import total_by_kind
 from essential.methods import Method, build_method
 from essential.methods.state import pack

@@ -7,7 +7,7 @@ from essential.cli.terminal import say
 from essential.errors import EssentialError
 
 if TYPE_CHECKING:
-    from essential.analysis_record import Analysis
+    from essential.records.analysis import Analysis
 
 
 def analysis_of(run: Path, *, unverified: bool = False) -> "Analysis | None":

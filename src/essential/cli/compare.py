@@ -9,7 +9,7 @@ from essential.cli.options import Overrides, parse_methods, parse_seeds
 from essential.cli.terminal import say
 
 if TYPE_CHECKING:
-    from essential.comparison import PlannedRun
+    from essential.api.compare import PlannedRun
 
 
 def compare(
@@ -42,10 +42,10 @@ def compare(
       essential compare --config tcd/ucf101-10x5 --methods all --out ucf101 \\
         -s data.root=VIDEOS -s data.annotations=LISTS
     """
+    from essential.api.compare import ComparisonPlan, check_runs, do_runs
     from essential.cli.comparison_table import print_comparison
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.tables import print_skipped
-    from essential.comparison import ComparisonPlan, check_runs, do_runs
     from essential.report.comparison_files import write_comparison
 
     plan = ComparisonPlan(config, parse_methods(methods), parse_seeds(seeds), budget_bytes, tuple(overrides or ()), out)

@@ -22,7 +22,7 @@ def list_configs(context: typer.Context) -> None:
     from rich.table import Table
 
     from essential.cli.console import Terminal
-    from essential.shipped import shipped_configs, shipped_methods
+    from essential.configs.shipped import shipped_configs, shipped_methods
 
     for kind, summaries in (("config", shipped_configs()), ("method, for --method", shipped_methods())):
         table = Table(kind, "what it is")
@@ -41,6 +41,6 @@ def show(name: Annotated[str, typer.Argument(help="A config's name, such as movi
     Example:
       essential configs show moving-digits/essential > mine.yaml
     """
-    from essential.shipped import config_text
+    from essential.configs.shipped import config_text
 
     say(config_text(name).rstrip("\n"))

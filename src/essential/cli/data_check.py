@@ -42,9 +42,9 @@ def check(
     """
     import os
 
-    from essential.atomic_files import write_json
     from essential.cli.check_tables import print_check
     from essential.cli.progress_bar import terminal_progress
+    from essential.files.atomic import write_json
     from essential.progress import phase
     from essential.protocols.source import find_listing
     from essential.video.check import check_videos
@@ -76,7 +76,7 @@ def check(
 def _config(
     protocol: str, *, root: Path, annotations: Path | None, list_file: Path | None, overrides: list[str]
 ) -> "RunConfig":
-    from essential.config import load_config
+    from essential.engine.config import load_config
 
     if protocol.endswith(".json"):
         if list_file is not None:

@@ -32,7 +32,7 @@ def demo(
     from essential.cli.analysis import analysis_of
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.tables import print_runs
-    from essential.config import load_config
+    from essential.engine.config import load_config
     from essential.engine.run import train
     from essential.report import ReportedRun, write_report
 

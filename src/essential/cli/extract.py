@@ -29,16 +29,16 @@ def extract(
       essential extract --config moving-digits/essential --store STORE --shard 0/2
     """
     from essential.cli.progress_bar import terminal_progress
-    from essential.config import load_config
-    from essential.engine.ranks import open_team
+    from essential.engine.config import load_config
+    from essential.engine.ranks import open_process_group
     from essential.engine.run import extract as run
 
-    with open_team() as team:
+    with open_process_group() as group:
         part = parse_shard(shard)
         place = [] if store is None else [path_setting("features.store", store)]
         settings = load_config(config, [*(overrides or []), *place])
-        folder, broken = run(settings, part=part, progress=terminal_progress(), team=team)
-        if not team.first:
+        folder, broken = run(settings, part=part, progress=terminal_progress(), group=group)
+        if not group.first:
             return
     for key, reason in sorted(broken.items()):
         say(f"skipped: {key}: {reason}")

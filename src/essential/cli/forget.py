@@ -22,7 +22,7 @@ def forget(
     Example:
       essential forget actions.bundle waving
     """
-    from essential.atomic_files import explained_os_errors, file_lock
+    from essential.files.atomic import explained_os_errors, file_lock
     from essential.learner.bundle import Bundle, refuse_missing
     from essential.learner.clips import refuse_unknown
     from essential.learner.video_learner import VideoLearner

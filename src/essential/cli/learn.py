@@ -49,10 +49,10 @@ def learn(
       essential learn --into actions.bundle --videos new-clips      later, without the old ones
       essential learn --into small.bundle --videos clips --encoder tiny --budget-bytes 1000000
     """
-    from essential.atomic_files import file_lock
     from essential.cli.bundle_tables import print_lesson
     from essential.cli.progress_bar import terminal_progress
     from essential.errors import BundleError, NoNetworkError
+    from essential.files.atomic import file_lock
     from essential.learner.bundle import Bundle
     from essential.learner.clips import clips_by_class, refuse_known
     from essential.learner.video_learner import VideoLearner

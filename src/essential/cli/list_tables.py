@@ -6,8 +6,8 @@ from essential.cli.console import Terminal, table_of
 from essential.cli.terminal import say
 from essential.protocols.audit import Extremes, ListAudit, SplitAudit
 from essential.protocols.listed import splits_of
-from essential.protocols.quoting import named, quoted
 from essential.protocols.video_list import VideoList
+from essential.shown import named, quoted
 
 
 def print_list(video_list: VideoList) -> None:

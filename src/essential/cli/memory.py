@@ -29,6 +29,6 @@ def memory(
         print_ledger(f"{bundle.config.method.name}, {len(bundle.lessons)} lessons", entries)
         return
     if not kept.exists():
-        raise RunError(f"there is no run folder and no bundle {kept}; mend the name")
+        raise RunError(f"there is no run folder and no bundle {kept}; check the name")
     record = Record.read(kept / "record.json")
     print_ledger(record.marked(f"{record.method.name}, {record.exemplars} exemplars"), record.ledger)

@@ -138,7 +138,7 @@ def _spans(
 ) -> Iterator["Prediction | Span"]:
     from essential.errors import VideoError
     from essential.learner.prediction import Prediction
-    from essential.video.pictures import short_reason
+    from essential.video.frames import short_reason
 
     for path, problem in paths:
         try:

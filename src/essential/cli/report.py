@@ -24,9 +24,9 @@ def report(
       essential report runs/first runs/second --out comparison.html
       essential report runs/first --figures figures
     """
-    from essential.atomic_files import refuse_unwritable
     from essential.cli.analysis import analysis_of
     from essential.cli.tables import print_runs, run_name
+    from essential.files.atomic import refuse_unwritable
     from essential.records import Record
     from essential.report import ReportedRun, write_figures, write_report
 

@@ -44,8 +44,8 @@ def train(
     from essential.cli.analysis import analysis_of
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.tables import print_runs, print_skipped, run_name
-    from essential.config import load_config
-    from essential.engine.ranks import open_team
+    from essential.engine.config import load_config
+    from essential.engine.ranks import open_process_group
     from essential.engine.run import train as run
     from essential.report import ReportedRun, write_report
     from essential.tracking import open_sinks
@@ -53,12 +53,12 @@ def train(
     def warn(text: str) -> None:
         say(f"warning: {text}", err=True)
 
-    with open_team() as team:
+    with open_process_group() as group:
         drawn = [] if seed is None else [f"seed={seed}"]
         settings = load_config(config, [*(overrides or []), *drawn], method=method)
         with open_sinks(tensorboard=tensorboard, wandb=wandb, warn=warn) as sink:
-            record = run(settings, out, resume=resume, progress=terminal_progress(), team=team, sink=sink)
-        if not team.first:
+            record = run(settings, out, resume=resume, progress=terminal_progress(), group=group, sink=sink)
+        if not group.first:
             return
         write_report([ReportedRun(run_name(out), record, analysis_of(out))], out / "report.html")
         print_runs([(run_name(out), record)])

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from essential.schema import Section
+from essential.configs.schema import Section
 
 Scalar = bool | int | float | str | None
 Positive = Annotated[float, Field(gt=0)]

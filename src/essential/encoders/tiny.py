@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from essential.encoders.base import FrameEncoder
 from essential.errors import CheckpointError
-from essential.sealed_files import read_sealed
+from essential.files.sealed import read_sealed
 from essential.video.transforms import PixelFormat
 
 TINY_DIM = 128

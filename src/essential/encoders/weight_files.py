@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from essential.errors import CheckpointError
-from essential.given_files import plain_file
+from essential.files.given import plain_file
 
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin")
 # Where a training script puts the weights in its checkpoint, and what it puts in front of their names.

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 
 from essential.engine.clips import ClipTable
-from essential.engine.team import Alone, Message, Team
+from essential.engine.process_group import Message, ProcessGroup, SingleProcess
 from essential.metrics import Evaluation
 from essential.models.classifier import Predictor
 
@@ -45,21 +45,21 @@ def predict(
     *,
     device: torch.device,
     batch_size: int = 512,
-    team: Team | None = None,
+    group: ProcessGroup | None = None,
 ) -> Predictions:
     """Score every clip of `tables`, without augmentation or mask: the slots seen so far are all there are.
 
-    The ranks of a team take the batches in turns, and all get all scores: the numbers of one process, to the last bit.
+    The ranks of a group take the batches in turns, and all get all scores: the numbers of one process, to the last bit.
     """
     predictor.to(device).eval()
-    team, own = team or Alone(), {}
+    group, own = group or SingleProcess(), {}
     batches = list(_batches(tables, batch_size))
-    for index in range(team.rank, len(batches), team.size):
+    for index in range(group.rank, len(batches), group.size):
         features = torch.cat([table.frames.rows(rows) for table, rows in batches[index]])
         for name, scores in predictor.readings(features.to(device)).items():
             own[f"{index:08d} {name}"] = scores.float().cpu().numpy()
     parts: dict[str, list[np.ndarray]] = {}
-    gathered = {key: part for message in team.gather(Message(own)) for key, part in message.arrays.items()}
+    gathered = {key: part for message in group.gather(Message(own)) for key, part in message.arrays.items()}
     for key in sorted(gathered):
         parts.setdefault(key.split(" ", 1)[1], []).append(gathered[key])
     readings = {name: np.concatenate(of_batches) for name, of_batches in parts.items()}

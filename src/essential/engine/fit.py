@@ -15,14 +15,14 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from essential.engine.recorder import Recorder
+from essential.engine.cuda_graph import CudaGraph
+from essential.engine.process_group import ProcessGroup, SingleProcess, change
 from essential.engine.settings import TrainingConfig
-from essential.engine.team import Alone, Team, change
 from essential.errors import DataError, TrainingError
+from essential.files.sealed import Array
 from essential.methods.contract import Batch, LossTerm, Method, Stage, nothing
 from essential.models.seeded import torch_generator, torch_seeded
 from essential.models.whole_batch import Part, part_of_batch
-from essential.sealed_files import Array
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def fit(
     seed_parts: Sequence[str | int],
     start: StageStart,
     on_epoch: Callable[[EpochReport, torch.optim.Optimizer], None],
-    team: Team | None = None,
+    group: ProcessGroup | None = None,
 ) -> None:
     """Prepare the stage if it starts, train what it names, and call `on_epoch` after every epoch.
 
@@ -63,15 +63,15 @@ def fit(
         seed_parts: name the run and the task.
         start: where to start.
         on_epoch: gets what the epoch gave, the same on every rank, and the optimiser.
-        team: the ranks that train together, on equal methods; None: this process alone.
+        group: the ranks that train together, on equal methods; None: this process alone.
 
     Raises:
         DataError: the stage has no clip to learn from.
         TrainingError: a loss is not finite.
     """
-    team = team or Alone()
+    group = group or SingleProcess()
     if start.epoch == 0 and stage.prepare is not nothing:
-        change(team, method, stage.prepare, device=device)
+        change(group, method, stage.prepare, device=device)
     data = stage.data()
     # Asking for an epoch may decode and encode it, so each is asked for once.
     table = data.epoch(start.epoch)
@@ -84,7 +84,7 @@ def fit(
     steps = steps_per_epoch(clips, training)
     rates_of_all = learning_rates(stage.epochs * steps, steps, training)
     schedule = [rate * stage.learning_rate_scale for rate in rates_of_all]
-    recorder = Recorder(records=stage.steady and device.type == "cuda" and team.size == 1)
+    recorder = CudaGraph(records=stage.steady and device.type == "cuda" and group.size == 1)
     _only_train(method.network, stage.trains)
     for epoch in range(start.epoch, stage.epochs):
         seeds = (*seed_parts, stage.name, epoch)
@@ -93,9 +93,9 @@ def fit(
         rates = schedule[epoch * steps : (epoch + 1) * steps]
         table = table if epoch == start.epoch else data.epoch(epoch)
         with torch_seeded(*seeds, "dropout"), recorder.at_work():
-            parts = ((indices, Part(team.rank, team.size, len(indices))) for indices in _batches(order, training))
+            parts = ((indices, Part(group.rank, group.size, len(indices))) for indices in _batches(order, training))
             batches = ((table.rows(indices[part.rows]).to(device), part) for indices, part in parts)
-            step = _Step(method, stage.name, optimizer, generator, training.mixed_precision, team)
+            step = _Step(method, stage.name, optimizer, generator, training.mixed_precision, group)
             losses = _run_epoch(step, batches, rates, recorder)
         report = EpochReport(epoch, {name: total / steps for name, total in losses.items()}, rates[-1])
         _check_finite(report, stage, seed_parts)
@@ -149,7 +149,7 @@ class _Step:
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
     mixed_precision: bool
-    team: Team
+    group: ProcessGroup
 
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of the steps to come."""
@@ -167,11 +167,11 @@ class _Step:
             part_of_batch(part),
         ):
             terms = [*self.method.losses(self.stage, batch, generator=self.generator)]
-        shares = _shares(terms, part, self.team)
+        shares = _shares(terms, part, self.group)
         weighted = [term.value * (term.weight * share) for term, share in zip(terms, shares, strict=True)]
         self.optimizer.zero_grad(set_to_none=True)
         sum(weighted[1:], start=weighted[0]).backward()
-        _add_up_gradients(self.optimizer, self.team)
+        _add_up_gradients(self.optimizer, self.group)
         self.optimizer.step()
         named: dict[str, Tensor] = {}
         for term, value in zip(terms, weighted, strict=True):
@@ -180,7 +180,7 @@ class _Step:
 
 
 def _run_epoch(
-    step: _Step, batches: Iterator[tuple[Batch, Part]], rates: Sequence[float], recorder: Recorder
+    step: _Step, batches: Iterator[tuple[Batch, Part]], rates: Sequence[float], recorder: CudaGraph
 ) -> dict[str, float]:
     """Take one step per batch; return the sum of every weighted term, left on the device until the epoch ends."""
     sums: dict[str, Tensor] = {}
@@ -189,28 +189,28 @@ def _run_epoch(
         terms = recorder.take(partial(step.take, part=part), batch, step.optimizer)
         for name, value in terms.items():
             sums[name] = sums[name] + value if name in sums else value.clone()
-    totals = step.team.total(torch.stack([value.float() for value in sums.values()]))
+    totals = step.group.total(torch.stack([value.float() for value in sums.values()]))
     return dict(zip(sums, totals.tolist(), strict=True))
 
 
-def _shares(terms: Sequence[LossTerm], part: Part, team: Team) -> Sequence[Tensor | float]:
+def _shares(terms: Sequence[LossTerm], part: Part, group: ProcessGroup) -> Sequence[Tensor | float]:
     """Return with what share each term's mean over this rank's part counts in the mean over the whole batch."""
     counts = [term.over for term in terms if term.over is not None]
-    if team.size == 1 or not counts:
+    if group.size == 1 or not counts:
         return [part.fraction] * len(terms)
     device = terms[0].value.device
     own = torch.stack([torch.as_tensor(count, device=device) for count in counts]).double()
-    of_counted = iter(own / team.total(own).clamp(min=1))
+    of_counted = iter(own / group.total(own).clamp(min=1))
     return [part.fraction if term.over is None else next(of_counted).float() for term in terms]
 
 
-def _add_up_gradients(optimizer: torch.optim.Optimizer, team: Team) -> None:
+def _add_up_gradients(optimizer: torch.optim.Optimizer, group: ProcessGroup) -> None:
     """Give every rank the sum of all ranks' gradients, in one message."""
-    if team.size == 1:
+    if group.size == 1:
         return
     trained = (parameter for group in optimizer.param_groups for parameter in group["params"])
     gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
-    total = team.total(torch.cat([gradient.flatten() for gradient in gradients]))
+    total = group.total(torch.cat([gradient.flatten() for gradient in gradients]))
     sizes = [gradient.numel() for gradient in gradients]
     for gradient, summed in zip(gradients, total.split(sizes), strict=True):
         gradient.copy_(summed.view_as(gradient))

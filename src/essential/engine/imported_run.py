@@ -1,11 +1,11 @@
 """Runs that were imported from checkpoints of other code: how one is written, and what it may be scored on."""
 
-from essential.atomic_files import write_json
 from essential.engine.run_folder import Place, RunFolder, differences
 from essential.engine.settings import RunConfig
 from essential.errors import RunError
+from essential.files.atomic import write_json
+from essential.files.untrusted import read_json
 from essential.methods.contract import Method
-from essential.untrusted import read_json
 
 # What the checkpoints do not say; all else is theirs.
 _FREE = frozenset({"data", "protocol", "features"})

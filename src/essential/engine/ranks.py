@@ -1,4 +1,4 @@
-"""A team of processes that `torchrun` started: torch.distributed, gloo between CPUs and nccl between GPUs.
+"""A group of processes that `torchrun` started: torch.distributed, gloo between CPUs and nccl between GPUs.
 
 What is said apart from gradients is arrays and JSON, as bytes; nothing is pickled. A rank that dies closes its
 connections, and the others learn of it from whatever they say next.
@@ -23,8 +23,8 @@ import torch.distributed as dist
 from safetensors.numpy import load, save
 from torch import Tensor
 
-from essential.engine.team import Alone, Message, Team
-from essential.errors import TeamError
+from essential.engine.process_group import Message, ProcessGroup, SingleProcess
+from essential.errors import ProcessGroupError
 
 # Ranks wait this long for one that works alone or has more to extract. A dead one is noticed at once, by its closed
 # connections; only one that hangs takes so long.
@@ -35,16 +35,16 @@ _FAILED = 2
 
 
 @contextmanager
-def open_team() -> Iterator[Team]:
-    """Be the rank that `torchrun` says in the environment, or a team of one if it says nothing.
+def open_process_group() -> Iterator[ProcessGroup]:
+    """Be the rank that `torchrun` says in the environment, or a group of one if it says nothing.
 
     An error that ends several ranks is told once: by the first to meet it. The others end without a word.
 
     Raises:
-        TeamError: the ranks cannot reach each other, or another one ended.
+        ProcessGroupError: the ranks cannot reach each other, or another one ended.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
-        yield Alone()
+        yield SingleProcess()
         return
     gpus, here = torch.cuda.device_count(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if gpus:
@@ -54,7 +54,7 @@ def open_team() -> Iterator[Team]:
     try:
         dist.init_process_group(backend, timeout=_PATIENCE)
     except (RuntimeError, ValueError) as error:
-        raise TeamError(
+        raise ProcessGroupError(
             f"rank {os.environ['RANK']} cannot reach the other ranks ({error}); start all of them with torchrun, and "
             "see docs/clusters.md"
         ) from error
@@ -82,7 +82,7 @@ def open_team() -> Iterator[Team]:
     dist.destroy_process_group()
 
 
-class Ranks(Team):
+class Ranks(ProcessGroup):
     """The ranks of the process group, seen from one of them."""
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ class Ranks(Team):
             return message
         content = body.numpy().tobytes()
         if list(hashlib.sha256(content).digest()) != head[1:].tolist():
-            raise TeamError(
+            raise ProcessGroupError(
                 f"rank {self.rank} received something else than rank 0 sent (SHA-256 differs); look after the network, "
                 "and run the same command again with --resume"
             )
@@ -167,8 +167,8 @@ def _end(*_: object) -> NoReturn:
     raise SystemExit(_FAILED)
 
 
-def _lost(rank: str) -> TeamError:
-    return TeamError(
+def _lost(rank: str) -> ProcessGroupError:
+    return ProcessGroupError(
         f"{rank} ended before its time (killed, or out of memory?), and with it the run. What is finished is kept: run "
         "the same command again (train: with --resume)"
     )

@@ -9,20 +9,20 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from essential.atomic_files import folder_lock
 from essential.engine.clips import LabelledVideos, TaskClips, check_coverage, task_clips
 from essential.engine.evaluate import predict
 from essential.engine.fit import EpochReport, StageStart, fit, optimizer_state
+from essential.engine.process_group import Message, ProcessGroup, SingleProcess, change, require_equal
 from essential.engine.results import count_trainable_parameters, make_record
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.shared import open_shared_workspace, shared_record, shared_state
 from essential.engine.sinks import Sink
-from essential.engine.team import Alone, Message, Team, change, require_equal
 from essential.engine.workspace import data_root
 from essential.errors import CheckpointError, ConfigError, DataError
 from essential.features.cores import own_threads
 from essential.features.lookup import refuse_broken
+from essential.files.atomic import folder_lock
 from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Stage
 from essential.metrics import accuracy_on_seen
@@ -37,7 +37,7 @@ def train(
     *,
     resume: bool,
     progress: Progress,
-    team: Team | None = None,
+    group: ProcessGroup | None = None,
     sink: Sink | None = None,
 ) -> Record:
     """Train and evaluate on every task of the protocol, and return the record that is then in `out`.
@@ -50,27 +50,27 @@ def train(
         out: the run's folder; rank 0 alone writes to it.
         resume: whether to go on with a run that is there.
         progress: told how far it is.
-        team: the ranks that train together; None: this process alone.
+        group: the ranks that train together; None: this process alone.
         sink: told all that is logged, by rank 0; nothing of a run that is complete.
 
     Raises:
         RunError: the folder is in use, holds another run, or holds this one and `resume` is not set.
         EssentialError: the data, the store, a checkpoint or the disk stands in the way; nothing is half-written.
     """
-    folder, config, team = RunFolder(out), config.with_absolute_paths(), team or Alone()
-    progress = progress if team.first else Progress()
+    folder, config, group = RunFolder(out), config.with_absolute_paths(), group or SingleProcess()
+    progress = progress if group.first else Progress()
     config.data.require_places()
-    with folder_lock(out) if team.first else nullcontext():
-        if team.first:
+    with folder_lock(out) if group.first else nullcontext():
+        if group.first:
             folder.check(config, resume=resume)
-        if team.share(Message(note=team.first and folder.record.exists())).note:
-            return shared_record(lambda: Record.read(folder.record), team)
+        if group.share(Message(note=group.first and folder.record.exists())).note:
+            return shared_record(lambda: Record.read(folder.record), group)
         with own_threads(config.training.threads):
-            return _Run(config, folder, progress, team, sink).to_the_end()
+            return _Run(config, folder, progress, group, sink).to_the_end()
 
 
 def extract(
-    config: RunConfig, *, part: tuple[int, int] = (0, 1), progress: Progress, team: Team | None = None
+    config: RunConfig, *, part: tuple[int, int] = (0, 1), progress: Progress, group: ProcessGroup | None = None
 ) -> tuple[Path, dict[str, str]]:
     """Fill the feature store of `config`, or part (i, n) of it; return its folder and the broken videos.
 
@@ -78,7 +78,7 @@ def extract(
         config: the run's.
         part: (i, n), for n jobs side by side; its ranks share it.
         progress: told how far this rank is.
-        team: the ranks that extract together; None: this process alone.
+        group: the ranks that extract together; None: this process alone.
 
     Raises:
         ConfigError: the config asks for live features, which are not stored.
@@ -86,11 +86,11 @@ def extract(
     """
     if config.features.mode == "live":
         raise ConfigError("features.mode=live keeps no store; use -s features.mode=stored to extract")
-    team = team or Alone()
-    progress = progress if team.first else Progress()
+    group = group or SingleProcess()
+    progress = progress if group.first else Progress()
     with own_threads(config.training.threads):
-        workspace = open_shared_workspace(config.with_absolute_paths(), progress, protocol=None, team=team)
-        broken = workspace.extract(workspace.protocol.videos, progress, part=part, team=team)
+        workspace = open_shared_workspace(config.with_absolute_paths(), progress, protocol=None, group=group)
+        broken = workspace.extract(workspace.protocol.videos, progress, part=part, group=group)
     refuse_broken(broken, config.features.on_broken_video)
     return workspace.store(), broken
 
@@ -98,17 +98,19 @@ def extract(
 class _Run:
     """One `train` call: where the run is, and everything it stands on."""
 
-    def __init__(self, config: RunConfig, folder: RunFolder, progress: Progress, team: Team, sink: Sink | None) -> None:
-        self.config, self.folder, self.progress, self.team, self.sink = config, folder, progress, team, sink
-        saved = shared_state(folder, team)
+    def __init__(
+        self, config: RunConfig, folder: RunFolder, progress: Progress, group: ProcessGroup, sink: Sink | None
+    ) -> None:
+        self.config, self.folder, self.progress, self.group, self.sink = config, folder, progress, group, sink
+        saved = shared_state(folder, group)
         self.place = saved.place if saved else Place()
         self.start = saved.start if saved else StageStart()
         self.watch = Stopwatch(self.place.seconds)
         self.step = 0
-        known = folder.protocol(data_root(config)) if team.first else None
-        self.workspace = open_shared_workspace(config, progress, protocol=known, team=team)
+        known = folder.protocol(data_root(config)) if group.first else None
+        self.workspace = open_shared_workspace(config, progress, protocol=known, group=group)
         self.protocol = self.workspace.protocol
-        if team.first:
+        if group.first:
             if folder.begun:
                 folder.refuse_other_features(self.workspace.origin)
             folder.claim(config, self.protocol, self.workspace.root, self.workspace.origin)
@@ -117,7 +119,7 @@ class _Run:
         if saved:
             self.method.load_state_dict(saved.method)
             self.method.network.to(self.workspace.device)
-        self.source = self.workspace.source(self._needed_videos(), progress, team=team)
+        self.source = self.workspace.source(self._needed_videos(), progress, group=group)
         self._settle_skipped(begun=saved is not None)
         check_coverage(self.protocol.tasks, list(self.place.skipped))
         self.labelled = LabelledVideos(self.protocol, self.source, without=self.place.skipped)
@@ -126,14 +128,14 @@ class _Run:
 
     def to_the_end(self) -> Record:
         """Learn the tasks that are left, then write the record."""
-        if self.team.first:
+        if self.group.first:
             self.step = self.folder.logged
             if self.sink is not None:
                 self.sink.start(self.folder.path, self.config.identity(), first_step=self.step)
         while self.place.task < len(self.protocol.tasks):
             self._learn()
             self._evaluate()
-        return shared_record(self._write_record, self.team)
+        return shared_record(self._write_record, self.group)
 
     def _write_record(self) -> Record:
         self._restore_predictions()
@@ -188,7 +190,7 @@ class _Run:
         self.watch.lap("train")
 
     def _change(self, how: Callable[[], None]) -> None:
-        change(self.team, self.method, how, device=self.workspace.device)
+        change(self.group, self.method, how, device=self.workspace.device)
 
     def _fit(self, index: int, stage: Stage) -> None:
         where = f"task {self.place.task + 1} of {len(self.protocol.tasks)}: {stage.name}"
@@ -202,7 +204,7 @@ class _Run:
                 seed_parts=(self.config.seed, "task", self.place.task),
                 start=self.start,
                 on_epoch=lambda report, optimizer: self._after_epoch(index, stage, report, optimizer),
-                team=self.team,
+                group=self.group,
             )
         self.start = StageStart()
 
@@ -211,17 +213,17 @@ class _Run:
         self.progress.advance(report.epoch + 1, f"loss {sum(report.losses.values()):.3f}")
         done = report.epoch + 1
         if done == stage.epochs:
-            require_equal(self.team, stage.trains)
+            require_equal(self.group, stage.trains)
             self._save(stage=index + 1, epoch=0)
         elif done % self.config.training.checkpoint_epochs == 0:
-            require_equal(self.team, stage.trains)
+            require_equal(self.group, stage.trains)
             self._save(stage=index, epoch=done, optimizer=optimizer)
 
     def _evaluate(self) -> None:
         index = self.place.task
         self.tests.append(self.labelled.table(self.protocol.tasks[index].test, 0))
-        predictions = predict(self.method.predictor, self.tests, device=self.workspace.device, team=self.team)
-        if self.team.first:
+        predictions = predict(self.method.predictor, self.tests, device=self.workspace.device, group=self.group)
+        if self.group.first:
             self.folder.write_checkpoint(index, self.method.predictor.state_dict())
             self.folder.write_predictions(index, predictions)
             if len(self.method.memory):
@@ -244,11 +246,11 @@ class _Run:
             epoch=epoch,
             seconds=dict(self.watch.seconds),
         )
-        if self.team.first:
+        if self.group.first:
             self.folder.save(self.place, self.method, optimizer_state(optimizer) if optimizer else None)
 
     def _log(self, event: Mapping[str, Any]) -> None:
-        if self.team.first:
+        if self.group.first:
             self.folder.log(event)
             if self.sink is not None:
                 self.sink.write(self.step, event)

@@ -28,18 +28,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from essential.atomic_files import explained_os_errors, remove_unfinished, write_json, write_text
 from essential.engine.evaluate import Predictions
 from essential.engine.fit import StageStart
 from essential.engine.protocol_file import protocol_from_json, protocol_to_json
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import FeatureOrigin
 from essential.errors import CheckpointError, RunError
+from essential.files.atomic import explained_os_errors, remove_unfinished, write_json, write_text
+from essential.files.sealed import Array, read_sealed, read_sealed_header, write_sealed
+from essential.files.untrusted import parse_yaml, read_bounded, read_json, yaml_text
 from essential.methods.contract import Method
 from essential.models.state_names import below
 from essential.protocols.protocol import Protocol
-from essential.sealed_files import Array, read_sealed, read_sealed_header, write_sealed
-from essential.untrusted import parse_yaml, read_bounded, read_json, yaml_text
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ class RunFolder:
 
         What the method calls settled is written once, so that a checkpoint costs the same after many tasks.
         """
-        for part in method.settled:
+        for part in method.frozen_parts:
             if part not in self._settled:
                 write_sealed(self._part(part), method.part_state(part), {"part": part})
                 self._settled[part] = read_sealed_header(self._part(part), CheckpointError).seal

@@ -5,25 +5,27 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from essential.atomic_files import folder_lock
 from essential.engine.clips import ClipTable, LabelledVideos
 from essential.engine.evaluate import Predictions, predict
 from essential.engine.imported_run import refuse_unlike_import
+from essential.engine.process_group import ProcessGroup, SingleProcess
 from essential.engine.results import make_record, scored
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.shared import open_shared_workspace, shared_record, shared_state
-from essential.engine.team import Alone, Team
 from essential.engine.workspace import Workspace, data_root
 from essential.errors import CheckpointError, RunError
 from essential.features.cores import own_threads
+from essential.files.atomic import folder_lock
 from essential.progress import Progress, phase
 from essential.protocols.protocol import Protocol, Task
 from essential.protocols.video_list import read_video_list
 from essential.records import Record
 
 
-def evaluate(out: Path, *, config: RunConfig | None = None, progress: Progress, team: Team | None = None) -> Record:
+def evaluate(
+    out: Path, *, config: RunConfig | None = None, progress: Progress, group: ProcessGroup | None = None
+) -> Record:
     """Score the checkpoints of a run on its test videos.
 
     Args:
@@ -31,7 +33,7 @@ def evaluate(out: Path, *, config: RunConfig | None = None, progress: Progress, 
         config: the run's own, with other places: the videos, the store, the device. An imported run takes its data and
             tasks from it at its first evaluation, which writes its record. None: as the run has it.
         progress: told how far it is.
-        team: the ranks that share the work; all of them see the run's folder. None: this process alone.
+        group: the ranks that share the work; all of them see the run's folder. None: this process alone.
 
     Returns:
         The run's record, with the accuracies that the checkpoints give now.
@@ -40,13 +42,13 @@ def evaluate(out: Path, *, config: RunConfig | None = None, progress: Progress, 
         RunError: there is no finished or imported run, or the config is of another run.
         CheckpointError: a checkpoint is missing or damaged, or scores other classes than the protocol has.
     """
-    folder, team = RunFolder(out), team or Alone()
-    progress = progress if team.first else Progress()
+    folder, group = RunFolder(out), group or SingleProcess()
+    progress = progress if group.first else Progress()
     wanted = (config or folder.config()).with_absolute_paths()
     wanted.data.require_places()
     if folder.imported and not folder.record.exists():
-        with folder_lock(out) if team.first else nullcontext(), own_threads(wanted.training.threads):
-            return _first_score(folder, wanted, progress, team)
+        with folder_lock(out) if group.first else nullcontext(), own_threads(wanted.training.threads):
+            return _first_score(folder, wanted, progress, group)
     record = Record.read(folder.record)
     folder.refuse_another(wanted)
     if wanted.features.on_broken_video == "skip":
@@ -55,22 +57,22 @@ def evaluate(out: Path, *, config: RunConfig | None = None, progress: Progress, 
     protocol = folder.protocol(data_root(wanted))
     _refuse_another_list(folder, wanted, protocol)
     with own_threads(wanted.training.threads):
-        workspace = open_shared_workspace(wanted, progress, protocol=protocol, team=team)
+        workspace = open_shared_workspace(wanted, progress, protocol=protocol, group=group)
         folder.refuse_other_features(workspace.origin)
         tasks = workspace.protocol.tasks[: len(record.accuracy)]
         without = {skipped.video: skipped.reason for skipped in record.skipped_videos}
-        predictions = _predictions(workspace, folder, tasks, without=without, progress=progress, team=team)
+        predictions = _predictions(workspace, folder, tasks, without=without, progress=progress, group=group)
     return record.model_copy(update=scored(predictions, class_counts=[len(task.classes) for task in tasks]))
 
 
-def _first_score(folder: RunFolder, config: RunConfig, progress: Progress, team: Team) -> Record:
+def _first_score(folder: RunFolder, config: RunConfig, progress: Progress, group: ProcessGroup) -> Record:
     """Score an imported run, and write what a trained run has: protocol, predictions, record."""
-    saved = shared_state(folder, team)
+    saved = shared_state(folder, group)
     if saved is None:
         raise CheckpointError(
             f"the import into {folder.path} did not come to its end; import again into another folder"
         )
-    workspace = open_shared_workspace(config, progress, protocol=None, team=team)
+    workspace = open_shared_workspace(config, progress, protocol=None, group=group)
     refuse_unlike_import(folder, config, workspace.origin.fingerprint)
     protocol, place = workspace.protocol, saved.place
     method = workspace.build_method()
@@ -85,9 +87,9 @@ def _first_score(folder: RunFolder, config: RunConfig, progress: Progress, team:
         )
     tasks = protocol.tasks[: place.task]
     skipped: dict[str, str] = {}
-    found = _predictions(workspace, folder, tasks, without=skipped, progress=progress, team=team)
+    found = _predictions(workspace, folder, tasks, without=skipped, progress=progress, group=group)
     for index, predictions in enumerate(found):
-        if team.first:
+        if group.first:
             folder.write_predictions(index, predictions)
 
     def finish() -> Record:
@@ -97,7 +99,7 @@ def _first_score(folder: RunFolder, config: RunConfig, progress: Progress, team:
         record.write(folder.record)
         return record
 
-    return shared_record(finish, team)
+    return shared_record(finish, group)
 
 
 def _refuse_another_list(folder: RunFolder, config: RunConfig, protocol: Protocol | None) -> None:
@@ -124,11 +126,11 @@ def _predictions(
     *,
     without: dict[str, str],
     progress: Progress,
-    team: Team,
+    group: ProcessGroup,
 ) -> Iterator[Predictions]:
     """Give what each checkpoint says of the test videos of all tasks up to its own; add to `without`."""
     videos = [video for task in tasks for video in task.test if video.key not in without]
-    source = workspace.source(videos, progress, team=team)
+    source = workspace.source(videos, progress, group=group)
     without.update(source.skipped)
     labelled = LabelledVideos(workspace.protocol, source, without=without)
     method = workspace.build_method()
@@ -137,5 +139,5 @@ def _predictions(
         for task in tasks:
             tables.append(labelled.table(task.test, 0))
             method.load_predictor(folder.read_checkpoint(task.index))
-            yield predict(method.predictor, tables, device=workspace.device, team=team)
+            yield predict(method.predictor, tables, device=workspace.device, group=group)
             progress.advance(task.index + 1)

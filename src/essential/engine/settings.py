@@ -5,11 +5,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from essential.configs.schema import Section
 from essential.encoders import EncoderConfig
 from essential.features.config import FeaturesConfig
 from essential.methods import MethodConfig
 from essential.protocols.source import DataConfig, ProtocolConfig
-from essential.schema import Section
 from essential.video.transforms import AugmentConfig
 
 # What a machine's owner decides, and not who sends a config or a bundle; no number of a result depends on it.

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import torch
 
-from essential.atomic_files import refuse_unwritable, sha256_of_json
 from essential.encoders import FrameEncoder, build_encoder
+from essential.engine.process_group import Message, ProcessGroup
 from essential.engine.settings import RunConfig
-from essential.engine.team import Message, Team
 from essential.errors import ConfigError, StoreError
 from essential.features.cores import cpu_cores
 from essential.features.extract import extract
 from essential.features.imported import ImportedSource, imported_provenance
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import FeatureSource, StoredSource, open_source
+from essential.files.atomic import refuse_unwritable, sha256_of_json
 from essential.methods import Method, build_method
 from essential.progress import Progress, phase, when_free
 from essential.protocols.moving_digits import make_moving_digits, videos_to_make
@@ -88,13 +88,15 @@ class Workspace:
         key = sha256_of_json([self.recipe().provenance(), str(self.root.resolve())])[:16]
         return cache_folder() / "features" / key
 
-    def source(self, videos: Sequence[Video], progress: Progress, *, team: Team | None = None) -> FeatureSource:
+    def source(
+        self, videos: Sequence[Video], progress: Progress, *, group: ProcessGroup | None = None
+    ) -> FeatureSource:
         """Return the features of `videos`, extracted first if they are to be stored.
 
         Args:
             videos: all that will be asked for.
             progress: told how far it is.
-            team: the ranks that share the extraction; None: this process alone.
+            group: the ranks that share the extraction; None: this process alone.
 
         Raises:
             DataError: a video is broken and the config says to fail.
@@ -103,9 +105,9 @@ class Workspace:
         if self.encoder is None:
             frames, features = self.config.video.frames, self.config.features
             return ImportedSource(self.root, videos, frames=frames, config=features, seed=_VIEW_SEED)
-        if team is not None and team.size > 1 and self.config.features.mode == "stored":
+        if group is not None and group.size > 1 and self.config.features.mode == "stored":
             # Every rank opens the store afterwards, and with it meets whatever is broken, whoever found it.
-            self.extract(videos, progress, team=team)
+            self.extract(videos, progress, group=group)
         with phase(progress, "read videos", len(videos)):
             return when_free(
                 progress,
@@ -131,7 +133,7 @@ class Workspace:
         return StoredSource.open(self.store(), videos, recipe=self.recipe(), config=self.config.features)
 
     def extract(
-        self, videos: Sequence[Video], progress: Progress, *, part: tuple[int, int] = (0, 1), team: Team
+        self, videos: Sequence[Video], progress: Progress, *, part: tuple[int, int] = (0, 1), group: ProcessGroup
     ) -> dict[str, str]:
         """Fill the store, or part (i, n) of it, each rank with its share; return the broken videos that all found.
 
@@ -149,10 +151,10 @@ class Workspace:
                 videos,
                 recipe=self.recipe(),
                 config=config,
-                part=(index + count * team.rank, count * team.size),
+                part=(index + count * group.rank, count * group.size),
                 progress=lambda done, total: progress.advance(done, total=total),
             )
-        return {key: reason for each in team.gather(Message(note=broken)) for key, reason in each.note.items()}
+        return {key: reason for each in group.gather(Message(note=broken)) for key, reason in each.note.items()}
 
 
 def open_workspace(config: RunConfig, progress: Progress, *, protocol: Protocol | None = None) -> Workspace:

@@ -1,6 +1,6 @@
 """All that a learner says of a clip, as one module of tensors alone: what is exported.
 
-The same numbers as `learner.voice` gives: temperature, labels of several slots, forgotten slots, and the distance from
+The same numbers as a learner gives: temperature, labels of several slots, forgotten slots, and the distance from
 all classes are constants in it. `export.check` holds the one against the other before a file is written.
 """
 
@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from essential.encoders import FrameEncoder
-from essential.learner.voice import Voice
+from essential.learner.labelled_predictor import LabelledPredictor
 from essential.models.classifier import Predictor
 from essential.models.closed_form import MahalanobisDistances, squared_distances
 from essential.models.packed_triangle import unpack_upper
@@ -30,7 +30,7 @@ class FeatureAnswer(nn.Module):
     slots: Tensor
     labels_of_slots: Tensor
 
-    def __init__(self, voice: Voice) -> None:
+    def __init__(self, voice: LabelledPredictor) -> None:
         super().__init__()
         predictor = _copied(voice.predictor)
         self.scores = _WhitenedDistances(predictor) if isinstance(predictor, MahalanobisDistances) else predictor
@@ -80,7 +80,7 @@ class _Distance(nn.Module):
     whitening: Tensor
     means: Tensor
 
-    def __init__(self, voice: Voice) -> None:
+    def __init__(self, voice: LabelledPredictor) -> None:
         super().__init__()
         assert voice.familiarity is not None, "its caller's own check"
         self.threshold = voice.familiarity.threshold

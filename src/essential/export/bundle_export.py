@@ -11,7 +11,6 @@ from jaxtyping import Float
 from torch import nn
 from torch.export import ExportedProgram
 
-from essential.atomic_files import refuse_unwritable, write_bytes, write_json
 from essential.encoders import FrameEncoder
 from essential.errors import ConfigError, EssentialError
 from essential.export.answer import FeatureAnswer, FrameAnswer
@@ -19,8 +18,9 @@ from essential.export.check import features_of, random_features, random_frames, 
 from essential.export.description import Takes, describe
 from essential.export.onnx_file import onnx_bytes, onnx_run, require_onnx
 from essential.export.program import CLIPS_WATCHED, Run, Values, eager_run, program_of, pt2_bytes, pt2_run
+from essential.files.atomic import refuse_unwritable, write_bytes, write_json
+from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.video_learner import VideoLearner
-from essential.learner.voice import Voice
 
 _CLIPS_CHECKED = 7
 
@@ -75,11 +75,18 @@ def export_bundle(bundle: Path, path: Path, *, takes: Takes = "frames", override
         refuse_unwritable(each)
     # Where the numbers come out as on most machines that will use the export.
     learner = VideoLearner.load(bundle, overrides=(*overrides, "training.device=cpu"))
-    return write_export(learner.voice, learner.encoder, path, held_out=learner.held_out.features, takes=takes)
+    return write_export(
+        learner.labelled_predictor, learner.encoder, path, held_out=learner.held_out.features, takes=takes
+    )
 
 
 def write_export(
-    voice: Voice, encoder: FrameEncoder, path: Path, *, held_out: Float[np.ndarray, "clips frames dim"], takes: Takes
+    voice: LabelledPredictor,
+    encoder: FrameEncoder,
+    path: Path,
+    *,
+    held_out: Float[np.ndarray, "clips frames dim"],
+    takes: Takes,
 ) -> Export:
     """Write what a voice says, as `export_bundle` does.
 

@@ -7,7 +7,7 @@ from essential.encoders import FrameEncoder
 from essential.errors import ExportError
 from essential.export.program import Run, Values
 from essential.features.encoding import ClipEncoder
-from essential.learner.voice import Voice
+from essential.learner.labelled_predictor import LabelledPredictor
 from essential.video.transforms import plain_view
 
 # Of a probability; of an unknown score above 1, which has no upper end, it is relative.
@@ -16,7 +16,9 @@ _CLIPS_AT_ONCE = (1, 3)
 _CELLS = (1, 2, 4, 8)
 
 
-def worst_difference(run: Run, voice: Voice, clips: Values, features: Float[np.ndarray, "clips frames dim"]) -> float:
+def worst_difference(
+    run: Run, voice: LabelledPredictor, clips: Values, features: Float[np.ndarray, "clips frames dim"]
+) -> float:
     """Return the largest difference between an export and the learner, the export given clips by one and by three.
 
     Args:
@@ -74,7 +76,7 @@ def random_frames(count: int, *, frames: int, size: int) -> UInt8[np.ndarray, "c
     return np.stack(clips)
 
 
-def _learners_own(voice: Voice, features: Float[np.ndarray, "clips frames dim"]) -> list[Values]:
+def _learners_own(voice: LabelledPredictor, features: Float[np.ndarray, "clips frames dim"]) -> list[Values]:
     _, probabilities = voice.probabilities(features)
     unknown = voice.unknown_scores(features)
     return [probabilities] if unknown is None else [probabilities, unknown]

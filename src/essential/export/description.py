@@ -4,13 +4,13 @@ from typing import Any, Literal
 
 from essential import __version__
 from essential.encoders import FrameEncoder
-from essential.learner.voice import Voice
+from essential.learner.labelled_predictor import LabelledPredictor
 
 Takes = Literal["frames", "features"]
 CLIPS = "clips"
 
 
-def describe(voice: Voice, encoder: FrameEncoder, *, frames: int, takes: Takes) -> dict[str, Any]:
+def describe(voice: LabelledPredictor, encoder: FrameEncoder, *, frames: int, takes: Takes) -> dict[str, Any]:
     """Return the description of an export.
 
     Args:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from essential.schema import Section
+from essential.configs.schema import Section
 
 FeatureType = Literal["float32", "float16"]
 Precision = Literal["float32", "bfloat16"]

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int64
 
-from essential.atomic_files import is_unused, refuse_unwritable, sha256_of_file, write_text
 from essential.errors import DataError, StoreError
 from essential.features.config import FeaturesConfig
 from essential.features.extract import Progress
@@ -27,10 +26,11 @@ from essential.features.plan import video_id
 from essential.features.provenance import SAMPLING_RULE
 from essential.features.store import VideoNote, create_store, open_store, read_provenance
 from essential.features.tables import FrameTable
-from essential.given_files import plain_file
+from essential.files.atomic import is_unused, refuse_unwritable, sha256_of_file, write_text
+from essential.files.given import plain_file
+from essential.files.sealed import Array
 from essential.protocols.labelled_tables import STORED_LABELS, labelled_rows
 from essential.protocols.protocol import Video
-from essential.sealed_files import Array
 from essential.seeding import numpy_generator
 from essential.video.sampling import segment_table
 
@@ -193,7 +193,7 @@ def _refuse_not_finite(array: Array, videos: Sequence[Video]) -> None:
             row = start + int(bad[0, 0])
             raise DataError(
                 f"the features of video {videos[row].key!r} (index {row}) hold {array[row][tuple(bad[0, 1:])]}, which "
-                f"is not a finite {kept.dtype}; mend the array, or leave the video out of it and of the labels"
+                f"is not a finite {kept.dtype}; fix the array, or leave the video out of it and of the labels"
             )
 
 

@@ -19,13 +19,13 @@ from itertools import count
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from essential.atomic_files import sha256_of_json
 from essential.errors import FileSystemError, StoreError
 from essential.features.cores import cpu_cores
 from essential.features.plan import Shard
 from essential.features.store import FeatureStore, VideoNote
+from essential.files.atomic import sha256_of_json
+from essential.files.sealed import check_seal, read_sealed, write_sealed
 from essential.protocols.protocol import Split, paused_collector
-from essential.sealed_files import check_seal, read_sealed, write_sealed
 
 NO_SIZE = -1
 _NAME = ".index"

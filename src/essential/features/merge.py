@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from essential.atomic_files import is_unused, link_or_copy, sha256_of_json, write_json
 from essential.errors import StoreError
 from essential.features.extract import Progress
 from essential.features.imported import IMPORTED
 from essential.features.plan import Shard, plan_to_json
 from essential.features.provenance import differences
 from essential.features.store import FeatureStore, create_store, open_store, read_provenance
-from essential.sealed_files import check_seal
+from essential.files.atomic import is_unused, link_or_copy, sha256_of_json, write_json
+from essential.files.sealed import check_seal
 
 _NAMED_AT_MOST = 5
 

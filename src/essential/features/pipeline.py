@@ -20,7 +20,7 @@ from essential.features.cores import Sharing, share_cores, torch_threads
 from essential.features.encoding import ClipEncoder, Clips, VideoFeatures, as_stored
 from essential.features.provenance import Recipe
 from essential.features.store import VideoNote
-from essential.given_files import absence
+from essential.files.given import absence
 from essential.protocols.protocol import Video
 from essential.video.identity import VideoIdentity, identity_of, size_of
 from essential.video.machine import refuse_machines_fault

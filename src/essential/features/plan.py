@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args
 
-from essential.atomic_files import sha256_of_json
+from essential.files.atomic import sha256_of_json
 from essential.protocols.protocol import Split, Video
 
 VideoId = tuple[Split, str]

@@ -17,14 +17,14 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import ValidationError
 
-from essential.atomic_files import folder_lock, remove_unfinished, sha256_of_json, write_json
+from essential.configs.schema import Section
 from essential.errors import StoreError
 from essential.features.plan import Shard, VideoId, plan_from_json, plan_to_json, shards_for
 from essential.features.provenance import differences
+from essential.files.atomic import folder_lock, remove_unfinished, sha256_of_json, write_json
+from essential.files.sealed import read_sealed, read_sealed_header, write_sealed
+from essential.files.untrusted import parse_json, read_bounded, read_json
 from essential.protocols.protocol import Split
-from essential.schema import Section
-from essential.sealed_files import read_sealed, read_sealed_header, write_sealed
-from essential.untrusted import parse_json, read_bounded, read_json
 
 FORMAT_VERSION = 1
 _ARRAY = "features"

@@ -27,16 +27,16 @@ import numpy as np
 import torch
 from pydantic import Field, ValidationError
 
-from essential.config import with_overrides
+from essential.engine.config import with_overrides
 from essential.engine.run_folder import differences
 from essential.engine.settings import OF_THE_MACHINE, RunConfig
 from essential.engine.workspace import FeatureOrigin
 from essential.errors import BundleError, CheckpointError
+from essential.files.sealed import Array, read_sealed, write_sealed
+from essential.files.versioned_json import Part
 from essential.learner.held_out import HeldOut
 from essential.methods import Method
 from essential.models.state_names import below
-from essential.sealed_files import Array, read_sealed, write_sealed
-from essential.versioned_json import Part
 
 WHAT = "essential bundle"
 VERSION = 1
@@ -209,7 +209,7 @@ def refuse_missing(path: Path) -> None:
         raise BundleError(f"{path} is a folder; give the file of a bundle, as `essential learn --into FILE` makes it")
     if not path.exists():
         raise BundleError(
-            f"there is no bundle {path}; make one with `essential learn --into {path} --videos DIR`, or mend the name"
+            f"there is no bundle {path}; make one with `essential learn --into {path} --videos DIR`, or check the name"
         )
 
 

@@ -8,8 +8,8 @@ from essential.errors import DataError
 from essential.protocols.class_names import class_name, known_as
 from essential.protocols.folder import ClassFolders, class_folders
 from essential.protocols.passed_over import LINK_TO_NOTHING, NOT_A_FILE, PassedOver
-from essential.protocols.quoting import named
 from essential.protocols.video_walk import VideoWalk
+from essential.shown import named
 
 Paths = Mapping[str, Sequence[Path]]
 PathLike = str | os.PathLike[str]
@@ -45,7 +45,7 @@ def refuse_absent(given: Collection[str]) -> None:
         DataError: names them.
     """
     if not any(map(os.path.lexists, given)):
-        raise DataError(f"there is no file and no folder {named([*given])}; mend the name")
+        raise DataError(f"there is no file and no folder {named([*given])}; check the name")
 
 
 class Expanded:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from essential.atomic_files import refuse_unwritable, write_bytes
 from essential.errors import ConfigError
+from essential.files.atomic import refuse_unwritable, write_bytes
 from essential.learner.prediction import Prediction
 from essential.shown import printable
 

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Int
 from torch.optim import Optimizer
 
-from essential.config import load_config, memory_section, with_overrides
 from essential.engine.clips import LabelledVideos, TaskClips, task_clips
+from essential.engine.config import load_config, memory_section, with_overrides
 from essential.engine.fit import EpochReport, StageStart, fit
 from essential.engine.settings import RunConfig
 from essential.errors import ConfigError, DataError, TrainingError

@@ -18,11 +18,11 @@ from essential.features.pipeline import Asked, reading
 from essential.features.provenance import Recipe
 from essential.learner.arrivals import Arrivals
 from essential.learner.clips import Expanded
+from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.prediction import Prediction, Span, spans_of
 from essential.learner.turns import turn
-from essential.learner.voice import Voice
 from essential.protocols.protocol import Video
-from essential.video.pictures import short_reason
+from essential.video.frames import short_reason
 from essential.video.transforms import PixelFormat
 from essential.video.windows import WindowedVideo
 from essential.video.worker_pool import Lost
@@ -37,7 +37,7 @@ Shown = UInt8[np.ndarray, "frames size size 3"]
 class ClipReader:
     """Reads clips, and has a voice answer."""
 
-    voice: Voice
+    voice: LabelledPredictor
     recipe: Recipe
     config: FeaturesConfig
     threads: int | None

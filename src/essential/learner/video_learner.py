@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from essential.config import load_config
 from essential.encoders import FrameEncoder, build_encoder
+from essential.engine.config import load_config
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import FeatureOrigin, choose_device
 from essential.errors import BundleError, ConfigError, DataError
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import encode_and_hold
+from essential.files.sealed import Array
 from essential.learner.bundle import Bundle, Lesson, damage_explained, refuse_misfit
 from essential.learner.clips import (
     Expanded,
@@ -28,6 +29,7 @@ from essential.learner.clips import (
     refuse_unknown,
 )
 from essential.learner.held_out import HeldOut
+from essential.learner.labelled_predictor import LabelledPredictor, build_labelled_predictor, share_right
 from essential.learner.learning import (
     Lessons,
     lesson_videos,
@@ -42,13 +44,11 @@ from essential.learner.learning import (
 from essential.learner.prediction import Prediction, Span
 from essential.learner.reading import ClipReader
 from essential.learner.turns import in_turn, turn
-from essential.learner.voice import Voice, build_voice, share_right
 from essential.memory.ledger import LedgerEntry
 from essential.methods import Method
 from essential.progress import Progress, phase
 from essential.protocols.class_names import alike, known_as
 from essential.protocols.protocol import Video
-from essential.sealed_files import Array
 from essential.video.windows import WindowedVideo
 
 _TOP = 5
@@ -106,7 +106,7 @@ class VideoLearner:
     def _set_up(self, config: RunConfig, progress: Progress | None) -> None:
         self.config = config.with_absolute_paths()
         self._progress = progress or Progress()
-        self._voice: Voice | None = None
+        self._voice: LabelledPredictor | None = None
         self._origin: Path | None = None
         self._device = choose_device(config.training.device)
         self._process_id = os.getpid()
@@ -192,7 +192,7 @@ class VideoLearner:
 
     @property
     @in_turn
-    def voice(self) -> Voice:
+    def labelled_predictor(self) -> LabelledPredictor:
         """What answers: the predictor, with its labels and its calibration.
 
         Raises:
@@ -200,13 +200,13 @@ class VideoLearner:
         """
         self._require_classes(1)
         if self._voice is None:
-            self._voice = self._built_voice(self._method, self._labels, self._held_out)
+            self._voice = self._labelled_predictor(self._method, self._labels, self._held_out)
         return self._voice
 
-    def _built_voice(self, method: Method, labels: Sequence[str | None], held_out: HeldOut) -> Voice:
+    def _labelled_predictor(self, method: Method, labels: Sequence[str | None], held_out: HeldOut) -> LabelledPredictor:
         # The numbers of a stranger's bundle are tried here first.
         with nullcontext() if self._origin is None else damage_explained(self._origin):
-            return build_voice(method.predictor, labels, method.memory, held_out)
+            return build_labelled_predictor(method.predictor, labels, method.memory, held_out)
 
     @in_turn
     def learn(self, clips: Given, *, more_of_known: bool = False) -> Lesson:
@@ -257,7 +257,7 @@ class VideoLearner:
         method.check_room(longest_names(task, memory.slots.numpy(), memory.names), tasks=task.index + 1)
         teach(method, task, config=self.config, device=self._device, progress=self._progress)
         labels = (*self._labels, *by_class)
-        voice = self._built_voice(method, labels, held_out)
+        voice = self._labelled_predictor(method, labels, held_out)
         counts = tuple(sum(video.label == slot for video in readable) for slot in names)
         right = share_right(voice, held_out)
         passed_over = given.passed_over.counts
@@ -362,7 +362,7 @@ class VideoLearner:
         )
 
     def _reader(self) -> ClipReader:
-        return ClipReader(self.voice, self._recipe(), self.config.features, self.config.training.threads)
+        return ClipReader(self.labelled_predictor, self._recipe(), self.config.features, self.config.training.threads)
 
     def _require_classes(self, top_k: int) -> None:
         if not self.classes:

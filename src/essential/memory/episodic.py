@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from essential.errors import CheckpointError
+from essential.files.sealed import Array, read_sealed, sealed_size, write_sealed
 from essential.memory.ledger import LedgerEntry
-from essential.sealed_files import Array, read_sealed, sealed_size, write_sealed
 
 _METADATA = {"what": "episodic memory", "version": 1}
 

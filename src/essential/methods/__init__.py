@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from essential.configs.schema import Section
 from essential.methods.analytic import Analytic
 from essential.methods.bic import BiC
 from essential.methods.contract import Method
@@ -26,7 +27,6 @@ from essential.methods.replay import Replay
 from essential.methods.slda import Slda
 from essential.methods.temporal_consistency import TemporalConsistency
 from essential.methods.ucir import UCIR
-from essential.schema import Section
 
 METHODS: dict[str, type[Method]] = {
     "analytic": Analytic,

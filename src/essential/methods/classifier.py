@@ -4,12 +4,12 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor, nn
 
+from essential.configs.schema import Section
 from essential.errors import ConfigError
 from essential.methods.contract import Batch
 from essential.models.classifier import ClipClassifier
 from essential.models.heads import GrowingHead, Head
 from essential.models.seeded import torch_generator, torch_seeded
-from essential.schema import Section
 
 _TEMPERATURE = 2.0
 

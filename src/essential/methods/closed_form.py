@@ -8,13 +8,13 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
+from essential.configs.schema import Section
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.methods.class_statistics import ClassStatistics
 from essential.methods.contract import Method, TaskData
 from essential.models.clip_vectors import ClipForm, clip_vector
 from essential.models.closed_form import ClosedFormPredictor, LinearScores
-from essential.schema import Section
 
 
 class ClosedFormConfig(Section):

@@ -17,13 +17,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from essential.configs.schema import Section
+from essential.files.sealed import Array
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.methods.state import pack, pack_network, refuse_other_shapes, state_that_fits, unpack
 from essential.models.classifier import Predictor
 from essential.models.state_names import below
-from essential.schema import Section
-from essential.sealed_files import Array
 
 _PREDICTOR = "predictor."
 
@@ -215,7 +215,7 @@ class Method(ABC):
         """Have those parts of `network` that `state`, a state of it, has: some are there for a time alone."""
 
     @property
-    def settled(self) -> Sequence[str]:
+    def frozen_parts(self) -> Sequence[str]:
         """Names of the parts of `network` that will not change again, such as `retrieval.3`; they are saved once."""
         return ()
 

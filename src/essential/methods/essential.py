@@ -135,7 +135,7 @@ class Essential(Trained[EssentialConfig]):
         return self._retrieve_all(MemoryClips(memory), embedding) - embedding.cpu()
 
     @property
-    def settled(self) -> Sequence[str]:
+    def frozen_parts(self) -> Sequence[str]:
         """The MR modules of the tasks before: each learns with its own task alone."""
         earlier = len(self.retrieval) - 1 if self.config.memory_mode == "task" else 0
         return [f"retrieval.{index}" for index in range(earlier)]

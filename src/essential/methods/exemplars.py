@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor, nn
 
+from essential.configs.schema import Section
 from essential.errors import ConfigError
 from essential.memory.budget import Budget
 from essential.memory.episodic import EpisodicMemory
@@ -25,7 +26,6 @@ from essential.methods.contract import Batch, BatchTable, TaskData, TrainingData
 from essential.models.classifier import ClipClassifier
 from essential.models.evaluation import in_evaluation
 from essential.models.seeded import torch_generator
-from essential.schema import Section
 
 _AT_ONCE = 512
 

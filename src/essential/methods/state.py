@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from essential.errors import CheckpointError
+from essential.files.sealed import Array
 from essential.memory.episodic import EpisodicMemory
 from essential.models.state_names import below
-from essential.sealed_files import Array
 
 _SLOTS = "task_slots"
 

@@ -22,6 +22,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from essential.configs.schema import Section
 from essential.errors import ConfigError
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
@@ -33,7 +34,6 @@ from essential.methods.icarl import ICaRL, ICaRLConfig
 from essential.methods.podnet import PODNet, PODNetConfig
 from essential.methods.replay import Replay, ReplayConfig
 from essential.methods.ucir import UCIR, UCIRConfig
-from essential.schema import Section
 
 BaseConfig = Annotated[
     BiCConfig | DERConfig | ICaRLConfig | PODNetConfig | ReplayConfig | UCIRConfig, Field(discriminator="name")

@@ -7,13 +7,13 @@ from typing import ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor
 
+from essential.configs.schema import Section
 from essential.memory.episodic import EpisodicMemory
 from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, set_exemplar_means
 from essential.models.classifier import Predictor
 from essential.models.heads import Head
-from essential.schema import Section
 
 
 class TrainedConfig(Section):

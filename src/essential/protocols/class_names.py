@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from essential.errors import DataError
-from essential.protocols.quoting import quoted
+from essential.shown import quoted
 
 # `essential predict` answers this for a clip of no class.
 NONE_OF_THESE = "none of these"

@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from essential.atomic_files import sha256_of_json
 from essential.errors import ConfigError
+from essential.files.atomic import sha256_of_json
 from essential.seeding import numpy_generator
 
 OrderRule = Literal["essential", "tcd"]

@@ -14,11 +14,11 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple, get_args
 
 from essential.errors import DataError
-from essential.given_files import plain_file
+from essential.files.given import plain_file
 from essential.protocols.class_names import class_name
 from essential.protocols.folder import refuse_untrained
 from essential.protocols.protocol import Listing, Split, Video
-from essential.protocols.quoting import nearest
+from essential.shown import nearest
 
 STORED_LABELS = "videos.csv"
 _SPLITS: tuple[Split, ...] = get_args(Split)
@@ -139,7 +139,7 @@ def read_table(path: Path, kind: CsvKind) -> Iterator[tuple[str, dict[str, str]]
                     raise DataError(f"{where}: {column} is {field!r}; fill it in with plain text of one line")
             yield where, row
     except csv.Error as error:
-        raise DataError(f"{what}, line {reader.line_num}: not valid CSV ({error}); mend the line") from error
+        raise DataError(f"{what}, line {reader.line_num}: not valid CSV ({error}); fix the line") from error
 
 
 def _text(path: Path, kind: CsvKind) -> str:

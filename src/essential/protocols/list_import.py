@@ -30,7 +30,7 @@ from essential.protocols.listed import (
     check_entries,
 )
 from essential.protocols.plain_pickle import read_plain_pickle
-from essential.protocols.quoting import nearest, quoted
+from essential.shown import nearest, quoted
 
 _SEGMENT_KEYS = ("filename", "t_start", "t_end")
 _MORE_KEYS = ("video_duration", "fps", "video_frames")

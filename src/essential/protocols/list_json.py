@@ -30,7 +30,8 @@ from pathlib import Path
 from typing import Any
 
 from essential.errors import DataError
-from essential.given_files import plain_file
+from essential.files.given import plain_file
+from essential.files.untrusted import parse_json
 from essential.protocols.listed import (
     SPLITS,
     Entry,
@@ -42,8 +43,7 @@ from essential.protocols.listed import (
     check_entries,
     check_name,
 )
-from essential.protocols.quoting import nearest, quoted
-from essential.untrusted import parse_json
+from essential.shown import nearest, quoted
 
 FORMAT = "essential video list"
 VERSION = 1
@@ -95,7 +95,7 @@ def load_json(content: bytes, name: str) -> Any:
         ) from None
     except json.JSONDecodeError as error:
         raise DataError(
-            f"{name}, line {error.lineno}, column {error.colno}: not valid JSON ({error.msg}); mend the line"
+            f"{name}, line {error.lineno}, column {error.colno}: not valid JSON ({error.msg}); fix the line"
         ) from None
     except ValueError as error:
         raise DataError(f"{name} holds what no list has: {error}") from None

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from essential.errors import DataError
 from essential.protocols.class_names import class_name
 from essential.protocols.protocol import Segment
-from essential.protocols.quoting import named, quoted
+from essential.shown import named, quoted
 
 ListedSplit = Literal["train", "val", "test"]
 SPLITS: tuple[ListedSplit, ...] = get_args(ListedSplit)

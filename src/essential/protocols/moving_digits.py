@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from essential.atomic_files import folder_lock, sha256_of_file, sha256_of_json, write_bytes, write_json
+from essential.configs.schema import Section
 from essential.errors import DataError
+from essential.files.atomic import folder_lock, sha256_of_file, sha256_of_json, write_bytes, write_json
+from essential.files.untrusted import read_json
 from essential.protocols.clip_files import h264_mp4, mpeg4_avi
 from essential.protocols.digit_frames import (
     MOTIONS,
@@ -28,9 +30,7 @@ from essential.protocols.digit_frames import (
     scans,
 )
 from essential.protocols.protocol import Split, Video
-from essential.schema import Section
 from essential.seeding import numpy_generator
-from essential.untrusted import read_json
 
 MARKER = "moving-digits.json"
 # Raise it with any change to what a config draws, so that a folder of the older kind is not taken for the new one.

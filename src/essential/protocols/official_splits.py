@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from essential.errors import DataError
+from essential.files.untrusted import parse_json
 from essential.protocols.folder import refuse_untrained
 from essential.protocols.listed import ListedSplit, ListedVideo, check_name
 from essential.protocols.split_files import Line, find_folder, lines_of, refuse_repeats, text_of
-from essential.untrusted import parse_json
 
 OfficialSplit = tuple[list[ListedVideo], tuple[str, ...]]
 _Listed = tuple[Line, ListedVideo]
@@ -115,11 +115,11 @@ def _ucf101_videos(path: Path, split: ListedSplit, numbers: dict[str, int]) -> I
             raise line.error(f"write a video as class/file{number}, such as '{example}'")
         label = match[1]
         if label not in numbers:
-            raise line.error(f"the class {label!r} is not in {path.parent / 'classInd.txt'}; mend one of the two")
+            raise line.error(f"the class {label!r} is not in {path.parent / 'classInd.txt'}; fix one of the two")
         if match[3] is not None and int(match[3]) != numbers[label]:
             raise line.error(
                 f"the class {label!r} has number {match[3]} here and {numbers[label]} in "
-                f"{path.parent / 'classInd.txt'}; mend one of the two"
+                f"{path.parent / 'classInd.txt'}; fix one of the two"
             )
         yield line, ListedVideo(f"{label}/{match[2]}", label, split)
 

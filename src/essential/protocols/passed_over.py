@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from essential.protocols.quoting import named
+from essential.shown import named
 
 NO_VIDEO = "no video by their extension"
 LINK_TO_NOTHING = "link to nothing, its content not fetched"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from essential.errors import DataError
-from essential.protocols.quoting import quoted
+from essential.shown import quoted
 
 _DEEPEST = 32
 _LARGEST_INT = 2**64

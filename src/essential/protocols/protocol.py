@@ -10,8 +10,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from essential.atomic_files import canonical_json
 from essential.errors import ConfigError
+from essential.files.atomic import canonical_json
 from essential.protocols.class_names import alike
 from essential.protocols.class_order import OrderRule, order_classes
 from essential.protocols.passed_over import PassedOver

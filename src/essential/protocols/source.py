@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from essential.configs.schema import Section
 from essential.errors import ConfigError
 from essential.protocols.class_order import OrderRule
 from essential.protocols.folder import folder_listing
@@ -16,7 +17,6 @@ from essential.protocols.official_splits import hmdb51_split, ssv2_split, ucf101
 from essential.protocols.places import Found, find_videos, locate_videos
 from essential.protocols.protocol import Listing, Protocol, build_protocol, paused_collector
 from essential.protocols.video_list import read_video_list
-from essential.schema import Section
 
 Kind = Literal["moving-digits", "folder", "manifest", "list", "ucf101", "hmdb51", "ssv2", "features"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from essential.errors import DataError
-from essential.given_files import plain_file
+from essential.files.given import plain_file
 from essential.protocols.listed import ListedVideo
 
 

@@ -7,8 +7,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from essential.atomic_files import sha256_of_json, write_text
 from essential.errors import ConfigError, DataError
+from essential.files.atomic import sha256_of_json, write_text
 from essential.protocols.list_import import parse_pickle, read_foreign
 from essential.protocols.list_json import list_text, parse_list, read_list_file
 from essential.protocols.listed import (
@@ -23,7 +23,7 @@ from essential.protocols.listed import (
     splits_of,
 )
 from essential.protocols.protocol import Segment
-from essential.protocols.quoting import named
+from essential.shown import named
 
 TestSplit = Literal["auto", "val", "test"]
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from essential.schema import Section
+from essential.configs.schema import Section
 
 
 class PublishedFigure(Section, strict=True):

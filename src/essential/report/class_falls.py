@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from essential.analysis_record import Analysis
+from essential.records.analysis import Analysis
 from essential.report.drawing import Drawing, Drawn, Palette, Sheet, dress
 from essential.report.figure_view import FigureView
 from essential.report.formats import shortened

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from essential.atomic_files import write_json, write_text
+from essential.files.atomic import write_json, write_text
 from essential.metrics import METRICS
 from essential.report.comparison_latex import as_latex
 from essential.report.comparison_text import OVER, as_csv, as_markdown, as_objects, kept, measures_of

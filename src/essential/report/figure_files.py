@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from essential.atomic_files import write_bytes
+from essential.files.atomic import write_bytes
 from essential.report.contents import group_runs
 from essential.report.drawing import figure_files
 from essential.report.figure_view import FigureView

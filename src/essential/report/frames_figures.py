@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from essential.analysis_record import Analysis
 from essential.records import Record
+from essential.records.analysis import Analysis
 from essential.report.charts import Band, ChartLine, line_chart
 from essential.report.contents import GroupView
 from essential.report.families import Line, band_of

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from essential.analysis_record import MOST_FORGOTTEN, ForgottenClip
-from essential.atomic_files import write_text
+from essential.files.atomic import write_text
+from essential.records.analysis import MOST_FORGOTTEN, ForgottenClip
 from essential.report.contents import group_runs, memory_segments
 from essential.report.drawing import inline_svg
 from essential.report.frames_figures import hollow_styles

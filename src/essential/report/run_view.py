@@ -3,9 +3,9 @@
 import json
 from dataclasses import dataclass
 
-from essential.analysis_record import Analysis
 from essential.metrics import METRICS, Metric
 from essential.records import Record
+from essential.records.analysis import Analysis
 from essential.report.formats import counted, inside
 from essential.report.line_style import LineStyle
 

@@ -10,7 +10,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
-from essential.analysis_record import Analysis, Embedding, Kind, MeanDistances, Point, SlotDistances
+from essential.records.analysis import Analysis, Embedding, Kind, MeanDistances, Point, SlotDistances
 from essential.report.drawing import Drawing, Drawn, Palette, Sheet, dress
 from essential.report.figure_view import FigureView, NumberRow
 from essential.report.formats import NONE, grouped

@@ -33,7 +33,7 @@ from essential.serve.messages import (
     Teach,
 )
 from essential.video.container import opened_video, survey_packets
-from essential.video.pictures import short_reason
+from essential.video.frames import short_reason
 
 # Decoding happens in this process, which is ended if it hangs; a clip that cannot be read is left out of a lesson.
 _MACHINE = ("features.workers=0", "features.on_broken_video=skip")

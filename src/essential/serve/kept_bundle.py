@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from essential.atomic_files import link_or_copy, move_over, sha256_of_file
+from essential.files.atomic import link_or_copy, move_over, sha256_of_file
 from essential.serve.messages import Refusal
 
 _MOST_UNDOS = 3

@@ -11,8 +11,8 @@ from types import FrameType
 
 import uvicorn
 
-from essential.atomic_files import file_lock
 from essential.errors import BundleError
+from essential.files.atomic import file_lock
 from essential.serve.access import Access, Guard
 from essential.serve.app import build_app
 from essential.serve.connections import BACKLOG, BoundedConnection
@@ -70,8 +70,8 @@ def refuse_missing(setup: Setup) -> None:
         raise BundleError(f"{path} is a folder; give the file of a bundle")
     if begin_with is None and not path.exists():
         raise BundleError(
-            f"there is no bundle {path}; begin an empty one with --encoder NAME, such as clip-vit-b16 or tiny, or mend "
-            "the name"
+            f"there is no bundle {path}; begin an empty one with --encoder NAME, such as clip-vit-b16 or tiny, or "
+            "check the name"
         )
     if begin_with is not None and path.exists():
         raise BundleError(f"{path} is there already, and --encoder can be given for a new bundle only; leave it out")

@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
-from essential.atomic_files import explained_os_errors, file_lock
 from essential.errors import EssentialError
+from essential.files.atomic import explained_os_errors, file_lock
 
 _START, _LOCK = ".essential-serve-", ".lock"
 _SOCKETS = "pymp-"

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
-from essential.atomic_files import canonical_json
+from essential.configs.shipped import shipped_configs
+from essential.files.atomic import canonical_json
 from essential.metrics import METRICS
 from essential.published import is_joint, published_figures, published_for
 from essential.records import ProtocolRecord
 from essential.report.elsewhere import PublishedTable, other_tasks_note, published_table
 from essential.report.formats import slug
 from essential.results.runs import flattened, settings_apart
-from essential.shipped import shipped_configs
 from essential.site.families import Family, as_text, distinguishing_settings, group_families, stem
 from essential.site.finding import FoundRecord
 from essential.site.rows import Row, is_accuracy, row_of_family, rows_of_published

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from essential.atomic_files import canonical_json, sha256_of_json
+from essential.files.atomic import canonical_json, sha256_of_json
 from essential.records import Record
 from essential.report.formats import counted, percent, slug
 from essential.results.runs import SeedRuns, all_but_seed, flattened, mark_notes, settings_apart

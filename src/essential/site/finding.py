@@ -88,4 +88,4 @@ def _refuse(broken: Sequence[str], files: int) -> NoReturn:
     number = (
         f"{len(broken)} of {files} files {'is not a valid record' if len(broken) == 1 else 'are not valid records'}"
     )
-    raise RunError("\n".join([f"{number}; mend it or take it away, and run this command again", *shown, *more]))
+    raise RunError("\n".join([f"{number}; fix it or remove it, and run this command again", *shown, *more]))

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from essential.atomic_files import explained_os_errors, folder_lock, write_json
 from essential.errors import RunError
-from essential.untrusted import read_json
+from essential.files.atomic import explained_os_errors, folder_lock, write_json
+from essential.files.untrusted import read_json
 
 LIST = "site.json"
 _MAKER = "essential site"

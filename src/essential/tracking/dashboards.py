@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from essential.atomic_files import write_json
 from essential.errors import ConfigError
-from essential.untrusted import read_json
+from essential.files.atomic import write_json
+from essential.files.untrusted import read_json
 
 # Which run there is this one, so that resuming goes on with it.
 _NOTE = "wandb.json"

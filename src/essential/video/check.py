@@ -12,8 +12,8 @@ from essential.video.check_report import KINDS, CheckedFile, CheckReport, Count,
 from essential.video.container import broken, explained_errors, opened_video, survey_file
 from essential.video.decode import check_count
 from essential.video.frame_folder import numbered_images, read_frame_folder
+from essential.video.frames import short_reason
 from essential.video.identity import identity_of, size_of
-from essential.video.pictures import short_reason
 from essential.video.timing import Timing
 from essential.video.worker_pool import Lost, map_files
 

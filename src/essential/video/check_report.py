@@ -2,8 +2,8 @@
 
 from typing import Literal
 
+from essential.configs.schema import Section
 from essential.protocols.protocol import Split
-from essential.schema import Section
 
 Kind = Literal["missing", "unreadable", "too short", "ambiguous"]
 KINDS: tuple[Kind, ...] = ("missing", "unreadable", "too short", "ambiguous")

@@ -16,7 +16,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from essential.errors import VideoError
-from essential.given_files import absence
+from essential.files.given import absence
 from essential.video.machine import LIBRARY_ERRORS, refuse_machines_fault
 from essential.video.packets import Bitstream, PacketNote
 from essential.video.promises import container_seconds, counted_pictures, missing_pictures, stream_seconds

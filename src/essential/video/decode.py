@@ -17,10 +17,10 @@ from av.video.stream import VideoStream
 from essential.protocols.protocol import Segment
 from essential.video.container import Survey, broken, explained_errors, opened_video, survey_packets
 from essential.video.frame_folder import read_frame_folder
+from essential.video.frames import FEWEST_PICTURES, Choose, DecodedFrames, Picture, checked_indices
 from essential.video.key_frames import decode_groups
-from essential.video.pictures import FEWEST_PICTURES, Choose, DecodedFrames, Picture, checked_indices
 from essential.video.timing import Stamp, Timing
-from essential.video.wanted_pictures import WantedPictures
+from essential.video.wanted_frames import WantedPictures
 
 # Encoders may leave out a picture or two (libxvid gives 198 of 200); more than this share is a loss.
 _SHORTFALL_PICTURES = 2

@@ -14,8 +14,8 @@ from PIL import Image, UnidentifiedImageError
 from essential.errors import VideoError
 from essential.protocols.protocol import Segment
 from essential.protocols.video_walk import frame_number
+from essential.video.frames import FEWEST_PICTURES, Choose, DecodedFrames, Picture, checked_indices
 from essential.video.machine import LIBRARY_ERRORS, refuse_machines_fault
-from essential.video.pictures import FEWEST_PICTURES, Choose, DecodedFrames, Picture, checked_indices
 
 # What Pillow beside that was seen, or is documented, to raise on damaged images.
 _PILLOW_ERRORS = (SyntaxError, TypeError, struct.error, zlib.error, Image.DecompressionBombError)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from essential.atomic_files import sha256_of_file, sha256_of_json
+from essential.files.atomic import sha256_of_file, sha256_of_json
 from essential.video.frame_folder import numbered_images
 
 

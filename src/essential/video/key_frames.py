@@ -19,9 +19,9 @@ from av.video.stream import VideoStream
 
 from essential.errors import VideoError
 from essential.video.container import DECODER_LIMITS, explained_errors, opened_video
+from essential.video.frames import Picture
 from essential.video.packets import Bitstream, PacketNote
-from essential.video.pictures import Picture
-from essential.video.wanted_pictures import WantedPictures
+from essential.video.wanted_frames import WantedPictures
 
 # Where more of the packets would have to be decoded, all are: little is saved, and every picture is looked at.
 _LARGEST_SHARE = 0.75

@@ -19,7 +19,7 @@ from pathlib import Path
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from essential.video.pictures import FEWEST_PICTURES
+from essential.video.frames import FEWEST_PICTURES
 from essential.video.timing import Timing
 
 _MP4, _MATROSKA = "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"

@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from essential.schema import Section
+from essential.configs.schema import Section
 
 # RandAugment's strengths run from 0 to 10, as in the paper (Cubuk et al. 2020) and in timm's "m7".
 _STRONGEST = 10

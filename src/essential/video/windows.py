@@ -18,7 +18,7 @@ from essential.video.container import broken, explained_errors, opened_video, su
 from essential.video.decode import check_count, decoded_pictures
 from essential.video.sampling import segment_indices
 from essential.video.transforms import PixelFormat, plain_view
-from essential.video.wanted_pictures import UprightRgb
+from essential.video.wanted_frames import UprightRgb
 
 # More than a day at a window a second. A file of a few bytes may say that it is years long.
 MOST_WINDOWS = 100_000

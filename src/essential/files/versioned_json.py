@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
-from essential.atomic_files import sha256_of_json, write_text
 from essential.errors import RunError
-from essential.untrusted import read_json
+from essential.files.atomic import sha256_of_json, write_text
+from essential.files.untrusted import read_json
 
 DIGEST = "sha256"
 NO_DIGEST = "no digest"

@@ -20,7 +20,7 @@ _BEFORE = 3
 Take = Callable[[Batch], dict[str, Tensor]]
 
 
-class Recorder:
+class CudaGraph:
     """Takes the steps of one stage: as they come, or, where `records`, the first few so and the rest from a recording.
 
     What is recorded is every operation with the addresses of its numbers: of weights, gradients, the optimiser's state

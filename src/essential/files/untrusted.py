@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from essential.given_files import plain_file
+from essential.files.given import plain_file
 
 _MOST_BYTES = 1 << 28
 # YAML is read slowly, and no config comes near it.

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from essential.errors import BundleError
 from essential.learner.calibration import label_probabilities, temperature_of
-from essential.learner.familiarity import Familiarity, familiarity_of
 from essential.learner.held_out import HeldOut
+from essential.learner.out_of_distribution import Familiarity, familiarity_of
 from essential.learner.prediction import Prediction, Scored
 from essential.memory.episodic import EpisodicMemory
 from essential.models.classifier import Predictor
@@ -23,7 +23,7 @@ Features = Float[np.ndarray, "clips frames dim"]
 
 
 @dataclass(frozen=True, eq=False)
-class Voice:
+class LabelledPredictor:
     """A predictor with the labels of its slots, and how its scores are read.
 
     Attributes:
@@ -76,7 +76,9 @@ class Voice:
         return Prediction(path, top, None if unknown is None else float(unknown[0]), frames=frames)
 
 
-def build_voice(predictor: Predictor, labels: Sequence[str | None], memory: EpisodicMemory, held_out: HeldOut) -> Voice:
+def build_labelled_predictor(
+    predictor: Predictor, labels: Sequence[str | None], memory: EpisodicMemory, held_out: HeldOut
+) -> LabelledPredictor:
     """Return the voice of a predictor, its calibration set on the clips held out and its memory.
 
     Args:
@@ -94,10 +96,10 @@ def build_voice(predictor: Predictor, labels: Sequence[str | None], memory: Epis
     if {label for label in labels if label is not None} <= kept:
         exemplars = _vectors(predictor, memory.features, memory.positions)
         familiarity = familiarity_of(exemplars, slots[0], _vectors(predictor, *_dense(held_out.features)), slots[1])
-    return Voice(predictor, labels, temperature, familiarity)
+    return LabelledPredictor(predictor, labels, temperature, familiarity)
 
 
-def share_right(voice: Voice, held_out: HeldOut) -> float | None:
+def share_right(voice: LabelledPredictor, held_out: HeldOut) -> float | None:
     """Return the share of the held-out clips whose label is found; None without a clip."""
     if not len(held_out.slots):
         return None

@@ -20,18 +20,18 @@ from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 from essential.analysis import analyse
-from essential.atomic_files import refuse_unwritable
-from essential.config import load_config, memory_section
+from essential.configs.shipped import protocol_config, shipped_methods
 from essential.engine.allocator import keep_freed_memory
+from essential.engine.config import load_config, memory_section
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import Workspace, choose_device, data_root, open_workspace
 from essential.errors import ComparisonError, ConfigError, EssentialError
 from essential.features.cores import cpu_cores, own_threads
+from essential.files.atomic import refuse_unwritable
 from essential.progress import Progress, phase
 from essential.records import Record
-from essential.shipped import protocol_config, shipped_methods
 
 ALL = "all"
 _AT_ONCE = 8

@@ -7,13 +7,13 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from essential.configs.shipped import config_text, method_section, sections_of
 from essential.engine.settings import RunConfig
 from essential.errors import ConfigError
+from essential.files.untrusted import parse_yaml, read_bounded
 from essential.methods import METHODS
 from essential.methods.exemplars import MemoryConfig
-from essential.protocols.quoting import nearest, quoted
-from essential.shipped import config_text, method_section, sections_of
-from essential.untrusted import parse_yaml, read_bounded
+from essential.shown import nearest, quoted
 
 # What a protocol's config says of learning that holds for every method which has such a setting.
 _SHARED = ("classifier", "exemplars_per_class", "rehearsal_epochs")

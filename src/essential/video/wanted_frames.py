@@ -9,7 +9,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from essential.video.container import broken
-from essential.video.pictures import Picture
+from essential.video.frames import Picture
 
 
 class UprightRgb:

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from essential.files.versioned_json import Part, Whole, read_versioned, write_versioned
 from essential.metrics import METRICS, SECOND_NAMES, Scores, rounding, seen_accuracy_by_task
-from essential.versioned_json import Part, Whole, read_versioned, write_versioned
 
 SCHEMA_VERSION = 2
 

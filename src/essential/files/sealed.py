@@ -17,10 +17,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialize
 
-from essential.atomic_files import write_bytes
 from essential.errors import EssentialError
-from essential.given_files import plain_file
-from essential.untrusted import parse_json
+from essential.files.atomic import write_bytes
+from essential.files.given import plain_file
+from essential.files.untrusted import parse_json
 
 Array = np.ndarray[Any, np.dtype[Any]]
 # One key: the library writes several in an order that changes from call to call.

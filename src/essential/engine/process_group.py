@@ -1,6 +1,6 @@
 """The processes that do a run together, each of them a rank, and what they say to each other.
 
-A process on its own is a team of one: it says nothing, and no process group is made.
+A process on its own is a group of one: it says nothing, and no process group is made.
 """
 
 import hashlib
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from essential.errors import TrainingError
+from essential.files.sealed import Array
 from essential.methods.contract import Method
-from essential.sealed_files import Array
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Message:
     note: Any = None
 
 
-class Team(ABC):
+class ProcessGroup(ABC):
     """The ranks of a run, seen from one of them. All ranks must call the same of its methods, in the same order.
 
     Attributes:
@@ -54,8 +54,8 @@ class Team(ABC):
         """Return what all ranks give, in their order, on every rank."""
 
 
-class Alone(Team):
-    """A team of one."""
+class SingleProcess(ProcessGroup):
+    """A group of one."""
 
     def __init__(self) -> None:
         super().__init__(0, 1)
@@ -73,37 +73,37 @@ class Alone(Team):
         return [message]
 
 
-def change(team: Team, method: Method, how: Callable[[], None], *, device: torch.device) -> None:
+def change(group: ProcessGroup, method: Method, how: Callable[[], None], *, device: torch.device) -> None:
     """Change the method on rank 0 alone, and have the others take on what it then is.
 
     So that what is chosen, such as exemplars, is chosen once, whatever machines the others run on. What was settled
     before is not sent: all have it.
     """
-    settled = tuple(method.settled)
-    if team.first:
+    settled = tuple(method.frozen_parts)
+    if group.first:
         how()
-    if team.size > 1:
-        state = dict(team.share(Message(method.state_dict(without=settled) if team.first else {})).arrays)
-        if not team.first:
+    if group.size > 1:
+        state = dict(group.share(Message(method.state_dict(without=settled) if group.first else {})).arrays)
+        if not group.first:
             for part in settled:
                 state |= method.part_state(part)
             method.load_state_dict(state)
     method.network.to(device)
 
 
-def require_equal(team: Team, trained: Sequence[nn.Module]) -> None:
+def require_equal(group: ProcessGroup, trained: Sequence[nn.Module]) -> None:
     """Make sure that what trains has the same values on all ranks.
 
     Raises:
         TrainingError: it does not; names a rank.
     """
-    if team.size == 1:
+    if group.size == 1:
         return
     digest = hashlib.sha256()
     for module in trained:
         for tensor in module.state_dict().values():
             digest.update(tensor.detach().cpu().contiguous().numpy().data)
-    digests = [message.note for message in team.gather(Message(note=digest.hexdigest()))]
+    digests = [message.note for message in group.gather(Message(note=digest.hexdigest()))]
     others = [rank for rank, each in enumerate(digests) if each != digests[0]]
     if others:
         raise TrainingError(

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from essential.errors import RunError
+from essential.files.versioned_json import Part, Whole, read_versioned, write_versioned
 from essential.records import Record
-from essential.versioned_json import Part, Whole, read_versioned, write_versioned
 
 SCHEMA_VERSION = 2
 MOST_EXEMPLARS = 400

@@ -5,8 +5,8 @@ from importlib import resources
 from typing import Any
 
 from essential.errors import ConfigError
-from essential.protocols.quoting import nearest
-from essential.untrusted import parse_yaml
+from essential.files.untrusted import parse_yaml
+from essential.shown import nearest
 
 _FOLDER = resources.files("essential") / "configs"
 _METHODS = "methods/"

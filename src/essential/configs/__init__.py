@@ -1,0 +1,1 @@
+"""The shipped configs, and the base of every config section."""
