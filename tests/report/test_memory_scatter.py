@@ -8,8 +8,7 @@ import pytest
 from made_comparisons import made_metrics, made_run
 
 from essential.published import published_figures, published_for
-from essential.report.drawing import PAGE, figure_files, own_settings
-from essential.report.line_style import LineStyle
+from essential.report.drawing import PAGE, LineStyle, figure_files, own_settings
 from essential.report.memory_scatter import FRAME_BYTES, OwnMethod, own_scatter, published_scatter, stated_memory
 from essential.report.scatter import Apart, Kept
 from essential.results.runs import SeedRuns
@@ -79,7 +78,7 @@ def test_the_file_of_published_methods_keeps_where_each_figure_is_from() -> None
     tcd = published_scatter([_own("average_incremental_accuracy", 0.9)], "tcd-ucf101-10x5", "p")
     assert tcd is not None
     table = [dict(zip(tcd.figure.data[0], row, strict=True)) for row in tcd.figure.data[1:]]
-    assert {row["reading"] for row in table} == {"by the head", "by nearest means", "", None}
+    assert {row["reading"] for row in table} == {"head (CNN)", "nearest means (NME)", "", None}
     assert sum(int(row["uncertain"] or 0) for row in table) == sum(", uncertain" in words for _, words in tcd.points)
 
 
@@ -148,7 +147,7 @@ def test_of_several_readings_one_is_shown_and_named() -> None:
     view = published_scatter([_own("average_incremental_accuracy", 0.9)], "tcd-ucf101-10x5", "p")
     assert view is not None
     names = [(point.name, words) for point, words in view.points]
-    assert ("ESSENTIAL (CLIP ViT-B/16)", "95.1, by the head; memory not stated") in names
+    assert ("ESSENTIAL (CLIP ViT-B/16)", "95.1, head (CNN); memory not stated") in names
     assert ("SFCL (TSM)", "81.72; memory not stated") in names
     assert sum(name.startswith("UCIR (TSM)") for name, _ in names) == 1
 

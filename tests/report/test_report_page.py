@@ -91,7 +91,7 @@ def test_joint_training_keeps_all_videos_wherever_memory_is_told(tmp_path: Path)
     assert "upper keeps all videos instead" in text
     [article] = re.findall(r'<article class="run" id="run-2">.*?</p>', html, re.DOTALL)
     assert "; it keeps all videos." in article
-    assert 'aria-label="all videos"' in html
+    assert "upper: all videos." in html
     assert not re.search(r"upper[^.]{0,200} 0 B", text)
 
 

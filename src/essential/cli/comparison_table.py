@@ -6,9 +6,8 @@ from rich.table import Table
 
 from essential.cli.console import Terminal
 from essential.cli.tables import fraction, size
-from essential.report.comparison_text import record_notes
-from essential.report.formats import probability
 from essential.results.comparison import Comparison, MethodRow
+from essential.results.formats import probability
 from essential.results.runs import Spread
 
 _OVER = "!"
@@ -84,11 +83,8 @@ def _notes(comparison: Comparison) -> list[str]:
     if comparison.budget_bytes is not None:
         over = any(row.within_budget is False and not row.needs_all_tasks for row in comparison.rows)
         notes.append(f"budget: {size(comparison.budget_bytes)}" + (f"; {_OVER} kept more" if over else ""))
-    if comparison.tested:
-        notes.append(
-            f"p: paired t-test of final accuracy against {comparison.baseline} over common seeds, "
-            f"Holm-corrected for {comparison.tested} methods"
-        )
+    if comparison.test_note:
+        notes.append(comparison.test_note)
     reading = f"{comparison.extract_seconds:.1f} s in all runs"
     notes.append(f"seconds: training and evaluation of one run; reading features took {reading}")
-    return notes + record_notes(comparison)
+    return notes + comparison.record_notes

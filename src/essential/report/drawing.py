@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
@@ -24,9 +26,12 @@ CELL = "cell"
 """The name of text that stands on a shade and not on the page; its class there."""
 _KEY_COLUMNS = 3
 _KEY_LETTERS = 76
-"""As many as go on a line below a figure."""
-_KEY_MARK = 8
-"""What mark and gap take of it, in letters."""
+"""As many as go on a line below a figure; mark and gap of a key take 8 of them."""
+SWATCH = 36, 14
+"""Width and height of a line's swatch, in points."""
+_COLOURS = 8
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_DASHES: tuple[Any, ...] = ("solid", (0, (5.0, 1.8)), (0, (1.3, 1.5)), (0, (6.0, 1.6, 1.3, 1.6)))
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Palette:
 PAGE = Palette(
     ink="#fe0000",
     paper="#fe0002",
-    series=tuple(f"#fe01{number:02x}" for number in range(8)),
+    series=tuple(f"#fe01{number:02x}" for number in range(_COLOURS)),
     kinds=tuple(f"#fe02{number:02x}" for number in range(1, 5)),
     alone=False,
 )
@@ -64,7 +69,7 @@ FILE = Palette(
     alone=True,
 )
 _CSS = {"#fe0000": "currentColor", "#fe0002": "var(--paper)"}
-_CSS |= {f"#fe01{number:02x}": f"var(--series-{number})" for number in range(8)}
+_CSS |= {f"#fe01{number:02x}": f"var(--series-{number})" for number in range(_COLOURS)}
 _CSS |= {"#fe0201": "var(--kind-1)", "#fe0202": "var(--kind-2)", "#fe0203": "var(--kind-4)", "#fe0204": "url(#hatch)"}
 
 
@@ -131,6 +136,96 @@ def count_ticks(axes: Axes, longest: int) -> None:
     axes.set_xlim(0.6, longest + 0.4)
 
 
+@dataclass(frozen=True)
+class LineStyle:
+    """How a run or method is drawn, everywhere on a page: its colour, marker and dashes.
+
+    `number` counts from 0; the first 64 all differ. `hollow` markers are of another reading.
+    """
+
+    number: int
+    hollow: bool = False
+
+    @property
+    def swatch(self) -> str:
+        """The identifier of its drawing on a page; lines of one style share it."""
+        return f"line-{self.number + 1}" + ("-hollow" if self.hollow else "")
+
+    @property
+    def colour(self) -> int:
+        return self.number % _COLOURS
+
+    @property
+    def marker(self) -> str:
+        return _MARKERS[(self.number + self.number // _COLOURS) % len(_MARKERS)]
+
+    def look(self, palette: Palette, *, size: float) -> dict[str, Any]:
+        """Return matplotlib's settings of the line and its markers."""
+        colour = palette.series[self.colour]
+        return {
+            "color": colour,
+            "linestyle": _DASHES[self.number % len(_DASHES)],
+            "linewidth": 1.9,
+            "clip_on": False,
+            "zorder": 3,
+            "marker": self.marker,
+            "markersize": size * (1.4 if self.marker == "*" else 1),
+            "markerfacecolor": palette.paper if self.hollow else colour,
+            "markeredgecolor": colour if self.hollow else palette.paper,
+            "markeredgewidth": 1.7 if self.hollow else 0.9,
+        }
+
+    @property
+    def svg(self) -> str:
+        """A short piece of the line with its marker, for legends and tables of a page."""
+        return inline_svg(Drawing(self.swatch, self._draw))
+
+    def _draw(self, palette: Palette) -> Drawn:
+        figure, axes = Sheet(*SWATCH, left=0, right=0, top=0, bottom=0).plot()
+        axes.set_axis_off()
+        axes.set(xlim=(0, 2), ylim=(-1, 1))
+        axes.plot((0, 1, 2), (0, 0, 0), markevery=[1], **self.look(palette, size=7.5))
+        return figure, ()
+
+
+Value = str | int | float | None
+
+
+@dataclass(frozen=True)
+class NumberRow:
+    """A row of the table below a figure: its name, its line's swatch if it has one, and the cells as shown."""
+
+    name: str
+    cells: Sequence[str]
+    swatch: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FigureView:
+    """A figure as the page shows it, and the same in files: its drawing, its words and its numbers.
+
+    Attributes:
+        title: what it shows; its files are named by it.
+        data: all its numbers, unrounded, for programs; the first row names the columns. What is not known is None.
+        note: how it is to be read, for the caption; nothing where the page has a table in its place.
+        description: its message in words, for those who do not see it; likewise.
+        numbers: the table that stands below it on the page, if any; the first row names the columns.
+        legend: the swatch and the name of each of its lines, where they are not those of its section.
+    """
+
+    title: str
+    drawing: Drawing
+    data: Sequence[Sequence[Value]]
+    note: str = ""
+    description: str = ""
+    numbers: Sequence[NumberRow] = ()
+    legend: Sequence[tuple[str, str]] = ()
+
+    @cached_property
+    def svg(self) -> str:
+        return inline_svg(self.drawing)
+
+
 @contextmanager
 def own_settings(salt: str) -> Iterator[None]:
     """Draw under matplotlib's own defaults; put the user's settings back. `salt` is unique to a drawing of a page."""
@@ -164,29 +259,22 @@ def figure_files(drawing: Drawing) -> dict[str, bytes]:
     """Return the drawing as an `svg` and a `pdf` file, with its legend; the same drawing gives the same bytes."""
     with own_settings(drawing.name):
         figure, keys = drawing.draw(FILE)
-        for key in keys:
-            key.set_label(textwrap.fill(str(key.get_label()), _KEY_LETTERS))
+        labels = [textwrap.fill(str(key.get_label()), _KEY_LETTERS) for key in keys]
         if keys:
+            longest = max(len(line) for label in labels for line in label.split("\n"))
             figure.legend(
-                handles=list(keys),
+                list(keys),
+                labels,
                 loc="upper left",
                 bbox_to_anchor=(0.06, 0.0),
-                ncols=_key_columns(keys),
+                ncols=max(1, min(len(keys), _KEY_COLUMNS, _KEY_LETTERS // (longest + 8))),
                 frameon=False,
                 fontsize=FONT_SIZE - 2,
                 handlelength=3,
                 labelcolor=FILE.ink,
             )
-        return {
-            "svg": _saved(figure, "svg", {"Date": None}),
-            "pdf": _saved(figure, "pdf", {"CreationDate": None}),
-        }
-
-
-def _key_columns(keys: Sequence[Artist]) -> int:
-    """Return how many columns of a legend stand below a figure and do not make it wider."""
-    longest = max(len(line) for key in keys for line in str(key.get_label()).split("\n"))
-    return max(1, min(len(keys), _KEY_COLUMNS, _KEY_LETTERS // (longest + _KEY_MARK)))
+        dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+        return {kind: _saved(figure, kind, metadata) for kind, metadata in dates.items()}
 
 
 def _saved(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:

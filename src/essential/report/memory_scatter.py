@@ -1,24 +1,19 @@
 """Accuracy against kept bytes: of the methods on the page, and beside what others have published."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from essential.published import PublishedFigure, is_joint, published_for
-from essential.report.figure_view import Cell, FigureView
-from essential.report.formats import human_bytes, percent
-from essential.report.line_style import LineStyle
+from essential.report.drawing import FigureView, LineStyle, Value
 from essential.report.scatter import Apart, Kept, Look, ScatterPoint, scatter_chart
+from essential.results.formats import human_bytes, percent
+from essential.results.measures import FINAL, column_title, in_order, is_accuracy, metric_of
 from essential.results.runs import SeedRuns
 
 FRAME_BYTES = 224 * 224 * 3
-"""Of one picture, as methods that keep videos read it: 224 by 224 pixels of three bytes."""
-READINGS = {
-    "average_incremental_accuracy": "",
-    "average_incremental_accuracy_cnn": ", by the head",
-    "average_incremental_accuracy_nme": ", by nearest means",
-}
-_BESIDE = ("vclimb_accuracy", "average_incremental_accuracy", "final_accuracy")
+"""Of one frame, as methods that keep videos read it: 224 by 224 pixels of three bytes."""
 _DESCRIBED = 8
 _ELSEWHERE = "published elsewhere for a protocol of this name, not run here"
 _ASSUMED = (
@@ -56,15 +51,15 @@ class ScatterView:
 
 def own_scatter(methods: Sequence[OwnMethod], anchor: str, budget_bytes: int | None = None) -> ScatterView | None:
     """Return final accuracy against kept bytes; None if no method has an accuracy."""
-    points = [point for method in methods if (point := method.point("final_accuracy"))]
+    points = [point for method in methods if (point := method.point(FINAL))]
     if not points:
         return None
     name, y_label = f"{anchor}-accuracy-and-memory", "Final accuracy, %"
     figure = FigureView(
         title="Accuracy against memory",
-        note="Final accuracy in percent (up) against what is kept from task to task (across, on a scale of powers). "
-        "Bars: ± one standard deviation over seeds. Nothing and all videos have no place on a scale of powers, so they "
-        f"stand beside it. {_modules(methods)}".rstrip(),
+        note="Final accuracy in percent (up) against what is kept from task to task (across, log axis). "
+        "Bars: ± one standard deviation over seeds. Methods that keep nothing, or everything, are drawn beside the log "
+        f"axis. {_modules(methods)}".rstrip(),
         description=_description(points, y_label),
         drawing=scatter_chart(name, points, y_label=y_label, budget_bytes=budget_bytes),
         data=[_columns(y_label), *map(_row, points)],
@@ -76,21 +71,20 @@ def published_scatter(methods: Sequence[OwnMethod], protocol: str, anchor: str) 
     """Return the same beside what was published for a protocol of this name; None if nothing was that can be shown."""
     # Hollow is what was published, so that whatever was run here is filled.
     filled = [replace(method, look="in-rules") if method.look == "out-of-rules" else method for method in methods]
-    for metric in _BESIDE:
-        figures = _published(published_for(protocol), metric)
-        own = [point for method in filled if (point := method.point(metric))]
-        if figures and own:
-            break
-    else:
+    figures = [figure for figure in published_for(protocol) if is_accuracy(figure.metric) and figure.value is not None]
+    measures = [measure for measure, _ in Counter(_measure(figure.metric) for figure in figures).most_common()]
+    found = [(each, own) for each in measures if (own := [p for m in filled if (p := m.point(each))])]
+    if not found:
         return None
-    measure = metric.replace("_", " ").capitalize().replace("Vclimb", "vCLIMB")
-    y_label = f"{measure}, %"
+    metric, own = found[0]
+    figures = _once([figure for figure in figures if _measure(figure.metric) == metric])
+    measure, y_label = metric_of(metric).title, column_title(metric)
     others = [(_point(figure, _letters(place)), figure) for place, figure in enumerate(figures)]
     assumed = f" {_ASSUMED}" if any(_is_assumed(figure) for figure in figures) else ""
     points = [*own, *(point for point, _ in others)]
     figure = FigureView(
         title="Beside published methods",
-        note=f"{measure} in percent (up) against what is kept (across). Numbers: run here. Letters, hollow: "
+        note=f"{measure}, in percent (up), against what is kept (across). Numbers: run here. Letters, hollow: "
         f"{_ELSEWHERE}, with other backbones, and most with whole videos in memory, so that places in the figure are "
         f"no ranking.{assumed} {_modules(filled)}".rstrip(),
         description=_description(points, y_label),
@@ -139,7 +133,7 @@ def _columns(y_label: str) -> tuple[str, ...]:
     return "label", "method", "published", y_label.lower(), "standard deviation", "kept bytes", "memory"
 
 
-def _row(point: ScatterPoint) -> tuple[Cell, ...]:
+def _row(point: ScatterPoint) -> tuple[Value, ...]:
     return (
         point.label,
         point.name,
@@ -151,9 +145,9 @@ def _row(point: ScatterPoint) -> tuple[Cell, ...]:
     )
 
 
-def _origin(figure: PublishedFigure) -> tuple[Cell, ...]:
+def _origin(figure: PublishedFigure) -> tuple[Value, ...]:
     """Return where a figure is from, and how well it is founded."""
-    reading = READINGS.get(figure.metric, "").removeprefix(", ")
+    reading = _reading(figure).removeprefix(", ")
     return figure.mark, figure.source, int(figure.uncertain), reading, figure.memory, int(_is_assumed(figure))
 
 
@@ -162,16 +156,25 @@ def _is_assumed(figure: PublishedFigure) -> bool:
     return "frames" in (figure.memory or "")
 
 
-def _published(figures: Sequence[PublishedFigure], metric: str) -> list[PublishedFigure]:
+def _measure(metric: str) -> str:
+    """Return the metric of which this is one reading, or itself."""
+    return metric.removesuffix(f"_{metric_of(metric).reading}")
+
+
+def _reading(figure: PublishedFigure) -> str:
+    """Return what the title of a reading says beyond its measure's."""
+    return metric_of(figure.metric).title.removeprefix(metric_of(_measure(figure.metric)).title)
+
+
+def _once(figures: Sequence[PublishedFigure]) -> list[PublishedFigure]:
     """Return one figure per method, backbone and memory, and again where a source prints another value.
 
-    Of several readings of one measure it is the first of `READINGS`.
+    Of several readings of one measure it is the first in the registry's order.
     """
-    names = list(READINGS) if metric == "average_incremental_accuracy" else [metric]
+    names = in_order(figure.metric for figure in figures)
     chosen: dict[tuple[str | None, ...], PublishedFigure] = {}
-    for figure in sorted((f for f in figures if f.metric in names), key=lambda f: names.index(f.metric)):
-        if figure.value is not None:
-            chosen.setdefault((figure.method, figure.backbone, figure.memory, figure.source), figure)
+    for figure in sorted(figures, key=lambda figure: names.index(figure.metric)):
+        chosen.setdefault((figure.method, figure.backbone, figure.memory, figure.source), figure)
     once = {(figure.method, figure.backbone, figure.memory, figure.value): figure for figure in chosen.values()}
     return sorted(once.values(), key=lambda figure: -(figure.value or 0))
 
@@ -186,7 +189,7 @@ def _behind(figure: PublishedFigure) -> str:
     """What is to be said of a published figure beside its name."""
     doubt = ", uncertain" if figure.uncertain else ""
     memory = "all videos" if is_joint(figure.method) else figure.memory or "memory not stated"
-    return f"{figure.value}{doubt}{READINGS.get(figure.metric, '')}; {memory}"
+    return f"{figure.value}{doubt}{_reading(figure)}; {memory}"
 
 
 def _kept_words(kept: Kept) -> str:

@@ -1,20 +1,17 @@
-"""A run that is reported, and as the page shows it: what its templates ask of a record."""
+"""Runs as a page shows them: what its templates ask of a record, and the lines that figures draw of runs."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import zip_longest
 
-from essential.metrics import METRICS, Metric
 from essential.records import Record
 from essential.records.analysis import Analysis
-from essential.report.formats import counted, inside
-from essential.report.line_style import LineStyle
-
-KINDS = {
-    "episodic": "Episodic",
-    "semantic": "Semantic",
-    "statistics": "Statistics",
-    "retrieval_modules": "MR modules",
-}
+from essential.report.charts import KINDS, ChartLine
+from essential.report.drawing import LineStyle
+from essential.results.formats import counted, inside
+from essential.results.runs import SeedRuns, spread_of
 
 
 @dataclass(frozen=True)
@@ -62,16 +59,8 @@ class RunView:
     def left_out(self) -> str:
         """What a paper's memory figure does not count: each kind, with its number of entries in the ledger."""
         kinds = [entry.kind for entry in self.record.ledger if not entry.in_paper_figure]
-        titles = {kind: inside(KINDS[kind]) if kind in KINDS else kind for kind in kinds}
-        return (
-            ", ".join(f"{title} ({counted(kinds.count(kind), 'entry')})" for kind, title in titles.items()) or "nothing"
-        )
-
-    @property
-    def metrics(self) -> list[tuple[str, float | None, Metric]]:
-        """Every metric of the record: its name, its value, and what it is."""
-        values = self.record.metrics.model_dump()
-        return [(name, values[name], metric) for name, metric in METRICS.items() if name in values]
+        parts = [f"{inside(KINDS.get(k, k))} ({counted(kinds.count(k), 'entry')})" for k in dict.fromkeys(kinds)]
+        return ", ".join(parts) or "nothing"
 
     @property
     def class_accuracies(self) -> list[tuple[str, int, float | None]]:
@@ -90,3 +79,29 @@ class RunView:
             "Versions": self.record.versions,
         }
         return [(title, json.dumps(part, indent=2, ensure_ascii=False)) for title, part in parts.items()]
+
+
+Values = Sequence[float | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """What is drawn as one line: a single run, or all seeds of a method."""
+
+    name: str
+    style: LineStyle
+    runs: tuple[RunView, ...]
+
+    @property
+    def seeds(self) -> int:
+        return len(self.runs)
+
+    @cached_property
+    def results(self) -> SeedRuns:
+        """What the runs amount to together."""
+        return SeedRuns(tuple(run.record for run in self.runs))
+
+    def chart_line(self, values: Callable[[RunView], Values]) -> ChartLine:
+        """Return the spread over the runs at each place; there is none where one of them has no value."""
+        columns = enumerate(zip_longest(*map(values, self.runs)), start=1)
+        return ChartLine(self.name, self.style, {place: spread_of(column) for place, column in columns})

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from essential.metrics import forward_transfer
 from essential.records import Record
 from essential.results.comparison_check import Run, check_comparable
-from essential.results.runs import MEASURES, SeedRuns, Spread, spread_of
+from essential.results.formats import counted, percent
+from essential.results.measures import FINAL, FORWARD_TRANSFER, REFERENCE, in_order, values_of
+from essential.results.runs import SeedRuns, Spread, grouped_by, mark_notes, spread_of
 
 BASELINE = "essential"
-REFERENCE = "joint"
-"""What forward transfer is measured against, where it is among the methods."""
 _ALL_EQUAL = 1e-9
 """Differences of accuracies are multiples of one over the number of test videos; what is closer is rounding."""
 
@@ -38,7 +40,7 @@ class MethodRow(SeedRuns):
     """One method's runs, by seed.
 
     `rank` counts from 1, by final accuracy; `test` is None for the baseline. `forward_transfer` is against the runs of
-    `REFERENCE` with the same seeds; without a value where there are none.
+    `REFERENCE` with the same seeds, and one of the measures; without a value where there are none.
     """
 
     method: str
@@ -49,12 +51,11 @@ class MethodRow(SeedRuns):
 
     @cached_property
     def measures(self) -> dict[str, Spread]:
-        """Every one of `MEASURES`."""
-        return {name: self.spread(name) for name in MEASURES}
+        return {**super().measures, FORWARD_TRANSFER: self.forward_transfer}
 
     @property
     def final_accuracy(self) -> Spread:
-        return self.measures["final_accuracy"]
+        return self.spread(FINAL)
 
     @property
     def memory_bytes(self) -> int:
@@ -127,6 +128,11 @@ class Comparison:
         """Whether some methods have other seeds than others."""
         return len({row.seeds for row in self.rows}) > 1
 
+    @cached_property
+    def metrics(self) -> list[str]:
+        """The names of all measures that a method has."""
+        return in_order(name for row in self.rows for name in row.measures)
+
     @property
     def extract_seconds(self) -> float:
         """What all runs together spent on reading features; a comparison extracts them before its runs."""
@@ -136,6 +142,30 @@ class Comparison:
     def tested(self) -> int:
         """For how many methods there is a p value."""
         return sum(row.test is not None and row.test.p is not None for row in self.rows)
+
+    @property
+    def test_note(self) -> str | None:
+        """What the p values are; None where there are none."""
+        if not self.tested:
+            return None
+        return (
+            f"p: paired t-test of final accuracy against {self.baseline} over common seeds, Holm-corrected "
+            f"({counted(self.tested, 'test')}); unreliable with few seeds"
+        )
+
+    @property
+    def record_notes(self) -> list[str]:
+        """A sentence on videos that could not be read, and one on records without a digest, if there were any."""
+        example = self.example
+        marks = mark_notes([record for row in self.rows for record in row.records])
+        if not example.skipped_videos:
+            return marks
+        return [
+            f"{counted(len(example.skipped_videos), 'video')} could not be read: the runs cover "
+            f"{percent(example.coverage('train'))} % of the listed training videos and "
+            f"{percent(example.coverage('test'))} % of the test videos.",
+            *marks,
+        ]
 
 
 def compare(runs: Sequence[Run], *, budget_bytes: int | None) -> Comparison:
@@ -149,10 +179,8 @@ def compare(runs: Sequence[Run], *, budget_bytes: int | None) -> Comparison:
         ComparisonError: see `check_comparable`.
     """
     check_comparable(runs)
-    by_method: dict[str, list[Record]] = {}
-    for name, record in runs:
-        by_method.setdefault(name, []).append(record)
-    records = {name: sorted(found, key=lambda record: record.seed) for name, found in by_method.items()}
+    by_method = grouped_by(runs, lambda run: run[0])
+    records = {name: sorted((r for _, r in own), key=lambda record: record.seed) for name, own in by_method.items()}
     baseline = BASELINE if BASELINE in records else runs[0][0]
     tests = _tests(records, baseline)
     ranks = _ranks(records)
@@ -166,16 +194,14 @@ def compare(runs: Sequence[Run], *, budget_bytes: int | None) -> Comparison:
 
 def _ranks(records: dict[str, list[Record]]) -> dict[str, int]:
     """Number the methods from 1, by final accuracy; equal ones in the order given, those without one last."""
-    means = {
-        name: spread_of([record.metrics.final_accuracy for record in found]).mean for name, found in records.items()
-    }
+    means = {name: SeedRuns(tuple(found)).spread(FINAL).mean for name, found in records.items()}
     order = sorted(means, key=lambda name: -1.0 if (mean := means[name]) is None else mean, reverse=True)
     return {name: rank for rank, name in enumerate(order, 1)}
 
 
 def _tests(records: dict[str, list[Record]], baseline: str) -> dict[str, PairedTest | None]:
     accuracies = {
-        name: {r.seed: r.metrics.final_accuracy for r in found if r.metrics.final_accuracy is not None}
+        name: {r.seed: value for r in found if (value := values_of(r)[FINAL]) is not None}
         for name, found in records.items()
     }
     tests = {
@@ -200,10 +226,8 @@ def _test(method: dict[int, float], baseline: dict[int, float]) -> PairedTest | 
 def _transfer(records: Sequence[Record], reference: dict[int, Record]) -> Spread:
     """Return the forward transfer against the reference of the same seed; no value unless every seed has one."""
     return spread_of(
-        [
-            forward_transfer(record.accuracy, reference[record.seed].accuracy) if record.seed in reference else None
-            for record in records
-        ]
+        forward_transfer(record.accuracy, reference[record.seed].accuracy) if record.seed in reference else None
+        for record in records
     )
 
 
@@ -230,10 +254,10 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
     Among m values, the k-th smallest is multiplied by m - k + 1, and is at least what the smaller ones became. A None
     stays one and does not count.
     """
-    known = sorted((value, index) for index, value in enumerate(values) if value is not None)
-    corrected: list[float | None] = [None] * len(values)
-    largest = 0.0
-    for rank, (value, index) in enumerate(known):
-        largest = max(largest, min(1.0, (len(known) - rank) * value))
-        corrected[index] = largest
-    return corrected
+    known = [value for value in values if value is not None]
+    order = np.argsort(known, kind="stable")
+    stepped = np.sort(known) * np.arange(len(known), 0, -1)
+    corrected = np.empty(len(known))
+    corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
+    left = iter(corrected.tolist())
+    return [None if value is None else next(left) for value in values]

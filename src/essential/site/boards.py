@@ -1,24 +1,28 @@
 """Boards: one for each protocol, and one for each published name. Only runs of one board are ranked together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
 from essential.configs.shipped import shipped_configs
 from essential.files.atomic import canonical_json
-from essential.metrics import METRICS
 from essential.published import is_joint, published_figures, published_for
 from essential.records import ProtocolRecord
-from essential.report.elsewhere import PublishedTable, other_tasks_note, published_table
-from essential.report.formats import slug
-from essential.results.runs import flattened, settings_apart
-from essential.site.families import Family, as_text, distinguishing_settings, group_families, stem
+from essential.results.formats import slug, stem
+from essential.results.measures import FINAL, MAIN, in_order, is_accuracy
+from essential.results.rows import PublishedTable, Row, other_tasks_note, published_table, row_of_runs
+from essential.results.runs import SeedRuns, all_but_seed, differences, distinguishing_settings, grouped_by
 from essential.site.finding import FoundRecord
-from essential.site.rows import Row, is_accuracy, row_of_family, rows_of_published
 
-_ALWAYS = ("final_accuracy", "average_incremental_accuracy", "forgetting_from_best")
 _SHOWN = 4
 _shipped = cache(shipped_configs)
+
+
+@dataclass(frozen=True, eq=False)
+class Family(SeedRuns):
+    """Runs of one method with the same settings, encoder and protocol, by seed, and where they were found."""
+
+    runs: tuple[FoundRecord, ...]
 
 
 @dataclass(frozen=True)
@@ -71,16 +75,14 @@ class Board:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """Those run here by final accuracy, then those of others: two lists, one behind the other."""
-        return [*self.ours, *rows_of_published(self.published)]
+        """Those run here by final accuracy, then those of others by their best one, which mixes definitions."""
+        others = self.published.rows if self.published else ()
+        return [*self.ours, *sorted(others, key=lambda row: -row.best_accuracy)]
 
     @property
     def metrics(self) -> list[str]:
         """The metrics that its table shows: the usual ones, and those that others have printed."""
-        printed = self.published.metrics if self.published else ()
-        ours = _ALWAYS if self.ours else ()
-        known = [name for name in METRICS if name in printed or name in ours]
-        return [*known, *(name for name in printed if name not in METRICS)]
+        return in_order([*(MAIN if self.ours else ()), *(self.published.metrics if self.published else ())])
 
     @cached_property
     def placed(self) -> int:
@@ -114,10 +116,8 @@ class Board:
 
 def make_boards(records: Sequence[FoundRecord]) -> list[Board]:
     """Return a board for each protocol and data that `records` are of, and one for each published name."""
-    groups: dict[tuple[str, str], list[FoundRecord]] = {}
-    for found in records:
-        # The id covers tasks, classes and videos by name; settings of the data may still change what is in them.
-        groups.setdefault((found.record.protocol.id, canonical_json(found.record.data)), []).append(found)
+    # The id covers tasks, classes and videos by name; settings of the data may still change what is in them.
+    groups = grouped_by(records, lambda found: (found.record.protocol.id, canonical_json(found.record.data)))
     names = dict.fromkeys(figure.protocol for figure in published_figures())
     named: dict[str, list[tuple[str, Sequence[FoundRecord]]]] = {}
     for key, members in groups.items():
@@ -140,21 +140,31 @@ def make_boards(records: Sequence[FoundRecord]) -> list[Board]:
 
 def _board(name: str, folder: str, members: Sequence[FoundRecord], *, siblings: Sequence[Sibling]) -> Board:
     finished = [found for found in members if _is_finished(found)]
-    families = sorted(group_families(finished), key=_final_accuracy)
-    settings = distinguishing_settings(families)
+    groups = grouped_by(finished, lambda found: all_but_seed(found.record)).items()
+    families = [_family(found) for _, found in sorted(groups)]
+    families.sort(key=_by_final_accuracy)
+    settings = distinguishing_settings([family.example for family in families])
     places = _places(families)
-    rows = [row_of_family(family, place=places.get(family), settings=settings[family]) for family in families]
+    rows = [
+        row_of_runs(family, place=places.get(family), settings=told)
+        for family, told in zip(families, settings, strict=True)
+    ]
     unfinished = sorted((found for found in members if not _is_finished(found)), key=lambda found: found.label)
     return Board(name, folder, tuple(families), tuple(rows), tuple(unfinished), tuple(siblings))
+
+
+def _family(found: Sequence[FoundRecord]) -> Family:
+    runs = tuple(sorted(found, key=lambda run: (run.record.seed, run.sha256)))
+    return Family(tuple(run.record for run in runs), runs)
 
 
 def _is_finished(found: FoundRecord) -> bool:
     return len(found.record.accuracy) == len(found.record.protocol.tasks)
 
 
-def _final_accuracy(family: Family) -> tuple[float, str]:
-    mean = family.spread("final_accuracy").mean
-    return (1.0 if mean is None else -mean, family.stem)
+def _by_final_accuracy(family: Family) -> float:
+    mean = family.spread(FINAL).mean
+    return 1.0 if mean is None else -mean
 
 
 def _places(families: Sequence[Family]) -> dict[Family, int]:
@@ -162,7 +172,7 @@ def _places(families: Sequence[Family]) -> dict[Family, int]:
 
     Which videos those are is for the families with the fewest left out to say.
     """
-    means = {family: family.spread("final_accuracy").mean for family in families if not family.needs_all_tasks}
+    means = {family: family.spread(FINAL).mean for family in families if not family.needs_all_tasks}
     known = {family: mean for family, mean in means.items() if mean is not None}
     left_out = [family.skipped_tests for family in known]
     fewest = min(left_out, key=lambda videos: (len(videos), sorted(videos)), default=frozenset())
@@ -177,15 +187,10 @@ def _difference(here: FoundRecord, there: FoundRecord) -> str:
     """Say in what another protocol, or other data, of the same name differs."""
     ours, theirs = here.record.protocol, there.record.protocol
     if ours.id == theirs.id:
-        return "other data: " + ", ".join(_changed(here, there))
+        changed = list(differences(here.record.data, there.record.data))[:_SHOWN]
+        return "other data: " + ", ".join(f"{key}={value}" for key, (_, value) in changed)
     groups = [[task.classes for task in protocol.tasks] for protocol in (ours, theirs)]
     names = [sorted(name for group in each for name in group) for each in groups]
     if groups[0] == groups[1]:
         return "other videos"
     return "another order of the classes, or other tasks" if names[0] == names[1] else "other classes"
-
-
-def _changed(here: FoundRecord, there: FoundRecord) -> Iterator[str]:
-    ours, theirs = dict(flattened(here.record.data)), dict(flattened(there.record.data))
-    for key in settings_apart([ours, theirs])[:_SHOWN]:
-        yield f"{key}={as_text(theirs[key]) if key in theirs else 'not set'}"
