@@ -8,7 +8,7 @@ from made_comparisons import BUDGET, made_metrics, made_run, many_runs
 from parsed_page import ParsedPage
 
 from essential.report.comparison_page import comparison_page
-from essential.report.drawing import inline_svg
+from essential.report.drawing import LineStyle, inline_svg
 from essential.report.scatter import Apart, Kept, ScatterPoint, scatter_chart
 from essential.results.comparison import compare
 from essential.results.formats import NONE
@@ -129,7 +129,7 @@ def _texts(svg: str) -> list[str]:
 
 
 def _point(number: int, kept: Kept) -> ScatterPoint:
-    return ScatterPoint(str(number), f"method {number}", 50.0 + number, 1.0, kept, "in-rules")
+    return ScatterPoint(str(number), f"method {number}", 50.0 + number, 1.0, kept, LineStyle(0))
 
 
 def _drawn(points: list[ScatterPoint], budget_bytes: int | None = None) -> list[str]:

@@ -81,7 +81,7 @@ def test_numbers_in_cells_have_the_ink_and_those_of_nothing_are_left_out() -> No
     [group] = group_runs([ReportedRun("a", record, analysis)])
     view = RunFigures(group.runs[0]).confusion
     assert view is not None
-    cells = re.findall(r'<g class="cell">.*?<text[^>]*>([^<]*)</text>', view.figure.svg)
+    cells = re.findall(r'<g class="cell">.*?<text[^>]*>([^<]*)</text>', view.svg)
     assert cells == ["50.0", "50.0", "100.0", "100.0", "100.0"]
     assert ".chart .cell text { fill: var(--ink) !important; }" in STYLE
-    assert "cell" not in figure_files(view.figure.drawing)["svg"].decode()
+    assert "cell" not in figure_files(view.drawing)["svg"].decode()

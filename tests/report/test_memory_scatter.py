@@ -10,7 +10,7 @@ from made_comparisons import made_metrics, made_run
 from essential.published import published_figures, published_for
 from essential.report.drawing import PAGE, LineStyle, figure_files, own_settings
 from essential.report.memory_scatter import FRAME_BYTES, OwnMethod, own_scatter, published_scatter, stated_memory
-from essential.report.scatter import Apart, Kept
+from essential.report.scatter import PUBLISHED, Apart, Kept
 from essential.results.runs import SeedRuns
 
 
@@ -49,13 +49,13 @@ def test_every_memory_that_a_source_states_is_understood() -> None:
 def test_published_methods_have_letters_and_are_never_those_run_here() -> None:
     view = published_scatter([_own("vclimb_accuracy", 0.89, 0.91)], "vclimb-ucf101-10", "p")
     assert view is not None
-    own, *others = [point for point, _ in view.points]
+    own, *others = view.points
     assert (own.label, own.kept) == ("1", 1000)
     assert (own.accuracy, own.deviation) == pytest.approx((90.0, 2**0.5))
     assert [point.label for point in others] == [chr(ord("a") + place) for place in range(len(others))]
-    assert {point.look for point in others} == {"published"}
+    assert {point.look for point in others} == {PUBLISHED}
     assert "not run here" in view.figure.note
-    behind = dict(zip((point.name for point in others), (words for _, words in view.points[1:]), strict=True))
+    behind = dict(zip((point.name for point in others), (point.behind for point in view.points[1:]), strict=True))
     assert behind["Naive rehearsal (TSN ResNet-34)"] == "91.42; 2020 videos, 3.69 \u00d7 10⁵ frames"
     assert behind["PIVOT (CLIP ViT-B/32)"] == "93.4; memory not stated"
     accuracies = {
@@ -79,7 +79,9 @@ def test_the_file_of_published_methods_keeps_where_each_figure_is_from() -> None
     assert tcd is not None
     table = [dict(zip(tcd.figure.data[0], row, strict=True)) for row in tcd.figure.data[1:]]
     assert {row["reading"] for row in table} == {"head (CNN)", "nearest means (NME)", "", None}
-    assert sum(int(row["uncertain"] or 0) for row in table) == sum(", uncertain" in words for _, words in tcd.points)
+    assert sum(int(row["uncertain"] or 0) for row in table) == sum(
+        ", uncertain" in point.behind for point in tcd.points
+    )
 
 
 def test_the_caption_says_what_is_assumed_and_what_is_left_out() -> None:
@@ -101,16 +103,16 @@ def test_the_caption_says_what_is_assumed_and_what_is_left_out() -> None:
 def test_training_on_all_videos_keeps_those_also_where_it_was_published() -> None:
     view = published_scatter([_own("average_incremental_accuracy", 0.9)], "tcd-ucf101-10x5", "p")
     assert view is not None
-    [(point, words)] = [(point, words) for point, words in view.points if "Oracle" in point.name]
+    [point] = [point for point in view.points if "Oracle" in point.name]
     assert point.kept is Apart.ALL_VIDEOS
-    assert words.endswith("; all videos")
+    assert point.behind.endswith("; all videos")
 
 
 def test_what_was_run_here_is_filled_beside_what_was_published() -> None:
-    over = replace(_own("vclimb_accuracy", 0.89, 0.91), look="out-of-rules")
+    over = replace(_own("vclimb_accuracy", 0.89, 0.91), look=LineStyle(0, hollow=True))
     view = published_scatter([over, _own("vclimb_accuracy", 0.9)], "vclimb-ucf101-10", "p")
     assert view is not None
-    assert [point.look for point, _ in view.points[:2]] == ["in-rules", LineStyle(0)]
+    assert [point.look for point in view.points[:2]] == [LineStyle(0)] * 2
 
 
 def test_the_legend_of_a_file_stands_below_the_plot_with_whole_names_and_what_hollow_means() -> None:
@@ -146,7 +148,7 @@ def test_a_tick_stays_out_of_a_strip_that_has_its_own_name() -> None:
 def test_of_several_readings_one_is_shown_and_named() -> None:
     view = published_scatter([_own("average_incremental_accuracy", 0.9)], "tcd-ucf101-10x5", "p")
     assert view is not None
-    names = [(point.name, words) for point, words in view.points]
+    names = [(point.name, point.behind) for point in view.points]
     assert ("ESSENTIAL (CLIP ViT-B/16)", "95.1, head (CNN); memory not stated") in names
     assert ("SFCL (TSM)", "81.72; memory not stated") in names
     assert sum(name.startswith("UCIR (TSM)") for name, _ in names) == 1

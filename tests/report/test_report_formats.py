@@ -2,7 +2,7 @@
 
 import pytest
 
-from essential.report.drawing import LineStyle
+from essential.report.drawing import FILE, LineStyle
 from essential.results.formats import (
     MINUS,
     NONE,
@@ -114,5 +114,5 @@ def test_what_a_spreadsheet_would_run_is_quoted(text: str) -> None:
 
 
 def test_the_first_64_line_styles_all_differ() -> None:
-    looks = {(style.colour, style.marker) for style in map(LineStyle, range(64))}
+    looks = {(style.colour(FILE), style.marker) for style in map(LineStyle, range(64))}
     assert len(looks) == 64

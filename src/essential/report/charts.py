@@ -77,8 +77,8 @@ def _draw_line(axes: Axes, palette: Palette, line: ChartLine, *, size: float, al
     values = np.array(spreads, float).reshape(-1, 3)
     mean, least, greatest = values.T
     if (least < greatest).any():
-        colour = palette.series[line.style.colour]
-        axes.fill_between(list(line.points), least, greatest, color=colour, alpha=alpha, linewidth=0, zorder=1.5)
+        look: dict[str, Any] = {"color": line.style.colour(palette), "alpha": alpha, "linewidth": 0, "zorder": 1.5}
+        axes.fill_between(list(line.points), least, greatest, **look)
     return axes.plot(list(line.points), mean, label=line.label, **line.style.look(palette, size=size))[0]
 
 

@@ -12,7 +12,6 @@ from essential.report.memory_scatter import OwnMethod, own_scatter, published_sc
 from essential.report.page import swatches
 from essential.report.rendering import render
 from essential.report.run_view import Line, ReportedRun, RunView
-from essential.report.scatter import Look
 from essential.results.comparison import Comparison, MethodRow, compare
 from essential.results.comparison_check import Run
 from essential.results.measures import MAIN
@@ -82,7 +81,6 @@ def _lines(comparison: Comparison) -> list[Line]:
     return lines
 
 
-def _look(comparison: Comparison, row: MethodRow) -> Look:
-    if row.method == comparison.baseline:
-        return "baseline"
-    return "in-rules" if row.keeps_to_the_rules else "out-of-rules"
+def _look(comparison: Comparison, row: MethodRow) -> LineStyle:
+    """Return a square for the baseline, a dot for others, and a ring for those that do not keep to the rules."""
+    return LineStyle(1) if row.method == comparison.baseline else LineStyle(0, hollow=not row.keeps_to_the_rules)

@@ -140,31 +140,31 @@ def count_ticks(axes: Axes, longest: int) -> None:
 class LineStyle:
     """How a run or method is drawn, everywhere on a page: its colour, marker and dashes.
 
-    `number` counts from 0; the first 64 all differ. `hollow` markers are of another reading.
+    `number` counts from 0; the first 64 all differ; what was not run here has none, and the colour of the text.
+    `hollow` markers are of another reading.
     """
 
-    number: int
+    number: int | None
     hollow: bool = False
 
     @property
     def swatch(self) -> str:
         """The identifier of its drawing on a page; lines of one style share it."""
-        return f"line-{self.number + 1}" + ("-hollow" if self.hollow else "")
-
-    @property
-    def colour(self) -> int:
-        return self.number % _COLOURS
+        return f"line-{1 + (self.number or 0)}" + ("-hollow" if self.hollow else "")
 
     @property
     def marker(self) -> str:
-        return _MARKERS[(self.number + self.number // _COLOURS) % len(_MARKERS)]
+        return "D" if self.number is None else _MARKERS[(self.number + self.number // _COLOURS) % len(_MARKERS)]
+
+    def colour(self, palette: Palette) -> str:
+        return palette.ink if self.number is None else palette.series[self.number % _COLOURS]
 
     def look(self, palette: Palette, *, size: float) -> dict[str, Any]:
         """Return matplotlib's settings of the line and its markers."""
-        colour = palette.series[self.colour]
+        colour = self.colour(palette)
         return {
             "color": colour,
-            "linestyle": _DASHES[self.number % len(_DASHES)],
+            "linestyle": _DASHES[(self.number or 0) % len(_DASHES)],
             "linewidth": 1.9,
             "clip_on": False,
             "zorder": 3,

@@ -1,9 +1,9 @@
 """What the page shows of one run beyond its numbers: its matrix and memory, and its analysis by class and task."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,11 +19,11 @@ _ROW = 20
 _NAME_LENGTH = 22
 _NAMED = 40
 _TICKS = 12
-_TOP = 15
+_Name = TypeVar("_Name")
+_Cell = TypeVar("_Cell")
 
 
-@dataclass(frozen=True)
-class ClassFall:
+class ClassFall(NamedTuple):
     """A class, its task's number from 1, the best accuracy it had after a task, and that after the last."""
 
     name: str
@@ -36,31 +36,13 @@ class ClassFall:
         return self.best - self.final
 
 
-@dataclass(frozen=True)
-class Confused:
+class Mistake(NamedTuple):
     """Videos of one class that were taken for another, and their share of all of its videos."""
 
     true: str
     taken_for: str
     videos: int
     share: float
-
-
-@dataclass(frozen=True)
-class ConfusionView:
-    """The figure by class, the mistakes, the most frequent first, and the shares by task (rows: true).
-
-    `tiny` says that there are too many classes to read the figure class by class.
-    """
-
-    figure: FigureView
-    confused: list[Confused]
-    by_task: list[list[float | None]]
-    tiny: bool
-
-    @property
-    def top(self) -> list[Confused]:
-        return self.confused[:_TOP]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,19 +63,36 @@ class RunFigures:
 
     @cached_property
     def falls(self) -> list[ClassFall]:
-        return _falls_of(self.run.analysis) if self.run.analysis else []
+        """Every class with a test video, the deepest fall first; of equal ones the less accurate."""
+        analysis = self.run.analysis
+        return sorted(_falls_of(analysis), key=lambda each: (-each.fall, each.final)) if analysis else []
 
     @cached_property
-    def confusion(self) -> ConfusionView | None:
+    def mistakes(self) -> list[Mistake]:
+        """Every mistake, the one with most videos first."""
+        mistakes = _mistakes(self.run.analysis) if self.run.analysis else []
+        return sorted(mistakes, key=lambda each: (-each.videos, -each.share))
+
+    @cached_property
+    def confusion(self) -> FigureView | None:
         """None if no test video was there."""
         analysis = self.run.analysis
-        return _confusion_of(self.run, analysis) if analysis and np.any(analysis.confusion) else None
+        return _confusion(self.run, analysis, self.mistakes) if analysis and np.any(analysis.confusion) else None
+
+    @cached_property
+    def by_task(self) -> list[list[float | None]]:
+        """Which share of each task's videos (rows) was taken for classes of each task."""
+        analysis = self.run.analysis
+        if analysis is None:
+            return []
+        tasks = np.array(analysis.class_tasks)
+        # One row a task, 1 where a class is of it.
+        member = np.equal.outer(np.arange(tasks.max() + 1), tasks).astype(int)
+        return _shares((member @ np.array(analysis.confusion) @ member.T).tolist())
 
     @cached_property
     def tokens(self) -> FigureView | None:
-        analysis = self.run.analysis
-        has_map = analysis and analysis.embedding
-        return token_map_figure(self.run.anchor, analysis) if analysis and has_map else None
+        return token_map_figure(self.run.anchor, self.run.analysis) if self.run.analysis else None
 
     @property
     def token_looks(self) -> list[Look]:
@@ -108,10 +107,8 @@ class RunFigures:
     def files(self) -> list[FigureView]:
         """Every figure, for files of its own; some are tables on the page."""
         falls = _falls_figure(self.run, self.falls) if self.falls else None
-        shares = self.confusion.by_task if self.confusion else []
-        tasks = _tasks_figure(self.run, shares) if len(shares) > 1 else None
-        by_class = self.confusion.figure if self.confusion else None
-        figures = [_matrix_figure(self.run), self.memory, falls, by_class, tasks, self.tokens, self.distances]
+        tasks = _tasks_figure(self.run, self.by_task) if self.confusion and len(self.by_task) > 1 else None
+        figures = [_matrix(self.run), self.memory, falls, self.confusion, tasks, self.tokens, self.distances]
         return [figure for figure in figures if figure is not None]
 
 
@@ -137,38 +134,30 @@ def _memory(run: RunView, kinds: dict[str, str]) -> FigureView:
     )
 
 
-def _matrix_figure(run: RunView) -> FigureView:
+def _matrix(run: RunView) -> FigureView:
     rows = run.record.accuracy
+    ticks = _ticks(range(len(rows[0]))), _ticks(range(len(rows)))
+    labels = ("On task", "After task")
     return FigureView(
         title="Accuracy matrix",
-        drawing=heat_map(
-            f"{run.anchor}-matrix",
-            rows,
-            labels=("On task", "After task"),
-            ticks=(_ticks(range(len(rows[0]))), _ticks(range(len(rows)))),
-            beside_diagonal="right",
-        ),
+        drawing=heat_map(f"{run.anchor}-matrix", rows, labels=labels, ticks=ticks, beside_diagonal="right"),
         data=[
             ("after task", "on task", "accuracy, %"),
             *(
                 (after, task, 100 * value)
-                for after, values in enumerate(rows, 1)
-                for task, value in enumerate(values, 1)
+                for after, task, value in _cells(rows, range(1, len(rows[0]) + 1))
                 if value is not None
             ),
         ],
     )
 
 
-def _falls_of(analysis: Analysis) -> list[ClassFall]:
-    """Return every class with a test video, the deepest fall first; of equal ones the less accurate."""
+def _falls_of(analysis: Analysis) -> Iterator[ClassFall]:
     columns = zip(*analysis.class_accuracy_by_task, strict=True)
-    falls = []
     for name, task, column in zip(analysis.class_names, analysis.class_tasks, columns, strict=True):
         known = [value for value in column if value is not None]
         if known and column[-1] is not None:
-            falls.append(ClassFall(name, task + 1, max(known), column[-1]))
-    return sorted(falls, key=lambda each: (-each.fall, each.final))
+            yield ClassFall(name, task + 1, max(known), column[-1])
 
 
 def _falls_figure(run: RunView, falls: Sequence[ClassFall]) -> FigureView:
@@ -205,79 +194,59 @@ def _fall_chart(name: str, falls: Sequence[ClassFall]) -> Drawing:
     return Drawing(name, draw)
 
 
-def _confusion_of(run: RunView, analysis: Analysis) -> ConfusionView:
-    counts, tasks = np.array(analysis.confusion), np.array(analysis.class_tasks)
-    # One row a task, 1 where a class is of it.
-    member = np.equal.outer(np.arange(tasks.max() + 1), tasks).astype(int)
-    confused = _confused(analysis)
-    return ConfusionView(
-        figure=_confusion_figure(run, analysis, confused),
-        confused=confused,
-        by_task=_shares((member @ counts @ member.T).tolist()),
-        tiny=len(counts) > _NAMED,
-    )
+def _mistakes(analysis: Analysis) -> list[Mistake]:
+    names, counts = analysis.class_names, analysis.confusion
+    return [
+        Mistake(names[true], names[taken], count, count / sum(counts[true]))
+        for true, taken, count in _cells(counts, range(len(names)))
+        if count and true != taken
+    ]
 
 
-def _confusion_figure(run: RunView, analysis: Analysis, confused: Sequence[Confused]) -> FigureView:
-    counts, names = analysis.confusion, analysis.class_names
-    right, videos = sum(counts[slot][slot] for slot in range(len(counts))), sum(map(sum, counts))
-    worst = f" Most often {confused[0].true} was taken for {confused[0].taken_for}." if confused else ""
+def _confusion(run: RunView, analysis: Analysis, mistakes: Sequence[Mistake]) -> FigureView:
+    counts, names = np.array(analysis.confusion), analysis.class_names
+    worst = f" Most often {mistakes[0].true} was taken for {mistakes[0].taken_for}." if mistakes else ""
     named, tasks = len(names) <= _NAMED, _ticks(analysis.class_tasks)
-    edges = [slot for slot in range(1, len(names)) if analysis.class_tasks[slot] > analysis.class_tasks[slot - 1]]
     return FigureView(
         title="Confusion",
         note="What the test videos of each class (a row) were taken for (columns), after the last task. The stronger "
         "the colour, the larger the share of the row; on the diagonal, from top left, what was right. Lines separate "
         "tasks.",
-        description=f"Confusion of {len(names)} classes: {right} of {videos} test videos were right.{worst} "
-        "The most frequent mistakes are in the table beside it.",
+        description=f"Confusion of {len(names)} classes: {counts.trace()} of {counts.sum()} test videos were right."
+        f"{worst} The most frequent mistakes are in the table beside it.",
         drawing=heat_map(
             f"{run.anchor}-confusion",
-            _shares(counts),
+            _shares(analysis.confusion),
             labels=("Taken for a class of task", "True class" if named else "True class, by task"),
             ticks=(tasks, [(slot, slot, name) for slot, name in enumerate(names)] if named else tasks),
-            edges=edges,
+            edges=[int(slot) + 1 for slot in np.flatnonzero(np.diff(analysis.class_tasks))],
         ),
         data=[
             ("true class", "taken for", "videos"),
-            *(
-                (names[true], names[taken], count)
-                for true, row in enumerate(counts)
-                for taken, count in enumerate(row)
-                if count
-            ),
+            *(cell for cell in _cells(analysis.confusion, names) if cell[2]),
         ],
     )
 
 
 def _tasks_figure(run: RunView, shares: list[list[float | None]]) -> FigureView:
-    ticks = _ticks(range(len(shares)))
+    ticks, labels = _ticks(range(len(shares))), ("Taken for a class of task", "True task")
     return FigureView(
         title="Confusion between tasks",
-        drawing=heat_map(
-            f"{run.anchor}-tasks", shares, labels=("Taken for a class of task", "True task"), ticks=(ticks, ticks)
-        ),
+        drawing=heat_map(f"{run.anchor}-tasks", shares, labels=labels, ticks=(ticks, ticks)),
         data=[
             ("true task", "taken for a class of task", "share, %"),
             *(
-                (true, taken, None if value is None else 100 * value)
-                for true, row in enumerate(shares, 1)
-                for taken, value in enumerate(row, 1)
+                (true, taken, None if share is None else 100 * share)
+                for true, taken, share in _cells(shares, range(1, len(shares) + 1))
             ),
         ],
     )
 
 
-def _confused(analysis: Analysis) -> list[Confused]:
-    """Return every mistake, the one with most videos first."""
-    names = analysis.class_names
-    found = [
-        Confused(names[true], names[taken], count, count / sum(row))
-        for true, row in enumerate(analysis.confusion)
-        for taken, count in enumerate(row)
-        if count and true != taken
-    ]
-    return sorted(found, key=lambda each: (-each.videos, -each.share))
+def _cells(rows: Sequence[Sequence[_Cell]], names: Sequence[_Name]) -> Iterator[tuple[_Name, _Name, _Cell]]:
+    """Give each cell with the names of its row and column."""
+    for name, row in zip(names, rows, strict=False):
+        yield from ((name, column, value) for column, value in zip(names, row, strict=False))
 
 
 def _shares(counts: Sequence[Sequence[int]]) -> list[list[float | None]]:

@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -19,26 +18,18 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from essential.report.drawing import Drawing, Drawn, LineStyle, Palette, Sheet, dress
 from essential.results.formats import byte_unit
 
+PUBLISHED = LineStyle(None, hollow=True)
+"""The look of what was not run here."""
 _SHEET = Sheet(width=480, height=440, right=10, top=26, bottom=74)
 _AREA = _SHEET.area
-_STRIP, _WIDE_STRIP = 62.0, 124.0
-_CROWD = 4
-"""As many points as a narrow strip holds."""
+_STRIP, _WIDE_STRIP, _CROWD = 62.0, 124.0, 4
+"""Widths of strips, and how many points a narrow one holds."""
 _HALF_TICK = 36.0
 _LABEL_HEIGHT, _DIGIT_WIDTH, _LABEL_SPACE = 16.0, 10.2, 4.0
 """Of a page as narrow as a phone, where letters are the largest against the drawing."""
 _LINE_FROM = 22.0
 _MARKER_SIZE = 10.0
-_NEAR = 40.0
 Place = tuple[float, float]
-Look = Literal["baseline", "in-rules", "out-of-rules", "published"]
-_LOOKS: dict[str, tuple[str, int | None, float, float]] = {
-    "baseline": ("s", 1, 7.5, 0.9),
-    "in-rules": ("o", 0, 7.5, 0.9),
-    "out-of-rules": ("o", 0, 7.5, 1.7),
-    "published": ("D", None, 5.5, 1.1),
-}
-"""Marker, number of its colour (None: ink), size and width of its edge; the last two are hollow."""
 
 
 class Apart(Enum):
@@ -53,9 +44,9 @@ Kept = int | Apart
 
 @dataclass(frozen=True)
 class ScatterPoint:
-    """A method: its label in the drawing, its name, accuracy and deviation in percent, and what it keeps.
+    """A method: its label in the drawing, its name, accuracy and deviation in percent, what it keeps, and its look.
 
-    `look` is a part that it plays, or the style of its lines in other figures.
+    `behind` is what the list beside the drawing says of it.
     """
 
     label: str
@@ -63,16 +54,12 @@ class ScatterPoint:
     accuracy: float
     deviation: float
     kept: Kept
-    look: Look | LineStyle
+    look: LineStyle
+    behind: str = ""
 
 
 def scatter_chart(
-    name: str,
-    points: Sequence[ScatterPoint],
-    *,
-    y_label: str,
-    budget_bytes: int | None = None,
-    published_note: str = "",
+    name: str, points: Sequence[ScatterPoint], *, y_label: str, budget_bytes: int | None = None, note: str = ""
 ) -> Drawing:
     """Return a drawing of at least one point.
 
@@ -81,31 +68,27 @@ def scatter_chart(
         points: all with labels of their own.
         y_label: what is measured.
         budget_bytes: drawn as a line.
-        published_note: says in a file's legend what is to be known of the published points.
+        note: says in a file's legend what is to be known of the published points.
     """
 
     def draw(palette: Palette) -> Drawn:
         figure, axes = _SHEET.plot()
         dress(axes, palette, x_label="Kept from task to task, without MR modules", y_label=y_label)
-        axes.set(xlim=(0, _AREA[0]), ylim=_limits(points))
+        low = min(point.accuracy - point.deviation for point in points)
+        high = max(point.accuracy + point.deviation for point in points)
+        room = max(0.06 * (high - low), 1.0)
+        axes.set(xlim=(0, _AREA[0]), ylim=(max(0.0, low) - room, min(100.0, high) + room))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if 0 <= value <= 100 else ""))
         axes.axhline(axes.get_ylim()[0], color=palette.ink, alpha=0.7, linewidth=1, clip_on=False)
         places = _lay_out(axes, palette, [point.kept for point in points], budget_bytes)
         keys = [_draw_point(axes, palette, places[point.kept], point) for point in points]
-        if published_note:
-            keys.append(Line2D([], [], label=published_note, **_marker(palette, "published")))
+        if note:
+            keys.append(Line2D([], [], label=note, **PUBLISHED.look(palette, size=5.5) | {"linestyle": ""}))
         _draw_labels(axes, palette, [(places[point.kept], point) for point in points])
         return figure, keys
 
     return Drawing(name, draw)
-
-
-def _limits(points: Sequence[ScatterPoint]) -> tuple[float, float]:
-    low = min(point.accuracy - point.deviation for point in points)
-    high = max(point.accuracy + point.deviation for point in points)
-    room = max(0.06 * (high - low), 1.0)
-    return max(0.0, low) - room, min(100.0, high) + room
 
 
 def _lay_out(axes: Axes, palette: Palette, kept: Sequence[Kept], budget_bytes: int | None) -> dict[Kept, float]:
@@ -124,17 +107,14 @@ def _lay_out(axes: Axes, palette: Palette, kept: Sequence[Kept], budget_bytes: i
     powers_of_two = MaxNLocator(nbins=4, integer=True, steps=[1, 2, 3, 5, 10]).tick_values(max(low, 0), high)
     scale = [(start + (power - low) * unit, int(power)) for power in powers_of_two if power >= 0]
     ticks = [(x, f"{1 << power % 10} {byte_unit(power // 10)}") for x, power in scale if first <= x <= last]
-    edges = [start] if start else []
-    if start:
-        places[0] = start / 2
-        ticks.append((places[0], "nothing\nkept"))
+    strips: list[tuple[Kept, str, float, float]] = [(0, "nothing\nkept", 0.0, start)] if start else []
     for strip, width in widths.items():
-        places[strip] = end + width / 2
-        ticks.append((places[strip], strip.value))
-        edges.append(end)
+        strips.append((strip, strip.value, end, end + width))
         end += width
-    for edge in edges:
-        axes.axvline(edge, color=palette.ink, alpha=0.45, linewidth=1, linestyle=(0, (1, 2.5)))
+    for memory, name, left, right in strips:
+        places[memory] = (left + right) / 2
+        ticks.append((places[memory], name))
+        axes.axvline(left or right, color=palette.ink, alpha=0.45, linewidth=1, linestyle=(0, (1, 2.5)))
     axes.set_xticks([place for place, _ in ticks], [name for _, name in ticks], linespacing=1.45)
     axes.tick_params(axis="x", pad=7)
     axes.xaxis.labelpad = 10
@@ -147,28 +127,9 @@ def _lay_out(axes: Axes, palette: Palette, kept: Sequence[Kept], budget_bytes: i
 
 
 def _draw_point(axes: Axes, palette: Palette, place: float, point: ScatterPoint) -> Line2D:
-    look = _marker(palette, point.look)
-    over = 5 if point.look == "baseline" or isinstance(point.look, LineStyle) else 4
+    look = point.look.look(palette, size=5.5 if point.look == PUBLISHED else 8.0) | {"linestyle": "", "zorder": 4}
     axes.errorbar(place, point.accuracy, point.deviation, fmt="none", ecolor=look["color"], elinewidth=1.6, zorder=3)
-    look |= {"clip_on": False, "zorder": over, "label": f"{point.label}  {point.name}"}
-    return axes.plot((place,), (point.accuracy,), **look)[0]
-
-
-def _marker(palette: Palette, look: Look | LineStyle) -> dict[str, Any]:
-    if isinstance(look, LineStyle):
-        return {**look.look(palette, size=8.5), "linestyle": ""}
-    marker, number, size, edge = _LOOKS[look]
-    colour = palette.ink if number is None else palette.series[number]
-    hollow = look in ("out-of-rules", "published")
-    return {
-        "color": colour,
-        "linestyle": "",
-        "marker": marker,
-        "markersize": size,
-        "markerfacecolor": palette.paper if hollow else colour,
-        "markeredgecolor": colour if hollow else palette.paper,
-        "markeredgewidth": edge,
-    }
+    return axes.plot((place,), (point.accuracy,), label=f"{point.label}  {point.name}", **look)[0]
 
 
 def _draw_labels(axes: Axes, palette: Palette, points: Sequence[tuple[float, ScatterPoint]]) -> None:
@@ -212,14 +173,13 @@ def place_labels(points: Sequence[Place], size: Place, *, area: Place) -> Float[
     # To go up or down is better than to go away.
     steps = steps[np.argsort(np.abs(steps) @ [3, 1], kind="stable")]
     # From the middle of a crowd outwards, so that its columns stand level with it.
-    crowd = np.exp(-((cdist(spots, spots) / _NEAR) ** 2)).sum(axis=1)
+    crowd = np.exp(-((cdist(spots, spots) / 40) ** 2)).sum(axis=1)
     for spot in spots[np.argsort(-crowd, kind="stable")]:
         around = spot + steps
         around = around[((around >= box / 2) & (around <= np.array(area) - box / 2)).all(axis=1)]
-        free = [
-            (np.abs(around[:, None] - others) >= least).any(axis=2).all(axis=1)
-            for others, least in ((spots, (box + _MARKER_SIZE) / 2), (places, box))
-        ]
-        places = np.vstack([places, around[np.logical_and(*free).argmax()]])
+        free = np.ones(len(around), bool)
+        for others, least in ((spots, (box + _MARKER_SIZE) / 2), (places, box)):
+            free &= (np.abs(around[:, None] - others) >= least).any(axis=2).all(axis=1)
+        places = np.vstack([places, around[free.argmax()]])
     chosen: Float[np.ndarray, "points 2"] = places[linear_sum_assignment(cdist(spots, places))[1]]
     return chosen
