@@ -54,7 +54,7 @@ def test_published_methods_have_letters_and_are_never_those_run_here() -> None:
     assert (own.accuracy, own.deviation) == pytest.approx((90.0, 2**0.5))
     assert [point.label for point in others] == [chr(ord("a") + place) for place in range(len(others))]
     assert {point.look for point in others} == {PUBLISHED}
-    assert "not run here" in view.figure.note
+    assert "not run here" in view.note
     behind = dict(zip((point.name for point in others), (point.behind for point in view.points[1:]), strict=True))
     assert behind["Naive rehearsal (TSN ResNet-34)"] == "91.42; 2020 videos, 3.69 \u00d7 10⁵ frames"
     assert behind["PIVOT (CLIP ViT-B/32)"] == "93.4; memory not stated"
@@ -68,7 +68,7 @@ def test_the_file_of_published_methods_keeps_where_each_figure_is_from() -> None
     own = _own("vclimb_accuracy", 0.89, 0.91, modules=3 << 20)
     view = published_scatter([own], "vclimb-ucf101-10", "p")
     assert view is not None
-    rows = [dict(zip(view.figure.data[0], row, strict=True)) for row in view.figure.data[1:]]
+    rows = [dict(zip(view.data[0], row, strict=True)) for row in view.data[1:]]
     assert (rows[0]["mark"], rows[0]["source"], rows[0]["published"]) == ("run here", None, 0)
     assert all(row["source"] and row["mark"] in ("seen", "second-hand", "inferred") for row in rows[1:])
     naive = next(row for row in rows if row["method"] == "Naive rehearsal (TSN ResNet-34)")
@@ -77,7 +77,7 @@ def test_the_file_of_published_methods_keeps_where_each_figure_is_from() -> None
     assert {row["bytes are assumed"] for row in rows[1:] if row["memory as printed"] in (None, "none")} == {0}
     tcd = published_scatter([_own("average_incremental_accuracy", 0.9)], "tcd-ucf101-10x5", "p")
     assert tcd is not None
-    table = [dict(zip(tcd.figure.data[0], row, strict=True)) for row in tcd.figure.data[1:]]
+    table = [dict(zip(tcd.data[0], row, strict=True)) for row in tcd.data[1:]]
     assert {row["reading"] for row in table} == {"head (CNN)", "nearest means (NME)", "", None}
     assert sum(int(row["uncertain"] or 0) for row in table) == sum(
         ", uncertain" in point.behind for point in tcd.points
@@ -88,16 +88,16 @@ def test_the_caption_says_what_is_assumed_and_what_is_left_out() -> None:
     own = _own("vclimb_accuracy", 0.89, 0.91, modules=3 << 20)
     view = published_scatter([own], "vclimb-ucf101-10", "p")
     assert view is not None
-    assert "uncompressed), of which a JPEG file would take a fraction." in view.figure.note
+    assert "uncompressed), of which a JPEG file would take a fraction." in view.note
     modules = "Left out, as papers do: the MR (memory retrieval) modules of ours, which take 3.00\u00a0MiB."
-    assert modules in view.figure.note
+    assert modules in view.note
     less, none = _own("vclimb_accuracy", 0.9, modules=1 << 20), _own("vclimb_accuracy", 0.9)
     both = published_scatter([own, less, none], "vclimb-ucf101-10", "p")
     assert both is not None
-    assert "of 2 methods run here, which take 1.00\u00a0MiB to 3.00\u00a0MiB." in both.figure.note
+    assert "of 2 methods run here, which take 1.00\u00a0MiB to 3.00\u00a0MiB." in both.note
     plain = published_scatter([none], "vclimb-ucf101-10", "p")
     assert plain is not None
-    assert "Left out" not in plain.figure.note
+    assert "Left out" not in plain.note
 
 
 def test_training_on_all_videos_keeps_those_also_where_it_was_published() -> None:
@@ -119,7 +119,7 @@ def test_the_legend_of_a_file_stands_below_the_plot_with_whole_names_and_what_ho
     long = _own("vclimb_accuracy", 0.9, name="a long name of a method, its end " * 3 + "END")
     view = published_scatter([long], "vclimb-ucf101-10", "p")
     assert view is not None
-    svg = figure_files(view.figure.drawing)["svg"].decode()
+    svg = figure_files(view.drawing)["svg"].decode()
     words = " ".join(" ".join(re.findall(r">([^<>]+)</text>", svg)).split())
     assert "END" in words
     assert "Hollow: published elsewhere for a protocol of this name, not run here." in words
@@ -134,7 +134,7 @@ def test_a_tick_stays_out_of_a_strip_that_has_its_own_name() -> None:
         view = own_scatter([_own("final_accuracy", 0.9, kept=each) for each in kept], "p")
         assert view is not None
         with own_settings("p"):
-            figure, _ = view.figure.drawing.draw(PAGE)
+            figure, _ = view.drawing.draw(PAGE)
             [axes] = figure.axes
             figure.draw_without_rendering()
             boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
@@ -170,6 +170,6 @@ def test_without_common_ground_nothing_is_shown(protocol: str, metric: str, accu
 def test_all_videos_are_no_number_of_bytes() -> None:
     view = own_scatter([_own("final_accuracy", 0.5, kept=Apart.ALL_VIDEOS)], "p")
     assert view is not None
-    assert list(view.figure.data[1:]) == [("1", "ours", 0, 50.0, 0.0, None, "all videos")]
-    assert "ours: 50.0 % with all videos" in view.figure.description
+    assert list(view.data[1:]) == [("1", "ours", 0, 50.0, 0.0, None, "all videos")]
+    assert "ours: 50.0 % with all videos" in view.description
     assert own_scatter([_own("final_accuracy", None)], "p") is None

@@ -97,8 +97,9 @@ def test_figures_of_one_row_come_together_and_others_do_not() -> None:
     assert table.rows[0].notes == ("x",)
     assert [row.source for row in table.rows] == [1, 2, 1, 1]
     assert [row.backbone for row in table.rows] == [DASH, DASH, "TSM", DASH]
-    assert (table.tells_memory, table.has_doubts) == (True, True)
+    assert table.has_doubts
+    assert [row.memory for row in table.rows] == [DASH, DASH, DASH, "2 videos"]
     assert list(table.marks) == ["seen", "inferred"]
     plain = published_table([_figure()])
     assert plain is not None
-    assert (plain.tells_memory, plain.has_doubts) == (False, False)
+    assert not plain.has_doubts

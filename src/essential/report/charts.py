@@ -39,7 +39,7 @@ Ticks = Sequence[tuple[int, int, str]]
 """The labels of an axis: the first and the last place of each, and its name."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ChartLine:
     """One line: its spread over seeds at each place, without a mean where there is a gap."""
 
@@ -90,63 +90,39 @@ def _limits_with_zero(lines: Sequence[ChartLine]) -> tuple[float, float]:
     return low - room * (low < 0), high + room
 
 
-def memory_over_tasks(name: str, memories: Sequence[MemoryBytes]) -> Drawing:
-    """Return a drawing with one bar per task learned."""
-
-    def draw(palette: Palette) -> Drawn:
-        figure, axes = _SHEET.plot()
-        power = byte_power(max(memory.total for memory in memories))
-        most, keys = _stack(axes, range(1, len(memories) + 1), memories, palette, power=power)
-        count_ticks(axes, len(memories))
-        dress(axes, palette, x_label="Tasks learned", y_label=f"Memory, {byte_unit(power)}")
-        axes.set_ylim(0, 1.06 * most or 1.0)
-        axes.axhline(0, color=palette.ink, alpha=0.7, linewidth=1)
-        return figure, keys
-
-    return Drawing(name, draw)
-
-
-def memory_of_runs(name: str, memories: Sequence[tuple[str, MemoryBytes]]) -> Drawing:
-    """Return a drawing with one bar per run, lying, from the first run down."""
+def memory_bars(name: str, memories: Sequence[MemoryBytes], runs: Sequence[str] = ()) -> Drawing:
+    """Return a drawing with one bar per task learned, or, lying, one per run from the first down."""
 
     def draw(palette: Palette) -> Drawn:
         count = len(memories)
-        figure, axes = Sheet(width=480, height=58 + _ROW * count, left=150).plot()
-        power = byte_power(max(memory.total for _, memory in memories))
-        most, keys = _stack(axes, range(count), [each for _, each in memories], palette, power=power, lying=True)
-        dress(axes, palette, x_label=f"Memory after the last task, {byte_unit(power)}", y_label="")
-        axes.set_yticks(range(count), [shortened(label, _NAME_LENGTH) for label, _ in memories])
-        axes.set(ylim=(count - 0.5, -0.5), xlim=(0, 1.04 * most or 1.0))
-        axes.grid(visible=False)
+        figure, axes = (Sheet(width=480, height=58 + _ROW * count, left=150) if runs else _SHEET).plot()
+        unit = byte_power(max(memory.total for memory in memories))
+        places = range(count) if runs else range(1, count + 1)
+        ends = np.zeros(count)
+        keys: list[Any] = []
+        for (kind, title), colour in zip(KINDS.items(), palette.kinds, strict=True):
+            sizes = np.array([getattr(memory, kind) for memory in memories]) / 1024**unit
+            look: dict[str, Any] = {"facecolor": colour, "label": title, "linewidth": 0, "zorder": 2}
+            if palette.alone and colour == palette.kinds[-1]:
+                # On a page it is hatched by its colour.
+                look |= {"facecolor": palette.paper, "edgecolor": colour, "hatch": "//"}
+            if sizes.any():
+                keys.append((axes.barh if runs else axes.bar)(places, sizes, 0.7, ends, **look))
+            ends = ends + sizes
+        most = float(ends.max())
+        if runs:
+            dress(axes, palette, x_label=f"Memory after the last task, {byte_unit(unit)}", y_label="")
+            axes.set_yticks(places, [shortened(label, _NAME_LENGTH) for label in runs])
+            axes.set(ylim=(count - 0.5, -0.5), xlim=(0, 1.04 * most or 1.0))
+            axes.grid(visible=False)
+        else:
+            count_ticks(axes, count)
+            dress(axes, palette, x_label="Tasks learned", y_label=f"Memory, {byte_unit(unit)}")
+            axes.set_ylim(0, 1.06 * most or 1.0)
+            axes.axhline(0, color=palette.ink, alpha=0.7, linewidth=1)
         return figure, keys
 
     return Drawing(name, draw)
-
-
-def _stack(
-    axes: Axes,
-    places: range,
-    memories: Sequence[MemoryBytes],
-    palette: Palette,
-    *,
-    power: int,
-    lying: bool = False,
-) -> tuple[float, list[Any]]:
-    """Draw a bar of all kinds, one behind the other, for each memory; return the longest bar's end, and a key a kind.
-
-    The last kind is hatched: on a page by its pattern, in a file by matplotlib's.
-    """
-    draw = axes.barh if lying else axes.bar
-    ends, keys = np.zeros(len(memories)), []
-    for (kind, title), colour in zip(KINDS.items(), palette.kinds, strict=True):
-        sizes = np.array([getattr(memory, kind) for memory in memories]) / 1024**power
-        look: dict[str, Any] = {"facecolor": colour}
-        if palette.alone and colour == palette.kinds[-1]:
-            look = {"facecolor": palette.paper, "edgecolor": colour, "hatch": "//"}
-        if sizes.any():
-            keys.append(draw(places, sizes, 0.7, ends, label=title, linewidth=0, zorder=2, **look))
-        ends = ends + sizes
-    return float(ends.max()), keys
 
 
 def heat_map(
@@ -158,11 +134,10 @@ def heat_map(
     edges: Sequence[int] = (),
     beside_diagonal: Literal["right", "wrong"] = "wrong",
 ) -> Drawing:
-    """Return a drawing of cells from 0 to 1, None = empty; the diagonal has the colour of what is right.
+    """Return a drawing of cells, by row, from 0 to 1, None = empty; the diagonal has the colour of what is right.
 
     Args:
         name: unique on the page.
-        cells: by row.
         labels: of x and y.
         ticks: of columns and rows.
         edges: before which columns and rows a line separates tasks.

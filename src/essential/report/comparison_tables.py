@@ -1,19 +1,17 @@
 """A comparison as text: JSON and CSV for programs, unrounded; Markdown and LaTeX tables for readers."""
 
 import re
-import textwrap
 from typing import Any
 
 from essential.report.charts import KINDS
+from essential.report.rendering import render_text
 from essential.results import formats
 from essential.results.comparison import Comparison, MethodRow
-from essential.results.formats import MINUS, NBSP, NONE, counted, grouped, human_bytes, probability, signed_percent
+from essential.results.formats import MINUS, NBSP, NONE, grouped, human_bytes, probability, signed_percent
 from essential.results.measures import MAIN, column_title, metric_of
 
 OVER = "†"
 """Marks a method that kept more than the budget."""
-_HEAD_LETTERS = 14
-"""As wide as a column's heading is in LaTeX."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 _ESCAPES = str.maketrans(
     {
@@ -114,12 +112,7 @@ def kept(row: MethodRow) -> str:
 
 def as_markdown(comparison: Comparison) -> str:
     """Return a GitHub table, the best method first, under a paragraph that says what it is of."""
-    lines = [[row.method, *cells(row).values()] for row in comparison.ranked]
-    titles = ["Method", *cells(comparison.rows[0])]
-    rule = ["---", *["---:"] * (len(titles) - 1)]
-    table = [titles, rule, *([_markdown(cell) for cell in line] for line in lines)]
-    notes = " ".join(map(_markdown, _notes(comparison)))
-    return "\n".join([notes, "", *(f"| {' | '.join(line)} |" for line in table), ""])
+    return render_text("compare.md", escape=_markdown, **_content(comparison))
 
 
 def as_latex(comparison: Comparison) -> str:
@@ -127,18 +120,17 @@ def as_latex(comparison: Comparison) -> str:
 
     Bold is for methods that keep to the rules: they see one task at a time, and keep to the budget if there is one.
     """
-    heads = [_stacked(title) for title in ("Method", *cells(comparison.rows[0]))]
-    body = "\n".join(f"    {' & '.join(_latex_line(comparison, row))} \\\\" for row in comparison.ranked)
-    budget = "" if comparison.budget_bytes is None else " and keep to the budget"
-    bold = f"Bold: the best of the methods that see one task at a time{budget}."
-    return (
-        "% Needs \\usepackage{booktabs}, \\usepackage{textcomp} and \\usepackage[T1]{fontenc}.\n"
-        "\\begin{table}\n  \\centering\n  \\footnotesize\n"
-        f"  \\caption{{{' '.join(map(escaped, [*_notes(comparison), bold]))}}}\n  \\label{{tab:comparison}}\n"
-        f"  \\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}\n    \\toprule\n"
-        f"    {' & '.join(heads)} \\\\\n    \\midrule\n{body}\n    \\bottomrule\n"
-        "  \\end{tabular}\n\\end{table}\n"
-    )
+    best = {(row, column_title(name)) for name in MAIN for row in _best(comparison, name)}
+    return render_text("compare.tex", escape=escaped, best=best, **_content(comparison))
+
+
+def _content(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "comparison": comparison,
+        "notes": render_text("compare_notes.txt", comparison=comparison, over=OVER).splitlines(),
+        "titles": list(cells(comparison.rows[0])),
+        "rows": [(row, cells(row)) for row in comparison.ranked],
+    }
 
 
 def escaped(text: str) -> str:
@@ -146,52 +138,12 @@ def escaped(text: str) -> str:
     return re.sub("-(?=-)", "-{}", re.sub(r"[ \t\r\n]+", " ", text).translate(_ESCAPES))
 
 
-def _stacked(title: str) -> str:
-    lines = [escaped(line) for line in textwrap.wrap(title, _HEAD_LETTERS)]
-    return lines[0] if len(lines) == 1 else "\\shortstack{" + "\\\\".join(lines) + "}"
-
-
-def _latex_line(comparison: Comparison, row: MethodRow) -> list[str]:
-    shown = {title: escaped(cell) for title, cell in cells(row).items()}
-    for name in MAIN:
-        if _is_best(comparison, row, name):
-            shown[column_title(name)] = f"\\textbf{{{shown[column_title(name)]}}}"
-    return [escaped(row.method), *shown.values()]
-
-
-def _is_best(comparison: Comparison, row: MethodRow, name: str) -> bool:
-    # As the table rounds it, so that what looks equal is bold together.
-    means = {each: each.spread(name).mean for each in comparison.rows if each.keeps_to_the_rules}
-    known = {each: round(mean, 4) for each, mean in means.items() if mean is not None}
+def _best(comparison: Comparison, name: str) -> list[MethodRow]:
+    """Return the best of those that keep to the rules, as the table rounds it, so that what looks equal is together."""
+    means = {row: row.spread(name).mean for row in comparison.rows if row.keeps_to_the_rules}
+    known = {row: round(mean, 4) for row, mean in means.items() if mean is not None}
     best = min if metric_of(name).less_is_better else max
-    return row in known and known[row] == best(known.values())
-
-
-def _notes(comparison: Comparison) -> list[str]:
-    """Return sentences that a table needs to be understood on its own."""
-    protocol, encoder = comparison.example.protocol, comparison.example.encoder
-    classes, tasks = counted(sum(protocol.task_sizes), "class"), counted(len(protocol.tasks), "task")
-    notes = [
-        f"Protocol {protocol.name} ({protocol.id}): {classes} in {tasks}; encoder {encoder.name}.",
-        f"{_over_seeds(comparison)}, in percent.",
-        "Kept: what is carried from task to task without MR modules, which have a column of their own.",
-    ]
-    if comparison.budget_bytes is not None:
-        over = f"; {OVER}: kept more" if any(OVER in kept(row) for row in comparison.rows) else ""
-        notes.append(f"Budget: {human_bytes(comparison.budget_bytes)}{over}.")
-    if comparison.test_note:
-        notes.append(f"{comparison.test_note}.")
-    difference = f"Difference: final accuracy minus that of {comparison.baseline}, in points."
-    return [*notes, *comparison.record_notes, difference]
-
-
-def _over_seeds(comparison: Comparison) -> str:
-    seeds = ", ".join(map(str, comparison.seeds))
-    if comparison.most_seeds == 1:
-        return f"Accuracies and forgetting of one run each, {'seeds' if comparison.seeds_differ else 'seed'} {seeds}"
-    some = "those of the" if comparison.seeds_differ else "the"
-    have = " that a method has" if comparison.seeds_differ else ""
-    return f"Accuracies and forgetting: mean ± sample standard deviation over {some} seeds {seeds}{have}"
+    return [row for row, mean in known.items() if mean == best(known.values())]
 
 
 def _markdown(text: str) -> str:

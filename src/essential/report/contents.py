@@ -7,7 +7,7 @@ from functools import cached_property
 from essential.errors import RunError
 from essential.published import published_for
 from essential.records import ProtocolRecord, SkippedVideo
-from essential.report.charts import KINDS, memory_of_runs
+from essential.report.charts import KINDS, memory_bars
 from essential.report.drawing import FigureView, LineStyle, NumberRow
 from essential.report.line_figures import figures_over_tasks, frames_kept_figure, frames_read_figure, memory_figure
 from essential.report.memory_scatter import OwnMethod, ScatterView, own_scatter, published_scatter
@@ -36,25 +36,6 @@ class GroupView:
     def protocol(self) -> ProtocolRecord:
         return self.runs[0].record.protocol
 
-    @property
-    def task_sizes(self) -> str:
-        """The tasks' numbers of classes in short, for example "51, then 5 a task"."""
-        sizes = self.protocol.task_sizes
-        first, rest = sizes[0], sizes[1:]
-        if len(set(sizes)) == 1:
-            return f"{first} a task"
-        return f"{first}, then {rest[0]} a task" if len(set(rest)) == 1 else " + ".join(map(str, sizes))
-
-    @property
-    def encoders(self) -> list[tuple[str, str]]:
-        """Each encoder's name and the start of its fingerprint."""
-        encoders = [(run.record.encoder.name, run.record.encoder.fingerprint[:12]) for run in self.runs]
-        return list(dict.fromkeys(encoders))
-
-    @property
-    def seeds(self) -> list[int]:
-        return sorted({run.record.seed for run in self.runs})
-
     @cached_property
     def skipped(self) -> list[tuple[SkippedVideo, list[str]]]:
         """Every video that any run left out, once, and the labels of the runs that did; none where all did."""
@@ -79,34 +60,27 @@ class GroupView:
 
     @property
     def _memory_of_runs(self) -> FigureView:
-        kept = [(run.label, run.record.memory_bytes, run.record.method.needs_all_tasks) for run in self.runs]
+        memories = [run.record.memory_bytes for run in self.runs]
+        sizes = [[memory.total, *(getattr(memory, kind) for kind in KINDS)] for memory in memories]
         # All videos are no number of bytes.
-        sizes = [[None if everything else getattr(memory, k) for k in KINDS] for _, memory, everything in kept]
-        shown = [
-            f"{label}: " + ("all videos" if everything else human_bytes(memory.total))
-            for label, memory, everything in kept
+        kept = [
+            (run.label, None if run.record.method.needs_all_tasks else each)
+            for run, each in zip(self.runs, sizes, strict=True)
         ]
+        shown = [(label, ["all videos"] if each is None else [*map(human_bytes, each)]) for label, each in kept]
+        names = [label if each else f"{label}: all videos" for label, each in kept]
         return FigureView(
             title="Memory by kind",
             note="Bytes stored after the last task.",
-            numbers=[
-                NumberRow("Run", [*KINDS.values(), "Total"]),
-                *(
-                    NumberRow(
-                        label, ["keeps all videos instead"] if all_ else [*map(human_bytes, [*each, memory.total])]
-                    )
-                    for (label, memory, all_), each in zip(kept, sizes, strict=True)
-                ),
-            ],
-            description=f"Stacked bars, memory by kind. {'; '.join(shown)}.",
-            drawing=memory_of_runs(
-                f"{self.anchor}-memory-by-kind",
-                [(f"{label}: all videos" if all_ else label, memory) for label, memory, all_ in kept],
-            ),
+            description="Stacked bars, memory by kind. "
+            + "; ".join(f"{name}: {each[0]}" for name, each in shown)
+            + ".",
+            drawing=memory_bars(f"{self.anchor}-memory-by-kind", memories, names),
             data=[
                 ("run", "keeps all videos", *(f"{kind}, bytes" for kind in KINDS)),
-                *((label, int(all_), *each) for (label, _, all_), each in zip(kept, sizes, strict=True)),
+                *((label, int(each is None), *(each[1:] if each else [None] * len(KINDS))) for label, each in kept),
             ],
+            numbers=[NumberRow("Run", ["Total", *KINDS.values()]), *(NumberRow(*each) for each in shown)],
         )
 
     @cached_property
@@ -126,7 +100,7 @@ class GroupView:
     @property
     def files(self) -> list[FigureView]:
         """Every figure, for files of its own."""
-        return [*self.over_tasks, *(view.figure for view in self.scatters), *self.frames]
+        return [*self.over_tasks, *self.scatters, *self.frames]
 
 
 def group_runs(runs: Sequence[ReportedRun]) -> list[GroupView]:

@@ -36,14 +36,9 @@ _DASHES: tuple[Any, ...] = ("solid", (0, (5.0, 1.8)), (0, (1.3, 1.5)), (0, (6.0,
 
 @dataclass(frozen=True)
 class Palette:
-    """The colours to draw with.
+    """The colours of text and axes, of the paper behind them, of runs by number, and of the kinds of memory.
 
-    Attributes:
-        ink: of text and axes.
-        paper: behind the drawing.
-        series: of runs and methods, by number.
-        kinds: of the kinds of memory, in the order of `KINDS`.
-        alone: whether no page stands around the drawing, so that it must name its axes and lines itself.
+    `alone`: no page stands around the drawing, so that it must name its axes and lines itself.
     """
 
     ink: str
@@ -78,12 +73,9 @@ Drawn = tuple[Figure, Sequence[Artist]]
 
 @dataclass(frozen=True)
 class Drawing:
-    """What can be drawn: on a page, or in a file of its own.
+    """What can be drawn, on a page, where `name` is unique, or in a file of its own.
 
-    Attributes:
-        name: unique on a page.
-        draw: gives the figure, and the labelled artists that the legend of a file shows: a page writes its own. It is
-            called where matplotlib's own defaults hold.
+    `draw` gives the figure, and the labelled artists that the legend of a file shows: a page writes its own.
     """
 
     name: str
@@ -202,10 +194,9 @@ class NumberRow:
 
 @dataclass(frozen=True, eq=False)
 class FigureView:
-    """A figure as the page shows it, and the same in files: its drawing, its words and its numbers.
+    """A figure as the page shows it, and the same in files, which are named by its title.
 
     Attributes:
-        title: what it shows; its files are named by it.
         data: all its numbers, unrounded, for programs; the first row names the columns. What is not known is None.
         note: how it is to be read, for the caption; nothing where the page has a table in its place.
         description: its message in words, for those who do not see it; likewise.
@@ -231,18 +222,9 @@ def own_settings(salt: str) -> Iterator[None]:
     """Draw under matplotlib's own defaults; put the user's settings back. `salt` is unique to a drawing of a page."""
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()
-        mpl.rcParams.update(
-            {
-                "svg.fonttype": "none",
-                "svg.hashsalt": salt,
-                "pdf.fonttype": 42,
-                "font.size": FONT_SIZE,
-                "path.simplify": False,
-                "image.composite_image": False,
-                # Names are the user's: a dollar sign is a dollar sign.
-                "text.parse_math": False,
-            }
-        )
+        mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": salt, "pdf.fonttype": 42, "font.size": FONT_SIZE})
+        # Names are the user's: a dollar sign is a dollar sign.
+        mpl.rcParams.update({"path.simplify": False, "image.composite_image": False, "text.parse_math": False})
         # Names may be in any alphabet. On a page the browser has the letters, and for an SVG file the reader's font may
         # have them; in a PDF, which brings its own, they are boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
@@ -250,9 +232,22 @@ def own_settings(salt: str) -> Iterator[None]:
 
 
 def inline_svg(drawing: Drawing) -> str:
-    """Return the drawing as an `<svg>` element for the page."""
+    """Return the drawing as an `<svg>` element for the page.
+
+    It keeps the drawing only: no prolog, metadata, style sheet, group names or fixed font; colours by CSS variable.
+    """
+    buffer = io.StringIO()
     with own_settings(drawing.name):
-        return _to_inline_svg(drawing.draw(PAGE)[0])
+        figure, _ = drawing.draw(PAGE)
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    view_box, text = text[text.index("<svg") :].split(">", 1)
+    text = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="[^"]*"', "<g", text.replace(f'<g id="{CELL}"', f'<g class="{CELL}"'))
+    text = re.sub(r"<[^>]*>", lambda tag: _for_page(tag[0]), text)
+    text = re.sub(r"\s*\n\s*", " ", text).replace("> <", "><")
+    size = " ".join(re.findall(r'viewBox="[^"]+"', view_box))
+    return f'<svg {size} aria-hidden="true" focusable="false">{text}'
 
 
 def figure_files(drawing: Drawing) -> dict[str, bytes]:
@@ -273,30 +268,12 @@ def figure_files(drawing: Drawing) -> dict[str, bytes]:
                 handlelength=3,
                 labelcolor=FILE.ink,
             )
-        dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-        return {kind: _saved(figure, kind, metadata) for kind, metadata in dates.items()}
-
-
-def _saved(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, bbox_inches="tight", pad_inches=0.05, metadata=metadata)
-    return buffer.getvalue()
-
-
-def _to_inline_svg(figure: Figure) -> str:
-    """Keep the drawing only: no prolog, metadata, style sheet, group names or fixed font; colours by CSS variable."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    drawing = buffer.getvalue()
-    drawing = drawing[drawing.index("<svg") :]
-    view_box = re.search(r'viewBox="([^"]+)"', drawing)
-    assert view_box is not None, "matplotlib writes a viewBox"
-    drawing = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", drawing, flags=re.DOTALL)
-    drawing = drawing[drawing.index(">") + 1 :].replace(f'<g id="{CELL}"', f'<g class="{CELL}"')
-    drawing = re.sub(r'<g id="[^"]*"', "<g", drawing)
-    drawing = re.sub(r"<[^>]*>", lambda tag: _for_page(tag[0]), drawing)
-    drawing = re.sub(r"\s*\n\s*", " ", drawing).replace("> <", "><")
-    return f'<svg viewBox="{view_box[1]}" aria-hidden="true" focusable="false">{drawing}'
+        dates = {"svg": "Date", "pdf": "CreationDate"}
+        buffers = {kind: io.BytesIO() for kind in dates}
+        for kind, date in dates.items():
+            place = buffers[kind]
+            figure.savefig(place, format=kind, bbox_inches="tight", pad_inches=0.05, metadata={date: None})
+        return {kind: buffer.getvalue() for kind, buffer in buffers.items()}
 
 
 def _for_page(tag: str) -> str:

@@ -9,7 +9,7 @@ from essential.metrics import backward_forgetting_by_task
 from essential.records import Record
 from essential.records.analysis import Analysis
 from essential.report.charts import ChartLine, line_chart
-from essential.report.drawing import FigureView, LineStyle, NumberRow, Value
+from essential.report.drawing import FigureView, LineStyle, NumberRow
 from essential.report.run_view import Line, RunView, Values
 from essential.results.formats import NONE, byte_power, byte_unit, counted, human_bytes, percent, slug
 from essential.results.measures import FINAL, values_of
@@ -88,13 +88,16 @@ def frames_read_figure(lines: Sequence[Line], anchor: str) -> FigureView | None:
         for line in lines
         for frames in line.points
     ]
-    columns = zip(figure.data, ["clips", *clips], strict=True)
-    return replace(figure, data=[(*row, clip) for row, clip in columns], legend=_legend(drawn))
+    return replace(figure, data=[(*row, n) for row, n in zip(figure.data, ["clips", *clips], strict=True)])
 
 
 def hollow_styles(runs: Sequence[RunView]) -> list[LineStyle]:
     """Return the styles of the lines of what is rebuilt, which a page must define."""
-    return [LineStyle(run.style.number, hollow=True) for run in runs if run.analysis and _rebuilt(run.analysis)]
+    return [_hollow(run.style) for run in runs if run.analysis and _rebuilt(run.analysis)]
+
+
+def _hollow(style: LineStyle) -> LineStyle:
+    return replace(style, hollow=True)
 
 
 def frames_kept_figure(runs: Sequence[RunView], anchor: str) -> FigureView | None:
@@ -102,7 +105,7 @@ def frames_kept_figure(runs: Sequence[RunView], anchor: str) -> FigureView | Non
     lines = _sweeps(runs)
     if not lines:
         return None
-    figure = _line_figure(
+    return _line_figure(
         f"{anchor}-frames-kept",
         lines,
         title="Accuracy against frames kept",
@@ -110,7 +113,6 @@ def frames_kept_figure(runs: Sequence[RunView], anchor: str) -> FigureView | Non
         axes=("Frames kept of an exemplar", "Final accuracy, %"),
         limits=(0.0, 100.0),
     )
-    return replace(figure, legend=_legend(lines))
 
 
 def _in_percent(values: Values) -> Values:
@@ -138,7 +140,7 @@ def _over_tasks(
         rows += [NumberRow(run.label, [show(value) for value in values(run)], run.style.swatch) for run in line.runs]
         if line.seeds > 1:
             rows.append(replace(row, name=f"{line.name}, mean of {line.seeds} seeds"))
-    return replace(figure, numbers=rows)
+    return replace(figure, numbers=rows, legend=())
 
 
 def _line_figure(
@@ -159,46 +161,35 @@ def _line_figure(
         show: a number as the reader wants it.
     """
     places = sorted({place for line in lines for place in line.points})
-    means = [{place: show(spread.mean) for place, spread in line.points.items()} for line in lines]
-    rows = [
-        NumberRow(line.label, [shown.get(place, NONE) for place in places], line.style.swatch)
-        for line, shown in zip(lines, means, strict=True)
-    ]
+    shown = {line: {place: show(spread.mean) for place, spread in line.points.items()} for line in lines}
+    rows = [NumberRow(e.label, [own.get(p, NONE) for p in places], e.style.swatch) for e, own in shown.items()]
     return FigureView(
         title=title,
         note=note,
-        description=_describe(title, axes[0].lower(), [(line.label, m) for line, m in zip(lines, means, strict=True)]),
+        description=_describe(title, axes[0].lower(), [(line.label, own) for line, own in shown.items()]),
         drawing=line_chart(name, lines, axes=axes, limits=limits),
-        data=_line_data(axes, lines),
+        data=[
+            ("line", "seeds", axes[0].lower(), axes[1].lower(), "least", "greatest"),
+            *(
+                (line.label, value.seeds, place, value.mean, value.least, value.greatest)
+                for line in lines
+                for place, value in line.points.items()
+            ),
+        ],
         numbers=[NumberRow(axes[0], [str(place) for place in places]), *rows],
+        legend=[(line.style.swatch, line.label) for line in lines],
     )
-
-
-def _line_data(axes: tuple[str, str], lines: Sequence[ChartLine]) -> list[Sequence[Value]]:
-    """Return the numbers of lines: a row per point, with how many seeds stand behind it."""
-    return [
-        ("line", "seeds", axes[0].lower(), axes[1].lower(), "least", "greatest"),
-        *(
-            (line.label, None if value.mean is None else value.seeds, place, value.mean, value.least, value.greatest)
-            for line in lines
-            for place, value in line.points.items()
-        ),
-    ]
 
 
 def _describe(title: str, what: str, lines: Sequence[tuple[str, Mapping[int, str]]]) -> str:
     """Return a line chart's message in words: where its lines begin and end."""
-    ends = [(label, list(dict.fromkeys((min(shown), max(shown)))), shown) for label, shown in lines if shown]
+    ends = [(label, shown, dict.fromkeys((min(shown), max(shown)))) for label, shown in lines[:_DESCRIBED] if shown]
     parts = [
         f"{label}: " + ", ".join(f"{shown[place]} at {what} {place}" for place in places)
-        for label, places, shown in ends[:_DESCRIBED]
+        for label, shown, places in ends
     ]
     more = [f"and {len(lines) - _DESCRIBED} more lines"] if len(lines) > _DESCRIBED else []
     return f"Line chart, {title.lower()}. " + "; ".join(parts + more) + ". The numbers are in the table below."
-
-
-def _legend(lines: Sequence[ChartLine]) -> list[tuple[str, str]]:
-    return [(line.style.swatch, line.label) for line in lines]
 
 
 def _asked(line: Line) -> tuple[list[Analysis], list[ChartLine]]:
@@ -206,10 +197,10 @@ def _asked(line: Line) -> tuple[list[Analysis], list[ChartLine]]:
     analyses = [run.analysis for run in line.runs if run.analysis and run.analysis.frames_kept]
     some = f", {len(analyses)} of {counted(line.seeds, 'seed')}" if len(analyses) < line.seeds else ""
     read = [{row.frames: row.accuracy for row in each.frames_kept} for each in analyses]
-    hollow, rebuilt = LineStyle(line.style.number, hollow=True), [_rebuilt(each) for each in analyses]
+    rebuilt = [_rebuilt(each) for each in analyses]
     lines = [
         _where_all_are_known(line.name + some, line.style, read),
-        _where_all_are_known(f"{line.name}{some}, rebuilt, true task given", hollow, rebuilt),
+        _where_all_are_known(f"{line.name}{some}, rebuilt, true task given", _hollow(line.style), rebuilt),
     ]
     return analyses, [each for each in lines if each.points]
 

@@ -42,11 +42,10 @@ class OwnMethod:
 
 
 @dataclass(frozen=True, eq=False)
-class ScatterView:
-    """The figure, and its points: for the list beside it."""
+class ScatterView(FigureView):
+    """A figure with a list of its points beside it."""
 
-    figure: FigureView
-    points: Sequence[ScatterPoint]
+    points: Sequence[ScatterPoint] = ()
 
 
 def own_scatter(methods: Sequence[OwnMethod], anchor: str, budget_bytes: int | None = None) -> ScatterView | None:
@@ -55,7 +54,7 @@ def own_scatter(methods: Sequence[OwnMethod], anchor: str, budget_bytes: int | N
     if not points:
         return None
     name, y_label = f"{anchor}-accuracy-and-memory", "Final accuracy, %"
-    figure = FigureView(
+    return ScatterView(
         title="Accuracy against memory",
         note="Final accuracy in percent (up) against what is kept from task to task (across, log axis). Bars: ± one "
         "standard deviation over seeds. Methods that keep nothing, or everything, are drawn beside the log axis."
@@ -63,8 +62,8 @@ def own_scatter(methods: Sequence[OwnMethod], anchor: str, budget_bytes: int | N
         description=_description(points, y_label),
         drawing=scatter_chart(name, points, y_label=y_label, budget_bytes=budget_bytes),
         data=[_columns(y_label), *map(_row, points)],
+        points=points,
     )
-    return ScatterView(figure, points)
 
 
 def published_scatter(methods: Sequence[OwnMethod], protocol: str, anchor: str) -> ScatterView | None:
@@ -85,7 +84,7 @@ def published_scatter(methods: Sequence[OwnMethod], protocol: str, anchor: str) 
     others = [(_point(figure, _letters(place)), figure) for place, figure in enumerate(figures)]
     assumed, y_label = _ASSUMED if any(map(_is_assumed, figures)) else "", column_title(metric)
     points = [*own, *(point for point, _ in others)]
-    figure = FigureView(
+    return ScatterView(
         title="Beside published methods",
         note=f"{metric_of(metric).title}, in percent (up), against what is kept (across). Numbers: run here. Letters, "
         f"hollow: {_ELSEWHERE}, with other backbones, and most with whole videos in memory, so that places in the "
@@ -97,8 +96,8 @@ def published_scatter(methods: Sequence[OwnMethod], protocol: str, anchor: str) 
             *((*_row(point), "run here", *[None] * 5) for point in own),
             *((*_row(point), *_origin(figure)) for point, figure in others),
         ],
+        points=points,
     )
-    return ScatterView(figure, points)
 
 
 def stated_memory(memory: str | None) -> Kept:

@@ -1,7 +1,6 @@
 """The page of a report, one HTML file that asks the network for nothing; and its figures as files."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from essential.files.atomic import write_bytes, write_text
@@ -16,14 +15,6 @@ from essential.results.formats import as_csv, slug
 
 _IMAGE_LETTERS = 700_000
 """Of all images on a page together, so that it stays below 3 MB."""
-
-
-@dataclass(frozen=True)
-class ForgottenView:
-    """The clips shown of a run, and how many there are in all."""
-
-    clips: Sequence[ForgottenClip]
-    count: int
 
 
 def write_report(runs: Sequence[ReportedRun], path: Path) -> None:
@@ -78,8 +69,8 @@ def swatches(styles: Sequence[LineStyle]) -> dict[str, str]:
     return {style.swatch: style.svg for style in dict.fromkeys(styles)}
 
 
-def _forgotten(runs: Sequence[RunView]) -> dict[RunView, ForgottenView]:
-    """Return what is shown of each run, in turns until the page is full: the most confident mistakes first."""
+def _forgotten(runs: Sequence[RunView]) -> dict[RunView, list[ForgottenClip]]:
+    """Return the clips shown of each run, in turns until the page is full: the most confident mistakes first."""
     analyses = [(run, run.analysis) for run in runs if run.analysis and run.analysis.forgotten]
     chosen: dict[RunView, list[ForgottenClip]] = {run: [] for run, _ in analyses}
     room = _IMAGE_LETTERS
@@ -89,7 +80,7 @@ def _forgotten(runs: Sequence[RunView]) -> dict[RunView, ForgottenView]:
                 room -= sum(map(len, clip.frames))
                 if room >= 0:
                     chosen[run].append(clip)
-    return {run: ForgottenView(chosen[run], analysis.forgotten_count) for run, analysis in analyses}
+    return chosen
 
 
 def _write(figures: Sequence[FigureView], folder: Path) -> list[Path]:

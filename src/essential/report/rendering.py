@@ -1,6 +1,8 @@
 """From a template to the text of a page."""
 
-from functools import cache
+import json
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,25 @@ TEMPLATES = Path(__file__).parent / "templates"
 def render(template: str, *, folder: Path = TEMPLATES, **content: Any) -> str:
     """Return a page; whatever `content` prints is escaped, and a name that is missing is an error."""
     return _environment(folder).get_template(template).render(**content)
+
+
+def render_text(template: str, *, escape: Callable[[str], str] = str, **content: Any) -> str:
+    """Return a text that is no page; whatever `content` prints goes through `escape`.
+
+    Templates have << >> and <% %> where others have {{ }} and {% %}, which LaTeX needs for itself.
+    """
+    made = _environment(TEMPLATES).overlay(
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        keep_trailing_newline=True,
+        autoescape=False,
+        finalize=lambda value: escape(str(value)),
+    )
+    return made.get_template(template).render(**content)
 
 
 @cache
@@ -39,6 +60,7 @@ def _environment(folder: Path) -> Environment:
         formats.inside,
     )
     made.filters |= {function.__name__: function for function in filters}
+    made.filters["as_json"] = partial(json.dumps, indent=2, ensure_ascii=False)
     shared = (measures.column_title, measures.metric_of, measures.is_accuracy, measures.values_of)
     made.globals |= {function.__name__: function for function in shared}
     made.globals |= {"MAIN": measures.MAIN, "FINAL": measures.FINAL, "OURS": OURS, "KINDS": KINDS}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from essential.records.analysis import Analysis
-from essential.report.charts import KINDS, Ticks, heat_map, memory_over_tasks
+from essential.report.charts import KINDS, Ticks, heat_map, memory_bars
 from essential.report.drawing import Drawing, Drawn, FigureView, NumberRow, Palette, Sheet, dress
 from essential.report.run_view import RunView
 from essential.report.token_figures import Look, distance_figure, token_looks, token_map_figure
@@ -122,7 +122,7 @@ def _memory(run: RunView, kinds: dict[str, str]) -> FigureView:
         title="Memory by kind over tasks",
         note=f"All bytes carried on to the next task, in {unit}, by what they hold.",
         description=f"Stacked bars, memory by kind after each of {len(memories)} tasks; after the last: {last}.",
-        drawing=memory_over_tasks(f"{run.anchor}-memory", memories),
+        drawing=memory_bars(f"{run.anchor}-memory", memories),
         data=[
             ("after task", *(f"{kind}, bytes" for kind in kinds)),
             *((task, *each) for task, each in enumerate(zip(*sizes.values(), strict=True), 1)),

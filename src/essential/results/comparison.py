@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import fmean
 
 import numpy as np
 
@@ -20,13 +21,10 @@ _ALL_EQUAL = 1e-9
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A method's final accuracy minus the baseline's, over the seeds that both have.
+    """A method's mean final accuracy minus the baseline's, over the seeds that both have, at least one.
 
-    Attributes:
-        seeds: those that both have, at least one.
-        difference: the mean difference, in [-1, 1].
-        p: of the two-sided paired t-test; None with one seed, or if all differences are equal.
-        p_holm: `p` corrected for all methods that were tested.
+    `p` is of the two-sided paired t-test, None with one seed, or if all differences are equal; `p_holm` is `p`
+    corrected for all methods that were tested.
     """
 
     seeds: tuple[int, ...]
@@ -37,10 +35,9 @@ class PairedTest:
 
 @dataclass(frozen=True, eq=False)
 class MethodRow(SeedRuns):
-    """One method's runs, by seed.
+    """One method's runs, by seed: ranked from 1 by final accuracy, and tested unless it is the baseline.
 
-    `rank` counts from 1, by final accuracy; `test` is None for the baseline. `forward_transfer` is against the runs of
-    `REFERENCE` with the same seeds, and one of the measures; without a value where there are none.
+    `forward_transfer` is one of its measures, without a value where `REFERENCE` has no run of a seed.
     """
 
     method: str
@@ -179,55 +176,43 @@ def compare(runs: Sequence[Run], *, budget_bytes: int | None) -> Comparison:
         ComparisonError: see `check_comparable`.
     """
     check_comparable(runs)
-    by_method = grouped_by(runs, lambda run: run[0])
-    records = {name: sorted((r for _, r in own), key=lambda record: record.seed) for name, own in by_method.items()}
-    baseline = BASELINE if BASELINE in records else runs[0][0]
-    tests = _tests(records, baseline)
-    ranks = _ranks(records)
-    reference = {record.seed: record for record in records.get(REFERENCE, [])}
+    methods = {
+        name: SeedRuns(tuple(sorted((record for _, record in own), key=lambda record: record.seed)))
+        for name, own in grouped_by(runs, lambda run: run[0]).items()
+    }
+    baseline = BASELINE if BASELINE in methods else runs[0][0]
+    tests = _tests(methods, baseline)
+    # Equal ones in the order given, those without an accuracy last.
+    order = sorted(methods, key=lambda name: methods[name].final, reverse=True)
+    reference = {record.seed: record for record in methods[REFERENCE].records} if REFERENCE in methods else {}
     rows = [
-        MethodRow(tuple(found), name, budget_bytes, ranks[name], tests[name], _transfer(found, reference))
-        for name, found in records.items()
+        MethodRow(own.records, name, budget_bytes, order.index(name) + 1, tests.get(name), _transfer(own, reference))
+        for name, own in methods.items()
     ]
     return Comparison(tuple(rows), baseline, budget_bytes)
 
 
-def _ranks(records: dict[str, list[Record]]) -> dict[str, int]:
-    """Number the methods from 1, by final accuracy; equal ones in the order given, those without one last."""
-    means = {name: SeedRuns(tuple(found)).spread(FINAL).mean for name, found in records.items()}
-    order = sorted(means, key=lambda name: -1.0 if (mean := means[name]) is None else mean, reverse=True)
-    return {name: rank for rank, name in enumerate(order, 1)}
-
-
-def _tests(records: dict[str, list[Record]], baseline: str) -> dict[str, PairedTest | None]:
+def _tests(methods: dict[str, SeedRuns], baseline: str) -> dict[str, PairedTest]:
+    """Return the test of every method that has a seed in common with the baseline."""
     accuracies = {
-        name: {r.seed: value for r in found if (value := values_of(r)[FINAL]) is not None}
-        for name, found in records.items()
+        name: {r.seed: value for r in own.records if (value := values_of(r)[FINAL]) is not None}
+        for name, own in methods.items()
     }
-    tests = {
-        name: None if name == baseline else _test(by_seed, accuracies[baseline]) for name, by_seed in accuracies.items()
-    }
-    corrected = holm([test.p if test else None for test in tests.values()])
-    return {
-        name: test and replace(test, p_holm=p_holm)
-        for (name, test), p_holm in zip(tests.items(), corrected, strict=True)
-    }
+    tests = {}
+    for name, own in accuracies.items():
+        seeds = tuple(sorted(own.keys() & accuracies[baseline].keys()))
+        if seeds and name != baseline:
+            pairs = [own[seed] for seed in seeds], [accuracies[baseline][seed] for seed in seeds]
+            tests[name] = PairedTest(seeds, fmean(pairs[0]) - fmean(pairs[1]), paired_p(*pairs))
+    corrected = holm([test.p for test in tests.values()])
+    return {name: replace(test, p_holm=p) for (name, test), p in zip(tests.items(), corrected, strict=True)}
 
 
-def _test(method: dict[int, float], baseline: dict[int, float]) -> PairedTest | None:
-    seeds = tuple(sorted(method.keys() & baseline.keys()))
-    if not seeds:
-        return None
-    first, second = [method[seed] for seed in seeds], [baseline[seed] for seed in seeds]
-    difference = sum(a - b for a, b in zip(first, second, strict=True)) / len(seeds)
-    return PairedTest(seeds, difference, paired_p(first, second))
-
-
-def _transfer(records: Sequence[Record], reference: dict[int, Record]) -> Spread:
+def _transfer(own: SeedRuns, reference: dict[int, Record]) -> Spread:
     """Return the forward transfer against the reference of the same seed; no value unless every seed has one."""
     return spread_of(
         forward_transfer(record.accuracy, reference[record.seed].accuracy) if record.seed in reference else None
-        for record in records
+        for record in own.records
     )
 
 

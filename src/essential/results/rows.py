@@ -92,11 +92,6 @@ class PublishedTable:
         return {mark: words for mark, words in MARKS.items() if any(row.mark == mark for row in self.rows)}
 
     @property
-    def tells_memory(self) -> bool:
-        """Whether any source says what the memory holds."""
-        return any(row.memory != NONE for row in self.rows)
-
-    @property
     def has_doubts(self) -> bool:
         """Whether a figure is marked as uncertain."""
         return any(cell.uncertain for row in self.rows for cell in row.cells.values())

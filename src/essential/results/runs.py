@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from essential.records import Record
 from essential.results.formats import counted, percent
-from essential.results.measures import metrics_of, values_of
+from essential.results.measures import FINAL, metrics_of, values_of
 
 _ELSEWHERE = ("seed", "data", "encoder", "protocol", "method")
 """Parts of a config that pages show in other places."""
@@ -82,6 +82,12 @@ class SeedRuns:
 
     def spread(self, metric: str) -> Spread:
         return self.measures.get(metric, Spread(None, None))
+
+    @property
+    def final(self) -> float:
+        """The final accuracy, to sort by; -1 where it is not known."""
+        mean = self.spread(FINAL).mean
+        return -1.0 if mean is None else mean
 
     def kept(self, kind: str) -> int:
         """Bytes of a kind after the last task, the mean over runs; `budgeted` is all but the MR modules."""

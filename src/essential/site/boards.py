@@ -1,15 +1,16 @@
 """Boards: one for each protocol, and one for each published name. Only runs of one board are ranked together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from typing import NamedTuple
 
 from essential.configs.shipped import shipped_configs
 from essential.files.atomic import canonical_json
 from essential.published import is_joint, published_figures, published_for
 from essential.records import ProtocolRecord
 from essential.results.formats import slug, stem
-from essential.results.measures import FINAL, MAIN, in_order, is_accuracy
+from essential.results.measures import MAIN, in_order, is_accuracy
 from essential.results.rows import PublishedTable, Row, other_tasks_note, published_table, row_of_runs
 from essential.results.runs import SeedRuns, all_but_seed, differences, distinguishing_settings, grouped_by
 from essential.site.finding import FoundRecord
@@ -25,8 +26,7 @@ class Family(SeedRuns):
     runs: tuple[FoundRecord, ...]
 
 
-@dataclass(frozen=True)
-class Sibling:
+class Sibling(NamedTuple):
     """Another board of the same name: its folder, and in what it differs."""
 
     stem: str
@@ -37,12 +37,8 @@ class Sibling:
 class Board:
     """One protocol's runs and what others have published under its name.
 
-    Attributes:
-        name: the protocol's.
-        stem: the folder of its page, which stays the same as records are added.
-        families: finished runs, in the order of `ours`.
-        unfinished: runs that have not learned all tasks, which cannot be ranked.
-        siblings: other boards of the same name.
+    `stem` is the folder of its page, which stays the same as records are added. Finished runs are in `families`, in the
+    order of `ours`; those that have not learned all tasks cannot be ranked. `siblings` have the same name.
     """
 
     name: str
@@ -50,7 +46,7 @@ class Board:
     families: tuple[Family, ...]
     ours: tuple[Row, ...]
     unfinished: tuple[FoundRecord, ...]
-    siblings: tuple[Sibling, ...]
+    siblings: tuple[Sibling, ...] = ()
 
     @property
     def protocol(self) -> ProtocolRecord | None:
@@ -119,30 +115,29 @@ def make_boards(records: Sequence[FoundRecord]) -> list[Board]:
     # The id covers tasks, classes and videos by name; settings of the data may still change what is in them.
     groups = grouped_by(records, lambda found: (found.record.protocol.id, canonical_json(found.record.data)))
     names = dict.fromkeys(figure.protocol for figure in published_figures())
-    named: dict[str, list[tuple[str, Sequence[FoundRecord]]]] = {}
+    boards = []
     for key, members in groups.items():
         name = min((found.record.protocol.name for found in members), key=lambda name: (name not in names, name))
-        named.setdefault(name, []).append((stem(name, ["board", *key]), members))
-    boards = [
-        _board(
-            name,
-            folder,
-            members,
-            siblings=[Sibling(other, _difference(members[0], found[0])) for other, found in same if other != folder],
-        )
-        for name, same in named.items()
-        for folder, members in same
-    ]
+        boards.append(_board(name, stem(name, ["board", *key]), members))
     boards.sort(key=lambda board: (board.name, board.stem))
-    own = {name: [Sibling(board.stem, "runs of our own") for board in boards if board.name == name] for name in names}
-    return boards + [Board(name, slug(name), (), (), (), tuple(siblings)) for name, siblings in own.items()]
+    same = grouped_by(boards, lambda board: board.name)
+    alone = [Board(name, slug(name), (), (), ()) for name in names]
+    return [replace(each, siblings=_siblings(each, same.get(each.name, []))) for each in (*boards, *alone)]
 
 
-def _board(name: str, folder: str, members: Sequence[FoundRecord], *, siblings: Sequence[Sibling]) -> Board:
+def _siblings(board: Board, same: Sequence[Board]) -> tuple[Sibling, ...]:
+    here = board.runs[:1]
+    return tuple(
+        Sibling(each.stem, _difference(here[0], each.runs[0]) if here else "runs of our own")
+        for each in same
+        if each is not board
+    )
+
+
+def _board(name: str, folder: str, members: Sequence[FoundRecord]) -> Board:
     finished = [found for found in members if _is_finished(found)]
-    groups = grouped_by(finished, lambda found: all_but_seed(found.record)).items()
-    families = [_family(found) for _, found in sorted(groups)]
-    families.sort(key=_by_final_accuracy)
+    groups = grouped_by(finished, lambda found: all_but_seed(found.record))
+    families = sorted((_family(found) for _, found in sorted(groups.items())), key=lambda family: -family.final)
     settings = distinguishing_settings([family.example for family in families])
     places = _places(families)
     rows = [
@@ -150,7 +145,7 @@ def _board(name: str, folder: str, members: Sequence[FoundRecord], *, siblings: 
         for family, told in zip(families, settings, strict=True)
     ]
     unfinished = sorted((found for found in members if not _is_finished(found)), key=lambda found: found.label)
-    return Board(name, folder, tuple(families), tuple(rows), tuple(unfinished), tuple(siblings))
+    return Board(name, folder, tuple(families), tuple(rows), tuple(unfinished))
 
 
 def _family(found: Sequence[FoundRecord]) -> Family:
@@ -162,25 +157,17 @@ def _is_finished(found: FoundRecord) -> bool:
     return len(found.record.accuracy) == len(found.record.protocol.tasks)
 
 
-def _by_final_accuracy(family: Family) -> float:
-    mean = family.spread(FINAL).mean
-    return 1.0 if mean is None else -mean
-
-
 def _places(families: Sequence[Family]) -> dict[Family, int]:
     """Number the families that may be ranked, equal ones alike: one task at a time, and tested on the same videos.
 
     Which videos those are is for the families with the fewest left out to say.
     """
-    means = {family: family.spread(FINAL).mean for family in families if not family.needs_all_tasks}
-    known = {family: mean for family, mean in means.items() if mean is not None}
-    left_out = [family.skipped_tests for family in known]
-    fewest = min(left_out, key=lambda videos: (len(videos), sorted(videos)), default=frozenset())
-    ranked = {family: mean for family, mean in known.items() if family.skipped_tests == fewest}
-    places: dict[float, int] = {}
-    for place, mean in enumerate(sorted(ranked.values(), reverse=True), 1):
-        places.setdefault(mean, place)
-    return {family: places[mean] for family, mean in ranked.items()}
+    known = [family for family in families if not family.needs_all_tasks and family.final >= 0]
+    fewest = min(
+        (f.skipped_tests for f in known), key=lambda videos: (len(videos), sorted(videos)), default=frozenset()
+    )
+    ranked = [family for family in known if family.skipped_tests == fewest]
+    return {family: 1 + sum(other.final > family.final for other in ranked) for family in ranked}
 
 
 def _difference(here: FoundRecord, there: FoundRecord) -> str:

@@ -1,6 +1,5 @@
 """The pages of a site, and what lies beside them."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,10 +62,6 @@ def _board_page(board: Board) -> str:
 
 
 def _family_page(board: Board, family: Family, row: Row) -> str:
-    settings = {
-        "Method settings": family.example.method.config,
-        "Full configuration, but for the seed": {k: v for k, v in family.example.config.items() if k != "seed"},
-    }
     return render(
         "family.html",
         folder=_OWN,
@@ -74,7 +69,5 @@ def _family_page(board: Board, family: Family, row: Row) -> str:
         board=board,
         family=family,
         row=row,
-        seen=[(run.record.seed, run.record.scores.seen) for run in family.runs],
-        settings={title: json.dumps(part, indent=2, ensure_ascii=False) for title, part in settings.items()},
         record_stem=record_stem,
     )
