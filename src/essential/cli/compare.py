@@ -46,7 +46,7 @@ def compare(
     from essential.cli.comparison_table import print_comparison
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.tables import print_skipped
-    from essential.report.comparison_page import write_comparison
+    from essential.report.page import write_comparison
 
     plan = ComparisonPlan(config, parse_methods(methods), parse_seeds(seeds), budget_bytes, tuple(overrides or ()), out)
     runs = plan.runs()

@@ -53,8 +53,7 @@ def line_chart(
 ) -> Drawing:
     """Return a drawing of lines over whole numbers from 1, at least one of them with a place.
 
-    `name` must be unique on the page, and `axes` names x and y. `limits` fixes the y axis; without it the axis fits
-    the values and zero.
+    `name` is unique on the page, and `axes` names x and y. Without `limits` the y axis fits the values and zero.
     """
 
     def draw(palette: Palette) -> Drawn:
@@ -136,12 +135,8 @@ def heat_map(
 ) -> Drawing:
     """Return a drawing of cells, by row, from 0 to 1, None = empty; the diagonal has the colour of what is right.
 
-    Args:
-        name: unique on the page.
-        labels: of x and y.
-        ticks: of columns and rows.
-        edges: before which columns and rows a line separates tasks.
-        beside_diagonal: whether a cell off the diagonal counts what was right or what was wrong.
+    `name` is unique on the page, `labels` and `ticks` are of x and y; a line separates tasks before each of `edges`.
+    Cells off the diagonal count what was right or what was wrong.
     """
     shares = np.array(cells, float)
     high, wide = shares.shape

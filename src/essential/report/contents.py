@@ -10,8 +10,8 @@ from essential.records import ProtocolRecord, SkippedVideo
 from essential.report.charts import KINDS, memory_bars
 from essential.report.drawing import FigureView, LineStyle, NumberRow
 from essential.report.line_figures import figures_over_tasks, frames_kept_figure, frames_read_figure, memory_figure
-from essential.report.memory_scatter import OwnMethod, ScatterView, own_scatter, published_scatter
 from essential.report.run_view import Line, ReportedRun, RunView
+from essential.report.scatter import OwnMethod, ScatterView, own_scatter, published_scatter
 from essential.results.formats import human_bytes
 from essential.results.rows import PublishedTable, other_tasks_note, published_table
 from essential.results.runs import all_but_seed, distinguishing_settings, grouped_by

@@ -1,30 +1,31 @@
-"""The page of a report, one HTML file that asks the network for nothing; and its figures as files."""
+"""The pages of a report and of a comparison, each one HTML file that asks the network for nothing; and their files."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from essential.files.atomic import write_bytes, write_text
+from essential.files.atomic import write_bytes, write_json, write_text
 from essential.records.analysis import MOST_FORGOTTEN, ForgottenClip
+from essential.report.comparison_tables import OVER, as_csv, as_latex, as_markdown, as_objects, kept
 from essential.report.contents import group_runs
 from essential.report.drawing import FigureView, LineStyle, figure_files
-from essential.report.line_figures import hollow_styles
+from essential.report.line_figures import figures_over_tasks, hollow_styles
 from essential.report.rendering import render
 from essential.report.run_figures import RunFigures
-from essential.report.run_view import ReportedRun, RunView
-from essential.results.formats import as_csv, slug
+from essential.report.run_view import Line, ReportedRun, RunView
+from essential.report.scatter import OwnMethod, own_scatter, published_scatter
+from essential.results import formats
+from essential.results.comparison import Comparison, MethodRow, Run, compare
+from essential.results.formats import slug
+from essential.results.measures import MAIN
 
 _IMAGE_LETTERS = 700_000
 """Of all images on a page together, so that it stays below 3 MB."""
 
 
 def write_report(runs: Sequence[ReportedRun], path: Path) -> None:
-    """Write one self-contained HTML page about `runs`.
+    """Write one self-contained HTML page about `runs`, in their order, whole or not at all.
 
     The same runs give the same bytes. Nothing in the page asks the network for anything or runs a script.
-
-    Args:
-        runs: in the order to show.
-        path: the HTML file to write, whole or not at all.
 
     Raises:
         RunError: there is no run.
@@ -86,7 +87,7 @@ def _forgotten(runs: Sequence[RunView]) -> dict[RunView, list[ForgottenClip]]:
 def _write(figures: Sequence[FigureView], folder: Path) -> list[Path]:
     files = []
     for figure in figures:
-        contents = {**figure_files(figure.drawing), "csv": as_csv(figure.data).encode()}
+        contents = {**figure_files(figure.drawing), "csv": formats.as_csv(figure.data).encode()}
         for kind, content in contents.items():
             files.append(folder / f"{slug(figure.title)}.{kind}")
             write_bytes(files[-1], content)
@@ -100,3 +101,69 @@ def _unique(names: Iterable[str]) -> list[str]:
         numbered = (f"{wanted}-{number}" for number in range(2, len(taken) + 3))
         taken.append(next(name for name in (wanted, *numbered) if name not in taken))
     return taken
+
+
+_DRAWN = 8
+"""Lines in a chart over tasks: more cannot be told apart."""
+
+
+def write_comparison(runs: Sequence[Run], folder: Path, *, budget_bytes: int | None) -> Comparison:
+    """Compare finished runs, and write compare.html, compare.tex, compare.md, compare.csv and compare.json.
+
+    The same runs give the same bytes. Each file appears whole or not at all; the folder is made if it is missing.
+    `budget_bytes` caps what a method keeps, MR modules aside.
+
+    Raises:
+        ComparisonError: runs differ in more than the method and the seed; nothing is written.
+        FileSystemError: the disk refuses.
+    """
+    comparison = compare(runs, budget_bytes=budget_bytes)
+    texts = {
+        "compare.html": comparison_page(comparison),
+        "compare.tex": as_latex(comparison),
+        "compare.md": as_markdown(comparison),
+        "compare.csv": as_csv(comparison),
+    }
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    write_json(folder / "compare.json", as_objects(comparison))
+    return comparison
+
+
+def comparison_page(comparison: Comparison) -> str:
+    """Return the page: it asks the network for nothing and runs no script; the same runs give the same text."""
+    known = [name for name in comparison.metrics if any(row.spread(name).mean is not None for row in comparison.rows)]
+    # What all runs have in common, read from one of them.
+    group = group_runs([ReportedRun("Every run", comparison.example)])[0]
+    methods = [OwnMethod(str(row.rank), row.method, row, _look(comparison, row)) for row in comparison.ranked]
+    lines = _lines(comparison)
+    return render(
+        "comparison.html",
+        comparison=comparison,
+        group=group,
+        scatter=own_scatter(methods, "compared", comparison.budget_bytes),
+        beside=published_scatter(methods, group.protocol.name, "compared"),
+        lines=lines,
+        charts=figures_over_tasks(lines, "compared"),
+        swatches=swatches([line.style for line in lines]),
+        others=[name for name in known if name not in MAIN],
+        kept=kept,
+        over=OVER,
+    )
+
+
+def _lines(comparison: Comparison) -> list[Line]:
+    """Return the most accurate methods, and the baseline wherever it stands, a line each."""
+    rows = [row for row in comparison.ranked if row.rank <= _DRAWN or row.method == comparison.baseline]
+    rows = rows if len(rows) <= _DRAWN else [*rows[: _DRAWN - 1], rows[-1]]
+    lines = []
+    for style, row in zip(map(LineStyle, range(_DRAWN)), rows, strict=False):
+        named = [(f"{row.method}, seed {record.seed}", record) for record in row.records]
+        runs = [RunView(number, name, record, None, style) for number, (name, record) in enumerate(named)]
+        lines.append(Line(row.method, style, tuple(runs)))
+    return lines
+
+
+def _look(comparison: Comparison, row: MethodRow) -> LineStyle:
+    """Return a square for the baseline, a dot for others, and a ring for those that do not keep to the rules."""
+    return LineStyle(1) if row.method == comparison.baseline else LineStyle(0, hollow=not row.keeps_to_the_rules)

@@ -77,7 +77,7 @@ class RunFigures:
     def confusion(self) -> FigureView | None:
         """None if no test video was there."""
         analysis = self.run.analysis
-        return _confusion(self.run, analysis, self.mistakes) if analysis and np.any(analysis.confusion) else None
+        return _confusion(self.run.anchor, analysis) if analysis and np.any(analysis.confusion) else None
 
     @cached_property
     def by_task(self) -> list[list[float | None]]:
@@ -203,19 +203,13 @@ def _mistakes(analysis: Analysis) -> list[Mistake]:
     ]
 
 
-def _confusion(run: RunView, analysis: Analysis, mistakes: Sequence[Mistake]) -> FigureView:
-    counts, names = np.array(analysis.confusion), analysis.class_names
-    worst = f" Most often {mistakes[0].true} was taken for {mistakes[0].taken_for}." if mistakes else ""
+def _confusion(anchor: str, analysis: Analysis) -> FigureView:
+    names = analysis.class_names
     named, tasks = len(names) <= _NAMED, _ticks(analysis.class_tasks)
     return FigureView(
         title="Confusion",
-        note="What the test videos of each class (a row) were taken for (columns), after the last task. The stronger "
-        "the colour, the larger the share of the row; on the diagonal, from top left, what was right. Lines separate "
-        "tasks.",
-        description=f"Confusion of {len(names)} classes: {counts.trace()} of {counts.sum()} test videos were right."
-        f"{worst} The most frequent mistakes are in the table beside it.",
         drawing=heat_map(
-            f"{run.anchor}-confusion",
+            f"{anchor}-confusion",
             _shares(analysis.confusion),
             labels=("Taken for a class of task", "True class" if named else "True class, by task"),
             ticks=(tasks, [(slot, slot, name) for slot, name in enumerate(names)] if named else tasks),
