@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from essential.errors import RunError
-from essential.published import published_for
 from essential.records import ProtocolRecord, SkippedVideo
 from essential.report.charts import KINDS, memory_bars
 from essential.report.drawing import FigureView, LineStyle, NumberRow
@@ -13,7 +12,6 @@ from essential.report.line_figures import figures_over_tasks, frames_kept_figure
 from essential.report.run_view import Line, ReportedRun, RunView
 from essential.report.scatter import OwnMethod, ScatterView, own_scatter, published_scatter
 from essential.results.formats import human_bytes
-from essential.results.rows import PublishedTable, other_tasks_note, published_table
 from essential.results.runs import all_but_seed, distinguishing_settings, grouped_by
 
 
@@ -42,16 +40,6 @@ class GroupView:
         left_out = [(run.label, video) for run in self.runs for video in run.record.skipped_videos]
         labels = {video: [label for label, _ in same] for video, same in grouped_by(left_out, lambda e: e[1]).items()}
         return [(video, [] if len(some) == len(self.runs) else some) for video, some in labels.items()]
-
-    @cached_property
-    def published(self) -> PublishedTable | None:
-        """What others have published for a protocol of this name."""
-        return published_table(published_for(self.protocol.name))
-
-    @property
-    def warning(self) -> str | None:
-        """What to say if the runs have the name of a published protocol but not its tasks."""
-        return other_tasks_note(self.protocol)
 
     @cached_property
     def over_tasks(self) -> list[FigureView]:

@@ -153,13 +153,7 @@ def _line_figure(
     show: Show = _shown_percent,
     limits: tuple[float, float] | None = None,
 ) -> FigureView:
-    """Return a chart of lines, named on its axes by `axes`, with the table of its numbers.
-
-    Args:
-        name: unique on the page.
-        lines: at least one.
-        show: a number as the reader wants it.
-    """
+    """Return a chart of lines, at least one, with the table of its numbers; `name` is unique on the page."""
     places = sorted({place for line in lines for place in line.points})
     shown = {line: {place: show(spread.mean) for place, spread in line.points.items()} for line in lines}
     rows = [NumberRow(e.label, [own.get(p, NONE) for p in places], e.style.swatch) for e, own in shown.items()]

@@ -45,13 +45,6 @@ class RunView:
     def anchor(self) -> str:
         return f"run-{self.number + 1}"
 
-    @property
-    def class_accuracies(self) -> list[tuple[str, int, float | None]]:
-        """Each class learned, its task's number from 1, and the accuracy on it after the last task."""
-        tasks = self.record.protocol.tasks
-        classes = [(name, number) for number, task in enumerate(tasks, start=1) for name in task.classes]
-        return [(*each, accuracy) for each, accuracy in zip(classes, self.record.class_accuracy, strict=False)]
-
 
 Values = Sequence[float | None]
 

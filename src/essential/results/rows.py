@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from essential.files.atomic import canonical_json
-from essential.published import PublishedFigure, differs_from_published
+from essential.published import PublishedFigure, differs_from_published, published_for
 from essential.records import ProtocolRecord
 from essential.results.formats import NBSP, NONE, counted, human_bytes, stem
 from essential.results.measures import in_order, is_accuracy
@@ -112,7 +112,12 @@ def row_of_runs(runs: SeedRuns, *, place: int | None, settings: str) -> Row:
     )
 
 
-def published_table(figures: Sequence[PublishedFigure]) -> PublishedTable | None:
+def published_table(protocol_name: str) -> PublishedTable | None:
+    """Return what others have published for a protocol of that name; None if there is nothing."""
+    return table_of(published_for(protocol_name))
+
+
+def table_of(figures: Sequence[PublishedFigure]) -> PublishedTable | None:
     """Put the figures of one protocol into a table; None if there are none."""
     if not figures:
         return None
