@@ -91,15 +91,6 @@ def frames_read_figure(lines: Sequence[Line], anchor: str) -> FigureView | None:
     return replace(figure, data=[(*row, n) for row, n in zip(figure.data, ["clips", *clips], strict=True)])
 
 
-def hollow_styles(runs: Sequence[RunView]) -> list[LineStyle]:
-    """Return the styles of the lines of what is rebuilt, which a page must define."""
-    return [_hollow(run.style) for run in runs if run.analysis and _rebuilt(run.analysis)]
-
-
-def _hollow(style: LineStyle) -> LineStyle:
-    return replace(style, hollow=True)
-
-
 def frames_kept_figure(runs: Sequence[RunView], anchor: str) -> FigureView | None:
     """Final accuracy against the frames kept of an exemplar; None if no runs differ in these alone."""
     lines = _sweeps(runs)
@@ -194,7 +185,7 @@ def _asked(line: Line) -> tuple[list[Analysis], list[ChartLine]]:
     rebuilt = [_rebuilt(each) for each in analyses]
     lines = [
         _where_all_are_known(line.name + some, line.style, read),
-        _where_all_are_known(f"{line.name}{some}, rebuilt, true task given", _hollow(line.style), rebuilt),
+        _where_all_are_known(f"{line.name}{some}, rebuilt, true task given", replace(line.style, hollow=True), rebuilt),
     ]
     return analyses, [each for each in lines if each.points]
 

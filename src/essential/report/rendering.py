@@ -48,17 +48,8 @@ def _environment(folder: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (
-        formats.percent,
-        formats.signed_percent,
-        formats.probability,
-        formats.human_bytes,
-        formats.duration,
-        formats.counted,
-        formats.grouped,
-        formats.inside,
-    )
-    made.filters |= {function.__name__: function for function in filters}
+    filters = ("percent", "signed_percent", "probability", "human_bytes", "duration", "counted", "grouped", "inside")
+    made.filters |= {name: getattr(formats, name) for name in filters}
     made.filters["as_json"] = partial(json.dumps, indent=2, ensure_ascii=False)
     shared = (
         measures.column_title,
