@@ -25,8 +25,8 @@ from essential.engine.allocator import keep_freed_memory
 from essential.engine.config import load_config, memory_section
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
-from essential.engine.settings import RunConfig
-from essential.engine.workspace import Workspace, choose_device, data_root, open_workspace
+from essential.engine.settings import RunConfig, choose_device
+from essential.engine.workspace import Workspace, data_root, open_workspace
 from essential.errors import ComparisonError, ConfigError, EssentialError
 from essential.features.cores import cpu_cores, own_threads
 from essential.files.atomic import refuse_unwritable

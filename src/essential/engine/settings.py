@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from pydantic import Field
 
 from essential.configs.schema import Section
 from essential.encoders import EncoderConfig
+from essential.errors import ConfigError
 from essential.features.config import FeaturesConfig
 from essential.methods import MethodConfig
 from essential.protocols.source import DataConfig, ProtocolConfig
@@ -45,6 +47,19 @@ class TrainingConfig(Section):
     checkpoint_epochs: int = Field(10, ge=1, description="save the run's state after so many epochs of a stage")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU if there is one")
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; none: as many as cores")
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Return the device that `training.device` names.
+
+    Raises:
+        ConfigError: a GPU is asked for and there is none.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("training.device=cuda, but torch sees no GPU here; use auto or cpu")
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
 
 
 class RunConfig(Section):

@@ -60,18 +60,17 @@ else:
     MethodConfig = Annotated[reduce(or_, (method.Config for method in METHODS.values())), Field(discriminator="name")]
 
 
-def build_method(config: MethodConfig, *, dim: int, frames: int, epochs: int, seed: int) -> Method:
+def build_method(config: MethodConfig, *, dim: int, frames: int, seed: int) -> Method:
     """Build the method that `config` names.
 
     Args:
         config: the method's own section.
         dim: width of a frame feature.
         frames: frames of a dense clip.
-        epochs: epochs of the stage that learns a task's clips.
         seed: what every random choice derives from.
     """
     build: Callable[..., Method] = METHODS[config.name]
-    return build(config, dim=dim, frames=frames, epochs=epochs, seed=seed)
+    return build(config, dim=dim, frames=frames, seed=seed)
 
 
 __all__ = ["METHODS", "EssentialConfig", "Method", "MethodConfig", "build_method"]
