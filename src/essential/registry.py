@@ -32,7 +32,7 @@ class Registry(Mapping[str, Thing]):
     def __init__(
         self, group: str, built_in: Mapping[str, str], *, fault: Callable[[str, Any], str | None] = lambda *_: None
     ) -> None:
-        self.group, self._built_in, self._fault = group, built_in, fault
+        self.group, self.built_in, self._fault = group, built_in, fault
         self._used: dict[str, Thing] = {}
         self._broken: dict[str, str] = {}
         self._found: dict[str, EntryPoint] | None = None
@@ -40,7 +40,7 @@ class Registry(Mapping[str, Thing]):
 
     def names(self) -> list[str]:
         """Return every name without importing anything: a plug-in may turn out to be broken."""
-        return [*self._built_in, *self.plugins()]
+        return [*self.built_in, *self.plugins()]
 
     def plugins(self) -> list[str]:
         """Return the names of plug-ins alone, without importing any."""
@@ -69,17 +69,17 @@ class Registry(Mapping[str, Thing]):
         return dict(self._broken)
 
     def __getitem__(self, name: str) -> Thing:
-        if name not in self._used and name in self._built_in:
-            self._used[name] = _entry(name, self._built_in[name], self.group).load()
+        if name not in self._used and name in self.built_in:
+            self._used[name] = _entry(name, self.built_in[name], self.group).load()
         elif name not in self._used and not self._plugin(name):
             raise KeyError(name)
         return self._used[name]
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and (name in self._built_in or self._plugin(name))
+        return isinstance(name, str) and (name in self.built_in or self._plugin(name))
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*self._built_in, *filter(self._plugin, self.plugins())])
+        return iter([*self.built_in, *filter(self._plugin, self.plugins())])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -92,7 +92,7 @@ class Registry(Mapping[str, Thing]):
                 by_name.setdefault(entry.name, []).append(entry)
             for name, entries in by_name.items():
                 owners = " and ".join(map(_owner, entries))
-                if name in self._built_in:
+                if name in self.built_in:
                     self._broken[name] = f"{owners}: the name is taken, essential has its own {name!r}"
                 elif len(entries) > 1:
                     self._broken[name] = f"{owners}: the name is taken, several packages have it; keep one of them"
