@@ -12,6 +12,8 @@ from hypothesis import settings
 from in_process import Essential, Outcome
 from threads import THREADS
 
+pytest.register_assert_rewrite("essential.contract.test_methods")
+
 # No test is timed: how long an example takes says more of the machine than of the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("methods",),
     ("engine", "report"),
     ("analysis", "site", "tracking"),
-    ("learner", "authors"),
+    ("learner", "authors", "contract"),
     ("export", "serve", "api"),
     ("cli",),
     ("__main__",),

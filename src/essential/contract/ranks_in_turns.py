@@ -13,10 +13,8 @@ import torch
 from torch import Tensor
 
 from essential.engine.process_group import Message, ProcessGroup
-from threads import THREADS
 
 Result = TypeVar("Result")
-_SECONDS = 60
 
 
 class RankInTurn(ProcessGroup):
@@ -27,14 +25,16 @@ class RankInTurn(ProcessGroup):
         self._table, self._round = table, 0
 
     def total(self, values: Tensor) -> Tensor:
-        said: list[Tensor] = self._say(values.detach().clone())
-        return torch.stack(said).sum(dim=0)
+        """Return the sum over the ranks."""
+        return torch.stack(self._say(values.detach().clone())).sum(dim=0)
 
     def share(self, message: Message) -> Message:
+        """Return the first rank's message."""
         messages: list[Message] = self._say(message)
         return messages[0]
 
     def gather(self, message: Message) -> list[Message]:
+        """Return every rank's message."""
         return self._say(message)
 
     def _say(self, what: Any) -> list[Any]:
@@ -65,16 +65,16 @@ class _Table:
 
     def wait_for(self, rank: int) -> None:
         with self.changed:
-            assert self.changed.wait_for(lambda: self.whose == rank, timeout=_SECONDS), "the other ranks are silent"
+            assert self.changed.wait_for(lambda: self.whose == rank, timeout=60), "the other ranks are silent"
 
 
 def in_turns(work: Callable[[ProcessGroup], Result], *, size: int = 2) -> list[Result]:
     """Return what `work` gives on each of `size` ranks."""
-    table, before = _Table(size), torch.random.get_rng_state()
+    table, before, cores = _Table(size), torch.random.get_rng_state(), torch.get_num_threads()
 
     def on_rank(rank: int) -> Result:
         table.wait_for(rank)
-        torch.set_num_threads(THREADS)
+        torch.set_num_threads(cores)
         torch.random.set_rng_state(before)
         try:
             return work(RankInTurn(rank, size, table))
