@@ -2,15 +2,26 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
-from essential.engine.clips import ClipTable
 from essential.engine.process_group import Message, ProcessGroup, SingleProcess
+from essential.methods.contract import BatchTable
 from essential.metrics import Evaluation
 from essential.models.classifier import Predictor
+
+
+class LabelledClips(BatchTable, Protocol):
+    """Clips to score, and the task that brought the class of each."""
+
+    @property
+    def tasks(self) -> Int[Tensor, " clips"]:
+        """The task of every clip."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -38,10 +49,27 @@ class Predictions:
         return Evaluation(scores.argmax(axis=1), self.slots, self.tasks)
 
 
+@dataclass(frozen=True)
+class TaskReport:
+    """What a learned task gave.
+
+    Attributes:
+        task: its number, from 0.
+        accuracy: over all test clips of the classes seen so far; None if there is none.
+        memory_bytes: what the method keeps now, by kind and in all.
+        predictions: of these clips.
+    """
+
+    task: int
+    accuracy: float | None
+    memory_bytes: Mapping[str, int]
+    predictions: Predictions
+
+
 @torch.no_grad()
 def predict(
     predictor: Predictor,
-    tables: Sequence[ClipTable],
+    tables: Sequence[LabelledClips],
     *,
     device: torch.device,
     batch_size: int = 512,
@@ -55,7 +83,7 @@ def predict(
     group, own = group or SingleProcess(), {}
     batches = list(_batches(tables, batch_size))
     for index in range(group.rank, len(batches), group.size):
-        features = torch.cat([table.frames.rows(rows) for table, rows in batches[index]])
+        features = torch.cat([table.rows(rows).features for table, rows in batches[index]])
         for name, scores in predictor.readings(features.to(device)).items():
             own[f"{index:08d} {name}"] = scores.float().cpu().numpy()
     parts: dict[str, list[np.ndarray]] = {}
@@ -67,13 +95,13 @@ def predict(
         readings.pop(predictor.reading),
         torch.cat([table.slots for table in tables]).numpy(),
         torch.cat([table.tasks for table in tables]).numpy(),
-        tuple(video.key for table in tables for video in table.frames.videos),
+        tuple(name for table in tables for name in table.names),
         predictor.reading,
         readings,
     )
 
 
-def _batches(tables: Sequence[ClipTable], size: int) -> Iterator[list[tuple[ClipTable, torch.Tensor]]]:
+def _batches(tables: Sequence[LabelledClips], size: int) -> Iterator[list[tuple[LabelledClips, Tensor]]]:
     """Yield all clips, `size` at a time: the tables that a batch reaches into, and the rows of each.
 
     Where there is no clip at all, one batch without any, which says what readings there are.
