@@ -1,16 +1,16 @@
 """Tasks from arrays in memory: no video, folder or config is needed to learn them."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
 from torch import Tensor
 
+from essential.engine.clips import ClipTable
 from essential.errors import ConfigError, DataError
-from essential.methods.contract import Batch
 from essential.shown import named, nearest, quoted
 
 Features = np.ndarray | Tensor
@@ -18,67 +18,6 @@ Label = int | str
 
 _ROWS_AT_ONCE = 256
 _FLOATS = (np.float16, np.float32, np.float64)
-
-
-@dataclass(frozen=True, eq=False)
-class ArrayClips:
-    """Clips of an array of features, which is not copied: rows are gathered, as float32, when they are asked for.
-
-    Attributes:
-        features: (clips, frames, dim), of any floating-point type.
-        places: the rows of `features` that these clips are.
-        slots: the class of each clip.
-        tasks: the task that brought each clip's class.
-        given_names: what each clip is called; none: `clip-` and its row.
-    """
-
-    features: Features
-    places: Int[Tensor, " clips"]
-    slots: Int[Tensor, " clips"]
-    tasks: Int[Tensor, " clips"]
-    given_names: Sequence[str] | None = None
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    @property
-    def names(self) -> Sequence[str]:
-        """What each clip is called."""
-        places: list[int] = self.places.tolist()
-        if self.given_names is None:
-            return [f"clip-{place}" for place in places]
-        return [self.given_names[place] for place in places]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Frames of a clip, and numbers per frame."""
-        return int(self.features.shape[1]), int(self.features.shape[2])
-
-    def rows(self, indices: Int[Tensor, " batch"]) -> Batch:
-        """Gather dense clips: frame i stands at position i."""
-        places = self.places[indices]
-        features = _as_float32(
-            self.features[places.to(self.features.device)]
-            if isinstance(self.features, Tensor)
-            else self.features[places.numpy()]
-        )
-        positions = torch.arange(features.shape[1]).expand(features.shape[:2])
-        return Batch(features, positions, self.slots[indices], self.tasks[indices])
-
-    @classmethod
-    def joined(cls, parts: Sequence["ArrayClips"]) -> "ArrayClips":
-        """Return all clips of several, one after the other; features are copied where they are of unlike arrays."""
-        first = parts[0]
-        slots, tasks = torch.cat([part.slots for part in parts]), torch.cat([part.tasks for part in parts])
-        if all(part.features is first.features and part.given_names is first.given_names for part in parts):
-            return replace(first, places=torch.cat([part.places for part in parts]), slots=slots, tasks=tasks)
-        features = torch.cat([part.rows(torch.arange(len(part))).features for part in parts])
-        names = [name for part in parts for name in part.names]
-        return cls(features, torch.arange(len(slots)), slots, tasks, names)
-
-    def select(self, chosen: Tensor) -> "ArrayClips":
-        """Return the clips that `chosen`, a mask or indices, selects."""
-        return replace(self, places=self.places[chosen], slots=self.slots[chosen], tasks=self.tasks[chosen])
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,14 +35,14 @@ class ArrayTask:
     index: int
     slots: range
     classes: tuple[Label, ...]
-    train: ArrayClips
-    test: ArrayClips
+    train: ClipTable
+    test: ClipTable
 
-    def epoch(self, epoch: int) -> ArrayClips:  # noqa: ARG002
+    def epoch(self, epoch: int) -> ClipTable:  # noqa: ARG002
         """Return the training clips, the same in every epoch."""
         return self.train
 
-    def plain(self) -> ArrayClips:
+    def plain(self) -> ClipTable:
         """Return the training clips."""
         return self.train
 
@@ -146,19 +85,14 @@ def tasks_from_arrays(
         raise DataError(f"has {len(names)} names for {len(X)} clips of X", where="names", remedy="give one for each")
     sizes = _sizes(sizes, classes)
     tested = (X[:0], []) if test is None else _test_clips(test, X, classes)
-    starts = [sum(sizes[:index]) for index in range(len(sizes))]
-    task_of_slot = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
-    of_train = _labelled(*train, classes, task_of_slot, None if names is None else [*map(str, names)])
-    of_test = _labelled(*tested, classes, task_of_slot, None)
+    stops = [sum(sizes[: index + 1]) for index in range(len(sizes))]
+    slots = [range(stop - size, stop) for size, stop in zip(sizes, stops, strict=True)]
+    called = [f"clip-{row}" for row in range(len(X))] if names is None else [*map(str, names)]
+    of_train = _task_clips(*train, called, classes, slots)
+    of_test = _task_clips(*tested, [f"test-{row}" for row in range(len(tested[1]))], classes, slots)
     return [
-        ArrayTask(
-            index,
-            range(start, start + size),
-            tuple(classes[start : start + size]),
-            of_train.select(of_train.tasks == index),
-            of_test.select(of_test.tasks == index),
-        )
-        for index, (start, size) in enumerate(zip(starts, sizes, strict=True))
+        ArrayTask(index, slots[index], tuple(classes[slot] for slot in slots[index]), *both)
+        for index, both in enumerate(zip(of_train, of_test, strict=True))
     ]
 
 
@@ -301,13 +235,20 @@ def _sizes(sizes: Iterable[int], classes: Sequence[Label]) -> list[int]:
     return [int(size) for size in found]
 
 
-def _labelled(
-    features: Features,
-    labels: Sequence[Label],
-    classes: Sequence[Label],
-    task_of_slot: Tensor,
-    names: Sequence[str] | None,
-) -> ArrayClips:
+def _task_clips(
+    features: Features, labels: Sequence[Label], names: Sequence[str], classes: Sequence[Label], slots: Sequence[range]
+) -> Iterator[ClipTable]:
+    """Give each task's clips."""
     slot_of = {label: slot for slot, label in enumerate(classes)}
-    slots = torch.tensor([slot_of[label] for label in labels], dtype=torch.long)
-    return ArrayClips(features, torch.arange(len(slots)), slots, task_of_slot[slots], names)
+    of_clips = torch.tensor([slot_of[label] for label in labels], dtype=torch.long)
+    for index, own in enumerate(slots):
+        places = ((of_clips >= own.start) & (of_clips < own.stop)).nonzero()[:, 0]
+        of_task = [names[place] for place in places.tolist()]
+        yield ClipTable(partial(_gather, features, places), of_task, of_clips[places], torch.full_like(places, index))
+
+
+def _gather(features: Features, places: Tensor, indices: Tensor) -> Tensor:
+    chosen = places[indices]
+    return _as_float32(
+        features[chosen.to(features.device)] if isinstance(features, Tensor) else features[chosen.numpy()]
+    )

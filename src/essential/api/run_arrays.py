@@ -7,11 +7,13 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
-from essential.api.arrays import ArrayClips, ArrayTask, Label
+from essential.api.arrays import ArrayTask, Label
 from essential.api.tables import Table
 from essential.configs.shipped import method_section, shipped_methods
+from essential.engine.clips import ClipTable
 from essential.engine.config import parse_config, training_config
 from essential.engine.evaluate import Predictions, TaskReport, predict
 from essential.engine.fit import EpochReport
@@ -99,8 +101,8 @@ def run(
                 progress=progress,
                 on_epoch=lambda done: _tell(done.report, epochs_done, on_epoch),
             )
-            tables = [each.test for each in tasks[: task.index + 1]]
-            found = predict(method.predictor, tables, device=choose_device(settings.device))
+            clips = ClipTable.joined([each.test for each in tasks[: task.index + 1]])
+            found = predict(method.predictor, clips, device=choose_device(settings.device))
             memory = total_by_kind(method.ledger())
             report = TaskReport(task.index, accuracy_on_seen(found.evaluation()), memory, found)
             _tell(report, reports, on_task)
@@ -140,17 +142,18 @@ def _check(method: Method, tasks: Sequence[ArrayTask]) -> None:
             lacking = [label for slot, label in zip(task.slots, task.classes, strict=True) if slot in without]
             raise DataError(f"has no training clip of {named(lacking)}", where=where, remedy="give one of each class")
         for clips in (task.train, task.test):
-            if method.clip_shape not in (None, clips.shape):
+            frames, dim = clips.read(torch.arange(0)).shape[1:]
+            if method.clip_shape not in (None, (frames, dim)):
                 raise DataError(
-                    f"has clips of {clips.shape} (frames, dim), but the method takes {method.clip_shape}",
+                    f"has clips of {(frames, dim)} (frames, dim), but the method takes {method.clip_shape}",
                     where=where,
-                    remedy=f"build the method with frames={clips.shape[0]}, dim={clips.shape[1]}",
+                    remedy=f"build the method with frames={frames}, dim={dim}",
                 )
     method.check_room([name for task in tasks for name in task.longest_names], tasks=len(tasks))
 
 
 def _with_earlier(tasks: Sequence[ArrayTask], index: int) -> ArrayTask:
-    return replace(tasks[index], train=ArrayClips.joined([task.train for task in tasks[: index + 1]]))
+    return replace(tasks[index], train=ClipTable.joined([task.train for task in tasks[: index + 1]]))
 
 
 def _merged(section: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
