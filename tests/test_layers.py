@@ -23,8 +23,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("methods",),
     ("engine", "report"),
     ("analysis", "site", "tracking"),
+    ("api",),
     ("learner", "authors", "contract"),
-    ("export", "serve", "api"),
+    ("export", "serve"),
     ("cli",),
     ("__main__",),
 )

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from essential.configs.schema import Section
 from essential.configs.shipped import config_text, sections_of
-from essential.engine.settings import RunConfig
+from essential.engine.settings import RunConfig, TrainingConfig
 from essential.errors import ConfigError
 from essential.files.untrusted import parse_yaml, read_bounded
 from essential.methods import METHODS, method_section
@@ -96,6 +96,17 @@ def parse_config(content: Mapping[str, Any], name: str) -> RunConfig:
         return RunConfig.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"config {name}: " + "; ".join(_explain(detail) for detail in error.errors())) from error
+
+
+def training_config(given: TrainingConfig | Mapping[str, Any] | None, changes: Mapping[str, Any]) -> TrainingConfig:
+    """Return the training's settings, from some of them or all, with changes.
+
+    Raises:
+        ConfigError: see `load_config`.
+    """
+    settings = given.model_dump() if isinstance(given, TrainingConfig) else dict(given or {})
+    content = {"data": {"kind": "features"}, "method": {"name": "finetune"}, "training": {**settings, **changes}}
+    return parse_config(content, "training").training
 
 
 def memory_section(config: RunConfig) -> str | None:

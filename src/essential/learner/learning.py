@@ -84,7 +84,7 @@ class Lessons:
     def held_out(self, videos: Sequence[Video]) -> HeldOut:
         """Return the features and slots of the videos that were held out."""
         table = LabelledVideos(self._protocol(), self.source).table(videos, 0)
-        features = table.frames.rows(torch.arange(len(table))).numpy()
+        features = table.read(torch.arange(len(table))).numpy()
         with np.errstate(over="ignore"):
             stored = features.astype(np.float16)
         if not np.isfinite(stored).all():

@@ -123,4 +123,6 @@ def build_method(config: MethodConfig, *, dim: int, frames: int, seed: int) -> "
         seed: what every random choice derives from.
     """
     build: Callable[..., Method] = METHODS[config.name]
-    return build(config, dim=dim, frames=frames, seed=seed)
+    method = build(config, dim=dim, frames=frames, seed=seed)
+    method.clip_shape = (frames, dim)
+    return method
