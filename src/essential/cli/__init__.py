@@ -33,6 +33,7 @@ from essential.cli import (
 )
 from essential.cli.terminal import say, show_harmless_warnings
 from essential.errors import EssentialError
+from essential.registry import broken_so_far
 
 _INTERRUPTED = 130
 # What all wrong usage is an instance of, which shows itself; typer names but one of its kinds.
@@ -106,6 +107,9 @@ def main() -> None:
         sys.exit(2)
     except typer.Abort:  # a question met the end of the input
         sys.exit(1)
+    finally:
+        for plugin, reason in broken_so_far().items():
+            say(f"note: the plug-in {plugin} is left out: {reason}", err=True)
     # typer turns Ctrl-C into this exit code before it gets here, and says nothing.
     if code == _INTERRUPTED:
         say(
