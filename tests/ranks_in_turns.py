@@ -26,15 +26,15 @@ class RankInTurn(ProcessGroup):
         super().__init__(rank, size)
         self._table, self._round = table, 0
 
-    def total(self, values: Tensor) -> Tensor:
+    def all_reduce(self, values: Tensor) -> Tensor:
         said: list[Tensor] = self._say(values.detach().clone())
         return torch.stack(said).sum(dim=0)
 
-    def share(self, message: Message) -> Message:
+    def broadcast(self, message: Message) -> Message:
         messages: list[Message] = self._say(message)
         return messages[0]
 
-    def gather(self, message: Message) -> list[Message]:
+    def all_gather(self, message: Message) -> list[Message]:
         return self._say(message)
 
     def _say(self, what: Any) -> list[Any]:

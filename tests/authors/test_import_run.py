@@ -14,7 +14,7 @@ from torch import Tensor
 
 from essential.analysis import analyse
 from essential.authors.import_run import checkpoint_files, import_checkpoints
-from essential.engine.config import load_config, with_overrides
+from essential.engine.config import load_config
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.engine.score import evaluate
@@ -53,7 +53,7 @@ def _theirs(name: str) -> str:
 
 def _export(run: Path, folder: Path, tower: dict[str, Tensor]) -> None:
     """Write a run of ours as the authors would have: whole heads, all MR modules in every checkpoint."""
-    saved = RunFolder(run).saved()
+    saved = RunFolder(run).state()
     assert saved is not None
     modules = {
         f"mr_module.{number}.{_theirs(rest)}": torch.from_numpy(array.copy())
@@ -113,7 +113,7 @@ def _on(data: Path, tmp_path: Path) -> list[str]:
 
 
 def _score(run: Path, *overrides: str) -> Record:
-    return evaluate(run, config=with_overrides(RunFolder(run).config(), overrides, "test"), progress=QUIET)
+    return evaluate(run, overrides=overrides, progress=QUIET)
 
 
 def test_an_imported_run_scores_as_the_run_it_came_from(places: dict[str, Path], tmp_path: Path) -> None:
@@ -327,7 +327,7 @@ def test_an_import_that_fails_or_is_killed_leaves_the_folder_free(
         raise SystemExit  # as if after it nothing ran
 
     monkeypatch.setattr(RunFolder, "save", killed)
-    monkeypatch.setattr(RunFolder, "discard_import", lambda _: None)
+    monkeypatch.setattr("essential.authors.import_run.discard_import", lambda _: None)
     with pytest.raises(SystemExit):
         _import(places["checkpoints"], tmp_path / "run")
     monkeypatch.undo()
