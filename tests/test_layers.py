@@ -11,7 +11,7 @@ import essential
 ROOT = Path(essential.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "seeding", "shown", "progress"),
+    ("errors", "seeding", "shown", "progress", "registry"),
     ("files",),
     ("configs", "metrics"),
     ("protocols", "published"),

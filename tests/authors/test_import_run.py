@@ -15,7 +15,7 @@ from torch import Tensor
 from essential.analysis import analyse
 from essential.authors.import_run import checkpoint_files, import_checkpoints
 from essential.engine.config import load_config
-from essential.engine.run import train
+from essential.engine.run import refuse_taken, train
 from essential.engine.run_folder import RunFolder
 from essential.engine.score import evaluate
 from essential.errors import CheckpointError, ConfigError, DataError, EssentialError, RunError
@@ -332,7 +332,7 @@ def test_an_import_that_fails_or_is_killed_leaves_the_folder_free(
         _import(places["checkpoints"], tmp_path / "run")
     monkeypatch.undo()
     assert RunFolder(tmp_path / "run").imported
-    RunFolder(tmp_path / "run").check(RunFolder(places["run"]).config(), resume=False)
+    refuse_taken(RunFolder(tmp_path / "run"), RunFolder(places["run"]).config(), resume=False)
     assert not RunFolder(tmp_path / "run").imported
     _import(places["checkpoints"], tmp_path / "run")
 
@@ -344,7 +344,7 @@ def test_a_file_that_no_import_wrote_is_never_taken_away(places: dict[str, Path]
         (out / name).write_text("mine")
         with pytest.raises(RunError, match=rf"{name} is there, and no import wrote it; choose another --out"):
             _import(places["checkpoints"], out)
-        RunFolder(out).check(RunFolder(places["run"]).config(), resume=False)
+        refuse_taken(RunFolder(out), RunFolder(places["run"]).config(), resume=False)
         assert (out / name).read_text() == "mine"
         assert not RunFolder(out).imported
 

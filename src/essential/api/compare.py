@@ -20,7 +20,7 @@ from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 from essential.analysis import analyse
-from essential.configs.shipped import protocol_config, shipped_methods
+from essential.configs.shipped import protocol_config
 from essential.engine.allocator import keep_freed_memory
 from essential.engine.config import load_config, memory_section
 from essential.engine.run import train
@@ -30,6 +30,7 @@ from essential.engine.workspace import Workspace, data_root, open_workspace
 from essential.errors import ComparisonError, ConfigError, EssentialError
 from essential.features.cores import cpu_cores, own_threads
 from essential.files.atomic import refuse_unwritable
+from essential.methods import method_summaries
 from essential.progress import Progress, phase
 from essential.records import Record
 
@@ -111,7 +112,7 @@ def plan_runs(
     for override in overrides:
         _refuse_own_setting(override, budget_bytes)
     named = [methods] if isinstance(methods, str) else [*methods]
-    wanted = [*shipped_methods()] if named == [ALL] else named
+    wanted = [*method_summaries()] if named == [ALL] else named
     for what, each in (("methods", wanted), ("seeds", [*map(str, seeds)])):
         twice = sorted({one for one in each if each.count(one) > 1})
         if twice or not each:

@@ -1,16 +1,15 @@
-"""What there is to choose from, by name."""
+"""What there is to choose from, by name: the library's own, and that of plug-ins."""
 
 from essential.api.tables import Catalogue
-from essential.configs.shipped import shipped_configs, shipped_methods
+from essential.configs.shipped import shipped_configs
 from essential.encoders.config import PRESETS, TINY
-from essential.methods import METHODS
+from essential.methods import METHODS, method_summaries
 from essential.metrics import METRICS
 
 
 def list_methods() -> Catalogue:
     """Return the methods that `build_method` and `compare` take."""
-    wrappers = {name: (method.__doc__ or "").partition("\n")[0] for name, method in METHODS.items()}
-    return Catalogue({**wrappers, **shipped_methods()})
+    return Catalogue(method_summaries(), METHODS.broken())
 
 
 def list_encoders() -> Catalogue:
@@ -22,7 +21,7 @@ def list_encoders() -> Catalogue:
 
 def list_metrics() -> Catalogue:
     """Return the metrics of a run."""
-    return Catalogue({name: metric.definition for name, metric in METRICS.items()})
+    return Catalogue({name: metric.definition for name, metric in METRICS.items()}, METRICS.broken())
 
 
 def list_protocols() -> Catalogue:

@@ -74,15 +74,14 @@ class SavedRun(Outcome):
             CheckpointError: a file is missing, damaged, or of another run.
         """
         found = [self.folder.read_predictions(task) for task in range(len(self.record.accuracy))]
-        for task, each in enumerate(found):
-            counted = sum(videos.test_videos for videos in self.record.protocol.tasks[: task + 1])
-            if len(each.videos) != counted:
-                raise CheckpointError(
-                    f"there are predictions of {len(each.videos)} test videos after task {task + 1}, but the record counts "
-                    f"{counted}",
-                    where=self.folder.path,
-                    remedy="run `essential evaluate`, or put the run's own files back",
-                )
+        tasks = self.record.protocol.tasks
+        counted = [sum(task.test_videos for task in tasks[:number]) for number in range(1, len(found) + 1)]
+        if [len(each.videos) for each in found] != counted:
+            raise CheckpointError(
+                "the predictions are of other test videos than the record counts",
+                where=self.folder.path,
+                remedy="run `essential evaluate`, or put the run's own files back",
+            )
         return found
 
     @cached_property

@@ -9,7 +9,6 @@ import torch
 
 from essential.api.arrays import ArrayTask, Label
 from essential.api.outcome import Outcome, epoch_arrays, fractions
-from essential.configs.shipped import method_section, shipped_methods
 from essential.engine.clips import ClipTable
 from essential.engine.config import parse_config, training_config
 from essential.engine.evaluate import Predictions, TaskReport, predict
@@ -20,12 +19,13 @@ from essential.engine.settings import TrainingConfig, choose_device
 from essential.errors import ConfigError, DataError
 from essential.features.cores import own_threads
 from essential.memory.ledger import LedgerEntry, total_by_kind
-from essential.methods import METHODS, Method
 from essential.methods import build_method as build
+from essential.methods import method_section
+from essential.methods.contract import Method
 from essential.metrics import Scores, accuracy_on_seen
 from essential.progress import Progress
 from essential.records.run import MemoryBytes
-from essential.shown import named, nearest
+from essential.shown import named
 
 Metric = Callable[[Scores], float | None]
 Report = TypeVar("Report")
@@ -47,11 +47,8 @@ def build_method(name: str, *, dim: int, frames: int, seed: int = 0, **settings:
     for where, number in (("dim", dim), ("frames", frames)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise ConfigError(f"is {number!r}", where=where, remedy="give a whole number, 1 or more")
-    known = {**shipped_methods(), **METHODS}
-    if name not in known:
-        raise ConfigError(f"no method is called {name!r}{nearest(name, known)}; known: {', '.join(sorted(known))}")
-    section = method_section(name) if name in shipped_methods() else {"name": name}
-    config = parse_config({"data": {"kind": "features"}, "method": _merged(section, settings)}, f"of method {name}")
+    section = _merged(method_section(name), settings)
+    config = parse_config({"data": {"kind": "features"}, "method": section}, f"of method {name}")
     return build(config.method, dim=dim, frames=frames, seed=seed)
 
 

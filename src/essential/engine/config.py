@@ -7,11 +7,12 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from essential.configs.shipped import config_text, method_section, sections_of
+from essential.configs.schema import Section
+from essential.configs.shipped import config_text, sections_of
 from essential.engine.settings import RunConfig, TrainingConfig
 from essential.errors import ConfigError
 from essential.files.untrusted import parse_yaml, read_bounded
-from essential.methods import METHODS
+from essential.methods import METHODS, method_section
 from essential.methods.exemplars import MemoryConfig
 from essential.shown import nearest, quoted
 
@@ -199,6 +200,8 @@ def _section_at(path: Sequence[str]) -> tuple[type[BaseModel] | None, list[str]]
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:
+    if annotation is Section:  # a method's, whichever it is
+        return tuple(method.Config for method in METHODS.values())
     return (annotation,) if _is_section(annotation) else get_args(annotation)
 
 

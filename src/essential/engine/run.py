@@ -87,7 +87,7 @@ def train(
     config.data.require_places()
     with folder_lock(folder.path) if group.first else nullcontext():
         if group.first:
-            _refuse_taken(folder, config, resume=resume)
+            refuse_taken(folder, config, resume=resume)
         if group.from_first(folder.record.exists):
             return record_of_all(lambda: Record.read(folder.record), group)
         observers = _Observers(on_epoch, on_task, sink) if group.first else _Observers()
@@ -115,7 +115,7 @@ def extract(
     return workspace.store(), broken
 
 
-def _refuse_taken(folder: RunFolder, config: RunConfig, *, resume: bool) -> None:
+def refuse_taken(folder: RunFolder, config: RunConfig, *, resume: bool) -> None:
     """Refuse to run `config` here if another run, or this one without `resume`, has begun; clean up what has not.
 
     Raises:

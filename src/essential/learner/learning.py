@@ -14,7 +14,8 @@ from essential.engine.settings import RunConfig
 from essential.errors import ConfigError, DataError
 from essential.features.source import HeldSource
 from essential.learner.held_out import HeldOut
-from essential.methods import METHODS, Method, build_method
+from essential.methods import METHODS, build_method
+from essential.methods.contract import Method
 from essential.models.seeded import torch_generator
 from essential.protocols.protocol import Protocol, Task, Video
 

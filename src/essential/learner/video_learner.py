@@ -45,7 +45,7 @@ from essential.learner.prediction import Prediction, Span
 from essential.learner.reading import ClipReader
 from essential.learner.turns import in_turn, turn
 from essential.memory.ledger import LedgerEntry
-from essential.methods import Method
+from essential.methods.contract import Method
 from essential.progress import Progress, phase
 from essential.protocols.class_names import alike, known_as
 from essential.protocols.protocol import Video
