@@ -26,7 +26,8 @@ def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
     program = "\n\n".join("".join(cell["source"]) for cell in code)
     # What a notebook would show of its last value.
-    program += "\n\nassert 0 < final['finetune'] < final['icarl'] <= 1, final\nassert '<table>' in result._repr_html_()\n"
+    program += "\n\nassert 0 < final['finetune'] < final['icarl'] <= 1, final"
+    program += "\nassert '<table>' in result._repr_html_()"
     environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS)}
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
