@@ -50,6 +50,15 @@ def test_help_and_version_load_nothing_heavy(arguments: str, expected: str) -> N
     assert heavy == []
 
 
+def test_importing_the_library_loads_nothing_and_every_name_of_it_is_there() -> None:
+    assert _loaded("import essential\nassert 'essential.api' not in sys.modules") == ("", [])
+    for name in essential.__all__:
+        assert getattr(essential, name) is not None
+    assert set(essential.__all__) <= set(dir(essential))
+    with pytest.raises(AttributeError, match="has no attribute 'tasks_from_array'"):
+        essential.tasks_from_array  # noqa: B018
+
+
 def test_the_learner_and_the_methods_load_what_is_slow_to_load_only_when_they_use_it() -> None:
     names = "essential.learner, essential.api.compare, essential.methods"
     assert _loaded(f"import {names}")[1] == ["torch", "numpy", "av"]

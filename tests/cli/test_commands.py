@@ -11,8 +11,8 @@ from essential.cli.options import parse_shard
 from essential.configs.shipped import shipped_configs
 from essential.engine.config import load_config
 from essential.engine.process_group import ProcessGroup
+from essential.engine.run import Sink
 from essential.engine.settings import RunConfig
-from essential.engine.sinks import Sink
 from essential.files.atomic import folder_lock
 from essential.progress import Progress
 from essential.records import Record, SkippedVideo

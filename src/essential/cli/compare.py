@@ -42,22 +42,25 @@ def compare(
       essential compare --config tcd/ucf101-10x5 --methods all --out ucf101 \\
         -s data.root=VIDEOS -s data.annotations=LISTS
     """
-    from essential.api.compare import ComparisonPlan, check_runs, do_runs
+    from essential.api.compare import compare as run_all
     from essential.cli.comparison_table import print_comparison
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.tables import print_skipped
     from essential.report.comparison_files import write_comparison
 
-    plan = ComparisonPlan(config, parse_methods(methods), parse_seeds(seeds), budget_bytes, tuple(overrides or ()), out)
-    runs = plan.runs()
-    left = [run for run in runs if not run.done]
-    check_runs(runs, terminal_progress())
+    def announce(run: "PlannedRun", number: int, count: int) -> None:
+        say(f"== {run.method}, seed {run.seed} ({number} of {count})", err=True)
 
-    def announce(run: "PlannedRun") -> None:
-        number = left.index(run) + 1
-        say(f"== {run.method}, seed {run.seed} ({number} of {len(left)})", err=True)
-
-    records = do_runs(runs, progress=terminal_progress(), announce=announce)
+    records = run_all(
+        config,
+        out,
+        methods=parse_methods(methods),
+        seeds=parse_seeds(seeds),
+        budget_bytes=budget_bytes,
+        overrides=overrides or (),
+        progress=terminal_progress(),
+        on_run=announce,
+    )
     comparison = write_comparison(records, out, budget_bytes=budget_bytes)
     print_comparison(comparison)
     print_skipped(comparison.example)

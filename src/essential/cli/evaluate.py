@@ -18,19 +18,16 @@ def evaluate(run: Run, overrides: Overrides = None) -> None:
     """
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.tables import print_runs, print_skipped, run_name
-    from essential.engine.config import with_overrides
     from essential.engine.ranks import open_process_group
-    from essential.engine.run_folder import RunFolder
     from essential.engine.score import evaluate as score
     from essential.files.atomic import refuse_unwritable
     from essential.records import Record
 
     with open_process_group() as group:
-        config = with_overrides(RunFolder(run).config(), overrides or [], str(run / "config.yaml"))
         if group.first:
             refuse_unwritable(run / "evaluation.json")
         before = Record.read(run / "record.json") if (run / "record.json").exists() else None
-        record = score(run, config=config, progress=terminal_progress(), group=group)
+        record = score(run, overrides=overrides or [], progress=terminal_progress(), group=group)
         if not group.first:
             return
     record.write(run / "evaluation.json")

@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from essential.engine.sinks import Sink
+from essential.engine.run import Sink
 from essential.tracking.dashboards import TensorBoardSink, WandbSink
 
 
