@@ -143,7 +143,8 @@ def test_not_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("again", ["a.mp4,run,train", "a.mp4,run,test", "./a.mp4,jump,train"])
 def test_a_video_listed_twice(again: str, tmp_path: Path) -> None:
     path = _manifest(tmp_path, f"path,label,split\n{GOOD}{again}\n")
-    assert _message(path) == f"manifest {path} lists 'a.mp4' twice; a video has one label and one split"
+    expected = "line 3: video 'a.mp4' is listed before, in list.csv, line 2; a video is listed once and has one split"
+    assert _message(path) == f"manifest {path}, {expected}"
 
 
 def test_videos_that_do_not_exist(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_a_written_list_has_one_video_a_line_and_reads_the_same(tmp_path: Path) 
         (lambda c: c.update(source="x.pkl"), "\"source\" is 'x.pkl'; give an object with file and sha256"),
         (lambda c: c.update(source={"file": "x"}), "source lacks the key 'sha256'"),
         (lambda c: c.update(source={"file": "x", "sha256": 5}), "source: sha256: 5 is not text"),
-        (lambda c: c["tasks"].append([]), "task 3 is []; give an object with the classes"),
+        (lambda c: c["tasks"].append([]), "task 3 is []; give the classes, each with its videos, by name"),
         (lambda c: c["tasks"].append({}), "task 3 has no class; give it one"),
         (
             lambda c: c["tasks"][0].update({"../run": {}}),
@@ -197,7 +197,7 @@ def test_a_written_list_has_one_video_a_line_and_reads_the_same(tmp_path: Path) 
         (lambda c: c["tasks"][0].update({"": {}}), "task 1, name of a class: '' is empty"),
         (lambda c: c["tasks"][0].update(run=[]), "task 1, class 'run' is []; give an object with the videos of train,"),
         (lambda c: c["tasks"][0]["run"].update(trian=[]), "class 'run': unknown key 'trian' (did you mean 'train'?)"),
-        (lambda c: c["tasks"][0]["run"].update(train="v"), "class 'run', train is 'v'; give an array of videos"),
+        (lambda c: c["tasks"][0]["run"].update(train="v"), "class 'run', train is 'v'; give a list of videos"),
         (lambda c: c["tasks"][0]["run"].update(train=[]), "no training video for 1 classes: 'run'; add some"),
         (
             lambda c: c["tasks"][1].update(jump=c["tasks"][0]["jump"]),
@@ -302,7 +302,7 @@ def test_names_together_are_judged_as_each_alone(names: list[str]) -> None:
     [
         ({"start_seconds": -0.5}, "start_seconds of 'v_x' is -0.5; use seconds from 0 to 1e9"),
         ({"end_seconds": 2e9}, "end_seconds of 'v_x' is 2000000000.0; use seconds"),
-        ({"end_seconds": 10**50}, "end_seconds of 'v_x' is 1000"),
+        ({"end_seconds": 10**50}, "end_seconds of 'v_x' is 1e+50; use"),
         ({"duration_seconds": -1}, "duration_seconds of 'v_x' is -1.0; use seconds"),
         ({"start_seconds": 3}, "the segment of 'v_x' ends at 2.5 s, before its start at 3.0 s"),
         ({"start_seconds": "1"}, "start_seconds of 'v_x' is '1'; give a number of seconds"),
@@ -341,10 +341,10 @@ def test_a_start_past_the_end_is_let_through(tmp_path: Path) -> None:
         (b'{"format": "essential video list",\n "tasks": [}', "line 2, column 12: not valid JSON"),
         (b"\x80\x04]\x94.", "is not UTF-8 text (byte 0); a pickle goes through `essential data import` first"),
         (b"[]", "is JSON of another kind; lists of ours, "),
-        (b"[" * 100_000, "holds what no list has: it is nested deeper than 50 levels"),
-        (b'{"version": ' + b"9" * 5000 + b"}", "holds what no list has: a number of 5,000 digits is too long"),
-        (b'{"format": NaN}', "holds what no list has: NaN is no number"),
-        (b'{"format": -Infinity}', "holds what no list has: -Infinity is no number"),
+        (b"[" * 100_000, "list.json: it is nested deeper than 50 levels"),
+        (b'{"version": ' + b"9" * 5000 + b"}", "list.json: a number of 5,000 digits is too long"),
+        (b'{"format": NaN}', "list.json: NaN is no number"),
+        (b'{"format": -Infinity}', "list.json: -Infinity is no number"),
         (b'{"format": 1, "format": 1}', "the key 'format' stands twice in one object; keep one"),
     ],
 )
@@ -363,7 +363,7 @@ def test_a_class_twice_in_a_task(tmp_path: Path) -> None:
 def test_an_endless_number_is_no_time(tmp_path: Path) -> None:
     path = write_ours(tmp_path, _changed(lambda c: c["tasks"][0]["run"]["val"].append(SEGMENT)))
     path.write_text(path.read_text().replace("2.5", "1e999"))
-    assert "holds what no list has: 1e999 is no number that can be used" in _message(path)
+    assert "list.json: 1e999 is no number that can be used" in _message(path)
 
 
 def test_no_file(tmp_path: Path) -> None:

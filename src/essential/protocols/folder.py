@@ -1,16 +1,15 @@
 """Videos in folders of classes, the layout of the user's own data: `<class>/*`, alone or in `train` and `test`."""
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from essential.errors import DataError
 from essential.protocols.class_names import class_name
-from essential.protocols.listed import ListedVideo
+from essential.protocols.listed import refuse_untrained
 from essential.protocols.moving_digits import MARKER
-from essential.protocols.passed_over import BESIDE, PassedOver
 from essential.protocols.protocol import Listing, Split, Video
-from essential.protocols.video_walk import VideoWalk
+from essential.protocols.source import Dataset
+from essential.protocols.video_walk import BESIDE, PassedOver, VideoWalk
 
 _LAYOUT = "lay the videos out as train/<class>/* and test/<class>/*"
 _SPLITS: tuple[Split, Split] = ("train", "test")
@@ -24,7 +23,7 @@ class ClassFolders(NamedTuple):
 
 
 def folder_listing(root: Path) -> Listing:
-    """Return the labelled videos below `root`.
+    """Return the labelled videos in `root/train/<class>/*` and `root/test/<class>/*`.
 
     Raises:
         DataError: the folder or one of its two parts is missing or empty, or as `class_folders`; or a class has test
@@ -70,27 +69,12 @@ def class_folders(root: Path, layout: str) -> ClassFolders:
     bare = sorted({Path(folder).name for folder in walk.folders} - found.keys())
     if bare or not found:
         what = f"class folder {root / bare[0]} holds no video" if bare else f"{root} holds no class folder"
-        told = walk.passed_over.line and f" ({walk.passed_over.line})"
-        raise DataError(f"{what}{told}; {layout}" + ", or delete the folder" * bool(bare))
+        passed = walk.passed_over.line and f" ({walk.passed_over.line})"
+        raise DataError(f"{what}{passed}; {layout}" + ", or delete the folder" * bool(bare))
     videos: dict[str, list[Path]] = {}
     for folder, paths in found.items():
         videos.setdefault(class_name(folder, str(root / folder)), []).extend(paths)
     return ClassFolders(videos, walk.passed_over)
-
-
-def refuse_untrained(videos: Sequence[Video | ListedVideo], where: str, *, classes: Iterable[str] = ()) -> None:
-    """Refuse a class without a training clip: one of the videos', or of `classes`.
-
-    Raises:
-        DataError: names the classes.
-    """
-    trained = {video.label for video in videos if video.split == "train"}
-    bare = sorted({*classes, *(video.label for video in videos)} - trained)
-    if bare:
-        raise DataError(
-            f"{where}: no training clip for the class{'es' if len(bare) > 1 else ''} {', '.join(map(repr, bare))}; "
-            "add training clips, or take the class out of the test split"
-        )
 
 
 def _key(path: Path, root: Path) -> str:
@@ -100,3 +84,10 @@ def _key(path: Path, root: Path) -> str:
     except UnicodeEncodeError:
         raise DataError(f"the name of the file {key!r} in {root} is not UTF-8 text; rename the file") from None
     return key
+
+
+FOLDER = Dataset(
+    "a folder of train/<class>/* and test/<class>/*", ("root",), lambda config: folder_listing(config.given("root"))
+)
+# Its videos are made before, in a place that the engine chooses where the config names none.
+MOVING_DIGITS = Dataset("the embedded benchmark", (), FOLDER.listing)

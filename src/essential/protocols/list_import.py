@@ -1,4 +1,4 @@
-"""Annotation lists of other projects: those that are read, and what is said of the others, told by their form.
+"""Annotation lists of other projects: those that are read, and what to do with the others, recognised by their form.
 
 vCLIMB's and the authors' pickles are `{train, val, test} -> [task] -> {class: [video]}`. A video is a name, or a
 dictionary with `filename`, `t_start`, `t_end` and mostly `video_duration` in seconds, as text or numbers. A class's
@@ -10,30 +10,30 @@ cuts: `protocol.tasks`. Other lists have one split in a file, or numbers in the 
 
 import csv
 import io
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from itertools import islice
 from typing import Any
 
 from essential.errors import DataError
-from essential.protocols.list_json import check_keys, load_json
 from essential.protocols.listed import (
     SPLITS,
     Entry,
     ListedClass,
     ListedSegment,
     ListedSplit,
+    SegmentForm,
     Tasks,
     check_classes,
     check_entries,
+    classes_of,
+    entries_of,
 )
 from essential.protocols.plain_pickle import read_plain_pickle
+from essential.protocols.text_files import json_of
 from essential.shown import nearest, quoted
 
-_SEGMENT_KEYS = ("filename", "t_start", "t_end")
-_MORE_KEYS = ("video_duration", "fps", "video_frames")
+_SEGMENT = SegmentForm(("filename", "t_start", "t_end", "video_duration"), ("fps", "video_frames"), (int, float, str))
 _TAKEN = "lists of ours, vCLIMB's pickles, ActivityNet's JSON and Kinetics' CSV are read"
 _MANIFEST = (
     "write a CSV file with the columns path,label,split, and train with -s data.kind=manifest -s data.path=FILE.csv"
@@ -68,16 +68,15 @@ def parse_pickle(content: bytes, name: str) -> Tasks:
         where = f"{name}, {split}, task {number}"
         if number > len(tasks):
             tasks.append({})
-        for label, videos in _classes(task, where):
+        for label, videos in classes_of(task, where):
+            entries = entries_of(videos, _SEGMENT, f"{where}, class {quoted(label)}")
+            tasks[number - 1].setdefault(label, {})[split] = entries
             # One and the same list may stand in a pickle a million times; an honest entry takes bytes of its own.
-            room -= len(videos) + 1
+            room -= len(entries) + 1
             if room < 0:
                 raise DataError(
                     f"{name} lists more videos than it has bytes: the same ones again and again; it is refused"
                 )
-            at = f"{where}, class {quoted(label)}"
-            entries = [_segment(video, at) if isinstance(video, dict) else video for video in videos]
-            tasks[number - 1].setdefault(label, {})[split] = check_entries(entries, at)
     return [[ListedClass(label, entries) for label, entries in task.items()] for task in tasks]
 
 
@@ -96,31 +95,6 @@ def _tasks(top: Any, name: str) -> Iterator[tuple[ListedSplit, int, Any]]:
         yield from ((split, number, task) for number, task in enumerate(top.get(split, ()), 1))
 
 
-def _classes(task: Any, where: str) -> Iterator[tuple[str, Sequence[Any]]]:
-    if not isinstance(task, dict):
-        raise DataError(f"{where} is {quoted(task)}; it must be a dictionary with the classes and their videos")
-    names = check_classes(list(task), f"{where}, name of a class")
-    for label, videos in zip(names, task.values(), strict=True):
-        if not isinstance(videos, list | tuple):
-            raise DataError(f"{where}, class {quoted(label)} is {quoted(videos)}; it must be a list of videos")
-        yield label, videos
-
-
-def _segment(video: Mapping[str, Any], where: str) -> ListedSegment:
-    check_keys(video, f"{where}, {quoted(video)}", required=_SEGMENT_KEYS, optional=_MORE_KEYS)
-    duration = _seconds(video, "video_duration", where) if "video_duration" in video else None
-    start, end = (_seconds(video, key, where) for key in ("t_start", "t_end"))
-    return ListedSegment(video["filename"], start, end, duration)
-
-
-def _seconds(video: Mapping[str, Any], key: str, where: str) -> float:
-    value = video[key]
-    with suppress(ValueError, OverflowError):
-        if type(value) in (str, int, float) and math.isfinite(float(value)):
-            return float(value)
-    raise DataError(f"{where}: {key} of {quoted(video['filename'])} is {quoted(value)}; it must be a number of seconds")
-
-
 def read_foreign(content: bytes, name: str) -> Tasks | None:
     """Return the tasks of another project's list; None if the content is a list of ours or a pickle.
 
@@ -131,7 +105,7 @@ def read_foreign(content: bytes, name: str) -> Tasks | None:
     if text is None:
         return None
     if text.lstrip().startswith(("{", "[")):
-        top = load_json(content, name)
+        top = json_of(text, name)
         if isinstance(top, dict) and isinstance(top.get("database"), dict):
             return _one_task(_activitynet(top["database"], name), f"{name} (ActivityNet's JSON)")
         if isinstance(top, dict) and "format" in top:
@@ -188,7 +162,7 @@ def _one_task(rows: Iterable[tuple[str, str, Entry]], name: str) -> Tasks:
     splits = dict.fromkeys(split for held in classes.values() for split in held)
     if not splits.keys() - {"train"}:
         raise DataError(f"{name} lists training videos alone; put those to test on into the same file")
-    names = dict(zip(classes, check_classes(list(classes), f"{name}, name of a class"), strict=True))
+    names = dict(zip(classes, check_classes(list(classes), name), strict=True))
     return [
         [
             ListedClass(

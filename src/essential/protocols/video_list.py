@@ -1,29 +1,68 @@
-"""Annotation lists: which videos, or segments of videos, each class of each task has in each split."""
+"""Annotation lists: which videos, or segments of videos, each class of each task has in each split.
+
+A list's file is JSON with one video a line, made to be read, compared and written by hand:
+
+    {
+      "format": "essential video list",
+      "version": 1,
+      "tasks": [
+        {
+          "Archery": {
+            "train": [
+              "v_Archery_g01_c01",
+              "v_Archery_g01_c02"
+            ],
+            "test": [
+              {"file": "v_Archery_g02_c01", "start_seconds": 1.5, "end_seconds": 4.0, "duration_seconds": 60.0}
+            ]
+          }
+        }
+      ]
+    }
+
+The order of tasks, and of the classes in a task, is the order of labels. A `source` beside `tasks` names the file that
+a list was imported from.
+"""
 
 import hashlib
-from dataclasses import dataclass, field
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from essential.errors import ConfigError, DataError
 from essential.files.atomic import sha256_of_json, write_text
 from essential.protocols.list_import import parse_pickle, read_foreign
-from essential.protocols.list_json import list_text, parse_list, read_list_file
 from essential.protocols.listed import (
+    SPLITS,
+    Entry,
+    ListedClass,
     ListedSegment,
     ListedSplit,
     ListedVideo,
     ListSource,
+    SegmentForm,
     Tasks,
+    check_keys,
     check_name,
+    classes_of,
+    entries_of,
     file_of,
     refuse_unusable,
     splits_of,
 )
-from essential.protocols.protocol import Segment
-from essential.shown import named
+from essential.protocols.places import locate_videos
+from essential.protocols.protocol import Listing, Segment
+from essential.protocols.source import DataConfig, Dataset
+from essential.protocols.text_files import bytes_of, json_of, text_of
+from essential.shown import named, quoted
+
+FORMAT = "essential video list"
+VERSION = 1
+_SEGMENT = SegmentForm(("file", "start_seconds", "end_seconds", "duration_seconds"), (), (int, float))
 
 TestSplit = Literal["auto", "val", "test"]
 
@@ -78,7 +117,8 @@ class VideoList:
             DataError: what is left has a class without training videos, or a task without test videos.
         """
         tested = self.tested_split(test_split)
-        if untrimmed and not self._has_segments():
+        entries = (entry for classes in self.tasks for listed in classes for entry in chain(*listed.entries.values()))
+        if untrimmed and not any(isinstance(entry, ListedSegment) for entry in entries):
             raise ConfigError(
                 f"data.untrimmed=true, but {self.name} has no segments, only whole videos; use data.untrimmed=false"
             )
@@ -102,9 +142,34 @@ class VideoList:
                     "choose other settings, or add videos to the list"
                 )
 
-    def _has_segments(self) -> bool:
-        entries = (entry for classes in self.tasks for listed in classes for entry in chain(*listed.entries.values()))
-        return any(isinstance(entry, ListedSegment) for entry in entries)
+
+def _as_listed(tasks: Tasks, split: ListedSplit, as_split: ListedSplit) -> list[ListedVideo]:
+    return [
+        ListedVideo(entry, listed.name, as_split)
+        if isinstance(entry, str)
+        else ListedVideo(entry.file, listed.name, as_split, Segment(entry.start_seconds, entry.end_seconds))
+        for classes in tasks
+        for listed in classes
+        for entry in listed.of(split)
+    ]
+
+
+def whole_videos(tasks: Tasks, split: ListedSplit, as_split: ListedSplit) -> list[ListedVideo]:
+    """Return the videos of a split whose entries there all have one class, each once, in order, as of `as_split`.
+
+    Of a video with segments the longest must take some time, as vCLIMB asks (CVPR 2022, released code: the longest
+    action is more than `co_threshold` = 0 of the video).
+    """
+    labels: dict[str, str | None] = {}
+    lasting: set[str] = set()
+    for listed in chain.from_iterable(tasks):
+        for entry in listed.of(split):
+            file = file_of(entry)
+            if labels.setdefault(file, listed.name) != listed.name:
+                labels[file] = None
+            if isinstance(entry, str) or entry.end_seconds > entry.start_seconds:
+                lasting.add(file)
+    return [ListedVideo(file, label, as_split) for file, label in labels.items() if label and file in lasting]
 
 
 def read_video_list(path: Path) -> VideoList:
@@ -113,15 +178,15 @@ def read_video_list(path: Path) -> VideoList:
     Raises:
         DataError: the file cannot be read, is no list of ours, or is one that no run could use.
     """
-    content = read_list_file(path)
+    content = _content(path)
     try:
-        tasks, source = parse_list(content, str(path))
+        video_list = _parsed(content, str(path))
     except DataError:
         if read_foreign(content, str(path)) is None:
             raise
         raise DataError(f"{path} is a list of another project; make one of ours of it: essential data import") from None
-    refuse_unusable(tasks, str(path))
-    return VideoList(str(path), tasks, source)
+    refuse_unusable(video_list.tasks, str(path))
+    return video_list
 
 
 def import_list(path: Path) -> VideoList:
@@ -143,11 +208,11 @@ def open_list(path: Path) -> VideoList:
     Raises:
         DataError: the file cannot be read, is none of these, or has an entry that is no video or segment.
     """
-    content = read_list_file(path)
+    content = _content(path)
     tasks = read_foreign(content, str(path))
     # Our files are JSON objects; no pickle begins like one.
     if tasks is None and (path.suffix == ".json" or content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")):
-        return VideoList(str(path), *parse_list(content, str(path)))
+        return _parsed(content, str(path))
     if tasks is None:
         tasks = parse_pickle(content, str(path))
     name = check_name(path.name, f"the list {path}: its file name")
@@ -160,34 +225,117 @@ def write_video_list(video_list: VideoList, path: Path) -> None:
     Raises:
         FileSystemError: the disk refuses.
     """
-    write_text(path, list_text(video_list.tasks, video_list.source))
-
-
-def _as_listed(tasks: Tasks, split: ListedSplit, as_split: ListedSplit) -> list[ListedVideo]:
-    return [
-        ListedVideo(entry, listed.name, as_split)
-        if isinstance(entry, str)
-        else ListedVideo(entry.file, listed.name, as_split, Segment(entry.start_seconds, entry.end_seconds))
-        for classes in tasks
-        for listed in classes
-        for entry in listed.of(split)
+    top: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+    if video_list.source is not None:
+        top["source"] = video_list.source._asdict()
+    top["tasks"] = [
+        {
+            listed.name: {split: [_plain(entry) for entry in entries] for split, entries in listed.entries.items()}
+            for listed in classes
+        }
+        for classes in video_list.tasks
     ]
+    write_text(path, f"{_laid_out(top)}\n")
 
 
-def whole_videos(tasks: Tasks, split: ListedSplit, as_split: ListedSplit) -> list[ListedVideo]:
-    """Return the videos of a split whose entries there all have one class, each once, in order, as of `as_split`.
+def refuse_other_file(path: Path) -> None:
+    """Refuse to replace anything but a list of ours.
 
-    Of a video with segments the longest must take some time, as vCLIMB asks (CVPR 2022, released code: the longest
-    action is more than `co_threshold` = 0 of the video).
+    Raises:
+        DataError: `path` is there and is something else.
     """
-    labels: dict[str, str | None] = {}
-    lasting: set[str] = set()
-    for listed in (listed for classes in tasks for listed in classes):
-        for entry in listed.of(split):
-            file = file_of(entry)
-            known = labels.setdefault(file, listed.name)
-            if known != listed.name:
-                labels[file] = None
-            if isinstance(entry, str) or entry.end_seconds > entry.start_seconds:
-                lasting.add(file)
-    return [ListedVideo(file, label, as_split) for file, label in labels.items() if label and file in lasting]
+    if path.is_dir():
+        raise DataError(f"--out {path} is a folder; give the name of a file, such as {path / 'list.json'}")
+    if not path.exists():
+        return
+    content = _content(path)
+    with suppress(DataError):
+        top = json_of(text_of(content, "", ""), "")
+        if isinstance(top, dict) and top.get("format") == FORMAT:
+            return
+    raise DataError(f"--out {path} exists and is no video list of ours; give another name, or delete the file")
+
+
+def _content(path: Path) -> bytes:
+    return bytes_of(path, what="the list ", absent="give an existing file")
+
+
+def _parsed(content: bytes, name: str) -> VideoList:
+    """Return the list in a whole file of ours, which messages call `name`; entries are not yet checked together.
+
+    Raises:
+        DataError: it is not JSON of this format and version; a key is unknown, missing or there twice; an entry is no
+            video or segment.
+    """
+    top = json_of(text_of(content, name, "a pickle goes through `essential data import` first"), name)
+    if not isinstance(top, dict) or top.get("format") != FORMAT:
+        found = quoted(top.get("format")) if isinstance(top, dict) else f"a {type(top).__name__}"
+        raise DataError(
+            f'{name} is not a video list of ours: its "format" is {found}, not "{FORMAT}"; '
+            "docs/file-formats.md shows one"
+        )
+    if type(top.get("version")) is not int or top["version"] != VERSION:
+        raise DataError(
+            f"{name}: version {quoted(top.get('version'))} of the format is unknown; this program reads {VERSION}"
+        )
+    check_keys(top, name, required=("format", "version", "tasks"), optional=("source",))
+    if not isinstance(top["tasks"], list):
+        raise DataError(f'{name}: "tasks" is {quoted(top["tasks"])}; give an array with one object of classes per task')
+    tasks = [
+        [
+            _class(label, splits, f"{name}, task {number}")
+            for label, splits in classes_of(task, f"{name}, task {number}")
+        ]
+        for number, task in enumerate(top["tasks"], 1)
+    ]
+    return VideoList(name, tasks, _source(top.get("source"), name))
+
+
+def _source(given: Any, name: str) -> ListSource | None:
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        raise DataError(f'{name}: "source" is {quoted(given)}; give an object with file and sha256, or leave it out')
+    check_keys(given, f"{name}, source", required=ListSource._fields, optional=())
+    return ListSource(*(check_name(given[key], f"{name}, source: {key}") for key in ListSource._fields))
+
+
+def _class(name: str, splits: Any, where: str) -> ListedClass:
+    where = f"{where}, class {quoted(name)}"
+    if not isinstance(splits, dict):
+        raise DataError(f"{where} is {quoted(splits)}; give an object with the videos of {', '.join(SPLITS)}")
+    check_keys(splits, where, required=(), optional=SPLITS)
+    present = [split for split in SPLITS if split in splits]
+    return ListedClass(name, {split: entries_of(splits[split], _SEGMENT, f"{where}, {split}") for split in present})
+
+
+def _plain(entry: Entry) -> Any:
+    if isinstance(entry, str):
+        return entry
+    return {key: value for key, value in entry._asdict().items() if value is not None}
+
+
+def _laid_out(value: Any, margin: str = "\n") -> str:
+    """Return JSON with what a list or a dictionary of such holds one a line; a segment stays on one line."""
+    inner = f"{margin}  "
+    if isinstance(value, list) and value:
+        return f"[{inner}{f',{inner}'.join(_laid_out(item, inner) for item in value)}{margin}]"
+    if isinstance(value, dict) and any(isinstance(held, list | dict) for held in value.values()):
+        items = (f"{_laid_out(key)}: {_laid_out(held, inner)}" for key, held in value.items())
+        return f"{{{inner}{f',{inner}'.join(items)}{margin}}}"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _listing(config: DataConfig) -> Listing:
+    video_list = read_video_list(config.given("path"))
+    listed = video_list.listed(test_split=config.test_split, untrimmed=config.untrimmed)
+    listing = locate_videos(listed, config.given("root"), video_list.classes)
+    return replace(listing, groups=video_list.groups, sha256=video_list.sha256)
+
+
+LIST = Dataset(
+    "an annotation list",
+    ("path", "root"),
+    _listing,
+    path="the list: -s data.path=FILE.json (`essential data import` makes it)",
+)
