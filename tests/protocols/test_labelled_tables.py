@@ -131,7 +131,7 @@ def test_no_row(tmp_path: Path) -> None:
 def test_no_file(tmp_path: Path) -> None:
     path = tmp_path / "none.csv"
     assert _message(path) == f"manifest {path} does not exist; give an existing CSV file as data.path"
-    assert _message(tmp_path) == f"manifest {tmp_path} cannot be read: Is a directory; give a readable CSV file"
+    assert _message(tmp_path) == f"manifest {tmp_path} cannot be read: Is a directory; give a readable file"
 
 
 def test_not_text(tmp_path: Path) -> None:

@@ -26,13 +26,6 @@ class Extremes(NamedTuple):
     largest_of: str
 
 
-class SharedFiles(NamedTuple):
-    """The files with entries in both of two splits, by name."""
-
-    splits: tuple[ListedSplit, ListedSplit]
-    files: tuple[str, ...]
-
-
 class GroupLeak(NamedTuple):
     """How much of a split shares a group (class and group number) with training."""
 
@@ -46,11 +39,8 @@ class GroupLeak(NamedTuple):
 class SplitAudit(NamedTuple):
     """One split."""
 
-    entries: int  # videos and segments
-    files: int  # different ones
     repeats: int  # entries that a class has had before
     most_repeated: int  # how often the same entry is in a class at most
-    segments: int
     empty: int  # segments whose end is their start
     started_past_end: int  # segments that start at or behind the end of their video
     ended_past_end: int  # segments that end more than 0.05 s behind the end of their video
@@ -67,7 +57,7 @@ class ListAudit:
     training_per_task: Extremes | None
     training_per_class: Extremes | None
     repeated_classes: Mapping[str, tuple[int, ...]]  # classes in several tasks, with the numbers of those, from 1
-    shared_files: tuple[SharedFiles, ...]  # for every two splits that share files
+    shared_files: Mapping[tuple[ListedSplit, ListedSplit], tuple[str, ...]]  # in both, by name; none: no pair
     group_leaks: tuple[GroupLeak, ...]  # for each tested split whose names have group numbers
 
 
@@ -106,11 +96,8 @@ def audit_split(tasks: Tasks, split: ListedSplit) -> SplitAudit:
     classes_per_file = Counter(file for file, _ in {(file_of(entry), label) for label, entry in labelled})
     timed = [(segment, segment.duration_seconds) for segment in segments]
     return SplitAudit(
-        entries=len(labelled),
-        files=len(classes_per_file),
         repeats=len(labelled) - len(repeated),
         most_repeated=max(repeated.values(), default=0),
-        segments=len(segments),
         empty=sum(segment.end_seconds == segment.start_seconds for segment in segments),
         started_past_end=sum(length is not None and segment.start_seconds >= length for segment, length in timed),
         ended_past_end=sum(
@@ -121,11 +108,11 @@ def audit_split(tasks: Tasks, split: ListedSplit) -> SplitAudit:
     )
 
 
-def shared_files(tasks: Tasks) -> tuple[SharedFiles, ...]:
+def shared_files(tasks: Tasks) -> dict[tuple[ListedSplit, ListedSplit], tuple[str, ...]]:
     """Return, for every two splits that share files, which."""
     files = {split: {file_of(entry) for _, entry in _labelled(tasks, split)} for split in splits_of(tasks)}
-    pairs = ((first, second, files[first] & files[second]) for first, second in combinations(files, 2))
-    return tuple(SharedFiles((first, second), tuple(sorted(both))) for first, second, both in pairs if both)
+    shared = {pair: tuple(sorted(files[pair[0]] & files[pair[1]])) for pair in combinations(files, 2)}
+    return {pair: both for pair, both in shared.items() if both}
 
 
 def group_leak(tasks: Tasks, split: ListedSplit) -> GroupLeak | None:

@@ -26,8 +26,7 @@ def folder_listing(root: Path) -> Listing:
     """Return the labelled videos in `root/train/<class>/*` and `root/test/<class>/*`.
 
     Raises:
-        DataError: the folder or one of its two parts is missing or empty, or as `class_folders`; or a class has test
-            clips but no training clip.
+        DataError: a folder is missing or empty, as `class_folders`; or a class has test clips but no training clip.
     """
     if not root.is_dir():
         raise DataError(f"data folder {root} does not exist; give an existing one as data.root, and {_LAYOUT}")
@@ -54,8 +53,7 @@ def class_folders(root: Path, layout: str) -> ClassFolders:
     Messages end in `layout`: how the folder should be laid out.
 
     Raises:
-        DataError: there is no class folder, one without a video or of a name that no class can have, or a video beside
-            them; or a folder cannot be listed.
+        DataError: no class folder; one without a video or with a name that no class can have; a video beside them.
     """
     walk = VideoWalk(str(root))
     walk.refuse_unlisted()

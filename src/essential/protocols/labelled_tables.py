@@ -8,8 +8,8 @@ import csv
 import io
 import os
 import re
-import stat
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, get_args
 
@@ -19,6 +19,7 @@ from essential.protocols.listed import refuse_untrained
 from essential.protocols.protocol import Listing, Split, Video
 from essential.protocols.source import Dataset
 from essential.protocols.text_files import Line, bytes_of, refuse_repeats, text_of
+from essential.protocols.video_walk import is_below
 from essential.shown import nearest
 
 STORED_LABELS = "videos.csv"
@@ -48,9 +49,8 @@ def manifest_videos(path: Path) -> list[Video]:
     """Return the labelled videos of a manifest, in its order.
 
     Raises:
-        DataError: the file is missing, not UTF-8, or empty; a column is missing or unknown; a row has an unknown
-            split, an empty field, a path that is absolute or leaves the manifest's folder, be it through a link, or
-            one listed twice; a video does not exist; a class has no training clip.
+        DataError: as `read_table`; a path is absolute, leaves the manifest's folder, also through a link, is listed
+            twice, or is no file; a class has no training clip.
     """
     found = []
     for line, row in read_table(path, _MANIFEST):
@@ -74,10 +74,8 @@ def manifest_videos(path: Path) -> list[Video]:
 def labelled_rows(path: Path, rows: int) -> list[Video]:
     """Return the video of every row of an array of `rows` videos, in row order.
 
-    The labels file names each row of the array once, in any order; a video without a name is called by its index.
-
     Raises:
-        DataError: it does not; two videos have one name; a class has no training video.
+        DataError: the file does not name each row once; two videos have one name; a class has no training video.
     """
     found = _labels(path, rows)
     missing = [index for index in range(rows) if index not in found]
@@ -90,11 +88,7 @@ def labelled_rows(path: Path, rows: int) -> list[Video]:
 
 
 def stored_labels(store: Path) -> Listing:
-    """Return the labelled videos of a store of imported features.
-
-    Raises:
-        DataError: it is no such store.
-    """
+    """Return the labelled videos of a store of imported features."""
     path = store / STORED_LABELS
     if not path.exists():
         raise DataError(
@@ -111,13 +105,12 @@ def read_table(path: Path, kind: CsvKind) -> Iterator[tuple[Line, dict[str, str]
     """Give each row below the header, field by column without spaces around fields, and its line.
 
     Raises:
-        DataError: the file is missing, not UTF-8 or not CSV; a column is missing, unknown or there twice; a row has
-            more or fewer fields than the header, or a field with a NUL or a line break; a field that must not be is
-            empty.
+        DataError: the file is missing, not UTF-8 or not CSV; a column is missing, unknown or there twice; a field is
+            missing, too many, not one line, or empty where it must not be.
     """
     what = f"{kind.what} {path}"
     absent = f"give an existing CSV file as {kind.setting}"
-    text = text_of(bytes_of(path, what=f"{kind.what} ", absent=absent, kind="CSV file"), what, "save it as UTF-8 CSV")
+    text = text_of(bytes_of(path, what=f"{kind.what} ", absent=absent), what, "save it as UTF-8 CSV")
     reader = csv.reader(io.StringIO(text.replace("\r\n", "\n").replace("\r", "\n"), newline=""), strict=True)
     try:
         header = [column.strip() for column in next(reader, [])]
@@ -190,16 +183,13 @@ def _refuse_missing(path: Path, videos: list[Video]) -> None:
 
 def _refuse_links_out(path: Path, videos: list[Video]) -> None:
     """Refuse videos that are not below the manifest's folder once links are followed."""
-    inside = path.parent.resolve()
     # Thousands of videos share few folders: those are followed once, and of the files only the ones that are links.
-    folders = {video.file.rpartition("/")[0] for video in videos}
-    leaving = {folder for folder in folders if not Path(folder).resolve().is_relative_to(inside)}
+    real = cache(os.path.realpath)
+    inside = real(str(path.parent))
     for video in videos:
-        is_link = stat.S_ISLNK(os.lstat(video.file).st_mode)
-        if video.file.rpartition("/")[0] not in leaving and not is_link:
-            continue
-        place = video.path.resolve()
-        if not place.is_relative_to(inside):
+        folder, _, name = video.file.rpartition("/")
+        place = os.path.realpath(video.file) if video.path.is_symlink() else f"{real(folder)}/{name}"
+        if not is_below(place, inside):
             raise DataError(
                 f"manifest {path}: {video.key!r} leads out of the manifest's folder through a link, to {place}; "
                 f"put the video below {inside}, or the manifest above the video"

@@ -57,11 +57,7 @@ _LINES_LOOKED_AT = 100
 
 
 def parse_pickle(content: bytes, name: str) -> Tasks:
-    """Return the tasks of a whole pickle, which messages call `name`; entries are not yet checked together.
-
-    Raises:
-        DataError: it is no plain pickle of the form above; an entry is no video or segment.
-    """
+    """Return the tasks of a whole pickle of the form above, which messages call `name`."""
     tasks: list[dict[str, dict[ListedSplit, Sequence[Entry]]]] = []
     room = len(content)
     for split, number, task in _tasks(read_plain_pickle(content, name), name):
@@ -99,7 +95,7 @@ def read_foreign(content: bytes, name: str) -> Tasks | None:
     """Return the tasks of another project's list; None if the content is a list of ours or a pickle.
 
     Raises:
-        DataError: it is text of another form, or holds what no list can; the message says what it is and what to do.
+        DataError: it is text of another form; the message says what it is and what to do.
     """
     text = _text(content)
     if text is None:

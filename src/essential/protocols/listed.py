@@ -83,65 +83,41 @@ def splits_of(tasks: Tasks) -> list[ListedSplit]:
 
 
 def check_name(value: Any, where: str) -> str:
-    """Return a class's or video's name if it is text of one line that stays below any folder it is joined to.
-
-    Raises:
-        DataError: names the value and what is wrong with it.
-    """
+    """Return a class's or video's name; raise a DataError unless it is one line of text that stays below any folder."""
     if not isinstance(value, str):
         raise DataError(f"{quoted(value)} is not text", where=where, remedy="give its name in quotes")
-    problem = _problem(value)
-    if problem:
-        raise DataError(
-            f"{quoted(value)} {problem}", where=where, remedy="give a name or a path below the videos' folder"
-        )
-    return value
-
-
-def check_names(values: Sequence[Any], where: str) -> Sequence[str]:
-    """Return the names if `check_name` accepts each: thousands of them are looked at together.
-
-    Raises:
-        DataError: names the first one that is wrong.
-    """
-    return values if _are_fine(values) else [check_name(value, where) for value in values]
-
-
-def _are_fine(values: Sequence[Any]) -> bool:
-    """Say whether all names are right for sure. Joined by '/', they have no other parts than each has alone."""
-    if not values:
-        return True
-    try:
-        together = f"/{'/'.join(values)}/"
-    except TypeError:
-        return False
-    if not together.isprintable() or any(bad in together for bad in ("//", "/./", "/../", "\\")):
-        return False
-    return max(map(len, values)) * (1 if together.isascii() else 4) <= _LONGEST_PART_BYTES
-
-
-def _problem(name: str) -> str | None:
-    parts = name.split("/")
+    parts = value.split("/")
     longest = max(len(part.encode(errors="surrogatepass")) for part in parts)
-    unprintable = any(unicodedata.category(character) in _UNPRINTABLE for character in name)
+    unprintable = any(unicodedata.category(character) in _UNPRINTABLE for character in value)
     problems = {
-        "is empty": not name,
+        "is empty": not value,
         "holds a control character, a line break or half a character": unprintable,
-        "holds a backslash (folders are separated by '/')": "\\" in name,
-        "is an absolute path": name.startswith("/"),
+        "holds a backslash (folders are separated by '/')": "\\" in value,
+        "is an absolute path": value.startswith("/"),
         "leaves the folder with '..'": ".." in parts,
         "has an empty part or a '.' in its path": "" in parts or "." in parts,
         f"has a part of more than {_LONGEST_PART_BYTES} bytes, which no file can have": longest > _LONGEST_PART_BYTES,
     }
-    return next((problem for problem, there in problems.items() if there), None)
+    for problem in (problem for problem, there in problems.items() if there):
+        remedy = "give a name or a path below the videos' folder"
+        raise DataError(f"{quoted(value)} {problem}", where=where, remedy=remedy)
+    return value
+
+
+def check_names(values: Sequence[Any], where: str) -> Sequence[str]:
+    """Return the names if `check_name` accepts each: thousands of them are looked at together."""
+    if all(isinstance(value, str) for value in values):
+        # Joined by '/', right names have no other parts than each has alone.
+        together = f"/{'/'.join(values)}/"
+        most_bytes = max(map(len, values), default=0) * (1 if together.isascii() else 4)
+        odd = any(part in together for part in ("//", "/./", "/../", "\\"))
+        if together.isprintable() and not odd and most_bytes <= _LONGEST_PART_BYTES:
+            return values
+    return [check_name(value, where) for value in values]
 
 
 def check_keys(held: Mapping[str, Any], where: str, *, required: Sequence[str], optional: Sequence[str]) -> None:
-    """Refuse an object with a key that it may not have, or without one that it must have.
-
-    Raises:
-        DataError: names the key, and those that there are.
-    """
+    """Raise a DataError for an object with a key that it may not have, or without one that it must have."""
     allowed = (*required, *optional)
     keys = f"the keys are {', '.join(allowed)}"
     for key in held:
@@ -153,11 +129,7 @@ def check_keys(held: Mapping[str, Any], where: str, *, required: Sequence[str], 
 
 
 def classes_of(task: Any, where: str) -> Iterator[tuple[str, Any]]:
-    """Give each class of a task in a list's file, its name as it is kept, and what the file holds of it.
-
-    Raises:
-        DataError: the task is no dictionary; a name is refused by `check_name` or `class_name`, or two are one name.
-    """
+    """Give each class of a task in a list's file, its name as it is kept, and what the file holds of it."""
     if not isinstance(task, dict):
         raise DataError(f"{where} is {quoted(task)}", remedy="give the classes, each with its videos, by name")
     yield from zip(check_classes(list(task), where), task.values(), strict=True)
@@ -175,11 +147,7 @@ def check_classes(values: Sequence[Any], where: str) -> list[str]:
 
 
 def entries_of(given: Any, form: SegmentForm, where: str) -> Sequence[Entry]:
-    """Return the videos and segments of a class in a list's file, checked; see `check_entries`.
-
-    Raises:
-        DataError: names the first one that is wrong.
-    """
+    """Return the videos and segments of a class in a list's file, checked; see `check_entries`."""
     if not isinstance(given, list | tuple):
         raise DataError(f"{where} is {quoted(given)}", remedy="give a list of videos")
     return check_entries([_segment(one, form, where) if isinstance(one, dict) else one for one in given], where)
@@ -203,40 +171,26 @@ def _seconds(given: Mapping[str, Any], key: str, form: SegmentForm, where: str) 
 
 
 def check_entries(entries: Sequence[Any], where: str) -> Sequence[Entry]:
-    """Return the entries, checked: names as by `check_names`, and the times of segments.
+    """Return the entries; raise a DataError for the first with a wrong name or time.
 
     A start behind the video's end is let through, as are segments of no length: the published lists have them.
-
-    Raises:
-        DataError: names the first one that is wrong; of a segment, that a time is negative, not finite or too large, or
-            the end is before the start.
     """
-    check_names([file_of(entry) if isinstance(entry, ListedSegment) else entry for entry in entries], where)
-    for entry in entries:
-        if isinstance(entry, ListedSegment):
-            _check_times(entry, where)
+    check_names([entry.file if isinstance(entry, ListedSegment) else entry for entry in entries], where)
+    for segment in (entry for entry in entries if isinstance(entry, ListedSegment)):
+        file, start, end, duration = segment
+        # Written so that NaN fails.
+        if 0 <= start <= end <= _LONGEST_SECONDS and (duration is None or 0 <= duration <= _LONGEST_SECONDS):
+            continue
+        for name, value in zip(segment._fields[1:], segment[1:], strict=True):
+            if value is not None and not 0 <= value <= _LONGEST_SECONDS:
+                raise DataError(f"{where}: {name} of {quoted(file)} is {quoted(value)}; use seconds from 0 to 1e9")
+        problem = f"the segment of {quoted(file)} ends at {end} s, before its start at {start} s"
+        raise DataError(problem, where=where, remedy="correct the list")
     return entries
 
 
-def _check_times(segment: ListedSegment, where: str) -> None:
-    file, start, end, duration = segment
-    # Written so that NaN fails.
-    if 0 <= start <= end <= _LONGEST_SECONDS and (duration is None or 0 <= duration <= _LONGEST_SECONDS):
-        return
-    for name, value in zip(segment._fields[1:], segment[1:], strict=True):
-        if value is not None and not 0 <= value <= _LONGEST_SECONDS:
-            raise DataError(f"{where}: {name} of {quoted(file)} is {quoted(value)}; use seconds from 0 to 1e9")
-    raise DataError(
-        f"{where}: the segment of {quoted(file)} ends at {end} s, before its start at {start} s; correct the list"
-    )
-
-
 def refuse_untrained(videos: Sequence[Video | ListedVideo], where: str, *, classes: Iterable[str] = ()) -> None:
-    """Refuse a class without a training clip: one of the videos', or of `classes`.
-
-    Raises:
-        DataError: names the classes.
-    """
+    """Raise a DataError that names the classes, of the videos or of `classes`, without a training clip."""
     trained = {video.label for video in videos if video.split == "train"}
     bare = sorted({*classes, *(video.label for video in videos)} - trained)
     if bare:
@@ -251,7 +205,7 @@ def refuse_unusable(tasks: Tasks, where: str) -> None:
     """Refuse a list that no run could use as it is.
 
     Raises:
-        DataError: there is no task or nothing to test on; a task has no class; a class is in two tasks, has no training
+        DataError: no task; nothing to test on; a task without classes; a class that is in two tasks, has no training
             video, or has other splits than the others.
     """
     if not tasks:

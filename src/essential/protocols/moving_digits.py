@@ -92,19 +92,18 @@ def make_moving_digits(
 ) -> None:
     """Write the clips of `config` to `root/train/<class>/*` and `root/test/<class>/*`.
 
-    Each file appears whole or not at all, so that a killed call is completed by calling again. A folder that already
-    holds the clips of the same config is checked against its checksum and left as it is.
+    Each file appears whole or not at all: call again to complete a killed call. A folder that already holds the clips
+    of the same config is checked against its checksum and left as it is.
 
     Args:
         root: the folder; made if it is missing.
         config: what to draw; the same config gives the same bytes under the same library versions.
-        workers: threads that draw at the same time; the result does not depend on it.
+        workers: threads; the result does not depend on their number.
         progress: called with (clips there, all clips) as clips are written.
 
     Raises:
         DataError: the folder holds something else, the clips of another config, or damaged clips.
         InUseError: another process is writing there.
-        FileSystemError: the disk refuses.
     """
     _refuse_strangers(root)
     # Of a name of its own: a run whose folder this is holds that already.

@@ -36,12 +36,7 @@ _SSV2_BRACKETS = str.maketrans("", "", "[]")
 
 
 def ucf101_split(place: Path, split: int) -> OfficialSplit:
-    """Return split 1, 2 or 3 of UCF101 and its classes, numbered as in `classInd.txt`.
-
-    Raises:
-        DataError: a file is missing or in two folders; a line is malformed, or names a class or a number that does
-            not fit `classInd.txt`; a video is listed twice.
-    """
+    """Return split 1, 2 or 3 of UCF101 and its classes, numbered as in `classInd.txt`."""
     folder = find_folder(place, "classInd.txt", "UCF101's split files (ucfTrainTestlist)")
     numbers = _ucf101_classes(folder / "classInd.txt")
     train = list(_ucf101_videos(folder / f"trainlist0{split}.txt", "train", numbers))
@@ -50,12 +45,7 @@ def ucf101_split(place: Path, split: int) -> OfficialSplit:
 
 
 def hmdb51_split(place: Path, split: int) -> OfficialSplit:
-    """Return split 1, 2 or 3 of HMDB51 and its classes, by name. Videos that a split does not use are left out.
-
-    Raises:
-        DataError: there is no such folder or there are two; it has not 51 files of the split; a line is malformed; a
-            video is listed twice.
-    """
+    """Return split 1, 2 or 3 of HMDB51, without the videos that it does not use, and the classes, by name."""
     suffix = f"_test_split{split}.txt"
     folder = find_folder(place, f"*{suffix}", "HMDB51's split files (testTrainMulti_7030_splits)")
     files = sorted(path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
@@ -70,13 +60,9 @@ def hmdb51_split(place: Path, split: int) -> OfficialSplit:
 
 
 def ssv2_split(place: Path) -> OfficialSplit:
-    """Return the training and the validation videos, which is what is tested on, and the classes by their number.
+    """Return the training and the validation videos, on which is tested, and the classes by their number.
 
     A video's class is its template without the square brackets. The test videos have no public labels.
-
-    Raises:
-        DataError: a file is missing or not such JSON; the labels are not numbered from 0 on; a template is no label; a
-            video is listed twice.
     """
     folder = find_folder(place, "*labels.json", "Something-Something V2's annotations")
     prefix = next((prefix for prefix in _SSV2_PREFIXES if (folder / f"{prefix}labels.json").exists()), "")
@@ -87,11 +73,7 @@ def ssv2_split(place: Path) -> OfficialSplit:
 
 
 def find_folder(place: Path, pattern: str, what: str) -> Path:
-    """Return the folder that holds files named like `pattern`, called `what`: `place`, or else one right below it.
-
-    Raises:
-        DataError: there is none, or there are several right below.
-    """
+    """Return the folder with files named like `pattern`, called `what`: `place`, or the only one right below it."""
     setting = "-s data.annotations=DIR"
     if not place.is_dir():
         raise DataError(f"the folder {place} does not exist; give the folder of {what}: {setting}")
@@ -118,21 +100,13 @@ def _holds(folder: Path, pattern: str) -> bool:
 
 
 def split_text(path: Path) -> str:
-    """Return the text of a split file.
-
-    Raises:
-        DataError: it is missing or not UTF-8 text.
-    """
+    """Return the text of a split file."""
     content = bytes_of(path, absent=f"unpack all the split files into {path.parent}")
     return text_of(content, str(path), _AGAIN)
 
 
 def _lines(path: Path) -> Iterator[Line]:
-    """Give the lines of a file that are not empty, whatever ends them.
-
-    Raises:
-        DataError: the file is missing, not UTF-8 text, holds a NUL, or has no line.
-    """
+    """Give the lines of a file that are not empty, whatever ends them; there is one at least, and none has a NUL."""
     empty = True
     for number, text in enumerate(re.split("\r\n|\r|\n", split_text(path)), start=1):
         line = Line(str(path), f"line {number}", text.strip())

@@ -32,11 +32,7 @@ def found_of(listing: Listing) -> list[Found]:
 
 
 def refuse_unclear(listing: Listing, root: object) -> None:
-    """Refuse a listing in which a name stands for several files, and nothing says which one is meant.
-
-    Raises:
-        DataError: names the first few.
-    """
+    """Raise a DataError if a listed name stands for several files and nothing says which one is meant."""
     if listing.others:
         lines = "\n  ".join(
             f"{listing.videos[place].key}: {', '.join((listing.videos[place].file, *files))}"
@@ -59,8 +55,7 @@ def locate_videos(listed: Sequence[ListedVideo], root: Path, classes: tuple[str,
     what the list repeats.
 
     Raises:
-        DataError: a name is empty, absolute, has `..` in it, or is not text that a file system takes; `root` cannot be
-            walked; a link leads out of it.
+        DataError: a name is no path below a folder; `root` cannot be walked; a link leads out of it.
     """
     with paused_collector():
         names = check_names([video.name for video in listed], "the list")
@@ -91,10 +86,7 @@ def locate_videos(listed: Sequence[ListedVideo], root: Path, classes: tuple[str,
 class VideoIndex:
     """The videos below a folder by their bare names: the last part of the path, without a video's extension.
 
-    A link is followed where it stays below the root; what is below the same folder is found by each path to it.
-
-    Raises:
-        DataError: `root` is no folder, a folder in it cannot be read, or a link to a video or to a folder leads out.
+    Links are followed where they stay below the root; what is below the same folder is found by each path to it.
     """
 
     def __init__(self, root: Path) -> None:

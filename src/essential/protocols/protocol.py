@@ -143,9 +143,6 @@ def order_classes(classes: Sequence[str], order_seed: int | None, rule: OrderRul
         classes: in the data set's own order, which only the rule `tcd` uses.
         order_seed: of the shuffle; None leaves them by name (`essential`) or in their own order (`tcd`).
         rule: `essential` shuffles the names, sorted; `tcd` shuffles the data set's class numbers as TCD does.
-
-    Raises:
-        ConfigError: see `tcd_order`.
     """
     ordered = list(classes) if rule == "tcd" else sorted(classes)
     if order_seed is None:
@@ -183,9 +180,6 @@ def split_classes(classes: Sequence[str], *, tasks: int, base_classes: int | Non
     """Cut `classes` into `tasks` groups, the first of `base_classes` if given, the others as equal as possible.
 
     Where the classes do not divide evenly the earlier groups hold one class more (vCLIMB's UCF101: 11, then 9 x 10).
-
-    Raises:
-        ConfigError: there are fewer classes than tasks.
     """
     count = len(classes)
     if tasks > count:

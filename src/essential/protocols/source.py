@@ -105,10 +105,8 @@ class DataConfig(Section):
     def given(self, place: Place) -> Path:
         """Return a path that this kind of data needs.
 
-        A shipped config cannot know it, so a config without it is valid but not ready.
-
         Raises:
-            ConfigError: it is not given.
+            ConfigError: the config lacks it: a shipped one cannot know it.
         """
         path: Path | None = getattr(self, place)
         if path is None:
@@ -158,7 +156,7 @@ def load_listing(config: DataConfig, *, clear: bool = True) -> Listing:
 
     Raises:
         ConfigError: the config lacks a path.
-        DataError: they cannot be used as they are.
+        DataError: the labels or videos cannot be used as they are.
     """
     config.require_places()
     with paused_collector():

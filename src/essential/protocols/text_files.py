@@ -24,11 +24,7 @@ class Line(NamedTuple):
 
 
 def refuse_repeats(names: Iterable[tuple[Line, str]]) -> None:
-    """Refuse a video that is listed twice, in one split or in both.
-
-    Raises:
-        DataError: names both lines.
-    """
+    """Raise a DataError for a video that is listed twice, in one split or in both; it names both lines."""
     seen: dict[str, Line] = {}
     for line, name in names:
         before = seen.setdefault(name, line)
@@ -37,14 +33,13 @@ def refuse_repeats(names: Iterable[tuple[Line, str]]) -> None:
             raise line.error(f"video {name!r} is listed before, in {place}", "a video is listed once and has one split")
 
 
-def bytes_of(path: Path, *, what: str = "", absent: str, kind: str = "file") -> bytes:
+def bytes_of(path: Path, *, what: str = "", absent: str) -> bytes:
     """Return a file's content.
 
     Args:
         path: the file.
         what: stands before the path in messages, such as `manifest `.
         absent: what to do if there is no file.
-        kind: what should be readable there.
 
     Raises:
         DataError: there is no file, or it cannot be read.
@@ -54,15 +49,11 @@ def bytes_of(path: Path, *, what: str = "", absent: str, kind: str = "file") -> 
     except FileNotFoundError:
         raise DataError(f"{what}{path} does not exist", remedy=absent) from None
     except OSError as error:
-        raise DataError(f"{what}{path} cannot be read: {error.strerror}", remedy=f"give a readable {kind}") from error
+        raise DataError(f"{what}{path} cannot be read: {error.strerror}", remedy="give a readable file") from error
 
 
 def text_of(content: bytes, name: str, remedy: str) -> str:
-    """Return a file's text, without a byte order mark; messages call it `name`.
-
-    Raises:
-        DataError: it is not UTF-8 text; `remedy` says what to do.
-    """
+    """Return a file's text, without a byte order mark; if it is not UTF-8, a DataError says to do `remedy`."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -70,11 +61,7 @@ def text_of(content: bytes, name: str, remedy: str) -> str:
 
 
 def json_of(text: str, name: str) -> Any:
-    """Return what JSON text holds; messages call its file `name`.
-
-    Raises:
-        DataError: it is no JSON, or has a key twice, is nested deeply, or holds a number that cannot be used.
-    """
+    """Return what the JSON text of the file `name` holds; raise a DataError for anything but plain JSON."""
     try:
         return parse_json(text)
     except json.JSONDecodeError as error:

@@ -91,11 +91,7 @@ class VideoList:
         return tuple(chain.from_iterable(self.groups))
 
     def tested_split(self, test_split: TestSplit) -> ListedSplit:
-        """Return the split that is tested on; `auto` is test, or val where the list has no test split.
-
-        Raises:
-            ConfigError: the list has no such split.
-        """
+        """Return the split that is tested on; `auto` is test, or val where the list has no test split."""
         present = [split for split in splits_of(self.tasks) if split != "train"]
         if test_split == "auto":
             return present[-1]
@@ -190,9 +186,7 @@ def read_video_list(path: Path) -> VideoList:
 
 
 def import_list(path: Path) -> VideoList:
-    """Return the list in a published pickle, read without running anything of it, in a file of ours, or of others.
-
-    Entries are kept as they are, repeated ones too, and segments that start behind the end of their video.
+    """Return the list in a file of ours, or in a published one, as it is; nothing of a pickle is run.
 
     Raises:
         DataError: as `open_list`; or the list is one that no run could use.
@@ -220,11 +214,7 @@ def open_list(path: Path) -> VideoList:
 
 
 def write_video_list(video_list: VideoList, path: Path) -> None:
-    """Write a list as a file of ours, whole or not at all; what is there is replaced.
-
-    Raises:
-        FileSystemError: the disk refuses.
-    """
+    """Write a list as a file of ours, whole or not at all; what is there is replaced."""
     top: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     if video_list.source is not None:
         top["source"] = video_list.source._asdict()
@@ -239,11 +229,7 @@ def write_video_list(video_list: VideoList, path: Path) -> None:
 
 
 def refuse_other_file(path: Path) -> None:
-    """Refuse to replace anything but a list of ours.
-
-    Raises:
-        DataError: `path` is there and is something else.
-    """
+    """Raise a DataError if `path` is there and is not a list of ours."""
     if path.is_dir():
         raise DataError(f"--out {path} is a folder; give the name of a file, such as {path / 'list.json'}")
     if not path.exists():
@@ -261,12 +247,7 @@ def _content(path: Path) -> bytes:
 
 
 def _parsed(content: bytes, name: str) -> VideoList:
-    """Return the list in a whole file of ours, which messages call `name`; entries are not yet checked together.
-
-    Raises:
-        DataError: it is not JSON of this format and version; a key is unknown, missing or there twice; an entry is no
-            video or segment.
-    """
+    """Return the list in a whole file of ours, which messages call `name`."""
     top = json_of(text_of(content, name, "a pickle goes through `essential data import` first"), name)
     if not isinstance(top, dict) or top.get("format") != FORMAT:
         found = quoted(top.get("format")) if isinstance(top, dict) else f"a {type(top).__name__}"
