@@ -1,5 +1,6 @@
 """Videos in folders of classes, the layout of the user's own data: `<class>/*`, alone or in `train` and `test`."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,9 +38,12 @@ def folder_listing(root: Path) -> Listing:
             raise DataError(f"data folder {root} has no folder {split!r}; {_LAYOUT}")
         found = class_folders(root / split, _LAYOUT)
         passed_over.extend(found.passed_over)
-        videos += [
-            Video(_key(path, root), str(path), name, split) for name, paths in found.videos.items() for path in paths
-        ]
+        for name, paths in found.videos.items():
+            videos += [Video(path.relative_to(root).as_posix(), str(path), name, split) for path in paths]
+    # What Python makes of bytes that are no UTF-8.
+    odd = next((video.key for video in videos if re.search("[\ud800-\udfff]", video.key)), None)
+    if odd is not None:
+        raise DataError(f"the name of the file {odd!r} in {root} is not UTF-8 text; rename the file")
     refuse_untrained(videos, str(root))
     for path in root.iterdir():
         if path.name not in (*_SPLITS, MARKER) and path.name[0] != ".":
@@ -73,15 +77,6 @@ def class_folders(root: Path, layout: str) -> ClassFolders:
     for folder, paths in found.items():
         videos.setdefault(class_name(folder, str(root / folder)), []).extend(paths)
     return ClassFolders(videos, walk.passed_over)
-
-
-def _key(path: Path, root: Path) -> str:
-    key = path.relative_to(root).as_posix()
-    try:
-        key.encode()
-    except UnicodeEncodeError:
-        raise DataError(f"the name of the file {key!r} in {root} is not UTF-8 text; rename the file") from None
-    return key
 
 
 FOLDER = Dataset(

@@ -65,7 +65,12 @@ def manifest_videos(path: Path) -> list[Video]:
         raise DataError(f"manifest {path} lists no video; add rows below its header {_MANIFEST.header}")
     refuse_repeats((line, video.key) for line, video in found)
     videos = [video for _, video in found]
-    _refuse_missing(path, videos)
+    # Not `Path.is_file`, which raises where a name is longer than any file's.
+    missing = [video.key for video in videos if not os.path.isfile(video.file)]  # noqa: PTH113
+    if missing:
+        some = ", ".join(missing[:_NAMED_AT_MOST]) + (", ..." if len(missing) > _NAMED_AT_MOST else "")
+        problem = f"{len(missing)} of {len(videos)} videos do not exist, or are no files: {some}"
+        raise DataError(problem, where=f"manifest {path}", remedy=f"paths are relative to {path.parent}")
     _refuse_links_out(path, videos)
     refuse_untrained(videos, f"manifest {path}")
     return videos
@@ -168,17 +173,6 @@ def _video(key: str, file: str | Path, row: dict[str, str], line: Line) -> Video
     if split is None:
         raise line.error(f"split is {row['split']!r}", f"use one of {', '.join(_SPLITS)}")
     return Video(key, str(file), class_name(row["label"], f"{line.file}, {line.place}"), split)
-
-
-def _refuse_missing(path: Path, videos: list[Video]) -> None:
-    # Not `Path.is_file`, which raises where a name is longer than any file's.
-    missing = [video.key for video in videos if not os.path.isfile(video.file)]  # noqa: PTH113
-    if missing:
-        named = ", ".join(missing[:_NAMED_AT_MOST]) + (", ..." if len(missing) > _NAMED_AT_MOST else "")
-        raise DataError(
-            f"manifest {path}: {len(missing)} of {len(videos)} videos do not exist, or are no files: {named}; "
-            f"paths are relative to {path.parent}"
-        )
 
 
 def _refuse_links_out(path: Path, videos: list[Video]) -> None:

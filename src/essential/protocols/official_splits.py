@@ -7,10 +7,8 @@ SSv2    *labels.json, *train.json, *validation.json, under their older or newer 
 They are in the folder given, or in one right below it.
 """
 
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -77,26 +75,18 @@ def find_folder(place: Path, pattern: str, what: str) -> Path:
     setting = "-s data.annotations=DIR"
     if not place.is_dir():
         raise DataError(f"the folder {place} does not exist; give the folder of {what}: {setting}")
-    if _holds(place, pattern):
-        return place
-    with os.scandir(place) as entries:
-        folders = sorted(place / entry.name for entry in entries if entry.name[0] != "." and entry.is_dir())
-    below = [folder for folder in folders if _holds(folder, pattern)]
-    if len(below) > 1:
-        raise DataError(f"{pattern} is in {below[0]} and in {below[1]}; say where {what} are: {setting}")
-    if not below:
-        raise DataError(
-            f"{pattern} is not in {place}, nor in a folder right below; unpack {what} there, or give their folder: "
-            f"{setting}"
-        )
-    return below[0]
-
-
-def _holds(folder: Path, pattern: str) -> bool:
-    with os.scandir(folder) as entries:
-        return any(
-            fnmatchcase(entry.name, pattern) and not entry.name.startswith(".") and entry.is_file() for entry in entries
-        )
+    for below in (pattern, f"*/{pattern}"):
+        files = (path for path in place.glob(below) if path.is_file())
+        shown = (path for path in files if not any(part[0] == "." for part in path.relative_to(place).parts))
+        folders = sorted({path.parent for path in shown})
+        if len(folders) > 1:
+            raise DataError(f"{pattern} is in {folders[0]} and in {folders[1]}; say where {what} are: {setting}")
+        if folders:
+            return folders[0]
+    raise DataError(
+        f"{pattern} is not in {place}, nor in a folder right below",
+        remedy=f"unpack {what} there, or give their folder: {setting}",
+    )
 
 
 def split_text(path: Path) -> str:
@@ -188,7 +178,12 @@ def _ssv2_videos(path: Path, split: ListedSplit, classes: Sequence[str]) -> Iter
     names = {name: name for name in classes}  # one string for a class, not one for each of its videos
     for place, entry in enumerate(_ssv2_json(path, list, "a list of videos with 'id' and 'template'"), start=1):
         line = Line(str(path), f"entry {place}")
-        name, template = _ssv2_text(entry, "id", line), _ssv2_text(entry, "template", line)
+        held = entry if isinstance(entry, dict) else {}
+        texts: dict[str, Any] = {key: held.get(key) for key in ("id", "template")}
+        for key, value in texts.items():
+            if not isinstance(value, str) or not value:
+                raise line.error(f"{key} is {value!r}; it must be text that is not empty", _AGAIN)
+        name, template = texts.values()
         label = names.get(template.translate(_SSV2_BRACKETS))
         if label is None:
             raise line.error(
@@ -197,13 +192,6 @@ def _ssv2_videos(path: Path, split: ListedSplit, classes: Sequence[str]) -> Iter
                 "take all files from one version of the data set",
             )
         yield line, ListedVideo(name, label, split)
-
-
-def _ssv2_text(entry: Any, key: str, line: Line) -> str:
-    value = entry.get(key) if isinstance(entry, dict) else None
-    if not isinstance(value, str) or not value:
-        raise line.error(f"{key} is {value!r}; it must be text that is not empty", _AGAIN)
-    return value
 
 
 def _ssv2_json(path: Path, kind: type, what: str) -> Any:

@@ -1,27 +1,6 @@
 """Annotation lists: which videos, or segments of videos, each class of each task has in each split.
 
-A list's file is JSON with one video a line, made to be read, compared and written by hand:
-
-    {
-      "format": "essential video list",
-      "version": 1,
-      "tasks": [
-        {
-          "Archery": {
-            "train": [
-              "v_Archery_g01_c01",
-              "v_Archery_g01_c02"
-            ],
-            "test": [
-              {"file": "v_Archery_g02_c01", "start_seconds": 1.5, "end_seconds": 4.0, "duration_seconds": 60.0}
-            ]
-          }
-        }
-      ]
-    }
-
-The order of tasks, and of the classes in a task, is the order of labels. A `source` beside `tasks` names the file that
-a list was imported from.
+`docs/file-formats.md` shows a list's file: JSON with one video a line, made to be read, compared and written by hand.
 """
 
 import hashlib
@@ -35,21 +14,15 @@ from typing import Any, Literal
 
 from essential.errors import ConfigError, DataError
 from essential.files.atomic import sha256_of_json, write_text
-from essential.protocols.list_import import parse_pickle, read_foreign
+from essential.protocols.list_files import FORMAT, VERSION, parse_ours, parse_pickle, read_foreign
 from essential.protocols.listed import (
-    SPLITS,
     Entry,
-    ListedClass,
     ListedSegment,
     ListedSplit,
     ListedVideo,
     ListSource,
-    SegmentForm,
     Tasks,
-    check_keys,
     check_name,
-    classes_of,
-    entries_of,
     file_of,
     refuse_unusable,
     splits_of,
@@ -58,11 +31,7 @@ from essential.protocols.places import locate_videos
 from essential.protocols.protocol import Listing, Segment
 from essential.protocols.source import DataConfig, Dataset
 from essential.protocols.text_files import bytes_of, json_of, text_of
-from essential.shown import named, quoted
-
-FORMAT = "essential video list"
-VERSION = 1
-_SEGMENT = SegmentForm(("file", "start_seconds", "end_seconds", "duration_seconds"), (), (int, float))
+from essential.shown import named
 
 TestSplit = Literal["auto", "val", "test"]
 
@@ -176,7 +145,7 @@ def read_video_list(path: Path) -> VideoList:
     """
     content = _content(path)
     try:
-        video_list = _parsed(content, str(path))
+        video_list = VideoList(str(path), *parse_ours(content, str(path)))
     except DataError:
         if read_foreign(content, str(path)) is None:
             raise
@@ -206,7 +175,7 @@ def open_list(path: Path) -> VideoList:
     tasks = read_foreign(content, str(path))
     # Our files are JSON objects; no pickle begins like one.
     if tasks is None and (path.suffix == ".json" or content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")):
-        return _parsed(content, str(path))
+        return VideoList(str(path), *parse_ours(content, str(path)))
     if tasks is None:
         tasks = parse_pickle(content, str(path))
     name = check_name(path.name, f"the list {path}: its file name")
@@ -244,50 +213,6 @@ def refuse_other_file(path: Path) -> None:
 
 def _content(path: Path) -> bytes:
     return bytes_of(path, what="the list ", absent="give an existing file")
-
-
-def _parsed(content: bytes, name: str) -> VideoList:
-    """Return the list in a whole file of ours, which messages call `name`."""
-    top = json_of(text_of(content, name, "a pickle goes through `essential data import` first"), name)
-    if not isinstance(top, dict) or top.get("format") != FORMAT:
-        found = quoted(top.get("format")) if isinstance(top, dict) else f"a {type(top).__name__}"
-        raise DataError(
-            f'{name} is not a video list of ours: its "format" is {found}, not "{FORMAT}"; '
-            "docs/file-formats.md shows one"
-        )
-    if type(top.get("version")) is not int or top["version"] != VERSION:
-        raise DataError(
-            f"{name}: version {quoted(top.get('version'))} of the format is unknown; this program reads {VERSION}"
-        )
-    check_keys(top, name, required=("format", "version", "tasks"), optional=("source",))
-    if not isinstance(top["tasks"], list):
-        raise DataError(f'{name}: "tasks" is {quoted(top["tasks"])}; give an array with one object of classes per task')
-    tasks = [
-        [
-            _class(label, splits, f"{name}, task {number}")
-            for label, splits in classes_of(task, f"{name}, task {number}")
-        ]
-        for number, task in enumerate(top["tasks"], 1)
-    ]
-    return VideoList(name, tasks, _source(top.get("source"), name))
-
-
-def _source(given: Any, name: str) -> ListSource | None:
-    if given is None:
-        return None
-    if not isinstance(given, dict):
-        raise DataError(f'{name}: "source" is {quoted(given)}; give an object with file and sha256, or leave it out')
-    check_keys(given, f"{name}, source", required=ListSource._fields, optional=())
-    return ListSource(*(check_name(given[key], f"{name}, source: {key}") for key in ListSource._fields))
-
-
-def _class(name: str, splits: Any, where: str) -> ListedClass:
-    where = f"{where}, class {quoted(name)}"
-    if not isinstance(splits, dict):
-        raise DataError(f"{where} is {quoted(splits)}; give an object with the videos of {', '.join(SPLITS)}")
-    check_keys(splits, where, required=(), optional=SPLITS)
-    present = [split for split in SPLITS if split in splits]
-    return ListedClass(name, {split: entries_of(splits[split], _SEGMENT, f"{where}, {split}") for split in present})
 
 
 def _plain(entry: Entry) -> Any:

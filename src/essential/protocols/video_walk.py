@@ -144,31 +144,21 @@ class VideoWalk:
     def _read(self, folder: str, passed_over: PassedOver) -> tuple[dict[str, str], list[str], list[str]]:
         """Return the videos right in a folder, which may be one itself, the folders in it, and the links to folders."""
         videos: dict[str, str] = {}
-        files: list[str] = []
-        elsewhere: list[os.DirEntry[str]] = []
+        files, folders, links = list[str](), list[str](), list[str]()
         with os.scandir(folder) as entries:
             for entry in entries:
-                name = entry.name
-                if name[0] == "." or not entry.is_file(follow_symlinks=False):
-                    elsewhere.append(entry)
-                    continue
+                name, path = entry.name, f"{folder}/{entry.name}"
                 bare = name if name.endswith(_IMAGES) else bare_name(name)
-                if bare is name:
+                is_plain = name[0] != "." and entry.is_file(follow_symlinks=False)
+                reason = None if is_plain else self._reason(entry, path)
+                if reason is not None:
+                    passed_over.add(reason, path)
+                elif not is_plain and entry.is_dir():
+                    (links if entry.is_symlink() else folders).append(path)
+                elif bare is name:
                     files.append(name)
                 else:
-                    videos[f"{folder}/{name}"] = bare
-        folders, links = list[str](), list[str]()
-        for entry in elsewhere:
-            path, bare = f"{folder}/{entry.name}", bare_name(entry.name)
-            reason = self._reason(entry, path)
-            if reason is not None:
-                passed_over.add(reason, path)
-            elif entry.is_dir():
-                (links if entry.is_symlink() else folders).append(path)
-            elif bare is entry.name:
-                files.append(entry.name)
-            else:
-                videos[path] = bare
+                    videos[path] = bare
         if not (videos or folders or links) and any(frame_number(name) is not None for name in files):
             return {folder: folder.rpartition("/")[2]}, [], []
         for name in files:

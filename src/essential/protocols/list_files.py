@@ -1,4 +1,4 @@
-"""Annotation lists of other projects: those that are read, and what to do with the others, recognised by their form.
+"""Files of annotation lists: our own JSON, and those of other projects, recognised by their form.
 
 vCLIMB's and the authors' pickles are `{train, val, test} -> [task] -> {class: [video]}`. A video is a name, or a
 dictionary with `filename`, `t_start`, `t_end` and mostly `video_duration` in seconds, as text or numbers. A class's
@@ -22,18 +22,24 @@ from essential.protocols.listed import (
     ListedClass,
     ListedSegment,
     ListedSplit,
+    ListSource,
     SegmentForm,
     Tasks,
     check_classes,
     check_entries,
+    check_keys,
+    check_name,
     classes_of,
     entries_of,
 )
 from essential.protocols.plain_pickle import read_plain_pickle
-from essential.protocols.text_files import json_of
+from essential.protocols.text_files import json_of, text_of
 from essential.shown import nearest, quoted
 
-_SEGMENT = SegmentForm(("filename", "t_start", "t_end", "video_duration"), ("fps", "video_frames"), (int, float, str))
+FORMAT = "essential video list"
+VERSION = 1
+_OURS = SegmentForm(("file", "start_seconds", "end_seconds", "duration_seconds"), (), (int, float))
+_VCLIMB = SegmentForm(("filename", "t_start", "t_end", "video_duration"), ("fps", "video_frames"), (int, float, str))
 _TAKEN = "lists of ours, vCLIMB's pickles, ActivityNet's JSON and Kinetics' CSV are read"
 _MANIFEST = (
     "write a CSV file with the columns path,label,split, and train with -s data.kind=manifest -s data.path=FILE.csv"
@@ -56,6 +62,50 @@ _FORMS = (
 _LINES_LOOKED_AT = 100
 
 
+def parse_ours(content: bytes, name: str) -> tuple[Tasks, ListSource | None]:
+    """Return the tasks of a whole file of ours, which messages call `name`."""
+    top = json_of(text_of(content, name, "a pickle goes through `essential data import` first"), name)
+    if not isinstance(top, dict) or top.get("format") != FORMAT:
+        found = quoted(top.get("format")) if isinstance(top, dict) else f"a {type(top).__name__}"
+        raise DataError(
+            f'{name} is not a video list of ours: its "format" is {found}, not "{FORMAT}"; '
+            "docs/file-formats.md shows one"
+        )
+    if type(top.get("version")) is not int or top["version"] != VERSION:
+        raise DataError(
+            f"{name}: version {quoted(top.get('version'))} of the format is unknown; this program reads {VERSION}"
+        )
+    check_keys(top, name, required=("format", "version", "tasks"), optional=("source",))
+    if not isinstance(top["tasks"], list):
+        raise DataError(f'{name}: "tasks" is {quoted(top["tasks"])}; give an array with one object of classes per task')
+    tasks = [
+        [
+            _class(label, splits, f"{name}, task {number}")
+            for label, splits in classes_of(task, f"{name}, task {number}")
+        ]
+        for number, task in enumerate(top["tasks"], 1)
+    ]
+    return tasks, _source(top.get("source"), name)
+
+
+def _source(given: Any, name: str) -> ListSource | None:
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        raise DataError(f'{name}: "source" is {quoted(given)}; give an object with file and sha256, or leave it out')
+    check_keys(given, f"{name}, source", required=ListSource._fields, optional=())
+    return ListSource(*(check_name(given[key], f"{name}, source: {key}") for key in ListSource._fields))
+
+
+def _class(name: str, splits: Any, where: str) -> ListedClass:
+    where = f"{where}, class {quoted(name)}"
+    if not isinstance(splits, dict):
+        raise DataError(f"{where} is {quoted(splits)}; give an object with the videos of {', '.join(SPLITS)}")
+    check_keys(splits, where, required=(), optional=SPLITS)
+    present = [split for split in SPLITS if split in splits]
+    return ListedClass(name, {split: entries_of(splits[split], _OURS, f"{where}, {split}") for split in present})
+
+
 def parse_pickle(content: bytes, name: str) -> Tasks:
     """Return the tasks of a whole pickle of the form above, which messages call `name`."""
     tasks: list[dict[str, dict[ListedSplit, Sequence[Entry]]]] = []
@@ -65,7 +115,7 @@ def parse_pickle(content: bytes, name: str) -> Tasks:
         if number > len(tasks):
             tasks.append({})
         for label, videos in classes_of(task, where):
-            entries = entries_of(videos, _SEGMENT, f"{where}, class {quoted(label)}")
+            entries = entries_of(videos, _VCLIMB, f"{where}, class {quoted(label)}")
             tasks[number - 1].setdefault(label, {})[split] = entries
             # One and the same list may stand in a pickle a million times; an honest entry takes bytes of its own.
             room -= len(entries) + 1
