@@ -41,6 +41,7 @@ NOT_RUN: Mapping[str, str] = {
     "essential train --config moving-digits/essential --method gdumb": "`test_add_a_method.py` adds it, and runs this",
     "essential compare --methods essential,replay,gdumb": "needs the same method",
     "essential train --config diving48": "`test_add_a_benchmark.py` adds it, and runs this",
+    "essential train --config own/essential --out runs/flat": "the same",
     "essential data check --protocol diving48": "the same",
 }
 # Scripts for a cluster, by the document, and the reason.
@@ -216,7 +217,7 @@ def test_nobody_keeps_the_small_configs() -> None:
 
 
 def test_json_and_yaml_that_are_shown_are_well_formed() -> None:
-    readers = {"json": json.loads, "yaml": yaml.safe_load, "csv": str.splitlines}
+    readers = {"json": json.loads, "yaml": yaml.safe_load, "csv": str.splitlines, "toml": str.splitlines}
     shown = [block for document in DOCUMENTS for block in blocks(document)]
     assert {block.language for block in shown} <= {"", "sh", "bash", "python", *readers}
     for block in shown:

@@ -1,14 +1,12 @@
 """Where a run's videos and their labels come from, and how classes become tasks: the settings of both.
 
-The kinds of data are a table: those of `BUILT_IN`, and those of plug-ins, by the entry-point group
-`essential.datasets`.
+The kinds of data are a table, `DATASETS`; plug-ins add theirs by the entry-point group `essential.datasets`.
 """
 
 from collections import Counter
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,20 +16,9 @@ from essential.protocols.listed import refuse_untrained
 from essential.protocols.moving_digits import MovingDigitsConfig
 from essential.protocols.places import refuse_unclear
 from essential.protocols.protocol import Listing, OrderRule, Protocol, build_protocol, paused_collector
-from essential.shown import nearest
+from essential.registry import Registry
 
 Place = Literal["root", "path", "annotations"]
-
-BUILT_IN = {
-    "moving-digits": "essential.protocols.folder:MOVING_DIGITS",
-    "folder": "essential.protocols.folder:FOLDER",
-    "manifest": "essential.protocols.labelled_tables:MANIFEST",
-    "list": "essential.protocols.video_list:LIST",
-    "ucf101": "essential.protocols.official_splits:UCF101",
-    "hmdb51": "essential.protocols.official_splits:HMDB51",
-    "ssv2": "essential.protocols.official_splits:SSV2",
-    "features": "essential.protocols.labelled_tables:FEATURES",
-}
 
 
 class Dataset(NamedTuple):
@@ -48,6 +35,29 @@ class Dataset(NamedTuple):
     needs: tuple[Place, ...]
     listing: Callable[["DataConfig"], Listing]
     path: str = "its file: -s data.path=FILE"
+
+
+def _fault(_: str, plugin: Any) -> str | None:
+    if not isinstance(plugin, Dataset):
+        return "it is no essential.protocols.source.Dataset"
+    unknown = [need for need in plugin.needs if need not in get_args(Place)]
+    return f"it needs {unknown[0]!r}; a data set needs any of {', '.join(get_args(Place))}" if unknown else None
+
+
+DATASETS: Registry[Dataset] = Registry(
+    "essential.datasets",
+    {
+        "moving-digits": "essential.protocols.folder:MOVING_DIGITS",
+        "folder": "essential.protocols.folder:FOLDER",
+        "manifest": "essential.protocols.labelled_tables:MANIFEST",
+        "list": "essential.protocols.video_list:LIST",
+        "ucf101": "essential.protocols.official_splits:UCF101",
+        "hmdb51": "essential.protocols.official_splits:HMDB51",
+        "ssv2": "essential.protocols.official_splits:SSV2",
+        "features": "essential.protocols.labelled_tables:FEATURES",
+    },
+    fault=_fault,
+)
 
 
 class DataConfig(Section):
@@ -78,22 +88,23 @@ class DataConfig(Section):
     @field_validator("kind")
     @classmethod
     def _is_known(cls, kind: str) -> str:
-        names = BUILT_IN
-        if kind not in names:
-            raise ValueError(f"there is no such kind of data{nearest(kind, names)}; known: {', '.join(names)}")
+        try:
+            DATASETS.load(kind)
+        except ConfigError as error:
+            raise ValueError(error.problem) from None
         return kind
 
     @model_validator(mode="after")
     def _has_a_use_for_its_path(self) -> "DataConfig":
         if self.path is not None and "path" not in self.dataset.needs:
-            kinds = ", ".join(kind for kind in BUILT_IN if "path" in _dataset(kind).needs)
+            kinds = ", ".join(kind for kind in DATASETS.built_in if "path" in DATASETS[kind].needs)
             raise ValueError(f"data.path={self.path} is for data.kind={kinds}, but data.kind={self.kind}")
         return self
 
     @property
     def dataset(self) -> Dataset:
         """What the table says of this kind."""
-        return _dataset(self.kind)
+        return DATASETS[self.kind]
 
     @property
     def folder(self) -> Path | None:
@@ -161,7 +172,7 @@ def load_listing(config: DataConfig, *, clear: bool = True) -> Listing:
     config.require_places()
     with paused_collector():
         listing = config.dataset.listing(config)
-        if config.kind not in BUILT_IN:
+        if config.kind not in DATASETS.built_in:
             _check_plugged_in(listing, f"data.kind={config.kind}")
     if clear:
         refuse_unclear(listing, config.root)
@@ -176,9 +187,3 @@ def _check_plugged_in(listing: Listing, where: str) -> None:
     if twice:
         raise DataError(f"two videos have the key {twice[0]!r}; keys are unique", where=where)
     refuse_untrained(listing.videos, where, classes=listing.classes)
-
-
-def _dataset(kind: str) -> Dataset:
-    module, _, name = BUILT_IN[kind].partition(":")
-    dataset: Dataset = getattr(import_module(module), name)
-    return dataset
