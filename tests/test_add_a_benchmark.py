@@ -69,7 +69,8 @@ def test_the_plugin_of_a_few_lines_runs_like_any_other(package: Path, small_data
     for number, path in enumerate(sorted(small_data.glob("*/*/*.mp4"))):
         name = f"{path.parent.name}_{number}{'0' if path.parts[-3] == 'test' else '1'}.mp4"
         shutil.copy(path, tmp_path / "CLIPS" / name)
-    _essential(package, tmp_path, _line("data.kind=flat"))
+    (line,) = re.findall(r"`(essential train .*data.kind=flat.*)`", (ROOT / "docs" / "add-a-benchmark.md").read_text())
+    _essential(package, tmp_path, line)
     record = Record.read(tmp_path / "runs" / "flat" / "record.json")
     assert record.protocol.name == "flat"
     assert [len(task.classes) for task in record.protocol.tasks] == [2] * 4

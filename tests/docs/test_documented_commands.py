@@ -41,7 +41,6 @@ NOT_RUN: Mapping[str, str] = {
     "essential train --config moving-digits/essential --method gdumb": "`test_add_a_method.py` adds it, and runs this",
     "essential compare --methods essential,replay,gdumb": "needs the same method",
     "essential train --config diving48": "`test_add_a_benchmark.py` adds it, and runs this",
-    "essential train --config own/essential --out runs/flat": "the same",
     "essential data check --protocol diving48": "the same",
 }
 # Scripts for a cluster, by the document, and the reason.
