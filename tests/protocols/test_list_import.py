@@ -87,7 +87,7 @@ def test_segments_are_kept_as_they_are(tmp_path: Path) -> None:
         (lambda c: c["val"][0].update({"/x": []}), "val, task 1, name of a class: '/x' is an absolute path"),
         (lambda c: c["val"][0].pop("run"), "the class 'run' of task 1 has no val split (train and test only)"),
         (lambda c: c["test"].pop(), "the class 'dive' of task 2 has no test split (train and val only)"),
-        (lambda c: c.pop("train"), "no training video for 3 classes: 'jump', 'run', 'dive'"),
+        (lambda c: c.pop("train"), "no training clip for the classes 'dive', 'jump', 'run'"),
         (lambda c: (c.pop("val"), c.pop("test")), "has no val and no test videos"),
         (lambda c: c["train"].append({}), "task 3 has no class"),
         (lambda c: c.clear(), "has no task"),

@@ -143,7 +143,7 @@ def test_many_numbered_images_beside_a_video_are_no_frames(tmp_path: Path) -> No
     # In whatever order the disk lists them: the video may come last.
     _touch(tmp_path, *(f"run/img_{number:05d}.jpg" for number in range(60)), "run/v.mp4")
     _touch(tmp_path, *(f"walk/img_{number:05d}.jpg" for number in range(60)))
-    assert VideoIndex(tmp_path).first == {"v": f"{tmp_path}/run/v.mp4", "walk": f"{tmp_path}/walk"}
+    assert VideoIndex(tmp_path).paths == {"v": [f"{tmp_path}/run/v.mp4"], "walk": [f"{tmp_path}/walk"]}
 
 
 @pytest.fixture

@@ -198,7 +198,7 @@ def test_a_written_list_has_one_video_a_line_and_reads_the_same(tmp_path: Path) 
         (lambda c: c["tasks"][0].update(run=[]), "task 1, class 'run' is []; give an object with the videos of train,"),
         (lambda c: c["tasks"][0]["run"].update(trian=[]), "class 'run': unknown key 'trian' (did you mean 'train'?)"),
         (lambda c: c["tasks"][0]["run"].update(train="v"), "class 'run', train is 'v'; give a list of videos"),
-        (lambda c: c["tasks"][0]["run"].update(train=[]), "no training video for 1 classes: 'run'; add some"),
+        (lambda c: c["tasks"][0]["run"].update(train=[]), "no training clip for the class 'run'; add training"),
         (
             lambda c: c["tasks"][1].update(jump=c["tasks"][0]["jump"]),
             "the class 'jump' is in the tasks 1, 2; a class arrives once",
@@ -393,7 +393,7 @@ def test_untrimmed_keeps_videos_of_one_class_once() -> None:
     video_list = _segments(rows)
     # "t" is in val with both classes: it goes too, and nothing is left to test on.
     with pytest.raises(
-        DataError, match=r"x.json: with data.test_split=val, data.untrimmed=true task 1 \('run', 'jump'\)"
+        DataError, match=r"x.json, with data.test_split=val, data.untrimmed=true: task 1 \('run', 'jump'\)"
     ):
         video_list.listed(untrimmed=True)
     assert whole_videos(video_list.tasks, "train", "test") == [
@@ -424,14 +424,14 @@ def test_untrimmed_against_a_slow_rule() -> None:
 
 def test_untrimmed_may_leave_a_class_bare() -> None:
     video_list = _segments([("both", "run", 0.0, 1.0), ("both", "jump", 0.0, 1.0), ("one", "run", 0.0, 1.0)])
-    expected = "x.json: with data.test_split=val, data.untrimmed=true no training video is left for 1 classes: 'jump'"
+    expected = "x.json, with data.test_split=val, data.untrimmed=true: no training clip for the class 'jump'"
     with pytest.raises(DataError, match=expected):
         video_list.listed(untrimmed=True)
 
 
 def test_a_task_without_tests_is_refused() -> None:
     video_list = VideoList("x", [[ListedClass("a", {"train": ["v"], "test": []})]])
-    with pytest.raises(DataError, match=r"data.untrimmed=false task 1 \('a'\) has nothing to be tested on"):
+    with pytest.raises(DataError, match=r"data.untrimmed=false: task 1 \('a'\) has nothing to be tested on"):
         video_list.listed()
 
 

@@ -93,25 +93,18 @@ def import_checkpoints(
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
-    """Return the checkpoints of a folder in the order of their tasks, which count from 1, or from 0.
-
-    Raises:
-        CheckpointError: there is none, or one in between is missing.
-    """
+    """Return the checkpoints of a folder by task, from 1 or 0 on; a CheckpointError if there is none, or one lacks."""
     if not folder.is_dir():
         raise CheckpointError(f"there is no folder {folder}; give the folder of the task*_checkpoint.pth files")
     found: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
         match = _FILE.fullmatch(path.name)
-        if match and found.setdefault(int(match[1]), path) is not path:
-            raise CheckpointError(
-                f"{found[int(match[1])]} and {path} are both of task {int(match[1])}; keep one of them"
-            )
+        if match and found.setdefault(number := int(match[1]), path) is not path:
+            raise CheckpointError(f"{found[number]} and {path} are both of task {number}; keep one of them")
     if not found:
         raise CheckpointError(f"{folder} holds no task1_checkpoint.pth, task2_checkpoint.pth, ...; give their folder")
     first = 0 if 0 in found else 1
-    missing = next((first + place for place, number in enumerate(sorted(found)) if number != first + place), None)
-    if missing is not None:
+    for missing in sorted({*range(first, max(found))} - found.keys()):
         raise CheckpointError(
             f"{folder / f'task{missing}_checkpoint.pth'} is missing, but task {max(found)} is there; an evaluation "
             "needs the checkpoint after every task up to the last"
@@ -123,10 +116,8 @@ def _settings(
     first: AuthorsCheckpoint, out: Path, config: str, overrides: Sequence[str], temporal_embedding: bool | None
 ) -> RunConfig:
     """Return the config with the checkpoint's flags put in, then the overrides, then what the network itself is."""
-    weights = RunFolder(out).encoder.absolute()
-    encoder = describe_clip(
-        first.encoder, weights=weights, temporal_embedding=_wanted_embedding(first, temporal_embedding)
-    )
+    adds_embedding = _wanted_embedding(first, temporal_embedding)
+    encoder = describe_clip(first.encoder, weights=RunFolder(out).encoder.absolute(), temporal_embedding=adds_embedding)
     network: dict[str, Any] = {
         "method.name": "essential",
         "method.classifier.layers": first.layers,

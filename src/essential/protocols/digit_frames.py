@@ -33,20 +33,13 @@ PAIRS = {
 }
 MOTIONS = tuple(motion for pair in PAIRS.values() for motion in pair)
 
-# How far a motion goes along its own axis, from its first to its last frame: fractions of the frame's side,
-# a ratio of sizes, radians.
-_EXTENTS = {
-    "x": (0.18, 0.30),
-    "y": (0.18, 0.30),
-    "log_size": (math.log(1.26), math.log(1.58)),
-    "angle": (math.radians(30), math.radians(56)),
-}
-# Where the middle of a motion lies, the same for all motions so that a still frame does not give away the axis.
-_MIDDLES = {
-    "x": (0.40, 0.60),
-    "y": (0.40, 0.60),
-    "log_size": (math.log(0.45), math.log(0.62)),
-    "angle": (math.radians(-20), math.radians(20)),
+# How far a motion goes along its own axis, and where its middle lies: fractions of the frame's side, a ratio of sizes,
+# radians. The middles are the same for all motions, so that no single frame gives the axis away.
+_RANGES = {
+    "x": ((0.18, 0.30), (0.40, 0.60)),
+    "y": ((0.18, 0.30), (0.40, 0.60)),
+    "log_size": ((math.log(1.26), math.log(1.58)), (math.log(0.45), math.log(0.62))),
+    "angle": ((math.radians(30), math.radians(56)), (math.radians(-20), math.radians(20))),
 }
 # The other axes drift at random, either way, by at most this part of a full motion.
 _DRIFT = 0.5
@@ -112,8 +105,8 @@ def _draw_rise(generator: np.random.Generator, frames: int) -> Poses:
 
 
 def _draw_axis(axis: str, generator: np.random.Generator, done: Poses, *, moving: bool) -> Poses:
-    middle = generator.uniform(*_MIDDLES[axis])
-    extent = generator.uniform(*_EXTENTS[axis])
+    extents, middles = _RANGES[axis]
+    middle, extent = generator.uniform(*middles), generator.uniform(*extents)
     share = 1.0 if moving else generator.uniform(-_DRIFT, _DRIFT)
     return np.asarray(middle + share * extent * (done - 0.5))
 

@@ -195,7 +195,7 @@ def refuse_untrained(videos: Sequence[Video | ListedVideo], where: str, *, class
     bare = sorted({*classes, *(video.label for video in videos)} - trained)
     if bare:
         raise DataError(
-            f"no training clip for the class{'es' if len(bare) > 1 else ''} {', '.join(map(repr, bare))}",
+            f"no training clip for the class{'es' if len(bare) > 1 else ''} {named(bare)}",
             where=where,
             remedy="add training clips, or take the class out of the test split",
         )
@@ -222,11 +222,7 @@ def refuse_unusable(tasks: Tasks, where: str) -> None:
     if not any(split != "train" for split in splits_of(tasks)):
         raise DataError(f"{where} has no val and no test videos; give each class a val or a test split")
     _refuse_uneven_splits(tasks, where)
-    bare = [listed.name for classes in tasks for listed in classes if not listed.of("train")]
-    if bare:
-        raise DataError(
-            f"{where}: no training video for {len(bare)} classes: {named(bare)}; add some, or take the class out"
-        )
+    refuse_untrained([], where, classes=[one.name for classes in tasks for one in classes if not one.of("train")])
 
 
 def repeated_classes(tasks: Tasks) -> dict[str, tuple[int, ...]]:

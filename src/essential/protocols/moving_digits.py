@@ -113,10 +113,15 @@ def make_moving_digits(
         missing = [clip for clip in clips if not (root / clip.name).exists()]
         there = len(clips) - len(missing)
         progress(there, len(clips))
-        # Threads do: drawing and encoding release the lock of the interpreter.
+
+        def write(clip: _Clip) -> None:
+            encode = mpeg4_avi if clip.name.endswith(".avi") else h264_mp4
+            write_bytes(root / clip.name, encode(_draw_clip(clip, config)))
+
+        # Threads are enough: drawing and encoding release the interpreter's lock.
         executor = ThreadPoolExecutor(max(1, workers))
         try:
-            for done, _ in enumerate(executor.map(lambda clip: _write_clip(root, clip, config), missing), there + 1):
+            for done, _ in enumerate(executor.map(write, missing), there + 1):
                 progress(done, len(clips))
         finally:
             executor.shutdown(cancel_futures=True)
@@ -178,11 +183,6 @@ def _clips(config: MovingDigitsConfig) -> list[_Clip]:
         for split, count in counts.items()
         for digit, motion, number in product(_DIGITS[: config.digits], MOTIONS, range(count))
     ]
-
-
-def _write_clip(root: Path, clip: _Clip, config: MovingDigitsConfig) -> None:
-    frames = _draw_clip(clip, config)
-    write_bytes(root / clip.name, mpeg4_avi(frames) if clip.name.endswith(".avi") else h264_mp4(frames))
 
 
 def _draw_clip(clip: _Clip, config: MovingDigitsConfig) -> Frames:

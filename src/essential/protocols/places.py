@@ -62,20 +62,18 @@ def locate_videos(listed: Sequence[ListedVideo], root: Path, classes: tuple[str,
         bares = [bare_name(name.rpartition("/")[2]) for name in names]
         index = VideoIndex(root)
         shared = _shared(names, bares)
-        unsure = shared | index.others.keys()
         files: list[str] = []
         missing: set[int] = set()
         others: dict[int, tuple[str, ...]] = {}
         for place, (name, bare) in enumerate(zip(names, bares, strict=True)):
-            file = index.first.get(bare)
-            if file is None or bare in unsure:
+            candidates = index.paths.get(bare, [])
+            if len(candidates) != 1 or bare in shared:
                 candidates = _choose(name, listed[place].label, index, needs_place=bare in shared)
-                if len(candidates) > 1:
-                    others[place] = tuple(candidates[1:])
-                if not candidates:
-                    missing.add(place)
-                file = candidates[0] if candidates else index.place_of_missing(name)
-            files.append(file)
+            if len(candidates) > 1:
+                others[place] = tuple(candidates[1:])
+            if not candidates:
+                missing.add(place)
+            files.append(candidates[0] if candidates else index.place_of_missing(name))
         videos = [
             Video(key, file, label, "train" if split == "train" else "test", segment)
             for (_, label, split, segment), key, file in zip(listed, _unique_keys(listed), files, strict=True)
@@ -94,20 +92,13 @@ class VideoIndex:
             raise DataError(f"data folder {root} does not exist; give the folder of the videos as data.root")
         self.root = str(root)
         self._real_root = os.path.realpath(root)
-        # A path for every bare name, and the further ones of those that have several: most have one.
-        self.first: dict[str, str] = {}
-        self.others: dict[str, list[str]] = {}
+        self.paths: dict[str, list[str]] = {}
         walk = VideoWalk(self.root, check_link=self.refuse_outside)
         walk.refuse_unlisted()
         # A list names no videos of a root that is itself one.
         walk.videos.pop(self.root, None)
         for path, bare in chain(walk.videos.items(), walk.again.items()):
-            if self.first.setdefault(bare, path) is not path:
-                self.others.setdefault(bare, []).append(path)
-
-    def paths(self, bare: str) -> list[str]:
-        """Return all paths of a bare name."""
-        return [self.first[bare], *self.others.get(bare, ())] if bare in self.first else []
+            self.paths.setdefault(bare, []).append(path)
 
     def place_of_missing(self, name: str) -> str:
         """Return where a listed video would be."""
@@ -141,7 +132,7 @@ def _choose(name: str, label: str, index: VideoIndex, *, needs_place: bool) -> l
     `needs_place` asks that its folder fits too: its bare name is shared.
     """
     bare_path, last = bare_name(name), name.rpartition("/")[2]
-    candidates = [path for bare in {last, bare_name(last)} for path in index.paths(bare)]
+    candidates = [path for bare in {last, bare_name(last)} for path in index.paths.get(bare, ())]
     tests: tuple[Callable[[str], bool], ...] = (
         lambda path: path == f"{index.root}/{name}",
         lambda path: bare_name(path) in (f"{index.root}/{bare_path}", f"{index.root}/{name}"),

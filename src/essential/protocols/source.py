@@ -148,14 +148,7 @@ class ProtocolConfig(Section):
 
     def cut(self, listing: Listing, default_name: str) -> Protocol:
         """Return the protocol of a listing under these settings; see `build_protocol`."""
-        return build_protocol(
-            self.name or default_name,
-            listing,
-            tasks=self.tasks,
-            base_classes=self.base_classes,
-            order_seed=self.order_seed,
-            order_rule=self.order_rule,
-        )
+        return build_protocol(self.name or default_name, listing, **self.model_dump(exclude={"name"}))
 
 
 def load_listing(config: DataConfig, *, clear: bool = True) -> Listing:

@@ -34,16 +34,7 @@ def refuse_repeats(names: Iterable[tuple[Line, str]]) -> None:
 
 
 def bytes_of(path: Path, *, what: str = "", absent: str) -> bytes:
-    """Return a file's content.
-
-    Args:
-        path: the file.
-        what: stands before the path in messages, such as `manifest `.
-        absent: what to do if there is no file.
-
-    Raises:
-        DataError: there is no file, or it cannot be read.
-    """
+    """Return a file's content; if there is no file, a DataError says to do `absent`. Messages begin with `what`."""
     try:
         return plain_file(path).read_bytes()
     except FileNotFoundError:

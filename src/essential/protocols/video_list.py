@@ -24,6 +24,7 @@ from essential.protocols.listed import (
     Tasks,
     check_name,
     file_of,
+    refuse_untrained,
     refuse_unusable,
     splits_of,
 )
@@ -59,29 +60,23 @@ class VideoList:
         """All classes, in order."""
         return tuple(chain.from_iterable(self.groups))
 
-    def tested_split(self, test_split: TestSplit) -> ListedSplit:
-        """Return the split that is tested on; `auto` is test, or val where the list has no test split."""
-        present = [split for split in splits_of(self.tasks) if split != "train"]
-        if test_split == "auto":
-            return present[-1]
-        if test_split not in present:
-            raise ConfigError(
-                f"data.test_split={test_split}, but {self.name} has no such split; use {' or '.join(present)}, or auto"
-            )
-        return test_split
-
     def listed(self, *, test_split: TestSplit = "auto", untrimmed: bool = False) -> list[ListedVideo]:
         """Return the videos of train and, as `test`, those of the split that is tested on, in the list's order.
 
         Args:
-            test_split: see `tested_split`.
+            test_split: `auto` is test, or val where the list has no test split.
             untrimmed: give whole videos in place of segments, see `whole_videos`; each split is looked at alone.
 
         Raises:
             ConfigError: there is no such split, or there are no segments to replace.
             DataError: what is left has a class without training videos, or a task without test videos.
         """
-        tested = self.tested_split(test_split)
+        present = [split for split in splits_of(self.tasks) if split != "train"]
+        tested = present[-1] if test_split == "auto" else test_split
+        if tested not in present:
+            raise ConfigError(
+                f"data.test_split={tested}, but {self.name} has no such split; use {' or '.join(present)}, or auto"
+            )
         entries = (entry for classes in self.tasks for listed in classes for entry in chain(*listed.entries.values()))
         if untrimmed and not any(isinstance(entry, ListedSegment) for entry in entries):
             raise ConfigError(
@@ -93,17 +88,12 @@ class VideoList:
         return train + test
 
     def _refuse_gaps(self, train: list[ListedVideo], test: list[ListedVideo], settings: str) -> None:
-        trained, tested = {video.label for video in train}, {video.label for video in test}
-        bare = [name for name in self.classes if name not in trained]
-        if bare:
-            raise DataError(
-                f"{self.name}: with {settings} no training video is left for {len(bare)} classes: {named(bare)}; "
-                "choose other settings, or take the classes out of the list"
-            )
+        tested = {video.label for video in test}
+        refuse_untrained(train, f"{self.name}, with {settings}", classes=self.classes)
         for number, group in enumerate(self.groups, 1):
             if tested.isdisjoint(group):
                 raise DataError(
-                    f"{self.name}: with {settings} task {number} ({named(group)}) has nothing to be tested on; "
+                    f"{self.name}, with {settings}: task {number} ({named(group)}) has nothing to be tested on; "
                     "choose other settings, or add videos to the list"
                 )
 
