@@ -30,7 +30,7 @@ def lines(config):
     return Listing.by_name([Video(key, key, label, split) for key, label, split in rows])
 
 
-TEXT = Dataset("lines of text", ("path",), lines, path="the lines: -s data.path=FILE.txt")
+TEXT = Dataset("lines of text", ("path",), lines, hint="the lines: -s data.path=FILE.txt")
 LISTED = Dataset("a name", ("root",), lambda c: locate_videos([ListedVideo("v", "run", "train")], c.root, ("run",)))
 NOTES = Dataset("notes", ("annotations", "root"), lines)
 NOTHING = Dataset("nothing", (), lambda config: ["v"])

@@ -1,4 +1,4 @@
-"""What a reader of results on an annotation list must know about it: leaks between splits, imbalance, odd entries."""
+"""What a reader of results on an annotation list should know: leaks between splits, imbalance, odd entries."""
 
 import re
 from collections import Counter
@@ -18,7 +18,7 @@ _Labelled = tuple[str, Entry]
 
 
 class Extremes(NamedTuple):
-    """The smallest and the largest of some counts, and whose they are."""
+    """The smallest and the largest of some counts, each with its owner."""
 
     smallest: int
     smallest_of: str

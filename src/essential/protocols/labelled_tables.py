@@ -194,11 +194,11 @@ MANIFEST = Dataset(
     "a CSV table of videos",
     ("path",),
     lambda config: Listing.by_name(manifest_videos(config.given("path"))),
-    path="the list: -s data.path=FILE.csv",
+    hint="the list: -s data.path=FILE.csv",
 )
 FEATURES = Dataset(
     "imported features",
     ("path",),
     lambda config: stored_labels(config.given("path")),
-    path="the store: -s data.path=STORE (`essential features import` makes it)",
+    hint="the store: -s data.path=STORE (`essential features import` makes it)",
 )

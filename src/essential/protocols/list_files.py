@@ -145,7 +145,7 @@ def read_foreign(content: bytes, name: str) -> Tasks | None:
     """Return the tasks of another project's list; None if the content is a list of ours or a pickle.
 
     Raises:
-        DataError: it is text of another form; the message says what it is and what to do.
+        DataError: it is text of another form.
     """
     text = _text(content)
     if text is None:

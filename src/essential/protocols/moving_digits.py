@@ -105,8 +105,8 @@ def make_moving_digits(
         DataError: the folder holds something else, the clips of another config, or damaged clips.
         InUseError: another process is writing there.
     """
-    _refuse_strangers(root)
-    # Of a name of its own: a run whose folder this is holds that already.
+    _refuse_other_files(root)
+    # A lock of its own name: a run in the same folder holds the usual one.
     with folder_lock(root, name=".lock-videos"):
         recorded_checksum = _claim(root, config)
         clips = _clips(config)
@@ -139,14 +139,14 @@ def videos_to_make(config: MovingDigitsConfig) -> list[Video]:
     return [Video(clip.name, clip.name, clip.label, clip.split) for clip in _clips(config)]
 
 
-def _refuse_strangers(root: Path) -> None:
+def _refuse_other_files(root: Path) -> None:
     """Refuse a folder without the marker that is not empty, hidden files apart."""
     if (root / MARKER).exists() or not root.is_dir():
         return
-    strangers = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
-    if strangers:
+    others = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
+    if others:
         raise DataError(
-            f"{root} already holds {strangers[0]!r}, so moving-digits cannot be made there; choose an empty folder. "
+            f"{root} already holds {others[0]!r}, so moving-digits cannot be made there; choose an empty folder. "
             "To learn from the videos in it, add -s data.kind=folder"
         )
 

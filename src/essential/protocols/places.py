@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from essential.errors import DataError
 from essential.protocols.listed import ListedVideo, check_names
-from essential.protocols.protocol import Listing, Segment, Video, paused_collector
+from essential.protocols.protocol import Listing, Segment, Video
 from essential.protocols.video_walk import VideoWalk, bare_name, is_below
 
 _NAMED_AT_MOST = 5
@@ -20,7 +20,7 @@ class Found(NamedTuple):
 
     video: Video  # with the path of the best candidate; if there is none, the path where it would be
     missing: bool
-    others: tuple[str, ...]  # more candidates, where nothing says which one is meant
+    others: tuple[str, ...]  # more candidates, where the choice is ambiguous
 
 
 def found_of(listing: Listing) -> list[Found]:
@@ -32,7 +32,7 @@ def found_of(listing: Listing) -> list[Found]:
 
 
 def refuse_unclear(listing: Listing, root: object) -> None:
-    """Raise a DataError if a listed name stands for several files and nothing says which one is meant."""
+    """Raise a DataError if a listed name is ambiguous: it may be one of several files."""
     if listing.others:
         lines = "\n  ".join(
             f"{listing.videos[place].key}: {', '.join((listing.videos[place].file, *files))}"
@@ -57,27 +57,26 @@ def locate_videos(listed: Sequence[ListedVideo], root: Path, classes: tuple[str,
     Raises:
         DataError: a name is no path below a folder; `root` cannot be walked; a link leads out of it.
     """
-    with paused_collector():
-        names = check_names([video.name for video in listed], "the list")
-        bares = [bare_name(name.rpartition("/")[2]) for name in names]
-        index = VideoIndex(root)
-        shared = _shared(names, bares)
-        files: list[str] = []
-        missing: set[int] = set()
-        others: dict[int, tuple[str, ...]] = {}
-        for place, (name, bare) in enumerate(zip(names, bares, strict=True)):
-            candidates = index.paths.get(bare, [])
-            if len(candidates) != 1 or bare in shared:
-                candidates = _choose(name, listed[place].label, index, needs_place=bare in shared)
-            if len(candidates) > 1:
-                others[place] = tuple(candidates[1:])
-            if not candidates:
-                missing.add(place)
-            files.append(candidates[0] if candidates else index.place_of_missing(name))
-        videos = [
-            Video(key, file, label, "train" if split == "train" else "test", segment)
-            for (_, label, split, segment), key, file in zip(listed, _unique_keys(listed), files, strict=True)
-        ]
+    names = check_names([video.name for video in listed], "the list")
+    bares = [bare_name(name.rpartition("/")[2]) for name in names]
+    index = VideoIndex(root)
+    shared = _shared(names, bares)
+    files: list[str] = []
+    missing: set[int] = set()
+    others: dict[int, tuple[str, ...]] = {}
+    for place, (name, bare) in enumerate(zip(names, bares, strict=True)):
+        candidates = index.paths.get(bare, [])
+        if len(candidates) != 1 or bare in shared:
+            candidates = _choose(name, listed[place].label, index, needs_place=bare in shared)
+        if len(candidates) > 1:
+            others[place] = tuple(candidates[1:])
+        if not candidates:
+            missing.add(place)
+        files.append(candidates[0] if candidates else index.place_of_missing(name))
+    videos = [
+        Video(key, file, label, "train" if split == "train" else "test", segment)
+        for (_, label, split, segment), key, file in zip(listed, _unique_keys(listed), files, strict=True)
+    ]
     return Listing(videos, classes, missing=frozenset(missing), others=others)
 
 
@@ -119,7 +118,7 @@ class VideoIndex:
 
 
 def _shared(names: Sequence[str], bares: Sequence[str]) -> set[str]:
-    """Return the bare names that several listed names share: they alone do not say which video is meant."""
+    """Return the bare names that several listed names share: alone they are ambiguous."""
     if len(set(names)) == len(set(bares)):
         return set()
     owners: dict[str, str] = {}

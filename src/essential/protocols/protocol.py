@@ -117,7 +117,7 @@ class Protocol:
         return tuple(video for task in self.tasks for video in (*task.train, *task.test))
 
     def longest_names(self) -> list[str]:
-        """Return the longest key among each class's training videos: names take room in a memory too."""
+        """Return the longest key among each class's training videos: keys take room in a memory too."""
         longest = dict.fromkeys(self.slots, "")
         for video in (video for task in self.tasks for video in task.train):
             longest[video.label] = max(longest[video.label], video.key, key=lambda key: len(key.encode()))
@@ -214,7 +214,7 @@ def build_protocol(
         ConfigError: the classes cannot be cut into that many tasks, or the list fixes other tasks.
     """
     groups: Sequence[tuple[str, ...]]
-    # A list of one task says which classes there are, and not how they arrive.
+    # A list of one task gives the classes, and not their order of arrival.
     if listing.groups is None or (len(listing.groups) == 1 and tasks is not None):
         if tasks is None:
             raise ConfigError("protocol.tasks is not given; say into how many tasks: -s protocol.tasks=N")

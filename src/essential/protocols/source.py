@@ -28,13 +28,13 @@ class Dataset(NamedTuple):
         summary: what it is, in a few words.
         needs: the settings of `data` that it cannot do without.
         listing: reads the labels and finds the videos; `config.given("root")` is a path that it needs.
-        path: what `data.path` is.
+        hint: what `data.path` is, for the message where it is missing.
     """
 
     summary: str
     needs: tuple[Place, ...]
     listing: Callable[["DataConfig"], Listing]
-    path: str = "its file: -s data.path=FILE"
+    hint: str = "its file: -s data.path=FILE"
 
 
 def _fault(_: str, plugin: Any) -> str | None:
@@ -103,7 +103,7 @@ class DataConfig(Section):
 
     @property
     def dataset(self) -> Dataset:
-        """What the table says of this kind."""
+        """This kind's entry in the table."""
         return DATASETS[self.kind]
 
     @property
@@ -123,7 +123,7 @@ class DataConfig(Section):
         if path is None:
             what = {
                 "root": "the folder of the videos: -s data.root=DIR",
-                "path": self.dataset.path,
+                "path": self.dataset.hint,
                 "annotations": "the folder of its annotations: -s data.annotations=DIR",
             }
             raise ConfigError(f"data.kind={self.kind} needs {what[place]}")
@@ -138,13 +138,13 @@ class DataConfig(Section):
 class ProtocolConfig(Section):
     """How classes become tasks."""
 
-    name: str | None = Field(None, description="what reports call it; none: the kind of data")
+    name: str | None = Field(None, description="its name in reports; none: the kind of data")
     tasks: int | None = Field(None, ge=1, description="number of tasks, the first included; none: as the list has them")
     base_classes: int | None = Field(None, ge=1, description="classes of the first task; none: as many as the others")
     order_seed: int | None = Field(
         0, ge=0, description="seed of the classes' order; none: unshuffled. A list has an order of its own"
     )
-    order_rule: OrderRule = Field("essential", description="whose shuffle: our own, or TCD's")
+    order_rule: OrderRule = Field("essential", description="the shuffle: essential (ours), or tcd")
 
     def cut(self, listing: Listing, default_name: str) -> Protocol:
         """Return the protocol of a listing under these settings; see `build_protocol`."""

@@ -34,7 +34,7 @@ def refuse_repeats(names: Iterable[tuple[Line, str]]) -> None:
 
 
 def bytes_of(path: Path, *, what: str = "", absent: str) -> bytes:
-    """Return a file's content; if there is no file, a DataError says to do `absent`. Messages begin with `what`."""
+    """Return a file's content; `what` begins messages, and `absent` is the remedy where there is no file."""
     try:
         return plain_file(path).read_bytes()
     except FileNotFoundError:
@@ -44,7 +44,7 @@ def bytes_of(path: Path, *, what: str = "", absent: str) -> bytes:
 
 
 def text_of(content: bytes, name: str, remedy: str) -> str:
-    """Return a file's text, without a byte order mark; if it is not UTF-8, a DataError says to do `remedy`."""
+    """Return a file's text, without a byte order mark; `remedy` is for a file that is not UTF-8."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -233,5 +233,5 @@ LIST = Dataset(
     "an annotation list",
     ("path", "root"),
     _listing,
-    path="the list: -s data.path=FILE.json (`essential data import` makes it)",
+    hint="the list: -s data.path=FILE.json (`essential data import` makes it)",
 )
