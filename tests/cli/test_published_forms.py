@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from essential.protocols.class_order import tcd_order
+from essential.protocols.protocol import tcd_order
 from essential.records import Record
 from essential.video.decode import read_frames
 from in_process import Essential, Outcome

@@ -216,7 +216,7 @@ def test_nobody_keeps_the_small_configs() -> None:
 
 
 def test_json_and_yaml_that_are_shown_are_well_formed() -> None:
-    readers = {"json": json.loads, "yaml": yaml.safe_load, "csv": str.splitlines}
+    readers = {"json": json.loads, "yaml": yaml.safe_load, "csv": str.splitlines, "toml": str.splitlines}
     shown = [block for document in DOCUMENTS for block in blocks(document)]
     assert {block.language for block in shown} <= {"", "sh", "bash", "python", *readers}
     for block in shown:

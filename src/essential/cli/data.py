@@ -87,8 +87,7 @@ def import_(
     """
     from essential.cli.list_tables import entry_findings, print_list
     from essential.protocols.audit import audit_list
-    from essential.protocols.list_json import refuse_other_file
-    from essential.protocols.video_list import import_list, write_video_list
+    from essential.protocols.video_list import import_list, refuse_other_file, write_video_list
 
     refuse_other_file(out)
     video_list = import_list(source)

@@ -46,11 +46,12 @@ def check(
     from essential.cli.progress_bar import terminal_progress
     from essential.files.atomic import write_json
     from essential.progress import phase
-    from essential.protocols.source import find_listing
+    from essential.protocols.places import found_of
+    from essential.protocols.source import load_listing
     from essential.video.check import check_videos
 
     config = _config(protocol, root=root, annotations=annotations, list_file=list_file, overrides=overrides or [])
-    listing, found = find_listing(config.data)
+    listing = load_listing(config.data, clear=False)
     built = config.protocol.cut(listing, config.data.kind)
     progress = terminal_progress()
     for note in listing.notes:
@@ -58,7 +59,7 @@ def check(
     with phase(progress, "open videos", 0):
         report = check_videos(
             built,
-            found,
+            found_of(listing),
             root=root,
             frames=config.video.frames,
             workers=os.cpu_count() or 1,

@@ -31,9 +31,8 @@ def findings(audit: ListAudit) -> Iterator[str]:
         )
     if not audit.group_leaks:
         yield "groups: no name has a group number (UCF101's _gNN_cNN), so that leaks by group cannot be told"
-    for shared in audit.shared_files:
-        both = " and ".join(shared.splits)
-        yield f"splits: {len(shared.files)} videos are in both {both}: {named(shared.files)}"
+    for splits, files in audit.shared_files.items():
+        yield f"splits: {len(files)} videos are in both {' and '.join(splits)}: {named(files)}"
     if not audit.shared_files:
         yield f"splits: no video is in two splits ({', '.join(audit.splits)})"
     for name, numbers in audit.repeated_classes.items():

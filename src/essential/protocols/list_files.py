@@ -1,4 +1,4 @@
-"""Annotation lists of other projects: those that are read, and what is said of the others, told by their form.
+"""Files of annotation lists: our own JSON, and those of other projects, recognised by their form.
 
 vCLIMB's and the authors' pickles are `{train, val, test} -> [task] -> {class: [video]}`. A video is a name, or a
 dictionary with `filename`, `t_start`, `t_end` and mostly `video_duration` in seconds, as text or numbers. A class's
@@ -10,30 +10,36 @@ cuts: `protocol.tasks`. Other lists have one split in a file, or numbers in the 
 
 import csv
 import io
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from itertools import islice
 from typing import Any
 
 from essential.errors import DataError
-from essential.protocols.list_json import check_keys, load_json
 from essential.protocols.listed import (
     SPLITS,
     Entry,
     ListedClass,
     ListedSegment,
     ListedSplit,
+    ListSource,
+    SegmentForm,
     Tasks,
     check_classes,
     check_entries,
+    check_keys,
+    check_name,
+    classes_of,
+    entries_of,
 )
 from essential.protocols.plain_pickle import read_plain_pickle
+from essential.protocols.text_files import json_of, text_of
 from essential.shown import nearest, quoted
 
-_SEGMENT_KEYS = ("filename", "t_start", "t_end")
-_MORE_KEYS = ("video_duration", "fps", "video_frames")
+FORMAT = "essential video list"
+VERSION = 1
+_OURS = SegmentForm(("file", "start_seconds", "end_seconds", "duration_seconds"), (), (int, float))
+_VCLIMB = SegmentForm(("filename", "t_start", "t_end", "video_duration"), ("fps", "video_frames"), (int, float, str))
 _TAKEN = "lists of ours, vCLIMB's pickles, ActivityNet's JSON and Kinetics' CSV are read"
 _MANIFEST = (
     "write a CSV file with the columns path,label,split, and train with -s data.kind=manifest -s data.path=FILE.csv"
@@ -56,28 +62,67 @@ _FORMS = (
 _LINES_LOOKED_AT = 100
 
 
-def parse_pickle(content: bytes, name: str) -> Tasks:
-    """Return the tasks of a whole pickle, which messages call `name`; entries are not yet checked together.
+def parse_ours(content: bytes, name: str) -> tuple[Tasks, ListSource | None]:
+    """Return the tasks of a whole file of ours, which messages call `name`."""
+    top = json_of(text_of(content, name, "a pickle goes through `essential data import` first"), name)
+    if not isinstance(top, dict) or top.get("format") != FORMAT:
+        found = quoted(top.get("format")) if isinstance(top, dict) else f"a {type(top).__name__}"
+        raise DataError(
+            f'{name} is not a video list of ours: its "format" is {found}, not "{FORMAT}"; '
+            "docs/file-formats.md shows one"
+        )
+    if type(top.get("version")) is not int or top["version"] != VERSION:
+        raise DataError(
+            f"{name}: version {quoted(top.get('version'))} of the format is unknown; this program reads {VERSION}"
+        )
+    check_keys(top, name, required=("format", "version", "tasks"), optional=("source",))
+    if not isinstance(top["tasks"], list):
+        raise DataError(f'{name}: "tasks" is {quoted(top["tasks"])}; give an array with one object of classes per task')
+    tasks = [
+        [
+            _class(label, splits, f"{name}, task {number}")
+            for label, splits in classes_of(task, f"{name}, task {number}")
+        ]
+        for number, task in enumerate(top["tasks"], 1)
+    ]
+    return tasks, _source(top.get("source"), name)
 
-    Raises:
-        DataError: it is no plain pickle of the form above; an entry is no video or segment.
-    """
+
+def _source(given: Any, name: str) -> ListSource | None:
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        raise DataError(f'{name}: "source" is {quoted(given)}; give an object with file and sha256, or leave it out')
+    check_keys(given, f"{name}, source", required=ListSource._fields, optional=())
+    return ListSource(*(check_name(given[key], f"{name}, source: {key}") for key in ListSource._fields))
+
+
+def _class(name: str, splits: Any, where: str) -> ListedClass:
+    where = f"{where}, class {quoted(name)}"
+    if not isinstance(splits, dict):
+        raise DataError(f"{where} is {quoted(splits)}; give an object with the videos of {', '.join(SPLITS)}")
+    check_keys(splits, where, required=(), optional=SPLITS)
+    present = [split for split in SPLITS if split in splits]
+    return ListedClass(name, {split: entries_of(splits[split], _OURS, f"{where}, {split}") for split in present})
+
+
+def parse_pickle(content: bytes, name: str) -> Tasks:
+    """Return the tasks of a whole pickle of the form above, which messages call `name`."""
     tasks: list[dict[str, dict[ListedSplit, Sequence[Entry]]]] = []
     room = len(content)
     for split, number, task in _tasks(read_plain_pickle(content, name), name):
         where = f"{name}, {split}, task {number}"
         if number > len(tasks):
             tasks.append({})
-        for label, videos in _classes(task, where):
+        for label, videos in classes_of(task, where):
+            entries = entries_of(videos, _VCLIMB, f"{where}, class {quoted(label)}")
+            tasks[number - 1].setdefault(label, {})[split] = entries
             # One and the same list may stand in a pickle a million times; an honest entry takes bytes of its own.
-            room -= len(videos) + 1
+            room -= len(entries) + 1
             if room < 0:
                 raise DataError(
                     f"{name} lists more videos than it has bytes: the same ones again and again; it is refused"
                 )
-            at = f"{where}, class {quoted(label)}"
-            entries = [_segment(video, at) if isinstance(video, dict) else video for video in videos]
-            tasks[number - 1].setdefault(label, {})[split] = check_entries(entries, at)
     return [[ListedClass(label, entries) for label, entries in task.items()] for task in tasks]
 
 
@@ -96,42 +141,17 @@ def _tasks(top: Any, name: str) -> Iterator[tuple[ListedSplit, int, Any]]:
         yield from ((split, number, task) for number, task in enumerate(top.get(split, ()), 1))
 
 
-def _classes(task: Any, where: str) -> Iterator[tuple[str, Sequence[Any]]]:
-    if not isinstance(task, dict):
-        raise DataError(f"{where} is {quoted(task)}; it must be a dictionary with the classes and their videos")
-    names = check_classes(list(task), f"{where}, name of a class")
-    for label, videos in zip(names, task.values(), strict=True):
-        if not isinstance(videos, list | tuple):
-            raise DataError(f"{where}, class {quoted(label)} is {quoted(videos)}; it must be a list of videos")
-        yield label, videos
-
-
-def _segment(video: Mapping[str, Any], where: str) -> ListedSegment:
-    check_keys(video, f"{where}, {quoted(video)}", required=_SEGMENT_KEYS, optional=_MORE_KEYS)
-    duration = _seconds(video, "video_duration", where) if "video_duration" in video else None
-    start, end = (_seconds(video, key, where) for key in ("t_start", "t_end"))
-    return ListedSegment(video["filename"], start, end, duration)
-
-
-def _seconds(video: Mapping[str, Any], key: str, where: str) -> float:
-    value = video[key]
-    with suppress(ValueError, OverflowError):
-        if type(value) in (str, int, float) and math.isfinite(float(value)):
-            return float(value)
-    raise DataError(f"{where}: {key} of {quoted(video['filename'])} is {quoted(value)}; it must be a number of seconds")
-
-
 def read_foreign(content: bytes, name: str) -> Tasks | None:
     """Return the tasks of another project's list; None if the content is a list of ours or a pickle.
 
     Raises:
-        DataError: it is text of another form, or holds what no list can; the message says what it is and what to do.
+        DataError: it is text of another form.
     """
     text = _text(content)
     if text is None:
         return None
     if text.lstrip().startswith(("{", "[")):
-        top = load_json(content, name)
+        top = json_of(text, name)
         if isinstance(top, dict) and isinstance(top.get("database"), dict):
             return _one_task(_activitynet(top["database"], name), f"{name} (ActivityNet's JSON)")
         if isinstance(top, dict) and "format" in top:
@@ -188,7 +208,7 @@ def _one_task(rows: Iterable[tuple[str, str, Entry]], name: str) -> Tasks:
     splits = dict.fromkeys(split for held in classes.values() for split in held)
     if not splits.keys() - {"train"}:
         raise DataError(f"{name} lists training videos alone; put those to test on into the same file")
-    names = dict(zip(classes, check_classes(list(classes), f"{name}, name of a class"), strict=True))
+    names = dict(zip(classes, check_classes(list(classes), name), strict=True))
     return [
         [
             ListedClass(
