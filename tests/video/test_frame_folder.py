@@ -39,8 +39,8 @@ def expect_error(path: Path, reason: str) -> None:
     """Check that reading the first and last frame fails, naming the folder, the reason and what is allowed."""
     with pytest.raises(VideoError, match=reason) as caught:
         read_frames(path, lambda count: [count - 1, 0])
-    assert str(caught.value).startswith(f"cannot read the folder of frames {path}: ")
-    assert "expected 2 images or more such as img_00001.jpg" in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: {caught.value.problem}; ")
+    assert "expected a folder of 2 frames or more such as img_00001.jpg" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -49,13 +49,13 @@ def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path, name: str, fi
     assert read_numbers(make(tmp_path / "v", 12, name=name, first=first)) == list(range(12))
 
 
-def test_pictures_are_exact_and_in_the_order_asked_for_with_repeats(tmp_path: Path) -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (9, 24, 32, 3), np.uint8)
-    folder = write_frame_folder(tmp_path / "v", pictures, name="{}.png")
+def test_frames_are_exact_and_in_the_order_asked_for_with_repeats(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (9, 24, 32, 3), np.uint8)
+    folder = write_frame_folder(tmp_path / "v", images, name="{}.png")
     counts = []
     wanted = [8, 2, 2, 0]
     decoded = read_frames(folder, lambda count: counts.append(count) or wanted)
-    np.testing.assert_array_equal(decoded.frames, pictures[wanted])
+    np.testing.assert_array_equal(decoded.frames, images[wanted])
     assert decoded.frames.dtype == np.uint8
     assert decoded.frame_count == 9
     assert counts == [9]
@@ -238,7 +238,7 @@ def test_exif_rotation_is_not_applied(tmp_path: Path) -> None:
 def test_a_segment_is_refused_with_what_to_do(tmp_path: Path) -> None:
     folder = make(tmp_path / "v", 3)
     with pytest.raises(
-        VideoError, match=r"segment 1\.5-2\.0 s of the folder .*how many frames make a second; put the video file"
+        VideoError, match=r"v: segment 1\.5-2\.0 s cannot be read: .* how many frames make a second; put the video file"
     ):
         read_frames(folder, range, segment=Segment(1.5, 2.0))
 

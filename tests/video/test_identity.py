@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from essential.video.identity import identity_of, size_of
+from essential.video.frame_folder import identity_of, size_of
 from video_files import numbered_picture, write_frame_folder
 
 

@@ -70,7 +70,7 @@ def _folder_without_images(path: Path) -> None:
 def _folder_with_a_damaged_frame(path: Path) -> None:
     path.mkdir()
     for number in (1, 2):
-        (path / f"img_{number:05d}.jpg").write_bytes(b"\xff\xd8\xff no picture")
+        (path / f"img_{number:05d}.jpg").write_bytes(b"\xff\xd8\xff no frame")
 
 
 def _nothing(path: Path) -> None:
@@ -86,8 +86,8 @@ def _sound(path: Path) -> None:
     [
         (_nothing, "there is no such file"),
         (_empty, "it is empty (0 bytes)"),
-        (_noise, "it is no video that FFmpeg knows"),
-        (_cut_avi, "it is damaged or cut short: it promises about 59 pictures and gives 39"),
+        (_noise, "not a video, or damaged"),
+        (_cut_avi, "it is damaged or cut short: it promises about 59 frames and gives 39"),
         (_sound, "it holds no video stream, only audio"),
         (_folder_without_images, "it holds 0 frames"),
         (_folder_with_a_damaged_frame, "img_00001.jpg cannot be decoded ("),

@@ -26,7 +26,7 @@ from essential.encoders.config import EncoderConfig
 from essential.encoders.timm_encoder import build_network, describe, pixel_format_of, resize
 from essential.encoders.weight_files import State, fit_weights, read_weights
 from essential.errors import CheckpointError, ConfigError
-from essential.video.transforms import PixelFormat
+from essential.video.config import PixelFormat
 
 # The part of the joint adapter in a block's sum.
 _JOINT_SCALE = 0.5

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from essential.errors import ConfigError
-from essential.video.transforms import PixelFormat
+from essential.video.config import PixelFormat
 
 
 class FrameEncoder(nn.Module, ABC):

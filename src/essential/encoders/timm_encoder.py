@@ -20,7 +20,7 @@ from essential.encoders.published_weights import kept_weights, refuse_without_ne
 from essential.encoders.weight_files import fit_weights, read_weights
 from essential.errors import CheckpointError, ConfigError
 from essential.seeding import seed_from
-from essential.video.transforms import PixelFormat
+from essential.video.config import PixelFormat
 
 # What decides where weights come from and what goes in and out is said elsewhere in the config, or not at all.
 _RESERVED = frozenset(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from essential.encoders.base import FrameEncoder
 from essential.errors import CheckpointError
 from essential.files.sealed import read_sealed
-from essential.video.transforms import PixelFormat
+from essential.video.config import PixelFormat
 
 TINY_DIM = 128
 TINY_WEIGHTS = Path(__file__).parent / "weights" / "tiny.safetensors"

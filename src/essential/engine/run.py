@@ -21,7 +21,7 @@ from essential.engine.sinks import Sink
 from essential.engine.workspace import data_root
 from essential.errors import CheckpointError, ConfigError, DataError
 from essential.features.cores import own_threads
-from essential.features.lookup import refuse_broken
+from essential.features.index import refuse_broken
 from essential.files.atomic import folder_lock
 from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Stage

@@ -12,12 +12,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from essential.encoders import FrameEncoder
+from essential.encoders.base import FrameEncoder
 from essential.features.encoding import device_of
 
-# What the share of the work that is the encoder's is guessed from. A guess, not a measurement: the number of threads
-# must not depend on how busy the machine is, as the rounding may depend on it. Ten times too much or too little still
-# tells a ViT (280 thousand million operations for a clip) from a small network (a thousandth of that).
+# From these the encoder's share of the work is guessed, not measured: the number of threads must not depend on how busy
+# the machine is, as the rounding may depend on it. Ten times too much or too little still tells a ViT (280 thousand
+# million operations for a clip) from a small network (a thousandth of that).
 _OPERATIONS_PER_SECOND = 5e10  # of a core
 _SECONDS_TO_DECODE = 0.15  # a clip of ten seconds
 _SECONDS_TO_TRANSFORM = 0.02  # a view
@@ -40,7 +40,6 @@ def share_cores(wanted_workers: int | None, *, encoder: FrameEncoder, frames: in
 
     Args:
         wanted_workers: what the config says; None leaves it to this function.
-        encoder: where it computes, and how much.
         frames: in a clip.
         views: clips of a video.
     """

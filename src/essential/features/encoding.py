@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from essential.encoders import FrameEncoder
+from essential.encoders.base import FrameEncoder
 from essential.errors import DataError
 from essential.features.config import FeatureType, Precision
 
@@ -53,8 +53,7 @@ class ClipEncoder:
         """Take a video's clips, which may be written over afterwards, and yield what is complete by now.
 
         Args:
-            place: what the video's features are yielded with, sooner or later, by this method or by `finish`.
-            clips: of a video.
+            place: yielded with the video's features, by this method or by `finish`.
         """
         self._videos.append((place, len(clips)))
         for clip in clips:
@@ -94,11 +93,7 @@ class ClipEncoder:
 
 
 def as_stored(features: VideoFeatures, dtype: FeatureType, *, encoder: FrameEncoder, key: str) -> VideoFeatures:
-    """Return the features of the video `key` as `dtype`.
-
-    Raises:
-        DataError: one is not finite, or too large for `dtype`.
-    """
+    """Return the features of the video `key` as `dtype`; a DataError if one is not finite, or too large for it."""
     with np.errstate(over="ignore"):
         stored = features.astype(dtype)
     if not np.isfinite(stored).all():

@@ -4,11 +4,10 @@ import ctypes
 import multiprocessing
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,8 +21,8 @@ from essential.features.provenance import Recipe
 from essential.features.store import VideoNote
 from essential.files.given import absence
 from essential.protocols.protocol import Video
-from essential.video.identity import VideoIdentity, identity_of, size_of
-from essential.video.machine import refuse_machines_fault
+from essential.video.frame_folder import VideoIdentity, identity_of, size_of
+from essential.video.frames import refuse_machines_fault
 from essential.video.views import ViewRequest, read_views
 from essential.video.worker_pool import Lost, in_flight, run_tasks
 
@@ -35,16 +34,14 @@ _SlotItem = tuple[Video, ViewRequest, int]
 _Identify = Callable[[Path], VideoIdentity] | None
 
 
-@dataclass(frozen=True)
-class ReadVideo:
+class ReadVideo(NamedTuple):
     """A video's views, or None where its note says why there are none."""
 
     clips: Clips | None
     note: VideoNote
 
 
-@dataclass(frozen=True)
-class EncodedVideo:
+class EncodedVideo(NamedTuple):
     """The features of a video's views, or None where its note says why there are none."""
 
     features: VideoFeatures | None
@@ -57,9 +54,8 @@ def encode_each(
     """Read and encode the views asked for of each video, and hand their features over one by one.
 
     Args:
-        consume: called in this process with an item's place and what became of it. The order is that of the items,
-            but for videos that take very long, or are broken.
-        config: the workers, the time limit and the size of a batch.
+        consume: called in this process with an item's place and what became of it, in the order of the items, but for
+            videos that take very long, or are broken.
 
     Raises:
         DataError: see `read_each`, or a feature is not finite.
@@ -97,13 +93,10 @@ def read_each(
     """Read the views asked for of each video, in worker processes, and hand them over one by one.
 
     A video that kills its worker twice, or that takes too long, is broken; see `run_tasks`. The workers write pixels
-    into memory that is set aside for as many videos as may be under way, so that memory stays bounded whatever the
-    number of videos.
+    into memory that is set aside for as many videos as may be under way, so memory does not grow with their number.
 
     Args:
         consume: called in this process with an item's place and what was read; the clips are written over afterwards.
-        config: how the workers start, and how long a video may take.
-        sharing: how many workers there are, and how many threads torch has in `consume`.
 
     Raises:
         DataError: a video cannot be read for want of open files or a healthy disk, or no worker can begin.
@@ -128,20 +121,15 @@ def reading(
     identify: _Identify,
     is_next_known: Callable[[], bool] = lambda: True,
 ) -> Generator[tuple[int, ReadVideo], None, None]:
-    """Read videos as they are asked for, and yield the place of each with what was read.
+    """Read videos as they are asked for, and yield the place of each with what was read; see `read_each`.
 
-    See `read_each`. An item is drawn from `items` when a worker is free for it, so that there may be any number.
+    An item is drawn from `items` when a worker is free for it, so that there may be any number.
 
     Args:
         items: the videos, with what to read of each, or why it cannot be.
         largest: what is read of a video, at most: no item asks for more views, or for other frames or pixels.
         workers: how many processes; 0 reads in this one.
-        config: how the workers start, and how long a video may take.
-        identify: see `_Identify`.
         is_next_known: see `run_tasks`.
-
-    Raises:
-        DataError: see `read_each`.
     """
     if not workers:
         for place, (video, wanted) in enumerate(items):
@@ -229,19 +217,17 @@ def _lost(video: Video, lost: Lost) -> ReadVideo:
 
 
 def _read(video: Video, request: ViewRequest, identify: _Identify) -> ReadVideo:
-    size, sha256 = None, None
+    size, sha256, clips, reason = None, None, None, None
     try:
         if identify is not None:
             size, sha256 = identify(video.path)
-        # As in a worker, where torch has one thread: pictures are too small to share.
+        # As in a worker, where torch has one thread: frames are too small to share.
         with torch_threads(1):
             clips = read_views(video, request)
     except FileNotFoundError:
-        reason = absence(Path(video.path))
-        return ReadVideo(None, VideoNote(key=video.key, size_bytes=None, sha256=None, broken=reason))
+        size, sha256, reason = None, None, absence(video.path)
     except (VideoError, OSError) as error:
         refuse_machines_fault(video.path, error)
-        # The store must not depend on where the videos are on this machine.
-        reason = str(error).replace(str(video.path), video.key)
-        return ReadVideo(None, VideoNote(key=video.key, size_bytes=size, sha256=sha256, broken=reason))
-    return ReadVideo(clips, VideoNote(key=video.key, size_bytes=size, sha256=sha256, broken=None))
+        # Without the path: a store must not depend on where the videos are on this machine.
+        reason = error.problem if isinstance(error, VideoError) else error.strerror or str(error)
+    return ReadVideo(clips, VideoNote(key=video.key, size_bytes=size, sha256=sha256, broken=reason))

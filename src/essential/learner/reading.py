@@ -22,8 +22,7 @@ from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.prediction import Prediction, Span, spans_of
 from essential.learner.turns import turn
 from essential.protocols.protocol import Video
-from essential.video.frames import short_reason
-from essential.video.transforms import PixelFormat
+from essential.video.config import PixelFormat
 from essential.video.windows import WindowedVideo
 from essential.video.worker_pool import Lost
 
@@ -107,7 +106,7 @@ class ClipReader:
                 unread.discard(place)
                 if read.clips is None:
                     path = files.pop(place)
-                    yield place, Prediction(path, error=short_reason(read.note.broken or "it cannot be read", path))
+                    yield place, Prediction(path, error=read.note.broken or "it cannot be read")
                 else:
                     if with_frames:
                         with turn(sharing.threads):

@@ -53,19 +53,11 @@ class Coverage(Section):
 
 
 class CheckedFile(Section):
-    """What a file, or a folder of frames, is that can be read, as far as its packets and its first picture show.
+    """What a file, or a folder of frames, is that can be read, as far as its packets and its first frame show.
 
-    Attributes:
-        file: where it is; in a report relative to the root.
-        videos: the keys of the listed videos that are in it.
-        format: the container, or `frames` for a folder of frames.
-        codec: of the pictures.
-        width: in pixels, before any rotation.
-        height: likewise.
-        rate: pictures per second; None where the file does not say it.
-        pictures: how many.
-        seconds: its length; None likewise.
-        size_bytes: of the file, or of all frames.
+    `file` is relative to the root, `videos` are the keys of the videos in it, `format` is the container or `frames`,
+    the size is in pixels before any rotation, `rate` is in frames per second (None where the file does not say it), and
+    `pictures` is the number of frames.
     """
 
     file: str
@@ -84,18 +76,13 @@ class CheckReport(Section):
     """All that a check found.
 
     Attributes:
-        protocol: its name.
-        protocol_id: its id.
-        root: the data folder.
-        frames: how many pictures a video or segment must have.
+        frames: how many a video or segment must have.
         passed_over: how many files beside the videos were not taken, by reason.
-        coverage: for training and test videos.
         counts: by task and class, training before test.
         problems: in the order of the protocol.
-        duplicates: files of the same content.
         codecs: files by codec and container, such as `h264 (mp4)`.
         sizes: files by `width x height`.
-        rates: files by pictures per second.
+        rates: files by frames per second.
         files: every file that could be read.
     """
 

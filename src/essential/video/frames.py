@@ -1,31 +1,41 @@
-"""What reading a video gives, whatever the video is stored as, and how pictures of it are asked for."""
+"""What all readers of videos share: the frames they give, and the errors for a video that cannot be read."""
 
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
-Choose = Callable[[int], Sequence[int]]
-Picture = np.ndarray[Any, np.dtype[np.uint8]]
+from essential.errors import DataError
 
-FEWEST_PICTURES = 2
+Choose = Callable[[int], Sequence[int]]
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+FEWEST_FRAMES = 2
+# What PyAV and Pillow were seen to raise on damaged files: MemoryError for enormous frames, LookupError for surprise
+# streams.
+LIBRARY_ERRORS = (OSError, EOFError, ValueError, RuntimeError, ArithmeticError, LookupError, MemoryError)
+_NO_HANDLES = frozenset({errno.EMFILE, errno.ENFILE})
+# FFmpeg also says so of damaged files, which can be read.
+_BAD_DISK = frozenset({errno.EIO, errno.ESTALE})
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedFrames:
-    """Pictures in the order asked for, and how many the video, or its segment, has to choose from."""
+    """Frames in the order asked for, and how many the video, or its segment, has to choose from."""
 
     frames: UInt8[np.ndarray, "frames height width 3"]
     frame_count: int
 
 
 def checked_indices(choose: Choose, count: int) -> list[int]:
-    """Return the indices that `choose` gives for `count` pictures, as a list.
+    """Return the indices that `choose` gives for `count` frames, as a list.
 
     Raises:
-        ValueError: there is none, or one is outside the pictures.
+        ValueError: there is none, or one is outside the video.
     """
     indices = list(choose(count))
     if not indices or not all(0 <= index < count for index in indices):
@@ -33,7 +43,29 @@ def checked_indices(choose: Choose, count: int) -> list[int]:
     return indices
 
 
-def short_reason(message: str, name: object) -> str:
-    """Return why a file or a folder of frames cannot be read, without its name and what to do: the same for all."""
-    reason = message.removeprefix(f"cannot read video {name}: ")
-    return reason.removeprefix(f"cannot read the folder of frames {name}: ").partition("; expected ")[0]
+def refuse_machines_fault(path: Path, error: BaseException) -> None:
+    """Raise if a video could not be read for want of open files or a healthy disk: it may well be whole.
+
+    Want of memory is not among these: damaged files that ask for enormous frames cause it too.
+
+    Raises:
+        DataError: that is so.
+    """
+    if not isinstance(error, OSError):
+        return
+    if error.errno in _NO_HANDLES or (error.errno in _BAD_DISK and not _can_be_read(path)):
+        raise DataError(
+            f"it could not be read for a reason that is not the file's: {error.strerror}. What was finished is kept",
+            where=path,
+            remedy="raise the limit of open files, or check the disk, and run again",
+        ) from error
+
+
+def _can_be_read(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            while file.read(1 << 20):
+                pass
+    except OSError:
+        return False
+    return True

@@ -1,9 +1,8 @@
-"""Decoding only the groups of pictures that hold wanted ones, from key frames on, still exact by picture number.
+"""Decoding only the groups of pictures (GOPs) that hold wanted frames, from key frames on, exact by frame number.
 
 No container is asked to seek. The packets come in order, as for the survey and for the full decoding, with the same
-times; those outside the groups are read and not decoded, which costs a hundredth of decoding them. So there is no
-place to land on that could be the wrong one. A picture is known by its time, and its number is that time's rank among
-all packets' times.
+times; those outside the groups are read and not decoded, at a hundredth of the cost. A frame is known by its time, and
+its number is that time's rank among all packets' times.
 """
 
 import math
@@ -18,33 +17,32 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from essential.errors import VideoError
-from essential.video.container import DECODER_LIMITS, explained_errors, opened_video
-from essential.video.frames import Picture
-from essential.video.packets import Bitstream, PacketNote
-from essential.video.wanted_frames import WantedPictures
+from essential.video.container import DECODER_LIMITS, Bitstream, PacketNote, explained_errors, opened_video
+from essential.video.frames import Pixels
+from essential.video.wanted_frames import WantedFrames
 
-# Where more of the packets would have to be decoded, all are: little is saved, and every picture is looked at.
+# Where more of the packets would have to be decoded, all are: little is saved, and every frame is looked at.
 _LARGEST_SHARE = 0.75
 
 
-def decode_groups(path: Path, notes: Sequence[PacketNote], indices: Sequence[int]) -> Picture | None:
-    """Return the pictures at `indices`, equal to those of the full decoding, or None where that is to be used.
+def decode_groups(path: Path, notes: Sequence[PacketNote], indices: Sequence[int]) -> Pixels | None:
+    """Return the frames at `indices`, equal to those of the full decoding, or None where that is to be used.
 
-    It is where it saves little, and wherever anything is other than what makes the groups safe:
+    It is to be used where this saves little, and wherever anything is other than what makes the groups safe:
 
     - every packet's time is known and its own, the first one's is the least, and decoding may begin there;
-    - the times are not those of the packets' own order where the stream says that its pictures' order is another;
-    - every packet decoded gives one picture, of its own time, in order of time. So a packet of one field, or of none,
-      a decoder that drops a picture, and times that are not those of the pictures show themselves;
-    - FFmpeg finds no fault: here it is told to stop at one, where the full decoding mends what it can.
+    - the times are not those of the packets' own order where the stream says that its frames' order is another;
+    - every packet decoded gives one frame, of its own time, in order of time. So a packet of one field, or of none,
+      a decoder that drops a frame, and times that are not those of the frames are found;
+    - FFmpeg finds no fault: here it stops at one, where the full decoding conceals what it can.
 
-    A picture shown before a key frame that stands before it in the file (an "open" group) may refer to pictures in
-    front of that key frame, and is decoded from an earlier one. Pictures that no other refers to are left out unless
-    wanted, where it is sure: see `Bitstream.is_disposable`.
+    A frame shown before a key frame that stands before it in the file (an "open" group) may refer to frames in front
+    of that key frame, and is decoded from an earlier one. Frames that no other refers to are left out unless wanted,
+    where it is sure: see `Bitstream.is_disposable`.
 
     Args:
         notes: of every packet of the stream, in the file's order.
-        indices: the wanted pictures, numbers in order of showing; any order, repeats allowed.
+        indices: the wanted frames, numbers in order of showing; any order, repeats allowed.
     """
     numbers = _packets_by_index(notes)
     if not indices or not all(0 <= index < len(numbers) for index in indices):
@@ -52,7 +50,7 @@ def decode_groups(path: Path, notes: Sequence[PacketNote], indices: Sequence[int
     groups = _groups(notes, {numbers[index] for index in indices})
     if sum(map(len, groups)) > _LARGEST_SHARE * len(notes):
         return None
-    wanted = WantedPictures(path, indices)
+    wanted = WantedFrames(path, indices)
     by_time = {notes[number].time or 0: index for index, number in enumerate(numbers)}
     is_reordered = any(before > after for before, after in pairwise(numbers))
     try:
@@ -63,7 +61,7 @@ def decode_groups(path: Path, notes: Sequence[PacketNote], indices: Sequence[int
 
 
 def _packets_by_index(notes: Sequence[PacketNote]) -> list[int]:
-    """Return the place of each picture's packet, in order of showing; nothing if it cannot be told for sure."""
+    """Return the place of each frame's packet, in order of showing; nothing if it cannot be told for sure."""
     times = [note.time for note in notes if note.time is not None]
     if not times or len(set(times)) < len(notes) or not notes[0].starts_anew or notes[0].time != min(times):
         return []
@@ -90,9 +88,9 @@ def _groups(notes: Sequence[PacketNote], numbers: set[int]) -> list[range]:
 
 
 def _decode(
-    path: Path, groups: Sequence[range], wanted: WantedPictures, *, indices: Mapping[int, int], is_reordered: bool
+    path: Path, groups: Sequence[range], wanted: WantedFrames, *, indices: Mapping[int, int], is_reordered: bool
 ) -> bool:
-    """Decode the groups and hand their pictures over; return whether all was as it must be."""
+    """Decode the groups into `wanted`; return whether all was as it must be."""
     with opened_video(path) as (container, stream), explained_errors(path, "it cannot be decoded"):
         if stream.codec_context.has_b_frames and not is_reordered:
             return False
@@ -111,11 +109,11 @@ def _decode(
 class _GroupDecoder:
     stream: VideoStream
     bitstream: Bitstream
-    wanted: WantedPictures
+    wanted: WantedFrames
     indices: Mapping[int, int]
 
     def decode(self, packets: Iterable["Packet[VideoStream]"]) -> bool:
-        """Decode packets from a key frame on; return whether exactly their pictures came, in order of time."""
+        """Decode packets from a key frame on; return whether exactly their frames came, in order of time."""
         sent: list[int] = []
         given: list[int] = []
         latest = -math.inf
@@ -123,13 +121,10 @@ class _GroupDecoder:
             time = packet.pts
             if time is None:
                 return False
-            # Only what is shown before a picture already sent, a B-frame by the container's word too: were its times
-            # not those of the pictures, all would be sent, and the order in which they come would tell.
-            if (
-                time < latest
-                and not self.wanted.includes(self.indices.get(time, -1))
-                and self.bitstream.is_disposable(packet)
-            ):
+            # Only what is shown before a frame already sent, a B-frame by the container's times too: were they not
+            # those of the frames, all would be sent, and the order in which they come would tell.
+            is_wanted = self.wanted.includes(self.indices.get(time, -1))
+            if time < latest and not is_wanted and self.bitstream.is_disposable(packet):
                 continue
             latest = max(latest, time)
             sent.append(time)
@@ -139,7 +134,7 @@ class _GroupDecoder:
         return given == sorted(time for time in sent if time >= sent[0] and time in self.indices)
 
     def _taken(self, frames: Iterable[VideoFrame], *, first: int) -> Iterator[int]:
-        """Hand pictures over and give their times; -1 for one that cannot be right.
+        """Keep wanted frames and yield the times of all; -1 for one that cannot be right.
 
         Those shown before the key frame are passed over: what they refer to may not have been decoded.
         """

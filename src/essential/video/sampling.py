@@ -7,18 +7,14 @@ from jaxtyping import Float, Int64
 
 
 def segment_indices(frame_count: int, segments: int, *, generator: np.random.Generator | None) -> list[int]:
-    """Cut a video into equal segments and take one frame of each.
-
-    Args:
-        frame_count: frames in the video.
-        segments: frames wanted.
-        generator: draws a place inside each segment (training); None takes the centres (evaluation).
-
-    Returns:
-        `segments` indices from 0 to `frame_count - 1`, sorted. A video shorter than that repeats frames.
+    """Cut a video into equal segments and return the index of one frame of each, sorted.
 
     The segments are cut in real numbers, `frame_count / segments` long, so every frame is in reach of a draw whatever
-    the remainder; this is TSN's sampling (Wang et al. 2016) without its rounding to whole frames.
+    the remainder; this is TSN's sampling (Wang et al. 2016) without its rounding to whole frames. A video shorter than
+    `segments` repeats frames.
+
+    Args:
+        generator: draws a place inside each segment (training); None takes the segment centres (evaluation).
 
     Raises:
         ValueError: either number is below 1.
@@ -33,10 +29,9 @@ def segment_indices(frame_count: int, segments: int, *, generator: np.random.Gen
 def segment_table(
     frame_count: int, draws: Float[np.ndarray, "videos segments"]
 ) -> Int64[np.ndarray, "videos segments"]:
-    """Take one frame of each equal segment of many videos of `frame_count` frames.
+    """Return a frame of each equal segment of many videos of `frame_count` frames.
 
     Args:
-        frame_count: frames in every video.
         draws: where in its segment each frame lies, from 0 to below 1; 0.5 is the centre.
     """
     places = (np.arange(draws.shape[1]) + draws) * frame_count / draws.shape[1]

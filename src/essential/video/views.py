@@ -1,21 +1,30 @@
-"""A video's views: a clip, sampled and transformed. View 0 is plain, the others are augmented, each by its own draw."""
+"""A video's views: a clip, sampled and transformed. View 0 is plain, the others are augmented, each by its own draw.
+
+torchvision takes seconds to import: it is imported where a transform is made.
+"""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
 
 from essential.protocols.protocol import Video
 from essential.seeding import seed_from
+from essential.video.config import STRONGEST, AugmentConfig, PixelFormat
 from essential.video.decode import read_frames
 from essential.video.sampling import segment_indices
-from essential.video.transforms import AugmentConfig, PixelFormat, augmented_view, plain_view
 
 # Raise it whenever the same request begins to give other pixels; stores made before are then refused.
 _TRANSFORM_VERSION = 1
+_RAND_AUGMENT_PROBABILITY = 0.5
+_FLIP_PROBABILITY = 0.5
+# timm's: the part of the frame that is erased, and its width over its height.
+_ERASED_AREA = (0.02, 1 / 3)
+_ERASED_RATIO = (0.3, 1 / 0.3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,7 @@ def read_views(video: Video, request: ViewRequest) -> Float[Tensor, "views frame
 
 
 def transform_identity(pixel_format: PixelFormat, augment: AugmentConfig) -> dict[str, Any]:
-    """Return, as JSON values, all that decides how pictures become pixels, for a store's provenance."""
+    """Return, as JSON values, all that decides how frames become pixels, for a store's provenance."""
     import torchvision  # seconds to load, and only needed here and to make pixels
 
     return {
@@ -88,3 +97,82 @@ def transform_identity(pixel_format: PixelFormat, augment: AugmentConfig) -> dic
         "interpolation": pixel_format.interpolation,
         "augment": augment.model_dump(mode="json"),
     }
+
+
+def plain_view(
+    frames: UInt8[np.ndarray, "frames height width 3"], pixel_format: PixelFormat
+) -> Float[Tensor, "frames 3 size size"]:
+    """Scale the short side to `size`, cut out the centre, normalise. Draws nothing."""
+    view: Tensor = _plain(pixel_format)(_channels_first(frames))
+    return view
+
+
+def augmented_view(
+    frames: UInt8[np.ndarray, "frames height width 3"], pixel_format: PixelFormat, augment: AugmentConfig, *, seed: int
+) -> Float[Tensor, "frames 3 size size"]:
+    """Return a view drawn from `seed`: the same crop, flip, operations and erasing for all frames.
+
+    torchvision draws from torch's global generator, which is seeded here and put back, so no two threads of one
+    process may do this at once.
+    """
+    with torch.random.fork_rng(devices=[]):
+        # Not torch.manual_seed, which would reseed the GPUs too.
+        torch.default_generator.manual_seed(seed)
+        view: Tensor = _augmentation(pixel_format, augment)(_channels_first(frames))
+    return view
+
+
+def _channels_first(frames: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
+    return torch.from_numpy(np.require(frames, requirements=["C", "W"])).permute(0, 3, 1, 2)
+
+
+@cache
+def _plain(pixel_format: PixelFormat) -> nn.Module:
+    from torchvision.transforms import InterpolationMode, v2
+
+    size, interpolation = pixel_format.size, InterpolationMode(pixel_format.interpolation)
+    transform: nn.Module = v2.Compose(
+        [v2.Resize([size], interpolation, antialias=True), v2.CenterCrop([size, size]), *_normalised(pixel_format)]
+    )
+    return transform
+
+
+@cache
+def _augmentation(pixel_format: PixelFormat, augment: AugmentConfig) -> nn.Module:
+    from torchvision.transforms import InterpolationMode, v2
+
+    crop = v2.RandomResizedCrop(
+        [pixel_format.size, pixel_format.size],
+        scale=augment.crop_scale,
+        ratio=augment.crop_ratio,
+        interpolation=InterpolationMode(pixel_format.interpolation),
+        antialias=True,
+    )
+    # What turning uncovers gets the mean colour, as in timm.
+    operation = v2.RandAugment(
+        num_ops=1,
+        magnitude=augment.rand_augment_magnitude,
+        num_magnitude_bins=STRONGEST + 1,
+        interpolation=InterpolationMode.BILINEAR,
+        fill=[255 * channel for channel in pixel_format.mean],
+    )
+    flip = [v2.RandomHorizontalFlip(_FLIP_PROBABILITY)] if augment.horizontal_flip else []
+    operations = [v2.RandomApply([operation], _RAND_AUGMENT_PROBABILITY)] * augment.rand_augment_ops
+    erase = v2.RandomErasing(augment.erase_probability, scale=_ERASED_AREA, ratio=_ERASED_RATIO, value="random")
+    transform: nn.Module = v2.Compose([crop, *flip, *operations, *_normalised(pixel_format), erase])
+    return transform
+
+
+class _Planes(nn.Module):
+    """One plane for each colour, while pixels are bytes: arithmetic on three of them at a time is slow."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return frames.contiguous()
+
+
+def _normalised(pixel_format: PixelFormat) -> list[nn.Module]:
+    from torchvision.transforms import v2
+
+    # In place of the floats just made.
+    normalise = v2.Normalize(list(pixel_format.mean), list(pixel_format.std), inplace=True)
+    return [_Planes(), v2.ToDtype(torch.float32, scale=True), normalise]

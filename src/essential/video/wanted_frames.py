@@ -1,4 +1,4 @@
-"""The pictures that were asked for, gathered while a video is decoded: RGB, upright, in the order asked for."""
+"""The frames that were asked for, gathered while a video is decoded: RGB, upright, in the order asked for."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,13 +9,13 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from essential.video.container import broken
-from essential.video.frames import Picture
+from essential.video.frames import Pixels
 
 
 class UprightRgb:
-    """Turns decoded frames of one file into pictures: RGB, upright as the first frame says, whatever the others say.
+    """Turns decoded frames of one file into pixels: RGB, upright as the first frame says, whatever the others say.
 
-    One converter for all: preparing a new one for each picture takes a hundred times as long as using it.
+    One converter for all: preparing a new one for each frame takes a hundred times as long as using it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,43 +25,42 @@ class UprightRgb:
         self._shape: tuple[int, ...] = ()
 
     def look(self, frame: VideoFrame, *, index: int) -> None:
-        """Note how the first frame, shown as number `index`, is to be turned; the further ones are held against it.
+        """Note how the first frame, shown as number `index`, is to be turned, and hold the others against it.
 
         Raises:
-            VideoError: a further one is to be turned in another way. That it says nothing is no other way: some files
-                say it once.
+            VideoError: another one is to be turned in another way; to say nothing is none, as some files say it once.
         """
         side: Any = frame.side_data.get("DISPLAYMATRIX")
         if self._matrix is None:
             self._matrix = b"" if side is None else bytes(side)
         elif side is not None and bytes(side) != self._matrix:
-            raise broken(self._path, f"the orientation of its pictures changes after {index} pictures")
+            raise broken(self._path, f"the orientation of its frames changes after {index} frames")
 
-    def picture(self, frame: VideoFrame, *, index: int) -> Picture:
-        """Return picture number `index`, which may share the memory of a converted frame.
+    def pixels(self, frame: VideoFrame, *, index: int) -> Pixels:
+        """Return the pixels of frame number `index`, which may share the memory of a converted frame.
 
         Raises:
             VideoError: it is not of the size of the first one returned.
         """
-        picture = _pixels(self._convert(frame, format="rgb24", threads=1))
-        picture = _upright(picture, self._matrix) if self._matrix else picture
-        self._shape = self._shape or picture.shape
-        if picture.shape != self._shape:
-            (height, width, _), (new_height, new_width, _) = self._shape, picture.shape
+        pixels = _pixels(self._convert(frame, format="rgb24", threads=1))
+        pixels = _upright(pixels, self._matrix) if self._matrix else pixels
+        self._shape = self._shape or pixels.shape
+        if pixels.shape != self._shape:
+            (height, width, _), (new_height, new_width, _) = self._shape, pixels.shape
             sizes = f"{width}x{height} to {new_width}x{new_height}"
-            raise broken(self._path, f"the size of its pictures changes from {sizes} after {index} pictures")
-        return picture
+            raise broken(self._path, f"the size of its frames changes from {sizes} after {index} frames")
+        return pixels
 
 
-class WantedPictures:
-    """Takes each wanted picture as it is decoded, and converts these alone.
+class WantedFrames:
+    """Takes each wanted frame as it is decoded, and converts these alone.
 
     Attributes:
-        frames: the pictures in the order asked for, shape (frames, height, width, 3), unfilled where none was taken.
+        frames: in the order asked for, shape (frames, height, width, 3), unfilled where none was taken.
     """
 
     def __init__(self, path: Path, indices: Sequence[int]) -> None:
-        self.frames: Picture = np.empty((0, 0, 0, 3), np.uint8)
+        self.frames: Pixels = np.empty((0, 0, 0, 3), np.uint8)
         self._count = len(indices)
         self._places: dict[int, list[int]] = {}
         for place, index in enumerate(indices):
@@ -71,15 +70,15 @@ class WantedPictures:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every picture asked for was taken."""
+        """Whether every frame asked for was taken."""
         return not self._awaited
 
     def includes(self, index: int) -> bool:
-        """Return whether the picture of that number was asked for."""
+        """Return whether the frame of that number was asked for."""
         return index in self._places
 
     def take(self, index: int, frame: VideoFrame) -> None:
-        """Keep the frame if it is one that was asked for; of others, their orientation is looked at.
+        """Keep the frame if it was asked for; of others, only their orientation is looked at.
 
         Raises:
             VideoError: it is not of the size of the first one taken, or not to be turned as the first one given.
@@ -87,21 +86,21 @@ class WantedPictures:
         self._upright.look(frame, index=index)
         if index not in self._places:
             return
-        picture = self._upright.picture(frame, index=index)
+        pixels = self._upright.pixels(frame, index=index)
         if not len(self.frames):
-            self.frames = np.empty((self._count, *picture.shape), np.uint8)
-        self.frames[self._places[index]] = picture
+            self.frames = np.empty((self._count, *pixels.shape), np.uint8)
+        self.frames[self._places[index]] = pixels
         self._awaited.discard(index)
 
 
-def _pixels(frame: VideoFrame) -> Picture:
+def _pixels(frame: VideoFrame) -> Pixels:
     """Return a view of an RGB frame's pixels; its rows may be padded."""
     plane: Any = frame.planes[0]
-    rows: Picture = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    rows: Pixels = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
     return rows[: frame.height, : 3 * frame.width].reshape(frame.height, frame.width, 3)
 
 
-def _upright(picture: Picture, matrix: bytes) -> Picture:
+def _upright(pixels: Pixels, matrix: bytes) -> Pixels:
     """Apply a display matrix, to the nearest quarter turn.
 
     The matrix (a, b, _, c, d, ...) maps a pixel (x, y) to (a x + c y, b x + d y), y pointing down.
@@ -110,5 +109,5 @@ def _upright(picture: Picture, matrix: bytes) -> Picture:
     turned = abs(b) + abs(c) > abs(a) + abs(d)
     across, down = (c, b) if turned else (a, d)
     if turned:
-        picture = picture.transpose(1, 0, 2)
-    return picture[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
+        pixels = pixels.transpose(1, 0, 2)
+    return pixels[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
