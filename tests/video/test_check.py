@@ -13,8 +13,7 @@ from essential.protocols.listed import ListedVideo
 from essential.protocols.places import find_videos
 from essential.protocols.protocol import Listing, Protocol, Segment, build_protocol
 from essential.video import check
-from essential.video.check import check_videos, probe
-from essential.video.check_report import CheckedFile, CheckReport
+from essential.video.check import CheckedFile, CheckReport, check_videos, probe
 from essential.video.decode import read_frames
 from essential.video.worker_pool import Lost
 from video_files import cut_short, numbered_picture, write_numbered_video

@@ -17,8 +17,7 @@ from essential.protocols.protocol import Video
 from essential.video.check import probe
 from essential.video.config import AugmentConfig, PixelFormat
 from essential.video.container import survey_file
-from essential.video.decode import read_frames
-from essential.video.key_frames import decode_groups
+from essential.video.decode import decode_groups, read_frames
 from essential.video.views import ViewRequest
 from essential.video.windows import WindowedVideo
 from essential.video.worker_pool import Lost

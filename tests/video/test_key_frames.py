@@ -12,10 +12,9 @@ from special_files import hide_first_frames, hide_last_half, remux, write_moving
 
 from essential.errors import VideoError
 from essential.protocols.protocol import Segment
-from essential.video import decode, key_frames
+from essential.video import decode
 from essential.video.container import Bitstream, PacketNote, survey_file
-from essential.video.decode import read_frames
-from essential.video.key_frames import decode_groups
+from essential.video.decode import decode_groups, read_frames
 from video_files import turn
 
 FRAMES = 72
@@ -116,12 +115,12 @@ def test_the_groups_of_what_is_wanted() -> None:
     """Key frames at packets 0, 4 and 8; behind the last, the frames of packets 9 and 10 are shown before it."""
     times = [0, 3, 1, 2, 4, 5, 6, 7, 10, 8, 9, 11]
     notes = [PacketNote(time, starts_anew=place % 4 == 0, is_shown=True) for place, time in enumerate(times)]
-    assert key_frames._groups(notes, {0}) == [range(1)]
-    assert key_frames._groups(notes, {5}) == [range(1), range(4, 6)]
-    assert key_frames._groups(notes, {2, 5}) == [range(3), range(4, 6)]
-    assert key_frames._groups(notes, {8}) == [range(1), range(8, 9)]
-    assert key_frames._groups(notes, {10}) == [range(1), range(4, 11)]
-    assert key_frames._groups(notes, {8, 9, 11}) == [range(1), range(4, 12)]
+    assert decode._groups(notes, {0}) == [range(1)]
+    assert decode._groups(notes, {5}) == [range(1), range(4, 6)]
+    assert decode._groups(notes, {2, 5}) == [range(3), range(4, 6)]
+    assert decode._groups(notes, {8}) == [range(1), range(8, 9)]
+    assert decode._groups(notes, {10}) == [range(1), range(4, 11)]
+    assert decode._groups(notes, {8, 9, 11}) == [range(1), range(4, 12)]
 
 
 @pytest.mark.parametrize("hidden", [5, 30])

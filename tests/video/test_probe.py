@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from essential.video.check import probe
-from essential.video.check_report import CheckedFile
+from essential.video.check import CheckedFile, probe
 from essential.video.worker_pool import Lost
 from video_files import cut_short, numbered_picture, write_numbered_video, write_sound
 

@@ -12,8 +12,7 @@ import pytest
 from special_files import write_moving_video
 
 from essential.errors import VideoError
-from essential.video.check import probe
-from essential.video.check_report import CheckedFile
+from essential.video.check import CheckedFile, probe
 from essential.video.decode import read_frames
 from essential.video.windows import WindowedVideo
 from essential.video.worker_pool import Lost

@@ -22,14 +22,7 @@ from essential.features.extract import Progress
 from essential.features.index import locate, read_index
 from essential.features.provenance import SAMPLING_RULE
 from essential.features.source import FeatureSource
-from essential.features.store import (
-    VideoNote,
-    create_store,
-    open_store,
-    read_provenance,
-    refuse_other_folder,
-    video_id,
-)
+from essential.features.store import VideoNote, create_store, open_store, read_provenance, refuse_other_folder, video_id
 from essential.features.tables import FrameTable, map_shards
 from essential.files.atomic import refuse_unwritable, sha256_of_file, write_text
 from essential.files.given import plain_file

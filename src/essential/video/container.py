@@ -19,15 +19,8 @@ from av.video.stream import VideoStream
 
 from essential.errors import VideoError
 from essential.files.given import absence
-from essential.video.frames import LIBRARY_ERRORS, refuse_machines_fault
-from essential.video.timing import (
-    Stamp,
-    Timing,
-    container_seconds,
-    counted_frames,
-    missing_frames,
-    stream_seconds,
-)
+from essential.video.frames import broken, explained_errors
+from essential.video.timing import Stamp, Timing, container_seconds, counted_frames, missing_frames, stream_seconds
 
 # XviD's "not coded" frame, which says "show the last one again", is a header of 7 bytes or so.
 _LARGEST_BLANK_BYTES = 8
@@ -45,7 +38,6 @@ _FORMATS = (
 )
 _OPENING = {**DECODER_LIMITS, "format_whitelist": _FORMATS, "protocol_whitelist": "file"}
 _NOT_ALLOWED = "not a video that is complete in one file: FFmpeg takes it for an image, a text or a playlist"
-_REMEDY = "expected a complete video (MP4, AVI, MKV, WebM, ...) of 2 frames or more; replace the file or leave it out"
 # Both keep each frame's own time, and by their rules a key frame is one that decoding can begin at.
 _KEY_FRAME_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
 # Of one packet for each frame shown, and of key frames after which no frame refers to what came before, but for those
@@ -136,29 +128,6 @@ class Survey:
     timing: Timing
     notes: Sequence[PacketNote]
     packets: Sequence["Packet[VideoStream]"]
-
-
-def broken(path: Path, problem: str) -> VideoError:
-    """Return the error for a file that cannot be used, ready to be raised."""
-    return VideoError(problem, where=path, remedy=_REMEDY)
-
-
-@contextmanager
-def explained_errors(path: Path, problem: str) -> Iterator[None]:
-    """Turn whatever PyAV raises inside into a `VideoError` that names the file, the problem and PyAV's reason.
-
-    Raises:
-        VideoError: it raised something.
-        DataError: that was the machine's fault; see `refuse_machines_fault`.
-    """
-    try:
-        yield
-    except av.InvalidDataError as error:  # FFmpeg says no more than that
-        raise broken(path, problem) from error
-    except (av.FFmpegError, *LIBRARY_ERRORS) as error:
-        refuse_machines_fault(path, error)
-        cause = error.strerror if isinstance(error, av.FFmpegError | OSError) else None
-        raise broken(path, f"{problem} ({cause or error or type(error).__name__})") from error
 
 
 @contextmanager

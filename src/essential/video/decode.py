@@ -1,12 +1,19 @@
 """Video file -> frames, exact by frame number: decoded in order with PyAV, every frame counted.
 
 Seeking and header counts are not trusted: on AVI files with MPEG-4 B-frames both name the wrong frames. Where a file's
-own packets make it safe, only the groups of pictures (GOPs) that hold wanted frames are decoded; see `decode_groups`.
+own packets make it safe, only the groups of pictures (GOPs) that hold wanted frames are decoded, from key frames on.
+The packets come in order there too, as for the survey and the full decoding, with the same times; those outside the
+groups are read and not decoded, at a hundredth of the cost. A frame is known by its time, and its number is that time's
+rank among all packets' times.
 
 How near this is to bare decoding, and what was tried, is in `benchmarks/speed/decoding.py` and `seeking.py`.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+import math
+from bisect import bisect_right
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise
 from pathlib import Path
 
 import av
@@ -14,17 +21,27 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from essential.errors import VideoError
 from essential.protocols.protocol import Segment
-from essential.video.container import Survey, broken, explained_errors, opened_video, survey_packets
+from essential.video.container import DECODER_LIMITS, Bitstream, PacketNote, Survey, opened_video, survey_packets
 from essential.video.frame_folder import read_frame_folder
-from essential.video.frames import FEWEST_FRAMES, Choose, DecodedFrames, Pixels, checked_indices
-from essential.video.key_frames import decode_groups
+from essential.video.frames import (
+    FEWEST_FRAMES,
+    Choose,
+    DecodedFrames,
+    Pixels,
+    WantedFrames,
+    broken,
+    checked_indices,
+    explained_errors,
+)
 from essential.video.timing import Stamp, Timing
-from essential.video.wanted_frames import WantedFrames
 
 # Encoders may leave out a frame or two (libxvid gives 198 of 200); more than this share is a loss.
 _SHORTFALL_FRAMES = 2
 _SHORTFALL_SHARE = 0.02
+# Where more of the packets would have to be decoded, all are: little is saved, and every frame is looked at.
+_LARGEST_SHARE = 0.75
 
 
 def read_frames(path: Path, choose: Choose, *, segment: Segment | None = None) -> DecodedFrames:
@@ -120,3 +137,124 @@ def check_count(path: Path, survey: Survey, count: int) -> None:
         raise broken(path, f"it is damaged or cut short: it promises about {promised} frames and gives {count}")
     if count < FEWEST_FRAMES:
         raise broken(path, f"it holds {count} frame{'s' * (count != 1)}")
+
+
+def decode_groups(path: Path, notes: Sequence[PacketNote], indices: Sequence[int]) -> Pixels | None:
+    """Return the frames at `indices`, equal to those of the full decoding, or None where that is to be used.
+
+    It is to be used where this saves little, and wherever anything is other than what makes the groups safe:
+
+    - every packet's time is known and its own, the first one's is the least, and decoding may begin there;
+    - the times are not those of the packets' own order where the stream says that its frames' order is another;
+    - every packet decoded gives one frame, of its own time, in order of time. So a packet of one field, or of none,
+      a decoder that drops a frame, and times that are not those of the frames are found;
+    - FFmpeg finds no fault: here it stops at one, where the full decoding conceals what it can.
+
+    A frame shown before a key frame that stands before it in the file (an "open" group) may refer to frames in front
+    of that key frame, and is decoded from an earlier one. Frames that no other refers to are left out unless wanted,
+    where it is sure: see `Bitstream.is_disposable`.
+
+    Args:
+        notes: of every packet of the stream, in the file's order.
+        indices: the wanted frames, numbers in order of showing; any order, repeats allowed.
+    """
+    numbers = _packets_by_index(notes)
+    if not indices or not all(0 <= index < len(numbers) for index in indices):
+        return None
+    groups = _groups(notes, {numbers[index] for index in indices})
+    if sum(map(len, groups)) > _LARGEST_SHARE * len(notes):
+        return None
+    wanted = WantedFrames(path, indices)
+    by_time = {notes[number].time or 0: index for index, number in enumerate(numbers)}
+    is_reordered = any(before > after for before, after in pairwise(numbers))
+    try:
+        safe = _decode_groups(path, groups, wanted, indices=by_time, is_reordered=is_reordered)
+    except VideoError:  # the full decoding takes it all the same, or says what is wrong
+        return None
+    return wanted.frames if safe and wanted.is_complete else None
+
+
+def _packets_by_index(notes: Sequence[PacketNote]) -> list[int]:
+    """Return the place of each frame's packet, in order of showing; nothing if it cannot be told for sure."""
+    times = [note.time for note in notes if note.time is not None]
+    if not times or len(set(times)) < len(notes) or not notes[0].starts_anew or notes[0].time != min(times):
+        return []
+    shown = (number for number, note in enumerate(notes) if note.is_shown)
+    return sorted(shown, key=lambda number: notes[number].time or 0)
+
+
+def _groups(notes: Sequence[PacketNote], numbers: set[int]) -> list[range]:
+    """Return the packets to decode, in runs that each begin at a key frame.
+
+    The first packet is always among them: encoders say there who they are, and FFmpeg decodes accordingly.
+    """
+    starts = [number for number, note in enumerate(notes) if note.starts_anew]
+    groups = [range(1)]
+    for number in sorted(numbers):
+        place = bisect_right(starts, number) - 1
+        while (notes[starts[place]].time or 0) > (notes[number].time or 0):
+            place -= 1
+        start = starts[place]
+        while groups and start < groups[-1].stop:
+            start = min(start, groups.pop().start)
+        groups.append(range(start, number + 1))
+    return groups
+
+
+def _decode_groups(
+    path: Path, groups: Sequence[range], wanted: WantedFrames, *, indices: Mapping[int, int], is_reordered: bool
+) -> bool:
+    """Decode the groups into `wanted`; return whether all was as it must be."""
+    with opened_video(path) as (container, stream), explained_errors(path, "it cannot be decoded"):
+        if stream.codec_context.has_b_frames and not is_reordered:
+            return False
+        stream.codec_context.options = {**DECODER_LIMITS, "err_detect": "explode"}
+        decoder = _GroupDecoder(stream, Bitstream(container, stream), wanted, indices)
+        packets = (packet for packet in container.demux(stream) if packet.size)
+        position = 0
+        for group in groups:
+            if not decoder.decode(islice(packets, group.start - position, group.stop - position)):
+                return False
+            position = group.stop
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _GroupDecoder:
+    stream: VideoStream
+    bitstream: Bitstream
+    wanted: WantedFrames
+    indices: Mapping[int, int]
+
+    def decode(self, packets: Iterable["Packet[VideoStream]"]) -> bool:
+        """Decode packets from a key frame on; return whether exactly their frames came, in order of time."""
+        sent: list[int] = []
+        given: list[int] = []
+        latest = -math.inf
+        for packet in packets:
+            time = packet.pts
+            if time is None:
+                return False
+            # Only what is shown before a frame already sent, a B-frame by the container's times too: were they not
+            # those of the frames, all would be sent, and the order in which they come would tell.
+            is_wanted = self.wanted.includes(self.indices.get(time, -1))
+            if time < latest and not is_wanted and self.bitstream.is_disposable(packet):
+                continue
+            latest = max(latest, time)
+            sent.append(time)
+            given += self._taken(self.stream.decode(packet), first=sent[0])
+        given += self._taken(self.stream.decode(None), first=sent[0])
+        self.stream.codec_context.flush_buffers()
+        return given == sorted(time for time in sent if time >= sent[0] and time in self.indices)
+
+    def _taken(self, frames: Iterable[VideoFrame], *, first: int) -> Iterator[int]:
+        """Keep wanted frames and yield the times of all; -1 for one that cannot be right.
+
+        Those shown before the key frame are passed over: what they refer to may not have been decoded.
+        """
+        for frame in frames:
+            if frame.pts is None or (frame.pts == first and not frame.key_frame):
+                yield -1
+            elif frame.pts >= first:
+                self.wanted.take(self.indices.get(frame.pts, -1), frame)
+                yield frame.pts

@@ -15,11 +15,11 @@ from torch import Tensor, stack
 from essential.errors import ConfigError, VideoError
 from essential.protocols.protocol import Segment
 from essential.video.config import PixelFormat
-from essential.video.container import broken, explained_errors, opened_video, survey_file
+from essential.video.container import opened_video, survey_file
 from essential.video.decode import check_count, decoded_frames
+from essential.video.frames import UprightRgb, broken, explained_errors
 from essential.video.sampling import segment_indices
 from essential.video.views import plain_view
-from essential.video.wanted_frames import UprightRgb
 
 # More than a day at a window a second. A file of a few bytes may say that it is years long.
 MOST_WINDOWS = 100_000
