@@ -48,7 +48,7 @@ class Adapter(nn.Module):
 
 
 class AdaptedBlock(nn.Module):
-    """A block of timm's ViT with AIM's adapters; the block's own modules keep their names."""
+    """A block of timm's ViT with AIM's adapters; its own modules keep their names."""
 
     def __init__(self, block: nn.Module, dim: int, *, width: int, temporal_adapters: int) -> None:
         super().__init__()
@@ -98,11 +98,7 @@ class AdaptedClip(FrameEncoder):
         self.temporal_embedding = None if temporal_embedding is None else nn.Parameter(temporal_embedding)
 
     def check_frames(self, frames: int) -> None:
-        """Refuse clips of another number of frames than the temporal embedding's.
-
-        Raises:
-            ConfigError: that they are.
-        """
+        """Raise a ConfigError for another number of frames than the temporal embedding's."""
         if self.temporal_embedding is not None and frames != self.temporal_embedding.shape[1]:
             raise ConfigError(
                 f"the encoder {self.name!r} has a temporal embedding of {self.temporal_embedding.shape[1]} frames "

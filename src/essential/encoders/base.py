@@ -17,10 +17,9 @@ from essential.video.config import PixelFormat
 class FrameEncoder(nn.Module, ABC):
     """A frozen encoder. It stays in evaluation mode and needs no gradient, whatever is asked of it later.
 
-    Attributes:
+    Args:
         name: what a config calls it.
         dim: numbers in the feature of one frame.
-        pixel_format: the pixels it wants.
         architecture: what the weights do not say about the computation, in words that change whenever it changes.
     """
 
@@ -36,11 +35,7 @@ class FrameEncoder(nn.Module, ABC):
         """Return one feature for each frame; called without gradients, with pixels of the right size."""
 
     def check_frames(self, frames: int) -> None:
-        """Refuse clips of a number of frames that the encoder cannot take; most take any.
-
-        Raises:
-            ConfigError: it cannot.
-        """
+        """Raise a ConfigError for a number of frames that the encoder cannot take; most take any."""
 
     def forward(self, clips: Float[Tensor, "batch frames 3 height width"]) -> Float[Tensor, "batch frames dim"]:
         """Return one feature for each frame of each clip, without gradients.
