@@ -16,8 +16,7 @@ from essential.seeding import seed_from
 from essential.video import views
 from essential.video.config import AugmentConfig, PixelFormat
 from essential.video.decode import read_frames
-from essential.video.sampling import segment_indices
-from essential.video.views import ViewRequest, read_views, transform_identity
+from essential.video.views import ViewRequest, read_views, segment_indices, transform_identity
 from video_files import read_number, write_frame_folder, write_numbered_video, write_sound
 
 RAW = PixelFormat(size=48, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), interpolation="bilinear")

@@ -127,12 +127,7 @@ class AdaptedClip(FrameEncoder):
 
 
 def build_adapted_clip(config: EncoderConfig) -> FrameEncoder:
-    """Return the CLIP ViT with the adapters and the temporal embedding that `config` asks for, from its weight file.
-
-    Raises:
-        ConfigError: the model is no CLIP ViT, or has no block of such a number.
-        CheckpointError: the file is missing, damaged, or its adapters are not those asked for.
-    """
+    """Return the CLIP ViT with the adapters and temporal embedding of its weight file; errors as of `build_timm`."""
     assert isinstance(config.weights, Path), "the config's own check"
     network = _clip_vit(build_network(config), config)
     state = to_timm_names(read_weights(config.weights))

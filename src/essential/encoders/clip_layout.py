@@ -109,7 +109,6 @@ def describe_clip(state: State, *, weights: Path, temporal_embedding: bool) -> E
     """Return the config that rebuilds the image tower of an authors' checkpoint: sizes and adapters from its shapes.
 
     Args:
-        state: the checkpoint's tensors in the authors' layout, or its tower alone.
         weights: where the tower is, or will be, on disk; it is not read here.
         temporal_embedding: whether the tower adds its temporal embedding (`--use_clip_temporal`); the names do not say.
 

@@ -72,13 +72,9 @@ def build_timm(config: EncoderConfig) -> FrameEncoder:
 
 
 def build_network(config: EncoderConfig) -> nn.Module:
-    """Return the timm model that `config` names, without a head, at the size that its arguments say.
+    """Return the timm model of the config, headless, as `build_timm`, but before its weight file is read.
 
     It holds the published weights for `hub`; else random ones, seeded by its name.
-
-    Raises:
-        ConfigError: timm has no such model, or it does not take the arguments.
-        CheckpointError: there are no published weights, or they cannot be downloaded.
     """
     name = _known(config)
     reserved = sorted(_RESERVED & config.arguments.keys())

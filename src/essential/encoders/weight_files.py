@@ -49,11 +49,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def read_pickled_checkpoint(path: Path) -> Any:
-    """Return what a checkpoint of torch holds: tensors, plain data and `argparse.Namespace`, nothing else.
-
-    Raises:
-        CheckpointError: the file is damaged, a TorchScript program, or asks for anything else, which is named.
-    """
+    """Return what a checkpoint of torch holds; a CheckpointError names what else than plain data it asks for."""
     if _is_torchscript(plain_file(path)):
         raise CheckpointError(
             f"{path} is a TorchScript program, not a weight file, and programs are not run here; in a Python that "
@@ -89,10 +85,6 @@ def fit_weights(
     """Load `state` into `network`: every tensor of the network from the file, and every one of the file in it.
 
     Args:
-        network: takes the weights.
-        state: named as in the network.
-        path: the file they came from, for the message.
-        encoder: what the user called the network, for the message.
         leftovers: starts of names that are known not to be the network's: a classifier, a text tower.
         shown: from a name in `state` to the one in the file, for the message.
 

@@ -6,7 +6,7 @@ from jaxtyping import Float, UInt8
 from essential.encoders import FrameEncoder
 from essential.errors import ExportError
 from essential.export.program import Run, Values
-from essential.features.encoding import ClipEncoder
+from essential.features.pipeline import ClipEncoder
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.video.views import plain_view
 

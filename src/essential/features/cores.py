@@ -13,7 +13,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from essential.encoders.base import FrameEncoder
-from essential.features.encoding import device_of
 
 # From these the encoder's share of the work is guessed, not measured: the number of threads must not depend on how busy
 # the machine is, as the rounding may depend on it. Ten times too much or too little still tells a ViT (280 thousand
@@ -32,16 +31,12 @@ class Sharing(NamedTuple):
 
 
 def share_cores(wanted_workers: int | None, *, encoder: FrameEncoder, frames: int, views: int) -> Sharing:
-    """Return how many processes decode, and how many threads the encoder has.
+    """Return how many processes decode (`wanted_workers` if given), and how many threads the encoder has.
 
     Cores that are promised twice cost far more than they give: torch's threads wait for each other in a busy loop. So
     the encoder gets its share of the work, all cores if it is a ViT: then the workers idle most of the time. (On two
     cores, six videos through a ResNet-18: 6 seconds with two threads beside two workers, 10 with one thread.)
-
-    Args:
-        wanted_workers: what the config says; None leaves it to this function.
-        frames: in a clip.
-        views: clips of a video.
+    `frames` are those of a clip, `views` the clips of a video.
     """
     cores = cpu_cores()
     allowed = torch.get_num_threads()
@@ -114,3 +109,8 @@ def cpu_cores() -> int:
     """Return the cores that this process may use: with ranks that `torchrun` started here, its share of them."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def device_of(encoder: FrameEncoder) -> torch.device:
+    """Return where the encoder computes."""
+    return next(encoder.parameters()).device

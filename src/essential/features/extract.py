@@ -38,15 +38,11 @@ def extract(
 
     A training video gets its plain view and `recipe.views` augmented ones, a test video its plain view. A video that
     was broken and is another file now is tried again; so is one that killed or hung its worker, if the config says to
-    fail at broken videos.
+    fail at broken videos. Return the reason for the key of each broken video, where the config says to skip them.
 
     Args:
-        path: the store's folder, made if it is missing.
         part: (i, n): only the shards whose place in the plan is i modulo n, for n jobs side by side.
         progress: called with (videos done, videos in all) as the work goes on.
-
-    Returns:
-        The reason for the key of every broken video of this part; empty unless the config says to skip them.
 
     Raises:
         DataError: a video is broken and the config says to fail; everything else was extracted first.

@@ -30,7 +30,7 @@ from essential.files.sealed import Array
 from essential.protocols.labelled_tables import STORED_LABELS, labelled_rows
 from essential.protocols.protocol import Video
 from essential.seeding import numpy_generator
-from essential.video.sampling import segment_table
+from essential.video.views import segment_table
 
 IMPORTED = "imported"
 _SHARD_VIDEOS = 256
@@ -48,10 +48,8 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
     A killed call is completed by calling again.
 
     Args:
-        array_path: a NumPy file (.npy) of shape (videos, frames, dim), float16, float32 or float64; the last is kept
-            as float32.
+        array_path: a NumPy file (.npy) of shape (videos, frames, dim), float16, float32 or float64 (kept as float32).
         labels: see `labelled_rows`.
-        store: the folder to make.
         progress: called with (videos done, videos in all).
 
     Raises:
@@ -89,11 +87,7 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
 
 
 class ImportedSource(FeatureSource):
-    """Clips out of a store of imported features. Nothing is ever skipped: the import refuses what it cannot use.
-
-    Args:
-        path: of the store.
-        seed: what the random frames of views start from.
+    """Clips out of a store of imported features, views drawn from `seed`. The import leaves nothing to skip.
 
     Raises:
         StoreError: there is no such store, it is damaged, or it lacks a video.

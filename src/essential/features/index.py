@@ -97,11 +97,7 @@ def stamp_of(status: os.stat_result) -> tuple[int, int, int, int]:
 
 
 def read_index(store: FeatureStore) -> StoreIndex:
-    """Return the index of a store, after reading the notes of those shards that it does not know as they are.
-
-    Raises:
-        StoreError: a shard is damaged or not of this store.
-    """
+    """Return a store's index, reading the notes of shards that it does not know; a StoreError if one is damaged."""
     with paused_collector():
         plan = store.plan()
         known = _saved(store, plan) or _empty(store, plan)
@@ -115,11 +111,7 @@ def read_index(store: FeatureStore) -> StoreIndex:
 
 
 def with_checked_seals(index: StoreIndex, shards: Iterable[int]) -> StoreIndex:
-    """Return the index after checking the seals of those of `shards` that were not checked as they are.
-
-    Raises:
-        StoreError: a shard is damaged; the message names the first.
-    """
+    """Return the index after checking seals not yet checked; a StoreError names the first damaged shard."""
     unchecked = [index.plan[number] for number in shards if not index.sealed[number]]
     if not unchecked:
         return index

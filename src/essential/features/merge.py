@@ -41,10 +41,7 @@ class _Parts(NamedTuple):
 def merge(into: Path, parts: Sequence[Path], *, progress: Progress) -> int:
     """Bring the shards of `parts` together in the store `into`, made if it is missing; return how many it then has.
 
-    Shards that `into` has already count as brought, so it may itself hold a part.
-
-    Args:
-        progress: called with (shards done, shards in all).
+    Shards that `into` has already count as brought, so it may itself hold a part. `progress` gets (done, in all).
 
     Raises:
         StoreError: a part is no store, the parts are not of one extraction, a shard is missing, damaged, or brought

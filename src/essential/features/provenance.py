@@ -16,15 +16,7 @@ SAMPLING_RULE = "equal segments; view 0: centres; view v >= 1: one random frame 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recipe:
-    """Everything that decides a feature's value, the video apart.
-
-    Attributes:
-        frames: frames per clip.
-        views: augmented views kept per training video.
-        seed: seeds the offsets and the augmentation of every view.
-        dtype: how a feature is kept.
-        precision: how the encoder computes.
-    """
+    """Everything that decides a feature's value, the video apart: `frames` a clip, `views` augmented ones a video."""
 
     encoder: FrameEncoder
     augment: AugmentConfig

@@ -22,11 +22,9 @@ from essential.video.views import ViewRequest
 
 
 class FeatureSource(ABC):
-    """Gives the frame features of videos.
+    """Gives the frame features of videos, `frames` a clip and `dim` numbers a frame.
 
     Attributes:
-        frames: frames per clip.
-        dim: numbers per frame.
         views: augmented views that it has of a training video; None: as many as anyone asks for.
         skipped: why each video that is left out could not be read, by key.
     """
@@ -55,13 +53,8 @@ def open_source(
 ) -> FeatureSource:
     """Return the source that the config asks for, ready to give the features of `videos`.
 
-    In stored mode this extracts what the store lacks; in live mode it decodes every video once, so that broken ones
-    are known before training starts.
-
-    Args:
-        videos: all that will be asked for.
-        store: the store's folder; not touched in live mode.
-        progress: called with (videos done, videos in all).
+    In stored mode this extracts what the store in the folder `store` lacks; in live mode it decodes every video once,
+    so that broken ones are known before training starts. `progress` gets (videos done, videos in all).
 
     Raises:
         DataError: a video is broken and the config says to fail.
@@ -86,12 +79,7 @@ def _look_up(path: Path, videos: Sequence[Video], recipe: Recipe) -> Located:
 
 
 class StoredSource(FeatureSource):
-    """Features of the videos found in a store, read through memory maps.
-
-    Raises:
-        StoreError: a shard is damaged, or a video changed since; seals that were not checked before are checked.
-        DataError: a video is broken and the config says to fail.
-    """
+    """Features of the videos found in a store, read through memory maps; errors as of `StoredSource.open`."""
 
     def __init__(self, found: Located, *, recipe: Recipe, config: FeaturesConfig) -> None:
         refuse_changed(found)
@@ -125,11 +113,7 @@ class StoredSource(FeatureSource):
         return cls(found, recipe=recipe, config=config)
 
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
-        """Return one view of the videos, without the skipped ones.
-
-        Raises:
-            StoreError: the store does not hold this view of a video, or the video.
-        """
+        """Return one view of the videos, without the skipped ones; a StoreError if the store lacks it."""
         places = np.array([self._by_key[video.split].get(video.key, -1) for video in videos], np.int64)
         unknown = np.flatnonzero(~self._held[places])
         if len(unknown):
@@ -161,11 +145,7 @@ class LiveSource(FeatureSource):
         self._checked = False
 
     def check(self, videos: Sequence[Video], *, progress: Progress = lambda *_: None) -> None:
-        """Decode every video once, so that the broken ones are known.
-
-        Raises:
-            DataError: a video is broken and the config says to fail; the message lists every one.
-        """
+        """Decode every video once; a DataError lists the broken ones, if the config says to fail."""
         items = [(video, self._recipe.request((0,))) for video in videos]
         counted = count(1)
 
@@ -178,11 +158,7 @@ class LiveSource(FeatureSource):
         self._checked = True
 
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
-        """Decode and encode one view of the videos, without the skipped ones.
-
-        Raises:
-            DataError: a video is broken and the config says to fail; the message lists every one.
-        """
+        """Decode and encode one view of the videos, without the skipped ones; a DataError as in `check`."""
         asked = [video for video in videos if video.key not in self.skipped]
         encoded = _encoded(asked, self._recipe.request((view,)), recipe=self._recipe, config=self._config)
         for one in encoded:
@@ -196,11 +172,7 @@ class LiveSource(FeatureSource):
 
 
 class HeldSource(FeatureSource):
-    """A source of videos that were encoded before, where clips come and go, and no store is wanted.
-
-    Args:
-        features: of every view of every video, by its key.
-    """
+    """Videos encoded before, by key, where clips come and go, and no store is wanted."""
 
     def __init__(
         self,
@@ -223,14 +195,9 @@ class HeldSource(FeatureSource):
 def encode_and_hold(
     videos: Sequence[Video], *, recipe: Recipe, config: FeaturesConfig, progress: Progress = lambda *_: None
 ) -> tuple[HeldSource, dict[str, str]]:
-    """Encode the plain view and `recipe.views` augmented ones of each video, and hold them in memory.
+    """Encode the plain view and `recipe.views` augmented ones of each video, of a key of its own, into memory.
 
-    Args:
-        videos: each with a key of its own.
-        progress: called with (videos done, videos in all).
-
-    Returns:
-        The source, and the SHA-256 of every readable video's content by its key.
+    Return the source, and the SHA-256 of every readable video's content by its key.
 
     Raises:
         DataError: a video is broken and the config says to fail.

@@ -54,12 +54,9 @@ class Shard:
 
 
 class VideoNote(Section):
-    """What a shard says of one video.
+    """What a shard says of one video: its size and hash, if there was something to read (see `identity_of`).
 
-    Attributes:
-        size_bytes: of the file, or of a folder's frames; None if there was nothing to read.
-        sha256: of the content, likewise; see `identity_of`.
-        broken: why the video could not be read; its features are then zeros. None if it could.
+    `broken` says why the video could not be read; its features are then zeros. None if it could.
     """
 
     key: str
@@ -85,11 +82,7 @@ class FeatureStore:
         self._read: tuple[bytes, tuple[Shard, ...]] = (b"[]", ())
 
     def plan(self) -> tuple[Shard, ...]:
-        """Return the shards planned so far, computed or not.
-
-        Raises:
-            StoreError: the plan is damaged.
-        """
+        """Return the shards planned so far, computed or not; a StoreError if the plan is damaged."""
         path = self.path / "plan.json"
         if not path.exists():
             return ()
@@ -137,12 +130,9 @@ class FeatureStore:
         write_sealed(self.shard_path(shard), {_ARRAY: features}, note.model_dump(mode="json"))
 
     def layout_and_note(self, shard: Shard) -> tuple[tuple[int, ...], ShardNote]:
-        """Return where a computed shard's features are in its file, and its note; the seal is not checked.
+        """Return where a shard's features are in its file, and its note, its seal unchecked; a StoreError if damaged.
 
         The layout is: first byte, videos, views, frames, dim, bytes of a number.
-
-        Raises:
-            StoreError: the shard is damaged or not of this store.
         """
         path = self.shard_path(shard)
         header = read_sealed_header(path, StoreError)
@@ -153,11 +143,7 @@ class FeatureStore:
         return (array.first, *array.shape, array.dtype.itemsize), note
 
     def read(self, shard: Shard) -> tuple[Features, ShardNote]:
-        """Return a computed shard's features and note, after checking its seal.
-
-        Raises:
-            StoreError: the shard is damaged or not of this store.
-        """
+        """Return a shard's features and note after checking its seal; a StoreError if it is damaged."""
         _, note = self.layout_and_note(shard)
         arrays, _ = read_sealed(self.shard_path(shard), StoreError)
         return arrays[_ARRAY], note
@@ -179,12 +165,7 @@ class FeatureStore:
 
 
 def create_store(path: Path, provenance: Mapping[str, Any]) -> FeatureStore:
-    """Open the store at `path`, making it if there is none.
-
-    Raises:
-        StoreError: the store was made with another provenance; the message lists what differs.
-        FileSystemError: the folder cannot be written to.
-    """
+    """Open the store at `path`, making it if there is none; see `open_store`."""
     if not has_store(path):
         with folder_lock(path, name=".plan-lock", wait=True):
             if not has_store(path):
@@ -194,11 +175,7 @@ def create_store(path: Path, provenance: Mapping[str, Any]) -> FeatureStore:
 
 
 def open_store(path: Path, provenance: Mapping[str, Any]) -> FeatureStore:
-    """Open the store at `path`, if it was made with this provenance.
-
-    Raises:
-        StoreError: there is no store, or it was made with another provenance; the message lists what differs.
-    """
+    """Open the store at `path`; a StoreError if there is none, or lists how its provenance differs from this one."""
     different = differences(read_provenance(path), provenance)
     if different:
         lines = "\n  ".join(different)
@@ -221,11 +198,7 @@ def refuse_other_folder(path: Path, option: str) -> None:
 
 
 def read_provenance(store: Path) -> dict[str, Any]:
-    """Return the provenance that the store in folder `store` was made with.
-
-    Raises:
-        StoreError: there is no store, it is damaged, or it is of another format.
-    """
+    """Return the provenance of a store; a StoreError if there is none, or it is damaged or of another format."""
     path = store / "store.json"
     if not path.exists():
         raise StoreError(f"there is no feature store in {path.parent}; make one with `essential extract`")

@@ -27,12 +27,7 @@ _TYPES = {2: np.float16, 4: np.float32}
 
 
 class FrameTable:
-    """Frame features of `videos`, which are those asked for without the skipped ones, in the order asked.
-
-    Args:
-        videos: the video of each row.
-        read: gives rows; for an array held in memory, its `__getitem__`.
-    """
+    """Frame features of `videos`, one a row; `read` gives rows: of an array in memory, its `__getitem__`."""
 
     def __init__(self, videos: Sequence[Video], read: Reader) -> None:
         self.videos = tuple(videos)
@@ -48,11 +43,7 @@ class FrameTable:
 
 
 def map_shards(found: Located) -> "AdjoiningMaps | SingleMaps":
-    """Map the shards that hold these videos, side by side if the system lets us, one by one otherwise.
-
-    Raises:
-        StoreError: a shard is damaged, or is not the file that the index knows; seals not yet checked are checked.
-    """
+    """Map the shards of these videos, side by side if the system can; a StoreError if one is damaged or changed."""
     numbers = np.unique(found.index.shards_at(found.places)).tolist()
     index = with_checked_seals(found.index, numbers)
     try:
@@ -67,11 +58,7 @@ class AdjoiningMaps:
 
     The range is one array of numbers; a window over it as long as a row, moved on by one number for every index, has
     every row of every shard somewhere. No file stays open. A page of a shard is read when a row on it is first asked
-    for, into the system's page cache, which the system takes back when it needs it.
-
-    Raises:
-        StoreError: a shard is not the file that the index knows.
-        OSError: the system does not map as many.
+    for, into the system's page cache. An OSError says that the system does not map as many.
     """
 
     def __init__(self, index: StoreIndex, numbers: Collection[int]) -> None:

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from essential.features.config import FeaturesConfig
 from essential.features.cores import share_cores
-from essential.features.encoding import ClipEncoder, VideoFeatures
-from essential.features.pipeline import Asked, reading
+from essential.features.pipeline import Asked, ClipEncoder, VideoFeatures, reading
 from essential.features.provenance import Recipe
 from essential.learner.arrivals import Arrivals
 from essential.learner.clips import Expanded

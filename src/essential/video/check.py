@@ -89,17 +89,10 @@ class CheckedFile(Section):
 
 
 class CheckReport(Section):
-    """All that a check found.
+    """All that a check found, problems in the order of the protocol, counts by task and class.
 
-    Attributes:
-        frames: how many a video or segment must have.
-        passed_over: how many files beside the videos were not taken, by reason.
-        counts: by task and class, training before test.
-        problems: in the order of the protocol.
-        codecs: files by codec and container, such as `h264 (mp4)`.
-        sizes: files by `width x height`.
-        rates: files by frames per second.
-        files: every file that could be read.
+    `codecs`, `sizes` and `rates` count files by `codec (container)`, `width x height` and frames per second, and
+    `passed_over` the files beside the videos by reason; `frames` is how many a video or segment must have.
     """
 
     protocol: str
@@ -140,9 +133,6 @@ def check_videos(
         frames: how many a video, or a segment, must have.
         seconds_limit: for one file; it is unreadable if it takes longer, or if the process that reads it dies.
         progress: called with (files opened, files in all).
-
-    Raises:
-        DataError: no process could begin.
     """
     by_key = {(one.video.split, one.video.key): one for one in found}
     keys: dict[str, list[str]] = {}
@@ -180,9 +170,6 @@ def probe(path: Path) -> CheckedFile | Lost:
     """Return what the video file, or folder of frames, is, or why it cannot be read.
 
     Every packet is read and the first frame decoded; damage inside a later frame is not seen.
-
-    Raises:
-        DataError: see `refuse_machines_fault`.
     """
     try:
         with explained_errors(path, "it cannot be opened"):

@@ -50,13 +50,7 @@ _NO_FRAME = frozenset({6, 9, 12})
 
 
 class PacketNote(NamedTuple):
-    """What is remembered of a packet.
-
-    Attributes:
-        time: when its frame is shown, in the stream's time base; None where the file does not say it.
-        starts_anew: see `Bitstream.starts_anew`.
-        is_shown: not cut off by an edit list.
-    """
+    """What is remembered of a packet: its frame's time in the stream's time base, and if an edit list leaves it in."""
 
     time: int | None
     starts_anew: bool
@@ -132,11 +126,7 @@ class Survey:
 
 @contextmanager
 def opened_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and give its container and its video stream, set to decode on one thread.
-
-    Raises:
-        VideoError: there is no such file, it is empty, it is not a video, or it holds sound only.
-    """
+    """Open a file and give its container and its video stream, set to decode on one thread, or a VideoError."""
     with explained_errors(path, "it cannot be opened"):
         _check_file(path)
     with explained_errors(path, "not a video, or damaged"):
@@ -164,11 +154,7 @@ def survey_file(path: Path) -> Survey:
 
 
 def survey_packets(path: Path, container: InputContainer, stream: VideoStream) -> Survey:
-    """Read every packet of the video stream of a file just opened, decoding none.
-
-    Raises:
-        VideoError: the file cannot be opened or read, or it ends inside a frame.
-    """
+    """Read every packet of a file just opened, decoding none; a VideoError if it ends inside a frame."""
     blank, cut = 0, False
     ends: dict[int, int] = {}
     stamps: list[Stamp] = []

@@ -125,11 +125,7 @@ def decoded_frames(stream: VideoStream, packets: Iterable["Packet[VideoStream]"]
 
 
 def check_count(path: Path, survey: Survey, count: int) -> None:
-    """Refuse a file that gave fewer frames than it promises, a few apart, or fewer than make a video.
-
-    Raises:
-        VideoError: it did.
-    """
+    """Raise a VideoError for fewer frames than a file promises, a few apart, or than make a video."""
     promised = survey.frames + survey.missing
     undecoded = survey.frames - survey.blank - count if survey.counted else 0
     lost = survey.missing + max(0, undecoded)

@@ -52,7 +52,7 @@ class VideoIdentity(NamedTuple):
 
 
 def read_frame_folder(path: Path, choose: Choose, *, segment: Segment | None = None) -> DecodedFrames:
-    """Return the frames that `choose` asks for, as RGB. Only these are decoded, each once.
+    """Return the frames that `choose` asks for, as RGB, as `read_frames` does. Only these are decoded, each once.
 
     The frames are the folder's images called `img_00001.jpg`, `frame000001.png`, `00001.jpg` or alike, in the order of
     their numbers, from any first number. Everything else in the folder, hidden files too, is passed over:
@@ -62,14 +62,9 @@ def read_frame_folder(path: Path, choose: Choose, *, segment: Segment | None = N
     A rotation in an image's Exif data is not applied: the codes that such folders are made for do not apply it either,
     and programs that cut a video into frames turn the pixels themselves.
 
-    Args:
-        choose: as for `read_frames`.
-        segment: refused, as a folder does not say how many frames make a second.
-
     Raises:
-        VideoError: the folder is damaged, or holds fewer than 2 frames, or a segment is asked for.
+        VideoError: the folder is damaged, or holds fewer than 2 frames, or a segment is asked for: it says no times.
         DataError: see `refuse_machines_fault`.
-        ValueError: `choose` asked for no frame, or for one that is not there.
     """
     if segment is not None:
         raise VideoError(
@@ -85,11 +80,7 @@ def read_frame_folder(path: Path, choose: Choose, *, segment: Segment | None = N
 
 
 def numbered_images(path: Path) -> list[FrameFile]:
-    """Return the images that are a folder's frames, in order, damaged or not.
-
-    Raises:
-        OSError: the folder cannot be listed.
-    """
+    """Return the images that are a folder's frames, in order, damaged or not; OSError if it cannot be listed."""
     with os.scandir(path) as entries:
         found = [
             FrameFile(number, entry.name, entry.stat().st_size)

@@ -37,11 +37,7 @@ class DecodedFrames:
 
 
 def checked_indices(choose: Choose, count: int) -> list[int]:
-    """Return the indices that `choose` gives for `count` frames, as a list.
-
-    Raises:
-        ValueError: there is none, or one is outside the video.
-    """
+    """Return the indices that `choose` gives for `count` frames; a ValueError if none, or not of these."""
     indices = list(choose(count))
     if not indices or not all(0 <= index < count for index in indices):
         raise ValueError(f"choose({count}) gave {indices}; give one index or more, each from 0 to {count - 1}")
@@ -55,12 +51,7 @@ def broken(path: Path, problem: str) -> VideoError:
 
 @contextmanager
 def explained_errors(path: Path, problem: str) -> Iterator[None]:
-    """Turn whatever PyAV raises inside into a `VideoError` that names the file, the problem and PyAV's reason.
-
-    Raises:
-        VideoError: it raised something.
-        DataError: that was the machine's fault; see `refuse_machines_fault`.
-    """
+    """Turn what PyAV raises inside into a `VideoError` with PyAV's reason, or see `refuse_machines_fault`."""
     try:
         yield
     except av.InvalidDataError as error:  # FFmpeg says no more than that
@@ -72,12 +63,9 @@ def explained_errors(path: Path, problem: str) -> Iterator[None]:
 
 
 def refuse_machines_fault(path: Path, error: BaseException) -> None:
-    """Raise if a video could not be read for want of open files or a healthy disk: it may well be whole.
+    """Raise a DataError if a video could not be read for want of open files or a healthy disk: it may be whole.
 
     Want of memory is not among these: damaged files that ask for enormous frames cause it too.
-
-    Raises:
-        DataError: that is so.
     """
     if not isinstance(error, OSError):
         return
@@ -112,10 +100,9 @@ class UprightRgb:
         self._shape: tuple[int, ...] = ()
 
     def look(self, frame: VideoFrame, *, index: int) -> None:
-        """Note how the first frame, shown as number `index`, is to be turned, and hold the others against it.
+        """Note how the first frame is to be turned; a VideoError if frame `index` is to be turned in another way.
 
-        Raises:
-            VideoError: another one is to be turned in another way; to say nothing is none, as some files say it once.
+        To say nothing is no other way, as some files say it once.
         """
         side: Any = frame.side_data.get("DISPLAYMATRIX")
         if self._matrix is None:
@@ -124,11 +111,7 @@ class UprightRgb:
             raise broken(self._path, f"the orientation of its frames changes after {index} frames")
 
     def pixels(self, frame: VideoFrame, *, index: int) -> Pixels:
-        """Return the pixels of frame number `index`, which may share the memory of a converted frame.
-
-        Raises:
-            VideoError: it is not of the size of the first one returned.
-        """
+        """Return a frame's pixels, in memory that may be shared; a VideoError if its size is not the first one's."""
         pixels = _pixels(self._convert(frame, format="rgb24", threads=1))
         pixels = _upright(pixels, self._matrix) if self._matrix else pixels
         self._shape = self._shape or pixels.shape
@@ -140,11 +123,7 @@ class UprightRgb:
 
 
 class WantedFrames:
-    """Takes each wanted frame as it is decoded, and converts these alone.
-
-    Attributes:
-        frames: in the order asked for, shape (frames, height, width, 3), unfilled where none was taken.
-    """
+    """Takes each wanted frame as it is decoded, into `frames` in the order asked for; where none came, unfilled."""
 
     def __init__(self, path: Path, indices: Sequence[int]) -> None:
         self.frames: Pixels = np.empty((0, 0, 0, 3), np.uint8)
@@ -165,11 +144,7 @@ class WantedFrames:
         return index in self._places
 
     def take(self, index: int, frame: VideoFrame) -> None:
-        """Keep the frame if it was asked for; of others, only their orientation is looked at.
-
-        Raises:
-            VideoError: it is not of the size of the first one taken, or not to be turned as the first one given.
-        """
+        """Keep the frame if it was asked for; a VideoError if its size or orientation is not the first one's."""
         self._upright.look(frame, index=index)
         if index not in self._places:
             return

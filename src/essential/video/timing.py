@@ -43,12 +43,9 @@ Stamp = tuple[int | None, int | None]
 
 @dataclass(frozen=True)
 class Timing:
-    """What a file says of when its frames are shown.
+    """What a file says of when its frames are shown: a stamp for each, in any order, in units of `time_base` seconds.
 
-    Attributes:
-        stamps: one for each frame shown, in any order.
-        time_base: seconds per unit of the stamps.
-        rate: frames per second on average; None if the file does not say it.
+    `rate` is in frames per second on average; None if the file does not say it.
     """
 
     stamps: Sequence[Stamp]
@@ -95,11 +92,7 @@ class Timing:
         return range(first, max(first + 1, bisect_left(self.starts, end - tolerance)))
 
     def refuse_outside(self, path: Path, segment: Segment | None) -> None:
-        """Raise if a segment starts where the video is over, or is none.
-
-        Raises:
-            VideoError: the message names the segment and the video's length.
-        """
+        """Raise a VideoError with the video's length if a segment starts where it is over, or is none."""
         if segment is None or self.frames_in(segment):
             return
         start, end = segment
@@ -160,13 +153,8 @@ def missing_frames(timing: Timing, *, promised_seconds: float, end_seconds: floa
 
     It may be whole if it lacks no more time than its longest frame takes, as the last one may take as long, or if it
     holds as many frames as a header or a tag counts. A count that is larger proves nothing alone: AVI also counts its
-    empty time slots, MP4 the frames that an edit list cuts off.
-
-    Args:
-        timing: of the frames found.
-        promised_seconds: when the file should end.
-        end_seconds: when it does.
-        uncounted: frames that the file counts beyond those found; negative where it counts some or none.
+    empty time slots, MP4 the frames that an edit list cuts off. `uncounted` frames are counted beyond those found; it
+    is negative where some or none are counted.
     """
     late_seconds = promised_seconds - end_seconds
     starts = timing.starts

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
 from essential.protocols.protocol import Video
 from essential.seeding import seed_from
 from essential.video.config import STRONGEST, AugmentConfig, PixelFormat
 from essential.video.decode import read_frames
-from essential.video.sampling import segment_indices
 
 # Raise it whenever the same request begins to give other pixels; stores made before are then refused.
 _TRANSFORM_VERSION = 1
@@ -29,17 +28,12 @@ _ERASED_RATIO = (0.3, 1 / 0.3)
 
 @dataclass(frozen=True, slots=True)
 class ViewRequest:
-    """Which views of a video are wanted, and how they are made.
+    """Which views of a video are wanted, and how they are made. A ValueError if no frame or view is, or one below 0.
 
     Attributes:
         frames: frames in a clip, one of each of as many equal segments.
-        view_numbers: 0 is the plain view with the segments' centres; 1 and above are augmented.
+        view_numbers: 0 is the plain view with the segment centres; 1 and above are augmented.
         seed: what the draws start from, beside the video's key and the view's number.
-        pixel_format: the pixels the encoder wants.
-        augment: how views 1 and above differ from the plain one.
-
-    Raises:
-        ValueError: no view, a negative view, or no frame is asked for.
     """
 
     frames: int
@@ -57,13 +51,10 @@ class ViewRequest:
 
 
 def read_views(video: Video, request: ViewRequest) -> Float[Tensor, "views frames 3 size size"]:
-    """Read a video, or its segment, once and return the views in the order asked for.
+    """Read a video, or its segment, once and return the views in the order asked for; errors as of `read_frames`.
 
     A view is a function of the video, its segment, `request.frames`, the pixel format, the augmentation, and
     `seed_from(request.seed, video.key, view)`; which other views are asked for does not matter.
-
-    Raises:
-        VideoError: the video or its segment cannot be read; see `read_frames`.
     """
     seeds = [seed_from(request.seed, video.key, number) if number else None for number in request.view_numbers]
 
@@ -82,6 +73,37 @@ def read_views(video: Video, request: ViewRequest) -> Float[Tensor, "views frame
     ]
     # One view alone, as in an evaluation, is not copied.
     return torch.stack(views) if len(views) > 1 else views[0].unsqueeze(0)
+
+
+def segment_indices(frame_count: int, segments: int, *, generator: np.random.Generator | None) -> list[int]:
+    """Cut a video into equal segments and return the index of one frame of each, sorted.
+
+    The segments are cut in real numbers, `frame_count / segments` long, so every frame is in reach of a draw whatever
+    the remainder; this is TSN's sampling (Wang et al. 2016) without its rounding to whole frames. A video shorter than
+    `segments` repeats frames. Without a `generator`, which draws a place inside each segment (training), the segment
+    centres are taken (evaluation).
+
+    Raises:
+        ValueError: either number is below 1.
+    """
+    if frame_count < 1 or segments < 1:
+        raise ValueError(f"cannot take {segments} segments of {frame_count} frames; both must be 1 or more")
+    if generator is None:
+        return [(2 * segment + 1) * frame_count // (2 * segments) for segment in range(segments)]
+    return [int(index) for index in segment_table(frame_count, generator.random((1, segments)))[0]]
+
+
+def segment_table(
+    frame_count: int, draws: Float[np.ndarray, "videos segments"]
+) -> Int64[np.ndarray, "videos segments"]:
+    """Return a frame of each equal segment of many videos of `frame_count` frames.
+
+    A draw says where in its segment a frame lies, from 0 to below 1; 0.5 is the centre.
+    """
+    places = (np.arange(draws.shape[1]) + draws) * frame_count / draws.shape[1]
+    # A draw next to 1 in the last segment may round up to the end of the video.
+    indices: np.ndarray[Any, np.dtype[np.int64]] = np.minimum(places.astype(np.int64), frame_count - 1)
+    return indices
 
 
 def transform_identity(pixel_format: PixelFormat, augment: AugmentConfig) -> dict[str, Any]:

@@ -18,8 +18,7 @@ from essential.video.config import PixelFormat
 from essential.video.container import opened_video, survey_file
 from essential.video.decode import check_count, decoded_frames
 from essential.video.frames import UprightRgb, broken, explained_errors
-from essential.video.sampling import segment_indices
-from essential.video.views import plain_view
+from essential.video.views import plain_view, segment_indices
 
 # More than a day at a window a second. A file of a few bytes may say that it is years long.
 MOST_WINDOWS = 100_000
@@ -38,11 +37,7 @@ class Window(NamedTuple):
 
 
 def count_windows(length_seconds: float, *, window_seconds: float, stride_seconds: float) -> int:
-    """Return how many windows `cut_windows` makes.
-
-    Raises:
-        ConfigError: a number is not positive, or the windows would leave gaps.
-    """
+    """Return how many windows `cut_windows` makes; a ConfigError if they would leave gaps, or are not positive."""
     if not (0 < stride_seconds <= window_seconds < math.inf):
         raise ConfigError(
             f"windows of {window_seconds} s every {stride_seconds} s are not allowed; give a window above 0 and a "
@@ -56,10 +51,7 @@ def cut_windows(length_seconds: float, *, window_seconds: float, stride_seconds:
     """Return windows that cover a video of a length; the last one ends with it. A short video is one window.
 
     Where one window ends and another begins at the same moment, that is one number: sums of `float` differ in their
-    last bit, so they are made of fractions and then rounded.
-
-    Raises:
-        ConfigError: see `count_windows`.
+    last bit, so they are made of fractions and then rounded. A ConfigError as in `count_windows`.
     """
     count = count_windows(length_seconds, window_seconds=window_seconds, stride_seconds=stride_seconds)
     if count == 1:
@@ -75,7 +67,6 @@ class WindowedVideo:
 
     Args:
         frames: of a clip.
-        window_seconds: the length of a window.
         stride_seconds: from the start of a window to that of the next.
 
     Raises:
@@ -116,9 +107,7 @@ class WindowedVideo:
     ) -> Generator[tuple[Window, Float[Tensor, "frames 3 size size"]], None, None]:
         """Decode the file once, and yield each window with its clip as soon as its last frame is there.
 
-        Raises:
-            VideoError: the file is damaged or cut short, or the size of its frames changes; the windows before may
-                have been given already.
+        A VideoError for a damaged file, or frames that change in size, may come after the windows before.
         """
         # The first one too: there may be fewer frames than promised, and one must be there to stand in.
         wanted = {0, *(number for window in self.windows for number in window.frames)}
