@@ -18,7 +18,7 @@ class FrameEncoder(nn.Module, ABC):
     """A frozen encoder, always in evaluation mode and without gradients, that gives `dim` numbers for each frame.
 
     Args:
-        architecture: what the weights do not say about the computation, in words that change whenever it changes.
+        architecture: what the weights do not say about the computation; it changes whenever that changes.
     """
 
     def __init__(self, name: str, *, dim: int, pixel_format: PixelFormat, architecture: str) -> None:

@@ -28,7 +28,7 @@ _RESERVED = frozenset(
     | {"checkpoint_path", "cache_dir", "features_only", "out_indices", "feature_cls", "scriptable", "exportable"}
     | {"no_jit", "device", "dtype", "pruned"}
 )
-# A wrong argument surfaces as whatever the model's constructor stumbles over.
+# What models' constructors raise on a wrong argument.
 _MISFITS = (TypeError, ValueError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError)
 
 

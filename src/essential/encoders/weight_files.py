@@ -117,7 +117,7 @@ def faults_of(
     leftovers: Sequence[str] = (),
     shown: Callable[[str], str] = str,
 ) -> list[str]:
-    """Return which keys are missing in `state`, not known, or of another shape than in `shapes`, each kind in words.
+    """Return which keys are missing in `state`, not known, or of another shape than in `shapes`, a text for each kind.
 
     `leftovers` and `shown` are as in `fit_weights`.
     """
@@ -179,7 +179,7 @@ def _wrapper(content: Any) -> str | None:
 def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
     for prefix in _PREFIXES:
         bare = {key.removeprefix(prefix): value for key, value in state.items()}
-        # Two tensors of one name: the prefix tells them apart, and stays.
+        # Two tensors of one name: the prefix distinguishes them, and stays.
         state = bare if len(bare) == len(state) else state
     return state
 

@@ -54,7 +54,7 @@ class FeaturesConfig(Section):
     batch_clips: int | None = Field(
         None,
         ge=1,
-        description="Clips encoded at once, of whatever videos. Without it 1 on a CPU, which loses nothing by it, "
+        description="Clips encoded at once, of any videos. Without it 1 on a CPU, which loses nothing by it, "
         "and 32 on a GPU.",
     )
     on_broken_video: BrokenVideos = Field(

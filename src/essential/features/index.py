@@ -87,7 +87,7 @@ class StoreIndex:
         return places
 
     def stamp(self, shard: Shard) -> tuple[int, ...]:
-        """Return what tells the shard's file, as it was read, from a later one."""
+        """Return the stamp of the shard's file as it was read."""
         return tuple(self.stamps[shard.index].tolist())
 
 

@@ -71,7 +71,7 @@ class Bitstream:
     def starts_anew(self, packet: "Packet[VideoStream]") -> bool:
         """Return whether no frame from here on, but for those shown before this one, refers to one before.
 
-        The container's word is not enough for H.264: some call a frame a key frame from which later ones look back.
+        The container's flag is not enough for H.264: some call a frame a key frame from which later ones look back.
         False where the format or the codec gives no such guarantee.
         """
         if not packet.is_keyframe or self._codec is None:
@@ -103,16 +103,13 @@ class Bitstream:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a pass over the packets found, nothing decoded.
+    """What a pass over the packets found, nothing decoded: notes on all in the file's order, and they, if not too many.
 
     Attributes:
-        frames: how many the decoder should show; an estimate.
+        frames: how many the decoder should show, by an estimate, as `timing` is.
         blank: how many of them may only say "show the last frame again", for which the decoder gives nothing.
-        missing: how many more the header promises than the file holds.
-        counted: the header counts frames, so the decoder can be held to the number.
-        timing: when they are shown, also an estimate.
-        notes: of every packet, in the file's order.
-        packets: the packets; none where the file is too large to be held.
+        missing: how many more the header states than the file holds.
+        counted: the header counts frames, so the decoder must give as many.
     """
 
     frames: int
@@ -207,7 +204,7 @@ def _check_file(path: Path) -> None:
         raise broken(path, "it is not a file")
     if path.stat().st_size == 0:
         raise broken(path, "it is empty (0 bytes)")
-    with path.open("rb"):  # tells a lack of permission from a file that is no video
+    with path.open("rb"):  # so that a lack of permission is not taken for a file that is no video
         pass
 
 

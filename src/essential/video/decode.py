@@ -171,7 +171,7 @@ def decode_groups(path: Path, notes: Sequence[PacketNote], indices: Sequence[int
 
 
 def _packets_by_index(notes: Sequence[PacketNote]) -> list[int]:
-    """Return the place of each frame's packet, in order of showing; nothing if it cannot be told for sure."""
+    """Return the place of each frame's packet, in order of showing; nothing where that is not sure."""
     times = [note.time for note in notes if note.time is not None]
     if not times or len(set(times)) < len(notes) or not notes[0].starts_anew or notes[0].time != min(times):
         return []
@@ -232,7 +232,7 @@ class _GroupDecoder:
             if time is None:
                 return False
             # Only what is shown before a frame already sent, a B-frame by the container's times too: were they not
-            # those of the frames, all would be sent, and the order in which they come would tell.
+            # those of the frames, all would be sent, and the order in which they come would show it.
             is_wanted = self.wanted.includes(self.indices.get(time, -1))
             if time < latest and not is_wanted and self.bitstream.is_disposable(packet):
                 continue

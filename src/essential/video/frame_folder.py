@@ -1,7 +1,4 @@
-"""A folder of numbered images, the frames of one video -> pixels, and what tells such a folder, or a file, from others.
-
-Images are read with Pillow; FFmpeg sees none of them.
-"""
+"""A folder of numbered images, the frames of one video -> pixels, read with Pillow, not FFmpeg; and video identity."""
 
 import os
 import struct
@@ -45,7 +42,7 @@ class FrameFile(NamedTuple):
 
 
 class VideoIdentity(NamedTuple):
-    """What tells a video from another one in its place; of a folder, the names and content of its frames."""
+    """Size and hash of a video's content; of a folder, those of the names and content of its frames."""
 
     size_bytes: int
     sha256: str

@@ -88,7 +88,7 @@ def _can_be_read(path: Path) -> bool:
 
 
 class UprightRgb:
-    """Turns decoded frames of one file into pixels: RGB, upright as the first frame says, whatever the others say.
+    """Turns decoded frames of one file into pixels: RGB, all turned upright as the first frame says.
 
     One converter for all: preparing a new one for each frame takes a hundred times as long as using it.
     """

@@ -27,7 +27,7 @@ _PER_SECOND = 1000
 
 
 class Window(NamedTuple):
-    """Frames, by number, that make a clip, and the part of the video that they stand for, as often as it is cut.
+    """Frames, by number, that make a clip, and the parts of the video that they are the clip of.
 
     Where a frame is shown for longer than a window, several windows hold the same frames.
     """
