@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -27,17 +27,11 @@ PRESETS = {
 TINY = "tiny"
 
 
-def _fault(_: str, build: Any) -> str | None:
-    return (
-        None if callable(build) else f"it is {build!r:.80}, and must be a function from EncoderConfig to FrameEncoder"
-    )
-
-
 # Functions that build an encoder, by name. Beside them stands every image model of timm.
 ENCODERS: "Registry[Callable[[EncoderConfig], FrameEncoder]]" = Registry(
     "essential.encoders",
     {TINY: "essential.encoders.tiny:build_tiny", **dict.fromkeys(PRESETS, "essential.encoders:build_image_model")},
-    fault=_fault,
+    fault=lambda _, build: None if callable(build) else f"it is {build!r:.80}, and must be a function",
 )
 
 

@@ -1,8 +1,6 @@
 """Frames through any image model of timm, without its head: each frame on its own, with the pixels it wants."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +85,9 @@ def build_network(config: EncoderConfig) -> nn.Module:
         raise CheckpointError(
             f"timm publishes no weights for the encoder {name!r}; give a file as encoder.weights, or random"
         )
-    with _seeded("encoder", name):
+    with torch.random.fork_rng(devices=[]):
+        # Not torch.manual_seed, which would reseed the GPUs too.
+        torch.default_generator.manual_seed(seed_from("encoder", name))
         network = _published(config, name) if config.is_published else _create(config, name)
     return network.requires_grad_(False).eval()
 
@@ -203,11 +203,3 @@ def _published(config: EncoderConfig, name: str) -> nn.Module:
             f"the published weights of {name!r} cannot be downloaded ({type(error).__name__}); fetch them elsewhere "
             "and add -s encoder.weights=FILE"
         ) from error
-
-
-@contextmanager
-def _seeded(*parts: str) -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        # Not torch.manual_seed, which would reseed the GPUs too.
-        torch.default_generator.manual_seed(seed_from(*parts))
-        yield

@@ -117,10 +117,7 @@ def faults_of(
     leftovers: Sequence[str] = (),
     shown: Callable[[str], str] = str,
 ) -> list[str]:
-    """Return which keys are missing in `state`, not known, or of another shape than in `shapes`, a text for each kind.
-
-    `leftovers` and `shown` are as in `fit_weights`.
-    """
+    """Return what of `state` is missing, not known or of another shape, a text for each; see `fit_weights`."""
     found = {
         "missing": [shown(key) for key in shapes if key not in state],
         "not known": [shown(key) for key in state if key not in shapes and not key.startswith(tuple(leftovers))],
@@ -157,8 +154,8 @@ def _is_torchscript(path: Path) -> bool:
 
 def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
     for _ in range(_DEEPEST_WRAPPING):
-        wrapper = _wrapper(content)
-        content = content[wrapper] if wrapper else content
+        inside = [content.get(name) for name in _WRAPPERS] if isinstance(content, Mapping) else []
+        content = next((one for one in inside if isinstance(one, Mapping)), content)
     if not isinstance(content, Mapping) or not content:
         raise CheckpointError(f"{path} holds {type(content).__name__}, not named tensors; it is no weight file")
     for key, value in content.items():
@@ -168,12 +165,6 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
                 f"under one of {', '.join(_WRAPPERS)}"
             )
     return _without_prefixes(dict(content))
-
-
-def _wrapper(content: Any) -> str | None:
-    if not isinstance(content, Mapping):
-        return None
-    return next((name for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None)
 
 
 def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -96,8 +96,7 @@ def _find_jobs(found: Located, shards: Sequence[Shard], config: FeaturesConfig) 
 def _stays_lost(note: VideoNote, config: FeaturesConfig) -> bool:
     """Return whether a video killed or hung its worker, which leaves no hash of it, and the config says to skip it.
 
-    A machine with more memory may read it, or a longer limit. But each try may take as long as the limit, and a run
-    that skips it must not lose that time whenever it starts.
+    Another try may take as long as the limit, and a run that skips it must not lose that time whenever it starts.
     """
     lost = note.broken is not None and note.size_bytes is not None and note.sha256 is None
     return lost and config.on_broken_video == "skip"

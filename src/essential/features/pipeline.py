@@ -60,13 +60,11 @@ class EncodedVideo(NamedTuple):
 class ClipEncoder:
     """Encodes the clips of one video after the other; a batch may hold clips of several.
 
-    Every batch has the same shape, and what the last one lacks is filled with zeros: the rounding of a matrix product
-    depends on how many rows it has, so a clip's features must not depend on how many other clips there are. On a CPU a
-    batch is one clip unless something else is asked for. Live and stored features are then equal to the last bit, and
-    so are features extracted in one go and in several.
+    Every batch has the same shape, the last one filled up with zeros: the rounding of a matrix product depends on its
+    number of rows, and a clip's features must not depend on how many other clips there are. So live and stored features
+    are equal to the last bit, and those extracted in one go and in several.
 
-    On a GPU the features of a batch are fetched when the next one has been sent, so that the GPU computes while this
-    process fills a batch. Pixels are sent from pinned memory.
+    On a GPU the features of a batch are fetched when the next one has been sent, from pinned memory: it is never idle.
     """
 
     def __init__(self, encoder: FrameEncoder, *, frames: int, batch_clips: int | None, precision: Precision) -> None:

@@ -12,7 +12,6 @@ How near this is to bare decoding, and what was tried, is in `benchmarks/speed/d
 import math
 from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -52,9 +51,8 @@ def read_frames(path: Path, choose: Choose, *, segment: Segment | None = None) -
 
     Args:
         path: the file; or a folder of frames, see `read_frame_folder`.
-        choose: gives the wanted indices (from 0, any order, repeats allowed, at least one) for a number of frames,
-            those of the segment where there is one. It must depend on that number alone: it may be called again, with
-            the true number, after the decoding.
+        choose: gives the wanted indices (from 0, any order, repeats allowed, at least one) for a number of frames. It
+            must depend on that number alone: it may be called again, with the true number, after the decoding.
         segment: the part of the video to choose from; see `Timing.frames_in`.
 
     Raises:
@@ -205,52 +203,53 @@ def _decode_groups(
         if stream.codec_context.has_b_frames and not is_reordered:
             return False
         stream.codec_context.options = {**DECODER_LIMITS, "err_detect": "explode"}
-        decoder = _GroupDecoder(stream, Bitstream(container, stream), wanted, indices)
+        bitstream = Bitstream(container, stream)
         packets = (packet for packet in container.demux(stream) if packet.size)
         position = 0
         for group in groups:
-            if not decoder.decode(islice(packets, group.start - position, group.stop - position)):
+            of_group = islice(packets, group.start - position, group.stop - position)
+            if not _decode_group(of_group, stream, bitstream, wanted=wanted, indices=indices):
                 return False
             position = group.stop
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class _GroupDecoder:
-    stream: VideoStream
-    bitstream: Bitstream
-    wanted: WantedFrames
-    indices: Mapping[int, int]
+def _decode_group(
+    packets: Iterable["Packet[VideoStream]"],
+    stream: VideoStream,
+    bitstream: Bitstream,
+    *,
+    wanted: WantedFrames,
+    indices: Mapping[int, int],
+) -> bool:
+    """Decode packets from a key frame on; return whether exactly their frames came, in order of time."""
+    sent: list[int] = []
+    given: list[int] = []
+    latest = -math.inf
 
-    def decode(self, packets: Iterable["Packet[VideoStream]"]) -> bool:
-        """Decode packets from a key frame on; return whether exactly their frames came, in order of time."""
-        sent: list[int] = []
-        given: list[int] = []
-        latest = -math.inf
-        for packet in packets:
-            time = packet.pts
-            if time is None:
-                return False
-            # Only what is shown before a frame already sent, a B-frame by the container's times too: were they not
-            # those of the frames, all would be sent, and the order in which they come would show it.
-            is_wanted = self.wanted.includes(self.indices.get(time, -1))
-            if time < latest and not is_wanted and self.bitstream.is_disposable(packet):
-                continue
-            latest = max(latest, time)
-            sent.append(time)
-            given += self._taken(self.stream.decode(packet), first=sent[0])
-        given += self._taken(self.stream.decode(None), first=sent[0])
-        self.stream.codec_context.flush_buffers()
-        return given == sorted(time for time in sent if time >= sent[0] and time in self.indices)
-
-    def _taken(self, frames: Iterable[VideoFrame], *, first: int) -> Iterator[int]:
+    def take(frames: Iterable[VideoFrame]) -> Iterator[int]:
         """Keep wanted frames and yield the times of all; -1 for one that cannot be right.
 
         Those shown before the key frame are passed over: what they refer to may not have been decoded.
         """
         for frame in frames:
-            if frame.pts is None or (frame.pts == first and not frame.key_frame):
+            if frame.pts is None or (frame.pts == sent[0] and not frame.key_frame):
                 yield -1
-            elif frame.pts >= first:
-                self.wanted.take(self.indices.get(frame.pts, -1), frame)
+            elif frame.pts >= sent[0]:
+                wanted.take(indices.get(frame.pts, -1), frame)
                 yield frame.pts
+
+    for packet in packets:
+        time = packet.pts
+        if time is None:
+            return False
+        # Only what is shown before a frame already sent, a B-frame by the container's times too: were they not those of
+        # the frames, all would be sent, and the order in which they come would show it.
+        if time < latest and not wanted.includes(indices.get(time, -1)) and bitstream.is_disposable(packet):
+            continue
+        latest = max(latest, time)
+        sent.append(time)
+        given += take(stream.decode(packet))
+    given += take(stream.decode(None))
+    stream.codec_context.flush_buffers()
+    return given == sorted(time for time in sent if time >= sent[0] and time in indices)
