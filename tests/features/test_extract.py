@@ -226,7 +226,7 @@ class TestBrokenVideos:
         (root / "train/a/2.mp4").write_bytes(b"no video at all, but some bytes")
         (root / "train/b/5.mp4").unlink()
         (root / "test/b/1.mp4").write_bytes(b"")
-        return {"train/a/2.mp4": "train/a/2.mp4", "train/b/5.mp4": "no such file", "test/b/1.mp4": "test/b/1.mp4"}
+        return {"train/a/2.mp4": "not a video", "train/b/5.mp4": "no such file", "test/b/1.mp4": "it is empty"}
 
     def test_fail_names_every_one_and_loses_nothing(
         self, tmp_path: Path, videos: list[Video], recipe: Recipe, config: FeaturesConfig, broken: dict[str, str]

@@ -18,7 +18,7 @@ from special_files import write_video_with_blanks
 
 from essential.errors import VideoError
 from essential.video.decode import read_frames
-from video_files import cut_short, numbered_picture, write_numbered_video, write_sound, write_video
+from video_files import cut_short, numbered_frame, write_numbered_video, write_sound, write_video
 
 NO_VIDEO = "not a video that is complete in one file: FFmpeg takes it for an image, a text or a playlist;"
 
@@ -112,7 +112,7 @@ def test_sound_with_a_cover_frame(tmp_path: Path) -> None:
         cover.disposition = av.stream.Disposition.attached_pic
         silence = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), format="fltp", layout="mono")
         silence.sample_rate = 8000
-        image = av.VideoFrame.from_ndarray(numbered_picture(1), format="rgb24")
+        image = av.VideoFrame.from_ndarray(numbered_frame(1), format="rgb24")
         container.mux([*sound.encode(silence), *cover.encode(image), *sound.encode(None), *cover.encode(None)])
     expect_error(path, "it holds no video stream, only audio, cover image;")
 
@@ -138,7 +138,7 @@ def test_a_photograph(tmp_path: Path) -> None:
     with av.open(str(path), "w", format="image2", options={"update": "1"}) as container:
         stream = container.add_stream("png", rate=1)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb24"
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered_picture(5), format="rgb24")))
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered_frame(5), format="rgb24")))
         container.mux(stream.encode(None))
     expect_error(path, NO_VIDEO)
 
@@ -263,7 +263,7 @@ def test_frames_larger_than_any_camera_makes_are_refused_before_they_are_decoded
 
 def test_a_size_that_ffmpeg_refuses_while_it_looks_into_the_file_is_explained(tmp_path: Path) -> None:
     image = io.BytesIO()
-    Image.fromarray(numbered_picture(5)).save(image, "JPEG")
+    Image.fromarray(numbered_frame(5)).save(image, "JPEG")
     size = struct.pack(">HH", 48, 64)
     assert image.getvalue().count(size) == 1
     path = tmp_path / "vast.mjpeg"

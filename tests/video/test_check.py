@@ -16,7 +16,7 @@ from essential.video import check
 from essential.video.check import CheckedFile, CheckReport, check_videos, probe
 from essential.video.decode import read_frames
 from essential.video.worker_pool import Lost
-from video_files import cut_short, numbered_picture, write_numbered_video
+from video_files import cut_short, numbered_frame, write_numbered_video
 
 LISTED = [
     ListedVideo("run/good.avi", "run", "train"),
@@ -98,7 +98,7 @@ def test_the_frames_of_a_segment_are_those_that_a_run_takes(start: float, end: f
 def test_a_segment_of_a_folder_of_frames_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "run" / "clip").mkdir(parents=True)
     for number in range(12):
-        Image.fromarray(numbered_picture(number)).save(tmp_path / "run" / "clip" / f"{number}.png")
+        Image.fromarray(numbered_frame(number)).save(tmp_path / "run" / "clip" / f"{number}.png")
     found = find_videos([ListedVideo("run/clip", "run", "train", Segment(0.0, 1.0))], tmp_path)
     protocol = build_protocol("p", Listing([found[0].video], ("run",)), tasks=1)
     (problem,) = check_videos(protocol, found, root=tmp_path, frames=8, workers=1, seconds_limit=60.0).problems

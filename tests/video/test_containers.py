@@ -21,7 +21,7 @@ from essential.video.decode import decode_groups, read_frames
 from essential.video.views import ViewRequest
 from essential.video.windows import WindowedVideo
 from essential.video.worker_pool import Lost
-from video_files import numbered_picture, read_number, write_numbered_video
+from video_files import numbered_frame, read_number, write_numbered_video
 
 REQUEST = ViewRequest(
     frames=2,
@@ -69,14 +69,14 @@ def test_an_mp4_whose_frames_are_in_another_file_is_refused(tmp_path: Path) -> N
 
 def test_a_pattern_names_no_frames(tmp_path: Path) -> None:
     for number in range(1, 4):
-        Image.fromarray(numbered_picture(number)).save(tmp_path / f"{number}.png")
+        Image.fromarray(numbered_frame(number)).save(tmp_path / f"{number}.png")
     with pytest.raises(VideoError, match="there is no such file"):
         read_frames(tmp_path / "%d.png", range)
 
 
 def test_an_animated_webp_is_called_so(tmp_path: Path) -> None:
     path = tmp_path / "v.webp"
-    images = [Image.fromarray(numbered_picture(number)) for number in range(4)]
+    images = [Image.fromarray(numbered_frame(number)) for number in range(4)]
     images[0].save(path, save_all=True, append_images=images[1:])
     with pytest.raises(VideoError, match="FFmpeg has no decoder for animated WebP"):
         read_frames(path, range)
@@ -87,7 +87,7 @@ def test_an_animated_webp_is_called_so(tmp_path: Path) -> None:
 
 
 def test_an_animated_gif_is_read(tmp_path: Path) -> None:
-    images = [Image.fromarray(numbered_picture(number)) for number in range(4)]
+    images = [Image.fromarray(numbered_frame(number)) for number in range(4)]
     images[0].save(tmp_path / "v.gif", save_all=True, append_images=images[1:])
     frames = read_frames(tmp_path / "v.gif", range).frames
     assert [read_number(frame) for frame in frames] == [0, 1, 2, 3]

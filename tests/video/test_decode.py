@@ -16,7 +16,7 @@ from special_files import (
 
 from essential.video import container
 from essential.video.decode import decoder_identity, read_frames
-from video_files import cut_short, numbered_picture, read_number, turn, write_numbered_video, write_video
+from video_files import cut_short, numbered_frame, read_number, turn, write_numbered_video, write_video
 
 KINDS = {
     "h264.mp4": {"codec": "libx264"},
@@ -214,7 +214,7 @@ def test_the_first_of_several_streams_is_read_and_sound_is_ignored(tmp_path: Pat
         container.mux(sound.encode(silence))
         for number in range(10):
             for first, stream in zip((0, 100), streams, strict=True):
-                frame = av.VideoFrame.from_ndarray(numbered_picture(first + number), format="rgb24")
+                frame = av.VideoFrame.from_ndarray(numbered_frame(first + number), format="rgb24")
                 container.mux(stream.encode(frame))
         for stream in (sound, *streams):
             container.mux(stream.encode(None))
@@ -256,4 +256,4 @@ def test_real_files_of_many_kinds(shared_folder: Path) -> None:
 
 
 def test_numbers_survive_any_size() -> None:
-    assert [read_number(numbered_picture(n, size=(112, 64))) for n in range(0, 4096, 37)] == list(range(0, 4096, 37))
+    assert [read_number(numbered_frame(n, size=(112, 64))) for n in range(0, 4096, 37)] == list(range(0, 4096, 37))

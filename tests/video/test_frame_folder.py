@@ -12,7 +12,7 @@ from essential.errors import VideoError
 from essential.protocols.protocol import Segment
 from essential.video import container, frame_folder
 from essential.video.decode import read_frames
-from video_files import numbered_picture, read_number, write_frame_folder
+from video_files import numbered_frame, read_number, write_frame_folder
 
 NAMES = ["img_{:05d}.jpg", "image_{:05d}.jpg", "frame{:06d}.png", "{:05d}.jpg", "IMG-{}.JPEG", "{}.png"]
 
@@ -25,7 +25,7 @@ def no_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make(path: Path, frames: int, **settings: Any) -> Path:
     """Write a folder of numbered frames."""
-    return write_frame_folder(path, [numbered_picture(number) for number in range(frames)], **settings)
+    return write_frame_folder(path, [numbered_frame(number) for number in range(frames)], **settings)
 
 
 def read_numbers(path: Path) -> list[int]:
@@ -231,7 +231,7 @@ def test_exif_rotation_is_not_applied(tmp_path: Path) -> None:
     folder = make(tmp_path / "v", 3)
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.fromarray(numbered_picture(0)).save(folder / "img_00001.jpg", quality=95, exif=exif)
+    Image.fromarray(numbered_frame(0)).save(folder / "img_00001.jpg", quality=95, exif=exif)
     assert read_numbers(folder) == [0, 1, 2]
 
 

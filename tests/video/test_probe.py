@@ -9,7 +9,7 @@ from PIL import Image
 
 from essential.video.check import CheckedFile, probe
 from essential.video.worker_pool import Lost
-from video_files import cut_short, numbered_picture, write_numbered_video, write_sound
+from video_files import cut_short, numbered_frame, write_numbered_video, write_sound
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_file(name: str, codec: str, format_name: str, expected: str, tmp_path
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 def test_a_folder_of_frames(suffix: str, tmp_path: Path) -> None:
     for number in range(1, 6):
-        Image.fromarray(numbered_picture(number)).save(tmp_path / f"img_{number:05d}.{suffix}")
+        Image.fromarray(numbered_frame(number)).save(tmp_path / f"img_{number:05d}.{suffix}")
     (tmp_path / "flow_x_00001.jpg").touch()
     (tmp_path / "notes.txt").touch()
     codec = {"jpg": "jpeg", "png": "png"}[suffix]

@@ -15,7 +15,7 @@ from essential.video import timing
 from essential.video.config import AugmentConfig, PixelFormat
 from essential.video.views import ViewRequest, read_views
 from essential.video.windows import MOST_WINDOWS, WindowedVideo, count_windows, cut_windows
-from video_files import numbered_picture, read_number, write_video
+from video_files import numbered_frame, read_number, write_video
 
 PIXELS = PixelFormat(48, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bilinear")
 REQUEST = ViewRequest(frames=4, view_numbers=(0,), seed=0, pixel_format=PIXELS, augment=AugmentConfig())
@@ -38,7 +38,7 @@ def test_windows_that_leave_gaps_are_refused(window: float, stride: float) -> No
 
 @pytest.mark.parametrize("kind", ["steady.mp4", "b-frames.avi", "uneven.mp4"])
 def test_each_window_is_the_segment_of_its_time(tmp_path: Path, kind: str) -> None:
-    images = [numbered_picture(number) for number in range(60)]
+    images = [numbered_frame(number) for number in range(60)]
     times = [number + number // 20 * 15 for number in range(60)] if kind.startswith("uneven") else None
     codec = "mpeg4" if kind.endswith(".avi") else "libx264"
     path = write_video(tmp_path / kind, images, codec=codec, times=times)
@@ -53,7 +53,7 @@ def test_each_window_is_the_segment_of_its_time(tmp_path: Path, kind: str) -> No
 
 
 def test_few_frames_are_held_at_a_time(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "long.mp4", [numbered_picture(number) for number in range(200)])
+    path = write_video(tmp_path / "long.mp4", [numbered_frame(number) for number in range(200)])
     video = WindowedVideo(path, frames=4, window_seconds=0.4, stride_seconds=0.2)
     clips = video.clips(PIXELS)
     held = 0
@@ -64,7 +64,7 @@ def test_few_frames_are_held_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "whole.mp4", [numbered_picture(number) for number in range(40)])
+    path = write_video(tmp_path / "whole.mp4", [numbered_frame(number) for number in range(40)])
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(VideoError, match=r"cut\.mp4"):
@@ -99,7 +99,7 @@ def _check_cover(segments: list[Segment], length: float) -> None:
 
 
 def test_frames_that_are_shown_for_longer_than_a_window_make_one_clip(tmp_path: Path) -> None:
-    images = [numbered_picture(number) for number in range(20)]
+    images = [numbered_frame(number) for number in range(20)]
     path = write_video(tmp_path / "lapse.mkv", images, b_frames=0, times=range(0, 5000, 250))
     video = WindowedVideo(path, frames=4, window_seconds=0.5, stride_seconds=0.25)
     assert sum(len(window.segments) for window in video.windows) > 750
@@ -116,7 +116,7 @@ def _image(clip: torch.Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def test_a_video_that_says_it_is_years_long_is_refused_before_it_is_cut(tmp_path: Path) -> None:
-    images = [numbered_picture(number) for number in range(4)]
+    images = [numbered_frame(number) for number in range(4)]
     path = write_video(tmp_path / "bomb.mkv", images, b_frames=0, times=[0, 1, 2, 75_000_000])
     assert path.stat().st_size < 4000
     with pytest.raises(
@@ -140,7 +140,7 @@ def test_the_times_of_a_long_video_are_put_in_order_once(monkeypatch: pytest.Mon
 
 
 def test_a_video_whose_frames_change_in_size_is_refused(tmp_path: Path) -> None:
-    parts = [write_video(tmp_path / f"{width}.ts", [numbered_picture(5, size=(width, 48))] * 8) for width in (64, 80)]
+    parts = [write_video(tmp_path / f"{width}.ts", [numbered_frame(5, size=(width, 48))] * 8) for width in (64, 80)]
     path = tmp_path / "both.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     with pytest.raises(VideoError, match=r"both\.ts: the size of its frames changes from 64x48 to 80x48"):
