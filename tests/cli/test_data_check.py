@@ -46,7 +46,7 @@ def test_what_is_wrong_is_printed_and_written(essential: Essential, root: Path, 
     outcome = essential("data", "check", *UCF101, "--root", root, "--out", tmp_path / "report.json")
     assert outcome.code == 1
     assert "missing: Archery/v_Archery_g08_c01.avi (train, Archery): there is no such file" in outcome.out
-    assert "unreadable: Bowling/v_Bowling_g08_c01.avi (train, Bowling): it is " in outcome.out
+    assert "unreadable: Bowling/v_Bowling_g08_c01.avi (train, Bowling): not a video, or damaged" in outcome.out
     assert "coverage: train 1 of 3 videos (33.3%), test 3 of 3 videos (100.0%)" in outcome.out
     report = json.loads((tmp_path / "report.json").read_text())
     assert [(one["kind"], one["label"]) for one in report["problems"]] == [
@@ -89,7 +89,7 @@ def test_a_users_own_folders_can_be_checked(essential: Essential, tmp_path: Path
         *("-s", "data.kind=folder", "-s", "protocol.tasks=1", "-s", "video.frames=10"),
     )
     assert outcome.code == 1
-    assert "too short: train/[red]/v.mp4 (train, [red]): it has 9 pictures, and 10 are wanted" in outcome.out
+    assert "too short: train/[red]/v.mp4 (train, [red]): it has 9 frames, and 10 are wanted" in outcome.out
 
 
 @pytest.mark.parametrize(

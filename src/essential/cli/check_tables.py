@@ -6,7 +6,7 @@ from rich.table import Table
 
 from essential.cli.console import Terminal, table_of
 from essential.cli.terminal import say
-from essential.video.check_report import KINDS, CheckReport, Count
+from essential.video.check import KINDS, CheckReport, Count
 
 _SHOWN_AT_MOST = 20
 

@@ -138,7 +138,6 @@ def _spans(
 ) -> Iterator["Prediction | Span"]:
     from essential.errors import VideoError
     from essential.learner.prediction import Prediction
-    from essential.video.frames import short_reason
 
     for path, problem in paths:
         try:
@@ -146,7 +145,7 @@ def _spans(
                 raise VideoError(problem)
             yield from learner.predict_spans(path, window_seconds=window, stride_seconds=stride)
         except VideoError as error:
-            yield Prediction(path, error=short_reason(str(error), path))
+            yield Prediction(path, error=error.problem)
 
 
 def _print_json(said: "Prediction | Span") -> None:

@@ -22,7 +22,7 @@ from essential.engine.settings import RunConfig
 from essential.engine.workspace import data_root, open_workspace
 from essential.errors import CheckpointError, ConfigError, DataError, RunError, TrainingError
 from essential.features.cores import own_threads
-from essential.features.lookup import refuse_broken
+from essential.features.index import refuse_broken
 from essential.files.atomic import folder_lock
 from essential.memory.ledger import total_by_kind
 from essential.metrics import accuracy_on_seen

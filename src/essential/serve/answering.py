@@ -33,7 +33,6 @@ from essential.serve.messages import (
     Teach,
 )
 from essential.video.container import opened_video, survey_packets
-from essential.video.frames import short_reason
 
 # Decoding happens in this process, which is ended if it hangs; a clip that cannot be read is left out of a lesson.
 _MACHINE = ("features.workers=0", "features.on_broken_video=skip")
@@ -108,10 +107,10 @@ class Answering:
         try:
             _check_clip(clip, self._setup.limits)
         except VideoError as error:
-            raise _unreadable(str(error), clip) from error
+            raise _unreadable(error.problem) from error
         (prediction,) = self._learner.stream([clip], top_k=top_k, with_frames=True)
         if prediction.error is not None:
-            raise _unreadable(prediction.error, clip)
+            raise _unreadable(prediction.error)
         content = prediction.as_json()
         del content["path"]
         return {**content, "frames": _pictures(prediction)}
@@ -128,7 +127,7 @@ class Answering:
         except EssentialError as error:
             raise Refusal(422, "lesson_failed", _without_places(str(error), fit)) from error
         by_key = {f"{request.name}/{clip.name}": place for clip, place in places.items()}
-        left_out |= {by_key[key]: short_reason(reason, key) for key, reason in lesson.skipped.items()}
+        left_out |= {by_key[key]: reason for key, reason in lesson.skipped.items()}
         self._save(request.target)
         without = tuple(LeftOut(place, reason) for place, reason in left_out.items())
         return self.knowledge(), Learned(sum(lesson.clips), without, lesson.held_out_accuracy)
@@ -141,7 +140,7 @@ class Answering:
                 try:
                     _check_clip(clip, self._setup.limits)
                 except (VideoError, Refusal) as error:
-                    left_out[place] = short_reason(str(error), str(clip))
+                    left_out[place] = error.problem
                 self._progress.advance(place)
         return left_out
 
@@ -194,8 +193,8 @@ def _pictures(prediction: Prediction) -> list[str]:
     return pictures
 
 
-def _unreadable(message: str, clip: Path) -> Refusal:
-    return Refusal(422, "unreadable_clip", f"the clip cannot be read: {short_reason(message, str(clip))}")
+def _unreadable(problem: str) -> Refusal:
+    return Refusal(422, "unreadable_clip", f"the clip cannot be read: {problem}")
 
 
 def _without_places(message: str, paths: Iterable[Path]) -> str:

@@ -12,8 +12,7 @@ import pytest
 from special_files import write_moving_video
 
 from essential.errors import VideoError
-from essential.video.check import probe
-from essential.video.check_report import CheckedFile
+from essential.video.check import CheckedFile, probe
 from essential.video.decode import read_frames
 from essential.video.windows import WindowedVideo
 from essential.video.worker_pool import Lost
@@ -22,7 +21,7 @@ from video_files import cut_short
 _X264, _VP9 = "libx264", "libvpx-vp9"
 _FRAGMENTED = "frag_keyframe+empty_moov+default_base_moof"
 _GROUPS = {"g": "12", "threads": "1", "deadline": "realtime", "cpu-used": "8"}
-# By name: the encoder, and options of the container. Each keeps, before its pictures, how long it is.
+# By name: the encoder, and options of the container. Each keeps, before its frames, how long it is.
 PROMISING = {
     "first.mp4": (_X264, {"movflags": "faststart"}),
     "last.mp4": (_X264, {}),
@@ -53,8 +52,8 @@ WHOLE = {
     "even": list(range(30)),
     "uneven": [0, 1, 2, 3, 10, 11, 12, 40, 41, 42, 43, 90],
     "late": list(range(50, 80)),
-    "with a long last picture": [*range(9), 200],
-    "of two pictures": [0, 50],
+    "with a long last frame": [*range(9), 200],
+    "of two frames": [0, 50],
 }
 
 
@@ -63,7 +62,7 @@ Whole = Callable[[str, Path], Path]
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    """Return a function that puts a whole file of 60 pictures into a folder; each is made once."""
+    """Return a function that puts a whole file of 60 frames into a folder; each is made once."""
     folder = tmp_path_factory.mktemp("whole")
 
     def copy(name: str, into: Path) -> Path:
@@ -93,26 +92,26 @@ def _count(path: Path) -> int:
 
 @pytest.mark.parametrize("number", [15, 24, 48])
 @pytest.mark.parametrize("name", PROMISING)
-def test_a_cut_between_two_pictures_is_found(name: str, number: int, tmp_path: Path, whole: Whole) -> None:
+def test_a_cut_between_two_frames_is_found(name: str, number: int, tmp_path: Path, whole: Whole) -> None:
     path = _cut_before(whole(name, tmp_path), number)
-    with pytest.raises(VideoError, match=r"cut short|it cannot be|it holds 1 picture") as caught:
+    with pytest.raises(VideoError, match=r"damaged|cut short|it cannot be|it holds 1 frame") as caught:
         _count(path)
     probed = probe(path)
     assert isinstance(probed, Lost)
     assert probed.reason in str(caught.value)
-    with pytest.raises(VideoError, match=r"cut short|it cannot be|it holds 1 picture"):
+    with pytest.raises(VideoError, match=r"damaged|cut short|it cannot be|it holds 1 frame"):
         WindowedVideo(path, frames=2, window_seconds=1, stride_seconds=1)
 
 
 def test_the_message_names_what_is_promised_and_what_is_there(tmp_path: Path, whole: Whole) -> None:
     path = _cut_before(whole("v.flv", tmp_path), 24)
-    with pytest.raises(VideoError, match=r"it promises about (58|59|60) pictures and gives 24;"):
+    with pytest.raises(VideoError, match=r"it promises about (58|59|60) frames and gives 24;"):
         _count(path)
 
 
 @pytest.mark.parametrize("name", SILENT)
 def test_what_promises_nothing_is_read_to_where_it_was_cut(name: str, tmp_path: Path, whole: Whole) -> None:
-    """As the documents say; the last picture may be cut in two there, and be found."""
+    """As the documents say; the last frame may be cut in two there, and be found."""
     path = whole(name, tmp_path)
     if name == "fragmented.mp4":
         content = path.read_bytes()
@@ -128,7 +127,7 @@ def test_what_promises_nothing_is_read_to_where_it_was_cut(name: str, tmp_path: 
 def test_no_whole_file_is_refused(name: str, kind: str, tmp_path: Path) -> None:
     times = WHOLE[kind]
     path = _write(tmp_path / name, (PROMISING | SILENT)[name], times=times)
-    # MPEG-PS and AVI repeat pictures where none is due for long.
+    # MPEG-PS and AVI repeat frames where none is due for long.
     assert _count(path) >= len(times)
     assert isinstance(probe(path), CheckedFile)
 
@@ -144,7 +143,7 @@ def test_sound_of_another_length_is_no_cut(name: str, sound_seconds: float, tmp_
 def test_where_the_longest_stream_is_promised_the_sound_counts(tmp_path: Path) -> None:
     whole = _write_with_sound(tmp_path / "v.flv", sound_seconds=4.0)
     content = whole.read_bytes()
-    # All pictures are there, and half of the sound.
+    # All frames are there, and half of the sound.
     whole.write_bytes(content[: int(len(content) * 0.75)])
     with pytest.raises(VideoError, match="cut short"):
         _count(whole)
@@ -165,7 +164,7 @@ def test_the_length_of_a_fragmented_file_without_an_index_is_believed(tmp_path: 
     assert _count(path) == 60
     content = path.read_bytes()
     path.write_bytes(content[: content.rindex(b"moof") - 4])
-    with pytest.raises(VideoError, match=r"it promises about (58|60) pictures and gives 48"):
+    with pytest.raises(VideoError, match=r"it promises about (58|60) frames and gives 48"):
         _count(path)
 
 
@@ -184,7 +183,7 @@ def test_a_length_that_is_none_is_no_promise(seconds: float, tmp_path: Path, who
     assert _count(path) == 60
 
 
-def test_a_file_that_holds_all_pictures_that_it_counts_is_whole(tmp_path: Path, whole: Whole) -> None:
+def test_a_file_that_holds_all_frames_that_it_counts_is_whole(tmp_path: Path, whole: Whole) -> None:
     source = whole("v.mkv", tmp_path)
     with pytest.raises(VideoError, match="cut short"):
         _count(_write_tagged(tmp_path / "longer.mkv", source, number=90))
@@ -192,7 +191,7 @@ def test_a_file_that_holds_all_pictures_that_it_counts_is_whole(tmp_path: Path, 
 
 
 def _write_tagged(path: Path, source: Path, *, number: int) -> Path:
-    """Copy 60 pictures with a tag of another length, and one of how many pictures there are."""
+    """Copy 60 frames with a tag of another length, and one of how many frames there are."""
     with av.open(str(source)) as old, av.open(str(path), "w") as new:
         stream = new.add_stream_from_template(old.streams.video[0])
         stream.metadata.update({"NUMBER_OF_FRAMES": str(number)})
@@ -207,7 +206,7 @@ def _write_tagged(path: Path, source: Path, *, number: int) -> Path:
 
 
 def _write_with_sound(path: Path, *, sound_seconds: float) -> Path:
-    """Write two seconds of pictures, and sound of another length between them and after them."""
+    """Write two seconds of frames, and sound of another length between them and after them."""
     codec = "mp3" if path.suffix in (".avi", ".flv") else "aac"
     options = {"movflags": "dash+global_sidx+frag_keyframe"} if path.stem == "sidx" else {}
     draw = np.random.default_rng(0)
