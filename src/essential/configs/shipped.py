@@ -1,4 +1,4 @@
-"""The configs that are shipped, as text: listing and showing them needs no schema, and so none of the library."""
+"""The shipped configs as text, which need no schema and no heavy import."""
 
 from functools import cache
 from importlib import resources
@@ -51,7 +51,7 @@ def method_section(name: str) -> dict[str, Any]:
 
 
 def protocol_config(name: str) -> str:
-    """Return the config that a protocol's name stands for: a folder's stands for its `essential`."""
+    """Return the config of a protocol's name: that of a folder means its `essential`."""
     folder_default = f"{name.rstrip('/')}/essential"
     return folder_default if folder_default in _names() else name
 

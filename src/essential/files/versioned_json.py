@@ -1,7 +1,7 @@
-"""JSON files with a version and a digest, that are read strictly: whatever is wrong is one error that names the file.
+"""JSON files with a version and a digest, read strictly; any fault is one error that names the file.
 
-The digest is the SHA-256 of the canonical JSON of everything else in the file. It finds what was changed by accident or
-by hand; it is no signature, since anybody can compute it.
+The digest is the SHA-256 of the canonical JSON of everything else in the file. It finds changes by accident or by
+hand; it is no signature, since anybody can compute it.
 """
 
 import json
@@ -23,28 +23,28 @@ _CHANGED = f"was changed after it was written: its {DIGEST} is not that of its c
 
 
 class Part(BaseModel):
-    """A frozen piece of such a file that refuses unknown keys, NaN and infinities."""
+    """A frozen part of such a file; refuses unknown keys, NaN and infinities."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Whole(Part):
-    """All of such a file but its digest."""
+    """A whole file without its digest."""
 
     _mark: str = PrivateAttr("")
 
     @property
     def mark(self) -> str:
-        """Why the file that it was read from does not vouch for itself, in two words; empty where it does."""
+        """Why the file cannot be trusted as it was read: `NO_DIGEST`, `UNVERIFIED`, or empty."""
         return self._mark
 
     def marked(self, name: str, *others: "Whole | None") -> str:
-        """Return `name`, with what readers must know of this file and of `others` that the name stands for."""
+        """Return `name` with the marks of this file and of `others`, in brackets."""
         marks = sorted({each.mark for each in (self, *others) if each is not None} - {""})
         return f"{name} ({', '.join(marks)})" if marks else name
 
     def contradiction(self) -> str | None:
-        """Return what of the content does not follow from the rest of it; None where all does."""
+        """Return which content does not follow from the rest, or None."""
         return None
 
 
@@ -68,15 +68,15 @@ def write_versioned(path: Path, whole: Whole, *, indent: int | None) -> None:
 def read_versioned(
     path: Path, schema: type[Schema], *, newest: int, what: str, remedy: str, unverified: bool
 ) -> Schema:
-    """Read a file of the form `schema`, whose `schema_version` is `newest` at most.
+    """Read a file of the form `schema`.
 
     Args:
         path: the file.
         schema: its form.
-        newest: the version that this library writes.
-        what: what the file is, for messages: `a record` stands in `not a record`.
-        remedy: what to do about one that is damaged.
-        unverified: read also what was changed since it was written, or contradicts itself, and mark it.
+        newest: the newest `schema_version` that is read.
+        what: the kind of file, for messages, such as `a record`.
+        remedy: what to do about a damaged file.
+        unverified: read a file that was changed, or contradicts itself, too, and mark it.
 
     Raises:
         RunError: the file is missing, unreadable, damaged, changed, or written by a newer version.
@@ -86,7 +86,7 @@ def read_versioned(
     _check_version(path, content, newest=newest, noun=noun)
     digest = content.pop(DIGEST, None)
     try:
-        # From text again: a tuple, which JSON does not have, is refused in what was parsed already.
+        # From text: strict validation takes a list for a tuple in JSON only.
         whole = schema.model_validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
         raise RunError(f"{path} is not a valid {noun}: {_explain(error, noun)}; {remedy}") from error
