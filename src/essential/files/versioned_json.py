@@ -7,7 +7,7 @@ hand; it is no signature, since anybody can compute it.
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
@@ -22,6 +22,9 @@ _FIRST_WITH_DIGEST = 2
 _CHANGED = f"was changed after it was written: its {DIGEST} is not that of its content"
 
 
+Schema = TypeVar("Schema", bound="Whole")
+
+
 class Part(BaseModel):
     """A frozen part of such a file; refuses unknown keys, NaN and infinities."""
 
@@ -29,8 +32,19 @@ class Part(BaseModel):
 
 
 class Whole(Part):
-    """A whole file without its digest."""
+    """The content of such a file, without its digest.
 
+    Class attributes:
+        newest: the newest `schema_version` that is read.
+        kind: what the file is, for messages, such as `a record`.
+        remedy: what to do about a damaged file.
+        indent: of the JSON; None: compact.
+    """
+
+    newest: ClassVar[int]
+    kind: ClassVar[str]
+    remedy: ClassVar[str]
+    indent: ClassVar[int | None] = None
     _mark: str = PrivateAttr("")
 
     @property
@@ -47,58 +61,45 @@ class Whole(Part):
         """Return which content does not follow from the rest, or None."""
         return None
 
+    def write(self, path: Path) -> None:
+        """Write JSON with its digest, whole or not at all.
 
-Schema = TypeVar("Schema", bound=Whole)
+        Raises:
+            FileSystemError: the disk refuses.
+        """
+        content = self.model_dump(mode="json")
+        content[DIGEST] = sha256_of_json(content)
+        separators = (",", ":") if self.indent is None else None
+        text = json.dumps(content, indent=self.indent, separators=separators, ensure_ascii=False, allow_nan=False)
+        write_text(path, text + "\n")
 
+    @classmethod
+    def read(cls: type[Schema], path: Path, *, unverified: bool = False) -> Schema:
+        """Read the file; with `unverified` also one that was changed or contradicts itself, which is then marked.
 
-def write_versioned(path: Path, whole: Whole, *, indent: int | None) -> None:
-    """Write JSON with its digest, whole or not at all.
-
-    Raises:
-        FileSystemError: the disk refuses.
-    """
-    content = whole.model_dump(mode="json")
-    content[DIGEST] = sha256_of_json(content)
-    separators = (",", ":") if indent is None else None
-    write_text(
-        path, json.dumps(content, indent=indent, separators=separators, ensure_ascii=False, allow_nan=False) + "\n"
-    )
-
-
-def read_versioned(
-    path: Path, schema: type[Schema], *, newest: int, what: str, remedy: str, unverified: bool
-) -> Schema:
-    """Read a file of the form `schema`.
-
-    Args:
-        path: the file.
-        schema: its form.
-        newest: the newest `schema_version` that is read.
-        what: the kind of file, for messages, such as `a record`.
-        remedy: what to do about a damaged file.
-        unverified: read a file that was changed, or contradicts itself, too, and mark it.
-
-    Raises:
-        RunError: the file is missing, unreadable, damaged, changed, or written by a newer version.
-    """
-    noun = what.rsplit(maxsplit=1)[-1]
-    content = _read_object(path, what=what, noun=noun, remedy=remedy)
-    _check_version(path, content, newest=newest, noun=noun)
-    digest = content.pop(DIGEST, None)
-    try:
-        # From text: strict validation takes a list for a tuple in JSON only.
-        whole = schema.model_validate_json(json.dumps(content), strict=True)
-    except ValidationError as error:
-        raise RunError(f"{path} is not a valid {noun}: {_explain(error, noun)}; {remedy}") from error
-    old = digest is None and content["schema_version"] < _FIRST_WITH_DIGEST
-    problem = whole.contradiction() if old or digest == sha256_of_json(content) else _CHANGED
-    if problem and not unverified:
-        raise RunError(f"{path} {problem}; {remedy}. report and site show it as it is, marked, with --unverified")
-    whole._mark = UNVERIFIED if problem else NO_DIGEST if old else ""
-    return whole
+        Raises:
+            RunError: it is missing, unreadable, damaged, changed, or written by a newer version.
+        """
+        noun = cls.kind.rsplit(maxsplit=1)[-1]
+        content = _read_object(path, kind=cls.kind, noun=noun, remedy=cls.remedy)
+        _check_version(path, content, newest=cls.newest, noun=noun)
+        digest = content.pop(DIGEST, None)
+        try:
+            # From text: strict validation takes a list for a tuple in JSON only.
+            whole = cls.model_validate_json(json.dumps(content), strict=True)
+        except ValidationError as error:
+            raise RunError(f"{path} is not a valid {noun}: {_explain(error, noun)}; {cls.remedy}") from error
+        old = digest is None and content["schema_version"] < _FIRST_WITH_DIGEST
+        problem = whole.contradiction() if old or digest == sha256_of_json(content) else _CHANGED
+        if problem and not unverified:
+            raise RunError(
+                f"{path} {problem}; {cls.remedy}. report and site show it as it is, marked, with --unverified"
+            )
+        whole._mark = UNVERIFIED if problem else NO_DIGEST if old else ""
+        return whole
 
 
-def _read_object(path: Path, *, what: str, noun: str, remedy: str) -> dict[str, Any]:
+def _read_object(path: Path, *, kind: str, noun: str, remedy: str) -> dict[str, Any]:
     try:
         content = read_json(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -108,7 +109,7 @@ def _read_object(path: Path, *, what: str, noun: str, remedy: str) -> dict[str, 
     except ValueError as error:
         raise RunError(f"{path} is damaged and cannot be read as JSON ({error}); {remedy}") from error
     if not isinstance(content, dict):
-        raise RunError(f"{path} holds a JSON {type(content).__name__}, not {what}; give the {noun}.json of a run")
+        raise RunError(f"{path} holds a JSON {type(content).__name__}, not {kind}; give the {noun}.json of a run")
     return content
 
 

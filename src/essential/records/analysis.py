@@ -4,13 +4,12 @@ Made from the run's folder and from the features and videos that are still there
 and why. Like a record it holds no path of the machine.
 """
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from essential.errors import RunError
-from essential.files.versioned_json import Part, Whole, read_versioned, write_versioned
+from essential.files.versioned_json import Part, Whole
 from essential.records import Record
 
 SCHEMA_VERSION = 2
@@ -123,6 +122,9 @@ class Analysis(Whole):
         forgotten: some of the `forgotten_count` clips that were right and are wrong, most confident mistakes first.
     """
 
+    newest = SCHEMA_VERSION
+    kind = "an analysis"
+    remedy = "delete it, and report makes it again"
     schema_version: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
     protocol_id: str
     class_names: tuple[str, ...] = Field(min_length=1)
@@ -193,23 +195,3 @@ class Analysis(Whole):
             f"the analysis.json of {run} is of another run {theirs} than its record {own}; delete it, and report makes "
             "it again"
         )
-
-    @classmethod
-    def read(cls, path: Path, *, unverified: bool = False) -> "Analysis":
-        """Read an `analysis.json`; with `unverified` also one that was changed.
-
-        Raises:
-            RunError: the file is missing, unreadable, damaged, changed, or written by a newer version.
-        """
-        remedy = "delete it, and report makes it again"
-        return read_versioned(
-            path, cls, newest=SCHEMA_VERSION, what="an analysis", remedy=remedy, unverified=unverified
-        )
-
-    def write(self, path: Path) -> None:
-        """Write the analysis as compact JSON with its digest, whole or not at all.
-
-        Raises:
-            FileSystemError: the disk refuses.
-        """
-        write_versioned(path, self, indent=None)

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, create_model, model_validator
 
-from essential.files.versioned_json import Part, Whole, read_versioned, write_versioned
+from essential.files.versioned_json import Part, Whole
 from essential.metrics import METRICS, SECOND_NAMES, Scores, rounding, seen_accuracy_by_task
 from essential.shown import quoted
 
@@ -171,6 +170,10 @@ class Record(Whole):
         memory_bytes_by_task: one entry per task learned.
     """
 
+    newest = SCHEMA_VERSION
+    kind = "a record"
+    remedy = "run its command again"
+    indent = 2
     schema_version: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
     protocol: ProtocolRecord
     method: MethodRecord
@@ -247,21 +250,3 @@ class Record(Whole):
             if (stated is None) != (value is None) or abs((stated or 0) - (value or 0)) > rounding(len(self.accuracy)):
                 return f"contradicts itself: metrics.{name} is {stated}, but its accuracies give {value}"
         return None
-
-    @classmethod
-    def read(cls, path: Path, *, unverified: bool = False) -> "Record":
-        """Read a `record.json`; with `unverified` also one that was changed, or contradicts itself: `marked` says so.
-
-        Raises:
-            RunError: the file is missing, unreadable, damaged, changed, or written by a newer version.
-        """
-        remedy = "run its command again"
-        return read_versioned(path, cls, newest=SCHEMA_VERSION, what="a record", remedy=remedy, unverified=unverified)
-
-    def write(self, path: Path) -> None:
-        """Write the record as JSON with its digest, whole or not at all.
-
-        Raises:
-            FileSystemError: the disk refuses.
-        """
-        write_versioned(path, self, indent=2)
