@@ -27,7 +27,7 @@ class Terminal(Console):
 
 
 def print_table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None, names: int = 1
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None, names: int = 1
 ) -> None:
     """Print a table of `names` columns of text and others of numbers. No cell is cut.
 
@@ -47,13 +47,13 @@ def print_table(
         left = left[count:]
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], names: int, numbers: range) -> Table:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[object]], names: int, numbers: range) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     places = [*range(names), *numbers]
     for place in places:
         table.add_column(columns[place], justify="right" if place in numbers else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(row[place] for place in places))
+        table.add_row(*(str(row[place]) for place in places))
     return table
 
 

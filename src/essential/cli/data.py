@@ -1,24 +1,28 @@
 """`essential data`: import, audit and check data sets, make moving digits."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from essential.cli import data_check
-from essential.cli.options import argument, option
+from essential.cli.options import Overrides, argument, option, path_setting
 from essential.cli.terminal import say
+from essential.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from essential.engine.settings import RunConfig
     from essential.protocols.audit import Extremes, ListAudit, SplitAudit
     from essential.protocols.video_list import VideoList
+    from essential.video.check_report import CheckReport, Count
 
 _Benchmark = Literal["moving-digits", "moving-digits-untrimmed"]
+# For a list in JSON only the sections `data` and `protocol` are used, and any config has the others.
+_ANY_CONFIG = "moving-digits/finetune"
+_SHOWN_AT_MOST = 20
 
 app = typer.Typer(no_args_is_help=True)
-app.command("check")(data_check.check)
 
 
 @app.callback()
@@ -31,6 +35,55 @@ def _group() -> None:
       essential data import LIST.pkl --out list.json
       essential data audit list.json
     """
+
+
+@app.command()
+def check(
+    protocol: Annotated[str, option("--protocol", "NAME", "A shipped config, a YAML file, or a list FILE.json.")],
+    root: Annotated[Path, option("--root", "DIR", "Folder of the videos.")],
+    annotations: Annotated[
+        Path | None, option("--annotations", "DIR", "Folder of the split files; default: --root.")
+    ] = None,
+    list_file: Annotated[Path | None, option("--list", "FILE.json", "The list of a config with kind list.")] = None,
+    out: Annotated[Path | None, option("--out", "FILE.json", "Also write the report there.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Check that all videos of a benchmark can be read.
+
+    Shows what is missing, broken, too short, ambiguous or there twice. Videos are found with or without extension, in
+    one folder, a folder per class, or deeper. Exits with 0 if all is well, 1 if not, 2 for an error.
+
+    \b
+    Example:
+      essential data check --protocol tcd/ucf101-10x5 \\
+        --root UCF-101 --annotations ucfTrainTestlist --out report.json
+    """
+    from essential.cli.progress_bar import counted_phase
+    from essential.files.atomic import write_json
+    from essential.protocols.source import find_listing
+    from essential.video.check import check_videos
+
+    config = _config(protocol, root=root, annotations=annotations, list_file=list_file, overrides=overrides or [])
+    listing, found = find_listing(config.data)
+    built = config.protocol.cut(listing, config.data.kind)
+    for note in listing.notes:
+        say(note, err=True)
+    with counted_phase("open videos") as progress:
+        report = check_videos(
+            built,
+            found,
+            root=root,
+            frames=config.video.frames,
+            workers=os.cpu_count() or 1,
+            seconds_limit=config.features.video_seconds_limit,
+            progress=progress,
+        )
+    _print_report(report)
+    if out is not None:
+        write_json(out, report.model_dump(mode="json"))
+        say(f"report: {out}")
+    if not report.clean:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -104,7 +157,6 @@ def audit(source: Annotated[Path, argument("LIST", "A list of ours, or a publish
     Example:
       essential data audit ucf101.json
     """
-    from essential.errors import DataError
     from essential.protocols.audit import audit_list
     from essential.protocols.listed import refuse_unusable
     from essential.protocols.video_list import open_list
@@ -126,10 +178,9 @@ def _print_list(video_list: "VideoList") -> None:
 
     splits = splits_of(video_list.tasks)
     rows = [[len(task), *(sum(len(c.of(split)) for c in task) for split in splits)] for task in video_list.tasks]
-    names = [*map(str, range(1, len(rows) + 1)), "all"]
-    rows.append([sum(row[place] for row in rows) for place in range(1 + len(splits))])
-    cells = [[name, *map(str, row)] for name, row in zip(names, rows, strict=True)]
-    print_table(("task", "classes", *splits), cells, title=video_list.name)
+    totals = [sum(row[place] for row in rows) for place in range(1 + len(splits))]
+    numbered: list[list[object]] = [[number, *row] for number, row in enumerate(rows, 1)]
+    print_table(("task", "classes", *splits), [*numbered, ["all", *totals]], title=video_list.name)
 
 
 def _findings(audit: "ListAudit") -> Iterator[str]:
@@ -152,20 +203,21 @@ def _findings(audit: "ListAudit") -> Iterator[str]:
         yield f"classes: {quoted(name)} is in the tasks {', '.join(map(str, numbers))}; a class should arrive once"
     if not audit.repeated_classes:
         yield "classes: none is in two tasks"
-    yield from _balance("classes per task", audit.classes_per_task)
-    yield from _balance("training entries per task", audit.training_per_task)
-    yield from _balance("training entries per class", audit.training_per_class)
+    for what, found in (
+        ("classes per task", audit.classes_per_task),
+        ("training entries per task", audit.training_per_task),
+        ("training entries per class", audit.training_per_class),
+    ):
+        if found is not None:
+            yield f"{what}: {_balance(found)}"
     yield from _entry_findings(audit)
 
 
-def _balance(what: str, found: "Extremes | None") -> Iterator[str]:
-    if found is None:
-        return
+def _balance(found: "Extremes") -> str:
     if found.smallest == found.largest:
-        yield f"{what}: {found.smallest} in each"
-        return
+        return f"{found.smallest} in each"
     ratio = f", {found.largest / found.smallest:.1f} times as many" if found.smallest else ""
-    yield f"{what}: from {found.smallest} ({found.smallest_of}) to {found.largest} ({found.largest_of}){ratio}"
+    return f"from {found.smallest} ({found.smallest_of}) to {found.largest} ({found.largest_of}){ratio}"
 
 
 def _entry_findings(audit: "ListAudit") -> Iterator[str]:
@@ -183,3 +235,71 @@ def _odd_entries(found: "SplitAudit") -> dict[str, int]:
         "videos with entries of several classes (data.untrimmed leaves them out)": found.files_of_several_classes,
         "videos with segments of different classes that overlap in time": found.files_of_overlapping_classes,
     }
+
+
+def _config(
+    protocol: str, *, root: Path, annotations: Path | None, list_file: Path | None, overrides: list[str]
+) -> "RunConfig":
+    from essential.engine.config import load_config
+
+    name, settings = protocol, []
+    if protocol.endswith(".json"):
+        if list_file is not None:
+            raise ConfigError(f"--list {list_file} and --protocol {protocol} both name a list; give one of them")
+        name, list_file = _ANY_CONFIG, Path(protocol)
+        settings = ["data.kind=list", "protocol.tasks=null"]
+    paths = {"data.root": root, "data.annotations": annotations, "data.path": list_file}
+    settings += [path_setting(key, path) for key, path in paths.items() if path is not None]
+    config = load_config(name, [*settings, *overrides])
+    if config.data.kind == "features":
+        raise ConfigError("data.kind=features has no videos, so there is nothing to check; choose another config")
+    return config
+
+
+def _print_report(report: "CheckReport") -> None:
+    """Print a table for each task, what is wrong, and a summary of the videos."""
+    from essential.cli.console import print_table
+    from essential.video.check_report import KINDS
+
+    tasks: dict[int, dict[str, dict[str, Count]]] = {}
+    for count in report.counts:
+        tasks.setdefault(count.task, {}).setdefault(count.label, {})[count.split] = count
+    for task, labels in tasks.items():
+        rows = [[label, *_cells(splits)] for label, splits in labels.items()]
+        title = f"{report.protocol}: task {task + 1} of {len(tasks)}"
+        print_table(("class", "train", "test", *KINDS), rows, title=title)
+    problems = [f"{each.kind}: {each.video} ({each.split}, {each.label}): {each.reason}" for each in report.problems]
+    for same in report.duplicates:
+        problems.append(f"duplicated: {' = '.join(keys[0] for keys in same.videos)} ({same.size_bytes} bytes)")
+    for line in (*problems[:_SHOWN_AT_MOST], *_summary(report, len(problems) - _SHOWN_AT_MOST)):
+        say(line)
+
+
+def _cells(splits: "Mapping[str, Count]") -> list[str]:
+    """Return how many videos of a class are usable, by split, and how many have each kind of problem."""
+    from essential.video.check_report import KINDS
+
+    usable = [f"{splits[split].usable}/{splits[split].listed}" for split in ("train", "test")]
+    return [*usable, *(str(sum(each.problems[kind] for each in splits.values()) or "") for kind in KINDS)]
+
+
+def _summary(report: "CheckReport", not_shown: int) -> Iterator[str]:
+    if not_shown > 0:
+        yield f"... and {not_shown} more; --out FILE.json writes them all"
+    for name, totals in (("codecs", report.codecs), ("sizes", report.sizes), ("frames per second", report.rates)):
+        yield f"{name}: {_shares(totals)}"
+    seconds = sorted(file.seconds for file in report.files if file.seconds is not None)
+    if seconds:
+        middle, hours = seconds[len(seconds) // 2], sum(seconds) / 3600
+        yield f"length: {seconds[0]:.1f} to {seconds[-1]:.1f} s, median {middle:.1f} s, {hours:.1f} h in all"
+    coverage = (
+        f"{split} {one.usable} of {one.listed} videos" + (f" ({100 * one.share:.1f}%)" if one.share is not None else "")
+        for split, one in report.coverage.items()
+    )
+    yield f"coverage: {', '.join(coverage)}"
+
+
+def _shares(totals: Mapping[str, int]) -> str:
+    named = [f"{name} {count}" for name, count in list(totals.items())[:_SHOWN_AT_MOST]]
+    rest = len(totals) - len(named)
+    return ", ".join(named + ([f"{rest} others"] if rest else [])) or "none"

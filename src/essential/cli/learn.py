@@ -18,20 +18,15 @@ _NEW = "New bundle: "
 _HELD_OUT = f"{_NEW}clips per class kept for checking (classes of 20 or more).  [default: 4]"
 # The options of a new bundle, and what the learner calls them.
 _OF_NEW = {
-    "--encoder": "encoder",
-    "--method": "method",
-    "--budget-bytes": "memory_budget_bytes",
-    "--config": "config",
-    "--held-out": "held_out_per_class",
+    **{"--encoder": "encoder", "--method": "method", "--config": "config"},
+    **{"--budget-bytes": "memory_budget_bytes", "--held-out": "held_out_per_class"},
 }
 
 
 def learn(
     into: Annotated[Path, option("--into", "BUNDLE", "The bundle; made if it is missing.")],
     videos: Annotated[Path, option("--videos", "DIR", "Clips as DIR/<class>/*.mp4.")],
-    encoder: Annotated[
-        str | None, option("--encoder", "NAME", f"{_NEW}clip-vit-b16 (downloaded once), tiny, ...")
-    ] = None,
+    encoder: Annotated[str | None, option("--encoder", "NAME", f"{_NEW}clip-vit-b16 (downloads), tiny, ...")] = None,
     method: Method = None,
     budget_bytes: Annotated[int | None, option("--budget-bytes", "N", f"{_NEW}most bytes of old clips.", min=1)] = None,
     config: Annotated[str | None, option("--config", "NAME", f"{_NEW}config for all other settings.")] = None,
@@ -51,15 +46,20 @@ def learn(
       essential learn --into small.bundle --videos clips --encoder tiny
     """
     from essential.cli.progress_bar import terminal_progress
+    from essential.errors import BundleError
     from essential.files.atomic import file_lock
     from essential.learner.bundle import Bundle
     from essential.learner.clips import clips_by_class, refuse_known
 
-    values = dict(zip(_OF_NEW, (encoder, method, budget_bytes, config, held_out), strict=True))
+    values = dict(zip(_OF_NEW, (encoder, method, config, budget_bytes, held_out), strict=True))
     chosen = {option: value for option, value in values.items() if value is not None}
     clips = clips_by_class(videos)
     with file_lock(into):
-        _refuse_fixed(into, chosen)
+        if chosen and into.exists():
+            options = ", ".join(chosen)
+            raise BundleError(
+                f"{into} is there already, and {options} can be given for a new bundle only; leave it out"
+            )
         read = Bundle.read(into, overrides or ()) if into.exists() else None
         if read is not None and not more_of_known:
             refuse_known(clips.videos, read.classes)
@@ -70,15 +70,6 @@ def learn(
         written = learner.save(into)
     _print_lesson(lesson, learner)
     say(f"bundle: {into} ({written:,} bytes, {len(learner.classes)} classes)\ntry: essential predict {into} CLIP")
-
-
-def _refuse_fixed(into: Path, chosen: Mapping[str, Any]) -> None:
-    from essential.errors import BundleError
-
-    if chosen and into.exists():
-        raise BundleError(
-            f"{into} is there already, and {', '.join(chosen)} can be given for a new bundle only; leave it out"
-        )
 
 
 def _learner(read: "Bundle | None", into: Path, settings: Mapping[str, Any]) -> "VideoLearner":
@@ -95,7 +86,9 @@ def _learner(read: "Bundle | None", into: Path, settings: Mapping[str, Any]) -> 
         ways = [f"{command} -s encoder.weights=FILE"]
         if read is None:
             ways.insert(0, f"{command} --encoder tiny")
-        raise NoNetworkError(error.problem, where=error.where, remedy="\n  ".join(["try", *ways])) from error
+        raise NoNetworkError(
+            error.problem, where=error.where, remedy="\n  ".join([error.remedy or "try", *ways])
+        ) from error
 
 
 def _print_lesson(lesson: "Lesson", learner: "VideoLearner") -> None:

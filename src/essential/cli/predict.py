@@ -35,11 +35,9 @@ def predict(
     form: Annotated[Format, option("--format", None, "A table, JSON lines, or CSV.")] = "table",
     top_k: Annotated[int, option("--top-k", "N", "Labels of each clip in JSON lines.", min=1)] = 5,
     window: Annotated[
-        float | None, option("--window", "SECONDS", "Long videos: label windows, print spans.", min=0.04)
+        float | None, option("--window", "SECONDS", "Long videos: print labelled spans.", min=0.04)
     ] = None,
-    stride: Annotated[
-        float | None, option("--stride", "SECONDS", "From window to window; default: half.", min=0.04)
-    ] = None,
+    stride: Annotated[float | None, option("--stride", "SECONDS", "Window to window; default: half.", min=0.04)] = None,
     sheet: Annotated[Path | None, option("--sheet", "FILE.png", "Also write an image of frames and labels.")] = None,
     overrides: Overrides = None,
 ) -> None:
@@ -62,9 +60,8 @@ def predict(
     from essential.report.formats import counted
 
     _refuse_wrong_use(window=window, stride=stride, sheet=sheet)
-    given = _given(bundle, paths or [])
+    found = Expanded(_named(_given(bundle, paths or [])))
     learner = VideoLearner.load(bundle, overrides=overrides or ())
-    found = Expanded(_named(given))
     show = _printer(form, _CLIP_COLUMNS if window is None else _SPAN_COLUMNS)
     image = ContactSheet()
     videos = lost = 0
@@ -78,12 +75,10 @@ def predict(
         videos += 1
     if sheet is not None:
         image.write(sheet)
-        more = f"; {counted(image.left_out, 'further clip')} not shown" if image.left_out else ""
-        say(f"image: {sheet}{more}", err=True)
-    if found.passed_over.line:
-        say(found.passed_over.line, err=True)
-    if not videos:
-        say("nothing to label: no path came on standard input", err=True)
+        say(f"image: {sheet}" + (f"; {image.left_out} more clips not shown" if image.left_out else ""), err=True)
+    nothing = "" if videos else "nothing to label: no path came on standard input"
+    for note in filter(None, (found.passed_over.line, nothing)):
+        say(note, err=True)
     if lost:
         raise VideoError(f"{lost} of {counted(videos, 'clip')} could not be read (see above)")
 

@@ -19,6 +19,7 @@ _MOST_BYTES = 1 << 28
 # YAML is read slowly, and no config comes near it.
 _MOST_YAML_BYTES = 1 << 17
 _DEEPEST = 50
+_TOO_DEEP = f"it is nested deeper than {_DEEPEST} levels"
 _LONGEST_NUMBER = 100
 _HOLDERS = (dict, list, tuple)
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
@@ -50,7 +51,7 @@ def parse_json(text: str | bytes) -> Any:
             text, object_pairs_hook=_object, parse_int=_whole, parse_float=_number, parse_constant=_no_number
         )
     except RecursionError:
-        raise _too_deep() from None
+        raise ValueError(_TOO_DEEP) from None
     return _shallow(content)
 
 
@@ -61,7 +62,7 @@ def parse_yaml(text: str | bytes) -> Any:
     try:
         content = yaml.load(text.decode() if isinstance(text, bytes) else text, _Loader)
     except RecursionError:
-        raise _too_deep() from None
+        raise ValueError(_TOO_DEEP) from None
     # Odd values under tags such as !!int are whatever its own constructors stumble over.
     except (yaml.YAMLError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise ValueError(str(error)) from error
@@ -140,8 +141,4 @@ def _shallow(content: Any) -> Any:
         level = [each for several in inside for each in several if isinstance(each, _HOLDERS)]
         if not level:
             return content
-    raise _too_deep()
-
-
-def _too_deep() -> ValueError:
-    return ValueError(f"it is nested deeper than {_DEEPEST} levels")
+    raise ValueError(_TOO_DEEP)
