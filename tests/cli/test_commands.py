@@ -1,5 +1,6 @@
 """What the commands hand to the engine, and what they show of its records. The engine itself is a stand-in here."""
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from essential.files.atomic import folder_lock
 from essential.progress import Progress
 from essential.records import Record, SkippedVideo
 from in_process import Essential
+from made_plugins import make_plugin
 from report.made_analyses import make_analysis
 from report.made_records import followed_metrics, make_record
 from small_runs import run_command
@@ -294,6 +296,21 @@ def test_configs_lists_all_that_are_shipped() -> None:
     for name, summary in configs.items():
         assert summary
         assert any(name in line and summary in line for line in result.stdout.splitlines())
+
+
+def test_a_broken_plug_in_is_named_and_stops_nothing(tmp_path: Path) -> None:
+    make_plugin(
+        tmp_path, "bad-package", {"essential.methods": {"bad": "of_bad:X"}}, modules={"of_bad": "raise KeyError(7)"}
+    )
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    result = run_command("configs", PYTHONPATH=path)
+    assert result.returncode == 0, result.stderr
+    assert "moving-digits/essential" in result.stdout
+    note = "note: the plug-in essential.methods bad is left out: bad-package: of_bad:X raised KeyError: 7\n"
+    assert result.stderr == note
+    refused = run_command("train", "--method", "bad", "--out", tmp_path / "run", "-s", "data.root=.", PYTHONPATH=path)
+    assert (refused.returncode, refused.stderr.endswith(note)) == (2, True)
+    assert run_command("--help", PYTHONPATH=path).stderr == ""
 
 
 def test_data_make_makes_what_it_was_told(

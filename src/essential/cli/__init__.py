@@ -14,6 +14,7 @@ import typer
 from essential import __version__
 from essential.cli.terminal import say, show_harmless_warnings
 from essential.errors import EssentialError
+from essential.registry import broken_so_far
 
 # In the order of the help. A command is the function of its name in the file of its name; a group is an `app` there.
 _COMMANDS = (
@@ -75,20 +76,22 @@ def main() -> None:
     show_harmless_warnings()
     try:
         code = app(standalone_mode=False)
+        if code == _INTERRUPTED:
+            words = " ".join(word for word in sys.argv[1:] if not word.startswith("-"))
+            after = next((text for start, text in _AFTER_CTRL_C.items() if words.startswith(start)), "")
+            say(f"Stopped. {after}".rstrip(), err=True)
     except _UsageError as error:
         say(_usage_message(error), err=True)
-        sys.exit(error.exit_code)
+        code = error.exit_code
     except EssentialError as error:
         if os.environ.get("ESSENTIAL_DEBUG"):
             raise
         say(f"error: {error}", err=True)
-        sys.exit(2)
+        code = 2
     except typer.Abort:  # a question met the end of the input
-        sys.exit(1)
-    if code == _INTERRUPTED:
-        words = " ".join(word for word in sys.argv[1:] if not word.startswith("-"))
-        after = next((text for start, text in _AFTER_CTRL_C.items() if words.startswith(start)), "")
-        say(f"Stopped. {after}".rstrip(), err=True)
+        code = 1
+    for plugin, reason in broken_so_far().items():
+        say(f"note: the plug-in {plugin} is left out: {reason}", err=True)
     sys.exit(code)
 
 

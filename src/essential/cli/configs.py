@@ -21,9 +21,13 @@ def list_configs(context: typer.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from essential.configs.shipped import shipped_configs, shipped_methods
+    from essential.configs.shipped import shipped_configs
+    from essential.methods import method_summaries
 
-    for kind, summaries in (("configs, for --config", shipped_configs()), ("methods, for --method", shipped_methods())):
+    for kind, summaries in (
+        ("configs, for --config", shipped_configs()),
+        ("methods, for --method", method_summaries()),
+    ):
         say(f"{kind}:")
         width = max(map(len, summaries))
         for name, summary in summaries.items():
@@ -40,6 +44,6 @@ def show(name: Annotated[str, argument("NAME", "Of a config or method, such as i
     Example:
       essential configs show moving-digits/essential > mine.yaml
     """
-    from essential.configs.shipped import config_text
+    from essential.methods import settings_text
 
-    say(config_text(name).rstrip("\n"))
+    say(settings_text(name).rstrip("\n"))

@@ -11,7 +11,7 @@ from essential.metrics import METRICS, SECOND_NAMES, Scores, rounding, seen_accu
 from essential.shown import quoted
 
 SCHEMA_VERSION = 2
-BUILT_IN = {name: metric for name, metric in METRICS.items() if name not in SECOND_NAMES}
+BUILT_IN = {name: METRICS[name] for name in METRICS.built_in if name not in SECOND_NAMES}
 """The metrics that every record has a place for; a record without one of them is older than it."""
 
 # No record is older than these.
