@@ -87,7 +87,7 @@ def _learner(read: "Bundle | None", into: Path, settings: Mapping[str, Any]) -> 
         if read is None:
             ways.insert(0, f"{command} --encoder tiny")
         raise NoNetworkError(
-            error.problem, where=error.where, remedy="\n  ".join([error.remedy or "try", *ways])
+            error.problem, where=error.where, remedy="\n  ".join([error.remedy or "that is:", *ways])
         ) from error
 
 
