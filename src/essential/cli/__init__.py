@@ -25,8 +25,7 @@ _GROUPS = ("data", "features", "configs")
 # What typer makes of Ctrl-C, without a word.
 _INTERRUPTED = 130
 _AFTER_CTRL_C = {
-    "learn": "The bundle is unchanged.",
-    "forget": "The bundle is unchanged.",
+    **dict.fromkeys(("learn", "forget"), "The bundle is unchanged."),
     "train": "To continue, run the same command with --resume.",
     **dict.fromkeys(
         ("demo", "compare", "extract", "features", "data make"), "To continue, run the same command again."

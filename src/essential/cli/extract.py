@@ -12,7 +12,7 @@ from essential.errors import ConfigError
 def extract(
     config: Config,
     store: Annotated[Path | None, option("--store", "DIR", "The store; default: the one that `train` uses.")] = None,
-    shard: Annotated[str | None, option("--shard", "i/n", "Part i (from 0) of n, for n jobs side by side.")] = None,
+    shard: Annotated[str, option("--shard", "i/n", "Part i (from 0) of n, for n jobs side by side.")] = "0/1",
     overrides: Overrides = None,
 ) -> None:
     """Extract frame features into a store.
@@ -42,14 +42,8 @@ def extract(
     say(f"store: {folder}")
 
 
-def parse_shard(text: str | None) -> tuple[int, int]:
-    """Return (i, n) of `i/n`, or (0, 1) for None.
-
-    Raises:
-        ConfigError: it is not of that form, or i is not one of 0 to n - 1.
-    """
-    if text is None:
-        return 0, 1
+def parse_shard(text: str) -> tuple[int, int]:
+    """Return (i, n) of `i/n`, with i from 0 to n - 1; raise a ConfigError for any other text."""
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if not match or not int(match[1]) < int(match[2]):
         raise ConfigError(f"--shard {text!r} is not allowed; use i/n with i from 0 to n - 1, such as 0/4 to 3/4")

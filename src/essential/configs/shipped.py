@@ -15,8 +15,7 @@ _METHODS = "methods/"
 
 def shipped_configs() -> dict[str, str]:
     """Return the summary of every shipped config by its name, such as `moving-digits/essential`."""
-    names = [name for name in _names() if not name.startswith(_METHODS)]
-    return {name: _summary(name) for name in names}
+    return {name: _summary(name) for name in _names() if not name.startswith(_METHODS)}
 
 
 def shipped_methods() -> dict[str, str]:
@@ -75,11 +74,7 @@ def _names() -> tuple[str, ...]:
 
 
 def sections_of(text: str | bytes, name: str) -> dict[str, Any]:
-    """Return the sections of a config's text.
-
-    Raises:
-        ConfigError: it is not YAML, or holds no sections; `name` stands in the message.
-    """
+    """Return the sections of a config's text, or raise a ConfigError that names the config."""
     try:
         content = parse_yaml(text)
     except ValueError as error:

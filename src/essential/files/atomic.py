@@ -25,8 +25,7 @@ _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
     errno.EROFS: "the file system is read-only; choose another folder",
-    errno.EACCES: "permission denied; choose a folder you may write to",
-    errno.EPERM: "permission denied; choose a folder you may write to",
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "permission denied; choose a folder you may write to"),
     errno.ENOENT: "there is no such folder and it cannot be made; choose another folder",
     errno.EFBIG: "the file would be larger than this process may write (ulimit -f); raise the limit",
     errno.ENAMETOOLONG: "this name is too long; choose a shorter one",
@@ -60,11 +59,7 @@ def make_folder(path: Path) -> Path:
 
 
 def refuse_unwritable(path: Path) -> None:
-    """Refuse a file that could not be written, before the work for it is done. Nothing is made.
-
-    Raises:
-        FileSystemError: it is a folder, or the disk refuses.
-    """
+    """Raise a FileSystemError if a file could not be written, before the work for it is done. Nothing is made."""
     with explained_os_errors(path):
         if path.is_dir():
             raise FileSystemError(f"cannot write {path}: it is a folder; give the name of a file")
@@ -72,11 +67,7 @@ def refuse_unwritable(path: Path) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path` so that the file appears whole or not at all.
-
-    Raises:
-        FileSystemError: if the disk refuses; the old file, if any, is untouched.
-    """
+    """Write a file that appears whole or not at all; if the disk refuses, raise a FileSystemError and keep the old."""
     make_folder(path.parent)
     with explained_os_errors(path):
         remove_unfinished(path.parent, of=path.name)
@@ -125,22 +116,14 @@ def is_unused(folder: Path) -> bool:
 
 
 def move_over(source: Path, target: Path) -> None:
-    """Rename the file `source` to `target`, in the same folder; it lasts if the power fails right after.
-
-    Raises:
-        FileSystemError: the disk refuses; both files are as they were.
-    """
+    """Rename the file `source` to `target`, in the same folder, and flush the folder to the disk."""
     with explained_os_errors(target):
         source.replace(target)
         _sync_folder(target.parent)
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Hard-link `source` to `target`, or copy it atomically to another disk. For files that are never changed again.
-
-    Raises:
-        FileSystemError: the disk refuses, or `target` is there already.
-    """
+    """Hard-link `source` to `target`, or copy it atomically to another disk. For files that are never changed again."""
     make_folder(target.parent)
     with explained_os_errors(target):
         try:
@@ -157,9 +140,11 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write indented JSON with a final newline; refuses NaN and infinities. See `write_bytes`."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+def write_json(path: Path, content: Any, *, indent: int | None = 2) -> None:
+    """Write JSON, without spaces if `indent` is None; refuses NaN and infinities. See `write_bytes`."""
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(content, indent=indent, separators=separators, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
 
 
 def sha256_of_file(path: Path) -> str:

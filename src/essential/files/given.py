@@ -12,12 +12,7 @@ def absence(path: Path) -> str:
 
 
 def plain_file(path: Path) -> Path:
-    """Return `path` if it can be read to its end: a file, or a folder, which `open` refuses.
-
-    Raises:
-        FileSystemError: it is a pipe, a socket or a device.
-        OSError: it is missing, or not accessible.
-    """
+    """Return the path of a file, or of a folder, which `open` refuses; raise a FileSystemError for a pipe or device."""
     mode = path.stat().st_mode
     if not (S_ISREG(mode) or S_ISDIR(mode)):
         raise FileSystemError(f"{path} is not a file, but a pipe, a socket or a device; give a file")

@@ -118,11 +118,7 @@ def read_sealed_header(path: Path, error: type[EssentialError]) -> SealedHeader:
 
 
 def check_seal(path: Path, error: type[EssentialError]) -> str:
-    """Return the seal of a file after checking it, block by block, so that a large file needs no memory.
-
-    Raises:
-        error: as for `read_sealed`.
-    """
+    """Return the seal of a file after checking it as `read_sealed` does, but block by block, which needs no memory."""
     header = read_sealed_header(path, error)
     digest = hashlib.sha256(header.note.encode())
     block = memoryview(bytearray(_BLOCK))

@@ -12,8 +12,9 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from essential.errors import RunError
-from essential.files.atomic import sha256_of_json, write_text
+from essential.files.atomic import sha256_of_json, write_json
 from essential.files.untrusted import read_json
+from essential.shown import quoted
 
 DIGEST = "sha256"
 NO_DIGEST = "no digest"
@@ -62,16 +63,9 @@ class Whole(Part):
         return None
 
     def write(self, path: Path) -> None:
-        """Write JSON with its digest, whole or not at all.
-
-        Raises:
-            FileSystemError: the disk refuses.
-        """
+        """Write JSON with its digest, whole or not at all."""
         content = self.model_dump(mode="json")
-        content[DIGEST] = sha256_of_json(content)
-        separators = (",", ":") if self.indent is None else None
-        text = json.dumps(content, indent=self.indent, separators=separators, ensure_ascii=False, allow_nan=False)
-        write_text(path, text + "\n")
+        write_json(path, {**content, DIGEST: sha256_of_json(content)}, indent=self.indent)
 
     @classmethod
     def read(cls: type[Schema], path: Path, *, unverified: bool = False) -> Schema:
@@ -127,12 +121,7 @@ def _check_version(path: Path, content: Mapping[str, Any], *, newest: int, noun:
 def _explain(error: ValidationError, noun: str, most: int = 3) -> str:
     problems = []
     for problem in error.errors(include_url=False):
-        found = "" if problem["type"] == "missing" else f" (found {_short(problem['input'])})"
+        found = "" if problem["type"] == "missing" else f" (found {quoted(problem['input'])})"
         problems.append(f"{'.'.join(map(str, problem['loc'])) or noun}: {problem['msg']}{found}")
     more = f"; and {len(problems) - most} more" if len(problems) > most else ""
     return "; ".join(problems[:most]) + more
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -177,11 +177,7 @@ class Analysis(Whole):
         return self
 
     def refuse_another(self, run: str, record: Record) -> None:
-        """Refuse a record of another run, or of this one before it was repeated; `run` names it in the message.
-
-        Raises:
-            RunError: the analysis does not belong to the record.
-        """
+        """Raise a RunError, which names `run`, if the record is of another run, or of this one before a repetition."""
         learned, tasks_learned = len(self.class_accuracy_by_task), len(record.accuracy)
         protocol_id, class_accuracy = record.protocol.id, record.class_accuracy
         if protocol_id != self.protocol_id or tasks_learned != learned:

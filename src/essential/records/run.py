@@ -18,7 +18,7 @@ BUILT_IN = {name: METRICS[name] for name in METRICS.built_in if name not in SECO
 _IN_ALL_RECORDS = frozenset(
     {"final_accuracy", "average_incremental_accuracy", "forgetting_from_best", "backward_forgetting"}
 )
-_NAME = re.compile("[a-z][a-z0-9_]{0,79}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 _MOST_OTHERS = 100
 
 Count = Annotated[int, Field(ge=0)]
@@ -89,7 +89,7 @@ class _Metrics(Part, extra="allow"):
             raise ValueError(f"{len(others)} metrics of plug-ins are more than the {_MOST_OTHERS} that a record holds")
         for name in others:
             if name in SECOND_NAMES or not _NAME.fullmatch(name):
-                raise ValueError(f"{quoted(name)} is no name of a metric; use a to z, 0 to 9 and _, 80 at most")
+                raise ValueError(f"{quoted(name)} is no name of a metric; use letters, digits and _.-, 80 at most")
         return self
 
 
