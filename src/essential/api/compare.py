@@ -9,17 +9,16 @@ also with more methods or seeds. Where the cores hold several runs at once (`tra
 once, each in a process of its own.
 """
 
-import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from essential.analysis import analyse
+from essential.child_process import end_with_parent
 from essential.configs.shipped import protocol_config, shipped_methods
 from essential.engine.allocator import keep_freed_memory
 from essential.engine.config import load_config, memory_section
@@ -267,13 +266,5 @@ def _try(run: PlannedRun, progress: Progress) -> str | None:
 
 
 def _begin_process() -> None:
-    """Begin a process that trains; it ends when the one that started it is gone, as nobody would end it otherwise."""
     keep_freed_memory()
-    parent = parent_process()
-    assert parent is not None, "it was started by another process"
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    end_with_parent()
