@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from running_service import BOUNDARY, form
 
-from essential.serve.form import Form, FormShape, read_form
-from essential.serve.limits import Limits
-from essential.serve.messages import Refusal
+from essential.serve.messages import Limits, Refusal
+from essential.serve.uploads import Form, FormShape, read_form
 
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"
 SHAPE = FormShape("clips", most_files=2, most_bytes=2 * 1024**2, texts=("class",))

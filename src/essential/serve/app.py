@@ -17,14 +17,21 @@ from starlette.requests import ClientDisconnect
 from essential import __version__
 from essential.errors import DataError
 from essential.protocols.class_names import class_name, known_as
-from essential.serve.access import answer_of
-from essential.serve.answers import Classes, Failure, Health, JobAnswer, JobList, LimitsAnswer, Memory, Prediction
-from essential.serve.form import Form, FormShape, read_form, too_large
-from essential.serve.jobs import Job
-from essential.serve.limits import Limits
-from essential.serve.messages import PredictionJson, Refusal, Teach
-from essential.serve.service import Service
-from essential.serve.uploads import new_folder, remove
+from essential.serve.access import error_response
+from essential.serve.messages import (
+    Classes,
+    Failure,
+    Health,
+    JobAnswer,
+    JobList,
+    LimitsAnswer,
+    Memory,
+    Prediction,
+    Refusal,
+    Teach,
+)
+from essential.serve.service import Job, Service
+from essential.serve.uploads import Form, FormShape, new_folder, read_form, remove
 
 _API = "/api/v1"
 _PAGE = Path(__file__).parent / "page"
@@ -32,6 +39,11 @@ _MOST_LABELS = 1000
 _LONGEST_NAME = 100
 _YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
 _CLIP = {"type": "string", "format": "binary"}
+_LESSON = {
+    "class": {"type": "string"},
+    "clips": {"type": "array", "items": _CLIP},
+    "more_of_known": {"type": "boolean", "default": False},
+}
 
 
 def build_app(service: Service) -> FastAPI:
@@ -52,7 +64,7 @@ def build_app(service: Service) -> FastAPI:
     app = FastAPI(
         title="essential",
         version=__version__,
-        description="What clips show, and teaching new classes. Every error has the form of Failure.",
+        description="Classify clips, and teach new classes. Every error has the form of Failure.",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -60,33 +72,35 @@ def build_app(service: Service) -> FastAPI:
     )
     _answer_errors(app)
     _add_questions(app, service)
-    _add_predictions(app, service)
+    _add_uploads(app, service)
     _add_changes(app, service)
-    _add_page(app)
+    app.add_route("/", lambda _: FileResponse(_PAGE / "index.html"), include_in_schema=False)
+    app.add_route("/api", lambda _: FileResponse(_PAGE / "api.html"), include_in_schema=False)
+    app.mount("/page", StaticFiles(directory=_PAGE))
     return app
 
 
 def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
     async def refused(_: Request, refusal: Refusal) -> Response:
-        return answer_of(refusal)
+        return error_response(refusal)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"][1:]))
-        return answer_of(Refusal(422, "bad_value", f"{where}: {first['msg']}; see /api for what is allowed"))
+        return error_response(Refusal(422, "bad_value", f"{where}: {first['msg']}; see /api for what is allowed"))
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
-        answer = answer_of(Refusal(status, status.name.lower(), f"{status.phrase}; see /api for what there is"))
+        answer = error_response(Refusal(status, status.name.lower(), f"{status.phrase}; see /api for what there is"))
         answer.headers.update(error.headers or {})
         return answer
 
     @app.exception_handler(Exception)
     async def internal(_: Request, __: Exception) -> Response:
-        return answer_of(Refusal(500, "internal", "the service failed; its log says why"))
+        return error_response(Refusal(500, "internal", "the service failed; its log says why"))
 
 
 def _add_questions(app: FastAPI, service: Service) -> None:
@@ -95,60 +109,49 @@ def _add_questions(app: FastAPI, service: Service) -> None:
         """Say that the service answers; needs no token."""
         return Health(status="ready", version=__version__)
 
-    @app.get(f"{_API}/limits", response_model=LimitsAnswer)
-    async def limits() -> Limits:
-        """Say what may be sent."""
-        return service.limits
+    @app.get(f"{_API}/limits")
+    async def limits() -> LimitsAnswer:
+        """Return what may be sent."""
+        return LimitsAnswer.model_validate(service.limits, from_attributes=True)
 
     @app.get(f"{_API}/classes")
     async def classes() -> Classes:
-        """Say what is known."""
+        """Return the known classes."""
         return _classes(service)
 
     @app.get(f"{_API}/memory")
     async def memory() -> Memory:
-        """Say what is kept of the clips that were taught."""
+        """Return what is kept of the clips that were taught."""
         kept = service.knowledge.memory
         return Memory(kept=kept, total_bytes=sum(part.bytes for part in kept), bundle_bytes=service.kept.bytes)
 
     @app.get(f"{_API}/jobs")
     async def jobs() -> JobList:
         """List the lessons since the service began."""
-        return JobList(jobs=[_answer_of(service, job) for job in service.jobs])
+        return JobList(jobs=[_job(service, job) for job in service.jobs.values()])
 
     @app.get(f"{_API}/jobs/{{job_id}}")
     async def job(job_id: str) -> JobAnswer:
-        """Say how far a lesson is."""
-        return _answer_of(service, service.jobs.find(job_id))
+        """Return how far a lesson is."""
+        return _job(service, service.job(job_id))
 
 
-def _add_predictions(app: FastAPI, service: Service) -> None:
-    uploads = asyncio.Semaphore(service.limits.uploads)
+def _add_uploads(app: FastAPI, service: Service) -> None:
+    limits = service.limits
 
-    @app.post(f"{_API}/predict", response_model=Prediction, openapi_extra=_form_schema({"clip": _CLIP}, ["clip"]))
-    async def predict(request: Request, top_k: Annotated[int, Query(ge=1, le=_MOST_LABELS)] = 5) -> PredictionJson:
-        """Say what the clip of the part `clip` shows."""
-        service.refuse_crowd()
+    @app.post(f"{_API}/predict", openapi_extra=_form_schema({"clip": _CLIP}, ["clip"]))
+    async def predict(request: Request, top_k: Annotated[int, Query(ge=1, le=_MOST_LABELS)] = 5) -> Prediction:
+        """Classify the clip of the part `clip`."""
+        service.refuse_predictions()
         folder = new_folder(service.uploads)
         try:
-            shape = FormShape("clip", most_files=1, most_bytes=service.limits.clip_bytes)
-            form = await _received(request, folder, shape, service, uploads)
+            shape = FormShape("clip", most_files=1, most_bytes=limits.clip_bytes)
+            form = await _received(request, folder, shape, service)
             return await service.predict(form.clips[0], top_k=top_k)
         finally:
             remove(folder)
 
-    @app.post(
-        f"{_API}/teach",
-        status_code=202,
-        openapi_extra=_form_schema(
-            {
-                "class": {"type": "string"},
-                "clips": {"type": "array", "items": _CLIP},
-                "more_of_known": {"type": "boolean", "default": False},
-            },
-            ["class", "clips"],
-        ),
-    )
+    @app.post(f"{_API}/teach", status_code=202, openapi_extra=_form_schema(_LESSON, ["class", "clips"]))
     async def teach(request: Request) -> JobAnswer:
         """Teach the class of the part `class` from the clips of the parts `clips`; the answer is a job.
 
@@ -157,15 +160,13 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         service.refuse_lessons()
         folder = new_folder(service.uploads)
         try:
-            limits = service.limits
             shape = FormShape("clips", limits.lesson_clips, limits.lesson_bytes, ("class", "more_of_known"))
-            form = await _received(request, folder, shape, service, uploads)
-            job = Job(_lesson(form, service), folder)
+            job = Job(_lesson(await _received(request, folder, shape, service), service), folder)
             service.teach(job)
         except BaseException:
             remove(folder)
             raise
-        return _answer_of(service, job)
+        return _job(service, job)
 
 
 def _add_changes(app: FastAPI, service: Service) -> None:
@@ -182,32 +183,24 @@ def _add_changes(app: FastAPI, service: Service) -> None:
         return _classes(service)
 
 
-def _add_page(app: FastAPI) -> None:
-    app.add_route("/", lambda _: FileResponse(_PAGE / "index.html"), include_in_schema=False)
-    app.add_route("/api", lambda _: FileResponse(_PAGE / "api.html"), include_in_schema=False)
-    app.mount("/page", StaticFiles(directory=_PAGE))
-
-
 def _classes(service: Service) -> Classes:
     known, kept = service.knowledge, service.kept
     return Classes.model_validate({**vars(known), "can_undo": kept.can_undo, "bundle": kept.path.name})
 
 
-def _answer_of(service: Service, job: Job) -> JobAnswer:
-    place = service.jobs.waiting.index(job) if job.state == "waiting" else None
+def _job(service: Service, job: Job) -> JobAnswer:
+    place = service.waiting.index(job) if job.state == "waiting" else None
     return JobAnswer.model_validate({**vars(job), "name": job.request.name, "place": place}, from_attributes=True)
 
 
-async def _received(
-    request: Request, folder: Path, shape: FormShape, service: Service, uploads: asyncio.Semaphore
-) -> Form:
+async def _received(request: Request, folder: Path, shape: FormShape, service: Service) -> Form:
     """Read the form of a request into a folder."""
     declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > shape.most_body_bytes:
-        raise too_large("what was sent", shape.most_bytes)
-    if uploads.locked():
+    if declared.isdigit():
+        shape.refuse_size(int(declared))
+    if service.uploading.locked():
         raise Refusal(503, "busy", f"{service.limits.uploads} uploads come in already; send it again later")
-    async with uploads:
+    async with service.uploading:
         try:
             content_type = request.headers.get("content-type", "")
             return await read_form(content_type, request.stream(), folder, shape=shape, limits=service.limits)

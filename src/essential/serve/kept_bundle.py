@@ -1,4 +1,4 @@
-"""The file of the bundle that is served, and those before its last changes, which undo puts back."""
+"""The file of the served bundle, and those before its last changes, which undo puts back."""
 
 import re
 from pathlib import Path
@@ -14,11 +14,8 @@ _DIGITS = 12
 class KeptBundle:
     """A bundle that is replaced and put back.
 
-    Before a new one takes its place, the old one gets the name `BUNDLE.before-<checksum of the new one>`. So it is
-    known what each one came before, after a restart too, and a bundle that something else has changed has no undo.
-
-    Args:
-        path: the bundle.
+    Before a new one takes its place, the old one gets the name `BUNDLE.before-<checksum of the new one>`. So undo knows
+    what came before each, after a restart too, and there is no undo for a bundle that another program has changed.
     """
 
     def __init__(self, path: Path) -> None:

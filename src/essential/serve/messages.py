@@ -1,24 +1,70 @@
-"""What goes between the web process and its workers, through pipes; nothing heavy is needed to read it.
+"""What the web process, its workers and the API's clients send each other, and how much of it; nothing heavy is loaded.
 
-The API's answers are made of the same parts.
+Names of fields and codes are the API's, and never change. FastAPI describes the models in /openapi.json.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from essential.errors import EssentialError
-from essential.serve.limits import Limits
+from pydantic import BaseModel, ConfigDict
+
+from essential.errors import ConfigError, EssentialError
+
+State = Literal["waiting", "running", "done", "failed"]
+_MEGABYTE = 1024**2
+# Of a lesson's clips together, in clips of the largest size.
+_LARGEST_CLIPS_PER_LESSON = 10
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a client may ask for: of a clip (a side of its frames is in pixels), of a lesson, and at once.
+
+    Raises:
+        ConfigError: a number is not positive.
+    """
+
+    clip_mb: int = 100
+    clip_seconds: float = 600
+    side: int = 3840
+    clip_work_seconds: float = 60
+    lesson_clips: int = 200
+    waiting_lessons: int = 8
+    waiting_predictions: int = 64
+    uploads: int = 32
+    silence_seconds: float = 30  # until an upload goes on
+    upload_seconds: float = 1800
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ConfigError(f"a limit of {value} ({name}) is not allowed; give a number above 0")
+
+    @property
+    def clip_bytes(self) -> int:
+        """Of one clip's file."""
+        return self.clip_mb * _MEGABYTE
+
+    @property
+    def lesson_bytes(self) -> int:
+        """Of a lesson's clips together."""
+        return _LARGEST_CLIPS_PER_LESSON * self.clip_bytes
+
+    @property
+    def lesson_stall_seconds(self) -> float:
+        """How long a lesson may go without a step forward."""
+        return 10 * self.clip_work_seconds
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker holds.
+    """What a worker loads.
 
     Attributes:
         bundle: the file that its learner is read from.
         overrides: of the bundle's settings, for this machine.
-        begin_with: the encoder of an empty bundle, which is made if there is none; None: there must be one.
+        begin_with: the encoder of an empty bundle, which is written if there is none; None: there must be one.
         limits: what a clip may be.
         spare_cores: how many of the machine's it leaves to others, where there are more.
     """
@@ -32,7 +78,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Predict:
-    """Say what a clip shows."""
+    """Classify a clip."""
 
     clip: Path
     top_k: int
@@ -56,17 +102,12 @@ class Forget:
     target: Path
 
 
-@dataclass(frozen=True)
-class Reload:
-    """Read the bundle again."""
-
-
-Request = Predict | Teach | Forget | Reload
+Request = Predict | Teach | Forget
 
 
 @dataclass(frozen=True)
 class Step:
-    """How far a lesson is: steps of a phase; `total` is 0 while it is not known."""
+    """Progress of a phase; `total` is 0 while it is not known."""
 
     title: str
     done: int
@@ -93,7 +134,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What a bundle knows, in order of arrival, and all that it keeps of clips."""
+    """The classes of a bundle, in order of arrival, and all that it keeps of clips."""
 
     classes: tuple[KnownClass, ...]
     memory: tuple[Kept, ...]
@@ -109,7 +150,7 @@ class Knowledge:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A clip that a lesson went on without, by its place in the request, from 1, and why."""
+    """A clip that a lesson did without, by its place in the request, from 1, and why."""
 
     clip: int
     reason: str
@@ -117,17 +158,15 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Learned:
-    """What a lesson gave. `held_out_accuracy` is that on all clips held out so far."""
+    """The result of a lesson. `held_out_accuracy` is that on all clips held out so far."""
 
     clips: int
     left_out: tuple[LeftOut, ...]
     held_out_accuracy: float | None
 
 
-# What a change of the bundle gives, with what is known then.
+# The result of a change of the bundle, with what is known then.
 Change = tuple[Knowledge, Learned | None]
-# A prediction in JSON values, with its frames as data URIs.
-PredictionJson = dict[str, Any]
 
 
 class Refusal(EssentialError):
@@ -135,10 +174,111 @@ class Refusal(EssentialError):
 
     Args:
         status: of the HTTP answer.
-        code: names the reason to programs; it never changes.
-        message: what was wrong, what is allowed, what to do, for people.
+        code: the reason, for programs.
+        message: what is wrong, what is allowed, what to do, for people.
     """
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
+
+    def __reduce__(self) -> tuple[type["Refusal"], tuple[int, str, str]]:
+        return Refusal, (self.status, self.code, self.message)
+
+
+def cannot_write(what: str, error: Exception) -> Refusal:
+    """Return the refusal of what the disk refuses, with the system's reason, which names no folder of this machine."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    reason = cause.strerror if isinstance(cause, OSError) else None
+    return Refusal(507, "cannot_write", f"{what}: {reason or 'the disk refuses'}")
+
+
+class Problem(BaseModel):
+    """Why a request was not answered."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    code: str
+    message: str
+
+
+class Failure(BaseModel):
+    """The form of every error."""
+
+    error: Problem
+
+
+class Scored(BaseModel):
+    """A class and its probability."""
+
+    label: str
+    score: float
+
+
+class Prediction(BaseModel):
+    """The most probable classes of a clip, and the frames that the encoder saw, as data URIs.
+
+    `unknown` says whether it looks like none of the classes, and `unknown_score` how far it is from all of them, above
+    1 for unknown; both are null while too few clips are kept to tell.
+    """
+
+    label: str
+    score: float
+    top: list[Scored]
+    unknown: bool | None
+    unknown_score: float | None
+    frames: list[str]
+
+
+class Classes(BaseModel):
+    """The classes known, in order of arrival."""
+
+    classes: tuple[KnownClass, ...]
+    lessons: int
+    encoder: str
+    method: str
+    can_undo: bool
+    bundle: str
+
+
+class Memory(BaseModel):
+    """All that is kept of clips, and the size of the bundle's file."""
+
+    kept: tuple[Kept, ...]
+    total_bytes: int
+    bundle_bytes: int
+
+
+class JobAnswer(BaseModel):
+    """A lesson. `place` says how many are before it while it waits."""
+
+    id: str
+    name: str
+    state: State
+    place: int | None
+    progress: Step | None
+    result: Learned | None
+    error: Problem | None
+
+
+class JobList(BaseModel):
+    """Lessons, the oldest first."""
+
+    jobs: list[JobAnswer]
+
+
+class LimitsAnswer(BaseModel):
+    """What may be sent."""
+
+    clip_bytes: int
+    clip_seconds: float
+    side: int
+    lesson_clips: int
+    lesson_bytes: int
+
+
+class Health(BaseModel):
+    """That the service answers."""
+
+    status: Literal["ready"]
+    version: str

@@ -1,17 +1,39 @@
-"""Where uploads are while they are needed: a private folder, in which nothing has a name of the client's."""
+"""Clips that clients send as multipart/form-data: written to a private folder as they come, refused once too large.
 
+Files have neutral names; those that clients give are not read.
+"""
+
+import asyncio
+import logging
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from io import BytesIO
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
 
 from essential.errors import EssentialError
 from essential.files.atomic import explained_os_errors, file_lock
+from essential.serve.messages import Limits, Refusal, cannot_write
 
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+# What is wrong with a form is for its sender, not for the service's log.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+_LONGEST_TEXT_BYTES = 2000
+# Of boundaries, headers and texts, beside the files.
+_MORE_BYTES = 64 * 1024
+_MORE_BYTES_PER_FILE = 8 * 1024
 _START, _LOCK = ".essential-serve-", ".lock"
 _SOCKETS = "pymp-"
 
@@ -20,13 +42,13 @@ _SOCKETS = "pymp-"
 def upload_root() -> Iterator[Path]:
     """Make a folder that this user alone can read, and remove it at the end with all that is in it.
 
-    Folders of services that were killed are removed first, and those in which they had the sockets of their workers.
+    Folders of services that were killed are removed first, with the folders of their workers' sockets.
     """
     parent = Path(tempfile.gettempdir())
     for lock in parent.glob(f"{_START}*{_LOCK}"):
         _remove_if_left_behind(lock)
     root = parent / f"{_START[1:]}{secrets.token_hex(4)}"
-    # Its lock is there before it and after it, so it is found whenever the service is killed.
+    # Its lock is there before it and after it, so that it is found whenever the service is killed.
     with file_lock(root):
         try:
             with explained_os_errors(root):
@@ -58,3 +80,161 @@ def _remove_if_left_behind(lock: Path) -> None:
                 for sockets in folder.glob(f"{_SOCKETS}*"):
                     remove(folder.with_name(sockets.name))
                 remove(folder)
+
+
+@dataclass(frozen=True)
+class FormShape:
+    """The parts that a form may have: `most_files` named `file`, of `most_bytes` together, and one for each text."""
+
+    file: str
+    most_files: int
+    most_bytes: int
+    texts: tuple[str, ...] = ()
+
+    def refuse_size(self, body_bytes: int) -> None:
+        """Refuse a body of so many bytes if its files would be too large.
+
+        Raises:
+            Refusal: they would.
+        """
+        if body_bytes > self.most_bytes + _MORE_BYTES + self.most_files * _MORE_BYTES_PER_FILE:
+            raise _too_large("what was sent", self.most_bytes)
+
+
+async def read_form(
+    content_type: str, chunks: AsyncIterator[bytes], folder: Path, *, shape: FormShape, limits: Limits
+) -> "Form":
+    """Read a form, and write its files to `folder`, as `clip-1`, `clip-2`, ...
+
+    Args:
+        content_type: the request's header.
+        chunks: its body.
+        folder: for the files.
+        shape: the parts that are allowed.
+        limits: of a clip, and of the time.
+
+    Raises:
+        Refusal: it is no form, cut short, too large, too slow, or has a part that is not allowed.
+    """
+    kind, options = parse_options_header(content_type)
+    if kind != b"multipart/form-data" or not options.get(b"boundary"):
+        raise Refusal(
+            400, "bad_form", f"the body is {content_type or 'of no type'!r}; send multipart/form-data with a boundary"
+        )
+    deadline = time.monotonic() + limits.upload_seconds
+    received = 0
+    with closing(Form(folder, shape, limits)) as form:
+        try:
+            parser = MultipartParser(options[b"boundary"], form.callbacks())
+            while (chunk := await _next_chunk(chunks, deadline, limits)) is not None:
+                received += len(chunk)
+                shape.refuse_size(received)
+                parser.write(chunk)
+        except FormParserError as error:
+            raise Refusal(400, "bad_form", f"the form is damaged ({error}); send it again") from error
+        except OSError as error:
+            raise cannot_write("the upload cannot be kept", error) from error
+    if not form.is_complete:
+        raise Refusal(400, "bad_form", "the form is cut short; send it again")
+    if not form.clips:
+        raise Refusal(422, "missing_part", f"there is no clip in it; send one as the part {shape.file!r}")
+    return form
+
+
+async def _next_chunk(chunks: AsyncIterator[bytes], deadline: float, limits: Limits) -> bytes | None:
+    """Return the next bytes; None at the end."""
+    seconds = min(limits.silence_seconds, deadline - time.monotonic())
+    try:
+        return await asyncio.wait_for(anext(chunks, None), max(seconds, 0))
+    except (TimeoutError, asyncio.TimeoutError) as error:
+        raise Refusal(408, "upload_too_slow", "the upload came too slowly; send it again") from error
+
+
+class Form:
+    """A form as the parser gives its parts.
+
+    Attributes:
+        clips: the files.
+        texts: the other parts, by their names.
+        is_complete: whether its end came.
+    """
+
+    def __init__(self, folder: Path, shape: FormShape, limits: Limits) -> None:
+        self.clips: list[Path] = []
+        self.texts: dict[str, str] = {}
+        self.is_complete = False
+        self._folder, self._shape, self._limits = folder, shape, limits
+        # Of the header and the part that are being read.
+        self._header = self._value = self._disposition = b""
+        self._name = ""
+        self._content: BinaryIO = BytesIO()
+
+    def callbacks(self) -> "MultipartCallbacks":
+        """Return what the parser calls."""
+        return {
+            "on_header_field": self._add_to_header,
+            "on_header_value": self._add_to_value,
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._begin_part,
+            "on_part_data": self._add_to_part,
+            "on_part_end": self._end_part,
+            "on_end": self._end,
+        }
+
+    def close(self) -> None:
+        """Close the file that is being written."""
+        self._content.close()
+
+    def _add_to_header(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _add_to_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = self._value
+        self._header = self._value = b""
+
+    def _begin_part(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        self._disposition = b""
+        self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        if self._name == self._shape.file:
+            self._content = self._new_file()
+        elif self._name in self.texts:
+            raise Refusal(422, "unknown_part", f"the form has the part {self._name!r} twice; send it once")
+        elif self._name not in self._shape.texts:
+            allowed = ", ".join((self._shape.file, *self._shape.texts))
+            raise Refusal(422, "unknown_part", f"the form has a part {self._name[:40]!r}; allowed are: {allowed}")
+        else:
+            self._content = BytesIO()
+
+    def _new_file(self) -> BinaryIO:
+        most = self._shape.most_files
+        if len(self.clips) == most:
+            raise Refusal(422, "too_many_clips", f"there are more than {most} clips in it, which are allowed")
+        self.clips.append(self._folder / f"clip-{len(self.clips) + 1}")
+        return self.clips[-1].open("xb")
+
+    def _add_to_part(self, data: bytes, start: int, end: int) -> None:
+        is_file = self._name == self._shape.file
+        most = self._limits.clip_bytes if is_file else _LONGEST_TEXT_BYTES
+        if self._content.tell() + end - start > most:
+            raise _too_large(f"clip {len(self.clips)}" if is_file else f"the part {self._name!r}", most)
+        self._content.write(data[start:end])
+
+    def _end_part(self) -> None:
+        if isinstance(self._content, BytesIO):
+            try:
+                self.texts[self._name] = self._content.getvalue().decode()
+            except UnicodeDecodeError as error:
+                raise Refusal(422, "bad_text", f"the part {self._name!r} is no UTF-8; send text") from error
+        self._content.close()
+
+    def _end(self) -> None:
+        self.is_complete = True
+
+
+def _too_large(what: str, most_bytes: int) -> Refusal:
+    return Refusal(413, "too_large", f"{what} has more than {most_bytes:,} bytes, which are allowed; send less")
