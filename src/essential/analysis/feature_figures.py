@@ -1,6 +1,6 @@
 """The figures that need features: the map of exemplars, their distances, and accuracy by frames read.
 
-They are made from what the run has learned and from the features that are stored still; no video is read.
+They are made from what the run has learned and from its features, if those are still stored; no video is read.
 """
 
 from collections.abc import Sequence
@@ -9,25 +9,29 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
+from torch import Tensor
 
-from essential.analysis.embedding import embed
-from essential.analysis.exemplars import distances, read_exemplars
-from essential.analysis.frames_read import accuracy_by_frames
+from essential.analysis.exemplars import distances, embed, fill, read_exemplars
 from essential.engine.evaluate import Predictions
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import Workspace, open_workspace
 from essential.errors import EssentialError, RunError
 from essential.features.tables import FrameTable
+from essential.memory.episodic import EpisodicMemory
 from essential.memory.selection import uniform_positions
 from essential.methods import build_method
 from essential.methods.contract import Method
+from essential.methods.exemplars import take_frames
+from essential.models.classifier import Predictor
 from essential.progress import Progress
 from essential.protocols.protocol import Protocol, Split
 from essential.records.analysis import MOST_EXEMPLARS, Distances, Embedding, FramesKept
 
 _MOST_TESTS = 1000
+_AT_ONCE = 256
+_NUMBERS = 8
 AGAIN = " Once they are back, delete analysis.json, and report makes it again."
 """Behind notes on what is gone: an analysis that is there is not made anew."""
 _NOT_LOADED = (
@@ -53,7 +57,7 @@ _NO_CLIPS = "The run has no test clip: there is no accuracy by frames read."
 
 @dataclass(frozen=True)
 class FeatureFigures:
-    """The figures, and what had to be left out."""
+    """The figures, and notes on what is left out."""
 
     embedding: Embedding | None = None
     distances: Distances | None = None
@@ -68,7 +72,7 @@ def feature_figures(folder: RunFolder, config: RunConfig, protocol: Protocol, te
         folder: the run's.
         config: the run's, to be computed on the CPU.
         protocol: the run's.
-        tested: what is said of its test clips in the end.
+        tested: the last predictions.
     """
     try:
         method = _learned(folder, config)
@@ -93,12 +97,11 @@ def _learned(folder: RunFolder, config: RunConfig) -> Method:
 
 
 class _Stored:
-    """The features of a run that are stored still."""
+    """The features of a run that are still stored."""
 
     def __init__(self, folder: RunFolder, config: RunConfig, protocol: Protocol) -> None:
         self._videos = {(video.split, video.key): video for video in protocol.videos}
         self._workspace: Workspace | None = None
-        # What finds and opens the store, and knows which features are the run's own, where it can be had.
         with suppress(EssentialError):
             workspace = open_workspace(config, Progress(), protocol=protocol)
             folder.refuse_other_features(workspace.origin)
@@ -146,27 +149,80 @@ def _of_tests(
     return accuracy_by_frames(method, table, slots.long(), tasks.long(), frames=frames), ()
 
 
-def evenly_chosen(slots: Int[np.ndarray, " rows"], most: int) -> Int[np.ndarray, " chosen"]:
-    """Return the places of `most` rows at most, in order: as many of each class as go round, and evenly spread in it.
+@torch.no_grad()
+def accuracy_by_frames(
+    method: Method, table: FrameTable, slots: Int[Tensor, " clips"], tasks: Int[Tensor, " clips"], *, frames: int
+) -> tuple[FramesKept, ...]:
+    """Return the accuracy on the clips of `table` for 1 to `frames` frames, or for some numbers of these.
 
-    All of them where they are no more than that; where there are more classes than `most`, one row of some classes.
-    Nothing is drawn at random.
+    Args:
+        method: as it is after the last task, on the CPU.
+        table: dense test clips.
+        slots: their classes.
+        tasks: the tasks that brought these.
+        frames: of a dense clip.
+    """
+    kept = method.memory.positions.shape[1]
+    numbers = _numbers(frames, kept)
+    right, rebuilt_right, rebuilds = dict.fromkeys(numbers, 0), 0, False
+    for rows in torch.arange(len(slots)).split(_AT_ONCE):
+        dense, true = table.rows(rows), slots[rows]
+        for number in numbers:
+            positions = uniform_positions(number, frames).expand(len(rows), -1)
+            scores = _scores(method.predictor, take_frames(dense, positions), positions, frames=frames)
+            right[number] += int((scores.argmax(dim=1) == true).sum())
+        positions = uniform_positions(kept, frames).expand(len(rows), -1)
+        as_kept = EpisodicMemory(take_frames(dense, positions), positions, true, tasks[rows], ("",) * len(rows))
+        rebuilt = method.rebuilt(as_kept)
+        if rebuilt is not None:
+            rebuilds = True
+            rebuilt_right += int((method.predictor(rebuilt).argmax(dim=1) == true).sum())
+    return tuple(
+        FramesKept(
+            frames=number,
+            clips=len(slots),
+            accuracy=right[number] / len(slots),
+            retrieved_accuracy=rebuilt_right / len(slots) if rebuilds and number == kept else None,
+        )
+        for number in numbers
+    )
+
+
+def _scores(
+    predictor: Predictor,
+    features: Float[Tensor, "clips kept dim"],
+    positions: Int[Tensor, "clips kept"],
+    *,
+    frames: int,
+) -> Float[Tensor, "clips slots"]:
+    """Score clips by some of their frames; if a predictor needs all, each also stands for those nearest to it."""
+    by_tokens = predictor.by_tokens(predictor.tokens(features, positions))
+    if by_tokens is not None:
+        return by_tokens
+    scores: Tensor = predictor(fill(features, positions, frames=frames))
+    return scores
+
+
+def _numbers(frames: int, kept: int) -> Sequence[int]:
+    """Return every number of frames, or some evenly spread ones, with the memory's and the last."""
+    if frames <= _NUMBERS:
+        return range(1, frames + 1)
+    return sorted({1 + (frames - 1) * step // (_NUMBERS - 1) for step in range(_NUMBERS)} | {kept})
+
+
+def evenly_chosen(slots: Int[np.ndarray, " rows"], most: int) -> Int[np.ndarray, " chosen"]:
+    """Return the places of at most `most` rows, in order: the same number of each class, evenly spread within it.
+
+    All rows if there are no more; one row of some classes if there are more classes than `most`. Nothing is drawn at
+    random.
     """
     if len(slots) <= most:
         return np.arange(len(slots))
-    counts = np.bincount(slots)
-    share = _share(counts[counts > 0], most)
-    of_class = [np.flatnonzero(slots == slot) for slot in np.flatnonzero(counts)]
+    of_class = [np.flatnonzero(slots == slot) for slot in np.unique(slots)]
+    sizes = np.array([len(rows) for rows in of_class])
+    share = max(share for share in range(most + 1) if np.minimum(sizes, share).sum() <= most)
     chosen = np.concatenate([rows[_spread(len(rows), min(len(rows), max(share, 1)))] for rows in of_class])
     return np.sort(chosen if share else chosen[_spread(len(chosen), most)])
-
-
-def _share(counts: Int[np.ndarray, " classes"], most: int) -> int:
-    """Return the largest share with which the classes, each with so many rows or fewer, keep within `most`."""
-    share = most // len(counts)
-    while np.minimum(counts, share + 1).sum() <= most:
-        share += 1
-    return share
 
 
 def _spread(count: int, wanted: int) -> Int[np.ndarray, " wanted"]:
