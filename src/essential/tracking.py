@@ -1,14 +1,16 @@
-"""TensorBoard and Weights & Biases: a run's figures as event files, and in a project or its offline files.
+"""A run's figures in TensorBoard and Weights & Biases. They are written there; nothing is ever read from there.
 
 PyTorch's own writer writes the event files. With `WANDB_MODE=offline` nothing leaves the machine.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from essential.engine.sinks import Sink
 from essential.errors import ConfigError
 from essential.files.atomic import write_json
 from essential.files.untrusted import read_json
@@ -17,12 +19,32 @@ from essential.files.untrusted import read_json
 _NOTE = "wandb.json"
 
 
-class TensorBoardSink:
-    """Writes event files to a folder, for the files of this run alone.
+@contextmanager
+def open_sinks(*, tensorboard: Path | None, wandb: str | None, warn: Callable[[str], None]) -> Iterator[Sink]:
+    """Give a sink that passes on to all that are asked for, and close them at the end, however that comes.
+
+    Args:
+        tensorboard: folder of event files.
+        wandb: name of a project.
+        warn: called with one sentence, once for each sink that fails; the run goes on.
 
     Raises:
-        ConfigError: TensorBoard is not installed, or the folder is a file.
+        ConfigError: a library is not installed, or the folder is a file.
     """
+    sinks: list[_TensorBoard | _Wandb] = []
+    if tensorboard is not None:
+        sinks.append(_TensorBoard(tensorboard))
+    if wandb is not None:
+        sinks.append(_Wandb(wandb))
+    guarded = _Guarded(sinks, warn)
+    try:
+        yield guarded
+    finally:
+        guarded.close()
+
+
+class _TensorBoard:
+    """Writes event files to a folder, for the files of this run alone."""
 
     name = "TensorBoard"
 
@@ -34,27 +56,22 @@ class TensorBoardSink:
         self._writer: Any = None
 
     def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:  # noqa: ARG002
-        """Begin an event file. What older files in the folder have from `first_step` on is no longer shown."""
+        # What older files in the folder have from `first_step` on is no longer shown.
         self._writer = self._library.SummaryWriter(str(self._folder), purge_step=first_step)
 
     def write(self, step: int, event: Mapping[str, Any]) -> None:
-        """Write the event's figures, through to the disk: a run may be killed at any moment."""
         for name, value in scalars_of(event).items():
             self._writer.add_scalar(name, value, step)
+        # To the disk: a run may be killed at any moment.
         self._writer.flush()
 
     def close(self) -> None:
-        """End the file."""
         if self._writer is not None:
             self._writer.close()
 
 
-class WandbSink:
-    """Sends figures to the project of that name.
-
-    Raises:
-        ConfigError: the library is not installed.
-    """
+class _Wandb:
+    """Sends figures to a project."""
 
     name = "Weights & Biases"
 
@@ -64,7 +81,6 @@ class WandbSink:
         self._run: Any = None
 
     def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:
-        """Begin a run there, or go on with the one that this folder names."""
         note = folder / _NOTE
         known = _known(note) if first_step and note.exists() else None
         # Nothing to go on with, or another project: a run of its own.
@@ -81,18 +97,51 @@ class WandbSink:
         )
 
     def write(self, step: int, event: Mapping[str, Any]) -> None:
-        """Send the event's figures, but those of a step that was sent before: they are the same."""
+        # A step that was sent before has the same figures.
         if step >= self._run.step:
             self._run.log(scalars_of(event), step=step)
 
     def close(self) -> None:
-        """End the connection."""
         if self._run is not None:
             self._run.finish()
 
 
+class _Guarded:
+    """Passes on to several sinks. One that fails gets nothing more, and `warn` is called once."""
+
+    def __init__(self, sinks: list[_TensorBoard | _Wandb], warn: Callable[[str], None]) -> None:
+        self._sinks, self._warn = sinks, warn
+        self._failed: list[_TensorBoard | _Wandb] = []
+
+    def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:
+        self._each(lambda sink: sink.start(folder, config, first_step=first_step))
+
+    def write(self, step: int, event: Mapping[str, Any]) -> None:
+        self._each(lambda sink: sink.write(step, event))
+
+    def close(self) -> None:
+        # Not when they fail: a library may wait long for a network that is gone.
+        for sink in self._failed:
+            with suppress(Exception):
+                sink.close()
+        self._each(lambda sink: sink.close())
+
+    def _each(self, act: Callable[[_TensorBoard | _Wandb], None]) -> None:
+        for sink in list(self._sinks):
+            try:
+                act(sink)
+            # Whatever another's library raises: no figure on a dashboard is worth a run.
+            except Exception as error:
+                self._sinks.remove(sink)
+                self._failed.append(sink)
+                self._warn(
+                    f"{sink.name} gets no more of this run's figures ({type(error).__name__}: {error}); the run goes "
+                    "on, and its log.jsonl has them all"
+                )
+
+
 def scalars_of(event: Mapping[str, Any]) -> dict[str, float]:
-    """Return the figures of an event of a run's log, by name: what a plot has on its axis.
+    """Return the figures of an event of a run's log, by name.
 
     An epoch gives `loss/<stage>/<term>` for every weighted term, their sum `loss/<stage>`, and `learning_rate/<stage>`;
     an evaluation `accuracy/seen`, where there is a test video, and `memory_bytes/<kind>`. Both give `task`, from 0.
