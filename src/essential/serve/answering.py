@@ -1,8 +1,8 @@
-"""What a worker does with a request; this module alone imports the learner."""
+"""What a worker does for the web process; this module alone imports the learner."""
 
 import base64
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
 
@@ -18,18 +18,15 @@ from essential.learner import VideoLearner
 from essential.progress import Progress, phase
 from essential.serve.messages import (
     Change,
-    Forget,
     Kept,
     Knowledge,
     KnownClass,
     Learned,
     LeftOut,
-    Predict,
+    Lesson,
     Prediction,
     Refusal,
-    Request,
     Setup,
-    Teach,
     cannot_write,
 )
 from essential.video.container import opened_video, survey_packets
@@ -62,27 +59,17 @@ class Answering:
         if not torch.cuda.is_initialized():
             limit_memory(_MEMORY_BYTES)
 
-    def answer(self, request: Request) -> object:
-        """Return the result of a request.
-
-        Raises:
-            Refusal: it cannot be done.
-        """
+    def do(self, call: Callable[["Answering"], object]) -> object:
+        """Return the result of a call, and do not keep the memory of a large clip for ever."""
         try:
-            match request:
-                case Predict():
-                    return self._predict(request)
-                case Teach():
-                    return self._teach(request)
-                case Forget():
-                    return self._forget(request)
+            return call(self)
         finally:
-            # The memory of one large clip should not be kept for ever.
             if resident_bytes() > self._loaded_bytes + _KEPT_BYTES:
                 give_back_freed_memory()
 
+    @property
     def knowledge(self) -> Knowledge:
-        """Return what the learner knows."""
+        """What the learner knows."""
         learner = self._learner
         clips: Counter[str | None] = Counter()
         for lesson in learner.lessons:
@@ -95,34 +82,55 @@ class Answering:
             lessons=len(learner.lessons),
         )
 
-    def _predict(self, request: Predict) -> Prediction:
+    def predict(self, clip: Path, *, top_k: int) -> Prediction:
+        """Classify a clip, or raise the `Refusal` that says why not."""
         if not self._learner.classes:
             raise Refusal(409, "nothing_taught", "nothing was taught yet, so nothing can be recognised; teach a class")
         try:
-            self._check_clip(request.clip)
+            self._check_clip(clip)
         except VideoError as error:
-            raise _unreadable(str(error), request.clip) from error
-        (found,) = self._learner.stream([request.clip], top_k=request.top_k, with_frames=True)
+            raise _unreadable(str(error), clip) from error
+        (found,) = self._learner.stream([clip], top_k=top_k, with_frames=True)
         if found.error is not None or found.frames is None:
-            raise _unreadable(found.error or "it has no frames", request.clip)
+            raise _unreadable(found.error or "it has no frames", clip)
         return Prediction.model_validate({**found.as_json(), "frames": list(map(_data_uri, found.frames))})
 
-    def _teach(self, request: Teach) -> Change:
-        places = {clip: place for place, clip in enumerate(request.clips, 1)}
+    def teach(self, given: Lesson, target: Path) -> Change:
+        """Learn a class, and write the bundle that knows it to `target`.
+
+        Raises:
+            Refusal: no clip can be read, the learner refuses them, or the disk does.
+        """
+        places = {clip: place for place, clip in enumerate(given.clips, 1)}
         left_out = self._left_out(places)
         fit = [clip for clip in places if places[clip] not in left_out]
         if not fit:
             reasons = "; ".join(f"clip {place}: {reason}" for place, reason in left_out.items())
             raise Refusal(422, "no_clip_readable", f"no clip can be learned from: {reasons}")
         try:
-            lesson = self._learner.learn({request.name: fit}, more_of_known=request.more_of_known)
+            lesson = self._learner.learn({given.name: fit}, more_of_known=given.more_of_known)
         except EssentialError as error:
             raise Refusal(422, "lesson_failed", _without_places(str(error), fit)) from error
-        by_key = {f"{request.name}/{clip.name}": place for clip, place in places.items()}
+        by_key = {f"{given.name}/{clip.name}": place for clip, place in places.items()}
         left_out |= {by_key[key]: short_reason(reason, key) for key, reason in lesson.skipped.items()}
-        self._save(request.target)
         without = tuple(LeftOut(place, reason) for place, reason in left_out.items())
-        return self.knowledge(), Learned(sum(lesson.clips), without, lesson.held_out_accuracy)
+        return self._saved(target), Learned(sum(lesson.clips), without, lesson.held_out_accuracy)
+
+    def forget(self, name: str, target: Path) -> Change:
+        """Forget a known class, and write the bundle that does not know it to `target`.
+
+        Raises:
+            Refusal: the disk refuses.
+        """
+        self._learner.forget(name)
+        return self._saved(target), None
+
+    def _saved(self, target: Path) -> Knowledge:
+        try:
+            self._learner.save(target)
+        except FileSystemError as error:
+            raise cannot_write("the bundle is as it was", error) from error
+        return self.knowledge
 
     def _left_out(self, places: dict[Path, int]) -> dict[int, str]:
         """Return why clips are left out before any is decoded, by their places, from 1."""
@@ -136,43 +144,18 @@ class Answering:
                 self._progress.advance(place)
         return left_out
 
-    def _forget(self, request: Forget) -> Change:
-        try:
-            self._learner.forget(request.name)
-        except EssentialError as error:
-            raise Refusal(404, "no_such_class", str(error)) from error
-        self._save(request.target)
-        return self.knowledge(), None
-
-    def _save(self, target: Path) -> None:
-        try:
-            self._learner.save(target)
-        except FileSystemError as error:
-            raise cannot_write("the bundle is as it was", error) from error
-
     def _check_clip(self, path: Path) -> None:
-        """Refuse a clip that is too long, or whose frames are too large.
-
-        Raises:
-            Refusal: it is.
-            VideoError: it cannot be read.
-        """
+        """Raise a `Refusal` if a clip is too long or its frames too large, a `VideoError` if it cannot be read."""
         limits = self._limits
         with opened_video(path) as (container, stream):
             width, height = stream.codec_context.width, stream.codec_context.height
             if max(width, height) > limits.side:
-                raise Refusal(
-                    422,
-                    "pictures_too_large",
-                    f"its frames have {width} x {height} pixels, and a side of {limits.side} is allowed; scale it down",
-                )
+                message = f"its frames have {width} x {height} pixels, and a side of {limits.side} is allowed"
+                raise Refusal(422, "pictures_too_large", f"{message}; scale it down")
             seconds = survey_packets(path, container, stream).timing.end_seconds
         if seconds and seconds > limits.clip_seconds:
-            raise Refusal(
-                422,
-                "clip_too_long",
-                f"it is {seconds:.1f} seconds long, and {limits.clip_seconds:g} are allowed; cut it, or send a part",
-            )
+            message = f"it is {seconds:.1f} seconds long, and {limits.clip_seconds:g} are allowed"
+            raise Refusal(422, "clip_too_long", f"{message}; cut it, or send a part")
 
 
 def _data_uri(frame: UInt8[np.ndarray, "size size 3"]) -> str:

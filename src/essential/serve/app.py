@@ -22,15 +22,16 @@ from essential.serve.messages import (
     Classes,
     Failure,
     Health,
-    JobAnswer,
+    Job,
     JobList,
+    Lesson,
+    Limits,
     LimitsAnswer,
     Memory,
     Prediction,
     Refusal,
-    Teach,
 )
-from essential.serve.service import Job, Service
+from essential.serve.service import Service
 from essential.serve.uploads import Form, FormShape, new_folder, read_form, remove
 
 _API = "/api/v1"
@@ -128,12 +129,12 @@ def _add_questions(app: FastAPI, service: Service) -> None:
     @app.get(f"{_API}/jobs")
     async def jobs() -> JobList:
         """List the lessons since the service began."""
-        return JobList(jobs=[_job(service, job) for job in service.jobs.values()])
+        return JobList(jobs=list(service.jobs.values()))
 
     @app.get(f"{_API}/jobs/{{job_id}}")
-    async def job(job_id: str) -> JobAnswer:
+    async def job(job_id: str) -> Job:
         """Return how far a lesson is."""
-        return _job(service, service.job(job_id))
+        return service.job(job_id)
 
 
 def _add_uploads(app: FastAPI, service: Service) -> None:
@@ -142,31 +143,25 @@ def _add_uploads(app: FastAPI, service: Service) -> None:
     @app.post(f"{_API}/predict", openapi_extra=_form_schema({"clip": _CLIP}, ["clip"]))
     async def predict(request: Request, top_k: Annotated[int, Query(ge=1, le=_MOST_LABELS)] = 5) -> Prediction:
         """Classify the clip of the part `clip`."""
-        service.refuse_predictions()
-        folder = new_folder(service.uploads)
-        try:
+        async with _upload(service) as folder:
             shape = FormShape("clip", most_files=1, most_bytes=limits.clip_bytes)
-            form = await _received(request, folder, shape, service)
-            return await service.predict(form.clips[0], top_k=top_k)
-        finally:
-            remove(folder)
+            form = await _received(request, folder, shape, limits)
+            try:
+                return await service.predict(form.clips[0], top_k=top_k)
+            finally:
+                remove(folder)
 
     @app.post(f"{_API}/teach", status_code=202, openapi_extra=_form_schema(_LESSON, ["class", "clips"]))
-    async def teach(request: Request) -> JobAnswer:
+    async def teach(request: Request) -> Job:
         """Teach the class of the part `class` from the clips of the parts `clips`; the answer is a job.
 
         A known class is refused, unless `more_of_known` is true: the clips are then added to it.
         """
         service.refuse_lessons()
-        folder = new_folder(service.uploads)
-        try:
+        async with _upload(service) as folder:
             shape = FormShape("clips", limits.lesson_clips, limits.lesson_bytes, ("class", "more_of_known"))
-            job = Job(_lesson(await _received(request, folder, shape, service), service), folder)
-            service.teach(job)
-        except BaseException:
-            remove(folder)
-            raise
-        return _job(service, job)
+            form = await _received(request, folder, shape, limits)
+            return service.teach(_lesson(form, service.knowledge.names))
 
 
 def _add_changes(app: FastAPI, service: Service) -> None:
@@ -188,27 +183,33 @@ def _classes(service: Service) -> Classes:
     return Classes.model_validate({**vars(known), "can_undo": kept.can_undo, "bundle": kept.path.name})
 
 
-def _job(service: Service, job: Job) -> JobAnswer:
-    place = service.waiting.index(job) if job.state == "waiting" else None
-    return JobAnswer.model_validate({**vars(job), "name": job.request.name, "place": place}, from_attributes=True)
+@asynccontextmanager
+async def _upload(service: Service) -> AsyncIterator[Path]:
+    """Give a folder for one request's clips; it is removed if the request fails."""
+    if service.uploading.locked():
+        raise Refusal(503, "busy", f"{service.limits.uploads} requests with clips wait already; send it again later")
+    async with service.uploading:
+        folder = new_folder(service.uploads)
+        try:
+            yield folder
+        except BaseException:
+            remove(folder)
+            raise
 
 
-async def _received(request: Request, folder: Path, shape: FormShape, service: Service) -> Form:
+async def _received(request: Request, folder: Path, shape: FormShape, limits: Limits) -> Form:
     """Read the form of a request into a folder."""
     declared = request.headers.get("content-length", "0")
     if declared.isdigit():
         shape.refuse_size(int(declared))
-    if service.uploading.locked():
-        raise Refusal(503, "busy", f"{service.limits.uploads} uploads come in already; send it again later")
-    async with service.uploading:
-        try:
-            content_type = request.headers.get("content-type", "")
-            return await read_form(content_type, request.stream(), folder, shape=shape, limits=service.limits)
-        except ClientDisconnect as error:
-            raise Refusal(400, "bad_form", "the upload was broken off") from error
+    try:
+        content_type = request.headers.get("content-type", "")
+        return await read_form(content_type, request.stream(), folder, shape=shape, limits=limits)
+    except ClientDisconnect as error:
+        raise Refusal(400, "bad_form", "the upload was broken off") from error
 
 
-def _lesson(form: Form, service: Service) -> Teach:
+def _lesson(form: Form, known: list[str]) -> Lesson:
     if "class" not in form.texts:
         raise Refusal(422, "missing_part", "the class has no name; send it as the part 'class'")
     more = form.texts.get("more_of_known", "").strip().lower()
@@ -223,8 +224,7 @@ def _lesson(form: Form, service: Service) -> Teach:
         name = class_name(given, "the class")
     except DataError as error:
         raise Refusal(422, "bad_class_name", str(error)) from error
-    name = known_as(name, service.knowledge.names)
-    return Teach(name, tuple(form.clips), more in _YES, service.kept.new_path)
+    return Lesson(known_as(name, known), tuple(form.clips), more in _YES)
 
 
 def _form_schema(parts: dict[str, Any], required: list[str]) -> dict[str, Any]:

@@ -23,12 +23,13 @@ class KeptBundle:
         # By this name it is removed with what killed writers leave, if this service is killed.
         self.new_path = path.with_name(f".{path.name}.new.tmp")
         self.new_path.unlink(missing_ok=True)
-        self._before = self._predecessor_of(path)
+        # A bundle that is yet to be begun has none.
+        self._before = self._predecessor_of(path) if path.exists() else None
 
     @property
     def can_undo(self) -> bool:
         """Whether there is one to put back."""
-        return self._before.exists()
+        return self._before is not None and self._before.exists()
 
     @property
     def bytes(self) -> int:
@@ -56,7 +57,7 @@ class KeptBundle:
             Refusal: there is none.
             FileSystemError: the disk refuses.
         """
-        if not self.can_undo:
+        if self._before is None or not self.can_undo:
             raise Refusal(409, "nothing_to_undo", f"there is nothing to undo; the last {_MOST_UNDOS} changes can be")
         move_over(self._before, self.path)
         self._before = self._predecessor_of(self.path)

@@ -3,15 +3,15 @@
 Names of fields and codes are the API's, and never change. FastAPI describes the models in /openapi.json.
 """
 
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from essential.errors import ConfigError, EssentialError
 
-State = Literal["waiting", "running", "done", "failed"]
 _MEGABYTE = 1024**2
 # Of a lesson's clips together, in clips of the largest size.
 _LARGEST_CLIPS_PER_LESSON = 10
@@ -31,8 +31,7 @@ class Limits:
     clip_work_seconds: float = 60
     lesson_clips: int = 200
     waiting_lessons: int = 8
-    waiting_predictions: int = 64
-    uploads: int = 32
+    uploads: int = 64  # that come in or wait for an answer
     silence_seconds: float = 30  # until an upload goes on
     upload_seconds: float = 1800
 
@@ -77,32 +76,12 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Predict:
-    """Classify a clip."""
-
-    clip: Path
-    top_k: int
-
-
-@dataclass(frozen=True)
-class Teach:
-    """Learn a class from clips, all in one folder, and write the bundle that knows it to `target`."""
+class Lesson:
+    """A class to learn from clips, all in one folder; `more_of_known`: it may be a known one."""
 
     name: str
     clips: tuple[Path, ...]
     more_of_known: bool
-    target: Path
-
-
-@dataclass(frozen=True)
-class Forget:
-    """Forget a class, and write the bundle that does not know it to `target`."""
-
-    name: str
-    target: Path
-
-
-Request = Predict | Teach | Forget
 
 
 @dataclass(frozen=True)
@@ -136,11 +115,11 @@ class Kept:
 class Knowledge:
     """The classes of a bundle, in order of arrival, and all that it keeps of clips."""
 
-    classes: tuple[KnownClass, ...]
-    memory: tuple[Kept, ...]
-    encoder: str
-    method: str
-    lessons: int
+    classes: tuple[KnownClass, ...] = ()
+    memory: tuple[Kept, ...] = ()
+    encoder: str = ""
+    method: str = ""
+    lessons: int = 0
 
     @property
     def names(self) -> list[str]:
@@ -249,22 +228,27 @@ class Memory(BaseModel):
     bundle_bytes: int
 
 
-class JobAnswer(BaseModel):
+class Job(BaseModel):
     """A lesson. `place` says how many are before it while it waits."""
 
-    id: str
+    id: str = Field(default_factory=lambda: secrets.token_hex(8))
     name: str
-    state: State
-    place: int | None
-    progress: Step | None
-    result: Learned | None
-    error: Problem | None
+    state: Literal["waiting", "running", "done", "failed"] = "waiting"
+    place: int | None = None
+    progress: Step | None = None
+    result: Learned | None = None
+    error: Problem | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more happens to it."""
+        return self.state in ("done", "failed")
 
 
 class JobList(BaseModel):
     """Lessons, the oldest first."""
 
-    jobs: list[JobAnswer]
+    jobs: list[Job]
 
 
 class LimitsAnswer(BaseModel):

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from essential.child_process import ChildDied, ChildProcess, Say
 from essential.errors import EssentialError
 from essential.progress import Progress
-from essential.serve.messages import Knowledge, Refusal, Request, Setup, Step
+from essential.serve.messages import Knowledge, Refusal, Setup, Step
 
 _LOG = logging.getLogger(__name__)
 # To import torch from a slow disk, and to download an encoder's weights.
@@ -64,14 +64,15 @@ class Worker:
         except ChildDied as death:
             raise ServiceError(f"a worker process {death} before it was ready") from death
 
-    def ask(self, request: Request, *, seconds_limit: float, progress: Callable[[Step], None] = lambda _: None) -> Any:
-        """Return the result of a request.
+    def ask(
+        self, call: Callable[[Any], Any], *, seconds_limit: float, progress: Callable[[Step], None] = lambda _: None
+    ) -> Any:
+        """Return the result of a call of a method of `Answering`, in the process.
 
-        A request whose process died is done once more: the process may have been killed for lack of memory, by others'
-        fault.
+        One whose process died is done once more: it may have been killed for lack of memory, by others' fault.
 
         Args:
-            request: what to do.
+            call: a `methodcaller`.
             seconds_limit: until it is done, or a step forward.
             progress: called with every step.
 
@@ -85,7 +86,7 @@ class Worker:
             try:
                 if not self._is_ready:
                     self._await_ready()
-                self._child.send(request)
+                self._child.send(call)
                 return self._result(seconds_limit, progress)
             except Refusal:
                 raise
@@ -156,8 +157,8 @@ class _SentProgress(Progress):
             self._say(Step(self._title, done, self._total, note))
 
 
-def _begin(setup: Setup, say: Say) -> tuple[Knowledge, Callable[[Request], object]]:
+def _begin(setup: Setup, say: Say) -> tuple[Knowledge, Callable[[Any], object]]:
     from essential.serve.answering import Answering  # loads torch
 
     answering = Answering(setup, _SentProgress(say))
-    return answering.knowledge(), answering.answer
+    return answering.knowledge, answering.do
