@@ -9,6 +9,7 @@ import ipaddress
 import re
 import secrets
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -22,7 +23,7 @@ from essential.serve.worker import ServiceError
 _SHORTEST_TOKEN = 16
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 # Nothing of the bundle is in them: the page, which then asks for the token, and what a watchdog asks for.
-OPEN_PATHS = ("/", "/api", "/openapi.json", "/api/v1/health")
+_OPEN_PATHS = ("/", "/api", "/openapi.json", "/api/v1/health")
 _PAGE_FILES = "/page/"
 _READING = frozenset({"GET", "HEAD"})
 _HEADERS = {
@@ -73,21 +74,15 @@ class Access:
         return f"http://{name}:{port}/" + (f"#token={self.token}" if self.token_is_new else "")
 
     def listen(self) -> socket.socket:
-        """Return a socket that listens.
-
-        Raises:
-            ServiceError: the address is not this machine's, or taken.
-        """
+        """Return a socket that listens, or raise a `ServiceError` if the address is taken or not this machine's."""
         try:
             family, *_, address = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
-            listener = socket.create_server(address[:2], family=family, backlog=128)
+            return socket.create_server(address[:2], family=family, backlog=128)
         except OSError as error:
             raise ServiceError(
-                f"the service cannot listen at {self.host}, port {self.port}: {error.strerror or error}; give another "
-                "--port (0: any that is free), or a --host of this machine"
+                f"the service cannot listen at {self.host}, port {self.port}: {error.strerror or error}",
+                remedy="give another --port (0: any that is free), or a --host of this machine",
             ) from error
-        listener.set_inheritable(False)
-        return listener
 
 
 def access_for(host: str, port: int, token: str | None, allowed_hosts: list[str]) -> Access:
@@ -130,22 +125,19 @@ class Guard:
         app = self._app
         if scope["type"] == "http":
             try:
-                self._check(scope, Headers(scope=scope))
+                self._check(scope["method"], scope["path"], Headers(scope=scope))
             except Refusal as refusal:
                 app = error_response(refusal)
         await app(scope, receive, guarded)
 
-    def _check(self, scope: Scope, headers: Headers) -> None:
-        host = self._check_host(headers.getlist("host"))
-        if scope["method"] not in _READING:
+    def _check(self, method: str, path: str, headers: Headers) -> None:
+        host = self._checked_host(headers.getlist("host"))
+        if method not in _READING:
             _check_origin(headers, host)
-        path: str = scope["path"]
-        is_open = path in OPEN_PATHS or path.startswith(_PAGE_FILES)
-        if self._access.token is not None and not is_open:
+        if self._access.token is not None and path not in _OPEN_PATHS and not path.startswith(_PAGE_FILES):
             _check_token(headers.getlist("authorization"), self._access.token)
 
-    def _check_host(self, values: list[str]) -> str:
-        """Return the Host header if it is allowed."""
+    def _checked_host(self, values: list[str]) -> str:
         host = values[0].lower() if len(values) == 1 else ""
         match = re.fullmatch(r"(\[[0-9a-f:.]+\]|[^\s:/@\[\]]+?)\.?(:\d+)?", host)
         if match is None or not (match[1] in self._hosts or (not self._access.is_loopback and _address(match[1]))):
@@ -154,10 +146,11 @@ class Guard:
         return host
 
 
-def error_response(refusal: Refusal) -> JSONResponse:
+def error_response(refusal: Refusal, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Return the answer to a refused request."""
-    headers = {"www-authenticate": "Bearer"} if refusal.status == 401 else None
-    return JSONResponse({"error": {"code": refusal.code, "message": refusal.message}}, refusal.status, headers)
+    asked = {"www-authenticate": "Bearer"} if refusal.status == 401 else {}
+    content = {"error": {"code": refusal.code, "message": refusal.message}}
+    return JSONResponse(content, refusal.status, {**(headers or {}), **asked})
 
 
 def _check_origin(headers: Headers, host: str) -> None:

@@ -39,8 +39,8 @@ _PAGE = Path(__file__).parent / "page"
 _MOST_LABELS = 1000
 _LONGEST_NAME = 100
 _YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
-_CLIP = {"type": "string", "format": "binary"}
-_LESSON = {
+_CLIP: dict[str, Any] = {"type": "string", "format": "binary"}
+_LESSON: dict[str, dict[str, Any]] = {
     "class": {"type": "string"},
     "clips": {"type": "array", "items": _CLIP},
     "more_of_known": {"type": "boolean", "default": False},
@@ -70,8 +70,8 @@ def build_app(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         responses={"4XX": {"model": Failure}, "5XX": {"model": Failure}},
+        exception_handlers=dict.fromkeys((Refusal, RequestValidationError, HTTPException, Exception), _failed),
     )
-    _answer_errors(app)
     _add_questions(app, service)
     _add_uploads(app, service)
     _add_changes(app, service)
@@ -81,27 +81,19 @@ def build_app(service: Service) -> FastAPI:
     return app
 
 
-def _answer_errors(app: FastAPI) -> None:
-    @app.exception_handler(Refusal)
-    async def refused(_: Request, refusal: Refusal) -> Response:
-        return error_response(refusal)
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"][1:]))
-        return error_response(Refusal(422, "bad_value", f"{where}: {first['msg']}; see /api for what is allowed"))
-
-    @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> Response:
-        status = HTTPStatus(error.status_code)
-        answer = error_response(Refusal(status, status.name.lower(), f"{status.phrase}; see /api for what there is"))
-        answer.headers.update(error.headers or {})
-        return answer
-
-    @app.exception_handler(Exception)
-    async def internal(_: Request, __: Exception) -> Response:
-        return error_response(Refusal(500, "internal", "the service failed; its log says why"))
+async def _failed(_: Request, error: Exception) -> Response:
+    match error:
+        case Refusal():
+            return error_response(error)
+        case RequestValidationError():
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"][1:]))
+            return error_response(Refusal(422, "bad_value", f"{where}: {first['msg']}; see /api for what is allowed"))
+        case HTTPException():
+            status = HTTPStatus(error.status_code)
+            refusal = Refusal(status, status.name.lower(), f"{status.phrase}; see /api for what there is")
+            return error_response(refusal, error.headers)
+    return error_response(Refusal(500, "internal", "the service failed; its log says why"))
 
 
 def _add_questions(app: FastAPI, service: Service) -> None:
@@ -140,7 +132,7 @@ def _add_questions(app: FastAPI, service: Service) -> None:
 def _add_uploads(app: FastAPI, service: Service) -> None:
     limits = service.limits
 
-    @app.post(f"{_API}/predict", openapi_extra=_form_schema({"clip": _CLIP}, ["clip"]))
+    @app.post(f"{_API}/predict", openapi_extra=_form_schema(clip=_CLIP))
     async def predict(request: Request, top_k: Annotated[int, Query(ge=1, le=_MOST_LABELS)] = 5) -> Prediction:
         """Classify the clip of the part `clip`."""
         async with _upload(service) as folder:
@@ -151,7 +143,7 @@ def _add_uploads(app: FastAPI, service: Service) -> None:
             finally:
                 remove(folder)
 
-    @app.post(f"{_API}/teach", status_code=202, openapi_extra=_form_schema(_LESSON, ["class", "clips"]))
+    @app.post(f"{_API}/teach", status_code=202, openapi_extra=_form_schema(**_LESSON))
     async def teach(request: Request) -> Job:
         """Teach the class of the part `class` from the clips of the parts `clips`; the answer is a job.
 
@@ -215,11 +207,10 @@ def _lesson(form: Form, known: list[str]) -> Lesson:
     more = form.texts.get("more_of_known", "").strip().lower()
     if more not in (*_YES, *_NO):
         raise Refusal(422, "bad_value", f"more_of_known: {more[:20]!r} is not allowed; send true or false")
-    given = form.texts["class"]
-    if len(given.strip()) > _LONGEST_NAME:
-        raise Refusal(
-            422, "bad_class_name", f"the class has a name of {len(given)} characters; give one of 1 to {_LONGEST_NAME}"
-        )
+    given = form.texts["class"].strip()
+    if len(given) > _LONGEST_NAME:
+        message = f"the class has a name of {len(given)} characters; give one of 1 to {_LONGEST_NAME}"
+        raise Refusal(422, "bad_class_name", message)
     try:
         name = class_name(given, "the class")
     except DataError as error:
@@ -227,6 +218,7 @@ def _lesson(form: Form, known: list[str]) -> Lesson:
     return Lesson(known_as(name, known), tuple(form.clips), more in _YES)
 
 
-def _form_schema(parts: dict[str, Any], required: list[str]) -> dict[str, Any]:
+def _form_schema(**parts: dict[str, Any]) -> dict[str, Any]:
+    required = [name for name, schema in parts.items() if "default" not in schema]
     schema = {"type": "object", "properties": parts, "required": required}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}

@@ -57,36 +57,30 @@ def serve(setup: Setup, access: Access, *, announce: Callable[[str], None]) -> N
         InUseError: another process holds it.
         ServiceError: the workers cannot start, or the address is taken.
     """
-    refuse_missing(setup)
+    _refuse_missing(setup)
     with (
         suppress(KeyboardInterrupt),
-        _signals_end_it(),
+        _signals_interrupt(),
         service_log(),
         file_lock(setup.bundle),
         access.listen() as listener,
         upload_root() as uploads,
         closing(Service(setup, uploads)) as service,
-        _nothing_breaks_off_the_end(),
+        _uninterrupted_end(),
     ):
         service.start()
         announce(access.url(listener.getsockname()[1]))
         _answer(service, access, listener)
 
 
-def refuse_missing(setup: Setup) -> None:
-    """Refuse a bundle that is missing if none is to be begun, or that is there if one is.
-
-    Raises:
-        BundleError: it is.
-    """
+def _refuse_missing(setup: Setup) -> None:
+    """Refuse a bundle that is missing if none is to be begun, or that is there if one is."""
     path, begin_with = setup.bundle, setup.begin_with
     if path.is_dir():
-        raise BundleError(f"{path} is a folder; give the file of a bundle")
+        raise BundleError("it is a folder", where=path, remedy="give the file of a bundle")
     if begin_with is None and not path.exists():
-        raise BundleError(
-            f"there is no bundle {path}; begin an empty one with --encoder NAME, such as clip-vit-b16 or tiny, or "
-            "check the name"
-        )
+        remedy = "begin an empty one with --encoder NAME, such as clip-vit-b16 or tiny, or check the name"
+        raise BundleError(f"there is no bundle {path}", remedy=remedy)
     if begin_with is not None and path.exists():
         raise BundleError(f"{path} is there already, and --encoder can be given for a new bundle only; leave it out")
 
@@ -120,8 +114,7 @@ class BoundedConnection(H11Protocol):
         there = [each for each in self.connections if isinstance(each, BoundedConnection)]
         there = [each for each in there if not each.transport.is_closing()]
         if len(there) > most_connections():
-            asking = (each for each in there if each._is_asking())
-            min(asking, key=BoundedConnection._ends_at).transport.abort()
+            min(filter(BoundedConnection._is_asking, there), key=BoundedConnection._ends_at).transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take in a part of a request, which must be whole in time."""
@@ -155,24 +148,21 @@ class BoundedConnection(H11Protocol):
 def most_connections() -> int:
     """Return how many connections there may be, given how many files this process may have open."""
     files: Any = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return (
-        max(16, min(_MOST_CONNECTIONS, files - _BACKLOG - _OTHER_FILES))
-        if files != resource.RLIM_INFINITY
-        else _MOST_CONNECTIONS
-    )
+    left = _MOST_CONNECTIONS if files == resource.RLIM_INFINITY else files - _BACKLOG - _OTHER_FILES
+    return max(16, min(_MOST_CONNECTIONS, left))
 
 
 @contextmanager
-def _signals_end_it() -> Iterator[None]:
+def _signals_interrupt() -> Iterator[None]:
     """Let SIGINT and SIGTERM raise KeyboardInterrupt, while the server's own handlers are not in place.
 
     Those end the server, which then raises the signal once more.
     """
 
-    def end(_: int, __: FrameType | None) -> None:
+    def interrupt(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, end) for number in _ENDING}
+    before = {number: signal.signal(number, interrupt) for number in _ENDING}
     try:
         yield
     finally:
@@ -181,7 +171,7 @@ def _signals_end_it() -> Iterator[None]:
 
 
 @contextmanager
-def _nothing_breaks_off_the_end() -> Iterator[None]:
+def _uninterrupted_end() -> Iterator[None]:
     try:
         yield
     finally:
@@ -194,6 +184,7 @@ class _SeldomLog(logging.StreamHandler):  # type: ignore[type-arg]
 
     def __init__(self) -> None:
         super().__init__()
+        self.setLevel(logging.WARNING)
         self._since = time.monotonic()
         self._lines = self._left_out = 0
         self._seen: Counter[tuple[str, str]] = Counter()
@@ -223,7 +214,6 @@ class _SeldomLog(logging.StreamHandler):  # type: ignore[type-arg]
 def service_log() -> Iterator[None]:
     """Let all loggers write to the service's log."""
     log = _SeldomLog()
-    log.setLevel(logging.WARNING)
     logging.getLogger().addHandler(log)
     try:
         yield
