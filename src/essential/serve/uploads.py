@@ -13,10 +13,11 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import Any, BinaryIO
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -24,9 +25,6 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from essential.errors import EssentialError
 from essential.files.atomic import explained_os_errors, file_lock
 from essential.serve.messages import Limits, Refusal, cannot_write
-
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
 
 # What is wrong with a form is for its sender, not for the service's log.
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
@@ -92,11 +90,7 @@ class FormShape:
     texts: tuple[str, ...] = ()
 
     def refuse_size(self, body_bytes: int) -> None:
-        """Refuse a body of so many bytes if its files would be too large.
-
-        Raises:
-            Refusal: they would.
-        """
+        """Raise a `Refusal` of a body of so many bytes if its files must be too large."""
         if body_bytes > self.most_bytes + _MORE_BYTES + self.most_files * _MORE_BYTES_PER_FILE:
             raise _too_large("what was sent", self.most_bytes)
 
@@ -104,28 +98,20 @@ class FormShape:
 async def read_form(
     content_type: str, chunks: AsyncIterator[bytes], folder: Path, *, shape: FormShape, limits: Limits
 ) -> "Form":
-    """Read a form, and write its files to `folder`, as `clip-1`, `clip-2`, ...
-
-    Args:
-        content_type: the request's header.
-        chunks: its body.
-        folder: for the files.
-        shape: the parts that are allowed.
-        limits: of a clip, and of the time.
+    """Read a form from the `chunks` of a body, and write its files to `folder`, as `clip-1`, `clip-2`, ...
 
     Raises:
         Refusal: it is no form, cut short, too large, too slow, or has a part that is not allowed.
     """
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
-        raise Refusal(
-            400, "bad_form", f"the body is {content_type or 'of no type'!r}; send multipart/form-data with a boundary"
-        )
+        problem = f"the body is {content_type or 'of no type'!r}"
+        raise Refusal(400, "bad_form", f"{problem}; send multipart/form-data with a boundary")
     deadline = time.monotonic() + limits.upload_seconds
     received = 0
     with closing(Form(folder, shape, limits)) as form:
         try:
-            parser = MultipartParser(options[b"boundary"], form.callbacks())
+            parser = form.parser(options[b"boundary"])
             while (chunk := await _next_chunk(chunks, deadline, limits)) is not None:
                 received += len(chunk)
                 shape.refuse_size(received)
@@ -169,32 +155,34 @@ class Form:
         self._name = ""
         self._content: BinaryIO = BytesIO()
 
-    def callbacks(self) -> "MultipartCallbacks":
-        """Return what the parser calls."""
-        return {
-            "on_header_field": self._add_to_header,
-            "on_header_value": self._add_to_value,
-            "on_header_end": self._end_header,
-            "on_headers_finished": self._begin_part,
-            "on_part_data": self._add_to_part,
-            "on_part_end": self._end_part,
-            "on_end": self._end,
-        }
+    def parser(self, boundary: bytes) -> MultipartParser:
+        """Return what the bytes of the body are to be written to."""
+        events = "header_field", "header_value", "header_end", "headers_finished", "part_data", "part_end", "end"
+        callbacks: Any = {f"on_{event}": partial(self._take, event) for event in events}
+        return MultipartParser(boundary, callbacks)
 
     def close(self) -> None:
         """Close the file that is being written."""
         self._content.close()
 
-    def _add_to_header(self, data: bytes, start: int, end: int) -> None:
-        self._header += data[start:end]
-
-    def _add_to_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def _end_header(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            self._disposition = self._value
-        self._header = self._value = b""
+    def _take(self, event: str, data: bytes = b"", start: int = 0, end: int = 0) -> None:
+        match event:
+            case "header_field":
+                self._header += data[start:end]
+            case "header_value":
+                self._value += data[start:end]
+            case "header_end":
+                if self._header.lower() == b"content-disposition":
+                    self._disposition = self._value
+                self._header = self._value = b""
+            case "headers_finished":
+                self._begin_part()
+            case "part_data":
+                self._add_to_part(data[start:end])
+            case "part_end":
+                self._end_part()
+            case "end":
+                self.is_complete = True
 
     def _begin_part(self) -> None:
         _, options = parse_options_header(self._disposition)
@@ -217,12 +205,12 @@ class Form:
         self.clips.append(self._folder / f"clip-{len(self.clips) + 1}")
         return self.clips[-1].open("xb")
 
-    def _add_to_part(self, data: bytes, start: int, end: int) -> None:
+    def _add_to_part(self, data: bytes) -> None:
         is_file = self._name == self._shape.file
         most = self._limits.clip_bytes if is_file else _LONGEST_TEXT_BYTES
-        if self._content.tell() + end - start > most:
+        if self._content.tell() + len(data) > most:
             raise _too_large(f"clip {len(self.clips)}" if is_file else f"the part {self._name!r}", most)
-        self._content.write(data[start:end])
+        self._content.write(data)
 
     def _end_part(self) -> None:
         if isinstance(self._content, BytesIO):
@@ -231,9 +219,6 @@ class Form:
             except UnicodeDecodeError as error:
                 raise Refusal(422, "bad_text", f"the part {self._name!r} is no UTF-8; send text") from error
         self._content.close()
-
-    def _end(self) -> None:
-        self.is_complete = True
 
 
 def _too_large(what: str, most_bytes: int) -> Refusal:

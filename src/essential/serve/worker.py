@@ -22,13 +22,8 @@ _ATTEMPTS = 2
 # A socket's name may have 104 bytes, and multiprocessing puts 33 behind the folder.
 _LONGEST_SOCKET_FOLDER = 70
 # A fork server imports these once, with what lessons need; workers share their memory, and start at once.
-_HEAVY = (
-    "essential.serve.answering",
-    "torchvision.transforms.v2",
-    "scipy.optimize",
-    "scipy.special",
-    "sklearn.covariance",
-)
+_HEAVY = ["essential.serve.answering", "torchvision.transforms.v2"]
+_HEAVY += ["scipy.optimize", "scipy.special", "sklearn.covariance"]
 _SECONDS_BETWEEN_STEPS = 0.1
 
 
@@ -48,7 +43,7 @@ class Worker:
     """A process that holds a learner. One request at a time; it is replaced if it dies, fails or takes too long."""
 
     def __init__(self, setup: Setup) -> None:
-        multiprocessing.set_forkserver_preload([*_HEAVY])
+        multiprocessing.set_forkserver_preload(_HEAVY)
         self._child = ChildProcess(partial(_begin, setup), start_method(Path(tempfile.gettempdir())))
         self._is_ready = False
 
