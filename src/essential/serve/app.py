@@ -25,14 +25,13 @@ from essential.serve.messages import (
     Job,
     JobList,
     Lesson,
-    Limits,
     LimitsAnswer,
     Memory,
     Prediction,
     Refusal,
 )
 from essential.serve.service import Service
-from essential.serve.uploads import Form, FormShape, new_folder, read_form, remove
+from essential.serve.uploads import Form, new_folder, remove
 
 _API = "/api/v1"
 _PAGE = Path(__file__).parent / "page"
@@ -135,13 +134,11 @@ def _add_uploads(app: FastAPI, service: Service) -> None:
     @app.post(f"{_API}/predict", openapi_extra=_form_schema(clip=_CLIP))
     async def predict(request: Request, top_k: Annotated[int, Query(ge=1, le=_MOST_LABELS)] = 5) -> Prediction:
         """Classify the clip of the part `clip`."""
-        async with _upload(service) as folder:
-            shape = FormShape("clip", most_files=1, most_bytes=limits.clip_bytes)
-            form = await _received(request, folder, shape, limits)
+        async with _received(request, service, file="clip", most_files=1, most_bytes=limits.clip_bytes) as form:
             try:
                 return await service.predict(form.clips[0], top_k=top_k)
             finally:
-                remove(folder)
+                remove(form.clips[0].parent)
 
     @app.post(f"{_API}/teach", status_code=202, openapi_extra=_form_schema(**_LESSON))
     async def teach(request: Request) -> Job:
@@ -150,9 +147,8 @@ def _add_uploads(app: FastAPI, service: Service) -> None:
         A known class is refused, unless `more_of_known` is true: the clips are then added to it.
         """
         service.refuse_lessons()
-        async with _upload(service) as folder:
-            shape = FormShape("clips", limits.lesson_clips, limits.lesson_bytes, ("class", "more_of_known"))
-            form = await _received(request, folder, shape, limits)
+        most = {"most_files": limits.lesson_clips, "most_bytes": limits.lesson_bytes}
+        async with _received(request, service, file="clips", texts=("class", "more_of_known"), **most) as form:
             return service.teach(_lesson(form, service.knowledge.names))
 
 
@@ -176,29 +172,24 @@ def _classes(service: Service) -> Classes:
 
 
 @asynccontextmanager
-async def _upload(service: Service) -> AsyncIterator[Path]:
-    """Give a folder for one request's clips; it is removed if the request fails."""
+async def _received(request: Request, service: Service, **shape: Any) -> AsyncIterator[Form]:
+    """Give the form of a request, with its clips in a folder of its own, which is removed if the request fails."""
     if service.uploading.locked():
         raise Refusal(503, "busy", f"{service.limits.uploads} requests with clips wait already; send it again later")
     async with service.uploading:
         folder = new_folder(service.uploads)
         try:
-            yield folder
+            form = Form(folder, service.limits, **shape)
+            declared = request.headers.get("content-length", "0")
+            form.refuse_size(int(declared) if declared.isdigit() else 0)
+            await form.read(request.headers.get("content-type", ""), request.stream())
+            yield form
+        except ClientDisconnect as error:
+            remove(folder)
+            raise Refusal(400, "bad_form", "the upload was broken off") from error
         except BaseException:
             remove(folder)
             raise
-
-
-async def _received(request: Request, folder: Path, shape: FormShape, limits: Limits) -> Form:
-    """Read the form of a request into a folder."""
-    declared = request.headers.get("content-length", "0")
-    if declared.isdigit():
-        shape.refuse_size(int(declared))
-    try:
-        content_type = request.headers.get("content-type", "")
-        return await read_form(content_type, request.stream(), folder, shape=shape, limits=limits)
-    except ClientDisconnect as error:
-        raise Refusal(400, "bad_form", "the upload was broken off") from error
 
 
 def _lesson(form: Form, known: list[str]) -> Lesson:

@@ -11,8 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from functools import partial
 from io import BytesIO
 from multiprocessing.util import get_temp_dir
@@ -80,90 +79,80 @@ def _remove_if_left_behind(lock: Path) -> None:
                 remove(folder)
 
 
-@dataclass(frozen=True)
-class FormShape:
-    """The parts that a form may have: `most_files` named `file`, of `most_bytes` together, and one for each text."""
-
-    file: str
-    most_files: int
-    most_bytes: int
-    texts: tuple[str, ...] = ()
-
-    def refuse_size(self, body_bytes: int) -> None:
-        """Raise a `Refusal` of a body of so many bytes if its files must be too large."""
-        if body_bytes > self.most_bytes + _MORE_BYTES + self.most_files * _MORE_BYTES_PER_FILE:
-            raise _too_large("what was sent", self.most_bytes)
-
-
-async def read_form(
-    content_type: str, chunks: AsyncIterator[bytes], folder: Path, *, shape: FormShape, limits: Limits
-) -> "Form":
-    """Read a form from the `chunks` of a body, and write its files to `folder`, as `clip-1`, `clip-2`, ...
-
-    Raises:
-        Refusal: it is no form, cut short, too large, too slow, or has a part that is not allowed.
-    """
-    kind, options = parse_options_header(content_type)
-    if kind != b"multipart/form-data" or not options.get(b"boundary"):
-        problem = f"the body is {content_type or 'of no type'!r}"
-        raise Refusal(400, "bad_form", f"{problem}; send multipart/form-data with a boundary")
-    deadline = time.monotonic() + limits.upload_seconds
-    received = 0
-    with closing(Form(folder, shape, limits)) as form:
-        try:
-            parser = form.parser(options[b"boundary"])
-            while (chunk := await _next_chunk(chunks, deadline, limits)) is not None:
-                received += len(chunk)
-                shape.refuse_size(received)
-                parser.write(chunk)
-        except FormParserError as error:
-            raise Refusal(400, "bad_form", f"the form is damaged ({error}); send it again") from error
-        except OSError as error:
-            raise cannot_write("the upload cannot be kept", error) from error
-    if not form.is_complete:
-        raise Refusal(400, "bad_form", "the form is cut short; send it again")
-    if not form.clips:
-        raise Refusal(422, "missing_part", f"there is no clip in it; send one as the part {shape.file!r}")
-    return form
-
-
-async def _next_chunk(chunks: AsyncIterator[bytes], deadline: float, limits: Limits) -> bytes | None:
-    """Return the next bytes; None at the end."""
-    seconds = min(limits.silence_seconds, deadline - time.monotonic())
-    try:
-        return await asyncio.wait_for(anext(chunks, None), max(seconds, 0))
-    except (TimeoutError, asyncio.TimeoutError) as error:
-        raise Refusal(408, "upload_too_slow", "the upload came too slowly; send it again") from error
-
-
 class Form:
-    """A form as the parser gives its parts.
+    """A form whose parts are files, of one name, and texts.
+
+    Args:
+        folder: for the files, which are named `clip-1`, `clip-2`, ...
+        limits: of a clip, and of the time.
+        file: the name of the parts that are files.
+        most_files: how many.
+        most_bytes: of all files.
+        texts: the names of the other parts.
 
     Attributes:
         clips: the files.
         texts: the other parts, by their names.
-        is_complete: whether its end came.
     """
 
-    def __init__(self, folder: Path, shape: FormShape, limits: Limits) -> None:
+    def __init__(
+        self, folder: Path, limits: Limits, *, file: str, most_files: int, most_bytes: int, texts: tuple[str, ...] = ()
+    ) -> None:
         self.clips: list[Path] = []
         self.texts: dict[str, str] = {}
-        self.is_complete = False
-        self._folder, self._shape, self._limits = folder, shape, limits
+        self._folder, self._limits = folder, limits
+        self._file, self._most_files, self._most_bytes, self._allowed_texts = file, most_files, most_bytes, texts
+        self._is_complete = False
         # Of the header and the part that are being read.
         self._header = self._value = self._disposition = b""
         self._name = ""
         self._content: BinaryIO = BytesIO()
 
-    def parser(self, boundary: bytes) -> MultipartParser:
-        """Return what the bytes of the body are to be written to."""
+    async def read(self, content_type: str, chunks: AsyncIterator[bytes]) -> None:
+        """Read the body of a request.
+
+        Raises:
+            Refusal: it is no form, cut short, too large, too slow, or has a part that is not allowed.
+        """
+        kind, options = parse_options_header(content_type)
+        if kind != b"multipart/form-data" or not options.get(b"boundary"):
+            problem = f"the body is {content_type or 'of no type'!r}"
+            raise Refusal(400, "bad_form", f"{problem}; send multipart/form-data with a boundary")
+        try:
+            await self._parse(options[b"boundary"], chunks)
+        except FormParserError as error:
+            raise Refusal(400, "bad_form", f"the form is damaged ({error}); send it again") from error
+        except OSError as error:
+            raise cannot_write("the upload cannot be kept", error) from error
+        finally:
+            self._content.close()
+        if not self._is_complete:
+            raise Refusal(400, "bad_form", "the form is cut short; send it again")
+        if not self.clips:
+            raise Refusal(422, "missing_part", f"there is no clip in it; send one as the part {self._file!r}")
+
+    def refuse_size(self, body_bytes: int) -> None:
+        """Raise a `Refusal` of a body of so many bytes if its files must be too large."""
+        if body_bytes > self._most_bytes + _MORE_BYTES + self._most_files * _MORE_BYTES_PER_FILE:
+            raise _too_large("what was sent", self._most_bytes)
+
+    async def _parse(self, boundary: bytes, chunks: AsyncIterator[bytes]) -> None:
         events = "header_field", "header_value", "header_end", "headers_finished", "part_data", "part_end", "end"
         callbacks: Any = {f"on_{event}": partial(self._take, event) for event in events}
-        return MultipartParser(boundary, callbacks)
-
-    def close(self) -> None:
-        """Close the file that is being written."""
-        self._content.close()
+        parser = MultipartParser(boundary, callbacks)
+        deadline = time.monotonic() + self._limits.upload_seconds
+        received = 0
+        while True:
+            seconds = min(self._limits.silence_seconds, deadline - time.monotonic())
+            try:
+                chunk = await asyncio.wait_for(anext(chunks, None), max(seconds, 0))
+            except (TimeoutError, asyncio.TimeoutError) as error:
+                raise Refusal(408, "upload_too_slow", "the upload came too slowly; send it again") from error
+            if chunk is None:
+                return
+            received += len(chunk)
+            self.refuse_size(received)
+            parser.write(chunk)
 
     def _take(self, event: str, data: bytes = b"", start: int = 0, end: int = 0) -> None:
         match event:
@@ -182,31 +171,31 @@ class Form:
             case "part_end":
                 self._end_part()
             case "end":
-                self.is_complete = True
+                self._is_complete = True
 
     def _begin_part(self) -> None:
         _, options = parse_options_header(self._disposition)
         self._disposition = b""
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
-        if self._name == self._shape.file:
+        if self._name == self._file:
             self._content = self._new_file()
         elif self._name in self.texts:
             raise Refusal(422, "unknown_part", f"the form has the part {self._name!r} twice; send it once")
-        elif self._name not in self._shape.texts:
-            allowed = ", ".join((self._shape.file, *self._shape.texts))
+        elif self._name not in self._allowed_texts:
+            allowed = ", ".join((self._file, *self._allowed_texts))
             raise Refusal(422, "unknown_part", f"the form has a part {self._name[:40]!r}; allowed are: {allowed}")
         else:
             self._content = BytesIO()
 
     def _new_file(self) -> BinaryIO:
-        most = self._shape.most_files
+        most = self._most_files
         if len(self.clips) == most:
             raise Refusal(422, "too_many_clips", f"there are more than {most} clips in it, which are allowed")
         self.clips.append(self._folder / f"clip-{len(self.clips) + 1}")
         return self.clips[-1].open("xb")
 
     def _add_to_part(self, data: bytes) -> None:
-        is_file = self._name == self._shape.file
+        is_file = self._name == self._file
         most = self._limits.clip_bytes if is_file else _LONGEST_TEXT_BYTES
         if self._content.tell() + len(data) > most:
             raise _too_large(f"clip {len(self.clips)}" if is_file else f"the part {self._name!r}", most)
