@@ -32,7 +32,7 @@ class ChildDied(Exception):
 
 
 class Message(NamedTuple):
-    """What a child says: that it is ready, once; then for each request that it began, any progress, and the result.
+    """What a child says: once that it is ready; then for each request that it began, any progress, and the result.
 
     `content` is what `begin` gave, the moment by the monotonic clock, a step of progress, or the result.
     """
@@ -51,28 +51,25 @@ class ChildProcess:
 
     Attributes:
         connection: the parent's end of the pipe, to wait for a message of one of many children.
+        is_ready: whether the process has said that it is ready.
+        is_ended: whether `end` was called.
     """
 
-    connection: "Connection[Any, Any]"
-
     def __init__(self, begin: Begin, start_method: StartMethod) -> None:
+        self.connection: Any = None
+        self.is_ready = self.is_ended = False
         self._begin = begin
         self._context: Any = multiprocessing.get_context(start_method)
         self._process: Any = None
-        self._is_ended = False
         self._changing = Lock()
-
-    @property
-    def is_ended(self) -> bool:
-        """Whether `end` was called."""
-        return self._is_ended
 
     def start(self) -> None:
         """Start the process; if there is one, kill and replace it. After `end`, do nothing."""
         with self._changing:
-            if self._is_ended:
+            if self.is_ended:
                 return
             self._kill()
+            self.is_ready = False
             self.connection, theirs = self._context.Pipe()
             create = _ForkedProcess if self._context.get_start_method() == "fork" else self._context.Process
             process = create(target=_run, args=(theirs, self._begin), daemon=True)
@@ -83,7 +80,7 @@ class ChildProcess:
     def end(self) -> None:
         """Kill the process for good, whatever it does. Whoever waits for a message hears that it died."""
         with self._changing:
-            self._is_ended = True
+            self.is_ended = True
             self._kill()
 
     def send(self, request: object) -> None:
@@ -103,23 +100,22 @@ class ChildProcess:
                 return None
             kind, content = self.connection.recv()
         except (EOFError, OSError) as error:
-            raise ChildDied(self._how_it_ended()) from error
+            self._process.join(_END_SECONDS)
+            code = self._process.exitcode
+            killed = code is not None and code < 0
+            raise ChildDied(f"died (signal {-code})" if killed else f"ended (exit code {code})") from error
         except Exception as error:  # whatever unpickling makes of damaged bytes
             raise ChildDied(f"sent a damaged message ({type(error).__name__})") from error
         if kind == "failed":
             failure, origin = content
             raise failure from RuntimeError(f"in a child process:\n{origin}")
+        self.is_ready |= kind == "ready"
         return Message(kind, content)
 
     def _kill(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.join(_END_SECONDS)
-
-    def _how_it_ended(self) -> str:
-        self._process.join(_END_SECONDS)
-        code = self._process.exitcode
-        return f"died (signal {-code})" if code is not None and code < 0 else f"ended (exit code {code})"
 
 
 def end_with_parent() -> None:
@@ -135,12 +131,8 @@ def end_with_parent() -> None:
 
 
 class _ForkedProcess(ForkProcess):
-    """A process that leaves the parent's standard input alone.
-
-    It would close it, and wait for ever for its lock if a thread of the parent was reading it.
-    """
-
     def _bootstrap(self, *args: Any, **kwargs: Any) -> int:
+        # Else it would close the parent's standard input, and wait for ever if a thread of the parent is reading it.
         sys.stdin = None
         code: int = super()._bootstrap(*args, **kwargs)  # type: ignore[misc]
         return code

@@ -26,12 +26,7 @@ def analyse(out: Path, *, progress: Progress, unverified: bool = False) -> Analy
     """Return the analysis of the finished run in `out`; if there is none yet, make and write it.
 
     The same run gives the same analysis, with a GPU or without and with any number of threads: it is computed on the
-    CPU, by one.
-
-    Args:
-        out: the run's folder.
-        progress: told how far it is.
-        unverified: whether to read a record or an analysis that was changed after it was written.
+    CPU, by one. With `unverified`, a record or an analysis that was changed after it was written is read too.
 
     Raises:
         RunError: the run is not finished, its folder is in use, or a file is damaged, changed or of another run.

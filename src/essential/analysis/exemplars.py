@@ -39,13 +39,9 @@ class Readings:
 def read_exemplars(
     method: Method, memory: EpisodicMemory, dense: Float[Tensor, "exemplars frames dim"] | None, *, frames: int
 ) -> Readings:
-    """Return the exemplars in every way that there is.
+    """Return exemplars of a learned method in every way that there is.
 
-    Args:
-        method: as it is after the last task, on the CPU.
-        memory: exemplars of it.
-        dense: the clips that they were taken from, if they are still there.
-        frames: of a dense clip.
+    `dense` are the clips that they were taken from, of `frames` frames, if those are still there.
     """
     found: dict[Kind, tuple[Tensor, Tensor]] = {}
     every = torch.arange(frames).expand(len(memory), -1)
@@ -101,17 +97,16 @@ def distances(readings: Readings) -> Distances | None:
 def embed(
     tokens: Mapping[Kind, Float[Tensor, "exemplars dim"]], slots: Int[Tensor, " exemplars"], *, of_exemplars: int
 ) -> Embedding | None:
-    """Return all tokens of all kinds on one map, by t-SNE; None if there are too few, or all are the same.
+    """Return all tokens of all kinds on one map, from -1 to 1; None if there are too few, or all are the same.
 
-    Nearness is by angle: the tokens are scaled to length 1. The map lies from -1 to 1. The same tokens give the same.
+    Nearness is by angle: the tokens are scaled to length 1. The same tokens give the same map.
     """
     unit = np.concatenate([nn.functional.normalize(of_kind, dim=1).double().numpy() for of_kind in tokens.values()])
+    if len(unit) < 4 or unit.shape[1] < 2 or np.ptp(unit, axis=0).max() < 1e-6:
+        return None
     # More threads are little faster, and much slower on busy cores: they wait for each other at every step.
     with threadpool_limits(1):
-        directions = _main_directions(unit)
-        if len(unit) < 4 or not directions.shape[1]:
-            return None
-        places = _tsne(directions)
+        places = _tsne(unit)
     points = [
         Point(x=x, y=y, slot=slot, kind=kind, exemplar=exemplar)
         for kind, of_kind in zip(tokens, np.split(places, len(tokens)), strict=True)
@@ -120,29 +115,19 @@ def embed(
     return Embedding(points=tuple(points), of_exemplars=of_exemplars)
 
 
-def _main_directions(unit: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, "points directions"]:
-    """Return the coordinates along the directions in which the points differ most."""
-    left, values, right = np.linalg.svd(unit - unit.mean(axis=0), full_matrices=False)
-    # The decomposition gives a direction or its opposite, by chance; the map that starts from it would differ.
-    signs = np.sign(right[np.arange(len(right)), np.abs(right).argmax(axis=1)])
-    kept = values > 1e-6 * max(1.0, float(values[0]))
-    coordinates: Float[np.ndarray, "points directions"] = (left * values * signs)[:, kept][:, :_DIRECTIONS]
-    return coordinates
+def _tsne(unit: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, "points 2"]:
+    from sklearn.decomposition import PCA  # they take a second to load, and are needed here alone
+    from sklearn.manifold import TSNE
 
-
-def _tsne(directions: Float[np.ndarray, "points directions"]) -> Float[np.ndarray, "points 2"]:
-    from sklearn.manifold import TSNE  # a second to load, and only needed here
-
-    start = np.zeros((len(directions), 2))
-    start[:, : directions.shape[1]] = directions[:, :2] / directions[:, 0].std() * 1e-4
+    main = PCA(min(_DIRECTIONS, *unit.shape), svd_solver="full").fit_transform(unit)
     tsne = TSNE(
-        perplexity=min(_PERPLEXITY, (len(directions) - 1) / 3),
-        init=start,
+        perplexity=min(_PERPLEXITY, (len(main) - 1) / 3),
+        init=main[:, :2] / main[:, 0].std() * 1e-4,
         learning_rate="auto",
         max_iter=_STEPS,
         random_state=0,
     )
-    places = tsne.fit_transform(directions).astype(np.float64)
+    places = tsne.fit_transform(main).astype(np.float64)
     places -= (places.max(axis=0) + places.min(axis=0)) / 2
     scaled: Float[np.ndarray, "points 2"] = (places / np.abs(places).max()).round(_DIGITS)
     return scaled

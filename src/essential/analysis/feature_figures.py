@@ -40,13 +40,9 @@ _NOT_LOADED = (
     "it again."
 )
 _NO_EXEMPLARS = "The run keeps no exemplars: there is no map of them."
-_NO_DENSE = (
-    "The features of the exemplars' videos are not stored, or not any more: the map is without dense clips, and the "
-    f"distances are left out.{AGAIN}"
-)
-_NO_TESTS = (
-    f"The features of the test videos are not stored, or not any more: the accuracy by frames read is left out.{AGAIN}"
-)
+_NOT_STORED = f"The features of the {{}} videos are not stored, or not any more: {{}} left out.{AGAIN}"
+_NO_DENSE = _NOT_STORED.format("exemplars'", "the map is without dense clips, and the distances are")
+_NO_TESTS = _NOT_STORED.format("test", "the accuracy by frames read is")
 _WHOLE = "Exemplars are kept with all their frames: nothing is sparse, and there are no distances."
 _NO_MAP = "The exemplars are too few, or too much alike, for a map."
 _NOT_FINITE = (
@@ -55,7 +51,7 @@ _NOT_FINITE = (
 _NO_CLIPS = "The run has no test clip: there is no accuracy by frames read."
 
 
-@dataclass(frozen=True)
+@dataclass
 class FeatureFigures:
     """The figures, and notes on what is left out."""
 
@@ -66,22 +62,15 @@ class FeatureFigures:
 
 
 def feature_figures(folder: RunFolder, config: RunConfig, protocol: Protocol, tested: Predictions) -> FeatureFigures:
-    """Return the figures of a finished run.
-
-    Args:
-        folder: the run's.
-        config: the run's, to be computed on the CPU.
-        protocol: the run's.
-        tested: the last predictions.
-    """
+    """Return the figures of a finished run, from its config for the CPU and its last predictions."""
     try:
         method = _learned(folder, config)
     except EssentialError:
         return FeatureFigures(notes=(_NOT_LOADED,))
-    stored = _Stored(folder, config, protocol)
-    embedding, apart, notes = _of_exemplars(method, stored, frames=config.video.frames)
-    by_frames, more_notes = _of_tests(method, stored, tested, frames=config.video.frames)
-    return FeatureFigures(embedding, apart, by_frames, notes + more_notes)
+    figures, stored = FeatureFigures(), _Stored(folder, config, protocol)
+    _add_exemplars(figures, method, stored, frames=config.video.frames)
+    _add_tests(figures, method, stored, tested, frames=config.video.frames)
+    return figures
 
 
 def _learned(folder: RunFolder, config: RunConfig) -> Method:
@@ -117,50 +106,41 @@ class _Stored:
         return table if table is not None and len(table) == len(videos) else None
 
 
-def _of_exemplars(
-    method: Method, stored: _Stored, *, frames: int
-) -> tuple[Embedding | None, Distances | None, tuple[str, ...]]:
+def _add_exemplars(figures: FeatureFigures, method: Method, stored: _Stored, *, frames: int) -> None:
     if not len(method.memory):
-        return None, None, (_NO_EXEMPLARS,)
+        figures.notes += (_NO_EXEMPLARS,)
+        return
     memory = method.memory.take(torch.from_numpy(evenly_chosen(method.memory.slots.numpy(), MOST_EXEMPLARS)))
     whole = memory.positions.shape[1] == frames
     table = None if whole else stored.table("train", memory.names)
     dense = None if table is None else table.rows(torch.arange(len(memory)))
     readings = read_exemplars(method, memory, dense, frames=frames)
     if not all(torch.isfinite(tokens).all() for tokens in (*readings.tokens.values(), *readings.frames.values())):
-        return None, None, (_NOT_FINITE,)
-    embedding = embed(readings.tokens, memory.slots, of_exemplars=len(method.memory))
-    notes = [_WHOLE] if whole else [_NO_DENSE] if dense is None else []
-    if embedding is None:
-        notes.append(_NO_MAP)
-    return embedding, distances(readings), tuple(notes)
+        figures.notes += (_NOT_FINITE,)
+        return
+    figures.embedding = embed(readings.tokens, memory.slots, of_exemplars=len(method.memory))
+    figures.distances = distances(readings)
+    figures.notes += (_WHOLE,) if whole else (_NO_DENSE,) if dense is None else ()
+    figures.notes += (_NO_MAP,) if figures.embedding is None else ()
 
 
-def _of_tests(
-    method: Method, stored: _Stored, tested: Predictions, *, frames: int
-) -> tuple[tuple[FramesKept, ...], tuple[str, ...]]:
-    if not len(tested.videos):
-        return (), (_NO_CLIPS,)
+def _add_tests(figures: FeatureFigures, method: Method, stored: _Stored, tested: Predictions, *, frames: int) -> None:
     chosen = evenly_chosen(tested.slots, _MOST_TESTS)
-    table = stored.table("test", [tested.videos[row] for row in chosen.tolist()])
+    table = stored.table("test", [tested.videos[row] for row in chosen.tolist()]) if len(chosen) else None
     if table is None:
-        return (), (_NO_TESTS,)
+        figures.notes += (_NO_TESTS if len(chosen) else _NO_CLIPS,)
+        return
     slots, tasks = torch.from_numpy(tested.slots[chosen]), torch.from_numpy(tested.tasks[chosen])
-    return accuracy_by_frames(method, table, slots.long(), tasks.long(), frames=frames), ()
+    figures.frames_kept = accuracy_by_frames(method, table, slots.long(), tasks.long(), frames=frames)
 
 
 @torch.no_grad()
 def accuracy_by_frames(
     method: Method, table: FrameTable, slots: Int[Tensor, " clips"], tasks: Int[Tensor, " clips"], *, frames: int
 ) -> tuple[FramesKept, ...]:
-    """Return the accuracy on the clips of `table` for 1 to `frames` frames, or for some numbers of these.
+    """Return a learned method's accuracy on dense clips for 1 to `frames` frames, or for some numbers of these.
 
-    Args:
-        method: as it is after the last task, on the CPU.
-        table: dense test clips.
-        slots: their classes.
-        tasks: the tasks that brought these.
-        frames: of a dense clip.
+    `slots` are the clips' classes, and `tasks` those that brought these.
     """
     kept = method.memory.positions.shape[1]
     numbers = _numbers(frames, kept)

@@ -22,11 +22,7 @@ class Outcomes:
 
 
 def outcomes(predictions: Iterable[Predictions], names: Sequence[str]) -> Outcomes:
-    """Return the outcomes of the test clips.
-
-    Args:
-        predictions: one per task learned, in order; drawn one after the other, and only the last is kept whole.
-        names: the classes learned in the end, by slot.
+    """Return the outcomes of the test clips from one `Predictions` per task learned, and the classes' names by slot.
 
     Raises:
         CheckpointError: the predictions are not of one run.

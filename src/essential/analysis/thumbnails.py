@@ -22,13 +22,7 @@ _QUALITY = 75
 
 
 def thumbnails(videos: Sequence[Video], *, frames: int, config: FeaturesConfig) -> list[tuple[str, ...]]:
-    """Return, for each video, some of the `frames` frames of its clip as JPEG in base64; none if it cannot be read.
-
-    Args:
-        videos: whose clips.
-        frames: of a clip.
-        config: the workers, how they start, and how long a video may take.
-    """
+    """Return, for each video, some of the `frames` frames of its clip as JPEG in base64; none if it cannot be read."""
     running = run_tasks(
         partial(_thumbnails, frames),
         videos,

@@ -45,7 +45,6 @@ class Worker:
     def __init__(self, setup: Setup) -> None:
         multiprocessing.set_forkserver_preload(_HEAVY)
         self._child = ChildProcess(partial(_begin, setup), start_method(Path(tempfile.gettempdir())))
-        self._is_ready = False
 
     def start(self) -> Knowledge:
         """Start it, or replace it by one that reads the bundle again; return what the bundle knows.
@@ -53,7 +52,7 @@ class Worker:
         Raises:
             ServiceError: it ended, took too long, or cannot use its bundle.
         """
-        self._replace()
+        self._child.start()
         try:
             return self._await_ready()
         except ChildDied as death:
@@ -62,31 +61,31 @@ class Worker:
     def ask(
         self, call: Callable[[Any], Any], *, seconds_limit: float, progress: Callable[[Step], None] = lambda _: None
     ) -> Any:
-        """Return the result of a call of a method of `Answering`, in the process.
+        """Return the result of a `methodcaller` on the `Answering` of the process.
 
         One whose process died is done once more: it may have been killed for lack of memory, by others' fault.
 
         Args:
-            call: a `methodcaller`.
+            call: the methodcaller.
             seconds_limit: until it is done, or a step forward.
             progress: called with every step.
 
         Raises:
-            Refusal: the request cannot be done, took too long, or ended the process.
+            Refusal: it cannot be done, took too long, or ended the process.
         """
         how = ""
         for _ in range(_ATTEMPTS):
             if self._child.is_ended:
                 raise Refusal(503, "not_ready", "the service is ending")
             try:
-                if not self._is_ready:
+                if not self._child.is_ready:
                     self._await_ready()
                 self._child.send(call)
                 return self._result(seconds_limit, progress)
             except Refusal:
                 raise
             except ServiceError as error:
-                self._replace()
+                self._child.start()
                 raise Refusal(503, "not_ready", str(error)) from error
             except MemoryError as error:
                 message = "more memory is needed for it than a worker has; send smaller clips"
@@ -96,7 +95,7 @@ class Worker:
             except Exception as error:
                 _LOG.exception("a worker failed for a reason that is not the request's")
                 how = f"failed ({type(error).__name__})"
-            self._replace()
+            self._child.start()
         message = f"the process that worked on it {how}, and so did a second one; it may be damaged, or too large"
         raise Refusal(422, "worker_died", message)
 
@@ -104,15 +103,10 @@ class Worker:
         """End the process for good, whatever it does."""
         self._child.end()
 
-    def _replace(self) -> None:
-        self._is_ready = False
-        self._child.start()
-
     def _await_ready(self) -> Knowledge:
         try:
             while (message := self._child.receive(_START_SECONDS)) is not None:
                 if message.kind == "ready":
-                    self._is_ready = True
                     knowledge: Knowledge = message.content
                     return knowledge
         except EssentialError as error:
@@ -127,7 +121,7 @@ class Worker:
             if message.kind == "progress":
                 progress(message.content)
                 step = f"{message.content.title} ({message.content.done} of {message.content.total} done)"
-        self._replace()
+        self._child.start()
         raise Refusal(504, "too_slow", f"{step} took longer than {seconds_limit:g} seconds, and was given up")
 
 

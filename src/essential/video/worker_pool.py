@@ -47,16 +47,12 @@ def run_tasks(
 ) -> Generator[tuple[int, Result | Lost], None, None]:
     """Do `work` on each task in `workers` processes, and yield the place of each with its result.
 
-    Results come in the order of the tasks, unless one takes so long that a process would idle. A task is drawn when it
-    is sent to a process, and at most `in_flight(workers)` are drawn and not yet yielded, counting the one yielded last:
-    memory reserved for so many is enough.
+    Results come in the order of the tasks, unless one takes so long that a process would idle. At most
+    `in_flight(workers)` tasks are drawn and not yet taken back, with the one yielded last: memory for these is enough.
+    A task whose process died is begun once more; one that takes longer than `seconds_limit` is given up at once; one
+    that is lost already is its own result. Close the generator to end the processes.
 
-    A task whose process died is begun once more, in a fresh process; one that takes longer than `seconds_limit` is
-    given up at once. A task may be lost before it is begun: it is then its own result, in its turn. Close the generator
-    to end the processes.
-
-    In a process that may have no children, as in a `multiprocessing.Pool`, the work is done in that process. Then
-    nothing ends what hangs.
+    A process that may have no children, as in a `multiprocessing.Pool`, does the work itself; nothing ends what hangs.
 
     Args:
         work: without `fork`, a function of a module, or a partial of one, as it is sent to the processes.
@@ -80,7 +76,7 @@ def run_tasks(
         yield from pool.results(tasks, is_next_known)
     finally:
         for worker in pool.workers:
-            worker.process.end()
+            worker.end()
 
 
 def map_files(
@@ -91,46 +87,31 @@ def map_files(
     seconds_limit: float,
     progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Result | Lost]:
-    """Return what `work` gives for each file, or why it gives nothing.
+    """Return what `work`, a function of a module, gives for each file, or why it gives nothing; see `run_tasks`.
 
-    Args:
-        work: a function of a module, as it is sent to other processes.
-        files: each once.
-        progress: called with the number of files done.
-
-    Raises:
-        DataError: see `run_tasks`.
+    `progress` is called with the number of files done.
     """
     results: dict[str, Result | Lost] = {}
     # Not forked: the parent may hold threads.
-    running = run_tasks(
-        work, map(Path, files), workers=min(workers, len(files)), start="spawn", seconds_limit=seconds_limit
-    )
+    several = min(workers, len(files))
+    running = run_tasks(work, map(Path, files), workers=several, start="spawn", seconds_limit=seconds_limit)
     for place, result in running:
         results[files[place]] = result
         progress(len(results))
     return results
 
 
-class _Worker:
+class _Worker(ChildProcess):
     """A process, and the places of the tasks that it holds, in order: it works on the first.
 
     Attributes:
-        is_ready: whether it ever said that it can take tasks.
         begun: when it began the first, by the monotonic clock; None if it did not yet.
     """
 
     def __init__(self, work: Callable[[Any], object], start: StartMethod) -> None:
-        self.process = ChildProcess(partial(_begin, work), start)
+        super().__init__(partial(_begin, work), start)
         self.places: deque[int] = deque()
-        self.restart({})
-
-    def restart(self, tasks: dict[int, Any]) -> None:
-        """Start the process, in the place of one that died or hangs, with the tasks that it holds."""
-        self.is_ready, self.begun = False, None
-        self.process.start()
-        for place in self.places:
-            self.process.send(tasks[place])
+        self.begun: float | None = None
 
     def finish(self) -> int:
         """Take the first task off it and return its place."""
@@ -150,15 +131,14 @@ class _Pool(Generic[Task, Result]):
     def __init__(
         self, work: Callable[[Task], Result], *, workers: int, start: StartMethod, seconds_limit: float
     ) -> None:
-        self._work, self._start = work, start
+        self.workers: list[_Worker] = []
+        self._new_worker = partial(_Worker, work, start)
         self._seconds_limit = seconds_limit
-        self._most_workers = workers
-        self._limit = in_flight(workers)
-        # By place: the tasks that are drawn and not yielded, and the results among them.
+        self._most_workers, self._most_out = workers, in_flight(workers)
+        # By place: the tasks that are drawn and not taken back, and the results among them.
         self._out: dict[int, Task | Lost] = {}
         self._done: dict[int, Result | Lost] = {}
         self._deaths: Counter[int] = Counter()
-        self.workers: list[_Worker] = []
 
     def results(
         self, tasks: Iterable[Task | Lost], is_next_known: Callable[[], bool]
@@ -182,7 +162,7 @@ class _Pool(Generic[Task, Result]):
     def _has_room(self) -> bool:
         """Return whether a further task can be handed out."""
         could_take = self._may_begin() or any(len(worker.places) < _EACH for worker in self.workers)
-        return len(self._out) < self._limit and could_take
+        return len(self._out) < self._most_out and could_take
 
     def _may_begin(self) -> bool:
         return len(self.workers) < self._most_workers
@@ -193,10 +173,11 @@ class _Pool(Generic[Task, Result]):
             self._done[place] = task
             return
         if self._may_begin() and all(worker.places for worker in self.workers):
-            self.workers.append(_Worker(self._work, self._start))
+            self.workers.append(self._new_worker())
+            self.workers[-1].start()
         worker = min(self.workers, key=lambda one: len(one.places))
         worker.places.append(place)
-        worker.process.send(task)
+        worker.send(task)
 
     def _deliverable(self) -> int | None:
         """Return the place of the next result: the first task's if it is done; another's if a process would idle."""
@@ -204,16 +185,16 @@ class _Pool(Generic[Task, Result]):
         if first in self._done:
             return first
         idle = self._may_begin() or any(not worker.places for worker in self.workers)
-        return min(self._done) if idle and self._done and len(self._out) >= self._limit else None
+        return min(self._done) if idle and self._done and len(self._out) >= self._most_out else None
 
     def _listen(self, patience_seconds: float | None) -> None:
         limits = [worker.seconds_left(self._seconds_limit) for worker in self.workers]
         known = [seconds for seconds in (*limits, patience_seconds) if seconds is not None]
-        ready = wait([worker.process.connection for worker in self.workers], min(known) if known else None)
+        ready = wait([worker.connection for worker in self.workers], min(known) if known else None)
         for worker in self.workers:
             try:
                 # First: a result that came in time counts, though this process was too busy to read it.
-                if worker.process.connection in ready:
+                if worker.connection in ready:
                     self._read(worker)
                 if worker.seconds_left(self._seconds_limit) != 0:
                     continue
@@ -221,15 +202,16 @@ class _Pool(Generic[Task, Result]):
                 self._done[worker.finish()] = Lost(f"reading it took longer than {limit}")
             except ChildDied as death:
                 self._count_death(worker, str(death))
-            worker.restart(self._out)
+            worker.begun = None
+            worker.start()
+            for place in worker.places:
+                worker.send(self._out[place])
 
     def _read(self, worker: _Worker) -> None:
-        while (message := worker.process.receive(0)) is not None:
-            if message.kind == "ready":
-                worker.is_ready = True
-            elif message.kind == "begun":
+        while (message := worker.receive(0)) is not None:
+            if message.kind == "begun":
                 worker.begun = message.content
-            else:
+            elif message.kind == "done":
                 self._done[worker.finish()] = message.content
 
     def _count_death(self, worker: _Worker, how: str) -> None:
