@@ -39,21 +39,13 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Access:
-    """The address, and who may ask.
-
-    Attributes:
-        host: an address of this machine, or its name.
-        port: 0 for any that is free.
-        token: what clients must send; None, at the loop-back address alone: nothing.
-        allowed_hosts: further names by which clients may call this machine.
-        token_is_new: whether the token was generated, so that nobody knows it yet.
-    """
+    """The address, and who may ask: whoever sends the token, if there is one."""
 
     host: str
-    port: int
+    port: int  # 0: any that is free
     token: str | None = field(repr=False)
-    allowed_hosts: tuple[str, ...]
-    token_is_new: bool = False
+    allowed_hosts: tuple[str, ...]  # further names of this machine
+    token_is_new: bool = False  # it was generated, so nobody knows it yet
 
     @property
     def is_loopback(self) -> bool:

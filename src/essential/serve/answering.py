@@ -96,11 +96,7 @@ class Answering:
         return Prediction.model_validate({**found.as_json(), "frames": list(map(_data_uri, found.frames))})
 
     def teach(self, given: Lesson, target: Path) -> Change:
-        """Learn a class, and write the bundle that knows it to `target`.
-
-        Raises:
-            Refusal: no clip can be read, the learner refuses them, or the disk does.
-        """
+        """Learn a class, and write the bundle that knows it to `target`, or raise a `Refusal`."""
         places = {clip: place for place, clip in enumerate(given.clips, 1)}
         left_out = self._left_out(places)
         fit = [clip for clip in places if places[clip] not in left_out]
@@ -117,11 +113,7 @@ class Answering:
         return self._saved(target), Learned(sum(lesson.clips), without, lesson.held_out_accuracy)
 
     def forget(self, name: str, target: Path) -> Change:
-        """Forget a known class, and write the bundle that does not know it to `target`.
-
-        Raises:
-            Refusal: the disk refuses.
-        """
+        """Forget a known class, and write the bundle that does not know it to `target`, or raise a `Refusal`."""
         self._learner.forget(name)
         return self._saved(target), None
 

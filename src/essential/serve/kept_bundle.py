@@ -37,11 +37,7 @@ class KeptBundle:
         return self.path.stat().st_size
 
     def replace(self) -> None:
-        """Let the bundle at `new_path` take the place of the one there is.
-
-        Raises:
-            FileSystemError: the disk refuses; the bundle is as it was.
-        """
+        """Let the bundle at `new_path` take the place of the one there is, or leave it if the disk refuses."""
         before = self._predecessor_of(self.new_path)
         before.unlink(missing_ok=True)
         link_or_copy(self.path, before)
@@ -51,12 +47,7 @@ class KeptBundle:
             old.unlink(missing_ok=True)
 
     def undo(self) -> None:
-        """Put the bundle before the last change back.
-
-        Raises:
-            Refusal: there is none.
-            FileSystemError: the disk refuses.
-        """
+        """Put the bundle before the last change back; raise a `Refusal` if there is none."""
         if self._before is None or not self.can_undo:
             raise Refusal(409, "nothing_to_undo", f"there is nothing to undo; the last {_MOST_UNDOS} changes can be")
         move_over(self._before, self.path)

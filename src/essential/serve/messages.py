@@ -58,21 +58,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker loads.
-
-    Attributes:
-        bundle: the file that its learner is read from.
-        overrides: of the bundle's settings, for this machine.
-        begin_with: the encoder of an empty bundle, which is written if there is none; None: there must be one.
-        limits: what a clip may be.
-        spare_cores: how many of the machine's it leaves to others, where there are more.
-    """
+    """What a worker loads. `begin_with` is the encoder of an empty bundle, which is written if there is none."""
 
     bundle: Path
     overrides: tuple[str, ...]
     begin_with: str | None
     limits: Limits
-    spare_cores: int = 0
+    spare_cores: int = 0  # for others, where there are more
 
 
 @dataclass(frozen=True)
@@ -149,13 +141,7 @@ Change = tuple[Knowledge, Learned | None]
 
 
 class Refusal(EssentialError):
-    """A request cannot be answered.
-
-    Args:
-        status: of the HTTP answer.
-        code: the reason, for programs.
-        message: what is wrong, what is allowed, what to do, for people.
-    """
+    """A request cannot be answered, with the reason as the code for programs and as the message for people."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)

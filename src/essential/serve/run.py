@@ -45,12 +45,7 @@ _LINES_AT_MOST = 100
 
 
 def serve(setup: Setup, access: Access, *, announce: Callable[[str], None]) -> None:
-    """Serve a bundle until a signal ends it (Ctrl-C).
-
-    Args:
-        setup: the bundle and the limits.
-        access: where to listen, and to whom.
-        announce: called with the address of the page when it can be opened.
+    """Serve a bundle until a signal ends it (Ctrl-C); `announce` gets the address of the page when it can be opened.
 
     Raises:
         BundleError: the bundle is missing, or cannot be used.

@@ -41,20 +41,13 @@ _REMEMBERED_JOBS = 200
 class Service:
     """A bundle that answers and learns. All but `start` and `close` are called from one event loop.
 
-    Args:
-        setup: the bundle and the limits.
-        uploads: the folder that uploads go to.
-
-    Attributes:
-        uploading: held by each request with clips until it is answered or queued.
-        knowledge: what the bundle knows.
-        kept: the bundle's file.
-        jobs: the lessons by their ids, the oldest first; of those that are over, the last ones.
+    `jobs` are the lessons by their ids, the oldest first; of those that are over, the last ones.
     """
 
     def __init__(self, setup: Setup, uploads: Path) -> None:
         self.limits = setup.limits
         self.uploads = uploads
+        # Held by each request with clips until it is answered or queued.
         self.uploading = asyncio.Semaphore(setup.limits.uploads)
         self.knowledge = Knowledge()
         self.kept = KeptBundle(setup.bundle)
@@ -67,11 +60,7 @@ class Service:
         self._queue: asyncio.Queue[tuple[Job, Lesson]] = asyncio.Queue()
 
     def start(self) -> None:
-        """Start the workers and wait until they are ready.
-
-        Raises:
-            ServiceError: the bundle cannot be used.
-        """
+        """Start the workers and wait until they are ready; raise a `ServiceError` if they cannot use the bundle."""
         self.knowledge = self._teacher.start()
         self._predictor.start()
 
@@ -98,11 +87,7 @@ class Service:
         return waiting
 
     def teach(self, lesson: Lesson) -> Job:
-        """Queue a lesson, whose folder is then removed when it is over.
-
-        Raises:
-            Refusal: too many wait, or the class is known.
-        """
+        """Queue a lesson, whose folder is removed when it is over, or raise a `Refusal`."""
         job = Job(name=lesson.name, place=self.refuse_lessons())
         self._refuse_known(lesson)
         self.jobs[job.id] = job
@@ -139,11 +124,7 @@ class Service:
                 await to_thread.run_sync(remove, lesson.clips[0].parent)
 
     async def forget(self, name: str) -> None:
-        """Forget a class.
-
-        Raises:
-            Refusal: there is no such class, or a lesson is under way.
-        """
+        """Forget a class, or raise a `Refusal`."""
         self._refuse_during_lesson("forgotten")
         if name not in self.knowledge.names:
             raise Refusal(404, "no_such_class", f"there is no class {name!r} to forget")
@@ -151,11 +132,7 @@ class Service:
             await self._change(methodcaller("forget", name, self.kept.new_path), seconds_limit=_FORGET_SECONDS)
 
     async def undo(self) -> None:
-        """Put the bundle before the last change back.
-
-        Raises:
-            Refusal: there is none, or a lesson is under way.
-        """
+        """Put the bundle before the last change back, or raise a `Refusal`."""
         self._refuse_during_lesson("undone")
         async with self._changing:
             await _on_disk(self.kept.undo)

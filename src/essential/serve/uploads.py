@@ -80,19 +80,9 @@ def _remove_if_left_behind(lock: Path) -> None:
 
 
 class Form:
-    """A form whose parts are files, of one name, and texts.
+    """A form of `most_files` parts named `file` at most, of `most_bytes` together, and one part for each of `texts`.
 
-    Args:
-        folder: for the files, which are named `clip-1`, `clip-2`, ...
-        limits: of a clip, and of the time.
-        file: the name of the parts that are files.
-        most_files: how many.
-        most_bytes: of all files.
-        texts: the names of the other parts.
-
-    Attributes:
-        clips: the files.
-        texts: the other parts, by their names.
+    After `read`, `clips` are the files, named `clip-1`, `clip-2`, ... in `folder`, and `texts` the other parts.
     """
 
     def __init__(
