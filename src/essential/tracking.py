@@ -21,22 +21,18 @@ _NOTE = "wandb.json"
 
 @contextmanager
 def open_sinks(*, tensorboard: Path | None, wandb: str | None, warn: Callable[[str], None]) -> Iterator[Sink]:
-    """Give a sink that passes on to all that are asked for, and close them at the end, however that comes.
+    """Give a sink that passes on to a folder of event files and a project, if asked for; close them at the end.
 
-    Args:
-        tensorboard: folder of event files.
-        wandb: name of a project.
-        warn: called with one sentence, once for each sink that fails; the run goes on.
+    One that fails costs one call of `warn`; the run goes on.
 
     Raises:
         ConfigError: a library is not installed, or the folder is a file.
     """
-    sinks: list[_TensorBoard | _Wandb] = []
+    guarded = _Guarded(warn)
     if tensorboard is not None:
-        sinks.append(_TensorBoard(tensorboard))
+        guarded.sinks.append(_TensorBoard(tensorboard))
     if wandb is not None:
-        sinks.append(_Wandb(wandb))
-    guarded = _Guarded(sinks, warn)
+        guarded.sinks.append(_Wandb(wandb))
     try:
         yield guarded
     finally:
@@ -82,7 +78,7 @@ class _Wandb:
 
     def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:
         note = folder / _NOTE
-        known = _known(note) if first_step and note.exists() else None
+        known = _known(note) if first_step else None
         # Nothing to go on with, or another project: a run of its own.
         if known is None or known["project"] != self._project:
             known = {"project": self._project, "id": uuid4().hex[:12]}
@@ -109,9 +105,10 @@ class _Wandb:
 class _Guarded:
     """Passes on to several sinks. One that fails gets nothing more, and `warn` is called once."""
 
-    def __init__(self, sinks: list[_TensorBoard | _Wandb], warn: Callable[[str], None]) -> None:
-        self._sinks, self._warn = sinks, warn
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self.sinks: list[_TensorBoard | _Wandb] = []
         self._failed: list[_TensorBoard | _Wandb] = []
+        self._warn = warn
 
     def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:
         self._each(lambda sink: sink.start(folder, config, first_step=first_step))
@@ -127,12 +124,12 @@ class _Guarded:
         self._each(lambda sink: sink.close())
 
     def _each(self, act: Callable[[_TensorBoard | _Wandb], None]) -> None:
-        for sink in list(self._sinks):
+        for sink in list(self.sinks):
             try:
                 act(sink)
             # Whatever another's library raises: no figure on a dashboard is worth a run.
             except Exception as error:
-                self._sinks.remove(sink)
+                self.sinks.remove(sink)
                 self._failed.append(sink)
                 self._warn(
                     f"{sink.name} gets no more of this run's figures ({type(error).__name__}: {error}); the run goes "
@@ -146,22 +143,22 @@ def scalars_of(event: Mapping[str, Any]) -> dict[str, float]:
     An epoch gives `loss/<stage>/<term>` for every weighted term, their sum `loss/<stage>`, and `learning_rate/<stage>`;
     an evaluation `accuracy/seen`, where there is a test video, and `memory_bytes/<kind>`. Both give `task`, from 0.
     """
-    task = {"task": float(event["task"])}
+    figures = {"task": event["task"]}
     if event["event"] == "epoch":
         stage, losses = event["stage"], event["losses"]
-        terms = {f"loss/{stage}/{name}": float(value) for name, value in losses.items()}
-        rate = {f"learning_rate/{stage}": float(event["learning_rate"])}
-        return {**task, f"loss/{stage}": float(sum(losses.values())), **terms, **rate}
-    kinds = {f"memory_bytes/{kind}": float(count) for kind, count in event["memory_bytes"].items()}
-    accuracy = {} if event["accuracy"] is None else {"accuracy/seen": float(event["accuracy"])}
-    return {**task, **accuracy, **kinds}
+        figures |= {f"loss/{stage}": sum(losses.values()), f"learning_rate/{stage}": event["learning_rate"]}
+        figures |= {f"loss/{stage}/{name}": value for name, value in losses.items()}
+    else:
+        figures |= {} if event["accuracy"] is None else {"accuracy/seen": event["accuracy"]}
+        figures |= {f"memory_bytes/{kind}": count for kind, count in event["memory_bytes"].items()}
+    return {name: float(value) for name, value in figures.items()}
 
 
 def _known(note: Path) -> Any:
     try:
         known = read_json(note)
         return known if {"project", "id"} <= known.keys() else None
-    except (OSError, ValueError, AttributeError):  # damaged: a run of its own
+    except (OSError, ValueError, AttributeError):  # missing or damaged
         return None
 
 

@@ -144,28 +144,27 @@ def accuracy_by_frames(
     """
     kept = method.memory.positions.shape[1]
     numbers = _numbers(frames, kept)
-    right, rebuilt_right, rebuilds = dict.fromkeys(numbers, 0), 0, False
+    right: dict[int, list[Tensor]] = {number: [] for number in numbers}
+    rebuilt_right: list[Tensor] = []
     for rows in torch.arange(len(slots)).split(_AT_ONCE):
         dense, true = table.rows(rows), slots[rows]
         for number in numbers:
             positions = uniform_positions(number, frames).expand(len(rows), -1)
             scores = _scores(method.predictor, take_frames(dense, positions), positions, frames=frames)
-            right[number] += int((scores.argmax(dim=1) == true).sum())
+            right[number].append(scores.argmax(dim=1) == true)
         positions = uniform_positions(kept, frames).expand(len(rows), -1)
         as_kept = EpisodicMemory(take_frames(dense, positions), positions, true, tasks[rows], ("",) * len(rows))
         rebuilt = method.rebuilt(as_kept)
         if rebuilt is not None:
-            rebuilds = True
-            rebuilt_right += int((method.predictor(rebuilt).argmax(dim=1) == true).sum())
-    return tuple(
-        FramesKept(
-            frames=number,
-            clips=len(slots),
-            accuracy=right[number] / len(slots),
-            retrieved_accuracy=rebuilt_right / len(slots) if rebuilds and number == kept else None,
-        )
-        for number in numbers
-    )
+            rebuilt_right.append(method.predictor(rebuilt).argmax(dim=1) == true)
+    found = {number: FramesKept(frames=number, clips=len(slots), accuracy=_mean(right[number])) for number in numbers}
+    if rebuilt_right:
+        found[kept] = found[kept].model_copy(update={"retrieved_accuracy": _mean(rebuilt_right)})
+    return tuple(found.values())
+
+
+def _mean(right: list[Tensor]) -> float:
+    return float(torch.cat(right).double().mean())
 
 
 def _scores(

@@ -135,10 +135,7 @@ def _add_uploads(app: FastAPI, service: Service) -> None:
     async def predict(request: Request, top_k: Annotated[int, Query(ge=1, le=_MOST_LABELS)] = 5) -> Prediction:
         """Classify the clip of the part `clip`."""
         async with _received(request, service, file="clip", most_files=1, most_bytes=limits.clip_bytes) as form:
-            try:
-                return await service.predict(form.clips[0], top_k=top_k)
-            finally:
-                remove(form.clips[0].parent)
+            return await service.predict(form.clips[0], top_k=top_k)
 
     @app.post(f"{_API}/teach", status_code=202, openapi_extra=_form_schema(**_LESSON))
     async def teach(request: Request) -> Job:
@@ -149,7 +146,9 @@ def _add_uploads(app: FastAPI, service: Service) -> None:
         service.refuse_lessons()
         most = {"most_files": limits.lesson_clips, "most_bytes": limits.lesson_bytes}
         async with _received(request, service, file="clips", texts=("class", "more_of_known"), **most) as form:
-            return service.teach(_lesson(form, service.knowledge.names))
+            job = service.teach(_lesson(form, service.knowledge.names))
+            form.is_needed = True
+            return job
 
 
 def _add_changes(app: FastAPI, service: Service) -> None:
@@ -173,23 +172,21 @@ def _classes(service: Service) -> Classes:
 
 @asynccontextmanager
 async def _received(request: Request, service: Service, **shape: Any) -> AsyncIterator[Form]:
-    """Give the form of a request, with its clips in a folder of its own, which is removed if the request fails."""
+    """Give the form of a request, with its clips in a folder of its own; it is removed if they are no longer needed."""
     if service.uploading.locked():
         raise Refusal(503, "busy", f"{service.limits.uploads} requests with clips wait already; send it again later")
     async with service.uploading:
-        folder = new_folder(service.uploads)
+        form = Form(new_folder(service.uploads), service.limits, **shape)
         try:
-            form = Form(folder, service.limits, **shape)
             declared = request.headers.get("content-length", "0")
             form.refuse_size(int(declared) if declared.isdigit() else 0)
             await form.read(request.headers.get("content-type", ""), request.stream())
             yield form
         except ClientDisconnect as error:
-            remove(folder)
             raise Refusal(400, "bad_form", "the upload was broken off") from error
-        except BaseException:
-            remove(folder)
-            raise
+        finally:
+            if not form.is_needed:
+                remove(form.folder)
 
 
 def _lesson(form: Form, known: list[str]) -> Lesson:

@@ -50,11 +50,6 @@ class Limits:
         """Of a lesson's clips together."""
         return _LARGEST_CLIPS_PER_LESSON * self.clip_bytes
 
-    @property
-    def lesson_stall_seconds(self) -> float:
-        """How long a lesson may go without a step forward."""
-        return 10 * self.clip_work_seconds
-
 
 @dataclass(frozen=True)
 class Setup:

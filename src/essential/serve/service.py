@@ -35,6 +35,8 @@ from essential.serve.worker import ServiceError, Worker
 
 _LOG = logging.getLogger(__name__)
 _FORGET_SECONDS = 300
+# How long a lesson may stand still, in the time for one clip.
+_MOST_STILL = 10
 _REMEMBERED_JOBS = 200
 
 
@@ -145,7 +147,7 @@ class Service:
             self._refuse_known(lesson)
             job.result = await self._change(
                 methodcaller("teach", lesson, self.kept.new_path),
-                seconds_limit=self.limits.lesson_stall_seconds,
+                seconds_limit=_MOST_STILL * self.limits.clip_work_seconds,
                 progress=partial(setattr, job, "progress"),
             )
 

@@ -83,6 +83,7 @@ class Form:
     """A form of `most_files` parts named `file` at most, of `most_bytes` together, and one part for each of `texts`.
 
     After `read`, `clips` are the files, named `clip-1`, `clip-2`, ... in `folder`, and `texts` the other parts.
+    `is_needed` may be set to say that the files are used after the request.
     """
 
     def __init__(
@@ -90,7 +91,8 @@ class Form:
     ) -> None:
         self.clips: list[Path] = []
         self.texts: dict[str, str] = {}
-        self._folder, self._limits = folder, limits
+        self.folder, self.is_needed = folder, False
+        self._limits = limits
         self._file, self._most_files, self._most_bytes, self._allowed_texts = file, most_files, most_bytes, texts
         self._is_complete = False
         # Of the header and the part that are being read.
@@ -181,7 +183,7 @@ class Form:
         most = self._most_files
         if len(self.clips) == most:
             raise Refusal(422, "too_many_clips", f"there are more than {most} clips in it, which are allowed")
-        self.clips.append(self._folder / f"clip-{len(self.clips) + 1}")
+        self.clips.append(self.folder / f"clip-{len(self.clips) + 1}")
         return self.clips[-1].open("xb")
 
     def _add_to_part(self, data: bytes) -> None:
