@@ -18,7 +18,7 @@ def second_task(**settings: Any) -> tuple[Method, SyntheticTask]:
     """Return a method, in evaluation, that has finished a task of 3 slots and begun one of 2, untrained in both."""
     section = settings if "base" in settings else {"classifier": CLASSIFIER, **settings}
     config = TypeAdapter(MethodConfig).validate_python(section)
-    method = build_method(config, dim=24, frames=8, epochs=1, seed=0)
+    method = build_method(config, dim=24, frames=8, seed=0)
     first, second = make_tasks(SIZES)
     method.begin(first)
     method.finish(first)

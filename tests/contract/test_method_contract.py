@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 
 from essential.configs.shipped import method_section, shipped_methods
 from essential.engine.fit import EpochReport, StageStart, fit, optimizer_state
-from essential.engine.process_group import ProcessGroup, SingleProcess, change
+from essential.engine.learn_task import learn_task
+from essential.engine.process_group import ProcessGroup, SingleProcess
 from essential.engine.settings import TrainingConfig
 from essential.memory.ledger import total_by_kind
 from essential.methods import METHODS, MethodConfig, build_method
@@ -97,9 +98,9 @@ def _changed(section: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]
     return section | {key: value for key, value in changes.items() if key in known}
 
 
-def build(name: str, *, seed: int = 0, training: TrainingConfig = TRAINING, **changes: Any) -> Method:
+def build(name: str, *, seed: int = 0, **changes: Any) -> Method:
     config = TypeAdapter(MethodConfig).validate_python(_changed(CONFIGS[name], changes))
-    return build_method(config, dim=24, frames=8, epochs=training.epochs, seed=seed)
+    return build_method(config, dim=24, frames=8, seed=seed)
 
 
 def tasks_for(method: Method, sizes: Sequence[int], **settings: int) -> list[SyntheticTask]:
@@ -109,11 +110,9 @@ def tasks_for(method: Method, sizes: Sequence[int], **settings: int) -> list[Syn
 def learn(
     method: Method, task: SyntheticTask, *, training: TrainingConfig = TRAINING, group: ProcessGroup | None = None
 ) -> list[EpochReport]:
-    """Do what the engine does for one task."""
-    group = group or SingleProcess()
-    change(group, method, lambda: method.begin(task), device=CPU)
-    reports = train(method, task, training=training, group=group)
-    change(group, method, lambda: method.finish(task), device=CPU)
+    """Let it learn one task, as a run does."""
+    reports: list[EpochReport] = []
+    learn_task(method, task, training, on_epoch=lambda done: reports.append(done.report), group=group)
     return reports
 
 
@@ -133,7 +132,7 @@ def train(
             stage,
             training=training,
             device=CPU,
-            seed_parts=(0, "task", task.index),
+            task=task.index,
             start=StageStart(),
             on_epoch=lambda report, _: reports.append(report),
             group=group,
@@ -298,7 +297,7 @@ def test_a_restart_inside_a_stage_changes_nothing(name: str) -> None:
         run = {
             "training": TRAINING,
             "device": CPU,
-            "seed_parts": (0, "task", second.index),
+            "task": second.index,
             "on_epoch": lambda *_: None,
         }
         for index, stage in enumerate(resumed.stages(second)):
@@ -318,9 +317,9 @@ def _stop_inside(method: Method, task: SyntheticTask, stop: int) -> tuple[dict[s
 
     for index, stage in enumerate(list(method.stages(task))[: stop + 1]):
         del saved[1:]
-        run = {"training": TRAINING, "device": CPU, "seed_parts": (0, "task", task.index), "start": StageStart()}
+        run = {"training": TRAINING, "device": CPU, "task": task.index, "start": StageStart()}
         fit(method, stage, on_epoch=save, **run)
-        assert len(saved) == 1 + stage.epochs, index
+        assert len(saved) == 1 + (stage.epochs or TRAINING.epochs), index
     return saved[min(1, len(saved) - 1)]
 
 
@@ -330,7 +329,7 @@ def _stop_inside(method: Method, task: SyntheticTask, stop: int) -> tuple[dict[s
 def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(name: str) -> None:
     results = []
     for seed in (1, 1, 2):
-        method = build(name, seed=seed, training=SHORT, **ONE_EPOCH)
+        method = build(name, seed=seed, **ONE_EPOCH)
         for task in tasks_for(method, [2, 2]):
             learn(method, task, training=SHORT)
         results.append(scores(method, 4))
@@ -347,7 +346,7 @@ def test_two_ranks_learn_what_one_does(name: str) -> None:
     training = SHORT.model_copy(update={"batch_size": 5, "drop_last": False})
 
     def run(group: ProcessGroup) -> tuple[Method, list[EpochReport]]:
-        method, reports = build(name, training=training, **ONE_EPOCH), []
+        method, reports = build(name, **ONE_EPOCH), []
         for task in tasks_for(method, [2, 1, 1], per_class=3):
             reports += learn(method, task, training=training, group=group)
         return method, reports
@@ -410,7 +409,7 @@ def test_batch_of_one_and_a_single_clip_per_class(name: str) -> None:
 @every_method
 def test_more_than_a_hundred_classes(name: str) -> None:
     training = SHORT.model_copy(update={"batch_size": 64})
-    method = build(name, training=training, exemplars_per_class=1, **ONE_EPOCH)
+    method = build(name, exemplars_per_class=1, **ONE_EPOCH)
     for task in tasks_for(method, [101, 20], per_class=1):
         learn(method, task, training=training)
     assert scores(method, 121).shape == (121, 121)
@@ -439,7 +438,7 @@ def test_memory_never_exceeds_its_budget(name: str, tmp_path: Any) -> None:
 @every_method
 def test_learns_an_easy_task_after_another(name: str) -> None:
     training = TRAINING.model_copy(update={"epochs": 15, "learning_rate": 5e-3})
-    method = build(name, training=training, rehearsal_epochs=15)
+    method = build(name, rehearsal_epochs=15)
     for task in tasks_for(method, [2, 3], per_class=12):
         learn(method, task, training=training)
     # Of the last task alone: what becomes of the first one is what methods differ in.

@@ -90,7 +90,7 @@ class _Computed(Finetune):
 
 def test_what_several_stages_train_is_counted_once_and_no_clip_is_read() -> None:
     config = EssentialConfig.model_validate({"classifier": {"heads": 4}, "frames_kept": 2, "exemplars_per_class": 2})
-    method = build_method(config, dim=24, frames=8, epochs=1, seed=0)
+    method = build_method(config, dim=24, frames=8, seed=0)
     assert isinstance(method, Essential)
     tasks = make_tasks([2, 3])
     for task in tasks:
@@ -105,6 +105,6 @@ def test_what_several_stages_train_is_counted_once_and_no_clip_is_read() -> None
 
 def test_a_method_that_is_computed_trains_nothing() -> None:
     config = FinetuneConfig.model_validate({"classifier": {"heads": 4}})
-    method = _Computed(config, dim=24, frames=8, epochs=1, seed=0)
+    method = _Computed(config, dim=24, frames=8, seed=0)
     method.begin(make_tasks([2])[0])
     assert count_trainable_parameters(method, _Unreadable(0, range(2))) == 0

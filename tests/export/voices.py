@@ -24,9 +24,7 @@ _SMALL = {"classifier": {"heads": 4, "init_scale": 100.0}, "random_features": 15
 def taught_voice(name: str, *, dim: int = 24, held_out_clips: int = 12) -> LabelledPredictor:
     """Return the voice of a shipped method after two tasks, untrained where it trains, and not certain of anything."""
     section = method_section(name)
-    method = build_method(
-        TypeAdapter(MethodConfig).validate_python(_small(section)), dim=dim, frames=FRAMES, epochs=1, seed=0
-    )
+    method = build_method(TypeAdapter(MethodConfig).validate_python(_small(section)), dim=dim, frames=FRAMES, seed=0)
     for task in make_tasks((3, 2), dim=dim):
         method.begin(task)
         method.finish(task)

@@ -22,7 +22,7 @@ TRAINING = TrainingConfig(epochs=2, batch_size=8, warmup_epochs=1, scale_learnin
 def _method(**settings: object) -> Essential:
     section = {"name": "essential", "exemplars_per_class": 3, "rehearsal_epochs": 2, "classifier": QUIET_CLASSIFIER}
     config = TypeAdapter(MethodConfig).validate_python(section | settings)
-    method = build_method(config, dim=24, frames=8, epochs=2, seed=0)
+    method = build_method(config, dim=24, frames=8, seed=0)
     assert isinstance(method, Essential)
     return method
 
@@ -34,7 +34,7 @@ def _fit(method: Essential, stage: Stage, task: SyntheticTask, start: StageStart
         stage,
         training=TRAINING,
         device=torch.device("cpu"),
-        seed_parts=(0, task.index),
+        task=task.index,
         start=start or StageStart(),
         on_epoch=lambda report, _: reports.append(report),
     )

@@ -12,7 +12,7 @@ from synthetic_tasks import SyntheticTask, make_tasks
 
 def build(**settings: object) -> EWC:
     config = EWCConfig.model_validate({"classifier": ClassifierConfig(heads=4, init_scale=10.0), **settings})
-    return EWC(config, dim=24, frames=8, epochs=1, seed=0)
+    return EWC(config, dim=24, frames=8, seed=0)
 
 
 def learn(method: EWC, task: SyntheticTask) -> None:

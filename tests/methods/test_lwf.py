@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 
 def build(**settings: object) -> LwF:
     config = LwFConfig.model_validate({"classifier": ClassifierConfig(heads=4, init_scale=10.0), **settings})
-    return LwF(config, dim=24, frames=8, epochs=1, seed=0)
+    return LwF(config, dim=24, frames=8, seed=0)
 
 
 def disturb(method: LwF) -> None:

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 
 def build(**settings: object) -> MAS:
     config = MASConfig.model_validate({"classifier": ClassifierConfig(heads=4, init_scale=10.0), **settings})
-    return MAS(config, dim=24, frames=8, epochs=1, seed=0)
+    return MAS(config, dim=24, frames=8, seed=0)
 
 
 def disturb(method: MAS, seed: int) -> None:

@@ -76,7 +76,7 @@ def test_ranking_looks_at_the_nearest_new_slots_alone() -> None:
 def test_new_directions_are_the_mean_tokens_of_their_clips_and_as_long_as_the_old() -> None:
     first, second = make_tasks(SIZES)
     config = UCIRConfig.model_validate(MEMORY | {"classifier": {"heads": 4}})
-    method = UCIR(config, dim=24, frames=8, epochs=1, seed=0)
+    method = UCIR(config, dim=24, frames=8, seed=0)
     method.begin(first)
     method.finish(first)
     method.begin(second)

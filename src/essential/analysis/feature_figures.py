@@ -77,9 +77,7 @@ def _learned(folder: RunFolder, config: RunConfig) -> Method:
     saved, origin = folder.state(), folder.origin()
     if saved is None or origin is None:
         raise RunError(f"{folder.path} does not hold what its run has learned")
-    method = build_method(
-        config.method, dim=origin.dim, frames=config.video.frames, epochs=config.training.epochs, seed=config.seed
-    )
+    method = build_method(config.method, dim=origin.dim, frames=config.video.frames, seed=config.seed)
     method.load_state_dict(saved.method)
     method.network.eval()
     return method

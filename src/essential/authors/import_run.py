@@ -24,7 +24,8 @@ from essential.engine.settings import RunConfig
 from essential.errors import CheckpointError
 from essential.files.atomic import folder_lock
 from essential.memory.ledger import total_by_kind
-from essential.methods import Method, build_method
+from essential.methods import build_method
+from essential.methods.contract import Method
 from essential.methods.state import pack
 from essential.progress import Progress, phase
 
@@ -220,9 +221,7 @@ def _refuse_another_network(file: Path, here: AuthorsCheckpoint, first: AuthorsC
 
 def _method(config: RunConfig, encoder: FrameEncoder, last: AuthorsCheckpoint) -> Method:
     """Return the method as it is after the last checkpoint, with an empty memory."""
-    method = build_method(
-        config.method, dim=encoder.dim, frames=config.video.frames, epochs=config.training.epochs, seed=config.seed
-    )
+    method = build_method(config.method, dim=encoder.dim, frames=config.video.frames, seed=config.seed)
     network: dict[str, Tensor] = dict(method.network.state_dict())
     network |= {f"predictor.{name}": value for name, value in last.classifier.items()}
     for index, module in enumerate(last.retrieval):

@@ -27,8 +27,10 @@ from essential.models.whole_batch import Part, part_of_batch
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What an epoch gave: its number from 0, the mean of every weighted loss term, the last learning rate."""
+    """What an epoch gave: the mean of every weighted loss term, the last learning rate. Tasks, epochs count from 0."""
 
+    task: int
+    stage: str
     epoch: int
     losses: Mapping[str, float]
     learning_rate: float
@@ -46,9 +48,9 @@ def fit(
     method: Method,
     stage: Stage,
     *,
+    task: int,
     training: TrainingConfig,
     device: torch.device,
-    seed_parts: Sequence[str | int],
     start: StageStart,
     on_epoch: Callable[[EpochReport, torch.optim.Optimizer], None],
     group: ProcessGroup | None = None,
@@ -58,9 +60,9 @@ def fit(
     Args:
         method: changed.
         stage: one of the method's.
+        task: its number, from which, and the method's seed, all that is random derives.
         training: the optimisation.
         device: where the method is.
-        seed_parts: name the run and the task.
         start: where to start.
         on_epoch: gets what the epoch gave, the same on every rank, and the optimiser.
         group: the ranks that train together, on equal methods; None: this process alone.
@@ -81,13 +83,13 @@ def fit(
     optimizer = _optimizer(stage, training, device)
     if start.optimizer is not None:
         load_optimizer(optimizer, start.optimizer)
-    steps = steps_per_epoch(clips, training)
-    rates_of_all = learning_rates(stage.epochs * steps, steps, training)
+    steps, epochs = steps_per_epoch(clips, training), stage.epochs or training.epochs
+    rates_of_all = learning_rates(epochs * steps, steps, training)
     schedule = [rate * stage.learning_rate_scale for rate in rates_of_all]
     recorder = CudaGraph(records=stage.steady and device.type == "cuda" and group.size == 1)
     _only_train(method.network, stage.trains)
-    for epoch in range(start.epoch, stage.epochs):
-        seeds = (*seed_parts, stage.name, epoch)
+    for epoch in range(start.epoch, epochs):
+        seeds = (method.seed, "task", task, stage.name, epoch)
         generator = torch_generator(*seeds, "draws")
         order = torch.randperm(clips, generator=torch_generator(*seeds, "order"))
         rates = schedule[epoch * steps : (epoch + 1) * steps]
@@ -97,8 +99,10 @@ def fit(
             batches = ((table.rows(indices[part.rows]).to(device), part) for indices, part in parts)
             step = _Step(method, stage.name, optimizer, generator, training.mixed_precision, group)
             losses = _run_epoch(step, batches, rates, recorder)
-        report = EpochReport(epoch, {name: total / steps for name, total in losses.items()}, rates[-1])
-        _check_finite(report, stage, seed_parts)
+        report = EpochReport(
+            task, stage.name, epoch, {name: total / steps for name, total in losses.items()}, rates[-1]
+        )
+        _check_finite(report)
         on_epoch(report, optimizer)
     optimizer.zero_grad(set_to_none=True)
 
@@ -240,12 +244,11 @@ def _batches(order: Tensor, training: TrainingConfig) -> Sequence[Tensor]:
     return batches[: steps_per_epoch(len(order), training)]
 
 
-def _check_finite(report: EpochReport, stage: Stage, seed_parts: Sequence[str | int]) -> None:
+def _check_finite(report: EpochReport) -> None:
     bad = {name: value for name, value in report.losses.items() if not math.isfinite(value)}
     if bad:
-        where = " ".join(str(part) for part in seed_parts[1:])
         raise TrainingError(
-            f"the loss is not finite in {where}, stage {stage.name!r}, epoch {report.epoch + 1}: "
-            f"{', '.join(f'{name} = {value}' for name, value in bad.items())}; the last checkpoint is intact. "
-            "Lower training.learning_rate, and look for broken features"
+            f"the loss is not finite in task {report.task}, stage {report.stage!r}, epoch {report.epoch + 1}: "
+            f"{', '.join(f'{name} = {value}' for name, value in bad.items())}",
+            remedy="lower training.learning_rate, and look for broken features",
         )

@@ -1,7 +1,7 @@
 """A run from start to end: learn task after task, evaluate after each, and write the record. Names no method."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,24 +9,24 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from essential.engine.clips import LabelledVideos, TaskClips, check_coverage, task_clips
+from essential.engine.clips import ClipTable, LabelledVideos, TaskClips, check_coverage, task_clips
 from essential.engine.evaluate import predict
-from essential.engine.fit import EpochReport, StageStart, fit, optimizer_state
-from essential.engine.process_group import Message, ProcessGroup, SingleProcess, change, require_equal
+from essential.engine.fit import optimizer_state
+from essential.engine.learn_task import EpochDone, TaskStart, learn_task
+from essential.engine.process_group import Message, ProcessGroup, SingleProcess, require_equal
 from essential.engine.results import count_trainable_parameters, make_record
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.shared import open_shared_workspace, shared_record, shared_state
 from essential.engine.sinks import Sink
 from essential.engine.workspace import data_root
-from essential.errors import CheckpointError, ConfigError, DataError
+from essential.errors import CheckpointError, ConfigError, DataError, TrainingError
 from essential.features.cores import own_threads
 from essential.features.lookup import refuse_broken
 from essential.files.atomic import folder_lock
 from essential.memory.ledger import total_by_kind
-from essential.methods.contract import Stage
 from essential.metrics import accuracy_on_seen
-from essential.progress import Progress, phase
+from essential.progress import Progress
 from essential.protocols.protocol import Video
 from essential.records import Record
 
@@ -104,7 +104,7 @@ class _Run:
         self.config, self.folder, self.progress, self.group, self.sink = config, folder, progress, group, sink
         saved = shared_state(folder, group)
         self.place = saved.place if saved else Place()
-        self.start = saved.start if saved else StageStart()
+        self.start = TaskStart(saved.place.stage, saved.start) if saved else TaskStart()
         self.watch = Stopwatch(self.place.seconds)
         self.step = 0
         known = folder.protocol(data_root(config)) if group.first else None
@@ -152,7 +152,7 @@ class _Run:
             except CheckpointError:
                 method = self.workspace.build_method()
                 method.load_predictor(self.folder.read_checkpoint(index))
-                tests = self.tests[: index + 1]
+                tests = ClipTable.joined(self.tests[: index + 1])
                 self.folder.write_predictions(index, predict(method.predictor, tests, device=self.workspace.device))
 
     def _needed_videos(self) -> list[Video]:
@@ -179,50 +179,39 @@ class _Run:
         return task_clips(self.protocol, self.labelled, index, all_tasks=self.method.needs_all_tasks)
 
     def _learn(self) -> None:
-        task = self._task(self.place.task)
-        # A state saved inside a task was saved after its `begin`.
-        if len(self.method.slots) == self.place.task:
-            self._change(lambda: self.method.begin(task))
-        for index, stage in enumerate(self.method.stages(task)):
-            if index >= self.place.stage:
-                self._fit(index, stage)
-        self._change(lambda: self.method.finish(task))
-        self.watch.lap("train")
-
-    def _change(self, how: Callable[[], None]) -> None:
-        change(self.group, self.method, how, device=self.workspace.device)
-
-    def _fit(self, index: int, stage: Stage) -> None:
-        where = f"task {self.place.task + 1} of {len(self.protocol.tasks)}: {stage.name}"
-        with phase(self.progress, where, stage.epochs):
-            self.progress.advance(self.start.epoch)
-            fit(
+        index = self.place.task
+        try:
+            learn_task(
                 self.method,
-                stage,
-                training=self.config.training,
-                device=self.workspace.device,
-                seed_parts=(self.config.seed, "task", self.place.task),
+                self._task(index),
+                self.config.training,
                 start=self.start,
-                on_epoch=lambda report, optimizer: self._after_epoch(index, stage, report, optimizer),
+                title=f"task {index + 1} of {len(self.protocol.tasks)}",
+                progress=self.progress,
+                on_epoch=self._after_epoch,
                 group=self.group,
             )
-        self.start = StageStart()
+        except TrainingError as error:
+            raise TrainingError(error.problem, remedy=f"the last checkpoint is intact; {error.remedy}") from error
+        self.start = TaskStart()
+        self.watch.lap("train")
 
-    def _after_epoch(self, index: int, stage: Stage, report: EpochReport, optimizer: Optimizer) -> None:
-        self._log({"event": "epoch", "task": self.place.task, "stage": stage.name, **asdict(report)})
-        self.progress.advance(report.epoch + 1, f"loss {sum(report.losses.values()):.3f}")
-        done = report.epoch + 1
-        if done == stage.epochs:
-            require_equal(self.group, stage.trains)
+    def _after_epoch(self, done: EpochDone) -> None:
+        self._log({"event": "epoch", **asdict(done.report)})
+        epoch, index = done.report.epoch + 1, done.stage_index
+        if done.last:
+            require_equal(self.group, done.stage.trains)
             self._save(stage=index + 1, epoch=0)
-        elif done % self.config.training.checkpoint_epochs == 0:
-            require_equal(self.group, stage.trains)
-            self._save(stage=index, epoch=done, optimizer=optimizer)
+        elif epoch % self.config.training.checkpoint_epochs == 0:
+            require_equal(self.group, done.stage.trains)
+            self._save(stage=index, epoch=epoch, optimizer=done.optimizer)
 
     def _evaluate(self) -> None:
         index = self.place.task
         self.tests.append(self.labelled.table(self.protocol.tasks[index].test, 0))
-        predictions = predict(self.method.predictor, self.tests, device=self.workspace.device, group=self.group)
+        predictions = predict(
+            self.method.predictor, ClipTable.joined(self.tests), device=self.workspace.device, group=self.group
+        )
         if self.group.first:
             self.folder.write_checkpoint(index, self.method.predictor.state_dict())
             self.folder.write_predictions(index, predictions)

@@ -9,7 +9,7 @@ import torch
 
 from essential.encoders import FrameEncoder, build_encoder
 from essential.engine.process_group import Message, ProcessGroup
-from essential.engine.settings import RunConfig
+from essential.engine.settings import RunConfig, choose_device
 from essential.errors import ConfigError, StoreError
 from essential.features.cores import cpu_cores
 from essential.features.extract import extract
@@ -17,7 +17,8 @@ from essential.features.imported import ImportedSource, imported_provenance
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import FeatureSource, StoredSource, open_source
 from essential.files.atomic import refuse_unwritable, sha256_of_json
-from essential.methods import Method, build_method
+from essential.methods import build_method
+from essential.methods.contract import Method
 from essential.progress import Progress, phase, when_free
 from essential.protocols.moving_digits import make_moving_digits, videos_to_make
 from essential.protocols.protocol import Listing, Protocol, Video
@@ -64,7 +65,6 @@ class Workspace:
             config.method,
             dim=self.origin.dim,
             frames=config.video.frames,
-            epochs=config.training.epochs,
             seed=config.seed,
         )
 
@@ -194,19 +194,6 @@ def data_root(config: RunConfig) -> Path:
         return data.path
     key = sha256_of_json(data.moving_digits.model_dump())[:12]
     return data.root or cache_folder() / "data" / f"{_benchmark_name(config)}-{key}"
-
-
-def choose_device(wanted: str) -> torch.device:
-    """Return the device that `training.device` names.
-
-    Raises:
-        ConfigError: a GPU is asked for and there is none.
-    """
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("training.device=cuda, but torch sees no GPU here; use auto or cpu")
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(wanted)
 
 
 def cache_folder() -> Path:

@@ -35,7 +35,7 @@ from essential.errors import BundleError, CheckpointError
 from essential.files.sealed import Array, read_sealed, write_sealed
 from essential.files.versioned_json import Part
 from essential.learner.held_out import HeldOut
-from essential.methods import Method
+from essential.methods.contract import Method
 from essential.models.state_names import below
 
 WHAT = "essential bundle"

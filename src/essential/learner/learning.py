@@ -7,18 +7,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Int
-from torch.optim import Optimizer
 
 from essential.engine.clips import LabelledVideos, TaskClips, task_clips
 from essential.engine.config import load_config, memory_section, with_overrides
-from essential.engine.fit import EpochReport, StageStart, fit
 from essential.engine.settings import RunConfig
-from essential.errors import ConfigError, DataError, TrainingError
+from essential.errors import ConfigError, DataError
 from essential.features.source import HeldSource
 from essential.learner.held_out import HeldOut
-from essential.methods import METHODS, Method, build_method
+from essential.methods import METHODS, build_method
+from essential.methods.contract import Method
 from essential.models.seeded import torch_generator
-from essential.progress import Progress, phase
 from essential.protocols.protocol import Protocol, Task, Video
 
 # One clip in so many is held out, so that a class of few clips is learned from nearly all of them.
@@ -86,7 +84,7 @@ class Lessons:
     def held_out(self, videos: Sequence[Video]) -> HeldOut:
         """Return the features and slots of the videos that were held out."""
         table = LabelledVideos(self._protocol(), self.source).table(videos, 0)
-        features = table.frames.rows(torch.arange(len(table))).numpy()
+        features = table.read(torch.arange(len(table))).numpy()
         with np.errstate(over="ignore"):
             stored = features.astype(np.float16)
         if not np.isfinite(stored).all():
@@ -122,41 +120,7 @@ def method_for(config: RunConfig, *, dim: int, reserved_bytes: int) -> Method:
     if section is not None and budget is not None:
         left = max(1, budget - reserved_bytes)
         config = with_overrides(config, [f"{section}.budget_bytes={left}"], "of the bundle")
-    return build_method(
-        config.method, dim=dim, frames=config.video.frames, epochs=config.training.epochs, seed=config.seed
-    )
-
-
-def teach(method: Method, task: TaskClips, *, config: RunConfig, device: torch.device, progress: Progress) -> None:
-    """Let the method learn the task, as a run would.
-
-    Raises:
-        ConfigError: its budget cannot hold one exemplar of every class.
-        TrainingError: a loss is not finite.
-    """
-    method.network.to(device)
-    method.begin(task)
-    for stage in method.stages(task):
-
-        def after(report: EpochReport, _: Optimizer) -> None:
-            progress.advance(report.epoch + 1, f"loss {sum(report.losses.values()):.3f}")
-
-        with phase(progress, f"learn: {stage.name}", stage.epochs):
-            try:
-                fit(
-                    method,
-                    stage,
-                    training=config.training,
-                    device=device,
-                    seed_parts=(config.seed, "task", task.index),
-                    start=StageStart(),
-                    on_epoch=after,
-                )
-            except TrainingError as error:
-                # There is no checkpoint of a lesson.
-                reason = str(error).replace("; the last checkpoint is intact", "; the learner is as it was before")
-                raise TrainingError(reason) from error
-    method.finish(task)
+    return build_method(config.method, dim=dim, frames=config.video.frames, seed=config.seed)
 
 
 def longest_names(task: TaskClips, known: Int[np.ndarray, " exemplars"], names: Sequence[str]) -> list[str]:

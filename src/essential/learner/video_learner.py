@@ -12,8 +12,9 @@ from pathlib import Path
 
 from essential.encoders import FrameEncoder, build_encoder
 from essential.engine.config import load_config
-from essential.engine.settings import RunConfig
-from essential.engine.workspace import FeatureOrigin, choose_device
+from essential.engine.learn_task import learn_task
+from essential.engine.settings import RunConfig, choose_device
+from essential.engine.workspace import FeatureOrigin
 from essential.errors import BundleError, ConfigError, DataError
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import encode_and_hold
@@ -38,14 +39,13 @@ from essential.learner.learning import (
     most_held_out_bytes,
     refuse_old_clips,
     split_held_out,
-    teach,
     with_budget,
 )
 from essential.learner.prediction import Prediction, Span
 from essential.learner.reading import ClipReader
 from essential.learner.turns import in_turn, turn
 from essential.memory.ledger import LedgerEntry
-from essential.methods import Method
+from essential.methods.contract import Method
 from essential.progress import Progress, phase
 from essential.protocols.class_names import alike, known_as
 from essential.protocols.protocol import Video
@@ -255,7 +255,7 @@ class VideoLearner:
         task = Lessons(method.slots, trained, source).task()
         memory = method.memory
         method.check_room(longest_names(task, memory.slots.numpy(), memory.names), tasks=task.index + 1)
-        teach(method, task, config=self.config, device=self._device, progress=self._progress)
+        learn_task(method, task, self.config.training, progress=self._progress)
         labels = (*self._labels, *by_class)
         voice = self._labelled_predictor(method, labels, held_out)
         counts = tuple(sum(video.label == slot for video in readable) for slot in names)

@@ -36,4 +36,4 @@ class Joint(Trained[JointConfig]):
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """One stage on the clips of all tasks so far."""
-        return [Stage("joint", lambda: task, [self.classifier], self.epochs, steady=True)]
+        return [Stage("joint", lambda: task, [self.classifier], steady=True)]
