@@ -12,7 +12,7 @@ ROOT = Path(essential.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "seeding", "shown", "progress", "registry"),
-    ("files",),
+    ("child_process", "files"),
     ("configs", "metrics"),
     ("protocols", "published"),
     ("records",),

@@ -8,18 +8,17 @@ Runs share videos and features. The same call continues a comparison, also with 
 hold several runs (`training.threads`), so many are done at once, each in a process of its own.
 """
 
-import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from essential.analysis import analyse
+from essential.child_process import end_with_parent
 from essential.configs.shipped import protocol_config
 from essential.engine.allocator import keep_freed_memory
 from essential.engine.config import load_config, memory_section
@@ -287,13 +286,5 @@ def _analyse(run: PlannedRun, progress: Progress) -> None:
 
 
 def _begin_process() -> None:
-    """Begin a process that trains; it ends when the one that started it is gone, as nobody would end it otherwise."""
     keep_freed_memory()
-    parent = parent_process()
-    assert parent is not None, "it was started by another process"
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    end_with_parent()

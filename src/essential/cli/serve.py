@@ -46,8 +46,7 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of its own
             "pip install 'essential-video[serve]'"
         ) from error
     from essential.serve.access import access_for
-    from essential.serve.limits import Limits
-    from essential.serve.messages import Setup
+    from essential.serve.messages import Limits, Setup
 
     limits = Limits(clip_mb=max_mb, clip_seconds=max_seconds, side=max_side, clip_work_seconds=time_limit)
     access = access_for(host, port, token, allow_host or [])

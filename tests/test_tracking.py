@@ -15,8 +15,7 @@ from essential.engine.settings import RunConfig
 from essential.errors import ConfigError
 from essential.progress import Progress
 from essential.records import Record
-from essential.tracking import open_sinks
-from essential.tracking.dashboards import scalars_of
+from essential.tracking import open_sinks, scalars_of
 from small_runs import StopAt, record_without_seconds, small_config
 
 Points = dict[str, list[tuple[int, float]]]
