@@ -34,7 +34,7 @@ def forget(
         # Before an encoder is fetched in vain.
         read = Bundle.read(bundle, overrides or ())
         refuse_unknown(name, read.classes)
-        learner = VideoLearner.from_bundle(read, bundle)
+        learner = VideoLearner(bundle=read)
         learner.forget(name)
         # They know the class. The bundle comes last: as long as it knows the class, the same command goes on.
         undos = bundles_before(bundle)

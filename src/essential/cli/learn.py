@@ -74,7 +74,7 @@ def learn(
             refuse_known(clips.videos, read.classes)
         try:
             if read is not None:
-                learner = VideoLearner.from_bundle(read, into, progress=progress)
+                learner = VideoLearner(bundle=read, progress=progress)
             else:
                 learner = VideoLearner(
                     encoder=encoder,

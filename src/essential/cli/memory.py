@@ -23,10 +23,10 @@ def memory(
     from essential.records import Record
 
     if kept.exists() and not kept.is_dir():
-        from essential.learner.video_learner import ledger_of
+        from essential.learner.bundle import Bundle
 
-        bundle, entries = ledger_of(kept)
-        print_ledger(f"{bundle.config.method.name}, {len(bundle.lessons)} lessons", entries)
+        bundle = Bundle.read(kept)
+        print_ledger(f"{bundle.config.method.name}, {len(bundle.lessons)} lessons", bundle.model().ledger())
         return
     if not kept.exists():
         raise RunError(f"there is no run folder and no bundle {kept}; check the name")

@@ -27,14 +27,15 @@ import numpy as np
 import torch
 from pydantic import Field, ValidationError
 
-from essential.engine.config import with_overrides
+from essential.engine.config import load_config, memory_section, with_overrides
 from essential.engine.run_folder import differences
 from essential.engine.settings import OF_THE_MACHINE, RunConfig
 from essential.engine.workspace import FeatureOrigin
-from essential.errors import BundleError, CheckpointError
+from essential.errors import BundleError, CheckpointError, ConfigError
 from essential.files.sealed import Array, read_sealed, write_sealed
 from essential.files.versioned_json import Part
-from essential.learner.held_out import HeldOut
+from essential.learner.calibration import HeldOut
+from essential.learner.model import Model, ModelSettings
 from essential.methods import Method
 from essential.models.state_names import below
 
@@ -102,11 +103,29 @@ class Bundle:
     held_out: HeldOut
     held_out_per_class: int
     taught: Mapping[str, str]
+    path: Path | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The labels known, in order of arrival."""
         return tuple(dict.fromkeys(label for label in self.labels if label is not None))
+
+    @property
+    def needs_encoder(self) -> bool:
+        """Whether its features are made from videos, by an encoder; otherwise they were given as arrays."""
+        return bool(self.encoder.fingerprint)
+
+    def model(self) -> Model:
+        """Return the model that is in it, on the CPU.
+
+        Raises:
+            BundleError: its arrays do not fit its settings.
+        """
+        settings = model_settings(self.config, self.held_out_per_class)
+        with damage_explained(self.path):
+            model = Model.restored(settings, self.method, self.labels, self.held_out)
+            _refuse_misfit(self, model.method)
+        return model
 
     def write(self, path: Path) -> int:
         """Write the bundle, whole or not at all, and return its bytes.
@@ -144,6 +163,7 @@ class Bundle:
                 held_out=HeldOut(arrays["held_out.features"], arrays["held_out.slots"]),
                 held_out_per_class=note.held_out_per_class,
                 taught=note.taught,
+                path=path,
             )
             _check_arrays(arrays)
             _check_held_out(bundle)
@@ -182,6 +202,41 @@ class Bundle:
         }
 
 
+def new_settings(config: str, overrides: Sequence[str], method: str | None, budget_bytes: int | None) -> RunConfig:
+    """Return a config, with a budget in the place of a number of exemplars per class if there is one.
+
+    Raises:
+        ConfigError: no such config, method or setting, or the method keeps no exemplars.
+    """
+    settings = load_config(config, overrides, method=method)
+    if budget_bytes is None:
+        return settings
+    section = memory_section(settings)
+    if section is None:
+        raise ConfigError(
+            f"memory_budget_bytes={budget_bytes} caps nothing: the method {settings.method.name!r} keeps no exemplars; "
+            "leave it out, or choose a method with a memory"
+        )
+    for override in overrides:
+        if override.partition("=")[0].strip() in (f"{section}.budget_bytes", f"{section}.exemplars_per_class"):
+            raise ConfigError(
+                f"{override}: memory_budget_bytes={budget_bytes} stands in its place; give one of the two"
+            )
+    budget = [f"{section}.budget_bytes={budget_bytes}", f"{section}.exemplars_per_class=null"]
+    return load_config(config, [*overrides, *budget], method=method)
+
+
+def model_settings(config: RunConfig, held_out_per_class: int) -> ModelSettings:
+    """Return what a model is built of, out of a config."""
+    return ModelSettings(
+        method=config.method,
+        training=config.training,
+        frames=config.video.frames,
+        seed=config.seed,
+        held_out_per_class=held_out_per_class,
+    )
+
+
 def _portable(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings without what is a machine's business; the encoder's weights are known by their fingerprint.
 
@@ -218,9 +273,8 @@ def _read(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     try:
         arrays, metadata = read_sealed(path, CheckpointError)
     except CheckpointError as error:
-        reason = str(error).partition("; delete it and run again")[0]
         raise BundleError(
-            f"{reason}. It is no bundle, or a damaged one: restore it from a copy, or check the name"
+            f"{error.problem}. It is no bundle, or a damaged one", remedy="restore it from a copy, or check the name"
         ) from error
     if not isinstance(metadata, dict) or metadata.get("what") != WHAT:
         raise BundleError(f"{path} is another file of essential, not a bundle; give one that `essential learn` made")
@@ -247,8 +301,8 @@ _DAMAGE = (
 
 
 @contextmanager
-def damage_explained(path: Path) -> Iterator[None]:
-    """Turn what a bundle of wrong content causes, when it is taken apart, into a `BundleError` that names it."""
+def damage_explained(path: Path | None) -> Iterator[None]:
+    """Turn what the content of a damaged bundle raises into a `BundleError` that names the file."""
     try:
         yield
     except torch.OutOfMemoryError:  # of a sound bundle on a small GPU
@@ -264,11 +318,11 @@ def damage_explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def refuse_misfit(bundle: Bundle, method: Method) -> None:
+def _refuse_misfit(bundle: Bundle, method: Method) -> None:
     """Refuse a bundle whose labels, memory or held-out clips do not fit what its method has learned.
 
     Raises:
-        ValueError: they are.
+        ValueError: they do not.
     """
     slots = method.slots[-1].stop if method.slots else 0
     if len(bundle.labels) != slots:
