@@ -11,7 +11,7 @@ import essential
 ROOT = Path(essential.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "seeding", "shown", "progress"),
+    ("errors", "seeding", "shown", "progress", "registry"),
     ("files",),
     ("configs", "metrics"),
     ("protocols", "published"),
@@ -23,8 +23,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("methods",),
     ("engine", "report"),
     ("analysis", "site", "tracking"),
+    ("api",),
     ("learner", "authors"),
-    ("export", "serve", "api"),
+    ("export", "serve", "sklearn"),
     ("cli",),
     ("__main__",),
 )

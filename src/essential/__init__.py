@@ -3,16 +3,44 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from essential.learner import VideoLearner
+    from essential.api.arrays import ArrayTask as ArrayTask
+    from essential.api.arrays import tasks_from_arrays as tasks_from_arrays
+    from essential.api.run_arrays import Result as Result
+    from essential.api.run_arrays import build_method as build_method
+    from essential.api.run_arrays import run as run
+    from essential.engine.config import load_config as load_config
+    from essential.engine.learn_task import learn_task as learn_task
+    from essential.engine.settings import TrainingConfig as TrainingConfig
+    from essential.learner import VideoLearner as VideoLearner
+    from essential.records import Record as Record
 
 __version__ = "0.1.0"
-__all__ = ["VideoLearner", "__version__"]
+
+# A name is looked up when it is first used: torch takes seconds to import, and `essential --help` has no use for it.
+_MODULES = {
+    "ArrayTask": "api.arrays",
+    "Record": "records",
+    "Result": "api.run_arrays",
+    "TrainingConfig": "engine.settings",
+    "VideoLearner": "learner",
+    "build_method": "api.run_arrays",
+    "learn_task": "engine.learn_task",
+    "load_config": "engine.config",
+    "run": "api.run_arrays",
+    "tasks_from_arrays": "api.arrays",
+}
+__all__ = [*_MODULES, "__version__"]  # noqa: PLE0604 - all of them are
 
 
 def __getattr__(name: str) -> Any:
-    # torch takes seconds to import, and `essential --help` has no use for it.
-    if name == "VideoLearner":
-        from essential.learner import VideoLearner
+    from importlib import import_module
 
-        return VideoLearner
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "sklearn":
+        return import_module("essential.sklearn")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"essential.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

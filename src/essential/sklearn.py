@@ -10,18 +10,18 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from essential.configs.shipped import method_section
 from essential.engine.config import parse_config
 from essential.learner.lesson import LessonClips
 from essential.learner.model import Model, ModelSettings
 from essential.learner.threads import turn
+from essential.methods import method_section
 from essential.progress import Progress
 
 _MOST_SEED = 2**31
 
 
 class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A class-incremental classifier: each `partial_fit` is one task, and keeps no clip of the tasks before but exemplars.
+    """A class-incremental classifier: each `partial_fit` is one task, and keeps no old clips but exemplars.
 
     Labels that are new in a `partial_fit` are new classes; known ones get further clips. `fit` forgets all, and learns
     every class in one task. The default method, SLDA, is computed in closed form: it needs no epochs, no exemplars and
@@ -39,8 +39,15 @@ class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
 
     Attributes:
         classes_: the labels known, sorted: the columns of `predict_proba`.
+        arrived_: the labels in order of arrival.
+        frames_: frames of a clip.
         model_: what was learned.
     """
+
+    model_: Model
+    classes_: np.ndarray[Any, np.dtype[Any]]
+    arrived_: np.ndarray[Any, np.dtype[Any]]
+    frames_: int
 
     def __init__(
         self,
@@ -87,7 +94,7 @@ class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         Raises:
             ValueError, ConfigError, TrainingError: see `fit`.
         """
-        unlisted = [] if classes is None else np.setdiff1d(y, classes)
+        unlisted = np.setdiff1d([] if classes is None else y, [] if classes is None else classes)
         if len(unlisted):
             raise ValueError(f"y holds {unlisted[0]!r}, which is not in classes")
         return self._learn(X, y, begins=not self.__sklearn_is_fitted__())
@@ -105,7 +112,7 @@ class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         with turn(self.model_.settings.training.threads):
             labels, probabilities, _ = self.model_.predictor.answers(features)
         # The model knows a class by its number in order of arrival.
-        return probabilities[:, np.argsort(self._arrived[[int(label) for label in labels]], kind="stable")]
+        return probabilities[:, np.argsort(self.arrived_[[int(label) for label in labels]], kind="stable")]
 
     def __sklearn_is_fitted__(self) -> bool:
         return "model_" in vars(self)
@@ -114,7 +121,7 @@ class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         features, labels = self._clips(X, y, begins=begins)
         check_classification_targets(labels)
         model = self._new_model(features.shape[2]) if begins else self.model_
-        known = np.array([], labels.dtype) if begins else self._arrived
+        known = np.array([], labels.dtype) if begins else self.arrived_
         new = np.setdiff1d(labels, known)
         arrived = np.concatenate([known, new])
         own, places = np.unique(labels, return_inverse=True)
@@ -123,7 +130,7 @@ class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         clips = LessonClips(tuple(numbers), places[order], list(map(str, order)), features[order, None], ())
         with turn(model.settings.training.threads):
             self.model_, _ = model.learned(clips, Progress())
-        self._arrived, self.classes_ = arrived, np.sort(arrived)
+        self.arrived_, self.classes_ = arrived, np.sort(arrived)
         return self
 
     def _new_model(self, dim: int) -> Model:

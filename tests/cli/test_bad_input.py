@@ -270,7 +270,7 @@ def test_a_loss_that_is_not_a_number_then_a_damaged_state(shell: Shell, data: Pa
     message = shell.fails(*shell.train(data, *explode))
     assert message.startswith("the loss is not finite in ")
     assert "classification = " in message
-    assert "Lower training.learning_rate" in message
+    assert "lower training.learning_rate" in message
     state = shell.out / "state.safetensors"
     _flip_last_byte(state)
     message = shell.fails(*shell.train(data, *explode), "--resume")

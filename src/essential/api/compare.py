@@ -20,7 +20,7 @@ from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 from essential.analysis import analyse
-from essential.configs.shipped import protocol_config, shipped_methods
+from essential.configs.shipped import protocol_config
 from essential.engine.allocator import keep_freed_memory
 from essential.engine.config import load_config, memory_section
 from essential.engine.run import train
@@ -30,6 +30,7 @@ from essential.engine.workspace import Workspace, data_root, open_workspace
 from essential.errors import ComparisonError, ConfigError, EssentialError
 from essential.features.cores import cpu_cores, own_threads
 from essential.files.atomic import refuse_unwritable
+from essential.methods import method_summaries
 from essential.progress import Progress, phase
 from essential.records import Record
 
@@ -82,7 +83,7 @@ class ComparisonPlan:
                 comparison itself makes; a budget, and no method that has a use for it.
         """
         self._refuse_overrides()
-        methods = [*shipped_methods()] if self.methods == (ALL,) else [*self.methods]
+        methods = [*method_summaries()] if self.methods == (ALL,) else [*self.methods]
         for what, named in (("method", methods), ("seed", self.seeds)):
             twice = sorted({str(each) for each in named if [*named].count(each) > 1})
             if twice or not named:

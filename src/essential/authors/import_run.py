@@ -24,7 +24,8 @@ from essential.engine.settings import RunConfig
 from essential.errors import CheckpointError
 from essential.files.atomic import folder_lock
 from essential.memory.ledger import total_by_kind
-from essential.methods import Method, build_method
+from essential.methods import build_method
+from essential.methods.contract import Method
 from essential.methods.state import pack
 from essential.progress import Progress, phase
 

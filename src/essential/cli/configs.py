@@ -22,9 +22,10 @@ def list_configs(context: typer.Context) -> None:
     from rich.table import Table
 
     from essential.cli.console import Terminal
-    from essential.configs.shipped import shipped_configs, shipped_methods
+    from essential.configs.shipped import shipped_configs
+    from essential.methods import method_summaries
 
-    for kind, summaries in (("config", shipped_configs()), ("method, for --method", shipped_methods())):
+    for kind, summaries in (("config", shipped_configs()), ("method, for --method", method_summaries())):
         table = Table(kind, "what it is")
         for name, summary in summaries.items():
             table.add_row(name, summary)
@@ -41,6 +42,6 @@ def show(name: Annotated[str, typer.Argument(help="A config's name, such as movi
     Example:
       essential configs show moving-digits/essential > mine.yaml
     """
-    from essential.configs.shipped import config_text
+    from essential.methods import settings_text
 
-    say(config_text(name).rstrip("\n"))
+    say(settings_text(name).rstrip("\n"))

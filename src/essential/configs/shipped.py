@@ -1,5 +1,6 @@
 """The configs that are shipped, as text: listing and showing them needs no schema, and so none of the library."""
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -37,14 +38,18 @@ def config_text(name: str) -> str:
     return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
 
 
-def method_section(name: str) -> dict[str, Any]:
+def method_section(name: str, *, others: Sequence[str] = ()) -> dict[str, Any]:
     """Return the settings of a shipped method: the section `method` of a config.
+
+    Args:
+        name: the method's.
+        others: names of methods that are known too, for the error.
 
     Raises:
         ConfigError: no method of that name is shipped.
     """
     if _METHODS + name not in _names():
-        known = [*shipped_methods()]
+        known = [*shipped_methods(), *others]
         raise ConfigError(f"no method is called {name!r}{nearest(name, known)}; known: {', '.join(known)}")
     section: dict[str, Any] = sections_of(config_text(_METHODS + name), name)["method"]
     return section

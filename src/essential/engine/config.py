@@ -7,11 +7,12 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from essential.configs.shipped import config_text, method_section, sections_of
-from essential.engine.settings import RunConfig
+from essential.configs.schema import Section
+from essential.configs.shipped import config_text, sections_of
+from essential.engine.settings import RunConfig, TrainingConfig
 from essential.errors import ConfigError
 from essential.files.untrusted import parse_yaml, read_bounded
-from essential.methods import METHODS
+from essential.methods import METHODS, method_section
 from essential.methods.exemplars import MemoryConfig
 from essential.shown import nearest, quoted
 
@@ -97,6 +98,17 @@ def parse_config(content: Mapping[str, Any], name: str) -> RunConfig:
         raise ConfigError(f"config {name}: " + "; ".join(_explain(detail) for detail in error.errors())) from error
 
 
+def training_config(given: TrainingConfig | Mapping[str, Any] | None, changes: Mapping[str, Any]) -> TrainingConfig:
+    """Return the training's settings, from some of them or all, with changes.
+
+    Raises:
+        ConfigError: see `load_config`.
+    """
+    settings = given.model_dump() if isinstance(given, TrainingConfig) else dict(given or {})
+    content = {"data": {"kind": "features"}, "method": {"name": "finetune"}, "training": {**settings, **changes}}
+    return parse_config(content, "training").training
+
+
 def memory_section(config: RunConfig) -> str | None:
     """Return the key of the section that says how many exemplars are kept; None if the method keeps none."""
     if isinstance(config.method, MemoryConfig):
@@ -176,6 +188,8 @@ def _section_at(path: Sequence[str]) -> tuple[type[BaseModel] | None, list[str]]
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:
+    if annotation is Section:  # a method's, whichever it is
+        return tuple(method.Config for method in METHODS.values())
     return (annotation,) if _is_section(annotation) else get_args(annotation)
 
 

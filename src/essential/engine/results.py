@@ -49,6 +49,11 @@ def scored(predictions: Iterable[Predictions], *, class_counts: Sequence[int]) -
     }
 
 
+def run_scores(predictions: Sequence[Predictions], *, class_counts: Sequence[int]) -> Scores:
+    """Return what metrics are computed from, by the reading that the predictor decides by; see `scored`."""
+    return Scores.of([each.evaluation() for each in predictions], class_counts)
+
+
 def count_trainable_parameters(method: Method, task: TaskData) -> int:
     """Return how many parameters the stages of `task` train, each counted once; 0 for a method that trains nothing.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from essential.engine.clips import LabelledVideos, TaskClips, check_coverage, task_clips
+from essential.engine.clips import ClipTable, LabelledVideos, TaskClips, check_coverage, task_clips
 from essential.engine.evaluate import predict
 from essential.engine.fit import optimizer_state
 from essential.engine.learn_task import EpochDone, TaskStart, learn_task
@@ -152,7 +152,7 @@ class _Run:
             except CheckpointError:
                 method = self.workspace.build_method()
                 method.load_predictor(self.folder.read_checkpoint(index))
-                tests = self.tests[: index + 1]
+                tests = ClipTable.joined(self.tests[: index + 1])
                 self.folder.write_predictions(index, predict(method.predictor, tests, device=self.workspace.device))
 
     def _needed_videos(self) -> list[Video]:
@@ -209,7 +209,9 @@ class _Run:
     def _evaluate(self) -> None:
         index = self.place.task
         self.tests.append(self.labelled.table(self.protocol.tasks[index].test, 0))
-        predictions = predict(self.method.predictor, self.tests, device=self.workspace.device, group=self.group)
+        predictions = predict(
+            self.method.predictor, ClipTable.joined(self.tests), device=self.workspace.device, group=self.group
+        )
         if self.group.first:
             self.folder.write_checkpoint(index, self.method.predictor.state_dict())
             self.folder.write_predictions(index, predictions)

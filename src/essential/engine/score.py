@@ -139,5 +139,5 @@ def _predictions(
         for task in tasks:
             tables.append(labelled.table(task.test, 0))
             method.load_predictor(folder.read_checkpoint(task.index))
-            yield predict(method.predictor, tables, device=workspace.device, group=group)
+            yield predict(method.predictor, ClipTable.joined(tables), device=workspace.device, group=group)
             progress.advance(task.index + 1)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from essential.configs.schema import Section
 from essential.encoders import EncoderConfig
@@ -64,6 +64,9 @@ def choose_device(wanted: str) -> torch.device:
 
 class RunConfig(Section):
     """Everything that decides a run's numbers, and where its data are."""
+
+    # The methods that are there, plug-ins among them, are looked for when the first config is checked.
+    model_config = ConfigDict(defer_build=True)
 
     summary: str = Field("", description="one line that says what the run is")
     data: DataConfig

@@ -17,7 +17,8 @@ from essential.features.imported import ImportedSource, imported_provenance
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import FeatureSource, StoredSource, open_source
 from essential.files.atomic import refuse_unwritable, sha256_of_json
-from essential.methods import Method, build_method
+from essential.methods import build_method
+from essential.methods.contract import Method
 from essential.progress import Progress, phase, when_free
 from essential.protocols.moving_digits import make_moving_digits, videos_to_make
 from essential.protocols.protocol import Listing, Protocol, Video

@@ -36,7 +36,7 @@ from essential.files.sealed import Array, read_sealed, write_sealed
 from essential.files.versioned_json import Part
 from essential.learner.calibration import HeldOut
 from essential.learner.model import Model, ModelSettings
-from essential.methods import Method
+from essential.methods.contract import Method
 from essential.models.state_names import below
 
 WHAT = "essential bundle"

@@ -12,12 +12,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from essential.api.arrays import Features, check_features, check_labels
+from essential.engine.clips import ClipTable
 from essential.errors import DataError
 from essential.features.config import FeaturesConfig
 from essential.features.lookup import refuse_broken
 from essential.features.pipeline import EncodedVideo, encode_each
 from essential.features.provenance import Recipe
-from essential.methods.contract import Batch
 from essential.progress import Progress, phase
 from essential.protocols.class_names import class_name
 from essential.protocols.protocol import Video
@@ -25,7 +26,7 @@ from essential.protocols.protocol import Video
 # Of the SHA-256 of a clip that was taught: enough to know it again.
 _HASH_LETTERS = 16
 
-FeaturesByClass = Mapping[str, Any]
+FeaturesByClass = Mapping[str, Features]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,33 +68,24 @@ class LessonTask:
     clips: LessonClips
     rows: Int[np.ndarray, " rows"]
 
-    def plain(self) -> "_View":
+    def plain(self) -> ClipTable:
         """Return the plain view."""
-        return _View(self, 0)
+        return self._view(0)
 
-    def epoch(self, epoch: int) -> "_View":
+    def epoch(self, epoch: int) -> ClipTable:
         """Return the augmented view whose turn it is; the plain view if there is no other."""
         augmented = len(self.clips.features[0]) - 1
-        return _View(self, 1 + epoch % augmented if augmented else 0)
+        return self._view(1 + epoch % augmented if augmented else 0)
 
+    def _view(self, view: int) -> ClipTable:
+        clips, rows = self.clips, self.rows
 
-class _View:
-    """One view of a task; see `methods.contract.BatchTable`."""
+        def read(indices: Int[Tensor, " batch"]) -> Float[Tensor, "batch frames dim"]:
+            return torch.from_numpy(clips.view(rows[indices.numpy()], view)).float()
 
-    def __init__(self, task: LessonTask, view: int) -> None:
-        self._task, self._view = task, view
-        self.names = [task.clips.keys[row] for row in task.rows.tolist()]
-        self.slots = torch.from_numpy(task.clips.places[task.rows] + task.slots.start)
-
-    def __len__(self) -> int:
-        return len(self.slots)
-
-    def rows(self, indices: Int[Tensor, " batch"]) -> Batch:
-        """Gather dense clips."""
-        task = self._task
-        features = torch.from_numpy(task.clips.view(task.rows[indices.numpy()], self._view)).float()
-        positions = torch.arange(features.shape[1]).expand(features.shape[:2])
-        return Batch(features, positions, self.slots[indices], torch.full_like(indices, task.index))
+        names = [clips.keys[row] for row in rows.tolist()]
+        slots = torch.from_numpy(clips.places[rows] + self.slots.start)
+        return ClipTable(read, names, slots, torch.full_like(slots, self.index))
 
 
 def read_clips(
@@ -148,68 +140,60 @@ def clips_of_features(given: FeaturesByClass, *, frames: int, dim: int) -> Lesso
         DataError: see `checked_features`; a class has no name or no clip, or there is no class.
     """
     if not given:
-        raise DataError("there is no class to learn", remedy="give {'class': array} or labelled clips")
+        raise DataError("there is no class to learn", remedy="give {'class': array}, or an array and its labels")
     by_class: dict[str, list[Float[np.ndarray, "clips frames dim"]]] = {}
-    for each, values in given.items():
+    for each, features in given.items():
         name = class_name(each, "the features given")
-        clips = checked_features(values, frames=frames, dim=dim, what=f"the features of {name!r}")
-        if not len(clips):
-            raise DataError(f"no clip is given for the class {name!r}", remedy="give one at least")
-        by_class.setdefault(name, []).append(clips)
-    features = np.concatenate([*chain.from_iterable(by_class.values())])
+        by_class.setdefault(name, []).append(
+            checked_features(features, frames=frames, dim=dim, where=f"features of {name!r}")
+        )
     counts = [sum(map(len, arrays)) for arrays in by_class.values()]
+    if 0 in counts:
+        raise DataError(f"no clip is given for the class {[*by_class][counts.index(0)]!r}", remedy="give one at least")
+    every = np.concatenate([*chain.from_iterable(by_class.values())])
     return LessonClips(
         classes=tuple(by_class),
         places=np.repeat(np.arange(len(counts)), counts),
         keys=[f"{name}/{row}" for name, count in zip(by_class, counts, strict=True) for row in range(count)],
-        features=features[:, None],
-        hashes=[sha256(clip.tobytes()).hexdigest()[:_HASH_LETTERS] for clip in features],
+        features=every[:, None],
+        hashes=[sha256(clip.tobytes()).hexdigest()[:_HASH_LETTERS] for clip in every],
     )
 
 
-def features_by_class(features: Any, labels: Sequence[str], *, frames: int, dim: int) -> FeaturesByClass:
+def features_by_class(features: Features, labels: Any, *, frames: int, dim: int) -> FeaturesByClass:
     """Return the rows of `features` by label, in the order in which the labels first appear.
 
     Raises:
         DataError: see `checked_features`; or there are not as many labels as clips.
     """
-    values = checked_features(features, frames=frames, dim=dim)
-    if len(labels) != len(values):
-        raise DataError(f"there are {len(labels)} labels for {len(values)} clips", remedy="give one for each clip")
-    rows: dict[str, list[int]] = {}
-    for row, label in enumerate(labels):
+    checked = checked_features(features, frames=frames, dim=dim)
+    rows: dict[Any, list[int]] = {}
+    for row, label in enumerate(check_labels(labels, "labels", clips=len(checked), of="features")):
         rows.setdefault(label, []).append(row)
-    return {label: values[chosen] for label, chosen in rows.items()}
+    return {label: checked[chosen] for label, chosen in rows.items()}
 
 
 def checked_features(
-    values: Any, *, frames: int, dim: int, what: str = "the features"
+    features: Features, *, frames: int, dim: int, where: str = "features"
 ) -> Float[np.ndarray, "clips frames dim"]:
     """Return features as float32.
 
     Args:
-        values: a floating-point array (clips, frames, dim), or what numpy makes one of.
+        features: (clips, frames, dim).
         frames: of a clip.
         dim: numbers per frame.
-        what: begins messages.
+        where: begins messages.
 
     Raises:
         DataError: another type or shape, or a number that is not finite.
     """
-    try:
-        array = np.asarray(values)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{what} are no array ({error})", remedy="give (clips, frames, dim)") from error
-    if array.dtype.kind != "f":
-        raise DataError(f"{what} are of type {array.dtype}; give floating-point numbers, such as float32")
-    if array.ndim != 3 or array.shape[1:] != (frames, dim):
-        raise DataError(f"{what} have the shape {array.shape}; give (clips, {frames} frames, {dim} numbers)")
-    with np.errstate(over="ignore"):
-        checked = array.astype(np.float32)
-    odd = np.flatnonzero(~np.isfinite(checked).all(axis=(1, 2)))
-    if len(odd):
-        raise DataError(f"{what} hold NaN or infinity in {len(odd)} of {len(checked)} clips, first in row {odd[0]}")
-    return checked
+    check_features(features, where)
+    array = features.detach().cpu().numpy() if isinstance(features, Tensor) else features
+    if array.shape[1:] != (frames, dim):
+        raise DataError(
+            f"has clips of {array.shape[1:]} (frames, dim)", where=where, remedy=f"this learner takes {(frames, dim)}"
+        )
+    return array.astype(np.float32)
 
 
 def _videos(clips: Mapping[str, Sequence[Path]], first_slot: int) -> list[Video]:

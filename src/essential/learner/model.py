@@ -17,7 +17,8 @@ from essential.learner.calibration import HeldOut
 from essential.learner.labelled_predictor import LabelledPredictor, build_labelled_predictor
 from essential.learner.lesson import LessonClips, LessonTask
 from essential.memory.ledger import LedgerEntry
-from essential.methods import METHODS, Method, MethodConfig, build_method
+from essential.methods import METHODS, MethodConfig, build_method
+from essential.methods.contract import Method
 from essential.models.seeded import torch_generator
 from essential.progress import Progress
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from essential.api.arrays import Features
 from essential.encoders import FrameEncoder, build_encoder
 from essential.engine.settings import choose_device
 from essential.engine.workspace import FeatureOrigin
@@ -248,7 +249,11 @@ class VideoLearner:
 
     @in_turn
     def learn_features(
-        self, features: Any, labels: Sequence[str] | None = None, *, more_of_known: bool = False
+        self,
+        features: Features | Mapping[str, Features],
+        labels: Sequence[str] | None = None,
+        *,
+        more_of_known: bool = False,
     ) -> Lesson:
         """Learn classes from frame features, as `learn` does from videos; the features are not needed again.
 
@@ -265,11 +270,10 @@ class VideoLearner:
         """
         self._refuse_fork()
         size = {"frames": self.config.video.frames, "dim": self._origin.dim}
-        if labels is not None:
-            features = features_by_class(features, labels, **size)
-        elif not isinstance(features, Mapping):
-            raise DataError("features without labels", remedy="give {'class': array}, or an array and its labels")
-        clips = clips_of_features(features, **size)
+        if isinstance(features, Mapping) is (labels is not None):
+            raise DataError("features without labels, or with two", remedy="give {'class': array}, or array and labels")
+        given = features if isinstance(features, Mapping) else features_by_class(features, labels, **size)
+        clips = clips_of_features(given, **size)
         classes = tuple(self._allowed(dict.fromkeys(clips.classes), more_of_known=more_of_known))
         return self._learn(replace(clips, classes=classes))
 
@@ -322,7 +326,7 @@ class VideoLearner:
         return self._reader().stream(found, top_k=top_k, with_frames=with_frames)
 
     @in_turn
-    def predict_features(self, features: Any, *, top_k: int = _TOP) -> list[Prediction]:
+    def predict_features(self, features: Features, *, top_k: int = _TOP) -> list[Prediction]:
         """Label clips by their frame features; the `path` of a prediction is the number of its row.
 
         Args:
@@ -338,7 +342,7 @@ class VideoLearner:
         return self.labelled_predictor.predictions(rows, checked, top_k=top_k)
 
     @in_turn
-    def predict_proba(self, features: Any) -> Float[np.ndarray, "clips classes"]:
+    def predict_proba(self, features: Features) -> Float[np.ndarray, "clips classes"]:
         """Return the probability of every class, in the order of `classes`, by frame features.
 
         Args:
@@ -396,7 +400,7 @@ class VideoLearner:
         self._taught |= {content: labels[key] for key, content in hashes.items()}
         return lesson
 
-    def _checked(self, features: Any) -> Float[np.ndarray, "clips frames dim"]:
+    def _checked(self, features: Features) -> Float[np.ndarray, "clips frames dim"]:
         return checked_features(features, frames=self.config.video.frames, dim=self._origin.dim)
 
     def _recipe(self) -> Recipe:

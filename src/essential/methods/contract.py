@@ -159,6 +159,7 @@ class Method(ABC):
         memory: the exemplars kept.
         slots: the slots of every task begun, in order.
         seed: what every random choice derives from, the order of the clips in training included.
+        clip_shape: frames of a clip and numbers per frame, as `build_method` was told; None: it was built without.
     """
 
     Config: ClassVar[type[Section]]
@@ -168,6 +169,7 @@ class Method(ABC):
     def __init__(self, predictor: Predictor, memory: EpisodicMemory, *, seed: int) -> None:
         self.network = nn.ModuleDict({"predictor": predictor})
         self.memory, self.seed = memory, seed
+        self.clip_shape: tuple[int, int] | None = None
         self.slots: list[range] = []
 
     @abstractmethod

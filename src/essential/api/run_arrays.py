@@ -1,0 +1,268 @@
+"""Learn tasks that are in memory, one after the other, and score the test clips seen so far after each."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib import import_module
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from essential.api.arrays import ArrayTask, Label
+from essential.api.tables import Table
+from essential.configs.shipped import method_section, shipped_methods
+from essential.engine.clips import ClipTable
+from essential.engine.config import parse_config, training_config
+from essential.engine.evaluate import Predictions, TaskReport, predict
+from essential.engine.fit import EpochReport
+from essential.engine.learn_task import learn_task
+from essential.engine.results import run_scores, scored
+from essential.engine.settings import TrainingConfig, choose_device
+from essential.errors import ConfigError, DataError
+from essential.features.cores import own_threads
+from essential.memory.ledger import LedgerEntry, total_by_kind
+from essential.methods import METHODS
+from essential.methods import build_method as build
+from essential.methods.contract import Method
+from essential.metrics import Scores, accuracy_on_seen
+from essential.progress import Progress
+from essential.records.run import MemoryBytes
+from essential.shown import named, nearest
+
+Metric = Callable[[Scores], float | None]
+Report = TypeVar("Report")
+
+
+def build_method(name: str, *, dim: int, frames: int, seed: int = 0, **settings: Any) -> Method:
+    """Build a method by its name, before its first task.
+
+    Args:
+        name: one of `list_methods()`.
+        dim: numbers per frame.
+        frames: frames of a clip.
+        seed: what every random choice derives from.
+        settings: of the method's config, such as `exemplars_per_class=20` or `classifier={"heads": 4}`.
+
+    Raises:
+        ConfigError: no method or setting has that name (the nearest is named), or a value is not allowed.
+    """
+    for where, number in (("dim", dim), ("frames", frames)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise ConfigError(f"is {number!r}", where=where, remedy="give a whole number, 1 or more")
+    known = {**shipped_methods(), **METHODS}
+    if name not in known:
+        raise ConfigError(f"no method is called {name!r}{nearest(name, known)}; known: {', '.join(sorted(known))}")
+    section = method_section(name) if name in shipped_methods() else {"name": name}
+    config = parse_config({"data": {"kind": "features"}, "method": _merged(section, settings)}, f"of method {name}")
+    return build(config.method, dim=dim, frames=frames, seed=seed)
+
+
+def run(
+    method: Method,
+    tasks: Sequence[ArrayTask],
+    epochs: int | None = None,
+    *,
+    training: TrainingConfig | Mapping[str, Any] | None = None,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+    on_task: Callable[[TaskReport], None] | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+    progress: Progress | None = None,
+) -> "Result":
+    """Let a method learn tasks one after the other, and score all test clips of the classes seen after each.
+
+    Args:
+        method: a new one; changed.
+        tasks: see `tasks_from_arrays`.
+        epochs: on a task's clips; None: as `training` says, 30 by default.
+        training: all other settings of the optimisation, such as `{"batch_size": 64, "device": "cpu"}`.
+        on_epoch: called after every epoch.
+        on_task: called after every task, when its test clips have been scored.
+        metrics: further metrics by name, each a function of the accuracies (`Scores`).
+        progress: told how far it is.
+
+    Raises:
+        ConfigError: a setting is not allowed, or the method has learned before.
+        DataError: the clips do not fit the method, or the tasks not each other.
+        TrainingError: a loss is not finite.
+    """
+    given = {} if epochs is None else {"epochs": epochs}
+    settings = training_config(training, given)
+    _check(method, tasks)
+    epochs_done: list[EpochReport] = []
+    reports: list[TaskReport] = []
+    with own_threads(settings.threads):
+        for task in tasks:
+            learn_task(
+                method,
+                _with_earlier(tasks, task.index) if method.needs_all_tasks else task,
+                settings,
+                title=f"task {task.index + 1} of {len(tasks)}",
+                progress=progress,
+                on_epoch=lambda done: _tell(done.report, epochs_done, on_epoch),
+            )
+            clips = ClipTable.joined([each.test for each in tasks[: task.index + 1]])
+            found = predict(method.predictor, clips, device=choose_device(settings.device))
+            memory = total_by_kind(method.ledger())
+            report = TaskReport(task.index, accuracy_on_seen(found.evaluation()), memory, found)
+            _tell(report, reports, on_task)
+    return _result(tasks, reports, epochs_done, method, metrics or {})
+
+
+def _check(method: Method, tasks: Sequence[ArrayTask]) -> None:
+    """Refuse tasks that do not follow each other, or that the method cannot learn.
+
+    Raises:
+        ConfigError, DataError: says why not.
+    """
+    if not tasks:
+        raise DataError("is empty", where="tasks", remedy="give at least one task")
+    if method.slots:
+        raise ConfigError(
+            f"has learned {len(method.slots)} tasks before", where="method", remedy="build a new one for every run"
+        )
+    stops = [0, *(task.slots.stop for task in tasks)]
+    seen: dict[Label, int] = {}
+    for number, task in enumerate(tasks):
+        where = f"tasks[{number}]"
+        if task.index != number or task.slots.start != stops[number]:
+            raise DataError(
+                f"is task {task.index} with the slots {task.slots.start} to {task.slots.stop - 1}; task {number} from "
+                f"slot {stops[number]} belongs here",
+                where=where,
+                remedy="give the tasks in order, as `tasks_from_arrays` does",
+            )
+        for label in task.classes:
+            if seen.setdefault(label, number) != number:
+                raise DataError(
+                    f"has the class {label!r}, as tasks[{seen[label]}] has", where=where, remedy="leave it out of one"
+                )
+        without = {*task.slots} - {*task.train.slots.tolist()}
+        if without:
+            lacking = [label for slot, label in zip(task.slots, task.classes, strict=True) if slot in without]
+            raise DataError(f"has no training clip of {named(lacking)}", where=where, remedy="give one of each class")
+        for clips in (task.train, task.test):
+            frames, dim = clips.read(torch.arange(0)).shape[1:]
+            if method.clip_shape not in (None, (frames, dim)):
+                raise DataError(
+                    f"has clips of {(frames, dim)} (frames, dim), but the method takes {method.clip_shape}",
+                    where=where,
+                    remedy=f"build the method with frames={frames}, dim={dim}",
+                )
+    method.check_room([name for task in tasks for name in task.longest_names], tasks=len(tasks))
+
+
+def _with_earlier(tasks: Sequence[ArrayTask], index: int) -> ArrayTask:
+    return replace(tasks[index], train=ClipTable.joined([task.train for task in tasks[: index + 1]]))
+
+
+def _merged(section: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a section with settings in the place of its own, section in section."""
+    nested = {
+        key: _merged(section[key], value)
+        if isinstance(section.get(key), Mapping) and isinstance(value, Mapping)
+        else value
+        for key, value in settings.items()
+    }
+    return {**section, **nested}
+
+
+def _tell(report: Report, reports: list[Report], told: Callable[[Report], None] | None) -> None:
+    reports.append(report)
+    if told is not None:
+        told(report)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a method has learned of tasks in memory.
+
+    Attributes:
+        accuracy: fractions; row = after learning a task, column = on the test clips of a task. NaN: not learned yet, or
+            no test clip.
+        class_accuracy: fractions after the last task, by class in order of arrival; NaN: no test clip.
+        metrics: fractions by name; None where a metric is not defined.
+        reading: what the method decides by: a trained head (`cnn`), nearest means (`nme`), ...
+        predictions: of all test clips of the classes seen, after each task.
+        log: what every epoch gave.
+        ledger: everything that the method keeps beside its predictor.
+        memory_bytes: of the ledger, by kind and in all.
+        memory_bytes_by_task: the same after each task.
+        classes: the labels, in order of arrival: slot i is class i.
+    """
+
+    accuracy: Float[np.ndarray, "tasks tasks"]
+    class_accuracy: Float[np.ndarray, " classes"]
+    metrics: Mapping[str, float | None]
+    reading: str
+    predictions: Sequence[Predictions]
+    log: Sequence[EpochReport]
+    ledger: Sequence[LedgerEntry]
+    memory_bytes_by_task: Sequence[MemoryBytes]
+    classes: Sequence[int | str]
+
+    @property
+    def memory_bytes(self) -> MemoryBytes:
+        """Bytes kept after the last task, by kind and in all."""
+        return self.memory_bytes_by_task[-1]
+
+    @cached_property
+    def table(self) -> Table:
+        """One row a task: the accuracies after it, and the bytes kept."""
+        count = len(self.accuracy)
+        columns: dict[str, Sequence[Any]] = {"after task": range(1, count + 1)}
+        columns |= {f"task {task + 1}": self.accuracy[:, task].tolist() for task in range(count)}
+        columns["all seen"] = [accuracy_on_seen(each.evaluation()) for each in self.predictions]
+        return Table({**columns, "bytes kept": [each.total for each in self.memory_bytes_by_task]})
+
+    def to_frame(self) -> Any:
+        """Return `table` as a pandas DataFrame; as it is where there is no pandas."""
+        return as_frame(self.table)
+
+    def __repr__(self) -> str:
+        known = (f"{name} {value:.4f}" for name, value in self.metrics.items() if value is not None)
+        return f"{self.table!r}\n{', '.join(known)}"
+
+    def _repr_html_(self) -> str:
+        known = {name: value for name, value in self.metrics.items() if value is not None}
+        return self.table._repr_html_() + Table({"metric": [*known], "value": [*known.values()]})._repr_html_()
+
+
+def as_frame(table: Table) -> Any:
+    """Return a table as a pandas DataFrame; as it is where there is no pandas."""
+    try:
+        pandas: Any = import_module("pandas")
+    except ImportError:
+        return table
+    return pandas.DataFrame({name: [*column] for name, column in table.columns.items()})
+
+
+def matrix(rows: Sequence[Sequence[float | None]]) -> Float[np.ndarray, "rows columns"]:
+    """Return fractions as an array, NaN for None."""
+    return np.array([[np.nan if value is None else value for value in row] for row in rows], np.float64)
+
+
+def _result(
+    tasks: Sequence[ArrayTask],
+    reports: Sequence[TaskReport],
+    log: Sequence[EpochReport],
+    method: Method,
+    metrics: Mapping[str, Metric],
+) -> Result:
+    predictions = [report.predictions for report in reports]
+    counts = [len(task.classes) for task in tasks]
+    found = scored(predictions, class_counts=counts)
+    of_run = run_scores(predictions, class_counts=counts)
+    own = {name: metric(of_run) for name, metric in metrics.items()}
+    return Result(
+        matrix(found["accuracy"]),
+        matrix([found["class_accuracy"]])[0],
+        {**found["metrics"].model_dump(), **own},
+        found["reading"],
+        predictions,
+        log,
+        method.ledger(),
+        [MemoryBytes.model_validate(report.memory_bytes) for report in reports],
+        [label for task in tasks for label in task.classes],
+    )
