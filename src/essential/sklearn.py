@@ -96,7 +96,7 @@ class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         """
         unlisted = np.setdiff1d([] if classes is None else y, [] if classes is None else classes)
         if len(unlisted):
-            raise ValueError(f"y holds {unlisted[0]!r}, which is not in classes")
+            raise ValueError(f"y holds {unlisted[0]}, which is not in classes")
         return self._learn(X, y, begins=not self.__sklearn_is_fitted__())
 
     def predict(self, X: Any) -> np.ndarray[Any, np.dtype[Any]]:

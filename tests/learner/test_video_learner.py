@@ -190,7 +190,7 @@ def test_a_broken_clip_is_left_out_by_name_if_the_config_says_so(clips: Clips, t
 def test_a_clip_in_two_classes_is_refused_also_under_another_name(clips: Clips, tmp_path: Path) -> None:
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(clips.to_teach("left")["left"][0].read_bytes())
-    with pytest.raises(DataError, match="the same video, in two classes"):
+    with pytest.raises(DataError, match="the same clip, in two classes"):
         new_learner().learn({**clips.to_teach("left"), "right": [copy]})
 
 
