@@ -10,7 +10,7 @@ import pytest
 from torch import Tensor
 
 from essential import VideoLearner
-from essential.learner.labelled_predictor import _dense, _vectors
+from essential.learner.labelled_predictor import _by_parts, _dense
 from essential.learner.prediction import Prediction
 from essential.models.classifier import Predictor
 from taught import Clips
@@ -71,7 +71,7 @@ def test_each_clip_is_read_once(learner: VideoLearner, monkeypatch: pytest.Monke
     measure = labelled.out_of_distribution
     assert measure is not None
     plain = replace(labelled, out_of_distribution=None).answers(features)
-    unknown = measure.scores(_vectors(labelled.predictor, *_dense(features)))
+    unknown = measure.scores(_by_parts(labelled.predictor, labelled.predictor.tokens, *_dense(features)))
     encode, read = type(labelled.predictor).tokens, []
 
     def noted(predictor: Predictor, clips: Tensor, positions: Tensor) -> Tensor:

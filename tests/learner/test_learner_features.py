@@ -163,7 +163,7 @@ def test_settings_that_contradict_each_other_are_refused(learner: VideoLearner, 
         with pytest.raises(ConfigError, match=r"feature_dim=.* is not allowed"):
             VideoLearner(feature_dim=dim)  # type: ignore[arg-type]
     learner.save(tmp_path / "f.bundle")
-    with pytest.raises(ConfigError, match="the settings of a bundle are fixed"):
+    with pytest.raises(ConfigError, match="a bundle's settings are fixed"):
         VideoLearner(bundle=Bundle.read(tmp_path / "f.bundle"), method="icarl")
 
 

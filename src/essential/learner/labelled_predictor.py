@@ -1,6 +1,6 @@
 """A predictor with labels: probabilities of labels, and an out-of-distribution score, from frame features."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -55,15 +55,29 @@ class LabelledPredictor:
 
     def scores(self, features: Features) -> Float[np.ndarray, "clips slots"]:
         """Return the score of every slot; minus infinity for what was forgotten."""
-        return _scores(self.predictor, self.labels, features)
+        return self._answerable(_by_parts(self.predictor, self.predictor, torch.from_numpy(features).float()))
 
     def answers(self, features: Features) -> Answers:
         """Return labels, probabilities and out-of-distribution scores; each clip's vector is computed once."""
         if self.out_of_distribution is None:
             return Answers(*label_probabilities(self.scores(features), self.labels, self.temperature), None)
-        scores, vectors = _scores_and_vectors(self.predictor, self.labels, features)
-        known, probabilities = label_probabilities(scores, self.labels, self.temperature)
+        both = _by_parts(self.predictor, self._scores_and_tokens, *_dense(features))
+        scores, vectors = np.split(both, [len(self.labels)], axis=1)
+        known, probabilities = label_probabilities(self._answerable(scores), self.labels, self.temperature)
         return Answers(known, probabilities, self.out_of_distribution.scores(vectors))
+
+    def _scores_and_tokens(self, clips: Tensor, positions: Tensor) -> Tensor:
+        tokens = self.predictor.tokens(clips, positions)
+        by_tokens = self.predictor.by_tokens(tokens)
+        scores = self.predictor(clips) if by_tokens is None else by_tokens
+        return torch.cat([scores.double(), tokens.double()], dim=1)
+
+    def _answerable(self, scores: Float[np.ndarray, "clips slots"]) -> Float[np.ndarray, "clips slots"]:
+        if not np.isfinite(scores).all():
+            raise BundleError(
+                "the classifier's scores are not finite, so its numbers are damaged", remedy="restore it from a copy"
+            )
+        return np.where([label is None for label in self.labels], -np.inf, scores)
 
     def predictions(
         self,
@@ -107,47 +121,17 @@ def build_labelled_predictor(
         held_out: clips that were not learned from.
     """
     predictor.eval()
-    temperature = temperature_of(_scores(predictor, labels, held_out.features), held_out.slots.astype(np.int64), labels)
+    uncalibrated = LabelledPredictor(predictor, labels, 1.0, None)
     slots = [memory.slots.numpy(), held_out.slots.astype(np.int64)]
+    temperature = temperature_of(uncalibrated.scores(held_out.features), slots[1], labels)
     # A class of which nothing is kept would always look unknown.
     kept = {labels[slot] for slot in np.concatenate(slots).tolist()}
     measure = None
     if {label for label in labels if label is not None} <= kept:
-        exemplars = _vectors(predictor, memory.features, memory.positions)
-        measure = out_of_distribution_of(exemplars, slots[0], _vectors(predictor, *_dense(held_out.features)), slots[1])
+        of_exemplars = _by_parts(predictor, predictor.tokens, memory.features, memory.positions)
+        of_held_out = _by_parts(predictor, predictor.tokens, *_dense(held_out.features))
+        measure = out_of_distribution_of(of_exemplars, slots[0], of_held_out, slots[1])
     return LabelledPredictor(predictor, labels, temperature, measure)
-
-
-@torch.no_grad()
-def _scores(predictor: Predictor, labels: Sequence[str | None], features: Features) -> Float[np.ndarray, "clips slots"]:
-    scores = [predictor(clips).double().cpu() for (clips,) in _parts(predictor, torch.from_numpy(features).float())]
-    return _without_forgotten(torch.cat(scores), labels)
-
-
-@torch.no_grad()
-def _scores_and_vectors(
-    predictor: Predictor, labels: Sequence[str | None], features: Features
-) -> tuple[Float[np.ndarray, "clips slots"], Float[np.ndarray, "clips width"]]:
-    scores, vectors = [], []
-    for clips, places in _parts(predictor, *_dense(features)):
-        tokens = predictor.tokens(clips, places)
-        by_tokens = predictor.by_tokens(tokens)
-        scores.append((predictor(clips) if by_tokens is None else by_tokens).double().cpu())
-        vectors.append(tokens.double().cpu())
-    return _without_forgotten(torch.cat(scores), labels), torch.cat(vectors).numpy()
-
-
-def _without_forgotten(scores: Tensor, labels: Sequence[str | None]) -> Float[np.ndarray, "clips slots"]:
-    if not torch.isfinite(scores).all():
-        raise BundleError("the classifier's scores are not finite, so its numbers are damaged; restore it from a copy")
-    forgotten = np.array([label is None for label in labels], np.bool_)
-    return np.where(forgotten, -np.inf, scores.numpy())
-
-
-@torch.no_grad()
-def _vectors(predictor: Predictor, features: Tensor, positions: Tensor) -> Float[np.ndarray, "clips width"]:
-    vectors = [predictor.tokens(*part).double().cpu() for part in _parts(predictor, features, positions)]
-    return torch.cat(vectors).numpy()
 
 
 def _dense(features: Features) -> tuple[Tensor, Tensor]:
@@ -156,8 +140,11 @@ def _dense(features: Features) -> tuple[Tensor, Tensor]:
     return clips, torch.arange(clips.shape[1]).expand(clips.shape[:2])
 
 
-def _parts(predictor: Predictor, *clips: Tensor) -> Iterator[list[Tensor]]:
-    """Yield as much of each tensor as is computed at once, where the predictor is."""
-    some: Tensor = next(iter(predictor.state_dict().values()))
-    for part in zip(*(each.split(_AT_ONCE) for each in clips), strict=True):
-        yield [each.to(some.device) for each in part]
+@torch.no_grad()
+def _by_parts(
+    predictor: Predictor, compute: Callable[..., Tensor], *clips: Tensor
+) -> Float[np.ndarray, "clips numbers"]:
+    """Return what `compute` gives for clips, some of them at once, where the predictor is; in float64."""
+    device = next(iter(predictor.state_dict().values())).device
+    parts = zip(*(each.split(_AT_ONCE) for each in clips), strict=True)
+    return torch.cat([compute(*(each.to(device) for each in part)).double().cpu() for part in parts]).numpy()

@@ -38,6 +38,9 @@ class ModelSettings:
         frames: of a clip.
         seed: what every random choice derives from.
         held_out_per_class: most clips of a class, one in five, that are kept and not learned from.
+
+    Raises:
+        ConfigError: the method needs all old clips again, or a number is not allowed.
     """
 
     method: MethodConfig

@@ -18,9 +18,9 @@ from essential.api.arrays import Features
 from essential.encoders import FrameEncoder, build_encoder
 from essential.engine.settings import choose_device
 from essential.engine.workspace import FeatureOrigin
-from essential.errors import BundleError, ConfigError, DataError
+from essential.errors import ConfigError, DataError
 from essential.features.provenance import Recipe, build_recipe
-from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings
+from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings, origin_of_features
 from essential.learner.calibration import HeldOut
 from essential.learner.clips import (
     Expanded,
@@ -90,41 +90,39 @@ class VideoLearner:
         if encoder is not None and feature_dim is not None:
             raise ConfigError("a learner has an encoder, or takes features alone", remedy="give encoder or feature_dim")
         if bundle is None:
-            chosen = [*([] if encoder is None else [f"encoder.name={encoder}"]), *overrides]
-            settings = new_settings(config, chosen, method, memory_budget_bytes)
+            chosen = [] if encoder is None else [f"encoder.name={encoder}"]
+            settings = new_settings(config, [*chosen, *overrides], method, memory_budget_bytes)
         elif encoder or method or memory_budget_bytes or feature_dim or overrides:
-            raise ConfigError(
-                "the settings of a bundle are fixed", remedy="give the bundle alone, or new settings alone"
-            )
+            raise ConfigError("a bundle's settings are fixed", remedy="give the bundle alone, or new settings alone")
         else:
             settings, held_out_per_class = bundle.config, bundle.held_out_per_class
-        own = model_settings(settings, held_out_per_class)
+        own = model_settings(settings, held_out_per_class)  # refused before an encoder is loaded
         self.config = settings.with_absolute_paths()
         self._progress = progress or Progress()
         self._device = choose_device(settings.training.device)
         self._process_id = os.getpid()
         with turn(settings.training.threads):
-            self._origin, self._encoder = self._open_encoder(feature_dim, bundle)
+            self._origin, self._encoder = self._open_encoder(bundle, feature_dim)
             self._model = Model.new(own, self._origin.dim) if bundle is None else bundle.model()
             self._model.method.network.to(self._device)
-        self._lessons: tuple[Lesson, ...] = () if bundle is None else bundle.lessons
-        self._taught: dict[str, str] = {} if bundle is None else dict(bundle.taught)
+        self._lessons = () if bundle is None else bundle.lessons
+        self._taught = {} if bundle is None else dict(bundle.taught)
         # The file whose numbers, which may be a stranger's, have not been used yet.
         self._untried = None if bundle is None else bundle.path
 
     def _open_encoder(
-        self, feature_dim: int | None, bundle: Bundle | None
+        self, bundle: Bundle | None, feature_dim: int | None
     ) -> tuple[FeatureOrigin, FrameEncoder | None]:
+        if feature_dim is not None:
+            return origin_of_features(feature_dim), None
         if bundle is not None and not bundle.needs_encoder:
             return bundle.encoder, None
-        if feature_dim is not None:
-            return _origin_of_features(feature_dim), None
         encoder = build_encoder(self.config.encoder)
         encoder.check_frames(self.config.video.frames)
         encoder.to(self._device)
         origin = FeatureOrigin(encoder.name, encoder.fingerprint, encoder.dim)
         if bundle is not None:
-            _refuse_other_encoder(bundle, origin)
+            bundle.refuse_other_encoder(origin)
         return origin, encoder
 
     @classmethod
@@ -152,14 +150,14 @@ class VideoLearner:
         """
         model = self._model
         bundle = Bundle(
-            config=self.config,
-            encoder=self._origin,
-            labels=model.labels,
-            lessons=self._lessons,
-            method=model.method.state_dict(),
-            held_out=model.held_out,
-            held_out_per_class=model.settings.held_out_per_class,
-            taught=self._taught,
+            self.config,
+            self._origin,
+            model.settings.held_out_per_class,
+            model.held_out,
+            model.labels,
+            self._lessons,
+            model.method.state_dict(),
+            self._taught,
         )
         return bundle.write(Path(path))
 
@@ -424,20 +422,3 @@ class VideoLearner:
                 "a learner on a GPU cannot be used in a process that was forked; start the processes by spawn, or load "
                 "the bundle in each with overrides=['training.device=cpu']"
             )
-
-
-def _origin_of_features(dim: int) -> FeatureOrigin:
-    try:
-        return FeatureOrigin("features", "", dim)
-    except ValueError:
-        raise ConfigError(f"feature_dim={dim!r} is not allowed", remedy="give the numbers per frame") from None
-
-
-def _refuse_other_encoder(bundle: Bundle, encoder: FeatureOrigin) -> None:
-    taught = bundle.encoder
-    if taught.fingerprint != encoder.fingerprint:
-        raise BundleError(
-            f"{bundle.path} was taught with features of {taught.name!r} (fingerprint {taught.fingerprint[:12]}), and "
-            f"this is {encoder.name!r} ({encoder.fingerprint[:12]})",
-            remedy="give the weights that it was taught with: -s encoder.weights=FILE",
-        )
