@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("analysis", "site", "tracking"),
     ("api",),
     ("learner", "authors", "contract"),
-    ("export", "serve"),
+    ("export", "serve", "sklearn"),
     ("cli",),
     ("__main__",),
 )

@@ -55,10 +55,12 @@ __all__ = [*_MODULES, "__version__"]  # noqa: PLE0604 - all of them are
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "sklearn":
+        return import_module("essential.sklearn")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"essential.{_MODULES[name]}"), name)
 
 

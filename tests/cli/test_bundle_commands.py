@@ -232,7 +232,7 @@ def test_names_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_place_for_the_picture_is_looked_at_first(world: Path, bundle: Path, essential: Essential) -> None:
     for sheet, words in (
         (bundle / "seen.png", "cannot write"),
-        (bundle.parent / "seen.webp", "seen.webp: the picture's name must end in one of .png"),
+        (bundle.parent / "seen.webp", "seen.webp: the image's name must end in one of .png"),
     ):
         outcome = essential("predict", str(bundle), str(world / "ask"), "--sheet", str(sheet))
         assert (outcome.code, outcome.out) == (2, "")
@@ -279,7 +279,7 @@ def test_names_on_standard_input_are_bytes(
     [
         (["--stride", "1"], "--stride 1.0 has no meaning without --window"),
         (["--window", "1", "--stride", "2"], "windows of 1.0 s every 2.0 s are not allowed"),
-        (["--sheet", "seen.gif"], "seen.gif: the picture's name must end in one of .png"),
+        (["--sheet", "seen.gif"], "seen.gif: the image's name must end in one of .png"),
         (["--sheet", "seen.png", "--window", "1"], "give one of the two"),
         (["-s", "training.epochs=3"], "training.epochs: there 5, here 3"),
     ],

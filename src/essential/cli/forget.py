@@ -32,7 +32,7 @@ def forget(
     with file_lock(bundle):
         read = Bundle.read(bundle, overrides or ())
         refuse_unknown(name, read.classes)  # before an encoder is downloaded in vain
-        learner = VideoLearner.from_bundle(read, bundle)
+        learner = VideoLearner(bundle=read)
         learner.forget(name)
         # They hold the class. The bundle is written last: until then the same command can be repeated.
         undos = bundles_before(bundle)

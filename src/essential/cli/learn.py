@@ -65,21 +65,21 @@ def learn(
             refuse_known(clips.videos, read.classes)
         # From here on an encoder may be downloaded.
         settings = {"overrides": overrides or (), **{_OF_NEW[option]: value for option, value in chosen.items()}}
-        learner = _learner(read, into, settings | {"progress": terminal_progress()})
+        learner = _learner(read, settings | {"progress": terminal_progress()})
         lesson = learner.learn(clips, more_of_known=more_of_known)
         written = learner.save(into)
     _print_lesson(lesson, learner)
     say(f"bundle: {into} ({written:,} bytes, {len(learner.classes)} classes)\ntry: essential predict {into} CLIP")
 
 
-def _learner(read: "Bundle | None", into: Path, settings: Mapping[str, Any]) -> "VideoLearner":
+def _learner(read: "Bundle | None", settings: Mapping[str, Any]) -> "VideoLearner":
     """Return the learner of a bundle, or a new one; without a network, with commands to copy in the error."""
     from essential.errors import NoNetworkError
     from essential.learner.video_learner import VideoLearner
 
     try:
         if read is not None:
-            return VideoLearner.from_bundle(read, into, progress=settings["progress"])
+            return VideoLearner(bundle=read, progress=settings["progress"])
         return VideoLearner(**settings)
     except NoNetworkError as error:
         command = shlex.join(["essential", *sys.argv[1:]])

@@ -27,10 +27,11 @@ def memory(kept: Annotated[Path, argument("RUN|BUNDLE", "Folder of a run, or fil
     from essential.report.formats import counted
 
     if kept.exists() and not kept.is_dir():
-        from essential.learner.video_learner import ledger_of
+        from essential.learner.bundle import Bundle
 
-        bundle, entries = ledger_of(kept)
-        _print_ledger(f"method {bundle.config.method.name}, {counted(len(bundle.lessons), 'lesson')}", entries)
+        bundle = Bundle.read(kept)
+        title = f"method {bundle.config.method.name}, {counted(len(bundle.lessons), 'lesson')}"
+        _print_ledger(title, bundle.model().ledger())
         return
     if not kept.exists():
         raise RunError(f"there is no run folder and no bundle {kept}; check the name")

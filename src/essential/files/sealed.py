@@ -35,6 +35,7 @@ _TYPES = {
     **{"I8": "|i1", "U8": "|u1"},
 }
 _BLOCK = 1 << 20
+_AGAIN = "delete it and run again"
 
 
 def write_sealed(path: Path, arrays: Mapping[str, Array], metadata: Any = None) -> int:
@@ -66,7 +67,7 @@ def _damage_named(path: Path, error: type[EssentialError]) -> Iterator[None]:
     except OSError as cause:
         raise error(f"{path} cannot be read ({cause}); check that it is a file you may read, and the disk") from cause
     except (SafetensorError, struct.error, ValueError, LookupError, TypeError, AttributeError) as cause:
-        raise error(f"{path} is damaged and cannot be read ({cause}); delete it and run again") from cause
+        raise error(f"{path} is damaged and cannot be read ({cause})", remedy=_AGAIN) from cause
 
 
 def read_sealed(path: Path, error: type[EssentialError]) -> tuple[dict[str, Array], Any]:
@@ -113,7 +114,7 @@ def read_sealed_header(path: Path, error: type[EssentialError]) -> SealedHeader:
         note, seal = _read_notes(path, header.pop("__metadata__", None), error)
         arrays = {name: _array_place(entry, start) for name, entry in header.items()}
         if max((array.last for array in arrays.values()), default=start) != path.stat().st_size:
-            raise error(f"{path} is damaged: it is cut short, or longer than it was; delete it and run again")
+            raise error(f"{path} is damaged: it is cut short, or longer than it was", remedy=_AGAIN)
         return SealedHeader(note, seal, arrays, parse_json(note))
 
 
@@ -154,7 +155,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
 
 def _check_same(path: Path, error: type[EssentialError], *, found: str, seal: str) -> None:
     if found != seal:
-        raise error(f"{path} is damaged: its content does not match its checksum; delete it and run again")
+        raise error(f"{path} is damaged: its content does not match its checksum", remedy=_AGAIN)
 
 
 def _seal(arrays: Mapping[str, Array], note: str) -> str:

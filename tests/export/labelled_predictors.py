@@ -1,4 +1,4 @@
-"""Voices of every shipped method, taught with made-up features: no video is read."""
+"""Labelled predictors of every shipped method, taught with made-up features: no video is read."""
 
 from dataclasses import replace
 from functools import cache
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from essential.configs.shipped import method_section
 from essential.contract.synthetic_tasks import clips_of, make_tasks
-from essential.learner.held_out import HeldOut
+from essential.learner.calibration import HeldOut
 from essential.learner.labelled_predictor import LabelledPredictor, build_labelled_predictor
 from essential.methods import METHODS, MethodConfig, build_method
 
@@ -21,17 +21,17 @@ _SMALL = {"classifier": {"heads": 4, "init_scale": 100.0}, "random_features": 15
 
 
 @cache
-def taught_voice(name: str, *, dim: int = 24, held_out_clips: int = 12) -> LabelledPredictor:
-    """Return the voice of a shipped method after two tasks, untrained where it trains, and not certain of anything."""
+def labelled_predictor_of(name: str, *, dim: int = 24, held_out_clips: int = 12) -> LabelledPredictor:
+    """Return the labelled predictor of a shipped method after two tasks, untrained where it trains, never certain."""
     section = method_section(name)
     method = build_method(TypeAdapter(MethodConfig).validate_python(_small(section)), dim=dim, frames=FRAMES, seed=0)
     for task in make_tasks((3, 2), dim=dim):
         method.begin(task)
         method.finish(task)
     method.memory = method.memory.without(2)
-    voice = build_labelled_predictor(method.predictor, LABELS, method.memory, held_out(held_out_clips, dim=dim))
-    scores = voice.scores(asked_features(12, dim=dim))
-    return replace(voice, temperature=float(scores[:, np.isfinite(scores[0])].std()))
+    labelled = build_labelled_predictor(method.predictor, LABELS, method.memory, held_out(held_out_clips, dim=dim))
+    scores = labelled.scores(asked_features(12, dim=dim))
+    return replace(labelled, temperature=float(scores[:, np.isfinite(scores[0])].std()))
 
 
 def held_out(clips: int, *, dim: int = 24) -> HeldOut:
