@@ -12,9 +12,8 @@ from made_comparisons import BUDGET, METHODS, made_metrics, made_run, many_runs
 
 from essential.cli.compare import print_comparison
 from essential.errors import ComparisonError
-from essential.report.comparison_files import write_comparison
-from essential.report.comparison_latex import as_latex, escaped
-from essential.report.comparison_text import as_csv, as_markdown
+from essential.report.comparison_page import write_comparison
+from essential.report.comparison_tables import as_csv, as_latex, as_markdown, escaped
 from essential.results.comparison import compare
 
 FILES = ["compare.csv", "compare.html", "compare.json", "compare.md", "compare.tex"]
@@ -93,7 +92,7 @@ def test_the_markdown_table_is_sorted_and_whole() -> None:
     assert "KiB†" in next(line for line in lines if line.startswith("| der |"))
     assert "Budget: 391 KiB; †: kept more." in text
     assert "seeds 0, 1, 2" in text
-    assert "Holm-corrected for 20 methods" in text
+    assert "Holm-corrected (20 tests)" in text
 
 
 @pytest.mark.parametrize(

@@ -88,10 +88,10 @@ def test_joint_training_keeps_all_videos_wherever_memory_is_told(tmp_path: Path)
     text = ParsedPage(html).text
     assert "Not drawn, because all videos are kept: upper." in text
     assert f"upper {DASH} {DASH} all videos all videos: the method is given those of every task" in text
-    assert "upper keeps all videos instead" in text
+    assert " 14.6 KiB upper all videos " in text, "by kind"
     [article] = re.findall(r'<article class="run" id="run-2">.*?</p>', html, re.DOTALL)
     assert "; it keeps all videos." in article
-    assert 'aria-label="all videos"' in html
+    assert "upper: all videos." in html
     assert not re.search(r"upper[^.]{0,200} 0 B", text)
 
 

@@ -43,7 +43,7 @@ def compare(
     from essential.api.compare import compare as run_all
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.runs import print_skipped
-    from essential.report.comparison_files import write_comparison
+    from essential.report.comparison_page import write_comparison
 
     def announce(run: "PlannedRun", number: int, count: int) -> None:
         say(f"== {run.method}, seed {run.seed} ({number} of {count})", err=True)
@@ -86,7 +86,7 @@ def print_comparison(comparison: "Comparison") -> None:
 
 def _cells(row: "MethodRow") -> list[str]:
     from essential.cli.console import fraction, size
-    from essential.report.formats import probability
+    from essential.results.formats import probability
 
     final, measures, parameters = row.final_accuracy, row.measures, row.trainable_parameters
     kept = (f"{_OVER} " if row.within_budget is False else "") + size(row.memory_bytes)
@@ -105,19 +105,15 @@ def _cells(row: "MethodRow") -> list[str]:
 
 def _notes(comparison: "Comparison") -> Iterator[str]:
     from essential.cli.console import size
-    from essential.report.comparison_text import record_notes
 
     yield "kept: bytes carried from task to task, without MR modules and the trained classifier"
     if comparison.budget_bytes is not None:
         over = any(row.within_budget is False and not row.needs_all_tasks for row in comparison.rows)
         yield f"budget: {size(comparison.budget_bytes)}" + (f"; {_OVER} kept more" if over else "")
-    if comparison.tested:
-        yield (
-            f"p: paired t-test of final accuracy against {comparison.baseline} over common seeds, "
-            f"Holm-corrected for {comparison.tested} methods; unreliable with few seeds"
-        )
+    if comparison.test_note:
+        yield comparison.test_note
     yield (
         "seconds: training and evaluation of one run; "
         f"reading features took {comparison.extract_seconds:.1f} s in all runs"
     )
-    yield from record_notes(comparison)
+    yield from comparison.record_notes

@@ -8,7 +8,7 @@ from rich.segment import Segment
 from rich.table import Table
 
 from essential.cli.terminal import say
-from essential.report.formats import NBSP, human_bytes
+from essential.results.formats import NBSP, human_bytes
 from essential.shown import printable_lines
 
 _UNBOUNDED = 10_000

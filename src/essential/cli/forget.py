@@ -25,7 +25,7 @@ def forget(
     from essential.learner.bundle import Bundle, refuse_missing
     from essential.learner.clips import refuse_unknown
     from essential.learner.video_learner import VideoLearner
-    from essential.report.formats import counted
+    from essential.results.formats import counted
     from essential.serve.kept_bundle import bundles_before
 
     refuse_missing(bundle)

@@ -24,7 +24,7 @@ def memory(kept: Annotated[Path, argument("RUN|BUNDLE", "Folder of a run, or fil
     """
     from essential.errors import RunError
     from essential.records import Record
-    from essential.report.formats import counted
+    from essential.results.formats import counted
 
     if kept.exists() and not kept.is_dir():
         from essential.learner.bundle import Bundle

@@ -57,7 +57,7 @@ def predict(
     from essential.learner.contact_sheet import ContactSheet
     from essential.learner.prediction import Prediction
     from essential.learner.video_learner import VideoLearner
-    from essential.report.formats import counted
+    from essential.results.formats import counted
 
     _refuse_wrong_use(window=window, stride=stride, sheet=sheet)
     found = Expanded(_named(_given(bundle, paths or [])))

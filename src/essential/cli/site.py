@@ -21,7 +21,7 @@ def site(
     Example:
       essential site runs comparison --out leaderboard
     """
-    from essential.report.formats import counted
+    from essential.results.formats import counted
     from essential.site import find_records, write_site
 
     findings = find_records(runs, unverified=unverified)

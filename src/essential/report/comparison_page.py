@@ -1,30 +1,23 @@
-"""A comparison's files: for readers, for papers, for documents and for programs."""
+"""A comparison's page, and its files: for readers, for papers, for documents and for programs."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from essential.files.atomic import write_json, write_text
-from essential.metrics import METRICS
-from essential.report.comparison_latex import as_latex
-from essential.report.comparison_text import OVER, as_csv, as_markdown, as_objects, kept, measures_of
+from essential.report.comparison_tables import OVER, as_csv, as_latex, as_markdown, as_objects, kept
 from essential.report.contents import group_runs
-from essential.report.families import Line
-from essential.report.figures import figures_over_tasks
-from essential.report.line_style import LineStyle
+from essential.report.drawing import LineStyle
+from essential.report.line_figures import figures_over_tasks
 from essential.report.memory_scatter import OwnMethod, own_scatter, published_scatter
 from essential.report.page import swatches
 from essential.report.rendering import render
-from essential.report.run_view import KINDS, ReportedRun, RunView
-from essential.report.scatter import Look
-from essential.results.comparison import REFERENCE, Comparison, MethodRow, compare
+from essential.report.run_view import Line, ReportedRun, RunView
+from essential.results.comparison import Comparison, MethodRow, compare
 from essential.results.comparison_check import Run
-from essential.results.runs import MEASURES
+from essential.results.measures import MAIN
 
 _DRAWN = 8
 """Lines in a chart over tasks: more cannot be told apart."""
-_MAIN = ("final_accuracy", "average_incremental_accuracy", "forgetting_from_best", "backward_forgetting")
-_OTHER_MEASURES = {name: METRICS[name].title for name in MEASURES if name not in _MAIN}
-_OTHER_MEASURES |= {"forward_transfer": f"Forward transfer, against {REFERENCE}"}
 
 
 def write_comparison(runs: Sequence[Run], folder: Path, *, budget_bytes: int | None) -> Comparison:
@@ -56,11 +49,7 @@ def write_comparison(runs: Sequence[Run], folder: Path, *, budget_bytes: int | N
 
 def comparison_page(comparison: Comparison) -> str:
     """Return the page: it asks the network for nothing and runs no script; the same runs give the same text."""
-    others = {
-        name: title
-        for name, title in _OTHER_MEASURES.items()
-        if any(measures_of(row)[name].mean is not None for row in comparison.rows)
-    }
+    known = [name for name in comparison.metrics if any(row.spread(name).mean is not None for row in comparison.rows)]
     # What all runs have in common, read from one of them.
     group = group_runs([ReportedRun("Every run", comparison.example)])[0]
     methods = [OwnMethod(str(row.rank), row.method, row, _look(comparison, row)) for row in comparison.ranked]
@@ -74,9 +63,7 @@ def comparison_page(comparison: Comparison) -> str:
         lines=lines,
         charts=figures_over_tasks(lines, "compared"),
         swatches=swatches([line.style for line in lines]),
-        kinds=KINDS,
-        others=others,
-        measures_of=measures_of,
+        others=[name for name in known if name not in MAIN],
         kept=kept,
         over=OVER,
     )
@@ -87,17 +74,13 @@ def _lines(comparison: Comparison) -> list[Line]:
     rows = [row for row in comparison.ranked if row.rank <= _DRAWN or row.method == comparison.baseline]
     rows = rows if len(rows) <= _DRAWN else [*rows[: _DRAWN - 1], rows[-1]]
     lines = []
-    for place, row in enumerate(rows):
-        style = LineStyle(place)
-        runs = [
-            RunView(number, f"{row.method}, seed {record.seed}", record, None, style)
-            for number, record in enumerate(row.records)
-        ]
+    for style, row in zip(map(LineStyle, range(_DRAWN)), rows, strict=False):
+        named = [(f"{row.method}, seed {record.seed}", record) for record in row.records]
+        runs = [RunView(number, name, record, None, style) for number, (name, record) in enumerate(named)]
         lines.append(Line(row.method, style, tuple(runs)))
     return lines
 
 
-def _look(comparison: Comparison, row: MethodRow) -> Look:
-    if row.method == comparison.baseline:
-        return "baseline"
-    return "in-rules" if row.keeps_to_the_rules else "out-of-rules"
+def _look(comparison: Comparison, row: MethodRow) -> LineStyle:
+    """Return a square for the baseline, a dot for others, and a ring for those that do not keep to the rules."""
+    return LineStyle(1) if row.method == comparison.baseline else LineStyle(0, hollow=not row.keeps_to_the_rules)

@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-from essential.results.runs import Spread
+from essential.files.atomic import sha256_of_json
 from essential.shown import plain_cell
 
 NONE = "\u2013"
@@ -14,6 +14,7 @@ NBSP = "\u00a0"
 """Between a number and its unit, so that no line ends there."""
 
 _LONGEST_NAME = 48
+_DIGITS = 12
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -23,6 +24,19 @@ def percent(fraction: float | None, decimals: int = 1) -> str:
         return NONE
     text = f"{100 * fraction:.{decimals}f}"
     return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
+
+
+def signed_percent(difference: float | None, decimals: int = 2) -> str:
+    """0.012 as "+1.20", -0.012 with a real minus sign; what rounds to nothing has no sign."""
+    shown = percent(difference, decimals)
+    return f"+{shown}" if difference is not None and difference > 0 and float(shown) > 0 else shown
+
+
+def probability(value: float | None) -> str:
+    """A p value with three digits, "<0.001" below that."""
+    if value is None:
+        return NONE
+    return "<0.001" if value < 0.0005 else f"{value:.3f}"
 
 
 def human_bytes(count: int | None) -> str:
@@ -37,10 +51,7 @@ def human_bytes(count: int | None) -> str:
 
 def byte_power(count: int) -> int:
     """The power of 1024 in which `count` is at least 1 and below 1000 (so that "1023 KiB" is never shown)."""
-    power = 0
-    while count / 1024**power >= 999.5 and power < len(_UNITS) - 1:
-        power += 1
-    return power
+    return next(power for power in range(len(_UNITS)) if count / 1024**power < 999.5 or power == len(_UNITS) - 1)
 
 
 def byte_unit(power: int) -> str:
@@ -70,26 +81,6 @@ def grouped(count: int) -> str:
     return f"{count:,}"
 
 
-def plus_minus(spread: Spread) -> str:
-    """0.875 and 0.01 as "87.50 ± 1.00"; without a deviation the mean alone."""
-    shown = percent(spread.mean, 2)
-    return shown if spread.std is None else f"{shown} ± {percent(spread.std, 2)}"
-
-
-def signed_percent(difference: float | None, decimals: int = 2) -> str:
-    """0.012 as "+1.20", -0.012 with a real minus sign; what rounds to nothing has no sign."""
-    shown = percent(difference, decimals)
-    positive = difference is not None and difference > 0 and float(shown) > 0
-    return f"+{shown}" if positive else shown
-
-
-def probability(value: float | None) -> str:
-    """A p value with three digits, "<0.001" below that."""
-    if value is None:
-        return NONE
-    return "<0.001" if value < 0.0005 else f"{value:.3f}"
-
-
 def shortened(text: str, most: int) -> str:
     """The text, or its start and an ellipsis if it is longer than `most` letters."""
     return text if len(text) <= most else text[: most - 1].rstrip() + "\u2026"
@@ -103,6 +94,11 @@ def inside(title: str) -> str:
 def slug(text: str) -> str:
     """A name for files: "Accuracy over tasks" as "accuracy-over-tasks"; 48 of a to z, 0 to 9 and hyphens at most."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_LONGEST_NAME].strip("-") or "unnamed"
+
+
+def stem(name: str, identity: Iterable[str | None]) -> str:
+    """A file name without its ending, safe everywhere: readable by `name`, told from others by `identity`."""
+    return f"{slug(name)}-{sha256_of_json(list(identity))[:_DIGITS]}"
 
 
 def as_csv(rows: Iterable[Sequence[str | int | float | None]]) -> str:
