@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 
+from essential.contract.synthetic_tasks import SyntheticTask, make_tasks
 from essential.methods import MethodConfig, build_method
 from essential.methods.contract import Batch, LossTerm, Method
-from synthetic_tasks import SyntheticTask, make_tasks
 
 SIZES = (3, 2)
 CLASSIFIER = {"heads": 4, "init_scale": 100.0}
@@ -18,7 +18,7 @@ def second_task(**settings: Any) -> tuple[Method, SyntheticTask]:
     """Return a method, in evaluation, that has finished a task of 3 slots and begun one of 2, untrained in both."""
     section = settings if "base" in settings else {"classifier": CLASSIFIER, **settings}
     config = TypeAdapter(MethodConfig).validate_python(section)
-    method = build_method(config, dim=24, frames=8, epochs=1, seed=0)
+    method = build_method(config, dim=24, frames=8, seed=0)
     first, second = make_tasks(SIZES)
     method.begin(first)
     method.finish(first)

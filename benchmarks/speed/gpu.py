@@ -20,7 +20,7 @@ from essential.encoders import EncoderConfig, build_encoder
 from essential.engine.fit import StageStart, fit
 from essential.engine.process_group import SingleProcess, change
 from essential.engine.settings import RunConfig
-from essential.features.encoding import ClipEncoder
+from essential.features.pipeline import ClipEncoder
 from essential.methods import build_method
 from essential.methods.contract import Method, Stage
 
@@ -32,13 +32,13 @@ CLIPS, ENCODED = 32, 40
 def run_stage(method: Method, stage: Stage, config: RunConfig) -> None:
     """Train one stage to its end."""
     start = StageStart()
-    fit(method, stage, training=config.training, device=GPU, seed_parts=(0,), start=start, on_epoch=lambda *_: None)
+    fit(method, stage, training=config.training, device=GPU, task=0, start=start, on_epoch=lambda *_: None)
     torch.cuda.synchronize()
 
 
 def whole_recipe(config: RunConfig) -> dict[str, float]:
     """Learn all tasks; return the seconds by stage."""
-    method = build_method(config.method, dim=DIM, frames=FRAMES, epochs=config.training.epochs, seed=0)
+    method = build_method(config.method, dim=DIM, frames=FRAMES, seed=0)
     spent: dict[str, float] = {}
 
     def timed(name: str, work: Callable[[], object]) -> None:

@@ -72,7 +72,7 @@ class NoiseTask:
 def before_rehearsal(config: RunConfig, index: int) -> tuple[Essential, Sequence[Stage]]:
     """Return the method in task `index`, its memory filled, and the task's stages; nothing was trained."""
     assert isinstance(config.method, EssentialConfig)
-    method = build_method(config.method, dim=DIM, frames=FRAMES, epochs=config.training.epochs, seed=0)
+    method = build_method(config.method, dim=DIM, frames=FRAMES, seed=0)
     assert isinstance(method, Essential)
     for task in map(NoiseTask, range(index + 1)):
         method.begin(task)

@@ -44,7 +44,7 @@ def run(method: Essential, stage: Stage, training: TrainingConfig, on_epoch: Cal
         stage,
         training=training,
         device=CPU,
-        seed_parts=(0,),
+        task=0,
         start=StageStart(),
         on_epoch=lambda *_: on_epoch(),
     )

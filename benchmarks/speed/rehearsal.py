@@ -107,9 +107,7 @@ def measure() -> Sequence[Result]:
         start = StageStart()
         device = torch.device("cpu")
         whole = seconds(
-            lambda: fit(
-                method, once, training=training, device=device, seed_parts=(0,), start=start, on_epoch=lambda *_: None
-            )
+            lambda: fit(method, once, training=training, device=device, task=0, start=start, on_epoch=lambda *_: None)
         )
         return whole + min(retrieval) / epochs
 

@@ -8,11 +8,11 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from essential.analysis.exemplars import Readings, distances, fill, read_exemplars
+from essential.contract.synthetic_tasks import SyntheticTask, clips_of
 from essential.memory.episodic import EpisodicMemory
 from essential.methods import MethodConfig, build_method
 from essential.methods.contract import Method
 from essential.models.classifier import ClipClassifier
-from synthetic_tasks import SyntheticTask, clips_of
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 
@@ -21,7 +21,7 @@ def _method(**settings: object) -> Method:
     """Return a method that has seen a task of three classes, with weights that are not all alike."""
     section = {"exemplars_per_class": 3, "classifier": {"heads": 4}} | settings
     config = TypeAdapter(MethodConfig).validate_python(section)
-    method = build_method(config, dim=24, frames=8, epochs=1, seed=0)
+    method = build_method(config, dim=24, frames=8, seed=0)
     method.begin(SyntheticTask(0, range(3)))
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():

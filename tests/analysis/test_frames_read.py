@@ -5,13 +5,13 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from essential.analysis.frames_read import accuracy_by_frames
+from essential.analysis.feature_figures import accuracy_by_frames
+from essential.contract.synthetic_tasks import clips_of, make_tasks
 from essential.features.tables import FrameTable
 from essential.memory.episodic import EpisodicMemory
 from essential.methods import MethodConfig, build_method
 from essential.methods.contract import Method
 from essential.protocols.protocol import Video
-from synthetic_tasks import clips_of, make_tasks
 
 CLIPS = 60
 SLOTS = torch.arange(5).repeat(CLIPS // 5)
@@ -24,7 +24,7 @@ TABLE = FrameTable(
 def _method(name: str, **settings: object) -> Method:
     """Return a method that has seen two tasks, of three classes and two; its weights are not trained."""
     config = TypeAdapter(MethodConfig).validate_python({"name": name} | settings)
-    method = build_method(config, dim=24, frames=8, epochs=1, seed=0)
+    method = build_method(config, dim=24, frames=8, seed=0)
     for task in make_tasks([3, 2]):
         method.begin(task)
         for stage in method.stages(task):
@@ -95,7 +95,7 @@ def test_a_predictor_that_needs_all_frames_gets_each_in_the_place_of_its_neighbo
 
 def test_of_many_frames_some_numbers_are_read_and_those_that_are_kept() -> None:
     config = TypeAdapter(MethodConfig).validate_python({"name": "replay", "frames_kept": 7, "classifier": {"heads": 4}})
-    method = build_method(config, dim=24, frames=64, epochs=1, seed=0)
+    method = build_method(config, dim=24, frames=64, seed=0)
     method.begin(make_tasks([2])[0])
     table = FrameTable([Video("a", "", "", "test")], np.zeros((1, 64, 24), np.float32).__getitem__)
     found = accuracy_by_frames(method, table, torch.tensor([0]), torch.tensor([0]), frames=64)

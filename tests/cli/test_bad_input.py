@@ -123,7 +123,7 @@ def test_more_frames_kept_than_a_clip_has(shell: Shell, data: Path) -> None:
     assert "frames_kept" in shell.fails(*shell.train(data, "method.frames_kept=9", method="essential"))
 
 
-def test_after_a_mended_setting_the_same_folder_can_be_used(shell: Shell, data: Path) -> None:
+def test_after_a_corrected_setting_the_same_folder_can_be_used(shell: Shell, data: Path) -> None:
     shell.fails(*shell.train(data, "protocol.tasks=3"))
     shell.succeeds(*shell.train(data))
 
@@ -270,7 +270,7 @@ def test_a_loss_that_is_not_a_number_then_a_damaged_state(shell: Shell, data: Pa
     message = shell.fails(*shell.train(data, *explode))
     assert message.startswith("the loss is not finite in ")
     assert "classification = " in message
-    assert "Lower training.learning_rate" in message
+    assert "lower training.learning_rate" in message
     state = shell.out / "state.safetensors"
     _flip_last_byte(state)
     message = shell.fails(*shell.train(data, *explode), "--resume")

@@ -7,9 +7,7 @@ from torch import Tensor
 
 from essential.engine.clips import ClipTable
 from essential.engine.evaluate import predict
-from essential.features.tables import FrameTable
 from essential.models.classifier import Predictor
-from essential.protocols.protocol import Video
 
 
 class Echo(Predictor):
@@ -28,9 +26,11 @@ class Echo(Predictor):
 
 def table(first: int, clips: int) -> ClipTable:
     numbers = np.arange(first, first + clips, dtype=np.float32)
-    videos = [Video(f"video-{number:.0f}", "file", "class", "test") for number in numbers]
-    frames = FrameTable(videos, numbers[:, None, None].repeat(2, axis=1).repeat(3, axis=2).__getitem__)
-    return ClipTable(frames, torch.arange(first, first + clips), torch.zeros(clips, dtype=torch.long))
+    features = torch.from_numpy(numbers)[:, None, None].expand(-1, 2, 3)
+    names = [f"video-{number:.0f}" for number in numbers]
+    return ClipTable(
+        features.__getitem__, names, torch.arange(first, first + clips), torch.zeros(clips, dtype=torch.long)
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,16 @@ def test_every_clip_is_scored_once_and_in_order(sizes: list[int], batches: list[
     starts = np.cumsum([0, *sizes])
     tables = [table(int(start), clips) for start, clips in zip(starts, sizes, strict=False)]
     predictor = Echo()
-    found = predict(predictor, tables, device=torch.device("cpu"), batch_size=4)
+    found = predict(predictor, ClipTable.joined(tables), device=torch.device("cpu"), batch_size=4)
     expected = list(range(sum(sizes)))
     assert found.scores[:, 0].tolist() == found.slots.tolist() == expected
     assert found.videos == tuple(f"video-{number}" for number in expected)
     assert predictor.batches == batches
+
+
+def test_joined_tables_give_rows_in_the_order_asked_repeats_included() -> None:
+    joined = ClipTable.joined([table(0, 3), table(3, 0), table(3, 4)])
+    asked = torch.tensor([6, 0, 3, 0, 2])
+    batch = joined.rows(asked)
+    assert batch.features[:, 0, 0].tolist() == batch.slots.tolist() == asked.tolist()
+    assert [joined.names[row] for row in asked.tolist()] == [f"video-{row}" for row in asked.tolist()]

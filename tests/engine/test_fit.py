@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from essential.contract.synthetic_tasks import make_tasks
 from essential.engine.fit import StageStart, fit, learning_rates, steps_per_epoch
 from essential.engine.settings import TrainingConfig
 from essential.errors import DataError, TrainingError
 from essential.methods import build_method
 from essential.methods.contract import Batch, LossTerm, Stage
 from essential.methods.finetune import Finetune, FinetuneConfig
-from synthetic_tasks import make_tasks
 
 CPU = torch.device("cpu")
 
@@ -48,9 +48,7 @@ class _Recorder(Finetune):
     """Finetune that notes which clips it was given, and can be made to give a NaN."""
 
     def __init__(self) -> None:
-        super().__init__(
-            FinetuneConfig.model_validate({"classifier": {"heads": 4}}), dim=24, frames=8, epochs=2, seed=0
-        )
+        super().__init__(FinetuneConfig.model_validate({"classifier": {"heads": 4}}), dim=24, frames=8, seed=0)
         self.seen: list[torch.Tensor] = []
         self.poison = 1.0
 
@@ -69,7 +67,7 @@ def _fit(method: _Recorder, training: TrainingConfig, trains: list[nn.Module] | 
         stage,
         training=training,
         device=CPU,
-        seed_parts=(0, "task", 0),
+        task=0,
         start=StageStart(),
         on_epoch=lambda *_: None,
     )
@@ -97,14 +95,12 @@ def test_what_does_not_train_keeps_its_values() -> None:
 def test_a_loss_that_is_not_finite_names_the_place() -> None:
     method = _Recorder()
     method.poison = math.nan
-    with pytest.raises(TrainingError, match=r"task 0, stage 'task', epoch 1: classification = nan; the last"):
+    with pytest.raises(TrainingError, match=r"task 0, stage 'task', epoch 1: classification = nan; lower"):
         _fit(method, TrainingConfig(epochs=2))
 
 
 def test_a_stage_without_clips_is_refused() -> None:
-    method = build_method(
-        FinetuneConfig.model_validate({"classifier": {"heads": 4}}), dim=24, frames=8, epochs=1, seed=0
-    )
+    method = build_method(FinetuneConfig.model_validate({"classifier": {"heads": 4}}), dim=24, frames=8, seed=0)
     task = make_tasks([2], per_class=0)[0]
     method.begin(task)
     with pytest.raises(DataError, match="stage 'task' has no clip to learn from"):
@@ -113,7 +109,7 @@ def test_a_stage_without_clips_is_refused() -> None:
             method.stages(task)[0],
             training=TrainingConfig(),
             device=CPU,
-            seed_parts=(0, "task", 0),
+            task=0,
             start=StageStart(),
             on_epoch=lambda *_: None,
         )

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from essential.contract.synthetic_tasks import SyntheticTable, make_tasks
 from essential.engine.evaluate import Predictions
 from essential.engine.results import count_trainable_parameters, scored
 from essential.methods import build_method
 from essential.methods.contract import Stage, TaskData
 from essential.methods.essential import Essential, EssentialConfig
 from essential.methods.finetune import Finetune, FinetuneConfig
-from synthetic_tasks import SyntheticTable, make_tasks
 
 SLOTS = [[0, 0], [0, 0, 1, 2]]
 TASKS = [[0, 0], [0, 0, 1, 1]]
@@ -90,7 +90,7 @@ class _Computed(Finetune):
 
 def test_what_several_stages_train_is_counted_once_and_no_clip_is_read() -> None:
     config = EssentialConfig.model_validate({"classifier": {"heads": 4}, "frames_kept": 2, "exemplars_per_class": 2})
-    method = build_method(config, dim=24, frames=8, epochs=1, seed=0)
+    method = build_method(config, dim=24, frames=8, seed=0)
     assert isinstance(method, Essential)
     tasks = make_tasks([2, 3])
     for task in tasks:
@@ -105,6 +105,6 @@ def test_what_several_stages_train_is_counted_once_and_no_clip_is_read() -> None
 
 def test_a_method_that_is_computed_trains_nothing() -> None:
     config = FinetuneConfig.model_validate({"classifier": {"heads": 4}})
-    method = _Computed(config, dim=24, frames=8, epochs=1, seed=0)
+    method = _Computed(config, dim=24, frames=8, seed=0)
     method.begin(make_tasks([2])[0])
     assert count_trainable_parameters(method, _Unreadable(0, range(2))) == 0

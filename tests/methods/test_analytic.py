@@ -35,7 +35,7 @@ def _recursion(tasks: list[PooledTask], vectors_of: torch.nn.Module, ridge: floa
 def test_it_is_the_recursion_over_tasks(clip: str, ridge: float) -> None:
     features, labels = make_pool()
     tasks = pooled_tasks(features, labels, range(6), [2, 3, 1])
-    method = Analytic(AnalyticConfig(clip=clip, ridge=ridge), dim=5, frames=3, epochs=1, seed=0)
+    method = Analytic(AnalyticConfig(clip=clip, ridge=ridge), dim=5, frames=3, seed=0)
     learn_all(method, tasks)
     width = 5 if clip == "mean" else 15
     weight = _recursion(tasks, method.scores.vectors, ridge, width)
@@ -46,7 +46,7 @@ def test_it_is_the_recursion_over_tasks(clip: str, ridge: float) -> None:
 
 def test_the_ridge_is_chosen_anew_with_every_task() -> None:
     features, labels = make_pool()
-    method = Analytic(AnalyticConfig(), dim=5, frames=3, epochs=1, seed=0)
+    method = Analytic(AnalyticConfig(), dim=5, frames=3, seed=0)
     ridges = []
     for task in pooled_tasks(features, labels, range(6), [2, 4]):
         method.begin(task)

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import torch
 
+from essential.contract.synthetic_tasks import SyntheticTask, clips_of, make_tasks
 from essential.methods.bic import BiC, held_out_quotas, hold_out
 from essential.methods.exemplars import MixedClips
 from essential.models.bias_correction import BiasCorrected
 from essential.models.seeded import torch_generator
 from method_batches import SIZES, batch_of, second_task, stir, values, weights
-from synthetic_tasks import SyntheticTask, clips_of, make_tasks
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 
@@ -89,7 +89,7 @@ def test_scores_are_corrected_slot_by_slot_and_the_teacher_as_it_was(
     reading: str, old_pair: tuple[float, float]
 ) -> None:
     first, second, third = make_tasks((2, 2, 1))
-    method = BiC(_second(reading=reading)[0].config, dim=24, frames=8, epochs=1, seed=0)
+    method = BiC(_second(reading=reading)[0].config, dim=24, frames=8, seed=0)
     method.begin(first)
     stir(method.classifier)
     method.finish(first)
@@ -127,7 +127,7 @@ def test_the_bias_stage_trains_the_newest_pair_alone() -> None:
 
 
 def test_the_first_task_has_no_bias_stage() -> None:
-    method, task = BiC(_second()[0].config, dim=24, frames=8, epochs=1, seed=0), make_tasks(SIZES)[0]
+    method, task = BiC(_second()[0].config, dim=24, frames=8, seed=0), make_tasks(SIZES)[0]
     method.begin(task)
     (stage,) = method.stages(task)
     assert stage.name == "mixed"

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
+from essential.contract.synthetic_tasks import make_tasks
 from essential.methods.der import DER, logit_distance
 from essential.models.seeded import torch_generator
 from method_batches import SIZES, batch_of, second_task, values, weights
-from synthetic_tasks import make_tasks
 
 MEMORY: dict[str, Any] = {"name": "der", "exemplars_per_class": 3, "alpha": 0.3, "beta": 0.7}
 
@@ -79,7 +79,7 @@ def test_the_memory_holds_what_the_classifier_said_when_the_clip_was_stored() ->
 
 
 def test_the_first_task_draws_nothing() -> None:
-    method, task = DER(_second()[0].config, dim=24, frames=8, epochs=1, seed=0), make_tasks(SIZES)[0]
+    method, task = DER(_second()[0].config, dim=24, frames=8, seed=0), make_tasks(SIZES)[0]
     method.begin(task)
     generator = torch_generator(5)
     before = generator.get_state()

@@ -4,6 +4,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
+from essential.contract.synthetic_tasks import SyntheticTask, make_tasks
 from essential.engine.fit import EpochReport, StageStart, fit
 from essential.engine.settings import TrainingConfig
 from essential.methods import MethodConfig, build_method
@@ -11,7 +12,6 @@ from essential.methods.contract import Stage
 from essential.methods.essential import Essential
 from essential.models.memory_retrieval import MemoryRetrieval
 from essential.models.seeded import torch_generator
-from synthetic_tasks import SyntheticTask, make_tasks
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 
@@ -22,7 +22,7 @@ TRAINING = TrainingConfig(epochs=2, batch_size=8, warmup_epochs=1, scale_learnin
 def _method(**settings: object) -> Essential:
     section = {"name": "essential", "exemplars_per_class": 3, "rehearsal_epochs": 2, "classifier": QUIET_CLASSIFIER}
     config = TypeAdapter(MethodConfig).validate_python(section | settings)
-    method = build_method(config, dim=24, frames=8, epochs=2, seed=0)
+    method = build_method(config, dim=24, frames=8, seed=0)
     assert isinstance(method, Essential)
     return method
 
@@ -34,7 +34,7 @@ def _fit(method: Essential, stage: Stage, task: SyntheticTask, start: StageStart
         stage,
         training=TRAINING,
         device=torch.device("cpu"),
-        seed_parts=(0, task.index),
+        task=task.index,
         start=start or StageStart(),
         on_epoch=lambda report, _: reports.append(report),
     )

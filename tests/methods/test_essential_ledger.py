@@ -2,10 +2,10 @@
 
 import pytest
 
+from essential.contract.synthetic_tasks import make_tasks
 from essential.engine.config import load_config
 from essential.memory.ledger import total_by_kind
 from essential.methods import build_method
-from synthetic_tasks import make_tasks
 
 MIB = 2**20
 DIM = 768
@@ -22,7 +22,7 @@ def test_the_recipe_takes_the_bytes_that_the_paper_prints(name: str, printed: fl
     assert base is not None
     sizes = [base, *[(174 - base) // (tasks - 1)] * (tasks - 1)]
     assert sum(sizes) == 174
-    method = build_method(config.method, dim=DIM, frames=8, epochs=1, seed=0)
+    method = build_method(config.method, dim=DIM, frames=8, seed=0)
     for task in make_tasks(sizes, per_class=5, dim=DIM):
         method.begin(task)
         for stage in method.stages(task):

@@ -4,15 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from essential.contract.synthetic_tasks import SyntheticTask, make_tasks
 from essential.methods.classifier import ClassifierConfig
 from essential.methods.ewc import EWC, EWCConfig
 from essential.models.seeded import torch_generator
-from synthetic_tasks import SyntheticTask, make_tasks
 
 
 def build(**settings: object) -> EWC:
     config = EWCConfig.model_validate({"classifier": ClassifierConfig(heads=4, init_scale=10.0), **settings})
-    return EWC(config, dim=24, frames=8, epochs=1, seed=0)
+    return EWC(config, dim=24, frames=8, seed=0)
 
 
 def learn(method: EWC, task: SyntheticTask) -> None:

@@ -25,7 +25,7 @@ def _correlations(covariance: np.ndarray, added: float) -> np.ndarray:
 
 def _learned(config: FecamConfig) -> Fecam:
     features, labels = make_pool()
-    method = Fecam(config, dim=5, frames=3, epochs=1, seed=0)
+    method = Fecam(config, dim=5, frames=3, seed=0)
     learn_all(method, pooled_tasks(features, labels, range(6), [2, 3, 1]))
     return method
 

@@ -3,19 +3,19 @@
 import pytest
 import torch
 
+from essential.contract.synthetic_tasks import SyntheticTask, make_tasks
 from essential.methods.classifier import ClassifierConfig
 from essential.methods.contract import Batch
 from essential.methods.lwf import LwF, LwFConfig, distillation
 from essential.models.classifier import ClipClassifier
 from essential.models.seeded import torch_generator
-from synthetic_tasks import SyntheticTask, make_tasks
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 
 
 def build(**settings: object) -> LwF:
     config = LwFConfig.model_validate({"classifier": ClassifierConfig(heads=4, init_scale=10.0), **settings})
-    return LwF(config, dim=24, frames=8, epochs=1, seed=0)
+    return LwF(config, dim=24, frames=8, seed=0)
 
 
 def disturb(method: LwF) -> None:

@@ -4,17 +4,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from essential.contract.synthetic_tasks import SyntheticTable, make_tasks
 from essential.methods.classifier import ClassifierConfig
 from essential.methods.mas import MAS, MASConfig
 from essential.models.seeded import torch_generator
-from synthetic_tasks import SyntheticTable, make_tasks
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 
 
 def build(**settings: object) -> MAS:
     config = MASConfig.model_validate({"classifier": ClassifierConfig(heads=4, init_scale=10.0), **settings})
-    return MAS(config, dim=24, frames=8, epochs=1, seed=0)
+    return MAS(config, dim=24, frames=8, seed=0)
 
 
 def disturb(method: MAS, seed: int) -> None:

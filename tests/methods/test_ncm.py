@@ -12,7 +12,7 @@ from pooled_tasks import learn_all, make_pool, pooled_tasks
 @pytest.mark.parametrize("clip", ["mean", "side-by-side"])
 def test_it_is_the_nearest_centroid_of_unit_vectors(clip: str) -> None:
     features, labels = make_pool()
-    method = Ncm(NcmConfig(clip=clip), dim=5, frames=3, epochs=1, seed=0)
+    method = Ncm(NcmConfig(clip=clip), dim=5, frames=3, seed=0)
     learn_all(method, pooled_tasks(features, labels, range(6), [2, 3, 1]))
     tests = make_pool(seed=1)[0]
     scores = method.predictor(tests)
@@ -28,7 +28,7 @@ def test_it_is_the_nearest_centroid_of_unit_vectors(clip: str) -> None:
 
 def test_the_means_are_all_that_is_kept() -> None:
     features, labels = make_pool()
-    method = Ncm(NcmConfig(), dim=5, frames=3, epochs=1, seed=0)
+    method = Ncm(NcmConfig(), dim=5, frames=3, seed=0)
     learn_all(method, pooled_tasks(features, labels, range(6), [6]))
     assert [(entry.kind, entry.bytes) for entry in method.ledger()] == [("statistics", 6 * 5 * 4)]
     assert sum(tensor.nbytes for tensor in method.network.state_dict().values()) == 6 * 5 * 4

@@ -28,7 +28,7 @@ def _build(name: str, *, frames: int = 3, dim: int = 5) -> Method:
     settings = EXTRA.get(name) or sections_of(config_text(f"methods/{name}"), name)["method"]
     few = {"random_features": 60} if settings["name"] == "ranpac" else {}
     config = TypeAdapter(MethodConfig).validate_python(settings | few)
-    return build_method(config, dim=dim, frames=frames, epochs=1, seed=0)
+    return build_method(config, dim=dim, frames=frames, seed=0)
 
 
 def _scores_by_class(

@@ -9,7 +9,7 @@ from pooled_tasks import learn_all, make_pool, pooled_tasks
 
 def _learned(seed: int, **settings: float) -> Ranpac:
     features, labels = make_pool()
-    method = Ranpac(RanpacConfig(random_features=40, **settings), dim=5, frames=3, epochs=1, seed=seed)
+    method = Ranpac(RanpacConfig(random_features=40, **settings), dim=5, frames=3, seed=seed)
     learn_all(method, pooled_tasks(features, labels, range(6), [2, 3, 1]))
     return method
 

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 
 def _scores(config: SldaConfig, tests: torch.Tensor) -> torch.Tensor:
     features, labels = make_pool()
-    method = Slda(config, dim=5, frames=3, epochs=1, seed=0)
+    method = Slda(config, dim=5, frames=3, seed=0)
     learn_all(method, pooled_tasks(features, labels, range(6), [2, 3, 1]))
     scores: torch.Tensor = method.predictor(tests)
     return scores

@@ -80,7 +80,7 @@ def test_network_memory_and_slots_are_those_of_the_base() -> None:
     assert method.network is method.base.network
     assert method.memory is method.base.memory
     assert method.slots is method.base.slots
-    fresh = build_method(method.config, dim=24, frames=8, epochs=1, seed=7)
+    fresh = build_method(method.config, dim=24, frames=8, seed=7)
     assert isinstance(fresh, TemporalConsistency)
     fresh.load_state_dict(method.state_dict())
     assert fresh.base.memory.names == method.memory.names
@@ -111,7 +111,7 @@ def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None
     base = {"name": "replay"} | settings.get("base", {})
     config = TemporalConsistencyConfig.model_validate({**settings, "base": base})
     with pytest.raises(ConfigError, match=message):
-        build_method(config, dim=128, frames=8, epochs=1, seed=0)
+        build_method(config, dim=128, frames=8, seed=0)
 
 
 def test_a_budget_that_is_too_small_is_told_with_the_bases_key() -> None:

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import torch
 
+from essential.contract.synthetic_tasks import make_tasks
 from essential.methods.ucir import UCIR, UCIRConfig, margin_ranking
 from essential.models.classifier import ClipClassifier
 from essential.models.heads import CosineHead
 from essential.models.seeded import torch_generator
 from method_batches import SIZES, batch_of, second_task, values, weights
-from synthetic_tasks import make_tasks
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 
@@ -76,7 +76,7 @@ def test_ranking_looks_at_the_nearest_new_slots_alone() -> None:
 def test_new_directions_are_the_mean_tokens_of_their_clips_and_as_long_as_the_old() -> None:
     first, second = make_tasks(SIZES)
     config = UCIRConfig.model_validate(MEMORY | {"classifier": {"heads": 4}})
-    method = UCIR(config, dim=24, frames=8, epochs=1, seed=0)
+    method = UCIR(config, dim=24, frames=8, seed=0)
     method.begin(first)
     method.finish(first)
     method.begin(second)

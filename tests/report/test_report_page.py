@@ -166,7 +166,7 @@ def test_names_in_any_alphabet_and_with_dollar_signs_are_kept(tmp_path: Path) ->
 def test_a_run_without_test_videos_says_why_it_has_no_accuracy(tmp_path: Path) -> None:
     untested = make_record(accuracy=[[None] * 3] * 3)
     text = ParsedPage(_write([("tried", make_record()), ("mine", untested)], tmp_path)).text
-    assert text.count("mine: accuracy and forgetting are not known, for want of test videos") == 1
+    assert text.count("mine: no accuracy, as there is no test video of the classes learned") == 1
     assert "tried: accuracy" not in text
 
 

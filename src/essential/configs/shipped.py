@@ -1,5 +1,6 @@
-"""The configs that are shipped, as text: listing and showing them needs no schema, and so none of the library."""
+"""The shipped configs as text, which need no schema and no heavy import."""
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -14,8 +15,7 @@ _METHODS = "methods/"
 
 def shipped_configs() -> dict[str, str]:
     """Return the summary of every shipped config by its name, such as `moving-digits/essential`."""
-    names = [name for name in _names() if not name.startswith(_METHODS)]
-    return {name: _summary(name) for name in names}
+    return {name: _summary(name) for name in _names() if not name.startswith(_METHODS)}
 
 
 def shipped_methods() -> dict[str, str]:
@@ -37,21 +37,25 @@ def config_text(name: str) -> str:
     return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
 
 
-def method_section(name: str) -> dict[str, Any]:
+def method_section(name: str, *, others: Sequence[str] = ()) -> dict[str, Any]:
     """Return the settings of a shipped method: the section `method` of a config.
+
+    Args:
+        name: the method's.
+        others: names of methods that are known too, for the error.
 
     Raises:
         ConfigError: no method of that name is shipped.
     """
     if _METHODS + name not in _names():
-        known = [*shipped_methods()]
+        known = [*shipped_methods(), *others]
         raise ConfigError(f"no method is called {name!r}{nearest(name, known)}; known: {', '.join(known)}")
     section: dict[str, Any] = sections_of(config_text(_METHODS + name), name)["method"]
     return section
 
 
 def protocol_config(name: str) -> str:
-    """Return the config that a protocol's name stands for: a folder's stands for its `essential`."""
+    """Return the config of a protocol's name: that of a folder means its `essential`."""
     folder_default = f"{name.rstrip('/')}/essential"
     return folder_default if folder_default in _names() else name
 
@@ -70,11 +74,7 @@ def _names() -> tuple[str, ...]:
 
 
 def sections_of(text: str | bytes, name: str) -> dict[str, Any]:
-    """Return the sections of a config's text.
-
-    Raises:
-        ConfigError: it is not YAML, or holds no sections; `name` stands in the message.
-    """
+    """Return the sections of a config's text, or raise a ConfigError that names the config."""
     try:
         content = parse_yaml(text)
     except ValueError as error:

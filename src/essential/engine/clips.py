@@ -1,40 +1,61 @@
 """A task's clips, as methods see them: batches out of a feature source, stored or live."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from essential.errors import DataError
 from essential.features.source import FeatureSource
-from essential.features.tables import FrameTable
 from essential.methods.contract import Batch
 from essential.protocols.protocol import Protocol, Task, Video
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClipTable:
-    """One view of clips with their labels."""
+    """Clips in one view, gathered by index; the engine's `methods.contract.BatchTable`.
 
-    frames: FrameTable
+    Attributes:
+        read: gives the features of rows as float32, in the order asked; repeats are allowed.
+        names: what each clip is called: its video's key.
+        slots: the class of each clip.
+        tasks: the task that brought the class of each.
+    """
+
+    read: Callable[[Int[Tensor, " batch"]], Float[Tensor, "batch frames dim"]]
+    names: Sequence[str]
     slots: Int[Tensor, " clips"]
     tasks: Int[Tensor, " clips"]
 
     def __len__(self) -> int:
         return len(self.slots)
 
-    @property
-    def names(self) -> Sequence[str]:
-        """The key of every clip's video."""
-        return [video.key for video in self.frames.videos]
-
     def rows(self, indices: Int[Tensor, " batch"]) -> Batch:
         """Gather dense clips: frame i stands at position i."""
-        features = self.frames.rows(indices)
+        features = self.read(indices)
         positions = torch.arange(features.shape[1]).expand(features.shape[:2])
         return Batch(features, positions, self.slots[indices], self.tasks[indices])
+
+    @classmethod
+    def joined(cls, parts: Sequence["ClipTable"]) -> "ClipTable":
+        """Return the clips of several tables, one after the other."""
+        part_of = torch.arange(len(parts)).repeat_interleave(torch.tensor([len(part) for part in parts]))
+        row_in_part = torch.cat([torch.arange(len(part)) for part in parts])
+
+        def read(indices: Int[Tensor, " batch"]) -> Float[Tensor, "batch frames dim"]:
+            owners, rows = part_of[indices], row_in_part[indices]
+            found = [(owners == part).nonzero()[:, 0] for part in owners.unique().tolist()]
+            if not found:
+                return parts[0].read(rows)
+            pieces = [parts[int(owners[places[0]])].read(rows[places]) for places in found]
+            features = pieces[0].new_empty(len(indices), *pieces[0].shape[1:])
+            features[torch.cat(found)] = torch.cat(pieces)
+            return features
+
+        names = [name for part in parts for name in part.names]
+        return cls(read, names, torch.cat([part.slots for part in parts]), torch.cat([part.tasks for part in parts]))
 
 
 class LabelledVideos:
@@ -54,7 +75,7 @@ class LabelledVideos:
         frames = self.source.view(videos, view)
         slots = torch.tensor([self._slots[video.label] for video in frames.videos], dtype=torch.long)
         tasks = torch.tensor([self._tasks[video.label] for video in frames.videos], dtype=torch.long)
-        return ClipTable(frames, slots, tasks)
+        return ClipTable(frames.rows, [video.key for video in frames.videos], slots, tasks)
 
 
 @dataclass(frozen=True)

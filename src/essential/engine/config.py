@@ -7,11 +7,12 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from essential.configs.shipped import config_text, method_section, sections_of
-from essential.engine.settings import RunConfig
+from essential.configs.schema import Section
+from essential.configs.shipped import config_text, sections_of
+from essential.engine.settings import RunConfig, TrainingConfig
 from essential.errors import ConfigError
 from essential.files.untrusted import parse_yaml, read_bounded
-from essential.methods import METHODS
+from essential.methods import METHODS, method_section
 from essential.methods.exemplars import MemoryConfig
 from essential.shown import nearest, quoted
 
@@ -19,7 +20,7 @@ from essential.shown import nearest, quoted
 _SHARED = ("classifier", "exemplars_per_class", "rehearsal_epochs")
 
 
-def load_config(name_or_path: str, overrides: Sequence[str] = (), *, method: str | None = None) -> RunConfig:
+def load_config(name_or_path: str | Path, overrides: Sequence[str] = (), *, method: str | None = None) -> RunConfig:
     """Read a shipped config by name, or a YAML file by path, and apply overrides such as `training.epochs=5`.
 
     Values are read as YAML: `5`, `0.1`, `true`, `null`, `[0.8, 1.0]`, text.
@@ -42,7 +43,7 @@ def load_config(name_or_path: str, overrides: Sequence[str] = (), *, method: str
     return parse_config(content, f"{name_or_path} with --method {method}" if method else str(name_or_path))
 
 
-def _content(name_or_path: str) -> dict[str, Any]:
+def _content(name_or_path: str | Path) -> dict[str, Any]:
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"}:
         if path.is_dir() or not path.exists():
@@ -51,11 +52,12 @@ def _content(name_or_path: str) -> dict[str, Any]:
             return sections_of(read_bounded(path), str(path))
         except (OSError, ValueError) as error:
             raise ConfigError(f"config file {path} cannot be read: {error}") from error
-    content = sections_of(config_text(name_or_path), name_or_path)
+    name = str(name_or_path)
+    content = sections_of(config_text(name), name)
     if content.keys() == {"summary", "method"}:
         raise ConfigError(
-            f"{name_or_path} says how to learn and not what; give a config with data, and --method "
-            f"{name_or_path.removeprefix('methods/')}"
+            f"{name} says how to learn and not what",
+            remedy=f"give a config with data, and --method {name.removeprefix('methods/')}",
         )
     return content
 
@@ -73,12 +75,23 @@ def _with_shared(section: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str
     return {**shared, **section, **nested}
 
 
+def resolved(config: RunConfig | str | Path, overrides: Sequence[str] = (), *, name: str = "given") -> RunConfig:
+    """Return a config, or the one of that name or file, with overrides applied.
+
+    Raises:
+        ConfigError: see `load_config`; `name` stands in the message.
+    """
+    return with_overrides(config, overrides, name) if isinstance(config, RunConfig) else load_config(config, overrides)
+
+
 def with_overrides(config: RunConfig, overrides: Sequence[str], name: str) -> RunConfig:
     """Return a resolved config with overrides applied.
 
     Raises:
         ConfigError: see `load_config`; `name` stands in the message.
     """
+    if not overrides:
+        return config
     content = config.model_dump(mode="json")
     for override in overrides:
         _apply(content, override)
@@ -95,6 +108,17 @@ def parse_config(content: Mapping[str, Any], name: str) -> RunConfig:
         return RunConfig.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"config {name}: " + "; ".join(_explain(detail) for detail in error.errors())) from error
+
+
+def training_config(given: TrainingConfig | Mapping[str, Any] | None, changes: Mapping[str, Any]) -> TrainingConfig:
+    """Return the training's settings, from some of them or all, with changes.
+
+    Raises:
+        ConfigError: see `load_config`.
+    """
+    settings = given.model_dump() if isinstance(given, TrainingConfig) else dict(given or {})
+    content = {"data": {"kind": "features"}, "method": {"name": "finetune"}, "training": {**settings, **changes}}
+    return parse_config(content, "training").training
 
 
 def memory_section(config: RunConfig) -> str | None:
@@ -176,6 +200,8 @@ def _section_at(path: Sequence[str]) -> tuple[type[BaseModel] | None, list[str]]
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:
+    if annotation is Section:  # a method's, whichever it is
+        return tuple(method.Config for method in METHODS.values())
     return (annotation,) if _is_section(annotation) else get_args(annotation)
 
 

@@ -1,6 +1,6 @@
 """Scoring: one pass of the predictor over stored features. Nothing here draws a random number or opens a video."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,47 +38,49 @@ class Predictions:
         return Evaluation(scores.argmax(axis=1), self.slots, self.tasks)
 
 
+@dataclass(frozen=True)
+class TaskReport:
+    """What a learned task gave.
+
+    Attributes:
+        task: its number, from 0.
+        accuracy: over all test clips of the classes seen so far; None if there is none.
+        memory_bytes: what the method keeps now, by kind and in all.
+        predictions: of these clips.
+    """
+
+    task: int
+    accuracy: float | None
+    memory_bytes: Mapping[str, int]
+    predictions: Predictions
+
+
 @torch.no_grad()
 def predict(
     predictor: Predictor,
-    tables: Sequence[ClipTable],
+    clips: ClipTable,
     *,
     device: torch.device,
     batch_size: int = 512,
     group: ProcessGroup | None = None,
 ) -> Predictions:
-    """Score every clip of `tables`, without augmentation or mask: the slots seen so far are all there are.
+    """Score every clip, without augmentation or mask: the slots seen so far are all there are.
 
     The ranks of a group take the batches in turns, and all get all scores: the numbers of one process, to the last bit.
     """
     predictor.to(device).eval()
     group, own = group or SingleProcess(), {}
-    batches = list(_batches(tables, batch_size))
+    batches = torch.arange(len(clips)).split(batch_size)  # of no clips there is one batch: it says which readings exist
     for index in range(group.rank, len(batches), group.size):
-        features = torch.cat([table.frames.rows(rows) for table, rows in batches[index]])
+        features = clips.rows(batches[index]).features
         for name, scores in predictor.readings(features.to(device)).items():
             own[f"{index:08d} {name}"] = scores.float().cpu().numpy()
     parts: dict[str, list[np.ndarray]] = {}
-    gathered = {key: part for message in group.gather(Message(own)) for key, part in message.arrays.items()}
+    gathered = {key: part for message in group.all_gather(Message(own)) for key, part in message.arrays.items()}
     for key in sorted(gathered):
         parts.setdefault(key.split(" ", 1)[1], []).append(gathered[key])
     readings = {name: np.concatenate(of_batches) for name, of_batches in parts.items()}
+    decided = readings.pop(predictor.reading)
     return Predictions(
-        readings.pop(predictor.reading),
-        torch.cat([table.slots for table in tables]).numpy(),
-        torch.cat([table.tasks for table in tables]).numpy(),
-        tuple(video.key for table in tables for video in table.frames.videos),
-        predictor.reading,
-        readings,
+        decided, clips.slots.numpy(), clips.tasks.numpy(), tuple(clips.names), predictor.reading, readings
     )
-
-
-def _batches(tables: Sequence[ClipTable], size: int) -> Iterator[list[tuple[ClipTable, torch.Tensor]]]:
-    """Yield all clips, `size` at a time: the tables that a batch reaches into, and the rows of each.
-
-    Where there is no clip at all, one batch without any, which says what readings there are.
-    """
-    owner = torch.arange(len(tables)).repeat_interleave(torch.tensor([len(table) for table in tables]))
-    row = torch.cat([torch.arange(len(table)) for table in tables])
-    for owners, rows in zip(owner.split(size), row.split(size), strict=True):
-        yield [(tables[index], rows[owners == index]) for index in owners.unique().tolist()] or [(tables[0], rows)]

@@ -27,8 +27,10 @@ from essential.models.whole_batch import Part, part_of_batch
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What an epoch gave: its number from 0, the mean of every weighted loss term, the last learning rate."""
+    """What an epoch gave: the mean of every weighted loss term, the last learning rate. Tasks, epochs count from 0."""
 
+    task: int
+    stage: str
     epoch: int
     losses: Mapping[str, float]
     learning_rate: float
@@ -46,9 +48,9 @@ def fit(
     method: Method,
     stage: Stage,
     *,
+    task: int,
     training: TrainingConfig,
     device: torch.device,
-    seed_parts: Sequence[str | int],
     start: StageStart,
     on_epoch: Callable[[EpochReport, torch.optim.Optimizer], None],
     group: ProcessGroup | None = None,
@@ -58,9 +60,9 @@ def fit(
     Args:
         method: changed.
         stage: one of the method's.
+        task: its number, from which, and the method's seed, all that is random derives.
         training: the optimisation.
         device: where the method is.
-        seed_parts: name the run and the task.
         start: where to start.
         on_epoch: gets what the epoch gave, the same on every rank, and the optimiser.
         group: the ranks that train together, on equal methods; None: this process alone.
@@ -81,13 +83,13 @@ def fit(
     optimizer = _optimizer(stage, training, device)
     if start.optimizer is not None:
         load_optimizer(optimizer, start.optimizer)
-    steps = steps_per_epoch(clips, training)
-    rates_of_all = learning_rates(stage.epochs * steps, steps, training)
+    steps, epochs = steps_per_epoch(clips, training), stage.epochs or training.epochs
+    rates_of_all = learning_rates(epochs * steps, steps, training)
     schedule = [rate * stage.learning_rate_scale for rate in rates_of_all]
     recorder = CudaGraph(records=stage.steady and device.type == "cuda" and group.size == 1)
     _only_train(method.network, stage.trains)
-    for epoch in range(start.epoch, stage.epochs):
-        seeds = (*seed_parts, stage.name, epoch)
+    for epoch in range(start.epoch, epochs):
+        seeds = (method.seed, "task", task, stage.name, epoch)
         generator = torch_generator(*seeds, "draws")
         order = torch.randperm(clips, generator=torch_generator(*seeds, "order"))
         rates = schedule[epoch * steps : (epoch + 1) * steps]
@@ -97,8 +99,10 @@ def fit(
             batches = ((table.rows(indices[part.rows]).to(device), part) for indices, part in parts)
             step = _Step(method, stage.name, optimizer, generator, training.mixed_precision, group)
             losses = _run_epoch(step, batches, rates, recorder)
-        report = EpochReport(epoch, {name: total / steps for name, total in losses.items()}, rates[-1])
-        _check_finite(report, stage, seed_parts)
+        report = EpochReport(
+            task, stage.name, epoch, {name: total / steps for name, total in losses.items()}, rates[-1]
+        )
+        _check_finite(report)
         on_epoch(report, optimizer)
     optimizer.zero_grad(set_to_none=True)
 
@@ -189,7 +193,7 @@ def _run_epoch(
         terms = recorder.take(partial(step.take, part=part), batch, step.optimizer)
         for name, value in terms.items():
             sums[name] = sums[name] + value if name in sums else value.clone()
-    totals = step.group.total(torch.stack([value.float() for value in sums.values()]))
+    totals = step.group.all_reduce(torch.stack([value.float() for value in sums.values()]))
     return dict(zip(sums, totals.tolist(), strict=True))
 
 
@@ -200,7 +204,7 @@ def _shares(terms: Sequence[LossTerm], part: Part, group: ProcessGroup) -> Seque
         return [part.fraction] * len(terms)
     device = terms[0].value.device
     own = torch.stack([torch.as_tensor(count, device=device) for count in counts]).double()
-    of_counted = iter(own / group.total(own).clamp(min=1))
+    of_counted = iter(own / group.all_reduce(own).clamp(min=1))
     return [part.fraction if term.over is None else next(of_counted).float() for term in terms]
 
 
@@ -210,7 +214,7 @@ def _add_up_gradients(optimizer: torch.optim.Optimizer, group: ProcessGroup) -> 
         return
     trained = (parameter for group in optimizer.param_groups for parameter in group["params"])
     gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
-    total = group.total(torch.cat([gradient.flatten() for gradient in gradients]))
+    total = group.all_reduce(torch.cat([gradient.flatten() for gradient in gradients]))
     sizes = [gradient.numel() for gradient in gradients]
     for gradient, summed in zip(gradients, total.split(sizes), strict=True):
         gradient.copy_(summed.view_as(gradient))
@@ -240,12 +244,11 @@ def _batches(order: Tensor, training: TrainingConfig) -> Sequence[Tensor]:
     return batches[: steps_per_epoch(len(order), training)]
 
 
-def _check_finite(report: EpochReport, stage: Stage, seed_parts: Sequence[str | int]) -> None:
+def _check_finite(report: EpochReport) -> None:
     bad = {name: value for name, value in report.losses.items() if not math.isfinite(value)}
     if bad:
-        where = " ".join(str(part) for part in seed_parts[1:])
         raise TrainingError(
-            f"the loss is not finite in {where}, stage {stage.name!r}, epoch {report.epoch + 1}: "
-            f"{', '.join(f'{name} = {value}' for name, value in bad.items())}; the last checkpoint is intact. "
-            "Lower training.learning_rate, and look for broken features"
+            f"the loss is not finite in task {report.task}, stage {report.stage!r}, epoch {report.epoch + 1}: "
+            f"{', '.join(f'{name} = {value}' for name, value in bad.items())}",
+            remedy="lower training.learning_rate, and look for broken features",
         )

@@ -3,14 +3,16 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+import torch
+from pydantic import ConfigDict, Field
 
 from essential.configs.schema import Section
 from essential.encoders import EncoderConfig
+from essential.errors import ConfigError
 from essential.features.config import FeaturesConfig
 from essential.methods import MethodConfig
 from essential.protocols.source import DataConfig, ProtocolConfig
-from essential.video.transforms import AugmentConfig
+from essential.video.config import AugmentConfig
 
 # What a machine's owner decides, and not who sends a config or a bundle; no number of a result depends on it.
 OF_THE_MACHINE: dict[str, set[str]] = {
@@ -47,8 +49,24 @@ class TrainingConfig(Section):
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; none: as many as cores")
 
 
+def choose_device(wanted: str) -> torch.device:
+    """Return the device that `training.device` names.
+
+    Raises:
+        ConfigError: a GPU is asked for and there is none.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("training.device=cuda, but torch sees no GPU here; use auto or cpu")
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
+
+
 class RunConfig(Section):
     """Everything that decides a run's numbers, and where its data are."""
+
+    # The methods that are there, plug-ins among them, are looked for when the first config is checked.
+    model_config = ConfigDict(defer_build=True)
 
     summary: str = Field("", description="one line that says what the run is")
     data: DataConfig

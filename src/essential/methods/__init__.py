@@ -1,53 +1,67 @@
-"""How a task is learned: one paper, one file. To add a method, see docs/add-a-method.md."""
+"""How a task is learned: one paper, one file. To add a method, see docs/add-a-method.md.
 
+Nothing here imports a method before it is asked for: a plug-in may import this package while it is being imported.
+"""
+
+import inspect
+import sys
 from collections.abc import Callable
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
+import yaml
 from pydantic import Field
 
 from essential.configs.schema import Section
-from essential.methods.analytic import Analytic
-from essential.methods.bic import BiC
-from essential.methods.contract import Method
-from essential.methods.der import DER
-from essential.methods.essential import Essential, EssentialConfig
-from essential.methods.ewc import EWC
-from essential.methods.fecam import Fecam
-from essential.methods.finetune import Finetune
-from essential.methods.icarl import ICaRL
-from essential.methods.joint import Joint
-from essential.methods.lwf import LwF
-from essential.methods.mas import MAS
-from essential.methods.ncm import Ncm
-from essential.methods.podnet import PODNet
-from essential.methods.ranpac import Ranpac
-from essential.methods.replay import Replay
-from essential.methods.slda import Slda
-from essential.methods.temporal_consistency import TemporalConsistency
-from essential.methods.ucir import UCIR
+from essential.configs.shipped import config_text, shipped_methods
+from essential.configs.shipped import method_section as shipped_section
+from essential.registry import Registry
 
-METHODS: dict[str, type[Method]] = {
-    "analytic": Analytic,
-    "bic": BiC,
-    "der": DER,
-    "essential": Essential,
-    "ewc": EWC,
-    "fecam": Fecam,
-    "finetune": Finetune,
-    "icarl": ICaRL,
-    "joint": Joint,
-    "lwf": LwF,
-    "mas": MAS,
-    "ncm": Ncm,
-    "podnet": PODNet,
-    "ranpac": Ranpac,
-    "replay": Replay,
-    "slda": Slda,
-    "temporal-consistency": TemporalConsistency,
-    "ucir": UCIR,
-}
+if TYPE_CHECKING:
+    from essential.methods.contract import Method
+
+
+def _fault(name: str, plugin: Any) -> str | None:
+    from essential.methods.contract import Method
+
+    if name in shipped_methods():
+        return f"the name is taken, essential ships settings {name!r}"
+    if not (isinstance(plugin, type) and issubclass(plugin, Method)):
+        return "it is no class derived from essential.methods.contract.Method"
+    if inspect.isabstract(plugin):
+        return f"{plugin.__name__} does not define {', '.join(sorted(plugin.__abstractmethods__))}"
+    config = getattr(plugin, "Config", None)
+    own = config.model_fields.get("name") if isinstance(config, type) and issubclass(config, Section) else None
+    if own is None or get_args(own.annotation) != (name,) or own.default != name:
+        return f'its Config has to be a Section with the field `name: Literal["{name}"] = "{name}"`'
+    return None
+
+
+METHODS: "Registry[type[Method]]" = Registry(
+    "essential.methods",
+    {
+        "analytic": "essential.methods.analytic:Analytic",
+        "bic": "essential.methods.bic:BiC",
+        "der": "essential.methods.der:DER",
+        "essential": "essential.methods.essential:Essential",
+        "ewc": "essential.methods.ewc:EWC",
+        "fecam": "essential.methods.fecam:Fecam",
+        "finetune": "essential.methods.finetune:Finetune",
+        "icarl": "essential.methods.icarl:ICaRL",
+        "joint": "essential.methods.joint:Joint",
+        "lwf": "essential.methods.lwf:LwF",
+        "mas": "essential.methods.mas:MAS",
+        "ncm": "essential.methods.ncm:Ncm",
+        "podnet": "essential.methods.podnet:PODNet",
+        "ranpac": "essential.methods.ranpac:Ranpac",
+        "replay": "essential.methods.replay:Replay",
+        "slda": "essential.methods.slda:Slda",
+        "temporal-consistency": "essential.methods.temporal_consistency:TemporalConsistency",
+        "ucir": "essential.methods.ucir:UCIR",
+    },
+    fault=_fault,
+)
 
 if TYPE_CHECKING:
 
@@ -57,21 +71,58 @@ if TYPE_CHECKING:
         name: str
 
 else:
-    MethodConfig = Annotated[reduce(or_, (method.Config for method in METHODS.values())), Field(discriminator="name")]
+
+    class _OneOfAll:
+        """Tells pydantic which sections there are, when it first builds a schema and not before."""
+
+        def __get_pydantic_core_schema__(self, source, handler):
+            sections = reduce(or_, (method.Config for method in METHODS.values()))
+            return handler.generate_schema(Annotated[sections, Field(discriminator="name")])
+
+    MethodConfig = Annotated[Section, _OneOfAll()]
 
 
-def build_method(config: MethodConfig, *, dim: int, frames: int, epochs: int, seed: int) -> Method:
+def method_summaries() -> dict[str, str]:
+    """Return what each method is by its name for `--method`: those shipped, and plug-ins by their file's first line."""
+    plugins = {name: METHODS[name] for name in METHODS.plugins() if name in METHODS}
+    of_modules = {name: sys.modules[method.__module__].__doc__ or "" for name, method in plugins.items()}
+    return shipped_methods() | {name: text.strip().partition("\n")[0] for name, text in of_modules.items()}
+
+
+def method_section(name: str) -> dict[str, Any]:
+    """Return the settings that `--method NAME` stands for: the section `method` of a config.
+
+    Raises:
+        ConfigError: no method of that name is shipped or installed.
+    """
+    if name not in shipped_methods() and (name in METHODS.plugins() or name in METHODS.broken()):
+        METHODS.load(name)
+        return {"name": name}
+    return shipped_section(name, others=METHODS.plugins())
+
+
+def settings_text(name: str) -> str:
+    """Return a shipped config, or a method's settings, as YAML.
+
+    Raises:
+        ConfigError: nothing of that name is shipped or installed.
+    """
+    summaries = method_summaries()
+    if name not in summaries.keys() - shipped_methods().keys():
+        return config_text(name)
+    return yaml.safe_dump({"summary": summaries[name], "method": method_section(name)}, sort_keys=False, width=200)
+
+
+def build_method(config: MethodConfig, *, dim: int, frames: int, seed: int) -> "Method":
     """Build the method that `config` names.
 
     Args:
         config: the method's own section.
         dim: width of a frame feature.
         frames: frames of a dense clip.
-        epochs: epochs of the stage that learns a task's clips.
         seed: what every random choice derives from.
     """
     build: Callable[..., Method] = METHODS[config.name]
-    return build(config, dim=dim, frames=frames, epochs=epochs, seed=seed)
-
-
-__all__ = ["METHODS", "EssentialConfig", "Method", "MethodConfig", "build_method"]
+    method = build(config, dim=dim, frames=frames, seed=seed)
+    method.clip_shape = (frames, dim)
+    return method

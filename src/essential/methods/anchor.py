@@ -129,8 +129,8 @@ class Anchored(Trained[Settings]):
         weight: of the penalty.
     """
 
-    def __init__(self, config: Settings, *, dim: int, frames: int, epochs: int, seed: int, weight: float) -> None:
-        super().__init__(config, dim=dim, frames=frames, epochs=epochs, seed=seed)
+    def __init__(self, config: Settings, *, dim: int, frames: int, seed: int, weight: float) -> None:
+        super().__init__(config, dim=dim, frames=frames, seed=seed)
         self.weight = weight
         self.anchor = Anchor.free()
 

@@ -60,8 +60,8 @@ class BiC(Trained[BiCConfig]):
 
     distils = True
 
-    def __init__(self, config: BiCConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        super().__init__(config, dim=dim, frames=frames, epochs=epochs, seed=seed)
+    def __init__(self, config: BiCConfig, *, dim: int, frames: int, seed: int) -> None:
+        super().__init__(config, dim=dim, frames=frames, seed=seed)
         self.corrected = BiasCorrected(self.classifier)
         self.network["predictor"] = self.corrected
 
@@ -84,7 +84,7 @@ class BiC(Trained[BiCConfig]):
         learned = MixedClips(task, self.memory, lambda slots: self._parts(slots)[0])
         held = MixedClips(task, self.memory, lambda slots: self._parts(slots)[1])
         return [
-            Stage("mixed", lambda: learned, [self.classifier], self.epochs),
+            Stage("mixed", lambda: learned, [self.classifier]),
             Stage(
                 "bias",
                 lambda: held,

@@ -37,11 +37,10 @@ class ClosedForm(Method, Generic[Settings, Scores]):
 
     draws_nothing = True
 
-    def __init__(self, config: Settings, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        del epochs
+    def __init__(self, config: Settings, *, dim: int, frames: int, seed: int) -> None:
         self.config, self.seed = config, seed
         self.scores = self.make_scores(*clip_vector(config.clip, dim=dim, frames=frames))
-        super().__init__(self.scores, EpisodicMemory.empty(kept=frames, dim=dim))
+        super().__init__(self.scores, EpisodicMemory.empty(kept=frames, dim=dim), seed=seed)
         if isinstance(self.scores, LinearScores):
             self.statistics = ClassStatistics(self.scores.weight.shape[1])
             self.network["statistics"] = self.statistics

@@ -129,6 +129,7 @@ class Stage:
     """One training phase inside a task: what trains, on what, for how long. All else is frozen and in evaluation.
 
     Attributes:
+        epochs: how many; None: as many as the training's settings say, as for the stage that learns a task's clips.
         prepare: called before the first epoch, and not again by a run that resumes in a later one: what can be chosen
             only when the stages before have trained. It may change the method; the next saved state holds the change.
         learning_rate_scale: times the engine's learning rate.
@@ -141,7 +142,7 @@ class Stage:
     name: str
     data: Callable[[], TrainingData]
     trains: Sequence[nn.Module]
-    epochs: int
+    epochs: int | None = None
     prepare: Callable[[], None] = nothing
     learning_rate_scale: float = 1.0
     steady: bool = False
@@ -157,15 +158,18 @@ class Method(ABC):
         network: every trained or frozen module; `predictor` is one of them.
         memory: the exemplars kept.
         slots: the slots of every task begun, in order.
+        seed: what every random choice derives from, the order of the clips in training included.
+        clip_shape: frames of a clip and numbers per frame, as `build_method` was told; None: it was built without.
     """
 
     Config: ClassVar[type[Section]]
     needs_all_tasks: ClassVar[bool] = False
     draws_nothing: ClassVar[bool] = False
 
-    def __init__(self, predictor: Predictor, memory: EpisodicMemory) -> None:
+    def __init__(self, predictor: Predictor, memory: EpisodicMemory, *, seed: int) -> None:
         self.network = nn.ModuleDict({"predictor": predictor})
-        self.memory = memory
+        self.memory, self.seed = memory, seed
+        self.clip_shape: tuple[int, int] | None = None
         self.slots: list[range] = []
 
     @abstractmethod

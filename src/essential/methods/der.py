@@ -47,7 +47,7 @@ class DER(Trained[DERConfig]):
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """One stage on the task's clips."""
-        return [Stage("task", lambda: task, [self.classifier], self.epochs)]
+        return [Stage("task", lambda: task, [self.classifier])]
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
         """Classification of the batch, and two draws from the memory if there is one."""

@@ -77,8 +77,8 @@ class Essential(Trained[EssentialConfig]):
 
     keeper: ExemplarKeeper
 
-    def __init__(self, config: EssentialConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        super().__init__(config, dim=dim, frames=frames, epochs=epochs, seed=seed)
+    def __init__(self, config: EssentialConfig, *, dim: int, frames: int, seed: int) -> None:
+        super().__init__(config, dim=dim, frames=frames, seed=seed)
         self.retrieval = nn.ModuleList()
         self.network["retrieval"] = self.retrieval
 
@@ -96,7 +96,7 @@ class Essential(Trained[EssentialConfig]):
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """The task stage, then the rehearsal stage."""
         learning = [self.classifier, *self.retrieval[-1:]]
-        stages = [Stage("task", lambda: task, learning, self.epochs, steady=True)]
+        stages = [Stage("task", lambda: task, learning, steady=True)]
         if task.index > 0 or self.config.rehearse_first_task:
             stages.append(
                 Stage(

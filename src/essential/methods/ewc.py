@@ -63,9 +63,9 @@ class EWC(Anchored[EWCConfig]):
 
     Config = EWCConfig
 
-    def __init__(self, config: EWCConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
+    def __init__(self, config: EWCConfig, *, dim: int, frames: int, seed: int) -> None:
         weight = WEIGHTS[config.importance] if config.weight is None else config.weight
-        super().__init__(config, dim=dim, frames=frames, epochs=epochs, seed=seed, weight=weight)
+        super().__init__(config, dim=dim, frames=frames, seed=seed, weight=weight)
 
     def importances(self, task: TaskData) -> dict[str, Tensor]:
         """See the top of this file."""

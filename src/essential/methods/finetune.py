@@ -24,4 +24,4 @@ class Finetune(Trained[FinetuneConfig]):
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """One stage on the task's clips."""
-        return [Stage("task", lambda: task, [self.classifier], self.epochs, steady=True)]
+        return [Stage("task", lambda: task, [self.classifier], steady=True)]

@@ -49,8 +49,8 @@ class ICaRL(Trained[ICaRLConfig]):
 
     distils = True
 
-    def __init__(self, config: ICaRLConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
-        super().__init__(config, dim=dim, frames=frames, epochs=epochs, seed=seed)
+    def __init__(self, config: ICaRLConfig, *, dim: int, frames: int, seed: int) -> None:
+        super().__init__(config, dim=dim, frames=frames, seed=seed)
         self.network["predictor"] = NearestMeans(self.classifier)
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002

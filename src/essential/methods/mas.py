@@ -61,9 +61,9 @@ class MAS(Anchored[MASConfig]):
 
     Config = MASConfig
 
-    def __init__(self, config: MASConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
+    def __init__(self, config: MASConfig, *, dim: int, frames: int, seed: int) -> None:
         weight = WEIGHTS[config.importance] if config.weight is None else config.weight
-        super().__init__(config, dim=dim, frames=frames, epochs=epochs, seed=seed, weight=weight)
+        super().__init__(config, dim=dim, frames=frames, seed=seed, weight=weight)
 
     def finish(self, task: TaskData) -> None:
         """Add the importances of the task that was learned, and hold to its values."""

@@ -58,9 +58,9 @@ class PODNet(Trained[PODNetConfig]):
 
     distils = True
 
-    def __init__(self, config: PODNetConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
+    def __init__(self, config: PODNetConfig, *, dim: int, frames: int, seed: int) -> None:
         self.head = CosineHead(dim, proxies=config.proxies, scale=_FIRST_SCALE)
-        super().__init__(config, dim=dim, frames=frames, epochs=epochs, seed=seed, head=self.head)
+        super().__init__(config, dim=dim, frames=frames, seed=seed, head=self.head)
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """Clips and exemplars together; then, but in the first task, exemplars alone."""

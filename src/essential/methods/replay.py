@@ -42,9 +42,9 @@ class Replay(Trained[ReplayConfig]):
         """The task stage and the rehearsal stage, or both in one."""
         trains = [self.classifier]
         if self.config.rehearsal == "mixed":
-            return [Stage("mixed", lambda: MixedClips(task, self.memory), trains, self.epochs, steady=True)]
+            return [Stage("mixed", lambda: MixedClips(task, self.memory), trains, steady=True)]
         return [
-            Stage("task", lambda: task, trains, self.epochs, steady=True),
+            Stage("task", lambda: task, trains, steady=True),
             Stage(
                 "rehearsal",
                 lambda: MemoryClips(self.memory),

@@ -62,7 +62,7 @@ class TemporalConsistency(Method):
 
     Config = TemporalConsistencyConfig
 
-    def __init__(self, config: TemporalConsistencyConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
+    def __init__(self, config: TemporalConsistencyConfig, *, dim: int, frames: int, seed: int) -> None:
         self.config, kept = config, config.frames or config.base.frames_kept
         if kept is None or kept >= frames:
             raise ConfigError(
@@ -71,8 +71,8 @@ class TemporalConsistency(Method):
             )
         self.kept = kept
         with _keys_of_the_base():
-            self.base: Method = _BASES[config.base.name](config.base, dim=dim, frames=frames, epochs=epochs, seed=seed)
-        self.network, self.slots = self.base.network, self.base.slots
+            self.base: Method = _BASES[config.base.name](config.base, dim=dim, frames=frames, seed=seed)
+        self.network, self.slots, self.seed = self.base.network, self.base.slots, seed
 
     @property
     def memory(self) -> EpisodicMemory:

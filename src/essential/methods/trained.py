@@ -44,18 +44,16 @@ class Trained(Method, Generic[Settings]):
     distils: ClassVar[bool] = False
     keeps_logits: ClassVar[bool] = False
 
-    def __init__(
-        self, config: Settings, *, dim: int, frames: int, epochs: int, seed: int, head: Head | None = None
-    ) -> None:
+    def __init__(self, config: Settings, *, dim: int, frames: int, seed: int, head: Head | None = None) -> None:
         self.config = config
-        self.dim, self.frames, self.epochs, self.seed = dim, frames, epochs, seed
+        self.dim, self.frames = dim, frames
         self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed, head=head)
         self.keeper: ExemplarKeeper | None = None
         kept = frames
         if isinstance(config, MemoryConfig):
             self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed, keeps_logits=self.keeps_logits)
             kept = self.keeper.kept
-        super().__init__(self.classifier, EpisodicMemory.empty(kept=kept, dim=dim))
+        super().__init__(self.classifier, EpisodicMemory.empty(kept=kept, dim=dim), seed=seed)
 
     @property
     def student(self) -> Predictor:
@@ -74,11 +72,18 @@ class Trained(Method, Generic[Settings]):
         self.slots.append(task.slots)
         grow_head(self.classifier, task.slots, seed=self.seed)
 
+    def start_again(self) -> None:
+        """Have a classifier with its initial values, and a row for every slot begun."""
+        self.classifier = build_classifier(self.config.classifier, dim=self.dim, frames=self.frames, seed=self.seed)
+        for slots in self.slots:
+            grow_head(self.classifier, slots, seed=self.seed)
+        self.network["predictor"] = self.classifier
+
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """One stage on the task's clips, and on the exemplars if any are kept."""
         if self.keeper is None:
-            return [Stage("task", lambda: task, [self.classifier], self.epochs)]
-        return [Stage("mixed", lambda: MixedClips(task, self.memory), [self.classifier], self.epochs)]
+            return [Stage("task", lambda: task, [self.classifier])]
+        return [Stage("mixed", lambda: MixedClips(task, self.memory), [self.classifier])]
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterable[LossTerm]:  # noqa: ARG002
         """Cross-entropy over all slots seen."""

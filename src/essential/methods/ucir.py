@@ -57,9 +57,9 @@ class UCIR(Trained[UCIRConfig]):
 
     distils = True
 
-    def __init__(self, config: UCIRConfig, *, dim: int, frames: int, epochs: int, seed: int) -> None:
+    def __init__(self, config: UCIRConfig, *, dim: int, frames: int, seed: int) -> None:
         self.head = CosineHead(dim, scale=_FIRST_SCALE)
-        super().__init__(config, dim=dim, frames=frames, epochs=epochs, seed=seed, head=self.head)
+        super().__init__(config, dim=dim, frames=frames, seed=seed, head=self.head)
 
     def begin(self, task: TaskData) -> None:
         """Keep the classifier as it is, and grow its head; new directions are imprinted, but in the first task."""

@@ -1,22 +1,25 @@
 """Numbers from stored predictions: pure functions, unrounded fractions, named by their definition."""
 
-from essential.metrics.accuracy import (
+from essential.metrics.evaluations import (
+    AccuracyMatrix,
+    Evaluation,
     accuracy_matrix,
     accuracy_on_seen,
     class_accuracy,
     seen_accuracy_by_task,
 )
-from essential.metrics.evaluation import AccuracyMatrix, Evaluation
 from essential.metrics.forgetting import (
     backward_forgetting,
     backward_forgetting_by_task,
     forgetting_from_best,
     forgetting_from_best_by_task,
+    forward_transfer,
     tcd_forgetting,
+    vclimb_accuracy,
+    vclimb_accuracy_unweighted,
+    vclimb_bwf,
 )
 from essential.metrics.registry import METRICS, SECOND_NAMES, Metric, Scores, rounding
-from essential.metrics.transfer import forward_transfer
-from essential.metrics.vclimb import vclimb_accuracy, vclimb_accuracy_unweighted, vclimb_bwf
 
 __all__ = [
     "METRICS",

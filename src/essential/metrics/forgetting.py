@@ -1,11 +1,12 @@
-"""How much of the old tasks is lost. Positive = forgotten; differences of fractions, so in [-1, 1].
+"""How much of the old tasks is lost, and what they do for later ones. Fractions, or differences in [-1, 1].
 
-All take the matrix of `accuracy_matrix`. The last task is never old. A task without a test video is left out.
+All take the matrix of `accuracy_matrix`, and leave out a task without a test video, with its weight. The last task is
+never old. Forgetting is positive where something was lost, and None with one task.
 """
 
 from collections.abc import Sequence
 
-from essential.metrics.evaluation import AccuracyMatrix
+from essential.metrics.evaluations import AccuracyMatrix, plain_mean, weighted_mean
 
 
 def forgetting_from_best(matrix: AccuracyMatrix) -> float | None:
@@ -14,66 +15,125 @@ def forgetting_from_best(matrix: AccuracyMatrix) -> float | None:
     Source: the ESSENTIAL authors' evaluation code. As there, "now" is one of the candidates for the best, so a
     task that never was better than now counts 0 and the value is never negative. (Chaudhry et al., ECCV 2018, leave
     "now" out of the maximum, which lets a task that still improves count below 0.)
-    None with one task.
     """
-    return _mean(forgetting_from_best_by_task(matrix))
+    return plain_mean(forgetting_from_best_by_task(matrix))
 
 
 def backward_forgetting(matrix: AccuracyMatrix) -> float | None:
-    """Return vCLIMB's BWF: the plain mean, over the old tasks, of the accuracy just after learning minus now.
+    """Return the plain mean, over the old tasks, of the accuracy just after learning minus now: forgetting from first.
 
-    Source: BWF of vCLIMB (Villa et al., CVPR 2022), mean_j (R[j][j] - R[N][j]). Negative if old tasks got better.
-    vCLIMB's code weights the tasks by their numbers of classes (`vclimb_bwf`); its formula, followed here, does not.
-    Also called forgetting from first.
-    None with one task.
+    Source: BWF of vCLIMB (Villa et al., CVPR 2022) by its formula, mean_j (R[j][j] - R[N][j]). Negative if old tasks
+    got better. vCLIMB's code weights the tasks by their numbers of classes (`vclimb_bwf`).
     """
-    return _mean(backward_forgetting_by_task(matrix))
+    return plain_mean(backward_forgetting_by_task(matrix))
 
 
 def tcd_forgetting(matrix: AccuracyMatrix, test_videos: Sequence[int]) -> float | None:
     """Return TCD's forgetting: what one task costs on the test videos of all tasks before it, averaged over such steps.
 
     For every step from task i to i + 1, the accuracy over all test videos of tasks 0 to i, before minus after; each
-    video counts once, so the tasks are weighted by their numbers of videos. Then the plain mean over the steps. Unlike
-    the others it is a rate: a run of twice as many tasks that forgets as much in all has half of it.
+    video counts once. Then the plain mean over the steps. Unlike the others it is a rate: a run of twice as many tasks
+    that forgets as much in all has half of it.
 
     Source: the evaluation code of TCD (Park et al., ICCV 2021).
 
     Args:
         matrix: see `accuracy_matrix`.
         test_videos: how many test videos of each task were evaluated, at least one entry per column.
-
-    Returns:
-        None with one task. A step before which there is no test video is left out.
     """
     drops = []
     for step in range(len(matrix) - 1):
-        pairs = zip(matrix[step], matrix[step + 1], test_videos, strict=False)
-        old = [(before - after, videos) for before, after, videos in pairs if before is not None and after is not None]
-        total = sum(videos for _, videos in old)
-        if total:
-            drops.append(sum(drop * videos for drop, videos in old) / total)
-    return _mean(drops)
+        pairs = zip(matrix[step], matrix[step + 1], strict=False)
+        fallen = [None if before is None or after is None else before - after for before, after in pairs]
+        drops.append(weighted_mean(fallen, test_videos))
+    return plain_mean(drops)
 
 
 def forgetting_from_best_by_task(matrix: AccuracyMatrix) -> list[float | None]:
     """Return the terms of `forgetting_from_best`, one per old task; None for a task without a test video."""
-    histories = [_history(matrix, task) for task in range(len(matrix) - 1)]
-    return [max(history) - history[-1] if history else None for history in histories]
+    return [max(history) - history[-1] if history else None for history in _histories(matrix)]
 
 
 def backward_forgetting_by_task(matrix: AccuracyMatrix) -> list[float | None]:
     """Return the terms of `backward_forgetting`, one per old task; None for a task without a test video."""
-    histories = [_history(matrix, task) for task in range(len(matrix) - 1)]
-    return [history[0] - history[-1] if history else None for history in histories]
+    return [history[0] - history[-1] if history else None for history in _histories(matrix)]
 
 
-def _history(matrix: AccuracyMatrix, task: int) -> list[float]:
-    """The accuracies on `task`, from just after it was learned until now."""
-    accuracies = [row[task] for row in matrix[task:]]
-    return [accuracy for accuracy in accuracies if accuracy is not None]
+def vclimb_accuracy(matrix: AccuracyMatrix, class_counts: Sequence[int]) -> float | None:
+    """Return Acc after the last task, sum_j c_j R[N][j] / sum_j c_j over the tasks learned; c_j are numbers of classes.
+
+    Source: vCLIMB's evaluation code, which averages the tasks' accuracies by `num_classes`; its paper and website give
+    formulas without weights. None if there is no test video.
+
+    Args:
+        matrix: see `accuracy_matrix`.
+        class_counts: how many classes each task learned brought.
+
+    Raises:
+        ValueError: there are not as many numbers of classes as tasks learned.
+    """
+    _check_counts(matrix, class_counts)
+    return weighted_mean(matrix[-1], class_counts)
 
 
-def _mean(terms: Sequence[float | None]) -> float | None:
-    known = [term for term in terms if term is not None]
-    return sum(known) / len(known) if known else None
+def vclimb_accuracy_unweighted(matrix: AccuracyMatrix) -> float | None:
+    """Return Acc by its formula: the plain mean of R[N][j] over the tasks learned.
+
+    Source: vCLIMB, section on metrics; the ESSENTIAL authors' code prints this one. None if there is no test video.
+    """
+    return plain_mean(matrix[-1])
+
+
+def vclimb_bwf(matrix: AccuracyMatrix, class_counts: Sequence[int]) -> float | None:
+    """Return BWF, sum_j c_j (R[j][j] - R[N][j]) / sum_j c_j over the old tasks.
+
+    Source: vCLIMB's evaluation code; `backward_forgetting` is its formula, without weights.
+
+    Args:
+        matrix: see `accuracy_matrix`.
+        class_counts: how many classes each task learned brought.
+
+    Raises:
+        ValueError: there are not as many numbers of classes as tasks learned.
+    """
+    _check_counts(matrix, class_counts)
+    return weighted_mean(backward_forgetting_by_task(matrix), class_counts[:-1])
+
+
+def forward_transfer(matrix: AccuracyMatrix, reference: AccuracyMatrix) -> float | None:
+    """Return the mean, over the tasks after the first, of R[j][j] - Ref[j][j]: positive = the earlier tasks helped.
+
+    Source: Wang et al., A Comprehensive Survey of Continual Learning, TPAMI 2024, FWT: the reference learns task j from
+    a fresh start, without the tasks before. With a joint run as the reference its negative is the intransigence of
+    Chaudhry et al., ECCV 2018, averaged over the tasks after the first.
+
+    Both accuracies must be of the same choice: a head that grows can take a clip for an earlier task's class too, so
+    let the reference score those as well. GEM's FWT (Lopez-Paz and Ranzato, NeurIPS 2017) is not given: it needs
+    accuracies on tasks not yet learned, whose classes a growing head does not have, so that each would be 0.
+
+    Args:
+        matrix: see `accuracy_matrix`; the run's.
+        reference: the reference's; its diagonal alone is read. A single-task reference has one run per task.
+
+    Raises:
+        ValueError: the reference has fewer tasks than the run.
+    """
+    if len(reference) < len(matrix):
+        raise ValueError(
+            f"the reference has {len(reference)} tasks, the run {len(matrix)}; give a reference for every task"
+        )
+    pairs = [(matrix[task][task], reference[task][task]) for task in range(1, len(matrix))]
+    return plain_mean([None if own is None or other is None else own - other for own, other in pairs])
+
+
+def _histories(matrix: AccuracyMatrix) -> list[list[float]]:
+    """The accuracies on each old task, from just after it was learned until now."""
+    columns = ([row[task] for row in matrix[task:]] for task in range(len(matrix) - 1))
+    return [[accuracy for accuracy in column if accuracy is not None] for column in columns]
+
+
+def _check_counts(matrix: AccuracyMatrix, class_counts: Sequence[int]) -> None:
+    if len(class_counts) != len(matrix):
+        raise ValueError(
+            f"there are {len(class_counts)} numbers of classes for {len(matrix)} tasks learned; give one per task"
+        )

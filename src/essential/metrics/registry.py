@@ -1,13 +1,20 @@
 """The metrics of one run by name, each with its definition and where it comes from."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from essential.metrics.accuracy import accuracy_matrix, accuracy_on_seen, weighted_mean
-from essential.metrics.evaluation import AccuracyMatrix, Evaluation
-from essential.metrics.forgetting import backward_forgetting, forgetting_from_best, tcd_forgetting
-from essential.metrics.vclimb import vclimb_accuracy, vclimb_accuracy_unweighted, vclimb_bwf
+from essential.metrics.evaluations import AccuracyMatrix, Evaluation, accuracy_matrix, accuracy_on_seen, plain_mean
+from essential.metrics.forgetting import (
+    backward_forgetting,
+    forgetting_from_best,
+    tcd_forgetting,
+    vclimb_accuracy,
+    vclimb_accuracy_unweighted,
+    vclimb_bwf,
+)
+from essential.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -59,82 +66,95 @@ class Metric:
     less_is_better: bool = False
 
 
-def _average_incremental(run: Scores) -> float | None:
-    return weighted_mean(run.seen, [1] * len(run.seen))
-
-
-_BACKWARD = Metric(
+FINAL_ACCURACY = Metric(
+    "Final",
+    lambda run: run.seen[-1],
+    "accuracy over all test videos of all classes, after the last task",
+    "TCD (ICCV 2021), its last stage",
+)
+AVERAGE_INCREMENTAL_ACCURACY = Metric(
+    "Average incremental",
+    lambda run: plain_mean(run.seen),
+    "accuracy over all test videos of the classes seen so far, plain mean over the tasks, the first included",
+    "TCD (ICCV 2021)",
+)
+AVERAGE_INCREMENTAL_ACCURACY_CNN = Metric(
+    "Average incremental, head (CNN)",
+    lambda run: plain_mean(run.seen),
+    "the same, by the trained head",
+    "CNN of TCD (ICCV 2021)",
+    reading="cnn",
+)
+AVERAGE_INCREMENTAL_ACCURACY_NME = Metric(
+    "Average incremental, nearest means (NME)",
+    lambda run: plain_mean(run.seen),
+    "the same, by the nearest mean of exemplars",
+    "NME of TCD (ICCV 2021), the rule of iCaRL (CVPR 2017)",
+    reading="nme",
+)
+VCLIMB_ACCURACY = Metric(
+    "vCLIMB Acc",
+    lambda run: vclimb_accuracy(run.matrix, run.class_counts),
+    "mean of the tasks' accuracies after the last task, weighted by their numbers of classes",
+    "Acc of vCLIMB (CVPR 2022) by its code",
+)
+VCLIMB_ACCURACY_UNWEIGHTED = Metric(
+    "vCLIMB Acc, unweighted",
+    lambda run: vclimb_accuracy_unweighted(run.matrix),
+    "plain mean of the tasks' accuracies after the last task",
+    "Acc of vCLIMB (CVPR 2022) by its formula",
+)
+VCLIMB_BWF = Metric(
+    "vCLIMB BWF",
+    lambda run: vclimb_bwf(run.matrix, run.class_counts),
+    "backward forgetting, the old tasks weighted by their numbers of classes",
+    "BWF of vCLIMB (CVPR 2022) by its code",
+    less_is_better=True,
+)
+FORGETTING_FROM_BEST = Metric(
+    "Forgetting from best",
+    lambda run: forgetting_from_best(run.matrix),
+    "plain mean, over the old tasks, of the best accuracy ever reached minus the accuracy at the end",
+    "the ESSENTIAL authors' code (ICCV 2025)",
+    less_is_better=True,
+)
+BACKWARD_FORGETTING = Metric(
     "Backward forgetting",
     lambda run: backward_forgetting(run.matrix),
     "plain mean, over the old tasks, of the accuracy just after learning minus the accuracy at the end",
     "BWF of vCLIMB (CVPR 2022) by its formula; also called forgetting from first",
     less_is_better=True,
 )
+TCD_FORGETTING = Metric(
+    "TCD forgetting",
+    lambda run: tcd_forgetting(run.matrix, run.test_videos),
+    "how far the accuracy over all old test videos falls in one task, plain mean over the tasks after the first",
+    "forgetting of TCD (ICCV 2021) by its code",
+    less_is_better=True,
+)
+FORGETTING_FROM_FIRST = BACKWARD_FORGETTING
 
-METRICS: Mapping[str, Metric] = {
-    "final_accuracy": Metric(
-        "Final",
-        lambda run: run.seen[-1],
-        "accuracy over all test videos of all classes, after the last task",
-        "TCD (ICCV 2021), its last stage",
-    ),
-    "average_incremental_accuracy": Metric(
-        "Average incremental",
-        _average_incremental,
-        "accuracy over all test videos of the classes seen so far, plain mean over the tasks, the first included",
-        "TCD (ICCV 2021)",
-    ),
-    "average_incremental_accuracy_cnn": Metric(
-        "Average incremental, head (CNN)",
-        _average_incremental,
-        "the same, by the trained head",
-        "CNN of TCD (ICCV 2021)",
-        reading="cnn",
-    ),
-    "average_incremental_accuracy_nme": Metric(
-        "Average incremental, nearest means (NME)",
-        _average_incremental,
-        "the same, by the nearest mean of exemplars",
-        "NME of TCD (ICCV 2021), the rule of iCaRL (CVPR 2017)",
-        reading="nme",
-    ),
-    "vclimb_accuracy": Metric(
-        "vCLIMB Acc",
-        lambda run: vclimb_accuracy(run.matrix, run.class_counts),
-        "mean of the tasks' accuracies after the last task, weighted by their numbers of classes",
-        "Acc of vCLIMB (CVPR 2022) by its code",
-    ),
-    "vclimb_accuracy_unweighted": Metric(
-        "vCLIMB Acc, unweighted",
-        lambda run: vclimb_accuracy_unweighted(run.matrix),
-        "plain mean of the tasks' accuracies after the last task",
-        "Acc of vCLIMB (CVPR 2022) by its formula",
-    ),
-    "vclimb_bwf": Metric(
-        "vCLIMB BWF",
-        lambda run: vclimb_bwf(run.matrix, run.class_counts),
-        "backward forgetting, the old tasks weighted by their numbers of classes",
-        "BWF of vCLIMB (CVPR 2022) by its code",
-        less_is_better=True,
-    ),
-    "forgetting_from_best": Metric(
-        "Forgetting from best",
-        lambda run: forgetting_from_best(run.matrix),
-        "plain mean, over the old tasks, of the best accuracy ever reached minus the accuracy at the end",
-        "the ESSENTIAL authors' code (ICCV 2025)",
-        less_is_better=True,
-    ),
-    "backward_forgetting": _BACKWARD,
-    "forgetting_from_first": _BACKWARD,
-    "tcd_forgetting": Metric(
-        "TCD forgetting",
-        lambda run: tcd_forgetting(run.matrix, run.test_videos),
-        "how far the accuracy over all old test videos falls in one task, plain mean over the tasks after the first",
-        "forgetting of TCD (ICCV 2021) by its code",
-        less_is_better=True,
-    ),
-}
 
+def _fault(_: str, plugin: Any) -> str | None:
+    return None if isinstance(plugin, Metric) else "it is no essential.metrics.Metric"
+
+
+_NAMES = (
+    "final_accuracy",
+    "average_incremental_accuracy",
+    "average_incremental_accuracy_cnn",
+    "average_incremental_accuracy_nme",
+    "vclimb_accuracy",
+    "vclimb_accuracy_unweighted",
+    "vclimb_bwf",
+    "forgetting_from_best",
+    "backward_forgetting",
+    "forgetting_from_first",
+    "tcd_forgetting",
+)
+METRICS: Registry[Metric] = Registry(
+    "essential.metrics", {name: f"{__name__}:{name.upper()}" for name in _NAMES}, fault=_fault
+)
 SECOND_NAMES = frozenset({"forgetting_from_first"})
 """Names of `METRICS` for what another name gives too; a record has the other alone."""
 

@@ -1,0 +1,254 @@
+"""Tasks from arrays in memory: no video, folder or config is needed to learn them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from essential.engine.clips import ClipTable
+from essential.errors import ConfigError, DataError
+from essential.shown import named, nearest, quoted
+
+Features = np.ndarray | Tensor
+Label = int | str
+
+_ROWS_AT_ONCE = 256
+_FLOATS = (np.float16, np.float32, np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayTask:
+    """A task whose clips are in memory; what a method learns is `methods.contract.TaskData`.
+
+    Attributes:
+        index: number of the task, from 0.
+        slots: those of its classes: their numbers in order of arrival.
+        classes: its labels, in the order of the slots.
+        train: the clips to learn from.
+        test: the clips to score; there may be none.
+    """
+
+    index: int
+    slots: range
+    classes: tuple[Label, ...]
+    train: ClipTable
+    test: ClipTable
+
+    def epoch(self, epoch: int) -> ClipTable:  # noqa: ARG002
+        """Return the training clips, the same in every epoch."""
+        return self.train
+
+    def plain(self) -> ClipTable:
+        """Return the training clips."""
+        return self.train
+
+    @property
+    def longest_names(self) -> list[str]:
+        """The longest name of each class's training clips; see `Method.check_room`."""
+        longest = dict.fromkeys(self.slots, "")
+        for slot, name in zip(self.train.slots.tolist(), self.train.names, strict=True):
+            if slot in longest:
+                longest[slot] = max(longest[slot], name, key=lambda each: len(each.encode()))
+        return [*longest.values()]
+
+
+def tasks_from_arrays(
+    X: Features,
+    y: Any,
+    *,
+    sizes: Iterable[int],
+    test: tuple[Features, Any] | None = None,
+    order: Sequence[Label] | None = None,
+    names: Sequence[str] | None = None,
+) -> list[ArrayTask]:
+    """Cut arrays into tasks, each with classes of its own. The features are not copied.
+
+    Args:
+        X: features of the training clips, (clips, frames, dim), of a floating-point type; finite.
+        y: the class of each, integers or texts.
+        sizes: how many classes each task has; they add up to all classes.
+        test: features and classes of the clips to score; None: nothing is scored.
+        order: all classes in the order in which they arrive; None: sorted.
+        names: what each training clip is called; memory and ledger count it. None: `clip-` and its row.
+
+    Raises:
+        DataError: an array cannot be used, or does not fit another; names the argument.
+        ConfigError: `sizes` or `order` does not fit the classes.
+    """
+    train = _clips(X, y, "X", "y")
+    classes = _classes(train[1], order)
+    if names is not None and len(names) != len(X):
+        raise DataError(f"has {len(names)} names for {len(X)} clips of X", where="names", remedy="give one for each")
+    sizes = _sizes(sizes, classes)
+    tested = (X[:0], []) if test is None else _test_clips(test, X, classes)
+    stops = [sum(sizes[: index + 1]) for index in range(len(sizes))]
+    slots = [range(stop - size, stop) for size, stop in zip(sizes, stops, strict=True)]
+    called = [f"clip-{row}" for row in range(len(X))] if names is None else [*map(str, names)]
+    of_train = _task_clips(*train, called, classes, slots)
+    of_test = _task_clips(*tested, [f"test-{row}" for row in range(len(tested[1]))], classes, slots)
+    return [
+        ArrayTask(index, slots[index], tuple(classes[slot] for slot in slots[index]), *both)
+        for index, both in enumerate(zip(of_train, of_test, strict=True))
+    ]
+
+
+def check_features(features: Any, where: str) -> None:
+    """Refuse what is no array of finite floating-point features of clips.
+
+    Raises:
+        DataError: says what it is instead; `where` names the argument.
+    """
+    if not isinstance(features, np.ndarray | Tensor):
+        raise DataError(
+            f"is a {type(features).__name__}, not an array", where=where, remedy="give a NumPy array or a torch tensor"
+        )
+    if features.ndim != 3:
+        raise DataError(
+            f"has the shape {tuple(features.shape)}; (clips, frames, dim) is needed",
+            where=where,
+            remedy="for one frame a clip give X[:, None]",
+        )
+    floating = features.is_floating_point() if isinstance(features, Tensor) else features.dtype.type in _FLOATS
+    if not floating:
+        raise DataError(
+            f"holds {features.dtype}, which is none of float16, float32, float64",
+            where=where,
+            remedy="convert it, such as by X.astype('float32')",
+        )
+    if 0 in features.shape[1:]:
+        raise DataError(f"has the shape {tuple(features.shape)}: its clips are empty", where=where, remedy="check it")
+    for start in range(0, len(features), _ROWS_AT_ONCE):
+        part = features[start : start + _ROWS_AT_ONCE]
+        finite = _as_float32(part).isfinite()
+        if not finite.all():
+            clip, frame, number = (~finite).nonzero()[0].tolist()
+            raise DataError(
+                f"the number at [{start + clip}, {frame}, {number}] is {float(part[clip, frame, number])}, no finite "
+                "float32",
+                where=where,
+                remedy="take the clip out, or replace the number",
+            )
+
+
+def check_labels(labels: Any, where: str, *, clips: int, of: str) -> list[Label]:
+    """Return one label a clip, integers or texts as Python has them.
+
+    Raises:
+        DataError: they are something else, or not as many as clips; `where` names the argument.
+    """
+    found = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    if found.ndim != 1:
+        raise DataError(f"has the shape {found.shape}; one label a clip is needed", where=where, remedy="flatten it")
+    if len(found) != clips:
+        raise DataError(
+            f"has {len(found)} labels, but {of} has {clips} clips", where=where, remedy="give one label for each clip"
+        )
+    values: list[Label] = found.tolist()
+    texts = all(isinstance(value, str) for value in values)
+    if not (texts or np.issubdtype(found.dtype, np.integer)) and values:
+        raise DataError(
+            f"holds {found.dtype}, such as {quoted(values[0])}",
+            where=where,
+            remedy="labels are all integers or all texts",
+        )
+    return values
+
+
+def _as_float32(features: Features) -> Tensor:
+    if isinstance(features, Tensor):
+        return features.detach().cpu().float()
+    with np.errstate(over="ignore"):
+        return torch.from_numpy(features.astype(np.float32))
+
+
+def _clips(features: Features, labels: Any, of: str, where: str) -> tuple[Features, list[Label]]:
+    check_features(features, of)
+    return features, check_labels(labels, where, clips=len(features), of=of)
+
+
+def _test_clips(test: Any, train: Features, classes: Sequence[Label]) -> tuple[Features, list[Label]]:
+    if not isinstance(test, tuple | list) or len(test) != 2:
+        raise DataError(f"is {quoted(test)}", where="test", remedy="give features and labels: test=(Xt, yt)")
+    features, labels = _clips(test[0], test[1], "test[0]", "test[1]")
+    if features.shape[1:] != train.shape[1:]:
+        raise DataError(
+            f"has clips of {tuple(features.shape[1:])} (frames, dim), X of {tuple(train.shape[1:])}",
+            where="test[0]",
+            remedy="take the features of both from one encoder, and as many frames",
+        )
+    unknown = [*dict.fromkeys(label for label in labels if label not in set(classes))]
+    if unknown:
+        raise DataError(
+            f"has classes that X has no clip of: {named(unknown)}{nearest(unknown[0], map(str, classes))}",
+            where="test[1]",
+            remedy="leave their clips out, or give training clips",
+        )
+    return features, labels
+
+
+def _classes(labels: Sequence[Label], order: Sequence[Label] | None) -> list[Label]:
+    there = sorted(set(labels))
+    if not there:
+        raise DataError("has no clips", where="X", remedy="give at least one clip of every class")
+    if order is None:
+        return there
+    wanted = check_labels(order, "order", clips=len(order), of="order")
+    twice = sorted({str(label) for label in wanted if wanted.count(label) > 1})
+    if twice:
+        raise ConfigError(
+            f"names {named(twice)} twice, so a class would be in two tasks",
+            where="order",
+            remedy="name each class once",
+        )
+    without = [label for label in wanted if label not in set(there)]
+    if without:
+        raise DataError(
+            f"names classes that y has no clip of: {named(without)}{nearest(without[0], map(str, there))}",
+            where="order",
+            remedy="leave them out, or give training clips of them",
+        )
+    left_out = [label for label in there if label not in set(wanted)]
+    if left_out:
+        raise ConfigError(f"lacks classes of y: {named(left_out)}", where="order", remedy="name every class once")
+    return wanted
+
+
+def _sizes(sizes: Iterable[int], classes: Sequence[Label]) -> list[int]:
+    found = [*sizes] if isinstance(sizes, Iterable) and not isinstance(sizes, str) else [sizes]
+    wrong = [size for size in found if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1]
+    if wrong or not found:
+        raise ConfigError(
+            f"holds {named(wrong) if wrong else 'nothing'}", where="sizes", remedy="give each task 1 class or more"
+        )
+    if sum(found) != len(classes):
+        kind = "left over" if sum(found) < len(classes) else "missing"
+        raise ConfigError(
+            f"{found} adds up to {sum(found)}, but there are {len(classes)} classes: {abs(len(classes) - sum(found))} "
+            f"are {kind}",
+            where="sizes",
+            remedy=f"give sizes that add up to {len(classes)}",
+        )
+    return [int(size) for size in found]
+
+
+def _task_clips(
+    features: Features, labels: Sequence[Label], names: Sequence[str], classes: Sequence[Label], slots: Sequence[range]
+) -> Iterator[ClipTable]:
+    """Give each task's clips."""
+    slot_of = {label: slot for slot, label in enumerate(classes)}
+    of_clips = torch.tensor([slot_of[label] for label in labels], dtype=torch.long)
+    for index, own in enumerate(slots):
+        places = ((of_clips >= own.start) & (of_clips < own.stop)).nonzero()[:, 0]
+        of_task = [names[place] for place in places.tolist()]
+        yield ClipTable(partial(_gather, features, places), of_task, of_clips[places], torch.full_like(places, index))
+
+
+def _gather(features: Features, places: Tensor, indices: Tensor) -> Tensor:
+    chosen = places[indices]
+    return _as_float32(
+        features[chosen.to(features.device)] if isinstance(features, Tensor) else features[chosen.numpy()]
+    )

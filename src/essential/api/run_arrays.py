@@ -1,0 +1,213 @@
+"""Learn tasks that are in memory, one after the other, and score the test clips seen so far after each."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from essential.api.arrays import ArrayTask, Label
+from essential.api.outcome import Outcome, epoch_arrays, fractions
+from essential.engine.clips import ClipTable
+from essential.engine.config import parse_config, training_config
+from essential.engine.evaluate import Predictions, TaskReport, predict
+from essential.engine.fit import EpochReport
+from essential.engine.learn_task import learn_task
+from essential.engine.results import run_scores, scored
+from essential.engine.settings import TrainingConfig, choose_device
+from essential.errors import ConfigError, DataError
+from essential.features.cores import own_threads
+from essential.memory.ledger import LedgerEntry, total_by_kind
+from essential.methods import build_method as build
+from essential.methods import method_section
+from essential.methods.contract import Method
+from essential.metrics import Scores, accuracy_on_seen
+from essential.progress import Progress
+from essential.records.run import MemoryBytes
+from essential.shown import named
+
+Metric = Callable[[Scores], float | None]
+Report = TypeVar("Report")
+
+
+def build_method(name: str, *, dim: int, frames: int, seed: int = 0, **settings: Any) -> Method:
+    """Build a method by its name, before its first task.
+
+    Args:
+        name: one of `list_methods()`.
+        dim: numbers per frame.
+        frames: frames of a clip.
+        seed: what every random choice derives from.
+        settings: of the method's config, such as `exemplars_per_class=20` or `classifier={"heads": 4}`.
+
+    Raises:
+        ConfigError: no method or setting has that name (the nearest is named), or a value is not allowed.
+    """
+    for where, number in (("dim", dim), ("frames", frames)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise ConfigError(f"is {number!r}", where=where, remedy="give a whole number, 1 or more")
+    section = _merged(method_section(name), settings)
+    config = parse_config({"data": {"kind": "features"}, "method": section}, f"of method {name}")
+    return build(config.method, dim=dim, frames=frames, seed=seed)
+
+
+def run(
+    method: Method,
+    tasks: Sequence[ArrayTask],
+    epochs: int | None = None,
+    *,
+    training: TrainingConfig | Mapping[str, Any] | None = None,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+    on_task: Callable[[TaskReport], None] | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+    progress: Progress | None = None,
+) -> "Result":
+    """Let a method learn tasks one after the other, and score all test clips of the classes seen after each.
+
+    Args:
+        method: a new one; changed.
+        tasks: see `tasks_from_arrays`.
+        epochs: on a task's clips; None: as `training` says, 30 by default.
+        training: all other settings of the optimisation, such as `{"batch_size": 64, "device": "cpu"}`.
+        on_epoch: called after every epoch.
+        on_task: called after every task, when its test clips have been scored.
+        metrics: further metrics by name, each a function of the accuracies (`Scores`).
+        progress: told how far it is.
+
+    Raises:
+        ConfigError: a setting is not allowed, or the method has learned before.
+        DataError: the clips do not fit the method, or the tasks not each other.
+        TrainingError: a loss is not finite.
+    """
+    given = {} if epochs is None else {"epochs": epochs}
+    settings = training_config(training, given)
+    _check(method, tasks)
+    epochs_done: list[EpochReport] = []
+    reports: list[TaskReport] = []
+    with own_threads(settings.threads):
+        for task in tasks:
+            learn_task(
+                method,
+                _with_earlier(tasks, task.index) if method.needs_all_tasks else task,
+                settings,
+                title=f"task {task.index + 1} of {len(tasks)}",
+                progress=progress,
+                on_epoch=lambda done: _tell(done.report, epochs_done, on_epoch),
+            )
+            clips = ClipTable.joined([each.test for each in tasks[: task.index + 1]])
+            found = predict(method.predictor, clips, device=choose_device(settings.device))
+            memory = total_by_kind(method.ledger())
+            report = TaskReport(task.index, accuracy_on_seen(found.evaluation()), memory, found)
+            _tell(report, reports, on_task)
+    return _result(tasks, reports, epochs_done, method, metrics or {})
+
+
+def _check(method: Method, tasks: Sequence[ArrayTask]) -> None:
+    """Refuse tasks that do not follow each other, or that the method cannot learn.
+
+    Raises:
+        ConfigError, DataError: says why not.
+    """
+    if not tasks:
+        raise DataError("is empty", where="tasks", remedy="give at least one task")
+    if method.slots:
+        raise ConfigError(
+            f"has learned {len(method.slots)} tasks before", where="method", remedy="build a new one for every run"
+        )
+    stops = [0, *(task.slots.stop for task in tasks)]
+    seen: dict[Label, int] = {}
+    for number, task in enumerate(tasks):
+        where = f"tasks[{number}]"
+        if task.index != number or task.slots.start != stops[number]:
+            raise DataError(
+                f"is task {task.index} with the slots {task.slots.start} to {task.slots.stop - 1}; task {number} from "
+                f"slot {stops[number]} belongs here",
+                where=where,
+                remedy="give the tasks in order, as `tasks_from_arrays` does",
+            )
+        for label in task.classes:
+            if seen.setdefault(label, number) != number:
+                raise DataError(
+                    f"has the class {label!r}, as tasks[{seen[label]}] has", where=where, remedy="leave it out of one"
+                )
+        without = {*task.slots} - {*task.train.slots.tolist()}
+        if without:
+            lacking = [label for slot, label in zip(task.slots, task.classes, strict=True) if slot in without]
+            raise DataError(f"has no training clip of {named(lacking)}", where=where, remedy="give one of each class")
+        for clips in (task.train, task.test):
+            frames, dim = clips.read(torch.arange(0)).shape[1:]
+            if method.clip_shape not in (None, (frames, dim)):
+                raise DataError(
+                    f"has clips of {(frames, dim)} (frames, dim), but the method takes {method.clip_shape}",
+                    where=where,
+                    remedy=f"build the method with frames={frames}, dim={dim}",
+                )
+    method.check_room([name for task in tasks for name in task.longest_names], tasks=len(tasks))
+
+
+def _with_earlier(tasks: Sequence[ArrayTask], index: int) -> ArrayTask:
+    return replace(tasks[index], train=ClipTable.joined([task.train for task in tasks[: index + 1]]))
+
+
+def _merged(section: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a section with settings in the place of its own, section in section."""
+    nested = {
+        key: _merged(section[key], value)
+        if isinstance(section.get(key), Mapping) and isinstance(value, Mapping)
+        else value
+        for key, value in settings.items()
+    }
+    return {**section, **nested}
+
+
+def _tell(report: Report, reports: list[Report], told: Callable[[Report], None] | None) -> None:
+    reports.append(report)
+    if told is not None:
+        told(report)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Result(Outcome):
+    """What a method has learned of tasks in memory.
+
+    Attributes:
+        predictions: of all test clips of the classes seen, after each task.
+        log: what every epoch gave.
+        ledger: everything that the method keeps beside its predictor.
+    """
+
+    predictions: Sequence[Predictions]
+    log: Sequence[EpochReport]
+    ledger: Sequence[LedgerEntry]
+
+    @property
+    def epochs(self) -> Mapping[str, np.ndarray]:
+        """The log as arrays; see `epoch_arrays`."""
+        return epoch_arrays(self.log)
+
+
+def _result(
+    tasks: Sequence[ArrayTask],
+    reports: Sequence[TaskReport],
+    log: Sequence[EpochReport],
+    method: Method,
+    metrics: Mapping[str, Metric],
+) -> Result:
+    predictions = [report.predictions for report in reports]
+    counts = [len(task.classes) for task in tasks]
+    found = scored(predictions, class_counts=counts)
+    of_run = run_scores(predictions, class_counts=counts)
+    own = {name: metric(of_run) for name, metric in metrics.items()}
+    return Result(
+        fractions(found["accuracy"]),
+        [report.accuracy for report in reports],
+        fractions([found["class_accuracy"]])[0],
+        {**found["metrics"].model_dump(), **own},
+        [MemoryBytes.model_validate(report.memory_bytes) for report in reports],
+        [label for task in tasks for label in task.classes],
+        found["reading"],
+        predictions,
+        log,
+        method.ledger(),
+    )

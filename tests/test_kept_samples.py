@@ -1,0 +1,83 @@
+"""What version 0.1.0 wrote before its modules were moved is read as before: runs, a store, features, a bundle."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from essential.engine.run import train
+from essential.engine.run_folder import RunFolder
+from essential.engine.score import evaluate
+from essential.features.store import open_store, read_provenance
+from essential.learner import VideoLearner
+from essential.learner.bundle import Bundle
+from essential.progress import Progress
+from essential.records import Record
+
+KEPT = Path(__file__).with_name("kept")
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """Return a copy of the samples; runs name the place of their features."""
+    copy = tmp_path / "kept"
+    shutil.copytree(KEPT, copy)
+    for config in copy.glob("run-*/config.yaml"):
+        config.write_text(config.read_text().replace("FEATURES", str(copy / "features")))
+    return copy
+
+
+@pytest.mark.parametrize("name", ["essential", "icarl"])
+def test_a_complete_run_is_read_and_scored_again(kept: Path, name: str) -> None:
+    run = kept / f"run-{name}"
+    record = Record.read(run / "record.json")
+    stored = RunFolder(run).read_predictions(1)
+    (run / "predictions" / "task-01.safetensors").unlink()
+    assert evaluate(run, progress=Progress()).protocol == record.protocol
+    train(RunFolder(run).config(), run, resume=True, progress=Progress())
+    assert Record.read(run / "record.json") == record
+    assert stored.scores.shape == (8, 4)
+
+
+def test_scores_of_old_checkpoints_are_those_that_were_stored(kept: Path) -> None:
+    run = kept / "run-essential"
+    stored = RunFolder(run).read_predictions(1)
+    (run / "record.json").unlink()
+    (run / "predictions" / "task-01.safetensors").unlink()
+    train(RunFolder(run).config(), run, resume=True, progress=Progress())
+    again = RunFolder(run).read_predictions(1)
+    assert (again.videos, again.reading) == (stored.videos, stored.reading)
+    # Float32 sums of 4 x 8 numbers of size 1, in whatever order a processor adds them.
+    np.testing.assert_allclose(again.scores, stored.scores, rtol=1e-4, atol=1e-4)
+
+
+def test_a_run_that_was_stopped_inside_a_stage_goes_on(kept: Path) -> None:
+    run = kept / "run-stopped"
+    before = (run / "log.jsonl").read_text()
+    record = train(RunFolder(run).config(), run, resume=True, progress=Progress())
+    assert len(record.accuracy) == 2
+    after = (run / "log.jsonl").read_text()
+    assert after.startswith(before)
+    assert '"epoch": 2' in after[len(before) :]
+
+
+def test_the_shards_of_a_store_are_read(kept: Path) -> None:
+    store = open_store(kept / "store", read_provenance(kept / "store"))
+    assert all(store.is_done(shard) for shard in store.plan())
+    read = [store.read(shard) for shard in store.plan()]
+    assert {features.shape[-2:] for features, _ in read} == {(2, 128)}
+    assert sum(len(note.videos) for _, note in read) == 48
+    assert all(np.isfinite(features).all() for features, _ in read)
+
+
+def test_a_bundle_predicts_and_counts_its_bytes(kept: Path) -> None:
+    learner = VideoLearner.load(kept / "slda.bundle", overrides=["training.device=cpu"])
+    assert len(learner.classes) == 8
+    assert [lesson.classes for lesson in learner.lessons] == [learner.classes]
+    labels, probabilities, _ = learner.labelled_predictor.answers(np.ones((2, 8, 128), np.float32))
+    assert labels == learner.classes
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    bundle = Bundle.read(kept / "slda.bundle")
+    assert bundle.labels == learner.classes
+    assert sum(entry.bytes for entry in bundle.model().ledger()) == sum(entry.bytes for entry in learner.memory)
