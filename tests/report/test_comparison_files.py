@@ -160,7 +160,7 @@ def test_no_bold_where_nothing_keeps_to_the_rules() -> None:
     assert "\\textbf" not in as_latex(compare([made_run("joint", 0, 0.9, kept=None)], budget_bytes=None))
 
 
-@pytest.mark.parametrize(("width", "tables"), [(45, 7), (60, 4), (80, 2), (130, 1)])
+@pytest.mark.parametrize(("width", "tables"), [(45, 6), (60, 3), (80, 2), (130, 1)])
 def test_columns_that_do_not_fit_into_the_terminal_stand_below(
     width: int, tables: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
