@@ -12,10 +12,17 @@ from essential.records.analysis import MOST_FORGOTTEN, ForgottenClip
 from essential.report.charts import KINDS, memory_bars
 from essential.report.comparison_tables import OVER, as_csv, as_latex, as_markdown, as_objects, kept
 from essential.report.drawing import FigureView, LineStyle, NumberRow, figure_files
-from essential.report.line_figures import figures_over_tasks, frames_kept_figure, frames_read_figure, memory_figure
+from essential.report.lines import (
+    Line,
+    ReportedRun,
+    RunView,
+    figures_over_tasks,
+    frames_kept_figure,
+    frames_read_figure,
+    memory_figure,
+)
 from essential.report.rendering import render
 from essential.report.run_figures import RunFigures
-from essential.report.run_view import Line, ReportedRun, RunView
 from essential.report.scatter import OwnMethod, ScatterView, own_scatter, published_scatter
 from essential.results import formats
 from essential.results.comparison import Comparison, MethodRow, Run, compare

@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from essential.published import PublishedFigure, is_joint, published_for
 from essential.report.drawing import Drawing, Drawn, FigureView, LineStyle, Palette, Sheet, Value, dress
-from essential.results.formats import byte_unit, human_bytes, percent
+from essential.results.formats import BYTE_UNITS, human_bytes, percent
 from essential.results.measures import FINAL, column_title, in_order, is_accuracy, metric_of
 from essential.results.runs import SeedRuns
 
@@ -106,7 +106,7 @@ def _lay_out(axes: Axes, palette: Palette, kept: Sequence[Kept], budget_bytes: i
     first, last = start + _HALF_TICK * (start > 0), end - _HALF_TICK * bool(widths)
     powers_of_two = MaxNLocator(nbins=4, integer=True, steps=[1, 2, 3, 5, 10]).tick_values(max(low, 0), high)
     scale = [(start + (power - low) * unit, int(power)) for power in powers_of_two if power >= 0]
-    ticks = [(x, f"{1 << power % 10} {byte_unit(power // 10)}") for x, power in scale if first <= x <= last]
+    ticks = [(x, f"{1 << power % 10} {BYTE_UNITS[power // 10]}") for x, power in scale if first <= x <= last]
     strips: list[tuple[Kept, str, float, float]] = [(0, "nothing\nkept", 0.0, start)] if start else []
     for strip, width in widths.items():
         strips.append((strip, strip.value, end, end + width))

@@ -119,16 +119,6 @@ class Comparison:
     def seeds(self) -> list[int]:
         return sorted({seed for row in self.rows for seed in row.seeds})
 
-    @property
-    def most_seeds(self) -> int:
-        """How many seeds the method has that has most."""
-        return max(len(row.seeds) for row in self.rows)
-
-    @property
-    def seeds_differ(self) -> bool:
-        """Whether some methods have other seeds than others."""
-        return len({row.seeds for row in self.rows}) > 1
-
     @cached_property
     def metrics(self) -> list[str]:
         """The names of all measures that a method has."""
