@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from essential.encoders import FrameEncoder
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.models.classifier import Predictor
-from essential.models.closed_form import MahalanobisDistances, squared_distances
-from essential.models.packed_triangle import unpack_upper
+from essential.models.closed_form import MahalanobisDistances, squared_distances, unpack_upper
 
 Answers = tuple[Tensor, ...]
 

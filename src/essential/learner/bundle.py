@@ -36,7 +36,7 @@ from essential.files.sealed import Array, read_sealed, write_sealed
 from essential.files.versioned_json import Part
 from essential.learner.held_out import HeldOut
 from essential.methods.contract import Method
-from essential.models.state_names import below
+from essential.models.growing import below
 
 WHAT = "essential bundle"
 VERSION = 1

@@ -105,13 +105,14 @@ class Budget:
             ("total_frames", self.frames, classes * smallest.features.shape[1], "frames"),
             ("total_exemplars", self.exemplars, classes, "exemplars"),
         ]
-        lines = [
-            f"the memory budget leaves {cap} {unit}, but one exemplar for each of {classes} classes takes {needed}; "
-            f"raise method.{name}"
-            for name, cap, needed, unit in needs
-            if cap is not None and needed > cap
-        ]
-        return ConfigError("; ".join(lines))
+        passed = [(name, cap, needed, unit) for name, cap, needed, unit in needs if cap is not None and needed > cap]
+        leaves = " and ".join(f"{cap} {unit}" for _, cap, _, unit in passed)
+        takes = " and ".join(str(needed) for _, _, needed, _ in passed)
+        return ConfigError(
+            f"the memory budget leaves {leaves}, but one exemplar for each of {classes} classes takes {takes}",
+            where=f"method.{' and '.join(name for name, *_ in passed)}",
+            remedy="raise it" if len(passed) == 1 else "raise them",
+        )
 
 
 def even_quotas(counts: Int[Tensor, " slots"], total: int) -> Int[Tensor, " slots"]:

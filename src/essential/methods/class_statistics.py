@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from essential.memory.ledger import LedgerEntry
+from essential.models.closed_form import pack_upper, packed_size, unpack_symmetric
 from essential.models.growing import Growing
-from essential.models.packed_triangle import pack_upper, packed_size, unpack_symmetric
 
 # Of a mean squared length: what lies below is the rounding of equal vectors, not variance.
 _NOTHING = 1e-20

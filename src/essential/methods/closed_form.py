@@ -13,8 +13,7 @@ from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.methods.class_statistics import ClassStatistics
 from essential.methods.contract import Method, TaskData
-from essential.models.clip_vectors import ClipForm, clip_vector
-from essential.models.closed_form import ClosedFormPredictor, LinearScores
+from essential.models.closed_form import ClipForm, ClosedFormPredictor, LinearScores, clip_vector
 
 
 class ClosedFormConfig(Section):

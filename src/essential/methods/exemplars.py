@@ -24,8 +24,7 @@ from essential.memory.selection import (
 )
 from essential.methods.contract import Batch, BatchTable, TaskData, TrainingData
 from essential.models.classifier import ClipClassifier
-from essential.models.evaluation import in_evaluation
-from essential.models.seeded import torch_generator
+from essential.models.seeded import in_evaluation, torch_generator
 
 _AT_ONCE = 512
 
@@ -68,13 +67,13 @@ class ExemplarKeeper:
         self.kept = frames if config.frames_kept is None else config.frames_kept
         if self.kept > frames:
             raise ConfigError(
-                f"method.frames_kept={self.kept} is more than the clip's video.frames={frames}; use {frames} at most"
+                f"{self.kept} is more than the clip's video.frames={frames}",
+                where="method.frames_kept",
+                remedy=f"use {frames} at most",
             )
         if not any([config.exemplars_per_class, config.total_exemplars, config.total_frames, config.budget_bytes]):
-            raise ConfigError(
-                "the memory has no cap; set one of method.exemplars_per_class, method.total_exemplars, "
-                "method.total_frames, method.budget_bytes"
-            )
+            caps = "exemplars_per_class, total_exemplars, total_frames, budget_bytes"
+            raise ConfigError("the memory has no cap", where="method", remedy=f"set one of {caps}")
         self.config, self.frames, self.dim, self.seed, self.keeps_logits = config, frames, dim, seed, keeps_logits
 
     def budget(self, reserved_bytes: int = 0) -> Budget:

@@ -32,8 +32,7 @@ from essential.memory.ledger import LedgerEntry
 from essential.methods.class_statistics import ClassStatistics, statistics_ledger
 from essential.methods.closed_form import ClosedForm, ClosedFormConfig
 from essential.methods.shrinkage import discriminant
-from essential.models.clip_vectors import UnitLength
-from essential.models.closed_form import LinearScores, MahalanobisDistances
+from essential.models.closed_form import LinearScores, MahalanobisDistances, UnitLength
 
 
 class FecamConfig(ClosedFormConfig):

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from essential.memory.ledger import LedgerEntry
 from essential.methods.class_statistics import statistics_ledger
 from essential.methods.closed_form import ClosedForm, ClosedFormConfig
-from essential.models.clip_vectors import UnitLength
-from essential.models.closed_form import MeanDistances
+from essential.models.closed_form import MeanDistances, UnitLength
 
 
 class NcmConfig(ClosedFormConfig):

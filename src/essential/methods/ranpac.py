@@ -27,8 +27,7 @@ from essential.memory.ledger import LedgerEntry
 from essential.methods.class_statistics import statistics_ledger
 from essential.methods.closed_form import ClosedForm, ClosedFormConfig
 from essential.methods.ridge import RidgeProblem
-from essential.models.clip_vectors import RandomFeatures
-from essential.models.closed_form import LinearScores
+from essential.models.closed_form import LinearScores, RandomFeatures
 from essential.models.seeded import torch_generator
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from essential.methods.class_statistics import ClassStatistics
-from essential.models.packed_triangle import unpack_symmetric
+from essential.models.closed_form import unpack_symmetric
 
 # Of the mean eigenvalue of X^T X: what is tried, in descending order, ten per decade.
 _STRENGTHS = 10 ** torch.linspace(3, -5, 81, dtype=torch.float64)

@@ -13,14 +13,13 @@ Differs from the authors' code: the base is any method here that keeps exemplars
 second stage, which fits its pair, is left as it is, where theirs has the loss on reduced clips too.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from essential.configs.schema import Section
 from essential.errors import ConfigError
@@ -70,13 +69,14 @@ class TemporalConsistency(Method):
                 f"nothing to be consistent with; set method.frames or method.base.frames_kept to {frames - 1} at most"
             )
         self.kept = kept
-        with _keys_of_the_base():
+        with _settings_of_the_base():
             self.base: Method = _BASES[config.base.name](config.base, dim=dim, frames=frames, seed=seed)
-        self.network, self.slots, self.seed = self.base.network, self.base.slots, seed
+        super().__init__(self.base.predictor, self.base.memory, seed=seed)
+        self.network, self.slots = self.base.network, self.base.slots
 
     @property
     def memory(self) -> EpisodicMemory:
-        """The base's exemplars."""
+        """Those of the base."""
         return self.base.memory
 
     @memory.setter
@@ -85,7 +85,7 @@ class TemporalConsistency(Method):
 
     def check_room(self, names: Sequence[str], *, tasks: int) -> None:
         """As the base."""
-        with _keys_of_the_base():
+        with _settings_of_the_base():
             self.base.check_room(names, tasks=tasks)
 
     def begin(self, task: TaskData) -> None:
@@ -121,15 +121,12 @@ class TemporalConsistency(Method):
         """What the base carries; nothing is added."""
         return self.base.ledger()
 
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """As the base."""
-        self.base.resize(state)
-
 
 @contextmanager
-def _keys_of_the_base() -> Iterator[None]:
-    """Have what the base says of its settings name them as the user wrote them."""
+def _settings_of_the_base() -> Iterator[None]:
+    """Name the settings of the base, in its errors, as the user wrote them."""
     try:
         yield
     except ConfigError as error:
-        raise ConfigError(str(error).replace("method.", "method.base.")) from error
+        where = None if error.where is None else f"method.base{error.where.removeprefix('method')}"
+        raise ConfigError(error.problem, where=where, remedy=error.remedy) from error
