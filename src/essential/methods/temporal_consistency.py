@@ -2,7 +2,7 @@
 
 A way to train around another method that keeps exemplars, its base; all but the classification loss is the base's.
 
-1. reduce every clip X of a batch to as many frames as an exemplar keeps, the middles of equal segments, and repeat
+1. reduce every clip X of a batch to as many frames as an exemplar keeps, the centres of equal segments, and repeat
    those to the clip's length: X^d, which is how the clip would look from a memory with `frame_policy: uniform`;
 2. where the base classifies, the loss is (1 - w) * classification(X) + w * classification(X^d).
 
@@ -13,7 +13,7 @@ Differs from the authors' code: the base is any method here that keeps exemplars
 second stage, which fits its pair, is left as it is, where theirs has the loss on reduced clips too.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -25,33 +25,25 @@ from essential.configs.schema import Section
 from essential.errors import ConfigError
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
-from essential.methods.bic import BiC, BiCConfig
+from essential.methods import METHODS
+from essential.methods.bic import BiCConfig
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
-from essential.methods.der import DER, DERConfig
+from essential.methods.der import DERConfig
 from essential.methods.exemplars import respread
-from essential.methods.icarl import ICaRL, ICaRLConfig
-from essential.methods.podnet import PODNet, PODNetConfig
-from essential.methods.replay import Replay, ReplayConfig
-from essential.methods.ucir import UCIR, UCIRConfig
-
-BaseConfig = Annotated[
-    BiCConfig | DERConfig | ICaRLConfig | PODNetConfig | ReplayConfig | UCIRConfig, Field(discriminator="name")
-]
-_BASES: dict[str, type] = {
-    "bic": BiC,
-    "der": DER,
-    "icarl": ICaRL,
-    "podnet": PODNet,
-    "replay": Replay,
-    "ucir": UCIR,
-}
+from essential.methods.icarl import ICaRLConfig
+from essential.methods.podnet import PODNetConfig
+from essential.methods.replay import ReplayConfig
+from essential.methods.ucir import UCIRConfig
 
 
 class TemporalConsistencyConfig(Section):
     """Temporal consistency's settings."""
 
     name: Literal["temporal-consistency"] = "temporal-consistency"
-    base: BaseConfig = Field(description="the method around which it goes")
+    base: Annotated[
+        BiCConfig | DERConfig | ICaRLConfig | PODNetConfig | ReplayConfig | UCIRConfig,
+        Field(discriminator="name", description="the method around which it goes"),
+    ]
     weight: float = Field(0.5, ge=0, le=1, description="share of the classification that is on reduced clips")
     frames: int | None = Field(None, ge=1, description="frames of a reduced clip; none: base.frames_kept")
 
@@ -69,8 +61,9 @@ class TemporalConsistency(Method):
                 f"nothing to be consistent with; set method.frames or method.base.frames_kept to {frames - 1} at most"
             )
         self.kept = kept
+        build: Callable[..., Method] = METHODS[config.base.name]
         with _settings_of_the_base():
-            self.base: Method = _BASES[config.base.name](config.base, dim=dim, frames=frames, seed=seed)
+            self.base = build(config.base, dim=dim, frames=frames, seed=seed)
         super().__init__(self.base.predictor, self.base.memory, seed=seed)
         self.network, self.slots = self.base.network, self.base.slots
 
