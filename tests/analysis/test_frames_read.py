@@ -5,7 +5,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from essential.analysis.frames_read import accuracy_by_frames
+from essential.analysis.feature_figures import accuracy_by_frames
 from essential.contract.synthetic_tasks import clips_of, make_tasks
 from essential.features.tables import FrameTable
 from essential.memory.episodic import EpisodicMemory

@@ -24,16 +24,16 @@ class RankInTurn(ProcessGroup):
         super().__init__(rank, size)
         self._table, self._round = table, 0
 
-    def total(self, values: Tensor) -> Tensor:
+    def all_reduce(self, values: Tensor) -> Tensor:
         """Return the sum over the ranks."""
         return torch.stack(self._say(values.detach().clone())).sum(dim=0)
 
-    def share(self, message: Message) -> Message:
+    def broadcast(self, message: Message) -> Message:
         """Return the first rank's message."""
         messages: list[Message] = self._say(message)
         return messages[0]
 
-    def gather(self, message: Message) -> list[Message]:
+    def all_gather(self, message: Message) -> list[Message]:
         """Return every rank's message."""
         return self._say(message)
 
