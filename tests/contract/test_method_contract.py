@@ -65,6 +65,7 @@ def test_all_that_is_trained_decides_by_tokens_as_wide_as_a_frame(name: str) -> 
     assert (by_tokens is None) == (predictor.reading == "closed-form")
 
 
+@pytest.mark.usefixtures("shapes_checked_elsewhere")
 @pytest.mark.parametrize("wrong", ["positions", "slots", "tasks"])
 def test_a_batch_refuses_shapes_that_do_not_fit_each_other(wrong: str) -> None:
     whole = {"positions": torch.zeros(4, 2), "slots": torch.zeros(4), "tasks": torch.zeros(4)}
