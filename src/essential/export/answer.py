@@ -15,8 +15,7 @@ from essential.encoders import FrameEncoder
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.out_of_distribution import OutOfDistribution
 from essential.models.classifier import Predictor
-from essential.models.closed_form import MahalanobisDistances, squared_distances
-from essential.models.packed_triangle import unpack_upper
+from essential.models.closed_form import MahalanobisDistances, squared_distances, unpack_upper
 
 Answers = tuple[Tensor, ...]
 

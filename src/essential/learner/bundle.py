@@ -37,7 +37,7 @@ from essential.files.sealed import Array, read_sealed, write_sealed
 from essential.files.versioned_json import Part
 from essential.learner.calibration import HeldOut
 from essential.learner.model import Model, ModelSettings
-from essential.models.state_names import below
+from essential.models.growing import below
 
 WHAT = "essential bundle"
 VERSION = 1
