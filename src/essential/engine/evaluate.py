@@ -17,8 +17,7 @@ from essential.models.classifier import Predictor
 class Predictions:
     """What a predictor says of test videos: a score per slot seen, beside the true slots and tasks.
 
-    `scores` are those that it decides by, `reading` says what they are; `others` holds the same predictor's other
-    readings by name. See `Predictor`.
+    It decides by `scores`, which are of the reading `reading`; `others` has its other readings. See `Predictor`.
     """
 
     scores: Float[np.ndarray, "videos slots"]

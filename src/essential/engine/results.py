@@ -1,7 +1,7 @@
 """From a finished run to its record: metrics of the stored predictions, the ledger, and what the run stood on."""
 
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from typing import Any
@@ -56,10 +56,7 @@ def run_scores(predictions: Sequence[Predictions], *, class_counts: Sequence[int
 
 
 def count_trainable_parameters(method: Method, task: TaskData) -> int:
-    """Return how many parameters the stages of `task` train, each counted once; 0 for a method that trains nothing.
-
-    No clip of the task is read.
-    """
+    """Return how many parameters the stages of `task` train, each counted once; no clip of the task is read."""
     modules = [module for stage in method.stages(task) for module in stage.trains]
     sizes = {id(parameter): parameter.numel() for module in modules for parameter in module.parameters()}
     return sum(sizes.values())
@@ -68,41 +65,51 @@ def count_trainable_parameters(method: Method, task: TaskData) -> int:
 def make_record(
     workspace: Workspace, method: Method, folder: RunFolder, place: Place, *, trainable_parameters: int | None
 ) -> Record:
-    """Put the record together; it holds nothing that depends on the machine's paths or on when it was made."""
+    """Write and return the record; nothing in it depends on the machine's paths or on when it was made."""
     config, protocol = workspace.config, workspace.protocol
-    predictions = (folder.read_predictions(index) for index in range(place.task))
     identity = config.identity()
     splits = {video.key: video.split for video in protocol.videos}
-    return Record.model_validate(
+    predictions = (folder.read_predictions(index) for index in range(place.task))
+    tasks = [
         {
-            "protocol": {
-                "name": protocol.name,
-                "id": protocol.id,
-                "list_sha256": protocol.list_sha256,
-                "passed_over": protocol.passed_over,
-                "tasks": _tasks(workspace, place.skipped, trained=not folder.imported),
-            },
-            "method": {
-                "name": config.method.name,
-                "config": {**identity["method"], "needs_all_tasks": method.needs_all_tasks},
-            },
-            "encoder": {"name": workspace.origin.name, "fingerprint": workspace.origin.fingerprint},
-            "seed": config.seed,
-            **scored(predictions, class_counts=[len(task.classes) for task in protocol.tasks[: place.task]]),
-            "trainable_parameters": trainable_parameters,
-            "memory_bytes": total_by_kind(method.ledger()),
-            "exemplars": len(method.memory),
-            "skipped_videos": [
-                {"video": key, "split": splits[key], "reason": reason} for key, reason in sorted(place.skipped.items())
-            ],
-            "seconds": place.seconds,
-            "versions": versions(),
-            "data": identity["data"],
-            "config": identity,
-            "ledger": [asdict(entry) for entry in method.ledger()],
-            "memory_bytes_by_task": place.memory_bytes_by_task,
+            "classes": task.classes,
+            # Nobody looked for the training videos of an imported run.
+            "train_videos": 0 if folder.imported else sum(video.key not in place.skipped for video in task.train),
+            "test_videos": sum(video.key not in place.skipped for video in task.test),
         }
-    )
+        for task in protocol.tasks
+    ]
+    content = {
+        "protocol": {
+            "name": protocol.name,
+            "id": protocol.id,
+            "list_sha256": protocol.list_sha256,
+            "passed_over": protocol.passed_over,
+            "tasks": tasks,
+        },
+        "method": {
+            "name": config.method.name,
+            "config": {**identity["method"], "needs_all_tasks": method.needs_all_tasks},
+        },
+        "encoder": {"name": workspace.origin.name, "fingerprint": workspace.origin.fingerprint},
+        "seed": config.seed,
+        **scored(predictions, class_counts=[len(task.classes) for task in protocol.tasks[: place.task]]),
+        "trainable_parameters": trainable_parameters,
+        "memory_bytes": total_by_kind(method.ledger()),
+        "exemplars": len(method.memory),
+        "skipped_videos": [
+            {"video": key, "split": splits[key], "reason": reason} for key, reason in sorted(place.skipped.items())
+        ],
+        "seconds": place.seconds,
+        "versions": versions(),
+        "data": identity["data"],
+        "config": identity,
+        "ledger": [asdict(entry) for entry in method.ledger()],
+        "memory_bytes_by_task": place.memory_bytes_by_task,
+    }
+    record = Record.model_validate(content)
+    record.write(folder.record)
+    return record
 
 
 def record_of_all(make: Callable[[], Record], group: ProcessGroup) -> Record:
@@ -116,15 +123,3 @@ def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that the numbers may depend on."""
     packages = {name: metadata.version(name) for name in _PACKAGES}
     return {"essential": __version__, "python": platform.python_version(), **packages}
-
-
-def _tasks(workspace: Workspace, skipped: Mapping[str, str], *, trained: bool) -> list[dict[str, Any]]:
-    """Count the videos used, none of training unless `trained`; those skipped are listed in the record by name."""
-    return [
-        {
-            "classes": task.classes,
-            "train_videos": sum(video.key not in skipped for video in task.train) if trained else 0,
-            "test_videos": sum(video.key not in skipped for video in task.test),
-        }
-        for task in workspace.protocol.tasks
-    ]

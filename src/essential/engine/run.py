@@ -33,18 +33,18 @@ from essential.records import Record
 
 @runtime_checkable
 class Sink(Protocol):
-    """Gets the events of a run beside `RUN/log.jsonl`: `start` once, then `write` for each. None of them may raise.
+    """Gets the events of a run beside `RUN/log.jsonl`. It may not raise.
 
     The step of an event is the number of its line in the log, from 0. A run that is resumed is cut back to what it last
     saved, so events may come again under the steps that they had before.
     """
 
     def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:
-        """Say which run it is, with which settings, and the step of the event that comes next."""
+        """Called once: which run it is, its settings, and the step of the next event."""
         ...
 
     def write(self, step: int, event: Mapping[str, Any]) -> None:
-        """Take an event, as it stands in the log."""
+        """Called for each event, as it stands in the log."""
         ...
 
 
@@ -172,7 +172,7 @@ class _Run:
             self.method.network.to(self.workspace.device)
         self.source = self.workspace.source(self._needed_videos(), progress, group=group)
         self._fix_skipped(begun=saved is not None)
-        check_coverage(self.protocol.tasks, list(self.place.skipped))
+        check_coverage(self.protocol.tasks, self.place.skipped)
         self.labelled = LabelledVideos(self.protocol, self.source, without=self.place.skipped)
         self.tests = [self.labelled.table(task.test, 0) for task in self.protocol.tasks[: self.place.task]]
         self.watch.lap("extract")
@@ -189,24 +189,20 @@ class _Run:
         return record_of_all(self._write_record, self.group)
 
     def _write_record(self) -> Record:
-        self._restore_predictions()
-        trained = count_trainable_parameters(self.method, self._task(len(self.protocol.tasks) - 1))
-        record = make_record(self.workspace, self.method, self.folder, self.place, trainable_parameters=trained)
-        record.write(self.folder.record)
-        return record
-
-    def _restore_predictions(self) -> None:
-        """Score again, from the checkpoints, where predictions were lost or damaged since they were written."""
+        # Predictions may have been lost or damaged since they were written.
         for index in range(len(self.protocol.tasks)):
             try:
                 self.folder.read_predictions(index)
             except CheckpointError:
                 tests = ClipTable.joined(self.tests[: index + 1])
-                predictions = self.workspace.scores_of(self.folder.read_checkpoint(index), tests)
-                self.folder.write_predictions(index, predictions)
+                self.folder.write_predictions(
+                    index, self.workspace.scores_of(self.folder.read_checkpoint(index), tests)
+                )
+        trained = count_trainable_parameters(self.method, self._task(len(self.protocol.tasks) - 1))
+        return make_record(self.workspace, self.method, self.folder, self.place, trainable_parameters=trained)
 
     def _needed_videos(self) -> list[Video]:
-        """All test videos, and the training videos still to be learned from: finished tasks need theirs no more."""
+        """All test videos, and the training videos of the tasks that are left."""
         first = 0 if self.method.needs_all_tasks else self.place.task
         training = [video for task in self.protocol.tasks[first:] for video in task.train]
         tests = [video for task in self.protocol.tasks for video in task.test]
@@ -242,7 +238,8 @@ class _Run:
                 group=self.group,
             )
         except TrainingError as error:
-            raise TrainingError(error.problem, remedy=f"the last checkpoint is intact; {error.remedy}") from error
+            remedy = "; ".join(filter(None, ("the last checkpoint is intact", error.remedy)))
+            raise TrainingError(error.problem, remedy=remedy) from error
         self.start = TaskStart()
         self.watch.lap("train")
 
