@@ -40,7 +40,7 @@ def test_importing_the_command_line_loads_nothing_heavy() -> None:
     ("arguments", "expected"),
     [
         ('"--help"', "Start with: essential demo"),
-        ('"train", "--help"', "Learn task after task"),
+        ('"train", "--help"', "Train and evaluate a method"),
         ('"--version"', f"essential {essential.__version__}"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from essential.version import __version__
+
 if TYPE_CHECKING:
     from essential.api.arrays import ArrayTask as ArrayTask
     from essential.api.arrays import tasks_from_arrays as tasks_from_arrays
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from essential.progress import Progress as Progress
     from essential.records import Record as Record
 
-__version__ = "0.1.0"
 
 # A name is looked up when it is first used: torch takes seconds to import, and `essential --help` has no use for it.
 _MODULES = {
@@ -55,10 +56,12 @@ __all__ = [*_MODULES, "__version__"]  # noqa: PLE0604 - all of them are
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "sklearn":
+        return import_module("essential.sklearn")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"essential.{_MODULES[name]}"), name)
 
 

@@ -12,7 +12,8 @@ import pytest
 from test_arrays import QUICK, features
 
 import essential as es
-from essential.api.tables import Catalogue, Table
+from essential.api.listings import Catalogue
+from essential.api.tables import Table
 from essential.engine.evaluate import TaskReport
 from essential.engine.fit import EpochReport
 from essential.errors import CheckpointError, RunError

@@ -353,7 +353,7 @@ def test_a_wrong_encoder_is_told_by_its_checkpoint(tmp_path: Path) -> None:
     model = network()
     del model["ln_post.bias"]
     save(tmp_path / "a" / "task1_checkpoint.pth", model)
-    with pytest.raises(CheckpointError, match=r"a/task1_checkpoint\.pth does not fit .*missing: ln_post\.bias"):
+    with pytest.raises(CheckpointError, match=r"a/task1_checkpoint\.pth: it does not fit .*missing: ln_post\.bias"):
         _import(tmp_path / "a", tmp_path / "run")
     for name, value in (("conv1.weight", torch.zeros(0, 3, 8, 8)), ("positional_embedding", torch.tensor(1.0))):
         save(tmp_path / "a" / "task1_checkpoint.pth", {**network(), name: value})

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
+from essential.contract.ranks_in_turns import in_turns
 from essential.engine.process_group import Message, ProcessGroup, SingleProcess, require_equal
 from essential.engine.ranks import open_process_group
 from essential.errors import TrainingError
-from ranks_in_turns import in_turns
 
 
 def test_without_torchrun_there_is_one_rank_and_no_process_group(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,6 +31,8 @@ def test_ranks_with_other_weights_are_named() -> None:
         require_equal(group, [layer])
 
     in_turns(check, size=2)
-    with pytest.raises(TrainingError, match="rank 2 has other weights than rank 0; give all ranks processors, .*--resume"):
+    with pytest.raises(
+        TrainingError, match=r"rank 2 has other weights than rank 0; give all ranks processors, .*--resume"
+    ):
         in_turns(check, size=3)
     require_equal(SingleProcess(), [nn.Linear(2, 1)])

@@ -8,18 +8,17 @@ Runs share videos and features. The same call continues a comparison, also with 
 hold several runs (`training.threads`), so many are done at once, each in a process of its own.
 """
 
-import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from essential.analysis import analyse
+from essential.child_process import end_with_parent
 from essential.configs.shipped import protocol_config
 from essential.engine.allocator import keep_freed_memory
 from essential.engine.config import load_config, memory_section
@@ -85,11 +84,12 @@ def compare(
         The records of all, each under its method's name.
 
     Raises:
-        ConfigError: see `plan_runs`.
+        ConfigError: no such config or method; one named twice; a setting that a method does not have, or that the
+            comparison itself makes; a budget that no method can use.
         ComparisonError: a run failed, when all others are done; or a folder holds a run on another protocol.
-        EssentialError: see `check_runs`.
+        EssentialError: a folder holds another run, or the data cannot be used; nothing is learned then.
     """
-    runs = plan_runs(protocol, out, methods=methods, seeds=seeds, budget_bytes=budget_bytes, overrides=overrides)
+    runs = plan_runs(protocol, out, methods, seeds, budget_bytes=budget_bytes, overrides=overrides)
     check_runs(runs, progress or Progress())
     return do_runs(runs, progress or Progress(), on_run)
 
@@ -97,18 +97,13 @@ def compare(
 def plan_runs(
     protocol: str,
     out: str | Path,
+    methods: Sequence[str] | str,
+    seeds: Sequence[int],
     *,
-    methods: Sequence[str] | str = ALL,
-    seeds: Sequence[int] = (0,),
     budget_bytes: int | None = None,
     overrides: Sequence[str] = (),
 ) -> list[PlannedRun]:
-    """Return the runs of a comparison, all methods of one seed before those of the next; see `compare`.
-
-    Raises:
-        ConfigError: no such config or method; one named twice; a setting that a method does not have, or that the
-            comparison itself makes; a budget, and no method that has a use for it.
-    """
+    """Return the runs of a comparison, all methods of one seed before those of the next; see `compare`."""
     for override in overrides:
         _refuse_own_setting(override, budget_bytes)
     named = [methods] if isinstance(methods, str) else [*methods]
@@ -159,7 +154,6 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
         RunError: a folder holds a run of other settings, or of other features.
         ComparisonError: a folder holds a run on another protocol.
         ConfigError: a method does not fit the encoder, or its budget not the protocol.
-        EssentialError: the data cannot be used, or the features not be extracted.
     """
     out = runs[0].folder.parent.parent
     if out.exists() and not out.is_dir():
@@ -188,11 +182,8 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
 def do_runs(runs: Sequence[PlannedRun], progress: Progress, on_run: OnRun | None = None) -> list[tuple[str, Record]]:
     """Do the runs that are not complete, and return the records of all, each under its method's name.
 
-    `progress` is told how far each run is; or, where several are done at once, how many are done.
-
-    Raises:
-        ComparisonError: a run failed, or another process works on it; it is raised when all others are done, and names
-            them and the reasons.
+    `progress` is told how far each run is; or, where several are done at once, how many are done. Runs that fail do not
+    stop the others; then a `ComparisonError` names them and the reasons.
     """
     left = [run for run in runs if not run.done]
     for run in runs:
@@ -287,13 +278,5 @@ def _analyse(run: PlannedRun, progress: Progress) -> None:
 
 
 def _begin_process() -> None:
-    """Begin a process that trains; it ends when the one that started it is gone, as nobody would end it otherwise."""
     keep_freed_memory()
-    parent = parent_process()
-    assert parent is not None, "it was started by another process"
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    end_with_parent()

@@ -1,10 +1,36 @@
 """What there is to choose from, by name: the library's own, and that of plug-ins."""
 
-from essential.api.tables import Catalogue
+from collections.abc import Mapping
+
+from essential.api.tables import Table
 from essential.configs.shipped import shipped_configs
 from essential.encoders.config import PRESETS, TINY
 from essential.methods import METHODS, method_summaries
 from essential.metrics import METRICS
+
+
+class Catalogue(dict[str, str]):
+    """What there is, by name, with a line about each; it prints as a table.
+
+    Attributes:
+        broken: plug-ins that cannot be used, and why.
+    """
+
+    def __init__(self, entries: Mapping[str, str], broken: Mapping[str, str] | None = None) -> None:
+        super().__init__(entries)
+        self.broken = dict(broken or {})
+
+    @property
+    def table(self) -> Table:
+        """All names, the broken ones last."""
+        every = {**self, **{name: f"cannot be used: {reason}" for name, reason in self.broken.items()}}
+        return Table({"name": [*every], "what it is": [*every.values()]})
+
+    def __repr__(self) -> str:
+        return repr(self.table)
+
+    def _repr_html_(self) -> str:
+        return self.table._repr_html_()
 
 
 def list_methods() -> Catalogue:

@@ -112,9 +112,9 @@ def steps_per_epoch(clips: int, training: TrainingConfig) -> int:
 
 
 def learning_rates(total: int, steps: int, training: TrainingConfig) -> list[float]:
-    """Return the learning rate of each of `total` steps: linear warm-up from 0, then half a cosine.
+    """Return the learning rate of each of `total` steps: linear warm-up from 0 to the peak, then half a cosine.
 
-    The authors' rule: both rates times batch / 256; the warm-up's last step has the peak rate.
+    Both rates are times batch / 256: the authors' rule.
     """
     scale = training.batch_size / 256 if training.scale_learning_rate else 1.0
     peak, last = training.learning_rate * scale, training.min_learning_rate * scale

@@ -62,15 +62,12 @@ class SingleProcess(ProcessGroup):
         super().__init__(0, 1)
 
     def all_reduce(self, values: Tensor) -> Tensor:
-        """Return the values."""
         return values
 
     def broadcast(self, message: Message) -> Message:
-        """Return the message."""
         return message
 
     def all_gather(self, message: Message) -> list[Message]:
-        """Return the message."""
         return [message]
 
 

@@ -22,7 +22,7 @@ from essential.engine.settings import RunConfig
 from essential.engine.workspace import data_root, open_workspace
 from essential.errors import CheckpointError, ConfigError, DataError, RunError, TrainingError
 from essential.features.cores import own_threads
-from essential.features.lookup import refuse_broken
+from essential.features.index import refuse_broken
 from essential.files.atomic import folder_lock
 from essential.memory.ledger import total_by_kind
 from essential.metrics import accuracy_on_seen
@@ -116,11 +116,7 @@ def extract(
 
 
 def refuse_taken(folder: RunFolder, config: RunConfig, *, resume: bool) -> None:
-    """Refuse to run `config` here if another run, or this one without `resume`, has begun; clean up what has not.
-
-    Raises:
-        RunError: it has.
-    """
+    """Refuse to run `config` here if another run, or this one without `resume`, has begun; clean up what has not."""
     folder.remove_leftovers()
     if not folder.begun:
         discard_import(folder)
@@ -203,16 +199,12 @@ class _Run:
 
     def _needed_videos(self) -> list[Video]:
         """All test videos, and the training videos of the tasks that are left."""
-        first = 0 if self.method.needs_all_tasks else self.place.task
-        training = [video for task in self.protocol.tasks[first:] for video in task.train]
-        tests = [video for task in self.protocol.tasks for video in task.test]
-        return [video for video in training + tests if video.key not in self.place.skipped]
+        first, tasks = 0 if self.method.needs_all_tasks else self.place.task, self.protocol.tasks
+        needed = [video for task in tasks[first:] for video in task.train] + [v for task in tasks for v in task.test]
+        return [video for video in needed if video.key not in self.place.skipped]
 
     def _fix_skipped(self, *, begun: bool) -> None:
-        """Fix which videos the run leaves out when it begins, so that its clips do not change.
-
-        A video that is repaired later stays out of this run; one that breaks later stops it.
-        """
+        """Fix which videos are left out when the run begins: later, a repaired one stays out, a broken one stops it."""
         if begun and self.source.skipped:
             lines = "\n  ".join(f"{key}: {reason}" for key, reason in sorted(self.source.skipped.items()))
             raise DataError(

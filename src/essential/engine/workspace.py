@@ -191,11 +191,10 @@ def open_workspace(
 
 def data_root(config: RunConfig) -> Path:
     """Return the folder that video keys are relative to; without one in the config, a place in the cache."""
-    data = config.data
-    if data.path is not None and data.kind in ("manifest", "features"):
-        return data.path if data.kind == "features" else data.path.parent
-    key = sha256_of_json(data.moving_digits.model_dump())[:12]
-    return data.root or cache_folder() / "data" / f"{_benchmark_name(config)}-{key}"
+    if config.data.folder is not None:
+        return config.data.folder
+    key = sha256_of_json(config.data.moving_digits.model_dump())[:12]
+    return cache_folder() / "data" / f"{_benchmark_name(config)}-{key}"
 
 
 def cache_folder() -> Path:
@@ -239,7 +238,7 @@ def _advance(progress: Progress) -> Callable[[int, int], None]:
 
 
 def _benchmark_name(config: RunConfig) -> str:
-    return "moving-digits-untrimmed" if config.data.moving_digits.untrimmed else "moving-digits"
+    return f"{config.data.kind}-untrimmed" if config.data.moving_digits.untrimmed else config.data.kind
 
 
 def protocol_to_json(protocol: Protocol, root: Path) -> dict[str, Any]:
