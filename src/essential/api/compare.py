@@ -77,7 +77,7 @@ def compare(
         seeds: of the runs.
         budget_bytes: cap on what every method with exemplars keeps, in the place of any number per class.
         overrides: such as `data.root=DIR`, for every run.
-        progress: told how far it is.
+        progress: shows how far it is.
         on_run: called when a run begins: with it, its number from 1, and how many there are to do.
 
     Returns:
@@ -142,7 +142,7 @@ def _config_of(protocol: str, overrides: Sequence[str], method: str, budget_byte
     section = memory_section(config)
     if budget_bytes is None or section is None:
         return config
-    # The budget alone says how many: a number per class beside it would leave part of it unused.
+    # The budget alone decides how many: a number per class beside it would leave part of it unused.
     budget = [f"{section}.budget_bytes={budget_bytes}", f"{section}.exemplars_per_class=null"]
     return load_config(protocol, [*overrides, *budget], method=method)
 
@@ -182,7 +182,7 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
 def do_runs(runs: Sequence[PlannedRun], progress: Progress, on_run: OnRun | None = None) -> list[tuple[str, Record]]:
     """Do the runs that are not complete, and return the records of all, each under its method's name.
 
-    `progress` is told how far each run is; or, where several are done at once, how many are done. Runs that fail do not
+    `progress` shows how far each run is; or, where several are done at once, how many are done. Runs that fail do not
     stop the others; then a `ComparisonError` names them and the reasons.
     """
     left = [run for run in runs if not run.done]

@@ -15,7 +15,7 @@ from essential.records.run import MemoryBytes
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Outcome:
-    """What a run has come to: in numbers, as arrays, and as a table in a terminal or a notebook.
+    """The outcome of a run, as arrays, and as a table in a terminal or a notebook.
 
     Attributes:
         accuracy: fractions; row = after learning a task, column = on the test clips of a task. NaN: not learned yet, or

@@ -72,7 +72,7 @@ def run(
         on_epoch: called after every epoch.
         on_task: called after every task, when its test clips have been scored.
         metrics: further metrics by name, each a function of the accuracies (`Scores`).
-        progress: told how far it is.
+        progress: shows how far it is.
 
     Raises:
         ConfigError: a setting is not allowed, or the method has learned before.

@@ -21,7 +21,7 @@ class ClipTable:
         read: gives the features of rows as float32, in the order asked; repeats are allowed.
         names: what each clip is called: its video's key.
         slots: the class of each clip.
-        tasks: the task that brought the class of each.
+        tasks: the task in which the class of each arrived.
     """
 
     read: Callable[[Int[Tensor, " batch"]], Float[Tensor, "batch frames dim"]]

@@ -17,7 +17,7 @@ from essential.methods import METHODS, method_section
 from essential.methods.exemplars import MemoryConfig
 from essential.shown import nearest, quoted
 
-# What a protocol's config says of learning that holds for every method which has such a setting.
+# Settings of a protocol's config that hold for every method which has them.
 _SHARED = ("classifier", "exemplars_per_class", "rehearsal_epochs")
 
 
@@ -59,7 +59,7 @@ def _content(name_or_path: str | Path) -> dict[str, Any]:
     content = sections_of(config_text(name), name)
     if content.keys() == {"summary", "method"}:
         raise ConfigError(
-            f"{name} says how to learn and not what",
+            f"{name} holds a method and no data",
             remedy=f"give a config with data, and --method {name.removeprefix('methods/')}",
         )
     return content
@@ -71,7 +71,7 @@ def _another_method(name: str, of_config: Any) -> dict[str, Any]:
 
 
 def _with_shared(section: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Add what `own`, the config's method, says of the settings that all methods share; a wrapper's go to its base."""
+    """Add the shared settings of `own`, the config's method; a wrapper's go to its base."""
     known = METHODS[section["name"]].Config.model_fields
     shared = {key: own[key] for key in _SHARED if key in own and key in known}
     nested = {"base": _with_shared(section["base"], own)} if "base" in section else {}

@@ -15,7 +15,7 @@ from essential.models.classifier import Predictor
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a predictor says of test videos: a score per slot seen, beside the true slots and tasks.
+    """The predictions of test videos: a score per slot seen, beside the true slots and tasks.
 
     It decides by `scores`, which are of the reading `reading`; `others` has its other readings. See `Predictor`.
     """

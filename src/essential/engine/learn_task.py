@@ -55,7 +55,7 @@ def learn_task(
         training: the optimisation.
         start: where the task starts; None: at its beginning.
         title: what `progress` calls the task.
-        progress: told how far it is.
+        progress: shows how far it is.
         on_epoch: called after every epoch.
         group: the processes that train together, on equal methods; None: this process alone.
 

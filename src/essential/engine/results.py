@@ -20,7 +20,7 @@ _PACKAGES = ("torch", "torchvision", "av", "numpy")
 
 
 def scored(predictions: Iterable[Predictions], *, class_counts: Sequence[int]) -> dict[str, Any]:
-    """Return what a record says of the predictions made after each task.
+    """Return the accuracies and metrics of a record, from the predictions made after each task.
 
     Args:
         predictions: one per task learned, in order; asked for one after the other, and only its decisions are kept.

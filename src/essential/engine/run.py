@@ -70,11 +70,11 @@ def train(
         out: the run's folder; rank 0 alone writes to it.
         overrides: such as `training.epochs=5`.
         resume: whether to continue a run that is there.
-        progress: told how far it is.
+        progress: shows how far it is.
         on_epoch: called by rank 0 after every epoch.
         on_task: called by rank 0 after every task, when its test videos have been scored.
         group: the processes that train together; None: this one alone.
-        sink: told by rank 0 all that is logged.
+        sink: gets from rank 0 all that is logged.
 
     Raises:
         ConfigError: see `load_config`.
@@ -135,7 +135,7 @@ def refuse_taken(folder: RunFolder, config: RunConfig, *, resume: bool) -> None:
 
 @dataclass(frozen=True)
 class _Observers:
-    """Who is told what happens, on rank 0."""
+    """What rank 0 calls on its way."""
 
     on_epoch: Callable[[EpochReport], None] | None = None
     on_task: Callable[[TaskReport], None] | None = None

@@ -255,7 +255,7 @@ class RunFolder:
         return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
 
     def write_predictions(self, task: int, predictions: Predictions) -> None:
-        """Write what the predictor after `task` says of every test video of the classes seen."""
+        """Write the predictions, after `task`, of every test video of the classes seen."""
         arrays = {"scores": predictions.scores, "slots": predictions.slots, "tasks": predictions.tasks}
         arrays |= {f"scores.{name}": scores for name, scores in predictions.others.items()}
         note = {"videos": list(predictions.videos), "reading": predictions.reading}

@@ -36,7 +36,7 @@ def evaluate(
         out: the run's folder.
         overrides: of the run's config, such as `data.root=DIR`: other places of the videos or the store, the device. An
             imported run takes its data and tasks from it at its first evaluation, which writes its record.
-        progress: told how far it is.
+        progress: shows how far it is.
         group: the ranks that share the work; all of them see the run's folder. None: this process alone.
 
     Returns:
@@ -122,7 +122,7 @@ def _predictions(
     progress: Progress,
     group: ProcessGroup,
 ) -> Iterator[Predictions]:
-    """Give what each checkpoint says of the test videos of all tasks up to its own; add to `without`."""
+    """Give each checkpoint's predictions of the test videos of all tasks up to its own; add to `without`."""
     videos = [video for task in tasks for video in task.test if video.key not in without]
     source = workspace.source(videos, progress, group=group)
     without.update(source.skipped)

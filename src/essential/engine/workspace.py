@@ -70,7 +70,7 @@ class Workspace:
     def scores_of(
         self, checkpoint: Mapping[str, Tensor], clips: ClipTable, group: ProcessGroup | None = None
     ) -> Predictions:
-        """Return what the predictor of a checkpoint says of clips; one that does not fit is a `CheckpointError`."""
+        """Return the predictions of a checkpoint's predictor; one that does not fit is a `CheckpointError`."""
         method = self.build_method()
         method.load_predictor(checkpoint)
         return predict(method.predictor, clips, device=self.device, group=group)
@@ -161,7 +161,7 @@ def open_workspace(
 
     Args:
         config: the run's.
-        progress: told of the making of videos.
+        progress: shows the making of videos.
         protocol: of a run that began before; its videos are then not looked for, as it may need few of them.
         group: the ranks that open it together: rank 0 makes or lists the videos, and the others take its list.
 
