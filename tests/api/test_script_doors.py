@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from test_arrays import QUICK, features
 
 import essential as es
@@ -170,3 +171,17 @@ def test_a_comparison_from_a_script(
     assert [name for name, _ in records] == ["ncm", "finetune"]
     assert begun == [("ncm", 1, 2), ("finetune", 2, 2)]
     assert records[0][1] == es.read_run(tmp_path / "runs" / "ncm-0").record
+
+
+def test_scoring_computes_with_the_threads_that_the_config_asks_for(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from essential.engine import workspace
+
+    predict, threads = workspace.predict, []
+
+    def watched(*args: Any, **settings: Any) -> Any:
+        threads.append(torch.get_num_threads())
+        return predict(*args, **settings)
+
+    monkeypatch.setattr(workspace, "predict", watched)
+    es.evaluate(run, overrides=["training.threads=3"])
+    assert threads == [3] * 4
