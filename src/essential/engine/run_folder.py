@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from essential.engine.evaluate import Predictions
@@ -35,6 +36,7 @@ from essential.protocols.protocol import Protocol
 
 _DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError)
 _AGAIN = "train again into another folder"
+_EPOCH = TypeAdapter(EpochReport)
 _Read = TypeVar("_Read")
 
 
@@ -236,11 +238,7 @@ class RunFolder:
             return []
         try:
             events = [parse_json(line) for line in read_bounded(self._log).splitlines()]
-            return [
-                EpochReport(**{name: value for name, value in event.items() if name != "event"})
-                for event in events
-                if event["event"] == "epoch"
-            ]
+            return [_EPOCH.validate_python(event) for event in events if event["event"] == "epoch"]
         except _DAMAGES as error:
             raise RunError(f"{self._log} is missing or damaged ({error})", remedy=f"restore it, or {_AGAIN}") from error
 
