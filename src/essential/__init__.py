@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from essential.api.listings import list_methods as list_methods
     from essential.api.listings import list_metrics as list_metrics
     from essential.api.listings import list_protocols as list_protocols
-    from essential.api.read_run import SavedRun as SavedRun
-    from essential.api.read_run import read_run as read_run
+    from essential.api.outcomes import SavedRun as SavedRun
+    from essential.api.outcomes import read_run as read_run
     from essential.api.run_arrays import Result as Result
     from essential.api.run_arrays import build_method as build_method
     from essential.api.run_arrays import run as run
@@ -37,8 +37,8 @@ _MODULES = {
     "list_methods": "api.listings",
     "list_metrics": "api.listings",
     "list_protocols": "api.listings",
-    "SavedRun": "api.read_run",
-    "read_run": "api.read_run",
+    "SavedRun": "api.outcomes",
+    "read_run": "api.outcomes",
     "Result": "api.run_arrays",
     "build_method": "api.run_arrays",
     "run": "api.run_arrays",

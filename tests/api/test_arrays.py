@@ -193,6 +193,8 @@ def test_what_is_wrong_with_arrays_is_one_error_that_names_it(
         ({"frames_kept": 5}, "frames_kept=5 is more than the clip's"),
         ({"dim": 0}, "dim: is 0; give a whole number, 1 or more"),
         ({"frames": 2.0}, r"frames: is 2\.0; give a whole number"),
+        ({"seed": -1}, "seed=-1 is not allowed"),
+        ({"seed": 0.5}, r"seed=0\.5 is not allowed"),
     ],
 )
 def test_what_is_wrong_with_a_method_is_one_error(settings: dict[str, Any], message: str) -> None:

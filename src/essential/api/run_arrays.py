@@ -2,19 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 
 from essential.api.arrays import ArrayTask, Label
-from essential.api.outcome import Outcome, epoch_arrays, fractions
+from essential.api.outcomes import Outcome, epoch_arrays, fractions
 from essential.engine.clips import ClipTable
 from essential.engine.config import parse_config, training_config
-from essential.engine.evaluate import Predictions, TaskReport, predict
+from essential.engine.evaluate import Predictions, TaskReport, predict, scored
 from essential.engine.fit import EpochReport
 from essential.engine.learn_task import EpochDone, learn_task
-from essential.engine.results import run_scores, scored
 from essential.engine.settings import TrainingConfig, choose_device
 from essential.errors import ConfigError, DataError
 from essential.features.cores import own_threads
@@ -44,11 +44,11 @@ def build_method(name: str, *, dim: int, frames: int, seed: int = 0, **settings:
         ConfigError: no method or setting has that name (the nearest is named), or a value is not allowed.
     """
     for where, number in (("dim", dim), ("frames", frames)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
             raise ConfigError(f"is {number!r}", where=where, remedy="give a whole number, 1 or more")
     section = _merged(method_section(name), settings)
-    config = parse_config({"data": {"kind": "features"}, "method": section}, f"of method {name}")
-    return build(config.method, dim=dim, frames=frames, seed=seed)
+    config = parse_config({"data": {"kind": "features"}, "method": section, "seed": seed}, f"of method {name}")
+    return build(config.method, dim=int(dim), frames=int(frames), seed=config.seed)
 
 
 def run(
@@ -188,7 +188,7 @@ def _result(
     predictions = [report.predictions for report in reports]
     counts = [len(task.classes) for task in tasks]
     found = scored(predictions, class_counts=counts)
-    of_run = run_scores(predictions, class_counts=counts)
+    of_run = Scores.of([each.evaluation() for each in predictions], counts)
     own = {name: metric(of_run) for name, metric in metrics.items()}
     return Result(
         fractions(found["accuracy"]),

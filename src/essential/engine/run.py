@@ -1,9 +1,11 @@
 """A run from start to end: learn task after task, evaluate after each, and write the record. Names no method."""
 
+import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,24 +13,28 @@ from torch.optim import Optimizer
 
 from essential.engine.clips import ClipTable, LabelledVideos, TaskClips, check_coverage, task_clips
 from essential.engine.config import resolved
-from essential.engine.evaluate import TaskReport, predict
+from essential.engine.evaluate import TaskReport, predict, scored
 from essential.engine.fit import EpochReport, optimizer_state
 from essential.engine.imported_run import discard_import
 from essential.engine.learn_task import EpochDone, TaskStart, learn_task
 from essential.engine.process_group import ProcessGroup, SingleProcess, require_equal
-from essential.engine.results import count_trainable_parameters, make_record, record_of_all
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
-from essential.engine.workspace import data_root, open_workspace
+from essential.engine.workspace import Workspace, data_root, open_workspace
 from essential.errors import CheckpointError, ConfigError, DataError, RunError, TrainingError
 from essential.features.cores import own_threads
 from essential.features.index import refuse_broken
 from essential.files.atomic import folder_lock
 from essential.memory.ledger import total_by_kind
+from essential.methods.contract import Method, TaskData
 from essential.metrics import accuracy_on_seen
 from essential.progress import Progress
 from essential.protocols.protocol import Video
 from essential.records import Record
+from essential.version import __version__
+
+# Those that the numbers may depend on.
+_PACKAGES = ("torch", "torchvision", "av", "numpy")
 
 
 @runtime_checkable
@@ -293,3 +299,68 @@ class Stopwatch:
         now = time.perf_counter()
         self.seconds[what] += now - self._last
         self._last = now
+
+
+def count_trainable_parameters(method: Method, task: TaskData) -> int:
+    """Return how many parameters the stages of `task` train, each counted once; no clip of the task is read."""
+    modules = [module for stage in method.stages(task) for module in stage.trains]
+    sizes = {id(parameter): parameter.numel() for module in modules for parameter in module.parameters()}
+    return sum(sizes.values())
+
+
+def make_record(
+    workspace: Workspace, method: Method, folder: RunFolder, place: Place, *, trainable_parameters: int | None
+) -> Record:
+    """Write and return the record; nothing in it depends on the machine's paths or on when it was made."""
+    config, protocol = workspace.config, workspace.protocol
+    identity = config.identity()
+    splits = {video.key: video.split for video in protocol.videos}
+    predictions = (folder.read_predictions(index) for index in range(place.task))
+    tasks = [
+        {
+            "classes": task.classes,
+            # Nobody looked for the training videos of an imported run.
+            "train_videos": 0 if folder.imported else sum(video.key not in place.skipped for video in task.train),
+            "test_videos": sum(video.key not in place.skipped for video in task.test),
+        }
+        for task in protocol.tasks
+    ]
+    packages = {name: metadata.version(name) for name in _PACKAGES}
+    content = {
+        "protocol": {
+            "name": protocol.name,
+            "id": protocol.id,
+            "list_sha256": protocol.list_sha256,
+            "passed_over": protocol.passed_over,
+            "tasks": tasks,
+        },
+        "method": {
+            "name": config.method.name,
+            "config": {**identity["method"], "needs_all_tasks": method.needs_all_tasks},
+        },
+        "encoder": {"name": workspace.origin.name, "fingerprint": workspace.origin.fingerprint},
+        "seed": config.seed,
+        **scored(predictions, class_counts=[len(task.classes) for task in protocol.tasks[: place.task]]),
+        "trainable_parameters": trainable_parameters,
+        "memory_bytes": total_by_kind(method.ledger()),
+        "exemplars": len(method.memory),
+        "skipped_videos": [
+            {"video": key, "split": splits[key], "reason": reason} for key, reason in sorted(place.skipped.items())
+        ],
+        "seconds": place.seconds,
+        "versions": {"essential": __version__, "python": platform.python_version(), **packages},
+        "data": identity["data"],
+        "config": identity,
+        "ledger": [asdict(entry) for entry in method.ledger()],
+        "memory_bytes_by_task": place.memory_bytes_by_task,
+    }
+    record = Record.model_validate(content)
+    record.write(folder.record)
+    return record
+
+
+def record_of_all(make: Callable[[], Record], group: ProcessGroup) -> Record:
+    """Return on every rank the record that rank 0 makes."""
+    record = make() if group.first else None
+    text = group.from_first(lambda: record and record.model_dump_json())
+    return record or Record.model_validate_json(text, strict=True)

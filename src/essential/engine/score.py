@@ -7,10 +7,10 @@ from pathlib import Path
 
 from essential.engine.clips import ClipTable, LabelledVideos
 from essential.engine.config import resolved
-from essential.engine.evaluate import Predictions
+from essential.engine.evaluate import Predictions, scored
 from essential.engine.imported_run import refuse_unlike_import
 from essential.engine.process_group import ProcessGroup, SingleProcess
-from essential.engine.results import make_record, record_of_all, scored
+from essential.engine.run import make_record, record_of_all
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import Workspace, data_root, open_workspace
