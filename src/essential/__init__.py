@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from essential.api.arrays import ArrayTask as ArrayTask
     from essential.api.arrays import tasks_from_arrays as tasks_from_arrays
     from essential.api.compare import compare as compare
+    from essential.api.listings import list_datasets as list_datasets
     from essential.api.listings import list_encoders as list_encoders
     from essential.api.listings import list_methods as list_methods
     from essential.api.listings import list_metrics as list_metrics
@@ -33,6 +34,7 @@ _MODULES = {
     "ArrayTask": "api.arrays",
     "tasks_from_arrays": "api.arrays",
     "compare": "api.compare",
+    "list_datasets": "api.listings",
     "list_encoders": "api.listings",
     "list_methods": "api.listings",
     "list_metrics": "api.listings",

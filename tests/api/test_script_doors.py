@@ -148,6 +148,7 @@ def test_what_there_is_can_be_listed() -> None:
     assert es.list_metrics().keys() == METRICS.keys()
     assert {"tiny", "clip-vit-b16"} <= {*es.list_encoders()}
     assert "tcd/ucf101-10x5" in es.list_protocols()
+    assert {"folder", "ucf101", "features"} <= {*es.list_datasets()}
     broken = Catalogue({"a": "good"}, {"b": "raised ImportError"})
     assert [*broken] == ["a"]
     assert repr(broken).splitlines()[-1] == "b     cannot be used: raised ImportError"

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from essential.api.tables import Table
 from essential.configs.shipped import shipped_configs
-from essential.encoders.config import PRESETS, TINY
+from essential.encoders.config import ENCODERS, PRESETS, TINY
 from essential.methods import METHODS, method_summaries
 from essential.metrics import METRICS
+from essential.protocols.source import DATASETS
 
 
 class Catalogue(dict[str, str]):
@@ -40,9 +41,9 @@ def list_methods() -> Catalogue:
 
 def list_encoders() -> Catalogue:
     """Return the frozen encoders that have a name of their own; any image model of timm can be named beside them."""
-    return Catalogue(
-        {TINY: "the embedded one, for tests", **{name: f"{timm} of timm" for name, timm in PRESETS.items()}}
-    )
+    own = {TINY: "the embedded one, for tests", **{name: f"{timm} of timm" for name, timm in PRESETS.items()}}
+    plugins = {name: (ENCODERS[name].__doc__ or "").partition("\n")[0] for name in ENCODERS if name not in own}
+    return Catalogue({**own, **plugins}, ENCODERS.broken())
 
 
 def list_metrics() -> Catalogue:
@@ -53,3 +54,8 @@ def list_metrics() -> Catalogue:
 def list_protocols() -> Catalogue:
     """Return the shipped configs: what is learned, in which tasks."""
     return Catalogue(shipped_configs())
+
+
+def list_datasets() -> Catalogue:
+    """Return the kinds of data that `data.kind` names."""
+    return Catalogue({name: dataset.summary for name, dataset in DATASETS.items()}, DATASETS.broken())
