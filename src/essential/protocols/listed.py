@@ -82,6 +82,11 @@ def splits_of(tasks: Tasks) -> list[ListedSplit]:
     return [split for split in SPLITS if split in present]
 
 
+def labelled(tasks: Tasks, split: ListedSplit) -> Iterator[tuple[str, Entry]]:
+    """Give each entry of a split after the name of its class."""
+    return ((listed.name, entry) for classes in tasks for listed in classes for entry in listed.of(split))
+
+
 def check_name(value: Any, where: str) -> str:
     """Return a class's or video's name; raise a DataError unless it is one line of text that stays below any folder."""
     if not isinstance(value, str):
