@@ -98,7 +98,9 @@ class VideoList:
 
 def _as_listed(tasks: Tasks, split: ListedSplit, as_split: ListedSplit) -> list[ListedVideo]:
     return [
-        ListedVideo(file_of(entry), label, as_split, None if isinstance(entry, str) else Segment(*entry[1:3]))
+        ListedVideo(entry, label, as_split)
+        if isinstance(entry, str)
+        else ListedVideo(entry.file, label, as_split, Segment(*entry[1:3]))
         for label, entry in labelled(tasks, split)
     ]
 
