@@ -22,7 +22,7 @@ from essential.protocols.official_splits import split_text
 from essential.protocols.video_list import open_list, read_video_list
 from essential.records import Record
 from essential.site.finding import find_records
-from essential.video.identity import identity_of
+from essential.video.frame_folder import identity_of
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "given.yaml": lambda path: load_config(str(path), []),

@@ -17,7 +17,7 @@ from essential.features.imported import ImportedSource, import_features, importe
 from essential.features.source import FeatureSource
 from essential.protocols.labelled_tables import stored_labels
 from essential.protocols.protocol import Video
-from essential.video.sampling import segment_indices
+from essential.video.views import segment_indices
 
 VIDEOS, FRAMES, DIM = 600, 11, 5
 Array = np.ndarray[Any, np.dtype[Any]]

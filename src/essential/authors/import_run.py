@@ -17,7 +17,7 @@ from essential.authors.checkpoint import AuthorsCheckpoint, read_authors_checkpo
 from essential.encoders import FrameEncoder, build_encoder
 from essential.encoders.clip_layout import describe_clip
 from essential.engine.config import load_config
-from essential.engine.imported_run import finish_import
+from essential.engine.imported_run import begin_import, discard_import, finish_import, write_encoder
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
 from essential.errors import CheckpointError
@@ -75,7 +75,7 @@ def import_checkpoints(
     # Wrong settings are refused before a checkpoint is read; the encoder is the checkpoint's.
     load_config(config, [*(each for each in overrides if not each.startswith("encoder")), "method.name=essential"])
     with folder_lock(out), phase(progress, "import checkpoints", len(files)):
-        run.begin_import(str(folder))
+        begin_import(run, str(folder))
         try:
             first = read_authors_checkpoint(files[0])
             settings = _settings(first, out, config, overrides, temporal_embedding)
@@ -85,7 +85,7 @@ def import_checkpoints(
             place = Place(task=len(files), memory_bytes_by_task=by_task)
             finish_import(run, settings, place, method, source=str(folder), encoder_fingerprint=encoder.fingerprint)
         except BaseException:
-            run.discard_import()
+            discard_import(run)
             raise
     unused = {"temporal_embedding"} & first.encoder.keys() if not settings.encoder.adds_temporal_embedding else ()
     keys = sum(map(len, (first.encoder, first.classifier, *first.retrieval)))
@@ -148,7 +148,7 @@ def _write_encoder(run: RunFolder, first: AuthorsCheckpoint, config: RunConfig, 
     kept = dict(first.encoder)
     if not config.encoder.adds_temporal_embedding:
         kept.pop("temporal_embedding", None)
-    run.write_encoder(kept)
+    write_encoder(run, kept)
     try:
         return build_encoder(config.encoder)
     except CheckpointError as error:
