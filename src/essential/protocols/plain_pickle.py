@@ -82,15 +82,25 @@ def _check_opcodes(content: bytes, name: str) -> int | None:
             if opcode.name not in _PLAIN:
                 what = _WANTS.get(opcode.name, lambda _: _NOT_NEEDED)(argument)
                 raise _refused(name, opcode.name, position, what)
-            if opcode.name in _NUMBERS and isinstance(argument, int) and abs(argument) >= _LARGEST_INT:
-                problem = f"{opcode.name} at byte {position} holds a number of {argument.bit_length()} bits"
-                raise DataError(f"{problem}; 64 are allowed", where=name, remedy=_AGAIN)
+            excess = _excess(opcode.name, argument, len(content))
+            if excess is not None:
+                raise DataError(f"{opcode.name} at byte {position} {excess}", where=name, remedy=_AGAIN)
     except (ValueError, OverflowError, MemoryError) as error:
         # The disassembler says what it found: an unknown opcode, an argument or a file cut short, bad text.
         problem = f"{name} is not a whole pickle: it cannot be read at byte {file.tell()} ({quoted(str(error))})"
         raise DataError(problem, remedy=_AGAIN) from None
     if file.tell() != len(content):
         raise DataError(f"{len(content) - file.tell()} bytes follow the pickle's end", where=name, remedy=_AGAIN)
+    return None
+
+
+def _excess(opcode: str, argument: Any, length: int) -> str | None:
+    """Return why a number is refused in a file of `length` bytes; None if it is not."""
+    if opcode in _NUMBERS and abs(argument) >= _LARGEST_INT:
+        return f"holds a number of {argument.bit_length()} bits; 64 are allowed"
+    # Every entry of the memo takes bytes of an honest file. Larger numbers could be made to have equal hashes.
+    if opcode in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= argument <= length:
+        return f"remembers a value as number {quoted(argument)}; this file can have 0 to {length}"
     return None
 
 
