@@ -30,8 +30,8 @@ def test_a_whole_data_set(essential: Essential, root: Path, tmp_path: Path) -> N
     assert (outcome.code, "open videos: 6 in " in outcome.err) == (0, True)
     assert "ucf101: task 3 of 3" in outcome.out
     for name in CLASSES:
-        assert f"│ {name} " in outcome.out
-    assert "codecs: mpeg4 (avi) 6\nsizes: 64x48 6\npictures per second: 25 6\n" in outcome.out
+        assert f"\n{name} " in outcome.out
+    assert "codecs: mpeg4 (avi) 6\nsizes: 64x48 6\nframes per second: 25 6\n" in outcome.out
     assert "coverage: train 3 of 3 videos (100.0%), test 3 of 3 videos (100.0%)" in outcome.out
     assert outcome.out.endswith(f"report: {tmp_path / 'report.json'}\n")
     report = json.loads((tmp_path / "report.json").read_text())
@@ -100,7 +100,7 @@ def test_a_users_own_folders_can_be_checked(essential: Essential, tmp_path: Path
         ((*UCF101, "-s", "data.official_split=4"), "data.official_split=4 is not allowed"),
         ((*UCF101, "-s", "data.official_split=2"), "trainlist02.txt does not exist"),
         ((*UCF101, "--annotations", "none"), "the folder none does not exist"),
-        ((*UCF101, "-s", "data.kind=features"), "data.kind=features brings no videos along"),
+        ((*UCF101, "-s", "data.kind=features"), "data.kind=features has no videos"),
         (("--protocol", "a.json", "--list", "b.json"), "--list b.json and --protocol a.json both name a list"),
         ((*UCF101, "--list", "b.json"), "data.path=b.json is for data.kind="),
     ],

@@ -103,9 +103,10 @@ def fit_weights(
         faults.append(_fault("of another type", mistyped))
     if faults:
         raise CheckpointError(
-            f"{path} does not fit the encoder {encoder!r}: its keys are not the network's ({'; '.join(faults)}). These "
-            "are weights of another architecture: give the encoder.name, encoder.arguments and "
-            "encoder.temporal_adapters that they were trained with"
+            f"it does not fit the encoder {encoder!r}: its keys are not the network's ({'; '.join(faults)}). These "
+            "are weights of another architecture",
+            where=path,
+            remedy="give the encoder.name, encoder.arguments and encoder.temporal_adapters that they were trained with",
         )
     network.load_state_dict({key: state[key] for key in wanted})
 
