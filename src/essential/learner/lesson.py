@@ -114,7 +114,7 @@ def read_clips(
 
     def consume(place: int, one: EncodedVideo) -> None:
         encoded[place] = one
-        progress.advance(len(encoded), total=len(videos))
+        progress.advance(len(encoded))
 
     with phase(progress, "read clips", len(videos)):
         encode_each([(video, request) for video in videos], consume, recipe=recipe, config=config)

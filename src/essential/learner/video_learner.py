@@ -232,13 +232,9 @@ class VideoLearner:
         given = clips_by_class(clips)
         if given.passed_over.line:
             self._progress.say(given.passed_over.line)
-        read = read_clips(
-            self._allowed(given.videos, more_of_known=more_of_known),
-            first_slot=len(self._model.labels),
-            recipe=recipe,
-            config=self.config.features,
-            progress=self._progress,
-        )
+        by_class = self._allowed(given.videos, more_of_known=more_of_known)
+        first_slot, config = len(self._model.labels), self.config.features
+        read = read_clips(by_class, first_slot=first_slot, recipe=recipe, config=config, progress=self._progress)
         return self._learn(read, passed_over=given.passed_over.counts)
 
     @in_turn
