@@ -12,7 +12,7 @@ ROOT = Path(essential.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "seeding", "shown", "progress", "registry"),
-    ("files",),
+    ("child_process", "files"),
     ("configs", "metrics"),
     ("protocols", "published"),
     ("records",),
@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine", "report"),
     ("analysis", "site", "tracking"),
     ("api",),
-    ("learner", "authors"),
+    ("learner", "authors", "contract"),
     ("export", "serve", "sklearn"),
     ("cli",),
     ("__main__",),

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from essential.analysis.embedding import embed
+from essential.analysis.exemplars import embed
 from essential.records.analysis import Embedding
 
 

@@ -9,10 +9,10 @@ import torch
 from pydantic import TypeAdapter
 
 from essential.configs.shipped import method_section
+from essential.contract.synthetic_tasks import clips_of, make_tasks
 from essential.learner.calibration import HeldOut
 from essential.learner.labelled_predictor import LabelledPredictor, build_labelled_predictor
 from essential.methods import METHODS, MethodConfig, build_method
-from synthetic_tasks import clips_of, make_tasks
 
 FRAMES = 8
 # Slot 2 was forgotten, and the class `wave` was taught twice.

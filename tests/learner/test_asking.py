@@ -14,7 +14,7 @@ from essential.learner.labelled_predictor import _by_parts, _dense
 from essential.learner.prediction import Prediction
 from essential.models.classifier import Predictor
 from taught import Clips
-from video_files import numbered_picture, write_frame_folder
+from video_files import numbered_frame, write_frame_folder
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -56,7 +56,7 @@ def test_what_names_no_clip_is_answered_in_its_place(learner: VideoLearner, clip
 
 
 def test_a_clip_given_as_a_folder_of_frames_is_asked_by_its_folder(learner: VideoLearner, tmp_path: Path) -> None:
-    folder = write_frame_folder(tmp_path / "frames", [numbered_picture(number) for number in range(12)])
+    folder = write_frame_folder(tmp_path / "frames", [numbered_frame(number) for number in range(12)])
     (answer,) = learner.predict(folder)
     assert answer.path == folder
     assert answer.label in learner.classes

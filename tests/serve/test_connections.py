@@ -9,8 +9,8 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 from uvicorn.server import ServerState
 
-from essential.serve import connections
-from essential.serve.connections import BoundedConnection
+from essential.serve import run
+from essential.serve.run import BoundedConnection
 
 HALF = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
 
@@ -50,7 +50,7 @@ async def _rest(reader: asyncio.StreamReader) -> bytes:
 
 
 def test_headers_that_do_not_come_end_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "_ASK_SECONDS", 0.01)
+    monkeypatch.setattr(run, "_ASK_SECONDS", 0.01)
 
     async def ask() -> bytes:
         async with _server() as send:
@@ -60,7 +60,7 @@ def test_headers_that_do_not_come_end_a_connection(monkeypatch: pytest.MonkeyPat
 
 
 def test_one_too_many_ends_the_one_that_asks_longest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "most_connections", lambda: 2)
+    monkeypatch.setattr(run, "most_connections", lambda: 2)
 
     async def ask() -> tuple[bytes, bytes]:
         async with _server() as send:

@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 from running_service import BOUNDARY, form
 
-from essential.serve.form import Form, FormShape, read_form
-from essential.serve.limits import Limits
-from essential.serve.messages import Refusal
+from essential.serve.messages import Limits, Refusal
+from essential.serve.uploads import Form
 
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"
-SHAPE = FormShape("clips", most_files=2, most_bytes=2 * 1024**2, texts=("class",))
 LIMITS = Limits(clip_mb=1, silence_seconds=0.1)
 MEGABYTE = 1024**2
+
+
+def _form(folder: Path) -> Form:
+    return Form(folder, LIMITS, file="clips", most_files=2, most_bytes=2 * MEGABYTE, texts=("class",))
 
 
 def _read(pieces: Sequence[bytes], folder: Path, *, then_silent: bool = False) -> Form:
@@ -24,7 +26,9 @@ def _read(pieces: Sequence[bytes], folder: Path, *, then_silent: bool = False) -
         if then_silent:
             await asyncio.sleep(10)
 
-    return asyncio.run(read_form(TYPE, chunks(), folder, shape=SHAPE, limits=LIMITS))
+    form = _form(folder)
+    asyncio.run(form.read(TYPE, chunks()))
+    return form
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 10_000])
@@ -52,7 +56,7 @@ def test_a_clip_that_is_too_large_is_refused_before_the_rest_is_read(tmp_path: P
             yield piece
 
     with pytest.raises(Refusal, match=r"clip 1 has more than 1,048,576 bytes"):
-        asyncio.run(read_form(TYPE, endless(), tmp_path, shape=SHAPE, limits=LIMITS))
+        asyncio.run(_form(tmp_path).read(TYPE, endless()))
     assert read <= MEGABYTE + 2 * 65536
     assert (tmp_path / "clip-1").stat().st_size <= MEGABYTE
 

@@ -160,6 +160,8 @@ def test_a_lesson_goes_on_without_clips_that_cannot_be_used_and_says_so(
 def test_hostile_files_get_an_answer(
     service: RunningService, clips: dict[str, list[bytes]], hostile: dict[str, Hostile]
 ) -> None:
+    # After a change of the bundle the first prediction replaces its worker.
+    assert service.predict(clips[TAUGHT[0]][0]).status == 200
     workers = service.workers()
     for name, (content, status, code) in hostile.items():
         answer = service.predict(content, file="../../clip\u202e.mp4")
@@ -173,6 +175,7 @@ def test_hostile_files_get_an_answer(
 def test_a_worker_that_hangs_is_replaced_and_costs_one_request(
     service: RunningService, clips: dict[str, list[bytes]]
 ) -> None:
+    assert service.predict(clips[TAUGHT[0]][0]).status == 200
     before = service.workers()
     for worker in before:
         os.kill(worker, signal.SIGSTOP)

@@ -89,7 +89,7 @@ def test_clips_are_recognised_as_they_are_chosen_or_dropped(
     page.drop("#predict-drop", [unlike])
     page.wait_for("document.querySelectorAll('#answers img').length == 24")
     assert _text(page, "#answers > li h3") == "None of these"
-    assert "The nearest is 2-" in _text(page, "#answers > li")
+    assert "Closest: 2-" in _text(page, "#answers > li")
     assert _text(page, "#predict-status") == "unlike.mp4: None of these"
     assert _too_wide(page, PHONE) == []
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from essential import child_process
 from essential.errors import DataError
-from essential.video import worker_process
 from essential.video.worker_pool import Lost, in_flight, map_files, run_tasks
 
 NEVER_SECONDS = 600.0
@@ -143,7 +143,7 @@ def test_an_error_that_cannot_be_sent_is_told_in_words() -> None:
 
 
 def test_a_process_that_never_begins_ends_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_process, "_serve", lambda *_: os._exit(7))
+    monkeypatch.setattr(child_process, "_run", lambda *_: os._exit(7))
     with pytest.raises(DataError, match=r"ended \(exit code 7\) before it could begin"):
         run(abs, 3)
     assert not multiprocessing.active_children()

@@ -1,5 +1,91 @@
-"""What a report shows of a finished run beyond its record, made from the run's folder."""
+"""What a report shows of a finished run beyond its record, made from the run's folder.
 
-from essential.analysis.run_analysis import analyse
+Nothing is trained, and videos are read for thumbnails alone. Features or videos that are gone since the run cost the
+figures that need them; the notes say which, and why.
+"""
 
-__all__ = ["analyse"]
+from collections.abc import Sequence
+from pathlib import Path
+
+from essential.analysis.feature_figures import AGAIN, feature_figures
+from essential.analysis.outcomes import outcomes
+from essential.analysis.thumbnails import thumbnails
+from essential.engine.run_folder import RunFolder
+from essential.engine.settings import RunConfig
+from essential.engine.workspace import data_root
+from essential.errors import RunError
+from essential.features.cores import torch_threads
+from essential.files.atomic import folder_lock
+from essential.progress import Progress, phase
+from essential.protocols.protocol import Protocol
+from essential.records import Record
+from essential.records.analysis import MOST_FORGOTTEN, Analysis, ForgottenClip
+
+
+def analyse(out: Path, *, progress: Progress, unverified: bool = False) -> Analysis:
+    """Return the analysis of the finished run in `out`; if there is none yet, make and write it.
+
+    The same run gives the same analysis, with a GPU or without and with any number of threads: it is computed on the
+    CPU, by one. With `unverified`, a record or an analysis that was changed after it was written is read too.
+
+    Raises:
+        RunError: the run is not finished, its folder is in use, or a file is damaged, changed or of another run.
+        CheckpointError: the predictions are missing or damaged.
+        FileSystemError: the disk refuses.
+    """
+    folder = RunFolder(out)
+    record = Record.read(folder.record, unverified=unverified)
+    if folder.analysis.exists():
+        there = Analysis.read(folder.analysis, unverified=unverified)
+        there.refuse_another(str(out), record)
+        return there
+    config = folder.config()
+    with folder_lock(out), phase(progress, "analyse", 3), torch_threads(1):
+        analysis = _make(folder, config, record, progress)
+        analysis.write(folder.analysis)
+    return analysis
+
+
+def _make(folder: RunFolder, config: RunConfig, record: Record, progress: Progress) -> Analysis:
+    protocol = folder.protocol(data_root(config))
+    if protocol is None or protocol.id != record.protocol.id:
+        raise RunError(f"{folder.path} holds the record of another protocol than its own; put the run's own files back")
+    tasks = protocol.tasks[: len(record.accuracy)]
+    names = tuple(name for task in tasks for name in task.classes)
+    found = outcomes((folder.read_predictions(task.index) for task in tasks), names)
+    if record.class_accuracy and found.class_accuracy_by_task[-1] != record.class_accuracy:
+        raise RunError(f"the predictions in {folder.path} are of another run than its record; put the run's own back")
+    progress.advance(1)
+    training = config.training.model_copy(update={"device": "cpu"})
+    figures = feature_figures(folder, config.model_copy(update={"training": training}), protocol, found.last)
+    progress.advance(2)
+    forgotten, notes = _with_frames(found.forgotten[:MOST_FORGOTTEN], protocol, config)
+    progress.advance(3)
+    return Analysis(
+        protocol_id=protocol.id,
+        class_names=names,
+        class_tasks=tuple(task.index for task in tasks for _ in task.classes),
+        class_accuracy_by_task=found.class_accuracy_by_task,
+        confusion=found.confusion,
+        embedding=figures.embedding,
+        distances=figures.distances,
+        frames_kept=figures.frames_kept,
+        forgotten=forgotten,
+        forgotten_count=len(found.forgotten),
+        notes=figures.notes + notes,
+    )
+
+
+def _with_frames(
+    found: Sequence[ForgottenClip], protocol: Protocol, config: RunConfig
+) -> tuple[tuple[ForgottenClip, ...], tuple[str, ...]]:
+    """Return the clips with some of their frames, and a note if there are none of some clips."""
+    by_key = {video.key: video for video in protocol.videos if video.split == "test"}
+    shown = thumbnails([by_key[clip.video] for clip in found], frames=config.video.frames, config=config.features)
+    clips = tuple(
+        ForgottenClip.model_validate({**dict(clip), "frames": frames})
+        for clip, frames in zip(found, shown, strict=True)
+    )
+    bare = sum(not frames for frames in shown)
+    note = f"The videos of {bare} of the {len(clips)} forgotten clips shown are not there, or not any more.{AGAIN}"
+    return clips, (note,) if bare else ()

@@ -1,4 +1,4 @@
-"""The exemplars as they were, as they are kept, and as the method rebuilds them: their clip tokens and their distances.
+"""The exemplars as they were, as they are kept, and as the method rebuilds them: their distances, and a map of them.
 
 The paper's analysis: how far the few frames that a memory keeps of a clip are from the clip, and how much nearer
 memory retrieval brings them.
@@ -7,16 +7,23 @@ memory retrieval brings them.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from essential.memory.episodic import EpisodicMemory
 from essential.methods.contract import Method
-from essential.models.classifier import Predictor
-from essential.records.analysis import Distances, Kind, MeanDistances, SlotDistances
+from essential.records.analysis import Distances, Embedding, Kind, MeanDistances, Point, SlotDistances
 
 _AT_ONCE = 256
+# More show only the noise of a classifier's tokens.
+_DIRECTIONS = 50
+_PERPLEXITY = 30
+# Half of scikit-learn's 1,000: the map of 1,200 points takes 3 seconds.
+_STEPS = 500
+_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -32,13 +39,9 @@ class Readings:
 def read_exemplars(
     method: Method, memory: EpisodicMemory, dense: Float[Tensor, "exemplars frames dim"] | None, *, frames: int
 ) -> Readings:
-    """Return the exemplars in every way that there is.
+    """Return exemplars of a learned method in every way that there is.
 
-    Args:
-        method: as it is after the last task, on the CPU.
-        memory: exemplars of it.
-        dense: the clips that they were taken from, if they are still there.
-        frames: of a dense clip.
+    `dense` are the clips that they were taken from, of `frames` frames, if those are still there.
     """
     found: dict[Kind, tuple[Tensor, Tensor]] = {}
     every = torch.arange(frames).expand(len(memory), -1)
@@ -52,14 +55,12 @@ def read_exemplars(
     rebuilt = method.rebuilt(memory)
     if rebuilt is not None:
         found["retrieved"] = rebuilt, every
-    tokens = {kind: _tokens(method.predictor, *clips) for kind, clips in found.items()}
+    tokens: dict[Kind, Tensor] = {}
+    for kind, clips in found.items():
+        batches = zip(*(part.split(_AT_ONCE) for part in clips), strict=True)
+        tokens[kind] = torch.cat([method.predictor.tokens(*batch) for batch in batches])
     filled = {kind: fill(features, positions, frames=frames) for kind, (features, positions) in found.items()}
     return Readings(memory.slots, tokens, filled)
-
-
-def _tokens(predictor: Predictor, features: Tensor, positions: Tensor) -> Tensor:
-    parts = zip(features.split(_AT_ONCE), positions.split(_AT_ONCE), strict=True)
-    return torch.cat([predictor.tokens(*part) for part in parts])
 
 
 def fill(
@@ -67,13 +68,13 @@ def fill(
 ) -> Float[Tensor, "clips frames dim"]:
     """Return clips of `frames` frames, each the one kept whose position is the nearest; of two, the earlier one."""
     apart = (torch.arange(frames)[None, :, None] - positions[:, None, :]).abs()
-    # Positions and distances are whole, so half of a position tells two that are equally near apart.
+    # Positions and distances are whole, so half of a position decides between two that are equally near.
     nearest = (apart + positions[:, None, :] / (2 * frames)).argmin(dim=2)
     return features.take_along_dim(nearest[..., None], dim=1)
 
 
 def distances(readings: Readings) -> Distances | None:
-    """Return how far each way of reading is from the dense clips; None where those, or sparse ones, are not there."""
+    """Return how far each way of reading is from the dense clips; None if those, or sparse ones, are not there."""
     if not {"dense", "sparse"} <= readings.tokens.keys():
         return None
     columns: dict[str, Tensor] = {}
@@ -83,18 +84,50 @@ def distances(readings: Readings) -> Distances | None:
             columns[kind] = apart.clamp(0, 2).double()
             error = (readings.frames[kind] - readings.frames["dense"]).square()
             columns[f"{kind}_frames"] = error.double().mean(dim=(1, 2))
-    present = readings.slots.unique().tolist()
-    return Distances(
-        overall=_means(columns),
-        by_slot=tuple(
-            SlotDistances(
-                slot=slot, means=_means({name: column[readings.slots == slot] for name, column in columns.items()})
-            )
-            for slot in present
-        ),
+
+    def means(rows: Tensor) -> MeanDistances:
+        of_rows = {name: float(column[rows].mean()) for name, column in columns.items()}
+        return MeanDistances.model_validate({"exemplars": int(rows.sum()), **of_rows})
+
+    slots = readings.slots
+    by_slot = tuple(SlotDistances(slot=slot, means=means(slots == slot)) for slot in slots.unique().tolist())
+    return Distances(overall=means(torch.ones_like(slots, dtype=torch.bool)), by_slot=by_slot)
+
+
+def embed(
+    tokens: Mapping[Kind, Float[Tensor, "exemplars dim"]], slots: Int[Tensor, " exemplars"], *, of_exemplars: int
+) -> Embedding | None:
+    """Return all tokens of all kinds on one map, from -1 to 1; None if there are too few, or all are the same.
+
+    Nearness is by angle: the tokens are scaled to length 1. The same tokens give the same map.
+    """
+    unit = np.concatenate([nn.functional.normalize(of_kind, dim=1).double().numpy() for of_kind in tokens.values()])
+    if len(unit) < 4 or unit.shape[1] < 2 or np.ptp(unit, axis=0).max() < 1e-6:
+        return None
+    # More threads are little faster, and much slower on busy cores: they wait for each other at every step.
+    with threadpool_limits(1):
+        places = _tsne(unit)
+    points = [
+        Point(x=x, y=y, slot=slot, kind=kind, exemplar=exemplar)
+        for kind, of_kind in zip(tokens, np.split(places, len(tokens)), strict=True)
+        for exemplar, ((x, y), slot) in enumerate(zip(of_kind.tolist(), slots.tolist(), strict=True))
+    ]
+    return Embedding(points=tuple(points), of_exemplars=of_exemplars)
+
+
+def _tsne(unit: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, "points 2"]:
+    from sklearn.decomposition import PCA  # they take a second to load, and are needed here alone
+    from sklearn.manifold import TSNE
+
+    main = PCA(min(_DIRECTIONS, *unit.shape), svd_solver="full").fit_transform(unit)
+    tsne = TSNE(
+        perplexity=min(_PERPLEXITY, (len(main) - 1) / 3),
+        init=main[:, :2] / main[:, 0].std() * 1e-4,
+        learning_rate="auto",
+        max_iter=_STEPS,
+        random_state=0,
     )
-
-
-def _means(columns: Mapping[str, Tensor]) -> MeanDistances:
-    means = {name: float(column.mean()) for name, column in columns.items()}
-    return MeanDistances.model_validate({"exemplars": len(columns["sparse"]), **means})
+    places = tsne.fit_transform(main).astype(np.float64)
+    places -= (places.max(axis=0) + places.min(axis=0)) / 2
+    scaled: Float[np.ndarray, "points 2"] = (places / np.abs(places).max()).round(_DIGITS)
+    return scaled

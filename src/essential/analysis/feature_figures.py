@@ -1,6 +1,6 @@
 """The figures that need features: the map of exemplars, their distances, and accuracy by frames read.
 
-They are made from what the run has learned and from the features that are stored still; no video is read.
+They are made from what the run has learned and from its features, if those are still stored; no video is read.
 """
 
 from collections.abc import Sequence
@@ -9,25 +9,29 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
+from torch import Tensor
 
-from essential.analysis.embedding import embed
-from essential.analysis.exemplars import distances, read_exemplars
-from essential.analysis.frames_read import accuracy_by_frames
+from essential.analysis.exemplars import distances, embed, fill, read_exemplars
 from essential.engine.evaluate import Predictions
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import Workspace, open_workspace
 from essential.errors import EssentialError, RunError
 from essential.features.tables import FrameTable
+from essential.memory.episodic import EpisodicMemory
 from essential.memory.selection import uniform_positions
 from essential.methods import build_method
 from essential.methods.contract import Method
+from essential.methods.exemplars import take_frames
+from essential.models.classifier import Predictor
 from essential.progress import Progress
 from essential.protocols.protocol import Protocol, Split
 from essential.records.analysis import MOST_EXEMPLARS, Distances, Embedding, FramesKept
 
 _MOST_TESTS = 1000
+_AT_ONCE = 256
+_NUMBERS = 8
 AGAIN = " Once they are back, delete analysis.json, and report makes it again."
 """Behind notes on what is gone: an analysis that is there is not made anew."""
 _NOT_LOADED = (
@@ -36,13 +40,9 @@ _NOT_LOADED = (
     "it again."
 )
 _NO_EXEMPLARS = "The run keeps no exemplars: there is no map of them."
-_NO_DENSE = (
-    "The features of the exemplars' videos are not stored, or not any more: the map is without dense clips, and the "
-    f"distances are left out.{AGAIN}"
-)
-_NO_TESTS = (
-    f"The features of the test videos are not stored, or not any more: the accuracy by frames read is left out.{AGAIN}"
-)
+_NOT_STORED = f"The features of the {{}} videos are not stored, or not any more: {{}} left out.{AGAIN}"
+_NO_DENSE = _NOT_STORED.format("exemplars'", "the map is without dense clips, and the distances are")
+_NO_TESTS = _NOT_STORED.format("test", "the accuracy by frames read is")
 _WHOLE = "Exemplars are kept with all their frames: nothing is sparse, and there are no distances."
 _NO_MAP = "The exemplars are too few, or too much alike, for a map."
 _NOT_FINITE = (
@@ -51,9 +51,9 @@ _NOT_FINITE = (
 _NO_CLIPS = "The run has no test clip: there is no accuracy by frames read."
 
 
-@dataclass(frozen=True)
+@dataclass
 class FeatureFigures:
-    """The figures, and what had to be left out."""
+    """The figures, and notes on what is left out."""
 
     embedding: Embedding | None = None
     distances: Distances | None = None
@@ -62,22 +62,15 @@ class FeatureFigures:
 
 
 def feature_figures(folder: RunFolder, config: RunConfig, protocol: Protocol, tested: Predictions) -> FeatureFigures:
-    """Return the figures of a finished run.
-
-    Args:
-        folder: the run's.
-        config: the run's, to be computed on the CPU.
-        protocol: the run's.
-        tested: what is said of its test clips in the end.
-    """
+    """Return the figures of a finished run, from its config for the CPU and its last predictions."""
     try:
         method = _learned(folder, config)
     except EssentialError:
         return FeatureFigures(notes=(_NOT_LOADED,))
-    stored = _Stored(folder, config, protocol)
-    embedding, apart, notes = _of_exemplars(method, stored, frames=config.video.frames)
-    by_frames, more_notes = _of_tests(method, stored, tested, frames=config.video.frames)
-    return FeatureFigures(embedding, apart, by_frames, notes + more_notes)
+    figures, stored = FeatureFigures(), _Stored(folder, config, protocol)
+    _add_exemplars(figures, method, stored, frames=config.video.frames)
+    _add_tests(figures, method, stored, tested, frames=config.video.frames)
+    return figures
 
 
 def _learned(folder: RunFolder, config: RunConfig) -> Method:
@@ -91,12 +84,11 @@ def _learned(folder: RunFolder, config: RunConfig) -> Method:
 
 
 class _Stored:
-    """The features of a run that are stored still."""
+    """The features of a run that are still stored."""
 
     def __init__(self, folder: RunFolder, config: RunConfig, protocol: Protocol) -> None:
         self._videos = {(video.split, video.key): video for video in protocol.videos}
         self._workspace: Workspace | None = None
-        # What finds and opens the store, and knows which features are the run's own, where it can be had.
         with suppress(EssentialError):
             workspace = open_workspace(config, Progress(), protocol=protocol)
             folder.refuse_other_features(workspace.origin)
@@ -112,59 +104,102 @@ class _Stored:
         return table if table is not None and len(table) == len(videos) else None
 
 
-def _of_exemplars(
-    method: Method, stored: _Stored, *, frames: int
-) -> tuple[Embedding | None, Distances | None, tuple[str, ...]]:
+def _add_exemplars(figures: FeatureFigures, method: Method, stored: _Stored, *, frames: int) -> None:
     if not len(method.memory):
-        return None, None, (_NO_EXEMPLARS,)
+        figures.notes += (_NO_EXEMPLARS,)
+        return
     memory = method.memory.take(torch.from_numpy(evenly_chosen(method.memory.slots.numpy(), MOST_EXEMPLARS)))
     whole = memory.positions.shape[1] == frames
     table = None if whole else stored.table("train", memory.names)
     dense = None if table is None else table.rows(torch.arange(len(memory)))
     readings = read_exemplars(method, memory, dense, frames=frames)
     if not all(torch.isfinite(tokens).all() for tokens in (*readings.tokens.values(), *readings.frames.values())):
-        return None, None, (_NOT_FINITE,)
-    embedding = embed(readings.tokens, memory.slots, of_exemplars=len(method.memory))
-    notes = [_WHOLE] if whole else [_NO_DENSE] if dense is None else []
-    if embedding is None:
-        notes.append(_NO_MAP)
-    return embedding, distances(readings), tuple(notes)
+        figures.notes += (_NOT_FINITE,)
+        return
+    figures.embedding = embed(readings.tokens, memory.slots, of_exemplars=len(method.memory))
+    figures.distances = distances(readings)
+    figures.notes += (_WHOLE,) if whole else (_NO_DENSE,) if dense is None else ()
+    figures.notes += (_NO_MAP,) if figures.embedding is None else ()
 
 
-def _of_tests(
-    method: Method, stored: _Stored, tested: Predictions, *, frames: int
-) -> tuple[tuple[FramesKept, ...], tuple[str, ...]]:
-    if not len(tested.videos):
-        return (), (_NO_CLIPS,)
+def _add_tests(figures: FeatureFigures, method: Method, stored: _Stored, tested: Predictions, *, frames: int) -> None:
     chosen = evenly_chosen(tested.slots, _MOST_TESTS)
-    table = stored.table("test", [tested.videos[row] for row in chosen.tolist()])
+    table = stored.table("test", [tested.videos[row] for row in chosen.tolist()]) if len(chosen) else None
     if table is None:
-        return (), (_NO_TESTS,)
+        figures.notes += (_NO_TESTS if len(chosen) else _NO_CLIPS,)
+        return
     slots, tasks = torch.from_numpy(tested.slots[chosen]), torch.from_numpy(tested.tasks[chosen])
-    return accuracy_by_frames(method, table, slots.long(), tasks.long(), frames=frames), ()
+    figures.frames_kept = accuracy_by_frames(method, table, slots.long(), tasks.long(), frames=frames)
+
+
+@torch.no_grad()
+def accuracy_by_frames(
+    method: Method, table: FrameTable, slots: Int[Tensor, " clips"], tasks: Int[Tensor, " clips"], *, frames: int
+) -> tuple[FramesKept, ...]:
+    """Return a learned method's accuracy on dense clips for 1 to `frames` frames, or for some numbers of these.
+
+    `slots` are the clips' classes, and `tasks` those that brought these.
+    """
+    kept = method.memory.positions.shape[1]
+    numbers = _numbers(frames, kept)
+    right: dict[int, list[Tensor]] = {number: [] for number in numbers}
+    rebuilt_right: list[Tensor] = []
+    for rows in torch.arange(len(slots)).split(_AT_ONCE):
+        dense, true = table.rows(rows), slots[rows]
+        for number in numbers:
+            positions = uniform_positions(number, frames).expand(len(rows), -1)
+            scores = _scores(method.predictor, take_frames(dense, positions), positions, frames=frames)
+            right[number].append(scores.argmax(dim=1) == true)
+        positions = uniform_positions(kept, frames).expand(len(rows), -1)
+        as_kept = EpisodicMemory(take_frames(dense, positions), positions, true, tasks[rows], ("",) * len(rows))
+        rebuilt = method.rebuilt(as_kept)
+        if rebuilt is not None:
+            rebuilt_right.append(method.predictor(rebuilt).argmax(dim=1) == true)
+    found = {number: FramesKept(frames=number, clips=len(slots), accuracy=_mean(right[number])) for number in numbers}
+    if rebuilt_right:
+        found[kept] = found[kept].model_copy(update={"retrieved_accuracy": _mean(rebuilt_right)})
+    return tuple(found.values())
+
+
+def _mean(right: list[Tensor]) -> float:
+    return float(torch.cat(right).double().mean())
+
+
+def _scores(
+    predictor: Predictor,
+    features: Float[Tensor, "clips kept dim"],
+    positions: Int[Tensor, "clips kept"],
+    *,
+    frames: int,
+) -> Float[Tensor, "clips slots"]:
+    """Score clips by some of their frames; if a predictor needs all, each also stands for those nearest to it."""
+    by_tokens = predictor.by_tokens(predictor.tokens(features, positions))
+    if by_tokens is not None:
+        return by_tokens
+    scores: Tensor = predictor(fill(features, positions, frames=frames))
+    return scores
+
+
+def _numbers(frames: int, kept: int) -> Sequence[int]:
+    """Return every number of frames, or some evenly spread ones, with the memory's and the last."""
+    if frames <= _NUMBERS:
+        return range(1, frames + 1)
+    return sorted({1 + (frames - 1) * step // (_NUMBERS - 1) for step in range(_NUMBERS)} | {kept})
 
 
 def evenly_chosen(slots: Int[np.ndarray, " rows"], most: int) -> Int[np.ndarray, " chosen"]:
-    """Return the places of `most` rows at most, in order: as many of each class as go round, and evenly spread in it.
+    """Return the places of at most `most` rows, in order: the same number of each class, evenly spread within it.
 
-    All of them where they are no more than that; where there are more classes than `most`, one row of some classes.
-    Nothing is drawn at random.
+    All rows if there are no more; one row of some classes if there are more classes than `most`. Nothing is drawn at
+    random.
     """
     if len(slots) <= most:
         return np.arange(len(slots))
-    counts = np.bincount(slots)
-    share = _share(counts[counts > 0], most)
-    of_class = [np.flatnonzero(slots == slot) for slot in np.flatnonzero(counts)]
+    of_class = [np.flatnonzero(slots == slot) for slot in np.unique(slots)]
+    sizes = np.array([len(rows) for rows in of_class])
+    share = max(share for share in range(most + 1) if np.minimum(sizes, share).sum() <= most)
     chosen = np.concatenate([rows[_spread(len(rows), min(len(rows), max(share, 1)))] for rows in of_class])
     return np.sort(chosen if share else chosen[_spread(len(chosen), most)])
-
-
-def _share(counts: Int[np.ndarray, " classes"], most: int) -> int:
-    """Return the largest share with which the classes, each with so many rows or fewer, keep within `most`."""
-    share = most // len(counts)
-    while np.minimum(counts, share + 1).sum() <= most:
-        share += 1
-    return share
 
 
 def _spread(count: int, wanted: int) -> Int[np.ndarray, " wanted"]:

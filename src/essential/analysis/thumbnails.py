@@ -1,4 +1,4 @@
-"""Small pictures of clips, read in worker processes: a video that hangs or kills its reader costs only its own."""
+"""Thumbnails of clips, decoded in child processes: a video that hangs or kills its process costs only its own."""
 
 import base64
 import io
@@ -14,7 +14,7 @@ from essential.features.cores import all_to_decode
 from essential.protocols.protocol import Video
 from essential.records.analysis import FRAMES_SHOWN
 from essential.video.decode import read_frames
-from essential.video.sampling import segment_indices
+from essential.video.views import segment_indices
 from essential.video.worker_pool import Lost, run_tasks
 
 _SIDE = 96
@@ -22,30 +22,21 @@ _QUALITY = 75
 
 
 def thumbnails(videos: Sequence[Video], *, frames: int, config: FeaturesConfig) -> list[tuple[str, ...]]:
-    """Return, for each video, some of the frames of its clip as JPEG in base64; none where it cannot be read.
-
-    Args:
-        videos: whose clips.
-        frames: of a clip.
-        config: the workers, how they start, and how long a video may take.
-    """
-    pictures: list[tuple[str, ...]] = [()] * len(videos)
-    if not videos:
-        return pictures
+    """Return, for each video, some of the `frames` frames of its clip as JPEG in base64; none if it cannot be read."""
     running = run_tasks(
-        partial(_pictures, frames),
+        partial(_thumbnails, frames),
         videos,
-        workers=min(len(videos), max(1, all_to_decode(config.workers).workers)),
+        workers=max(1, min(len(videos), all_to_decode(config.workers).workers)),
         start=config.worker_start,
         seconds_limit=config.video_seconds_limit,
     )
     with closing(running):
-        for place, result in running:
-            pictures[place] = () if isinstance(result, Lost) else result
-    return pictures
+        found = dict(running)
+    results = (found[place] for place in range(len(videos)))
+    return [() if isinstance(result, Lost) else result for result in results]
 
 
-def _pictures(frames: int, video: Video) -> tuple[str, ...]:
+def _thumbnails(frames: int, video: Video) -> tuple[str, ...]:
     shown = segment_indices(frames, min(FRAMES_SHOWN, frames), generator=None)
 
     def choose(frame_count: int) -> list[int]:
@@ -59,8 +50,8 @@ def _pictures(frames: int, video: Video) -> tuple[str, ...]:
     return tuple(_jpeg(Image.fromarray(frame)) for frame in decoded.frames)
 
 
-def _jpeg(picture: Image.Image) -> str:
-    picture.thumbnail((_SIDE, _SIDE))
+def _jpeg(image: Image.Image) -> str:
+    image.thumbnail((_SIDE, _SIDE))
     content = io.BytesIO()
-    picture.save(content, "JPEG", quality=_QUALITY)
+    image.save(content, "JPEG", quality=_QUALITY)
     return base64.b64encode(content.getvalue()).decode()

@@ -6,9 +6,9 @@ from jaxtyping import Float, UInt8
 from essential.encoders import FrameEncoder
 from essential.errors import ExportError
 from essential.export.forms import Run, Values
-from essential.features.encoding import ClipEncoder
+from essential.features.pipeline import ClipEncoder
 from essential.learner.labelled_predictor import LabelledPredictor
-from essential.video.transforms import plain_view
+from essential.video.views import plain_view
 
 # Of a probability; of an unknown score above 1, which has no upper end, it is relative.
 TOLERANCE = 1e-4

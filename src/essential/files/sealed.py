@@ -1,7 +1,7 @@
-"""Tensors on disk under a seal: safetensors files that carry a checksum of their own content.
+"""Arrays on disk: safetensors files that carry a checksum of their content, the seal.
 
-Used for shards, checkpoints, memory and predictions. A damaged file is refused with its name; nothing is
-ever unpickled. Large shards are read through a memory map, after their seal was checked once.
+Shards, checkpoints, memory, predictions and bundles are such files. A damaged file is refused by name; nothing is
+unpickled. Large shards are read through a memory map, after their seal was checked once.
 """
 
 import hashlib
@@ -58,8 +58,8 @@ def _plain(arrays: Mapping[str, Array], metadata: Any) -> tuple[dict[str, Array]
 
 
 @contextmanager
-def _damage_told(path: Path, error: type[EssentialError]) -> Iterator[None]:
-    """Turn what reading a file stumbles over into an `error` that names it."""
+def _damage_named(path: Path, error: type[EssentialError]) -> Iterator[None]:
+    """Turn whatever is raised while a file is read into an `error` that names it."""
     try:
         yield
     except FileNotFoundError:
@@ -71,12 +71,12 @@ def _damage_told(path: Path, error: type[EssentialError]) -> Iterator[None]:
 
 
 def read_sealed(path: Path, error: type[EssentialError]) -> tuple[dict[str, Array], Any]:
-    """Read every array and the metadata of a sealed file, and check the seal.
+    """Read the arrays and the metadata of a sealed file, and check the seal.
 
     Raises:
-        error: the file is missing, cut short, or its content is not what was written.
+        error: the file is missing, cut short, or not as it was written.
     """
-    with _damage_told(path, error):
+    with _damage_named(path, error):
         with safe_open(plain_file(path), "numpy") as file:
             notes = file.metadata()
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -86,7 +86,7 @@ def read_sealed(path: Path, error: type[EssentialError]) -> tuple[dict[str, Arra
 
 
 class SealedHeader(NamedTuple):
-    """What stands before the arrays of a sealed file: its metadata, as text and read; its seal; where each array is."""
+    """The head of a sealed file: metadata as text (`note`) and parsed, the seal, and the place of each array."""
 
     note: str
     seal: str
@@ -95,7 +95,7 @@ class SealedHeader(NamedTuple):
 
 
 class ArrayPlace(NamedTuple):
-    """Where an array is in its file: bytes `first`, included, to `last`, excluded."""
+    """An array's bytes in the file: from `first` to `last`, which is excluded."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -104,12 +104,12 @@ class ArrayPlace(NamedTuple):
 
 
 def read_sealed_header(path: Path, error: type[EssentialError]) -> SealedHeader:
-    """Read what a sealed file says of itself, and no array. The seal is not checked.
+    """Read the head of a sealed file and no array. The seal is not checked.
 
     Raises:
         error: the file is missing, or its header is damaged or does not fit its size.
     """
-    with _damage_told(path, error):
+    with _damage_named(path, error):
         header, start = _read_header(path)
         note, seal = _read_notes(path, header.pop("__metadata__", None), error)
         arrays = {name: _array_place(entry, start) for name, entry in header.items()}
@@ -119,15 +119,11 @@ def read_sealed_header(path: Path, error: type[EssentialError]) -> SealedHeader:
 
 
 def check_seal(path: Path, error: type[EssentialError]) -> str:
-    """Read a sealed file block by block, keeping none of it, and return its seal if the content is what was written.
-
-    Raises:
-        error: as for `read_sealed`.
-    """
+    """Return the seal of a file after checking it as `read_sealed` does, but block by block, which needs no memory."""
     header = read_sealed_header(path, error)
     digest = hashlib.sha256(header.note.encode())
     block = memoryview(bytearray(_BLOCK))
-    with _damage_told(path, error), plain_file(path).open("rb", buffering=0) as file:
+    with _damage_named(path, error), plain_file(path).open("rb", buffering=0) as file:
         for name, array in sorted(header.arrays.items()):
             digest.update(f"{name}|{array.dtype.str}|{array.shape}".encode())
             file.seek(array.first)

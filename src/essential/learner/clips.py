@@ -7,8 +7,7 @@ from pathlib import Path
 from essential.errors import DataError
 from essential.protocols.class_names import class_name, known_as
 from essential.protocols.folder import ClassFolders, class_folders
-from essential.protocols.passed_over import LINK_TO_NOTHING, NOT_A_FILE, PassedOver
-from essential.protocols.video_walk import VideoWalk
+from essential.protocols.video_walk import LINK_TO_NOTHING, NOT_A_FILE, PassedOver, VideoWalk
 from essential.shown import named
 
 Paths = Mapping[str, Sequence[Path]]

@@ -15,7 +15,7 @@ from essential.api.arrays import Features, check_features, check_labels
 from essential.engine.clips import ClipTable
 from essential.errors import DataError
 from essential.features.config import FeaturesConfig
-from essential.features.lookup import refuse_broken
+from essential.features.index import refuse_broken
 from essential.features.pipeline import EncodedVideo, encode_each
 from essential.features.provenance import Recipe
 from essential.progress import Progress, phase

@@ -13,16 +13,14 @@ from torch import Tensor
 
 from essential.features.config import FeaturesConfig
 from essential.features.cores import share_cores
-from essential.features.encoding import ClipEncoder, VideoFeatures
-from essential.features.pipeline import Asked, reading
+from essential.features.pipeline import Asked, ClipEncoder, VideoFeatures, reading
 from essential.features.provenance import Recipe
 from essential.learner.clips import Expanded
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.prediction import Prediction, Span, spans_of
 from essential.learner.threads import Arrivals, turn
 from essential.protocols.protocol import Video
-from essential.video.frames import short_reason
-from essential.video.transforms import PixelFormat
+from essential.video.config import PixelFormat
 from essential.video.windows import WindowedVideo
 from essential.video.worker_pool import Lost
 
@@ -104,7 +102,7 @@ class ClipReader:
                 unread.discard(place)
                 if read.clips is None:
                     path = files.pop(place)
-                    yield place, Prediction(path, error=short_reason(read.note.broken or "it cannot be read", path))
+                    yield place, Prediction(path, error=read.note.broken or "it cannot be read")
                 else:
                     if with_frames:
                         with turn(sharing.threads):

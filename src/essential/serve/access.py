@@ -1,7 +1,7 @@
-"""Where the service listens, and who may ask: the checks before anything of a request's body is read.
+"""Where the service listens, and who may ask: checked before anything of a request's body is read.
 
-A page of another site can make a browser send requests here. It must not get far: its requests name their origin, and
-where it lets its own name point to this machine ("DNS rebinding"), they name that as the host.
+A page of another site can make a browser send requests here. They name their origin; and if that site's name points to
+this machine ("DNS rebinding"), they name it as the host.
 """
 
 import hmac
@@ -9,6 +9,7 @@ import ipaddress
 import re
 import secrets
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -17,12 +18,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from essential.errors import ConfigError
 from essential.serve.messages import Refusal
-from essential.serve.process import ServiceError
+from essential.serve.worker import ServiceError
 
 _SHORTEST_TOKEN = 16
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
-# What holds nothing of the bundle: the page, which then asks for the token, and what a watchdog asks for.
-OPEN_PATHS = ("/", "/api", "/openapi.json", "/api/v1/health")
+# Nothing of the bundle is in them: the page, which then asks for the token, and what a watchdog asks for.
+_OPEN_PATHS = ("/", "/api", "/openapi.json", "/api/v1/health")
 _PAGE_FILES = "/page/"
 _READING = frozenset({"GET", "HEAD"})
 _HEADERS = {
@@ -38,21 +39,13 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Access:
-    """The address, and who is let in.
-
-    Attributes:
-        host: an address of this machine, or its name.
-        port: 0 for any that is free.
-        token: what a client must know; None: nothing, which the loop-back address alone may have.
-        allowed_hosts: further names by which clients may call this machine.
-        token_is_new: whether the token was made here, so that nobody knows it yet.
-    """
+    """The address, and who may ask: whoever sends the token, if there is one."""
 
     host: str
-    port: int
+    port: int  # 0: any that is free
     token: str | None = field(repr=False)
-    allowed_hosts: tuple[str, ...]
-    token_is_new: bool = False
+    allowed_hosts: tuple[str, ...]  # further names of this machine
+    token_is_new: bool = False  # it was generated, so nobody knows it yet
 
     @property
     def is_loopback(self) -> bool:
@@ -62,39 +55,33 @@ class Access:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Every name that a Host header may have, beside addresses in numbers."""
+        """Every name that a Host header may have, beside IP addresses."""
         own = () if self.is_loopback else (self.host, socket.gethostname(), socket.getfqdn())
         return (*_LOOPBACK_NAMES, *own, *self.allowed_hosts)
 
     def url(self, port: int) -> str:
-        """Return the address of the page; a token that nobody knows yet stands where a browser does not send it on."""
+        """Return the address of the page, with a token that nobody knows yet in the part that browsers do not send."""
         anywhere = self.host in ("0.0.0.0", "::")
         name = socket.gethostname() if anywhere else f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{name}:{port}/" + (f"#token={self.token}" if self.token_is_new else "")
 
     def listen(self) -> socket.socket:
-        """Return a socket that listens.
-
-        Raises:
-            ServiceError: the address is not this machine's, or taken.
-        """
+        """Return a socket that listens, or raise a `ServiceError` if the address is taken or not this machine's."""
         try:
             family, *_, address = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
-            listener = socket.create_server(address[:2], family=family, backlog=128)
+            return socket.create_server(address[:2], family=family, backlog=128)
         except OSError as error:
             raise ServiceError(
-                f"the service cannot listen at {self.host}, port {self.port}: {error.strerror or error}; give another "
-                "--port (0: any that is free), or a --host of this machine"
+                f"the service cannot listen at {self.host}, port {self.port}: {error.strerror or error}",
+                remedy="give another --port (0: any that is free), or a --host of this machine",
             ) from error
-        listener.set_inheritable(False)
-        return listener
 
 
 def access_for(host: str, port: int, token: str | None, allowed_hosts: list[str]) -> Access:
-    """Return who is let in; where others than this machine can ask, a token is made if none is given.
+    """Return who may ask; if others than this machine can, a token is generated where none is given.
 
     Raises:
-        ConfigError: the token is too short or cannot be sent, or a name is none.
+        ConfigError: the token is too short or cannot be sent, or a name is not a host's.
     """
     if token is not None and not re.fullmatch(rf"[\w.~+/=-]{{{_SHORTEST_TOKEN},}}", token, re.ASCII):
         raise ConfigError(
@@ -110,12 +97,9 @@ def access_for(host: str, port: int, token: str | None, allowed_hosts: list[str]
 
 
 class Guard:
-    """An ASGI app around another, which hears of allowed requests alone; every answer gets the headers.
+    """An ASGI app around another, which gets allowed requests alone; every answer gets the security headers.
 
-    Args:
-        app: the other.
-        access: who is let in. At an address of others than this machine, any number may be the host, as `192.0.2.7`,
-            too; nobody can let those point elsewhere.
+    Unless the address is the loop-back, any IP address may be the host too: no site can make it point elsewhere.
     """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
@@ -133,22 +117,19 @@ class Guard:
         app = self._app
         if scope["type"] == "http":
             try:
-                self._check(scope, Headers(scope=scope))
+                self._check(scope["method"], scope["path"], Headers(scope=scope))
             except Refusal as refusal:
-                app = answer_of(refusal)
+                app = error_response(refusal)
         await app(scope, receive, guarded)
 
-    def _check(self, scope: Scope, headers: Headers) -> None:
-        host = self._check_host(headers.getlist("host"))
-        if scope["method"] not in _READING:
+    def _check(self, method: str, path: str, headers: Headers) -> None:
+        host = self._checked_host(headers.getlist("host"))
+        if method not in _READING:
             _check_origin(headers, host)
-        path: str = scope["path"]
-        is_open = path in OPEN_PATHS or path.startswith(_PAGE_FILES)
-        if self._access.token is not None and not is_open:
+        if self._access.token is not None and path not in _OPEN_PATHS and not path.startswith(_PAGE_FILES):
             _check_token(headers.getlist("authorization"), self._access.token)
 
-    def _check_host(self, values: list[str]) -> str:
-        """Return the Host header if it is one, and allowed."""
+    def _checked_host(self, values: list[str]) -> str:
         host = values[0].lower() if len(values) == 1 else ""
         match = re.fullmatch(r"(\[[0-9a-f:.]+\]|[^\s:/@\[\]]+?)\.?(:\d+)?", host)
         if match is None or not (match[1] in self._hosts or (not self._access.is_loopback and _address(match[1]))):
@@ -157,10 +138,11 @@ class Guard:
         return host
 
 
-def answer_of(refusal: Refusal) -> JSONResponse:
-    """Return the one form that every error has."""
-    headers = {"www-authenticate": "Bearer"} if refusal.status == 401 else None
-    return JSONResponse({"error": {"code": refusal.code, "message": refusal.message}}, refusal.status, headers)
+def error_response(refusal: Refusal, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Return the answer to a refused request."""
+    asked = {"www-authenticate": "Bearer"} if refusal.status == 401 else {}
+    content = {"error": {"code": refusal.code, "message": refusal.message}}
+    return JSONResponse(content, refusal.status, {**(headers or {}), **asked})
 
 
 def _check_origin(headers: Headers, host: str) -> None:

@@ -1,50 +1,46 @@
-"""What a worker does with a request: this file alone imports the learner."""
+"""What a worker does for the web process; this module alone imports the learner."""
 
 import base64
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import torch
+from jaxtyping import UInt8
 from PIL import Image
 
 from essential.engine.allocator import give_back_freed_memory, keep_freed_memory, limit_memory, resident_bytes
-from essential.errors import EssentialError, VideoError
+from essential.errors import EssentialError, FileSystemError, VideoError
 from essential.features.cores import cpu_cores
 from essential.learner import VideoLearner
-from essential.learner.prediction import Prediction
 from essential.progress import Progress, phase
-from essential.serve.limits import Limits
 from essential.serve.messages import (
     Change,
-    Forget,
     Kept,
     Knowledge,
     KnownClass,
     Learned,
     LeftOut,
-    Predict,
-    PredictionJson,
+    Lesson,
+    Prediction,
     Refusal,
-    Reload,
-    Request,
     Setup,
-    Teach,
+    cannot_write,
 )
 from essential.video.container import opened_video, survey_packets
-from essential.video.frames import short_reason
 
-# Decoding happens in this process, which is ended if it hangs; a clip that cannot be read is left out of a lesson.
+# A clip is decoded in the worker, which is ended if it hangs; one that cannot be read is left out of a lesson.
 _MACHINE = ("features.workers=0", "features.on_broken_video=skip")
-_QUALITY = 80
-# Above what the process has once its learner is loaded: 40 pictures of 4K, and what a decoder keeps, are 1.8 GB.
+_JPEG_QUALITY = 80
+# Above what the process has once its learner is loaded: 40 frames of 4K, and what a decoder keeps, are 1.8 GB.
 _MEMORY_BYTES = 4 * 1024**3
 _KEPT_BYTES = 256 * 1024**2
 
 
 class Answering:
-    """A learner that answers requests.
+    """A learner that does requests.
 
     Raises:
         EssentialError: the bundle cannot be read, or begun.
@@ -52,41 +48,27 @@ class Answering:
 
     def __init__(self, setup: Setup, progress: Progress) -> None:
         keep_freed_memory()
-        self._setup, self._progress = setup, progress
-        threads = max(1, cpu_cores() - setup.spare_cores)
-        self._overrides = [f"training.threads={threads}", *setup.overrides, *_MACHINE]
+        self._limits, self._progress = setup.limits, progress
+        overrides = [f"training.threads={max(1, cpu_cores() - setup.spare_cores)}", *setup.overrides, *_MACHINE]
         if setup.begin_with is not None and not setup.bundle.exists():
-            VideoLearner(encoder=setup.begin_with, overrides=self._overrides).save(setup.bundle)
-        self._learner = self._loaded()
+            VideoLearner(encoder=setup.begin_with, overrides=overrides).save(setup.bundle)
+        self._learner = VideoLearner.load(setup.bundle, overrides=overrides, progress=progress)
         self._loaded_bytes = resident_bytes()
-        # A GPU's driver takes addresses by the terabyte.
+        # A GPU's driver reserves addresses by the terabyte.
         if not torch.cuda.is_initialized():
             limit_memory(_MEMORY_BYTES)
 
-    def answer(self, request: Request) -> object:
-        """Do what is asked.
-
-        Raises:
-            Refusal: it cannot be done.
-        """
+    def do(self, call: Callable[["Answering"], object]) -> object:
+        """Return the result of a call, and do not keep the memory of a large clip for ever."""
         try:
-            match request:
-                case Predict(clip, top_k):
-                    return self._predict(clip, top_k)
-                case Teach():
-                    return self._teach(request)
-                case Forget():
-                    return self._forget(request)
-                case Reload():
-                    self._learner = self._loaded()
-                    return self.knowledge()
+            return call(self)
         finally:
-            # One large clip should not be paid for ever after.
             if resident_bytes() > self._loaded_bytes + _KEPT_BYTES:
                 give_back_freed_memory()
 
+    @property
     def knowledge(self) -> Knowledge:
-        """Return what the learner knows."""
+        """What the learner knows."""
         learner = self._learner
         clips: Counter[str | None] = Counter()
         for lesson in learner.lessons:
@@ -99,103 +81,82 @@ class Answering:
             lessons=len(learner.lessons),
         )
 
-    def _loaded(self) -> VideoLearner:
-        return VideoLearner.load(self._setup.bundle, overrides=self._overrides, progress=self._progress)
-
-    def _predict(self, clip: Path, top_k: int) -> PredictionJson:
+    def predict(self, clip: Path, *, top_k: int) -> Prediction:
+        """Classify a clip, or raise the `Refusal` that says why not."""
         if not self._learner.classes:
             raise Refusal(409, "nothing_taught", "nothing was taught yet, so nothing can be recognised; teach a class")
         try:
-            _check_clip(clip, self._setup.limits)
+            self._check_clip(clip)
         except VideoError as error:
-            raise _unreadable(str(error), clip) from error
-        (prediction,) = self._learner.stream([clip], top_k=top_k, with_frames=True)
-        if prediction.error is not None:
-            raise _unreadable(prediction.error, clip)
-        content = prediction.as_json()
-        del content["path"]
-        return {**content, "frames": _pictures(prediction)}
+            raise _unreadable(error.problem) from error
+        (found,) = self._learner.stream([clip], top_k=top_k, with_frames=True)
+        if found.error is not None or found.frames is None:
+            raise _unreadable(found.error or "it has no frames")
+        return Prediction.model_validate({**found.as_json(), "frames": list(map(_data_uri, found.frames))})
 
-    def _teach(self, request: Teach) -> Change:
-        places = {clip: place for place, clip in enumerate(request.clips, 1)}
+    def teach(self, given: Lesson, target: Path) -> Change:
+        """Learn a class, and write the bundle that knows it to `target`, or raise a `Refusal`."""
+        places = {clip: place for place, clip in enumerate(given.clips, 1)}
         left_out = self._left_out(places)
         fit = [clip for clip in places if places[clip] not in left_out]
         if not fit:
             reasons = "; ".join(f"clip {place}: {reason}" for place, reason in left_out.items())
             raise Refusal(422, "no_clip_readable", f"no clip can be learned from: {reasons}")
         try:
-            lesson = self._learner.learn({request.name: fit}, more_of_known=request.more_of_known)
+            lesson = self._learner.learn({given.name: fit}, more_of_known=given.more_of_known)
         except EssentialError as error:
             raise Refusal(422, "lesson_failed", _without_places(str(error), fit)) from error
-        by_key = {f"{request.name}/{clip.name}": place for clip, place in places.items()}
-        left_out |= {by_key[key]: short_reason(reason, key) for key, reason in lesson.skipped.items()}
-        self._save(request.target)
+        by_key = {f"{given.name}/{clip.name}": place for clip, place in places.items()}
+        left_out |= {by_key[key]: reason for key, reason in lesson.skipped.items()}
         without = tuple(LeftOut(place, reason) for place, reason in left_out.items())
-        return self.knowledge(), Learned(sum(lesson.clips), without, lesson.held_out_accuracy)
+        return self._saved(target), Learned(sum(lesson.clips), without, lesson.held_out_accuracy)
+
+    def forget(self, name: str, target: Path) -> Change:
+        """Forget a known class, and write the bundle that does not know it to `target`, or raise a `Refusal`."""
+        self._learner.forget(name)
+        return self._saved(target), None
+
+    def _saved(self, target: Path) -> Knowledge:
+        try:
+            self._learner.save(target)
+        except FileSystemError as error:
+            raise cannot_write("the bundle is as it was", error) from error
+        return self.knowledge
 
     def _left_out(self, places: dict[Path, int]) -> dict[int, str]:
-        """Return why clips are left out before anything of them is decoded, by place, from 1."""
+        """Return why clips are left out before any is decoded, by their places, from 1."""
         left_out = {}
         with phase(self._progress, "check clips", len(places)):
             for clip, place in places.items():
                 try:
-                    _check_clip(clip, self._setup.limits)
+                    self._check_clip(clip)
                 except (VideoError, Refusal) as error:
-                    left_out[place] = short_reason(str(error), str(clip))
+                    left_out[place] = error.problem
                 self._progress.advance(place)
         return left_out
 
-    def _forget(self, request: Forget) -> Change:
-        try:
-            self._learner.forget(request.name)
-        except EssentialError as error:
-            raise Refusal(404, "no_such_class", str(error)) from error
-        self._save(request.target)
-        return self.knowledge(), None
-
-    def _save(self, target: Path) -> None:
-        try:
-            self._learner.save(target)
-        except EssentialError as error:
-            raise Refusal(507, "cannot_write", _without_places(str(error), [target])) from error
-
-
-def _check_clip(path: Path, limits: Limits) -> None:
-    """Refuse a clip that is too long, or whose pictures are too large.
-
-    Raises:
-        Refusal: it is.
-        VideoError: it cannot be read.
-    """
-    with opened_video(path) as (container, stream):
-        width, height = stream.codec_context.width, stream.codec_context.height
-        if max(width, height) > limits.side:
-            raise Refusal(
-                422,
-                "pictures_too_large",
-                f"its pictures have {width} x {height} pixels, and a side of {limits.side} is allowed; scale it down",
-            )
-        seconds = survey_packets(path, container, stream).timing.end_seconds
-    if seconds and seconds > limits.clip_seconds:
-        raise Refusal(
-            422,
-            "clip_too_long",
-            f"it is {seconds:.1f} seconds long, and {limits.clip_seconds:g} are allowed; cut it, or send a part of it",
-        )
+    def _check_clip(self, path: Path) -> None:
+        """Raise a `Refusal` if a clip is too long or its frames too large, a `VideoError` if it cannot be read."""
+        limits = self._limits
+        with opened_video(path) as (container, stream):
+            width, height = stream.codec_context.width, stream.codec_context.height
+            if max(width, height) > limits.side:
+                message = f"its frames have {width} x {height} pixels, and a side of {limits.side} is allowed"
+                raise Refusal(422, "pictures_too_large", f"{message}; scale it down")
+            seconds = survey_packets(path, container, stream).timing.end_seconds
+        if seconds and seconds > limits.clip_seconds:
+            message = f"it is {seconds:.1f} seconds long, and {limits.clip_seconds:g} are allowed"
+            raise Refusal(422, "clip_too_long", f"{message}; cut it, or send a part")
 
 
-def _pictures(prediction: Prediction) -> list[str]:
-    """Return the frames that the encoder saw as data URIs of JPEG pictures."""
-    pictures = []
-    for frame in () if prediction.frames is None else prediction.frames:
-        target = BytesIO()
-        Image.fromarray(frame).save(target, "JPEG", quality=_QUALITY)
-        pictures.append(f"data:image/jpeg;base64,{base64.b64encode(target.getvalue()).decode()}")
-    return pictures
+def _data_uri(frame: UInt8[np.ndarray, "size size 3"]) -> str:
+    target = BytesIO()
+    Image.fromarray(frame).save(target, "JPEG", quality=_JPEG_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(target.getvalue()).decode()}"
 
 
-def _unreadable(message: str, clip: Path) -> Refusal:
-    return Refusal(422, "unreadable_clip", f"the clip cannot be read: {short_reason(message, str(clip))}")
+def _unreadable(problem: str) -> Refusal:
+    return Refusal(422, "unreadable_clip", f"the clip cannot be read: {problem}")
 
 
 def _without_places(message: str, paths: Iterable[Path]) -> str:

@@ -17,21 +17,33 @@ from starlette.requests import ClientDisconnect
 from essential import __version__
 from essential.errors import DataError
 from essential.protocols.class_names import class_name, known_as
-from essential.serve.access import answer_of
-from essential.serve.answers import Classes, Failure, Health, JobAnswer, JobList, LimitsAnswer, Memory, Prediction
-from essential.serve.form import Form, FormShape, read_form, too_large
-from essential.serve.jobs import Job
-from essential.serve.limits import Limits
-from essential.serve.messages import PredictionJson, Refusal, Teach
+from essential.serve.access import error_response
+from essential.serve.messages import (
+    Classes,
+    Failure,
+    Health,
+    Job,
+    JobList,
+    Lesson,
+    LimitsAnswer,
+    Memory,
+    Prediction,
+    Refusal,
+)
 from essential.serve.service import Service
-from essential.serve.uploads import new_folder, remove
+from essential.serve.uploads import Form, new_folder, remove
 
 _API = "/api/v1"
 _PAGE = Path(__file__).parent / "page"
 _MOST_LABELS = 1000
 _LONGEST_NAME = 100
 _YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
-_CLIP = {"type": "string", "format": "binary"}
+_CLIP: dict[str, Any] = {"type": "string", "format": "binary"}
+_LESSON: dict[str, dict[str, Any]] = {
+    "class": {"type": "string"},
+    "clips": {"type": "array", "items": _CLIP},
+    "more_of_known": {"type": "boolean", "default": False},
+}
 
 
 def build_app(service: Service) -> FastAPI:
@@ -52,41 +64,35 @@ def build_app(service: Service) -> FastAPI:
     app = FastAPI(
         title="essential",
         version=__version__,
-        description="What clips show, and teaching new classes. Every error has the form of Failure.",
+        description="Classify clips, and teach new classes. Every error has the form of Failure.",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         responses={"4XX": {"model": Failure}, "5XX": {"model": Failure}},
+        exception_handlers=dict.fromkeys((Refusal, RequestValidationError, HTTPException, Exception), _failed),
     )
-    _answer_errors(app)
     _add_questions(app, service)
-    _add_predictions(app, service)
+    _add_uploads(app, service)
     _add_changes(app, service)
-    _add_page(app)
+    app.add_route("/", lambda _: FileResponse(_PAGE / "index.html"), include_in_schema=False)
+    app.add_route("/api", lambda _: FileResponse(_PAGE / "api.html"), include_in_schema=False)
+    app.mount("/page", StaticFiles(directory=_PAGE))
     return app
 
 
-def _answer_errors(app: FastAPI) -> None:
-    @app.exception_handler(Refusal)
-    async def refused(_: Request, refusal: Refusal) -> Response:
-        return answer_of(refusal)
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"][1:]))
-        return answer_of(Refusal(422, "bad_value", f"{where}: {first['msg']}; see /api for what is allowed"))
-
-    @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> Response:
-        status = HTTPStatus(error.status_code)
-        answer = answer_of(Refusal(status, status.name.lower(), f"{status.phrase}; see /api for what there is"))
-        answer.headers.update(error.headers or {})
-        return answer
-
-    @app.exception_handler(Exception)
-    async def internal(_: Request, __: Exception) -> Response:
-        return answer_of(Refusal(500, "internal", "the service failed; its log says why"))
+async def _failed(_: Request, error: Exception) -> Response:
+    match error:
+        case Refusal():
+            return error_response(error)
+        case RequestValidationError():
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"][1:]))
+            return error_response(Refusal(422, "bad_value", f"{where}: {first['msg']}; see /api for what is allowed"))
+        case HTTPException():
+            status = HTTPStatus(error.status_code)
+            refusal = Refusal(status, status.name.lower(), f"{status.phrase}; see /api for what there is")
+            return error_response(refusal, error.headers)
+    return error_response(Refusal(500, "internal", "the service failed; its log says why"))
 
 
 def _add_questions(app: FastAPI, service: Service) -> None:
@@ -95,77 +101,54 @@ def _add_questions(app: FastAPI, service: Service) -> None:
         """Say that the service answers; needs no token."""
         return Health(status="ready", version=__version__)
 
-    @app.get(f"{_API}/limits", response_model=LimitsAnswer)
-    async def limits() -> Limits:
-        """Say what may be sent."""
-        return service.limits
+    @app.get(f"{_API}/limits")
+    async def limits() -> LimitsAnswer:
+        """Return what may be sent."""
+        return LimitsAnswer.model_validate(service.limits, from_attributes=True)
 
     @app.get(f"{_API}/classes")
     async def classes() -> Classes:
-        """Say what is known."""
+        """Return the known classes."""
         return _classes(service)
 
     @app.get(f"{_API}/memory")
     async def memory() -> Memory:
-        """Say what is kept of the clips that were taught."""
+        """Return what is kept of the clips that were taught."""
         kept = service.knowledge.memory
         return Memory(kept=kept, total_bytes=sum(part.bytes for part in kept), bundle_bytes=service.kept.bytes)
 
     @app.get(f"{_API}/jobs")
     async def jobs() -> JobList:
         """List the lessons since the service began."""
-        return JobList(jobs=[_answer_of(service, job) for job in service.jobs])
+        return JobList(jobs=list(service.jobs.values()))
 
     @app.get(f"{_API}/jobs/{{job_id}}")
-    async def job(job_id: str) -> JobAnswer:
-        """Say how far a lesson is."""
-        return _answer_of(service, service.jobs.find(job_id))
+    async def job(job_id: str) -> Job:
+        """Return how far a lesson is."""
+        return service.job(job_id)
 
 
-def _add_predictions(app: FastAPI, service: Service) -> None:
-    uploads = asyncio.Semaphore(service.limits.uploads)
+def _add_uploads(app: FastAPI, service: Service) -> None:
+    limits = service.limits
 
-    @app.post(f"{_API}/predict", response_model=Prediction, openapi_extra=_form_schema({"clip": _CLIP}, ["clip"]))
-    async def predict(request: Request, top_k: Annotated[int, Query(ge=1, le=_MOST_LABELS)] = 5) -> PredictionJson:
-        """Say what the clip of the part `clip` shows."""
-        service.refuse_crowd()
-        folder = new_folder(service.uploads)
-        try:
-            shape = FormShape("clip", most_files=1, most_bytes=service.limits.clip_bytes)
-            form = await _received(request, folder, shape, service, uploads)
+    @app.post(f"{_API}/predict", openapi_extra=_form_schema(clip=_CLIP))
+    async def predict(request: Request, top_k: Annotated[int, Query(ge=1, le=_MOST_LABELS)] = 5) -> Prediction:
+        """Classify the clip of the part `clip`."""
+        async with _received(request, service, file="clip", most_files=1, most_bytes=limits.clip_bytes) as form:
             return await service.predict(form.clips[0], top_k=top_k)
-        finally:
-            remove(folder)
 
-    @app.post(
-        f"{_API}/teach",
-        status_code=202,
-        openapi_extra=_form_schema(
-            {
-                "class": {"type": "string"},
-                "clips": {"type": "array", "items": _CLIP},
-                "more_of_known": {"type": "boolean", "default": False},
-            },
-            ["class", "clips"],
-        ),
-    )
-    async def teach(request: Request) -> JobAnswer:
+    @app.post(f"{_API}/teach", status_code=202, openapi_extra=_form_schema(**_LESSON))
+    async def teach(request: Request) -> Job:
         """Teach the class of the part `class` from the clips of the parts `clips`; the answer is a job.
 
         A known class is refused, unless `more_of_known` is true: the clips are then added to it.
         """
         service.refuse_lessons()
-        folder = new_folder(service.uploads)
-        try:
-            limits = service.limits
-            shape = FormShape("clips", limits.lesson_clips, limits.lesson_bytes, ("class", "more_of_known"))
-            form = await _received(request, folder, shape, service, uploads)
-            job = Job(_lesson(form, service), folder)
-            service.teach(job)
-        except BaseException:
-            remove(folder)
-            raise
-        return _answer_of(service, job)
+        most = {"most_files": limits.lesson_clips, "most_bytes": limits.lesson_bytes}
+        async with _received(request, service, file="clips", texts=("class", "more_of_known"), **most) as form:
+            job = service.teach(_lesson(form, service.knowledge.names))
+            form.is_needed = True
+            return job
 
 
 def _add_changes(app: FastAPI, service: Service) -> None:
@@ -182,58 +165,48 @@ def _add_changes(app: FastAPI, service: Service) -> None:
         return _classes(service)
 
 
-def _add_page(app: FastAPI) -> None:
-    app.add_route("/", lambda _: FileResponse(_PAGE / "index.html"), include_in_schema=False)
-    app.add_route("/api", lambda _: FileResponse(_PAGE / "api.html"), include_in_schema=False)
-    app.mount("/page", StaticFiles(directory=_PAGE))
-
-
 def _classes(service: Service) -> Classes:
     known, kept = service.knowledge, service.kept
     return Classes.model_validate({**vars(known), "can_undo": kept.can_undo, "bundle": kept.path.name})
 
 
-def _answer_of(service: Service, job: Job) -> JobAnswer:
-    place = service.jobs.waiting.index(job) if job.state == "waiting" else None
-    return JobAnswer.model_validate({**vars(job), "name": job.request.name, "place": place}, from_attributes=True)
-
-
-async def _received(
-    request: Request, folder: Path, shape: FormShape, service: Service, uploads: asyncio.Semaphore
-) -> Form:
-    """Read the form of a request into a folder."""
-    declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > shape.most_body_bytes:
-        raise too_large("what was sent", shape.most_bytes)
-    if uploads.locked():
-        raise Refusal(503, "busy", f"{service.limits.uploads} uploads come in already; send it again later")
-    async with uploads:
+@asynccontextmanager
+async def _received(request: Request, service: Service, **shape: Any) -> AsyncIterator[Form]:
+    """Give the form of a request, with its clips in a folder of its own; it is removed if they are no longer needed."""
+    if service.uploading.locked():
+        raise Refusal(503, "busy", f"{service.limits.uploads} requests with clips wait already; send it again later")
+    async with service.uploading:
+        form = Form(new_folder(service.uploads), service.limits, **shape)
         try:
-            content_type = request.headers.get("content-type", "")
-            return await read_form(content_type, request.stream(), folder, shape=shape, limits=service.limits)
+            declared = request.headers.get("content-length", "0")
+            form.refuse_size(int(declared) if declared.isdigit() else 0)
+            await form.read(request.headers.get("content-type", ""), request.stream())
+            yield form
         except ClientDisconnect as error:
             raise Refusal(400, "bad_form", "the upload was broken off") from error
+        finally:
+            if not form.is_needed:
+                remove(form.folder)
 
 
-def _lesson(form: Form, service: Service) -> Teach:
+def _lesson(form: Form, known: list[str]) -> Lesson:
     if "class" not in form.texts:
         raise Refusal(422, "missing_part", "the class has no name; send it as the part 'class'")
     more = form.texts.get("more_of_known", "").strip().lower()
     if more not in (*_YES, *_NO):
         raise Refusal(422, "bad_value", f"more_of_known: {more[:20]!r} is not allowed; send true or false")
-    given = form.texts["class"]
-    if len(given.strip()) > _LONGEST_NAME:
-        raise Refusal(
-            422, "bad_class_name", f"the class has a name of {len(given)} characters; give one of 1 to {_LONGEST_NAME}"
-        )
+    given = form.texts["class"].strip()
+    if len(given) > _LONGEST_NAME:
+        message = f"the class has a name of {len(given)} characters; give one of 1 to {_LONGEST_NAME}"
+        raise Refusal(422, "bad_class_name", message)
     try:
         name = class_name(given, "the class")
     except DataError as error:
         raise Refusal(422, "bad_class_name", str(error)) from error
-    name = known_as(name, service.knowledge.names)
-    return Teach(name, tuple(form.clips), more in _YES, service.kept.new_path)
+    return Lesson(known_as(name, known), tuple(form.clips), more in _YES)
 
 
-def _form_schema(parts: dict[str, Any], required: list[str]) -> dict[str, Any]:
+def _form_schema(**parts: dict[str, Any]) -> dict[str, Any]:
+    required = [name for name, schema in parts.items() if "default" not in schema]
     schema = {"type": "object", "properties": parts, "required": required}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}

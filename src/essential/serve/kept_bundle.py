@@ -1,4 +1,4 @@
-"""The file of the bundle that is served, and those before its last changes, which undo puts back."""
+"""The file of the served bundle, and those before its last changes, which undo puts back."""
 
 import re
 from pathlib import Path
@@ -14,11 +14,8 @@ _DIGITS = 12
 class KeptBundle:
     """A bundle that is replaced and put back.
 
-    Before a new one takes its place, the old one gets the name `BUNDLE.before-<checksum of the new one>`. So it is
-    known what each one came before, after a restart too, and a bundle that something else has changed has no undo.
-
-    Args:
-        path: the bundle.
+    Before a new one takes its place, the old one gets the name `BUNDLE.before-<checksum of the new one>`. So undo knows
+    what came before each, after a restart too, and there is no undo for a bundle that another program has changed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,12 +23,13 @@ class KeptBundle:
         # By this name it is removed with what killed writers leave, if this service is killed.
         self.new_path = path.with_name(f".{path.name}.new.tmp")
         self.new_path.unlink(missing_ok=True)
-        self._before = self._predecessor_of(path)
+        # A bundle that is yet to be begun has none.
+        self._before = self._predecessor_of(path) if path.exists() else None
 
     @property
     def can_undo(self) -> bool:
         """Whether there is one to put back."""
-        return self._before.exists()
+        return self._before is not None and self._before.exists()
 
     @property
     def bytes(self) -> int:
@@ -39,11 +37,7 @@ class KeptBundle:
         return self.path.stat().st_size
 
     def replace(self) -> None:
-        """Let the bundle at `new_path` take the place of the one there is.
-
-        Raises:
-            FileSystemError: the disk refuses; the bundle is as it was.
-        """
+        """Let the bundle at `new_path` take the place of the one there is, or leave it if the disk refuses."""
         before = self._predecessor_of(self.new_path)
         before.unlink(missing_ok=True)
         link_or_copy(self.path, before)
@@ -53,13 +47,8 @@ class KeptBundle:
             old.unlink(missing_ok=True)
 
     def undo(self) -> None:
-        """Put the bundle before the last change back.
-
-        Raises:
-            Refusal: there is none.
-            FileSystemError: the disk refuses.
-        """
-        if not self.can_undo:
+        """Put the bundle before the last change back; raise a `Refusal` if there is none."""
+        if self._before is None or not self.can_undo:
             raise Refusal(409, "nothing_to_undo", f"there is nothing to undo; the last {_MOST_UNDOS} changes can be")
         move_over(self._before, self.path)
         self._before = self._predecessor_of(self.path)

@@ -1,72 +1,79 @@
-"""What goes between the web process and its workers, through pipes; nothing heavy is needed to read it.
+"""What the web process, its workers and the API's clients send each other, and how much of it; nothing heavy is loaded.
 
-The API's answers are made of the same parts.
+Names of fields and codes are the API's, and never change. FastAPI describes the models in /openapi.json.
 """
 
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from essential.errors import EssentialError
-from essential.serve.limits import Limits
+from pydantic import BaseModel, ConfigDict, Field
+
+from essential.errors import ConfigError, EssentialError
+
+_MEGABYTE = 1024**2
+# Of a lesson's clips together, in clips of the largest size.
+_LARGEST_CLIPS_PER_LESSON = 10
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a client may ask for: of a clip (a side of its frames is in pixels), of a lesson, and at once.
+
+    Raises:
+        ConfigError: a number is not positive.
+    """
+
+    clip_mb: int = 100
+    clip_seconds: float = 600
+    side: int = 3840
+    clip_work_seconds: float = 60
+    lesson_clips: int = 200
+    waiting_lessons: int = 8
+    uploads: int = 64  # that come in or wait for an answer
+    silence_seconds: float = 30  # until an upload goes on
+    upload_seconds: float = 1800
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ConfigError(f"a limit of {value} ({name}) is not allowed; give a number above 0")
+
+    @property
+    def clip_bytes(self) -> int:
+        """Of one clip's file."""
+        return self.clip_mb * _MEGABYTE
+
+    @property
+    def lesson_bytes(self) -> int:
+        """Of a lesson's clips together."""
+        return _LARGEST_CLIPS_PER_LESSON * self.clip_bytes
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker holds.
-
-    Attributes:
-        bundle: the file that its learner is read from.
-        overrides: of the bundle's settings, for this machine.
-        begin_with: the encoder of an empty bundle, which is made if there is none; None: there must be one.
-        limits: what a clip may be.
-        spare_cores: how many of the machine's it leaves to others, where there are more.
-    """
+    """What a worker loads. `begin_with` is the encoder of an empty bundle, which is written if there is none."""
 
     bundle: Path
     overrides: tuple[str, ...]
     begin_with: str | None
     limits: Limits
-    spare_cores: int = 0
+    spare_cores: int = 0  # for others, where there are more
 
 
 @dataclass(frozen=True)
-class Predict:
-    """Say what a clip shows."""
-
-    clip: Path
-    top_k: int
-
-
-@dataclass(frozen=True)
-class Teach:
-    """Learn a class from clips, all in one folder, and write the bundle that knows it to `target`."""
+class Lesson:
+    """A class to learn from clips, all in one folder; `more_of_known`: it may be a known one."""
 
     name: str
     clips: tuple[Path, ...]
     more_of_known: bool
-    target: Path
-
-
-@dataclass(frozen=True)
-class Forget:
-    """Forget a class, and write the bundle that does not know it to `target`."""
-
-    name: str
-    target: Path
-
-
-@dataclass(frozen=True)
-class Reload:
-    """Read the bundle again."""
-
-
-Request = Predict | Teach | Forget | Reload
 
 
 @dataclass(frozen=True)
 class Step:
-    """How far a lesson is: steps of a phase; `total` is 0 while it is not known."""
+    """Progress of a phase; `total` is 0 while it is not known."""
 
     title: str
     done: int
@@ -93,13 +100,13 @@ class Kept:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What a bundle knows, in order of arrival, and all that it keeps of clips."""
+    """The classes of a bundle, in order of arrival, and all that it keeps of clips."""
 
-    classes: tuple[KnownClass, ...]
-    memory: tuple[Kept, ...]
-    encoder: str
-    method: str
-    lessons: int
+    classes: tuple[KnownClass, ...] = ()
+    memory: tuple[Kept, ...] = ()
+    encoder: str = ""
+    method: str = ""
+    lessons: int = 0
 
     @property
     def names(self) -> list[str]:
@@ -109,7 +116,7 @@ class Knowledge:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A clip that a lesson went on without, by its place in the request, from 1, and why."""
+    """A clip that a lesson did without, by its place in the request, from 1, and why."""
 
     clip: int
     reason: str
@@ -117,28 +124,126 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Learned:
-    """What a lesson gave. `held_out_accuracy` is that on all clips held out so far."""
+    """The result of a lesson. `held_out_accuracy` is that on all clips held out so far."""
 
     clips: int
     left_out: tuple[LeftOut, ...]
     held_out_accuracy: float | None
 
 
-# What a change of the bundle gives, with what is known then.
+# The result of a change of the bundle, with what is known then.
 Change = tuple[Knowledge, Learned | None]
-# A prediction in JSON values, with its frames as data URIs.
-PredictionJson = dict[str, Any]
 
 
 class Refusal(EssentialError):
-    """A request cannot be answered.
-
-    Args:
-        status: of the HTTP answer.
-        code: names the reason to programs; it never changes.
-        message: what was wrong, what is allowed, what to do, for people.
-    """
+    """A request cannot be answered, with the reason as the code for programs and as the message for people."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
+
+    def __reduce__(self) -> tuple[type["Refusal"], tuple[int, str, str]]:
+        return Refusal, (self.status, self.code, self.message)
+
+
+def cannot_write(what: str, error: Exception) -> Refusal:
+    """Return the refusal of what the disk refuses, with the system's reason, which names no folder of this machine."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    reason = cause.strerror if isinstance(cause, OSError) else None
+    return Refusal(507, "cannot_write", f"{what}: {reason or 'the disk refuses'}")
+
+
+class Problem(BaseModel):
+    """Why a request was not answered."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    code: str
+    message: str
+
+
+class Failure(BaseModel):
+    """The form of every error."""
+
+    error: Problem
+
+
+class Scored(BaseModel):
+    """A class and its probability."""
+
+    label: str
+    score: float
+
+
+class Prediction(BaseModel):
+    """The most probable classes of a clip, and the frames that the encoder saw, as data URIs.
+
+    `unknown` says whether it looks like none of the classes, and `unknown_score` how far it is from all of them, above
+    1 for unknown; both are null while too few clips are kept to tell.
+    """
+
+    label: str
+    score: float
+    top: list[Scored]
+    unknown: bool | None
+    unknown_score: float | None
+    frames: list[str]
+
+
+class Classes(BaseModel):
+    """The classes known, in order of arrival."""
+
+    classes: tuple[KnownClass, ...]
+    lessons: int
+    encoder: str
+    method: str
+    can_undo: bool
+    bundle: str
+
+
+class Memory(BaseModel):
+    """All that is kept of clips, and the size of the bundle's file."""
+
+    kept: tuple[Kept, ...]
+    total_bytes: int
+    bundle_bytes: int
+
+
+class Job(BaseModel):
+    """A lesson. `place` says how many are before it while it waits."""
+
+    id: str = Field(default_factory=lambda: secrets.token_hex(8))
+    name: str
+    state: Literal["waiting", "running", "done", "failed"] = "waiting"
+    place: int | None = None
+    progress: Step | None = None
+    result: Learned | None = None
+    error: Problem | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more happens to it."""
+        return self.state in ("done", "failed")
+
+
+class JobList(BaseModel):
+    """Lessons, the oldest first."""
+
+    jobs: list[Job]
+
+
+class LimitsAnswer(BaseModel):
+    """What may be sent."""
+
+    clip_bytes: int
+    clip_seconds: float
+    side: int
+    lesson_clips: int
+    lesson_bytes: int
+
+
+class Health(BaseModel):
+    """That the service answers."""
+
+    status: Literal["ready"]
+    version: str

@@ -1,6 +1,13 @@
-"""The service from its start to its end: worker processes, the folder of uploads, the log, the web server."""
+"""The service from its start to its end: worker processes, the folder of uploads, the web server, its log.
 
+A connection without a request costs a file handle, and a token is asked for only with a request. So the number of
+connections stays below the process's limit: if there are too many, the one that has waited longest without a whole
+request is ended.
+"""
+
+import asyncio
 import logging
+import resource
 import signal
 import socket
 import time
@@ -8,71 +15,67 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from essential.errors import BundleError
 from essential.files.atomic import file_lock
 from essential.serve.access import Access, Guard
 from essential.serve.app import build_app
-from essential.serve.connections import BACKLOG, BoundedConnection
 from essential.serve.messages import Setup
 from essential.serve.service import Service
 from essential.serve.uploads import upload_root
 from essential.shown import printable_lines
 
-# For what is on its way when the service is told to end.
+# For requests that are being answered when the service ends.
 _LAST_ANSWERS_SECONDS = 5
 _ENDING = (signal.SIGINT, signal.SIGTERM)
-# Of one kind and of all kinds, before what goes to the log is counted instead.
+# Connections that are taken from the queue at once, before the first of them is looked at.
+_BACKLOG = 64
+# Files for pipes, uploads, listeners, and clips that are read.
+_OTHER_FILES = 64
+_MOST_CONNECTIONS = 1000
+_ASK_SECONDS = 10.0
+# In so many seconds, of one kind and of all kinds, before messages are counted instead of written.
 _LOG_SECONDS = 60
 _SAME_LINES_AT_MOST = 3
 _LINES_AT_MOST = 100
 
 
 def serve(setup: Setup, access: Access, *, announce: Callable[[str], None]) -> None:
-    """Serve a bundle until a signal says to end (Ctrl-C), which is how it is meant to.
-
-    Args:
-        setup: the bundle and the limits.
-        access: where to listen, and to whom.
-        announce: told the address of the page when it can be asked for.
+    """Serve a bundle until a signal ends it (Ctrl-C); `announce` gets the address of the page when it can be opened.
 
     Raises:
         BundleError: the bundle is missing, or cannot be used.
         InUseError: another process holds it.
         ServiceError: the workers cannot start, or the address is taken.
     """
-    refuse_missing(setup)
+    _refuse_missing(setup)
     with (
         suppress(KeyboardInterrupt),
-        _signals_end_it(),
+        _signals_interrupt(),
         service_log(),
         file_lock(setup.bundle),
         access.listen() as listener,
         upload_root() as uploads,
         closing(Service(setup, uploads)) as service,
-        _nothing_breaks_off_the_end(),
+        _uninterrupted_end(),
     ):
         service.start()
         announce(access.url(listener.getsockname()[1]))
         _answer(service, access, listener)
 
 
-def refuse_missing(setup: Setup) -> None:
-    """Refuse a bundle that is missing if none is to be begun, or the reverse.
-
-    Raises:
-        BundleError: it says what to do.
-    """
+def _refuse_missing(setup: Setup) -> None:
+    """Refuse a bundle that is missing if none is to be begun, or that is there if one is."""
     path, begin_with = setup.bundle, setup.begin_with
     if path.is_dir():
-        raise BundleError(f"{path} is a folder; give the file of a bundle")
+        raise BundleError("it is a folder", where=path, remedy="give the file of a bundle")
     if begin_with is None and not path.exists():
-        raise BundleError(
-            f"there is no bundle {path}; begin an empty one with --encoder NAME, such as clip-vit-b16 or tiny, or "
-            "check the name"
-        )
+        remedy = "begin an empty one with --encoder NAME, such as clip-vit-b16 or tiny, or check the name"
+        raise BundleError(f"there is no bundle {path}", remedy=remedy)
     if begin_with is not None and path.exists():
         raise BundleError(f"{path} is there already, and --encoder can be given for a new bundle only; leave it out")
 
@@ -88,23 +91,73 @@ def _answer(service: Service, access: Access, listener: socket.socket) -> None:
         ws="none",
         lifespan="on",
         http=BoundedConnection,
-        backlog=BACKLOG,
+        backlog=_BACKLOG,
         timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
     )
     uvicorn.Server(config).run(sockets=[listener])
 
 
-@contextmanager
-def _signals_end_it() -> Iterator[None]:
-    """Let the signals that say to end raise KeyboardInterrupt, but where the server's own handlers are in place.
+class BoundedConnection(H11Protocol):
+    """A connection that is ended if its request's headers do not come in time, or it is one too many."""
 
-    Those end the server, which then raises the signal once more, to this one.
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin; if there are too many, end the one that has waited longest."""
+        super().connection_made(transport)
+        self._await_request()
+        there = [each for each in self.connections if isinstance(each, BoundedConnection)]
+        there = [each for each in there if not each.transport.is_closing()]
+        if len(there) > most_connections():
+            min(filter(BoundedConnection._is_asking, there), key=BoundedConnection._ends_at).transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in a part of a request, which must be whole in time."""
+        super().data_received(data)
+        self._await_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._end_deadline()
+        super().connection_lost(exc)
+
+    def _is_asking(self) -> bool:
+        """Return whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _ends_at(self) -> float:
+        return self._deadline.when() if self._deadline is not None else self.loop.time() + _ASK_SECONDS
+
+    def _await_request(self) -> None:
+        if not self._is_asking():
+            self._end_deadline()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(_ASK_SECONDS, self.transport.abort)
+
+    def _end_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+def most_connections() -> int:
+    """Return how many connections there may be, given how many files this process may have open."""
+    files: Any = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    left = _MOST_CONNECTIONS if files == resource.RLIM_INFINITY else files - _BACKLOG - _OTHER_FILES
+    return max(16, min(_MOST_CONNECTIONS, left))
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt, while the server's own handlers are not in place.
+
+    Those end the server, which then raises the signal once more.
     """
 
-    def end(_: int, __: FrameType | None) -> None:
+    def interrupt(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, end) for number in _ENDING}
+    before = {number: signal.signal(number, interrupt) for number in _ENDING}
     try:
         yield
     finally:
@@ -113,7 +166,7 @@ def _signals_end_it() -> Iterator[None]:
 
 
 @contextmanager
-def _nothing_breaks_off_the_end() -> Iterator[None]:
+def _uninterrupted_end() -> Iterator[None]:
     try:
         yield
     finally:
@@ -122,16 +175,17 @@ def _nothing_breaks_off_the_end() -> Iterator[None]:
 
 
 class _SeldomLog(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes a message of one kind three times a minute at most, and a hundred lines of all kinds; counts the rest."""
+    """Writes at most three messages of one kind a minute, and a hundred lines of all kinds; counts the rest."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.setLevel(logging.WARNING)
         self._since = time.monotonic()
         self._lines = self._left_out = 0
         self._seen: Counter[tuple[str, str]] = Counter()
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return what is written, with how many messages were left out before it."""
+        """Return the text, after the number of messages that were left out before it."""
         before = f"({self._left_out} messages like those before were left out)\n" if self._left_out else ""
         text = printable_lines(before + super().format(record))
         self._left_out = 0
@@ -153,9 +207,8 @@ class _SeldomLog(logging.StreamHandler):  # type: ignore[type-arg]
 
 @contextmanager
 def service_log() -> Iterator[None]:
-    """Let all loggers write to such a log."""
+    """Let all loggers write to the service's log."""
     log = _SeldomLog()
-    log.setLevel(logging.WARNING)
     logging.getLogger().addHandler(log)
     try:
         yield

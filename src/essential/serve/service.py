@@ -1,7 +1,7 @@
-"""What the service does: answers predictions, and changes its bundle, one change at a time.
+"""The service: answers predictions, and changes its bundle, one change at a time.
 
-One worker predicts and another teaches, so that predictions go on during a lesson. A change is written beside the
-bundle, takes its place, and is read by the worker that predicts before its next prediction.
+One worker predicts and another learns, so that predictions go on during a lesson. A change is written beside the
+bundle and takes its place; the worker that predicts is replaced before its next prediction.
 """
 
 import asyncio
@@ -10,69 +10,60 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
 from anyio import to_thread
 
 from essential.errors import FileSystemError
-from essential.serve.jobs import Job, Jobs
 from essential.serve.kept_bundle import KeptBundle
 from essential.serve.messages import (
     Change,
-    Forget,
+    Job,
     Knowledge,
     Learned,
-    Predict,
-    PredictionJson,
+    Lesson,
+    Prediction,
+    Problem,
     Refusal,
-    Reload,
-    Request,
     Setup,
-    Step,
-    Teach,
+    cannot_write,
 )
-from essential.serve.process import WorkerProcess
 from essential.serve.uploads import remove
+from essential.serve.worker import ServiceError, Worker
 
 _LOG = logging.getLogger(__name__)
-# Reading a bundle, or writing one.
-_BUNDLE_SECONDS = 300
+_FORGET_SECONDS = 300
+# How long a lesson may stand still, in the time for one clip.
+_MOST_STILL = 10
+_REMEMBERED_JOBS = 200
 
 
 class Service:
-    """A bundle that answers and learns.
+    """A bundle that answers and learns. All but `start` and `close` are called from one event loop.
 
-    All but `start` and `close` are called from one event loop.
-
-    Args:
-        setup: the bundle and the limits.
-        uploads: the folder that uploads go to.
+    `jobs` are the lessons by their ids, the oldest first; of those that are over, the last ones.
     """
 
     def __init__(self, setup: Setup, uploads: Path) -> None:
         self.limits = setup.limits
         self.uploads = uploads
-        self.jobs = Jobs()
-        self._setup = setup
-        # A lesson takes minutes, and a prediction should not wait for it: threads without a core of their own do.
-        self._predictor, self._teacher = WorkerProcess(setup), WorkerProcess(replace(setup, spare_cores=1))
-        self._kept: KeptBundle | None = None
-        self._knowledge: Knowledge | None = None
-        # They are first come, first served, which the locks of threads are not.
+        # Held by each request with clips until it is answered or queued.
+        self.uploading = asyncio.Semaphore(setup.limits.uploads)
+        self.knowledge = Knowledge()
+        self.kept = KeptBundle(setup.bundle)
+        self.jobs: dict[str, Job] = {}
+        # A lesson takes minutes. It leaves a core to predictions, which are not to wait for it.
+        self._predictor, self._teacher = Worker(setup), Worker(replace(setup, spare_cores=1))
+        # Fair locks (FIFO), which those of threads are not.
         self._predicting, self._changing = asyncio.Lock(), asyncio.Lock()
-        self._waiting_predictions = 0
         self._predictor_is_behind = False
-        self._line: asyncio.Queue[Job] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[Job, Lesson]] = asyncio.Queue()
 
     def start(self) -> None:
-        """Start the workers and wait until they are ready.
-
-        Raises:
-            ServiceError: the bundle cannot be used.
-        """
-        self._knowledge = self._teacher.start()
-        self._kept = KeptBundle(self._setup.bundle)
+        """Start the workers and wait until they are ready; raise a `ServiceError` if they cannot use the bundle."""
+        self.knowledge = self._teacher.start()
         self._predictor.start()
 
     def close(self) -> None:
@@ -80,155 +71,101 @@ class Service:
         self._predictor.close()
         self._teacher.close()
 
-    @property
-    def knowledge(self) -> Knowledge:
-        """What the bundle knows."""
-        assert self._knowledge is not None, "it was started"
-        return self._knowledge
+    async def predict(self, clip: Path, *, top_k: int) -> Prediction:
+        """Classify a clip, or raise the `Refusal` that says why not."""
+        async with self._predicting:
+            if self._predictor_is_behind:
+                self._predictor_is_behind = False
+                await _restarted(self._predictor)
+            call = methodcaller("predict", clip, top_k=top_k)
+            answer: Prediction = await _ask(self._predictor, call, seconds_limit=self.limits.clip_work_seconds)
+            return answer
 
-    @property
-    def kept(self) -> KeptBundle:
-        """The bundle's file."""
-        assert self._kept is not None, "it was started"
-        return self._kept
-
-    async def predict(self, clip: Path, *, top_k: int) -> PredictionJson:
-        """Say what a clip shows.
-
-        Raises:
-            Refusal: it cannot be read, or too many wait.
-        """
-        self.refuse_crowd()
-        self._waiting_predictions += 1
-        try:
-            async with self._predicting:
-                if self._predictor_is_behind:
-                    self._predictor_is_behind = False
-                    try:
-                        await self._reload(self._predictor)
-                    except Refusal:
-                        self._predictor_is_behind = True
-                        raise
-                limit = self.limits.clip_work_seconds
-                answer: PredictionJson = await self._ask(self._predictor, Predict(clip, top_k), seconds_limit=limit)
-                return answer
-        finally:
-            self._waiting_predictions -= 1
-
-    def refuse_crowd(self) -> None:
-        """Refuse a prediction if too many wait.
-
-        Raises:
-            Refusal: they do.
-        """
-        if self._waiting_predictions >= self.limits.waiting_predictions:
-            raise Refusal(503, "busy", f"{self._waiting_predictions} predictions wait already; send it again later")
-
-    def refuse_lessons(self) -> None:
-        """Refuse a lesson if too many wait.
-
-        Raises:
-            Refusal: they do.
-        """
-        waiting = len(self.jobs.waiting)
+    def refuse_lessons(self) -> int:
+        """Return how many lessons wait, or raise a `Refusal` if they are too many."""
+        waiting = sum(job.state == "waiting" for job in self.jobs.values())
         if waiting >= self.limits.waiting_lessons:
             raise Refusal(503, "busy", f"{waiting} lessons wait already; send it again when one is done")
+        return waiting
 
-    def teach(self, job: Job) -> None:
-        """Put a lesson in line.
+    def teach(self, lesson: Lesson) -> Job:
+        """Queue a lesson, whose folder is removed when it is over, or raise a `Refusal`."""
+        job = Job(name=lesson.name, place=self.refuse_lessons())
+        self._refuse_known(lesson)
+        self.jobs[job.id] = job
+        over = [each.id for each in self.jobs.values() if each.is_over]
+        for old in over[:-_REMEMBERED_JOBS]:
+            del self.jobs[old]
+        self._queue.put_nowait((job, lesson))
+        return job
 
-        Raises:
-            Refusal: too many wait, or the class is known.
-        """
-        self.refuse_lessons()
-        self._refuse_known(job.request)
-        self.jobs.add(job)
-        self._line.put_nowait(job)
+    def job(self, job_id: str) -> Job:
+        """Return a lesson, or raise a `Refusal` if there is none of that id."""
+        if job_id not in self.jobs:
+            message = f"there is no job {job_id!r}; the last {_REMEMBERED_JOBS} are remembered until the service ends"
+            raise Refusal(404, "no_such_job", message)
+        return self.jobs[job_id]
 
     async def give_lessons(self) -> None:
-        """Give the lessons in line, one after the other, for ever."""
+        """Give the queued lessons, one after the other, for ever."""
         while True:
-            await self._give(await self._line.get())
+            job, lesson = await self._queue.get()
+            job.state, job.place = "running", None
+            for other in self.jobs.values():
+                other.place = other.place - 1 if other.place else other.place
+            try:
+                await self._give(job, lesson)
+                job.state = "done"
+            except Refusal as refusal:
+                job.error, job.state = Problem.model_validate(refusal), "failed"
+            except Exception:
+                _LOG.exception("a lesson failed for a reason that is not its clips'")
+                message = "the lesson failed; the service's log says why"
+                job.error, job.state = Problem(code="internal", message=message), "failed"
+            finally:
+                await to_thread.run_sync(remove, lesson.clips[0].parent)
 
     async def forget(self, name: str) -> None:
-        """Forget a class.
-
-        Raises:
-            Refusal: there is no such class, or a lesson is under way.
-        """
+        """Forget a class, or raise a `Refusal`."""
         self._refuse_during_lesson("forgotten")
         if name not in self.knowledge.names:
             raise Refusal(404, "no_such_class", f"there is no class {name!r} to forget")
         async with self._changing:
-            await self._change(Forget(name, self.kept.new_path), seconds_limit=_BUNDLE_SECONDS)
+            await self._change(methodcaller("forget", name, self.kept.new_path), seconds_limit=_FORGET_SECONDS)
 
     async def undo(self) -> None:
-        """Put the bundle before the last change back.
-
-        Raises:
-            Refusal: there is none, or a lesson is under way.
-        """
+        """Put the bundle before the last change back, or raise a `Refusal`."""
         self._refuse_during_lesson("undone")
         async with self._changing:
-            await self._on_disk(self.kept.undo)
+            await _on_disk(self.kept.undo)
             self._predictor_is_behind = True
-            self._knowledge = await self._reload(self._teacher)
+            self.knowledge = await _restarted(self._teacher)
 
-    async def _on_disk(self, change: Callable[[], None]) -> None:
-        try:
-            await to_thread.run_sync(change)
-        except (FileSystemError, OSError) as error:
-            reason = str(error).replace(f"{self.kept.path.parent}/", "")
-            raise Refusal(507, "cannot_write", f"the bundle is as it was: {reason}") from error
+    async def _give(self, job: Job, lesson: Lesson) -> None:
+        async with self._changing:
+            # The lesson before may have taught it.
+            self._refuse_known(lesson)
+            job.result = await self._change(
+                methodcaller("teach", lesson, self.kept.new_path),
+                seconds_limit=_MOST_STILL * self.limits.clip_work_seconds,
+                progress=partial(setattr, job, "progress"),
+            )
 
-    async def _give(self, job: Job) -> None:
-        job.state = "running"
+    async def _change(self, call: Callable[[Any], Change], **limits: Any) -> Learned | None:
+        """Have the bundle changed by the worker that learns, and put the new one in its place."""
         try:
-            async with self._changing:
-                # The lesson before may have taught it.
-                self._refuse_known(job.request)
-                limit, progress = self.limits.lesson_stall_seconds, partial(setattr, job, "progress")
-                job.result = await self._change(job.request, seconds_limit=limit, progress=progress)
-            job.state = "done"
-        except Refusal as refusal:
-            job.error, job.state = refusal, "failed"
-        except Exception:
-            _LOG.exception("a lesson failed for a reason that is not its clips'")
-            job.error, job.state = Refusal(500, "internal", "the lesson failed; the service's log says why"), "failed"
-        finally:
-            await to_thread.run_sync(remove, job.folder)
-
-    async def _change(
-        self, request: Teach | Forget, *, seconds_limit: float, progress: Callable[[Step], None] | None = None
-    ) -> Learned | None:
-        """Have the teacher change the bundle, and put the new one in its place."""
-        try:
-            change: Change = await self._ask(self._teacher, request, seconds_limit=seconds_limit, progress=progress)
-            await self._on_disk(self.kept.replace)
+            change: Change = await _ask(self._teacher, call, **limits)
+            await _on_disk(self.kept.replace)
         except Refusal:
-            # It may have learned what was not kept. A process that cannot read the bundle again is replaced.
+            # The worker may have learned what is not kept. One that cannot read the bundle is replaced when next asked.
             with suppress(Refusal):
-                await self._reload(self._teacher)
+                await _restarted(self._teacher)
             raise
-        self._knowledge, learned = change
+        self.knowledge, learned = change
         self._predictor_is_behind = True
         return learned
 
-    async def _reload(self, worker: WorkerProcess) -> Knowledge:
-        knowledge: Knowledge = await self._ask(worker, Reload(), seconds_limit=_BUNDLE_SECONDS)
-        return knowledge
-
-    async def _ask(
-        self,
-        worker: WorkerProcess,
-        request: Request,
-        *,
-        seconds_limit: float,
-        progress: Callable[[Step], None] | None = None,
-    ) -> Any:
-        return await to_thread.run_sync(lambda: worker.ask(request, seconds_limit=seconds_limit, progress=progress))
-
-    def _refuse_known(self, lesson: Teach) -> None:
+    def _refuse_known(self, lesson: Lesson) -> None:
         if lesson.name in self.knowledge.names and not lesson.more_of_known:
             raise Refusal(
                 409,
@@ -238,5 +175,24 @@ class Service:
             )
 
     def _refuse_during_lesson(self, what: str) -> None:
-        if self.jobs.under_way:
+        if not all(job.is_over for job in self.jobs.values()):
             raise Refusal(409, "lesson_under_way", f"nothing can be {what} during a lesson; wait until it is over")
+
+
+async def _ask(worker: Worker, call: Callable[[Any], Any], **limits: Any) -> Any:
+    return await to_thread.run_sync(partial(worker.ask, call, **limits))
+
+
+async def _restarted(worker: Worker) -> Knowledge:
+    """Let a worker read the bundle again."""
+    try:
+        return await to_thread.run_sync(worker.start)
+    except ServiceError as error:
+        raise Refusal(503, "not_ready", str(error)) from error
+
+
+async def _on_disk(change: Callable[[], None]) -> None:
+    try:
+        await to_thread.run_sync(change)
+    except (FileSystemError, OSError) as error:
+        raise cannot_write("the bundle is as it was", error) from error

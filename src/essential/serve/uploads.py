@@ -1,17 +1,36 @@
-"""Where uploads are while they are needed: a private folder, in which nothing has a name of the client's."""
+"""Clips that clients send as multipart/form-data: written to a private folder as they come, refused once too large.
 
+Files have neutral names; those that clients give are not read.
+"""
+
+import asyncio
+import logging
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from io import BytesIO
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
+from typing import Any, BinaryIO
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
 
 from essential.errors import EssentialError
 from essential.files.atomic import explained_os_errors, file_lock
+from essential.serve.messages import Limits, Refusal, cannot_write
 
+# What is wrong with a form is for its sender, not for the service's log.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+_LONGEST_TEXT_BYTES = 2000
+# Of boundaries, headers and texts, beside the files.
+_MORE_BYTES = 64 * 1024
+_MORE_BYTES_PER_FILE = 8 * 1024
 _START, _LOCK = ".essential-serve-", ".lock"
 _SOCKETS = "pymp-"
 
@@ -20,13 +39,13 @@ _SOCKETS = "pymp-"
 def upload_root() -> Iterator[Path]:
     """Make a folder that this user alone can read, and remove it at the end with all that is in it.
 
-    Folders of services that were killed are removed first, and those in which they had the sockets of their workers.
+    Folders of services that were killed are removed first, with the folders of their workers' sockets.
     """
     parent = Path(tempfile.gettempdir())
     for lock in parent.glob(f"{_START}*{_LOCK}"):
         _remove_if_left_behind(lock)
     root = parent / f"{_START[1:]}{secrets.token_hex(4)}"
-    # Its lock is there before it and after it, so it is found whenever the service is killed.
+    # Its lock is there before it and after it, so that it is found whenever the service is killed.
     with file_lock(root):
         try:
             with explained_os_errors(root):
@@ -58,3 +77,130 @@ def _remove_if_left_behind(lock: Path) -> None:
                 for sockets in folder.glob(f"{_SOCKETS}*"):
                     remove(folder.with_name(sockets.name))
                 remove(folder)
+
+
+class Form:
+    """A form of `most_files` parts named `file` at most, of `most_bytes` together, and one part for each of `texts`.
+
+    After `read`, `clips` are the files, named `clip-1`, `clip-2`, ... in `folder`, and `texts` the other parts.
+    `is_needed` may be set to say that the files are used after the request.
+    """
+
+    def __init__(
+        self, folder: Path, limits: Limits, *, file: str, most_files: int, most_bytes: int, texts: tuple[str, ...] = ()
+    ) -> None:
+        self.clips: list[Path] = []
+        self.texts: dict[str, str] = {}
+        self.folder, self.is_needed = folder, False
+        self._limits = limits
+        self._file, self._most_files, self._most_bytes, self._allowed_texts = file, most_files, most_bytes, texts
+        self._is_complete = False
+        # Of the header and the part that are being read.
+        self._header = self._value = self._disposition = b""
+        self._name = ""
+        self._content: BinaryIO = BytesIO()
+
+    async def read(self, content_type: str, chunks: AsyncIterator[bytes]) -> None:
+        """Read the body of a request.
+
+        Raises:
+            Refusal: it is no form, cut short, too large, too slow, or has a part that is not allowed.
+        """
+        kind, options = parse_options_header(content_type)
+        if kind != b"multipart/form-data" or not options.get(b"boundary"):
+            problem = f"the body is {content_type or 'of no type'!r}"
+            raise Refusal(400, "bad_form", f"{problem}; send multipart/form-data with a boundary")
+        try:
+            await self._parse(options[b"boundary"], chunks)
+        except FormParserError as error:
+            raise Refusal(400, "bad_form", f"the form is damaged ({error}); send it again") from error
+        except OSError as error:
+            raise cannot_write("the upload cannot be kept", error) from error
+        finally:
+            self._content.close()
+        if not self._is_complete:
+            raise Refusal(400, "bad_form", "the form is cut short; send it again")
+        if not self.clips:
+            raise Refusal(422, "missing_part", f"there is no clip in it; send one as the part {self._file!r}")
+
+    def refuse_size(self, body_bytes: int) -> None:
+        """Raise a `Refusal` of a body of so many bytes if its files must be too large."""
+        if body_bytes > self._most_bytes + _MORE_BYTES + self._most_files * _MORE_BYTES_PER_FILE:
+            raise _too_large("what was sent", self._most_bytes)
+
+    async def _parse(self, boundary: bytes, chunks: AsyncIterator[bytes]) -> None:
+        events = "header_field", "header_value", "header_end", "headers_finished", "part_data", "part_end", "end"
+        callbacks: Any = {f"on_{event}": partial(self._take, event) for event in events}
+        parser = MultipartParser(boundary, callbacks)
+        deadline = time.monotonic() + self._limits.upload_seconds
+        received = 0
+        while True:
+            seconds = min(self._limits.silence_seconds, deadline - time.monotonic())
+            try:
+                chunk = await asyncio.wait_for(anext(chunks, None), max(seconds, 0))
+            except (TimeoutError, asyncio.TimeoutError) as error:
+                raise Refusal(408, "upload_too_slow", "the upload came too slowly; send it again") from error
+            if chunk is None:
+                return
+            received += len(chunk)
+            self.refuse_size(received)
+            parser.write(chunk)
+
+    def _take(self, event: str, data: bytes = b"", start: int = 0, end: int = 0) -> None:
+        match event:
+            case "header_field":
+                self._header += data[start:end]
+            case "header_value":
+                self._value += data[start:end]
+            case "header_end":
+                if self._header.lower() == b"content-disposition":
+                    self._disposition = self._value
+                self._header = self._value = b""
+            case "headers_finished":
+                self._begin_part()
+            case "part_data":
+                self._add_to_part(data[start:end])
+            case "part_end":
+                self._end_part()
+            case "end":
+                self._is_complete = True
+
+    def _begin_part(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        self._disposition = b""
+        self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        if self._name == self._file:
+            self._content = self._new_file()
+        elif self._name in self.texts:
+            raise Refusal(422, "unknown_part", f"the form has the part {self._name!r} twice; send it once")
+        elif self._name not in self._allowed_texts:
+            allowed = ", ".join((self._file, *self._allowed_texts))
+            raise Refusal(422, "unknown_part", f"the form has a part {self._name[:40]!r}; allowed are: {allowed}")
+        else:
+            self._content = BytesIO()
+
+    def _new_file(self) -> BinaryIO:
+        most = self._most_files
+        if len(self.clips) == most:
+            raise Refusal(422, "too_many_clips", f"there are more than {most} clips in it, which are allowed")
+        self.clips.append(self.folder / f"clip-{len(self.clips) + 1}")
+        return self.clips[-1].open("xb")
+
+    def _add_to_part(self, data: bytes) -> None:
+        is_file = self._name == self._file
+        most = self._limits.clip_bytes if is_file else _LONGEST_TEXT_BYTES
+        if self._content.tell() + len(data) > most:
+            raise _too_large(f"clip {len(self.clips)}" if is_file else f"the part {self._name!r}", most)
+        self._content.write(data)
+
+    def _end_part(self) -> None:
+        if isinstance(self._content, BytesIO):
+            try:
+                self.texts[self._name] = self._content.getvalue().decode()
+            except UnicodeDecodeError as error:
+                raise Refusal(422, "bad_text", f"the part {self._name!r} is no UTF-8; send text") from error
+        self._content.close()
+
+
+def _too_large(what: str, most_bytes: int) -> Refusal:
+    return Refusal(413, "too_large", f"{what} has more than {most_bytes:,} bytes, which are allowed; send less")

@@ -1,41 +1,38 @@
-"""The same work on many tasks, in processes of their own: one that dies or hangs costs its task and nothing else.
-
-Each process has a pipe to itself, so that one that is killed while it holds a lock, or half-way through a message, can
-harm no other; the standard library's pool breaks as a whole.
-"""
+"""The same work on many tasks, in child processes: one that dies or hangs costs its task and nothing else."""
 
 import multiprocessing
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
+from essential.child_process import ChildDied, ChildProcess, Say, StartMethod
 from essential.errors import DataError
-from essential.video.worker_process import Worker, with_origin
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Start = Literal["fork", "forkserver", "spawn"]
 
-# Tasks that a process holds, the one at hand included: it need not wait while this process is busy.
+# Tasks that a process holds, with the one it works on: it need not wait while the parent is busy.
 _EACH = 2
-# How often a task is begun. A process may have been killed for want of memory, which is not its task's fault.
+# How often a task is begun. A process may have been killed for lack of memory, which is not its task's fault.
 _ATTEMPTS = 2
-# How often it is looked whether there is a further task by now, while processes work and some could take one.
+# How often to look for a further task, while processes work and some could take one.
 _LOOK_AGAIN_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """What there is of a task that came to nothing, as its process died, or it took too long: the reason."""
+    """A task without a result, as its process died or it took too long: the reason."""
 
     reason: str
 
 
 def in_flight(workers: int) -> int:
-    """Return how many tasks at most are handed out and not yet taken back, done or not."""
+    """Return how many tasks at most are drawn and not yet yielded with their results."""
     return _EACH * workers
 
 
@@ -44,31 +41,27 @@ def run_tasks(
     tasks: Iterable[Task | Lost],
     *,
     workers: int,
-    start: Start,
+    start: StartMethod,
     seconds_limit: float,
     is_next_known: Callable[[], bool] = lambda: True,
 ) -> Generator[tuple[int, Result | Lost], None, None]:
     """Do `work` on each task in `workers` processes, and yield the place of each with its result.
 
-    Results come in the order of the tasks, unless one takes so long that a process would idle. A task is drawn when it
-    is handed out, and no more than `in_flight(workers)` are out at any time, counting the one that was yielded last:
-    memory that is set aside for so many is enough.
+    Results come in the order of the tasks, unless one takes so long that a process would idle. At most
+    `in_flight(workers)` tasks are drawn and not yet taken back, with the one yielded last: memory for these is enough.
+    A task whose process died is begun once more; one that takes longer than `seconds_limit` is given up at once; one
+    that is lost already is its own result. Close the generator to end the processes.
 
-    A task whose process died is begun once more, in a fresh process; one that takes longer than `seconds_limit` is
-    given up at once. A task may be lost before it is begun: then it is its own result, in its turn. Close the generator
-    to end the processes.
+    A process that may have no children, as in a `multiprocessing.Pool`, does the work itself; nothing ends what hangs.
 
     Args:
         work: without `fork`, a function of a module, or a partial of one, as it is sent to the processes.
-        tasks: picklable, and small, as the results are: a few kilobytes.
-        workers: how many processes at most, one at least; they begin as tasks come.
+        tasks: picklable and small, as the results are: a few kilobytes.
+        workers: how many processes at most, one at least; they start as tasks come.
         start: how they start.
         seconds_limit: for one task.
-        is_next_known: whether the next task, or that there is none, can be had from `tasks` without waiting. While it
-            cannot, what is done is yielded; it is waited for when nothing else is left to do.
-
-    In a process that may have no children, as in a `multiprocessing.Pool`, the work is done in that one; then nothing
-    ends what hangs, and what kills kills that one.
+        is_next_known: whether the next task, or the end of `tasks`, can be had without waiting. While it cannot,
+            results are yielded; it is waited for when nothing else is left to do.
 
     Raises:
         DataError: a process ended before it could take a task; nothing can be done then.
@@ -83,7 +76,7 @@ def run_tasks(
         yield from pool.results(tasks, is_next_known)
     finally:
         for worker in pool.workers:
-            worker.kill()
+            worker.end()
 
 
 def map_files(
@@ -94,46 +87,64 @@ def map_files(
     seconds_limit: float,
     progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Result | Lost]:
-    """Return what `work` gives for each file, or why it gives nothing.
+    """Return what `work`, a function of a module, gives for each file, or why it gives nothing; see `run_tasks`.
 
-    Args:
-        work: a function of a module, as it is sent to other processes.
-        files: each once.
-        progress: called with the number of files done.
-
-    Raises:
-        DataError: see `run_tasks`.
+    `progress` is called with the number of files done.
     """
     results: dict[str, Result | Lost] = {}
     # Not forked: the parent may hold threads.
-    running = run_tasks(
-        work, map(Path, files), workers=min(workers, len(files)), start="spawn", seconds_limit=seconds_limit
-    )
+    several = min(workers, len(files))
+    running = run_tasks(work, map(Path, files), workers=several, start="spawn", seconds_limit=seconds_limit)
     for place, result in running:
         results[files[place]] = result
         progress(len(results))
     return results
 
 
+class _Worker(ChildProcess):
+    """A process, and the places of the tasks that it holds, in order: it works on the first.
+
+    Attributes:
+        begun: when it began the first, by the monotonic clock; None if it did not yet.
+    """
+
+    def __init__(self, work: Callable[[Any], object], start: StartMethod) -> None:
+        super().__init__(partial(_begin, work), start)
+        self.places: deque[int] = deque()
+        self.begun: float | None = None
+
+    def finish(self) -> int:
+        """Take the first task off it and return its place."""
+        self.begun = None
+        return self.places.popleft()
+
+    def seconds_left(self, limit: float) -> float | None:
+        """Return how long it may still work on the first task; None if it has not begun one."""
+        return None if self.begun is None else max(0.0, self.begun + limit - time.monotonic())
+
+
+def _begin(work: Callable[[Any], object], _: Say) -> tuple[None, Callable[[Any], object]]:
+    return None, work
+
+
 class _Pool(Generic[Task, Result]):
-    def __init__(self, work: Callable[[Task], Result], *, workers: int, start: Start, seconds_limit: float) -> None:
-        self._work = work
-        self._context = multiprocessing.get_context(start)
+    def __init__(
+        self, work: Callable[[Task], Result], *, workers: int, start: StartMethod, seconds_limit: float
+    ) -> None:
+        self.workers: list[_Worker] = []
+        self._new_worker = partial(_Worker, work, start)
         self._seconds_limit = seconds_limit
-        self._most_workers = workers
-        self._limit = in_flight(workers)
-        # By place: what is handed out and not taken back, and what of it is done.
+        self._most_workers, self._most_out = workers, in_flight(workers)
+        # By place: the tasks that are drawn and not taken back, and the results among them.
         self._out: dict[int, Task | Lost] = {}
         self._done: dict[int, Result | Lost] = {}
         self._deaths: Counter[int] = Counter()
-        self.workers: list[Worker] = []
 
     def results(
         self, tasks: Iterable[Task | Lost], is_next_known: Callable[[], bool]
     ) -> Generator[tuple[int, Result | Lost], None, None]:
         waiting = enumerate(tasks)
         while True:
-            # With nothing under way there is nothing to do but to wait for a task.
             while self._has_room() and (not self._out or is_next_known()):
                 entry = next(waiting, None)
                 if entry is None:
@@ -151,7 +162,7 @@ class _Pool(Generic[Task, Result]):
     def _has_room(self) -> bool:
         """Return whether a further task can be handed out."""
         could_take = self._may_begin() or any(len(worker.places) < _EACH for worker in self.workers)
-        return len(self._out) < self._limit and could_take
+        return len(self._out) < self._most_out and could_take
 
     def _may_begin(self) -> bool:
         return len(self.workers) < self._most_workers
@@ -162,8 +173,11 @@ class _Pool(Generic[Task, Result]):
             self._done[place] = task
             return
         if self._may_begin() and all(worker.places for worker in self.workers):
-            self.workers.append(Worker(self._context, self._work))
-        min(self.workers, key=lambda one: len(one.places)).give(place, task)
+            self.workers.append(self._new_worker())
+            self.workers[-1].start()
+        worker = min(self.workers, key=lambda one: len(one.places))
+        worker.places.append(place)
+        worker.send(task)
 
     def _deliverable(self) -> int | None:
         """Return the place of the next result: the first task's if it is done; another's if a process would idle."""
@@ -171,59 +185,45 @@ class _Pool(Generic[Task, Result]):
         if first in self._done:
             return first
         idle = self._may_begin() or any(not worker.places for worker in self.workers)
-        return min(self._done) if idle and self._done and len(self._out) >= self._limit else None
+        return min(self._done) if idle and self._done and len(self._out) >= self._most_out else None
 
     def _listen(self, patience_seconds: float | None) -> None:
-        ends = [worker.seconds_left(self._seconds_limit) for worker in self.workers]
-        known = [seconds for seconds in (*ends, patience_seconds) if seconds is not None]
+        limits = [worker.seconds_left(self._seconds_limit) for worker in self.workers]
+        known = [seconds for seconds in (*limits, patience_seconds) if seconds is not None]
         ready = wait([worker.connection for worker in self.workers], min(known) if known else None)
-        # What was done in time counts, though this process may have been too busy to see it: so it is heard first.
-        for index, worker in enumerate(self.workers):
-            if worker.connection in ready and not self._hear(worker):
-                self._charge(worker)
-            elif worker.seconds_left(self._seconds_limit) == 0:
+        for worker in self.workers:
+            try:
+                # First: a result that came in time counts, though this process was too busy to read it.
+                if worker.connection in ready:
+                    self._read(worker)
+                if worker.seconds_left(self._seconds_limit) != 0:
+                    continue
                 limit = f"{self._seconds_limit:g} seconds (features.video_seconds_limit)"
                 self._done[worker.finish()] = Lost(f"reading it took longer than {limit}")
-            else:
-                continue
-            self.workers[index] = self._successor(worker)
+            except ChildDied as death:
+                self._count_death(worker, str(death))
+            worker.begun = None
+            worker.start()
+            for place in worker.places:
+                worker.send(self._out[place])
 
-    def _hear(self, worker: Worker) -> bool:
-        """Take in what a process has said; return whether it is still there."""
-        try:
-            while worker.connection.poll():
-                said, content = worker.connection.recv()
-                if said == "ready":
-                    worker.ready = True
-                elif said == "begun":
-                    worker.begun = content
-                elif said == "failed":
-                    raise with_origin(*content)
-                else:
-                    self._done[worker.finish()] = content
-        except (EOFError, ConnectionError):
-            return False
-        return True
+    def _read(self, worker: _Worker) -> None:
+        while (message := worker.receive(0)) is not None:
+            if message.kind == "begun":
+                worker.begun = message.content
+            elif message.kind == "done":
+                self._done[worker.finish()] = message.content
 
-    def _charge(self, worker: Worker) -> None:
-        """Count a process's death against the task it had at hand, and give the task up if it is the last."""
-        words = worker.last_words()
-        if not worker.ready:
+    def _count_death(self, worker: _Worker, how: str) -> None:
+        """Count a process's death against the task it worked on, and give the task up if it is the last attempt."""
+        if not worker.is_ready:
             raise DataError(
-                f"a process that reads videos {words} before it could begin. Started by spawn or forkserver, it "
-                "imports the program that starts it: put that into a file, and what it does below the line "
+                f"a process that reads videos {how} before it could begin. Started by spawn or forkserver, it imports "
+                "the program that starts it: put that into a file, and what it does below the line "
                 '`if __name__ == "__main__":`; or start by fork (features.worker_start=fork), or read in one process '
-                "(features.workers=0). If that is not it, look after the machine's memory; then run again"
+                "(features.workers=0). If that is not it, check the machine's memory; then run again"
             )
         if worker.places:
             self._deaths[worker.places[0]] += 1
             if self._deaths[worker.places[0]] == _ATTEMPTS:
-                self._done[worker.finish()] = Lost(f"the process that read it {words}, and so did a second one")
-
-    def _successor(self, worker: Worker) -> Worker:
-        """Return a fresh process that goes on where one that died or hangs was."""
-        worker.kill()
-        fresh = Worker(self._context, self._work)
-        for place in worker.places:
-            fresh.give(place, self._out[place])
-        return fresh
+                self._done[worker.finish()] = Lost(f"the process that read it {how}, and so did a second one")

@@ -1,4 +1,4 @@
-// The page: what is known, and what holds its parts together.
+// The page: the known classes, and what connects its parts.
 
 import { ask, setToken, takeTokenFromAddress } from "./api.js";
 import { bytes, counted, element, find, ignoreStrayDrops, sentence } from "./parts.js";
@@ -14,14 +14,14 @@ async function showKnown() {
   find("nothing-known").hidden = known.classes.length > 0;
   find("known-names").replaceChildren(...known.classes.map(({ name }) => element("option", { value: name })));
   find("undo").disabled = !known.can_undo;
-  find("memory").textContent = `${bytes(memory.total_bytes)} are kept of all clips; the bundle's file has ${bytes(memory.bundle_bytes)}.`;
+  find("memory").textContent = `Memory ${bytes(memory.total_bytes)}, file ${bytes(memory.bundle_bytes)}`;
   offerMore();
 }
 
 function line({ name, clips }) {
   const forget = element("button", { type: "button", class: "light", text: "Forget", "aria-label": `Forget ${name}` });
   forget.addEventListener("click", () =>
-    change(forget, "DELETE", `/classes?name=${encodeURIComponent(name)}`, `${name} is forgotten. The bundle before is kept for Undo.`),
+    change(forget, "DELETE", `/classes?name=${encodeURIComponent(name)}`, `${name} is forgotten. Undo brings it back.`),
   );
   return element("li", {}, element("span", { text: `${name} (${counted(clips, "clip")})` }), forget);
 }

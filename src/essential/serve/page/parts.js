@@ -11,7 +11,7 @@ export function element(name, { text = null, ...attributes } = {}, ...children) 
 }
 
 export function bytes(count) {
-  const units = ["bytes", "KB", "MB", "GB"];
+  const units = ["bytes", "KiB", "MiB", "GiB"];
   let power = 0;
   while (count >= 1024 && power < units.length - 1) {
     count /= 1024;

@@ -1,4 +1,4 @@
-// Clips in, answers out, as they come.
+// Clips are classified as they come.
 
 import { ask } from "./api.js";
 import { bytes, counted, element, find, sentence, takeFiles } from "./parts.js";
@@ -55,7 +55,7 @@ function newCard(file) {
   const card = element(
     "li",
     { "aria-busy": "true" },
-    element("h3", { class: "quiet", text: "Looking ..." }),
+    element("h3", { class: "quiet", text: "Classifying ..." }),
     element("p", { class: "file", text: file.name }),
   );
   find("answers").prepend(card);
@@ -65,7 +65,7 @@ function newCard(file) {
 
 function showAnswer(card, file, given) {
   const title = given.unknown ? "None of these" : given.label;
-  const nearest = given.unknown ? [element("p", { class: "quiet", text: `The nearest is ${given.label}.` })] : [];
+  const nearest = given.unknown ? [element("p", { class: "quiet", text: `Closest: ${given.label}` })] : [];
   const scores = given.top.map(({ label, score }) =>
     element(
       "li",
@@ -82,8 +82,8 @@ function showAnswer(card, file, given) {
     element("h3", { text: title }),
     element("p", { class: "file", text: file.name }),
     ...nearest,
-    element("ol", { class: "scores", "aria-label": "How probable" }, ...scores),
-    element("ol", { class: "frames", "aria-label": "The frames that were looked at" }, ...frames),
+    element("ol", { class: "scores", "aria-label": "Probabilities" }, ...scores),
+    element("ol", { class: "frames", "aria-label": "Frames that the encoder saw" }, ...frames),
   );
   find("predict-status").textContent = `${file.name}: ${title}`;
 }

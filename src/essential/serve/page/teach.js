@@ -4,7 +4,7 @@ import { ask } from "./api.js";
 import { bytes, counted, element, find, sentence, takeFiles } from "./parts.js";
 
 const PAUSE = 400;
-// The service knows clips by their number alone; what they are called here is kept here.
+// The service gets no names of clips; they are kept here by their numbers.
 const namesOfClips = new Map();
 const seenOver = new Set();
 let clips = [];
@@ -92,7 +92,7 @@ async function send() {
     find("lesson").reset();
     showClips();
     offerMore();
-    find("lesson-status").textContent = `The lesson of ${name} is in line`;
+    find("lesson-status").textContent = `The lesson of ${name} is queued`;
     watch();
   } catch (error) {
     showError(sentence(error.message));
@@ -153,13 +153,13 @@ function line(job) {
 
 function outcome(job) {
   if (job.state === "failed") return sentence(job.error.message);
-  if (job.state === "waiting") return job.place ? `Waits; ${counted(job.place, "lesson")} before it.` : "Is next.";
+  if (job.state === "waiting") return job.place ? `Waiting, ${counted(job.place, "lesson")} before it.` : "Next.";
   if (job.state === "done") {
     const { clips: count, held_out_accuracy: accuracy } = job.result;
-    const right = accuracy === null ? "" : ` Of all clips held out so far, ${Math.round(100 * accuracy)} % are recognised.`;
+    const right = accuracy === null ? "" : ` Held-out clips recognised: ${Math.round(100 * accuracy)} %.`;
     return `Learned from ${counted(count, "clip")}.${right}`;
   }
   const step = job.progress;
-  if (!step) return "Begins.";
+  if (!step) return "Starting.";
   return `${sentence(step.title).slice(0, -1)}${step.total ? `, ${step.done} of ${step.total}` : ""}${step.note ? `, ${step.note}` : ""}`;
 }
