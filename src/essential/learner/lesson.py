@@ -16,8 +16,8 @@ from essential.engine.clips import ClipTable
 from essential.errors import DataError
 from essential.features.config import FeaturesConfig
 from essential.features.index import refuse_broken
-from essential.features.pipeline import EncodedVideo, encode_each
 from essential.features.provenance import Recipe
+from essential.features.source import encode_all
 from essential.progress import Progress, phase
 from essential.protocols.class_names import class_name
 from essential.protocols.protocol import Video
@@ -110,18 +110,17 @@ def read_clips(
     """
     videos = _videos(by_class, first_slot)
     request = recipe.request(tuple(range(recipe.views + 1)))
-    encoded: dict[int, EncodedVideo] = {}
-
-    def consume(place: int, one: EncodedVideo) -> None:
-        encoded[place] = one
-        progress.advance(len(encoded))
-
     with phase(progress, "read clips", len(videos)):
-        encode_each([(video, request) for video in videos], consume, recipe=recipe, config=config)
-    every = [(video, encoded[place]) for place, video in enumerate(videos)]
-    skipped = {video.key: one.note.broken for video, one in every if one.note.broken is not None}
+        encoded = encode_all(
+            videos, request, recipe=recipe, config=config, progress=lambda done, _: progress.advance(done)
+        )
+    skipped = {one.note.key: one.note.broken for one in encoded if one.note.broken is not None}
     refuse_broken(skipped, config.on_broken_video)
-    read = [(video, one.features, one.note.sha256 or "") for video, one in every if one.features is not None]
+    read = [
+        (video, one.features, one.note.sha256 or "")
+        for video, one in zip(videos, encoded, strict=True)
+        if one.features is not None
+    ]
     places = np.array([int(video.label) - first_slot for video, *_ in read], np.int64)
     _refuse_bare([name for place, name in enumerate(by_class) if place not in places], skipped)
     return LessonClips(
