@@ -1,7 +1,7 @@
 """Where a method's frame features come from: a store, memory, or the videos themselves. A method cannot tell which."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
@@ -160,7 +160,7 @@ class LiveSource(FeatureSource):
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
         """Decode and encode one view of the videos, without the skipped ones; a DataError as in `check`."""
         asked = [video for video in videos if video.key not in self.skipped]
-        encoded = _encoded(asked, self._recipe.request((view,)), recipe=self._recipe, config=self._config)
+        encoded = encode_all(asked, self._recipe.request((view,)), recipe=self._recipe, config=self._config)
         for one in encoded:
             self.skipped |= _broken(one.note)
         refuse_broken(self.skipped, self._config.on_broken_video)
@@ -171,47 +171,7 @@ class LiveSource(FeatureSource):
         return _held_table([video for video in asked if video.key not in self.skipped], features, self)
 
 
-class HeldSource(FeatureSource):
-    """Videos encoded before, by key, where clips come and go, and no store is wanted."""
-
-    def __init__(
-        self,
-        features: Mapping[str, Float[np.ndarray, "views frames dim"]],
-        *,
-        frames: int,
-        dim: int,
-        skipped: dict[str, str],
-    ) -> None:
-        views = min((len(views) for views in features.values()), default=1) - 1
-        super().__init__(frames=frames, dim=dim, views=views, skipped=skipped)
-        self._features = features
-
-    def view(self, videos: Sequence[Video], view: int) -> FrameTable:
-        """Return one view of the videos: 0 is the plain view, others are augmented. Skipped videos are left out."""
-        readable = [video for video in videos if video.key not in self.skipped]
-        return _held_table(readable, [self._features[video.key][view] for video in readable], self)
-
-
-def encode_and_hold(
-    videos: Sequence[Video], *, recipe: Recipe, config: FeaturesConfig, progress: Progress = lambda *_: None
-) -> tuple[HeldSource, dict[str, str]]:
-    """Encode the plain view and `recipe.views` augmented ones of each video, of a key of its own, into memory.
-
-    Return the source, and the SHA-256 of every readable video's content by its key.
-
-    Raises:
-        DataError: a video is broken and the config says to fail.
-    """
-    request = recipe.request(tuple(range(recipe.views + 1)))
-    encoded = _encoded(videos, request, recipe=recipe, config=config, progress=progress)
-    skipped = {key: reason for one in encoded for key, reason in _broken(one.note).items()}
-    refuse_broken(skipped, config.on_broken_video)
-    features = {one.note.key: one.features for one in encoded if one.features is not None}
-    hashes = {one.note.key: one.note.sha256 or "" for one in encoded if one.features is not None}
-    return HeldSource(features, frames=recipe.frames, dim=recipe.encoder.dim, skipped=skipped), hashes
-
-
-def _encoded(
+def encode_all(
     videos: Sequence[Video],
     request: ViewRequest,
     *,
@@ -219,7 +179,7 @@ def _encoded(
     config: FeaturesConfig,
     progress: Progress = lambda *_: None,
 ) -> list[EncodedVideo]:
-    """Return what became of each video, in their order."""
+    """Encode views of videos; return the result for each video, in their order."""
     encoded: dict[int, EncodedVideo] = {}
 
     def consume(place: int, one: EncodedVideo) -> None:
