@@ -7,7 +7,7 @@ import pytest
 
 from essential import VideoLearner
 from threads import THREADS
-from video_files import Picture, write_video
+from video_files import Pixels, write_video
 
 _SETTINGS = (
     *("training.epochs=20", "training.batch_size=4", "training.warmup_epochs=1", "method.rehearsal_epochs=15"),
@@ -15,7 +15,7 @@ _SETTINGS = (
 )
 
 
-def moving_square(*, across: int, seed: int, size: tuple[int, int] = (112, 80)) -> list[Picture]:
+def moving_square(*, across: int, seed: int, size: tuple[int, int] = (112, 80)) -> list[Pixels]:
     """Return pictures of a bright square that moves from left to right (1), to the left (-1), or stays (0)."""
     draw = np.random.default_rng(seed)
     width, height = size
