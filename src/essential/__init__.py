@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from essential.version import __version__
+
 if TYPE_CHECKING:
     from essential.api.arrays import ArrayTask as ArrayTask
     from essential.api.arrays import tasks_from_arrays as tasks_from_arrays
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from essential.progress import Progress as Progress
     from essential.records import Record as Record
 
-__version__ = "0.1.0"
 
 # A name is looked up when it is first used: torch takes seconds to import, and `essential --help` has no use for it.
 _MODULES = {

@@ -11,10 +11,10 @@ from typing import Any
 
 import typer
 
-from essential import __version__
 from essential.cli.terminal import say, show_harmless_warnings
 from essential.errors import EssentialError
 from essential.registry import broken_so_far
+from essential.version import __version__
 
 # In the order of the help. A command is the function of its name in the file of its name; a group is an `app` there.
 _COMMANDS = (

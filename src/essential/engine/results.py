@@ -6,7 +6,6 @@ from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
-from essential import __version__
 from essential.engine.evaluate import Predictions
 from essential.engine.process_group import ProcessGroup
 from essential.engine.run_folder import Place, RunFolder
@@ -15,6 +14,7 @@ from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Method, TaskData
 from essential.metrics import METRICS, SECOND_NAMES, Evaluation, Scores, class_accuracy
 from essential.records import Metrics, Record
+from essential.version import __version__
 
 _PACKAGES = ("torch", "torchvision", "av", "numpy")
 

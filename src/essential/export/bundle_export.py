@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
-from essential import __version__
 from essential.encoders import FrameEncoder
 from essential.errors import EssentialError
 from essential.export.answer import FeatureAnswer, FrameAnswer
@@ -19,6 +18,7 @@ from essential.export.forms import CLIPS, CLIPS_TRACED, Values, eager_run, form_
 from essential.files.atomic import refuse_unwritable, write_bytes, write_json
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.video_learner import VideoLearner
+from essential.version import __version__
 
 Takes = Literal["frames", "features"]
 _CLIPS_CHECKED = 7
