@@ -163,7 +163,7 @@ def running_service(
         assert process.wait(timeout=30) == 0, log.read_text()
         said = log.read_text().splitlines()
         assert [said[0].partition(" ")[0], said[1]] == ["reading", "ended"], said
-        assert [path for path in temporary.iterdir() if path.name.startswith("essential-")] == []
+        assert list(temporary.glob("pymp-*")) == []
     finally:
         process.kill()
         process.wait()
