@@ -1,7 +1,6 @@
-"""What a report shows of a finished run beyond its record, made from the run's folder.
+"""What a report shows of a finished run beyond its record, made from the run's folder without training.
 
-Nothing is trained, and videos are read for thumbnails alone. Features or videos that are gone since the run cost the
-figures that need them; the notes say which, and why.
+Features or videos that are gone since the run cost the figures that need them; the notes say which, and why.
 """
 
 from collections.abc import Sequence

@@ -102,11 +102,7 @@ def map_files(
 
 
 class _Worker(ChildProcess):
-    """A process, and the places of the tasks that it holds, in order: it works on the first.
-
-    Attributes:
-        begun: when it began the first, by the monotonic clock; None if it did not yet.
-    """
+    """A process, the places of the tasks that it holds, in order, and when it began the first, if it did."""
 
     def __init__(self, work: Callable[[Any], object], start: StartMethod) -> None:
         super().__init__(partial(_begin, work), start)
