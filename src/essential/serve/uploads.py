@@ -3,12 +3,10 @@
 Files have neutral names; those that clients give are not read.
 """
 
-import asyncio
 import logging
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -17,6 +15,7 @@ from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from anyio import fail_after
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
@@ -87,11 +86,7 @@ class Form:
         self._content: BinaryIO = BytesIO()
 
     async def read(self, content_type: str, chunks: AsyncIterator[bytes]) -> None:
-        """Read the body of a request.
-
-        Raises:
-            Refusal: it is no form, cut short, too large, too slow, or has a part that is not allowed.
-        """
+        """Read a body; raise a `Refusal` if it is no form, too large or slow, or has a part that is not allowed."""
         kind, options = parse_options_header(content_type)
         if kind != b"multipart/form-data" or not options.get(b"boundary"):
             problem = f"the body is {content_type or 'of no type'!r}"
@@ -118,19 +113,19 @@ class Form:
         events = "header_field", "header_value", "header_end", "headers_finished", "part_data", "part_end", "end"
         callbacks: Any = {f"on_{event}": partial(self._take, event) for event in events}
         parser = MultipartParser(boundary, callbacks)
-        deadline = time.monotonic() + self._limits.upload_seconds
         received = 0
-        while True:
-            seconds = min(self._limits.silence_seconds, deadline - time.monotonic())
-            try:
-                chunk = await asyncio.wait_for(anext(chunks, None), max(seconds, 0))
-            except (TimeoutError, asyncio.TimeoutError) as error:
-                raise Refusal(408, "upload_too_slow", "the upload came too slowly; send it again") from error
-            if chunk is None:
-                return
-            received += len(chunk)
-            self.refuse_size(received)
-            parser.write(chunk)
+        try:
+            with fail_after(self._limits.upload_seconds):
+                while True:
+                    with fail_after(self._limits.silence_seconds):
+                        chunk = await anext(chunks, None)
+                    if chunk is None:
+                        return
+                    received += len(chunk)
+                    self.refuse_size(received)
+                    parser.write(chunk)
+        except TimeoutError as error:
+            raise Refusal(408, "upload_too_slow", "the upload came too slowly; send it again") from error
 
     def _take(self, event: str, data: bytes = b"", start: int = 0, end: int = 0) -> None:
         match event:
