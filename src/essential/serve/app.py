@@ -114,8 +114,8 @@ def _add_questions(app: FastAPI, service: Service) -> None:
     @app.get(f"{_API}/memory")
     async def memory() -> Memory:
         """Return what is kept of the clips that were taught."""
-        kept = service.knowledge.memory
-        return Memory(kept=kept, total_bytes=sum(part.bytes for part in kept), bundle_bytes=service.kept.bytes)
+        kept, bundle = service.knowledge.memory, service.kept.path
+        return Memory(kept=kept, total_bytes=sum(part.bytes for part in kept), bundle_bytes=bundle.stat().st_size)
 
     @app.get(f"{_API}/jobs")
     async def jobs() -> JobList:

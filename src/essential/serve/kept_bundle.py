@@ -31,11 +31,6 @@ class KeptBundle:
         """Whether there is one to put back."""
         return self._before is not None and self._before.exists()
 
-    @property
-    def bytes(self) -> int:
-        """Of the bundle's file."""
-        return self.path.stat().st_size
-
     def replace(self) -> None:
         """Let the bundle at `new_path` take the place of the one there is, or leave it if the disk refuses."""
         before = self._predecessor_of(self.new_path)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from essential.errors import ConfigError, EssentialError
 
@@ -141,9 +141,8 @@ class Refusal(EssentialError):
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
-
-    def __reduce__(self) -> tuple[type["Refusal"], tuple[int, str, str]]:
-        return Refusal, (self.status, self.code, self.message)
+        # To be pickled by.
+        self.args = status, code, message
 
 
 def cannot_write(what: str, error: Exception) -> Refusal:
@@ -155,8 +154,6 @@ def cannot_write(what: str, error: Exception) -> Refusal:
 
 class Problem(BaseModel):
     """Why a request was not answered."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     code: str
     message: str
