@@ -29,8 +29,8 @@ from essential.engine.config import load_config
 from essential.engine.run import train
 from essential.files.atomic import write_json
 from essential.learner.prediction import Prediction
-from essential.protocols.class_order import order_classes
 from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
+from essential.protocols.protocol import order_classes
 
 RECIPE = "moving-digits/essential"
 SEEDS = (0, 1, 2)

@@ -24,8 +24,8 @@ from torch.nn import functional
 
 from essential.encoders.tiny import TINY_CONVOLUTIONS, TINY_DIM, TINY_HIDDEN, TINY_PIXELS, TinyEncoder
 from essential.files.sealed import write_sealed
-from essential.protocols.clip_files import h264_mp4, mpeg4_avi
 from essential.protocols.digit_frames import Trajectory, draw_frames, draw_ink, draw_progress, draw_scene, scans
+from essential.protocols.moving_digits import h264_mp4, mpeg4_avi
 from essential.seeding import numpy_generator, seed_from
 
 SEED = 0

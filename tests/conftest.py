@@ -12,6 +12,8 @@ from hypothesis import settings
 from in_process import Essential, Outcome
 from threads import THREADS
 
+pytest.register_assert_rewrite("essential.contract.test_methods")
+
 # No test is timed: how long an example takes says more of the machine than of the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -35,7 +37,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.fixture
 def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make no analysis and no figures after a run from the command line: they take longer than a small run itself."""
-    monkeypatch.setattr("essential.cli.analysis.analysis_of", lambda _: None)
+    monkeypatch.setattr("essential.cli.runs.analysis_of", lambda _: None)
     monkeypatch.setattr("essential.report.write_report", lambda _, path: path.write_text("a page"))
 
 

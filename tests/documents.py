@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 _FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 # A paragraph that ends in a colon and names a source says that the reader writes the block there.
-_WRITTEN = re.compile(r"`((?:src|tests)/[\w./-]+\.(?:py|yaml))`(?:(?!\n\n).)*:\n\n\Z", re.DOTALL)
+_FILE = r"`((?:(?:src|tests)/[\w./-]+|[\w-]+)\.(?:py|yaml|toml))`"
+_WRITTEN = re.compile(_FILE + r"(?:(?!\n\n).)*:\n\n\Z", re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 
+from essential.contract.synthetic_tasks import SyntheticTask, make_tasks
 from essential.methods import MethodConfig, build_method
 from essential.methods.contract import Batch, LossTerm, Method
-from synthetic_tasks import SyntheticTask, make_tasks
 
 SIZES = (3, 2)
 CLASSIFIER = {"heads": 4, "init_scale": 100.0}

@@ -1,62 +1,82 @@
-"""`docs/add-a-benchmark.md`, followed word for word on a copy of the project."""
+"""`docs/add-a-benchmark.md`, followed word for word: its package is installed, tested and used."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from documents import ROOT, blocks
 from essential.records import Record
-from project_copy import copy_project, python_in
+from made_plugins import make_plugin
 from small_runs import SMALL
 
 _BLOCKS = blocks(ROOT / "docs" / "add-a-benchmark.md")
-
-
-def _follow(copy: Path) -> None:
-    """Do what the document says, in a copy of the project."""
-    reader, lines, branch, test = [block.text for block in _BLOCKS if block.language == "python"]
-    (config,) = [block.text for block in _BLOCKS if block.language == "yaml"]
-    written = {
-        "src/essential/protocols/diving48.py": reader,
-        "src/essential/configs/diving48/diving48-6x8.yaml": config,
-        "tests/protocols/test_diving48.py": test,
-    }
-    assert {block.file for block in _BLOCKS if block.file in written} == {*written}
-    for name, text in written.items():
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        (copy / name).write_text(text)
-    source = copy / "src" / "essential" / "protocols" / "source.py"
-    text = source.read_text()
-    imported, _, kind, named = lines.splitlines()
-    for pattern, line in ((r"^Kind = .*$", kind), (r"^_NAMED = .*$", named)):
-        text, count = re.subn(pattern, line, text, flags=re.MULTILINE)
-        assert count == 1
-    for before, line in (
-        ("from essential.protocols.folder", f"{imported}\n"),
-        ("    else:\n        listed,", branch),
-    ):
-        assert text.count(before) == 1
-        text = text.replace(before, line + before)
-    source.write_text(text)
+_GROUP = "essential.datasets"
+_QUICK = (*SMALL, "training.epochs=1", "method.rehearsal_epochs=1", "features.views=0", "features.workers=0")
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    copy = copy_project(tmp_path_factory.mktemp("project") / "copy", ())
-    _follow(copy)
-    return copy
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the document's package, as it is after `pip install -e .`."""
+    folder = tmp_path_factory.mktemp("package")
+    files = {block.file: block.text for block in _BLOCKS if block.file}
+    project = files["pyproject.toml"]
+    (section,) = re.findall(rf'^\[project.entry-points."{_GROUP}"\]\n((?:.+\n)+)', project, re.MULTILINE)
+    (requires,) = re.findall(r'^dependencies = \["(.+)"\]$', project, re.MULTILINE)
+    make_plugin(
+        folder, "my-data", {_GROUP: dict(re.findall(r'^(\w+) = "(.+)"$', section, re.MULTILINE))}, requires=requires
+    )
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
 
 
-def test_its_own_test_passes(copy: Path) -> None:
-    result = python_in(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
-    assert result.returncode == 0, result.stdout[-3000:]
-    assert "5 passed" in result.stdout
+def _python(package: Path, *arguments: str | Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(package)])}
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, cwd=package, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
 
 
-def test_it_runs_like_any_other(copy: Path, small_data: Path, tmp_path: Path) -> None:
+def _essential(package: Path, folder: Path, line: str) -> str:
+    """Run a command line of the document in a package, as it would be typed in `folder`, quickly."""
+    for place in ("CLIPS", "rgb", "annotations", "runs/diving", "runs/flat"):
+        line = re.sub(rf"(?<=[ =]){place}(?= |$)", str(folder / place), line)
+    quick = [*_QUICK, "encoder.name=tiny", f"features.store={folder / 'store'}"]
+    settings = [part for setting in quick if "moving_digits" not in setting for part in ("-s", setting)]
+    command, *arguments = line.split()
+    assert command == "essential"
+    return _python(package, "-m", "essential", *arguments, *(settings if arguments[0] == "train" else settings[:2]))
+
+
+def _line(of: str) -> str:
+    return next(line for block in _BLOCKS for _, line in block.lines if of in line)
+
+
+def test_its_own_test_passes(package: Path) -> None:
+    (package / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    assert "5 passed" in _python(package, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_diving48.py")
+
+
+def test_the_plugin_of_a_few_lines_runs_like_any_other(package: Path, small_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "CLIPS").mkdir()
+    for number, path in enumerate(sorted(small_data.glob("*/*/*.mp4"))):
+        name = f"{path.parent.name}_{number}{'0' if path.parts[-3] == 'test' else '1'}.mp4"
+        shutil.copy(path, tmp_path / "CLIPS" / name)
+    (line,) = re.findall(r"`(essential train .*data.kind=flat.*)`", (ROOT / "docs" / "add-a-benchmark.md").read_text())
+    _essential(package, tmp_path, line)
+    record = Record.read(tmp_path / "runs" / "flat" / "record.json")
+    assert record.protocol.name == "flat"
+    assert [len(task.classes) for task in record.protocol.tasks] == [2] * 4
+
+
+def test_the_data_set_with_split_files_runs_like_any_other(package: Path, small_data: Path, tmp_path: Path) -> None:
     classes = sorted(path.name for path in (small_data / "train").iterdir())
     (tmp_path / "rgb").mkdir()
     split: dict[str, list[dict[str, object]]] = {"train": [], "test": []}
@@ -69,34 +89,15 @@ def test_it_runs_like_any_other(copy: Path, small_data: Path, tmp_path: Path) ->
     (tmp_path / "annotations").mkdir()
     for name, content in files.items():
         (tmp_path / "annotations" / f"Diving48_{name}.json").write_text(json.dumps(content))
-    (check, train) = [line for block in _BLOCKS for _, line in block.lines if "diving48/diving48-6x8" in line]
-    quick = [*SMALL, "training.epochs=1", "training.threads=1", "method.rehearsal_epochs=1", "features.views=0"]
-    quick += ["features.workers=0", "encoder.name=tiny", f"features.store={tmp_path / 'store'}"]
-    settings = [part for setting in quick if "moving_digits" not in setting for part in ("-s", setting)]
-    assert (check.split()[0], train.split()[0]) == ("essential", "essential")
-    checked = python_in(copy, "-m", "essential", *_from(tmp_path, check), *settings[:2])
-    assert checked.returncode == 0, checked.stderr
-    assert "coverage: train 32 of 32 videos" in checked.stdout
-    trained = python_in(copy, "-m", "essential", *_from(tmp_path, train), *settings)
-    assert trained.returncode == 0, trained.stderr
+    assert "coverage: train 32 of 32 videos" in _essential(package, tmp_path, _line("data check --protocol diving48"))
+    _essential(package, tmp_path, _line("train --config diving48"))
     record = Record.read(tmp_path / "runs" / "diving" / "record.json")
     assert record.protocol.name == "diving48-6x8"
     assert sum(len(task.classes) for task in record.protocol.tasks) == 8
 
 
-def _from(folder: Path, line: str) -> list[str]:
-    """Return the arguments of a command line as it would be typed in a folder."""
-    for place in ("rgb", "annotations", "runs/diving"):
-        line = re.sub(rf"(?<=[ =]){place}(?= |$)", str(folder / place), line)
-    return line.split()[1:]
-
-
-def test_the_files_keep_the_house_style(copy: Path) -> None:
-    files = [
-        "src/essential/protocols/diving48.py",
-        "src/essential/protocols/source.py",
-        "tests/protocols/test_diving48.py",
-    ]
-    for how in (("check",), ("format", "--check")):
-        ruff = python_in(copy, "-m", "ruff", *how, "--config", copy / "pyproject.toml", *files)
-        assert ruff.returncode == 0, ruff.stdout
+def test_the_files_keep_the_house_style(package: Path) -> None:
+    files = sorted(package.glob("*.py"))
+    assert len(files) == 3
+    for how in (("check", "--extend-ignore", "I001"), ("format", "--check")):
+        _python(package, "-m", "ruff", *how, "--config", ROOT / "pyproject.toml", *files)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from essential.api.compare import ComparisonPlan, check_runs, do_runs, runs_at_once
+from essential.api.compare import PlannedRun, check_runs, do_runs, plan_runs, runs_at_once
 from essential.configs.shipped import shipped_methods
 from essential.engine.config import load_config
 from essential.engine.settings import TrainingConfig
@@ -25,16 +25,13 @@ from small_runs import SMALL, command, make_small_data
 QUIET = Progress()
 
 
-def plan(out: Path, **changes: Any) -> ComparisonPlan:
+def plan(out: Path, **changes: Any) -> list[PlannedRun]:
     settings: dict[str, Any] = {
-        "config": "moving-digits",
+        "protocol": "moving-digits",
         "methods": ("finetune", "essential"),
         "seeds": (0, 1),
-        "budget_bytes": None,
-        "overrides": (),
-        "out": out,
     }
-    return ComparisonPlan(**{**settings, **changes})
+    return plan_runs(out=out, **{**settings, **changes})
 
 
 @pytest.fixture
@@ -49,7 +46,7 @@ def one_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_runs_are_every_method_with_every_seed_in_one_folder(tmp_path: Path) -> None:
-    runs = plan(tmp_path).runs()
+    runs = plan(tmp_path)
     assert [(run.method, run.seed, run.config.seed) for run in runs] == [
         ("finetune", 0, 0),
         ("essential", 0, 0),
@@ -60,7 +57,7 @@ def test_runs_are_every_method_with_every_seed_in_one_folder(tmp_path: Path) -> 
 
 
 def test_every_method_stands_on_the_protocols_data_features_and_training(tmp_path: Path) -> None:
-    runs = plan(tmp_path, methods=("all",), seeds=(0,)).runs()
+    runs = plan(tmp_path, methods=("all",), seeds=(0,))
     assert [run.method for run in runs] == [*shipped_methods()]
     shared = [run.config.model_dump(exclude={"method"}) for run in runs]
     assert all(each == shared[0] for each in shared)
@@ -74,12 +71,12 @@ def test_every_method_stands_on_the_protocols_data_features_and_training(tmp_pat
 
 
 def test_the_protocols_own_method_is_as_the_protocol_has_it(tmp_path: Path) -> None:
-    (run,) = plan(tmp_path, config="tcd/ssv2-10x9", methods=("essential",), seeds=(0,)).runs()
+    (run,) = plan(tmp_path, protocol="tcd/ssv2-10x9", methods=("essential",), seeds=(0,))
     assert run.config.method == load_config("tcd/ssv2-10x9").method
 
 
 def test_a_budget_takes_the_place_of_a_number_per_class(tmp_path: Path) -> None:
-    runs = plan(tmp_path, methods=("all",), seeds=(0,), budget_bytes=5000).runs()
+    runs = plan(tmp_path, methods=("all",), seeds=(0,), budget_bytes=5000)
     sections = [run.config.method.model_dump() for run in runs]
     sections = [section.get("base", section) for section in sections]
     capped = [section for section in sections if "budget_bytes" in section]
@@ -91,51 +88,51 @@ def test_a_budget_takes_the_place_of_a_number_per_class(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"methods": ("replai",)}, r"no method is called 'replai' \(did you mean 'replay'\?\); known: .*essential"),
-        ({"methods": ("replay", "joint", "replay")}, "--methods names replay twice"),
-        ({"seeds": (0, 0)}, "--seeds names 0 twice"),
-        ({"config": "moving-digit"}, "no config is called 'moving-digit'"),
+        ({"methods": ("replay", "joint", "replay")}, "methods names replay twice"),
+        ({"seeds": (0, 0)}, "seeds names 0 twice"),
+        ({"protocol": "moving-digit"}, "no config is called 'moving-digit'"),
         (
             {"methods": ("finetune", "joint"), "budget_bytes": 9000},
-            "--budget-bytes 9000 caps nothing: none of finetune, joint keeps exemplars",
+            "budget_bytes=9000 caps nothing: none of finetune, joint keeps exemplars",
         ),
         (
             {"overrides": ("method.frames_kept=2",)},
             r"method\.frames_kept: the method 'finetune' keeps no exemplars, so it has no use for it",
         ),
-        ({"overrides": ("seed=7",)}, "-s seed=7: a comparison makes this setting itself; use --methods and --seeds"),
+        ({"overrides": ("seed=7",)}, "-s seed=7: a comparison makes this setting itself; use its methods and seeds"),
         ({"overrides": ("method={name: replay}",)}, "a comparison makes this setting itself"),
         (
             {"methods": ("icarl-tc",), "budget_bytes": 9000, "overrides": ("method.base.exemplars_per_class=3",)},
-            r"-s method\.base\.exemplars_per_class=3: --budget-bytes stands in its place; give one of the two",
+            r"-s method\.base\.exemplars_per_class=3: budget_bytes replaces it; give one of the two",
         ),
-        ({"config": "methods/replay"}, "methods/replay says how to learn and not what"),
+        ({"protocol": "methods/replay"}, "methods/replay says how to learn and not what"),
     ],
 )
 def test_what_cannot_be_planned(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        plan(tmp_path, **changes).runs()
+        plan(tmp_path, **changes)
 
 
 def test_a_budget_that_is_too_small_is_refused_before_anything_is_run(tmp_path: Path, small: tuple[str, ...]) -> None:
-    runs = plan(tmp_path, overrides=small, methods=("finetune", "replay"), budget_bytes=9000).runs()
+    runs = plan(tmp_path, overrides=small, methods=("finetune", "replay"), budget_bytes=9000)
     with pytest.raises(ConfigError, match=r"leaves 9000 bytes for exemplars, but one exemplar for each of 8 classes"):
         check_runs(runs, QUIET)
     assert not (tmp_path / "runs").exists()
 
 
 def test_what_is_done_is_not_repeated_and_what_differs_is_refused(tmp_path: Path, small: tuple[str, ...]) -> None:
-    first = plan(tmp_path, overrides=small, methods=("finetune",), seeds=(0,)).runs()
-    announced: list[str] = []
-    records = do_runs(first, progress=QUIET, announce=lambda run: announced.append(run.method))
+    first = plan(tmp_path, overrides=small, methods=("finetune",), seeds=(0,))
+    announced: list[tuple[str, int, int]] = []
+    records = do_runs(first, QUIET, lambda run, number, count: announced.append((run.method, number, count)))
     made = (first[0].folder / "record.json").stat().st_mtime_ns
     assert Analysis.read(first[0].folder / "analysis.json").protocol_id == records[0][1].protocol.id
-    more = plan(tmp_path, overrides=small, methods=("finetune", "joint"), seeds=(0,)).runs()
+    more = plan(tmp_path, overrides=small, methods=("finetune", "joint"), seeds=(0,))
     check_runs(more, QUIET)
-    again = do_runs(more, progress=QUIET, announce=lambda run: announced.append(run.method))
-    assert announced == ["finetune", "joint"]
+    again = do_runs(more, QUIET, lambda run, number, count: announced.append((run.method, number, count)))
+    assert announced == [("finetune", 1, 1), ("joint", 1, 1)]
     assert again[0] == records[0]
     assert (first[0].folder / "record.json").stat().st_mtime_ns == made
-    other = plan(tmp_path, overrides=(*small, "training.epochs=3"), methods=("finetune",), seeds=(0,)).runs()
+    other = plan(tmp_path, overrides=(*small, "training.epochs=3"), methods=("finetune",), seeds=(0,))
     with pytest.raises(RunError, match=r"another config: training\.epochs: there 2, here 3"):
         check_runs(other, QUIET)
 
@@ -144,15 +141,15 @@ def test_what_is_done_is_not_repeated_and_what_differs_is_refused(tmp_path: Path
 def test_a_run_that_another_process_works_on_is_named_when_the_others_are_done(
     tmp_path: Path, small: tuple[str, ...]
 ) -> None:
-    runs = plan(tmp_path, overrides=small, methods=("joint", "finetune"), seeds=(0,)).runs()
+    runs = plan(tmp_path, overrides=small, methods=("joint", "finetune"), seeds=(0,))
     with (
         folder_lock(tmp_path / "runs" / "joint-0"),
         pytest.raises(
             ComparisonError,
-            match=rf"1 of 2 runs did not come .*\n  joint with seed 0 .* is in use by process {os.getpid()};",
+            match=rf"1 of 2 runs failed, .*\n  joint with seed 0 .* is in use by process {os.getpid()};",
         ),
     ):
-        do_runs(runs, progress=QUIET, announce=lambda _: None)
+        do_runs(runs, QUIET)
     assert runs[1].done
     assert not runs[0].done
 
@@ -172,20 +169,20 @@ def test_runs_done_at_once_give_the_numbers_of_runs_done_one_by_one(
     numbers = []
     for at_once in (1, 2):
         monkeypatch.setattr("essential.api.compare.runs_at_once", lambda _, count=at_once: count)
-        runs = plan(tmp_path / str(at_once), overrides=small, methods=("finetune", "ncm"), seeds=(0,)).runs()
-        records = do_runs(runs, progress=QUIET, announce=lambda _: None)
+        runs = plan(tmp_path / str(at_once), overrides=small, methods=("finetune", "ncm"), seeds=(0,))
+        records = do_runs(runs, QUIET)
         numbers.append([(name, record.accuracy) for name, record in records])
     assert numbers[0] == numbers[1]
 
 
 @pytest.mark.usefixtures("one_run_at_once")
 def test_a_run_that_fails_does_not_stop_the_others_and_is_named(tmp_path: Path, small: tuple[str, ...]) -> None:
-    runs = plan(tmp_path, overrides=small, methods=("finetune", "ncm"), seeds=(0,)).runs()
+    runs = plan(tmp_path, overrides=small, methods=("finetune", "ncm"), seeds=(0,))
     broken = replace(
         runs[0], config=runs[0].config.model_copy(update={"training": TrainingConfig(epochs=1, learning_rate=1e30)})
     )
     with pytest.raises(ComparisonError, match=r"1 of 2 runs .*\n  finetune with seed 0 \(.*\): the loss is not finite"):
-        do_runs([broken, runs[1]], progress=QUIET, announce=lambda _: None)
+        do_runs([broken, runs[1]], QUIET)
     assert runs[1].done
 
 
@@ -193,12 +190,12 @@ def test_a_run_that_fails_does_not_stop_the_others_and_is_named(tmp_path: Path, 
 def test_a_run_on_other_videos_is_refused_before_anything_is_learned(tmp_path: Path, small: tuple[str, ...]) -> None:
     digits = make_small_data(tmp_path / "data")
     there = (*small, "data.kind=folder", f"data.root={digits}", f"features.store={tmp_path / 'store'}")
-    first = plan(tmp_path / "out", overrides=there, methods=("ncm",), seeds=(0,)).runs()
+    first = plan(tmp_path / "out", overrides=there, methods=("ncm",), seeds=(0,))
     check_runs(first, QUIET)
-    do_runs(first, progress=QUIET, announce=lambda _: None)
+    do_runs(first, QUIET)
     clip = next((digits / "train").glob("*/*"))
     clip.rename(clip.with_stem("another-name"))
-    more = plan(tmp_path / "out", overrides=there, methods=("finetune", "ncm"), seeds=(0,)).runs()
+    more = plan(tmp_path / "out", overrides=there, methods=("finetune", "ncm"), seeds=(0,))
     with pytest.raises(ComparisonError, match=r"ncm-0 holds a run on another protocol \(folder, \w+\) than the data"):
         check_runs(more, QUIET)
     assert not (tmp_path / "out" / "runs" / "finetune-0").exists()
@@ -241,7 +238,7 @@ def _alive(pid: int) -> bool:
 
 def test_a_file_in_the_place_of_the_folder_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
-    runs = plan(tmp_path / "out", overrides=(f"data.root={tmp_path / 'data'}",)).runs()
-    with pytest.raises(ComparisonError, match=r"--out .*/out is a file; choose a folder"):
+    runs = plan(tmp_path / "out", overrides=(f"data.root={tmp_path / 'data'}",))
+    with pytest.raises(ComparisonError, match=r"/out: is a file; choose a folder"):
         check_runs(runs, QUIET)
     assert not (tmp_path / "data").exists()

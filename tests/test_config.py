@@ -233,7 +233,7 @@ def test_the_keys_of_another_method_are_unknown() -> None:
             "data.kind=foo",
             "data.kind",
             "'foo'",
-            "'moving-digits', 'folder', 'manifest', 'list', 'ucf101', 'hmdb51', 'ssv2' or 'features'",
+            "no dataset is called 'foo'; known: moving-digits, folder, manifest, list, ucf101, hmdb51, ssv2, features",
         ),
         ("method.frames_kept=0", "method.frames_kept", "0", "greater than or equal to 1"),
         ("method.classifier.heads=0", "method.classifier.heads", "0", "greater than or equal to 1"),
@@ -376,9 +376,9 @@ def test_what_is_too_deep_or_too_long_is_one_short_message(value: str, reason: s
 @pytest.mark.parametrize(
     ("override", "reason"),
     [
-        ("training.epochs=true", "the setting is not one of true and false"),
-        ("training.learning_rate=yes", "the setting is not one of true and false"),
-        ("features.workers=false", "the setting is not one of true and false"),
+        ("training.epochs=true", "the setting is not a boolean"),
+        ("training.learning_rate=yes", "the setting is not a boolean"),
+        ("features.workers=false", "the setting is not a boolean"),
         ("training.batch_size=1" + "0" * 30, "1,000,000,000,000,000,000 at most"),
         ("seed=-1" + "0" * 30, "greater than or equal to 0"),
         ("features.workers=4000", "less than or equal to 512"),

@@ -18,11 +18,11 @@ from essential.files.given import plain_file
 from essential.files.sealed import check_seal, read_sealed, read_sealed_header
 from essential.learner.bundle import Bundle
 from essential.protocols.labelled_tables import CsvKind, read_table
-from essential.protocols.split_files import text_of
+from essential.protocols.official_splits import split_text
 from essential.protocols.video_list import open_list, read_video_list
 from essential.records import Record
 from essential.site.finding import find_records
-from essential.video.identity import identity_of
+from essential.video.frame_folder import identity_of
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "given.yaml": lambda path: load_config(str(path), []),
@@ -31,7 +31,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "given.json": read_video_list,
     "given.pkl": open_list,
     "given.csv": lambda path: list(read_table(path, CsvKind("table", "data.path", ("path",)))),
-    "given.txt": text_of,
+    "given.txt": split_text,
     "given.npy": lambda path: import_features(path, path, path.parent / "store", progress=lambda _, __: None),
     "given.bundle": Bundle.read,
     "record.json": Record.read,

@@ -40,7 +40,7 @@ def test_importing_the_command_line_loads_nothing_heavy() -> None:
     ("arguments", "expected"),
     [
         ('"--help"', "Start with: essential demo"),
-        ('"train", "--help"', "Learn task after task"),
+        ('"train", "--help"', "Train and evaluate a method"),
         ('"--version"', f"essential {essential.__version__}"),
     ],
 )
@@ -48,6 +48,15 @@ def test_help_and_version_load_nothing_heavy(arguments: str, expected: str) -> N
     printed, heavy = _loaded(_HELP.format(arguments=arguments))
     assert expected in printed
     assert heavy == []
+
+
+def test_importing_the_library_loads_nothing_and_every_name_of_it_is_there() -> None:
+    assert _loaded("import essential\nassert 'essential.api' not in sys.modules") == ("", [])
+    for name in essential.__all__:
+        assert getattr(essential, name) is not None
+    assert set(essential.__all__) <= set(dir(essential))
+    with pytest.raises(AttributeError, match="has no attribute 'tasks_from_array'"):
+        essential.tasks_from_array  # noqa: B018
 
 
 def test_the_learner_and_the_methods_load_what_is_slow_to_load_only_when_they_use_it() -> None:

@@ -11,7 +11,7 @@ from essential.engine.run_folder import RunFolder
 from essential.engine.score import evaluate
 from essential.features.store import open_store, read_provenance
 from essential.learner import VideoLearner
-from essential.learner.video_learner import ledger_of
+from essential.learner.bundle import Bundle
 from essential.progress import Progress
 from essential.records import Record
 
@@ -78,6 +78,6 @@ def test_a_bundle_predicts_and_counts_its_bytes(kept: Path) -> None:
     labels, probabilities, _ = learner.labelled_predictor.answers(np.ones((2, 8, 128), np.float32))
     assert labels == learner.classes
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
-    bundle, ledger = ledger_of(kept / "slda.bundle")
+    bundle = Bundle.read(kept / "slda.bundle")
     assert bundle.labels == learner.classes
-    assert sum(entry.bytes for entry in ledger) == sum(entry.bytes for entry in learner.memory)
+    assert sum(entry.bytes for entry in bundle.model().ledger()) == sum(entry.bytes for entry in learner.memory)

@@ -11,7 +11,7 @@ import essential
 ROOT = Path(essential.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "seeding", "shown", "progress", "registry"),
+    ("version", "errors", "seeding", "shown", "progress", "registry"),
     ("child_process", "files"),
     ("configs", "metrics"),
     ("protocols", "published"),
@@ -24,8 +24,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine", "report"),
     ("analysis", "site", "tracking"),
     ("api",),
-    ("learner", "authors"),
-    ("export", "serve"),
+    ("learner", "authors", "contract"),
+    ("export", "serve", "sklearn"),
     ("cli",),
     ("__main__",),
 )
@@ -114,7 +114,7 @@ def test_no_import_goes_up_or_sideways() -> None:
 def test_the_package_itself_imports_nothing_when_it_is_imported() -> None:
     body = _tree(ROOT / "__init__.py").body
     at_once = [name for _, name in _imports([node for node in body if isinstance(node, ast.Import | ast.ImportFrom)])]
-    assert at_once == ["typing"]
+    assert at_once == ["typing", "essential.version"]
 
 
 def test_reports_are_made_from_records_and_published_figures_alone() -> None:

@@ -98,6 +98,53 @@ def test_the_keys_stand_in_the_order_of_the_schema(tmp_path: Path) -> None:
     assert list(json.loads(path.read_text(encoding="utf-8"))) == [*CONTENT, "sha256"]
 
 
+def test_a_metric_of_a_plug_in_is_kept_without_the_plug_in(tmp_path: Path) -> None:
+    metrics = {**CONTENT["metrics"], "worst_class": 0.25, "my_seconds": 31.5, "undefined": None}
+    path = tmp_path / "record.json"
+    Record.model_validate(_changed(metrics=metrics)).write(path)
+    read = Record.read(path)
+    assert read.metrics.worst_class == 0.25
+    assert list(read.metrics.model_dump().items()) == list(metrics.items()), "behind the built-in ones, in order"
+    assert list(json.loads(path.read_text())["metrics"]) == [
+        *CONTENT["metrics"],
+        "worst_class",
+        "my_seconds",
+        "undefined",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("worst_class", "high", "metrics.worst_class: Input should be a valid number"),
+        ("worst_class", True, "metrics.worst_class: Input should be a valid number"),
+        ("worst_class", [0.5], "metrics.worst_class: Input should be a valid number"),
+        ("<b>", 0.5, "'<b>' is no name of a metric"),
+        ("a" * 81, 0.5, f"'{'a' * 50}.* is no name of a metric; use letters, digits and _.-, 80 at most"),
+        ("forgetting_from_first", 0.5, "'forgetting_from_first' is no name of a metric"),
+    ],
+)
+def test_a_metric_that_no_plug_in_writes_is_refused(tmp_path: Path, name: str, value: object, message: str) -> None:
+    path = _write(tmp_path / "record.json", _changed(metrics={**CONTENT["metrics"], name: value}))
+    with pytest.raises(RunError, match=f"record.json is not a valid record: .*{message}"):
+        Record.read(path)
+
+
+def test_metrics_of_plug_ins_are_bounded(tmp_path: Path) -> None:
+    many = {f"metric_{number}": 0.5 for number in range(101)}
+    path = _write(tmp_path / "record.json", _changed(metrics={**CONTENT["metrics"], **many}))
+    with pytest.raises(RunError, match="101 metrics of plug-ins are more than the 100 that a record holds"):
+        Record.read(path)
+    with pytest.raises(ValidationError, match="finite"):
+        Record.model_validate(_changed(metrics={**CONTENT["metrics"], "worst_class": float("nan")}))
+
+
+def test_a_metric_that_every_record_has_is_missed(tmp_path: Path) -> None:
+    metrics = {name: value for name, value in CONTENT["metrics"].items() if name != "final_accuracy"}
+    with pytest.raises(RunError, match=r"metrics\.final_accuracy: Field required"):
+        Record.read(_write(tmp_path / "record.json", _changed(metrics=metrics)))
+
+
 def test_a_record_is_frozen() -> None:
     record = Record.model_validate(CONTENT)
     with pytest.raises(ValidationError, match="frozen"):

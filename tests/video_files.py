@@ -10,14 +10,14 @@ import av
 import numpy as np
 from PIL import Image
 
-Picture = np.ndarray[Any, np.dtype[np.uint8]]
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 _ROWS, _COLUMNS = 3, 4
 LARGEST_NUMBER = 2 ** (_ROWS * _COLUMNS) - 1
 
 
-def numbered_picture(number: int, *, size: tuple[int, int] = (64, 48)) -> Picture:
-    """Return a grey picture (H, W, 3) of `size` (width, height) that carries a number from 0 to 4095."""
+def numbered_frame(number: int, *, size: tuple[int, int] = (64, 48)) -> Pixels:
+    """Return a grey frame (H, W, 3) of `size` (width, height) that carries a number from 0 to 4095."""
     assert 0 <= number <= LARGEST_NUMBER
     width, height = size
     bits = [number >> bit & 1 for bit in range(_ROWS * _COLUMNS)]
@@ -27,20 +27,20 @@ def numbered_picture(number: int, *, size: tuple[int, int] = (64, 48)) -> Pictur
     return np.repeat(blocks[rows][:, columns, None], 3, axis=2)
 
 
-def read_number(picture: Picture) -> int:
-    """Return the number in a picture (H, W, 3) of any size, upright, that went through a codec."""
-    height, width = picture.shape[:2]
+def read_number(image: Pixels) -> int:
+    """Return the number in a frame (H, W, 3) of any size, upright, that went through a codec."""
+    height, width = image.shape[:2]
     number = 0
     for bit in range(_ROWS * _COLUMNS):
         row, column = divmod(bit, _COLUMNS)
         y, x = (2 * row + 1) * height // (2 * _ROWS), (2 * column + 1) * width // (2 * _COLUMNS)
-        number |= int(picture[y - 2 : y + 3, x - 2 : x + 3].mean() > 127) << bit
+        number |= int(image[y - 2 : y + 3, x - 2 : x + 3].mean() > 127) << bit
     return number
 
 
 def write_video(
     path: Path,
-    pictures: Sequence[Picture],
+    images: Sequence[Pixels],
     *,
     codec: str = "libx264",
     b_frames: int = 2,
@@ -48,28 +48,28 @@ def write_video(
     times: Sequence[int] | None = None,
     options: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write RGB pictures (H, W, 3) to a video whose kind the suffix of `path` says, and return the path.
+    """Write RGB frames (H, W, 3) to a video whose kind the suffix of `path` says, and return the path.
 
     Args:
         path: the file; its folder is made.
-        pictures: of one even size.
+        images: of one even size.
         codec: an encoder's name; MPEG-4 in AVI is tagged XVID, as in UCF101.
         b_frames: B-frames between two others; 0 for a codec without them.
-        rate: pictures per second.
-        times: each picture's time, in 1/rate seconds; one after the other by default.
+        rate: frames per second.
+        times: each frame's time, in 1/rate seconds; one after the other by default.
         options: for the container, for example `{"movflags": "faststart"}`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", options=dict(options or {})) as container:
         stream = container.add_stream(codec, rate=rate, options=_codec_options(codec, b_frames))
-        stream.height, stream.width = pictures[0].shape[:2]
+        stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.gop_size = 12
         stream.codec_context.max_b_frames = b_frames
         if codec == "mpeg4" and path.suffix == ".avi":
             stream.codec_context.codec_tag = "XVID"
-        for time, picture in zip(times or range(len(pictures)), pictures, strict=True):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        for time, image in zip(times or range(len(images)), images, strict=True):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts, frame.time_base = time, Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -78,21 +78,19 @@ def write_video(
 
 def write_numbered_video(path: Path, frames: int, *, size: tuple[int, int] = (64, 48), **settings: Any) -> Path:
     """Write a video of `frames` frames that carry the numbers 0, 1, 2, ...; see `write_video` for the settings."""
-    return write_video(path, [numbered_picture(number, size=size) for number in range(frames)], **settings)
+    return write_video(path, [numbered_frame(number, size=size) for number in range(frames)], **settings)
 
 
-def write_frame_folder(
-    path: Path, pictures: Iterable[Picture], *, name: str = "img_{:05d}.jpg", first: int = 1
-) -> Path:
-    """Write RGB pictures as images, numbered from `first` on, and return the folder."""
+def write_frame_folder(path: Path, images: Iterable[Pixels], *, name: str = "img_{:05d}.jpg", first: int = 1) -> Path:
+    """Write RGB frames as images, numbered from `first` on, and return the folder."""
     path.mkdir(parents=True, exist_ok=True)
-    for number, picture in enumerate(pictures, first):
-        Image.fromarray(picture).save(path / name.format(number), quality=95)
+    for number, image in enumerate(images, first):
+        Image.fromarray(image).save(path / name.format(number), quality=95)
     return path
 
 
 def write_sound(path: Path, *, seconds: float = 0.5) -> Path:
-    """Write a file that holds silence and no picture."""
+    """Write a file that holds silence and no frame."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000)

@@ -27,7 +27,7 @@ from measuring import Result, main, ratios_in_turns, seconds
 from torch.nn.functional import interpolate
 
 from essential.protocols.protocol import Video
-from essential.video.transforms import AugmentConfig, PixelFormat
+from essential.video.config import AugmentConfig, PixelFormat
 from essential.video.views import ViewRequest, read_views
 
 RATE, SECONDS, SIZE = 30, 10, (340, 256)

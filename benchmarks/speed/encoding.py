@@ -24,7 +24,7 @@ import torch
 from measuring import Result, main, matmul_rate, ratios_in_turns, seconds
 
 from essential.encoders import EncoderConfig, build_encoder
-from essential.features.encoding import ClipEncoder
+from essential.features.pipeline import ClipEncoder
 
 _FRAMES, _THREADS, _TURNS = 8, 2, 9
 _SIZE, _PATCH, _WIDTH, _MLP, _BLOCKS = 224, 16, 768, 3072, 12

@@ -24,7 +24,7 @@ from essential.features.config import FeaturesConfig
 from essential.features.extract import extract
 from essential.features.provenance import build_recipe
 from essential.protocols.protocol import Video
-from essential.video.transforms import AugmentConfig
+from essential.video.config import AugmentConfig
 
 _FILES, _VIDEOS, _SHARD = 4, 120, 6
 _WIDTH, _HEIGHT, _PICTURES, _RATE = 340, 256, 250, 25

@@ -20,7 +20,7 @@ from essential.encoders import EncoderConfig, build_encoder
 from essential.engine.fit import StageStart, fit
 from essential.engine.process_group import SingleProcess, change
 from essential.engine.settings import RunConfig
-from essential.features.encoding import ClipEncoder
+from essential.features.pipeline import ClipEncoder
 from essential.methods import build_method
 from essential.methods.contract import Method, Stage
 

@@ -32,7 +32,7 @@ from essential.features.source import open_source
 from essential.features.store import VideoNote, create_store
 from essential.features.tables import FrameTable
 from essential.protocols.protocol import Video
-from essential.video.transforms import AugmentConfig
+from essential.video.config import AugmentConfig
 
 VIDEOS, FRAMES, DIM = 240_000, 8, 768
 EXISTING = 20_000

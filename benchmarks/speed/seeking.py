@@ -21,7 +21,7 @@ from decoding import decode_all, write_moving_texture
 from measuring import Result, main, ratios_in_turns, seconds
 
 from essential.video.decode import read_frames
-from essential.video.sampling import segment_indices
+from essential.video.views import segment_indices
 
 GROUP, SECONDS, SIZE = 250, 60, (1280, 720)
 

@@ -1,7 +1,7 @@
 """Errors a user can act on.
 
-Each says what is wrong, where, and what to do, in fields: whoever adds or changes one raises a new error, and edits no
-text. The command line prints it and exits with 2; nothing else is caught.
+Each has fields: what is wrong, where, what to do. To change one, raise a new error from its fields. The command line
+prints it and exits with 2.
 """
 
 

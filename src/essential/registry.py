@@ -176,7 +176,7 @@ def _wrong_version(package: "Distribution | None") -> str | None:
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    from essential import __version__
+    from essential.version import __version__
 
     required = map(Requirement, (None if package is None else package.requires) or ())
     for one in (one for one in required if canonicalize_name(one.name) == _PACKAGE):

@@ -1,4 +1,4 @@
-"""Seeds derived from names, so that no random number depends on the order in which work is done."""
+"""Seeds derived from names, so that random numbers do not depend on the order of work."""
 
 import hashlib
 
@@ -6,10 +6,9 @@ import numpy as np
 
 
 def seed_from(*parts: str | int) -> int:
-    """Return a 63-bit seed that is a pure function of `parts`.
+    """Return a 63-bit seed that is a pure function of `parts`, such as `seed_from(run_seed, "task", 3, "epoch", 7)`.
 
-    A stage, an epoch or a video names its own stream, for example `seed_from(run_seed, "task", 3, "epoch", 7)`;
-    a resumed run therefore draws the numbers that an uninterrupted one would have drawn.
+    A resumed run therefore draws the numbers of an uninterrupted one.
     """
     digest = hashlib.sha256("\x1f".join(f"{type(part).__name__}:{part}" for part in parts).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

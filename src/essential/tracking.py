@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from essential.engine.sinks import Sink
+from essential.engine.run import Sink
 from essential.errors import ConfigError
 from essential.files.atomic import write_json
 from essential.files.untrusted import read_json

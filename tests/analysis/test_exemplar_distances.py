@@ -8,11 +8,11 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from essential.analysis.exemplars import Readings, distances, fill, read_exemplars
+from essential.contract.synthetic_tasks import SyntheticTask, clips_of
 from essential.memory.episodic import EpisodicMemory
 from essential.methods import MethodConfig, build_method
 from essential.methods.contract import Method
 from essential.models.classifier import ClipClassifier
-from synthetic_tasks import SyntheticTask, clips_of
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 

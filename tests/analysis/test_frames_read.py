@@ -6,12 +6,12 @@ import torch
 from pydantic import TypeAdapter
 
 from essential.analysis.feature_figures import accuracy_by_frames
+from essential.contract.synthetic_tasks import clips_of, make_tasks
 from essential.features.tables import FrameTable
 from essential.memory.episodic import EpisodicMemory
 from essential.methods import MethodConfig, build_method
 from essential.methods.contract import Method
 from essential.protocols.protocol import Video
-from synthetic_tasks import clips_of, make_tasks
 
 CLIPS = 60
 SLOTS = torch.arange(5).repeat(CLIPS // 5)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from essential.authors.flags import SETTINGS, settings_of
+from essential.authors.checkpoint import SETTINGS, settings_of
 from essential.engine.config import load_config
 from essential.errors import ConfigError
 

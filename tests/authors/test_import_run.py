@@ -14,8 +14,8 @@ from torch import Tensor
 
 from essential.analysis import analyse
 from essential.authors.import_run import checkpoint_files, import_checkpoints
-from essential.engine.config import load_config, with_overrides
-from essential.engine.run import train
+from essential.engine.config import load_config
+from essential.engine.run import refuse_taken, train
 from essential.engine.run_folder import RunFolder
 from essential.engine.score import evaluate
 from essential.errors import CheckpointError, ConfigError, DataError, EssentialError, RunError
@@ -53,7 +53,7 @@ def _theirs(name: str) -> str:
 
 def _export(run: Path, folder: Path, tower: dict[str, Tensor]) -> None:
     """Write a run of ours as the authors would have: whole heads, all MR modules in every checkpoint."""
-    saved = RunFolder(run).saved()
+    saved = RunFolder(run).state()
     assert saved is not None
     modules = {
         f"mr_module.{number}.{_theirs(rest)}": torch.from_numpy(array.copy())
@@ -113,7 +113,7 @@ def _on(data: Path, tmp_path: Path) -> list[str]:
 
 
 def _score(run: Path, *overrides: str) -> Record:
-    return evaluate(run, config=with_overrides(RunFolder(run).config(), overrides, "test"), progress=QUIET)
+    return evaluate(run, overrides=overrides, progress=QUIET)
 
 
 def test_an_imported_run_scores_as_the_run_it_came_from(places: dict[str, Path], tmp_path: Path) -> None:
@@ -327,12 +327,12 @@ def test_an_import_that_fails_or_is_killed_leaves_the_folder_free(
         raise SystemExit  # as if after it nothing ran
 
     monkeypatch.setattr(RunFolder, "save", killed)
-    monkeypatch.setattr(RunFolder, "discard_import", lambda _: None)
+    monkeypatch.setattr("essential.authors.import_run.discard_import", lambda _: None)
     with pytest.raises(SystemExit):
         _import(places["checkpoints"], tmp_path / "run")
     monkeypatch.undo()
     assert RunFolder(tmp_path / "run").imported
-    RunFolder(tmp_path / "run").check(RunFolder(places["run"]).config(), resume=False)
+    refuse_taken(RunFolder(tmp_path / "run"), RunFolder(places["run"]).config(), resume=False)
     assert not RunFolder(tmp_path / "run").imported
     _import(places["checkpoints"], tmp_path / "run")
 
@@ -344,7 +344,7 @@ def test_a_file_that_no_import_wrote_is_never_taken_away(places: dict[str, Path]
         (out / name).write_text("mine")
         with pytest.raises(RunError, match=rf"{name} is there, and no import wrote it; choose another --out"):
             _import(places["checkpoints"], out)
-        RunFolder(out).check(RunFolder(places["run"]).config(), resume=False)
+        refuse_taken(RunFolder(out), RunFolder(places["run"]).config(), resume=False)
         assert (out / name).read_text() == "mine"
         assert not RunFolder(out).imported
 
@@ -353,7 +353,7 @@ def test_a_wrong_encoder_is_told_by_its_checkpoint(tmp_path: Path) -> None:
     model = network()
     del model["ln_post.bias"]
     save(tmp_path / "a" / "task1_checkpoint.pth", model)
-    with pytest.raises(CheckpointError, match=r"a/task1_checkpoint\.pth does not fit .*missing: ln_post\.bias"):
+    with pytest.raises(CheckpointError, match=r"a/task1_checkpoint\.pth: it does not fit .*missing: ln_post\.bias"):
         _import(tmp_path / "a", tmp_path / "run")
     for name, value in (("conv1.weight", torch.zeros(0, 3, 8, 8)), ("positional_embedding", torch.tensor(1.0))):
         save(tmp_path / "a" / "task1_checkpoint.pth", {**network(), name: value})

@@ -123,7 +123,7 @@ def test_more_frames_kept_than_a_clip_has(shell: Shell, data: Path) -> None:
     assert "frames_kept" in shell.fails(*shell.train(data, "method.frames_kept=9", method="essential"))
 
 
-def test_after_a_mended_setting_the_same_folder_can_be_used(shell: Shell, data: Path) -> None:
+def test_after_a_corrected_setting_the_same_folder_can_be_used(shell: Shell, data: Path) -> None:
     shell.fails(*shell.train(data, "protocol.tasks=3"))
     shell.succeeds(*shell.train(data))
 

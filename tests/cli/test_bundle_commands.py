@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from essential.cli.predict import _print_line
+from essential.cli.predict import _printer
 from essential.files.atomic import file_lock
 from essential.learner.bundle import Bundle
 from essential.learner.contact_sheet import ContactSheet
@@ -41,7 +41,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = run_command("learn", "--into", root / "a.bundle", "--videos", root / "first", *BEGIN)
     assert result.returncode == 0, result.stderr
     assert f"try: essential predict {root / 'a.bundle'} CLIP" in result.stdout
-    assert "accuracy on all clips held out so far" in result.stdout
+    assert "held-out clips recognised: " in result.stdout
     return root
 
 
@@ -60,7 +60,7 @@ def test_classes_are_taught_later_and_forgotten(world: Path, bundle: Path, essen
     assert later not in listed.out
     learned = essential("learn", "--into", str(bundle), "--videos", str(world / "later"))
     assert learned.code == 0
-    assert re.search(rf"{later} .* 2 ", learned.out), "it is the second lesson"
+    assert re.search(rf"^ +2 +6  {later}$", learned.out, re.MULTILINE), "it is the second lesson"
     assert "" not in learned.err.splitlines(), "nothing was passed over, so nothing is told of it"
     assert later in essential("classes", str(bundle)).out
     again = essential("learn", "--into", str(bundle), "--videos", str(world / "later"))
@@ -90,7 +90,7 @@ def test_classes_are_taught_later_and_forgotten(world: Path, bundle: Path, essen
     assert gone.code == 0
     assert f"deleted: 1 file {bundle.name}.before-..." in gone.out
     assert (Path(undo).exists(), Path(mine).exists()) == (False, True)
-    assert "2 classes are left" in gone.out
+    assert "2 classes left in" in gone.out
     assert later not in essential("classes", str(bundle)).out
     assert essential("forget", str(bundle), later).code == 2
 
@@ -98,7 +98,7 @@ def test_classes_are_taught_later_and_forgotten(world: Path, bundle: Path, essen
 def test_memory_counts_the_bytes_of_a_bundle(bundle: Path, essential: Essential) -> None:
     outcome = essential("memory", str(bundle))
     assert outcome.code == 0
-    for words in ("frame features", "MR module 0", "clips held out", "as a paper counts it"):
+    for words in ("frame features", "MR module 0", "clips held out", "counted in papers: "):
         assert words in outcome.out
 
 
@@ -157,7 +157,7 @@ def test_a_clip_that_cannot_be_read_is_named_and_the_others_answered(
     outcome = essential("predict", str(bundle), str(broken), str(world / "ask"), "--format", "jsonl")
     lines = [json.loads(line) for line in outcome.out.splitlines()]
     assert outcome.code == 2
-    assert "error: 1 of the videos could not be read" in outcome.err
+    assert "error: 1 of 5 clips could not be read (see above)\n" in outcome.err
     assert [line["path"] for line in lines if "error" in line] == [str(broken)]
     assert sum("label" in line for line in lines) == 4
     spans = essential("predict", str(bundle), str(broken), "--window", "1")
@@ -218,9 +218,10 @@ def test_csv_has_one_header_in_each_mode(world: Path, bundle: Path, tmp_path: Pa
 
 
 def test_names_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    _print_line(Prediction(Path("a\x1b[2J.mp4"), (Scored("wave\x1b]0;title\x07\u202e", 0.5),)))
-    _print_line(Prediction(Path("b.mp4"), error="no\nvideo"))
-    _print_line(Span(Path("c\r.mp4"), Segment(0.0, 1.0), "jump\x9b1m", 0.5))
+    show = _printer("table", ())
+    show(Prediction(Path("a\x1b[2J.mp4"), (Scored("wave\x1b]0;title\x07\u202e", 0.5),)))
+    show(Prediction(Path("b.mp4"), error="no\nvideo"))
+    show(Span(Path("c\r.mp4"), Segment(0.0, 1.0), "jump\x9b1m", 0.5))
     assert capsys.readouterr().out.splitlines() == [
         "wave\ufffd]0;title\ufffd\ufffd" + " " * 9 + "  0.50  a\ufffd[2J.mp4",
         "cannot be read" + " " * 17 + "b.mp4: no\ufffdvideo",
@@ -231,7 +232,7 @@ def test_names_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_place_for_the_picture_is_looked_at_first(world: Path, bundle: Path, essential: Essential) -> None:
     for sheet, words in (
         (bundle / "seen.png", "cannot write"),
-        (bundle.parent / "seen.webp", "seen.webp: the picture's name must end in one of .png"),
+        (bundle.parent / "seen.webp", "seen.webp: the image's name must end in one of .png"),
     ):
         outcome = essential("predict", str(bundle), str(world / "ask"), "--sheet", str(sheet))
         assert (outcome.code, outcome.out) == (2, "")
@@ -244,6 +245,22 @@ def test_no_standard_input_is_no_clip(bundle: Path, essential: Essential, monkey
         outcome = essential("predict", str(bundle), *paths)
         assert outcome.code == 2
         assert "no clip is given" in outcome.err
+
+
+def test_an_empty_standard_input_is_noted(bundle: Path, essential: Essential, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    outcome = essential("predict", str(bundle))
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "nothing to label: no path came on standard input\n")
+
+
+def test_a_long_class_name_is_listed_whole(
+    world: Path, bundle: Path, essential: Essential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "pouring something into something until it overflows, " * 3 + "then wiping"
+    shutil.copytree(next((world / "later").iterdir()), bundle.parent / "long" / name)
+    assert essential("learn", "--into", str(bundle), "--videos", str(bundle.parent / "long")).code == 0
+    monkeypatch.setenv("COLUMNS", "40")
+    assert f"     2      6  {name}\n" in essential("classes", str(bundle)).out
 
 
 def test_names_on_standard_input_are_bytes(
@@ -262,7 +279,7 @@ def test_names_on_standard_input_are_bytes(
     [
         (["--stride", "1"], "--stride 1.0 has no meaning without --window"),
         (["--window", "1", "--stride", "2"], "windows of 1.0 s every 2.0 s are not allowed"),
-        (["--sheet", "seen.gif"], "seen.gif: the picture's name must end in one of .png"),
+        (["--sheet", "seen.gif"], "seen.gif: the image's name must end in one of .png"),
         (["--sheet", "seen.png", "--window", "1"], "give one of the two"),
         (["-s", "training.epochs=3"], "training.epochs: there 5, here 3"),
     ],

@@ -1,5 +1,7 @@
 """What the commands hand to the engine, and what they show of its records. The engine itself is a stand-in here."""
 
+import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,16 +9,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from essential.cli.options import parse_shard
+from essential.cli.extract import parse_shard
 from essential.configs.shipped import shipped_configs
 from essential.engine.config import load_config
 from essential.engine.process_group import ProcessGroup
+from essential.engine.run import Sink
 from essential.engine.settings import RunConfig
-from essential.engine.sinks import Sink
 from essential.files.atomic import folder_lock
 from essential.progress import Progress
 from essential.records import Record, SkippedVideo
 from in_process import Essential
+from made_plugins import make_plugin
 from report.made_analyses import make_analysis
 from report.made_records import followed_metrics, make_record
 from small_runs import run_command
@@ -62,7 +65,7 @@ def test_an_analysis_that_does_not_fit_is_noted_and_the_page_is_written(
     make_analysis(make_record(tasks=2)).write(run / "analysis.json")
     outcome = essential("report", run, "--out", tmp_path / "page.html")
     assert outcome.code == 0
-    assert "note: there is no analysis of" in outcome.err
+    assert "note: no analysis of" in outcome.err
     assert "2 tasks learned" in outcome.err
     assert "Confusion" not in (tmp_path / "page.html").read_text()
     outcome = essential("train", "--config", "moving-digits/essential", "--out", run)
@@ -90,7 +93,7 @@ def test_train_shows_the_record_and_where_it_is(trained: Calls, tmp_path: Path, 
         "made-up: 6 classes in 3 tasks",
         f"{record.metrics.final_accuracy:.3f}",
         "episodic memory",
-        "5.9 KiB",
+        "5.86 KiB",
         f"record: {tmp_path / 'r' / 'record.json'}",
         f"report: {tmp_path / 'r' / 'report.html'}",
     ):
@@ -130,7 +133,8 @@ def test_train_names_the_videos_it_left_out(
     used = sum(task.train_videos for task in record.protocol.tasks)
     assert record.coverage("train") == used / (used + 1)
     assert record.coverage("test") == 1.0
-    assert f"{used / (used + 1):.3f} of training, 1.000 of test videos" in outcome.out
+    rows = dict(re.split(" {2,}", line.strip()) for line in outcome.out.splitlines() if line.startswith("coverage"))
+    assert rows == {"coverage of training videos": f"{used / (used + 1):.3f}", "coverage of test videos": "1.000"}
 
 
 def test_train_names_twenty_of_many_videos_left_out(
@@ -189,8 +193,8 @@ def test_extract_passes_on_its_part(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert calls[1] == (None, (0, 1))
 
 
-@pytest.mark.parametrize(("text", "expected"), [(None, (0, 1)), ("0/1", (0, 1)), ("3/4", (3, 4)), ("00/2", (0, 2))])
-def test_a_shard(text: str | None, expected: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("text", "expected"), [("0/1", (0, 1)), ("3/4", (3, 4)), ("00/2", (0, 2))])
+def test_a_shard(text: str, expected: tuple[int, int]) -> None:
     assert parse_shard(text) == expected
 
 
@@ -242,11 +246,11 @@ def test_report_goes_without_an_analysis_that_cannot_be_made_and_says_so(tmp_pat
     (run / "config.yaml").write_text(yaml.safe_dump(settings))
     outcome = essential("report", run, "--out", page)
     assert outcome.code == 0
-    assert f"note: there is no analysis of {run}: {run / 'protocol.json'} is damaged" in outcome.err
+    assert f"note: no analysis of {run}: {run / 'protocol.json'} is damaged" in outcome.err
     with folder_lock(run):
         outcome = essential("report", run, "--out", page)
     assert outcome.code == 0
-    assert f"note: there is no analysis of {run}: {run} is in use by process" in outcome.err
+    assert f"note: no analysis of {run}: {run} is in use by process" in outcome.err
     assert page.exists()
     assert not (run / "analysis.json").exists()
 
@@ -271,14 +275,16 @@ def test_a_run_in_this_folder_has_the_folder_s_name(
 def test_memory_lists_the_ledger(tmp_path: Path, essential: Essential) -> None:
     outcome = essential("memory", _made(tmp_path, bytes_per_task=1000))
     assert outcome.code == 0
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in outcome.out.splitlines() if "│" in line]
-    assert rows == [
+    rows = [re.split(" {2,}", line.strip()) for line in outcome.out.splitlines()]
+    assert rows[0] == ["method essential, 36 exemplars"]
+    assert rows[1] == ["kind", "what", "bytes", "counted in papers"]
+    assert rows[3:-2] == [
         ["episodic", "all episodic", "6,000", "yes"],
         ["semantic", "all semantic", "3,000", "yes"],
         ["retrieval_modules", "all retrieval_modules", "15,000", "no"],
     ]
     assert "total: 24,000 bytes (23.4 KiB)" in outcome.out
-    assert "as a paper counts it: 9,000 bytes (8.8 KiB)" in outcome.out
+    assert "counted in papers: 9,000 bytes (8.79 KiB)" in outcome.out
 
 
 def test_configs_lists_all_that_are_shipped() -> None:
@@ -290,6 +296,21 @@ def test_configs_lists_all_that_are_shipped() -> None:
     for name, summary in configs.items():
         assert summary
         assert any(name in line and summary in line for line in result.stdout.splitlines())
+
+
+def test_a_broken_plug_in_is_named_and_stops_nothing(tmp_path: Path) -> None:
+    make_plugin(
+        tmp_path, "bad-package", {"essential.methods": {"bad": "of_bad:X"}}, modules={"of_bad": "raise KeyError(7)"}
+    )
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    result = run_command("configs", PYTHONPATH=path)
+    assert result.returncode == 0, result.stderr
+    assert "moving-digits/essential" in result.stdout
+    note = "note: the plug-in essential.methods bad is left out: bad-package: of_bad:X raised KeyError: 7\n"
+    assert result.stderr == note
+    refused = run_command("train", "--method", "bad", "--out", tmp_path / "run", "-s", "data.root=.", PYTHONPATH=path)
+    assert (refused.returncode, refused.stderr.endswith(note)) == (2, True)
+    assert run_command("--help", PYTHONPATH=path).stderr == ""
 
 
 def test_data_make_makes_what_it_was_told(

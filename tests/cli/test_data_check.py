@@ -30,8 +30,8 @@ def test_a_whole_data_set(essential: Essential, root: Path, tmp_path: Path) -> N
     assert (outcome.code, "open videos: 6 in " in outcome.err) == (0, True)
     assert "ucf101: task 3 of 3" in outcome.out
     for name in CLASSES:
-        assert f"│ {name} " in outcome.out
-    assert "codecs: mpeg4 (avi) 6\nsizes: 64x48 6\npictures per second: 25 6\n" in outcome.out
+        assert f"\n{name} " in outcome.out
+    assert "codecs: mpeg4 (avi) 6\nsizes: 64x48 6\nframes per second: 25 6\n" in outcome.out
     assert "coverage: train 3 of 3 videos (100.0%), test 3 of 3 videos (100.0%)" in outcome.out
     assert outcome.out.endswith(f"report: {tmp_path / 'report.json'}\n")
     report = json.loads((tmp_path / "report.json").read_text())
@@ -46,7 +46,7 @@ def test_what_is_wrong_is_printed_and_written(essential: Essential, root: Path, 
     outcome = essential("data", "check", *UCF101, "--root", root, "--out", tmp_path / "report.json")
     assert outcome.code == 1
     assert "missing: Archery/v_Archery_g08_c01.avi (train, Archery): there is no such file" in outcome.out
-    assert "unreadable: Bowling/v_Bowling_g08_c01.avi (train, Bowling): it is " in outcome.out
+    assert "unreadable: Bowling/v_Bowling_g08_c01.avi (train, Bowling): not a video, or damaged" in outcome.out
     assert "coverage: train 1 of 3 videos (33.3%), test 3 of 3 videos (100.0%)" in outcome.out
     report = json.loads((tmp_path / "report.json").read_text())
     assert [(one["kind"], one["label"]) for one in report["problems"]] == [
@@ -89,7 +89,7 @@ def test_a_users_own_folders_can_be_checked(essential: Essential, tmp_path: Path
         *("-s", "data.kind=folder", "-s", "protocol.tasks=1", "-s", "video.frames=10"),
     )
     assert outcome.code == 1
-    assert "too short: train/[red]/v.mp4 (train, [red]): it has 9 pictures, and 10 are wanted" in outcome.out
+    assert "too short: train/[red]/v.mp4 (train, [red]): it has 9 frames, and 10 are wanted" in outcome.out
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_users_own_folders_can_be_checked(essential: Essential, tmp_path: Path
         ((*UCF101, "-s", "data.official_split=4"), "data.official_split=4 is not allowed"),
         ((*UCF101, "-s", "data.official_split=2"), "trainlist02.txt does not exist"),
         ((*UCF101, "--annotations", "none"), "the folder none does not exist"),
-        ((*UCF101, "-s", "data.kind=features"), "data.kind=features brings no videos along"),
+        ((*UCF101, "-s", "data.kind=features"), "data.kind=features has no videos"),
         (("--protocol", "a.json", "--list", "b.json"), "--list b.json and --protocol a.json both name a list"),
         ((*UCF101, "--list", "b.json"), "data.path=b.json is for data.kind="),
     ],

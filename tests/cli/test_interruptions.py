@@ -1,4 +1,4 @@
-"""Ctrl-C says how to go on; a reader that goes away is no error."""
+"""Ctrl-C says how to continue; a reader that goes away is no error."""
 
 import subprocess
 import sys
@@ -9,17 +9,35 @@ import pytest
 from in_process import Essential
 
 
-def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, essential: Essential) -> None:
+@pytest.mark.parametrize(
+    ("command", "work", "text"),
+    [
+        (("train", "--out", "run"), "essential.engine.run.train", "To continue, run the same command with --resume."),
+        (("demo",), "essential.engine.run.train", "To continue, run the same command again."),
+        (
+            ("data", "make", "moving-digits", "--out", "d"),
+            "essential.protocols.moving_digits.make_moving_digits",
+            "To continue, run the same command again.",
+        ),
+        (
+            ("learn", "--into", "b", "--videos", "."),
+            "essential.learner.clips.clips_by_class",
+            "The bundle is unchanged.",
+        ),
+        (("forget", "b", "up"), "essential.learner.bundle.refuse_missing", "The bundle is unchanged."),
+        (("classes", "b"), "essential.learner.bundle.Bundle.read", ""),
+    ],
+)
+def test_ctrl_c_says_how_to_continue(
+    command: tuple[str, ...], work: str, text: str, monkeypatch: pytest.MonkeyPatch, essential: Essential
+) -> None:
     def stop(*_: object, **__: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("essential.engine.run.train", stop)
-    outcome = essential("train", "--config", "moving-digits/essential", "--out", "run")
+    monkeypatch.setattr(work, stop)
+    outcome = essential(*command)
     assert (outcome.code, outcome.out) == (130, "")
-    assert outcome.err == (
-        "stopped; what is finished is kept, and nothing is half-written: run the same command again "
-        "(train: with --resume)\n"
-    )
+    assert outcome.err.removeprefix("== essential\n") == f"Stopped. {text}".rstrip() + "\n"
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

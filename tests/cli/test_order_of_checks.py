@@ -135,6 +135,7 @@ def test_without_a_network_learn_ends_with_commands_to_copy(
     assert outcome.code == 2
     said, *commands = outcome.err.splitlines()
     assert said.startswith("error: no network: the published weights of the encoder 'clip-vit-b16'")
+    assert said.endswith("; that is:")
     assert commands == [
         "  essential learn --into 'my actions.bundle' --videos clips --encoder tiny",
         "  essential learn --into 'my actions.bundle' --videos clips -s encoder.weights=FILE",

@@ -25,7 +25,7 @@ def test_a_folder_of_runs_becomes_a_site_and_is_brought_up_to_date(tmp_path: Pat
     (out / "mine.txt").write_text("mine")
     outcome = essential("site", tmp_path / "runs" / "run-0", "--out", out)
     assert outcome.out.splitlines()[0] == "found: 1 record"
-    assert outcome.out.splitlines()[1].endswith(" files, 1 of the last time removed)")
+    assert outcome.out.splitlines()[1].endswith(" files, 1 old removed)")
     assert len(list((out / "records").iterdir())) == 1
     assert (out / "mine.txt").exists()
 

@@ -61,11 +61,19 @@ def test_help_names_every_command_and_where_to_start(essential: Essential) -> No
     assert "Start with: essential demo" in outcome.out
 
 
+def test_the_list_of_commands_fits_into_a_terminal() -> None:
+    listed = run_command("--help", COLUMNS="80").stdout.partition("\nCommands:\n")[2].splitlines()
+    assert len(listed) == 18
+    assert all(line.endswith(".") and not line.endswith("...") for line in listed)
+
+
 @pytest.mark.parametrize("command", OPTIONS)
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
     result = run_command(*command.split(), "--help", COLUMNS="80")
     assert result.returncode == 0, result.stderr
     assert re.search(rf"Examples?:\n(.*\n)*? +essential {command}", result.stdout), result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert not [line for line in result.stdout.partition("\nCommands:")[2].splitlines() if line.endswith("...")]
     # Options are added on purpose: this list is part of what users rely on.
     declared = result.stdout.split("\nOptions:")[1]
     assert set(re.findall(r"^  (?:-s, )?(--[a-z-]+)", declared, flags=re.MULTILINE)) == OPTIONS[command] | {"--help"}
@@ -84,18 +92,21 @@ def test_a_long_example_can_be_copied_line_by_line(essential: Essential) -> None
         (["trian"], "No such command 'trian'. Did you mean 'train'?"),
         (["extract", "--store", "x"], "Missing option '--config'"),
         (["train", "--config", "x"], "Missing option '--out'"),
-        (["demo", "--seed", "-1"], "Invalid value for '--seed': "),
+        (["demo", "--seed", "-1"], "Invalid value for '--seed': '-1': Input should be greater than or equal to 0"),
+        (["demo", "--seed", "few"], "Invalid value for '--seed': 'few': Input should be a valid integer"),
+        (["predict", "b", "--window", "0"], "Invalid value for '--window': '0': Input should be greater than"),
+        (["predict", "b", "--format", "xml"], "Invalid value for '--format': 'xml' is not one of 'table', 'jsonl'"),
         (["demo", "--sed", "1"], "No such option: --sed"),
         (["data", "make", "moving-digit", "--out", "x"], "'moving-digit' is not one of 'moving-digits', "),
-        (["data", "make", "moving-digits", "--out", "x", "--digits", "11"], "Invalid value for '--digits': "),
+        (["data", "make", "moving-digits", "--out", "x", "--digits", "11"], "Invalid value for '--digits': '11': "),
         (
             ["data", "make", "moving-digits", "--out", "x", "--test-clips", "10000"],
-            "Invalid value for '--test-clips': ",
+            "Invalid value for '--test-clips': '10000': ",
         ),
         (["compare", "--methods", "joint"], "Missing option '--out'"),
-        (["compare", "--out", "x", "--budget-bytes", "0"], "Invalid value for '--budget-bytes': "),
-        (["memory"], "Missing argument 'DIR|BUNDLE'"),
-        (["report"], "Missing argument 'DIR...'"),
+        (["compare", "--out", "x", "--budget-bytes", "0"], "Invalid value for '--budget-bytes': '0': "),
+        (["memory"], "Missing argument 'RUN|BUNDLE'"),
+        (["report"], "Missing argument 'RUN'"),
         (["site", "runs"], "Missing option '--out'"),
     ],
 )

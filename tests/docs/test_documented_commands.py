@@ -105,7 +105,7 @@ def _run(line: str, command_line: Essential, monkeypatch: pytest.MonkeyPatch) ->
             with monkeypatch.context() as quick:
                 quick.setattr(sys, "stdin", io.StringIO(given))
                 if command[1] in WITHOUT_PAGE:
-                    quick.setattr("essential.cli.analysis.analysis_of", lambda _: None)
+                    quick.setattr("essential.cli.runs.analysis_of", lambda _: None)
                     quick.setattr("essential.report.write_report", lambda _, path: path.write_text("a page"))
                 outcome = command_line(*_shorter(command[1:]))
             assert outcome.code == 0, (line, outcome.err[-2000:])
@@ -216,7 +216,7 @@ def test_nobody_keeps_the_small_configs() -> None:
 
 
 def test_json_and_yaml_that_are_shown_are_well_formed() -> None:
-    readers = {"json": json.loads, "yaml": yaml.safe_load, "csv": str.splitlines}
+    readers = {"json": json.loads, "yaml": yaml.safe_load, "csv": str.splitlines, "toml": str.splitlines}
     shown = [block for document in DOCUMENTS for block in blocks(document)]
     assert {block.language for block in shown} <= {"", "sh", "bash", "python", *readers}
     for block in shown:

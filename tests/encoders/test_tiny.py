@@ -14,7 +14,7 @@ from essential.encoders import EncoderConfig, build_encoder
 from essential.encoders.tiny import TINY_WEIGHTS
 from essential.protocols.digit_frames import Trajectory, draw_frames, draw_scene, scans
 from essential.seeding import numpy_generator
-from essential.video.transforms import plain_view
+from essential.video.views import plain_view
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_tiny_encoder.py"
 

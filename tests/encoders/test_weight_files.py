@@ -210,7 +210,7 @@ def test_weights_that_do_not_fit_are_refused_with_the_keys(change: Any, message:
     save_file(change(state), path)
     with pytest.raises(CheckpointError, match=message) as caught:
         build_encoder(EncoderConfig(name="test_vit", weights=path))
-    assert "weights.safetensors does not fit the encoder 'test_vit'" in str(caught.value)
+    assert "weights.safetensors: it does not fit the encoder 'test_vit'" in str(caught.value)
     assert "weights of another architecture" in str(caught.value)
 
 

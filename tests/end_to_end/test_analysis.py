@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from essential.analysis import analyse
-from essential.cli.analysis import analysis_of
+from essential.cli.runs import analysis_of
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.errors import CheckpointError, InUseError, RunError

@@ -13,7 +13,7 @@ import torch
 from essential.encoders import build_encoder
 from essential.engine.run import train
 from essential.errors import CheckpointError
-from essential.features.encoding import ClipEncoder
+from essential.features.pipeline import ClipEncoder
 from essential.files.sealed import read_sealed
 from essential.learner import VideoLearner
 from essential.progress import Progress

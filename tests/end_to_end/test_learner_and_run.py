@@ -35,7 +35,7 @@ def test_a_learner_is_a_run_whose_tasks_come_from_its_user(
             learner.save(tmp_path / "a.bundle")
             learner = VideoLearner.load(tmp_path / "a.bundle", overrides=[f"training.threads={THREADS}"])
     of_run = RunFolder(tmp_path / "run").read_checkpoint(3)
-    of_learner = learner._method.predictor.state_dict()
+    of_learner = learner.labelled_predictor.predictor.state_dict()
     assert of_run.keys() == of_learner.keys()
     for name, tensor in of_run.items():
         assert torch.equal(tensor, of_learner[name]), name

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from essential.contract.ranks_in_turns import in_turns
 from essential.engine.run import train
 from essential.engine.score import evaluate
 from essential.errors import CheckpointError, EssentialError
@@ -17,7 +18,6 @@ from essential.files.sealed import read_sealed
 from essential.progress import Progress
 from essential.records import Record
 from in_float64 import in_float64
-from ranks_in_turns import in_turns
 from small_runs import StopAt, record_without_seconds, run_ranks, small_config, small_overrides
 
 QUIET = Progress()

@@ -187,7 +187,7 @@ def test_a_finished_run_is_read_and_not_repeated(runs: dict[str, Path], small_da
 
 def test_a_run_resumes_only_with_its_own_config(runs: dict[str, Path], small_data: Path, small_store: Path) -> None:
     config = small_config("essential", small_data, small_store, "training.epochs=7")
-    with pytest.raises(RunError, match=r"another config: training\.epochs: there 6, here 7\. Use the run's own config"):
+    with pytest.raises(RunError, match=r"another config: training\.epochs: there 6, here 7; use the run's own config"):
         train(config, runs["essential"], resume=True, progress=QUIET)
 
 
@@ -201,7 +201,7 @@ def test_settled_modules_are_written_once_and_refused_when_they_are_others(
     assert parts == [f"retrieval.{task}.safetensors" for task in range(3)]
     arrays, _ = read_sealed(copy / "state.safetensors", CheckpointError)
     assert {name.split(".")[3] for name in arrays if name.startswith("method.network.retrieval.")} == {"3"}
-    saved = RunFolder(copy).saved()
+    saved = RunFolder(copy).state()
     assert saved is not None
     assert {name.split(".")[2] for name in saved.method if name.startswith("network.retrieval.")} == set("0123")
     shutil.copyfile(copy / "settled" / parts[0], copy / "settled" / parts[1])

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from essential.contract.synthetic_tasks import make_tasks
 from essential.engine.fit import StageStart, fit, learning_rates, steps_per_epoch
 from essential.engine.settings import TrainingConfig
 from essential.errors import DataError, TrainingError
 from essential.methods import build_method
 from essential.methods.contract import Batch, LossTerm, Stage
 from essential.methods.finetune import Finetune, FinetuneConfig
-from synthetic_tasks import make_tasks
 
 CPU = torch.device("cpu")
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
+from essential.contract.ranks_in_turns import in_turns
 from essential.engine.process_group import Message, ProcessGroup, SingleProcess, require_equal
 from essential.engine.ranks import open_process_group
 from essential.errors import TrainingError
-from ranks_in_turns import in_turns
 
 
 def test_without_torchrun_there_is_one_rank_and_no_process_group(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,8 +19,8 @@ def test_without_torchrun_there_is_one_rank_and_no_process_group(monkeypatch: py
         assert (group.first, group.size) == (True, 1)
         assert not torch.distributed.is_initialized()
         message = Message({"a": np.ones(2)}, "note")
-        assert group.share(message) is message
-        assert group.gather(message) == [message]
+        assert group.broadcast(message) is message
+        assert group.all_gather(message) == [message]
 
 
 def test_ranks_with_other_weights_are_named() -> None:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from essential.contract.synthetic_tasks import SyntheticTable, make_tasks
 from essential.engine.evaluate import Predictions
 from essential.engine.results import count_trainable_parameters, scored
 from essential.methods import build_method
 from essential.methods.contract import Stage, TaskData
 from essential.methods.essential import Essential, EssentialConfig
 from essential.methods.finetune import Finetune, FinetuneConfig
-from synthetic_tasks import SyntheticTable, make_tasks
 
 SLOTS = [[0, 0], [0, 0, 1, 2]]
 TASKS = [[0, 0], [0, 0, 1, 1]]

@@ -13,15 +13,15 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from labelled_predictors import held_out, labelled_predictor_of
 from torchvision.transforms import InterpolationMode, v2
 from typer.testing import CliRunner
-from voices import held_out, taught_voice
 
 from essential import VideoLearner
 from essential.cli import app
 from essential.encoders.tiny import TINY_DIM, build_tiny
 from essential.errors import ConfigError, DataError, ExportError, FileSystemError
-from essential.export import bundle_export, export_bundle, onnx_file
+from essential.export import bundle_export, export_bundle, forms
 from essential.export.bundle_export import write_export
 from essential.learner.prediction import Prediction
 from video_files import turn
@@ -129,8 +129,8 @@ def test_the_example_scales_as_we_do(kind: str, length: int) -> None:
 
 
 def test_an_export_of_features_wants_features(tmp_path: Path) -> None:
-    voice, path = taught_voice("ncm", dim=TINY_DIM), tmp_path / "deep" / "ncm.onnx"
-    made = write_export(voice, build_tiny(), path, held_out=held_out(12, dim=TINY_DIM).features, takes="features")
+    labelled, path = labelled_predictor_of("ncm", dim=TINY_DIM), tmp_path / "deep" / "ncm.onnx"
+    made = write_export(labelled, build_tiny(), path, held_out=held_out(12, dim=TINY_DIM).features, takes="features")
     assert made.worst_difference < 1e-5
     (given,) = onnxruntime.InferenceSession(path).get_inputs()
     assert (given.name, given.type, given.shape) == ("features", "tensor(float)", ["clips", 8, TINY_DIM])
@@ -138,8 +138,8 @@ def test_an_export_of_features_wants_features(tmp_path: Path) -> None:
 
 
 def _export_ncm(path: Path) -> None:
-    voice = taught_voice("ncm", dim=TINY_DIM)
-    write_export(voice, build_tiny(), path, held_out=held_out(12, dim=TINY_DIM).features, takes="features")
+    labelled = labelled_predictor_of("ncm", dim=TINY_DIM)
+    write_export(labelled, build_tiny(), path, held_out=held_out(12, dim=TINY_DIM).features, takes="features")
 
 
 def _wrong(run: Callable[[np.ndarray], list[np.ndarray]]) -> Callable[[np.ndarray], list[np.ndarray]]:
@@ -150,9 +150,9 @@ def _wrong(run: Callable[[np.ndarray], list[np.ndarray]]) -> Callable[[np.ndarra
 def test_an_export_that_says_something_else_is_not_written(
     suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    form = bundle_export._FORMS[suffix]
+    form = forms.FORMS[suffix]
     wrong = form._replace(run=lambda content: _wrong(form.run(content)))
-    monkeypatch.setitem(bundle_export._FORMS, suffix, wrong)
+    monkeypatch.setitem(forms.FORMS, suffix, wrong)
     with pytest.raises(ExportError, match="differs from the learner"):
         _export_ncm(tmp_path / f"ncm{suffix}")
     assert list(tmp_path.iterdir()) == []
@@ -171,8 +171,8 @@ def test_a_disk_that_refuses_the_model_leaves_what_was_there(tmp_path: Path) -> 
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_model_too_large_for_one_onnx_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_file, "_MOST_BYTES", 1000)
+def test_a_model_too_large_for_one_forms_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forms, "_MOST_BYTES", 1000)
     with pytest.raises(
         ExportError, match=r"0\.0 GiB of numbers, and one ONNX file holds less than 2; write a FILE\.pt2"
     ):
@@ -186,7 +186,7 @@ def test_without_the_extra_one_sentence_says_what_to_install(
     def without(name: str) -> object:
         return None if name in {"onnxscript", "onnxruntime"} else find_spec(name)
 
-    monkeypatch.setattr(onnx_file, "find_spec", without)
+    monkeypatch.setattr(forms, "find_spec", without)
     wanted = r"needs onnxscript, onnxruntime, .*pip install 'essential-video\[export\]'"
     with pytest.raises(ConfigError, match=wanted):
         export_bundle(bundle, tmp_path / "squares.onnx")

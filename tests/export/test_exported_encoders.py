@@ -5,17 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from labelled_predictors import FRAMES, labelled_predictor_of
 from safetensors.torch import save_file
-from voices import FRAMES, taught_voice
 
 from clip_states import clip_state
 from essential.encoders import EncoderConfig, FrameEncoder, build_encoder
 from essential.encoders.clip_layout import describe_clip
 from essential.export.answer import FeatureAnswer, FrameAnswer
+from essential.export.bundle_export import describe
 from essential.export.check import features_of, random_frames, worst_difference
-from essential.export.description import describe
-from essential.export.onnx_file import onnx_bytes, onnx_run
-from essential.export.program import CLIPS_WATCHED, program_of, pt2_bytes, pt2_run
+from essential.export.forms import CLIPS_TRACED, onnx_bytes, onnx_run, program_of, pt2_bytes, pt2_run
 
 
 def _adapted_clip(folder: Path) -> FrameEncoder:
@@ -29,12 +28,12 @@ def _adapted_clip(folder: Path) -> FrameEncoder:
 def test_it_is_exported_with_the_numbers_it_has(kind: str, tmp_path: Path) -> None:
     timm = EncoderConfig(name="test_vit", weights="random", size=32)
     encoder = _adapted_clip(tmp_path) if kind == "adapted-clip" else build_encoder(timm)
-    voice = taught_voice("ncm", dim=encoder.dim)
+    labelled = labelled_predictor_of("ncm", dim=encoder.dim)
     frames = random_frames(6, frames=FRAMES, size=encoder.pixel_format.size)
     features = features_of(encoder, frames)
-    assert np.ptp(voice.probabilities(features)[1], axis=0).max() > 0.01
-    note = describe(voice, encoder, frames=FRAMES, takes="frames")
-    program = program_of(FrameAnswer(encoder, FeatureAnswer(voice)), torch.from_numpy(frames[:CLIPS_WATCHED]))
-    assert worst_difference(pt2_run(pt2_bytes(program, note)), voice, frames, features) < 1e-4
+    assert np.ptp(labelled.answers(features).probabilities, axis=0).max() > 0.01
+    note = describe(labelled, encoder, frames=FRAMES, takes="frames")
+    program = program_of(FrameAnswer(encoder, FeatureAnswer(labelled)), torch.from_numpy(frames[:CLIPS_TRACED]))
+    assert worst_difference(pt2_run(pt2_bytes(program, note)), labelled, frames, features) < 1e-4
     if kind == "adapted-clip":  # its blocks are timm's, and more
-        assert worst_difference(onnx_run(onnx_bytes(program, note)), voice, frames, features) < 1e-4
+        assert worst_difference(onnx_run(onnx_bytes(program, note)), labelled, frames, features) < 1e-4

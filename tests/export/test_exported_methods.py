@@ -3,15 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from labelled_predictors import FRAMES, asked_features, labelled_predictor_of
 from torch import Tensor
-from voices import FRAMES, asked_features, taught_voice
 
 from essential.configs.shipped import method_section, shipped_methods
 from essential.errors import ExportError
 from essential.export.answer import FeatureAnswer
 from essential.export.check import random_features, worst_difference
-from essential.export.onnx_file import onnx_bytes, onnx_run
-from essential.export.program import CLIPS_WATCHED, Run, eager_run, program_of, pt2_bytes, pt2_run
+from essential.export.forms import CLIPS_TRACED, Run, eager_run, onnx_bytes, onnx_run, program_of, pt2_bytes, pt2_run
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.methods import METHODS
 from essential.models.classifier import Predictor
@@ -27,43 +26,43 @@ def _parts(predictor: Predictor) -> set[str]:
     return {type(module).__name__ for module in predictor.modules()}
 
 
-def _agrees(run: Run, voice: LabelledPredictor, clips: int) -> None:
+def _agrees(run: Run, labelled: LabelledPredictor, clips: int) -> None:
     features = asked_features(clips)
     probabilities, unknown = run(features)
-    np.testing.assert_allclose(probabilities, voice.probabilities(features)[1], atol=1e-4)
-    np.testing.assert_allclose(unknown, voice.unknown_scores(features), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(probabilities, labelled.answers(features).probabilities, atol=1e-4)
+    np.testing.assert_allclose(unknown, labelled.answers(features).unknown_scores, rtol=1e-4, atol=1e-4)
     assert probabilities.shape == (clips, 3)
     assert probabilities.dtype == unknown.dtype == np.float32
 
 
 @pytest.mark.parametrize("name", HELD)
 def test_what_is_exported_says_what_the_learner_says(name: str) -> None:
-    voice = taught_voice(name)
-    _agrees(eager_run(FeatureAnswer(voice)), voice, 12)
+    labelled = labelled_predictor_of(name)
+    _agrees(eager_run(FeatureAnswer(labelled)), labelled, 12)
 
 
 def test_no_method_has_a_predictor_with_another_part() -> None:
     assert len(HELD) >= 25
-    exported = set.union(*(_parts(taught_voice(kind).predictor) for kind in KINDS))
-    assert {name: left for name in HELD if (left := _parts(taught_voice(name).predictor) - exported)} == {}
+    exported = set.union(*(_parts(labelled_predictor_of(kind).predictor) for kind in KINDS))
+    assert {name: left for name in HELD if (left := _parts(labelled_predictor_of(name).predictor) - exported)} == {}
 
 
 @pytest.mark.usefixtures("shapes_checked_elsewhere")
 @pytest.mark.parametrize("name", KINDS)
 def test_both_files_say_it_too_of_any_number_of_clips(name: str) -> None:
-    voice = taught_voice(name)
-    assert 0.2 < voice.probabilities(asked_features(12))[1].max(axis=1).min() < 0.95
-    program = program_of(FeatureAnswer(voice), torch.from_numpy(asked_features(CLIPS_WATCHED)))
+    labelled = labelled_predictor_of(name)
+    assert 0.2 < labelled.answers(asked_features(12)).probabilities.max(axis=1).min() < 0.95
+    program = program_of(FeatureAnswer(labelled), torch.from_numpy(asked_features(CLIPS_TRACED)))
     note = {"input": {"name": "features"}, "outputs": {"probabilities": {}, "unknown_score": {}}}
     for run in (onnx_run(onnx_bytes(program, note)), pt2_run(pt2_bytes(program, note))):
         for clips in (1, 3, 12):
-            _agrees(run, voice, clips)
+            _agrees(run, labelled, clips)
 
 
 def test_without_clips_held_out_there_is_no_unknown_score() -> None:
-    voice = taught_voice("ncm", held_out_clips=0)
-    (probabilities,) = eager_run(FeatureAnswer(voice))(asked_features(4))
-    np.testing.assert_allclose(probabilities, voice.probabilities(asked_features(4))[1], atol=1e-6)
+    labelled = labelled_predictor_of("ncm", held_out_clips=0)
+    (probabilities,) = eager_run(FeatureAnswer(labelled))(asked_features(4))
+    np.testing.assert_allclose(probabilities, labelled.answers(asked_features(4)).probabilities, atol=1e-6)
 
 
 def _changed(run: Run, output: int, factor: float) -> Run:
@@ -77,12 +76,12 @@ def _changed(run: Run, output: int, factor: float) -> Run:
 
 @pytest.mark.parametrize(("output", "factor"), [(0, 1.001), (1, 1.001), (0, np.nan), (1, np.inf)])
 def test_other_numbers_are_refused(output: int, factor: float) -> None:
-    voice = taught_voice("ncm")
-    run = eager_run(FeatureAnswer(voice))
+    labelled = labelled_predictor_of("ncm")
+    run = eager_run(FeatureAnswer(labelled))
     features = random_features(5, frames=FRAMES, dim=24)
-    assert worst_difference(run, voice, features, features) < 1e-6
+    assert worst_difference(run, labelled, features, features) < 1e-6
     with pytest.raises(ExportError, match=r"the export differs from the learner by .* and 1e-04 is allowed"):
-        worst_difference(_changed(run, output, factor), voice, features, features)
+        worst_difference(_changed(run, output, factor), labelled, features, features)
 
 
 class _Undecided(Predictor):
@@ -95,6 +94,6 @@ class _Undecided(Predictor):
 
 
 def test_a_predictor_that_cannot_be_exported_is_refused_in_a_sentence() -> None:
-    voice = LabelledPredictor(_Undecided(), ("a", "b"), 1.0, None)
+    labelled = LabelledPredictor(_Undecided(), ("a", "b"), 1.0, None)
     with pytest.raises(ExportError, match=r"torch\.export cannot take this model: .*\. Nothing was written"):
-        program_of(FeatureAnswer(voice), torch.ones(2, FRAMES, 2))
+        program_of(FeatureAnswer(labelled), torch.ones(2, FRAMES, 2))

@@ -8,7 +8,7 @@ import numpy as np
 
 from essential import published
 from faults.sweep import Command, run
-from video_files import numbered_picture, write_video
+from video_files import numbered_frame, write_video
 
 _QUICK = (
     *("-s", "features.workers=0", "-s", "features.views=0", "-s", "training.threads=1", "-s", "training.device=cpu"),
@@ -34,7 +34,7 @@ _PART = ("extract", "--config", "own/essential", *_RUN, "-s", "features.shard_vi
 def _clips(folder: Path, names: tuple[str, ...], *, first: int = 0) -> None:
     for number, name in enumerate(names, start=first):
         for clip in range(3):
-            pictures = [numbered_picture(400 * number + 20 * clip + frame, size=(32, 32)) for frame in range(8)]
+            pictures = [numbered_frame(400 * number + 20 * clip + frame, size=(32, 32)) for frame in range(8)]
             write_video(folder / name / f"{clip}.mp4", pictures)
 
 

@@ -78,7 +78,7 @@ def test_a_killed_rank_ends_the_run_which_can_be_gone_on_with(
     assert len(_errors(printed)) == 1, printed
     (error,) = _errors(printed)
     assert f"rank {victim} (process " in error
-    assert "ended before its time" in error
+    assert "ended early" in error
     assert "--resume" in error
     assert "in train" not in printed, "no traceback of ours"
     assert not (tmp_path / "run" / "record.json").exists()

@@ -17,7 +17,7 @@ from fake_encoder import FakeEncoder
 from essential.features.config import FeaturesConfig
 from essential.features.provenance import Recipe, build_recipe
 from essential.protocols.protocol import Video
-from essential.video.transforms import AugmentConfig
+from essential.video.config import AugmentConfig
 
 TRAIN, TEST = 7, 4
 

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from essential.encoders import FrameEncoder
-from essential.video.transforms import PixelFormat
+from essential.video.config import PixelFormat
 
 DIM = 6
 

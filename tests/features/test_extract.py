@@ -162,7 +162,7 @@ from essential.features.config import FeaturesConfig
 from essential.features.extract import extract
 from essential.features.provenance import build_recipe
 from essential.protocols.protocol import Video
-from essential.video.transforms import AugmentConfig
+from essential.video.config import AugmentConfig
 
 def progress(done, total):
     if done == 5:
@@ -226,7 +226,7 @@ class TestBrokenVideos:
         (root / "train/a/2.mp4").write_bytes(b"no video at all, but some bytes")
         (root / "train/b/5.mp4").unlink()
         (root / "test/b/1.mp4").write_bytes(b"")
-        return {"train/a/2.mp4": "train/a/2.mp4", "train/b/5.mp4": "no such file", "test/b/1.mp4": "test/b/1.mp4"}
+        return {"train/a/2.mp4": "not a video", "train/b/5.mp4": "no such file", "test/b/1.mp4": "it is empty"}
 
     def test_fail_names_every_one_and_loses_nothing(
         self, tmp_path: Path, videos: list[Video], recipe: Recipe, config: FeaturesConfig, broken: dict[str, str]
@@ -315,15 +315,15 @@ class TestBrokenVideos:
             if video.split == "test":
                 raise PermissionError(13, "Permission denied", str(video.path))
             if video.key == "train/a/0.mp4":
-                raise VideoError(f"{video.path}: no frame could be decoded")
+                raise VideoError("no frame could be decoded", where=video.path)
             return read_views(video, request)
 
         monkeypatch.setattr(pipeline, "read_views", failing)
         skip = config.model_copy(update={"on_broken_video": "skip"})
         reasons = extract(tmp_path / "store", videos, recipe=recipe, config=skip)
         assert len(reasons) == 5
-        assert reasons["train/a/0.mp4"] == "train/a/0.mp4: no frame could be decoded"
-        assert "Permission denied" in reasons["test/a/0.mp4"]
+        assert reasons["train/a/0.mp4"] == "no frame could be decoded"
+        assert reasons["test/a/0.mp4"] == "Permission denied"
 
 
 def test_a_changed_video_is_named(

@@ -18,7 +18,7 @@ from essential.features.provenance import Recipe, differences
 from essential.features.source import StoredSource
 from essential.features.store import create_store, open_store
 from essential.protocols.protocol import Video
-from essential.video.transforms import AugmentConfig
+from essential.video.config import AugmentConfig
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from essential.protocols.protocol import Video
 @pytest.fixture(autouse=True)
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Count the files of the tests, which are all new, as ones that have not changed for long."""
-    monkeypatch.setattr(indexing, "_SETTLED_NS", -(10**9))
+    monkeypatch.setattr(indexing, "_COARSE_NS", -(10**9))
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_a_shard_that_changes_is_checked_again_even_with_its_old_times(
 def test_what_changed_a_moment_ago_is_checked_by_the_next_process_too(
     store: FeatureStore, videos: list[Video], recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "_SETTLED_NS", 10**12)
+    monkeypatch.setattr(indexing, "_COARSE_NS", 10**12)
     everything(store, videos, recipe)
     assert not read_index(store).sealed.any()
 
@@ -164,6 +164,6 @@ def test_a_shard_replaced_while_the_store_is_opened_is_refused(
         path.with_suffix(".new").rename(path)
         return with_checked_seals(index, [])
 
-    monkeypatch.setattr("essential.features.maps.with_checked_seals", replaced)
+    monkeypatch.setattr("essential.features.tables.with_checked_seals", replaced)
     with pytest.raises(StoreError, match=rf"{shard_file(store).name} changed after the store was opened"):
         everything(store, videos, recipe)

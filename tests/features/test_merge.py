@@ -179,7 +179,7 @@ def test_a_part_or_target_that_is_something_else_is_refused(
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "essay.txt").touch()
     refused(tmp_path / "store", [*parts, tmp_path / "papers"], r"no feature store in .*papers")
-    refused(tmp_path / "papers", parts, r"--into .*papers holds other files and is no store")
+    refused(tmp_path / "papers", parts, r"papers holds other files and is no store; choose another --into")
     extract(tmp_path / "other", videos[:2], recipe=change(seed=6), config=config)
     refused(tmp_path / "other", parts, r"--into .*other is a store of other features.*\n  seed: 6")
     extract(tmp_path / "fewer", videos[:2], recipe=change(), config=config)

@@ -17,9 +17,8 @@ from essential.errors import DataError, StoreError
 from essential.features import cores, pipeline
 from essential.features.config import FeaturesConfig
 from essential.features.cores import Sharing, torch_threads
-from essential.features.encoding import ClipEncoder
 from essential.features.extract import extract
-from essential.features.pipeline import ReadVideo, read_each
+from essential.features.pipeline import ClipEncoder, ReadVideo, read_each
 from essential.features.provenance import Recipe
 from essential.features.source import LiveSource, StoredSource, open_source
 from essential.features.store import open_store

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from essential.features.plan import Shard, VideoId, plan_from_json, plan_to_json, shards_for
+from essential.features.store import Shard, VideoId, plan_from_json, plan_to_json, shards_for
 
 
 def ids(split: str, *keys: str) -> list[VideoId]:

@@ -18,7 +18,7 @@ from essential.features.source import open_source
 from essential.features.store import open_store
 from essential.protocols.protocol import Segment, Video
 from essential.video.decode import read_frames
-from essential.video.identity import identity_of
+from essential.video.frame_folder import identity_of
 from video_files import write_frame_folder
 
 FOLDER, FILE = "train/frames", "train/a/6.mp4"
@@ -27,7 +27,7 @@ PARTS = (Segment(0.0, 0.5), Segment(0.3, 99.0), Segment(0.0, 0.0))
 
 @pytest.fixture
 def mixed(root: Path, videos: list[Video]) -> list[Video]:
-    """Return whole files, three segments of one of them (11 pictures, 10 a second), and a folder of frames."""
+    """Return whole files, three segments of one of them (11 frames, 10 a second), and a folder of frames."""
     file = next(video for video in videos if video.key == FILE)
     parts = [file._replace(key=f"{FILE}@{part.start_seconds}-{part.end_seconds}", segment=part) for part in PARTS]
     write_frame_folder(root / FOLDER, np.random.default_rng(3).integers(0, 256, (6, 24, 32, 3), np.uint8))
@@ -54,17 +54,17 @@ def test_stored_equals_live_to_the_last_bit(
         assert torch.equal(stored.rows(rows), live.rows(rows))
 
 
-def test_features_are_those_of_the_segments_pictures(
+def test_features_are_those_of_the_segments_frames(
     tmp_path: Path, mixed: list[Video], recipe: Recipe, config: FeaturesConfig
 ) -> None:
-    """The plain view of each segment, from pictures that were read without any segment."""
+    """The plain view of each segment, from frames that were read without any segment."""
     source = open_source(config, mixed, recipe=recipe, store=tmp_path / "store")
     parts = [video for video in mixed if video.segment]
     features = source.view(parts, 0).rows(torch.arange(3))
-    pictures = read_frames(parts[0].path, range).frames
-    assert len(pictures) == 11
+    images = read_frames(parts[0].path, range).frames
+    assert len(images) == 11
     for row, numbers in zip(features, [[0, 2, 4], [4, 7, 9], [0, 0, 0]], strict=True):
-        folder = write_frame_folder(tmp_path / f"{numbers}", pictures[numbers], name="{}.png")
+        folder = write_frame_folder(tmp_path / f"{numbers}", images[numbers], name="{}.png")
         video = Video(str(numbers), str(folder), "a", "test")
         alone = open_source(
             config.model_copy(update={"mode": "live"}), [video], recipe=recipe, store=tmp_path / "unused"

@@ -8,13 +8,12 @@ import pytest
 import torch
 
 from essential.errors import DataError, StoreError
-from essential.features import maps
+from essential.features import tables
 from essential.features.config import FeaturesConfig
 from essential.features.extract import extract
-from essential.features.maps import AdjoiningMaps, SingleMaps
 from essential.features.provenance import Recipe
 from essential.features.source import FeatureSource, LiveSource, StoredSource, open_source
-from essential.features.tables import FrameTable
+from essential.features.tables import AdjoiningMaps, FrameTable, SingleMaps
 from essential.protocols.protocol import Video
 from essential.video.views import read_views
 
@@ -202,14 +201,14 @@ def test_few_maps_are_open_at_a_time(
     def refused(*_: object) -> AdjoiningMaps:
         raise OSError("no more maps")
 
-    monkeypatch.setattr(maps, "AdjoiningMaps", refused)
-    monkeypatch.setattr(maps, "_MOST_OPEN", 2)
+    monkeypatch.setattr(tables, "AdjoiningMaps", refused)
+    monkeypatch.setattr(tables, "_MOST_OPEN", 2)
     one_by_one = open_source(config, videos, recipe=recipe, store=tmp_path / "store")
     assert isinstance(one_by_one, StoredSource)
     assert isinstance(one_by_one._shards, SingleMaps)
     for view in (0, 2):
         asked = training(videos)[::-1] if view else videos
-        tables = [source.view(asked, view) for source in (side_by_side, one_by_one)]
+        both = [source.view(asked, view) for source in (side_by_side, one_by_one)]
         for indices in ([2, 0, 5, 0], list(range(len(asked)))):
-            assert torch.equal(*(table.rows(torch.tensor(indices)) for table in tables))
+            assert torch.equal(*(table.rows(torch.tensor(indices)) for table in both))
     assert one_by_one._shards._map.cache_info().currsize == 2

@@ -72,7 +72,7 @@ def load_run(run: Path) -> tuple[FrameEncoder, Method]:
     config = folder.config()
     encoder = build_encoder(config.encoder)
     method = build_method(config.method, dim=encoder.dim, frames=config.video.frames, seed=0)
-    saved = folder.saved()
+    saved = folder.state()
     assert saved is not None
     method.load_state_dict(saved.method)
     method.network.eval()

@@ -1,6 +1,7 @@
 """Asking a learner: no answer waits for the next question, and what cannot be read costs only itself."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from queue import Queue
 
@@ -9,10 +10,11 @@ import pytest
 from torch import Tensor
 
 from essential import VideoLearner
+from essential.learner.labelled_predictor import _by_parts, _dense
 from essential.learner.prediction import Prediction
 from essential.models.classifier import Predictor
 from taught import Clips
-from video_files import numbered_picture, write_frame_folder
+from video_files import numbered_frame, write_frame_folder
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -54,7 +56,7 @@ def test_what_names_no_clip_is_answered_in_its_place(learner: VideoLearner, clip
 
 
 def test_a_clip_given_as_a_folder_of_frames_is_asked_by_its_folder(learner: VideoLearner, tmp_path: Path) -> None:
-    folder = write_frame_folder(tmp_path / "frames", [numbered_picture(number) for number in range(12)])
+    folder = write_frame_folder(tmp_path / "frames", [numbered_frame(number) for number in range(12)])
     (answer,) = learner.predict(folder)
     assert answer.path == folder
     assert answer.label in learner.classes
@@ -64,19 +66,21 @@ def test_a_clip_given_as_a_folder_of_frames_is_asked_by_its_folder(learner: Vide
 
 
 @pytest.mark.numeric
-def test_a_voice_reads_each_clip_once(learner: VideoLearner, monkeypatch: pytest.MonkeyPatch) -> None:
-    voice, features = learner.labelled_predictor, learner.held_out.features
-    labels, probabilities = voice.probabilities(features)
-    unknown = voice.unknown_scores(features)
-    encode, read = type(voice.predictor).tokens, []
+def test_each_clip_is_read_once(learner: VideoLearner, monkeypatch: pytest.MonkeyPatch) -> None:
+    labelled, features = learner.labelled_predictor, learner.held_out.features
+    measure = labelled.out_of_distribution
+    assert measure is not None
+    plain = replace(labelled, out_of_distribution=None).answers(features)
+    unknown = measure.scores(_by_parts(labelled.predictor, labelled.predictor.tokens, *_dense(features)))
+    encode, read = type(labelled.predictor).tokens, []
 
     def noted(predictor: Predictor, clips: Tensor, positions: Tensor) -> Tensor:
         read.append(len(clips))
         return encode(predictor, clips, positions)
 
-    monkeypatch.setattr(type(voice.predictor), "tokens", noted)
-    answers = voice.answers(features)
+    monkeypatch.setattr(type(labelled.predictor), "tokens", noted)
+    answers = labelled.answers(features)
     assert read == [len(features)]
-    assert answers[0] == labels
-    np.testing.assert_array_equal(answers[1], probabilities)
-    np.testing.assert_array_equal(answers[2], unknown)
+    assert (answers.labels, plain.unknown_scores) == (plain.labels, None)
+    np.testing.assert_array_equal(answers.probabilities, plain.probabilities)
+    np.testing.assert_array_equal(answers.unknown_scores, unknown)

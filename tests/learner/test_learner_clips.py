@@ -89,9 +89,9 @@ def test_a_link_to_itself_is_no_trouble(tmp_path: Path) -> None:
 def test_files_of_equal_content_are_refused() -> None:
     labels = {"wave/a": "wave", "wave/b": "wave", "jump/c": "jump"}
     refuse_same_content({"wave/a": "1", "wave/b": "2", "jump/c": "3"}, labels, {"4": "run"})
-    with pytest.raises(DataError, match="wave/a and jump/c are the same video, in two classes"):
+    with pytest.raises(DataError, match="wave/a and jump/c are the same clip, in two classes"):
         refuse_same_content({"wave/a": "1", "wave/b": "2", "jump/c": "1"}, labels, {})
-    with pytest.raises(DataError, match="wave/a and wave/b are the same video; take one of them out"):
+    with pytest.raises(DataError, match="wave/a and wave/b are the same clip; take one of them out"):
         refuse_same_content({"wave/a": "1", "wave/b": "1", "jump/c": "2"}, labels, {})
     with pytest.raises(DataError, match=r"2 clips were taught before: wave/a \(for 'run'\), jump/c \(for 'jump'\)"):
         refuse_same_content({"wave/a": "1", "wave/b": "2", "jump/c": "3"}, labels, {"1": "run", "3": "jump"})

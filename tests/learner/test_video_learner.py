@@ -106,7 +106,7 @@ def test_a_clip_that_cannot_be_read_is_answered_with_the_reason(
     answers = {answer.path: answer for answer in learner.predict([empty, whole, text, gone, linked])}
     assert answers[whole].label is not None
     assert answers[empty].error == "it is empty (0 bytes)"
-    assert "no video that FFmpeg knows" in str(answers[text].error)
+    assert "not a video" in str(answers[text].error)
     assert answers[gone].error == "there is no such file"
     assert answers[linked].error == "it is a link to nothing, its content not fetched"
     assert str(tmp_path) not in " ".join(str(answer.error) for answer in answers.values())
@@ -190,7 +190,7 @@ def test_a_broken_clip_is_left_out_by_name_if_the_config_says_so(clips: Clips, t
 def test_a_clip_in_two_classes_is_refused_also_under_another_name(clips: Clips, tmp_path: Path) -> None:
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(clips.to_teach("left")["left"][0].read_bytes())
-    with pytest.raises(DataError, match="the same video, in two classes"):
+    with pytest.raises(DataError, match="the same clip, in two classes"):
         new_learner().learn({**clips.to_teach("left"), "right": [copy]})
 
 
@@ -212,9 +212,9 @@ def test_a_class_that_comes_and_goes_leaves_no_trace_in_the_budget(clips: Clips)
     kept = []
     for motion in ("left", "up", "right", "down"):
         learner.learn(clips.to_teach(motion))
-        kept.append(len(learner._method.memory))
+        kept.append(len(learner._model.method.memory))
         learner.forget(motion)
-        assert len(learner._method.memory) == 0
+        assert len(learner._model.method.memory) == 0
     # The prompts of each lesson take 4 KiB; nothing else is less.
     assert kept[0] - kept[-1] <= 8
     assert kept[-1] >= 4
@@ -279,7 +279,7 @@ def test_other_methods_teach_too(method: str, clips: Clips) -> None:
     assert all(sum(scored.score for scored in answer.top) == pytest.approx(1) for answer in answers)
     # Without exemplars the few clips held out do not tell the unknown.
     told = [answer.unknown_score for answer in answers if answer.unknown_score is not None]
-    assert len(told) == (len(answers) if len(learner._method.memory) else 0)
+    assert len(told) == (len(answers) if len(learner._model.method.memory) else 0)
     assert np.isfinite(told).all()
 
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import torch
 
+from essential.contract.synthetic_tasks import SyntheticTask, clips_of, make_tasks
 from essential.methods.bic import BiC, held_out_quotas, hold_out
 from essential.methods.exemplars import MixedClips
 from essential.models.bias_correction import BiasCorrected
 from essential.models.seeded import torch_generator
 from method_batches import SIZES, batch_of, second_task, stir, values, weights
-from synthetic_tasks import SyntheticTask, clips_of, make_tasks
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
+from essential.contract.synthetic_tasks import make_tasks
 from essential.methods.der import DER, logit_distance
 from essential.models.seeded import torch_generator
 from method_batches import SIZES, batch_of, second_task, values, weights
-from synthetic_tasks import make_tasks
 
 MEMORY: dict[str, Any] = {"name": "der", "exemplars_per_class": 3, "alpha": 0.3, "beta": 0.7}
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
+from essential.contract.synthetic_tasks import SyntheticTask, make_tasks
 from essential.engine.fit import EpochReport, StageStart, fit
 from essential.engine.settings import TrainingConfig
 from essential.methods import MethodConfig, build_method
@@ -11,7 +12,6 @@ from essential.methods.contract import Stage
 from essential.methods.essential import Essential
 from essential.models.memory_retrieval import MemoryRetrieval
 from essential.models.seeded import torch_generator
-from synthetic_tasks import SyntheticTask, make_tasks
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from essential.contract.synthetic_tasks import make_tasks
 from essential.engine.config import load_config
 from essential.memory.ledger import total_by_kind
 from essential.methods import build_method
-from synthetic_tasks import make_tasks
 
 MIB = 2**20
 DIM = 768

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from essential.contract.synthetic_tasks import SyntheticTask, make_tasks
 from essential.methods.classifier import ClassifierConfig
 from essential.methods.ewc import EWC, EWCConfig
 from essential.models.seeded import torch_generator
-from synthetic_tasks import SyntheticTask, make_tasks
 
 
 def build(**settings: object) -> EWC:

@@ -5,6 +5,7 @@ from typing import Any, get_args
 import pytest
 import torch
 
+from essential.contract.synthetic_tasks import make_tasks
 from essential.errors import ConfigError
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.selection import Policy
@@ -19,7 +20,6 @@ from essential.methods.exemplars import (
     set_exemplar_means,
 )
 from essential.models.classifier import ClipClassifier
-from synthetic_tasks import make_tasks
 
 
 def keeper(keeps_logits: bool = False, **settings: Any) -> ExemplarKeeper:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
+from essential.contract.synthetic_tasks import clips_of
 from essential.methods.icarl import ICaRL
 from essential.models.classifier import ClipClassifier, NearestMeans
 from method_batches import SIZES, batch_of, second_task, values, weights
-from synthetic_tasks import clips_of
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from essential.contract.synthetic_tasks import SyntheticTable, SyntheticTask
 from essential.methods import importance
 from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
 from essential.methods.importance import accumulated_gradient, drawn_slots, mean_over_clips
 from essential.methods.mas import length, squared_length
 from essential.models.classifier import ClipClassifier
-from synthetic_tasks import SyntheticTable, SyntheticTask
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from essential.contract.synthetic_tasks import SyntheticTask, make_tasks
 from essential.methods.classifier import ClassifierConfig
 from essential.methods.contract import Batch
 from essential.methods.lwf import LwF, LwFConfig, distillation
 from essential.models.classifier import ClipClassifier
 from essential.models.seeded import torch_generator
-from synthetic_tasks import SyntheticTask, make_tasks
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 

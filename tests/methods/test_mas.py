@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from essential.contract.synthetic_tasks import SyntheticTable, make_tasks
 from essential.methods.classifier import ClassifierConfig
 from essential.methods.mas import MAS, MASConfig
 from essential.models.seeded import torch_generator
-from synthetic_tasks import SyntheticTable, make_tasks
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 

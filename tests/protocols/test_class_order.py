@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from essential.errors import ConfigError
-from essential.protocols import class_order
-from essential.protocols.class_order import order_classes, tcd_order
-from essential.protocols.protocol import Listing, build_protocol
+from essential.protocols import protocol
+from essential.protocols.protocol import Listing, build_protocol, order_classes, tcd_order
 
 
 def _twister(seed: int) -> Callable[[], int]:
@@ -41,16 +40,14 @@ def test_the_order_is_that_of_an_independent_shuffle(classes: int, seed: int) ->
 
 
 def test_every_published_order_is_pinned() -> None:
-    assert set(class_order._PINNED) == {(c, s) for c in (101, 51, 174) for s in (1000, 1993, 2021)}
-    assert len(set(class_order._PINNED.values())) == 9
+    assert set(protocol._PINNED) == {(c, s) for c in (101, 51, 174) for s in (1000, 1993, 2021)}
+    assert len(set(protocol._PINNED.values())) == 9
 
 
 def test_something_something_as_its_tasks_are_published() -> None:
     classes = tuple(f"template {index}" for index in range(174))
-    protocol = build_protocol(
-        "ssv2", Listing([], classes), tasks=19, base_classes=84, order_seed=1000, order_rule="tcd"
-    )
-    numbers = [[int(name.split()[1]) for name in task.classes] for task in protocol.tasks]
+    built = build_protocol("ssv2", Listing([], classes), tasks=19, base_classes=84, order_seed=1000, order_rule="tcd")
+    numbers = [[int(name.split()[1]) for name in task.classes] for task in built.tasks]
     assert numbers[0][:4] == [33, 28, 129, 145]
     assert [len(task) for task in numbers] == [84] + [5] * 18
     assert numbers[1:3] == [[127, 90, 76, 86, 54], [159, 27, 112, 85, 82]]

@@ -12,19 +12,17 @@ from essential.protocols.digit_frames import (
     draw_progress,
     draw_scene,
     draw_trajectory,
-    draw_untrimmed_progress,
     scans,
 )
 from essential.seeding import numpy_generator
 
 AXES = tuple(PAIRS)
 SIDE = 64
-DRAW = (draw_progress, draw_untrimmed_progress)
 
 
 def drawn(motion: str, seed: int) -> Trajectory:
     generator = numpy_generator("test", seed)
-    return draw_trajectory(motion, generator, progress=DRAW[seed % 2](generator, 20))
+    return draw_trajectory(motion, generator, progress=draw_progress(generator, 20, untrimmed=bool(seed % 2)))
 
 
 def still(*, x: float = 0.5, y: float = 0.5, side: float = 0.5, angle: float = 0.0) -> Trajectory:
@@ -70,7 +68,7 @@ def test_progress_rises_from_none_to_all(seed: int) -> None:
 def test_untrimmed_motion_fills_a_random_part_between_two_still_ones() -> None:
     starts, shares = [], []
     for seed in range(200):
-        drawn_progress = draw_untrimmed_progress(numpy_generator("untrimmed", seed), 100)
+        drawn_progress = draw_progress(numpy_generator("untrimmed", seed), 100, untrimmed=True)
         progress, strength = drawn_progress.done, drawn_progress.strength
         moving = np.flatnonzero(np.diff(progress) > 0)
         assert (np.diff(moving) == 1).all()

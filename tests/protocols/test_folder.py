@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from essential.engine.protocol_file import protocol_from_json, protocol_to_json
+from essential.engine.workspace import protocol_from_json, protocol_to_json
 from essential.errors import DataError
 from essential.learner.clips import clips_by_class
 from essential.protocols.folder import folder_listing

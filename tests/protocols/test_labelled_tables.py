@@ -131,7 +131,7 @@ def test_no_row(tmp_path: Path) -> None:
 def test_no_file(tmp_path: Path) -> None:
     path = tmp_path / "none.csv"
     assert _message(path) == f"manifest {path} does not exist; give an existing CSV file as data.path"
-    assert _message(tmp_path) == f"manifest {tmp_path} cannot be read: Is a directory; give a readable CSV file"
+    assert _message(tmp_path) == f"manifest {tmp_path} cannot be read: Is a directory; give a readable file"
 
 
 def test_not_text(tmp_path: Path) -> None:
@@ -143,7 +143,8 @@ def test_not_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("again", ["a.mp4,run,train", "a.mp4,run,test", "./a.mp4,jump,train"])
 def test_a_video_listed_twice(again: str, tmp_path: Path) -> None:
     path = _manifest(tmp_path, f"path,label,split\n{GOOD}{again}\n")
-    assert _message(path) == f"manifest {path} lists 'a.mp4' twice; a video has one label and one split"
+    expected = "line 3: video 'a.mp4' is listed before, in list.csv, line 2; a video is listed once and has one split"
+    assert _message(path) == f"manifest {path}, {expected}"
 
 
 def test_videos_that_do_not_exist(tmp_path: Path) -> None:

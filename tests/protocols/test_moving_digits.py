@@ -13,9 +13,8 @@ import pytest
 from essential.errors import DataError
 from essential.files.atomic import folder_lock
 from essential.protocols import moving_digits
-from essential.protocols.clip_files import h264_mp4, mpeg4_avi
 from essential.protocols.folder import folder_listing
-from essential.protocols.moving_digits import MARKER, MovingDigitsConfig, make_moving_digits
+from essential.protocols.moving_digits import MARKER, MovingDigitsConfig, h264_mp4, make_moving_digits, mpeg4_avi
 
 SMALL = MovingDigitsConfig(digits=1, train_clips_per_class=4, test_clips_per_class=1, frames=8, size=32)
 CLIPS = 8 * 5
@@ -46,7 +45,7 @@ def test_layout_is_split_class_clip_and_every_fourth_clip_is_avi(made: Path) -> 
 
 
 def test_default_is_24_classes_of_40_and_20_clips() -> None:
-    clips = list(moving_digits._clips(MovingDigitsConfig()))
+    clips = moving_digits._clips(MovingDigitsConfig())
     assert Counter(clip.split for clip in clips) == {"train": 960, "test": 480}
     assert set(Counter((clip.split, clip.label) for clip in clips).values()) == {40, 20}
     assert len({clip.label for clip in clips}) == 24
@@ -84,8 +83,8 @@ def test_files_hold_the_frames_and_have_b_frames(encode: object, suffix: str, tm
     with av.open(str(path)) as file:
         decoded = list(file.decode(video=0))
     assert len(decoded) == 28
-    pictures = np.stack([frame.to_ndarray(format="rgb24") for frame in decoded])
-    assert np.abs(pictures.astype(int) - frames).mean() < 8
+    frames_read = np.stack([frame.to_ndarray(format="rgb24") for frame in decoded])
+    assert np.abs(frames_read.astype(int) - frames).mean() < 8
     assert sum(frame.pict_type == av.video.frame.PictureType.B for frame in decoded) >= 14
 
 

@@ -151,8 +151,8 @@ def test_an_hmdb51_class_without_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "expected"),
     [
-        ("labels", "{", "is not JSON ("),
-        ("labels", "[" * 100_000, "is not JSON ("),
+        ("labels", "{", "labels.json, line 1, column 2: not valid JSON ("),
+        ("labels", "[" * 100_000, "labels.json: it is nested deeper than 50 levels"),
         ("labels", "[]", "holds no entry ([]); it must hold an object of labels"),
         ("labels", '{"a": "0", "b": "2"}', "label 'b' has number '2'; the 2 labels must be numbered from '0' to '1'"),
         ("labels", '{"a": "0", "b": "0"}', "label 'b' has number '0'"),

@@ -8,9 +8,8 @@ import pytest
 
 from essential.errors import DataError
 from essential.protocols.listed import ListedVideo
-from essential.protocols.places import find_videos, locate_videos
+from essential.protocols.places import Found, VideoIndex, found_of, locate_videos, refuse_unclear
 from essential.protocols.protocol import Segment, Video
-from essential.protocols.video_walk import VideoIndex
 
 
 def _touch(root: Path, *names: str) -> None:
@@ -23,14 +22,24 @@ def _listed(*names: str, label: str = "run") -> list[ListedVideo]:
     return [ListedVideo(name, label, "train") for name in names]
 
 
+def _found(listed: Sequence[ListedVideo], root: Path) -> list[Found]:
+    return found_of(locate_videos(listed, root, ("run",)))
+
+
+def _videos(listed: Sequence[ListedVideo], root: Path) -> Sequence[Video]:
+    listing = locate_videos(listed, root, ("run",))
+    refuse_unclear(listing, root)
+    return listing.videos
+
+
 def _files(root: Path, listed: Sequence[ListedVideo]) -> list[str]:
     """Return where each video was found, relative to the root; nothing where it is missing."""
-    return ["" if one.missing else one.video.file.removeprefix(f"{root}/") for one in find_videos(listed, root)]
+    return ["" if one.missing else one.video.file.removeprefix(f"{root}/") for one in _found(listed, root)]
 
 
 def _message(root: Path, *names: str) -> str:
     with pytest.raises(DataError) as caught:
-        locate_videos(_listed(*names), root)
+        _videos(_listed(*names), root)
     return str(caught.value)
 
 
@@ -42,7 +51,7 @@ def test_any_name_finds_any_layout(name: str, file: str, tmp_path: Path) -> None
     _touch(tmp_path, file, "run/v_10.avi", "v_2.mp4", "run/notes.txt")
     found = file.removesuffix("/img_00001.jpg")
     assert _files(tmp_path, _listed(name)) == [found]
-    assert locate_videos(_listed(name), tmp_path) == [Video(name, f"{tmp_path}/{found}", "run", "train")]
+    assert _videos(_listed(name), tmp_path) == [Video(name, f"{tmp_path}/{found}", "run", "train")]
 
 
 @pytest.mark.parametrize(
@@ -66,18 +75,16 @@ def test_any_name_finds_any_layout(name: str, file: str, tmp_path: Path) -> None
 def test_which_file_is_meant(name: str, files: list[str], expected: str, tmp_path: Path) -> None:
     _touch(tmp_path, *files)
     assert _files(tmp_path, _listed(name)) == [expected]
-    assert not find_videos(_listed(name), tmp_path)[0].others
+    assert not _found(_listed(name), tmp_path)[0].others
 
 
 def test_a_missing_video_gets_the_place_where_it_would_be(tmp_path: Path) -> None:
-    assert locate_videos(_listed("run/v.avi"), tmp_path) == [
-        Video("run/v.avi", f"{tmp_path}/run/v.avi", "run", "train")
-    ]
+    assert _videos(_listed("run/v.avi"), tmp_path) == [Video("run/v.avi", f"{tmp_path}/run/v.avi", "run", "train")]
 
 
 def test_a_name_that_may_be_several_files(tmp_path: Path) -> None:
     _touch(tmp_path, "b/v.mp4", "a/v.mp4", "w.mp4")
-    found = find_videos(_listed("v", "w"), tmp_path)
+    found = _found(_listed("v", "w"), tmp_path)
     assert [(one.video.file, one.others) for one in found] == [
         (f"{tmp_path}/a/v.mp4", (f"{tmp_path}/b/v.mp4",)),
         (f"{tmp_path}/w.mp4", ()),
@@ -105,7 +112,7 @@ def test_splits_segments_and_repeats_make_keys(tmp_path: Path) -> None:
         ListedVideo("v", "walk", "test"),
         ListedVideo("v", "walk", "train"),
     ]
-    videos = locate_videos(listed, tmp_path)
+    videos = _videos(listed, tmp_path)
     expected = ["v@0-12.5", "v@0.1-1000000", "v@0-12.5#2", "v#2", "v", "v#3", "v#4"]
     assert [video.key for video in videos] == expected
     assert [video.split for video in videos] == ["train", "train", "test", "test", "test", "test", "train"]
@@ -136,7 +143,7 @@ def test_many_numbered_images_beside_a_video_are_no_frames(tmp_path: Path) -> No
     # In whatever order the disk lists them: the video may come last.
     _touch(tmp_path, *(f"run/img_{number:05d}.jpg" for number in range(60)), "run/v.mp4")
     _touch(tmp_path, *(f"walk/img_{number:05d}.jpg" for number in range(60)))
-    assert VideoIndex(tmp_path).first == {"v": f"{tmp_path}/run/v.mp4", "walk": f"{tmp_path}/walk"}
+    assert VideoIndex(tmp_path).paths == {"v": [f"{tmp_path}/run/v.mp4"], "walk": [f"{tmp_path}/walk"]}
 
 
 @pytest.fixture
@@ -178,7 +185,7 @@ def test_links_that_stay_inside_are_followed(tmp_path: Path) -> None:
     (root / "gone.mp4").symlink_to(root / "none.mp4")
     listed = _listed("first", "walk/b", "a", "walk/deep/c.mp4", "gone")
     assert _files(root, listed) == ["run/first.mp4", "walk/b.mp4", "all/a.mp4", "walk/deep/c.mp4", ""]
-    assert not any(one.others for one in find_videos(listed, root))
+    assert not any(one.others for one in _found(listed, root))
 
 
 def test_circles_of_links_end(tmp_path: Path) -> None:
@@ -188,7 +195,7 @@ def test_circles_of_links_end(tmp_path: Path) -> None:
     (tmp_path / "b/a").symlink_to(tmp_path / "a", target_is_directory=True)
     (tmp_path / "self").symlink_to(tmp_path / "self")
     assert _files(tmp_path, _listed("v", "w")) == ["a/v.mp4", "a/b/w.mp4"]
-    assert not any(one.others for one in find_videos(_listed("v", "w"), tmp_path))
+    assert not any(one.others for one in _found(_listed("v", "w"), tmp_path))
 
 
 def test_the_root_may_be_a_link(tmp_path: Path) -> None:

@@ -3,8 +3,7 @@
 import pytest
 
 from essential.errors import ConfigError
-from essential.protocols.class_order import order_classes
-from essential.protocols.protocol import Listing, Video, build_protocol, split_classes
+from essential.protocols.protocol import Listing, Video, build_protocol, order_classes, split_classes
 
 
 def _names(count: int) -> list[str]:

@@ -188,7 +188,7 @@ def test_a_written_list_has_one_video_a_line_and_reads_the_same(tmp_path: Path) 
         (lambda c: c.update(source="x.pkl"), "\"source\" is 'x.pkl'; give an object with file and sha256"),
         (lambda c: c.update(source={"file": "x"}), "source lacks the key 'sha256'"),
         (lambda c: c.update(source={"file": "x", "sha256": 5}), "source: sha256: 5 is not text"),
-        (lambda c: c["tasks"].append([]), "task 3 is []; give an object with the classes"),
+        (lambda c: c["tasks"].append([]), "task 3 is []; give the classes, each with its videos, by name"),
         (lambda c: c["tasks"].append({}), "task 3 has no class; give it one"),
         (
             lambda c: c["tasks"][0].update({"../run": {}}),
@@ -197,8 +197,8 @@ def test_a_written_list_has_one_video_a_line_and_reads_the_same(tmp_path: Path) 
         (lambda c: c["tasks"][0].update({"": {}}), "task 1, name of a class: '' is empty"),
         (lambda c: c["tasks"][0].update(run=[]), "task 1, class 'run' is []; give an object with the videos of train,"),
         (lambda c: c["tasks"][0]["run"].update(trian=[]), "class 'run': unknown key 'trian' (did you mean 'train'?)"),
-        (lambda c: c["tasks"][0]["run"].update(train="v"), "class 'run', train is 'v'; give an array of videos"),
-        (lambda c: c["tasks"][0]["run"].update(train=[]), "no training video for 1 classes: 'run'; add some"),
+        (lambda c: c["tasks"][0]["run"].update(train="v"), "class 'run', train is 'v'; give a list of videos"),
+        (lambda c: c["tasks"][0]["run"].update(train=[]), "no training clip for the class 'run'; add training"),
         (
             lambda c: c["tasks"][1].update(jump=c["tasks"][0]["jump"]),
             "the class 'jump' is in the tasks 1, 2; a class arrives once",
@@ -302,7 +302,7 @@ def test_names_together_are_judged_as_each_alone(names: list[str]) -> None:
     [
         ({"start_seconds": -0.5}, "start_seconds of 'v_x' is -0.5; use seconds from 0 to 1e9"),
         ({"end_seconds": 2e9}, "end_seconds of 'v_x' is 2000000000.0; use seconds"),
-        ({"end_seconds": 10**50}, "end_seconds of 'v_x' is 1000"),
+        ({"end_seconds": 10**50}, "end_seconds of 'v_x' is 1e+50; use"),
         ({"duration_seconds": -1}, "duration_seconds of 'v_x' is -1.0; use seconds"),
         ({"start_seconds": 3}, "the segment of 'v_x' ends at 2.5 s, before its start at 3.0 s"),
         ({"start_seconds": "1"}, "start_seconds of 'v_x' is '1'; give a number of seconds"),
@@ -341,10 +341,10 @@ def test_a_start_past_the_end_is_let_through(tmp_path: Path) -> None:
         (b'{"format": "essential video list",\n "tasks": [}', "line 2, column 12: not valid JSON"),
         (b"\x80\x04]\x94.", "is not UTF-8 text (byte 0); a pickle goes through `essential data import` first"),
         (b"[]", "is JSON of another kind; lists of ours, "),
-        (b"[" * 100_000, "holds what no list has: it is nested deeper than 50 levels"),
-        (b'{"version": ' + b"9" * 5000 + b"}", "holds what no list has: a number of 5,000 digits is too long"),
-        (b'{"format": NaN}', "holds what no list has: NaN is no number"),
-        (b'{"format": -Infinity}', "holds what no list has: -Infinity is no number"),
+        (b"[" * 100_000, "list.json: it is nested deeper than 50 levels"),
+        (b'{"version": ' + b"9" * 5000 + b"}", "list.json: a number of 5,000 digits is too long"),
+        (b'{"format": NaN}', "list.json: NaN is no number"),
+        (b'{"format": -Infinity}', "list.json: -Infinity is no number"),
         (b'{"format": 1, "format": 1}', "the key 'format' stands twice in one object; keep one"),
     ],
 )
@@ -363,7 +363,7 @@ def test_a_class_twice_in_a_task(tmp_path: Path) -> None:
 def test_an_endless_number_is_no_time(tmp_path: Path) -> None:
     path = write_ours(tmp_path, _changed(lambda c: c["tasks"][0]["run"]["val"].append(SEGMENT)))
     path.write_text(path.read_text().replace("2.5", "1e999"))
-    assert "holds what no list has: 1e999 is no number that can be used" in _message(path)
+    assert "list.json: 1e999 is no number that can be used" in _message(path)
 
 
 def test_no_file(tmp_path: Path) -> None:
@@ -393,7 +393,7 @@ def test_untrimmed_keeps_videos_of_one_class_once() -> None:
     video_list = _segments(rows)
     # "t" is in val with both classes: it goes too, and nothing is left to test on.
     with pytest.raises(
-        DataError, match=r"x.json: with data.test_split=val, data.untrimmed=true task 1 \('run', 'jump'\)"
+        DataError, match=r"x.json, with data.test_split=val, data.untrimmed=true: task 1 \('run', 'jump'\)"
     ):
         video_list.listed(untrimmed=True)
     assert whole_videos(video_list.tasks, "train", "test") == [
@@ -424,14 +424,14 @@ def test_untrimmed_against_a_slow_rule() -> None:
 
 def test_untrimmed_may_leave_a_class_bare() -> None:
     video_list = _segments([("both", "run", 0.0, 1.0), ("both", "jump", 0.0, 1.0), ("one", "run", 0.0, 1.0)])
-    expected = "x.json: with data.test_split=val, data.untrimmed=true no training video is left for 1 classes: 'jump'"
+    expected = "x.json, with data.test_split=val, data.untrimmed=true: no training clip for the class 'jump'"
     with pytest.raises(DataError, match=expected):
         video_list.listed(untrimmed=True)
 
 
 def test_a_task_without_tests_is_refused() -> None:
     video_list = VideoList("x", [[ListedClass("a", {"train": ["v"], "test": []})]])
-    with pytest.raises(DataError, match=r"data.untrimmed=false task 1 \('a'\) has nothing to be tested on"):
+    with pytest.raises(DataError, match=r"data.untrimmed=false: task 1 \('a'\) has nothing to be tested on"):
         video_list.listed()
 
 

@@ -80,7 +80,10 @@ def test_mistakes_between_tasks_are_shares_of_a_task_s_videos(html: str, analysi
 
 def test_forgotten_clips_are_shown_with_what_became_of_them(html: str) -> None:
     text = ParsedPage(html).text
-    assert "18 test clips were right after some task and wrong after the last; here are the 6 surest mistakes." in text
+    assert (
+        "18 test clips were right after some task and wrong after the last; here are the 6 most confident mistakes."
+        in text
+    )
     assert "class 0a taken for class 2b Known after task 1, lost after task 2. test/class 0a/0.mp4" in text
     assert len(re.findall(r'<img src="data:image/jpeg;base64,/9j/[A-Za-z0-9+/=]+" alt="">', html)) == 6 * 4
 
@@ -110,7 +113,13 @@ def test_pictures_are_in_the_page_and_nothing_is_asked_of_anyone(html: str, reco
 
 def test_without_an_analysis_there_is_no_empty_section(record: Record, tmp_path: Path) -> None:
     text = ParsedPage(_write(tmp_path, (record, None))).text
-    for words in ("its fall", "Confusion", "Map of exemplars", "Known, then forgotten", "Accuracy and frames"):
+    for words in (
+        "forgetting by class",
+        "Confusion",
+        "Map of exemplars",
+        "Known, then forgotten",
+        "Accuracy and frames",
+    ):
         assert words not in text
 
 
@@ -160,7 +169,7 @@ def test_a_clip_without_pictures_and_a_run_without_mistakes(record: Record, tmp_
     untested = make_analysis(record, confusion=[[0] * 6] * 6, class_accuracy_by_task=[[None] * 6] * 3)
     text = ParsedPage(_write(tmp_path, (record, untested))).text
     assert "Confusion" not in text
-    assert "its fall" not in text
+    assert "forgetting by class" not in text
 
 
 def test_whatever_comes_from_an_analysis_is_escaped(tmp_path: Path) -> None:
@@ -206,7 +215,7 @@ def test_ten_runs_of_four_hundred_classes_stay_below_three_megabytes(
 ) -> None:
     """Two of the ten, with a fifth of the room and of the bytes."""
     picture = made_picture(7)
-    monkeypatch.setattr("essential.report.page._PICTURE_LETTERS", 140_000)
+    monkeypatch.setattr("essential.report.page._IMAGE_LETTERS", 140_000)
     monkeypatch.setattr("made_analyses.made_picture", lambda _: picture)
     tasks = [
         {

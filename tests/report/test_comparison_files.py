@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from made_comparisons import BUDGET, METHODS, made_metrics, made_run, many_runs
 
-from essential.cli.comparison_table import print_comparison
+from essential.cli.compare import print_comparison
 from essential.errors import ComparisonError
-from essential.report.comparison_files import write_comparison
-from essential.report.comparison_latex import as_latex, escaped
-from essential.report.comparison_text import as_csv, as_markdown
+from essential.report.comparison_page import write_comparison
+from essential.report.comparison_tables import as_csv, as_latex, as_markdown, escaped
 from essential.results.comparison import compare
 
 FILES = ["compare.csv", "compare.html", "compare.json", "compare.md", "compare.tex"]
@@ -93,7 +92,7 @@ def test_the_markdown_table_is_sorted_and_whole() -> None:
     assert "KiB†" in next(line for line in lines if line.startswith("| der |"))
     assert "Budget: 391 KiB; †: kept more." in text
     assert "seeds 0, 1, 2" in text
-    assert "Holm-corrected for 20 methods" in text
+    assert "Holm-corrected (20 tests)" in text
 
 
 @pytest.mark.parametrize(
@@ -161,20 +160,22 @@ def test_no_bold_where_nothing_keeps_to_the_rules() -> None:
     assert "\\textbf" not in as_latex(compare([made_run("joint", 0, 0.9, kept=None)], budget_bytes=None))
 
 
-@pytest.mark.parametrize(("width", "columns"), [(72, "kept"), (85, "forgetting"), (100, "seconds"), (120, "params")])
-def test_the_terminal_table_drops_columns_where_it_is_narrow_and_no_name(
-    width: int, columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("width", "tables"), [(45, 7), (60, 4), (80, 2), (130, 1)])
+def test_columns_that_do_not_fit_into_the_terminal_stand_below(
+    width: int, tables: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("FORCE_COLOR", "1")
     comparison = compare(many_runs(), budget_bytes=BUDGET)
     print_comparison(comparison)
     lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
-    assert max(map(len, lines)) <= width
-    header = next(line for line in lines if "final acc." in line)
-    assert header.split()[-1] == columns
-    for row in comparison.rows:
-        assert any(line.split()[:1] == [row.method] for line in lines)
+    heads = [re.split(" {2,}", line.strip()) for line in lines if line.startswith("method ")]
+    assert len(heads) == tables
+    columns = ["final acc.", "avg. inc.", "kept", "forgetting", "p (Holm)", "seconds", "params"]
+    assert [name for head in heads for name in head[1:]] == columns, "each stands once"
+    rows = [line for line in lines if line.split()[:1] and line.split()[0] in {row.method for row in comparison.rows}]
+    assert max(map(len, rows)) <= width
+    assert len(rows) == tables * len(comparison.rows)
 
 
 def test_a_file_has_every_column_and_every_name_whole(
@@ -193,7 +194,7 @@ def test_a_file_has_every_column_and_every_name_whole(
     assert first["joint"][1:7] == ["0.965", "±", "0.002", "1.000", "all", "videos"]
     assert first["essential"][-3] == "-", "the baseline is not tested against itself"
     assert first["lwf"][5:8] == ["!", "2.67", "MiB"]
-    assert first["joint"][-1] == "123.5k"
+    assert first["joint"][-1] == "123,456"
     named = [name for name in first if name in {method for method, *_ in METHODS}]
     assert named[:2] == ["joint", "essential"]
     assert named[-1] == "finetune"

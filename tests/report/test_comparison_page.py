@@ -7,11 +7,11 @@ import pytest
 from made_comparisons import BUDGET, made_metrics, made_run, many_runs
 from parsed_page import ParsedPage
 
-from essential.report.comparison_files import comparison_page
-from essential.report.drawing import inline_svg
-from essential.report.formats import NONE
+from essential.report.comparison_page import comparison_page
+from essential.report.drawing import LineStyle, inline_svg
 from essential.report.scatter import Apart, Kept, ScatterPoint, scatter_chart
 from essential.results.comparison import compare
+from essential.results.formats import NONE
 
 HOSTILE = "<script>alert('x')</script>\"&{{ 7 * 7 }}"
 NAMESPACES = re.compile(r"""xmlns(:\w+)?=["'][^"']*["']""")
@@ -50,7 +50,7 @@ def test_the_page_says_what_its_numbers_are_of(many: str) -> None:
         "879 KiB†",
         "all videos",
         "three seeds leave two degrees of freedom",
-        "for the 20 methods tested",
+        "Holm-corrected for 20 tests",
     ):
         assert words in text
     assert "Forward transfer, against joint" in text
@@ -97,7 +97,7 @@ def test_other_definitions_are_shown_where_a_method_has_them() -> None:
     metrics = made_metrics(0.5, vclimb_accuracy=0.4321, average_incremental_accuracy_nme=0.6789)
     runs = [made_run("icarl", 0, 0.5, metrics=metrics), made_run("other", 0, 0.4)]
     text = ParsedPage(comparison_page(compare(runs, budget_bytes=None))).text
-    titles = "Method Average incremental, nearest means (NME) vCLIMB Acc"
+    titles = "Method Average incremental, nearest means (NME), % vCLIMB Acc, %"
     assert f"{titles} 1 icarl 67.89 43.21 2 other {NONE} {NONE}" in text
 
 
@@ -129,7 +129,7 @@ def _texts(svg: str) -> list[str]:
 
 
 def _point(number: int, kept: Kept) -> ScatterPoint:
-    return ScatterPoint(str(number), f"method {number}", 50.0 + number, 1.0, kept, "in-rules")
+    return ScatterPoint(str(number), f"method {number}", 50.0 + number, 1.0, kept, LineStyle(0))
 
 
 def _drawn(points: list[ScatterPoint], budget_bytes: int | None = None) -> list[str]:

@@ -9,10 +9,10 @@ from made_records import make_record
 
 import essential.report
 from essential.report import ReportedRun
-from essential.report.confusion import confusion_of
+from essential.report.charts import MOST_BEHIND_TEXT, RIGHT, WRONG
 from essential.report.contents import group_runs
 from essential.report.drawing import FILE, figure_files
-from essential.report.heat_map import MOST_BEHIND_TEXT, RIGHT, WRONG
+from essential.report.run_figures import RunFigures
 
 STYLE = (Path(essential.report.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
 Colour = tuple[float, ...]
@@ -79,9 +79,9 @@ def test_numbers_in_cells_have_the_ink_and_those_of_nothing_are_left_out() -> No
     right[0] = [10, 10, 0, 0]
     analysis = make_analysis(record, confusion=right)
     [group] = group_runs([ReportedRun("a", record, analysis)])
-    view = confusion_of(group.runs[0], analysis)
+    view = RunFigures(group.runs[0]).confusion
     assert view is not None
-    cells = re.findall(r'<g class="cell">.*?<text[^>]*>([^<]*)</text>', view.figure.svg)
+    cells = re.findall(r'<g class="cell">.*?<text[^>]*>([^<]*)</text>', view.svg)
     assert cells == ["50.0", "50.0", "100.0", "100.0", "100.0"]
     assert ".chart .cell text { fill: var(--ink) !important; }" in STYLE
-    assert "cell" not in figure_files(view.figure.drawing)["svg"].decode()
+    assert "cell" not in figure_files(view.drawing)["svg"].decode()

@@ -14,8 +14,8 @@ from essential.errors import FileSystemError, RunError
 from essential.report import ReportedRun, write_figures
 from essential.report.contents import group_runs
 from essential.report.drawing import figure_files
-from essential.report.formats import slug
-from essential.report.run_figures import run_figures
+from essential.report.run_figures import RunFigures
+from essential.results.formats import slug
 
 KINDS = {".svg", ".pdf", ".csv"}
 OF_GROUP = {
@@ -30,7 +30,7 @@ OF_GROUP = {
 OF_RUN = {
     "accuracy-matrix",
     "memory-by-kind-over-tasks",
-    "accuracy-by-class-and-its-fall",
+    "accuracy-and-forgetting-by-class",
     "confusion",
     "confusion-between-tasks",
     "map-of-exemplars",
@@ -127,7 +127,7 @@ def test_confusion_and_falls_are_the_analysis_s(runs: list[ReportedRun], folder:
     for true, row in enumerate(analysis.confusion):
         for taken, count in enumerate(row):
             assert counts.get((names[true], names[taken]), 0) == count
-    falls = _rows(folder / "seed-0/accuracy-by-class-and-its-fall.csv")
+    falls = _rows(folder / "seed-0/accuracy-and-forgetting-by-class.csv")
     assert len(falls) == len(names)
     for fall in falls:
         slot = names.index(fall["class"])
@@ -149,7 +149,7 @@ def test_frames_kept_has_a_point_for_each_run_that_differs_in_them_alone(folder:
 
 def test_the_same_runs_give_the_same_bytes(runs: list[ReportedRun], folder: Path) -> None:
     [group] = group_runs(runs)
-    figures = run_figures(group.runs[0]).files
+    figures = RunFigures(group.runs[0]).files
     assert len(figures) == len(OF_RUN)
     for figure in figures:
         for kind, content in figure_files(figure.drawing).items():
@@ -157,7 +157,7 @@ def test_the_same_runs_give_the_same_bytes(runs: list[ReportedRun], folder: Path
 
 
 def test_names_that_fall_together_and_protocols_stand_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("essential.report.figure_files.figure_files", lambda _: {"svg": b""})
+    monkeypatch.setattr("essential.report.page.figure_files", lambda _: {"svg": b""})
     other = {
         "name": "../Other $x$",
         "id": "f" * 16,
@@ -173,7 +173,7 @@ def test_names_that_fall_together_and_protocols_stand_apart(tmp_path: Path, monk
 def test_a_long_name_is_cut_and_what_a_spreadsheet_would_run_is_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("essential.report.figure_files.figure_files", lambda _: {"svg": b""})
+    monkeypatch.setattr("essential.report.page.figure_files", lambda _: {"svg": b""})
     tasks = [{"classes": ["=1+1", "-2"], "train_videos": 1, "test_videos": 20}]
     record = make_record(tasks=1, protocol={"name": "y" * 300, "id": "f" * 16, "tasks": tasks})
     confusion = [[20, 0], [5, 15]]
@@ -189,7 +189,7 @@ def test_a_long_name_is_cut_and_what_a_spreadsheet_would_run_is_text(
 
 
 def test_joint_training_is_no_memory_of_no_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("essential.report.figure_files.figure_files", lambda _: {"svg": b""})
+    monkeypatch.setattr("essential.report.page.figure_files", lambda _: {"svg": b""})
     joint = make_record(method="joint", bytes_per_task=0)
     method = joint.method.model_copy(update={"config": {"needs_all_tasks": True}})
     joint = joint.model_copy(update={"method": method})

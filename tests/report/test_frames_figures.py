@@ -12,9 +12,8 @@ from matplotlib.lines import Line2D
 
 from essential.report import ReportedRun, write_report
 from essential.report.contents import group_runs
-from essential.report.drawing import FILE, figure_files
-from essential.report.figure_view import FigureView, NumberRow
-from essential.report.frames_figures import frames_kept_figure, frames_read_figure
+from essential.report.drawing import FILE, FigureView, NumberRow, figure_files
+from essential.report.line_figures import frames_kept_figure, frames_read_figure
 
 REBUILT = "rebuilt, true task given"
 
@@ -39,7 +38,7 @@ def _run(method: str, seed: int, frames_kept: list[dict[str, Any]] | None) -> Re
 
 def _figure(*runs: ReportedRun) -> FigureView:
     [group] = group_runs(runs)
-    figure = frames_read_figure(group)
+    figure = frames_read_figure(group.lines, group.anchor)
     assert figure is not None
     return figure
 
@@ -59,8 +58,8 @@ def test_what_is_rebuilt_is_called_so_wherever_it_stands(three: list[ReportedRun
     figure = _figure(*three)
     name = f"essential, {REBUILT}"
     assert _column(figure, "line") == ["icarl 0"] * 3 + ["essential"] * 3 + [name]
-    assert f"{name}: 95.0 of 2 frames" in figure.description
-    assert "no accuracy that the run reaches" in figure.note
+    assert f"{name}: 95.0 at frames read 2" in figure.description
+    assert "upper bound with rebuilt frames and known task; not a result" in figure.note
     assert [row.name for row in figure.numbers[1:]] == ["icarl 0", "essential", name]
     assert (("line-2-hollow", name) in figure.legend, len(figure.legend)) == (True, 3)
     assert f">{name}</text>" in figure_files(figure.drawing)["svg"].decode()
@@ -82,7 +81,7 @@ def test_a_seed_without_an_analysis_is_left_out_and_the_others_are_counted() -> 
     assert _column(figure, "line") == ["essential, 2 of 3 seeds"] * 2
     assert _column(figure, "seeds") == [2, 2]
     [group] = group_runs([_run("essential", 0, None)])
-    assert frames_read_figure(group) is None
+    assert frames_read_figure(group.lines, "p") is None
 
 
 def test_of_many_frames_only_the_numbers_that_were_read_have_a_place() -> None:
@@ -116,6 +115,6 @@ def test_every_point_of_a_sweep_has_its_own_seeds() -> None:
             method = record.method.model_copy(update={"config": {"frames_kept": kept}})
             runs.append(ReportedRun(f"{kept}-{seed}", record.model_copy(update={"method": method})))
     [group] = group_runs(runs)
-    figure = frames_kept_figure(group)
+    figure = frames_kept_figure(group.runs, "p")
     assert figure is not None
     assert [tuple(row[1:3]) for row in figure.data[1:]] == [(3, 1), (1, 2)]

@@ -8,10 +8,9 @@ import pytest
 from made_comparisons import made_metrics, made_run
 
 from essential.published import published_figures, published_for
-from essential.report.drawing import PAGE, figure_files, own_settings
-from essential.report.line_style import LineStyle
+from essential.report.drawing import PAGE, LineStyle, figure_files, own_settings
 from essential.report.memory_scatter import FRAME_BYTES, OwnMethod, own_scatter, published_scatter, stated_memory
-from essential.report.scatter import Apart, Kept
+from essential.report.scatter import PUBLISHED, Apart, Kept
 from essential.results.runs import SeedRuns
 
 
@@ -50,13 +49,13 @@ def test_every_memory_that_a_source_states_is_understood() -> None:
 def test_published_methods_have_letters_and_are_never_those_run_here() -> None:
     view = published_scatter([_own("vclimb_accuracy", 0.89, 0.91)], "vclimb-ucf101-10", "p")
     assert view is not None
-    own, *others = [point for point, _ in view.points]
+    own, *others = view.points
     assert (own.label, own.kept) == ("1", 1000)
     assert (own.accuracy, own.deviation) == pytest.approx((90.0, 2**0.5))
     assert [point.label for point in others] == [chr(ord("a") + place) for place in range(len(others))]
-    assert {point.look for point in others} == {"published"}
-    assert "not run here" in view.figure.note
-    behind = dict(zip((point.name for point in others), (words for _, words in view.points[1:]), strict=True))
+    assert {point.look for point in others} == {PUBLISHED}
+    assert "not run here" in view.note
+    behind = dict(zip((point.name for point in others), (point.behind for point in view.points[1:]), strict=True))
     assert behind["Naive rehearsal (TSN ResNet-34)"] == "91.42; 2020 videos, 3.69 \u00d7 10⁵ frames"
     assert behind["PIVOT (CLIP ViT-B/32)"] == "93.4; memory not stated"
     accuracies = {
@@ -69,7 +68,7 @@ def test_the_file_of_published_methods_keeps_where_each_figure_is_from() -> None
     own = _own("vclimb_accuracy", 0.89, 0.91, modules=3 << 20)
     view = published_scatter([own], "vclimb-ucf101-10", "p")
     assert view is not None
-    rows = [dict(zip(view.figure.data[0], row, strict=True)) for row in view.figure.data[1:]]
+    rows = [dict(zip(view.data[0], row, strict=True)) for row in view.data[1:]]
     assert (rows[0]["mark"], rows[0]["source"], rows[0]["published"]) == ("run here", None, 0)
     assert all(row["source"] and row["mark"] in ("seen", "second-hand", "inferred") for row in rows[1:])
     naive = next(row for row in rows if row["method"] == "Naive rehearsal (TSN ResNet-34)")
@@ -78,47 +77,49 @@ def test_the_file_of_published_methods_keeps_where_each_figure_is_from() -> None
     assert {row["bytes are assumed"] for row in rows[1:] if row["memory as printed"] in (None, "none")} == {0}
     tcd = published_scatter([_own("average_incremental_accuracy", 0.9)], "tcd-ucf101-10x5", "p")
     assert tcd is not None
-    table = [dict(zip(tcd.figure.data[0], row, strict=True)) for row in tcd.figure.data[1:]]
-    assert {row["reading"] for row in table} == {"by the head", "by nearest means", "", None}
-    assert sum(int(row["uncertain"] or 0) for row in table) == sum(", uncertain" in words for _, words in tcd.points)
+    table = [dict(zip(tcd.data[0], row, strict=True)) for row in tcd.data[1:]]
+    assert {row["reading"] for row in table} == {"head (CNN)", "nearest means (NME)", "", None}
+    assert sum(int(row["uncertain"] or 0) for row in table) == sum(
+        ", uncertain" in point.behind for point in tcd.points
+    )
 
 
 def test_the_caption_says_what_is_assumed_and_what_is_left_out() -> None:
     own = _own("vclimb_accuracy", 0.89, 0.91, modules=3 << 20)
     view = published_scatter([own], "vclimb-ucf101-10", "p")
     assert view is not None
-    assert "uncompressed), of which a JPEG file would take a fraction." in view.figure.note
+    assert "uncompressed), of which a JPEG file would take a fraction." in view.note
     modules = "Left out, as papers do: the MR (memory retrieval) modules of ours, which take 3.00\u00a0MiB."
-    assert modules in view.figure.note
+    assert modules in view.note
     less, none = _own("vclimb_accuracy", 0.9, modules=1 << 20), _own("vclimb_accuracy", 0.9)
     both = published_scatter([own, less, none], "vclimb-ucf101-10", "p")
     assert both is not None
-    assert "of 2 methods run here, which take 1.00\u00a0MiB to 3.00\u00a0MiB." in both.figure.note
+    assert "of 2 methods run here, which take 1.00\u00a0MiB to 3.00\u00a0MiB." in both.note
     plain = published_scatter([none], "vclimb-ucf101-10", "p")
     assert plain is not None
-    assert "Left out" not in plain.figure.note
+    assert "Left out" not in plain.note
 
 
 def test_training_on_all_videos_keeps_those_also_where_it_was_published() -> None:
     view = published_scatter([_own("average_incremental_accuracy", 0.9)], "tcd-ucf101-10x5", "p")
     assert view is not None
-    [(point, words)] = [(point, words) for point, words in view.points if "Oracle" in point.name]
+    [point] = [point for point in view.points if "Oracle" in point.name]
     assert point.kept is Apart.ALL_VIDEOS
-    assert words.endswith("; all videos")
+    assert point.behind.endswith("; all videos")
 
 
 def test_what_was_run_here_is_filled_beside_what_was_published() -> None:
-    over = replace(_own("vclimb_accuracy", 0.89, 0.91), look="out-of-rules")
+    over = replace(_own("vclimb_accuracy", 0.89, 0.91), look=LineStyle(0, hollow=True))
     view = published_scatter([over, _own("vclimb_accuracy", 0.9)], "vclimb-ucf101-10", "p")
     assert view is not None
-    assert [point.look for point, _ in view.points[:2]] == ["in-rules", LineStyle(0)]
+    assert [point.look for point in view.points[:2]] == [LineStyle(0)] * 2
 
 
 def test_the_legend_of_a_file_stands_below_the_plot_with_whole_names_and_what_hollow_means() -> None:
     long = _own("vclimb_accuracy", 0.9, name="a long name of a method, its end " * 3 + "END")
     view = published_scatter([long], "vclimb-ucf101-10", "p")
     assert view is not None
-    svg = figure_files(view.figure.drawing)["svg"].decode()
+    svg = figure_files(view.drawing)["svg"].decode()
     words = " ".join(" ".join(re.findall(r">([^<>]+)</text>", svg)).split())
     assert "END" in words
     assert "Hollow: published elsewhere for a protocol of this name, not run here." in words
@@ -133,7 +134,7 @@ def test_a_tick_stays_out_of_a_strip_that_has_its_own_name() -> None:
         view = own_scatter([_own("final_accuracy", 0.9, kept=each) for each in kept], "p")
         assert view is not None
         with own_settings("p"):
-            figure, _ = view.figure.drawing.draw(PAGE)
+            figure, _ = view.drawing.draw(PAGE)
             [axes] = figure.axes
             figure.draw_without_rendering()
             boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
@@ -147,8 +148,8 @@ def test_a_tick_stays_out_of_a_strip_that_has_its_own_name() -> None:
 def test_of_several_readings_one_is_shown_and_named() -> None:
     view = published_scatter([_own("average_incremental_accuracy", 0.9)], "tcd-ucf101-10x5", "p")
     assert view is not None
-    names = [(point.name, words) for point, words in view.points]
-    assert ("ESSENTIAL (CLIP ViT-B/16)", "95.1, by the head; memory not stated") in names
+    names = [(point.name, point.behind) for point in view.points]
+    assert ("ESSENTIAL (CLIP ViT-B/16)", "95.1, head (CNN); memory not stated") in names
     assert ("SFCL (TSM)", "81.72; memory not stated") in names
     assert sum(name.startswith("UCIR (TSM)") for name, _ in names) == 1
 
@@ -169,6 +170,6 @@ def test_without_common_ground_nothing_is_shown(protocol: str, metric: str, accu
 def test_all_videos_are_no_number_of_bytes() -> None:
     view = own_scatter([_own("final_accuracy", 0.5, kept=Apart.ALL_VIDEOS)], "p")
     assert view is not None
-    assert list(view.figure.data[1:]) == [("1", "ours", 0, 50.0, 0.0, None, "all videos")]
-    assert "ours: 50.0 % with all videos" in view.figure.description
+    assert list(view.data[1:]) == [("1", "ours", 0, 50.0, 0.0, None, "all videos")]
+    assert "ours: 50.0 % with all videos" in view.description
     assert own_scatter([_own("final_accuracy", None)], "p") is None

@@ -9,7 +9,7 @@ from made_records import make_record
 
 from essential.published import PublishedFigure, published_for
 from essential.report import ReportedRun, write_report
-from essential.report.elsewhere import as_printed, published_table
+from essential.results.rows import published_table
 
 DASH = "\u2013"
 
@@ -39,8 +39,8 @@ def test_a_protocol_with_figures_has_them_all_in_a_table_of_their_own(tmp_path: 
     html = _page("tcd-ucf101-10x5", tmp_path)
     head, *rows = _cells(html)
     assert head == [
-        *("Method", "Backbone", "average incremental accuracy, %", "average incremental accuracy cnn, %"),
-        *("average incremental accuracy nme, %", "Mark", "Source", "Note"),
+        *("Method", "Backbone", "Average incremental, %", "Average incremental, head (CNN), %"),
+        *("Average incremental, nearest means (NME), %", "Mark", "Source", "Note"),
     ]
     assert rows[0] == ["ESSENTIAL", "CLIP ViT-B/16", "", "95.1", "", "second-hand", "1", ""]
     assert ["UCIR", "TSM", "", "74.31", "74.09", "seen", "3", ""] in rows
@@ -56,7 +56,7 @@ def test_a_protocol_with_figures_has_them_all_in_a_table_of_their_own(tmp_path: 
 
 def test_accuracy_and_forgetting_of_one_row_stand_together_with_the_memory(tmp_path: Path) -> None:
     head, *rows = _cells(_page("vclimb-kinetics400-20", tmp_path))
-    assert head[2:5] == ["vclimb accuracy, %", "vclimb bwf, %", "Memory"]
+    assert head[2:5] == ["vCLIMB Acc, %", "vCLIMB BWF, points", "Memory"]
     assert [row[:5] for row in rows[2:4]] == [
         ["Naive rehearsal", "TSN ResNet-34", "23.47", "48.05", "8000 videos, 2 \u00d7 10⁶ frames"],
         ["iCaRL", "TSN ResNet-34", "26.73", "42.25", "8000 videos, 2 \u00d7 10⁶ frames"],
@@ -92,13 +92,14 @@ def test_figures_of_one_row_come_together_and_others_do_not() -> None:
     )
     assert table is not None
     assert table.metrics == ("final_accuracy", "vclimb_bwf", "of_its_own")
-    shown = [[as_printed(row.figures[m]) if m in row.figures else "" for m in table.metrics] for row in table.rows]
+    shown = [[row.cell(metric).shown for metric in table.metrics] for row in table.rows]
     assert shown == [["77.60", "5", f"{DASH}?"], *[["77.60", "", ""]] * 3]
     assert table.rows[0].notes == ("x",)
     assert [row.source for row in table.rows] == [1, 2, 1, 1]
     assert [row.backbone for row in table.rows] == [DASH, DASH, "TSM", DASH]
-    assert (table.tells_memory, table.has_doubts) == (True, True)
-    assert [mark for mark, _ in table.marks] == ["seen", "inferred"]
+    assert table.has_doubts
+    assert [row.memory for row in table.rows] == [DASH, DASH, DASH, "2 videos"]
+    assert list(table.marks) == ["seen", "inferred"]
     plain = published_table([_figure()])
     assert plain is not None
-    assert (plain.tells_memory, plain.has_doubts) == (False, False)
+    assert not plain.has_doubts

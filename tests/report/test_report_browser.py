@@ -16,7 +16,7 @@ from made_comparisons import BUDGET, made_run, many_runs
 from made_records import make_record
 
 from essential.report import ReportedRun, write_report
-from essential.report.comparison_files import write_comparison
+from essential.report.comparison_page import write_comparison
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on this machine")
@@ -139,8 +139,8 @@ def test_nothing_sticks_out_and_the_console_is_silent(measure: Measure, width: i
     assert measured["too_wide"] == []
     assert measured["page_width"] <= width
     assert measured["body_width"] <= width
-    # Four over tasks and frames, two against memory, and four of every run.
-    assert measured["charts"] == 6 + 2 * 4
+    # Five over tasks and frames, two against memory, and four of every run.
+    assert measured["charts"] == 7 + 2 * 4
     assert measured["small"] == measured["collisions"] == []
     assert measured["pictures"] == 2 * 3 * 4
 

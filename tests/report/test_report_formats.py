@@ -2,8 +2,8 @@
 
 import pytest
 
-from essential.report.charts import LineStyle
-from essential.report.formats import (
+from essential.report.drawing import FILE, LineStyle
+from essential.results.formats import (
     MINUS,
     NONE,
     counted,
@@ -11,7 +11,6 @@ from essential.report.formats import (
     human_bytes,
     inside,
     percent,
-    plus_minus,
     probability,
     signed_percent,
     slug,
@@ -64,7 +63,7 @@ def test_counted(count: int, noun: str, text: str) -> None:
 
 
 def test_the_spread_is_the_sample_standard_deviation() -> None:
-    assert plus_minus(spread_of([0.7, 0.8, 0.9])) == "80.00 ± 10.00"
+    assert spread_of([0.7, 0.8, 0.9]).shown == "80.00 ± 10.00"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +71,7 @@ def test_the_spread_is_the_sample_standard_deviation() -> None:
     [(0.875, 0.01, "87.50 ± 1.00"), (0.875, None, "87.50"), (None, None, NONE), (-0.01, 0.0, f"{MINUS}1.00 ± 0.00")],
 )
 def test_a_mean_has_its_deviation_if_there_is_one(mean: float | None, deviation: float | None, text: str) -> None:
-    assert plus_minus(Spread(mean, deviation)) == text
+    assert Spread(mean, deviation).shown == text
 
 
 @pytest.mark.parametrize(
@@ -115,5 +114,5 @@ def test_what_a_spreadsheet_would_run_is_quoted(text: str) -> None:
 
 
 def test_the_first_64_line_styles_all_differ() -> None:
-    looks = {(style.colour, style.marker) for style in map(LineStyle, range(64))}
+    looks = {(style.colour(FILE), style.marker) for style in map(LineStyle, range(64))}
     assert len(looks) == 64

@@ -8,7 +8,7 @@ import pytest
 from made_sites import PUBLISHED, made_found, many_found, other_protocol, published_protocol, skipped_test
 
 from essential.published import published_figures, published_for
-from essential.report.formats import NONE
+from essential.results.formats import NONE
 from essential.site.boards import Board, make_boards
 from essential.site.finding import FoundRecord
 from essential.site.tables import as_csv, as_json, as_objects

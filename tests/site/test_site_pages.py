@@ -8,9 +8,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from made_sites import HOSTILE, made_found, many_found
 
-from essential.report.formats import slug
+from essential.results.formats import slug, stem
 from essential.site import Findings, write_site
-from essential.site.families import stem
 
 VOID = {"meta", "link", "br", "input"}
 

@@ -33,7 +33,7 @@ def write_packed_video(path: Path, frames: int) -> Path:
 
 
 def write_video_with_blanks(path: Path, frames: int, *, blanks: Iterable[int], padding: int = 0) -> Path:
-    """Write an AVI in which the packets at `blanks` only say "show the last picture again", then `padding` zeros."""
+    """Write an AVI in which the packets at `blanks` only say "show the last frame again", then `padding` zeros."""
     packets, rate = _packets(write_numbered_video(path, frames, codec="mpeg4", b_frames=0))
     for index in blanks:
         packets[index] = _not_coded(packets[index]) + bytes(padding)
@@ -83,14 +83,14 @@ def write_moving_video(
     times: Sequence[int] | None = None,
     container: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a video in which a rough texture moves under fresh noise, so that every picture refers to others.
+    """Write a video in which a rough texture moves under fresh noise, so that every frame refers to others.
 
     Args:
         path: the file.
         frames: how many.
         codec: an encoder's name.
         options: the encoder's.
-        times: each picture's time, in 1/25 s; one after the other by default.
+        times: each frame's time, in 1/25 s; one after the other by default.
         container: options of the container.
     """
     draw = np.random.default_rng(frames)
@@ -99,8 +99,8 @@ def write_moving_video(
         stream = output.add_stream(codec, rate=25, options=dict(options))
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
         for number, time in enumerate(times or range(frames)):
-            picture = texture[number : number + 64, 2 * number : 2 * number + 96] + draw.integers(-20, 20, (64, 96, 1))
-            frame = av.VideoFrame.from_ndarray(picture.astype(np.uint8), format="rgb24")
+            image = texture[number : number + 64, 2 * number : 2 * number + 96] + draw.integers(-20, 20, (64, 96, 1))
+            frame = av.VideoFrame.from_ndarray(image.astype(np.uint8), format="rgb24")
             frame.pts, frame.time_base = time, Fraction(1, 25)
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
@@ -118,8 +118,8 @@ def remux(source: Path, path: Path, change: Callable[[int, av.Packet], None]) ->
     return path
 
 
-def turn_pictures(source: Path, path: Path, *, numbers: Container[int], degrees: int = 180) -> Path:
-    """Copy a bare H.264 stream without B-frames; the pictures of some numbers say how they are to be turned."""
+def turn_frames(source: Path, path: Path, *, numbers: Container[int], degrees: int = 180) -> Path:
+    """Copy a bare H.264 stream without B-frames; the frames of some numbers say how they are to be turned."""
     with av.open(str(source)) as old, av.open(str(path), "w") as new:
         old_stream = old.streams.video[0]
         stream = new.add_stream_from_template(old_stream)
@@ -159,10 +159,10 @@ def _is_b_frame(packet: bytes) -> bool:
 
 
 def _not_coded(packet: bytes) -> bytes:
-    """Return an MPEG-4 picture header with the time of `packet`'s picture and the "coded" bit off.
+    """Return an MPEG-4 frame header with the time of `packet`'s frame and the "coded" bit off.
 
     After the start code: 2 bits of type, one 1 for each second gone by, 0, a marker, the time in a second (5 bits at
-    25 pictures per second), a marker, the "coded" bit, then 0 and 1s up to the end of the byte.
+    25 frames per second), a marker, the "coded" bit, then 0 and 1s up to the end of the byte.
     """
     start = packet.index(_VOP) + len(_VOP)
     bits = f"{int.from_bytes(packet[start : start + 6], 'big'):048b}"
@@ -173,7 +173,7 @@ def _not_coded(packet: bytes) -> bytes:
 
 
 def refer_to(path: Path, other: Path) -> Path:
-    """Have an MP4 say, by an alias of the kind that QuickTime wrote, that its pictures are in another file."""
+    """Have an MP4 say, by an alias of the kind that QuickTime wrote, that its frames are in another file."""
     content = bytearray(path.read_bytes())
     name = str(other).encode()
     alias = bytes(10) + b"\3" + b"vol".ljust(27, b"\0") + bytes(12) + b"\1" + b"v".ljust(63, b"\0") + bytes(36)

@@ -10,14 +10,13 @@ import pytest
 from PIL import Image
 
 from essential.protocols.listed import ListedVideo
-from essential.protocols.places import find_videos
+from essential.protocols.places import found_of, locate_videos
 from essential.protocols.protocol import Listing, Protocol, Segment, build_protocol
 from essential.video import check
-from essential.video.check import check_videos, probe
-from essential.video.check_report import CheckedFile, CheckReport
+from essential.video.check import CheckedFile, CheckReport, check_videos, probe
 from essential.video.decode import read_frames
 from essential.video.worker_pool import Lost
-from video_files import cut_short, numbered_picture, write_numbered_video
+from video_files import cut_short, numbered_frame, write_numbered_video
 
 LISTED = [
     ListedVideo("run/good.avi", "run", "train"),
@@ -52,14 +51,16 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def protocol(root: Path) -> Protocol:
     """Return the protocol of the listed videos, a class in each task."""
-    videos = [found.video for found in find_videos(LISTED, root)]
+    videos = [found.video for found in found_of(locate_videos(LISTED, root, ()))]
     return build_protocol("p", Listing(videos, ("run", "walk")), tasks=2, order_seed=None)
 
 
 @pytest.fixture(scope="module")
 def report(root: Path, protocol: Protocol) -> CheckReport:
     """Return what a check of all of it finds."""
-    return check_videos(protocol, find_videos(LISTED, root), root=root, frames=FRAMES, workers=2, seconds_limit=60.0)
+    return check_videos(
+        protocol, found_of(locate_videos(LISTED, root, ())), root=root, frames=FRAMES, workers=2, seconds_limit=60.0
+    )
 
 
 def test_every_fault_is_named_with_its_reason(report: CheckReport) -> None:
@@ -73,10 +74,10 @@ def test_every_fault_is_named_with_its_reason(report: CheckReport) -> None:
         ("missing", "walk/gone.avi", "walk/gone.avi", 1),
     ]
     reasons = list(problems.values())
-    assert reasons[0].startswith("it is damaged or cut short: it promises about 59 pictures and gives 39")
+    assert reasons[0].startswith("it is damaged or cut short: it promises about 59 frames and gives 39")
     assert reasons[1:5] == [
-        "it has 7 pictures, and 8 are wanted",
-        "its segment from 1.9 s to 9 s has about 3 pictures, and 8 are wanted",
+        "it has 7 frames, and 8 are wanted",
+        "its segment from 1.9 s to 9 s has about 3 frames, and 8 are wanted",
         "its segment starts at 2.5 s, past the end of the video at 2.00 s",
         "it may also be b/unclear.mp4",
     ]
@@ -86,25 +87,25 @@ def test_every_fault_is_named_with_its_reason(report: CheckReport) -> None:
 @pytest.mark.parametrize(
     ("start", "end"), [(0.0, 1.0), (0.28, 0.6), (0.3, 0.58), (1.9, 9.0), (0.28, 0.281), (0.3, 0.31), (0.5, 0.5)]
 )
-def test_the_pictures_of_a_segment_are_those_that_a_run_takes(start: float, end: float, root: Path) -> None:
+def test_the_frames_of_a_segment_are_those_that_a_run_takes(start: float, end: float, root: Path) -> None:
     video = root / "run" / "good.mp4"
     inside = read_frames(video, range, segment=Segment(start, end)).frame_count
-    found = find_videos([ListedVideo("run/good", "run", "train", Segment(start, end))], root)
+    found = found_of(locate_videos([ListedVideo("run/good", "run", "train", Segment(start, end))], root, ()))
     protocol = build_protocol("p", Listing([found[0].video], ("run",)), tasks=1)
     assert check_videos(protocol, found, root=root, frames=inside, workers=1, seconds_limit=60.0).clean
     (problem,) = check_videos(protocol, found, root=root, frames=inside + 1, workers=1, seconds_limit=60.0).problems
-    assert f"has about {inside} pictures, and {inside + 1} are wanted" in problem.reason
+    assert f"has about {inside} frames, and {inside + 1} are wanted" in problem.reason
 
 
 def test_a_segment_of_a_folder_of_frames_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "run" / "clip").mkdir(parents=True)
     for number in range(12):
-        Image.fromarray(numbered_picture(number)).save(tmp_path / "run" / "clip" / f"{number}.png")
-    found = find_videos([ListedVideo("run/clip", "run", "train", Segment(0.0, 1.0))], tmp_path)
+        Image.fromarray(numbered_frame(number)).save(tmp_path / "run" / "clip" / f"{number}.png")
+    found = found_of(locate_videos([ListedVideo("run/clip", "run", "train", Segment(0.0, 1.0))], tmp_path, ()))
     protocol = build_protocol("p", Listing([found[0].video], ("run",)), tasks=1)
     (problem,) = check_videos(protocol, found, root=tmp_path, frames=8, workers=1, seconds_limit=60.0).problems
     assert problem.kind == "unreadable"
-    assert "does not say how many pictures make a second" in problem.reason
+    assert "does not say how many frames make a second" in problem.reason
 
 
 def test_counts_and_coverage_add_up(report: CheckReport) -> None:
@@ -151,7 +152,7 @@ def test_the_report_goes_through_json(report: CheckReport) -> None:
 
 def test_one_worker_or_two_find_the_same(report: CheckReport, root: Path, protocol: Protocol) -> None:
     seen: list[tuple[int, int]] = []
-    found = find_videos(LISTED, root)
+    found = found_of(locate_videos(LISTED, root, ()))
     again = check_videos(
         protocol,
         found,
@@ -166,7 +167,7 @@ def test_one_worker_or_two_find_the_same(report: CheckReport, root: Path, protoc
 
 
 def test_nothing_wrong(root: Path) -> None:
-    found = find_videos(LISTED[:1], root)
+    found = found_of(locate_videos(LISTED[:1], root, ()))
     protocol = build_protocol("p", Listing([found[0].video], ("run",)), tasks=1)
     report = check_videos(protocol, found, root=root, frames=50, workers=1, seconds_limit=60.0)
     assert report.clean
@@ -178,7 +179,7 @@ def test_processes_killed_from_outside_change_nothing(report: CheckReport, root:
         for child in multiprocessing.active_children():
             os.kill(child.pid or 0, signal.SIGKILL)
 
-    found = find_videos(LISTED, root)
+    found = found_of(locate_videos(LISTED, root, ()))
     again = check_videos(protocol, found, root=root, frames=FRAMES, workers=1, seconds_limit=60.0, progress=kill)
     assert again == report
 
@@ -193,7 +194,7 @@ def test_a_file_that_kills_its_reader_is_unreadable(
     report: CheckReport, root: Path, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(check, "probe", deadly_probe)
-    found = find_videos(LISTED, root)
+    found = found_of(locate_videos(LISTED, root, ()))
     problems = check_videos(protocol, found, root=root, frames=FRAMES, workers=2, seconds_limit=60.0).problems
     reason = "the process that read it died (signal 9), and so did a second one"
     assert {one.reason for one in problems if one.file == "run/good.mp4"} == {reason}

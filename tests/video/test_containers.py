@@ -8,21 +8,20 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from special_files import refer_to, turn_pictures
+from special_files import refer_to, turn_frames
 
 from essential.errors import DataError, VideoError
 from essential.features.config import FeaturesConfig
 from essential.features.pipeline import reading
 from essential.protocols.protocol import Video
 from essential.video.check import probe
+from essential.video.config import AugmentConfig, PixelFormat
 from essential.video.container import survey_file
-from essential.video.decode import read_frames
-from essential.video.key_frames import decode_groups
-from essential.video.transforms import AugmentConfig, PixelFormat
+from essential.video.decode import decode_groups, read_frames
 from essential.video.views import ViewRequest
 from essential.video.windows import WindowedVideo
 from essential.video.worker_pool import Lost
-from video_files import numbered_picture, read_number, write_numbered_video
+from video_files import numbered_frame, read_number, write_numbered_video
 
 REQUEST = ViewRequest(
     frames=2,
@@ -53,43 +52,43 @@ def test_what_points_elsewhere_is_refused_and_stops_no_other_clip(kind: str, tmp
     read = [one for _, one in reading(items, largest=REQUEST, workers=0, config=FeaturesConfig(), identify=None)]
     assert [one.clips is None for one in read] == [True, False]
     assert read[0].note.broken is not None
-    assert "no video" in read[0].note.broken
-    assert "no video" in str(probe(path))
-    with pytest.raises(VideoError, match="no video"):
+    assert "not a video" in read[0].note.broken
+    assert "not a video" in str(probe(path))
+    with pytest.raises(VideoError, match="not a video"):
         WindowedVideo(path, frames=2, window_seconds=1, stride_seconds=1)
 
 
-def test_an_mp4_whose_pictures_are_in_another_file_is_refused(tmp_path: Path) -> None:
+def test_an_mp4_whose_frames_are_in_another_file_is_refused(tmp_path: Path) -> None:
     other = write_numbered_video(tmp_path / "other.mp4", 20)
     path = refer_to(write_numbered_video(tmp_path / "v.mp4", 20), other)
     with av.open(str(path), options={"enable_drefs": "1", "use_absolute_path": "1"}) as container:
         assert sum(1 for packet in container.demux(video=0) if packet.size) == 20  # FFmpeg would go there if asked to
-    with pytest.raises(VideoError, match="it holds 0 pictures"):
+    with pytest.raises(VideoError, match="it holds 0 frames"):
         read_frames(path, lambda _: [0])
 
 
-def test_a_pattern_names_no_pictures(tmp_path: Path) -> None:
+def test_a_pattern_names_no_frames(tmp_path: Path) -> None:
     for number in range(1, 4):
-        Image.fromarray(numbered_picture(number)).save(tmp_path / f"{number}.png")
+        Image.fromarray(numbered_frame(number)).save(tmp_path / f"{number}.png")
     with pytest.raises(VideoError, match="there is no such file"):
         read_frames(tmp_path / "%d.png", range)
 
 
 def test_an_animated_webp_is_called_so(tmp_path: Path) -> None:
     path = tmp_path / "v.webp"
-    pictures = [Image.fromarray(numbered_picture(number)) for number in range(4)]
-    pictures[0].save(path, save_all=True, append_images=pictures[1:])
+    images = [Image.fromarray(numbered_frame(number)) for number in range(4)]
+    images[0].save(path, save_all=True, append_images=images[1:])
     with pytest.raises(VideoError, match="FFmpeg has no decoder for animated WebP"):
         read_frames(path, range)
     assert probe(path) == Lost("FFmpeg has no decoder for animated WebP")
-    pictures[0].save(path)
-    with pytest.raises(VideoError, match="a picture, a text or a playlist"):
+    images[0].save(path)
+    with pytest.raises(VideoError, match="an image, a text or a playlist"):
         read_frames(path, range)
 
 
 def test_an_animated_gif_is_read(tmp_path: Path) -> None:
-    pictures = [Image.fromarray(numbered_picture(number)) for number in range(4)]
-    pictures[0].save(tmp_path / "v.gif", save_all=True, append_images=pictures[1:])
+    images = [Image.fromarray(numbered_frame(number)) for number in range(4)]
+    images[0].save(tmp_path / "v.gif", save_all=True, append_images=images[1:])
     frames = read_frames(tmp_path / "v.gif", range).frames
     assert [read_number(frame) for frame in frames] == [0, 1, 2, 3]
 
@@ -119,7 +118,7 @@ def test_an_error_of_input_that_is_ffmpegs_own_is_the_files_fault(
     monkeypatch.setattr(av, "open", refuse)
     with pytest.raises(VideoError, match="Input/output error"):
         read_frames(path, range)
-    monkeypatch.setattr("essential.video.machine._can_be_read", lambda _: False)
+    monkeypatch.setattr("essential.video.frames._can_be_read", lambda _: False)
     with pytest.raises(DataError, match="a reason that is not the file's: Input/output error"):
         read_frames(path, range)
 
@@ -148,9 +147,9 @@ def test_the_default_track_is_read(defaults: tuple[int, ...], expected: int, tmp
 
 
 @pytest.mark.parametrize("turned", [{0}, {0, 12, 24}])
-def test_an_orientation_that_comes_with_the_first_picture_holds_for_all(turned: set[int], tmp_path: Path) -> None:
+def test_an_orientation_that_comes_with_the_first_frame_holds_for_all(turned: set[int], tmp_path: Path) -> None:
     plain = write_numbered_video(tmp_path / "plain.h264", 30, b_frames=0)
-    path = turn_pictures(plain, tmp_path / "v.h264", numbers=turned)
+    path = turn_frames(plain, tmp_path / "v.h264", numbers=turned)
     expected = np.rot90(read_frames(plain, range).frames, 2, axes=(1, 2))
     np.testing.assert_array_equal(read_frames(path, range).frames, expected)
     some = read_frames(path, lambda _: [5, 20]).frames
@@ -159,19 +158,19 @@ def test_an_orientation_that_comes_with_the_first_picture_holds_for_all(turned: 
 
 def test_an_orientation_that_comes_later_is_refused(tmp_path: Path) -> None:
     plain = write_numbered_video(tmp_path / "plain.h264", 30, b_frames=0)
-    path = turn_pictures(plain, tmp_path / "v.h264", numbers={12})
-    with pytest.raises(VideoError, match=r"the orientation of its pictures changes after 1[0-9] pictures"):
+    path = turn_frames(plain, tmp_path / "v.h264", numbers={12})
+    with pytest.raises(VideoError, match=r"the orientation of its frames changes after 1[0-9] frames"):
         read_frames(path, lambda _: [0])
 
 
-def test_an_orientation_holds_where_only_groups_of_pictures_are_decoded(tmp_path: Path) -> None:
+def test_an_orientation_holds_where_only_groups_of_frames_are_decoded(tmp_path: Path) -> None:
     plain = write_numbered_video(tmp_path / "plain.h264", 60, b_frames=0)
-    path = turn_pictures(plain, tmp_path / "v.mkv", numbers={0}, degrees=90)
+    path = turn_frames(plain, tmp_path / "v.mkv", numbers={0}, degrees=90)
     notes, whole = survey_file(path).notes, read_frames(path, range).frames
     assert whole.shape == (60, 64, 48, 3)
     some = decode_groups(path, notes, [0, 50])
     assert some is not None
     np.testing.assert_array_equal(some, whole[[0, 50]])
-    later = turn_pictures(plain, tmp_path / "later.mkv", numbers={49}, degrees=90)
-    with pytest.raises(VideoError, match="the orientation of its pictures changes"):
+    later = turn_frames(plain, tmp_path / "later.mkv", numbers={49}, degrees=90)
+    with pytest.raises(VideoError, match="the orientation of its frames changes"):
         read_frames(later, lambda _: [0, 50])

@@ -12,7 +12,7 @@ from essential.errors import VideoError
 from essential.protocols.protocol import Segment
 from essential.video import container, frame_folder
 from essential.video.decode import read_frames
-from video_files import numbered_picture, read_number, write_frame_folder
+from video_files import numbered_frame, read_number, write_frame_folder
 
 NAMES = ["img_{:05d}.jpg", "image_{:05d}.jpg", "frame{:06d}.png", "{:05d}.jpg", "IMG-{}.JPEG", "{}.png"]
 
@@ -25,7 +25,7 @@ def no_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make(path: Path, frames: int, **settings: Any) -> Path:
     """Write a folder of numbered frames."""
-    return write_frame_folder(path, [numbered_picture(number) for number in range(frames)], **settings)
+    return write_frame_folder(path, [numbered_frame(number) for number in range(frames)], **settings)
 
 
 def read_numbers(path: Path) -> list[int]:
@@ -39,8 +39,8 @@ def expect_error(path: Path, reason: str) -> None:
     """Check that reading the first and last frame fails, naming the folder, the reason and what is allowed."""
     with pytest.raises(VideoError, match=reason) as caught:
         read_frames(path, lambda count: [count - 1, 0])
-    assert str(caught.value).startswith(f"cannot read the folder of frames {path}: ")
-    assert "expected 2 images or more such as img_00001.jpg" in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: {caught.value.problem}; ")
+    assert "expected a folder of 2 frames or more such as img_00001.jpg" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -49,13 +49,13 @@ def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path, name: str, fi
     assert read_numbers(make(tmp_path / "v", 12, name=name, first=first)) == list(range(12))
 
 
-def test_pictures_are_exact_and_in_the_order_asked_for_with_repeats(tmp_path: Path) -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (9, 24, 32, 3), np.uint8)
-    folder = write_frame_folder(tmp_path / "v", pictures, name="{}.png")
+def test_frames_are_exact_and_in_the_order_asked_for_with_repeats(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (9, 24, 32, 3), np.uint8)
+    folder = write_frame_folder(tmp_path / "v", images, name="{}.png")
     counts = []
     wanted = [8, 2, 2, 0]
     decoded = read_frames(folder, lambda count: counts.append(count) or wanted)
-    np.testing.assert_array_equal(decoded.frames, pictures[wanted])
+    np.testing.assert_array_equal(decoded.frames, images[wanted])
     assert decoded.frames.dtype == np.uint8
     assert decoded.frame_count == 9
     assert counts == [9]
@@ -231,14 +231,14 @@ def test_exif_rotation_is_not_applied(tmp_path: Path) -> None:
     folder = make(tmp_path / "v", 3)
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.fromarray(numbered_picture(0)).save(folder / "img_00001.jpg", quality=95, exif=exif)
+    Image.fromarray(numbered_frame(0)).save(folder / "img_00001.jpg", quality=95, exif=exif)
     assert read_numbers(folder) == [0, 1, 2]
 
 
 def test_a_segment_is_refused_with_what_to_do(tmp_path: Path) -> None:
     folder = make(tmp_path / "v", 3)
     with pytest.raises(
-        VideoError, match=r"segment 1\.5-2\.0 s of the folder .*how many frames make a second; put the video file"
+        VideoError, match=r"v: segment 1\.5-2\.0 s cannot be read: .* how many frames make a second; put the video file"
     ):
         read_frames(folder, range, segment=Segment(1.5, 2.0))
 

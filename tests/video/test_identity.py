@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from essential.video.identity import identity_of, size_of
-from video_files import numbered_picture, write_frame_folder
+from essential.video.frame_folder import identity_of, size_of
+from video_files import numbered_frame, write_frame_folder
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Return a folder of 4 frames."""
-    return write_frame_folder(tmp_path / "v", [numbered_picture(number) for number in range(4)])
+    return write_frame_folder(tmp_path / "v", [numbered_frame(number) for number in range(4)])
 
 
 def test_a_file_is_its_bytes(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pictures reached through key frames are those of the full decoding, to the last bit; where unsure, all is decoded."""
+"""Frames reached through key frames are those of the full decoding, to the last bit; where unsure, all is decoded."""
 
 import math
 from collections.abc import Sequence
@@ -12,11 +12,9 @@ from special_files import hide_first_frames, hide_last_half, remux, write_moving
 
 from essential.errors import VideoError
 from essential.protocols.protocol import Segment
-from essential.video import decode, key_frames
-from essential.video.container import survey_file
-from essential.video.decode import read_frames
-from essential.video.key_frames import decode_groups
-from essential.video.packets import Bitstream, PacketNote
+from essential.video import decode
+from essential.video.container import Bitstream, PacketNote, survey_file
+from essential.video.decode import decode_groups, read_frames
 from video_files import turn
 
 FRAMES = 72
@@ -59,14 +57,14 @@ UNSAFE: dict[str, dict[str, Any]] = {
 
 
 def in_full(path: Path) -> np.ndarray[Any, Any]:
-    """Return all pictures, decoded in order."""
+    """Return all frames, decoded in order."""
     _, timing = decode._decode(path, [])
     frames, _ = decode._decode(path, range(len(timing.stamps)))
     return frames
 
 
 def expect_equal(path: Path, choices: Sequence[Sequence[int]]) -> int:
-    """Check pictures decoded by groups against all, and return how often they could be decoded so."""
+    """Check frames decoded by groups against all, and return how often they could be decoded so."""
     full, notes = in_full(path), survey_file(path).notes
     used = 0
     for indices in choices:
@@ -93,7 +91,7 @@ def quiet_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", SAFE)
-def test_groups_give_the_pictures_of_the_full_decoding(tmp_path: Path, name: str) -> None:
+def test_groups_give_the_frames_of_the_full_decoding(tmp_path: Path, name: str) -> None:
     path = write_moving_video(tmp_path / name, FRAMES, **SAFE[name])
     # Every place in a group of 12, each in another group.
     singles = [[index] for index in range(0, FRAMES, 5)]
@@ -114,15 +112,15 @@ def test_a_long_group_is_decoded_as_far_as_wanted(tmp_path: Path) -> None:
 
 
 def test_the_groups_of_what_is_wanted() -> None:
-    """Key frames at packets 0, 4 and 8; behind the last, the pictures of packets 9 and 10 are shown before it."""
+    """Key frames at packets 0, 4 and 8; behind the last, the frames of packets 9 and 10 are shown before it."""
     times = [0, 3, 1, 2, 4, 5, 6, 7, 10, 8, 9, 11]
     notes = [PacketNote(time, starts_anew=place % 4 == 0, is_shown=True) for place, time in enumerate(times)]
-    assert key_frames._groups(notes, {0}) == [range(1)]
-    assert key_frames._groups(notes, {5}) == [range(1), range(4, 6)]
-    assert key_frames._groups(notes, {2, 5}) == [range(3), range(4, 6)]
-    assert key_frames._groups(notes, {8}) == [range(1), range(8, 9)]
-    assert key_frames._groups(notes, {10}) == [range(1), range(4, 11)]
-    assert key_frames._groups(notes, {8, 9, 11}) == [range(1), range(4, 12)]
+    assert decode._groups(notes, {0}) == [range(1)]
+    assert decode._groups(notes, {5}) == [range(1), range(4, 6)]
+    assert decode._groups(notes, {2, 5}) == [range(3), range(4, 6)]
+    assert decode._groups(notes, {8}) == [range(1), range(8, 9)]
+    assert decode._groups(notes, {10}) == [range(1), range(4, 11)]
+    assert decode._groups(notes, {8, 9, 11}) == [range(1), range(4, 12)]
 
 
 @pytest.mark.parametrize("hidden", [5, 30])
@@ -133,7 +131,7 @@ def test_edit_lists(tmp_path: Path, hidden: int) -> None:
     assert expect_equal(hide_last_half(source), draws(FRAMES // 2)) > 3
 
 
-def test_turned_pictures(tmp_path: Path) -> None:
+def test_turned_frames(tmp_path: Path) -> None:
     path = turn(write_moving_video(tmp_path / "v.mp4", FRAMES, **SAFE["pyramid.mp4"]), matrix=(0, 1, -1, 0))
     assert in_full(path).shape == (FRAMES, 96, 64, 3)
     assert expect_equal(path, draws(FRAMES)) > 6
@@ -165,7 +163,7 @@ def test_damage_in_a_group_is_left_to_the_full_decoding(tmp_path: Path, name: st
     np.testing.assert_array_equal(frames, in_full(path)[[30]])
 
 
-def test_a_picture_that_is_no_key_frame_but_called_one(tmp_path: Path) -> None:
+def test_a_frame_that_is_no_key_frame_but_called_one(tmp_path: Path) -> None:
     """HEVC, as FFmpeg corrects the flags of H.264 and VP9 by itself."""
     source = write_moving_video(tmp_path / "source.mp4", FRAMES, **SAFE["hevc-open.mp4"])
 
@@ -179,7 +177,7 @@ def test_a_picture_that_is_no_key_frame_but_called_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bframes", ["bframes=3", "bframes=3:b-pyramid=none"])
-def test_times_that_are_not_those_of_the_pictures(tmp_path: Path, bframes: str) -> None:
+def test_times_that_are_not_those_of_the_frames(tmp_path: Path, bframes: str) -> None:
     """Some programs write packets with B-frames into MP4 as if they were shown in the order of the file."""
     source = write_moving_video(tmp_path / "source.mp4", FRAMES, options={"x264-params": f"{X264}:{bframes}"})
 

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from essential.video.check import probe
-from essential.video.check_report import CheckedFile
+from essential.video.check import CheckedFile, probe
 from essential.video.worker_pool import Lost
-from video_files import cut_short, numbered_picture, write_numbered_video, write_sound
+from video_files import cut_short, numbered_frame, write_numbered_video, write_sound
 
 
 @pytest.mark.parametrize(
@@ -39,7 +38,7 @@ def test_a_file(name: str, codec: str, format_name: str, expected: str, tmp_path
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 def test_a_folder_of_frames(suffix: str, tmp_path: Path) -> None:
     for number in range(1, 6):
-        Image.fromarray(numbered_picture(number)).save(tmp_path / f"img_{number:05d}.{suffix}")
+        Image.fromarray(numbered_frame(number)).save(tmp_path / f"img_{number:05d}.{suffix}")
     (tmp_path / "flow_x_00001.jpg").touch()
     (tmp_path / "notes.txt").touch()
     codec = {"jpg": "jpeg", "png": "png"}[suffix]
@@ -70,7 +69,7 @@ def _folder_without_images(path: Path) -> None:
 def _folder_with_a_damaged_frame(path: Path) -> None:
     path.mkdir()
     for number in (1, 2):
-        (path / f"img_{number:05d}.jpg").write_bytes(b"\xff\xd8\xff no picture")
+        (path / f"img_{number:05d}.jpg").write_bytes(b"\xff\xd8\xff no frame")
 
 
 def _nothing(path: Path) -> None:
@@ -86,8 +85,8 @@ def _sound(path: Path) -> None:
     [
         (_nothing, "there is no such file"),
         (_empty, "it is empty (0 bytes)"),
-        (_noise, "it is no video that FFmpeg knows"),
-        (_cut_avi, "it is damaged or cut short: it promises about 59 pictures and gives 39"),
+        (_noise, "not a video, or damaged"),
+        (_cut_avi, "it is damaged or cut short: it promises about 59 frames and gives 39"),
         (_sound, "it holds no video stream, only audio"),
         (_folder_without_images, "it holds 0 frames"),
         (_folder_with_a_damaged_frame, "img_00001.jpg cannot be decoded ("),

@@ -7,7 +7,7 @@ from math import floor
 import numpy as np
 import pytest
 
-from essential.video.sampling import segment_indices
+from essential.video.views import segment_indices
 
 COUNTS = [*range(1, 40), 164, 300, 100_003]
 SEGMENTS = [1, 2, 3, 8, 16, 32]

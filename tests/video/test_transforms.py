@@ -8,7 +8,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from essential.video.transforms import AugmentConfig, PixelFormat, augmented_view, plain_view
+from essential.video.config import AugmentConfig, PixelFormat
+from essential.video.views import augmented_view, plain_view
 
 RAW = PixelFormat(size=32, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), interpolation="bilinear")
 NOTHING = AugmentConfig(
@@ -109,7 +110,7 @@ def test_half_of_the_views_are_mirrored() -> None:
 
 
 def test_a_crop_keeps_the_part_asked_for() -> None:
-    """A picture whose red and green count its columns and rows shows what was cut out."""
+    """A frame whose red and green count its columns and rows shows what was cut out."""
     rows, columns = np.mgrid[0:200, 0:200]
     frames = np.stack([columns, rows, 0 * rows], axis=-1).astype(np.uint8)[None]
     for seed in range(50):

@@ -14,10 +14,9 @@ from essential.errors import VideoError
 from essential.protocols.protocol import Segment, Video
 from essential.seeding import seed_from
 from essential.video import views
+from essential.video.config import AugmentConfig, PixelFormat
 from essential.video.decode import read_frames
-from essential.video.sampling import segment_indices
-from essential.video.transforms import AugmentConfig, PixelFormat
-from essential.video.views import ViewRequest, read_views, transform_identity
+from essential.video.views import ViewRequest, read_views, segment_indices, transform_identity
 from video_files import read_number, write_frame_folder, write_numbered_video, write_sound
 
 RAW = PixelFormat(size=48, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), interpolation="bilinear")
@@ -37,7 +36,7 @@ def video(request: pytest.FixtureRequest, tmp_path: Path) -> Video:
 
 def numbers(view: Tensor) -> list[int]:
     """Return the frame numbers that a view without augmentation shows."""
-    return [read_number(picture) for picture in (view * 255).round().byte().permute(0, 2, 3, 1).numpy()]
+    return [read_number(image) for image in (view * 255).round().byte().permute(0, 2, 3, 1).numpy()]
 
 
 def test_the_plain_view_shows_the_segments_centres(video: Video) -> None:
@@ -116,9 +115,9 @@ def test_two_segments_of_one_file_draw_each_for_itself(video: Video) -> None:
     assert not torch.equal(first[1], second[1])
 
 
-def test_a_folder_of_frames_gives_the_views_of_a_file_with_these_pictures(video: Video, tmp_path: Path) -> None:
-    pictures = read_frames(video.path, range).frames
-    folder = write_frame_folder(tmp_path / "frames", pictures, name="img_{:05d}.png")
+def test_a_folder_of_frames_gives_the_views_of_a_file_with_these_frames(video: Video, tmp_path: Path) -> None:
+    images = read_frames(video.path, range).frames
+    folder = write_frame_folder(tmp_path / "frames", images, name="img_{:05d}.png")
     assert torch.equal(read_views(video._replace(file=str(folder)), REQUEST), read_views(video, REQUEST))
 
 

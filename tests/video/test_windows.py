@@ -12,10 +12,10 @@ import torch
 from essential.errors import ConfigError, VideoError
 from essential.protocols.protocol import Segment, Video
 from essential.video import timing
-from essential.video.transforms import AugmentConfig, PixelFormat
+from essential.video.config import AugmentConfig, PixelFormat
 from essential.video.views import ViewRequest, read_views
 from essential.video.windows import MOST_WINDOWS, WindowedVideo, count_windows, cut_windows
-from video_files import numbered_picture, read_number, write_video
+from video_files import numbered_frame, read_number, write_video
 
 PIXELS = PixelFormat(48, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bilinear")
 REQUEST = ViewRequest(frames=4, view_numbers=(0,), seed=0, pixel_format=PIXELS, augment=AugmentConfig())
@@ -38,10 +38,10 @@ def test_windows_that_leave_gaps_are_refused(window: float, stride: float) -> No
 
 @pytest.mark.parametrize("kind", ["steady.mp4", "b-frames.avi", "uneven.mp4"])
 def test_each_window_is_the_segment_of_its_time(tmp_path: Path, kind: str) -> None:
-    pictures = [numbered_picture(number) for number in range(60)]
+    images = [numbered_frame(number) for number in range(60)]
     times = [number + number // 20 * 15 for number in range(60)] if kind.startswith("uneven") else None
     codec = "mpeg4" if kind.endswith(".avi") else "libx264"
-    path = write_video(tmp_path / kind, pictures, codec=codec, times=times)
+    path = write_video(tmp_path / kind, images, codec=codec, times=times)
     video = WindowedVideo(path, frames=4, window_seconds=0.8, stride_seconds=0.4)
     clips = list(video.clips(PIXELS))
     assert [window for window, _ in clips] == video.windows
@@ -52,8 +52,8 @@ def test_each_window_is_the_segment_of_its_time(tmp_path: Path, kind: str) -> No
             torch.testing.assert_close(clip, expected)
 
 
-def test_few_pictures_are_held_at_a_time(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "long.mp4", [numbered_picture(number) for number in range(200)])
+def test_few_frames_are_held_at_a_time(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "long.mp4", [numbered_frame(number) for number in range(200)])
     video = WindowedVideo(path, frames=4, window_seconds=0.4, stride_seconds=0.2)
     clips = video.clips(PIXELS)
     held = 0
@@ -64,7 +64,7 @@ def test_few_pictures_are_held_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "whole.mp4", [numbered_picture(number) for number in range(40)])
+    path = write_video(tmp_path / "whole.mp4", [numbered_frame(number) for number in range(40)])
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(VideoError, match=r"cut\.mp4"):
@@ -98,32 +98,32 @@ def _check_cover(segments: list[Segment], length: float) -> None:
     assert min(np.diff(borders)) > 0.00099
 
 
-def test_pictures_that_are_shown_for_longer_than_a_window_make_one_clip(tmp_path: Path) -> None:
-    pictures = [numbered_picture(number) for number in range(20)]
-    path = write_video(tmp_path / "lapse.mkv", pictures, b_frames=0, times=range(0, 5000, 250))
+def test_frames_that_are_shown_for_longer_than_a_window_make_one_clip(tmp_path: Path) -> None:
+    images = [numbered_frame(number) for number in range(20)]
+    path = write_video(tmp_path / "lapse.mkv", images, b_frames=0, times=range(0, 5000, 250))
     video = WindowedVideo(path, frames=4, window_seconds=0.5, stride_seconds=0.25)
     assert sum(len(window.segments) for window in video.windows) > 750
-    assert [window.pictures[0] for window in video.windows if len(set(window.pictures)) == 1] == list(range(20))
-    # A window may hold the end of one picture and the beginning of the next.
+    assert [window.frames[0] for window in video.windows if len(set(window.frames)) == 1] == list(range(20))
+    # A window may hold the end of one frame and the beginning of the next.
     assert len(video.windows) <= 2 * 20
     clips = list(video.clips(PIXELS))
     assert [window for window, _ in clips] == video.windows
-    assert read_number(_picture(clips[-1][1])) == 19
+    assert read_number(_image(clips[-1][1])) == 19
 
 
-def _picture(clip: torch.Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _image(clip: torch.Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return (clip[0].permute(1, 2, 0).numpy() * 255).clip(0, 255).astype(np.uint8)
 
 
 def test_a_video_that_says_it_is_years_long_is_refused_before_it_is_cut(tmp_path: Path) -> None:
-    pictures = [numbered_picture(number) for number in range(4)]
-    path = write_video(tmp_path / "bomb.mkv", pictures, b_frames=0, times=[0, 1, 2, 75_000_000])
+    images = [numbered_frame(number) for number in range(4)]
+    path = write_video(tmp_path / "bomb.mkv", images, b_frames=0, times=[0, 1, 2, 75_000_000])
     assert path.stat().st_size < 4000
     with pytest.raises(
         VideoError, match=r"bomb\.mkv: it is 3,000,000 s long, which is 3,000,000 windows .* 100,000 are"
     ):
         WindowedVideo(path, frames=4, window_seconds=2.0, stride_seconds=1.0)
-    short = write_video(tmp_path / "short.mp4", pictures)
+    short = write_video(tmp_path / "short.mp4", images)
     with pytest.raises(VideoError, match=f"{MOST_WINDOWS:,} are allowed; give a longer stride"):
         WindowedVideo(short, frames=4, window_seconds=0.04, stride_seconds=1e-9)
 
@@ -134,14 +134,14 @@ def test_the_times_of_a_long_video_are_put_in_order_once(monkeypatch: pytest.Mon
     stamps = [(5 * number, 5) for number in range(50)]
     shown = timing.Timing(stamps, Fraction(1, 100), None)
     segments = [Segment(start / 10, start / 10 + 1) for start in range(15)]
-    held = [shown.pictures_in(segment) for segment in segments]
+    held = [shown.frames_in(segment) for segment in segments]
     assert len(calls) == 1
-    assert held == [timing.Timing(stamps, Fraction(1, 100), None).pictures_in(segment) for segment in segments]
+    assert held == [timing.Timing(stamps, Fraction(1, 100), None).frames_in(segment) for segment in segments]
 
 
-def test_a_video_whose_pictures_change_in_size_is_refused(tmp_path: Path) -> None:
-    parts = [write_video(tmp_path / f"{width}.ts", [numbered_picture(5, size=(width, 48))] * 8) for width in (64, 80)]
+def test_a_video_whose_frames_change_in_size_is_refused(tmp_path: Path) -> None:
+    parts = [write_video(tmp_path / f"{width}.ts", [numbered_frame(5, size=(width, 48))] * 8) for width in (64, 80)]
     path = tmp_path / "both.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
-    with pytest.raises(VideoError, match=r"both\.ts: the size of its pictures changes from 64x48 to 80x48"):
+    with pytest.raises(VideoError, match=r"both\.ts: the size of its frames changes from 64x48 to 80x48"):
         list(WindowedVideo(path, frames=4, window_seconds=0.2, stride_seconds=0.2).clips(PIXELS))

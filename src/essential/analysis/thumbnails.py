@@ -14,7 +14,7 @@ from essential.features.cores import all_to_decode
 from essential.protocols.protocol import Video
 from essential.records.analysis import FRAMES_SHOWN
 from essential.video.decode import read_frames
-from essential.video.sampling import segment_indices
+from essential.video.views import segment_indices
 from essential.video.worker_pool import Lost, run_tasks
 
 _SIDE = 96

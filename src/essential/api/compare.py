@@ -1,19 +1,19 @@
-"""Many methods and seeds on one protocol: which runs there are to be, and the doing of those that are not there yet.
+"""Many methods and seeds on one protocol: plan the runs, check them, and do those that are not complete.
 
     OUT/
       runs/METHOD-SEED/       one run folder each
       compare.*, compare.html what `report` makes of their records
 
-Runs share videos and features; a run that is complete is read, not repeated, so that a comparison can be gone on with,
-also with more methods or seeds. Where the cores hold several runs at once (`training.threads`), several are done at
-once, each in a process of its own.
+Runs share videos and features. The same call continues a comparison, also with more methods or seeds. Where the cores
+hold several runs (`training.threads`), so many are done at once, each in a process of its own.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from multiprocessing import active_children, get_context
 from pathlib import Path
 
@@ -54,72 +54,105 @@ class PlannedRun:
         return (self.folder / "record.json").exists()
 
 
-@dataclass(frozen=True)
-class ComparisonPlan:
-    """What to compare, and where.
+OnRun = Callable[[PlannedRun, int, int], None]
 
-    Attributes:
-        config: a protocol: a shipped config, the folder of such, or a YAML file; its own method is used as it is there.
+
+def compare(
+    protocol: str,
+    out: str | Path,
+    *,
+    methods: Sequence[str] | str = ALL,
+    seeds: Sequence[int] = (0,),
+    budget_bytes: int | None = None,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+    on_run: OnRun | None = None,
+) -> list[tuple[str, Record]]:
+    """Run methods on one protocol, with the same features and seeds; what is complete is read, not repeated.
+
+    Args:
+        protocol: a shipped config, the folder of such, or a YAML file; its own method is used as it is there.
+        out: the comparison's folder; each run has one below it, `runs/METHOD-SEED`.
         methods: shipped methods, in the order to show; `all` stands for every one.
         seeds: of the runs.
         budget_bytes: cap on what every method with exemplars keeps, in the place of any number per class.
         overrides: such as `data.root=DIR`, for every run.
-        out: the comparison's folder.
+        progress: told how far it is.
+        on_run: called when a run begins: with it, its number from 1, and how many there are to do.
+
+    Returns:
+        The records of all, each under its method's name.
+
+    Raises:
+        ConfigError: see `plan_runs`.
+        ComparisonError: a run failed, when all others are done; or a folder holds a run on another protocol.
+        EssentialError: see `check_runs`.
     """
+    runs = plan_runs(protocol, out, methods=methods, seeds=seeds, budget_bytes=budget_bytes, overrides=overrides)
+    check_runs(runs, progress or Progress())
+    return do_runs(runs, progress or Progress(), on_run)
 
-    config: str
-    methods: tuple[str, ...]
-    seeds: tuple[int, ...]
-    budget_bytes: int | None
-    overrides: tuple[str, ...]
-    out: Path
 
-    def runs(self) -> list[PlannedRun]:
-        """Return the runs, all methods of one seed before those of the next.
+def plan_runs(
+    protocol: str,
+    out: str | Path,
+    *,
+    methods: Sequence[str] | str = ALL,
+    seeds: Sequence[int] = (0,),
+    budget_bytes: int | None = None,
+    overrides: Sequence[str] = (),
+) -> list[PlannedRun]:
+    """Return the runs of a comparison, all methods of one seed before those of the next; see `compare`.
 
-        Raises:
-            ConfigError: no such config or method; one named twice; a setting that a method does not have, or that the
-                comparison itself makes; a budget, and no method that has a use for it.
-        """
-        self._refuse_overrides()
-        methods = [*method_summaries()] if self.methods == (ALL,) else [*self.methods]
-        for what, named in (("method", methods), ("seed", self.seeds)):
-            twice = sorted({str(each) for each in named if [*named].count(each) > 1})
-            if twice or not named:
-                raise ConfigError(f"--{what}s names {', '.join(twice) + ' twice' if twice else 'none'}; name each once")
-        configs = {name: self._config(name) for name in methods}
-        if self.budget_bytes and not any(memory_section(config) for config in configs.values()):
+    Raises:
+        ConfigError: no such config or method; one named twice; a setting that a method does not have, or that the
+            comparison itself makes; a budget, and no method that has a use for it.
+    """
+    for override in overrides:
+        _refuse_own_setting(override, budget_bytes)
+    named = [methods] if isinstance(methods, str) else [*methods]
+    wanted = [*method_summaries()] if named == [ALL] else named
+    for what, each in (("methods", wanted), ("seeds", [*map(str, seeds)])):
+        twice = sorted({one for one in each if each.count(one) > 1})
+        if twice or not each:
             raise ConfigError(
-                f"--budget-bytes {self.budget_bytes} caps nothing: none of {', '.join(methods)} keeps exemplars; "
-                "leave it out, or add a method with a memory"
+                f"{what} names {', '.join(twice) + ' twice' if twice else 'none'}", remedy="name each once"
             )
-        return [
-            PlannedRun(name, seed, config.model_copy(update={"seed": seed}), self.out / "runs" / f"{name}-{seed}")
-            for seed in self.seeds
-            for name, config in configs.items()
-        ]
+    configs = {name: _config_of(protocol_config(protocol), overrides, name, budget_bytes) for name in wanted}
+    if budget_bytes and not any(memory_section(config) for config in configs.values()):
+        raise ConfigError(
+            f"budget_bytes={budget_bytes} caps nothing: none of {', '.join(wanted)} keeps exemplars",
+            remedy="leave it out, or add a method with a memory",
+        )
+    return [
+        PlannedRun(name, seed, config.model_copy(update={"seed": seed}), Path(out) / "runs" / f"{name}-{seed}")
+        for seed in seeds
+        for name, config in configs.items()
+    ]
 
-    def _refuse_overrides(self) -> None:
-        for override in self.overrides:
-            key = override.partition("=")[0].strip()
-            if key in _NOT_FOR_ALL:
-                raise ConfigError(f"-s {override}: a comparison makes this setting itself; use --methods and --seeds")
-            if self.budget_bytes and key.startswith("method.") and key.rpartition(".")[2] in _INSTEAD_OF_BUDGET:
-                raise ConfigError(f"-s {override}: --budget-bytes stands in its place; give one of the two")
 
-    def _config(self, name: str) -> RunConfig:
-        protocol = protocol_config(self.config)
-        config = load_config(protocol, self.overrides, method=name)
-        if self.budget_bytes is None:
-            return config
-        # The budget alone says how many: a number per class beside it would leave part of it unused.
-        budget = [f"budget_bytes={self.budget_bytes}", "exemplars_per_class=null"]
-        where = memory_section(config)
-        return load_config(protocol, [*self.overrides, *(f"{where}.{each}" for each in budget if where)], method=name)
+def _refuse_own_setting(override: str, budget_bytes: int | None) -> None:
+    key = override.partition("=")[0].strip()
+    if key in _NOT_FOR_ALL:
+        raise ConfigError(
+            "a comparison makes this setting itself", where=f"-s {override}", remedy="use its methods and seeds"
+        )
+    if budget_bytes and key.startswith("method.") and key.rpartition(".")[2] in _INSTEAD_OF_BUDGET:
+        raise ConfigError("budget_bytes replaces it", where=f"-s {override}", remedy="give one of the two")
+
+
+def _config_of(protocol: str, overrides: Sequence[str], method: str, budget_bytes: int | None) -> RunConfig:
+    config = load_config(protocol, overrides, method=method)
+    section = memory_section(config)
+    if budget_bytes is None or section is None:
+        return config
+    # The budget alone says how many: a number per class beside it would leave part of it unused.
+    budget = [f"{section}.budget_bytes={budget_bytes}", f"{section}.exemplars_per_class=null"]
+    return load_config(protocol, [*overrides, *budget], method=method)
 
 
 def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
-    """Refuse, before anything is learned, what could not be run or would not be comparable; then see to the features.
+    """Refuse, before anything is learned, what cannot be run or compared; then extract the features.
 
     Raises:
         RunError: a folder holds a run of other settings, or of other features.
@@ -129,7 +162,7 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
     """
     out = runs[0].folder.parent.parent
     if out.exists() and not out.is_dir():
-        raise ComparisonError(f"--out {out} is a file; choose a folder, which is made if it is missing")
+        raise ComparisonError("is a file", where=out, remedy="choose a folder, which is made if it is missing")
     refuse_unwritable(out / "compare.html")
     for run in runs:
         folder = RunFolder(run.folder)
@@ -138,28 +171,23 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
     runs[0].config.data.require_places()
     workspace = open_workspace(runs[0].config.with_absolute_paths(), progress)
     for run in runs:
-        _refuse_other_ground(run, workspace)
+        _refuse_other_protocol(run, workspace)
     protocol = workspace.protocol
     for run in (run for run in runs if run.seed == runs[0].seed):
         method = replace(workspace, config=run.config).build_method()
         try:
             method.check_room(protocol.longest_names(), tasks=len(protocol.tasks))
         except ConfigError as error:
-            raise ConfigError(f"{run.method}: {error}") from error
+            raise ConfigError(str(error), where=run.method) from error
     if workspace.encoder is not None and workspace.config.features.mode == "stored":
         with own_threads(runs[0].config.training.threads):
             workspace.source(protocol.videos, progress)
 
 
-def do_runs(
-    runs: Sequence[PlannedRun], *, progress: Progress, announce: Callable[[PlannedRun], None]
-) -> list[tuple[str, Record]]:
+def do_runs(runs: Sequence[PlannedRun], progress: Progress, on_run: OnRun | None = None) -> list[tuple[str, Record]]:
     """Do the runs that are not complete, and return the records of all, each under its method's name.
 
-    Args:
-        runs: those of a plan, checked.
-        progress: told how far each run is; or, where several are done at once, how many are done.
-        announce: called when a run begins.
+    `progress` is told how far each run is; or, where several are done at once, how many are done.
 
     Raises:
         ComparisonError: a run failed, or another process works on it; it is raised when all others are done, and names
@@ -167,18 +195,25 @@ def do_runs(
     """
     left = [run for run in runs if not run.done]
     for run in runs:
-        # It was broken off between its record and its analysis.
+        # It was interrupted between its record and its analysis.
         if run.done and not RunFolder(run.folder).analysis.exists():
-            with suppress(EssentialError):
-                analyse(run.folder, progress=progress)
-    at_once = min(runs_at_once(runs[0].config), len(left))
-    outcomes = _one_by_one(left, progress, announce) if at_once < 2 else _at_once(left, at_once, progress, announce)
+            _analyse(run, progress)
+
+    def begun() -> Iterator[PlannedRun]:
+        for number, run in enumerate(left, start=1):
+            if on_run is not None:
+                on_run(run, number, len(left))
+            yield run
+
+    count = min(runs_at_once(runs[0].config), len(left))
+    if count >= 2:
+        outcomes = _at_once(begun(), count, progress, total=len(left))
+    else:
+        outcomes = ((run, _try(run, progress)) for run in begun())
     failed = [f"{run.method} with seed {run.seed} ({run.folder}): {reason}" for run, reason in outcomes if reason]
     if failed:
         lines = "\n  ".join(failed)
-        raise ComparisonError(
-            f"{len(failed)} of {len(runs)} runs did not come to their end, the others are kept:\n  {lines}"
-        )
+        raise ComparisonError(f"{len(failed)} of {len(runs)} runs failed, the others are kept:\n  {lines}")
     return [(run.method, Record.read(run.folder / "record.json")) for run in runs]
 
 
@@ -190,7 +225,7 @@ def runs_at_once(config: RunConfig) -> int:
     return max(1, min(_AT_ONCE, cores // (config.training.threads or cores)))
 
 
-def _refuse_other_ground(run: PlannedRun, workspace: Workspace) -> None:
+def _refuse_other_protocol(run: PlannedRun, workspace: Workspace) -> None:
     folder = RunFolder(run.folder)
     if not folder.begun:
         return
@@ -200,58 +235,38 @@ def _refuse_other_ground(run: PlannedRun, workspace: Workspace) -> None:
     if there is not None and there.id != workspace.protocol.id:
         raise ComparisonError(
             f"{run.folder} holds a run on another protocol ({there.name}, {there.id}) than the data give now "
-            f"({workspace.protocol.name}, {workspace.protocol.id}): other videos, classes or tasks; put the data back, "
-            "or compare in another folder"
+            f"({workspace.protocol.name}, {workspace.protocol.id}): other videos, classes or tasks",
+            remedy="put the data back, or compare in another folder",
         )
 
 
-def _one_by_one(
-    left: Sequence[PlannedRun], progress: Progress, announce: Callable[[PlannedRun], None]
-) -> Iterator[tuple[PlannedRun, str | None]]:
-    """Do the runs here; give each with the reason why it failed, if it did."""
-    for run in left:
-        announce(run)
-        yield run, _try(run, progress)
-
-
 def _at_once(
-    left: Sequence[PlannedRun], count: int, progress: Progress, announce: Callable[[PlannedRun], None]
+    runs: Iterator[PlannedRun], count: int, progress: Progress, *, total: int
 ) -> Iterator[tuple[PlannedRun, str | None]]:
-    """Do the runs in `count` processes; give each with the reason why it failed, if it did."""
+    """Do the runs in `count` processes; give each, as it ends, with the reason why it failed, if it did."""
     executor = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin_process)
+    running: dict[Future[str | None], PlannedRun] = {}
     try:
-        with phase(progress, f"runs, {count} at once", len(left)):
-            for done, (run, future) in enumerate(_completed(executor, left, count, announce), start=1):
-                yield run, future.result()
+        with phase(progress, f"runs, {count} at once", total):
+            for done in range(1, total + 1):
+                # No more are handed over than can begin at once.
+                for run in islice(runs, count - len(running)):
+                    running[executor.submit(_try, run, Progress())] = run
+                ended = next(as_completed(running))
+                yield running.pop(ended), ended.result()
                 progress.advance(done)
     except BrokenProcessPool as error:
         raise ComparisonError(
-            f"a process that was training died ({error}); look after the machine's memory, and run the same command "
-            "again: it goes on where it was"
+            f"a process that was training died ({error})",
+            remedy="check the machine's memory, and run the same command again to continue",
         ) from error
     except BaseException:
-        # Interrupted: what the processes have saved is enough to go on from.
+        # Interrupted: what the processes have saved is enough to continue.
         for process in active_children():
             process.terminate()
         raise
     finally:
         executor.shutdown(cancel_futures=True)
-
-
-def _completed(
-    executor: ProcessPoolExecutor, left: Sequence[PlannedRun], count: int, announce: Callable[[PlannedRun], None]
-) -> Iterator[tuple[PlannedRun, Future[str | None]]]:
-    """Give the runs as they end, `count` of them on their way at any time."""
-    waiting = iter(left)
-    running: dict[Future[str | None], PlannedRun] = {}
-    while True:
-        for _, run in zip(range(count - len(running)), waiting, strict=False):
-            announce(run)
-            running[executor.submit(_try, run, Progress())] = run
-        if not running:
-            return
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        yield from [(running.pop(future), future) for future in done]
 
 
 def _try(run: PlannedRun, progress: Progress) -> str | None:
@@ -260,10 +275,14 @@ def _try(run: PlannedRun, progress: Progress) -> str | None:
         train(run.config, run.folder, resume=True, progress=progress)
     except EssentialError as error:
         return str(error)
-    # The run is complete without it; `report` tries again, and says why if it cannot be made.
+    _analyse(run, progress)
+    return None
+
+
+def _analyse(run: PlannedRun, progress: Progress) -> None:
+    """Analyse a run; it is complete without that, and `report` tries again and says why if it cannot be done."""
     with suppress(EssentialError):
         analyse(run.folder, progress=progress)
-    return None
 
 
 def _begin_process() -> None:

@@ -2,17 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from importlib import import_module
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
 from essential.api.arrays import ArrayTask, Label
-from essential.api.tables import Table
-from essential.configs.shipped import method_section, shipped_methods
+from essential.api.outcome import Outcome, epoch_arrays, fractions
 from essential.engine.clips import ClipTable
 from essential.engine.config import parse_config, training_config
 from essential.engine.evaluate import Predictions, TaskReport, predict
@@ -23,13 +19,13 @@ from essential.engine.settings import TrainingConfig, choose_device
 from essential.errors import ConfigError, DataError
 from essential.features.cores import own_threads
 from essential.memory.ledger import LedgerEntry, total_by_kind
-from essential.methods import METHODS
 from essential.methods import build_method as build
+from essential.methods import method_section
 from essential.methods.contract import Method
 from essential.metrics import Scores, accuracy_on_seen
 from essential.progress import Progress
 from essential.records.run import MemoryBytes
-from essential.shown import named, nearest
+from essential.shown import named
 
 Metric = Callable[[Scores], float | None]
 Report = TypeVar("Report")
@@ -51,11 +47,8 @@ def build_method(name: str, *, dim: int, frames: int, seed: int = 0, **settings:
     for where, number in (("dim", dim), ("frames", frames)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise ConfigError(f"is {number!r}", where=where, remedy="give a whole number, 1 or more")
-    known = {**shipped_methods(), **METHODS}
-    if name not in known:
-        raise ConfigError(f"no method is called {name!r}{nearest(name, known)}; known: {', '.join(sorted(known))}")
-    section = method_section(name) if name in shipped_methods() else {"name": name}
-    config = parse_config({"data": {"kind": "features"}, "method": _merged(section, settings)}, f"of method {name}")
+    section = _merged(method_section(name), settings)
+    config = parse_config({"data": {"kind": "features"}, "method": section}, f"of method {name}")
     return build(config.method, dim=dim, frames=frames, seed=seed)
 
 
@@ -174,73 +167,24 @@ def _tell(report: Report, reports: list[Report], told: Callable[[Report], None] 
         told(report)
 
 
-@dataclass(frozen=True, eq=False)
-class Result:
+@dataclass(frozen=True, eq=False, repr=False)
+class Result(Outcome):
     """What a method has learned of tasks in memory.
 
     Attributes:
-        accuracy: fractions; row = after learning a task, column = on the test clips of a task. NaN: not learned yet, or
-            no test clip.
-        class_accuracy: fractions after the last task, by class in order of arrival; NaN: no test clip.
-        metrics: fractions by name; None where a metric is not defined.
-        reading: what the method decides by: a trained head (`cnn`), nearest means (`nme`), ...
         predictions: of all test clips of the classes seen, after each task.
         log: what every epoch gave.
         ledger: everything that the method keeps beside its predictor.
-        memory_bytes: of the ledger, by kind and in all.
-        memory_bytes_by_task: the same after each task.
-        classes: the labels, in order of arrival: slot i is class i.
     """
 
-    accuracy: Float[np.ndarray, "tasks tasks"]
-    class_accuracy: Float[np.ndarray, " classes"]
-    metrics: Mapping[str, float | None]
-    reading: str
     predictions: Sequence[Predictions]
     log: Sequence[EpochReport]
     ledger: Sequence[LedgerEntry]
-    memory_bytes_by_task: Sequence[MemoryBytes]
-    classes: Sequence[int | str]
 
     @property
-    def memory_bytes(self) -> MemoryBytes:
-        """Bytes kept after the last task, by kind and in all."""
-        return self.memory_bytes_by_task[-1]
-
-    @cached_property
-    def table(self) -> Table:
-        """One row a task: the accuracies after it, and the bytes kept."""
-        count = len(self.accuracy)
-        columns: dict[str, Sequence[Any]] = {"after task": range(1, count + 1)}
-        columns |= {f"task {task + 1}": self.accuracy[:, task].tolist() for task in range(count)}
-        columns["all seen"] = [accuracy_on_seen(each.evaluation()) for each in self.predictions]
-        return Table({**columns, "bytes kept": [each.total for each in self.memory_bytes_by_task]})
-
-    def to_frame(self) -> Any:
-        """Return `table` as a pandas DataFrame; as it is where there is no pandas."""
-        return as_frame(self.table)
-
-    def __repr__(self) -> str:
-        known = (f"{name} {value:.4f}" for name, value in self.metrics.items() if value is not None)
-        return f"{self.table!r}\n{', '.join(known)}"
-
-    def _repr_html_(self) -> str:
-        known = {name: value for name, value in self.metrics.items() if value is not None}
-        return self.table._repr_html_() + Table({"metric": [*known], "value": [*known.values()]})._repr_html_()
-
-
-def as_frame(table: Table) -> Any:
-    """Return a table as a pandas DataFrame; as it is where there is no pandas."""
-    try:
-        pandas: Any = import_module("pandas")
-    except ImportError:
-        return table
-    return pandas.DataFrame({name: [*column] for name, column in table.columns.items()})
-
-
-def matrix(rows: Sequence[Sequence[float | None]]) -> Float[np.ndarray, "rows columns"]:
-    """Return fractions as an array, NaN for None."""
-    return np.array([[np.nan if value is None else value for value in row] for row in rows], np.float64)
+    def epochs(self) -> Mapping[str, np.ndarray]:
+        """The log as arrays; see `epoch_arrays`."""
+        return epoch_arrays(self.log)
 
 
 def _result(
@@ -256,13 +200,14 @@ def _result(
     of_run = run_scores(predictions, class_counts=counts)
     own = {name: metric(of_run) for name, metric in metrics.items()}
     return Result(
-        matrix(found["accuracy"]),
-        matrix([found["class_accuracy"]])[0],
+        fractions(found["accuracy"]),
+        [report.accuracy for report in reports],
+        fractions([found["class_accuracy"]])[0],
         {**found["metrics"].model_dump(), **own},
+        [MemoryBytes.model_validate(report.memory_bytes) for report in reports],
+        [label for task in tasks for label in task.classes],
         found["reading"],
         predictions,
         log,
         method.ledger(),
-        [MemoryBytes.model_validate(report.memory_bytes) for report in reports],
-        [label for task in tasks for label in task.classes],
     )

@@ -1,4 +1,5 @@
-"""A checkpoint of the authors' network (jong980812/ESSENTIAL, `task{N}_checkpoint.pth`), split into our parts.
+"""A checkpoint of the authors' network (jong980812/ESSENTIAL, `task{N}_checkpoint.pth`), split into our parts, and its
+flags as settings of ours.
 
 Their file is `{"model", "optimizer", "epoch", "args": argparse.Namespace}`. Every key of the model belongs to the
 frozen image encoder, to the temporal encoder and head, or to an MR module; one that is missing, extra or of another
@@ -20,41 +21,69 @@ from essential.encoders.clip_layout import split_clip
 from essential.encoders.weight_files import faults_of, read_pickled_checkpoint
 from essential.errors import CheckpointError
 
-Shapes = dict[str, tuple[int, ...]]
-
 _EMBEDDING, _QUERY = "decoder_temporal_embedding", "decoder_cls"
 _LAYER, _MODULE = "decoder_transformer_for_cls", "mr_module"
-# Theirs to ours. An attention's own parameters have the same names in both: it is torch's module.
-_CLASSIFIER_NAMES = {_EMBEDDING: "encoder.temporal_embedding", _QUERY: "encoder.query", "head.": "head."}
-_LAYER_NAMES = {"attn.": "attention.", "ln_cls.": "query_norm.", "ln_1.": "frame_norm."}
-_MODULE_NAMES = {
-    "prompt": "prompt",
-    "attn.": "read.attention.",
-    "ln_tokens.": "read.prompt_norm.",
-    "ln_1.": "read.frame_norm.",
-    "ln_2.": "mlp_norm.",
-    "mlp.c_fc.": "mlp.0.",
-    "mlp.c_proj.": "mlp.2.",
+# Of each part of their network: their name, ours, and what follows in both, with its shape in dim (d), frames (f) and
+# classes (c). An attention's own parameters have the same names in both: it is torch's module.
+_Names = Mapping[str, tuple[str, Mapping[str, str]]]
+_ATTENTION = {"in_proj_weight": "3d d", "in_proj_bias": "3d", "out_proj.weight": "d d", "out_proj.bias": "d"}
+_NORM = {"weight": "d", "bias": "d"}
+_CLASSIFIER: _Names = {
+    _EMBEDDING: ("encoder.temporal_embedding", {"": "1 f d"}),
+    _QUERY: ("encoder.query", {"": "d"}),
+    "head.": ("head.", {"weight": "c d", "bias": "c"}),
 }
+_OF_LAYER: _Names = {
+    "attn.": ("attention.", _ATTENTION),
+    "ln_cls.": ("query_norm.", _NORM),
+    "ln_1.": ("frame_norm.", _NORM),
+}
+_OF_MODULE: _Names = {
+    "prompt": ("prompt", {"": "f d"}),
+    "attn.": ("read.attention.", _ATTENTION),
+    "ln_tokens.": ("read.prompt_norm.", _NORM),
+    "ln_1.": ("read.frame_norm.", _NORM),
+    "ln_2.": ("mlp_norm.", _NORM),
+    "mlp.c_fc.": ("mlp.0.", {"weight": "4d d", "bias": "4d"}),
+    "mlp.c_proj.": ("mlp.2.", {"weight": "d 4d", "bias": "d"}),
+}
+# Their flags (`run_cil.py` at aae26df) that a setting of ours has as they are; `docs/flags.md` treats every flag.
+SETTINGS: dict[str, str] = {
+    "num_frames": "video.frames",
+    "input_size": "encoder.size",
+    "reprob": "video.augment.erase_probability",
+    "temporal_layer": "method.classifier.layers",
+    "temporal_heads": "method.classifier.heads",
+    "init_scale": "method.classifier.init_scale",
+    "memory_mode": "method.memory_mode",
+    "prompt_mode": "method.prompt_mode",
+    "fs_topk": "method.frames_kept",
+    "rehearsal_samples_per_class": "method.exemplars_per_class",
+    "rehearsal_epochs": "method.rehearsal_epochs",
+    "static_matching_weight": "method.static_matching_weight",
+    "temporal_matching_weight": "method.temporal_matching_weight",
+    "virtual_weight": "method.retrieved_weight",
+    "batch_size": "training.batch_size",
+    "epochs": "training.epochs",
+    "lr": "training.learning_rate",
+    "min_lr": "training.min_learning_rate",
+    "warmup_epochs": "training.warmup_epochs",
+    "weight_decay": "training.weight_decay",
+    "seed": "seed",
+}
+_RENAMED_VALUES: dict[tuple[str, Any], str] = {("prompt_mode", "3_layer_mlp"): "mlp"}
 _NAMED_AT_MOST = 5
 _Scalar = bool | int | float | str
 
 
 @dataclass(frozen=True)
 class AuthorsCheckpoint:
-    """One checkpoint.
+    """One checkpoint."""
 
-    Attributes:
-        encoder: the image encoder's weights, under the authors' names.
-        classifier: temporal encoder and head, as a state of our `ClipClassifier`.
-        retrieval: the MR modules, each as a state of our `MemoryRetrieval`; none in the mode `identity`.
-        flags: the command line that it was trained with, as far as its values are text or numbers.
-    """
-
-    encoder: Mapping[str, Tensor]
-    classifier: Mapping[str, Tensor]
-    retrieval: tuple[Mapping[str, Tensor], ...]
-    flags: Mapping[str, Any]
+    encoder: Mapping[str, Tensor]  # the image encoder's weights, under the authors' names
+    classifier: Mapping[str, Tensor]  # temporal encoder and head, as a state of our `ClipClassifier`
+    retrieval: tuple[Mapping[str, Tensor], ...]  # MR modules, as states of our `MemoryRetrieval`; none: mode `identity`
+    flags: Mapping[str, Any]  # the command line that it was trained with, as far as its values are text or numbers
 
     @property
     def frames(self) -> int:
@@ -92,10 +121,14 @@ def read_authors_checkpoint(path: Path) -> AuthorsCheckpoint:
         )
     tower, own = split_clip(_dense(path, model))
     _account(path, own)
+    classifier = _renamed({**own, _EMBEDDING: own[_EMBEDDING][0]}, "", _CLASSIFIER)
+    for layer, prefix in enumerate(_numbered(own, _LAYER)):
+        state = _renamed(own, prefix, _OF_LAYER)
+        classifier |= {f"encoder.layers.{layer}.{name}": value for name, value in state.items()}
     return AuthorsCheckpoint(
         encoder=tower,
-        classifier=_classifier(own),
-        retrieval=tuple(_renamed(own, prefix, _MODULE_NAMES) for prefix in _module_prefixes(own)),
+        classifier=classifier,
+        retrieval=tuple(_renamed(own, prefix, _OF_MODULE) for prefix in _module_prefixes(own)),
         flags={name: value for name, value in vars(arguments).items() if value is None or isinstance(value, _Scalar)},
     )
 
@@ -124,9 +157,10 @@ def _dense(path: Path, model: dict[Any, Any]) -> dict[str, Tensor]:
 
 
 def _account(path: Path, own: Mapping[str, Tensor]) -> None:
+    """Refuse a network in which a key is missing, extra, or of another shape."""
     bare = [name for name in (_QUERY, _EMBEDDING, "head.weight") if name not in own]
     # Without these the other shapes are not known.
-    shapes = _expected(own) if not bare else dict.fromkeys(bare, ())
+    shapes = dict.fromkeys(bare, ()) if bare else _expected(own)
     faults = faults_of({} if bare else own, shapes)
     if faults:
         raise CheckpointError(
@@ -135,37 +169,20 @@ def _account(path: Path, own: Mapping[str, Tensor]) -> None:
         )
 
 
-def _expected(own: Mapping[str, Tensor]) -> Shapes:
+def _expected(own: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     dim = own[_QUERY].numel()
     frames = own[_EMBEDDING].shape[1] if own[_EMBEDDING].ndim == 3 else 0
     classes = own["head.weight"].shape[0] if own["head.weight"].ndim else 0
-    shapes: Shapes = {
-        _QUERY: (dim,),
-        _EMBEDDING: (1, frames, dim),
-        "head.weight": (classes, dim),
-        "head.bias": (classes,),
-    }
-    for prefix in _numbered(own, _LAYER):
-        shapes |= _attention(prefix, dim) | _norms(prefix, dim, "ln_1", "ln_cls")
-    for prefix in _module_prefixes(own):
-        shapes |= _attention(prefix, dim) | _norms(prefix, dim, "ln_1", "ln_2", "ln_tokens")
-        shapes[f"{prefix}prompt"] = (frames, dim)
-        shapes |= {f"{prefix}mlp.c_fc.weight": (4 * dim, dim), f"{prefix}mlp.c_fc.bias": (4 * dim,)}
-        shapes |= {f"{prefix}mlp.c_proj.weight": (dim, 4 * dim), f"{prefix}mlp.c_proj.bias": (dim,)}
-    return shapes
-
-
-def _attention(prefix: str, dim: int) -> Shapes:
+    sizes = {"1": 1, "d": dim, "3d": 3 * dim, "4d": 4 * dim, "f": frames, "c": classes}
+    parts = [("", _CLASSIFIER)]
+    parts += [(prefix, _OF_LAYER) for prefix in _numbered(own, _LAYER)]
+    parts += [(prefix, _OF_MODULE) for prefix in _module_prefixes(own)]
     return {
-        f"{prefix}attn.in_proj_weight": (3 * dim, dim),
-        f"{prefix}attn.in_proj_bias": (3 * dim,),
-        f"{prefix}attn.out_proj.weight": (dim, dim),
-        f"{prefix}attn.out_proj.bias": (dim,),
+        f"{prefix}{theirs}{rest}": tuple(sizes[size] for size in shape.split())
+        for prefix, names in parts
+        for theirs, (_, rests) in names.items()
+        for rest, shape in rests.items()
     }
-
-
-def _norms(prefix: str, dim: int, *names: str) -> Shapes:
-    return {f"{prefix}{name}.{part}": (dim,) for name in names for part in ("weight", "bias")}
 
 
 def _module_prefixes(own: Mapping[str, Tensor]) -> list[str]:
@@ -182,18 +199,20 @@ def _numbered(own: Mapping[str, Tensor], name: str) -> list[str]:
     return [f"{name}.{number}." for number in sorted(numbers)]
 
 
-def _classifier(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    state = _renamed({**own, _EMBEDDING: own[_EMBEDDING][0]}, "", _CLASSIFIER_NAMES)
-    for layer, prefix in enumerate(_numbered(own, _LAYER)):
-        renamed = _renamed(own, prefix, _LAYER_NAMES)
-        state |= {f"encoder.layers.{layer}.{name}": value for name, value in renamed.items()}
-    return state
-
-
-def _renamed(own: Mapping[str, Tensor], prefix: str, names: Mapping[str, str]) -> dict[str, Tensor]:
+def _renamed(own: Mapping[str, Tensor], prefix: str, names: _Names) -> dict[str, Tensor]:
     return {
-        ours + name.removeprefix(prefix + theirs): value
-        for theirs, ours in names.items()
-        for name, value in own.items()
-        if name.startswith(prefix + theirs)
+        f"{ours}{rest}": own[f"{prefix}{theirs}{rest}"] for theirs, (ours, rests) in names.items() for rest in rests
     }
+
+
+def settings_of(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that the flags of a checkpoint give, by their names in a config.
+
+    Flags without a value, and those that no setting has as they are, are left out. Their code multiplies its learning
+    rates by the batch size before it saves them, so they are not scaled again.
+    """
+    settings: dict[str, Any] = {"training.scale_learning_rate": False} if "lr" in flags else {}
+    for name, value in flags.items():
+        if name in SETTINGS and isinstance(value, _Scalar):
+            settings[SETTINGS[name]] = _RENAMED_VALUES.get((name, value), value)
+    return settings

@@ -13,12 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from essential.authors.checkpoint import AuthorsCheckpoint, read_authors_checkpoint
-from essential.authors.flags import settings_of
+from essential.authors.checkpoint import AuthorsCheckpoint, read_authors_checkpoint, settings_of
 from essential.encoders import FrameEncoder, build_encoder
 from essential.encoders.clip_layout import describe_clip
 from essential.engine.config import load_config
-from essential.engine.imported_run import finish_import
+from essential.engine.imported_run import begin_import, discard_import, finish_import, write_encoder
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
 from essential.errors import CheckpointError
@@ -30,31 +29,21 @@ from essential.methods.state import pack
 from essential.progress import Progress, phase
 
 _FILE = re.compile(r"task(\d{1,6})_checkpoint\.pth")
-# What their evaluation feeds CLIP with: ImageNet's statistics, and pictures scaled bilinearly.
+# What their evaluation feeds CLIP with: ImageNet's statistics, and frames scaled bilinearly.
 _PIXELS = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "interpolation": "bilinear"}
 
 
 @dataclass(frozen=True)
 class ImportedRun:
-    """What an import found.
-
-    Attributes:
-        config: the run's.
-        checkpoints: how many, one per task.
-        classes: rows of the head.
-        modules: MR modules.
-        layers: of the temporal encoder.
-        keys: parameters in each checkpoint, all of which are accounted for.
-        unused: those that the network holds and its authors' forward pass does not read.
-    """
+    """What an import found."""
 
     config: RunConfig
-    checkpoints: int
-    classes: int
-    modules: int
-    layers: int
-    keys: int
-    unused: tuple[str, ...]
+    checkpoints: int  # one per task
+    classes: int  # rows of the head
+    modules: int  # MR modules
+    layers: int  # of the temporal encoder
+    keys: int  # parameters in each checkpoint, all of which are accounted for
+    unused: tuple[str, ...]  # those that the network holds and its authors' forward pass does not read
 
 
 def import_checkpoints(
@@ -71,11 +60,11 @@ def import_checkpoints(
     Args:
         folder: the checkpoints.
         out: the run's folder; it must not hold a run.
-        config: the config that says on which data and in which tasks to score, by name or path.
+        config: the config that gives data and tasks to score on, by name or path.
         overrides: of the config, such as `data.root=DIR`.
         temporal_embedding: whether the encoder adds its temporal embedding; None: as the checkpoint's arguments say,
-            or, where they are silent, if it has adapters.
-        progress: told of each checkpoint.
+            or else if it has adapters.
+        progress: called for each checkpoint.
 
     Raises:
         CheckpointError: a file is missing or is no such checkpoint; the encoder changes from one to the next.
@@ -83,10 +72,10 @@ def import_checkpoints(
     """
     files = checkpoint_files(folder)
     run = RunFolder(out)
-    # What is wrong with the settings is told before a checkpoint is read; the encoder is the checkpoint's.
+    # Wrong settings are refused before a checkpoint is read; the encoder is the checkpoint's.
     load_config(config, [*(each for each in overrides if not each.startswith("encoder")), "method.name=essential"])
     with folder_lock(out), phase(progress, "import checkpoints", len(files)):
-        run.begin_import(str(folder))
+        begin_import(run, str(folder))
         try:
             first = read_authors_checkpoint(files[0])
             settings = _settings(first, out, config, overrides, temporal_embedding)
@@ -96,37 +85,26 @@ def import_checkpoints(
             place = Place(task=len(files), memory_bytes_by_task=by_task)
             finish_import(run, settings, place, method, source=str(folder), encoder_fingerprint=encoder.fingerprint)
         except BaseException:
-            run.discard_import()
+            discard_import(run)
             raise
-    unused = (
-        ("temporal_embedding",)
-        if "temporal_embedding" in first.encoder and not settings.encoder.adds_temporal_embedding
-        else ()
-    )
+    unused = {"temporal_embedding"} & first.encoder.keys() if not settings.encoder.adds_temporal_embedding else ()
     keys = sum(map(len, (first.encoder, first.classifier, *first.retrieval)))
-    return ImportedRun(settings, len(files), first.classes, len(first.retrieval), first.layers, keys, unused)
+    return ImportedRun(settings, len(files), first.classes, len(first.retrieval), first.layers, keys, tuple(unused))
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
-    """Return the checkpoints of a folder in the order of their tasks, which count from 1, or from 0.
-
-    Raises:
-        CheckpointError: there is none, or one in between is missing.
-    """
+    """Return the checkpoints of a folder by task, from 1 or 0 on; a CheckpointError if there is none, or one lacks."""
     if not folder.is_dir():
         raise CheckpointError(f"there is no folder {folder}; give the folder of the task*_checkpoint.pth files")
     found: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
         match = _FILE.fullmatch(path.name)
-        if match and found.setdefault(int(match[1]), path) is not path:
-            raise CheckpointError(
-                f"{found[int(match[1])]} and {path} are both of task {int(match[1])}; keep one of them"
-            )
+        if match and found.setdefault(number := int(match[1]), path) is not path:
+            raise CheckpointError(f"{found[number]} and {path} are both of task {number}; keep one of them")
     if not found:
         raise CheckpointError(f"{folder} holds no task1_checkpoint.pth, task2_checkpoint.pth, ...; give their folder")
     first = 0 if 0 in found else 1
-    missing = next((first + place for place, number in enumerate(sorted(found)) if number != first + place), None)
-    if missing is not None:
+    for missing in sorted({*range(first, max(found))} - found.keys()):
         raise CheckpointError(
             f"{folder / f'task{missing}_checkpoint.pth'} is missing, but task {max(found)} is there; an evaluation "
             "needs the checkpoint after every task up to the last"
@@ -138,10 +116,8 @@ def _settings(
     first: AuthorsCheckpoint, out: Path, config: str, overrides: Sequence[str], temporal_embedding: bool | None
 ) -> RunConfig:
     """Return the config with the checkpoint's flags put in, then the overrides, then what the network itself is."""
-    weights = RunFolder(out).encoder.absolute()
-    encoder = describe_clip(
-        first.encoder, weights=weights, temporal_embedding=_wanted_embedding(first, temporal_embedding)
-    )
+    adds_embedding = _wanted_embedding(first, temporal_embedding)
+    encoder = describe_clip(first.encoder, weights=RunFolder(out).encoder.absolute(), temporal_embedding=adds_embedding)
     network: dict[str, Any] = {
         "method.name": "essential",
         "method.classifier.layers": first.layers,
@@ -172,12 +148,12 @@ def _write_encoder(run: RunFolder, first: AuthorsCheckpoint, config: RunConfig, 
     kept = dict(first.encoder)
     if not config.encoder.adds_temporal_embedding:
         kept.pop("temporal_embedding", None)
-    run.write_encoder(kept)
+    write_encoder(run, kept)
     try:
         return build_encoder(config.encoder)
     except CheckpointError as error:
-        # The user knows the checkpoint, not what was just made of it.
-        raise CheckpointError(str(error).replace(str(run.encoder.absolute()), str(file))) from error
+        # The user knows the checkpoint, not the file that was just made of it.
+        raise CheckpointError(error.problem, where=file, remedy=error.remedy) from error
 
 
 def _write_checkpoints(
@@ -195,18 +171,13 @@ def _write_checkpoints(
 
 
 def _refuse_another_network(file: Path, here: AuthorsCheckpoint, first: AuthorsCheckpoint) -> None:
-    changed = [
-        name
-        for name in sorted(first.encoder.keys() | here.encoder.keys())
-        if name not in here.encoder
-        or name not in first.encoder
-        or not torch.equal(here.encoder[name], first.encoder[name])
+    remedy = "the files are not of one run"
+    changed = sorted(first.encoder.keys() ^ here.encoder.keys()) or [
+        name for name in sorted(first.encoder) if not torch.equal(here.encoder[name], first.encoder[name])
     ]
     if changed:
-        raise CheckpointError(
-            f"{file}: the frozen encoder differs from the first checkpoint's, for example in {changed[0]}; "
-            "the files are not of one run"
-        )
+        problem = f"the frozen encoder differs from the first checkpoint's, for example in {changed[0]}"
+        raise CheckpointError(problem, where=file, remedy=remedy)
     for what, ours, theirs in (
         ("classes", here.classes, first.classes),
         ("frames", here.frames, first.frames),
@@ -214,9 +185,7 @@ def _refuse_another_network(file: Path, here: AuthorsCheckpoint, first: AuthorsC
         ("MR modules", len(here.retrieval), len(first.retrieval)),
     ):
         if ours != theirs:
-            raise CheckpointError(
-                f"{file} has {ours} {what}, the first checkpoint {theirs}; the files are not of one run"
-            )
+            raise CheckpointError(f"{file} has {ours} {what}, the first checkpoint {theirs}", remedy=remedy)
 
 
 def _method(config: RunConfig, encoder: FrameEncoder, last: AuthorsCheckpoint) -> Method:

@@ -6,71 +6,52 @@ Nothing heavy is imported before a command runs, so that `essential --help` answ
 import io
 import os
 import sys
+from importlib import import_module
 from typing import Any
 
 import typer
 
-from essential import __version__
-from essential.cli import (
-    classes,
-    compare,
-    configs,
-    data,
-    demo,
-    evaluate,
-    export,
-    extract,
-    features,
-    forget,
-    import_checkpoint,
-    learn,
-    memory,
-    predict,
-    report,
-    serve,
-    site,
-    train,
-)
 from essential.cli.terminal import say, show_harmless_warnings
 from essential.errors import EssentialError
+from essential.registry import broken_so_far
+from essential.version import __version__
 
+# In the order of the help. A command is the function of its name in the file of its name; a group is an `app` there.
+_COMMANDS = (
+    *("demo", "train", "compare", "extract", "evaluate", "import_checkpoint", "report", "site", "memory"),
+    *("learn", "predict", "classes", "forget", "export", "serve"),
+)
+_GROUPS = ("data", "features", "configs")
+# What typer makes of Ctrl-C, without a word.
 _INTERRUPTED = 130
-# What all wrong usage is an instance of, which shows itself; typer names but one of its kinds.
-_WrongUsage: Any = typer.BadParameter.__base__
+_AFTER_CTRL_C = {
+    **dict.fromkeys(("learn", "forget"), "The bundle is unchanged."),
+    "train": "To continue, run the same command with --resume.",
+    **dict.fromkeys(
+        ("demo", "compare", "extract", "features", "data make"), "To continue, run the same command again."
+    ),
+}
+# The base of all errors of usage; typer exports only one of them.
+_UsageError: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
-    help="Teach a video classifier new action classes, group after group, without keeping the old videos.\n\n"
+    help="Teach a video classifier new classes, group after group, without the old videos.\n\n"
     "Start with: essential demo",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("demo")(demo.demo)
-app.command("train")(train.train)
-app.command("compare")(compare.compare)
-app.command("extract")(extract.extract)
-app.command("evaluate")(evaluate.evaluate)
-app.command("import-checkpoint")(import_checkpoint.import_checkpoint)
-app.command("report")(report.report)
-app.command("site")(site.site)
-app.command("memory")(memory.memory)
-app.command("learn")(learn.learn)
-app.command("predict")(predict.predict)
-app.command("classes")(classes.classes)
-app.command("forget")(forget.forget)
-app.command("export")(export.export)
-app.command("serve")(serve.serve)
-app.add_typer(data.app, name="data")
-app.add_typer(features.app, name="features")
-app.add_typer(configs.app, name="configs")
+for _name in _COMMANDS:
+    app.command(_name.replace("_", "-"))(getattr(import_module(f"essential.cli.{_name}"), _name))
+for _name in _GROUPS:
+    app.add_typer(import_module(f"essential.cli.{_name}").app, name=_name)
 
 
-def _print_version(wanted: bool) -> bool:
+def _print_version(wanted: bool) -> None:
     if wanted:
         say(f"essential {__version__}")
         raise typer.Exit
-    return wanted
 
 
 @app.callback()
@@ -85,8 +66,8 @@ def _options(
 def main() -> None:
     """Run the command line. An error a user can act on is one message and exit code 2, without a traceback.
 
-    ESSENTIAL_DEBUG=1 in the environment shows the traceback. A reader of our output that went away, as `head` does,
-    is typer's business: it ends the process quietly.
+    ESSENTIAL_DEBUG=1 in the environment shows the traceback. If the reader of the output ends, as `head` does, typer
+    ends the process quietly.
     """
     from essential.engine.allocator import keep_freed_memory
 
@@ -94,23 +75,33 @@ def main() -> None:
     show_harmless_warnings()
     try:
         code = app(standalone_mode=False)
-    except _WrongUsage as error:
-        shown = io.StringIO()
-        error.show(shown)
-        say(shown.getvalue().rstrip("\n"), err=True)
-        sys.exit(error.exit_code)
+        if code == _INTERRUPTED:
+            words = " ".join(word for word in sys.argv[1:] if not word.startswith("-"))
+            after = next((text for start, text in _AFTER_CTRL_C.items() if words.startswith(start)), "")
+            say(f"Stopped. {after}".rstrip(), err=True)
+    except _UsageError as error:
+        say(_usage_message(error), err=True)
+        code = error.exit_code
     except EssentialError as error:
         if os.environ.get("ESSENTIAL_DEBUG"):
             raise
         say(f"error: {error}", err=True)
-        sys.exit(2)
+        code = 2
     except typer.Abort:  # a question met the end of the input
-        sys.exit(1)
-    # typer turns Ctrl-C into this exit code before it gets here, and says nothing.
-    if code == _INTERRUPTED:
-        say(
-            "stopped; what is finished is kept, and nothing is half-written: run the same command again "
-            "(train: with --resume)",
-            err=True,
-        )
+        code = 1
+    for plugin, reason in broken_so_far().items():
+        say(f"note: the plug-in {plugin} is left out: {reason}", err=True)
     sys.exit(code)
+
+
+def _usage_message(error: Any) -> str:
+    """Return what typer says of wrong usage, with the value that is wrong, which it leaves out."""
+    from pydantic import ValidationError
+
+    if isinstance(error.__cause__, ValidationError):
+        first = error.__cause__.errors()[0]
+        reason = str(first.get("ctx", {}).get("error", first["msg"])).rstrip(".")
+        error.message = reason if repr(first["input"]) in reason else f"{first['input']!r}: {reason}"
+    shown = io.StringIO()
+    error.show(shown)
+    return shown.getvalue().rstrip("\n")

@@ -1,64 +1,119 @@
-"""`essential compare`: many methods and seeds on one protocol, and what is to be said of them."""
+"""`essential compare`: methods and seeds on one protocol."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from essential.cli.options import Overrides, parse_methods, parse_seeds
+from essential.cli.options import Overrides, option
 from essential.cli.terminal import say
+from essential.errors import ConfigError
 
 if TYPE_CHECKING:
     from essential.api.compare import PlannedRun
+    from essential.results.comparison import Comparison, MethodRow
+
+_OVER = "!"
+_COLUMNS = ("method", "final acc.", "avg. inc.", "kept", "forgetting", "p (Holm)", "seconds", "params")
 
 
 def compare(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the runs, the tables and the page.")],
+    out: Annotated[Path, option("--out", "DIR", "Folder of the runs, the tables and the page.")],
     config: Annotated[
-        str, typer.Option("--config", help="The protocol: a shipped config, such as moving-digits, or a YAML file.")
+        str, option("--config", "NAME", "The protocol: a shipped config or a YAML file.")
     ] = "moving-digits",
-    methods: Annotated[
-        str, typer.Option("--methods", help="Methods by name, such as essential,replay,slda-temporal; or all.")
-    ] = "essential,joint,finetune,replay",
-    seeds: Annotated[str, typer.Option("--seeds", help="Seeds, such as 0,1,2.")] = "0,1,2",
+    methods: Annotated[str, option("--methods", "A,B", "Methods, or all.")] = "essential,joint,finetune,replay",
+    seeds: Annotated[str, option("--seeds", "N,N", "Seeds.")] = "0,1,2",
     budget_bytes: Annotated[
-        int | None,
-        typer.Option(
-            "--budget-bytes",
-            min=1,
-            help="What every method with exemplars may keep; without it, what the config says per class.",
-        ),
+        int | None, option("--budget-bytes", "N", "Memory of each method with exemplars.", min=1)
     ] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Run methods under one protocol, with the same features and seeds, and compare them.
+    """Compare methods over several seeds on one protocol.
 
-    Runs that are complete are not repeated: the same command goes on where it was. With more methods or seeds behind
-    those named before, only theirs are run.
+    All runs share videos and features. Finished runs are kept: the same command continues, and more methods or seeds
+    add only their own runs.
 
     \b
     Examples:
-      essential compare --methods essential,icarl,slda-temporal --budget-bytes 153600 --out comparison
+      essential compare --methods essential,icarl --budget-bytes 153600 --out cmp
       essential compare --config tcd/ucf101-10x5 --methods all --out ucf101 \\
         -s data.root=VIDEOS -s data.annotations=LISTS
     """
-    from essential.api.compare import ComparisonPlan, check_runs, do_runs
-    from essential.cli.comparison_table import print_comparison
+    from essential.api.compare import compare as run_all
     from essential.cli.progress_bar import terminal_progress
-    from essential.cli.tables import print_skipped
-    from essential.report.comparison_files import write_comparison
+    from essential.cli.runs import print_skipped
+    from essential.report.comparison_page import write_comparison
 
-    plan = ComparisonPlan(config, parse_methods(methods), parse_seeds(seeds), budget_bytes, tuple(overrides or ()), out)
-    runs = plan.runs()
-    left = [run for run in runs if not run.done]
-    check_runs(runs, terminal_progress())
+    def announce(run: "PlannedRun", number: int, count: int) -> None:
+        say(f"== {run.method}, seed {run.seed} ({number} of {count})", err=True)
 
-    def announce(run: "PlannedRun") -> None:
-        number = left.index(run) + 1
-        say(f"== {run.method}, seed {run.seed} ({number} of {len(left)})", err=True)
-
-    records = do_runs(runs, progress=terminal_progress(), announce=announce)
+    numbers = _listed("--seeds", seeds, part="[0-9]+", what="whole numbers from 0; write them as 0,1,2")
+    records = run_all(
+        config,
+        out,
+        methods=_listed("--methods", methods, part=".+", what="names; write them as a,b,c"),
+        seeds=[int(number) for number in numbers],
+        budget_bytes=budget_bytes,
+        overrides=overrides or (),
+        progress=terminal_progress(),
+        on_run=announce,
+    )
     comparison = write_comparison(records, out, budget_bytes=budget_bytes)
     print_comparison(comparison)
     print_skipped(comparison.example)
     say(f"tables: {out / 'compare.csv'}, .json, .tex, .md\npage: {out / 'compare.html'}")
+
+
+def _listed(option_: str, text: str, *, part: str, what: str) -> list[str]:
+    """Return the parts of a list such as `a,b,c`, each of which matches the expression `part`."""
+    parts = [each.strip() for each in text.split(",")]
+    if not all(re.fullmatch(part, each) for each in parts):
+        raise ConfigError(f"{option_} {text!r} is not a list of {what}")
+    return parts
+
+
+def print_comparison(comparison: "Comparison") -> None:
+    """Print one row per method, the best final accuracy first, and notes on the columns."""
+    from essential.cli.console import print_table
+    from essential.cli.runs import protocol_title
+
+    title = f"{protocol_title(comparison.example)}, seeds {', '.join(map(str, comparison.seeds))}"
+    print_table(_COLUMNS, [_cells(row) for row in comparison.ranked], title=title)
+    for note in _notes(comparison):
+        say(note)
+
+
+def _cells(row: "MethodRow") -> list[str]:
+    from essential.cli.console import fraction, size
+    from essential.results.formats import probability
+
+    final, measures, parameters = row.final_accuracy, row.measures, row.trainable_parameters
+    kept = (f"{_OVER} " if row.within_budget is False else "") + size(row.memory_bytes)
+    p = row.test.p_holm if row.test else None
+    return [
+        row.method,
+        fraction(final.mean) + ("" if final.std is None else f" ± {final.std:.3f}"),
+        fraction(measures["average_incremental_accuracy"].mean),
+        "all videos" if row.needs_all_tasks else kept,
+        fraction(measures["forgetting_from_best"].mean),
+        "-" if p is None else probability(p),
+        f"{row.seconds:.1f}",
+        "-" if parameters is None else f"{parameters:,}",
+    ]
+
+
+def _notes(comparison: "Comparison") -> Iterator[str]:
+    from essential.cli.console import size
+
+    yield "kept: bytes carried from task to task, without MR modules and the trained classifier"
+    if comparison.budget_bytes is not None:
+        over = any(row.within_budget is False and not row.needs_all_tasks for row in comparison.rows)
+        yield f"budget: {size(comparison.budget_bytes)}" + (f"; {_OVER} kept more" if over else "")
+    if comparison.test_note:
+        yield comparison.test_note
+    yield (
+        "seconds: training and evaluation of one run; "
+        f"reading features took {comparison.extract_seconds:.1f} s in all runs"
+    )
+    yield from comparison.record_notes

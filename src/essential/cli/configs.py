@@ -1,9 +1,10 @@
-"""`essential configs`: the recipes that are shipped."""
+"""`essential configs`: the shipped configs and methods."""
 
 from typing import Annotated
 
 import typer
 
+from essential.cli.options import argument
 from essential.cli.terminal import say
 
 app = typer.Typer(invoke_without_command=True)
@@ -11,29 +12,30 @@ app = typer.Typer(invoke_without_command=True)
 
 @app.callback()
 def list_configs(context: typer.Context) -> None:
-    """List the shipped configs and methods by name, or show one of them.
+    """List or show the shipped configs and methods.
 
     \b
-    Example:
+    Examples:
+      essential configs
       essential configs show moving-digits/essential
     """
     if context.invoked_subcommand is not None:
         return
-    from rich.table import Table
-
-    from essential.cli.console import Terminal
     from essential.configs.shipped import shipped_configs
     from essential.methods import method_summaries
 
-    for kind, summaries in (("config", shipped_configs()), ("method, for --method", method_summaries())):
-        table = Table(kind, "what it is")
+    for kind, summaries in (
+        ("configs, for --config", shipped_configs()),
+        ("methods, for --method", method_summaries()),
+    ):
+        say(f"{kind}:")
+        width = max(map(len, summaries))
         for name, summary in summaries.items():
-            table.add_row(name, summary)
-        Terminal().print(table)
+            say(f"  {name:<{width}}  {summary}")
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A config's name, such as moving-digits/essential.")]) -> None:
+def show(name: Annotated[str, argument("NAME", "Of a config or method, such as icarl.")]) -> None:
     """Print a shipped config as YAML.
 
     Save it, change it, and pass the file to --config.

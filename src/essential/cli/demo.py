@@ -1,37 +1,31 @@
-"""`essential demo`: the main job on the embedded benchmark."""
+"""`essential demo`: a whole run on the embedded benchmark."""
 
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from essential.cli.options import path_setting
+from essential.cli.options import option, path_setting
 from essential.cli.terminal import say
 
+_OUT = Path("essential-demo")
 _ARMS = ("essential", "joint", "finetune", "replay-dense", "replay-sparse")
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder for videos, features, runs and report.")] = Path(
-        "essential-demo"
-    ),
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the runs.")] = 0,
-    compare: Annotated[
-        bool, typer.Option("--compare", help="Also run joint, finetune, and replay with dense and sparse features.")
-    ] = False,
+    out: Annotated[Path, option("--out", "DIR", "Folder of videos, features, runs and report.")] = _OUT,
+    seed: Annotated[int, option("--seed", "N", "Seed of the runs.", min=0)] = 0,
+    compare: Annotated[bool, option("--compare", None, "Also run joint, finetune, and two kinds of replay.")] = False,
 ) -> None:
-    """Learn moving digits, from their videos to a report, in minutes.
+    """Learn moving digits, from videos to a report.
 
-    Makes 1,440 short videos and learns their 24 classes in 6 tasks, on two CPU cores. Run again, it goes on where it
-    was.
+    Makes 1,440 short videos and learns their 24 classes in 6 tasks, in a minute or two on two CPU cores. Run again,
+    the command continues where it was stopped.
 
     \b
     Example:
       essential demo --compare
     """
-    from essential.cli.analysis import analysis_of
     from essential.cli.progress_bar import terminal_progress
-    from essential.cli.tables import print_runs
+    from essential.cli.runs import analysis_of, print_runs
     from essential.engine.config import load_config
     from essential.engine.run import train
     from essential.report import ReportedRun, write_report

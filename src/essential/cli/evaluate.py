@@ -5,11 +5,10 @@ from essential.cli.terminal import say
 
 
 def evaluate(run: Run, overrides: Overrides = None) -> None:
-    """Score a run's checkpoints on its test videos.
+    """Evaluate a run's checkpoints on its test videos.
 
-    Nothing is trained or rehearsed. Writes DIR/evaluation.json, which has the form of record.json. With -s the videos
-    or the store may be elsewhere than they were. An imported run is told its data at its first evaluation, which
-    writes DIR/record.json.
+    Nothing is trained. Writes RUN/evaluation.json, which has the form of record.json. Use -s if the videos or the store
+    are elsewhere now. The first evaluation of an imported run needs its data, and writes RUN/record.json.
 
     \b
     Examples:
@@ -17,20 +16,17 @@ def evaluate(run: Run, overrides: Overrides = None) -> None:
       essential evaluate runs/first -s data.root=ELSEWHERE
     """
     from essential.cli.progress_bar import terminal_progress
-    from essential.cli.tables import print_runs, print_skipped, run_name
-    from essential.engine.config import with_overrides
+    from essential.cli.runs import print_runs, print_skipped, run_name
     from essential.engine.ranks import open_process_group
-    from essential.engine.run_folder import RunFolder
     from essential.engine.score import evaluate as score
     from essential.files.atomic import refuse_unwritable
     from essential.records import Record
 
     with open_process_group() as group:
-        config = with_overrides(RunFolder(run).config(), overrides or [], str(run / "config.yaml"))
         if group.first:
             refuse_unwritable(run / "evaluation.json")
         before = Record.read(run / "record.json") if (run / "record.json").exists() else None
-        record = score(run, config=config, progress=terminal_progress(), group=group)
+        record = score(run, overrides=overrides or [], progress=terminal_progress(), group=group)
         if not group.first:
             return
     record.write(run / "evaluation.json")
@@ -38,7 +34,7 @@ def evaluate(run: Run, overrides: Overrides = None) -> None:
     print_skipped(record)
     scored, tasks = len(record.accuracy), len(record.protocol.tasks)
     if scored < tasks:
-        say(f"note: scored after {scored} of {tasks} tasks, as many as there are checkpoints")
+        say(f"note: evaluated after {scored} of {tasks} tasks, as many as there are checkpoints")
     modules = sum(entry.kind == "retrieval_modules" for entry in record.ledger)
     if record.method.config.get("memory_mode") == "task" and modules != tasks:
         say(f"note: the network has {modules} MR modules, one per task, but the protocol has {tasks} tasks")

@@ -1,30 +1,24 @@
-"""`essential export`: a bundle as a file that other programs run."""
+"""`essential export`: a bundle for other programs."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
-
-from essential.cli.options import BundleFile, Overrides
+from essential.cli.options import BundleFile, Overrides, option
 from essential.cli.terminal import say
+
+Input = Literal["frames", "features"]
 
 
 def export(
     bundle: BundleFile,
-    out: Annotated[
-        Path,
-        typer.Option("--out", help="Where to; the name says what: .onnx, or .pt2 for torch.export.", metavar="FILE"),
-    ],
-    takes: Annotated[
-        Literal["frames", "features"],
-        typer.Option("--from", help="What the export is given: frames as bytes, or features of an encoder elsewhere."),
-    ] = "frames",
+    out: Annotated[Path, option("--out", "FILE", "FILE.onnx, or FILE.pt2 for torch.export.")],
+    takes: Annotated[Input, option("--from", None, "Input of the export: frames, or their features.")] = "frames",
     overrides: Overrides = None,
 ) -> None:
-    """Write what a bundle says of clips as one file that runs without essential.
+    """Export a bundle to ONNX or torch.export.
 
-    The encoder is in it, and the labels; FILE.json beside it says how clips are prepared. It is written only if it
-    gives the bundle's own numbers.
+    One file with the encoder and the labels, which runs without essential; a JSON file beside it says how to prepare
+    clips. It is written only if it gives the bundle's own numbers.
 
     \b
     Examples:
@@ -36,5 +30,5 @@ def export(
     made = export_bundle(bundle, out, takes=takes, overrides=overrides or ())
     say(
         f"written: {made.path} ({made.bytes / 1e6:.1f} MB, {len(made.labels)} labels) and {made.note}; "
-        f"it differs from the bundle, computed in float32, by {made.worst_difference:.0e} at most"
+        f"differs from the bundle, computed in float32, by {made.worst_difference:.0e} at most"
     )

@@ -1,32 +1,29 @@
 """`essential extract`: fill a feature store, alone or as one of several jobs."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from essential.cli.options import Config, Overrides, parse_shard, path_setting
+from essential.cli.options import Config, Overrides, option, path_setting
 from essential.cli.terminal import say
+from essential.errors import ConfigError
 
 
 def extract(
     config: Config,
-    store: Annotated[
-        Path | None, typer.Option("--store", help="The store's folder; without it the one that `train` would use.")
-    ] = None,
-    shard: Annotated[
-        str | None, typer.Option("--shard", metavar="i/n", help="Only part i (from 0) of n, for n jobs side by side.")
-    ] = None,
+    store: Annotated[Path | None, option("--store", "DIR", "The store; default: the one that `train` uses.")] = None,
+    shard: Annotated[str, option("--shard", "i/n", "Part i (from 0) of n, for n jobs side by side.")] = "0/1",
     overrides: Overrides = None,
 ) -> None:
-    """Encode every video once, so that training reads features.
+    """Extract frame features into a store.
 
-    A stopped extraction goes on when it is run again. Several machines can share the work, each with its own i of
-    --shard i/n, or as ranks that torchrun starts. Train from the store with -s features.store=STORE.
+    Every video is encoded once; training then reads features: -s features.store=STORE. Run again, the command
+    continues where it was stopped. Several machines share the work by --shard, or as ranks of torchrun.
 
     \b
     Example:
-      essential extract --config moving-digits/essential --store STORE --shard 0/2
+      essential extract --config moving-digits/essential --store STORE \\
+        --shard 0/2
     """
     from essential.cli.progress_bar import terminal_progress
     from essential.engine.config import load_config
@@ -43,3 +40,11 @@ def extract(
     for key, reason in sorted(broken.items()):
         say(f"skipped: {key}: {reason}")
     say(f"store: {folder}")
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Return (i, n) of `i/n`, with i from 0 to n - 1; raise a ConfigError for any other text."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or not int(match[1]) < int(match[2]):
+        raise ConfigError(f"--shard {text!r} is not allowed; use i/n with i from 0 to n - 1, such as 0/4 to 3/4")
+    return int(match[1]), int(match[2])

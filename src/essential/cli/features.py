@@ -1,10 +1,11 @@
-"""`essential features`: bring features along from elsewhere: another program's, or parts of a store."""
+"""`essential features`: features from another program, or parts of a store."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from essential.cli.options import argument, option
 from essential.cli.terminal import say
 
 app = typer.Typer(no_args_is_help=True)
@@ -12,7 +13,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def _group() -> None:
-    """Bring frame features along that were extracted elsewhere.
+    """Import frame features extracted elsewhere.
 
     \b
     Examples:
@@ -23,29 +24,25 @@ def _group() -> None:
 
 @app.command("import")
 def import_(
-    array: Annotated[Path, typer.Argument(help="NumPy array (videos, frames, dim).", metavar="FEATURES.npy")],
-    labels: Annotated[
-        Path,
-        typer.Argument(help="Columns index,label,split (train or test), and video if you like.", metavar="LABELS.csv"),
-    ],
-    out: Annotated[Path, typer.Option("--out", help="The store to make.", metavar="STORE")],
+    array: Annotated[Path, argument("FEATURES.npy", "NumPy array (videos, frames, dim).")],
+    labels: Annotated[Path, argument("LABELS.csv", "Columns index, label, split (train or test); optionally video.")],
+    out: Annotated[Path, option("--out", "STORE", "The store to make.")],
 ) -> None:
-    """Make a store of frame features that every method can train on.
+    """Make a store from an array of features.
 
-    A video's clip is then taken from its frames as from a video: one frame of each of video.frames equal segments.
+    Every method can train on it. A clip has one of the video's frames for each of video.frames equal segments.
 
     \b
     Example:
       essential features import FEATURES.npy LABELS.csv --out STORE
-      essential train --out runs/mine -s data.kind=features -s data.path=STORE -s protocol.tasks=5
+      essential train --out runs/mine -s data.kind=features \\
+        -s data.path=STORE -s protocol.tasks=5
     """
-    from essential.cli.progress_bar import terminal_progress
+    from essential.cli.progress_bar import counted_phase
     from essential.features.imported import import_features
-    from essential.progress import phase
 
-    progress = terminal_progress()
-    with phase(progress, "import features", 0):
-        videos = import_features(array, labels, out, progress=lambda done, total: progress.advance(done, total=total))
+    with counted_phase("import features") as progress:
+        videos = import_features(array, labels, out, progress=progress)
     splits = {split: sum(video.split == split for video in videos) for split in ("train", "test")}
     classes = len({video.label for video in videos})
     say(f"{len(videos)} videos of {classes} classes: {splits['train']} to train, {splits['test']} to test")
@@ -54,28 +51,23 @@ def import_(
 
 @app.command()
 def merge(
-    parts: Annotated[
-        list[Path], typer.Argument(help="Stores, each made by `essential extract --shard i/n`.", metavar="PART...")
-    ],
-    into: Annotated[Path, typer.Option("--into", help="The store to make, or to complete.", metavar="STORE")],
+    parts: Annotated[list[Path], argument("PART", "Stores, each made by `essential extract --shard i/n`.")],
+    into: Annotated[Path, option("--into", "STORE", "The store to make or to complete.")],
 ) -> None:
-    """Make one store of those that several machines have extracted, each its --shard i/n into a folder of its own.
+    """Merge the parts of a store into one.
 
-    All parts must come from the same videos and settings, and together have every shard. Every shard is checked; on
-    one disk it is linked, not copied. A stopped merge goes on when it is run again.
+    The parts must have the same videos and settings, and together every shard. Every shard is checked; on one disk it
+    is linked, not copied. Run again, the command continues where it was stopped.
 
     \b
     Example:
-      essential extract --config CONFIG --store PART-0 --shard 0/2     # on one machine
-      essential extract --config CONFIG --store PART-1 --shard 1/2     # on another
+      essential extract --config CONFIG --store PART-0 --shard 0/2  # machine 0
+      essential extract --config CONFIG --store PART-1 --shard 1/2  # machine 1
       essential features merge --into STORE PART-0 PART-1
     """
-    from essential.cli.progress_bar import terminal_progress
+    from essential.cli.progress_bar import counted_phase
     from essential.features.merge import merge as run
-    from essential.progress import phase
 
-    progress = terminal_progress()
-    with phase(progress, "merge shards", 0):
-        shards = run(into, parts, progress=lambda done, total: progress.advance(done, total=total))
-    say(f"{shards} shards, all checked")
-    say(f"store: {into}")
+    with counted_phase("merge shards") as progress:
+        shards = run(into, parts, progress=progress)
+    say(f"{shards} shards, all checked\nstore: {into}")

@@ -1,22 +1,21 @@
-"""`essential forget`: take a class out of a bundle."""
+"""`essential forget`: remove a class from a bundle."""
 
 from typing import Annotated
 
-import typer
-
-from essential.cli.options import BundleFile, Overrides
+from essential.cli.options import BundleFile, Overrides, argument
 from essential.cli.terminal import say
 
 
 def forget(
     bundle: BundleFile,
-    name: Annotated[str, typer.Argument(help="The class, as `essential classes` lists it.", metavar="CLASS")],
+    name: Annotated[str, argument("CLASS", "A name that `essential classes` lists.")],
     overrides: Overrides = None,
 ) -> None:
-    """Forget a class: the clips kept of it and its name are deleted, and it is never answered again.
+    """Remove a class from a bundle.
 
-    What the weights have learned from its clips is not undone, nor the statistics that some methods keep of classes.
-    Files that `essential serve` keeps beside the bundle to undo changes know the class, and are deleted too.
+    Its clips and its name are deleted, and it is never predicted again. What the weights learned from its clips stays,
+    and so do the class statistics that some methods keep. The files that `essential serve` keeps beside the bundle to
+    undo changes are deleted, since they hold the class.
 
     \b
     Example:
@@ -26,22 +25,21 @@ def forget(
     from essential.learner.bundle import Bundle, refuse_missing
     from essential.learner.clips import refuse_unknown
     from essential.learner.video_learner import VideoLearner
-    from essential.report.formats import counted
+    from essential.results.formats import counted
     from essential.serve.kept_bundle import bundles_before
 
     refuse_missing(bundle)
     with file_lock(bundle):
-        # Before an encoder is fetched in vain.
         read = Bundle.read(bundle, overrides or ())
-        refuse_unknown(name, read.classes)
-        learner = VideoLearner.from_bundle(read, bundle)
+        refuse_unknown(name, read.classes)  # before an encoder is downloaded in vain
+        learner = VideoLearner(bundle=read)
         learner.forget(name)
-        # They know the class. The bundle comes last: as long as it knows the class, the same command goes on.
+        # They hold the class. The bundle is written last: until then the same command can be repeated.
         undos = bundles_before(bundle)
         for undo in undos:
             with explained_os_errors(undo):
                 undo.unlink(missing_ok=True)
         learner.save(bundle)
-    say(f"forgotten: {name}; {len(learner.classes)} classes are left in {bundle}")
+    say(f"forgotten: {name}; {counted(len(learner.classes), 'class')} left in {bundle}")
     if undos:
         say(f"deleted: {counted(len(undos), 'file')} {bundle.name}.before-..., kept by essential serve to undo changes")

@@ -1,38 +1,33 @@
 """`essential import-checkpoint`: the authors' checkpoints as a run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from essential.cli.options import Config, Overrides
+from essential.cli.options import Config, Overrides, RunOut, argument, option
 from essential.cli.terminal import say
+
+if TYPE_CHECKING:
+    from essential.authors.import_run import ImportedRun
+
+_FLAG = "--temporal-embedding/--no-temporal-embedding"
+_TEMPORAL_EMBEDDING = "Whether the encoder adds one (their --use_clip_temporal); default: as the checkpoint says."
 
 
 def import_checkpoint(
-    folder: Annotated[
-        Path, typer.Argument(help="Folder of task1_checkpoint.pth, task2_checkpoint.pth, ...", metavar="FOLDER")
-    ],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    folder: Annotated[Path, argument("DIR", "Folder of task1_checkpoint.pth, task2_checkpoint.pth, ...")],
+    out: RunOut,
     config: Config = "own/essential",
-    temporal_embedding: Annotated[
-        bool | None,
-        typer.Option(
-            "--temporal-embedding/--no-temporal-embedding",
-            help="Whether the encoder adds its temporal embedding (their --use_clip_temporal); without it as the "
-            "checkpoint's arguments say, or if it has adapters.",
-        ),
-    ] = None,
+    temporal_embedding: Annotated[bool | None, option(_FLAG, None, _TEMPORAL_EMBEDDING)] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Turn checkpoints of the authors' code into a run that `essential evaluate` scores.
+    """Import checkpoints of the authors' code as a run.
 
-    Network and flags are read from the checkpoints, without executing anything in them; every key of theirs must be
-    accounted for. The data and tasks come from --config and -s, here or at the first evaluation.
+    Network and flags are read from the checkpoints; nothing in them is executed, and no key of theirs is ignored. Data
+    and tasks come from --config and -s, here or at the first `essential evaluate`.
 
     \b
     Example:
-      essential import-checkpoint FOLDER --config vclimb/ucf101-20 --out runs/theirs
+      essential import-checkpoint DIR --config vclimb/ucf101-20 --out runs/theirs
       essential evaluate runs/theirs -s data.path=LIST.json -s data.root=VIDEOS
     """
     from essential.authors.import_run import import_checkpoints
@@ -46,6 +41,16 @@ def import_checkpoint(
         temporal_embedding=temporal_embedding,
         progress=terminal_progress(),
     )
+    _print_imported(imported)
+    data = imported.config.data
+    places = "" if data.root else " -s data.root=VIDEOS"
+    kind = " -s data.kind=list" if data.kind == "folder" and not data.root else ""
+    if (kind or data.kind == "list") and not data.path:
+        places = f" -s data.path=LIST.json{places}"
+    say(f"run: {out}\nscore it: essential evaluate {out}{kind}{places}")
+
+
+def _print_imported(imported: "ImportedRun") -> None:
     encoder = imported.config.encoder
     say(f"{imported.checkpoints} checkpoints, {imported.classes} classes, {imported.modules} MR modules")
     say(
@@ -55,9 +60,3 @@ def import_checkpoint(
     )
     unused = f"; not used by this network: {', '.join(imported.unused)}" if imported.unused else ""
     say(f"{imported.keys} keys in each checkpoint, all accounted for{unused}")
-    data = imported.config.data
-    places = "" if data.root else " -s data.root=VIDEOS"
-    kind = " -s data.kind=list" if data.kind == "folder" and not data.root else ""
-    if (kind or data.kind == "list") and not data.path:
-        places = f" -s data.path=LIST.json{places}"
-    say(f"run: {out}\nscore it: essential evaluate {out}{kind}{places}")

@@ -2,94 +2,101 @@
 
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from essential.cli.options import Method, Overrides
+from essential.cli.classes import print_classes
+from essential.cli.options import Method, Overrides, option
 from essential.cli.terminal import say
 
-_HELD_OUT = 4
+if TYPE_CHECKING:
+    from essential.learner.bundle import Bundle, Lesson
+    from essential.learner.video_learner import VideoLearner
+
+_NEW = "New bundle: "
+_HELD_OUT = f"{_NEW}clips per class kept for checking (classes of 20 or more).  [default: 4]"
+# The options of a new bundle, and what the learner calls them.
+_OF_NEW = {
+    **{"--encoder": "encoder", "--method": "method", "--config": "config"},
+    **{"--budget-bytes": "memory_budget_bytes", "--held-out": "held_out_per_class"},
+}
 
 
 def learn(
-    into: Annotated[Path, typer.Option("--into", help="The bundle; made if it is missing.", metavar="BUNDLE")],
-    videos: Annotated[Path, typer.Option("--videos", help="Clips laid out as DIR/<class>/*.mp4.", metavar="DIR")],
-    encoder: Annotated[
-        str | None, typer.Option("--encoder", help="Of a new bundle: clip-vit-b16 (downloaded once), tiny, or another.")
-    ] = None,
+    into: Annotated[Path, option("--into", "BUNDLE", "The bundle; made if it is missing.")],
+    videos: Annotated[Path, option("--videos", "DIR", "Clips as DIR/<class>/*.mp4.")],
+    encoder: Annotated[str | None, option("--encoder", "NAME", f"{_NEW}clip-vit-b16 (downloads), tiny, ...")] = None,
     method: Method = None,
-    budget_bytes: Annotated[
-        int | None, typer.Option("--budget-bytes", min=1, help="Of a new bundle: most bytes to keep of old clips.")
-    ] = None,
-    config: Annotated[
-        str | None, typer.Option("--config", help="Of a new bundle: a config for everything else.", metavar="NAME")
-    ] = None,
-    held_out: Annotated[
-        int | None,
-        typer.Option(
-            "--held-out",
-            min=0,
-            help="Of a new bundle: clips of a class, of 20 or more, to judge by and not learn from.",
-        ),
-    ] = None,
-    more_of_known: Annotated[
-        bool, typer.Option("--more-of-known", help="Classes that are known get these as further clips.")
-    ] = False,
+    budget_bytes: Annotated[int | None, option("--budget-bytes", "N", f"{_NEW}most bytes of old clips.", min=1)] = None,
+    config: Annotated[str | None, option("--config", "NAME", f"{_NEW}config for all other settings.")] = None,
+    held_out: Annotated[int | None, option("--held-out", "N", _HELD_OUT, min=0)] = None,
+    more_of_known: Annotated[bool, option("--more-of-known", None, "Allow more clips for known classes.")] = False,
     overrides: Overrides = None,
 ) -> None:
-    """Teach new classes from folders of clips. The clips are not needed again.
+    """Teach a bundle new classes from folders of clips.
 
-    The bundle is one file: the classifier, its memory, its labels. It is written whole or not at all.
+    The clips are not needed again. The bundle is one file: classifier, memory and labels. It is written whole or not
+    at all.
 
     \b
     Examples:
       essential learn --into actions.bundle --videos clips
-      essential learn --into actions.bundle --videos new-clips      later, without the old ones
-      essential learn --into small.bundle --videos clips --encoder tiny --budget-bytes 1000000
+      essential learn --into actions.bundle --videos new-clips
+      essential learn --into small.bundle --videos clips --encoder tiny
     """
-    from essential.cli.bundle_tables import print_lesson
     from essential.cli.progress_bar import terminal_progress
-    from essential.errors import BundleError, NoNetworkError
+    from essential.errors import BundleError
     from essential.files.atomic import file_lock
     from essential.learner.bundle import Bundle
     from essential.learner.clips import clips_by_class, refuse_known
-    from essential.learner.video_learner import VideoLearner
 
-    # Before an encoder is downloaded in vain.
+    values = dict(zip(_OF_NEW, (encoder, method, config, budget_bytes, held_out), strict=True))
+    chosen = {option: value for option, value in values.items() if value is not None}
     clips = clips_by_class(videos)
-    progress = terminal_progress()
     with file_lock(into):
-        if into.exists():
-            asked = {"--encoder": encoder, "--method": method, "--budget-bytes": budget_bytes, "--config": config}
-            asked |= {"--held-out": held_out}
-            fixed = [option for option, value in asked.items() if value is not None]
-            if fixed:
-                raise BundleError(
-                    f"{into} is there already, and {', '.join(fixed)} can be given for a new bundle only; leave it out"
-                )
+        if chosen and into.exists():
+            options = ", ".join(chosen)
+            raise BundleError(
+                f"{into} is there already, and {options} can be given for a new bundle only; leave it out"
+            )
         read = Bundle.read(into, overrides or ()) if into.exists() else None
         if read is not None and not more_of_known:
             refuse_known(clips.videos, read.classes)
-        try:
-            if read is not None:
-                learner = VideoLearner.from_bundle(read, into, progress=progress)
-            else:
-                learner = VideoLearner(
-                    encoder=encoder,
-                    method=method,
-                    memory_budget_bytes=budget_bytes,
-                    config=config or "own/essential",
-                    overrides=overrides or (),
-                    held_out_per_class=_HELD_OUT if held_out is None else held_out,
-                    progress=progress,
-                )
-        except NoNetworkError as error:
-            command = shlex.join(["essential", *sys.argv[1:]])
-            tiny = [] if read else [f"{command} --encoder tiny"]
-            raise NoNetworkError("\n  ".join([str(error), *tiny, f"{command} -s encoder.weights=FILE"])) from error
+        # From here on an encoder may be downloaded.
+        settings = {"overrides": overrides or (), **{_OF_NEW[option]: value for option, value in chosen.items()}}
+        learner = _learner(read, settings | {"progress": terminal_progress()})
         lesson = learner.learn(clips, more_of_known=more_of_known)
         written = learner.save(into)
-    print_lesson(lesson, learner.memory, number=len(learner.lessons))
+    _print_lesson(lesson, learner)
     say(f"bundle: {into} ({written:,} bytes, {len(learner.classes)} classes)\ntry: essential predict {into} CLIP")
+
+
+def _learner(read: "Bundle | None", settings: Mapping[str, Any]) -> "VideoLearner":
+    """Return the learner of a bundle, or a new one; without a network, with commands to copy in the error."""
+    from essential.errors import NoNetworkError
+    from essential.learner.video_learner import VideoLearner
+
+    try:
+        if read is not None:
+            return VideoLearner(bundle=read, progress=settings["progress"])
+        return VideoLearner(**settings)
+    except NoNetworkError as error:
+        command = shlex.join(["essential", *sys.argv[1:]])
+        ways = [f"{command} -s encoder.weights=FILE"]
+        if read is None:
+            ways.insert(0, f"{command} --encoder tiny")
+        raise NoNetworkError(
+            error.problem, where=error.where, remedy="\n  ".join([error.remedy or "that is:", *ways])
+        ) from error
+
+
+def _print_lesson(lesson: "Lesson", learner: "VideoLearner") -> None:
+    from essential.cli.console import size
+
+    print_classes([lesson], first=len(learner.lessons))
+    for key, reason in lesson.skipped.items():
+        say(f"skipped: {key}: {reason}")
+    if lesson.held_out_accuracy is not None:
+        say(f"held-out clips recognised: {lesson.held_out_accuracy:.1%}")
+    say(f"memory: {size(sum(entry.bytes for entry in learner.memory if entry.kind == 'episodic'))}")

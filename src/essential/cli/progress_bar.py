@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.progress import (
     BarColumn,
@@ -18,6 +20,7 @@ from rich.text import Text
 from essential.cli.console import Terminal
 from essential.cli.terminal import say
 from essential.progress import Progress as ProgressLike
+from essential.progress import phase
 
 
 class _Rate(ProgressColumn):
@@ -27,15 +30,14 @@ class _Rate(ProgressColumn):
 
 
 class _Notes(ProgressLike):
-    """Prints what is told on the way, each note once: a comparison's runs all tell the same of their one folder."""
+    """Prints each note once: the runs of a comparison all have the same notes on their shared data."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._said: set[str] = set()
 
     def say(self, note: str) -> None:
-        """Print a line."""
-        if note not in self._told:
-            self._told.add(note)
+        if note not in self._said:
+            self._said.add(note)
             say(note, err=True)
 
 
@@ -47,7 +49,6 @@ class BarProgress(_Notes):
         self._bars: Progress | None = None
 
     def start(self, title: str, total: int) -> None:
-        """Show the bar of a new phase."""
         self.finish()
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
@@ -63,46 +64,45 @@ class BarProgress(_Notes):
         self._bars.add_task(title, total=total or None, note="")
 
     def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:
-        """Move the bar."""
         if self._bars is not None:
             task = self._bars.tasks[0]
             self._bars.update(task.id, completed=done, note=note or task.fields["note"], total=total or task.total)
 
     def finish(self) -> None:
-        """Leave the bar where it is."""
         if self._bars is not None:
             self._bars.stop()
             self._bars = None
 
 
 class LineProgress(_Notes):
-    """One line when a phase ends, without control characters: for logs."""
+    """One line at the end of a phase, without control characters: for logs."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._title = ""
-        self._done = 0
-        self._note = ""
-        self._began = 0.0
+        self._title, self._done, self._note, self._began = "", 0, "", 0.0
 
     def start(self, title: str, total: int) -> None:  # noqa: ARG002
-        """Note when the phase begins."""
         self.finish()
         self._title, self._done, self._note, self._began = title, 0, "", time.perf_counter()
 
     def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:  # noqa: ARG002
-        """Note how far it is."""
         self._done, self._note = done, note or self._note
 
     def finish(self) -> None:
-        """Print the line."""
         if self._title and self._done:
-            seconds = time.perf_counter() - self._began
             note = f", {self._note}" if self._note else ""
-            say(f"{self._title}: {self._done} in {seconds:.1f} s{note}", err=True)
+            say(f"{self._title}: {self._done} in {time.perf_counter() - self._began:.1f} s{note}", err=True)
         self._title = ""
 
 
 def terminal_progress() -> ProgressLike:
-    """Return a live bar if a person is looking, lines otherwise."""
+    """Return a live bar if stderr is a terminal, else lines."""
     return BarProgress() if sys.stderr.isatty() else LineProgress()
+
+
+@contextmanager
+def counted_phase(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a phase, and give what is called with the numbers of steps done and of all."""
+    progress = terminal_progress()
+    with phase(progress, title, 0):
+        yield lambda done, total: progress.advance(done, total=total)

@@ -3,29 +3,24 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from essential.cli.options import Unverified
+from essential.cli.options import Unverified, argument, option
 from essential.cli.terminal import say
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders, or record.json files.", metavar="DIR...")],
-    out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("report.html"),
-    figures: Annotated[
-        Path | None, typer.Option("--figures", help="Folder to write every figure to as well, as SVG, PDF and CSV.")
-    ] = None,
+    runs: Annotated[list[Path], argument("RUN", "Run folders, or record.json files.")],
+    out: Annotated[Path, option("--out", "FILE.html", "The page.")] = Path("report.html"),
+    figures: Annotated[Path | None, option("--figures", "DIR", "Also write all figures as SVG, PDF and CSV.")] = None,
     unverified: Unverified = False,
 ) -> None:
-    """Put one or more runs on one offline HTML page, and its figures into files.
+    """Write an HTML report of one or more runs.
 
     \b
     Examples:
       essential report runs/first runs/second --out comparison.html
       essential report runs/first --figures figures
     """
-    from essential.cli.analysis import analysis_of
-    from essential.cli.tables import print_runs, run_name
+    from essential.cli.runs import analysis_of, print_runs, run_name
     from essential.files.atomic import refuse_unwritable
     from essential.records import Record
     from essential.report import ReportedRun, write_figures, write_report

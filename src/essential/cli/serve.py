@@ -1,53 +1,38 @@
-"""`essential serve`: a bundle behind a local page and a REST API."""
+"""`essential serve`: a bundle on a local page and a REST API."""
 
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from essential.cli.options import Overrides
+from essential.cli.options import Overrides, argument, option
 from essential.cli.terminal import say
+
+_TOKEN = "Secret of 16 characters or more for clients. Generated if needed."
+_ALLOW_HOST = "Another name of this service, such as a proxy's. Repeatable."
 
 
 def serve(  # noqa: PLR0913, PLR0917 - each is an option of its own
-    bundle: Annotated[Path, typer.Argument(help="The bundle; changed by what is taught.", metavar="BUNDLE")],
-    encoder: Annotated[
-        str | None, typer.Option("--encoder", help="Begin an empty bundle with it: clip-vit-b16, tiny, or another.")
-    ] = None,
-    host: Annotated[
-        str, typer.Option("--host", help="Where to listen. Any but this machine's own loop-back has a token.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")] = 8765,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            "--token",
-            envvar="ESSENTIAL_TOKEN",
-            help="What clients must know, 16 characters or more. Made where one is needed and not given.",
-        ),
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option("--allow-host", help="A further name of this service, such as a proxy's. Repeatable."),
-    ] = None,
-    max_mb: Annotated[int, typer.Option("--max-mb", min=1, help="Most megabytes of a clip's file.")] = 100,
-    max_seconds: Annotated[float, typer.Option("--max-seconds", min=0.1, help="Most seconds of a clip.")] = 600,
-    max_side: Annotated[int, typer.Option("--max-side", min=16, help="Most pixels of a side of its pictures.")] = 3840,
-    time_limit: Annotated[
-        float, typer.Option("--time-limit", min=0.1, help="Seconds until a clip that is not done is given up.")
-    ] = 60,
+    bundle: Annotated[Path, argument("BUNDLE", "The bundle; teaching changes it.")],
+    encoder: Annotated[str | None, option("--encoder", "NAME", "New bundle: clip-vit-b16, tiny, or another.")] = None,
+    host: Annotated[str, option("--host", "HOST", "Where to listen; all but loopback need the token.")] = "127.0.0.1",
+    port: Annotated[int, option("--port", "N", "0: any free port.", min=0, max=65535)] = 8765,
+    token: Annotated[str | None, option("--token", "TEXT", _TOKEN, envvar="ESSENTIAL_TOKEN")] = None,
+    allow_host: Annotated[list[str] | None, option("--allow-host", "HOST", _ALLOW_HOST)] = None,
+    max_mb: Annotated[int, option("--max-mb", "N", "Largest file of a clip, in MB.", min=1)] = 100,
+    max_seconds: Annotated[float, option("--max-seconds", "N", "Longest clip, in seconds.", min=0.1)] = 600,
+    max_side: Annotated[int, option("--max-side", "N", "Largest side of a frame, in pixels.", min=16)] = 3840,
+    time_limit: Annotated[float, option("--time-limit", "N", "Seconds of work on a clip.", min=0.1)] = 60,
     overrides: Overrides = None,
 ) -> None:
-    """Serve a local page and a REST API: drop a clip and see the answer, teach a class, undo.
+    """Serve a bundle on a local page and a REST API.
 
-    The page says how to use the API. Videos are decoded in processes of their own, under limits of size, length,
-    resolution, memory and time, and are kept no longer than they are needed.
+    Drop a clip to label it, teach a class, undo. The page explains the API. Videos are decoded in separate processes
+    with limits on size, length, resolution, memory and time, and are deleted after use.
 
     \b
     Examples:
       essential serve actions.bundle
-      essential serve new.bundle --encoder tiny        begins an empty one
-      essential serve actions.bundle --host 0.0.0.0    for others too, who need the token that it prints
+      essential serve new.bundle --encoder tiny
+      essential serve actions.bundle --host 0.0.0.0
     """
     from essential.errors import ConfigError
 
@@ -66,9 +51,6 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of its own
     limits = Limits(clip_mb=max_mb, clip_seconds=max_seconds, side=max_side, clip_work_seconds=time_limit)
     access = access_for(host, port, token, allow_host or [])
     say(f"reading {bundle} ...", err=True)
-    run(Setup(bundle.absolute(), tuple(overrides or ()), encoder, limits), access, announce=_announce)
-    say("ended", err=True)
-
-
-def _announce(url: str) -> None:
-    say(f"serving at {url}\nend it with Ctrl-C")
+    setup = Setup(bundle.absolute(), tuple(overrides or ()), encoder, limits)
+    run(setup, access, announce=lambda url: say(f"serving at {url}\nstop with Ctrl-C"))
+    say("stopped", err=True)

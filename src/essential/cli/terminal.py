@@ -1,4 +1,4 @@
-"""How text is printed: all of it goes through here, so that no name in it can steer a terminal."""
+"""How text is printed: all of it goes through here, so that no name in it can control a terminal."""
 
 import warnings
 
@@ -13,12 +13,7 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def show_harmless_warnings() -> None:
-    """Let Python's warnings, too, go to the terminal as `say` prints."""
-    warnings.formatwarning = _harmless_warning
-
-
-def _harmless_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
-) -> str:
-    del line  # the source is none of a user's business
-    return printable_lines(f"{filename}:{lineno}: {category.__name__}: {message}\n")
+    """Print Python's warnings as `say` prints."""
+    warnings.formatwarning = lambda message, category, filename, lineno, *_: printable_lines(
+        f"{filename}:{lineno}: {category.__name__}: {message}\n"
+    )

@@ -3,47 +3,39 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from essential.cli.options import Config, Method, Overrides, Seed
+from essential.cli.options import Config, Method, Overrides, RunOut, Seed, option
 from essential.cli.terminal import say
 
 
 def train(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run: checkpoints, memory, record, report.")],
+    out: RunOut,
     config: Config = "own/essential",
     method: Method = None,
     seed: Seed = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")] = False,
-    tensorboard: Annotated[
-        Path | None, typer.Option("--tensorboard", help="Also write TensorBoard's event files here.", metavar="DIR")
-    ] = None,
-    wandb: Annotated[
-        str | None, typer.Option("--wandb", help="Also send the figures to Weights & Biases.", metavar="PROJECT")
-    ] = None,
+    resume: Annotated[bool, option("--resume", None, "Continue the run in --out, if there is one.")] = False,
+    tensorboard: Annotated[Path | None, option("--tensorboard", "DIR", "Also write TensorBoard's event files.")] = None,
+    wandb: Annotated[str | None, option("--wandb", "PROJECT", "Also log to Weights & Biases.")] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Learn task after task, evaluate after each, write a report.
+    """Train and evaluate a method, task after task.
 
     \b
     Examples:
-      The embedded benchmark:
+      The embedded benchmark, with ESSENTIAL and with another method:
         essential train --config moving-digits/essential --out runs/first
-      Another method on it:
-        essential train --config moving-digits/essential --method icarl --out runs/icarl
+        essential train --config moving-digits/essential --method icarl \\
+          --out runs/icarl
       Your own videos (DIR/train/CLASS/*, DIR/test/CLASS/*) in 4 tasks:
         essential train --out runs/mine -s data.root=DIR -s protocol.tasks=4
-      Features of your own (`essential features import`):
+      Your own features (`essential features import`):
         essential train --out runs/mine \\
           -s data.kind=features -s data.path=STORE -s protocol.tasks=4
-      Watch it in TensorBoard (one folder a run):
-        essential train --config moving-digits/essential --out runs/first --tensorboard events/first
       Two processes, the same numbers (docs/clusters.md):
-        torchrun --nproc-per-node 2 -m essential train --out runs/mine -s data.root=DIR -s protocol.tasks=4
+        torchrun --nproc-per-node 2 -m essential train --out runs/mine \\
+          -s data.root=DIR -s protocol.tasks=4
     """
-    from essential.cli.analysis import analysis_of
     from essential.cli.progress_bar import terminal_progress
-    from essential.cli.tables import print_runs, print_skipped, run_name
+    from essential.cli.runs import analysis_of, print_runs, print_skipped, run_name
     from essential.engine.config import load_config
     from essential.engine.ranks import open_process_group
     from essential.engine.run import train as run

@@ -1,4 +1,4 @@
-"""The base of every config section. A section lives beside its owner; `config.py` puts them together."""
+"""The base of every config section. A section is beside its owner; `RunConfig` holds them all."""
 
 from typing import Any, get_args
 
@@ -8,7 +8,7 @@ _LARGEST = 10**18
 
 
 class Section(BaseModel):
-    """A frozen group of settings that refuses unknown keys, NaN, infinities, and truth values as numbers."""
+    """A frozen group of settings; refuses unknown keys, NaN, infinities, and booleans as numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -18,9 +18,7 @@ class Section(BaseModel):
         for name, value in given.items() if isinstance(given, dict) else ():
             taken = cls.model_fields[name].annotation if name in cls.model_fields else bool
             if isinstance(value, bool) and bool not in (taken, *get_args(taken)):
-                raise ValueError(
-                    f"{name}={str(value).lower()} is not allowed: the setting is not one of true and false"
-                )
+                raise ValueError(f"{name}={str(value).lower()} is not allowed: the setting is not a boolean")
         return given
 
     @field_validator("*")

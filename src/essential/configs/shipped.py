@@ -1,4 +1,4 @@
-"""The configs that are shipped, as text: listing and showing them needs no schema, and so none of the library."""
+"""The shipped configs as text, which need no schema and no heavy import."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -15,8 +15,7 @@ _METHODS = "methods/"
 
 def shipped_configs() -> dict[str, str]:
     """Return the summary of every shipped config by its name, such as `moving-digits/essential`."""
-    names = [name for name in _names() if not name.startswith(_METHODS)]
-    return {name: _summary(name) for name in names}
+    return {name: _summary(name) for name in _names() if not name.startswith(_METHODS)}
 
 
 def shipped_methods() -> dict[str, str]:
@@ -56,7 +55,7 @@ def method_section(name: str, *, others: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def protocol_config(name: str) -> str:
-    """Return the config that a protocol's name stands for: a folder's stands for its `essential`."""
+    """Return the config of a protocol's name: that of a folder means its `essential`."""
     folder_default = f"{name.rstrip('/')}/essential"
     return folder_default if folder_default in _names() else name
 
@@ -75,11 +74,7 @@ def _names() -> tuple[str, ...]:
 
 
 def sections_of(text: str | bytes, name: str) -> dict[str, Any]:
-    """Return the sections of a config's text.
-
-    Raises:
-        ConfigError: it is not YAML, or holds no sections; `name` stands in the message.
-    """
+    """Return the sections of a config's text, or raise a ConfigError that names the config."""
     try:
         content = parse_yaml(text)
     except ValueError as error:

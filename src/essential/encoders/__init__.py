@@ -1,20 +1,35 @@
-"""Frozen encoders: pixels to frame features."""
+"""Frozen encoders, pixels to frame features, by name: `tiny`, the presets, image models of timm, and plug-ins."""
 
-from essential.encoders.base import FrameEncoder
-from essential.encoders.config import PRESETS, TINY, EncoderConfig
-from essential.encoders.tiny import build_tiny
+from typing import TYPE_CHECKING, Any
+
+from essential.encoders.config import ENCODERS, PRESETS, EncoderConfig
+from essential.errors import ConfigError
+
+if TYPE_CHECKING:
+    from essential.encoders.base import FrameEncoder
+
+__all__ = ["ENCODERS", "PRESETS", "EncoderConfig", "FrameEncoder", "build_encoder"]
 
 
-def build_encoder(config: EncoderConfig) -> FrameEncoder:
-    """Return the frozen encoder that `config` names, on the CPU: `tiny`, one of `PRESETS`, or an image model of timm.
+def build_encoder(config: EncoderConfig) -> "FrameEncoder":
+    """Return the frozen encoder that `config` names, on the CPU: one of `ENCODERS`, or an image model of timm.
 
     Raises:
         ConfigError: no encoder has that name, or it does not take the settings.
         CheckpointError: its weights are missing, damaged, or another network's.
     """
-    if config.name == TINY:
-        return build_tiny()
-    # timm takes its time to import, `tiny` does not need it, and no more does a machine that cannot get its weights.
+    from essential.encoders.base import FrameEncoder
+
+    encoder = ENCODERS.get(config.name, build_image_model)(config)
+    if not isinstance(encoder, FrameEncoder):
+        kind = type(encoder).__name__
+        raise ConfigError(f"the encoder {config.name!r} of a plug-in is a {kind}, and must be a FrameEncoder")
+    return encoder.freeze()
+
+
+def build_image_model(config: EncoderConfig) -> "FrameEncoder":
+    """Return a preset or another image model of timm, with AIM's adapters where the config has them."""
+    # timm takes its time to import, and a machine that cannot get its weights does not need it.
     from essential.encoders.published_weights import any_weights_kept, refuse_without_network
 
     if config.name in PRESETS and config.is_published and not any_weights_kept():
@@ -25,4 +40,10 @@ def build_encoder(config: EncoderConfig) -> FrameEncoder:
     return build_adapted_clip(config) if config.is_temporal else build_timm(config)
 
 
-__all__ = ["EncoderConfig", "FrameEncoder", "build_encoder"]
+def __getattr__(name: str) -> Any:
+    # torch takes seconds to import, and a config has no use for it.
+    if name == "FrameEncoder":
+        from essential.encoders.base import FrameEncoder
+
+        return FrameEncoder
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

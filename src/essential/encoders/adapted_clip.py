@@ -26,7 +26,7 @@ from essential.encoders.config import EncoderConfig
 from essential.encoders.timm_encoder import build_network, describe, pixel_format_of, resize
 from essential.encoders.weight_files import State, fit_weights, read_weights
 from essential.errors import CheckpointError, ConfigError
-from essential.video.transforms import PixelFormat
+from essential.video.config import PixelFormat
 
 # The part of the joint adapter in a block's sum.
 _JOINT_SCALE = 0.5
@@ -48,7 +48,7 @@ class Adapter(nn.Module):
 
 
 class AdaptedBlock(nn.Module):
-    """A block of timm's ViT with AIM's adapters; the block's own modules keep their names."""
+    """A block of timm's ViT with AIM's adapters; its own modules keep their names."""
 
     def __init__(self, block: nn.Module, dim: int, *, width: int, temporal_adapters: int) -> None:
         super().__init__()
@@ -98,11 +98,7 @@ class AdaptedClip(FrameEncoder):
         self.temporal_embedding = None if temporal_embedding is None else nn.Parameter(temporal_embedding)
 
     def check_frames(self, frames: int) -> None:
-        """Refuse clips of another number of frames than the temporal embedding's.
-
-        Raises:
-            ConfigError: that they are.
-        """
+        """Raise a ConfigError for another number of frames than the temporal embedding's."""
         if self.temporal_embedding is not None and frames != self.temporal_embedding.shape[1]:
             raise ConfigError(
                 f"the encoder {self.name!r} has a temporal embedding of {self.temporal_embedding.shape[1]} frames "
@@ -131,12 +127,7 @@ class AdaptedClip(FrameEncoder):
 
 
 def build_adapted_clip(config: EncoderConfig) -> FrameEncoder:
-    """Return the CLIP ViT with the adapters and the temporal embedding that `config` asks for, from its weight file.
-
-    Raises:
-        ConfigError: the model is no CLIP ViT, or has no block of such a number.
-        CheckpointError: the file is missing, damaged, or its adapters are not those asked for.
-    """
+    """Return the CLIP ViT with the adapters and temporal embedding of its weight file; errors as of `build_timm`."""
     assert isinstance(config.weights, Path), "the config's own check"
     network = _clip_vit(build_network(config), config)
     state = to_timm_names(read_weights(config.weights))

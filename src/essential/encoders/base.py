@@ -11,17 +11,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from essential.errors import ConfigError
-from essential.video.transforms import PixelFormat
+from essential.video.config import PixelFormat
 
 
 class FrameEncoder(nn.Module, ABC):
-    """A frozen encoder. It stays in evaluation mode and needs no gradient, whatever is asked of it later.
+    """A frozen encoder, always in evaluation mode and without gradients, that gives `dim` numbers for each frame.
 
-    Attributes:
-        name: what a config calls it.
-        dim: numbers in the feature of one frame.
-        pixel_format: the pixels it wants.
-        architecture: what the weights do not say about the computation, in words that change whenever it changes.
+    Args:
+        architecture: what the weights do not say about the computation; it changes whenever that changes.
     """
 
     def __init__(self, name: str, *, dim: int, pixel_format: PixelFormat, architecture: str) -> None:
@@ -36,18 +33,10 @@ class FrameEncoder(nn.Module, ABC):
         """Return one feature for each frame; called without gradients, with pixels of the right size."""
 
     def check_frames(self, frames: int) -> None:
-        """Refuse clips of a number of frames that the encoder cannot take; most take any.
-
-        Raises:
-            ConfigError: it cannot.
-        """
+        """Raise a ConfigError for a number of frames that the encoder cannot take; most take any."""
 
     def forward(self, clips: Float[Tensor, "batch frames 3 height width"]) -> Float[Tensor, "batch frames dim"]:
-        """Return one feature for each frame of each clip, without gradients.
-
-        Raises:
-            ConfigError: the frames are not squares of this encoder's size, or not as many as it takes.
-        """
+        """Return a feature for each frame; a ConfigError for frames of another size or number than it takes."""
         size, (height, width) = self.pixel_format.size, clips.shape[-2:]
         if (height, width) != (size, size):
             raise ConfigError(

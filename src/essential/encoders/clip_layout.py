@@ -61,12 +61,8 @@ _NAMES_INSIDE = {ours: theirs for theirs, ours in _INSIDE.items()}
 # CLIP's heads are this wide, whatever the tower's width.
 _HEAD_WIDTH = 64
 _BASE: dict[str, Scalar] = {
-    "embed_dim": 768,
-    "depth": 12,
-    "num_heads": 12,
-    "mlp_ratio": 4.0,
-    "patch_size": 16,
-    "img_size": 224,
+    **{"embed_dim": 768, "depth": 12, "num_heads": 12},
+    **{"mlp_ratio": 4.0, "patch_size": 16, "img_size": 224},
 }
 
 State = Mapping[str, Tensor]
@@ -109,12 +105,11 @@ def describe_clip(state: State, *, weights: Path, temporal_embedding: bool) -> E
     """Return the config that rebuilds the image tower of an authors' checkpoint: sizes and adapters from its shapes.
 
     Args:
-        state: the checkpoint's tensors in the authors' layout, or its tower alone.
         weights: where the tower is, or will be, on disk; it is not read here.
         temporal_embedding: whether the tower adds its temporal embedding (`--use_clip_temporal`); the names do not say.
 
     Raises:
-        CheckpointError: a tensor that tells a size is missing, or is no tower's.
+        CheckpointError: a tensor that gives a size is missing, or is no tower's.
     """
     layers = sorted({int(found[1]) for key in state if (found := _BLOCK.match(key)) and "_Adapter" in found[2]})
     before = any(".T_Adapter_in." in key for key in state)

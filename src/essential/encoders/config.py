@@ -1,11 +1,16 @@
 """Which frozen encoder makes the frame features, with which weights, and which pixels it is fed."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from essential.configs.schema import Section
+from essential.registry import Registry
+
+if TYPE_CHECKING:
+    from essential.encoders.base import FrameEncoder
 
 Scalar = bool | int | float | str | None
 Positive = Annotated[float, Field(gt=0)]
@@ -22,13 +27,21 @@ PRESETS = {
 TINY = "tiny"
 
 
+# Functions that build an encoder, by name. Beside them stands every image model of timm.
+ENCODERS: "Registry[Callable[[EncoderConfig], FrameEncoder]]" = Registry(
+    "essential.encoders",
+    {TINY: "essential.encoders.tiny:build_tiny", **dict.fromkeys(PRESETS, "essential.encoders:build_image_model")},
+    fault=lambda _, build: None if callable(build) else f"it is {build!r:.80}, and must be a function",
+)
+
+
 class EncoderConfig(Section):
     """The frozen encoder. What is left out is the network's own: as its weights were trained."""
 
     name: str = Field(
         default=TINY,
-        description="The encoder: tiny (the embedded one), clip-vit-b16, imagenet-vit-b16, dinov2-vit-b14, "
-        "siglip-vit-b16, or any image model of timm by its name there.",
+        description=f"The encoder: tiny (the embedded one), {', '.join(PRESETS)}, any image model of timm by its name "
+        "there, or a plug-in's.",
     )
     weights: Literal["hub", "random"] | Path | None = Field(
         None,
@@ -36,7 +49,7 @@ class EncoderConfig(Section):
         "seeded random numbers. Without it hub, but tiny has its own.",
     )
     arguments: dict[str, Scalar] = Field(
-        default={}, description="Further arguments of the timm model, such as {pad_type: same, bn_eps: 0.001}."
+        default={}, description="Further arguments of the timm model, such as {pad_type: same}, or of the plug-in."
     )
     size: int | None = Field(None, ge=8, le=4096, description="Pixels along a side of a frame.")
     mean: tuple[float, float, float] | None = Field(None, description="Taken from the RGB values, which are 0 to 1.")

@@ -1,6 +1,6 @@
 """The published weights of timm's models: those that are on this machine, and whether the others can be fetched.
 
-What fetches them tries for more than a minute before it says that there is no network, so that is looked at before.
+The download tries for more than a minute before it says that there is no network, so that is checked before.
 """
 
 import socket
@@ -31,17 +31,13 @@ def any_weights_kept() -> bool:
 
 
 def refuse_without_network(config: EncoderConfig) -> None:
-    """Refuse to fetch weights where nothing answers.
-
-    Raises:
-        NoNetworkError: after two seconds at the most.
-    """
+    """Raise a NoNetworkError where nothing answers, after two seconds at the most."""
     if not constants.HF_HUB_OFFLINE and _answers(constants.ENDPOINT):
         return
     raise NoNetworkError(
-        f"no network: the published weights of the encoder {config.name!r} ({config.timm_name} in timm) are not on "
-        "this machine and cannot be downloaded. Use the embedded encoder, tiny, or fetch them elsewhere under that "
-        "name and give the file with -s encoder.weights=FILE"
+        f"no network: the published weights of the encoder {config.name!r} ({config.timm_name} in timm) could "
+        "not be downloaded. Use the embedded encoder, tiny, or fetch them elsewhere under that name and add "
+        "-s encoder.weights=FILE"
     )
 
 

@@ -1,9 +1,6 @@
 """Frames through any image model of timm, without its head: each frame on its own, with the pixels it wants."""
 
-import difflib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +12,13 @@ from torch import Tensor, nn
 
 from essential.encoders.base import FrameEncoder
 from essential.encoders.clip_layout import is_clip_layout, to_clip_name, to_timm_names
-from essential.encoders.config import PRESETS, TINY, EncoderConfig
+from essential.encoders.config import ENCODERS, EncoderConfig
 from essential.encoders.published_weights import kept_weights, refuse_without_network
 from essential.encoders.weight_files import fit_weights, read_weights
 from essential.errors import CheckpointError, ConfigError
 from essential.seeding import seed_from
-from essential.video.transforms import PixelFormat
+from essential.shown import nearest
+from essential.video.config import PixelFormat
 
 # What decides where weights come from and what goes in and out is said elsewhere in the config, or not at all.
 _RESERVED = frozenset(
@@ -28,7 +26,7 @@ _RESERVED = frozenset(
     | {"checkpoint_path", "cache_dir", "features_only", "out_indices", "feature_cls", "scriptable", "exportable"}
     | {"no_jit", "device", "dtype", "pruned"}
 )
-# A wrong argument surfaces as whatever the model's constructor stumbles over.
+# What models' constructors raise on a wrong argument.
 _MISFITS = (TypeError, ValueError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError)
 
 
@@ -72,14 +70,9 @@ def build_timm(config: EncoderConfig) -> FrameEncoder:
 
 
 def build_network(config: EncoderConfig) -> nn.Module:
-    """Return the timm model that `config` names, without a head, at the size that its arguments say.
+    """Return the timm model of the config, headless, as `build_timm`, but before its weight file is read.
 
-    It holds the published weights for `hub`; else random ones, seeded by its name. Torch's global generator is left
-    as it was.
-
-    Raises:
-        ConfigError: timm has no such model, or it does not take the arguments.
-        CheckpointError: there are no published weights, or they cannot be downloaded.
+    It holds the published weights for `hub`; else random ones, seeded by its name.
     """
     name = _known(config)
     reserved = sorted(_RESERVED & config.arguments.keys())
@@ -92,17 +85,15 @@ def build_network(config: EncoderConfig) -> nn.Module:
         raise CheckpointError(
             f"timm publishes no weights for the encoder {name!r}; give a file as encoder.weights, or random"
         )
-    with _seeded("encoder", name):
+    with torch.random.fork_rng(devices=[]):
+        # Not torch.manual_seed, which would reseed the GPUs too.
+        torch.default_generator.manual_seed(seed_from("encoder", name))
         network = _published(config, name) if config.is_published else _create(config, name)
     return network.requires_grad_(False).eval()
 
 
 def resize(network: nn.Module, config: EncoderConfig) -> None:
-    """Let the network take frames of `encoder.size`: a ViT's positions are interpolated, others take any size.
-
-    Raises:
-        ConfigError: the network cannot have that size.
-    """
+    """Let a ViT take frames of `encoder.size`, others take any; a ConfigError if it cannot have that size."""
     setter = getattr(network, "set_input_size", None)
     if config.size is None or setter is None:
         return
@@ -145,11 +136,7 @@ def pixel_format_of(network: nn.Module, config: EncoderConfig) -> PixelFormat:
 
 
 def feature_width(network: nn.Module, config: EncoderConfig, *, size: int) -> int:
-    """Return how many numbers the network gives for a frame, from one black frame of `size` pixels.
-
-    Raises:
-        ConfigError: it cannot take such a frame, or does not give one row of numbers.
-    """
+    """Return how many numbers the network gives for a black frame; a ConfigError if they are not one row."""
     try:
         with torch.no_grad():
             features = network(torch.zeros(1, 3, size, size))
@@ -180,11 +167,12 @@ def _known(config: EncoderConfig) -> str:
     models, published = timm.list_models(), timm.list_pretrained()
     if name in models or name in published:
         return name
-    known = [TINY, *PRESETS, *models, *published]
-    nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f" (did you mean {', '.join(map(repr, nearest))}?)" if nearest else ""
+    broken, known = ENCODERS.broken().get(name), ENCODERS.names()
+    if broken is not None:
+        raise ConfigError(f"the encoder {name!r} cannot be used: {broken}")
+    hint = nearest(name, [*known, *models, *published])
     raise ConfigError(
-        f"encoder.name={name!r} is unknown{hint}; use {TINY}, {', '.join(PRESETS)}, or an image model of timm "
+        f"encoder.name={name!r} is unknown{hint}; use {', '.join(known)}, or an image model of timm "
         f"{timm.__version__} by its name there"
     )
 
@@ -212,14 +200,6 @@ def _published(config: EncoderConfig, name: str) -> nn.Module:
         return _create(config, name, pretrained=True)
     except OSError as error:
         raise CheckpointError(
-            f"the published weights of {name!r} cannot be downloaded ({type(error).__name__}); get them where there "
-            "is a network, and give the file as encoder.weights"
+            f"the published weights of {name!r} cannot be downloaded ({type(error).__name__}); fetch them elsewhere "
+            "and add -s encoder.weights=FILE"
         ) from error
-
-
-@contextmanager
-def _seeded(*parts: str) -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        # Not torch.manual_seed, which would reseed the GPUs too.
-        torch.default_generator.manual_seed(seed_from(*parts))
-        yield

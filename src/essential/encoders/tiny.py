@@ -11,9 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from essential.encoders.base import FrameEncoder
+from essential.encoders.config import EncoderConfig
 from essential.errors import CheckpointError
 from essential.files.sealed import read_sealed
-from essential.video.transforms import PixelFormat
+from essential.video.config import PixelFormat
 
 TINY_DIM = 128
 TINY_WEIGHTS = Path(__file__).parent / "weights" / "tiny.safetensors"
@@ -56,13 +57,9 @@ class TinyEncoder(FrameEncoder):
         return torch.unflatten(features, 0, clips.shape[:2])
 
 
-def build_tiny() -> FrameEncoder:
-    """Return the embedded encoder with its shipped weights.
-
-    Raises:
-        CheckpointError: the weights are missing or damaged.
-    """
-    arrays, _ = read_sealed(TINY_WEIGHTS, CheckpointError)
+def build_tiny(_: EncoderConfig | None = None) -> FrameEncoder:
+    """Return the embedded encoder with its shipped weights; a CheckpointError if they are missing or damaged."""
+    arrays, _metadata = read_sealed(TINY_WEIGHTS, CheckpointError)
     encoder = TinyEncoder()
     encoder.load_state_dict({name: torch.from_numpy(array).float() for name, array in arrays.items()})
     return encoder.freeze()

@@ -49,11 +49,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def read_pickled_checkpoint(path: Path) -> Any:
-    """Return what a checkpoint of torch holds: tensors, plain data and `argparse.Namespace`, nothing else.
-
-    Raises:
-        CheckpointError: the file is damaged, a TorchScript program, or asks for anything else, which is named.
-    """
+    """Return what a checkpoint of torch holds; a CheckpointError names what else than plain data it asks for."""
     if _is_torchscript(plain_file(path)):
         raise CheckpointError(
             f"{path} is a TorchScript program, not a weight file, and programs are not run here; in a Python that "
@@ -89,10 +85,6 @@ def fit_weights(
     """Load `state` into `network`: every tensor of the network from the file, and every one of the file in it.
 
     Args:
-        network: takes the weights.
-        state: named as in the network.
-        path: the file they came from, for the message.
-        encoder: what the user called the network, for the message.
         leftovers: starts of names that are known not to be the network's: a classifier, a text tower.
         shown: from a name in `state` to the one in the file, for the message.
 
@@ -111,9 +103,10 @@ def fit_weights(
         faults.append(_fault("of another type", mistyped))
     if faults:
         raise CheckpointError(
-            f"{path} does not fit the encoder {encoder!r}: its keys are not the network's ({'; '.join(faults)}). These "
-            "are weights of another architecture: give the encoder.name, encoder.arguments and "
-            "encoder.temporal_adapters that they were trained with"
+            f"it does not fit the encoder {encoder!r}: its keys are not the network's ({'; '.join(faults)}). These "
+            "are weights of another architecture",
+            where=path,
+            remedy="give the encoder.name, encoder.arguments and encoder.temporal_adapters that they were trained with",
         )
     network.load_state_dict({key: state[key] for key in wanted})
 
@@ -125,10 +118,7 @@ def faults_of(
     leftovers: Sequence[str] = (),
     shown: Callable[[str], str] = str,
 ) -> list[str]:
-    """Return which keys are missing in `state`, not known, or of another shape than in `shapes`, each kind in words.
-
-    `leftovers` and `shown` are as in `fit_weights`.
-    """
+    """Return what of `state` is missing, not known or of another shape, a text for each; see `fit_weights`."""
     found = {
         "missing": [shown(key) for key in shapes if key not in state],
         "not known": [shown(key) for key in state if key not in shapes and not key.startswith(tuple(leftovers))],
@@ -165,8 +155,8 @@ def _is_torchscript(path: Path) -> bool:
 
 def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
     for _ in range(_DEEPEST_WRAPPING):
-        wrapper = _wrapper(content)
-        content = content[wrapper] if wrapper else content
+        inside = [content.get(name) for name in _WRAPPERS] if isinstance(content, Mapping) else []
+        content = next((one for one in inside if isinstance(one, Mapping)), content)
     if not isinstance(content, Mapping) or not content:
         raise CheckpointError(f"{path} holds {type(content).__name__}, not named tensors; it is no weight file")
     for key, value in content.items():
@@ -178,16 +168,10 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
     return _without_prefixes(dict(content))
 
 
-def _wrapper(content: Any) -> str | None:
-    if not isinstance(content, Mapping):
-        return None
-    return next((name for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None)
-
-
 def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
     for prefix in _PREFIXES:
         bare = {key.removeprefix(prefix): value for key, value in state.items()}
-        # Two tensors of one name: the prefix tells them apart, and stays.
+        # Two tensors of one name: the prefix distinguishes them, and stays.
         state = bare if len(bare) == len(state) else state
     return state
 

@@ -20,7 +20,7 @@ from essential.shown import nearest, quoted
 _SHARED = ("classifier", "exemplars_per_class", "rehearsal_epochs")
 
 
-def load_config(name_or_path: str, overrides: Sequence[str] = (), *, method: str | None = None) -> RunConfig:
+def load_config(name_or_path: str | Path, overrides: Sequence[str] = (), *, method: str | None = None) -> RunConfig:
     """Read a shipped config by name, or a YAML file by path, and apply overrides such as `training.epochs=5`.
 
     Values are read as YAML: `5`, `0.1`, `true`, `null`, `[0.8, 1.0]`, text.
@@ -43,7 +43,7 @@ def load_config(name_or_path: str, overrides: Sequence[str] = (), *, method: str
     return parse_config(content, f"{name_or_path} with --method {method}" if method else str(name_or_path))
 
 
-def _content(name_or_path: str) -> dict[str, Any]:
+def _content(name_or_path: str | Path) -> dict[str, Any]:
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"}:
         if path.is_dir() or not path.exists():
@@ -52,11 +52,12 @@ def _content(name_or_path: str) -> dict[str, Any]:
             return sections_of(read_bounded(path), str(path))
         except (OSError, ValueError) as error:
             raise ConfigError(f"config file {path} cannot be read: {error}") from error
-    content = sections_of(config_text(name_or_path), name_or_path)
+    name = str(name_or_path)
+    content = sections_of(config_text(name), name)
     if content.keys() == {"summary", "method"}:
         raise ConfigError(
-            f"{name_or_path} says how to learn and not what; give a config with data, and --method "
-            f"{name_or_path.removeprefix('methods/')}"
+            f"{name} says how to learn and not what",
+            remedy=f"give a config with data, and --method {name.removeprefix('methods/')}",
         )
     return content
 
@@ -74,12 +75,23 @@ def _with_shared(section: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str
     return {**shared, **section, **nested}
 
 
+def resolved(config: RunConfig | str | Path, overrides: Sequence[str] = (), *, name: str = "given") -> RunConfig:
+    """Return a config, or the one of that name or file, with overrides applied.
+
+    Raises:
+        ConfigError: see `load_config`; `name` stands in the message.
+    """
+    return with_overrides(config, overrides, name) if isinstance(config, RunConfig) else load_config(config, overrides)
+
+
 def with_overrides(config: RunConfig, overrides: Sequence[str], name: str) -> RunConfig:
     """Return a resolved config with overrides applied.
 
     Raises:
         ConfigError: see `load_config`; `name` stands in the message.
     """
+    if not overrides:
+        return config
     content = config.model_dump(mode="json")
     for override in overrides:
         _apply(content, override)

@@ -76,7 +76,7 @@ def predict(
         for name, scores in predictor.readings(features.to(device)).items():
             own[f"{index:08d} {name}"] = scores.float().cpu().numpy()
     parts: dict[str, list[np.ndarray]] = {}
-    gathered = {key: part for message in group.gather(Message(own)) for key, part in message.arrays.items()}
+    gathered = {key: part for message in group.all_gather(Message(own)) for key, part in message.arrays.items()}
     for key in sorted(gathered):
         parts.setdefault(key.split(" ", 1)[1], []).append(gathered[key])
     readings = {name: np.concatenate(of_batches) for name, of_batches in parts.items()}

@@ -193,7 +193,7 @@ def _run_epoch(
         terms = recorder.take(partial(step.take, part=part), batch, step.optimizer)
         for name, value in terms.items():
             sums[name] = sums[name] + value if name in sums else value.clone()
-    totals = step.group.total(torch.stack([value.float() for value in sums.values()]))
+    totals = step.group.all_reduce(torch.stack([value.float() for value in sums.values()]))
     return dict(zip(sums, totals.tolist(), strict=True))
 
 
@@ -204,7 +204,7 @@ def _shares(terms: Sequence[LossTerm], part: Part, group: ProcessGroup) -> Seque
         return [part.fraction] * len(terms)
     device = terms[0].value.device
     own = torch.stack([torch.as_tensor(count, device=device) for count in counts]).double()
-    of_counted = iter(own / group.total(own).clamp(min=1))
+    of_counted = iter(own / group.all_reduce(own).clamp(min=1))
     return [part.fraction if term.over is None else next(of_counted).float() for term in terms]
 
 
@@ -214,7 +214,7 @@ def _add_up_gradients(optimizer: torch.optim.Optimizer, group: ProcessGroup) -> 
         return
     trained = (parameter for group in optimizer.param_groups for parameter in group["params"])
     gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
-    total = group.total(torch.cat([gradient.flatten() for gradient in gradients]))
+    total = group.all_reduce(torch.cat([gradient.flatten() for gradient in gradients]))
     sizes = [gradient.numel() for gradient in gradients]
     for gradient, summed in zip(gradients, total.split(sizes), strict=True):
         gradient.copy_(summed.view_as(gradient))

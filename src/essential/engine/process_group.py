@@ -1,7 +1,4 @@
-"""The processes that do a run together, each of them a rank, and what they say to each other.
-
-A process on its own is a group of one: it says nothing, and no process group is made.
-"""
+"""The processes that do a run together, each of them a rank. A process on its own is a group of one."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -42,16 +39,20 @@ class ProcessGroup(ABC):
         return self.rank == 0
 
     @abstractmethod
-    def total(self, values: Tensor) -> Tensor:
-        """Return the sum of what the ranks give: tensors of one shape, on their devices."""
+    def all_reduce(self, values: Tensor) -> Tensor:
+        """Return the sum over all ranks: tensors of one shape, on their devices."""
 
     @abstractmethod
-    def share(self, message: Message) -> Message:
-        """Return what rank 0 gives, whatever the others do, to the last bit: its SHA-256 is checked."""
+    def broadcast(self, message: Message) -> Message:
+        """Return rank 0's message on every rank, to the last bit: its SHA-256 is checked."""
 
     @abstractmethod
-    def gather(self, message: Message) -> list[Message]:
-        """Return what all ranks give, in their order, on every rank."""
+    def all_gather(self, message: Message) -> list[Message]:
+        """Return all ranks' messages, in their order, on every rank."""
+
+    def from_first(self, make: Callable[[], Any]) -> Any:
+        """Return on every rank the JSON value that `make` gives on rank 0."""
+        return self.broadcast(Message(note=make() if self.first else None)).note
 
 
 class SingleProcess(ProcessGroup):
@@ -60,39 +61,38 @@ class SingleProcess(ProcessGroup):
     def __init__(self) -> None:
         super().__init__(0, 1)
 
-    def total(self, values: Tensor) -> Tensor:
+    def all_reduce(self, values: Tensor) -> Tensor:
         """Return the values."""
         return values
 
-    def share(self, message: Message) -> Message:
+    def broadcast(self, message: Message) -> Message:
         """Return the message."""
         return message
 
-    def gather(self, message: Message) -> list[Message]:
+    def all_gather(self, message: Message) -> list[Message]:
         """Return the message."""
         return [message]
 
 
 def change(group: ProcessGroup, method: Method, how: Callable[[], None], *, device: torch.device) -> None:
-    """Change the method on rank 0 alone, and have the others take on what it then is.
+    """Change the method on rank 0, and load its new state on the others: exemplars, for one, are chosen once.
 
-    So that what is chosen, such as exemplars, is chosen once, whatever machines the others run on. What was settled
-    before is not sent: all have it.
+    Parts that were frozen before are not sent, as all ranks have them.
     """
-    settled = tuple(method.frozen_parts)
+    frozen = tuple(method.frozen_parts)
     if group.first:
         how()
     if group.size > 1:
-        state = dict(group.share(Message(method.state_dict(without=settled) if group.first else {})).arrays)
+        state = dict(group.broadcast(Message(method.state_dict(without=frozen) if group.first else {})).arrays)
         if not group.first:
-            for part in settled:
+            for part in frozen:
                 state |= method.part_state(part)
             method.load_state_dict(state)
     method.network.to(device)
 
 
 def require_equal(group: ProcessGroup, trained: Sequence[nn.Module]) -> None:
-    """Make sure that what trains has the same values on all ranks.
+    """Check that what trains has the same values on all ranks.
 
     Raises:
         TrainingError: it does not; names a rank.
@@ -103,10 +103,11 @@ def require_equal(group: ProcessGroup, trained: Sequence[nn.Module]) -> None:
     for module in trained:
         for tensor in module.state_dict().values():
             digest.update(tensor.detach().cpu().contiguous().numpy().data)
-    digests = [message.note for message in group.gather(Message(note=digest.hexdigest()))]
+    digests = [message.note for message in group.all_gather(Message(note=digest.hexdigest()))]
     others = [rank for rank, each in enumerate(digests) if each != digests[0]]
     if others:
         raise TrainingError(
-            f"rank {others[0]} has other weights than rank 0; the last checkpoint is intact. Give all ranks "
-            "processors, GPUs and a torch of one kind, and run the same command again with --resume"
+            f"rank {others[0]} has other weights than rank 0; the last checkpoint is intact",
+            remedy="give all ranks processors, GPUs and a torch of one kind, and run the same command again with "
+            "--resume",
         )

@@ -1,7 +1,7 @@
 """A group of processes that `torchrun` started: torch.distributed, gloo between CPUs and nccl between GPUs.
 
-What is said apart from gradients is arrays and JSON, as bytes; nothing is pickled. A rank that dies closes its
-connections, and the others learn of it from whatever they say next.
+Messages are sent as bytes of safetensors; nothing is pickled. A rank that dies closes its connections, so the others
+notice at their next call.
 """
 
 import datetime
@@ -26,8 +26,8 @@ from torch import Tensor
 from essential.engine.process_group import Message, ProcessGroup, SingleProcess
 from essential.errors import ProcessGroupError
 
-# Ranks wait this long for one that works alone or has more to extract. A dead one is noticed at once, by its closed
-# connections; only one that hangs takes so long.
+# How long ranks wait for one that works alone or has more to extract. A dead one is noticed at once, by its closed
+# connections; one that hangs only after this.
 _PATIENCE = datetime.timedelta(hours=6)
 _NOTE = "note"
 _ARRAY = "array."
@@ -36,9 +36,9 @@ _FAILED = 2
 
 @contextmanager
 def open_process_group() -> Iterator[ProcessGroup]:
-    """Be the rank that `torchrun` says in the environment, or a group of one if it says nothing.
+    """Give the process group that `torchrun` describes in the environment; without one, a group of one.
 
-    An error that ends several ranks is told once: by the first to meet it. The others end without a word.
+    An error that ends several ranks is raised by the first to meet it; the others exit silently.
 
     Raises:
         ProcessGroupError: the ranks cannot reach each other, or another one ended.
@@ -55,30 +55,30 @@ def open_process_group() -> Iterator[ProcessGroup]:
         dist.init_process_group(backend, timeout=_PATIENCE)
     except (RuntimeError, ValueError) as error:
         raise ProcessGroupError(
-            f"rank {os.environ['RANK']} cannot reach the other ranks ({error}); start all of them with torchrun, and "
-            "see docs/clusters.md"
+            f"rank {os.environ['RANK']} cannot reach the other ranks ({error})",
+            remedy="start all of them with torchrun, and see docs/clusters.md",
         ) from error
     ranks = Ranks()
-    # Only a main thread may be told by a signal.
+    # Signal handlers can be set in the main thread alone.
     set_signal = signal if threading.current_thread() is threading.main_thread() else lambda *_: None
     before = set_signal(SIGTERM, _end)
     try:
         yield ranks
     except BaseException as error:
-        # Told to end, this rank ends; but not before it has said why.
+        # A second SIGTERM must not end this rank before it has raised its error.
         set_signal(SIGTERM, SIG_IGN)
         first = ranks.is_first_to_fail()
-        # torchrun may tell this rank to end before it has noticed that another one died.
-        told_to_end = isinstance(error, SystemExit)
-        gone = ranks.gone() if told_to_end else None
-        if not first or (told_to_end and gone is None):
+        # torchrun may send SIGTERM before this rank has noticed that another one died.
+        terminated = isinstance(error, SystemExit)
+        gone = ranks.gone() if terminated else None
+        if not first or (terminated and gone is None):
             raise SystemExit(_FAILED) from error
         if gone is not None:
             raise _lost(gone) from error
         raise
-    # There is none to put back where the handler before was not set by Python.
+    # A handler that was not set by Python cannot be restored.
     set_signal(SIGTERM, before or SIG_DFL)
-    # Not after an error: the others may be in the middle of a sentence, and the end of the process is the end of it.
+    # Not after an error: the others may wait for a message that this rank never finished.
     dist.destroy_process_group()
 
 
@@ -90,20 +90,20 @@ class Ranks(ProcessGroup):
         self._store = dist.distributed_c10d._get_default_store()
         self._store.set(f"essential/process {self.rank}", json.dumps([socket.gethostname(), os.getpid()]))
 
-    def total(self, values: Tensor) -> Tensor:
-        """Return the sum."""
+    def all_reduce(self, values: Tensor) -> Tensor:
+        """Return the sum over all ranks."""
         result = values.detach().clone()
-        with self._listening():
+        with self._connected():
             dist.all_reduce(result)
         return result
 
-    def share(self, message: Message) -> Message:
-        """Return what rank 0 gives."""
+    def broadcast(self, message: Message) -> Message:
+        """Return rank 0's message."""
         content = _packed(message) if self.first else b""
         head = torch.zeros(1 + hashlib.sha256().digest_size, dtype=torch.long)
         if self.first:
             head = torch.tensor([len(content), *hashlib.sha256(content).digest()])
-        with self._listening():
+        with self._connected():
             dist.broadcast(head, 0)
             body = _tensor(content) if self.first else torch.empty(int(head[0]), dtype=torch.uint8)
             dist.broadcast(body, 0)
@@ -112,16 +112,16 @@ class Ranks(ProcessGroup):
         content = body.numpy().tobytes()
         if list(hashlib.sha256(content).digest()) != head[1:].tolist():
             raise ProcessGroupError(
-                f"rank {self.rank} received something else than rank 0 sent (SHA-256 differs); look after the network, "
-                "and run the same command again with --resume"
+                f"rank {self.rank} received something else than rank 0 sent (SHA-256 differs)",
+                remedy="check the network, and run the same command again with --resume",
             )
         return _unpacked(content)
 
-    def gather(self, message: Message) -> list[Message]:
-        """Return what all ranks give."""
+    def all_gather(self, message: Message) -> list[Message]:
+        """Return all ranks' messages."""
         content = _packed(message)
         lengths = [torch.zeros(1, dtype=torch.long) for _ in range(self.size)]
-        with self._listening():
+        with self._connected():
             dist.all_gather(lengths, torch.tensor([len(content)]))
             longest = max(int(length) for length in lengths)
             bodies = [torch.empty(longest, dtype=torch.uint8) for _ in range(self.size)]
@@ -129,27 +129,24 @@ class Ranks(ProcessGroup):
         return [_unpacked(body[: int(length)].numpy().tobytes()) for body, length in zip(bodies, lengths, strict=True)]
 
     def is_first_to_fail(self) -> bool:
-        """Return whether no rank has said so yet; asked once per rank, before its error is shown."""
+        """Return whether no other rank has failed before; asked once per rank, before its error is raised."""
         try:
             return bool(self._store.add("essential/failed", 1) == 1)
-        except RuntimeError:  # who kept the store is gone
+        except RuntimeError:  # rank 0, which held the store, is gone
             return True
 
     @contextmanager
-    def _listening(self) -> Iterator[None]:
-        """Turn torch's complaint about a broken connection into an error that names who is gone."""
+    def _connected(self) -> Iterator[None]:
+        """Turn torch's error about a closed connection into one that names the rank that is gone."""
         try:
             yield
         except RuntimeError as error:
-            raise _lost(self._who_is_gone()) from error
-
-    def _who_is_gone(self) -> str:
-        for _ in range(5):
             gone = self.gone()
-            if gone is not None:
-                return gone
-            time.sleep(0.01)
-        return f"a rank other than {self.rank}"
+            for _ in range(4):
+                if gone is None:
+                    time.sleep(0.01)
+                    gone = self.gone()
+            raise _lost(gone or f"a rank other than {self.rank}") from error
 
     def gone(self) -> str | None:
         """Return which rank on this machine is dead; None if all run."""
@@ -169,13 +166,13 @@ def _end(*_: object) -> NoReturn:
 
 def _lost(rank: str) -> ProcessGroupError:
     return ProcessGroupError(
-        f"{rank} ended before its time (killed, or out of memory?), and with it the run. What is finished is kept: run "
-        "the same command again (train: with --resume)"
+        f"{rank} ended early (killed, or out of memory?), and with it the run; what is finished is kept",
+        remedy="run the same command again (train: with --resume)",
     )
 
 
 def _runs(process: int) -> bool:
-    """Return whether a process of this machine runs; one that is dead and not yet buried does not."""
+    """Return whether a process of this machine runs; a zombie process does not."""
     try:
         os.kill(process, 0)
         status = Path(f"/proc/{process}/stat")
@@ -186,8 +183,7 @@ def _runs(process: int) -> bool:
 
 def _packed(message: Message) -> bytes:
     arrays = {_ARRAY + name: np.asarray(array, order="C") for name, array in message.arrays.items()}
-    note = np.frombuffer(json.dumps(message.note).encode(), np.uint8)
-    return save({_NOTE: note, **arrays})
+    return save({_NOTE: np.frombuffer(json.dumps(message.note).encode(), np.uint8), **arrays})
 
 
 def _unpacked(content: bytes) -> Message:

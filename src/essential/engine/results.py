@@ -1,19 +1,20 @@
 """From a finished run to its record: metrics of the stored predictions, the ledger, and what the run stood on."""
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
-from essential import __version__
 from essential.engine.evaluate import Predictions
+from essential.engine.process_group import ProcessGroup
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.workspace import Workspace
 from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Method, TaskData
 from essential.metrics import METRICS, SECOND_NAMES, Evaluation, Scores, class_accuracy
 from essential.records import Metrics, Record
+from essential.version import __version__
 
 _PACKAGES = ("torch", "torchvision", "av", "numpy")
 
@@ -102,6 +103,13 @@ def make_record(
             "memory_bytes_by_task": place.memory_bytes_by_task,
         }
     )
+
+
+def record_of_all(make: Callable[[], Record], group: ProcessGroup) -> Record:
+    """Return on every rank the record that rank 0 makes."""
+    record = make() if group.first else None
+    text = group.from_first(lambda: record and record.model_dump_json())
+    return record or Record.model_validate_json(text, strict=True)
 
 
 def versions() -> dict[str, str]:

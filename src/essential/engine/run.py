@@ -1,28 +1,28 @@
 """A run from start to end: learn task after task, evaluate after each, and write the record. Names no method."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from torch.optim import Optimizer
 
 from essential.engine.clips import ClipTable, LabelledVideos, TaskClips, check_coverage, task_clips
-from essential.engine.evaluate import predict
-from essential.engine.fit import optimizer_state
+from essential.engine.config import resolved
+from essential.engine.evaluate import TaskReport, predict
+from essential.engine.fit import EpochReport, optimizer_state
+from essential.engine.imported_run import discard_import
 from essential.engine.learn_task import EpochDone, TaskStart, learn_task
-from essential.engine.process_group import Message, ProcessGroup, SingleProcess, require_equal
-from essential.engine.results import count_trainable_parameters, make_record
+from essential.engine.process_group import ProcessGroup, SingleProcess, require_equal
+from essential.engine.results import count_trainable_parameters, make_record, record_of_all
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
-from essential.engine.shared import open_shared_workspace, shared_record, shared_state
-from essential.engine.sinks import Sink
-from essential.engine.workspace import data_root
-from essential.errors import CheckpointError, ConfigError, DataError, TrainingError
+from essential.engine.workspace import data_root, open_workspace
+from essential.errors import CheckpointError, ConfigError, DataError, RunError, TrainingError
 from essential.features.cores import own_threads
-from essential.features.lookup import refuse_broken
+from essential.features.index import refuse_broken
 from essential.files.atomic import folder_lock
 from essential.memory.ledger import total_by_kind
 from essential.metrics import accuracy_on_seen
@@ -31,54 +31,74 @@ from essential.protocols.protocol import Video
 from essential.records import Record
 
 
+@runtime_checkable
+class Sink(Protocol):
+    """Gets the events of a run beside `RUN/log.jsonl`: `start` once, then `write` for each. None of them may raise.
+
+    The step of an event is the number of its line in the log, from 0. A run that is resumed is cut back to what it last
+    saved, so events may come again under the steps that they had before.
+    """
+
+    def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:
+        """Say which run it is, with which settings, and the step of the event that comes next."""
+        ...
+
+    def write(self, step: int, event: Mapping[str, Any]) -> None:
+        """Take an event, as it stands in the log."""
+        ...
+
+
 def train(
-    config: RunConfig,
-    out: Path,
+    config: RunConfig | str | Path,
+    out: str | Path,
     *,
-    resume: bool,
-    progress: Progress,
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    progress: Progress | None = None,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+    on_task: Callable[[TaskReport], None] | None = None,
     group: ProcessGroup | None = None,
     sink: Sink | None = None,
 ) -> Record:
     """Train and evaluate on every task of the protocol, and return the record that is then in `out`.
 
-    A run that ended anywhere, by whatever means, is gone on with by calling again with `resume`, and gives the same
-    record; with more ranks or fewer, the same but for rounding. A run that is complete is read, not repeated.
+    Call again with `resume` to continue a run that was interrupted anywhere: the record is the same; with more ranks or
+    fewer, the same but for rounding. A run that is complete is read, not repeated.
 
     Args:
-        config: the run's.
+        config: the run's, or the name of a shipped one, or a YAML file.
         out: the run's folder; rank 0 alone writes to it.
-        resume: whether to go on with a run that is there.
+        overrides: such as `training.epochs=5`.
+        resume: whether to continue a run that is there.
         progress: told how far it is.
-        group: the ranks that train together; None: this process alone.
-        sink: told all that is logged, by rank 0; nothing of a run that is complete.
+        on_epoch: called by rank 0 after every epoch.
+        on_task: called by rank 0 after every task, when its test videos have been scored.
+        group: the processes that train together; None: this one alone.
+        sink: told by rank 0 all that is logged.
 
     Raises:
+        ConfigError: see `load_config`.
         RunError: the folder is in use, holds another run, or holds this one and `resume` is not set.
         EssentialError: the data, the store, a checkpoint or the disk stands in the way; nothing is half-written.
     """
-    folder, config, group = RunFolder(out), config.with_absolute_paths(), group or SingleProcess()
-    progress = progress if group.first else Progress()
+    folder, group = RunFolder(Path(out)), group or SingleProcess()
+    config = resolved(config, overrides).with_absolute_paths()
+    progress = progress if progress and group.first else Progress()
     config.data.require_places()
-    with folder_lock(out) if group.first else nullcontext():
+    with folder_lock(folder.path) if group.first else nullcontext():
         if group.first:
-            folder.check(config, resume=resume)
-        if group.share(Message(note=group.first and folder.record.exists())).note:
-            return shared_record(lambda: Record.read(folder.record), group)
+            refuse_taken(folder, config, resume=resume)
+        if group.from_first(folder.record.exists):
+            return record_of_all(lambda: Record.read(folder.record), group)
+        observers = _Observers(on_epoch, on_task, sink) if group.first else _Observers()
         with own_threads(config.training.threads):
-            return _Run(config, folder, progress, group, sink).to_the_end()
+            return _Run(config, folder, progress, group, observers).to_the_end()
 
 
 def extract(
     config: RunConfig, *, part: tuple[int, int] = (0, 1), progress: Progress, group: ProcessGroup | None = None
 ) -> tuple[Path, dict[str, str]]:
-    """Fill the feature store of `config`, or part (i, n) of it; return its folder and the broken videos.
-
-    Args:
-        config: the run's.
-        part: (i, n), for n jobs side by side; its ranks share it.
-        progress: told how far this rank is.
-        group: the ranks that extract together; None: this process alone.
+    """Fill the feature store, or part (i, n) of it, which ranks share; return its folder and the broken videos.
 
     Raises:
         ConfigError: the config asks for live features, which are not stored.
@@ -89,26 +109,57 @@ def extract(
     group = group or SingleProcess()
     progress = progress if group.first else Progress()
     with own_threads(config.training.threads):
-        workspace = open_shared_workspace(config.with_absolute_paths(), progress, protocol=None, group=group)
+        workspace = open_workspace(config.with_absolute_paths(), progress, group=group)
         broken = workspace.extract(workspace.protocol.videos, progress, part=part, group=group)
     refuse_broken(broken, config.features.on_broken_video)
     return workspace.store(), broken
+
+
+def refuse_taken(folder: RunFolder, config: RunConfig, *, resume: bool) -> None:
+    """Refuse to run `config` here if another run, or this one without `resume`, has begun; clean up what has not.
+
+    Raises:
+        RunError: it has.
+    """
+    folder.remove_leftovers()
+    if not folder.begun:
+        discard_import(folder)
+    elif folder.imported:
+        raise RunError(
+            f"{folder.path} was imported from checkpoints, which hold no memory: it can be evaluated, not trained on",
+            remedy="choose another --out",
+        )
+    elif not resume:
+        raise RunError(
+            f"{folder.path} holds a run already", remedy="add --resume to continue it, or choose another --out"
+        )
+    else:
+        folder.refuse_another(config)
+
+
+@dataclass(frozen=True)
+class _Observers:
+    """Who is told what happens, on rank 0."""
+
+    on_epoch: Callable[[EpochReport], None] | None = None
+    on_task: Callable[[TaskReport], None] | None = None
+    sink: Sink | None = None
 
 
 class _Run:
     """One `train` call: where the run is, and everything it stands on."""
 
     def __init__(
-        self, config: RunConfig, folder: RunFolder, progress: Progress, group: ProcessGroup, sink: Sink | None
+        self, config: RunConfig, folder: RunFolder, progress: Progress, group: ProcessGroup, observers: _Observers
     ) -> None:
-        self.config, self.folder, self.progress, self.group, self.sink = config, folder, progress, group, sink
-        saved = shared_state(folder, group)
+        self.config, self.folder, self.progress, self.group, self.observers = config, folder, progress, group, observers
+        saved = folder.saved(group)
         self.place = saved.place if saved else Place()
         self.start = TaskStart(saved.place.stage, saved.start) if saved else TaskStart()
         self.watch = Stopwatch(self.place.seconds)
         self.step = 0
         known = folder.protocol(data_root(config)) if group.first else None
-        self.workspace = open_shared_workspace(config, progress, protocol=known, group=group)
+        self.workspace = open_workspace(config, progress, protocol=known, group=group)
         self.protocol = self.workspace.protocol
         if group.first:
             if folder.begun:
@@ -120,7 +171,7 @@ class _Run:
             self.method.load_state_dict(saved.method)
             self.method.network.to(self.workspace.device)
         self.source = self.workspace.source(self._needed_videos(), progress, group=group)
-        self._settle_skipped(begun=saved is not None)
+        self._fix_skipped(begun=saved is not None)
         check_coverage(self.protocol.tasks, list(self.place.skipped))
         self.labelled = LabelledVideos(self.protocol, self.source, without=self.place.skipped)
         self.tests = [self.labelled.table(task.test, 0) for task in self.protocol.tasks[: self.place.task]]
@@ -130,12 +181,12 @@ class _Run:
         """Learn the tasks that are left, then write the record."""
         if self.group.first:
             self.step = self.folder.logged
-            if self.sink is not None:
-                self.sink.start(self.folder.path, self.config.identity(), first_step=self.step)
+            if self.observers.sink is not None:
+                self.observers.sink.start(self.folder.path, self.config.identity(), first_step=self.step)
         while self.place.task < len(self.protocol.tasks):
             self._learn()
             self._evaluate()
-        return shared_record(self._write_record, self.group)
+        return record_of_all(self._write_record, self.group)
 
     def _write_record(self) -> Record:
         self._restore_predictions()
@@ -150,10 +201,9 @@ class _Run:
             try:
                 self.folder.read_predictions(index)
             except CheckpointError:
-                method = self.workspace.build_method()
-                method.load_predictor(self.folder.read_checkpoint(index))
                 tests = ClipTable.joined(self.tests[: index + 1])
-                self.folder.write_predictions(index, predict(method.predictor, tests, device=self.workspace.device))
+                predictions = self.workspace.scores_of(self.folder.read_checkpoint(index), tests)
+                self.folder.write_predictions(index, predictions)
 
     def _needed_videos(self) -> list[Video]:
         """All test videos, and the training videos still to be learned from: finished tasks need theirs no more."""
@@ -162,8 +212,8 @@ class _Run:
         tests = [video for task in self.protocol.tasks for video in task.test]
         return [video for video in training + tests if video.key not in self.place.skipped]
 
-    def _settle_skipped(self, *, begun: bool) -> None:
-        """Fix which videos the run goes without when it begins: its clips must not change on the way.
+    def _fix_skipped(self, *, begun: bool) -> None:
+        """Fix which videos the run leaves out when it begins, so that its clips do not change.
 
         A video that is repaired later stays out of this run; one that breaks later stops it.
         """
@@ -198,20 +248,22 @@ class _Run:
 
     def _after_epoch(self, done: EpochDone) -> None:
         self._log({"event": "epoch", **asdict(done.report)})
-        epoch, index = done.report.epoch + 1, done.stage_index
-        if done.last:
+        epoch, stage = done.report.epoch + 1, done.stage_index
+        if done.last or epoch % self.config.training.checkpoint_epochs == 0:
             require_equal(self.group, done.stage.trains)
-            self._save(stage=index + 1, epoch=0)
-        elif epoch % self.config.training.checkpoint_epochs == 0:
-            require_equal(self.group, done.stage.trains)
-            self._save(stage=index, epoch=epoch, optimizer=done.optimizer)
+            self.watch.lap("train")
+            if done.last:
+                self._save(stage=stage + 1, epoch=0)
+            else:
+                self._save(stage=stage, epoch=epoch, optimizer=done.optimizer)
+        if self.observers.on_epoch is not None:
+            self.observers.on_epoch(done.report)
 
     def _evaluate(self) -> None:
         index = self.place.task
         self.tests.append(self.labelled.table(self.protocol.tasks[index].test, 0))
-        predictions = predict(
-            self.method.predictor, ClipTable.joined(self.tests), device=self.workspace.device, group=self.group
-        )
+        tests = ClipTable.joined(self.tests)
+        predictions = predict(self.method.predictor, tests, device=self.workspace.device, group=self.group)
         if self.group.first:
             self.folder.write_checkpoint(index, self.method.predictor.state_dict())
             self.folder.write_predictions(index, predictions)
@@ -220,29 +272,23 @@ class _Run:
         accuracy = accuracy_on_seen(predictions.evaluation())
         memory_bytes = total_by_kind(self.method.ledger())
         self._log({"event": "evaluation", "task": index, "accuracy": accuracy, "memory_bytes": memory_bytes})
-        by_task = (*self.place.memory_bytes_by_task, memory_bytes)
         self.watch.lap("evaluate")
-        self.place = replace(self.place, memory_bytes_by_task=by_task)
-        self._save(task=index + 1, stage=0, epoch=0)
+        by_task = (*self.place.memory_bytes_by_task, memory_bytes)
+        self.place = replace(self.place, task=index + 1, memory_bytes_by_task=by_task)
+        self._save(stage=0, epoch=0)
+        if self.observers.on_task is not None:
+            self.observers.on_task(TaskReport(index, accuracy, memory_bytes, predictions))
 
-    def _save(self, *, stage: int, epoch: int, task: int | None = None, optimizer: Optimizer | None = None) -> None:
-        if task is None:
-            self.watch.lap("train")
-        self.place = replace(
-            self.place,
-            task=self.place.task if task is None else task,
-            stage=stage,
-            epoch=epoch,
-            seconds=dict(self.watch.seconds),
-        )
+    def _save(self, *, stage: int, epoch: int, optimizer: Optimizer | None = None) -> None:
+        self.place = replace(self.place, stage=stage, epoch=epoch, seconds=dict(self.watch.seconds))
         if self.group.first:
             self.folder.save(self.place, self.method, optimizer_state(optimizer) if optimizer else None)
 
     def _log(self, event: Mapping[str, Any]) -> None:
         if self.group.first:
             self.folder.log(event)
-            if self.sink is not None:
-                self.sink.write(self.step, event)
+            if self.observers.sink is not None:
+                self.observers.sink.write(self.step, event)
             self.step += 1
 
 

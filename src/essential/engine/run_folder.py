@@ -1,45 +1,48 @@
-"""A run's folder: what is in it, and how a run finds its place again.
+"""A run's folder: what is in it, and where the run continues.
 
     RUN/
       config.yaml             the resolved config, written before anything is computed
       protocol.json           tasks, classes and videos by name
       log.jsonl               one line per epoch and per evaluation
-      state.safetensors       all that resuming needs: method, optimiser, place; one file, replaced as a whole
-      settled/PART.safetensors          parts of the method that will not change again: written once, and the state
-                              names them by their checksums
+      state.safetensors       all that resuming needs: method, optimiser, place; replaced as a whole
+      settled/PART.safetensors          frozen parts of the method: written once; the state has their checksums
       memory.safetensors      the episodic memory after the last finished task, to take elsewhere
       checkpoints/task-NN.safetensors   the predictor after task NN: what `essential evaluate` scores
       predictions/task-NN.safetensors   every test video's scores after task NN
       record.json             the result; its presence means that the run is complete
-      analysis.json           what a report shows beyond the record; may be deleted at any time, and is made again
-      wandb.json              only where --wandb was given: which run of which project it is there
-  imported.json           only in a run that was imported from checkpoints: where they were, their encoder's fingerprint
-  encoder.safetensors     likewise: the weights of their encoder
+      analysis.json           what a report shows beyond the record; it is made again where it is missing
+      wandb.json              with --wandb: the project and run there
+      imported.json           of an imported run: where its checkpoints were, the fingerprint of their encoder
+      encoder.safetensors     of an imported run: the weights of their encoder
 
 Every file appears whole or not at all. State, checkpoints and predictions carry a checksum of their content.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from essential.engine.evaluate import Predictions
-from essential.engine.fit import StageStart
-from essential.engine.protocol_file import protocol_from_json, protocol_to_json
+from essential.engine.fit import EpochReport, StageStart
+from essential.engine.process_group import Message, ProcessGroup
 from essential.engine.settings import RunConfig
-from essential.engine.workspace import FeatureOrigin
+from essential.engine.workspace import FeatureOrigin, protocol_from_json, protocol_to_json
 from essential.errors import CheckpointError, RunError
 from essential.files.atomic import explained_os_errors, remove_unfinished, write_json, write_text
 from essential.files.sealed import Array, read_sealed, read_sealed_header, write_sealed
-from essential.files.untrusted import parse_yaml, read_bounded, read_json, yaml_text
+from essential.files.untrusted import parse_json, parse_yaml, read_bounded, read_json, yaml_text
 from essential.methods.contract import Method
 from essential.models.state_names import below
 from essential.protocols.protocol import Protocol
+
+_DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError)
+_AGAIN = "train again into another folder"
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Saved:
-    """A state of a run: the place, the method's state, and the optimiser's if the place is inside a stage."""
+    """A run's saved state: the method's, and the optimiser's if the place is inside a stage."""
 
     place: Place
     method: dict[str, Array]
@@ -65,18 +68,18 @@ class Saved:
 
     @property
     def start(self) -> StageStart:
-        """Where the place's stage goes on."""
+        """Where the place's stage continues."""
         return StageStart(self.place.epoch, self.optimizer)
 
-    def packed(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return it as named arrays, and a note of JSON values."""
+    def packed(self) -> Message:
+        """Return it as named arrays and JSON values."""
         arrays = {f"method.{name}": array for name, array in self.method.items()}
         arrays |= {f"optimizer.{name}": array for name, array in (self.optimizer or {}).items()}
-        return arrays, {**asdict(self.place), "optimizer": self.optimizer is not None}
+        return Message(arrays, {**asdict(self.place), "optimizer": self.optimizer is not None})
 
     @classmethod
     def unpacked(cls, arrays: Mapping[str, Array], note: Mapping[str, Any]) -> "Saved":
-        """Return what `packed` was called on.
+        """Undo `packed`.
 
         Raises:
             KeyError, TypeError, ValueError: they are of something else.
@@ -93,8 +96,9 @@ class RunFolder:
 
     Attributes:
         path: of the folder.
+        state_file: of the state; its presence means that the run has begun.
         memory: the episodic memory's file.
-        record: the result's.
+        record: the result's; its presence means that the run is complete.
         analysis: the analysis's.
         encoder: the weights of an imported run's encoder.
         import_note: where an imported run came from; its presence means that the run was imported.
@@ -102,34 +106,30 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.state_file = path / "state.safetensors"
         self.memory = path / "memory.safetensors"
         self.record = path / "record.json"
         self.analysis = path / "analysis.json"
         self.encoder = path / "encoder.safetensors"
         self.import_note = path / "imported.json"
-        self._state = path / "state.safetensors"
         self._protocol = path / "protocol.json"
         self._log = path / "log.jsonl"
-        self._settled: dict[str, str] = {}
+        self._frozen: dict[str, str] = {}
 
-    def check(self, config: RunConfig, *, resume: bool) -> None:
-        """Refuse to run `config` here if another run, or this one without `resume`, has got anywhere.
+    @property
+    def imported(self) -> bool:
+        """Whether the run was imported from checkpoints: it can be evaluated, not trained on."""
+        return self.import_note.exists()
 
-        Raises:
-            RunError: it has.
-        """
-        self._remove_leftovers()
-        if not self.begun:
-            self.discard_import()
-            return
-        if self.imported:
-            raise RunError(
-                f"{self.path} was imported from checkpoints, which hold no memory: it can be evaluated, not trained "
-                "on; choose another --out"
-            )
-        if not resume:
-            raise RunError(f"{self.path} holds a run already; add --resume to go on with it, or choose another --out")
-        self.refuse_another(config)
+    @property
+    def begun(self) -> bool:
+        """Whether anything was learned here that a new run would overwrite."""
+        return self.state_file.exists() or self.record.exists()
+
+    def remove_leftovers(self) -> None:
+        """Delete what an interrupted process left half-written."""
+        for folder in (self.path, *(self.path / part for part in ("settled", "checkpoints", "predictions"))):
+            remove_unfinished(folder)
 
     def refuse_another(self, config: RunConfig) -> None:
         """Refuse a config that would give other numbers than the run's own.
@@ -140,12 +140,12 @@ class RunFolder:
         found = differences(self.config().identity(), config.identity())
         if found:
             raise RunError(
-                f"{self.path} holds a run of another config: {'; '.join(found)}. "
-                "Use the run's own config, or choose another folder"
+                f"{self.path} holds a run of another config: {'; '.join(found)}",
+                remedy="use the run's own config, or choose another folder",
             )
 
     def refuse_other_features(self, origin: FeatureOrigin) -> None:
-        """Refuse to go on with features of another kind than the run began with, such as those of other weights.
+        """Refuse features of another kind than the run began with, such as those of other weights.
 
         Raises:
             RunError: they are.
@@ -154,93 +154,23 @@ class RunFolder:
         if there is not None and there != origin:
             raise RunError(
                 f"{self.path} began with features of {there.name!r} (fingerprint {there.fingerprint[:12]}), "
-                f"these are of {origin.name!r} ({origin.fingerprint[:12]}); use the weights it began with, or "
-                "another folder"
+                f"these are of {origin.name!r} ({origin.fingerprint[:12]})",
+                remedy="use the weights it began with, or another folder",
             )
+
+    def claim(self, config: RunConfig, protocol: Protocol, root: Path, origin: FeatureOrigin) -> None:
+        """Write what the run is and what it learns; both are fixed once anything is learned."""
+        self.write_config(config)
+        write_json(self._protocol, {**protocol_to_json(protocol, root), "features": asdict(origin)})
 
     def origin(self) -> FeatureOrigin | None:
         """Return what made the features that the run began with; None if the folder does not say.
 
         Raises:
-            RunError: the file is damaged, or says it in another way than this version does.
+            RunError: the file is damaged.
         """
-        try:
-            there = read_json(self._protocol).get("features")
-            return None if there is None else FeatureOrigin(**there)
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise RunError(f"{self._protocol} is damaged ({error}); train again into another folder") from error
-
-    def begin_import(self, source: str) -> None:
-        """Mark the folder as that of an import from `source`, before anything of it is written.
-
-        Only a folder with the mark is ever cleaned: nobody else's file is taken for one of an import.
-
-        Raises:
-            RunError: the folder holds a run, or files that an import would replace.
-        """
-        self._remove_leftovers()
-        if self.begun:
-            raise RunError(f"{self.path} holds a run already; choose another --out")
-        self.discard_import()
-        foreign = next((path for path in self._import_files() if path.exists()), None)
-        if foreign is not None:
-            raise RunError(f"{foreign} is there, and no import wrote it; choose another --out, or move the file")
-        write_json(self.import_note, {"from": source})
-
-    def discard_import(self) -> None:
-        """Take away what an import has written that failed, or was killed."""
-        if self.imported:
-            for path in (*self._import_files(), self.import_note):
-                path.unlink(missing_ok=True)
-
-    def _import_files(self) -> list[Path]:
-        return [self._state, self.encoder, *sorted(self.path.glob("checkpoints/task-*.safetensors"))]
-
-    def write_encoder(self, weights: Mapping[str, Tensor]) -> None:
-        """Write the weights of an imported run's encoder."""
-        write_sealed(self.encoder, {name: tensor.numpy() for name, tensor in weights.items()}, {"what": "encoder"})
-
-    def claim(self, config: RunConfig, protocol: Protocol, root: Path, origin: FeatureOrigin) -> None:
-        """Write what the run is and what it learns; both are fixed once it has got anywhere."""
-        self.write_config(config)
-        content = {**protocol_to_json(protocol, root), "features": asdict(origin)}
-        write_json(self._protocol, content)
-
-    def write_config(self, config: RunConfig) -> None:
-        """Write the resolved config, with the path of an imported encoder as it is inside the folder."""
-        content = config.model_dump(mode="json")
-        if config.encoder.weights == self.encoder.absolute():
-            content["encoder"]["weights"] = self.encoder.name  # so that the folder can be moved
-        write_text(self.path / "config.yaml", yaml_text(content))
-
-    @property
-    def imported(self) -> bool:
-        """Whether the run was imported from checkpoints: it can be evaluated, not trained on."""
-        return self.import_note.exists()
-
-    @property
-    def begun(self) -> bool:
-        """Whether anything was learned here that a new run would overwrite."""
-        return self._state.exists() or self.record.exists()
-
-    def config(self) -> RunConfig:
-        """Read the resolved config.
-
-        Raises:
-            RunError: there is none, or it cannot be read.
-        """
-        path = self.path / "config.yaml"
-        if not path.exists():
-            raise RunError(f"{self.path} is no run folder: it holds no config.yaml; name a folder that `train` made")
-        try:
-            content = parse_yaml(read_bounded(path))
-            if self.imported and content["encoder"]["weights"] == self.encoder.name:
-                content["encoder"]["weights"] = str(self.encoder.absolute())
-            return RunConfig.model_validate(content)
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise RunError(
-                f"{path} cannot be read ({error}); restore it, or train again into another folder"
-            ) from error
+        there = self._read(self._protocol, lambda content: content.get("features"))
+        return None if there is None else self._read(self._protocol, lambda _: FeatureOrigin(**there))
 
     def protocol(self, root: Path) -> Protocol | None:
         """Read the protocol of a run that has begun, its videos below `root` whether they are there or not.
@@ -250,59 +180,91 @@ class RunFolder:
         """
         if not self.begun or (self.imported and not self._protocol.exists()):
             return None
+        return self._read(self._protocol, lambda content: protocol_from_json(content, root))
+
+    def _read(self, path: Path, use: Callable[[Any], _Read]) -> _Read:
         try:
-            return protocol_from_json(read_json(self._protocol), root)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{self._protocol} is damaged ({error}); train again into another folder") from error
+            return use(read_json(path))
+        except _DAMAGES as error:
+            raise RunError(f"{path} is damaged ({error})", remedy=_AGAIN) from error
+
+    def write_config(self, config: RunConfig) -> None:
+        """Write the resolved config, with the path of an imported encoder as it is inside the folder."""
+        content = config.model_dump(mode="json")
+        if config.encoder.weights == self.encoder.absolute():
+            content["encoder"]["weights"] = self.encoder.name  # so that the folder can be moved
+        write_text(self.path / "config.yaml", yaml_text(content))
+
+    def config(self) -> RunConfig:
+        """Read the resolved config.
+
+        Raises:
+            RunError: there is none, or it cannot be read.
+        """
+        path = self.path / "config.yaml"
+        if not path.exists():
+            raise RunError(
+                f"{self.path} is no run folder: it holds no config.yaml", remedy="name a folder that `train` made"
+            )
+        try:
+            content = parse_yaml(read_bounded(path))
+            if self.imported and content["encoder"]["weights"] == self.encoder.name:
+                content["encoder"]["weights"] = str(self.encoder.absolute())
+            return RunConfig.model_validate(content)
+        except _DAMAGES as error:
+            raise RunError(f"{path} cannot be read ({error})", remedy=f"restore it, or {_AGAIN}") from error
 
     def save(self, place: Place, method: Method, optimizer: Mapping[str, Array] | None) -> None:
         """Replace the state by this one; the log's present length is noted in it.
 
-        What the method calls settled is written once, so that a checkpoint costs the same after many tasks.
+        The method's frozen parts are written once, so that a checkpoint costs the same after many tasks.
         """
         for part in method.frozen_parts:
-            if part not in self._settled:
+            if part not in self._frozen:
                 write_sealed(self._part(part), method.part_state(part), {"part": part})
-                self._settled[part] = read_sealed_header(self._part(part), CheckpointError).seal
+                self._frozen[part] = read_sealed_header(self._part(part), CheckpointError).seal
         place = replace(place, log_bytes=self._log.stat().st_size if self._log.exists() else 0)
-        arrays, note = Saved(place, method.state_dict(without=tuple(self._settled)), optimizer).packed()
-        write_sealed(self._state, arrays, {**note, "settled": self._settled})
+        state = Saved(place, method.state_dict(without=tuple(self._frozen)), optimizer).packed()
+        write_sealed(self.state_file, state.arrays, {**state.note, "settled": self._frozen})
 
-    def saved(self) -> Saved | None:
-        """Read the state, and cut the log back to where it was then; None, and an empty log, if nothing was saved yet.
+    def saved(self, group: ProcessGroup) -> Saved | None:
+        """Return on every rank what rank 0 reads: the state, the log cut back to it; None if nothing was saved yet.
 
         Raises:
             CheckpointError: see `state`.
         """
-        saved = self.state()
-        self._cut_log(saved.place.log_bytes if saved else 0)
-        return saved
+        saved = self.state() if group.first else None
+        if group.first:
+            self._cut_log(saved.place.log_bytes if saved else 0)
+        if group.size == 1:
+            return saved
+        message = group.broadcast(saved.packed() if saved else Message())
+        return saved if group.first or message.note is None else Saved.unpacked(message.arrays, message.note)
 
     def state(self) -> Saved | None:
-        """Read the state, and leave everything as it is; None if nothing was saved yet.
+        """Read the state and change nothing; None if nothing was saved yet.
 
         Raises:
-            CheckpointError: the state is damaged, or a settled part is, or is not the one that the state names.
+            CheckpointError: the state or a frozen part is damaged, or a part is not the one that the state names.
         """
-        if not self._state.exists():
+        if not self.state_file.exists():
             return None
-        arrays, note = read_sealed(self._state, CheckpointError)
+        arrays, note = read_sealed(self.state_file, CheckpointError)
         try:
-            self._settled = dict(note.pop("settled"))
+            self._frozen = dict(note.pop("settled"))
             saved = Saved.unpacked(arrays, note)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except _DAMAGES as error:
             raise CheckpointError(
-                f"{self._state} is not the state of a run of this version; train again into another folder"
+                f"{self.state_file} is not the state of a run of this version", remedy=_AGAIN
             ) from error
-        for part, seal in self._settled.items():
-            saved.method.update(self._read_part(part, seal))
+        for part, seal in self._frozen.items():
+            path = self._part(part)
+            if read_sealed_header(path, CheckpointError).seal != seal:
+                raise CheckpointError(
+                    f"{path} is not the one that {self.state_file} names", remedy="put the run's own file back"
+                )
+            saved.method.update(read_sealed(path, CheckpointError)[0])
         return saved
-
-    def _read_part(self, part: str, seal: str) -> dict[str, Array]:
-        path = self._part(part)
-        if read_sealed_header(path, CheckpointError).seal != seal:
-            raise CheckpointError(f"{path} is not the one that {self._state} names; put the run's own file back")
-        return read_sealed(path, CheckpointError)[0]
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Append one line to the log."""
@@ -314,10 +276,28 @@ class RunFolder:
         """How many lines the log has."""
         return self._log.read_bytes().count(b"\n") if self._log.exists() else 0
 
+    def read_log(self) -> list[EpochReport]:
+        """Read what every epoch gave; an imported run has none.
+
+        Raises:
+            RunError: the log is missing or damaged.
+        """
+        if self.imported:
+            return []
+        try:
+            events = [parse_json(line) for line in read_bounded(self._log).splitlines()]
+            return [
+                EpochReport(**{name: value for name, value in event.items() if name != "event"})
+                for event in events
+                if event["event"] == "epoch"
+            ]
+        except _DAMAGES as error:
+            raise RunError(f"{self._log} is missing or damaged ({error})", remedy=f"restore it, or {_AGAIN}") from error
+
     def write_checkpoint(self, task: int, predictor: Mapping[str, Tensor]) -> None:
         """Write the predictor after `task`."""
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in predictor.items()}
-        write_sealed(self._checkpoint(task), arrays, {"task": task})
+        write_sealed(self.checkpoint(task), arrays, {"task": task})
 
     def read_checkpoint(self, task: int) -> dict[str, Tensor]:
         """Read what `write_checkpoint` wrote.
@@ -325,7 +305,7 @@ class RunFolder:
         Raises:
             CheckpointError: it is missing or damaged.
         """
-        arrays, _ = read_sealed(self._checkpoint(task), CheckpointError)
+        arrays, _ = read_sealed(self.checkpoint(task), CheckpointError)
         return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
 
     def write_predictions(self, task: int, predictions: Predictions) -> None:
@@ -341,28 +321,23 @@ class RunFolder:
         Raises:
             CheckpointError: it is missing or damaged.
         """
-        arrays, metadata = read_sealed(self._predictions(task), CheckpointError)
+        path = self._predictions(task)
+        arrays, note = read_sealed(path, CheckpointError)
         try:
-            videos, reading = tuple(metadata["videos"]), metadata.get("reading", "cnn")
-            others = below("scores.", arrays)
+            videos, reading, others = tuple(note["videos"]), note.get("reading", "cnn"), below("scores.", arrays)
             return Predictions(arrays["scores"], arrays["slots"], arrays["tasks"], videos, reading, others)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(
-                f"{self._predictions(task)} holds no predictions; delete it and evaluate again"
-            ) from error
+        except _DAMAGES as error:
+            raise CheckpointError(f"{path} holds no predictions", remedy="delete it and evaluate again") from error
 
-    def _part(self, part: str) -> Path:
-        return self.path / "settled" / f"{part}.safetensors"
-
-    def _checkpoint(self, task: int) -> Path:
+    def checkpoint(self, task: int) -> Path:
+        """Return the file of the predictor after `task`."""
         return self.path / "checkpoints" / f"task-{task:02d}.safetensors"
-
-    def _remove_leftovers(self) -> None:
-        for folder in (self.path, *(self.path / part for part in ("settled", "checkpoints", "predictions"))):
-            remove_unfinished(folder)
 
     def _predictions(self, task: int) -> Path:
         return self.path / "predictions" / f"task-{task:02d}.safetensors"
+
+    def _part(self, part: str) -> Path:
+        return self.path / "settled" / f"{part}.safetensors"
 
     def _cut_log(self, length: int) -> None:
         # Only ever shorter: after a power cut the log may lack lines that the state knows of.

@@ -1,19 +1,19 @@
 """Scoring a run's checkpoints: again, or for the first time if the run was imported. Nothing is trained."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from essential.engine.clips import ClipTable, LabelledVideos
-from essential.engine.evaluate import Predictions, predict
+from essential.engine.config import resolved
+from essential.engine.evaluate import Predictions
 from essential.engine.imported_run import refuse_unlike_import
 from essential.engine.process_group import ProcessGroup, SingleProcess
-from essential.engine.results import make_record, scored
+from essential.engine.results import make_record, record_of_all, scored
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
-from essential.engine.shared import open_shared_workspace, shared_record, shared_state
-from essential.engine.workspace import Workspace, data_root
+from essential.engine.workspace import Workspace, data_root, open_workspace
 from essential.errors import CheckpointError, RunError
 from essential.features.cores import own_threads
 from essential.files.atomic import folder_lock
@@ -24,14 +24,18 @@ from essential.records import Record
 
 
 def evaluate(
-    out: Path, *, config: RunConfig | None = None, progress: Progress, group: ProcessGroup | None = None
+    out: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+    group: ProcessGroup | None = None,
 ) -> Record:
     """Score the checkpoints of a run on its test videos.
 
     Args:
         out: the run's folder.
-        config: the run's own, with other places: the videos, the store, the device. An imported run takes its data and
-            tasks from it at its first evaluation, which writes its record. None: as the run has it.
+        overrides: of the run's config, such as `data.root=DIR`: other places of the videos or the store, the device. An
+            imported run takes its data and tasks from it at its first evaluation, which writes its record.
         progress: told how far it is.
         group: the ranks that share the work; all of them see the run's folder. None: this process alone.
 
@@ -42,12 +46,12 @@ def evaluate(
         RunError: there is no finished or imported run, or the config is of another run.
         CheckpointError: a checkpoint is missing or damaged, or scores other classes than the protocol has.
     """
-    folder, group = RunFolder(out), group or SingleProcess()
-    progress = progress if group.first else Progress()
-    wanted = (config or folder.config()).with_absolute_paths()
+    folder, group = RunFolder(Path(out)), group or SingleProcess()
+    progress = progress if progress and group.first else Progress()
+    wanted = resolved(folder.config(), overrides, name=f"{folder.path / 'config.yaml'}").with_absolute_paths()
     wanted.data.require_places()
     if folder.imported and not folder.record.exists():
-        with folder_lock(out) if group.first else nullcontext(), own_threads(wanted.training.threads):
+        with folder_lock(folder.path) if group.first else nullcontext(), own_threads(wanted.training.threads):
             return _first_score(folder, wanted, progress, group)
     record = Record.read(folder.record)
     folder.refuse_another(wanted)
@@ -57,7 +61,7 @@ def evaluate(
     protocol = folder.protocol(data_root(wanted))
     _refuse_another_list(folder, wanted, protocol)
     with own_threads(wanted.training.threads):
-        workspace = open_shared_workspace(wanted, progress, protocol=protocol, group=group)
+        workspace = open_workspace(wanted, progress, protocol=protocol, group=group)
         folder.refuse_other_features(workspace.origin)
         tasks = workspace.protocol.tasks[: len(record.accuracy)]
         without = {skipped.video: skipped.reason for skipped in record.skipped_videos}
@@ -67,12 +71,12 @@ def evaluate(
 
 def _first_score(folder: RunFolder, config: RunConfig, progress: Progress, group: ProcessGroup) -> Record:
     """Score an imported run, and write what a trained run has: protocol, predictions, record."""
-    saved = shared_state(folder, group)
+    saved = folder.saved(group)
     if saved is None:
         raise CheckpointError(
             f"the import into {folder.path} did not come to its end; import again into another folder"
         )
-    workspace = open_shared_workspace(config, progress, protocol=None, group=group)
+    workspace = open_workspace(config, progress, group=group)
     refuse_unlike_import(folder, config, workspace.origin.fingerprint)
     protocol, place = workspace.protocol, saved.place
     method = workspace.build_method()
@@ -99,7 +103,7 @@ def _first_score(folder: RunFolder, config: RunConfig, progress: Progress, group
         record.write(folder.record)
         return record
 
-    return shared_record(finish, group)
+    return record_of_all(finish, group)
 
 
 def _refuse_another_list(folder: RunFolder, config: RunConfig, protocol: Protocol | None) -> None:
@@ -133,11 +137,9 @@ def _predictions(
     source = workspace.source(videos, progress, group=group)
     without.update(source.skipped)
     labelled = LabelledVideos(workspace.protocol, source, without=without)
-    method = workspace.build_method()
     tables: list[ClipTable] = []
     with phase(progress, "evaluate", len(tasks)):
         for task in tasks:
             tables.append(labelled.table(task.test, 0))
-            method.load_predictor(folder.read_checkpoint(task.index))
-            yield predict(method.predictor, ClipTable.joined(tables), device=workspace.device, group=group)
+            yield workspace.scores_of(folder.read_checkpoint(task.index), ClipTable.joined(tables), group)
             progress.advance(task.index + 1)

@@ -12,7 +12,7 @@ from essential.errors import ConfigError
 from essential.features.config import FeaturesConfig
 from essential.methods import MethodConfig
 from essential.protocols.source import DataConfig, ProtocolConfig
-from essential.video.transforms import AugmentConfig
+from essential.video.config import AugmentConfig
 
 # What a machine's owner decides, and not who sends a config or a bundle; no number of a result depends on it.
 OF_THE_MACHINE: dict[str, set[str]] = {

@@ -1,13 +1,17 @@
 """What a run stands on: its videos in order, its encoder, and its features, stored or live."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from essential.encoders import FrameEncoder, build_encoder
+from essential.engine.clips import ClipTable
+from essential.engine.evaluate import Predictions, predict
 from essential.engine.process_group import Message, ProcessGroup
 from essential.engine.settings import RunConfig, choose_device
 from essential.errors import ConfigError, StoreError
@@ -21,13 +25,14 @@ from essential.methods import build_method
 from essential.methods.contract import Method
 from essential.progress import Progress, phase, when_free
 from essential.protocols.moving_digits import make_moving_digits, videos_to_make
-from essential.protocols.protocol import Listing, Protocol, Video
+from essential.protocols.protocol import Listing, Protocol, Segment, Split, Task, Video
 from essential.protocols.source import load_listing
 
 # Features do not depend on a run's seed, so that runs of several seeds share one store.
 _VIEW_SEED = 0
 # Numbers per frame: more than any encoder has.
 _WIDEST = 100_000
+_Entry = str | list[Any]
 
 
 @dataclass(frozen=True)
@@ -61,12 +66,19 @@ class Workspace:
     def build_method(self) -> Method:
         """Return the config's method, before its first task."""
         config = self.config
-        return build_method(
-            config.method,
-            dim=self.origin.dim,
-            frames=config.video.frames,
-            seed=config.seed,
-        )
+        return build_method(config.method, dim=self.origin.dim, frames=config.video.frames, seed=config.seed)
+
+    def scores_of(
+        self, checkpoint: Mapping[str, Tensor], clips: ClipTable, group: ProcessGroup | None = None
+    ) -> Predictions:
+        """Return what the predictor of a checkpoint says of clips.
+
+        Raises:
+            CheckpointError: it does not fit the config's method.
+        """
+        method = self.build_method()
+        method.load_predictor(checkpoint)
+        return predict(method.predictor, clips, device=self.device, group=group)
 
     def recipe(self) -> Recipe:
         """Return what decides the value of a feature.
@@ -91,12 +103,9 @@ class Workspace:
     def source(
         self, videos: Sequence[Video], progress: Progress, *, group: ProcessGroup | None = None
     ) -> FeatureSource:
-        """Return the features of `videos`, extracted first if they are to be stored.
+        """Return the features of `videos`, all that will be asked for; what is to be stored is extracted first.
 
-        Args:
-            videos: all that will be asked for.
-            progress: told how far it is.
-            group: the ranks that share the extraction; None: this process alone.
+        The ranks of `group` share the extraction.
 
         Raises:
             DataError: a video is broken and the config says to fail.
@@ -106,7 +115,7 @@ class Workspace:
             frames, features = self.config.video.frames, self.config.features
             return ImportedSource(self.root, videos, frames=frames, config=features, seed=_VIEW_SEED)
         if group is not None and group.size > 1 and self.config.features.mode == "stored":
-            # Every rank opens the store afterwards, and with it meets whatever is broken, whoever found it.
+            # Every rank opens the store afterwards, and so meets what is broken, whichever rank found it.
             self.extract(videos, progress, group=group)
         with phase(progress, "read videos", len(videos)):
             return when_free(
@@ -116,7 +125,7 @@ class Workspace:
                 videos,
                 recipe=self.recipe(),
                 store=self.store(),
-                progress=lambda done, total: progress.advance(done, total=total),
+                progress=_advance(progress),
             )
 
     def stored(self, videos: Sequence[Video]) -> FeatureSource:
@@ -152,24 +161,31 @@ class Workspace:
                 recipe=self.recipe(),
                 config=config,
                 part=(index + count * group.rank, count * group.size),
-                progress=lambda done, total: progress.advance(done, total=total),
+                progress=_advance(progress),
             )
-        return {key: reason for each in group.gather(Message(note=broken)) for key, reason in each.note.items()}
+        return {key: reason for each in group.all_gather(Message(note=broken)) for key, reason in each.note.items()}
 
 
-def open_workspace(config: RunConfig, progress: Progress, *, protocol: Protocol | None = None) -> Workspace:
+def open_workspace(
+    config: RunConfig, progress: Progress, *, protocol: Protocol | None = None, group: ProcessGroup | None = None
+) -> Workspace:
     """Read the labels and load the encoder; make the embedded benchmark's videos if they are asked for.
 
     Args:
         config: the run's.
         progress: told of the making of videos.
         protocol: of a run that began before; its videos are then not looked for, as it may need few of them.
+        group: the ranks that open it together: rank 0 makes or lists the videos, and the others take its list.
 
     Raises:
         DataError: the data cannot be used as they are.
         ConfigError: the classes do not fit the protocol, there is no such encoder or device, or the encoder takes
             other clips.
     """
+    if group is not None and group.size > 1:
+        own = open_workspace(config, progress, protocol=protocol) if group.first else None
+        listed = group.from_first(lambda: own and protocol_to_json(own.protocol, own.root))
+        return own or open_workspace(config, progress, protocol=protocol_from_json(listed, data_root(config)))
     device = choose_device(config.training.device)
     # Lists and the store's place cost less than an encoder, and an encoder less than videos that are to be made.
     store = config.features.store
@@ -187,13 +203,10 @@ def open_workspace(config: RunConfig, progress: Progress, *, protocol: Protocol 
 
 def data_root(config: RunConfig) -> Path:
     """Return the folder that video keys are relative to; without one in the config, a place in the cache."""
-    data = config.data
-    if data.kind == "manifest" and data.path is not None:
-        return data.path.parent
-    if data.kind == "features" and data.path is not None:
-        return data.path
-    key = sha256_of_json(data.moving_digits.model_dump())[:12]
-    return data.root or cache_folder() / "data" / f"{_benchmark_name(config)}-{key}"
+    if config.data.folder is not None:
+        return config.data.folder
+    key = sha256_of_json(config.data.moving_digits.model_dump())[:12]
+    return cache_folder() / "data" / f"{_benchmark_name(config)}-{key}"
 
 
 def cache_folder() -> Path:
@@ -233,10 +246,67 @@ def _make_moving_digits(config: RunConfig, progress: Progress) -> Protocol:
             root,
             config.data.moving_digits,
             workers=cpu_cores(),
-            progress=lambda done, total: progress.advance(done, total=total),
+            progress=_advance(progress),
         )
     return config.protocol.cut(load_listing(config.data.model_copy(update={"root": root})), name)
 
 
+def _advance(progress: Progress) -> Callable[[int, int], None]:
+    return lambda done, total: progress.advance(done, total=total)
+
+
 def _benchmark_name(config: RunConfig) -> str:
-    return "moving-digits-untrimmed" if config.data.moving_digits.untrimmed else "moving-digits"
+    return f"{config.data.kind}-untrimmed" if config.data.moving_digits.untrimmed else config.data.kind
+
+
+def protocol_to_json(protocol: Protocol, root: Path) -> dict[str, Any]:
+    """Return the protocol, its videos' files relative to `root` where they are below it."""
+
+    def entries(videos: Sequence[Video]) -> dict[str, _Entry]:
+        return {video.key: _entry(video, str(root)) for video in videos}
+
+    tasks = [
+        {"classes": list(task.classes), "train": entries(task.train), "test": entries(task.test)}
+        for task in protocol.tasks
+    ]
+    return {
+        "name": protocol.name,
+        "id": protocol.id,
+        "list_sha256": protocol.list_sha256,
+        "passed_over": dict(protocol.passed_over),
+        "tasks": tasks,
+    }
+
+
+def protocol_from_json(content: Mapping[str, Any], root: Path) -> Protocol:
+    """Return what `protocol_to_json` was given, its videos below `root` whether they are there or not.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is something else.
+    """
+
+    def videos(entries: Mapping[str, _Entry], split: Split) -> tuple[Video, ...]:
+        return tuple(_video(key, entry, str(root), split) for key, entry in entries.items())
+
+    tasks = tuple(
+        Task(index, tuple(task["classes"]), videos(task["train"], "train"), videos(task["test"], "test"))
+        for index, task in enumerate(content["tasks"])
+    )
+    protocol = Protocol(content["name"], tasks, content.get("list_sha256"), content.get("passed_over", {}))
+    if protocol.id != content["id"]:
+        raise ValueError("its content does not match its id")
+    return protocol
+
+
+def _entry(video: Video, root: str) -> _Entry:
+    """Return a video's label; where the key does not say it all, with its file and segment."""
+    file = video.file.removeprefix(f"{root}/")
+    if file == video.key and video.segment is None:
+        return video.label
+    return [video.label, file, list(video.segment) if video.segment else None]
+
+
+def _video(key: str, entry: _Entry, root: str, split: Split) -> Video:
+    label, file, segment = (entry, key, None) if isinstance(entry, str) else entry
+    # An absolute path stays what it is.
+    return Video(key, str(Path(root, file)), label, split, Segment(*segment) if segment else None)

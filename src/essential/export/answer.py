@@ -1,7 +1,7 @@
-"""All that a learner says of a clip, as one module of tensors alone: what is exported.
+"""A labelled predictor as one module of tensors alone: what is exported.
 
-The same numbers as a learner gives: temperature, labels of several slots, forgotten slots, and the distance from
-all classes are constants in it. `export.check` holds the one against the other before a file is written.
+It gives the learner's numbers: temperature, labels of several slots, forgotten slots, and the distance from all classes
+are constants in it. `export.check` compares the two before a file is written.
 """
 
 from copy import deepcopy
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from essential.encoders import FrameEncoder
 from essential.learner.labelled_predictor import LabelledPredictor
+from essential.learner.out_of_distribution import OutOfDistribution
 from essential.models.classifier import Predictor
 from essential.models.closed_form import MahalanobisDistances, squared_distances
 from essential.models.packed_triangle import unpack_upper
@@ -21,41 +22,42 @@ Answers = tuple[Tensor, ...]
 
 
 class FeatureAnswer(nn.Module):
-    """Frame features, in; the probability of every label, and how far the clip is from all of them, out.
+    """Frame features, in; the probability of every label, and how far the clip is from all labels, out.
 
     Args:
-        voice: what answers; the second output is left out where it cannot tell the unknown.
+        labelled: the learner's; without its out-of-distribution score the second output is left out.
     """
 
     slots: Tensor
     labels_of_slots: Tensor
 
-    def __init__(self, voice: LabelledPredictor) -> None:
+    def __init__(self, labelled: LabelledPredictor) -> None:
         super().__init__()
-        predictor = _copied(voice.predictor)
+        predictor = _copied(labelled.predictor)
         self.scores = _WhitenedDistances(predictor) if isinstance(predictor, MahalanobisDistances) else predictor
         # Not a module of its own: what it has is in the one before already.
         self._tokens = predictor.tokens
-        self.temperature = voice.temperature
-        slots = [slot for slot, label in enumerate(voice.labels) if label is not None]
-        known = list(dict.fromkeys(voice.labels[slot] for slot in slots))
-        places = torch.tensor([known.index(voice.labels[slot]) for slot in slots])
+        self.temperature = labelled.temperature
+        slots = [slot for slot, label in enumerate(labelled.labels) if label is not None]
+        known = list(dict.fromkeys(labelled.labels[slot] for slot in slots))
+        places = torch.tensor([known.index(labelled.labels[slot]) for slot in slots])
         self.register_buffer("slots", torch.tensor(slots))
         self.register_buffer("labels_of_slots", nn.functional.one_hot(places, len(known)).double())
-        self.familiarity = None if voice.familiarity is None else _Distance(voice)
+        measure = labelled.out_of_distribution
+        self.distance = None if measure is None else _Distance(measure)
 
     def forward(self, features: Float[Tensor, "clips frames dim"]) -> Answers:
         """Answer dense clips."""
         scores = self.scores(features).double().index_select(1, self.slots)
         probabilities = ((scores / self.temperature).softmax(dim=1) @ self.labels_of_slots).float()
-        if self.familiarity is None:
+        if self.distance is None:
             return (probabilities,)
         positions = torch.arange(features.shape[1]).expand(features.shape[:2])
-        return probabilities, self.familiarity(self._tokens(features, positions))
+        return probabilities, self.distance(self._tokens(features, positions))
 
 
 class FrameAnswer(nn.Module):
-    """Pixels as bytes, in; what `FeatureAnswer` says of their features, out."""
+    """Pixels as bytes, in; the answer of `FeatureAnswer` to their features, out."""
 
     mean: Tensor
     std: Tensor
@@ -75,17 +77,16 @@ class FrameAnswer(nn.Module):
 
 
 class _Distance(nn.Module):
-    """`Familiarity.scores` of clips' vectors."""
+    """`OutOfDistribution.scores` of clips' vectors."""
 
     whitening: Tensor
     means: Tensor
 
-    def __init__(self, voice: LabelledPredictor) -> None:
+    def __init__(self, measure: OutOfDistribution) -> None:
         super().__init__()
-        assert voice.familiarity is not None, "its caller's own check"
-        self.threshold = voice.familiarity.threshold
-        self.register_buffer("whitening", _constant(voice.familiarity.whitening))
-        self.register_buffer("means", _constant(voice.familiarity.means))
+        self.threshold = measure.threshold
+        self.register_buffer("whitening", _constant(measure.whitening))
+        self.register_buffer("means", _constant(measure.means))
 
     def forward(self, vectors: Float[Tensor, "clips width"]) -> Float[Tensor, " clips"]:
         squares = squared_distances(vectors.double() @ self.whitening, self.means)

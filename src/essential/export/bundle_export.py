@@ -1,37 +1,27 @@
 """From a bundle to an exported file, and a JSON beside it: made in memory, checked, and only then written."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import nn
-from torch.export import ExportedProgram
 
 from essential.encoders import FrameEncoder
-from essential.errors import ConfigError, EssentialError
+from essential.errors import EssentialError
 from essential.export.answer import FeatureAnswer, FrameAnswer
 from essential.export.check import features_of, random_features, random_frames, worst_difference
-from essential.export.description import Takes, describe
-from essential.export.onnx_file import onnx_bytes, onnx_run, require_onnx
-from essential.export.program import CLIPS_WATCHED, Run, Values, eager_run, program_of, pt2_bytes, pt2_run
+from essential.export.forms import CLIPS, CLIPS_TRACED, Values, eager_run, form_of, program_of
 from essential.files.atomic import refuse_unwritable, write_bytes, write_json
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.video_learner import VideoLearner
+from essential.version import __version__
 
+Takes = Literal["frames", "features"]
 _CLIPS_CHECKED = 7
-
-
-class _Form(NamedTuple):
-    require: Callable[[], None]
-    content: Callable[[ExportedProgram, Mapping[str, Any]], bytes]
-    run: Callable[[bytes], Run]
-
-
-_FORMS = {".onnx": _Form(require_onnx, onnx_bytes, onnx_run), ".pt2": _Form(lambda: None, pt2_bytes, pt2_run)}
 
 
 @dataclass(frozen=True)
@@ -54,7 +44,7 @@ class Export:
 
 
 def export_bundle(bundle: Path, path: Path, *, takes: Takes = "frames", overrides: Sequence[str] = ()) -> Export:
-    """Write what a bundle's learner says of clips as one file that needs nothing of essential, and FILE.json beside it.
+    """Write a bundle's classifier as one file that needs nothing of essential, and FILE.json beside it.
 
     Args:
         bundle: the learner's file.
@@ -64,16 +54,16 @@ def export_bundle(bundle: Path, path: Path, *, takes: Takes = "frames", override
         overrides: such as `encoder.weights=FILE`; see `VideoLearner.load`.
 
     Raises:
-        ConfigError: the file's name ends otherwise, or a package is not installed.
+        ConfigError: the file's name ends otherwise, a package is not installed, or the learner has no encoder.
         BundleError, CheckpointError: the bundle or the encoder's weights cannot be used.
         DataError: nothing was taught yet.
         ExportError: the model cannot be exported, or gives other numbers than the learner.
         FileSystemError: the disk refuses.
     """
-    _form(path).require()
+    form_of(path).require()
     for each in (path, _beside(path)):
         refuse_unwritable(each)
-    # Where the numbers come out as on most machines that will use the export.
+    # As on most machines that will use the export.
     learner = VideoLearner.load(bundle, overrides=(*overrides, "training.device=cpu"))
     return write_export(
         learner.labelled_predictor, learner.encoder, path, held_out=learner.held_out.features, takes=takes
@@ -81,51 +71,40 @@ def export_bundle(bundle: Path, path: Path, *, takes: Takes = "frames", override
 
 
 def write_export(
-    voice: LabelledPredictor,
+    labelled: LabelledPredictor,
     encoder: FrameEncoder,
     path: Path,
     *,
     held_out: Float[np.ndarray, "clips frames dim"],
     takes: Takes,
 ) -> Export:
-    """Write what a voice says, as `export_bundle` does.
+    """Write a labelled predictor, as `export_bundle` does.
 
     Args:
-        voice: on the CPU.
+        labelled: on the CPU.
         encoder: on the CPU.
         path: `.onnx` or `.pt2`.
         held_out: clips to check it on, beside made-up ones.
         takes: see there.
     """
-    form = _form(path)
+    form = form_of(path)
     frames = held_out.shape[1]
-    note = describe(voice, encoder, frames=frames, takes=takes)
+    note = describe(labelled, encoder, frames=frames, takes=takes)
     made_up = random_features(_CLIPS_CHECKED, frames=frames, dim=encoder.dim)
     features = np.concatenate([held_out.astype(np.float32), made_up])
-    answer = FeatureAnswer(voice)
-    worst = worst_difference(eager_run(answer), voice, features, features)
+    answer = FeatureAnswer(labelled)
+    worst = worst_difference(eager_run(answer), labelled, features, features)
     clips: Values = features
     module: nn.Module = answer
     if takes == "frames":
         clips = random_frames(_CLIPS_CHECKED, frames=frames, size=encoder.pixel_format.size)
         module, features = FrameAnswer(encoder, answer), features_of(encoder, clips)
-    content = form.content(program_of(module, torch.from_numpy(clips[:CLIPS_WATCHED])), note)
-    worst = max(worst, worst_difference(form.run(content), voice, clips, features))
+    content = form.content(program_of(module, torch.from_numpy(clips[:CLIPS_TRACED])), note)
+    worst = max(worst, worst_difference(form.run(content), labelled, clips, features))
     note["checked"] = {"clips": len(clips), "largest_difference": worst}
     beside = _beside(path)
     _write_both(path, content, beside, note)
     return Export(path, beside, len(content), tuple(note["labels"]), worst)
-
-
-def _form(path: Path) -> _Form:
-    """Return how the file is made that a name asks for.
-
-    Raises:
-        ConfigError: it asks for none that is known.
-    """
-    if path.suffix.lower() not in _FORMS:
-        raise ConfigError(f"{path}: the export's name must end in {' or '.join(_FORMS)}")
-    return _FORMS[path.suffix.lower()]
 
 
 def _beside(path: Path) -> Path:
@@ -144,3 +123,63 @@ def _write_both(path: Path, content: bytes, beside: Path, note: Mapping[str, Any
         else:
             write_bytes(beside, before)
         raise
+
+
+def describe(labelled: LabelledPredictor, encoder: FrameEncoder, *, frames: int, takes: Takes) -> dict[str, Any]:
+    """Return the description of an export, which stands in it and beside it as JSON.
+
+    Args:
+        labelled: what is exported.
+        encoder: what makes its features.
+        frames: of a clip.
+        takes: what the export is given.
+    """
+    labels = list(dict.fromkeys(label for label in labelled.labels if label is not None))
+    outputs = {
+        "probabilities": {
+            "type": "float32",
+            "shape": [CLIPS, len(labels)],
+            "meaning": "of every label, in the order of `labels`; they add up to 1",
+        },
+        "unknown_score": {
+            "type": "float32",
+            "shape": [CLIPS],
+            "meaning": "how far the clip is from all labels; above 1 it is none of them",
+        },
+    }
+    if labelled.out_of_distribution is None:
+        del outputs["unknown_score"]
+    return {
+        "what": "essential export",
+        "essential": __version__,
+        "labels": labels,
+        "input": _input(encoder, frames=frames, takes=takes),
+        "outputs": outputs,
+        "preparation": _preparation(encoder, frames=frames, takes=takes),
+        "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint, "dim": encoder.dim},
+    }
+
+
+def _input(encoder: FrameEncoder, *, frames: int, takes: Takes) -> dict[str, Any]:
+    size = encoder.pixel_format.size
+    if takes == "frames":
+        return {"name": takes, "type": "uint8", "shape": [CLIPS, frames, size, size, 3], "meaning": "RGB, 0 to 255"}
+    meaning = "of the encoder, one row for each frame"
+    return {"name": takes, "type": "float32", "shape": [CLIPS, frames, encoder.dim], "meaning": meaning}
+
+
+def _preparation(encoder: FrameEncoder, *, frames: int, takes: Takes) -> dict[str, Any]:
+    pixels = encoder.pixel_format
+    inside = "inside the export" if takes == "frames" else "before the encoder"
+    return {
+        "frames": frames,
+        "which": "frame (2 * i + 1) * count // (2 * frames) for i from 0 to frames - 1, of the count frames of the "
+        "video in the order of showing, counted from 0",
+        "size": pixels.size,
+        "interpolation": pixels.interpolation,
+        "resize": "upright, the short side to size, the long side to int(size * long / short), antialiased, as bytes",
+        "crop": "the centre, size x size, from round((side - size) / 2)",
+        "mean": list(pixels.mean),
+        "std": list(pixels.std),
+        "normalise": f"(value / 255 - mean) / std for each colour, {inside}",
+    }

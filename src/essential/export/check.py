@@ -1,14 +1,14 @@
-"""An export against the learner that it was made of: the same inputs, and outputs that agree, or there is no file."""
+"""An export is compared with its learner on the same inputs: the outputs agree, or there is no file."""
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from essential.encoders import FrameEncoder
 from essential.errors import ExportError
-from essential.export.program import Run, Values
-from essential.features.encoding import ClipEncoder
+from essential.export.forms import Run, Values
+from essential.features.pipeline import ClipEncoder
 from essential.learner.labelled_predictor import LabelledPredictor
-from essential.video.transforms import plain_view
+from essential.video.views import plain_view
 
 # Of a probability; of an unknown score above 1, which has no upper end, it is relative.
 TOLERANCE = 1e-4
@@ -17,20 +17,21 @@ _CELLS = (1, 2, 4, 8)
 
 
 def worst_difference(
-    run: Run, voice: LabelledPredictor, clips: Values, features: Float[np.ndarray, "clips frames dim"]
+    run: Run, predictor: LabelledPredictor, clips: Values, features: Float[np.ndarray, "clips frames dim"]
 ) -> float:
     """Return the largest difference between an export and the learner, the export given clips by one and by three.
 
     Args:
         run: the export.
-        voice: the learner's.
+        predictor: the learner's.
         clips: what the export takes.
-        features: what the learner sees of them.
+        features: of these clips, as the learner computes them.
 
     Raises:
         ExportError: it is above `TOLERANCE`.
     """
-    wanted = _learners_own(voice, features)
+    _, probabilities, unknown = predictor.answers(features)
+    wanted = [probabilities] if unknown is None else [probabilities, unknown]
     worst = 0.0
     for at_once in _CLIPS_AT_ONCE:
         parts = [run(clips[first : first + at_once]) for first in range(0, len(clips), at_once)]
@@ -49,7 +50,7 @@ def worst_difference(
 def features_of(
     encoder: FrameEncoder, clips: UInt8[np.ndarray, "clips frames size size 3"]
 ) -> Float[np.ndarray, "clips frames dim"]:
-    """Return the features that the learner sees of frames, computed in float32."""
+    """Return the learner's features of frames, computed in float32."""
     through = ClipEncoder(encoder, frames=clips.shape[1], batch_clips=None, precision="float32")
     found: list[tuple[int, Values]] = []
     for place, clip in enumerate(clips):
@@ -74,12 +75,6 @@ def random_frames(count: int, *, frames: int, size: int) -> UInt8[np.ndarray, "c
         places = np.arange(size) * cells // size
         clips.append(colours[:, places][:, :, places])
     return np.stack(clips)
-
-
-def _learners_own(voice: LabelledPredictor, features: Float[np.ndarray, "clips frames dim"]) -> list[Values]:
-    _, probabilities = voice.probabilities(features)
-    unknown = voice.unknown_scores(features)
-    return [probabilities] if unknown is None else [probabilities, unknown]
 
 
 def _difference(found: Values, wanted: Values) -> float:

@@ -36,9 +36,9 @@ class FeaturesConfig(Section):
         None,
         ge=0,
         le=512,
-        description="Processes that decode. Without it as many as there are CPU cores, or those that the encoder, on "
-        "a CPU, leaves to them. 0 decodes in the main process, which a video that kills or hangs its decoder then "
-        "ends or stops.",
+        description="Processes that decode. Without it as many as there are CPU cores, or those that an encoder on a "
+        "CPU leaves free. 0 decodes in the main process, which a video that kills or hangs its decoder then ends or "
+        "stops.",
     )
     worker_start: Literal["fork", "forkserver", "spawn"] = Field(
         "fork",
@@ -54,7 +54,7 @@ class FeaturesConfig(Section):
     batch_clips: int | None = Field(
         None,
         ge=1,
-        description="Clips encoded at once, of whatever videos. Without it 1 on a CPU, which loses nothing by it, "
+        description="Clips encoded at once, of any videos. Without it 1 on a CPU, which loses nothing by it, "
         "and 32 on a GPU.",
     )
     on_broken_video: BrokenVideos = Field(

@@ -12,12 +12,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from essential.encoders import FrameEncoder
-from essential.features.encoding import device_of
+from essential.encoders.base import FrameEncoder
 
-# What the share of the work that is the encoder's is guessed from. A guess, not a measurement: the number of threads
-# must not depend on how busy the machine is, as the rounding may depend on it. Ten times too much or too little still
-# tells a ViT (280 thousand million operations for a clip) from a small network (a thousandth of that).
+# From these the encoder's share of the work is guessed, not measured: the number of threads must not depend on how busy
+# the machine is, as the rounding may depend on it. Ten times too much or too little still tells a ViT (280 thousand
+# million operations for a clip) from a small network (a thousandth of that).
 _OPERATIONS_PER_SECOND = 5e10  # of a core
 _SECONDS_TO_DECODE = 0.15  # a clip of ten seconds
 _SECONDS_TO_TRANSFORM = 0.02  # a view
@@ -32,17 +31,11 @@ class Sharing(NamedTuple):
 
 
 def share_cores(wanted_workers: int | None, *, encoder: FrameEncoder, frames: int, views: int) -> Sharing:
-    """Return how many processes decode, and how many threads the encoder has.
+    """Return how many processes decode (`wanted_workers` if given), and how many threads the encoder has.
 
     Cores that are promised twice cost far more than they give: torch's threads wait for each other in a busy loop. So
     the encoder gets its share of the work, all cores if it is a ViT: then the workers idle most of the time. (On two
     cores, six videos through a ResNet-18: 6 seconds with two threads beside two workers, 10 with one thread.)
-
-    Args:
-        wanted_workers: what the config says; None leaves it to this function.
-        encoder: where it computes, and how much.
-        frames: in a clip.
-        views: clips of a video.
     """
     cores = cpu_cores()
     allowed = torch.get_num_threads()
@@ -115,3 +108,8 @@ def cpu_cores() -> int:
     """Return the cores that this process may use: with ranks that `torchrun` started here, its share of them."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def device_of(encoder: FrameEncoder) -> torch.device:
+    """Return where the encoder computes."""
+    return next(encoder.parameters()).device

@@ -1,27 +1,24 @@
 """Compute what a feature store lacks. A kill loses the shard at hand, nothing else; running again goes on."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from essential.errors import ConfigError
 from essential.features.config import FeaturesConfig
-from essential.features.index import read_index
-from essential.features.lookup import Located, broken_among, locate, refuse_broken, refuse_changed, repaired_places
+from essential.features.index import Located, locate, read_index, refuse_broken, refuse_changed
 from essential.features.pipeline import EncodedVideo, Item, encode_each
-from essential.features.plan import Shard, VideoId, video_id
 from essential.features.provenance import Recipe
-from essential.features.store import Features, FeatureStore, VideoNote, create_store
+from essential.features.store import Features, FeatureStore, Shard, VideoId, VideoNote, create_store, video_id
 from essential.protocols.protocol import Split, Video
 
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class ShardJob:
+class ShardJob(NamedTuple):
     """The rows of a shard that are to be computed; the others are kept as they are."""
 
     shard: Shard
@@ -41,17 +38,11 @@ def extract(
 
     A training video gets its plain view and `recipe.views` augmented ones, a test video its plain view. A video that
     was broken and is another file now is tried again; so is one that killed or hung its worker, if the config says to
-    fail at broken videos.
+    fail at broken videos. Return the reason for the key of each broken video, where the config says to skip them.
 
     Args:
-        path: the store's folder, made if it is missing.
-        videos: of any split and order.
-        config: shard size, workers, and what a broken video means.
         part: (i, n): only the shards whose place in the plan is i modulo n, for n jobs side by side.
         progress: called with (videos done, videos in all) as the work goes on.
-
-    Returns:
-        The reason for the key of every broken video of this part; empty unless the config says to skip them.
 
     Raises:
         DataError: a video is broken and the config says to fail; everything else was extracted first.
@@ -62,27 +53,24 @@ def extract(
         raise ConfigError(f"shard {part[0]}/{part[1]} does not exist; i/n needs n >= 1 and i from 0 to n - 1")
     store = create_store(path, recipe.provenance())
     wanted = {video_id(video): video for video in videos}
-    shards = [
-        shard
-        for shard in store.plan_for(list(wanted), shard_videos=config.shard_videos)
-        if shard.index % part[1] == part[0]
-    ]
+    planned = store.plan_for(list(wanted), shard_videos=config.shard_videos)
+    shards = [shard for shard in planned if shard.index % part[1] == part[0]]
     found = locate(read_index(store), shards, videos)
     refuse_changed(found)
     jobs = _find_jobs(found, shards, config)
     total = sum(len(shard.keys) for shard in shards)
 
-    def told(done: int, to_do: int) -> None:
+    def report(done: int, to_do: int) -> None:
         progress(total - to_do + done, total)
 
-    told(0, sum(len(job.rows) for job in jobs))
+    report(0, sum(len(job.rows) for job in jobs))
     if jobs:
         with store.locked(f".lock-{part[0]}-of-{part[1]}"):
             # Asked again: another process may have held the lock until now, and done them.
             jobs = _find_jobs(locate(read_index(store), shards, videos), shards, config)
-            _run(store, jobs, wanted, recipe=recipe, config=config, progress=told)
+            _run(store, jobs, wanted, recipe=recipe, config=config, progress=report)
         found = locate(read_index(store), shards, videos)
-    broken = broken_among(found)
+    broken = found.reasons()
     refuse_broken(broken, config.on_broken_video)
     return broken
 
@@ -96,7 +84,7 @@ def _find_jobs(found: Located, shards: Sequence[Shard], config: FeaturesConfig) 
     """Return the shards that are missing, whole, and the rows worth another try of those that are there."""
     index = found.index
     again: dict[int, list[int]] = {}
-    places = [place for place in repaired_places(found) if not _stays_lost(index.broken[place], config)]
+    places = [place for place in found.repaired_places() if not _stays_lost(index.broken[place], config)]
     for place, number in zip(places, index.shards_at(np.array(places, np.int64)).tolist(), strict=True):
         again.setdefault(number, []).append(place - int(index.starts[number]))
     rows = {
@@ -108,8 +96,7 @@ def _find_jobs(found: Located, shards: Sequence[Shard], config: FeaturesConfig) 
 def _stays_lost(note: VideoNote, config: FeaturesConfig) -> bool:
     """Return whether a video killed or hung its worker, which leaves no hash of it, and the config says to skip it.
 
-    It may be read by a machine with more memory, or within a longer limit. But each try may take as long as the limit,
-    and a run that skips it must not lose that time whenever it starts.
+    Another try may take as long as the limit, and a run that skips it must not lose that time whenever it starts.
     """
     lost = note.broken is not None and note.size_bytes is not None and note.sha256 is None
     return lost and config.on_broken_video == "skip"

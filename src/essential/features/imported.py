@@ -1,8 +1,8 @@
-"""Features that a user brings along: an array of all frames' features becomes a store, and a source reads clips of it.
+"""Features extracted elsewhere: an array of all frames' features becomes a store, and a source reads clips of it.
 
 The store is a feature store (see `store.py`) with one view of all the frames that the array has, and the labels in
 `videos.csv`, written last: a store without it is not finished. A clip is taken from it as from a video: view 0 has the
-centres of equal segments, view v >= 1 a random frame of each.
+segment centres, view v >= 1 a random frame of each segment.
 """
 
 import csv
@@ -19,20 +19,18 @@ from jaxtyping import Float, Int64
 from essential.errors import DataError, StoreError
 from essential.features.config import FeaturesConfig
 from essential.features.extract import Progress
-from essential.features.index import read_index
-from essential.features.lookup import locate
-from essential.features.maps import map_shards
-from essential.features.plan import video_id
+from essential.features.index import locate, read_index
 from essential.features.provenance import SAMPLING_RULE
-from essential.features.store import VideoNote, create_store, open_store, read_provenance
-from essential.features.tables import FrameTable
-from essential.files.atomic import is_unused, refuse_unwritable, sha256_of_file, write_text
+from essential.features.source import FeatureSource
+from essential.features.store import VideoNote, create_store, open_store, read_provenance, refuse_other_folder, video_id
+from essential.features.tables import FrameTable, map_shards
+from essential.files.atomic import refuse_unwritable, sha256_of_file, write_text
 from essential.files.given import plain_file
 from essential.files.sealed import Array
 from essential.protocols.labelled_tables import STORED_LABELS, labelled_rows
 from essential.protocols.protocol import Video
 from essential.seeding import numpy_generator
-from essential.video.sampling import segment_table
+from essential.video.views import segment_table
 
 IMPORTED = "imported"
 _SHARD_VIDEOS = 256
@@ -45,25 +43,21 @@ _KEPT_TYPES = {"float16": np.float16, "float32": np.float32, "float64": np.float
 
 
 def import_features(array_path: Path, labels: Path, store: Path, *, progress: Progress) -> list[Video]:
-    """Write the store of an array of features and its labels; a killed call is completed by calling again.
+    """Write the store of an array of features and its labels, and return the videos in the array's order.
+
+    A killed call is completed by calling again.
 
     Args:
-        array_path: a NumPy file (.npy) of shape (videos, frames, dim), float16, float32 or float64; the last is kept
-            as float32.
+        array_path: a NumPy file (.npy) of shape (videos, frames, dim), float16, float32 or float64 (kept as float32).
         labels: see `labelled_rows`.
-        store: the folder to make.
         progress: called with (videos done, videos in all).
-
-    Returns:
-        The videos, in the array's order.
 
     Raises:
         DataError: the array or the labels cannot be used, or do not fit each other.
         StoreError: `store` holds other features.
     """
     refuse_unwritable(store / "store.json")
-    if not is_unused(store) and not (store / "store.json").exists():
-        raise StoreError(f"{store} holds other files and is no store; choose another --out, or an empty folder")
+    refuse_other_folder(store, "--out")
     array = _open_array(array_path)
     videos = labelled_rows(labels, len(array))
     _refuse_not_finite(array, videos)
@@ -92,21 +86,19 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
     return videos
 
 
-class ImportedSource:
-    """Clips out of a store of imported features. Nothing is ever skipped: the import refuses what it cannot use."""
+class ImportedSource(FeatureSource):
+    """Clips out of a store of imported features, views drawn from `seed`. The import leaves nothing to skip.
+
+    Raises:
+        StoreError: there is no such store, it is damaged, or it lacks a video.
+    """
 
     def __init__(self, path: Path, videos: Sequence[Video], *, frames: int, config: FeaturesConfig, seed: int) -> None:
-        """Open the store at `path` for `videos`; `seed` is what the random frames of views start from.
-
-        Raises:
-            StoreError: there is no such store, it is damaged, or it lacks a video.
-        """
         provenance = imported_provenance(path)
-        self.frames = frames
-        self.dim: int = provenance["encoder"]["dim"]
-        self.skipped: dict[str, str] = {}
+        views = None if config.mode == "live" else config.views
+        super().__init__(frames=frames, dim=provenance["encoder"]["dim"], views=views, skipped={})
         self._stored_frames: int = provenance["sampling"]["frames"]
-        self._config, self._seed = config, seed
+        self._seed = seed
         index = read_index(open_store(path, provenance))
         found = locate(index, index.plan, videos)
         self._places = dict(zip(map(video_id, found.videos), found.places.tolist(), strict=True))
@@ -129,12 +121,6 @@ class ImportedSource:
 
         return FrameTable(videos, read)
 
-    def training_view(self, epoch: int) -> int:
-        """Return the view to train on in an epoch, as a store of videos or live decoding would."""
-        if self._config.mode == "live":
-            return 1 + epoch
-        return 1 + epoch % self._config.views if self._config.views else 0
-
     def _draws(self, view: int) -> Float[np.ndarray, "videos frames"]:
         """Return where in its segment each frame of each video of the store lies."""
         shape = (self._videos_in_store, self.frames)
@@ -144,11 +130,7 @@ class ImportedSource:
 
 
 def imported_provenance(store: Path) -> dict[str, Any]:
-    """Return what a store of imported features says of itself.
-
-    Raises:
-        StoreError: there is no store, it is damaged, or its features were extracted from videos.
-    """
+    """Return the provenance of a store of imported features; a StoreError where there is none, or of another kind."""
     provenance = read_provenance(store)
     encoder = provenance.get("encoder")
     if not isinstance(encoder, dict) or encoder.get("name") != IMPORTED:
@@ -181,11 +163,7 @@ def _open_array(path: Path) -> Array:
 
 
 def _refuse_not_finite(array: Array, videos: Sequence[Video]) -> None:
-    """Refuse an array with NaN, infinities, or numbers too large for the type that is kept, before anything is written.
-
-    Raises:
-        DataError: names the first video that has one.
-    """
+    """Raise a DataError that names the first video with a number that is not finite in the type that is kept."""
     for start in range(0, len(array), _SHARD_VIDEOS):
         kept = _kept(array[start : start + _SHARD_VIDEOS])
         bad = np.argwhere(~np.isfinite(kept))

@@ -1,11 +1,11 @@
-"""The index of a store: what the notes of all its computed shards say, in columns, so that it opens at once.
+"""What a store holds and where: columns made of the notes of all its computed shards, so that it opens at once.
 
     .index    sealed like a shard; derived from the shards, so it may be deleted at any time, and is made again
 
 A shard's entry counts for as long as its file is the one that was read: the same size, times of change and file number.
-What the index promises: no shard is used whose seal was not checked since its file last changed. A file that is written
-to, copied, replaced or restored is checked again. What it does not see is a disk that gives back other bytes under an
-unchanged file; deleting `.index` has every seal checked again.
+No shard is used whose seal was not checked since its file last changed. A file that is written to, copied, replaced or
+restored is checked again. A disk that gives back other bytes under an unchanged file is not seen; deleting `.index` has
+every seal checked again.
 """
 
 import os
@@ -15,24 +15,31 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
+from pathlib import Path
+from stat import S_ISDIR
 
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from essential.errors import FileSystemError, StoreError
+from essential.errors import DataError, FileSystemError, StoreError
+from essential.features.config import BrokenVideos
 from essential.features.cores import cpu_cores
-from essential.features.plan import Shard
-from essential.features.store import FeatureStore, VideoNote
+from essential.features.store import FeatureStore, Shard, VideoNote
 from essential.files.atomic import sha256_of_json
 from essential.files.sealed import check_seal, read_sealed, write_sealed
-from essential.protocols.protocol import Split, paused_collector
+from essential.protocols.protocol import Split, Video, paused_collector
+from essential.video.frame_folder import identity_of, size_of
 
 NO_SIZE = -1
+_GONE = -2
 _NAME = ".index"
 _VERSION = 1
 # A file that changed this recently might change again under the same time stamp, where stamps are coarse.
-_SETTLED_NS = 2_000_000_000
+_COARSE_NS = 2_000_000_000
 _STAMP, _LAYOUT = 4, 6
+# Asking a network's disk waits; a local one answers before a thread would be of use.
+_STAT_THREADS = 8
+_FILES_AT_A_TIME = 2048
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,7 @@ class StoreIndex:
     """What a store's computed shards hold. A video's *place* is its number in the plan, counted over all shards.
 
     Attributes:
-        store: the store.
-        plan: its shards, computed or not.
+        plan: the store's shards, computed or not.
         stamps: of each shard's file: bytes, times of change of content and of status in ns, number; 0 if not computed.
         layouts: of each shard's array: first byte, videos, views, frames, dim, bytes of a number.
         sealed: whether the shard's seal was checked, with the file as it is.
@@ -81,7 +87,7 @@ class StoreIndex:
         return places
 
     def stamp(self, shard: Shard) -> tuple[int, ...]:
-        """Return what tells the shard's file, as it was read, from a later one."""
+        """Return the stamp of the shard's file as it was read."""
         return tuple(self.stamps[shard.index].tolist())
 
 
@@ -91,11 +97,7 @@ def stamp_of(status: os.stat_result) -> tuple[int, int, int, int]:
 
 
 def read_index(store: FeatureStore) -> StoreIndex:
-    """Return the index of a store, after reading the notes of those shards that it does not know as they are.
-
-    Raises:
-        StoreError: a shard is damaged or not of this store.
-    """
+    """Return a store's index, reading the notes of shards that it does not know; a StoreError if one is damaged."""
     with paused_collector():
         plan = store.plan()
         known = _saved(store, plan) or _empty(store, plan)
@@ -109,11 +111,7 @@ def read_index(store: FeatureStore) -> StoreIndex:
 
 
 def with_checked_seals(index: StoreIndex, shards: Iterable[int]) -> StoreIndex:
-    """Return the index after checking the seals of those of `shards` that were not checked as they are.
-
-    Raises:
-        StoreError: a shard is damaged; the message names the first.
-    """
+    """Return the index after checking seals not yet checked; a StoreError names the first damaged shard."""
     unchecked = [index.plan[number] for number in shards if not index.sealed[number]]
     if not unchecked:
         return index
@@ -128,6 +126,99 @@ def with_checked_seals(index: StoreIndex, shards: Iterable[int]) -> StoreIndex:
     checked = replace(index, sealed=sealed)
     _save(checked)
     return checked
+
+
+@dataclass(frozen=True)
+class Located:
+    """Videos that a store holds, and the place of each in its index; `by_key` has all that were looked through."""
+
+    index: StoreIndex
+    videos: Sequence[Video]
+    places: Int64[np.ndarray, " videos"]
+    by_key: Mapping[Split, Mapping[str, int]]
+
+    def broken(self) -> dict[int, Video]:
+        """Return the videos that could not be read, by place."""
+        bad = np.isin(self.places, np.fromiter(self.index.broken, np.int64))
+        return {int(self.places[row]): self.videos[row] for row in np.flatnonzero(bad).tolist()}
+
+    def reasons(self) -> dict[str, str]:
+        """Return why each video that could not be read was not, by key."""
+        return {video.key: str(self.index.broken[place].broken) for place, video in self.broken().items()}
+
+    def repaired_places(self) -> list[int]:
+        """Return the places of the videos that could not be read and are other files now: worth another try."""
+        return sorted(place for place, video in self.broken().items() if _is_another_file(self.index, place, video))
+
+
+def locate(index: StoreIndex, shards: Iterable[Shard], videos: Sequence[Video]) -> Located:
+    """Return where `videos` are among the computed ones of `shards`; a video that is in none is left out."""
+    with paused_collector():
+        by_key = index.by_key(shards)
+        places = np.array([by_key[video.split].get(video.key, -1) for video in videos], np.int64)
+    rows = np.flatnonzero(places >= 0)
+    if len(rows) == len(videos):
+        return Located(index, videos, places, by_key)
+    return Located(index, [videos[row] for row in rows.tolist()], places[rows], by_key)
+
+
+def refuse_broken(broken: Mapping[str, str], policy: BrokenVideos = "fail") -> None:
+    """Raise a DataError that lists the broken videos, with the reason for each key, unless they are to be skipped."""
+    if broken and policy == "fail":
+        lines = "\n  ".join(f"{key}: {reason}" for key, reason in sorted(broken.items()))
+        raise DataError(
+            f"videos that cannot be read: {len(broken)}\n  {lines}\n"
+            "Repair these files, or take them out of the data, and run the same command again (what is done is kept); "
+            "or go on without them: -s features.on_broken_video=skip"
+        )
+
+
+def refuse_changed(found: Located) -> None:
+    """Raise a StoreError that lists the videos of another size than when they were extracted; deleted ones are fine."""
+    index, places = found.index, found.places
+    now, then = _sizes_on_disk([video.file for video in found.videos]), index.size_bytes[places]
+    other = np.flatnonzero((now != _GONE) & (now != then)).tolist()
+    changed = [row for row in other if int(places[row]) not in index.broken]
+    if changed:
+        shards = index.shards_at(places[changed])
+        lines = "\n  ".join(
+            f"{found.videos[row].key}: {now[row]} bytes, it had {then[row]} (shard {index.plan[shard].name})"
+            for row, shard in zip(changed, shards, strict=True)
+        )
+        raise StoreError(
+            f"videos that changed since the feature store {index.store.path} was made: {len(changed)}\n  {lines}\n"
+            "Put the old files back; or delete these shards, or the whole store, and extract again"
+        )
+
+
+def _is_another_file(index: StoreIndex, place: int, video: Video) -> bool:
+    note = index.broken[place]
+    try:
+        return size_of(video.path) != note.size_bytes or identity_of(video.path).sha256 != note.sha256
+    except OSError:
+        return False
+
+
+def _sizes_on_disk(files: Sequence[str]) -> Int64[np.ndarray, " files"]:
+    """Return the bytes of each video on disk, `_GONE` where there is none or it cannot be asked."""
+    # Where a folder is gone, so is all in it.
+    there = {folder for folder in {file.rpartition("/")[0] for file in files} if Path(folder).is_dir()}
+    if not there:
+        return np.full(len(files), _GONE, np.int64)
+    asked = list(dict.fromkeys(file for file in files if file.rpartition("/")[0] in there))
+    parts = [asked[start : start + _FILES_AT_A_TIME] for start in range(0, len(asked), _FILES_AT_A_TIME)]
+    with ThreadPoolExecutor(_STAT_THREADS) as pool:
+        sizes = [size for part in pool.map(lambda part: [_size(file) for file in part], parts) for size in part]
+    size_of_file = dict(zip(asked, sizes, strict=True))
+    return np.array([size_of_file.get(file, _GONE) for file in files], np.int64)
+
+
+def _size(file: str) -> int:
+    try:
+        status = os.stat(file)  # noqa: PTH116 - a Path would cost more than the question
+        return size_of(Path(file)) if S_ISDIR(status.st_mode) else status.st_size
+    except OSError:
+        return _GONE
 
 
 def _empty(store: FeatureStore, plan: tuple[Shard, ...]) -> StoreIndex:
@@ -150,8 +241,7 @@ def _stamps_on_disk(store: FeatureStore, plan: Sequence[Shard]) -> Int64[np.ndar
     if folder.is_dir():
         with os.scandir(folder) as entries:
             found = {entry.name: stamp_of(entry.stat()) for entry in entries if entry.name.endswith(".safetensors")}
-    nothing = (0,) * _STAMP
-    stamps = [found.get(store.shard_path(shard).name, nothing) for shard in plan]
+    stamps = [found.get(store.shard_path(shard).name, (0,) * _STAMP) for shard in plan]
     return np.array(stamps, np.int64).reshape(len(plan), _STAMP)
 
 
@@ -167,9 +257,8 @@ def _with_notes(
         sizes = [video.size_bytes for video in note.videos]
         size_bytes[start : start + len(sizes)] = [NO_SIZE if size is None else size for size in sizes]
         broken |= {start + row: video for row, video in enumerate(note.videos) if video.broken is not None}
-    return replace(
-        known, stamps=found, layouts=layouts, sealed=known.sealed & ~stale, size_bytes=size_bytes, broken=broken
-    )
+    sealed = known.sealed & ~stale
+    return replace(known, stamps=found, layouts=layouts, sealed=sealed, size_bytes=size_bytes, broken=broken)
 
 
 def _saved(store: FeatureStore, plan: tuple[Shard, ...]) -> StoreIndex | None:
@@ -179,12 +268,8 @@ def _saved(store: FeatureStore, plan: tuple[Shard, ...]) -> StoreIndex | None:
     except StoreError:
         return None  # Missing, or damaged: it is made again.
     shards = int(content.get("shards", 0))
-    fits = (
-        content.get("version") == _VERSION
-        and content["fingerprint"] == store.fingerprint
-        and content["names"] == _hash_of_names(plan[:shards])
-    )
-    if not fits:
+    made_for = content.get("version"), content.get("fingerprint"), content.get("names")
+    if made_for != (_VERSION, store.fingerprint, _hash_of_names(plan[:shards])):
         return None
     index = _empty(store, plan)
     places = int(index.starts[shards])
@@ -197,11 +282,11 @@ def _saved(store: FeatureStore, plan: tuple[Shard, ...]) -> StoreIndex | None:
 
 
 def _save(index: StoreIndex) -> None:
-    settled = index.stamps[:, 1:3].max(axis=1, initial=0) < time.time_ns() - _SETTLED_NS
+    unchanging = index.stamps[:, 1:3].max(axis=1, initial=0) < time.time_ns() - _COARSE_NS
     arrays = {
         "stamps": index.stamps,
         "layouts": index.layouts,
-        "sealed": index.sealed & settled,
+        "sealed": index.sealed & unchanging,
         "size_bytes": index.size_bytes,
     }
     content = {

@@ -7,24 +7,30 @@ once; with different content it is refused, as nothing says which is right.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from essential.errors import StoreError
 from essential.features.extract import Progress
 from essential.features.imported import IMPORTED
-from essential.features.plan import Shard, plan_to_json
 from essential.features.provenance import differences
-from essential.features.store import FeatureStore, create_store, open_store, read_provenance
-from essential.files.atomic import is_unused, link_or_copy, sha256_of_json, write_json
+from essential.features.store import (
+    FeatureStore,
+    Shard,
+    create_store,
+    has_store,
+    open_store,
+    plan_to_json,
+    read_provenance,
+    refuse_other_folder,
+)
+from essential.files.atomic import link_or_copy, sha256_of_json, write_json
 from essential.files.sealed import check_seal
 
 _NAMED_AT_MOST = 5
 
 
-@dataclass(frozen=True)
-class _Parts:
+class _Parts(NamedTuple):
     """Stores that were made alike: with one provenance, and one plan."""
 
     provenance: Mapping[str, Any]
@@ -35,16 +41,11 @@ class _Parts:
 def merge(into: Path, parts: Sequence[Path], *, progress: Progress) -> int:
     """Bring the shards of `parts` together in the store `into`, made if it is missing; return how many it then has.
 
-    Shards that `into` has already count as brought, so it may itself hold a part.
-
-    Args:
-        into: the folder of the merged store.
-        parts: folders of stores; `into` is none of them.
-        progress: called with (shards done, shards in all).
+    Shards that `into` has already count as brought, so it may itself hold a part. `progress` gets (done, in all).
 
     Raises:
         StoreError: a part is no store, the parts are not of one extraction, a shard is missing, damaged, or brought
-            twice with different content, or `into` is another store.
+            twice with different content, or `into` is another store, or a part itself.
     """
     _refuse_overlap(into, parts)
     found = _read_parts(parts)
@@ -108,9 +109,8 @@ def _refuse_another_plan(part: Path, plan: tuple[Shard, ...], first: Path, wante
 
 
 def _target(into: Path, found: _Parts) -> FeatureStore:
-    if not is_unused(into) and not (into / "store.json").exists():
-        raise StoreError(f"--into {into} holds other files and is no store; choose another, or an empty folder")
-    if not (into / "store.json").exists():
+    refuse_other_folder(into, "--into")
+    if not has_store(into):
         return FeatureStore(into, sha256_of_json(found.provenance))
     try:
         target = open_store(into, found.provenance)

@@ -1,32 +1,40 @@
-"""Videos in, features out: worker processes decode and transform, the main process encodes."""
+"""Videos in, features out: worker processes decode and transform, the main process encodes.
+
+Clips are encoded in batches of one shape that run across videos, so that a GPU always has a full one.
+"""
 
 import ctypes
 import multiprocessing
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from essential.errors import VideoError
-from essential.features.config import FeaturesConfig
-from essential.features.cores import Sharing, share_cores, torch_threads
-from essential.features.encoding import ClipEncoder, Clips, VideoFeatures, as_stored
+from essential.encoders.base import FrameEncoder
+from essential.errors import DataError, VideoError
+from essential.features.config import FeaturesConfig, FeatureType, Precision
+from essential.features.cores import Sharing, device_of, share_cores, torch_threads
 from essential.features.provenance import Recipe
 from essential.features.store import VideoNote
 from essential.files.given import absence
 from essential.protocols.protocol import Video
-from essential.video.identity import VideoIdentity, identity_of, size_of
-from essential.video.machine import refuse_machines_fault
+from essential.video.frame_folder import VideoIdentity, identity_of, size_of
+from essential.video.frames import refuse_machines_fault
 from essential.video.views import ViewRequest, read_views
 from essential.video.worker_pool import Lost, in_flight, run_tasks
 
+_CPU_CLIPS, _GPU_CLIPS = 1, 32
+
+Clips = Float[Tensor, "views frames 3 size size"]
+VideoFeatures = Float[np.ndarray, "views frames dim"]
 Item = tuple[Video, ViewRequest]
 # Of what is asked for, some may be known beforehand to be no video.
 Asked = Item | tuple[Video, Lost]
@@ -35,20 +43,86 @@ _SlotItem = tuple[Video, ViewRequest, int]
 _Identify = Callable[[Path], VideoIdentity] | None
 
 
-@dataclass(frozen=True)
-class ReadVideo:
+class ReadVideo(NamedTuple):
     """A video's views, or None where its note says why there are none."""
 
     clips: Clips | None
     note: VideoNote
 
 
-@dataclass(frozen=True)
-class EncodedVideo:
+class EncodedVideo(NamedTuple):
     """The features of a video's views, or None where its note says why there are none."""
 
     features: VideoFeatures | None
     note: VideoNote
+
+
+class ClipEncoder:
+    """Encodes the clips of one video after the other; a batch may hold clips of several.
+
+    Every batch has the same shape, the last one filled up with zeros: the rounding of a matrix product depends on its
+    number of rows, and a clip's features must not depend on how many other clips there are. So live and stored features
+    are equal to the last bit, and those extracted in one go and in several.
+
+    On a GPU the features of a batch are fetched when the next one has been sent, from pinned memory: it is never idle.
+    """
+
+    def __init__(self, encoder: FrameEncoder, *, frames: int, batch_clips: int | None, precision: Precision) -> None:
+        self._encoder = encoder
+        self._device = device_of(encoder)
+        self._precision = precision
+        on_cpu = self._device.type == "cpu"
+        clips = batch_clips or (_CPU_CLIPS if on_cpu else _GPU_CLIPS)
+        size = encoder.pixel_format.size
+        # In turns: one is filled while the other may still be on its way to the GPU.
+        self._buffers = deque(
+            torch.zeros(clips, frames, 3, size, size, pin_memory=self._device.type == "cuda")
+            for _ in range(1 if on_cpu else 2)
+        )
+        self._filled = 0
+        self._unfetched = 0 if on_cpu else 1
+        self._sent: deque[tuple[Tensor, int]] = deque()
+        # In the order in which they came: the features of clips, and the videos with how many clips each has.
+        self._features: deque[Float[np.ndarray, "frames dim"]] = deque()
+        self._videos: deque[tuple[int, int]] = deque()
+
+    def add(self, place: int, clips: Clips) -> Iterator[tuple[int, VideoFeatures]]:
+        """Take a video's clips, to be written over afterwards; yield what is complete by now, as (place, features)."""
+        self._videos.append((place, len(clips)))
+        for clip in clips:
+            self._buffers[0][self._filled] = clip
+            self._filled += 1
+            if self._filled == len(self._buffers[0]):
+                self._send()
+        return self._complete()
+
+    def finish(self) -> Iterator[tuple[int, VideoFeatures]]:
+        """Encode what still waits for a batch to be full, and yield the rest."""
+        if self._filled:
+            self._buffers[0][self._filled :] = 0
+            self._send()
+        while self._sent:
+            self._fetch()
+        return self._complete()
+
+    def _send(self) -> None:
+        pixels = self._buffers[0].to(self._device, non_blocking=True)
+        mixed = torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bfloat16")
+        with torch.inference_mode(), mixed:
+            self._sent.append((self._encoder(pixels), self._filled))
+        self._filled = 0
+        self._buffers.rotate()
+        while len(self._sent) > self._unfetched:
+            self._fetch()
+
+    def _fetch(self) -> None:
+        encoded, filled = self._sent.popleft()
+        self._features += list(encoded.float().cpu().numpy()[:filled])
+
+    def _complete(self) -> Iterator[tuple[int, VideoFeatures]]:
+        while self._videos and self._videos[0][1] <= len(self._features):
+            place, clips = self._videos.popleft()
+            yield place, np.stack([self._features.popleft() for _ in range(clips)])
 
 
 def encode_each(
@@ -56,13 +130,8 @@ def encode_each(
 ) -> None:
     """Read and encode the views asked for of each video, and hand their features over one by one.
 
-    Args:
-        consume: called in this process with an item's place and what became of it. The order is that of the items,
-            but for videos that take very long, or are broken.
-        config: the workers, the time limit and the size of a batch.
-
-    Raises:
-        DataError: see `read_each`, or a feature is not finite.
+    `consume` is called in this process with an item's place and what became of it, in the order of the items, but for
+    videos that take very long, or are broken. Errors as in `read_each`; a DataError too if a feature is not finite.
     """
     if not items:
         return
@@ -74,7 +143,7 @@ def encode_each(
     def hand_over(complete: Iterator[tuple[int, VideoFeatures]]) -> None:
         for place, features in complete:
             note = notes.pop(place)
-            stored = as_stored(features, recipe.dtype, encoder=recipe.encoder, key=note.key)
+            stored = _as_stored(features, recipe.dtype, encoder=recipe.encoder, key=note.key)
             consume(place, EncodedVideo(stored, note))
 
     def encode(place: int, read: ReadVideo) -> None:
@@ -97,13 +166,7 @@ def read_each(
     """Read the views asked for of each video, in worker processes, and hand them over one by one.
 
     A video that kills its worker twice, or that takes too long, is broken; see `run_tasks`. The workers write pixels
-    into memory that is set aside for as many videos as may be under way, so that memory stays bounded whatever the
-    number of videos.
-
-    Args:
-        consume: called in this process with an item's place and what was read; the clips are written over afterwards.
-        config: how the workers start, and how long a video may take.
-        sharing: how many workers there are, and how many threads torch has in `consume`.
+    into memory set aside for as many videos as may be under way: the clips that `consume` gets are written over.
 
     Raises:
         DataError: a video cannot be read for want of open files or a healthy disk, or no worker can begin.
@@ -128,20 +191,13 @@ def reading(
     identify: _Identify,
     is_next_known: Callable[[], bool] = lambda: True,
 ) -> Generator[tuple[int, ReadVideo], None, None]:
-    """Read videos as they are asked for, and yield the place of each with what was read.
-
-    See `read_each`. An item is drawn from `items` when a worker is free for it, so that there may be any number.
+    """Read videos as they are asked for, and yield the place of each with what was read; see `read_each`.
 
     Args:
-        items: the videos, with what to read of each, or why it cannot be.
+        items: any number of videos, drawn as workers become free, with what to read of each, or why it cannot be.
         largest: what is read of a video, at most: no item asks for more views, or for other frames or pixels.
         workers: how many processes; 0 reads in this one.
-        config: how the workers start, and how long a video may take.
-        identify: see `_Identify`.
         is_next_known: see `run_tasks`.
-
-    Raises:
-        DataError: see `read_each`.
     """
     if not workers:
         for place, (video, wanted) in enumerate(items):
@@ -229,19 +285,29 @@ def _lost(video: Video, lost: Lost) -> ReadVideo:
 
 
 def _read(video: Video, request: ViewRequest, identify: _Identify) -> ReadVideo:
-    size, sha256 = None, None
+    size, sha256, clips, reason = None, None, None, None
     try:
         if identify is not None:
             size, sha256 = identify(video.path)
-        # As in a worker, where torch has one thread: pictures are too small to share.
+        # As in a worker, where torch has one thread: frames are too small to share.
         with torch_threads(1):
             clips = read_views(video, request)
     except FileNotFoundError:
-        reason = absence(Path(video.path))
-        return ReadVideo(None, VideoNote(key=video.key, size_bytes=None, sha256=None, broken=reason))
+        size, sha256, reason = None, None, absence(video.path)
     except (VideoError, OSError) as error:
         refuse_machines_fault(video.path, error)
-        # The store must not depend on where the videos are on this machine.
-        reason = str(error).replace(str(video.path), video.key)
-        return ReadVideo(None, VideoNote(key=video.key, size_bytes=size, sha256=sha256, broken=reason))
-    return ReadVideo(clips, VideoNote(key=video.key, size_bytes=size, sha256=sha256, broken=None))
+        # Without the path: a store must not depend on where the videos are on this machine.
+        reason = error.problem if isinstance(error, VideoError) else error.strerror or str(error)
+    return ReadVideo(clips, VideoNote(key=video.key, size_bytes=size, sha256=sha256, broken=reason))
+
+
+def _as_stored(features: VideoFeatures, dtype: FeatureType, *, encoder: FrameEncoder, key: str) -> VideoFeatures:
+    """Return the features of the video `key` as `dtype`; a DataError if one is not finite, or too large for it."""
+    with np.errstate(over="ignore"):
+        stored = features.astype(dtype)
+    if not np.isfinite(stored).all():
+        raise DataError(
+            f"the encoder {encoder.name} gave features of {key} that are not finite as {dtype}; "
+            "use features.dtype=float32, or another encoder"
+        )
+    return stored

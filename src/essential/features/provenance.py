@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from essential.encoders import FrameEncoder
+from essential.encoders.base import FrameEncoder
 from essential.features.config import FeaturesConfig, FeatureType, Precision
+from essential.video.config import AugmentConfig
 from essential.video.decode import decoder_identity
-from essential.video.transforms import AugmentConfig
 from essential.video.views import ViewRequest, transform_identity
 
 SAMPLING_RULE = "equal segments; view 0: centres; view v >= 1: one random frame each, seeded by (seed, video key, v)"
@@ -16,17 +16,7 @@ SAMPLING_RULE = "equal segments; view 0: centres; view v >= 1: one random frame 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recipe:
-    """Everything that decides a feature's value, the video apart.
-
-    Attributes:
-        encoder: the frozen encoder.
-        augment: what an augmented view may do.
-        frames: frames per clip.
-        views: augmented views kept per training video.
-        seed: seeds the offsets and the augmentation of every view.
-        dtype: how a feature is kept.
-        precision: how the encoder computes.
-    """
+    """Everything that decides a feature's value, the video apart: `frames` a clip, `views` augmented ones a video."""
 
     encoder: FrameEncoder
     augment: AugmentConfig
@@ -48,13 +38,10 @@ class Recipe:
 
     def provenance(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values: the same recipe gives the same values on every machine."""
+        encoder = self.encoder
         content = {
-            "encoder": {
-                "name": self.encoder.name,
-                "fingerprint": self.encoder.fingerprint,
-                "dim": self.encoder.dim,
-            },
-            "transform": transform_identity(self.encoder.pixel_format, self.augment),
+            "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint, "dim": encoder.dim},
+            "transform": transform_identity(encoder.pixel_format, self.augment),
             "decoder": decoder_identity(),
             "sampling": {"frames": self.frames, "rule": SAMPLING_RULE},
             "views": self.views,
@@ -76,8 +63,8 @@ def build_recipe(
         encoder=encoder,
         augment=augment,
         frames=frames,
-        views=config.views,
         seed=seed,
+        views=config.views,
         dtype=config.dtype,
         precision=config.precision,
     )
@@ -92,10 +79,9 @@ def differences(
 ) -> list[str]:
     """Return one line per value that differs between two provenances, named with dots; empty if they are equal."""
     ours, theirs = _flat(wanted), _flat(found)
-    names = sorted(ours.keys() | theirs.keys())
     return [
         f"{name}: {theirs.get(name, 'nothing')} {found_name}, {ours.get(name, 'nothing')} {wanted_name}"
-        for name in names
+        for name in sorted(ours.keys() | theirs.keys())
         if name not in ours or name not in theirs or ours[name] != theirs[name]
     ]
 
@@ -103,8 +89,5 @@ def differences(
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in content.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{name}."))
-        else:
-            flat[f"{prefix}{name}"] = value
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
     return flat

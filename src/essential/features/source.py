@@ -1,9 +1,9 @@
-"""Where a method's frame features come from: a store, or the videos themselves. A method cannot tell which."""
+"""Where a method's frame features come from: a store, memory, or the videos themselves. A method cannot tell which."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -12,37 +12,35 @@ from essential.errors import StoreError
 from essential.features.config import FeaturesConfig
 from essential.features.cores import all_to_decode
 from essential.features.extract import Progress, extract, view_numbers
-from essential.features.index import read_index
-from essential.features.lookup import Located, broken_among, locate, refuse_broken, refuse_changed
-from essential.features.maps import map_shards
+from essential.features.index import Located, locate, read_index, refuse_broken, refuse_changed
 from essential.features.pipeline import EncodedVideo, ReadVideo, encode_each, read_each
-from essential.features.plan import video_id
 from essential.features.provenance import Recipe
-from essential.features.store import VideoNote, open_store
-from essential.features.tables import FrameTable
+from essential.features.store import VideoNote, has_store, open_store, video_id
+from essential.features.tables import FrameTable, map_shards
 from essential.protocols.protocol import Video
 from essential.video.views import ViewRequest
 
 
-@runtime_checkable
-class FeatureSource(Protocol):
-    """Gives the frame features of videos.
+class FeatureSource(ABC):
+    """Gives the frame features of videos, `frames` a clip and `dim` numbers a frame.
 
     Attributes:
-        frames: frames per clip.
-        dim: numbers per frame.
+        views: augmented views that it has of a training video; None: as many as anyone asks for.
         skipped: why each video that is left out could not be read, by key.
     """
 
-    frames: int
-    dim: int
-    skipped: dict[str, str]
+    def __init__(self, *, frames: int, dim: int, views: int | None, skipped: dict[str, str]) -> None:
+        self.frames, self.dim, self.views, self.skipped = frames, dim, views, skipped
 
+    @abstractmethod
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
         """Return one view of the videos: 0 is the plain view, others are augmented. Skipped videos are left out."""
 
     def training_view(self, epoch: int) -> int:
-        """Return the view to train on in an epoch, counted from 0."""
+        """Return the view to train on in an epoch, counted from 0: the augmented ones in turn, else the plain one."""
+        if self.views is None:
+            return 1 + epoch
+        return 1 + epoch % self.views if self.views else 0
 
 
 def open_source(
@@ -55,14 +53,8 @@ def open_source(
 ) -> FeatureSource:
     """Return the source that the config asks for, ready to give the features of `videos`.
 
-    In stored mode this extracts what the store lacks; in live mode it decodes every video once, so that broken ones
-    are known before training starts.
-
-    Args:
-        config: stored or live, and what a broken video means.
-        videos: all that will be asked for.
-        store: the store's folder; not touched in live mode.
-        progress: called with (videos done, videos in all).
+    In stored mode this extracts what the store in the folder `store` lacks; in live mode it decodes every video once,
+    so that broken ones are known before training starts. `progress` gets (videos done, videos in all).
 
     Raises:
         DataError: a video is broken and the config says to fail.
@@ -72,7 +64,7 @@ def open_source(
         live = LiveSource(recipe, config)
         live.check(videos, progress=progress)
         return live
-    if (store / "store.json").exists():
+    if has_store(store):
         found = _look_up(store, videos, recipe)
         if len(found.videos) == len(videos) and not found.broken():
             progress(len(videos), len(videos))
@@ -86,22 +78,14 @@ def _look_up(path: Path, videos: Sequence[Video], recipe: Recipe) -> Located:
     return locate(index, index.plan, videos)
 
 
-class StoredSource:
-    """Features of a store, read through memory maps."""
+class StoredSource(FeatureSource):
+    """Features of the videos found in a store, read through memory maps; errors as of `StoredSource.open`."""
 
     def __init__(self, found: Located, *, recipe: Recipe, config: FeaturesConfig) -> None:
-        """Give the features of the videos in `found`; seals of their shards that were not checked before are checked.
-
-        Raises:
-            StoreError: a shard is damaged, or a video changed since.
-            DataError: a video is broken and the config says to fail.
-        """
-        self.frames = recipe.frames
-        self.dim = recipe.encoder.dim
-        self._views = recipe.views
         refuse_changed(found)
-        self.skipped = broken_among(found)
-        refuse_broken(self.skipped, config.on_broken_video)
+        skipped = found.reasons()
+        refuse_broken(skipped, config.on_broken_video)
+        super().__init__(frames=recipe.frames, dim=recipe.encoder.dim, views=recipe.views, skipped=skipped)
         self._shards = map_shards(found)
         self._by_key = found.by_key
         # One more than there are places: what is not found is place -1, the last.
@@ -129,11 +113,7 @@ class StoredSource:
         return cls(found, recipe=recipe, config=config)
 
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
-        """Return one view of the videos, without the skipped ones.
-
-        Raises:
-            StoreError: the store does not hold this view of a video, or the video.
-        """
+        """Return one view of the videos, without the skipped ones; a StoreError if the store lacks it."""
         places = np.array([self._by_key[video.split].get(video.key, -1) for video in videos], np.int64)
         unknown = np.flatnonzero(~self._held[places])
         if len(unknown):
@@ -145,13 +125,9 @@ class StoredSource:
             videos = [video for video, is_readable in zip(videos, readable.tolist(), strict=True) if is_readable]
         return FrameTable(videos, self._shards.reader(places[readable], view))
 
-    def training_view(self, epoch: int) -> int:
-        """Return the augmented view whose turn it is; the plain view if the store holds no other."""
-        return 1 + epoch % self._views if self._views else 0
-
     def _refuse_view(self, videos: Sequence[Video], view: int) -> None:
         for split in {video.split for video in videos}:
-            held = view_numbers(split, self._views)
+            held = view_numbers(split, self.views or 0)
             if view not in held:
                 key = next(video.key for video in videos if video.split == split)
                 raise StoreError(
@@ -159,28 +135,22 @@ class StoredSource:
                 )
 
 
-class LiveSource:
+class LiveSource(FeatureSource):
     """Features made from the video files each time they are asked for, and kept in memory while they are used."""
 
     def __init__(self, recipe: Recipe, config: FeaturesConfig) -> None:
-        self.frames = recipe.frames
-        self.dim = recipe.encoder.dim
-        self.skipped: dict[str, str] = {}
+        super().__init__(frames=recipe.frames, dim=recipe.encoder.dim, views=None, skipped={})
         self._recipe = recipe
         self._config = config
         self._checked = False
 
     def check(self, videos: Sequence[Video], *, progress: Progress = lambda *_: None) -> None:
-        """Decode every video once, so that the broken ones are known.
-
-        Raises:
-            DataError: a video is broken and the config says to fail; the message lists every one.
-        """
+        """Decode every video once; a DataError lists the broken ones, if the config says to fail."""
         items = [(video, self._recipe.request((0,))) for video in videos]
         counted = count(1)
 
         def consume(_: int, read: ReadVideo) -> None:
-            self._note(read.note)
+            self.skipped |= _broken(read.note)
             progress(next(counted), len(items))
 
         read_each(items, consume, config=self._config, sharing=all_to_decode(self._config.workers))
@@ -188,15 +158,11 @@ class LiveSource:
         self._checked = True
 
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
-        """Decode and encode one view of the videos, without the skipped ones.
-
-        Raises:
-            DataError: a video is broken and the config says to fail; the message lists every one.
-        """
+        """Decode and encode one view of the videos, without the skipped ones; a DataError as in `check`."""
         asked = [video for video in videos if video.key not in self.skipped]
         encoded = _encoded(asked, self._recipe.request((view,)), recipe=self._recipe, config=self._config)
         for one in encoded:
-            self._note(one.note)
+            self.skipped |= _broken(one.note)
         refuse_broken(self.skipped, self._config.on_broken_video)
         if self._checked:
             # Whatever the policy: a run's clips must not change from epoch to epoch.
@@ -204,24 +170,9 @@ class LiveSource:
         features = [one.features[0] for one in encoded if one.features is not None and one.note.key not in self.skipped]
         return _held_table([video for video in asked if video.key not in self.skipped], features, self)
 
-    def training_view(self, epoch: int) -> int:
-        """Return a view of its own for every epoch."""
-        return 1 + epoch
 
-    def _note(self, note: VideoNote) -> None:
-        if note.broken is not None:
-            self.skipped[note.key] = note.broken
-
-
-class HeldSource:
-    """A `FeatureSource` of videos that were encoded before, where clips come and go, and no store is wanted.
-
-    Args:
-        features: of every view of every video, by its key.
-        frames: frames per clip.
-        dim: numbers per frame.
-        skipped: why each video that is left out could not be read, by key.
-    """
+class HeldSource(FeatureSource):
+    """Videos encoded before, by key, where clips come and go, and no store is wanted."""
 
     def __init__(
         self,
@@ -231,39 +182,29 @@ class HeldSource:
         dim: int,
         skipped: dict[str, str],
     ) -> None:
-        self.frames, self.dim, self.skipped = frames, dim, skipped
+        views = min((len(views) for views in features.values()), default=1) - 1
+        super().__init__(frames=frames, dim=dim, views=views, skipped=skipped)
         self._features = features
-        self._views = min((len(views) for views in features.values()), default=1) - 1
 
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
         """Return one view of the videos: 0 is the plain view, others are augmented. Skipped videos are left out."""
         readable = [video for video in videos if video.key not in self.skipped]
         return _held_table(readable, [self._features[video.key][view] for video in readable], self)
 
-    def training_view(self, epoch: int) -> int:
-        """Return the augmented view whose turn it is; the plain view if there is no other."""
-        return 1 + epoch % self._views if self._views else 0
-
 
 def encode_and_hold(
     videos: Sequence[Video], *, recipe: Recipe, config: FeaturesConfig, progress: Progress = lambda *_: None
 ) -> tuple[HeldSource, dict[str, str]]:
-    """Encode the plain view and `recipe.views` augmented ones of each video, and hold them in memory.
+    """Encode the plain view and `recipe.views` augmented ones of each video, of a key of its own, into memory.
 
-    Args:
-        videos: each with a key of its own.
-        config: workers, and what a broken video means.
-        progress: called with (videos done, videos in all).
-
-    Returns:
-        The source, and the SHA-256 of every readable video's content by its key.
+    Return the source, and the SHA-256 of every readable video's content by its key.
 
     Raises:
         DataError: a video is broken and the config says to fail.
     """
     request = recipe.request(tuple(range(recipe.views + 1)))
     encoded = _encoded(videos, request, recipe=recipe, config=config, progress=progress)
-    skipped = {one.note.key: one.note.broken for one in encoded if one.note.broken is not None}
+    skipped = {key: reason for one in encoded for key, reason in _broken(one.note).items()}
     refuse_broken(skipped, config.on_broken_video)
     features = {one.note.key: one.features for one in encoded if one.features is not None}
     hashes = {one.note.key: one.note.sha256 or "" for one in encoded if one.features is not None}
@@ -287,6 +228,10 @@ def _encoded(
 
     encode_each([(video, request) for video in videos], consume, recipe=recipe, config=config)
     return [encoded[place] for place in range(len(videos))]
+
+
+def _broken(note: VideoNote) -> dict[str, str]:
+    return {} if note.broken is None else {note.key: note.broken}
 
 
 def _held_table(

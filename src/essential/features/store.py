@@ -1,17 +1,19 @@
 """The feature store: a folder of sealed shards, a plan that says which video is where, and its provenance.
 
     store.json                  format version, provenance, its fingerprint
-    plan.json                   the shards in order, each with its videos
+    plan.json                   the shards in order, each with its videos; it only ever grows
     shards/<name>.safetensors   array "features" (videos, views, frames, dim), and a note on every video
     .index                      derived from the shards, to open the store at once; see `index.py`
 
 Every file appears whole or not at all. Training and test videos have shards of their own, as they differ in views.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -19,27 +21,42 @@ from pydantic import ValidationError
 
 from essential.configs.schema import Section
 from essential.errors import StoreError
-from essential.features.plan import Shard, VideoId, plan_from_json, plan_to_json, shards_for
 from essential.features.provenance import differences
-from essential.files.atomic import folder_lock, remove_unfinished, sha256_of_json, write_json
+from essential.files.atomic import folder_lock, is_unused, remove_unfinished, sha256_of_json, write_json
 from essential.files.sealed import read_sealed, read_sealed_header, write_sealed
 from essential.files.untrusted import parse_json, read_bounded, read_json
-from essential.protocols.protocol import Split
+from essential.protocols.protocol import Split, Video
 
 FORMAT_VERSION = 1
 _ARRAY = "features"
 
 Features = Float[np.ndarray, "videos views frames dim"]
+VideoId = tuple[Split, str]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of a store: videos of one split, in order. `index` is its place in the plan."""
+
+    index: int
+    split: Split
+    keys: tuple[str, ...]
+
+    @cached_property
+    def name(self) -> str:
+        """The file's name, without suffix. It holds a hash of the keys: other videos, another name."""
+        return f"{self.split}-{self.index:05d}-{sha256_of_json([self.split, list(self.keys)])[:8]}"
+
+    @property
+    def ids(self) -> list[VideoId]:
+        """The videos' ids, in row order."""
+        return [(self.split, key) for key in self.keys]
 
 
 class VideoNote(Section):
-    """What a shard says of one video.
+    """What a shard says of one video: its size and hash, if there was something to read (see `identity_of`).
 
-    Attributes:
-        key: the video's key.
-        size_bytes: of the file, or of a folder's frames; None if there was nothing to read.
-        sha256: of the content, likewise; see `identity_of`.
-        broken: why the video could not be read; its features are then zeros. None if it could.
+    `broken` says why the video could not be read; its features are then zeros. None if it could.
     """
 
     key: str
@@ -65,11 +82,7 @@ class FeatureStore:
         self._read: tuple[bytes, tuple[Shard, ...]] = (b"[]", ())
 
     def plan(self) -> tuple[Shard, ...]:
-        """Return the shards planned so far, computed or not.
-
-        Raises:
-            StoreError: the plan is damaged.
-        """
+        """Return the shards planned so far, computed or not; a StoreError if the plan is damaged."""
         path = self.path / "plan.json"
         if not path.exists():
             return ()
@@ -117,12 +130,9 @@ class FeatureStore:
         write_sealed(self.shard_path(shard), {_ARRAY: features}, note.model_dump(mode="json"))
 
     def layout_and_note(self, shard: Shard) -> tuple[tuple[int, ...], ShardNote]:
-        """Return where a computed shard's features are in its file, and its note; the seal is not checked.
+        """Return where a shard's features are in its file, and its note, its seal unchecked; a StoreError if damaged.
 
         The layout is: first byte, videos, views, frames, dim, bytes of a number.
-
-        Raises:
-            StoreError: the shard is damaged or not of this store.
         """
         path = self.shard_path(shard)
         header = read_sealed_header(path, StoreError)
@@ -133,11 +143,7 @@ class FeatureStore:
         return (array.first, *array.shape, array.dtype.itemsize), note
 
     def read(self, shard: Shard) -> tuple[Features, ShardNote]:
-        """Return a computed shard's features and note, after checking its seal.
-
-        Raises:
-            StoreError: the shard is damaged or not of this store.
-        """
+        """Return a shard's features and note after checking its seal; a StoreError if it is damaged."""
         _, note = self.layout_and_note(shard)
         arrays, _ = read_sealed(self.shard_path(shard), StoreError)
         return arrays[_ARRAY], note
@@ -159,28 +165,18 @@ class FeatureStore:
 
 
 def create_store(path: Path, provenance: Mapping[str, Any]) -> FeatureStore:
-    """Open the store at `path`, making it if there is none.
-
-    Raises:
-        StoreError: the store was made with another provenance; the message lists what differs.
-        FileSystemError: the folder cannot be written to.
-    """
-    if not (path / "store.json").exists():
+    """Open the store at `path`, making it if there is none; see `open_store`."""
+    if not has_store(path):
         with folder_lock(path, name=".plan-lock", wait=True):
-            if not (path / "store.json").exists():
+            if not has_store(path):
                 made = {"format_version": FORMAT_VERSION, "fingerprint": sha256_of_json(provenance)}
                 write_json(path / "store.json", {**made, "provenance": dict(provenance)})
     return open_store(path, provenance)
 
 
 def open_store(path: Path, provenance: Mapping[str, Any]) -> FeatureStore:
-    """Open the store at `path`, if it was made with this provenance.
-
-    Raises:
-        StoreError: there is no store, or it was made with another provenance; the message lists what differs.
-    """
-    found = read_provenance(path)
-    different = differences(found, provenance)
+    """Open the store at `path`; a StoreError if there is none, or lists how its provenance differs from this one."""
+    different = differences(read_provenance(path), provenance)
     if different:
         lines = "\n  ".join(different)
         raise StoreError(
@@ -190,12 +186,19 @@ def open_store(path: Path, provenance: Mapping[str, Any]) -> FeatureStore:
     return FeatureStore(path, sha256_of_json(provenance))
 
 
-def read_provenance(store: Path) -> dict[str, Any]:
-    """Return the provenance that the store in folder `store` was made with.
+def has_store(path: Path) -> bool:
+    """Return whether a folder is a feature store, finished or not."""
+    return (path / "store.json").exists()
 
-    Raises:
-        StoreError: there is no store, it is damaged, or it is of another format.
-    """
+
+def refuse_other_folder(path: Path, option: str) -> None:
+    """Raise a StoreError if a folder given with `option` holds files and is no store."""
+    if not is_unused(path) and not has_store(path):
+        raise StoreError(f"{path} holds other files and is no store; choose another {option}, or an empty folder")
+
+
+def read_provenance(store: Path) -> dict[str, Any]:
+    """Return the provenance of a store; a StoreError if there is none, or it is damaged or of another format."""
     path = store / "store.json"
     if not path.exists():
         raise StoreError(f"there is no feature store in {path.parent}; make one with `essential extract`")
@@ -213,3 +216,57 @@ def read_provenance(store: Path) -> dict[str, Any]:
     if not intact or not isinstance(provenance, dict):
         raise StoreError(f"{path} is damaged: it does not fit its fingerprint; delete {path.parent} and extract again")
     return provenance
+
+
+def video_id(video: Video) -> VideoId:
+    """Return what names a video in a store: one key may be a training video here and a test video there."""
+    return video.split, video.key
+
+
+def shards_for(
+    plan: Sequence[Shard], wanted: Sequence[VideoId], *, shard_videos: int, is_done: Callable[[Shard], bool]
+) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]:
+    """Give each wanted video a shard, and return the plan, longer or as it was, and the shards that serve the videos.
+
+    A finished shard serves any of its videos. An unfinished one serves if all of its videos are wanted: only then can
+    it be computed from them. New shards hold the rest, sorted by split and key, whatever order they are wanted in.
+    """
+    asked: dict[Split, set[str]] = {"train": set(), "test": set()}
+    for split, key in wanted:
+        asked[split].add(key)
+    served: dict[Split, set[str]] = {split: set() for split in asked}
+    used = []
+    touched = [shard for shard in plan if not asked[shard.split].isdisjoint(shard.keys)]
+    finished = [shard for shard in touched if is_done(shard)]
+    possible = [shard for shard in touched if asked[shard.split].issuperset(shard.keys)]
+    for shard in (*finished, *possible):
+        if not served[shard.split].issuperset(asked[shard.split].intersection(shard.keys)):
+            used.append(shard)
+            served[shard.split].update(shard.keys)
+    new: list[Shard] = []
+    for split, keys in asked.items():
+        left = sorted(keys - served[split])
+        for start in range(0, len(left), shard_videos):
+            new.append(Shard(len(plan) + len(new), split, tuple(left[start : start + shard_videos])))
+    return (*plan, *new), (*sorted(used, key=lambda shard: shard.index), *new)
+
+
+def plan_to_json(plan: Sequence[Shard]) -> list[dict[str, Any]]:
+    """Return the plan as JSON values."""
+    return [{"name": shard.name, "split": shard.split, "videos": list(shard.keys)} for shard in plan]
+
+
+def plan_from_json(content: Any) -> tuple[Shard, ...]:
+    """Return the plan that `plan_to_json` wrote; a ValueError, KeyError or TypeError if it is something else."""
+    if not isinstance(content, list):
+        raise TypeError(f"it holds a JSON {type(content).__name__}, not an array of shards")
+    return tuple(_shard(index, **entry) for index, entry in enumerate(content))
+
+
+def _shard(index: int, *, name: str, split: Split, videos: Sequence[str]) -> Shard:
+    if split not in get_args(Split) or not isinstance(videos, list) or not all(isinstance(key, str) for key in videos):
+        raise ValueError(f"shard {name!r} does not name videos of a split")
+    shard = Shard(index, split, tuple(videos))
+    if not videos or shard.name != name:
+        raise ValueError(f"shard {name!r} does not hold the videos it is named for")
+    return shard

@@ -1,25 +1,33 @@
-"""The frame features of many videos at one view, read by row."""
+"""The frame features of many videos at one view, read by row: from memory, or from a store through memory maps."""
 
-from collections.abc import Callable, Sequence
+import ctypes
+import mmap
+import os
+from collections.abc import Callable, Collection, Sequence
+from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
+from numpy.lib.stride_tricks import as_strided
 from torch import Tensor
 
+from essential.errors import StoreError
+from essential.features.index import Located, StoreIndex, stamp_of, with_checked_seals
+from essential.features.store import Features, Shard
 from essential.protocols.protocol import Video
 
 # Takes the numbers of rows; gives a copy of these rows, in the type they are kept in.
 Reader = Callable[[Int64[np.ndarray, " batch"]], Float[np.ndarray, "batch frames dim"]]
 
+_MAP_FIXED = 0x10  # of Linux and macOS alike; Python does not name it
+_MOST_OPEN = 64
+_TYPES = {2: np.float16, 4: np.float32}
+
 
 class FrameTable:
-    """Frame features of `videos`, which are those asked for without the skipped ones, in the order asked.
-
-    Args:
-        videos: the video of each row.
-        read: gives rows; for an array held in memory, its `__getitem__`.
-    """
+    """Frame features of `videos`, one a row; `read` gives rows: of an array in memory, its `__getitem__`."""
 
     def __init__(self, videos: Sequence[Video], read: Reader) -> None:
         self.videos = tuple(videos)
@@ -32,3 +40,127 @@ class FrameTable:
     def rows(self, indices: Int64[Tensor, " batch"]) -> Float[Tensor, "batch frames dim"]:
         """Return the features of these rows, as float32, in the order asked; repeats are allowed."""
         return torch.from_numpy(self._read(indices.numpy())).float()
+
+
+def map_shards(found: Located) -> "AdjoiningMaps | SingleMaps":
+    """Map the shards of these videos, side by side if the system can; a StoreError if one is damaged or changed."""
+    numbers = np.unique(found.index.shards_at(found.places)).tolist()
+    index = with_checked_seals(found.index, numbers)
+    try:
+        return AdjoiningMaps(index, numbers)
+    except OSError:
+        # Out of address space or of maps: `ulimit -v`, vm.max_map_count.
+        return SingleMaps(index)
+
+
+class AdjoiningMaps:
+    """Shards mapped side by side into one range of addresses, so that a batch of rows is one indexing operation.
+
+    The range is one array of numbers; a window over it as long as a row, moved on by one number for every index, has
+    every row of every shard somewhere. No file stays open. A page of a shard is read when a row on it is first asked
+    for, into the system's page cache. An OSError says that the system does not map as many.
+    """
+
+    def __init__(self, index: StoreIndex, numbers: Collection[int]) -> None:
+        self._shards = np.array(sorted(numbers), np.int64)
+        layouts = index.layouts[self._shards]
+        self._frames, self._dim, itemsize = _shape(index, layouts)
+        pages = -(-index.stamps[self._shards, 0] // mmap.PAGESIZE) * mmap.PAGESIZE
+        offsets = np.cumsum([0, *pages.tolist()], dtype=np.int64)
+        # Readable and never written to: what no shard covers is zeros, and takes no memory.
+        area = mmap.mmap(-1, max(int(offsets[-1]), mmap.PAGESIZE), flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+        numbers_in_area = np.frombuffer(area, _TYPES[itemsize])
+        address = numbers_in_area.ctypes.data
+        for number, offset in zip(self._shards.tolist(), offsets.tolist(), strict=False):
+            _map_at(address + offset, index, index.plan[number])
+        self._row = self._frames * self._dim
+        shape = (max(0, len(numbers_in_area) - self._row + 1), self._row)
+        self._window = as_strided(numbers_in_area, shape, (itemsize, itemsize), writeable=False)
+        # A shard that is not mapped lies past the end, so that asking for it is an error.
+        self._first = np.full(len(index.plan), np.iinfo(np.int64).max // 2, np.int64)
+        self._first[self._shards] = (offsets[:-1] + layouts[:, 0]) // itemsize
+        self._views = np.ones(len(index.plan), np.int64)
+        self._views[self._shards] = layouts[:, 2]
+        self._index = index
+
+    def reader(self, places: Int64[np.ndarray, " rows"], view: int) -> Reader:
+        """Return what reads one view of the videos at `places`."""
+        shards = self._index.shards_at(places)
+        rows_before = (places - self._index.starts[shards]) * self._views[shards] + view
+        first = self._first[shards] + rows_before * self._row
+        return lambda rows: self._window[first[rows]].reshape(len(rows), self._frames, self._dim)
+
+
+class SingleMaps:
+    """Shards mapped one by one as they are asked for: a few at a time, and a step of a loop for each of a batch."""
+
+    def __init__(self, index: StoreIndex) -> None:
+        self._index = index
+        self._map = lru_cache(_MOST_OPEN)(self._mapped)
+
+    def reader(self, places: Int64[np.ndarray, " rows"], view: int) -> Reader:
+        """Return what reads one view of the videos at `places`."""
+        index = self._index
+        shard_of = index.shards_at(places)
+        row_of = places - index.starts[shard_of]
+        frames, dim, itemsize = _shape(index, index.layouts[np.unique(shard_of)])
+
+        def read(rows: Int64[np.ndarray, " batch"]) -> Float[np.ndarray, "batch frames dim"]:
+            shards, rows_in_shard = shard_of[rows], row_of[rows]
+            batch = np.empty((len(rows), frames, dim), _TYPES[itemsize])
+            for shard in np.unique(shards).tolist():
+                chosen = np.flatnonzero(shards == shard)
+                batch[chosen] = self._map(shard)[rows_in_shard[chosen], view]
+            return batch
+
+        return read
+
+    def _mapped(self, number: int) -> Features:
+        shard = self._index.plan[number]
+        path = self._index.store.shard_path(shard)
+        if stamp_of(path.stat()) != self._index.stamp(shard):
+            raise _changed(self._index, shard)
+        first, *shape, itemsize = self._index.layouts[number].tolist()
+        return np.memmap(path, _TYPES[itemsize], "r", first, tuple(shape))
+
+
+def _shape(index: StoreIndex, layouts: Int64[np.ndarray, "shards 6"]) -> tuple[int, int, int]:
+    """Return (frames, dim, bytes of a number), the same for all shards of a store."""
+    shapes = np.unique(layouts[:, 3:], axis=0)
+    if len(shapes) > 1:
+        raise StoreError(
+            f"the shards of {index.store.path} differ in shape or type; delete the store and extract again"
+        )
+    frames, dim, itemsize = shapes[0].tolist() if len(shapes) else (1, 1, 4)
+    return frames, dim, itemsize
+
+
+def _changed(index: StoreIndex, shard: Shard) -> StoreError:
+    path = index.store.shard_path(shard)
+    return StoreError(f"{path} changed after the store was opened; run the same command again")
+
+
+def _map_at(address: int, index: StoreIndex, shard: Shard) -> None:
+    """Map a shard's file to `address`; a StoreError if it is not the file that the index knows."""
+    try:
+        handle = os.open(index.store.shard_path(shard), os.O_RDONLY)
+    except FileNotFoundError:
+        raise _changed(index, shard) from None
+    try:
+        status = os.fstat(handle)
+        if stamp_of(status) != index.stamp(shard):
+            raise _changed(index, shard)
+        given = _system_mmap()(address, status.st_size, mmap.PROT_READ, mmap.MAP_SHARED | _MAP_FIXED, handle, 0)
+        if given != address:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    finally:
+        os.close(handle)
+
+
+@cache
+def _system_mmap() -> Any:
+    """Return the C library's mmap: Python's own takes no address."""
+    function = ctypes.CDLL(None, use_errno=True).mmap
+    function.restype = ctypes.c_void_p
+    function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    return function

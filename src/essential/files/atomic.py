@@ -1,8 +1,8 @@
-"""Files that appear whole or not at all, and a lock that dies with its process.
+"""Atomic writes, and locks that end with their process.
 
-Write to a temporary name in the same folder, flush to the disk, rename. A reader sees the old content or
-the new one, never a part, whatever moment the writer is killed at. What a killed writer leaves is removed by the next
-one of the same file, and by whoever locks the file or cleans its folder.
+A file is written under a temporary name in its folder, flushed to the disk, and renamed: a reader sees the old content
+or the new, whenever the writer is killed. What a killed writer leaves is removed by the next writer of the same file,
+and by whoever locks the file or cleans its folder.
 """
 
 import errno
@@ -25,8 +25,7 @@ _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
     errno.EROFS: "the file system is read-only; choose another folder",
-    errno.EACCES: "permission denied; choose a folder you may write to",
-    errno.EPERM: "permission denied; choose a folder you may write to",
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "permission denied; choose a folder you may write to"),
     errno.ENOENT: "there is no such folder and it cannot be made; choose another folder",
     errno.EFBIG: "the file would be larger than this process may write (ulimit -f); raise the limit",
     errno.ENAMETOOLONG: "this name is too long; choose a shorter one",
@@ -38,7 +37,7 @@ _REASONS = {
 _UNFINISHED = ".tmp"
 _OWN = re.compile(rf"\..*({re.escape(_UNFINISHED)}|lock.*)")
 _PAUSE_SECONDS = 0.1
-# To open a file that others may take away meanwhile; some file systems, such as that of /proc, never make one.
+# Others may remove the lock's file while it is opened; some file systems, such as that of /proc, never make one.
 _TRIES = 1000
 
 
@@ -60,11 +59,7 @@ def make_folder(path: Path) -> Path:
 
 
 def refuse_unwritable(path: Path) -> None:
-    """Refuse a file that could not be written, before the work is done that it is to hold. Nothing is made.
-
-    Raises:
-        FileSystemError: it is a folder, or the disk refuses.
-    """
+    """Raise a FileSystemError if a file could not be written, before the work for it is done. Nothing is made."""
     with explained_os_errors(path):
         if path.is_dir():
             raise FileSystemError(f"cannot write {path}: it is a folder; give the name of a file")
@@ -72,11 +67,7 @@ def refuse_unwritable(path: Path) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path` so that the file appears whole or not at all.
-
-    Raises:
-        FileSystemError: if the disk refuses; the old file, if any, is untouched.
-    """
+    """Write a file that appears whole or not at all; if the disk refuses, raise a FileSystemError and keep the old."""
     make_folder(path.parent)
     with explained_os_errors(path):
         remove_unfinished(path.parent, of=path.name)
@@ -95,54 +86,44 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def _open_temporary(path: Path) -> tuple[int, Path]:
-    """Make a file beside `path` and lock it: as long as it is open, `remove_unfinished` leaves it alone."""
+    """Make a file beside `path` and lock it, so that `remove_unfinished` leaves it while it is open."""
     while True:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_UNFINISHED, dir=path.parent)
         with suppress(OSError):  # Without locks nobody removes it either.
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:
             return handle, Path(name)
-        os.close(handle)  # It was taken for one that was left, before it was locked.
+        os.close(handle)  # Another writer removed it, as unfinished, before it was locked.
 
 
 def remove_unfinished(folder: Path, *, of: str = "") -> None:
-    """Remove what killed writers of the file named `of`, or of any, have left in `folder`; living ones are let be."""
-    # With any number of dots before it: `of` may be hidden itself, and so may be what is made on the way to it.
+    """Remove the temporary files that killed writers of the file named `of`, or of any, left in `folder`."""
+    # With any number of dots before it: `of` may be hidden itself, and so may its own temporary file.
     start = f"{of.lstrip('.')}." if of else ""
     with suppress(OSError):
         for path in list(folder.glob(f".*{_UNFINISHED}")):
             if path.name.lstrip(".").startswith(start):
-                # One that is gone by now, is being written, or is another user's, stays as it is.
+                # One that is gone, is being written, or is another user's, is left alone.
                 with suppress(OSError), path.open("r+b") as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()
 
 
 def is_unused(folder: Path) -> bool:
-    """Return whether there is nothing in `folder`, or no such folder; our locks and unfinished files are nothing."""
+    """Return whether `folder` is missing, or empty but for our locks and unfinished files."""
     with explained_os_errors(folder):
         return not folder.is_dir() or all(_OWN.fullmatch(path.name) for path in folder.iterdir())
 
 
 def move_over(source: Path, target: Path) -> None:
-    """Let the file `source`, in the same folder, take the place of `target`, also if the power fails right after.
-
-    Raises:
-        FileSystemError: the disk refuses; both files are as they were.
-    """
+    """Rename the file `source` to `target`, in the same folder, and flush the folder to the disk."""
     with explained_os_errors(target):
         source.replace(target)
         _sync_folder(target.parent)
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Give the file `source` a second name on the same disk, or copy it to another, so that it appears whole or not.
-
-    Use it for files that are never written to again: both names may be one file.
-
-    Raises:
-        FileSystemError: the disk refuses, or `target` is there already.
-    """
+    """Hard-link `source` to `target`, or copy it atomically to another disk. For files that are never changed again."""
     make_folder(target.parent)
     with explained_os_errors(target):
         try:
@@ -159,9 +140,11 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write indented JSON with a final newline; refuses NaN and infinities. See `write_bytes`."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+def write_json(path: Path, content: Any, *, indent: int | None = 2) -> None:
+    """Write JSON, without spaces if `indent` is None; refuses NaN and infinities. See `write_bytes`."""
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(content, indent=indent, separators=separators, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
 
 
 def sha256_of_file(path: Path) -> str:
@@ -183,21 +166,21 @@ def canonical_json(content: Any) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-# What this process has locked: the system's locks keep processes apart, not the threads of one.
+# The locks of this process: the system's locks exclude other processes, not other threads.
 _held: dict[tuple[int, Path], object] = {}
 
 
 @contextmanager
 def folder_lock(folder: Path, *, name: str = ".lock", wait: bool = False) -> Iterator[None]:
-    """Hold `folder` for this process. The system drops the lock when the process ends, however it ends.
+    """Lock `folder` for this process. The system releases the lock when the process ends, however it ends.
 
-    The lock's file is removed at the end, and the folder too if it was made here and holds nothing; what a killed
-    process leaves of both holds nobody up.
+    The lock's file is removed at the end, and the folder too if it was made here and is empty; if a killed process
+    leaves them, they lock nothing.
 
     Args:
         folder: made if it is missing.
-        name: the lock's file; locks of different names do not exclude each other.
-        wait: wait for the holder to end instead of raising.
+        name: of the lock's file; locks of different names do not exclude each other.
+        wait: wait for the holder instead of raising.
 
     Raises:
         InUseError: another process holds it, or another thread.
@@ -210,10 +193,7 @@ def folder_lock(folder: Path, *, name: str = ".lock", wait: bool = False) -> Ite
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Hold the file `path` for this process while it is read, changed and written again; see `folder_lock`.
-
-    The file may be missing, as its folder may.
-    """
+    """Lock the file `path`, which may be missing, while it is read, changed and written again; see `folder_lock`."""
     # A link and the file that it leads to are one.
     path = Path(os.path.realpath(path))
     lock = path.with_name(f".{path.name}.lock")
@@ -235,8 +215,7 @@ def _lock(path: Path, *, held: Path, kind: str, wait: bool) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
-            # A process that was forked meanwhile has no part in the lock, nor has this one in the lock of a folder that
-            # took the place of what it held.
+            # Not in a process that was forked meanwhile, and not the lock of another folder of this name.
             if os.getpid() == process and os.path.samestat(os.fstat(handle), path.stat()):
                 path.unlink()
                 for folder in made:
@@ -246,7 +225,7 @@ def _lock(path: Path, *, held: Path, kind: str, wait: bool) -> Iterator[None]:
 
 
 def _try_to_lock(path: Path) -> int | str:
-    """Return the handle of the lock's file, locked for this process; or the number of the process that holds it."""
+    """Return the handle of the lock's file, locked for this process; or the number of the process that has it."""
     key, mine = (os.getpid(), path), object()
     if _held.setdefault(key, mine) is not mine:
         return str(os.getpid())
@@ -256,7 +235,7 @@ def _try_to_lock(path: Path) -> int | str:
         while True:
             tries_left -= 1
             make_folder(path.parent)
-            # The last holder takes the file away, and its folder, maybe while it is being opened: another try.
+            # The last holder may remove the file, and its folder, while it is opened here: try again.
             gone = suppress(*[FileNotFoundError] * (tries_left > 0))
             with explained_os_errors(path), gone, ExitStack() as opened:
                 handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
@@ -271,21 +250,21 @@ def _try_to_lock(path: Path) -> int | str:
 
 
 def _holder_or_lock(handle: int) -> str | None:
-    """Lock an open file for this process; where another process has it, return that one's number instead."""
+    """Lock an open file for this process; if another process has it, return that one's number instead."""
     try:
-        # Not flock: a worker that is forked would hold that lock too, and go on after its parent was killed.
+        # Not flock: a forked worker would hold that lock too, after its parent was killed.
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         holder = os.pread(handle, 20, 0).decode(errors="replace")
         return holder if holder.isdecimal() else "unknown"
-    with suppress(OSError):  # The number is a note for others; a full disk has no room for it.
+    with suppress(OSError):  # The number is for messages only; a full disk has no room for it.
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
     return None
 
 
 def _sync_folder(folder: Path) -> None:
-    # The file is there, whole, whether or not the disk can promise that its name outlasts a power cut.
+    # The file is whole, even if the disk cannot promise that its name survives a power cut.
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

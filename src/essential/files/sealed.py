@@ -1,7 +1,7 @@
-"""Tensors on disk under a seal: safetensors files that carry a checksum of their own content.
+"""Arrays on disk: safetensors files that carry a checksum of their content, the seal.
 
-Used for shards, checkpoints, memory and predictions. A damaged file is refused with its name; nothing is
-ever unpickled. Large shards are read through a memory map, after their seal was checked once.
+Shards, checkpoints, memory, predictions and bundles are such files. A damaged file is refused by name; nothing is
+unpickled. Large shards are read through a memory map, after their seal was checked once.
 """
 
 import hashlib
@@ -35,6 +35,7 @@ _TYPES = {
     **{"I8": "|i1", "U8": "|u1"},
 }
 _BLOCK = 1 << 20
+_AGAIN = "delete it and run again"
 
 
 def write_sealed(path: Path, arrays: Mapping[str, Array], metadata: Any = None) -> int:
@@ -57,8 +58,8 @@ def _plain(arrays: Mapping[str, Array], metadata: Any) -> tuple[dict[str, Array]
 
 
 @contextmanager
-def _damage_told(path: Path, error: type[EssentialError]) -> Iterator[None]:
-    """Turn what reading a file stumbles over into an `error` that names it."""
+def _damage_named(path: Path, error: type[EssentialError]) -> Iterator[None]:
+    """Turn whatever is raised while a file is read into an `error` that names it."""
     try:
         yield
     except FileNotFoundError:
@@ -66,16 +67,16 @@ def _damage_told(path: Path, error: type[EssentialError]) -> Iterator[None]:
     except OSError as cause:
         raise error(f"{path} cannot be read ({cause}); check that it is a file you may read, and the disk") from cause
     except (SafetensorError, struct.error, ValueError, LookupError, TypeError, AttributeError) as cause:
-        raise error(f"{path} is damaged and cannot be read ({cause}); delete it and run again") from cause
+        raise error(f"{path} is damaged and cannot be read ({cause})", remedy=_AGAIN) from cause
 
 
 def read_sealed(path: Path, error: type[EssentialError]) -> tuple[dict[str, Array], Any]:
-    """Read every array and the metadata of a sealed file, and check the seal.
+    """Read the arrays and the metadata of a sealed file, and check the seal.
 
     Raises:
-        error: the file is missing, cut short, or its content is not what was written.
+        error: the file is missing, cut short, or not as it was written.
     """
-    with _damage_told(path, error):
+    with _damage_named(path, error):
         with safe_open(plain_file(path), "numpy") as file:
             notes = file.metadata()
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -85,7 +86,7 @@ def read_sealed(path: Path, error: type[EssentialError]) -> tuple[dict[str, Arra
 
 
 class SealedHeader(NamedTuple):
-    """What stands before the arrays of a sealed file: its metadata, as text and read; its seal; where each array is."""
+    """The head of a sealed file: metadata as text (`note`) and parsed, the seal, and the place of each array."""
 
     note: str
     seal: str
@@ -94,7 +95,7 @@ class SealedHeader(NamedTuple):
 
 
 class ArrayPlace(NamedTuple):
-    """Where an array is in its file: bytes `first`, included, to `last`, excluded."""
+    """An array's bytes in the file: from `first` to `last`, which is excluded."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -103,30 +104,26 @@ class ArrayPlace(NamedTuple):
 
 
 def read_sealed_header(path: Path, error: type[EssentialError]) -> SealedHeader:
-    """Read what a sealed file says of itself, and no array. The seal is not checked.
+    """Read the head of a sealed file and no array. The seal is not checked.
 
     Raises:
         error: the file is missing, or its header is damaged or does not fit its size.
     """
-    with _damage_told(path, error):
+    with _damage_named(path, error):
         header, start = _read_header(path)
         note, seal = _read_notes(path, header.pop("__metadata__", None), error)
         arrays = {name: _array_place(entry, start) for name, entry in header.items()}
         if max((array.last for array in arrays.values()), default=start) != path.stat().st_size:
-            raise error(f"{path} is damaged: it is cut short, or longer than it was; delete it and run again")
+            raise error(f"{path} is damaged: it is cut short, or longer than it was", remedy=_AGAIN)
         return SealedHeader(note, seal, arrays, parse_json(note))
 
 
 def check_seal(path: Path, error: type[EssentialError]) -> str:
-    """Read a sealed file block by block, keeping none of it, and return its seal if the content is what was written.
-
-    Raises:
-        error: as for `read_sealed`.
-    """
+    """Return the seal of a file after checking it as `read_sealed` does, but block by block, which needs no memory."""
     header = read_sealed_header(path, error)
     digest = hashlib.sha256(header.note.encode())
     block = memoryview(bytearray(_BLOCK))
-    with _damage_told(path, error), plain_file(path).open("rb", buffering=0) as file:
+    with _damage_named(path, error), plain_file(path).open("rb", buffering=0) as file:
         for name, array in sorted(header.arrays.items()):
             digest.update(f"{name}|{array.dtype.str}|{array.shape}".encode())
             file.seek(array.first)
@@ -158,7 +155,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
 
 def _check_same(path: Path, error: type[EssentialError], *, found: str, seal: str) -> None:
     if found != seal:
-        raise error(f"{path} is damaged: its content does not match its checksum; delete it and run again")
+        raise error(f"{path} is damaged: its content does not match its checksum", remedy=_AGAIN)
 
 
 def _seal(arrays: Mapping[str, Array], note: str) -> str:

@@ -1,7 +1,7 @@
-"""JSON and YAML that a stranger may have written: read within bounds, and whatever is wrong is one `ValueError`.
+"""JSON and YAML from strangers, read within bounds; any fault is a `ValueError`.
 
-Refused beside what is no JSON or YAML at all: files and numbers that are too long, deep nesting, a key that stands
-twice in one object, NaN and infinities; in YAML also aliases, which let a few lines stand for any number of values.
+Refused beside invalid JSON or YAML: files and numbers that are too long, deep nesting, a key twice in one object, NaN
+and infinities; in YAML also aliases, with which a few lines stand for any number of values.
 """
 
 import json
@@ -19,6 +19,7 @@ _MOST_BYTES = 1 << 28
 # YAML is read slowly, and no config comes near it.
 _MOST_YAML_BYTES = 1 << 17
 _DEEPEST = 50
+_TOO_DEEP = f"it is nested deeper than {_DEEPEST} levels"
 _LONGEST_NUMBER = 100
 _HOLDERS = (dict, list, tuple)
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
@@ -35,7 +36,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_bounded(path: Path) -> bytes:
-    """Return the content of a file that is no larger than any of text should be; see `read_json`."""
+    """Return the bytes of a text file of bounded size; see `read_json`."""
     with plain_file(path).open("rb") as file:
         content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
@@ -44,32 +45,24 @@ def read_bounded(path: Path) -> bytes:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Return what JSON text says.
-
-    Raises:
-        ValueError: see the top of this file.
-    """
+    """Return what JSON text holds; raises as `read_json` does."""
     try:
         content = json.loads(
             text, object_pairs_hook=_object, parse_int=_whole, parse_float=_number, parse_constant=_no_number
         )
     except RecursionError:
-        raise _too_deep() from None
+        raise ValueError(_TOO_DEEP) from None
     return _shallow(content)
 
 
 def parse_yaml(text: str | bytes) -> Any:
-    """Return what YAML text says, `1e-3` as a number, which YAML 1.1 would read as text for want of a point.
-
-    Raises:
-        ValueError: see the top of this file.
-    """
+    """Return what YAML text holds, with `1e-3` a number, which is text in YAML 1.1; raises as `read_json` does."""
     if len(text) > _MOST_YAML_BYTES:
         raise ValueError(f"it has more than {_MOST_YAML_BYTES:,} bytes")
     try:
         content = yaml.load(text.decode() if isinstance(text, bytes) else text, _Loader)
     except RecursionError:
-        raise _too_deep() from None
+        raise ValueError(_TOO_DEEP) from None
     # Odd values under tags such as !!int are whatever its own constructors stumble over.
     except (yaml.YAMLError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise ValueError(str(error)) from error
@@ -77,7 +70,7 @@ def parse_yaml(text: str | bytes) -> Any:
 
 
 def yaml_text(content: Any) -> str:
-    """Return YAML that `parse_yaml` reads as this content, its keys in this order."""
+    """Return YAML that `parse_yaml` reads as this content; the keys keep their order."""
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False)
 
 
@@ -100,7 +93,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts a text in quotes that `_Loader` would read as a number."""
+    """Quotes text that `_Loader` would read as a number."""
 
 
 for _kind in (_Loader, _Dumper):
@@ -148,8 +141,4 @@ def _shallow(content: Any) -> Any:
         level = [each for several in inside for each in several if isinstance(each, _HOLDERS)]
         if not level:
             return content
-    raise _too_deep()
-
-
-def _too_deep() -> ValueError:
-    return ValueError(f"it is nested deeper than {_DEEPEST} levels")
+    raise ValueError(_TOO_DEEP)

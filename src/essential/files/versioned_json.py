@@ -1,19 +1,20 @@
-"""JSON files with a version and a digest, that are read strictly: whatever is wrong is one error that names the file.
+"""JSON files with a version and a digest, read strictly; any fault is one error that names the file.
 
-The digest is the SHA-256 of the canonical JSON of everything else in the file. It finds what was changed by accident or
-by hand; it is no signature, since anybody can compute it.
+The digest is the SHA-256 of the canonical JSON of everything else in the file. It finds changes by accident or by
+hand; it is no signature, since anybody can compute it.
 """
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from essential.errors import RunError
-from essential.files.atomic import sha256_of_json, write_text
+from essential.files.atomic import sha256_of_json, write_json
 from essential.files.untrusted import read_json
+from essential.shown import quoted
 
 DIGEST = "sha256"
 NO_DIGEST = "no digest"
@@ -22,83 +23,77 @@ _FIRST_WITH_DIGEST = 2
 _CHANGED = f"was changed after it was written: its {DIGEST} is not that of its content"
 
 
+Schema = TypeVar("Schema", bound="Whole")
+
+
 class Part(BaseModel):
-    """A frozen piece of such a file that refuses unknown keys, NaN and infinities."""
+    """A frozen part of such a file; refuses unknown keys, NaN and infinities."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Whole(Part):
-    """All of such a file but its digest."""
+    """The content of such a file, without its digest.
 
+    Class attributes:
+        newest: the newest `schema_version` that is read.
+        kind: what the file is, for messages, such as `a record`.
+        remedy: what to do about a damaged file.
+        indent: of the JSON; None: compact.
+    """
+
+    newest: ClassVar[int]
+    kind: ClassVar[str]
+    remedy: ClassVar[str]
+    indent: ClassVar[int | None] = None
     _mark: str = PrivateAttr("")
 
     @property
     def mark(self) -> str:
-        """Why the file that it was read from does not vouch for itself, in two words; empty where it does."""
+        """Why the file cannot be trusted as it was read: `NO_DIGEST`, `UNVERIFIED`, or empty."""
         return self._mark
 
     def marked(self, name: str, *others: "Whole | None") -> str:
-        """Return `name`, with what readers must know of this file and of `others` that the name stands for."""
+        """Return `name` with the marks of this file and of `others`, in brackets."""
         marks = sorted({each.mark for each in (self, *others) if each is not None} - {""})
         return f"{name} ({', '.join(marks)})" if marks else name
 
     def contradiction(self) -> str | None:
-        """Return what of the content does not follow from the rest of it; None where all does."""
+        """Return which content does not follow from the rest, or None."""
         return None
 
+    def write(self, path: Path) -> None:
+        """Write JSON with its digest, whole or not at all."""
+        content = self.model_dump(mode="json")
+        write_json(path, {**content, DIGEST: sha256_of_json(content)}, indent=self.indent)
 
-Schema = TypeVar("Schema", bound=Whole)
+    @classmethod
+    def read(cls: type[Schema], path: Path, *, unverified: bool = False) -> Schema:
+        """Read the file; with `unverified` also one that was changed or contradicts itself, which is then marked.
 
-
-def write_versioned(path: Path, whole: Whole, *, indent: int | None) -> None:
-    """Write JSON with its digest, whole or not at all.
-
-    Raises:
-        FileSystemError: the disk refuses.
-    """
-    content = whole.model_dump(mode="json")
-    content[DIGEST] = sha256_of_json(content)
-    separators = (",", ":") if indent is None else None
-    write_text(
-        path, json.dumps(content, indent=indent, separators=separators, ensure_ascii=False, allow_nan=False) + "\n"
-    )
-
-
-def read_versioned(
-    path: Path, schema: type[Schema], *, newest: int, what: str, remedy: str, unverified: bool
-) -> Schema:
-    """Read a file of the form `schema`, whose `schema_version` is `newest` at most.
-
-    Args:
-        path: the file.
-        schema: its form.
-        newest: the version that this library writes.
-        what: what the file is, for messages: `a record` stands in `not a record`.
-        remedy: what to do about one that is damaged.
-        unverified: read also what was changed since it was written, or contradicts itself, and mark it.
-
-    Raises:
-        RunError: the file is missing, unreadable, damaged, changed, or written by a newer version.
-    """
-    noun = what.rsplit(maxsplit=1)[-1]
-    content = _read_object(path, what=what, noun=noun, remedy=remedy)
-    _check_version(path, content, newest=newest, noun=noun)
-    digest = content.pop(DIGEST, None)
-    try:
-        # From text again: a tuple, which JSON does not have, is refused in what was parsed already.
-        whole = schema.model_validate_json(json.dumps(content), strict=True)
-    except ValidationError as error:
-        raise RunError(f"{path} is not a valid {noun}: {_explain(error, noun)}; {remedy}") from error
-    old = digest is None and content["schema_version"] < _FIRST_WITH_DIGEST
-    problem = whole.contradiction() if old or digest == sha256_of_json(content) else _CHANGED
-    if problem and not unverified:
-        raise RunError(f"{path} {problem}; {remedy}. report and site show it as it is, marked, with --unverified")
-    whole._mark = UNVERIFIED if problem else NO_DIGEST if old else ""
-    return whole
+        Raises:
+            RunError: it is missing, unreadable, damaged, changed, or written by a newer version.
+        """
+        noun = cls.kind.rsplit(maxsplit=1)[-1]
+        content = _read_object(path, kind=cls.kind, noun=noun, remedy=cls.remedy)
+        _check_version(path, content, newest=cls.newest, noun=noun)
+        digest = content.pop(DIGEST, None)
+        try:
+            # From text: strict validation takes a list for a tuple in JSON only.
+            whole = cls.model_validate_json(json.dumps(content), strict=True)
+        except ValidationError as error:
+            raise RunError(f"{path} is not a valid {noun}: {_explain(error, noun)}; {cls.remedy}") from error
+        old = digest is None and content["schema_version"] < _FIRST_WITH_DIGEST
+        problem = whole.contradiction() if old or digest == sha256_of_json(content) else _CHANGED
+        if problem and not unverified:
+            raise RunError(
+                f"{path} {problem}; {cls.remedy}. report and site show it as it is, marked, with --unverified"
+            )
+        whole._mark = UNVERIFIED if problem else NO_DIGEST if old else ""
+        return whole
 
 
-def _read_object(path: Path, *, what: str, noun: str, remedy: str) -> dict[str, Any]:
+def _read_object(path: Path, *, kind: str, noun: str, remedy: str) -> dict[str, Any]:
     try:
         content = read_json(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -108,7 +103,7 @@ def _read_object(path: Path, *, what: str, noun: str, remedy: str) -> dict[str, 
     except ValueError as error:
         raise RunError(f"{path} is damaged and cannot be read as JSON ({error}); {remedy}") from error
     if not isinstance(content, dict):
-        raise RunError(f"{path} holds a JSON {type(content).__name__}, not {what}; give the {noun}.json of a run")
+        raise RunError(f"{path} holds a JSON {type(content).__name__}, not {kind}; give the {noun}.json of a run")
     return content
 
 
@@ -126,12 +121,7 @@ def _check_version(path: Path, content: Mapping[str, Any], *, newest: int, noun:
 def _explain(error: ValidationError, noun: str, most: int = 3) -> str:
     problems = []
     for problem in error.errors(include_url=False):
-        found = "" if problem["type"] == "missing" else f" (found {_short(problem['input'])})"
+        found = "" if problem["type"] == "missing" else f" (found {quoted(problem['input'])})"
         problems.append(f"{'.'.join(map(str, problem['loc'])) or noun}: {problem['msg']}{found}")
     more = f"; and {len(problems) - most} more" if len(problems) > most else ""
     return "; ".join(problems[:most]) + more
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

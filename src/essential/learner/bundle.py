@@ -3,13 +3,14 @@
 A sealed safetensors file:
 
     arrays     method.*             the method's whole state: network, episodic memory, slots of every lesson
-               held_out.features    float16 frame features of the clips that calibration stands on
+               held_out.features    float16 frame features of the held-out clips
                held_out.slots       their classes
     metadata   what, version        "essential bundle", and the version of this layout
                config               all settings but what a machine's owner decides: paths, device, processes, limits
-               encoder              name, fingerprint and width of the frozen encoder, which is not inside
+               encoder              name, fingerprint and width of the frozen encoder, which is not inside; without a
+                                    fingerprint, features were given as arrays
                labels               the class of every slot in order of arrival; null where it was forgotten
-               lessons              what each `learn` was given, and gave
+               lessons              what each `learn` was given, and its result
                held_out_per_class
                taught               the class of every clip that was taught, by the first letters of its SHA-256
 
@@ -27,20 +28,20 @@ import numpy as np
 import torch
 from pydantic import Field, ValidationError
 
-from essential.engine.config import with_overrides
+from essential.engine.config import load_config, memory_section, with_overrides
 from essential.engine.run_folder import differences
 from essential.engine.settings import OF_THE_MACHINE, RunConfig
 from essential.engine.workspace import FeatureOrigin
-from essential.errors import BundleError, CheckpointError
+from essential.errors import BundleError, CheckpointError, ConfigError
 from essential.files.sealed import Array, read_sealed, write_sealed
 from essential.files.versioned_json import Part
-from essential.learner.held_out import HeldOut
-from essential.methods.contract import Method
+from essential.learner.calibration import HeldOut
+from essential.learner.model import Model, ModelSettings
 from essential.models.state_names import below
 
 WHAT = "essential bundle"
 VERSION = 1
-# What no stored logit is of, a slot that came later, is NaN.
+# Logits of slots that came later were never stored, and are NaN.
 _MAY_HOLD_NAN = "method.memory.logits"
 
 Count = Annotated[int, Field(ge=0, le=10**9)]
@@ -48,7 +49,7 @@ Count = Annotated[int, Field(ge=0, le=10**9)]
 
 @dataclass(frozen=True)
 class Lesson:
-    """What one `learn` was given, and gave.
+    """What one `learn` was given, and its result.
 
     Attributes:
         classes: in order of arrival; None where one was forgotten since.
@@ -92,21 +93,53 @@ class _Note(Part):
 
 @dataclass(frozen=True)
 class Bundle:
-    """What the file holds; see the top of this file."""
+    """What the file holds; see the top of this one."""
 
     config: RunConfig
     encoder: FeatureOrigin
+    held_out_per_class: int
+    held_out: HeldOut
     labels: tuple[str | None, ...]
     lessons: tuple[Lesson, ...]
     method: Mapping[str, Array]
-    held_out: HeldOut
-    held_out_per_class: int
     taught: Mapping[str, str]
+    path: Path | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The labels known, in order of arrival."""
         return tuple(dict.fromkeys(label for label in self.labels if label is not None))
+
+    @property
+    def needs_encoder(self) -> bool:
+        """Whether its features are made from videos; otherwise they were given as arrays."""
+        return bool(self.encoder.fingerprint)
+
+    def refuse_other_encoder(self, encoder: FeatureOrigin) -> None:
+        """Refuse an encoder that the bundle was not taught with.
+
+        Raises:
+            BundleError: names both.
+        """
+        own = self.encoder
+        if own.fingerprint != encoder.fingerprint:
+            raise BundleError(
+                f"{self.path} was taught with features of {own.name!r} (fingerprint {own.fingerprint[:12]}), and this "
+                f"is {encoder.name!r} ({encoder.fingerprint[:12]})",
+                remedy="give the weights that it was taught with: -s encoder.weights=FILE",
+            )
+
+    def model(self) -> Model:
+        """Return the model, on the CPU.
+
+        Raises:
+            BundleError: its arrays do not fit its settings.
+        """
+        settings = model_settings(self.config, self.held_out_per_class)
+        with damage_explained(self.path):
+            model = Model.restored(settings, self.method, self.labels, self.held_out)
+            _refuse_misfit(model, self.encoder.dim)
+        return model
 
     def write(self, path: Path) -> int:
         """Write the bundle, whole or not at all, and return its bytes.
@@ -114,8 +147,20 @@ class Bundle:
         Raises:
             FileSystemError: the disk refuses.
         """
+        arrays = {f"method.{name}": array for name, array in self.method.items()}
+        arrays |= {"held_out.features": self.held_out.features, "held_out.slots": self.held_out.slots}
+        metadata = {
+            "what": WHAT,
+            "version": VERSION,
+            "config": _portable(self.config.model_dump(mode="json")),
+            "encoder": asdict(self.encoder),
+            "labels": self.labels,
+            "lessons": [asdict(lesson) for lesson in self.lessons],
+            "held_out_per_class": self.held_out_per_class,
+            "taught": dict(self.taught),
+        }
         # A link stays one.
-        return write_sealed(path.resolve(), self._arrays(), self._metadata())
+        return write_sealed(path.resolve(), arrays, metadata)
 
     @classmethod
     def read(cls, path: Path, overrides: Sequence[str] = ()) -> "Bundle":
@@ -134,52 +179,124 @@ class Bundle:
         with damage_explained(path):
             # From text: a tuple, which JSON does not have, is refused in what was read from it already.
             note = _Note.model_validate_json(json.dumps(metadata), strict=True)
-            config = RunConfig.model_validate(_portable(note.config))
+            held_out = HeldOut(arrays["held_out.features"], arrays["held_out.slots"])
             bundle = cls(
-                config=config,
-                encoder=note.encoder,
-                labels=note.labels,
-                lessons=note.lessons,
-                method=below("method.", arrays),
-                held_out=HeldOut(arrays["held_out.features"], arrays["held_out.slots"]),
-                held_out_per_class=note.held_out_per_class,
-                taught=note.taught,
+                RunConfig.model_validate(_portable(note.config)),
+                note.encoder,
+                note.held_out_per_class,
+                held_out,
+                note.labels,
+                note.lessons,
+                below("method.", arrays),
+                note.taught,
+                path,
             )
             _check_arrays(arrays)
-            _check_held_out(bundle)
-        if not overrides:
-            return bundle
-        changed = with_overrides(config, overrides, f"of {path}")
-        found = [
-            difference
-            for difference in differences(config.identity(), changed.identity())
-            if not difference.partition(":")[0].endswith(".budget_bytes")
-        ]
-        if found:
-            raise BundleError(
-                f"{path} was begun with other settings: {'; '.join(found)}. They are fixed when a bundle is begun; "
-                "leave them out, or begin another bundle"
+            _check_held_out(held_out, frames=bundle.config.video.frames, dim=note.encoder.dim)
+        return replace(bundle, config=_overridden(bundle.config, overrides, path)) if overrides else bundle
+
+
+def model_settings(config: RunConfig, held_out_per_class: int) -> ModelSettings:
+    """Return the settings of a model out of a config.
+
+    Raises:
+        ConfigError: see `ModelSettings`.
+    """
+    return ModelSettings(config.method, config.training, config.video.frames, config.seed, held_out_per_class)
+
+
+def origin_of_features(dim: int) -> FeatureOrigin:
+    """Return the origin of features that are given as arrays, `dim` numbers per frame.
+
+    Raises:
+        ConfigError: there are no such features.
+    """
+    try:
+        return FeatureOrigin("features", "", dim)
+    except ValueError:
+        raise ConfigError(f"feature_dim={dim!r} is not allowed", remedy="give the numbers per frame") from None
+
+
+def new_settings(config: str, overrides: Sequence[str], method: str | None, budget_bytes: int | None) -> RunConfig:
+    """Return a config, with a budget in the place of a number of exemplars per class if there is one.
+
+    Raises:
+        ConfigError: no such config, method or setting, or the method keeps no exemplars.
+    """
+    settings = load_config(config, overrides, method=method)
+    if budget_bytes is None:
+        return settings
+    section = memory_section(settings)
+    if section is None:
+        raise ConfigError(
+            f"memory_budget_bytes={budget_bytes} caps nothing: the method {settings.method.name!r} keeps no exemplars",
+            remedy="leave it out, or choose a method with a memory",
+        )
+    for override in overrides:
+        if override.partition("=")[0].strip() in (f"{section}.budget_bytes", f"{section}.exemplars_per_class"):
+            raise ConfigError(
+                f"{override}: memory_budget_bytes={budget_bytes} stands in its place", remedy="give one of the two"
             )
-        return replace(bundle, config=changed)
+    budget = [f"{section}.budget_bytes={budget_bytes}", f"{section}.exemplars_per_class=null"]
+    return load_config(config, [*overrides, *budget], method=method)
 
-    def _arrays(self) -> dict[str, Array]:
-        return {
-            **{f"method.{name}": array for name, array in self.method.items()},
-            "held_out.features": self.held_out.features,
-            "held_out.slots": self.held_out.slots,
-        }
 
-    def _metadata(self) -> dict[str, Any]:
-        return {
-            "what": WHAT,
-            "version": VERSION,
-            "config": _portable(self.config.model_dump(mode="json")),
-            "encoder": asdict(self.encoder),
-            "labels": self.labels,
-            "lessons": [asdict(lesson) for lesson in self.lessons],
-            "held_out_per_class": self.held_out_per_class,
-            "taught": dict(self.taught),
-        }
+def refuse_missing(path: Path) -> None:
+    """Refuse a path without a file.
+
+    Raises:
+        BundleError: says what to do.
+    """
+    if path.is_dir():
+        raise BundleError(f"{path} is a folder; give the file of a bundle, as `essential learn --into FILE` makes it")
+    if not path.exists():
+        raise BundleError(
+            f"there is no bundle {path}; make one with `essential learn --into {path} --videos DIR`, or check the name"
+        )
+
+
+# What is raised where arrays and settings of any content are used.
+_DAMAGE = (
+    *(LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError, MemoryError),
+    CheckpointError,
+)
+
+
+@contextmanager
+def damage_explained(path: Path | None) -> Iterator[None]:
+    """Turn what the content of a damaged bundle raises into a `BundleError` that names the file."""
+    try:
+        yield
+    except torch.OutOfMemoryError:  # of a sound bundle on a small GPU
+        raise
+    except _DAMAGE as error:
+        reason = f"{type(error).__name__}: {error}" if isinstance(error, LookupError) else str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors(include_url=False)[0]
+            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        reason = " ".join(reason.split())[:300]
+        raise BundleError(
+            f"{path} is not a bundle that this version can read ({reason})", remedy="restore it from a copy"
+        ) from error
+
+
+def _read(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    refuse_missing(path)
+    try:
+        arrays, metadata = read_sealed(path, CheckpointError)
+    except CheckpointError as error:
+        raise BundleError(
+            f"{error.problem}. It is no bundle, or a damaged one", remedy="restore it from a copy, or check the name"
+        ) from error
+    if not isinstance(metadata, dict) or metadata.get("what") != WHAT:
+        raise BundleError(f"{path} is another file of essential, not a bundle; give one that `essential learn` made")
+    version = metadata.get("version")
+    if type(version) is not int or not 1 <= version <= VERSION:
+        raise BundleError(
+            f"{path} is a bundle of version {version!r}, and this version of essential reads {VERSION} at most",
+            remedy="install the version that wrote it, or a newer one",
+        )
+    return arrays, metadata
 
 
 def _portable(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,85 +316,32 @@ def _portable(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**portable, "data": {"kind": "folder"}}
 
 
-def refuse_missing(path: Path) -> None:
-    """Refuse a path without a file.
-
-    Raises:
-        BundleError: says what to do.
-    """
-    if path.is_dir():
-        raise BundleError(f"{path} is a folder; give the file of a bundle, as `essential learn --into FILE` makes it")
-    if not path.exists():
+def _overridden(config: RunConfig, overrides: Sequence[str], path: Path) -> RunConfig:
+    changed = with_overrides(config, overrides, f"of {path}")
+    found = [
+        difference
+        for difference in differences(config.identity(), changed.identity())
+        if not difference.partition(":")[0].endswith(".budget_bytes")
+    ]
+    if found:
         raise BundleError(
-            f"there is no bundle {path}; make one with `essential learn --into {path} --videos DIR`, or check the name"
+            f"{path} was begun with other settings: {'; '.join(found)}. They are fixed when a bundle is begun",
+            remedy="leave them out, or begin another bundle",
         )
+    return changed
 
 
-def _read(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
-    refuse_missing(path)
-    try:
-        arrays, metadata = read_sealed(path, CheckpointError)
-    except CheckpointError as error:
-        reason = str(error).partition("; delete it and run again")[0]
-        raise BundleError(
-            f"{reason}. It is no bundle, or a damaged one: restore it from a copy, or check the name"
-        ) from error
-    if not isinstance(metadata, dict) or metadata.get("what") != WHAT:
-        raise BundleError(f"{path} is another file of essential, not a bundle; give one that `essential learn` made")
-    version = metadata.get("version")
-    if type(version) is not int or not 1 <= version <= VERSION:
-        raise BundleError(
-            f"{path} is a bundle of version {version!r}, and this version of essential reads {VERSION} at most; "
-            "install the version that wrote it, or a newer one"
-        )
-    return arrays, metadata
-
-
-# Whatever taking apart or using arrays and settings of anything stumbles over.
-_DAMAGE = (
-    LookupError,
-    TypeError,
-    ValueError,
-    ArithmeticError,
-    AttributeError,
-    RuntimeError,
-    MemoryError,
-    CheckpointError,
-)
-
-
-@contextmanager
-def damage_explained(path: Path) -> Iterator[None]:
-    """Turn what a bundle of wrong content causes, when it is taken apart, into a `BundleError` that names it."""
-    try:
-        yield
-    except torch.OutOfMemoryError:  # of a sound bundle on a small GPU
-        raise
-    except _DAMAGE as error:
-        reason = f"{type(error).__name__}: {error}" if isinstance(error, LookupError) else str(error)
-        if isinstance(error, ValidationError):
-            first = error.errors(include_url=False)[0]
-            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        reason = " ".join(reason.split())[:300]
-        raise BundleError(
-            f"{path} is not a bundle that this version can read ({reason}); restore it from a copy"
-        ) from error
-
-
-def refuse_misfit(bundle: Bundle, method: Method) -> None:
-    """Refuse a bundle whose labels, memory or held-out clips do not fit what its method has learned.
-
-    Raises:
-        ValueError: they are.
-    """
+def _refuse_misfit(model: Model, dim: int) -> None:
+    """Refuse labels, memory or held-out clips that do not fit what the method has learned."""
+    method, frames = model.method, model.settings.frames
     slots = method.slots[-1].stop if method.slots else 0
-    if len(bundle.labels) != slots:
-        raise ValueError(f"{len(bundle.labels)} labels for {slots} slots")
-    named = np.concatenate([method.memory.slots.numpy(), bundle.held_out.slots])
+    if len(model.labels) != slots:
+        raise ValueError(f"{len(model.labels)} labels for {slots} slots")
+    memory = method.memory
+    named = np.concatenate([memory.slots.numpy(), model.held_out.slots])
     if len(named) and not 0 <= named.min() <= named.max() < slots:
         raise ValueError(f"a clip of slot {named.max()}, of {slots}")
-    memory, frames = method.memory, bundle.config.video.frames
-    if memory.features.shape[2] != bundle.encoder.dim or (len(memory) and int(memory.positions.max()) >= frames):
+    if memory.features.shape[2] != dim or (len(memory) and int(memory.positions.max()) >= frames):
         raise ValueError(f"exemplars of shape {tuple(memory.features.shape)} that are of other clips")
 
 
@@ -288,8 +352,7 @@ def _check_arrays(arrays: Mapping[str, Array]) -> None:
             raise ValueError(f"{name} holds {array[odd][0]}, which is no number")
 
 
-def _check_held_out(bundle: Bundle) -> None:
-    held, frames, dim = bundle.held_out, bundle.config.video.frames, bundle.encoder.dim
+def _check_held_out(held: HeldOut, *, frames: int, dim: int) -> None:
     if held.features.shape != (len(held.slots), frames, dim) or held.slots.ndim != 1:
         raise ValueError(f"held-out clips of shape {held.features.shape} with {held.slots.shape} slots")
     if held.features.dtype != np.float16 or held.slots.dtype != np.int32:

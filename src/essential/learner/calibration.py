@@ -1,4 +1,4 @@
-"""From a predictor's scores to probabilities of labels.
+"""Held-out clips, and the step from a predictor's scores to probabilities of labels, which is set on them.
 
 A softmax of the scores divided by one temperature, which minimises the cross-entropy of clips that were held out of the
 training: they are as new to the predictor as a user's clip. Source: Guo et al., On Calibration of Modern Neural
@@ -6,6 +6,7 @@ Networks, ICML 2017.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,11 +17,48 @@ _LOWEST, _HIGHEST = 1 / 50, 10.0
 Scores = Float[np.ndarray, "clips slots"]
 
 
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Frame features of clips that were not trained on, as float16, and their slots."""
+
+    features: Float[np.ndarray, "clips frames dim"]
+    slots: Int[np.ndarray, " clips"]
+
+    @classmethod
+    def none(cls, frames: int, dim: int) -> "HeldOut":
+        """Return no clips."""
+        return cls(np.zeros((0, frames, dim), np.float16), np.zeros(0, np.int32))
+
+    def extended(self, other: "HeldOut") -> "HeldOut":
+        """Concatenate: `self`, then `other`."""
+        return HeldOut(np.concatenate([self.features, other.features]), np.concatenate([self.slots, other.slots]))
+
+    def without(self, slot: int) -> "HeldOut":
+        """Return all but the clips of one slot."""
+        kept = self.slots != slot
+        return HeldOut(self.features[kept], self.slots[kept])
+
+    def at_most(self, most_bytes: int) -> "HeldOut":
+        """Return as many clips as fit; the last clip of the class with most clips goes first."""
+        kept = list(range(len(self.slots)))
+        fits = most_bytes // max(1, self.bytes // max(1, len(kept)))
+        while len(kept) > fits:
+            counts = np.bincount(self.slots[kept])
+            fullest = int(counts.argmax())
+            kept.remove(max(place for place in kept if self.slots[place] == fullest))
+        return HeldOut(self.features[kept], self.slots[kept])
+
+    @property
+    def bytes(self) -> int:
+        """Bytes as stored, without the file's header."""
+        return self.features.nbytes + self.slots.nbytes
+
+
 def temperature_of(scores: Scores, slots: Int[np.ndarray, " clips"], labels: Sequence[str | None]) -> float:
     """Return the temperature for the scores of held-out clips, given their true slots; 1 without a clip.
 
     Args:
-        scores: of any scale; minus infinity for a slot that is never answered.
+        scores: of any scale; minus infinity for a slot that is never predicted.
         slots: none of these.
         labels: of every slot; the probability of a clip's label is that of all its slots.
     """
@@ -32,8 +70,8 @@ def temperature_of(scores: Scores, slots: Int[np.ndarray, " clips"], labels: Seq
         return 1.0
     scores = scores.astype(np.float64)
     of_label = np.array([[label == labels[slot] for label in labels] for slot in slots.tolist()], np.bool_)
-    answered = scores[:, np.isfinite(scores).all(axis=0)]
-    spread = max(float((answered.max(axis=1) - answered.mean(axis=1)).mean()), 1e-6)
+    predicted = scores[:, np.isfinite(scores).all(axis=0)]
+    spread = max(float((predicted.max(axis=1) - predicted.mean(axis=1)).mean()), 1e-6)
 
     def cross_entropy(log_of_temperature: float) -> float:
         logs = log_softmax(scores / (spread * np.exp(log_of_temperature)), axis=1)

@@ -7,8 +7,7 @@ from pathlib import Path
 from essential.errors import DataError
 from essential.protocols.class_names import class_name, known_as
 from essential.protocols.folder import ClassFolders, class_folders
-from essential.protocols.passed_over import LINK_TO_NOTHING, NOT_A_FILE, PassedOver
-from essential.protocols.video_walk import VideoWalk
+from essential.protocols.video_walk import LINK_TO_NOTHING, NOT_A_FILE, PassedOver, VideoWalk
 from essential.shown import named
 
 Paths = Mapping[str, Sequence[Path]]
@@ -111,11 +110,11 @@ def refuse_same_content(hashes: Mapping[str, str], labels: Mapping[str, str], ta
         other = first.setdefault(content, key)
         if labels[other] != labels[key]:
             raise DataError(
-                f"{other} and {key} are the same video, in two classes ({labels[other]!r} and {labels[key]!r}); "
+                f"{other} and {key} are the same clip, in two classes ({labels[other]!r} and {labels[key]!r}); "
                 "take it out of one of them"
             )
         if other != key:
-            raise DataError(f"{other} and {key} are the same video; take one of them out")
+            raise DataError(f"{other} and {key} are the same clip; take one of them out")
 
 
 def refuse_known(names: Collection[str], known: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""One picture of many clips: the frames that the encoder saw of each, and what was predicted."""
+"""One image of many clips: the frames that the encoder saw of each, and its prediction."""
 
 from io import BytesIO
 from pathlib import Path
@@ -19,19 +19,19 @@ _INK, _QUIET, _PAPER = (20, 24, 31), (96, 104, 116), (255, 255, 255)
 
 
 def check_place(path: Path) -> None:
-    """Refuse a place where no picture could be written, before the work is done that it is to show.
+    """Refuse a place where no image can be written, before the clips are read.
 
     Raises:
         ConfigError: the name asks for no format that is known.
         FileSystemError: it is a folder's, or the disk refuses.
     """
     if path.suffix.lower() not in _FORMATS:
-        raise ConfigError(f"{path}: the picture's name must end in one of {', '.join(_FORMATS)}")
+        raise ConfigError(f"{path}: the image's name must end in one of {', '.join(_FORMATS)}")
     refuse_unwritable(path)
 
 
 class ContactSheet:
-    """A picture that grows by a row per clip, up to `MOST_CLIPS`; later clips are counted alone."""
+    """An image of a row per clip, up to `MOST_CLIPS`; later clips are only counted."""
 
     def __init__(self) -> None:
         self._rows: list[Image.Image] = []
@@ -41,11 +41,11 @@ class ContactSheet:
         """Add a clip, whose prediction carries its frames or says why there are none."""
         if len(self._rows) == MOST_CLIPS:
             self.left_out += 1
-            return
-        self._rows.append(_row(prediction))
+        else:
+            self._rows.append(_row(prediction))
 
     def write(self, path: Path) -> None:
-        """Write the picture, whole or not at all.
+        """Write the image, whole or not at all.
 
         Raises:
             ConfigError, FileSystemError: see `check_place`.
@@ -65,7 +65,7 @@ class ContactSheet:
 
 def _row(prediction: Prediction) -> Image.Image:
     frames = [] if prediction.frames is None else list(prediction.frames)
-    # Text of several lines cannot be measured, nor can a picture be as wide as a name may be long.
+    # Text of several lines cannot be measured, nor can an image be as wide as a name may be long.
     title, note = (printable(words)[:_LONGEST_TEXT] for words in _words(prediction))
     font, small = ImageFont.load_default(15), ImageFont.load_default(12)
     width = max(len(frames) * (_SIDE + _GAP), int(font.getlength(title) + small.getlength(note)) + 4 * _GAP)

@@ -1,4 +1,4 @@
-"""How far a clip is from all classes: what is told as "none of these".
+"""The out-of-distribution score: how far a clip is from all classes, above 1 for "none of these".
 
 A clip's vector is compared with the mean of every class, by the Mahalanobis distance under one covariance that the
 classes share (Lee et al., A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial
@@ -23,8 +23,8 @@ Slots = Int[np.ndarray, " clips"]
 
 
 @dataclass(frozen=True, eq=False)
-class Familiarity:
-    """The means of the classes, what whitens their common covariance, and the distance from which on nothing is known.
+class OutOfDistribution:
+    """The means of the classes, what whitens their common covariance, and the distance above which a clip is unknown.
 
     Attributes:
         means: of every class that has clips, whitened.
@@ -44,13 +44,13 @@ class Familiarity:
         return distances
 
 
-def familiarity_of(
+def out_of_distribution_of(
     vectors: Float[np.ndarray, "exemplars width"],
     slots: Int[np.ndarray, " exemplars"],
     held_out: Float[np.ndarray, "held width"],
     held_out_slots: Int[np.ndarray, " held"],
-) -> Familiarity | None:
-    """Return what tells the unknown by; None where too few clips are kept for that.
+) -> OutOfDistribution | None:
+    """Return means, covariance and threshold; None where too few clips are kept for them.
 
     Args:
         vectors: of the exemplars.
@@ -74,10 +74,10 @@ def familiarity_of(
     measured = distances[np.isfinite(distances)]
     if not len(measured):
         return None
-    return Familiarity(whole.means, whole.whitening, max(float(np.quantile(measured, 1 - REJECTED_SHARE)), 1e-9))
+    return OutOfDistribution(whole.means, whole.whitening, max(float(np.quantile(measured, 1 - REJECTED_SHARE)), 1e-9))
 
 
-def _fitted(vectors: Vectors, slots: Slots) -> Familiarity | None:
+def _fitted(vectors: Vectors, slots: Slots) -> OutOfDistribution | None:
     """Return means and covariance alone; None where no class has two clips that differ."""
     # A second to load, and only needed here.
     from scipy.linalg import solve_triangular
@@ -100,4 +100,4 @@ def _fitted(vectors: Vectors, slots: Slots) -> Familiarity | None:
     # Where all clips but a few numbers are equal the covariance may be singular in spite of the shrinkage.
     covariance += np.eye(width) * 1e-9 * np.trace(covariance) / width
     whitening = solve_triangular(np.linalg.cholesky(covariance), np.eye(width), lower=True).T
-    return Familiarity(means @ whitening, whitening)
+    return OutOfDistribution(means @ whitening, whitening)

@@ -1,8 +1,8 @@
-"""What a learner says of a clip, and of the time spans of a long video."""
+"""Predictions: of a clip, and of the time spans of a long video."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,13 +23,13 @@ class Scored(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What is said of one clip.
+    """The labels of one clip.
 
     Attributes:
-        path: the file.
+        path: the file; of features, the number of their row.
         top: the most probable labels, the best first; empty if the clip could not be read.
         unknown_score: how far the clip is from all classes, above 1 for none of them; None where too few clips were
-            held out to tell by. Comparable within one state of one learner only.
+            held out to say so. Compare it only between answers of the same, unchanged learner.
         error: why the clip could not be read; None if it could.
         frames: the pixels that the encoder saw, if they were asked for.
     """
@@ -52,21 +52,16 @@ class Prediction:
 
     @property
     def unknown(self) -> bool | None:
-        """Whether it looks like none of the classes; None where nothing tells it."""
+        """Whether it looks like none of the classes; None without an `unknown_score`."""
         return None if self.unknown_score is None else self.unknown_score > 1
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
+        path, top = _text(self.path), [scored._asdict() for scored in self.top]
         if self.error is not None:
-            return {"path": _text(self.path), "error": self.error}
-        return {
-            "path": _text(self.path),
-            "label": self.label,
-            "score": self.score,
-            "unknown": self.unknown,
-            "unknown_score": self.unknown_score,
-            "top": [scored._asdict() for scored in self.top],
-        }
+            return {"path": path, "error": self.error}
+        unknown = {"unknown": self.unknown, "unknown_score": self.unknown_score}
+        return {"path": path, "label": self.label, "score": self.score, **unknown, "top": top}
 
 
 @dataclass(frozen=True)
@@ -87,15 +82,9 @@ class Span:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
-        start, end = self.segment
-        return {
-            "path": _text(self.path),
-            "start": round(start, 3),
-            "end": round(end, 3),
-            "label": self.label,
-            "score": self.score,
-            "unknown": self.label is None,
-        }
+        start, end = (round(seconds, 3) for seconds in self.segment)
+        label = {"label": self.label, "score": self.score, "unknown": self.label is None}
+        return {"path": _text(self.path), "start": start, "end": end, **label}
 
 
 def spans_of(
@@ -105,7 +94,7 @@ def spans_of(
     probabilities: Float[np.ndarray, "windows labels"],
     unknown: Sequence[bool],
 ) -> list[Span]:
-    """Turn what is said of overlapping windows into spans that follow each other without gap or overlap.
+    """Turn the predictions of overlapping windows into spans that follow each other without gap or overlap.
 
     The borders of the windows cut the video into cells. A cell has the mean probabilities of the windows over it, and
     is unknown if most of them are; neighbours of one label make a span.
@@ -123,16 +112,17 @@ def spans_of(
     first, last = np.searchsorted(ends, borders[1:]), np.searchsorted(starts, borders[:-1], side="right")
     counts = last - first
     means = _sums(probabilities, first, last) / counts[:, None]
-    best = means.argmax(axis=1)
-    scores = means[np.arange(len(means)), best].clip(0, 1)
     mostly_unknown = 2 * _sums(np.asarray(unknown, np.int64), first, last) > counts
-    cells = [
-        (Segment(*sides), None if is_unknown else labels[place], score)
-        for sides, is_unknown, place, score in zip(
-            pairwise(borders.tolist()), mostly_unknown.tolist(), best.tolist(), scores.tolist(), strict=True
-        )
+    found = [
+        None if is_unknown else labels[mean.argmax()] for is_unknown, mean in zip(mostly_unknown, means, strict=True)
     ]
-    return _merged(path, cells)
+    spans = []
+    for label, group in groupby(range(len(found)), key=found.__getitem__):
+        cells = [*group]
+        segment = Segment(float(borders[cells[0]]), float(borders[cells[-1] + 1]))
+        scores = means[cells].max(axis=1).clip(0, 1)
+        spans.append(Span(path, segment, label, float(np.average(scores, weights=np.diff(borders)[cells]))))
+    return spans
 
 
 def _sums(values: np.ndarray[Any, np.dtype[Any]], first: Places, last: Places) -> np.ndarray[Any, np.dtype[Any]]:
@@ -140,16 +130,6 @@ def _sums(values: np.ndarray[Any, np.dtype[Any]], first: Places, last: Places) -
     upto = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
     sums: np.ndarray[Any, np.dtype[Any]] = upto[last] - upto[first]
     return sums
-
-
-def _merged(path: Path, cells: Sequence[tuple[Segment, str | None, float]]) -> list[Span]:
-    spans = []
-    for label, group in groupby(cells, key=lambda cell: cell[1]):
-        segments, _, scores = zip(*group, strict=True)
-        seconds = [segment.end_seconds - segment.start_seconds for segment in segments]
-        whole = Segment(segments[0].start_seconds, segments[-1].end_seconds)
-        spans.append(Span(path, whole, label, float(np.average(scores, weights=seconds))))
-    return spans
 
 
 def _text(path: Path) -> str:

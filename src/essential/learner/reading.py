@@ -1,4 +1,4 @@
-"""From video files to what is said of them, as a stream: worker processes decode, this one encodes and answers."""
+"""From video files to predictions, as a stream: worker processes decode, this one encodes and predicts."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,17 +13,14 @@ from torch import Tensor
 
 from essential.features.config import FeaturesConfig
 from essential.features.cores import share_cores
-from essential.features.encoding import ClipEncoder, VideoFeatures
-from essential.features.pipeline import Asked, reading
+from essential.features.pipeline import Asked, ClipEncoder, VideoFeatures, reading
 from essential.features.provenance import Recipe
-from essential.learner.arrivals import Arrivals
 from essential.learner.clips import Expanded
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.prediction import Prediction, Span, spans_of
-from essential.learner.turns import turn
+from essential.learner.threads import Arrivals, turn
 from essential.protocols.protocol import Video
-from essential.video.frames import short_reason
-from essential.video.transforms import PixelFormat
+from essential.video.config import PixelFormat
 from essential.video.windows import WindowedVideo
 from essential.video.worker_pool import Lost
 
@@ -35,15 +32,15 @@ Shown = UInt8[np.ndarray, "frames size size 3"]
 
 @dataclass(frozen=True)
 class ClipReader:
-    """Reads clips, and has a voice answer."""
+    """Reads clips, and has them predicted."""
 
-    voice: LabelledPredictor
+    predictor: LabelledPredictor
     recipe: Recipe
     config: FeaturesConfig
     threads: int | None
 
     def stream(self, paths: Expanded, *, top_k: int, with_frames: bool) -> Iterator[Prediction]:
-        """Yield what is said of each file, and of each video below each folder, in their order.
+        """Yield the prediction of each file, and of each video below each folder, in their order.
 
         No answer waits for the next path, which a thread draws. A clip that takes very long comes later than others:
         many of them would have to be held for it.
@@ -86,13 +83,11 @@ class ClipReader:
         def answers(encode: Callable[[], Iterator[tuple[int, VideoFeatures]]]) -> list[tuple[int, Prediction]]:
             # Nothing is yielded before the turn is over.
             with turn(sharing.threads):
-                return [
-                    (
-                        place,
-                        self.voice.prediction(files.pop(place), features, top_k=top_k, frames=pixels.pop(place, None)),
-                    )
-                    for place, features in encode()
-                ]
+                return [(place, answer(place, features)) for place, features in encode()]
+
+        def answer(place: int, features: VideoFeatures) -> Prediction:
+            path, frames = files.pop(place), pixels.pop(place, None)
+            return self.predictor.predictions([path], features, top_k=top_k, frames=frames)[0]
 
         every = reading(
             items(),
@@ -107,7 +102,7 @@ class ClipReader:
                 unread.discard(place)
                 if read.clips is None:
                     path = files.pop(place)
-                    yield place, Prediction(path, error=short_reason(read.note.broken or "it cannot be read", path))
+                    yield place, Prediction(path, error=read.note.broken or "it cannot be read")
                 else:
                     if with_frames:
                         with turn(sharing.threads):
@@ -119,7 +114,7 @@ class ClipReader:
         yield from answers(encoder.finish)
 
     def spans(self, video: WindowedVideo, *, progress: Callable[[int], None]) -> list[Span]:
-        """Return what is said of a long video over its time.
+        """Return what a long video shows over its time.
 
         Raises:
             VideoError: the file is damaged or cut short.
@@ -131,7 +126,7 @@ class ClipReader:
                 features += [one for _, one in encoder.add(place, clip[None])]
                 progress(place + 1)
         features += [one for _, one in encoder.finish()]
-        labels, probabilities, unknown_scores = self.voice.answers(np.concatenate(features))
+        labels, probabilities, unknown_scores = self.predictor.answers(np.concatenate(features))
         unknown = np.zeros(len(probabilities), np.bool_) if unknown_scores is None else unknown_scores > 1
         times = [len(window.segments) for window in video.windows]
         segments = [segment for window in video.windows for segment in window.segments]

@@ -8,7 +8,6 @@ once on everything gives.
 from collections.abc import Sequence
 from typing import Literal
 
-from essential.methods.classifier import build_classifier, grow_head
 from essential.methods.contract import Stage, TaskData
 from essential.methods.trained import Trained, TrainedConfig
 
@@ -27,12 +26,9 @@ class Joint(Trained[JointConfig]):
     needs_all_tasks = True
 
     def begin(self, task: TaskData) -> None:
-        """Start again with a fresh classifier that has a row for every slot so far."""
+        """Start again with a fresh classifier."""
         self.slots.append(task.slots)
-        self.classifier = build_classifier(self.config.classifier, dim=self.dim, frames=self.frames, seed=self.seed)
-        for slots in self.slots:
-            grow_head(self.classifier, slots, seed=self.seed)
-        self.network["predictor"] = self.classifier
+        self.start_again()
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """One stage on the clips of all tasks so far."""

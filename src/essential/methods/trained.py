@@ -72,6 +72,13 @@ class Trained(Method, Generic[Settings]):
         self.slots.append(task.slots)
         grow_head(self.classifier, task.slots, seed=self.seed)
 
+    def start_again(self) -> None:
+        """Have a classifier with its initial values, and a row for every slot begun."""
+        self.classifier = build_classifier(self.config.classifier, dim=self.dim, frames=self.frames, seed=self.seed)
+        for slots in self.slots:
+            grow_head(self.classifier, slots, seed=self.seed)
+        self.network["predictor"] = self.classifier
+
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """One stage on the task's clips, and on the exemplars if any are kept."""
         if self.keeper is None:

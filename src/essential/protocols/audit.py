@@ -1,4 +1,4 @@
-"""What a reader of results on an annotation list must know about it: leaks between splits, imbalance, odd entries."""
+"""What a reader of results on an annotation list should know: leaks between splits, imbalance, odd entries."""
 
 import re
 from collections import Counter
@@ -14,12 +14,11 @@ _TOLERANCE_SECONDS = 0.05
 # UCF101's names: v_<class>_g<group>_c<clip>. The clips of a group are cut from one video, or show one person and place.
 _GROUP = re.compile(r"_g(\d+)_c\d+(?:\.[^./]*)?$")
 
-
 _Labelled = tuple[str, Entry]
 
 
 class Extremes(NamedTuple):
-    """The smallest and the largest of some counts, and whose they are."""
+    """The smallest and the largest of some counts, each with its owner."""
 
     smallest: int
     smallest_of: str
@@ -27,95 +26,53 @@ class Extremes(NamedTuple):
     largest_of: str
 
 
-class SharedFiles(NamedTuple):
-    """The files with entries in both of two splits, by name."""
-
-    splits: tuple[ListedSplit, ListedSplit]
-    files: tuple[str, ...]
-
-
 class GroupLeak(NamedTuple):
-    """How much of a split shares a group (class and group number) with training.
-
-    Attributes:
-        split: val or test.
-        videos: the entries of the split whose name has a group number.
-        leaked_videos: those of a group that is in training too.
-        groups: the split's groups.
-        leaked_groups: those that are in training too.
-    """
+    """How much of a split shares a group (class and group number) with training."""
 
     split: ListedSplit
-    videos: int
-    leaked_videos: int
-    groups: int
-    leaked_groups: int
+    videos: int  # entries of the split whose name has a group number
+    leaked_videos: int  # those of a group that is in training too
+    groups: int  # of the split
+    leaked_groups: int  # those that are in training too
 
 
 class SplitAudit(NamedTuple):
-    """One split.
+    """One split."""
 
-    Attributes:
-        entries: videos and segments.
-        files: different files.
-        repeats: entries that a class has had before.
-        most_repeated: how often the same entry is in a class at most.
-        segments: entries that are segments.
-        empty: segments whose end is their start.
-        started_past_end: segments that start at or behind the end of their video.
-        ended_past_end: segments that end more than 0.05 s behind the end of their video.
-        files_of_several_classes: files with entries of more than one class.
-        files_of_overlapping_classes: files in which segments of different classes overlap in time.
-    """
-
-    entries: int
-    files: int
-    repeats: int
-    most_repeated: int
-    segments: int
-    empty: int
-    started_past_end: int
-    ended_past_end: int
+    repeats: int  # entries that a class has had before
+    most_repeated: int  # how often the same entry is in a class at most
+    empty: int  # segments whose end is their start
+    started_past_end: int  # segments that start at or behind the end of their video
+    ended_past_end: int  # segments that end more than 0.05 s behind the end of their video
     files_of_several_classes: int
-    files_of_overlapping_classes: int
+    files_of_overlapping_classes: int  # files in which segments of different classes overlap in time
 
 
 @dataclass(frozen=True)
 class ListAudit:
-    """An annotation list, looked at.
-
-    Attributes:
-        splits: each split of the list.
-        classes_per_task: of all tasks.
-        training_per_task: training entries of all tasks.
-        training_per_class: training entries of all classes.
-        repeated_classes: the classes in several tasks, with the numbers of those, from 1.
-        shared_files: for every two splits that share files.
-        group_leaks: for each split tested on whose names have group numbers.
-    """
+    """What a reader of results on an annotation list must know."""
 
     splits: Mapping[ListedSplit, SplitAudit]
     classes_per_task: Extremes | None
     training_per_task: Extremes | None
     training_per_class: Extremes | None
-    repeated_classes: Mapping[str, tuple[int, ...]]
-    shared_files: tuple[SharedFiles, ...]
-    group_leaks: tuple[GroupLeak, ...]
+    repeated_classes: Mapping[str, tuple[int, ...]]  # classes in several tasks, with the numbers of those, from 1
+    shared_files: Mapping[tuple[ListedSplit, ListedSplit], tuple[str, ...]]  # in both, by name; none: no pair
+    group_leaks: tuple[GroupLeak, ...]  # for each tested split whose names have group numbers
 
 
 def audit_list(tasks: Tasks) -> ListAudit:
-    """Return what there is to know about a list, also about one that no run could use."""
+    """Audit a list, also one that no run could use."""
     splits = splits_of(tasks)
     numbered = [(f"task {number}", classes) for number, classes in enumerate(tasks, 1)]
-    per_class = Counter[str]()
-    for classes in tasks:
-        for listed in classes:
-            per_class[listed.name] += len(listed.of("train"))
+    per_class = dict.fromkeys((listed.name for classes in tasks for listed in classes), 0)
+    for label, _ in _labelled(tasks, "train"):
+        per_class[label] += 1
     return ListAudit(
         splits={split: audit_split(tasks, split) for split in splits},
         classes_per_task=extremes([(task, len(classes)) for task, classes in numbered]),
         training_per_task=extremes([(task, sum(len(c.of("train")) for c in classes)) for task, classes in numbered]),
-        training_per_class=extremes(list(per_class.items())),
+        training_per_class=extremes([*per_class.items()]),
         repeated_classes=repeated_classes(tasks),
         shared_files=shared_files(tasks),
         group_leaks=tuple(leak for split in splits if split != "train" if (leak := group_leak(tasks, split))),
@@ -132,43 +89,37 @@ def extremes(counts: Sequence[tuple[str, int]]) -> Extremes | None:
 
 
 def audit_split(tasks: Tasks, split: ListedSplit) -> SplitAudit:
-    """Return what there is to know about one split alone."""
+    """Audit one split alone."""
     labelled = list(_labelled(tasks, split))
     repeated = Counter(labelled)
     segments = [entry for _, entry in labelled if isinstance(entry, ListedSegment)]
+    classes_per_file = Counter(file for file, _ in {(file_of(entry), label) for label, entry in labelled})
     timed = [(segment, segment.duration_seconds) for segment in segments]
     return SplitAudit(
-        entries=len(labelled),
-        files=len({file_of(entry) for _, entry in labelled}),
         repeats=len(labelled) - len(repeated),
         most_repeated=max(repeated.values(), default=0),
-        segments=len(segments),
         empty=sum(segment.end_seconds == segment.start_seconds for segment in segments),
         started_past_end=sum(length is not None and segment.start_seconds >= length for segment, length in timed),
         ended_past_end=sum(
             length is not None and segment.end_seconds > length + _TOLERANCE_SECONDS for segment, length in timed
         ),
-        files_of_several_classes=sum(count > 1 for count in _classes_per_file(labelled).values()),
+        files_of_several_classes=sum(count > 1 for count in classes_per_file.values()),
         files_of_overlapping_classes=_overlapping_files(labelled),
     )
 
 
-def shared_files(tasks: Tasks) -> tuple[SharedFiles, ...]:
+def shared_files(tasks: Tasks) -> dict[tuple[ListedSplit, ListedSplit], tuple[str, ...]]:
     """Return, for every two splits that share files, which."""
     files = {split: {file_of(entry) for _, entry in _labelled(tasks, split)} for split in splits_of(tasks)}
-    pairs = ((first, second, files[first] & files[second]) for first, second in combinations(files, 2))
-    return tuple(SharedFiles((first, second), tuple(sorted(both))) for first, second, both in pairs if both)
+    shared = {pair: tuple(sorted(files[pair[0]] & files[pair[1]])) for pair in combinations(files, 2)}
+    return {pair: both for pair, both in shared.items() if both}
 
 
 def group_leak(tasks: Tasks, split: ListedSplit) -> GroupLeak | None:
     """Return how much of `split` shares a group with training; None where no name has a group number."""
-    trained = set(_groups(tasks, "train"))
-    tested = list(_groups(tasks, split))
-    if not tested:
-        return None
-    groups = set(tested)
-    leaked = sum(group in trained for group in tested)
-    return GroupLeak(split, len(tested), leaked, len(groups), len(groups & trained))
+    trained, tested = set(_groups(tasks, "train")), Counter(_groups(tasks, split))
+    leaked = {group: count for group, count in tested.items() if group in trained}
+    return GroupLeak(split, tested.total(), sum(leaked.values()), len(tested), len(leaked)) if tested else None
 
 
 def _labelled(tasks: Tasks, split: ListedSplit) -> Iterator[_Labelled]:
@@ -181,10 +132,6 @@ def _groups(tasks: Tasks, split: ListedSplit) -> Iterator[tuple[str, int]]:
         match = _GROUP.search(file_of(entry))
         if match:
             yield label, int(match[1])
-
-
-def _classes_per_file(labelled: Iterable[_Labelled]) -> Counter[str]:
-    return Counter(file for file, _ in {(file_of(entry), label) for label, entry in labelled})
 
 
 def _overlapping_files(labelled: Iterable[_Labelled]) -> int:

@@ -17,11 +17,7 @@ _LEADING_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 
 
 def class_name(given: object, where: str) -> str:
-    """Return a class's name as it is kept: in Unicode's form NFC, without spaces around it; `where` begins messages.
-
-    Raises:
-        DataError: it is no text, empty, holds what cannot be shown in one line, or is what is said of no class.
-    """
+    """Return a class's name as it is kept, in Unicode's form NFC without spaces around it; else raise a DataError."""
     name = same_name(given) if isinstance(given, str) else ""
     if not name:
         raise DataError(f"{where}: {quoted(given)} is no name for a class; give it a name of one line")

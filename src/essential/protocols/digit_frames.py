@@ -1,12 +1,11 @@
 """Moving digits: eight motions in four opposite pairs, and scikit-learn's scans drawn along them, on noise.
 
-Both motions of a pair draw the same trajectory; the backward one then plays it from its end. So for a pair the
-set of poses has one and the same distribution, and only their order in time tells the two classes apart.
-Nothing that is drawn depends on the direction, and nothing may.
+Both motions of a pair draw the same trajectory; the backward one plays it in reverse. So the poses of a pair have the
+same distribution, and only their order in time separates the two classes. Nothing that is drawn may depend on the
+direction.
 
-The scans of each digit are divided once and for all into three disjoint sets: half for the embedded encoder, a third
-for training clips, a sixth for test clips. The division depends on nothing but the digit, because the encoder's weights
-are shipped.
+The scans of each digit are divided into three disjoint sets: half for the embedded encoder, a third for training clips,
+a sixth for test clips. The division depends on the digit alone, because the encoder's weights are shipped.
 """
 
 import math
@@ -34,20 +33,13 @@ PAIRS = {
 }
 MOTIONS = tuple(motion for pair in PAIRS.values() for motion in pair)
 
-# How far a motion goes along its own axis, from its first to its last frame: fractions of the frame's side,
-# a ratio of sizes, radians.
-_EXTENTS = {
-    "x": (0.18, 0.30),
-    "y": (0.18, 0.30),
-    "log_size": (math.log(1.26), math.log(1.58)),
-    "angle": (math.radians(30), math.radians(56)),
-}
-# Where the middle of a motion lies, the same for all motions so that a still frame does not give away the axis.
-_MIDDLES = {
-    "x": (0.40, 0.60),
-    "y": (0.40, 0.60),
-    "log_size": (math.log(0.45), math.log(0.62)),
-    "angle": (math.radians(-20), math.radians(20)),
+# How far a motion goes along its own axis, and where its middle lies: fractions of the frame's side, a ratio of sizes,
+# radians. The middles are the same for all motions, so that no single frame gives the axis away.
+_RANGES = {
+    "x": ((0.18, 0.30), (0.40, 0.60)),
+    "y": ((0.18, 0.30), (0.40, 0.60)),
+    "log_size": ((math.log(1.26), math.log(1.58)), (math.log(0.45), math.log(0.62))),
+    "angle": ((math.radians(30), math.radians(56)), (math.radians(-20), math.radians(20))),
 }
 # The other axes drift at random, either way, by at most this part of a full motion.
 _DRIFT = 0.5
@@ -66,30 +58,23 @@ class Progress:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A digit's pose in each frame.
+    """A digit's pose in each frame; lengths are fractions of the frame's side."""
 
-    `x` and `y` are its centre from the left and the top, and `exp(log_size)` its side, as fractions of the frame's
-    side; `angle` is in radians, clockwise; `strength` is how much of the background it covers, up to 1.
+    x: Poses  # the centre, from the left
+    y: Poses  # from the top
+    log_size: Poses  # the logarithm of its side
+    angle: Poses  # in radians, clockwise
+    strength: Poses  # how much of the background it covers, up to 1
+
+
+def draw_progress(generator: np.random.Generator, frames: int, *, untrimmed: bool = False) -> Progress:
+    """Draw a motion, never backward, at a random varying speed; it fills the clip, at full strength.
+
+    An untrimmed one fills 35% to 60% of the clip, anywhere; before and after it the digit is still and faint. (At full
+    strength the still ends would show where the motion starts and ends, which was measured to make clips easier.)
     """
-
-    x: Poses
-    y: Poses
-    log_size: Poses
-    angle: Poses
-    strength: Poses
-
-
-def draw_progress(generator: np.random.Generator, frames: int) -> Progress:
-    """Draw a motion that fills the clip, at full strength: never backward, at a random varying speed."""
-    return Progress(_draw_rise(generator, frames), np.ones(frames))
-
-
-def draw_untrimmed_progress(generator: np.random.Generator, frames: int) -> Progress:
-    """Draw a motion that fills 35% to 60% of the clip, anywhere; before and after the digit is still and faint.
-
-    At full strength the still ends would show start and goal of the motion at fixed positions, and such clips were
-    measured to be easier than those that the motion fills.
-    """
+    if not untrimmed:
+        return Progress(_draw_rise(generator, frames), np.ones(frames))
     active = round(frames * generator.uniform(*_ACTIVE))
     before = int(generator.integers(0, frames - active + 1))
     done, strength = np.zeros(frames), np.full(frames, _RESTING_STRENGTH)
@@ -120,15 +105,15 @@ def _draw_rise(generator: np.random.Generator, frames: int) -> Poses:
 
 
 def _draw_axis(axis: str, generator: np.random.Generator, done: Poses, *, moving: bool) -> Poses:
-    middle = generator.uniform(*_MIDDLES[axis])
-    extent = generator.uniform(*_EXTENTS[axis])
+    extents, middles = _RANGES[axis]
+    middle, extent = generator.uniform(*middles), generator.uniform(*extents)
     share = 1.0 if moving else generator.uniform(-_DRIFT, _DRIFT)
     return np.asarray(middle + share * extent * (done - 0.5))
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything in a clip that is neither the digit nor its motion. Colours are RGB from 0 to 1."""
+    """The background, the digit's colour and the noise of a clip. Colours are RGB from 0 to 1."""
 
     background: Float32[np.ndarray, "size size 3"]
     colour: Float32[np.ndarray, "3"]
@@ -181,7 +166,7 @@ def _draw_texture(generator: np.random.Generator, cells: int, size: int) -> Floa
 
 
 def draw_ink(scan: Scan, trajectory: Trajectory, size: int) -> Float32[np.ndarray, "frames size size"]:
-    """Return how much of each pixel the digit covers: each pixel looks up its place in the scan."""
+    """Return how much of each pixel the digit covers."""
     from scipy.ndimage import map_coordinates
 
     pixel = (np.arange(size) + 0.5) / size

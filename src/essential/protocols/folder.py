@@ -1,16 +1,16 @@
 """Videos in folders of classes, the layout of the user's own data: `<class>/*`, alone or in `train` and `test`."""
 
-from collections.abc import Iterable, Sequence
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 from essential.errors import DataError
 from essential.protocols.class_names import class_name
-from essential.protocols.listed import ListedVideo
+from essential.protocols.listed import refuse_untrained
 from essential.protocols.moving_digits import MARKER
-from essential.protocols.passed_over import BESIDE, PassedOver
 from essential.protocols.protocol import Listing, Split, Video
-from essential.protocols.video_walk import VideoWalk
+from essential.protocols.source import Dataset
+from essential.protocols.video_walk import BESIDE, PassedOver, VideoWalk
 
 _LAYOUT = "lay the videos out as train/<class>/* and test/<class>/*"
 _SPLITS: tuple[Split, Split] = ("train", "test")
@@ -24,11 +24,10 @@ class ClassFolders(NamedTuple):
 
 
 def folder_listing(root: Path) -> Listing:
-    """Return the labelled videos below `root`.
+    """Return the labelled videos in `root/train/<class>/*` and `root/test/<class>/*`.
 
     Raises:
-        DataError: the folder or one of its two parts is missing or empty, or as `class_folders`; or a class has test
-            clips but no training clip.
+        DataError: a folder is missing or empty, as `class_folders`; or a class has test clips but no training clip.
     """
     if not root.is_dir():
         raise DataError(f"data folder {root} does not exist; give an existing one as data.root, and {_LAYOUT}")
@@ -39,9 +38,12 @@ def folder_listing(root: Path) -> Listing:
             raise DataError(f"data folder {root} has no folder {split!r}; {_LAYOUT}")
         found = class_folders(root / split, _LAYOUT)
         passed_over.extend(found.passed_over)
-        videos += [
-            Video(_key(path, root), str(path), name, split) for name, paths in found.videos.items() for path in paths
-        ]
+        for name, paths in found.videos.items():
+            videos += [Video(path.relative_to(root).as_posix(), str(path), name, split) for path in paths]
+    # What Python makes of bytes that are no UTF-8.
+    odd = next((video.key for video in videos if re.search("[\ud800-\udfff]", video.key)), None)
+    if odd is not None:
+        raise DataError(f"the name of the file {odd!r} in {root} is not UTF-8 text; rename the file")
     refuse_untrained(videos, str(root))
     for path in root.iterdir():
         if path.name not in (*_SPLITS, MARKER) and path.name[0] != ".":
@@ -55,8 +57,7 @@ def class_folders(root: Path, layout: str) -> ClassFolders:
     Messages end in `layout`: how the folder should be laid out.
 
     Raises:
-        DataError: there is no class folder, one without a video or of a name that no class can have, or a video beside
-            them; or a folder cannot be listed.
+        DataError: no class folder; one without a video or with a name that no class can have; a video beside them.
     """
     walk = VideoWalk(str(root))
     walk.refuse_unlisted()
@@ -70,33 +71,16 @@ def class_folders(root: Path, layout: str) -> ClassFolders:
     bare = sorted({Path(folder).name for folder in walk.folders} - found.keys())
     if bare or not found:
         what = f"class folder {root / bare[0]} holds no video" if bare else f"{root} holds no class folder"
-        told = walk.passed_over.line and f" ({walk.passed_over.line})"
-        raise DataError(f"{what}{told}; {layout}" + ", or delete the folder" * bool(bare))
+        passed = walk.passed_over.line and f" ({walk.passed_over.line})"
+        raise DataError(f"{what}{passed}; {layout}" + ", or delete the folder" * bool(bare))
     videos: dict[str, list[Path]] = {}
     for folder, paths in found.items():
         videos.setdefault(class_name(folder, str(root / folder)), []).extend(paths)
     return ClassFolders(videos, walk.passed_over)
 
 
-def refuse_untrained(videos: Sequence[Video | ListedVideo], where: str, *, classes: Iterable[str] = ()) -> None:
-    """Refuse a class without a training clip: one of the videos', or of `classes`.
-
-    Raises:
-        DataError: names the classes.
-    """
-    trained = {video.label for video in videos if video.split == "train"}
-    bare = sorted({*classes, *(video.label for video in videos)} - trained)
-    if bare:
-        raise DataError(
-            f"{where}: no training clip for the class{'es' if len(bare) > 1 else ''} {', '.join(map(repr, bare))}; "
-            "add training clips, or take the class out of the test split"
-        )
-
-
-def _key(path: Path, root: Path) -> str:
-    key = path.relative_to(root).as_posix()
-    try:
-        key.encode()
-    except UnicodeEncodeError:
-        raise DataError(f"the name of the file {key!r} in {root} is not UTF-8 text; rename the file") from None
-    return key
+FOLDER = Dataset(
+    "a folder of train/<class>/* and test/<class>/*", ("root",), lambda config: folder_listing(config.given("root"))
+)
+# Its videos are made before, in a place that the engine chooses where the config names none.
+MOVING_DIGITS = Dataset("the embedded benchmark", (), FOLDER.listing)

@@ -1,14 +1,16 @@
 """What an annotation list holds, checked: videos by the names that it gives them, before anybody looks for files."""
 
+import math
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
 from essential.errors import DataError
 from essential.protocols.class_names import class_name
-from essential.protocols.protocol import Segment
-from essential.shown import named, quoted
+from essential.protocols.protocol import Segment, Video
+from essential.shown import named, nearest, quoted
 
 ListedSplit = Literal["train", "val", "test"]
 SPLITS: tuple[ListedSplit, ...] = get_args(ListedSplit)
@@ -37,6 +39,14 @@ class ListedSegment(NamedTuple):
 
 
 Entry = str | ListedSegment
+
+
+class SegmentForm(NamedTuple):
+    """How a list writes a segment: its keys for the fields of `ListedSegment`, and the types of its times."""
+
+    keys: tuple[str, str, str, str]
+    ignored: tuple[str, ...]
+    types: tuple[type, ...]
 
 
 class ListSource(NamedTuple):
@@ -73,104 +83,129 @@ def splits_of(tasks: Tasks) -> list[ListedSplit]:
 
 
 def check_name(value: Any, where: str) -> str:
-    """Return a class's or video's name if it is text of one line that stays below any folder it is joined to.
-
-    Raises:
-        DataError: names the value and what is wrong with it.
-    """
+    """Return a class's or video's name; raise a DataError unless it is one line of text that stays below any folder."""
     if not isinstance(value, str):
-        raise DataError(f"{where}: {quoted(value)} is not text; give its name in quotes")
-    problem = _problem(value)
-    if problem:
-        raise DataError(f"{where}: {quoted(value)} {problem}; give a name or a path below the videos' folder")
-    return value
-
-
-def check_names(values: Sequence[Any], where: str) -> Sequence[str]:
-    """Return the names if `check_name` accepts each: thousands of them are looked at together.
-
-    Raises:
-        DataError: names the first one that is wrong.
-    """
-    return values if _are_fine(values) else [check_name(value, where) for value in values]
-
-
-def check_classes(values: Sequence[Any], where: str) -> list[str]:
-    """Return the names of a task's classes as they are kept, in their order.
-
-    Raises:
-        DataError: one is refused by `check_name` or `class_name`, or two are one name.
-    """
-    names = [class_name(name, where) for name in check_names(values, where)]
-    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
-    if twice is not None:
-        raise DataError(f"{where}: {quoted(twice)} is there twice, written in two ways; make them one class")
-    return names
-
-
-def _are_fine(values: Sequence[Any]) -> bool:
-    """Say whether all names are right for sure. Joined by '/', they have no other parts than each has alone."""
-    if not values:
-        return True
-    try:
-        together = f"/{'/'.join(values)}/"
-    except TypeError:
-        return False
-    if not together.isprintable() or any(bad in together for bad in ("//", "/./", "/../", "\\")):
-        return False
-    return max(map(len, values)) * (1 if together.isascii() else 4) <= _LONGEST_PART_BYTES
-
-
-def check_entries(entries: Sequence[Any], where: str) -> Sequence[Entry]:
-    """Return the entries, checked: names as by `check_names`, and the times of segments.
-
-    A start behind the video's end is let through, as are segments of no length: the published lists have them.
-
-    Raises:
-        DataError: names the first one that is wrong; of a segment, that a time is negative, not finite or too large, or
-            the end is before the start.
-    """
-    check_names([entry.file if isinstance(entry, ListedSegment) else entry for entry in entries], where)
-    for entry in entries:
-        if isinstance(entry, ListedSegment):
-            _check_times(entry, where)
-    return entries
-
-
-def _check_times(segment: ListedSegment, where: str) -> None:
-    file, start, end, duration = segment
-    # Written so that NaN fails.
-    if 0 <= start <= end <= _LONGEST_SECONDS and (duration is None or 0 <= duration <= _LONGEST_SECONDS):
-        return
-    for name, value in zip(segment._fields[1:], segment[1:], strict=True):
-        if value is not None and not 0 <= value <= _LONGEST_SECONDS:
-            raise DataError(f"{where}: {name} of {quoted(file)} is {quoted(value)}; use seconds from 0 to 1e9")
-    raise DataError(
-        f"{where}: the segment of {quoted(file)} ends at {end} s, before its start at {start} s; correct the list"
-    )
-
-
-def _problem(name: str) -> str | None:
-    parts = name.split("/")
+        raise DataError(f"{quoted(value)} is not text", where=where, remedy="give its name in quotes")
+    parts = value.split("/")
     longest = max(len(part.encode(errors="surrogatepass")) for part in parts)
-    unprintable = any(unicodedata.category(character) in _UNPRINTABLE for character in name)
+    unprintable = any(unicodedata.category(character) in _UNPRINTABLE for character in value)
     problems = {
-        "is empty": not name,
+        "is empty": not value,
         "holds a control character, a line break or half a character": unprintable,
-        "holds a backslash (folders are separated by '/')": "\\" in name,
-        "is an absolute path": name.startswith("/"),
+        "holds a backslash (folders are separated by '/')": "\\" in value,
+        "is an absolute path": value.startswith("/"),
         "leaves the folder with '..'": ".." in parts,
         "has an empty part or a '.' in its path": "" in parts or "." in parts,
         f"has a part of more than {_LONGEST_PART_BYTES} bytes, which no file can have": longest > _LONGEST_PART_BYTES,
     }
-    return next((problem for problem, there in problems.items() if there), None)
+    for problem in (problem for problem, there in problems.items() if there):
+        remedy = "give a name or a path below the videos' folder"
+        raise DataError(f"{quoted(value)} {problem}", where=where, remedy=remedy)
+    return value
+
+
+def check_names(values: Sequence[Any], where: str) -> Sequence[str]:
+    """Return the names if `check_name` accepts each: thousands of them are looked at together."""
+    if all(isinstance(value, str) for value in values):
+        # Joined by '/', right names have no other parts than each has alone.
+        together = f"/{'/'.join(values)}/"
+        most_bytes = max(map(len, values), default=0) * (1 if together.isascii() else 4)
+        odd = any(part in together for part in ("//", "/./", "/../", "\\"))
+        if together.isprintable() and not odd and most_bytes <= _LONGEST_PART_BYTES:
+            return values
+    return [check_name(value, where) for value in values]
+
+
+def check_keys(held: Mapping[str, Any], where: str, *, required: Sequence[str], optional: Sequence[str]) -> None:
+    """Raise a DataError for an object with a key that it may not have, or without one that it must have."""
+    allowed = (*required, *optional)
+    keys = f"the keys are {', '.join(allowed)}"
+    for key in held:
+        if key not in allowed:
+            raise DataError(f"unknown key {quoted(key)}{nearest(key, allowed)}", where=where, remedy=keys)
+    for key in required:
+        if key not in held:
+            raise DataError(f"{where} lacks the key {key!r}", remedy=keys)
+
+
+def classes_of(task: Any, where: str) -> Iterator[tuple[str, Any]]:
+    """Give each class of a task in a list's file, its name as it is kept, and what the file holds of it."""
+    if not isinstance(task, dict):
+        raise DataError(f"{where} is {quoted(task)}", remedy="give the classes, each with its videos, by name")
+    yield from zip(check_classes(list(task), where), task.values(), strict=True)
+
+
+def check_classes(values: Sequence[Any], where: str) -> list[str]:
+    """Return the names of a task's classes as they are kept; see `classes_of`."""
+    where = f"{where}, name of a class"
+    names = [class_name(name, where) for name in check_names(values, where)]
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twice is not None:
+        problem = f"{quoted(twice)} is there twice, written in two ways"
+        raise DataError(problem, where=where, remedy="make them one class")
+    return names
+
+
+def entries_of(given: Any, form: SegmentForm, where: str) -> Sequence[Entry]:
+    """Return the videos and segments of a class in a list's file, checked; see `check_entries`."""
+    if not isinstance(given, list | tuple):
+        raise DataError(f"{where} is {quoted(given)}", remedy="give a list of videos")
+    return check_entries([_segment(one, form, where) if isinstance(one, dict) else one for one in given], where)
+
+
+def _segment(given: Mapping[str, Any], form: SegmentForm, where: str) -> ListedSegment:
+    required, optional = form.keys[:3], (form.keys[3], *form.ignored)
+    if not {*required} <= given.keys() <= {*required, *optional}:
+        check_keys(given, f"{where}, {quoted(given)}", required=required, optional=optional)
+    file, *times = form.keys
+    return ListedSegment(given[file], *(_seconds(given, key, form, where) for key in times if key in given))
+
+
+def _seconds(given: Mapping[str, Any], key: str, form: SegmentForm, where: str) -> float:
+    value = given[key]
+    with suppress(ValueError, OverflowError):
+        if type(value) in form.types and math.isfinite(float(value)):
+            return float(value)
+    problem = f"{key} of {quoted(given[form.keys[0]])} is {quoted(value)}"
+    raise DataError(problem, where=where, remedy="give a number of seconds")
+
+
+def check_entries(entries: Sequence[Any], where: str) -> Sequence[Entry]:
+    """Return the entries; raise a DataError for the first with a wrong name or time.
+
+    A start behind the video's end is let through, as are segments of no length: the published lists have them.
+    """
+    check_names([entry.file if isinstance(entry, ListedSegment) else entry for entry in entries], where)
+    for segment in (entry for entry in entries if isinstance(entry, ListedSegment)):
+        file, start, end, duration = segment
+        # Written so that NaN fails.
+        if 0 <= start <= end <= _LONGEST_SECONDS and (duration is None or 0 <= duration <= _LONGEST_SECONDS):
+            continue
+        for name, value in zip(segment._fields[1:], segment[1:], strict=True):
+            if value is not None and not 0 <= value <= _LONGEST_SECONDS:
+                raise DataError(f"{where}: {name} of {quoted(file)} is {quoted(value)}; use seconds from 0 to 1e9")
+        problem = f"the segment of {quoted(file)} ends at {end} s, before its start at {start} s"
+        raise DataError(problem, where=where, remedy="correct the list")
+    return entries
+
+
+def refuse_untrained(videos: Sequence[Video | ListedVideo], where: str, *, classes: Iterable[str] = ()) -> None:
+    """Raise a DataError that names the classes, of the videos or of `classes`, without a training clip."""
+    trained = {video.label for video in videos if video.split == "train"}
+    bare = sorted({*classes, *(video.label for video in videos)} - trained)
+    if bare:
+        raise DataError(
+            f"no training clip for the class{'es' if len(bare) > 1 else ''} {named(bare)}",
+            where=where,
+            remedy="add training clips, or take the class out of the test split",
+        )
 
 
 def refuse_unusable(tasks: Tasks, where: str) -> None:
     """Refuse a list that no run could use as it is.
 
     Raises:
-        DataError: there is no task or nothing to test on; a task has no class; a class is in two tasks, has no training
+        DataError: no task; nothing to test on; a task without classes; a class that is in two tasks, has no training
             video, or has other splits than the others.
     """
     if not tasks:
@@ -178,9 +213,7 @@ def refuse_unusable(tasks: Tasks, where: str) -> None:
     for number, classes in enumerate(tasks, 1):
         if not classes:
             raise DataError(f"{where}: task {number} has no class; give it one, or take the task out")
-    repeated = repeated_classes(tasks)
-    if repeated:
-        name, numbers = next(iter(repeated.items()))
+    for name, numbers in (repeated := repeated_classes(tasks)).items():
         raise DataError(
             f"{where}: the class {quoted(name)} is in the tasks {', '.join(map(str, numbers))}"
             + (f", and so are {len(repeated) - 1} other classes in two tasks" if len(repeated) > 1 else "")
@@ -189,11 +222,7 @@ def refuse_unusable(tasks: Tasks, where: str) -> None:
     if not any(split != "train" for split in splits_of(tasks)):
         raise DataError(f"{where} has no val and no test videos; give each class a val or a test split")
     _refuse_uneven_splits(tasks, where)
-    bare = [listed.name for classes in tasks for listed in classes if not listed.of("train")]
-    if bare:
-        raise DataError(
-            f"{where}: no training video for {len(bare)} classes: {named(bare)}; add some, or take the class out"
-        )
+    refuse_untrained([], where, classes=[one.name for classes in tasks for one in classes if not one.of("train")])
 
 
 def repeated_classes(tasks: Tasks) -> dict[str, tuple[int, ...]]:
@@ -213,12 +242,9 @@ def _refuse_uneven_splits(tasks: Tasks, where: str) -> None:
         outside = [(number, listed) for number, listed in everyone if split not in listed.entries]
         if inside and outside:
             number, listed = outside[0]
+            has = " and ".join(one for one in SPLITS if one in listed.entries) or "no split"
             raise DataError(
-                f"{where}: the class {quoted(listed.name)} of task {number} has no {split} split ({_splits(listed)} "
+                f"{where}: the class {quoted(listed.name)} of task {number} has no {split} split ({has} "
                 f"only), but {quoted(inside[0].name)} has one, and {len(outside)} of {len(everyone)} classes lack it; "
                 "give all classes the same splits, if need be an empty one"
             )
-
-
-def _splits(listed: ListedClass) -> str:
-    return " and ".join(split for split in SPLITS if split in listed.entries) or "no split"

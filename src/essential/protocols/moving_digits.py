@@ -1,15 +1,16 @@
 """The embedded benchmarks `moving-digits` and `moving-digits-untrimmed`: handwritten digits that move, as video files.
 
-A class is a digit with a motion, such as `2-left`. Motions come in opposite pairs that no still frame and no unordered
-set of frames can tell apart. The files are made on the user's machine from a seed; each clip draws from a stream of
-its own, so that the clips do not depend on one another or on the order in which they are made.
+A class is a digit with a motion, such as `2-left`. Motions come in opposite pairs that no single frame and no unordered
+set of frames can separate. The files are made on the user's machine from a seed; each clip has a random stream of its
+own, so that clips do not depend on one another or on the order in which they are made.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from io import BytesIO
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -18,7 +19,6 @@ from essential.configs.schema import Section
 from essential.errors import DataError
 from essential.files.atomic import folder_lock, sha256_of_file, sha256_of_json, write_bytes, write_json
 from essential.files.untrusted import read_json
-from essential.protocols.clip_files import h264_mp4, mpeg4_avi
 from essential.protocols.digit_frames import (
     MOTIONS,
     Frames,
@@ -26,7 +26,6 @@ from essential.protocols.digit_frames import (
     draw_progress,
     draw_scene,
     draw_trajectory,
-    draw_untrimmed_progress,
     scans,
 )
 from essential.protocols.protocol import Split, Video
@@ -38,6 +37,17 @@ _VERSION = 2
 # Digits in the order in which a config takes them: the first show a turn clearly, 0 hardly does.
 _DIGITS = (2, 3, 4, 7, 5, 6, 9, 1, 8, 0)
 _AVI_EVERY = 4
+
+# The same frames give the same bytes. For H.264 this needs the encoder's lookahead switched off: on frames of 64 pixels
+# it was seen to read uninitialised memory.
+FRAMES_PER_SECOND = 25
+_H264 = {
+    "preset": "veryfast",
+    "crf": "22",
+    "bf": "2",
+    "x264-params": "rc-lookahead=0:mbtree=0:scenecut=0:b-adapt=0:weightp=0",
+}
+_MPEG4 = {"bf": "2", "qmin": "3", "qmax": "3"}
 
 
 class MovingDigitsConfig(Section):
@@ -56,12 +66,11 @@ class MovingDigitsConfig(Section):
     seed: int = Field(default=0, ge=0, description="Seed of everything that is drawn.")
 
 
-@dataclass(frozen=True)
-class _Clip:
+class _Clip(NamedTuple):
     split: Split
     digit: int
     motion: str
-    index: int
+    number: int
 
     @property
     def label(self) -> str:
@@ -70,8 +79,8 @@ class _Clip:
     @property
     def name(self) -> str:
         """The file's path relative to the root. Every fourth clip of a class is an AVI file."""
-        suffix = "avi" if self.index % _AVI_EVERY == _AVI_EVERY - 1 else "mp4"
-        return f"{self.split}/{self.label}/{self.index:04d}.{suffix}"
+        suffix = "avi" if self.number % _AVI_EVERY == _AVI_EVERY - 1 else "mp4"
+        return f"{self.split}/{self.label}/{self.number:04d}.{suffix}"
 
 
 def make_moving_digits(
@@ -83,32 +92,36 @@ def make_moving_digits(
 ) -> None:
     """Write the clips of `config` to `root/train/<class>/*` and `root/test/<class>/*`.
 
-    Each file appears whole or not at all, so that a killed call is completed by calling again. A folder that already
-    holds the clips of the same config is checked against its checksum and left as it is.
+    Each file appears whole or not at all: call again to complete a killed call. A folder that already holds the clips
+    of the same config is checked against its checksum and left as it is.
 
     Args:
         root: the folder; made if it is missing.
         config: what to draw; the same config gives the same bytes under the same library versions.
-        workers: threads that draw at the same time; the result does not depend on it.
+        workers: threads; the result does not depend on their number.
         progress: called with (clips there, all clips) as clips are written.
 
     Raises:
         DataError: the folder holds something else, the clips of another config, or damaged clips.
         InUseError: another process is writing there.
-        FileSystemError: the disk refuses.
     """
-    _refuse_strangers(root)
-    # Of a name of its own: a run whose folder this is holds that already.
+    _refuse_other_files(root)
+    # A lock of its own name: a run in the same folder holds the usual one.
     with folder_lock(root, name=".lock-videos"):
         recorded_checksum = _claim(root, config)
-        clips = list(_clips(config))
+        clips = _clips(config)
         missing = [clip for clip in clips if not (root / clip.name).exists()]
         there = len(clips) - len(missing)
         progress(there, len(clips))
-        # Threads do: drawing and encoding release the lock of the interpreter.
+
+        def write(clip: _Clip) -> None:
+            encode = mpeg4_avi if clip.name.endswith(".avi") else h264_mp4
+            write_bytes(root / clip.name, encode(_draw_clip(clip, config)))
+
+        # Threads are enough: drawing and encoding release the interpreter's lock.
         executor = ThreadPoolExecutor(max(1, workers))
         try:
-            for done, _ in enumerate(executor.map(lambda clip: _write_clip(root, clip, config), missing), there + 1):
+            for done, _ in enumerate(executor.map(write, missing), there + 1):
                 progress(done, len(clips))
         finally:
             executor.shutdown(cancel_futures=True)
@@ -118,7 +131,7 @@ def make_moving_digits(
                 f"{root} is damaged: its clips do not match the checksum; delete the folder and make it again"
             )
         if recorded_checksum is None:
-            write_json(root / MARKER, _marker(config, checksum))
+            _mark(root, config, checksum)
 
 
 def videos_to_make(config: MovingDigitsConfig) -> list[Video]:
@@ -126,14 +139,14 @@ def videos_to_make(config: MovingDigitsConfig) -> list[Video]:
     return [Video(clip.name, clip.name, clip.label, clip.split) for clip in _clips(config)]
 
 
-def _refuse_strangers(root: Path) -> None:
-    """Never write among files that are not ours: a folder without the marker must be empty, hidden files apart."""
+def _refuse_other_files(root: Path) -> None:
+    """Refuse a folder without the marker that is not empty, hidden files apart."""
     if (root / MARKER).exists() or not root.is_dir():
         return
-    strangers = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
-    if strangers:
+    others = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
+    if others:
         raise DataError(
-            f"{root} already holds {strangers[0]!r}, so moving-digits cannot be made there; choose an empty folder. "
+            f"{root} already holds {others[0]!r}, so moving-digits cannot be made there; choose an empty folder. "
             "To learn from the videos in it, add -s data.kind=folder"
         )
 
@@ -142,56 +155,67 @@ def _claim(root: Path, config: MovingDigitsConfig) -> str | None:
     """Mark the folder with `config`, or check that it is so marked; return the checksum if it was complete."""
     path = root / MARKER
     if not path.exists():
-        write_json(path, _marker(config, None))
+        _mark(root, config, None)
         return None
-    found = _read_marker(path)
-    wanted = {"version": _VERSION, **config.model_dump()}
-    holds = {"version": found["version"], **found["config"]}
-    for key, value in wanted.items():
+    try:
+        found = read_json(path)
+        holds, checksum = {"version": found["version"], **found["config"]}, found["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as cause:
+        remedy = f"delete the folder {root} and make it again"
+        raise DataError(f"{path} cannot be read ({cause!r})", remedy=remedy) from cause
+    for key, value in {"version": _VERSION, **config.model_dump()}.items():
         if holds.get(key) != value:
             raise DataError(
                 f"{root} holds moving-digits with {key}={holds.get(key)}, not {key}={value}; "
                 "choose another folder, or delete this one"
             )
-    checksum = found["sha256"]
     return None if checksum is None else str(checksum)
 
 
-def _read_marker(path: Path) -> dict[str, Any]:
-    try:
-        found = read_json(path)
-        return {"version": found["version"], "config": dict(found["config"]), "sha256": found["sha256"]}
-    except (OSError, ValueError, KeyError, TypeError) as cause:
-        raise DataError(
-            f"{path} cannot be read ({cause!r}); delete the folder {path.parent} and make it again"
-        ) from cause
+def _mark(root: Path, config: MovingDigitsConfig, checksum: str | None) -> None:
+    write_json(root / MARKER, {"version": _VERSION, "config": config.model_dump(), "sha256": checksum})
 
 
-def _marker(config: MovingDigitsConfig, checksum: str | None) -> dict[str, Any]:
-    return {"version": _VERSION, "config": config.model_dump(), "sha256": checksum}
-
-
-def _clips(config: MovingDigitsConfig) -> Iterator[_Clip]:
+def _clips(config: MovingDigitsConfig) -> list[_Clip]:
     counts: dict[Split, int] = {"train": config.train_clips_per_class, "test": config.test_clips_per_class}
-    for split, count in counts.items():
-        for digit in _DIGITS[: config.digits]:
-            for motion in MOTIONS:
-                for index in range(count):
-                    yield _Clip(split, digit, motion, index)
-
-
-def _write_clip(root: Path, clip: _Clip, config: MovingDigitsConfig) -> None:
-    frames = _draw_clip(clip, config)
-    write_bytes(root / clip.name, mpeg4_avi(frames) if clip.name.endswith(".avi") else h264_mp4(frames))
+    return [
+        _Clip(split, digit, motion, number)
+        for split, count in counts.items()
+        for digit, motion, number in product(_DIGITS[: config.digits], MOTIONS, range(count))
+    ]
 
 
 def _draw_clip(clip: _Clip, config: MovingDigitsConfig) -> Frames:
-    generator = numpy_generator("moving-digits", config.seed, clip.split, clip.label, clip.index)
-    if config.untrimmed:
-        progress = draw_untrimmed_progress(generator, 2 * config.frames)
-    else:
-        progress = draw_progress(generator, config.frames)
+    generator = numpy_generator("moving-digits", config.seed, clip.split, clip.label, clip.number)
+    progress = draw_progress(generator, config.frames * (1 + config.untrimmed), untrimmed=config.untrimmed)
     trajectory = draw_trajectory(clip.motion, generator, progress=progress)
     choices = scans(clip.digit, clip.split)
     scan = choices[generator.integers(len(choices))]
     return draw_frames(np.asarray(scan), trajectory, draw_scene(generator, config.size), generator)
+
+
+def h264_mp4(frames: Frames) -> bytes:
+    """Return an MP4 file with H.264 video; the height and width of the frames are even."""
+    return _encode(frames, container="mp4", codec="libx264", options=_H264)
+
+
+def mpeg4_avi(frames: Frames) -> bytes:
+    """Return an AVI file with MPEG-4 part 2 video with B-frames, as UCF101 and HMDB51 have."""
+    return _encode(frames, container="avi", codec="mpeg4", options=_MPEG4)
+
+
+def _encode(frames: Frames, *, container: str, codec: Literal["libx264", "mpeg4"], options: dict[str, str]) -> bytes:
+    import av
+
+    target = BytesIO()
+    with av.open(target, "w", format=container, options={"fflags": "+bitexact"}) as file:
+        stream = file.add_stream(codec, rate=FRAMES_PER_SECOND, options=options)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        if codec == "mpeg4":
+            stream.codec_context.codec_tag = "XVID"
+        stream.thread_count = 1  # the bytes must not depend on the machine's cores
+        for image in frames:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        file.mux(stream.encode())
+    return target.getvalue()

@@ -8,18 +8,20 @@ They are in the folder given, or in one right below it.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from essential.errors import DataError
-from essential.files.untrusted import parse_json
-from essential.protocols.folder import refuse_untrained
-from essential.protocols.listed import ListedSplit, ListedVideo, check_name
-from essential.protocols.split_files import Line, find_folder, lines_of, refuse_repeats, text_of
+from essential.protocols.listed import ListedSplit, ListedVideo, check_name, refuse_untrained
+from essential.protocols.places import locate_videos
+from essential.protocols.protocol import Listing
+from essential.protocols.source import DataConfig, Dataset
+from essential.protocols.text_files import Line, bytes_of, json_of, refuse_repeats, text_of
 
 OfficialSplit = tuple[list[ListedVideo], tuple[str, ...]]
 _Listed = tuple[Line, ListedVideo]
+_AGAIN = "unpack the file again"
 
 _HMDB51_CLASSES = 51
 _HMDB51_SPLITS: dict[str, ListedSplit | None] = {"0": None, "1": "train", "2": "test"}
@@ -32,12 +34,7 @@ _SSV2_BRACKETS = str.maketrans("", "", "[]")
 
 
 def ucf101_split(place: Path, split: int) -> OfficialSplit:
-    """Return split 1, 2 or 3 of UCF101 and its classes, numbered as in `classInd.txt`.
-
-    Raises:
-        DataError: a file is missing or in two folders; a line is malformed, or names a class or a number that does
-            not fit `classInd.txt`; a video is listed twice.
-    """
+    """Return split 1, 2 or 3 of UCF101 and its classes, numbered as in `classInd.txt`."""
     folder = find_folder(place, "classInd.txt", "UCF101's split files (ucfTrainTestlist)")
     numbers = _ucf101_classes(folder / "classInd.txt")
     train = list(_ucf101_videos(folder / f"trainlist0{split}.txt", "train", numbers))
@@ -46,12 +43,7 @@ def ucf101_split(place: Path, split: int) -> OfficialSplit:
 
 
 def hmdb51_split(place: Path, split: int) -> OfficialSplit:
-    """Return split 1, 2 or 3 of HMDB51 and its classes, by name. Videos that a split does not use are left out.
-
-    Raises:
-        DataError: there is no such folder or there are two; it has not 51 files of the split; a line is malformed; a
-            video is listed twice.
-    """
+    """Return split 1, 2 or 3 of HMDB51, without the videos that it does not use, and the classes, by name."""
     suffix = f"_test_split{split}.txt"
     folder = find_folder(place, f"*{suffix}", "HMDB51's split files (testTrainMulti_7030_splits)")
     files = sorted(path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
@@ -66,13 +58,9 @@ def hmdb51_split(place: Path, split: int) -> OfficialSplit:
 
 
 def ssv2_split(place: Path) -> OfficialSplit:
-    """Return the training and the validation videos, which is what is tested on, and the classes by their number.
+    """Return the training and the validation videos, on which is tested, and the classes by their number.
 
     A video's class is its template without the square brackets. The test videos have no public labels.
-
-    Raises:
-        DataError: a file is missing or not such JSON; the labels are not numbered from 0 on; a template is no label; a
-            video is listed twice.
     """
     folder = find_folder(place, "*labels.json", "Something-Something V2's annotations")
     prefix = next((prefix for prefix in _SSV2_PREFIXES if (folder / f"{prefix}labels.json").exists()), "")
@@ -82,8 +70,47 @@ def ssv2_split(place: Path) -> OfficialSplit:
     return _split([*training, *tests], classes, folder)
 
 
+def find_folder(place: Path, pattern: str, what: str) -> Path:
+    """Return the folder with files named like `pattern`, called `what`: `place`, or the only one right below it."""
+    setting = "-s data.annotations=DIR"
+    if not place.is_dir():
+        raise DataError(f"the folder {place} does not exist; give the folder of {what}: {setting}")
+    for below in (pattern, f"*/{pattern}"):
+        files = (path for path in place.glob(below) if path.is_file())
+        shown = (path for path in files if not any(part[0] == "." for part in path.relative_to(place).parts))
+        folders = sorted({path.parent for path in shown})
+        if len(folders) > 1:
+            raise DataError(f"{pattern} is in {folders[0]} and in {folders[1]}; say where {what} are: {setting}")
+        if folders:
+            return folders[0]
+    raise DataError(
+        f"{pattern} is not in {place}, nor in a folder right below",
+        remedy=f"unpack {what} there, or give their folder: {setting}",
+    )
+
+
+def split_text(path: Path) -> str:
+    """Return the text of a split file."""
+    content = bytes_of(path, absent=f"unpack all the split files into {path.parent}")
+    return text_of(content, str(path), _AGAIN)
+
+
+def _lines(path: Path) -> Iterator[Line]:
+    """Give the lines of a file that are not empty, whatever ends them; there is one at least, and none has a NUL."""
+    empty = True
+    for number, text in enumerate(re.split("\r\n|\r|\n", split_text(path)), start=1):
+        line = Line(str(path), f"line {number}", text.strip())
+        if "\0" in text:
+            raise line.error("the line holds a NUL character", _AGAIN)
+        if line.text:
+            empty = False
+            yield line
+    if empty:
+        raise DataError(f"{path} is empty", remedy=_AGAIN)
+
+
 def _split(entries: Sequence[_Listed], classes: tuple[str, ...], folder: Path) -> OfficialSplit:
-    refuse_repeats(entries)
+    refuse_repeats((line, video.name) for line, video in entries)
     listed = [video for _, video in entries]
     refuse_untrained(listed, str(folder), classes=classes)
     return listed, classes
@@ -91,41 +118,38 @@ def _split(entries: Sequence[_Listed], classes: tuple[str, ...], folder: Path) -
 
 def _ucf101_classes(path: Path) -> dict[str, int]:
     numbers: dict[str, int] = {}
-    for line in lines_of(path):
+    for line in _lines(path):
         match = _UCF101_CLASS.fullmatch(line.text)
         if match is None:
             raise line.error("write a class as its number and its name, such as '1 ApplyEyeMakeup'")
         number, name = int(match[1]), match[2]
         if name in numbers:
-            raise line.error(f"the class {name!r} is listed before, as number {numbers[name]}; keep one of the lines")
+            raise line.error(f"the class {name!r} is listed before, as number {numbers[name]}", "keep one of the lines")
         if number != len(numbers) + 1:
-            raise line.error(
-                f"the class {name!r} has number {number}, and {len(numbers) + 1} is next; number from 1 on"
-            )
+            problem = f"the class {name!r} has number {number}, and {len(numbers) + 1} is next"
+            raise line.error(problem, "number from 1 on")
         numbers[name] = number
     return numbers
 
 
 def _ucf101_videos(path: Path, split: ListedSplit, numbers: dict[str, int]) -> Iterator[_Listed]:
-    for line in lines_of(path):
+    for line in _lines(path):
         match = _UCF101_VIDEO.fullmatch(line.text)
         if match is None or (match[3] is None and split == "train"):
             number = " and the class's number" if split == "train" else ""
             example = "ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi" + (" 1" if number else "")
             raise line.error(f"write a video as class/file{number}, such as '{example}'")
-        label = match[1]
+        label, classes = match[1], path.parent / "classInd.txt"
         if label not in numbers:
-            raise line.error(f"the class {label!r} is not in {path.parent / 'classInd.txt'}; fix one of the two")
+            raise line.error(f"the class {label!r} is not in {classes}", "fix one of the two")
         if match[3] is not None and int(match[3]) != numbers[label]:
-            raise line.error(
-                f"the class {label!r} has number {match[3]} here and {numbers[label]} in "
-                f"{path.parent / 'classInd.txt'}; fix one of the two"
-            )
+            problem = f"the class {label!r} has number {match[3]} here and {numbers[label]} in {classes}"
+            raise line.error(problem, "fix one of the two")
         yield line, ListedVideo(f"{label}/{match[2]}", label, split)
 
 
 def _hmdb51_videos(path: Path, label: str) -> Iterator[_Listed]:
-    for line in lines_of(path):
+    for line in _lines(path):
         name, number = (*line.text.rsplit(maxsplit=1), "")[:2]
         if number not in _HMDB51_SPLITS or "/" in name:
             raise line.error(
@@ -137,53 +161,56 @@ def _hmdb51_videos(path: Path, label: str) -> Iterator[_Listed]:
 
 
 def _ssv2_classes(path: Path) -> tuple[str, ...]:
-    content = _read(path)
-    if not isinstance(content, dict) or not content:
-        raise DataError(
-            f"{path} holds {_kind(content)}; it must hold an object of labels, such as {{'Bending something': '0'}}"
-        )
+    content = _ssv2_json(path, dict, "an object of labels, such as {'Bending something': '0'}")
     numbers: dict[int, str] = {}
     for name, value in content.items():
         number = int(value) if isinstance(value, str) and _SSV2_NUMBER.fullmatch(value) else -1
         if not 0 <= number < len(content) or number in numbers:
             raise DataError(
                 f"{path}: label {name!r} has number {value!r}; the {len(content)} labels must be numbered from '0' to "
-                f"'{len(content) - 1}', each once; unpack the file again"
+                f"'{len(content) - 1}', each once; {_AGAIN}"
             )
         numbers[number] = check_name(name, f"{path}, label {value}")
     return tuple(numbers[number] for number in range(len(numbers)))
 
 
 def _ssv2_videos(path: Path, split: ListedSplit, classes: Sequence[str]) -> Iterator[_Listed]:
-    content = _read(path)
-    if not isinstance(content, list) or not content:
-        raise DataError(f"{path} holds {_kind(content)}; it must hold a list of videos with 'id' and 'template'")
     names = {name: name for name in classes}  # one string for a class, not one for each of its videos
-    for place, entry in enumerate(content, start=1):
-        line = Line(path, f"entry {place}")
-        name, template = _text(entry, "id", line), _text(entry, "template", line)
+    for place, entry in enumerate(_ssv2_json(path, list, "a list of videos with 'id' and 'template'"), start=1):
+        line = Line(str(path), f"entry {place}")
+        held = entry if isinstance(entry, dict) else {}
+        texts: dict[str, Any] = {key: held.get(key) for key in ("id", "template")}
+        for key, value in texts.items():
+            if not isinstance(value, str) or not value:
+                raise line.error(f"{key} is {value!r}; it must be text that is not empty", _AGAIN)
+        name, template = texts.values()
         label = names.get(template.translate(_SSV2_BRACKETS))
         if label is None:
             raise line.error(
                 f"template {template!r} of video {name!r} is, without its brackets, not one of the "
-                f"{len(classes)} labels; take all files from one version of the data set"
+                f"{len(classes)} labels",
+                "take all files from one version of the data set",
             )
         yield line, ListedVideo(name, label, split)
 
 
-def _text(entry: Any, key: str, line: Line) -> str:
-    value = entry.get(key) if isinstance(entry, dict) else None
-    if not isinstance(value, str) or not value:
-        raise line.error(f"{key} is {value!r}; it must be text that is not empty; unpack the file again")
-    return value
+def _ssv2_json(path: Path, kind: type, what: str) -> Any:
+    content = json_of(split_text(path), str(path))
+    if not isinstance(content, kind) or not content:
+        held = f"no entry ({content!r})" if content in ([], {}) else f"a JSON {type(content).__name__}"
+        raise DataError(f"{path} holds {held}; it must hold {what}")
+    return content
 
 
-def _read(path: Path) -> Any:
-    try:
-        return parse_json(text_of(path))
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON ({error}); unpack the file again") from error
+def _official(summary: str, read: Callable[[Path, int], OfficialSplit]) -> Dataset:
+    def listing(config: DataConfig) -> Listing:
+        root = config.given("root")
+        listed, classes = read(config.annotations or root, config.official_split)
+        return locate_videos(listed, root, classes)
+
+    return Dataset(summary, ("root",), listing)
 
 
-def _kind(content: Any) -> str:
-    return f"no entry ({content!r})" if content in ([], {}) else f"a JSON {type(content).__name__}"
+UCF101 = _official("UCF101 with its official split files", ucf101_split)
+HMDB51 = _official("HMDB51 with its official split files", hmdb51_split)
+SSV2 = _official("Something-Something V2 with its official split files", lambda place, _: ssv2_split(place))

@@ -3,54 +3,49 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
 from essential.errors import DataError
 from essential.protocols.listed import ListedVideo, check_names
-from essential.protocols.protocol import Segment, Video, paused_collector
-from essential.protocols.video_walk import VideoIndex, bare_name
+from essential.protocols.protocol import Listing, Segment, Video
+from essential.protocols.video_walk import VideoWalk, bare_name, is_below
 
 _NAMED_AT_MOST = 5
 
 
 class Found(NamedTuple):
-    """A listed video and what was found for it.
+    """A video and what was found for it."""
 
-    Attributes:
-        video: with the path of the best candidate; if there is none, of where it would be.
-        missing: there is none.
-        others: more candidates, where nothing says which one is meant.
-    """
-
-    video: Video
+    video: Video  # with the path of the best candidate; if there is none, the path where it would be
     missing: bool
-    others: tuple[str, ...] = ()
+    others: tuple[str, ...]  # more candidates, where the choice is ambiguous
 
 
-def locate_videos(listed: Sequence[ListedVideo], root: Path) -> list[Video]:
-    """Return the listed videos with their places below `root`; those not found get the place where they would be.
+def found_of(listing: Listing) -> list[Found]:
+    """Return each video of a listing with what was found for it."""
+    return [
+        Found(video, place in listing.missing, listing.others.get(place, ()))
+        for place, video in enumerate(listing.videos)
+    ]
 
-    Raises:
-        DataError: as `find_videos`; or a name stands for several files, and nothing says which one is meant.
-    """
-    with paused_collector():
-        videos, _, others = _search(listed, root)
-    if others:
+
+def refuse_unclear(listing: Listing, root: object) -> None:
+    """Raise a DataError if a listed name is ambiguous: it may be one of several files."""
+    if listing.others:
         lines = "\n  ".join(
-            f"{videos[place].key}: {', '.join((videos[place].file, *files))}"
-            for place, files in islice(others.items(), _NAMED_AT_MOST)
+            f"{listing.videos[place].key}: {', '.join((listing.videos[place].file, *files))}"
+            for place, files in islice(listing.others.items(), _NAMED_AT_MOST)
         )
         raise DataError(
-            f"{root}: {len(others)} listed videos may each be one of several files:\n  {lines}\nKeep one "
+            f"{root}: {len(listing.others)} listed videos may each be one of several files:\n  {lines}\nKeep one "
             "file of each, or put it where the list says; `essential data check` names them all"
         )
-    return videos
 
 
-def find_videos(listed: Sequence[ListedVideo], root: Path) -> list[Found]:
-    """Look for every listed video below `root`, in the order of the list.
+def locate_videos(listed: Sequence[ListedVideo], root: Path, classes: tuple[str, ...]) -> Listing:
+    """Return a listing of the videos, in the order of the list, each looked for below `root`.
 
     A video is the file at the listed path; else one there with another video's extension; else one of the same bare
     name anywhere, if the list has no other video of that bare name. Of several, the one at a longer path that ends as
@@ -60,43 +55,70 @@ def find_videos(listed: Sequence[ListedVideo], root: Path) -> list[Found]:
     what the list repeats.
 
     Raises:
-        DataError: a name is empty, absolute, has `..` in it, or is not text that a file system takes; `root` cannot be
-            walked; a link leads out of it.
+        DataError: a name is no path below a folder; `root` cannot be walked; a link leads out of it.
     """
-    with paused_collector():
-        videos, missing, others = _search(listed, root)
-        return [Found(video, place in missing, others.get(place, ())) for place, video in enumerate(videos)]
-
-
-def _search(listed: Sequence[ListedVideo], root: Path) -> tuple[list[Video], set[int], dict[int, tuple[str, ...]]]:
-    """Return the videos; by their places in the list, which few are missing, and of which few there are others."""
     names = check_names([video.name for video in listed], "the list")
     bares = [bare_name(name.rpartition("/")[2]) for name in names]
     index = VideoIndex(root)
     shared = _shared(names, bares)
-    unsure = shared | index.others.keys()
     files: list[str] = []
     missing: set[int] = set()
     others: dict[int, tuple[str, ...]] = {}
     for place, (name, bare) in enumerate(zip(names, bares, strict=True)):
-        file = index.first.get(bare)
-        if file is None or bare in unsure:
+        candidates = index.paths.get(bare, [])
+        if len(candidates) != 1 or bare in shared:
             candidates = _choose(name, listed[place].label, index, needs_place=bare in shared)
-            if len(candidates) > 1:
-                others[place] = tuple(candidates[1:])
-            if not candidates:
-                missing.add(place)
-            file = candidates[0] if candidates else _place_of_missing(name, index)
-        files.append(file)
+        if len(candidates) > 1:
+            others[place] = tuple(candidates[1:])
+        if not candidates:
+            missing.add(place)
+        files.append(candidates[0] if candidates else index.place_of_missing(name))
     videos = [
         Video(key, file, label, "train" if split == "train" else "test", segment)
         for (_, label, split, segment), key, file in zip(listed, _unique_keys(listed), files, strict=True)
     ]
-    return videos, missing, others
+    return Listing(videos, classes, missing=frozenset(missing), others=others)
+
+
+class VideoIndex:
+    """The videos below a folder by their bare names: the last part of the path, without a video's extension.
+
+    Links are followed where they stay below the root; what is below the same folder is found by each path to it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise DataError(f"data folder {root} does not exist; give the folder of the videos as data.root")
+        self.root = str(root)
+        self._real_root = os.path.realpath(root)
+        self.paths: dict[str, list[str]] = {}
+        walk = VideoWalk(self.root, check_link=self.refuse_outside)
+        walk.refuse_unlisted()
+        # A list names no videos of a root that is itself one.
+        walk.videos.pop(self.root, None)
+        for path, bare in chain(walk.videos.items(), walk.again.items()):
+            self.paths.setdefault(bare, []).append(path)
+
+    def place_of_missing(self, name: str) -> str:
+        """Return where a listed video would be."""
+        place = f"{self.root}/{name}"
+        # What the walk passed over, such as a link in a hidden folder, may be there all the same.
+        if os.path.lexists(place):
+            self.refuse_outside(place)
+        return place
+
+    def refuse_outside(self, path: str) -> None:
+        """Refuse a path that, links followed, lies outside the root."""
+        target = os.path.realpath(path)
+        if not is_below(target, self._real_root):
+            raise DataError(
+                f"{path} is a link that leads out of the data folder {self.root}, to {target}; put the file itself "
+                "there, or give as data.root a folder that holds both"
+            )
 
 
 def _shared(names: Sequence[str], bares: Sequence[str]) -> set[str]:
-    """Return the bare names that several listed names share: they alone do not say which video is meant."""
+    """Return the bare names that several listed names share: alone they are ambiguous."""
     if len(set(names)) == len(set(bares)):
         return set()
     owners: dict[str, str] = {}
@@ -106,14 +128,10 @@ def _shared(names: Sequence[str], bares: Sequence[str]) -> set[str]:
 def _choose(name: str, label: str, index: VideoIndex, *, needs_place: bool) -> list[str]:
     """Return the candidates for a listed name; more than one if nothing decides between them.
 
-    Args:
-        name: as a relative path.
-        label: its class.
-        index: what there is.
-        needs_place: its bare name alone does not do: its folder must fit too.
+    `needs_place` asks that its folder fits too: its bare name is shared.
     """
     bare_path, last = bare_name(name), name.rpartition("/")[2]
-    candidates = [path for bare in {last, bare_name(last)} for path in index.paths(bare)]
+    candidates = [path for bare in {last, bare_name(last)} for path in index.paths.get(bare, ())]
     tests: tuple[Callable[[str], bool], ...] = (
         lambda path: path == f"{index.root}/{name}",
         lambda path: bare_name(path) in (f"{index.root}/{bare_path}", f"{index.root}/{name}"),
@@ -129,14 +147,6 @@ def _choose(name: str, label: str, index: VideoIndex, *, needs_place: bool) -> l
         return []
     really = {os.path.realpath(path): path for path in sorted(candidates, reverse=True)}
     return sorted(really.values())
-
-
-def _place_of_missing(name: str, index: VideoIndex) -> str:
-    place = f"{index.root}/{name}"
-    # What the walk passed over, as a link in a hidden folder, may be there all the same.
-    if os.path.lexists(place):
-        index.refuse_outside(place)
-    return place
 
 
 def _unique_keys(listed: Sequence[ListedVideo]) -> list[str]:

@@ -1,8 +1,8 @@
 """Pickles read as data. Nothing of a file can run here: no object is looked up by name, called or built.
 
-Python's own unpickler is not used. The standard library's disassembler names the opcodes, and the ones that plain data
-needs (dictionaries, lists, tuples, text, bytes, numbers, true, false, none) are followed on a stack of our own; every
-other one is refused.
+Python's own unpickler is not used: it hashes whatever a dictionary has as a key, which can take for ever. The standard
+library's disassembler names the opcodes; the ones that plain data needs (dictionaries, lists, tuples, text, bytes,
+numbers, true, false, none) are followed on a stack of our own, and every other one is refused.
 """
 
 import io
@@ -39,7 +39,7 @@ def read_plain_pickle(content: bytes, name: str) -> Any:
     machine = _Machine(len(content))
     try:
         with warnings.catch_warnings():
-            # Of a text with an unknown escape the disassembler would warn the user, who cannot do anything about it.
+            # The disassembler would warn of an unknown escape in a text, and the user can do nothing about it.
             warnings.simplefilter("ignore", DeprecationWarning)
             _follow(file, machine, name)
         value = machine.result()
@@ -67,7 +67,7 @@ def _opcodes(file: io.BytesIO) -> Iterator[tuple[pickletools.OpcodeInfo, Any, in
     try:
         yield from pickletools.genops(file)
     except (ValueError, OverflowError, MemoryError) as error:
-        # The disassembler's words for what it found: an unknown opcode, an argument or a file cut short, bad text.
+        # The disassembler says what it found: an unknown opcode, an argument or a file cut short, bad text.
         raise _Malformed(f"cannot be read at byte {file.tell()} ({quoted(str(error))})") from None
 
 
@@ -140,18 +140,16 @@ class _Machine:
     def set_items(self, values: list[Any]) -> None:
         self._top_of(dict).update(_pairs(values))
 
-    def last(self, count: int) -> list[Any]:
-        """Take the last values off the stack."""
+    def take(self, count: int | None) -> list[Any]:
+        """Take the last values off the stack; None: those since the last mark, and that mark."""
+        if count is None:
+            if not self._below:
+                raise _Malformed("needs a mark, and there is none")
+            values, self._stack = self._stack, self._below.pop()
+            return values
         if len(self._stack) < count:
             raise _Malformed("needs a value, and the stack is empty")
         values, self._stack[-count:] = self._stack[-count:], []
-        return values
-
-    def since_mark(self) -> list[Any]:
-        """Take the values off that were pushed since the last mark, and that mark."""
-        if not self._below:
-            raise _Malformed("needs a mark, and there is none")
-        values, self._stack = self._stack, self._below.pop()
         return values
 
     def _top(self) -> Any:
@@ -179,7 +177,7 @@ def _pairs(values: list[Any]) -> dict[str, Any]:
 
 def _actions(machine: _Machine) -> dict[str, Callable[[Any], None]]:
     """Return what each opcode does that plain data needs: this is the allow-list."""
-    push, last, since_mark = machine.push, machine.last, machine.since_mark
+    push, take = machine.push, machine.take
     return {
         # These change nothing: a frame is a hint for reading ahead.
         **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda _: None),
@@ -191,18 +189,18 @@ def _actions(machine: _Machine) -> dict[str, Callable[[Any], None]]:
         **dict.fromkeys(("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"), push),
         **dict.fromkeys(("STRING", "BINSTRING", "SHORT_BINSTRING"), machine.push_python2_text),
         "EMPTY_LIST": lambda _: push([]),
-        "LIST": lambda _: push(since_mark()),
-        "APPEND": lambda _: machine.append(last(1)),
-        "APPENDS": lambda _: machine.append(since_mark()),
+        "LIST": lambda _: push(take(None)),
+        "APPEND": lambda _: machine.append(take(1)),
+        "APPENDS": lambda _: machine.append(take(None)),
         "EMPTY_DICT": lambda _: push({}),
-        "DICT": lambda _: push(_pairs(since_mark())),
-        "SETITEM": lambda _: machine.set_items(last(2)),
-        "SETITEMS": lambda _: machine.set_items(since_mark()),
+        "DICT": lambda _: push(_pairs(take(None))),
+        "SETITEM": lambda _: machine.set_items(take(2)),
+        "SETITEMS": lambda _: machine.set_items(take(None)),
         "EMPTY_TUPLE": lambda _: push(()),
-        "TUPLE1": lambda _: push(tuple(last(1))),
-        "TUPLE2": lambda _: push(tuple(last(2))),
-        "TUPLE3": lambda _: push(tuple(last(3))),
-        "TUPLE": lambda _: push(tuple(since_mark())),
+        "TUPLE1": lambda _: push(tuple(take(1))),
+        "TUPLE2": lambda _: push(tuple(take(2))),
+        "TUPLE3": lambda _: push(tuple(take(3))),
+        "TUPLE": lambda _: push(tuple(take(None))),
         **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), machine.put),
         "MEMOIZE": machine.memoize,
         **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), machine.get),

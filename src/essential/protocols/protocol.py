@@ -1,4 +1,7 @@
-"""What is learned, in which order: videos, tasks and the protocol that holds them. Names and numbers only."""
+"""What is learned, in which order: videos, the order of classes, and the tasks that a listing is cut into.
+
+Names and numbers only.
+"""
 
 import gc
 import hashlib
@@ -6,36 +9,50 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from operator import attrgetter
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from essential.errors import ConfigError
-from essential.files.atomic import canonical_json
+from essential.files.atomic import canonical_json, sha256_of_json
 from essential.protocols.class_names import alike
-from essential.protocols.class_order import OrderRule, order_classes
-from essential.protocols.passed_over import PassedOver
+from essential.protocols.video_walk import PassedOver
+from essential.seeding import numpy_generator
 
 Split = Literal["train", "test"]
+OrderRule = Literal["essential", "tcd"]
+
+_LARGEST_SEED = 2**32 - 1
+# The orders of TCD's data sets (UCF101, HMDB51, SSv2) and seeds, by the SHA-256 of their JSON; published numbers depend
+# on them.
+_PINNED = {
+    (101, 1000): "5a8d96805d2fc74e75f75e13e0e7352ee4f4da88bdb4224c963805c0f46c76e1",
+    (101, 1993): "370141e0358a7a46ac1d433bf05fe7c107aa995bed8d4dc202fc8afd9d102bfc",
+    (101, 2021): "f8cf294f956278ac25b298f567c880473054cda466692ce617caf5f2697276bf",
+    (51, 1000): "ed691ff2402b69ac50668af4bcee521fe41097c75950e578d74552ab2e26ac48",
+    (51, 1993): "59ceae3272e0bf25be13be5c537e1348c1a4b44fbf79db961a3ccec710977db2",
+    (51, 2021): "2b6951578cf751a604677e031a1e9a9b67d8c5f084afe1db763d3b60f78f19cc",
+    (174, 1000): "add42485f48b1c7d99179c13782e11c4bc952683fe2c9e672bd0f1430dade01d",
+    (174, 1993): "f39d0d55ab792f2c98725c55565d1af9b413e2706104aeb4fa42e5492c45f7b9",
+    (174, 2021): "c41cc2d7aef468b20d6aed37ebb568090d6ad74f6aab812edf2a70bce19a429a",
+}
 
 
 class Segment(NamedTuple):
-    """A part of a video: from `start_seconds`, included, to `end_seconds`, excluded; its first picture is at 0."""
+    """A part of a video: from `start_seconds`, included, to `end_seconds`, excluded; its first frame is at 0."""
 
     start_seconds: float
     end_seconds: float
 
 
 class Video(NamedTuple):
-    """One labelled video: a whole file or folder of frames, or a segment of it.
+    """One labelled video: a whole file or folder of frames, or a segment of it."""
 
-    `key` names it inside its data set (its path relative to the root, or its name in the list); it is unique, and is
-    what stores, memories and records keep. `file` is where it is on this machine, as text: a data set holds hundreds of
-    thousands.
-    """
-
-    key: str
-    file: str
+    key: str  # unique in its data set: the path relative to the root, or the name in the list; stores keep it
+    file: str  # where it is on this machine; text, since a data set holds hundreds of thousands
     label: str
     split: Split
     segment: Segment | None = None
@@ -48,21 +65,15 @@ class Video(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """What a data set holds, before it is cut into tasks.
-
-    Attributes:
-        videos: those of training and test.
-        classes: in the data set's own order, in which a class's place is its number there.
-        groups: the classes of each task in order, where the list itself fixes them.
-        sha256: of the list's content, where there is a list.
-        passed_over: what else is where the videos are.
-    """
+    """The videos of a data set, before it is cut into tasks."""
 
     videos: Sequence[Video]
-    classes: tuple[str, ...]
-    groups: tuple[tuple[str, ...], ...] | None = None
-    sha256: str | None = None
+    classes: tuple[str, ...]  # in the data set's own order: a class's place is its number there
+    groups: tuple[tuple[str, ...], ...] | None = None  # the classes of each task, where a list fixes them
+    sha256: str | None = None  # of the list's content, where there is a list
     passed_over: PassedOver = field(default_factory=PassedOver)
+    missing: frozenset[int] = frozenset()  # places in `videos` of those that are not on disk, where that was looked up
+    others: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # more files that may be meant, by such a place
 
     @classmethod
     def by_name(cls, videos: Sequence[Video], passed_over: PassedOver | None = None) -> "Listing":
@@ -72,7 +83,7 @@ class Listing:
 
     @property
     def notes(self) -> list[str]:
-        """What whoever gave the videos should know: what is passed over, and which names of classes are much alike."""
+        """What the owner of the videos should know: what was passed over, and which class names are much alike."""
         return [note for note in (self.passed_over.line, *alike(self.classes)) if note]
 
 
@@ -88,15 +99,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Protocol:
-    """A named sequence of tasks with disjoint classes; `list_sha256` is the hash of the list that it comes from.
-
-    `passed_over` says how many files beside the videos were not taken, by reason.
-    """
+    """A named sequence of tasks with disjoint classes."""
 
     name: str
     tasks: tuple[Task, ...]
-    list_sha256: str | None = None
-    passed_over: Mapping[str, int] = field(default_factory=dict)
+    list_sha256: str | None = None  # of the list that it comes from
+    passed_over: Mapping[str, int] = field(default_factory=dict)  # how many files were not taken, by reason
 
     @cached_property
     def slots(self) -> dict[str, int]:
@@ -109,13 +117,11 @@ class Protocol:
         return tuple(video for task in self.tasks for video in (*task.train, *task.test))
 
     def longest_names(self) -> list[str]:
-        """Return, class by class, the longest key of its training videos: names take room in a memory too."""
-        longest: dict[str, str] = {}
-        for task in self.tasks:
-            for video in task.train:
-                if len(video.key.encode()) > len(longest.get(video.label, "").encode()):
-                    longest[video.label] = video.key
-        return [longest.get(name, "") for name in self.slots]
+        """Return the longest key among each class's training videos: keys take room in a memory too."""
+        longest = dict.fromkeys(self.slots, "")
+        for video in (video for task in self.tasks for video in task.train):
+            longest[video.label] = max(longest[video.label], video.key, key=lambda key: len(key.encode()))
+        return list(longest.values())
 
     @cached_property
     def id(self) -> str:
@@ -130,33 +136,65 @@ class Protocol:
         return digest.hexdigest()[:16]
 
 
-def split_classes(classes: Sequence[str], *, tasks: int, base_classes: int | None = None) -> list[tuple[str, ...]]:
-    """Cut `classes` into `tasks` groups, the first of `base_classes` if given, the others as equal as can be.
+def order_classes(classes: Sequence[str], order_seed: int | None, rule: OrderRule = "essential") -> list[str]:
+    """Return the classes in order of arrival.
 
-    Where the classes do not divide evenly the earlier groups hold one class more (vCLIMB's UCF101: 11, then 9 x 10).
+    Args:
+        classes: in the data set's own order, which only the rule `tcd` uses.
+        order_seed: of the shuffle; None leaves them by name (`essential`) or in their own order (`tcd`).
+        rule: `essential` shuffles the names, sorted; `tcd` shuffles the data set's class numbers as TCD does.
+    """
+    ordered = list(classes) if rule == "tcd" else sorted(classes)
+    if order_seed is None:
+        return ordered
+    if rule == "tcd":
+        return [ordered[index] for index in tcd_order(len(ordered), order_seed)]
+    return [ordered[index] for index in numpy_generator("class order", order_seed).permutation(len(ordered))]
+
+
+def tcd_order(classes: int, seed: int) -> list[int]:
+    """Return the class numbers 0 to `classes - 1` in TCD's order of arrival (ICCV 2021, released code).
+
+    TCD seeds numpy's global generator and shuffles in place; a generator of the same kind gives the same order.
 
     Raises:
-        ConfigError: there are fewer classes than tasks.
+        ConfigError: numpy does not take the seed, or gives another order than the one pinned by checksum.
     """
-    if tasks > len(classes):
+    if not 0 <= seed <= _LARGEST_SEED:
         raise ConfigError(
-            f"protocol.tasks={tasks} is more than the {len(classes)} classes found; use {len(classes)} at most"
+            f"protocol.order_seed={seed} is not allowed with protocol.order_rule=tcd; use 0 to {_LARGEST_SEED}"
         )
-    groups = []
-    rest = list(classes)
-    if base_classes is not None:
-        if base_classes < 1 or len(classes) - base_classes < tasks - 1 or (tasks == 1 and base_classes != len(classes)):
-            raise ConfigError(
-                f"protocol.base_classes={base_classes} with protocol.tasks={tasks} does not fit {len(classes)} "
-                f"classes; leave at least one class for each of the other {tasks - 1} tasks"
-            )
-        groups.append(tuple(rest[:base_classes]))
-        rest, tasks = rest[base_classes:], tasks - 1
-    for index in range(tasks):
-        size = len(rest) // (tasks - index) + (len(rest) % (tasks - index) > 0)
-        groups.append(tuple(rest[:size]))
-        rest = rest[size:]
-    return groups
+    numbers = np.arange(classes)
+    np.random.RandomState(seed).shuffle(numbers)
+    order = [int(number) for number in numbers]
+    pinned, found = _PINNED.get((classes, seed)), sha256_of_json(order)
+    if pinned not in (None, found):
+        raise ConfigError(
+            f"protocol.order_seed={seed}: numpy {np.__version__} orders {classes} classes otherwise than TCD did "
+            f"(checksum {found[:12]}, pinned {pinned[:12]}); install another numpy, such as 2.4"
+        )
+    return order
+
+
+def split_classes(classes: Sequence[str], *, tasks: int, base_classes: int | None = None) -> list[tuple[str, ...]]:
+    """Cut `classes` into `tasks` groups, the first of `base_classes` if given, the others as equal as possible.
+
+    Where the classes do not divide evenly the earlier groups hold one class more (vCLIMB's UCF101: 11, then 9 x 10).
+    """
+    count = len(classes)
+    if tasks > count:
+        raise ConfigError(f"protocol.tasks={tasks} is more than the {count} classes found; use {count} at most")
+    if base_classes is not None and (
+        base_classes < 1 or count - base_classes < tasks - 1 or (tasks == 1 and base_classes != count)
+    ):
+        raise ConfigError(
+            f"protocol.base_classes={base_classes} with protocol.tasks={tasks} does not fit {count} "
+            f"classes; leave at least one class for each of the other {tasks - 1} tasks"
+        )
+    sizes = [] if base_classes is None else [base_classes]
+    rest, groups = count - sum(sizes), tasks - len(sizes)
+    sizes += [rest // groups + (index < rest % groups) for index in range(groups)]
+    return [tuple(classes[end - size : end]) for size, end in zip(sizes, accumulate(sizes), strict=True)]
 
 
 def build_protocol(
@@ -176,7 +214,7 @@ def build_protocol(
         ConfigError: the classes cannot be cut into that many tasks, or the list fixes other tasks.
     """
     groups: Sequence[tuple[str, ...]]
-    # A list of one task says which classes there are, and not how they arrive.
+    # A list of one task gives the classes, and not their order of arrival.
     if listing.groups is None or (len(listing.groups) == 1 and tasks is not None):
         if tasks is None:
             raise ConfigError("protocol.tasks is not given; say into how many tasks: -s protocol.tasks=N")
@@ -205,7 +243,7 @@ def build_protocol(
 
 @contextmanager
 def paused_collector() -> Iterator[None]:
-    """Let the collector rest inside. Each of its rounds walks all that is there: half the time of opening a long list.
+    """Pause the garbage collector: its rounds over all objects take half the time of opening a long list.
 
     What a list is made of holds no cycles, so nothing is there to collect. Inside another pause it does nothing.
     """

@@ -1,42 +1,71 @@
-"""Where a run's videos and their labels come from, and how classes become tasks: the settings of both."""
+"""Where a run's videos and their labels come from, and how classes become tasks: the settings of both.
 
-from dataclasses import replace
+The kinds of data are a table, `DATASETS`; plug-ins add theirs by the entry-point group `essential.datasets`.
+"""
+
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from essential.configs.schema import Section
-from essential.errors import ConfigError
-from essential.protocols.class_order import OrderRule
-from essential.protocols.folder import folder_listing
-from essential.protocols.labelled_tables import manifest_videos, stored_labels
-from essential.protocols.listed import ListedVideo
+from essential.errors import ConfigError, DataError
+from essential.protocols.listed import refuse_untrained
 from essential.protocols.moving_digits import MovingDigitsConfig
-from essential.protocols.official_splits import hmdb51_split, ssv2_split, ucf101_split
-from essential.protocols.places import Found, find_videos, locate_videos
-from essential.protocols.protocol import Listing, Protocol, build_protocol, paused_collector
-from essential.protocols.video_list import read_video_list
+from essential.protocols.places import refuse_unclear
+from essential.protocols.protocol import Listing, OrderRule, Protocol, build_protocol, paused_collector
+from essential.registry import Registry
 
-Kind = Literal["moving-digits", "folder", "manifest", "list", "ucf101", "hmdb51", "ssv2", "features"]
+Place = Literal["root", "path", "annotations"]
 
-# What data.path is for the kinds that have one.
-_PATHS = {
-    "manifest": "the list: -s data.path=FILE.csv",
-    "list": "the list: -s data.path=FILE.json (`essential data import` makes it)",
-    "features": "the store: -s data.path=STORE (`essential features import` makes it)",
-}
-# Kinds that name videos, which are then looked for below data.root.
-_NAMED = frozenset({"list", "ucf101", "hmdb51", "ssv2"})
-_WITHOUT_ROOT = frozenset({"moving-digits", "manifest", "features"})
+
+class Dataset(NamedTuple):
+    """A kind of data.
+
+    Args:
+        summary: what it is, in a few words.
+        needs: the settings of `data` that it cannot do without.
+        listing: reads the labels and finds the videos; `config.given("root")` is a path that it needs.
+        hint: what `data.path` is, for the message where it is missing.
+    """
+
+    summary: str
+    needs: tuple[Place, ...]
+    listing: Callable[["DataConfig"], Listing]
+    hint: str = "its file: -s data.path=FILE"
+
+
+def _fault(_: str, plugin: Any) -> str | None:
+    if not isinstance(plugin, Dataset):
+        return "it is no essential.protocols.source.Dataset"
+    unknown = [need for need in plugin.needs if need not in get_args(Place)]
+    return f"it needs {unknown[0]!r}; a data set needs any of {', '.join(get_args(Place))}" if unknown else None
+
+
+DATASETS: Registry[Dataset] = Registry(
+    "essential.datasets",
+    {
+        "moving-digits": "essential.protocols.folder:MOVING_DIGITS",
+        "folder": "essential.protocols.folder:FOLDER",
+        "manifest": "essential.protocols.labelled_tables:MANIFEST",
+        "list": "essential.protocols.video_list:LIST",
+        "ucf101": "essential.protocols.official_splits:UCF101",
+        "hmdb51": "essential.protocols.official_splits:HMDB51",
+        "ssv2": "essential.protocols.official_splits:SSV2",
+        "features": "essential.protocols.labelled_tables:FEATURES",
+    },
+    fault=_fault,
+)
 
 
 class DataConfig(Section):
     """The videos."""
 
-    kind: Kind = Field(
+    kind: str = Field(
         description="the embedded benchmark, a folder of train/<class>/* and test/<class>/*, a CSV manifest, an "
-        "annotation list in JSON, a data set with its official split files, or features brought along"
+        "annotation list in JSON, a data set with its official split files, imported features, or a plug-in's"
     )
     root: Path | None = Field(
         None, description="the videos' folder; for moving-digits where to make it, none: the cache"
@@ -56,104 +85,98 @@ class DataConfig(Section):
     )
     moving_digits: MovingDigitsConfig = MovingDigitsConfig()
 
+    @field_validator("kind")
+    @classmethod
+    def _is_known(cls, kind: str) -> str:
+        try:
+            DATASETS.load(kind)
+        except ConfigError as error:
+            raise ValueError(error.problem) from None
+        return kind
+
     @model_validator(mode="after")
     def _has_a_use_for_its_path(self) -> "DataConfig":
-        if self.kind not in _PATHS and self.path is not None:
-            raise ValueError(f"data.path={self.path} is for data.kind={', '.join(_PATHS)}, but data.kind={self.kind}")
+        if self.path is not None and "path" not in self.dataset.needs:
+            kinds = ", ".join(kind for kind in DATASETS.built_in if "path" in DATASETS[kind].needs)
+            raise ValueError(f"data.path={self.path} is for data.kind={kinds}, but data.kind={self.kind}")
         return self
 
-    def require_places(self) -> None:
-        """Refuse to go on without the paths that this kind of data needs.
+    @property
+    def dataset(self) -> Dataset:
+        """This kind's entry in the table."""
+        return DATASETS[self.kind]
 
-        A shipped config cannot know them, so a config without them is whole but not ready.
+    @property
+    def folder(self) -> Path | None:
+        """The folder that the videos' keys are relative to; None: the caller chooses one."""
+        if self.path is None or "root" in self.dataset.needs:
+            return self.root
+        return self.path if self.kind == "features" else self.path.parent
+
+    def given(self, place: Place) -> Path:
+        """Return a path that this kind of data needs.
 
         Raises:
-            ConfigError: names the one that is missing.
+            ConfigError: the config lacks it: a shipped one cannot know it.
         """
-        if self.kind in _PATHS and self.path is None:
-            raise ConfigError(f"data.kind={self.kind} needs {_PATHS[self.kind]}")
-        if self.kind not in _WITHOUT_ROOT and self.root is None:
-            raise ConfigError(f"data.kind={self.kind} needs the folder of the videos: -s data.root=DIR")
+        path: Path | None = getattr(self, place)
+        if path is None:
+            what = {
+                "root": "the folder of the videos: -s data.root=DIR",
+                "path": self.dataset.hint,
+                "annotations": "the folder of its annotations: -s data.annotations=DIR",
+            }
+            raise ConfigError(f"data.kind={self.kind} needs {what[place]}")
+        return path
+
+    def require_places(self) -> None:
+        """Refuse to go on without the paths that this kind of data needs; see `given`."""
+        for place in self.dataset.needs:
+            self.given(place)
 
 
 class ProtocolConfig(Section):
     """How classes become tasks."""
 
-    name: str | None = Field(None, description="what reports call it; none: the kind of data")
+    name: str | None = Field(None, description="its name in reports; none: the kind of data")
     tasks: int | None = Field(None, ge=1, description="number of tasks, the first included; none: as the list has them")
     base_classes: int | None = Field(None, ge=1, description="classes of the first task; none: as many as the others")
     order_seed: int | None = Field(
         0, ge=0, description="seed of the classes' order; none: unshuffled. A list has an order of its own"
     )
-    order_rule: OrderRule = Field("essential", description="whose shuffle: our own, or TCD's")
+    order_rule: OrderRule = Field("essential", description="the shuffle: essential (ours), or tcd")
 
     def cut(self, listing: Listing, default_name: str) -> Protocol:
-        """Return the protocol of a listing under these settings, called `default_name` if they have no name.
-
-        Raises:
-            ConfigError: see `build_protocol`.
-        """
-        return build_protocol(
-            self.name or default_name,
-            listing,
-            tasks=self.tasks,
-            base_classes=self.base_classes,
-            order_seed=self.order_seed,
-            order_rule=self.order_rule,
-        )
+        """Return the protocol of a listing under these settings; see `build_protocol`."""
+        return build_protocol(self.name or default_name, listing, **self.model_dump(exclude={"name"}))
 
 
-def load_listing(config: DataConfig) -> Listing:
+def load_listing(config: DataConfig, *, clear: bool = True) -> Listing:
     """Return the labelled videos that `config` names; those of moving-digits have been made before.
+
+    Args:
+        config: the settings.
+        clear: refuse a listed video that may be one of several files.
 
     Raises:
         ConfigError: the config lacks a path.
-        DataError: they cannot be used as they are.
+        DataError: the labels or videos cannot be used as they are.
     """
     config.require_places()
-    if config.kind == "manifest" and config.path is not None:
-        return Listing.by_name(manifest_videos(config.path))
-    if config.kind == "features" and config.path is not None:
-        return stored_labels(config.path)
-    assert config.root is not None, "checked above, and the engine chooses a place for moving-digits"
-    if config.kind in _NAMED:
-        with paused_collector():
-            listed, listing = load_listed(config)
-            return replace(listing, videos=locate_videos(listed, config.root))
-    return folder_listing(config.root)
+    with paused_collector():
+        listing = config.dataset.listing(config)
+        if config.kind not in DATASETS.built_in:
+            _check_plugged_in(listing, f"data.kind={config.kind}")
+    if clear:
+        refuse_unclear(listing, config.root)
+    return listing
 
 
-def find_listing(config: DataConfig) -> tuple[Listing, list[Found]]:
-    """Return what `load_listing` does, with what was found for each video; a video that is unclear is no error here.
-
-    Raises:
-        ConfigError, DataError: see `load_listing`.
-    """
-    config.require_places()
-    if config.kind in _NAMED and config.root is not None:
-        listed, listing = load_listed(config)
-        found = find_videos(listed, config.root)
-        return replace(listing, videos=[one.video for one in found]), found
-    listing = load_listing(config)
-    return listing, [Found(video, missing=False) for video in listing.videos]
-
-
-def load_listed(config: DataConfig) -> tuple[list[ListedVideo], Listing]:
-    """Return the videos that the list or the official split files name, none looked for, and a listing without them.
-
-    Raises:
-        DataError: a file cannot be used as it is.
-    """
-    if config.kind == "list" and config.path is not None:
-        video_list = read_video_list(config.path)
-        listed = video_list.listed(test_split=config.test_split, untrimmed=config.untrimmed)
-        return listed, Listing([], video_list.classes, video_list.groups, video_list.sha256)
-    place = config.annotations or config.root
-    assert place is not None, "require_places checks this"
-    if config.kind == "ucf101":
-        listed, classes = ucf101_split(place, config.official_split)
-    elif config.kind == "hmdb51":
-        listed, classes = hmdb51_split(place, config.official_split)
-    else:
-        listed, classes = ssv2_split(place)
-    return listed, Listing([], classes)
+def _check_plugged_in(listing: Listing, where: str) -> None:
+    """Hold a plug-in's listing to what the built-in kinds give."""
+    if not isinstance(listing, Listing):
+        raise DataError(f"its plug-in gives a {type(listing).__name__}, not a Listing", where=where)
+    twice = [key for key, count in Counter(video.key for video in listing.videos).items() if count > 1]
+    if twice:
+        raise DataError(f"two videos have the key {twice[0]!r}; keys are unique", where=where)
+    refuse_untrained(listing.videos, where, classes=listing.classes)

@@ -1,17 +1,22 @@
-"""Annotation lists: which videos, or segments of videos, each class of each task has in each split."""
+"""Annotation lists: which videos, or segments of videos, each class of each task has in each split.
+
+`docs/file-formats.md` shows a list's file: JSON with one video a line, made to be read, compared and written by hand.
+"""
 
 import hashlib
-from dataclasses import dataclass, field
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from essential.errors import ConfigError, DataError
 from essential.files.atomic import sha256_of_json, write_text
-from essential.protocols.list_import import parse_pickle, read_foreign
-from essential.protocols.list_json import list_text, parse_list, read_list_file
+from essential.protocols.list_files import FORMAT, VERSION, parse_ours, parse_pickle, read_foreign
 from essential.protocols.listed import (
+    Entry,
     ListedSegment,
     ListedSplit,
     ListedVideo,
@@ -19,10 +24,14 @@ from essential.protocols.listed import (
     Tasks,
     check_name,
     file_of,
+    refuse_untrained,
     refuse_unusable,
     splits_of,
 )
-from essential.protocols.protocol import Segment
+from essential.protocols.places import locate_videos
+from essential.protocols.protocol import Listing, Segment
+from essential.protocols.source import DataConfig, Dataset
+from essential.protocols.text_files import bytes_of, json_of, text_of
 from essential.shown import named
 
 TestSplit = Literal["auto", "val", "test"]
@@ -51,34 +60,25 @@ class VideoList:
         """All classes, in order."""
         return tuple(chain.from_iterable(self.groups))
 
-    def tested_split(self, test_split: TestSplit) -> ListedSplit:
-        """Return the split that is tested on; `auto` is test, or val where the list has no test split.
-
-        Raises:
-            ConfigError: the list has no such split.
-        """
-        present = [split for split in splits_of(self.tasks) if split != "train"]
-        if test_split == "auto":
-            return present[-1]
-        if test_split not in present:
-            raise ConfigError(
-                f"data.test_split={test_split}, but {self.name} has no such split; use {' or '.join(present)}, or auto"
-            )
-        return test_split
-
     def listed(self, *, test_split: TestSplit = "auto", untrimmed: bool = False) -> list[ListedVideo]:
         """Return the videos of train and, as `test`, those of the split that is tested on, in the list's order.
 
         Args:
-            test_split: see `tested_split`.
+            test_split: `auto` is test, or val where the list has no test split.
             untrimmed: give whole videos in place of segments, see `whole_videos`; each split is looked at alone.
 
         Raises:
             ConfigError: there is no such split, or there are no segments to replace.
             DataError: what is left has a class without training videos, or a task without test videos.
         """
-        tested = self.tested_split(test_split)
-        if untrimmed and not self._has_segments():
+        present = [split for split in splits_of(self.tasks) if split != "train"]
+        tested = present[-1] if test_split == "auto" else test_split
+        if tested not in present:
+            raise ConfigError(
+                f"data.test_split={tested}, but {self.name} has no such split; use {' or '.join(present)}, or auto"
+            )
+        entries = (entry for classes in self.tasks for listed in classes for entry in chain(*listed.entries.values()))
+        if untrimmed and not any(isinstance(entry, ListedSegment) for entry in entries):
             raise ConfigError(
                 f"data.untrimmed=true, but {self.name} has no segments, only whole videos; use data.untrimmed=false"
             )
@@ -88,79 +88,14 @@ class VideoList:
         return train + test
 
     def _refuse_gaps(self, train: list[ListedVideo], test: list[ListedVideo], settings: str) -> None:
-        trained, tested = {video.label for video in train}, {video.label for video in test}
-        bare = [name for name in self.classes if name not in trained]
-        if bare:
-            raise DataError(
-                f"{self.name}: with {settings} no training video is left for {len(bare)} classes: {named(bare)}; "
-                "choose other settings, or take the classes out of the list"
-            )
+        tested = {video.label for video in test}
+        refuse_untrained(train, f"{self.name}, with {settings}", classes=self.classes)
         for number, group in enumerate(self.groups, 1):
             if tested.isdisjoint(group):
                 raise DataError(
-                    f"{self.name}: with {settings} task {number} ({named(group)}) has nothing to be tested on; "
+                    f"{self.name}, with {settings}: task {number} ({named(group)}) has nothing to be tested on; "
                     "choose other settings, or add videos to the list"
                 )
-
-    def _has_segments(self) -> bool:
-        entries = (entry for classes in self.tasks for listed in classes for entry in chain(*listed.entries.values()))
-        return any(isinstance(entry, ListedSegment) for entry in entries)
-
-
-def read_video_list(path: Path) -> VideoList:
-    """Return the list in a file of ours.
-
-    Raises:
-        DataError: the file cannot be read, is no list of ours, or is one that no run could use.
-    """
-    content = read_list_file(path)
-    try:
-        tasks, source = parse_list(content, str(path))
-    except DataError:
-        if read_foreign(content, str(path)) is None:
-            raise
-        raise DataError(f"{path} is a list of another project; make one of ours of it: essential data import") from None
-    refuse_unusable(tasks, str(path))
-    return VideoList(str(path), tasks, source)
-
-
-def import_list(path: Path) -> VideoList:
-    """Return the list in a published pickle, read without running anything of it, in a file of ours, or of others.
-
-    Entries are kept as they are, repeated ones too, and segments that start behind the end of their video.
-
-    Raises:
-        DataError: as `open_list`; or the list is one that no run could use.
-    """
-    video_list = open_list(path)
-    refuse_unusable(video_list.tasks, video_list.name)
-    return video_list
-
-
-def open_list(path: Path) -> VideoList:
-    """Return what `import_list` does, also a list that no run could use.
-
-    Raises:
-        DataError: the file cannot be read, is none of these, or has an entry that is no video or segment.
-    """
-    content = read_list_file(path)
-    tasks = read_foreign(content, str(path))
-    # Our files are JSON objects; no pickle begins like one.
-    if tasks is None and (path.suffix == ".json" or content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")):
-        return VideoList(str(path), *parse_list(content, str(path)))
-    if tasks is None:
-        tasks = parse_pickle(content, str(path))
-    name = check_name(path.name, f"the list {path}: its file name")
-    return VideoList(str(path), tasks, ListSource(name, hashlib.sha256(content).hexdigest()))
-
-
-def write_video_list(video_list: VideoList, path: Path) -> None:
-    """Write a list as a file of ours, whole or not at all; what is there is replaced.
-
-    Raises:
-        FileSystemError: the disk refuses.
-    """
-    write_text(path, list_text(video_list.tasks, video_list.source))
 
 
 def _as_listed(tasks: Tasks, split: ListedSplit, as_split: ListedSplit) -> list[ListedVideo]:
@@ -182,12 +117,121 @@ def whole_videos(tasks: Tasks, split: ListedSplit, as_split: ListedSplit) -> lis
     """
     labels: dict[str, str | None] = {}
     lasting: set[str] = set()
-    for listed in (listed for classes in tasks for listed in classes):
+    for listed in chain.from_iterable(tasks):
         for entry in listed.of(split):
             file = file_of(entry)
-            known = labels.setdefault(file, listed.name)
-            if known != listed.name:
+            if labels.setdefault(file, listed.name) != listed.name:
                 labels[file] = None
             if isinstance(entry, str) or entry.end_seconds > entry.start_seconds:
                 lasting.add(file)
     return [ListedVideo(file, label, as_split) for file, label in labels.items() if label and file in lasting]
+
+
+def read_video_list(path: Path) -> VideoList:
+    """Return the list in a file of ours.
+
+    Raises:
+        DataError: the file cannot be read, is no list of ours, or is one that no run could use.
+    """
+    content = _content(path)
+    try:
+        video_list = VideoList(str(path), *parse_ours(content, str(path)))
+    except DataError:
+        if read_foreign(content, str(path)) is None:
+            raise
+        raise DataError(f"{path} is a list of another project; make one of ours of it: essential data import") from None
+    refuse_unusable(video_list.tasks, str(path))
+    return video_list
+
+
+def import_list(path: Path) -> VideoList:
+    """Return the list in a file of ours, or in a published one, as it is; nothing of a pickle is run.
+
+    Raises:
+        DataError: as `open_list`; or the list is one that no run could use.
+    """
+    video_list = open_list(path)
+    refuse_unusable(video_list.tasks, video_list.name)
+    return video_list
+
+
+def open_list(path: Path) -> VideoList:
+    """Return what `import_list` does, also a list that no run could use.
+
+    Raises:
+        DataError: the file cannot be read, is none of these, or has an entry that is no video or segment.
+    """
+    content = _content(path)
+    tasks = read_foreign(content, str(path))
+    # Our files are JSON objects; no pickle begins like one.
+    if tasks is None and (path.suffix == ".json" or content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")):
+        return VideoList(str(path), *parse_ours(content, str(path)))
+    if tasks is None:
+        tasks = parse_pickle(content, str(path))
+    name = check_name(path.name, f"the list {path}: its file name")
+    return VideoList(str(path), tasks, ListSource(name, hashlib.sha256(content).hexdigest()))
+
+
+def write_video_list(video_list: VideoList, path: Path) -> None:
+    """Write a list as a file of ours, whole or not at all; what is there is replaced."""
+    top: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+    if video_list.source is not None:
+        top["source"] = video_list.source._asdict()
+    top["tasks"] = [
+        {
+            listed.name: {split: [_plain(entry) for entry in entries] for split, entries in listed.entries.items()}
+            for listed in classes
+        }
+        for classes in video_list.tasks
+    ]
+    write_text(path, f"{_laid_out(top)}\n")
+
+
+def refuse_other_file(path: Path) -> None:
+    """Raise a DataError if `path` is there and is not a list of ours."""
+    if path.is_dir():
+        raise DataError(f"--out {path} is a folder; give the name of a file, such as {path / 'list.json'}")
+    if not path.exists():
+        return
+    content = _content(path)
+    with suppress(DataError):
+        top = json_of(text_of(content, "", ""), "")
+        if isinstance(top, dict) and top.get("format") == FORMAT:
+            return
+    raise DataError(f"--out {path} exists and is no video list of ours; give another name, or delete the file")
+
+
+def _content(path: Path) -> bytes:
+    return bytes_of(path, what="the list ", absent="give an existing file")
+
+
+def _plain(entry: Entry) -> Any:
+    if isinstance(entry, str):
+        return entry
+    return {key: value for key, value in entry._asdict().items() if value is not None}
+
+
+def _laid_out(value: Any, margin: str = "\n") -> str:
+    """Return JSON with what a list or a dictionary of such holds one a line; a segment stays on one line."""
+    inner = f"{margin}  "
+    if isinstance(value, list) and value:
+        return f"[{inner}{f',{inner}'.join(_laid_out(item, inner) for item in value)}{margin}]"
+    if isinstance(value, dict) and any(isinstance(held, list | dict) for held in value.values()):
+        items = (f"{_laid_out(key)}: {_laid_out(held, inner)}" for key, held in value.items())
+        return f"{{{inner}{f',{inner}'.join(items)}{margin}}}"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _listing(config: DataConfig) -> Listing:
+    video_list = read_video_list(config.given("path"))
+    listed = video_list.listed(test_split=config.test_split, untrimmed=config.untrimmed)
+    listing = locate_videos(listed, config.given("root"), video_list.classes)
+    return replace(listing, groups=video_list.groups, sha256=video_list.sha256)
+
+
+LIST = Dataset(
+    "an annotation list",
+    ("path", "root"),
+    _listing,
+    hint="the list: -s data.path=FILE.json (`essential data import` makes it)",
+)

@@ -53,6 +53,12 @@ def is_joint(method: str) -> bool:
     return "joint" in method.lower()
 
 
+def published_titles() -> dict[str, str]:
+    """Return the titles of the metrics that `essential.metrics.METRICS` does not have."""
+    titles: dict[str, str] = _content()["titles"]
+    return titles
+
+
 @cache
 def published_figures() -> tuple[PublishedFigure, ...]:
     """Return all figures, in the order of the file: by protocol, then by source."""

@@ -1,16 +1,15 @@
-"""The analysis of a finished run: `analysis.json`, what a report shows of a run beyond its record.
+"""`analysis.json`: what a report shows of a run beyond its record.
 
-Made from what the run's folder holds, and from the features and videos that are still there; `notes` says what could
-not be made and why. Like a record it holds nothing of the machine's paths.
+Made from the run's folder and from the features and videos that are still there; `notes` says what could not be made
+and why. Like a record it holds no path of the machine.
 """
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from essential.errors import RunError
-from essential.files.versioned_json import Part, Whole, read_versioned, write_versioned
+from essential.files.versioned_json import Part, Whole
 from essential.records import Record
 
 SCHEMA_VERSION = 2
@@ -23,13 +22,13 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Coordinate = Annotated[float, Field(ge=-1, le=1)]
 CosineDistance = Annotated[float, Field(ge=0, le=2)]
 SquaredError = Annotated[float, Field(ge=0)]
-# Nothing but the letters of base64 can be in it, so that a page may show it as it is.
+# Only letters of base64, so that a page may show it as it is.
 Jpeg = Annotated[str, Field(pattern=r"^/9j/[A-Za-z0-9+/]+={0,2}$", max_length=20_000)]
 Kind = Literal["dense", "sparse", "retrieved"]
 
 
 class Point(Part):
-    """The token of one reading of an exemplar on the map; `exemplar` is its number among those shown."""
+    """The clip token of one exemplar on the map; `exemplar` is its number among those shown."""
 
     x: Coordinate
     y: Coordinate
@@ -39,10 +38,10 @@ class Point(Part):
 
 
 class Embedding(Part):
-    """t-SNE of the exemplars' clip tokens: nearness means something, directions and distances on the map do not.
+    """t-SNE of the exemplars' clip tokens: neighbours are meaningful, directions and distances are not.
 
-    Each exemplar has a point for all its frames (dense), for those that the memory keeps (sparse), and for what the
-    method rebuilds of these (retrieved), as far as they are there. `of_exemplars` is how many the memory holds.
+    An exemplar has up to three points: all its frames (dense), those kept (sparse), and the rebuilt ones (retrieved).
+    `of_exemplars` is how many the memory holds.
     """
 
     points: tuple[Point, ...] = Field(min_length=2, max_length=3 * MOST_EXEMPLARS)
@@ -50,11 +49,11 @@ class Embedding(Part):
 
 
 class MeanDistances(Part):
-    """How far what is kept of exemplars is from their dense clips, as means over `exemplars`.
+    """Mean distances, over `exemplars`, of what is kept from the dense clips.
 
     `sparse` and `retrieved` are cosine distances of clip tokens, 0 to 2; `sparse_frames` and `retrieved_frames` mean
     squared errors of frame features. In `sparse_frames` each stored frame also stands for the frames nearest to it.
-    What is retrieved is null where the method rebuilds nothing.
+    The retrieved ones are null where the method rebuilds nothing.
     """
 
     exemplars: Annotated[int, Field(ge=1)]
@@ -72,17 +71,17 @@ class SlotDistances(Part):
 
 
 class Distances(Part):
-    """The distances of all exemplars on the map, and of those of each class that has any there."""
+    """The distances of all exemplars on the map, and of each class among them."""
 
     overall: MeanDistances
     by_slot: tuple[SlotDistances, ...]
 
 
 class FramesKept(Part):
-    """Accuracy on `clips` test clips when only `frames` of their frames are read, the middles of equal segments.
+    """Accuracy on `clips` test clips of which only `frames` frames are read, the segment centres.
 
-    `retrieved_accuracy` is of what the method rebuilds of so many frames, told the clip's true task; null but at the
-    number that it learned to rebuild from.
+    `retrieved_accuracy` is with frames rebuilt from these and the true task known; null except at the number of frames
+    that the method learned to rebuild from.
     """
 
     frames: Annotated[int, Field(ge=1)]
@@ -92,15 +91,15 @@ class FramesKept(Part):
 
 
 class ForgottenClip(Part):
-    """A test clip that was right after some task, and is wrong after the last one. Tasks are counted from 0.
+    """A test clip that was right after some task and is wrong after the last one. Tasks are counted from 0.
 
     Attributes:
-        label: its class.
+        label: the true class.
         known_after_task: the first task after which it was right.
-        lost_after_task: the task after which it was wrong, and has been since.
-        predicted: the class that it is taken for in the end.
-        margin: that class's score minus that of its own, in whatever the scores are; the larger the surer the mistake.
-        frames: some of the frames that were read of it, as JPEG in base64; none where the video is not there any more.
+        lost_after_task: the task after which it was wrong, and stayed so.
+        predicted: the class predicted in the end.
+        margin: score of the predicted class minus that of the true one.
+        frames: some of its frames, as JPEG in base64; none if the video is gone.
     """
 
     video: str
@@ -115,13 +114,17 @@ class ForgottenClip(Part):
 class Analysis(Whole):
     """What a report shows of a run beyond its record.
 
-    `class_names` has the classes learned, in order of arrival, and `class_tasks` the task of each, from 0.
-    `class_accuracy_by_task` has a row per task learned; column = class, null where not yet learned or without a test
-    video. `confusion` counts the test videos after the last task; row = true class, column = what it was taken for.
-    `forgotten` names some of the `forgotten_count` clips that were known and are not in the end, the surest mistakes
-    first.
+    Attributes:
+        class_names: in order of arrival.
+        class_tasks: the task of each class, from 0.
+        class_accuracy_by_task: row = after task, column = class; null where not yet learned or without a test video.
+        confusion: numbers of test videos after the last task; row = true class, column = predicted class.
+        forgotten: some of the `forgotten_count` clips that were right and are wrong, most confident mistakes first.
     """
 
+    newest = SCHEMA_VERSION
+    kind = "an analysis"
+    remedy = "delete it, and report makes it again"
     schema_version: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
     protocol_id: str
     class_names: tuple[str, ...] = Field(min_length=1)
@@ -174,15 +177,7 @@ class Analysis(Whole):
         return self
 
     def refuse_another(self, run: str, record: Record) -> None:
-        """Refuse to be shown with the record of another run, or of this one as it was before it was run again.
-
-        Args:
-            run: its name or folder, for the message.
-            record: the run's; older ones have no accuracies of classes.
-
-        Raises:
-            RunError: they are not of one run.
-        """
+        """Raise a RunError, which names `run`, if the record is of another run, or of this one before a repetition."""
         learned, tasks_learned = len(self.class_accuracy_by_task), len(record.accuracy)
         protocol_id, class_accuracy = record.protocol.id, record.class_accuracy
         if protocol_id != self.protocol_id or tasks_learned != learned:
@@ -196,23 +191,3 @@ class Analysis(Whole):
             f"the analysis.json of {run} is of another run {theirs} than its record {own}; delete it, and report makes "
             "it again"
         )
-
-    @classmethod
-    def read(cls, path: Path, *, unverified: bool = False) -> "Analysis":
-        """Read an `analysis.json`; `unverified` reads it also if it was changed after it was written.
-
-        Raises:
-            RunError: the file is missing, unreadable, damaged, changed, or written by a newer version.
-        """
-        remedy = "delete it, and report makes it again"
-        return read_versioned(
-            path, cls, newest=SCHEMA_VERSION, what="an analysis", remedy=remedy, unverified=unverified
-        )
-
-    def write(self, path: Path) -> None:
-        """Write the analysis as JSON without white space and with a digest of it, whole or not at all.
-
-        Raises:
-            FileSystemError: the disk refuses.
-        """
-        write_versioned(path, self, indent=None)

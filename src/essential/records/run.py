@@ -1,15 +1,25 @@
-"""The record of a run: `record.json`, the only thing that reports and tables are made from."""
+"""`record.json`: the result of a run. Reports and tables are made from it alone."""
 
+import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
-from essential.files.versioned_json import Part, Whole, read_versioned, write_versioned
+from essential.files.versioned_json import Part, Whole
 from essential.metrics import METRICS, SECOND_NAMES, Scores, rounding, seen_accuracy_by_task
+from essential.shown import quoted
 
 SCHEMA_VERSION = 2
+BUILT_IN = {name: METRICS[name] for name in METRICS.built_in if name not in SECOND_NAMES}
+"""The metrics that every record has a place for; a record without one of them is older than it."""
+
+# No record is older than these.
+_IN_ALL_RECORDS = frozenset(
+    {"final_accuracy", "average_incremental_accuracy", "forgetting_from_best", "backward_forgetting"}
+)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
+_MOST_OTHERS = 100
 
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -26,10 +36,9 @@ class TaskRecord(Part):
 
 
 class ProtocolRecord(Part):
-    """What was learned, in which order. Runs are comparable when `id` is the same.
+    """What was learned, in which order. Runs with one `id` are comparable.
 
-    `list_sha256` is the hash of the annotation list that it comes from, where there is one. `passed_over` counts what
-    was in the videos' folders and was not taken, by reason.
+    `list_sha256` is of the annotation list, if there is one; `passed_over` counts ignored files by reason.
     """
 
     name: str
@@ -52,36 +61,55 @@ class MethodRecord(Part):
 
     @property
     def needs_all_tasks(self) -> bool:
-        """Whether it was given the videos of all tasks: it keeps those, which are no number of bytes."""
+        """Whether it trains on the videos of all tasks, which its bytes do not count."""
         return bool(self.config.get("needs_all_tasks"))
 
 
 class EncoderRecord(Part):
-    """What turned pixels into features; `fingerprint` covers its weights."""
+    """The frozen network; `fingerprint` covers its weights."""
 
     name: str
     fingerprint: str
 
 
-class Metrics(Part):
-    """Fractions, defined in `essential.metrics`; null where undefined (forgetting of a single task, no test video).
+class _Metrics(Part, extra="allow"):
+    """Metrics by name: the built-in ones, in the order of `METRICS`, and then any that plug-ins added.
 
-    All but the readings by name (`_cnn`, `_nme`) are of the scores that the method decides by.
+    All but the readings by name (`_cnn`, `_nme`) are of the scores that the method decides by. Null where a metric is
+    undefined: forgetting of a single task, no test video. A plug-in's metric is kept and never recomputed, so that a
+    record is read without the plug-in too.
     """
 
-    final_accuracy: Fraction | None
-    average_incremental_accuracy: Fraction | None
-    average_incremental_accuracy_cnn: Fraction | None = None
-    average_incremental_accuracy_nme: Fraction | None = None
-    vclimb_accuracy: Fraction | None = None
-    vclimb_accuracy_unweighted: Fraction | None = None
-    vclimb_bwf: Difference | None = None
-    forgetting_from_best: Difference | None
-    backward_forgetting: Difference | None
-    tcd_forgetting: Difference | None = None
+    __pydantic_extra__: dict[str, float | None] = Field(init=False)
+
+    @model_validator(mode="after")
+    def _names_of_others(self) -> "_Metrics":
+        others = self.model_extra or {}
+        if len(others) > _MOST_OTHERS:
+            raise ValueError(f"{len(others)} metrics of plug-ins are more than the {_MOST_OTHERS} that a record holds")
+        for name in others:
+            if name in SECOND_NAMES or not _NAME.fullmatch(name):
+                raise ValueError(f"{quoted(name)} is no name of a metric; use letters, digits and _.-, 80 at most")
+        return self
 
 
-assert METRICS.built_in.keys() - SECOND_NAMES == Metrics.model_fields.keys(), "each of our metrics needs a field"
+if TYPE_CHECKING:
+
+    class Metrics(_Metrics):
+        """Has an attribute for every metric, since its fields are made of `METRICS`."""
+
+        def __getattr__(self, name: str) -> float | None: ...
+
+else:
+    Metrics = create_model(
+        "Metrics",
+        __base__=_Metrics,
+        __module__=__name__,
+        **{
+            name: ((Difference if metric.less_is_better else Fraction) | None, ... if name in _IN_ALL_RECORDS else None)
+            for name, metric in BUILT_IN.items()
+        },
+    )
 
 
 class MemoryBytes(Part):
@@ -95,7 +123,7 @@ class MemoryBytes(Part):
 
     @property
     def budgeted(self) -> int:
-        """What a memory budget caps, and papers compare methods at: all but the MR modules."""
+        """What a memory budget caps and papers compare: all but the MR modules."""
         return self.total - self.retrieval_modules
 
     @model_validator(mode="after")
@@ -107,7 +135,7 @@ class MemoryBytes(Part):
 
 
 class SkippedVideo(Part):
-    """A video that could not be read and was left out, by the policy `skip`."""
+    """A video that could not be read and was skipped."""
 
     video: str
     split: str
@@ -123,7 +151,7 @@ class SecondsSpent(Part):
 
 
 class LedgerRecord(Part):
-    """One thing that the memory holds, its bytes, and whether a paper's memory figure counts it."""
+    """One item in memory, and whether papers count it."""
 
     kind: str
     name: str
@@ -132,16 +160,20 @@ class LedgerRecord(Part):
 
 
 class Record(Whole):
-    """Everything a report needs to know of one run.
+    """All that a report needs of one run.
 
-    `accuracy` has one row per task learned; row = after task, column = on task, null where not yet learned or
-    without a test video. `class_accuracy` is after the last task and has one entry per class learned, in order of
-    arrival; older records have none.
-    `reading` is what the accuracies are of: a trained head (`cnn`), the nearest mean of exemplars (`nme`), or scores in
-    closed form. `trainable_parameters` counts what the last task trains; null for a run that was imported.
-    `memory_bytes_by_task` has one entry per task learned.
+    Attributes:
+        reading: which scores give the accuracies: `cnn` (trained head), `nme` (nearest mean of exemplars), closed form.
+        accuracy: row = after task, column = on task; null where not yet learned or without a test video.
+        class_accuracy: after the last task, by class in order of arrival; empty in older records.
+        trainable_parameters: of the last task; null for an imported run.
+        memory_bytes_by_task: one entry per task learned.
     """
 
+    newest = SCHEMA_VERSION
+    kind = "a record"
+    remedy = "run its command again"
+    indent = 2
     schema_version: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
     protocol: ProtocolRecord
     method: MethodRecord
@@ -178,10 +210,9 @@ class Record(Whole):
         return self
 
     def coverage(self, split: str) -> float | None:
-        """Return the share of a split's listed videos that the run could use; None if it was to use none.
+        """Return the share of a split's listed videos that the run used; None if none was listed.
 
-        A listed video that is missing or cannot be read is among `skipped_videos`. Tasks that were not learned, and the
-        training videos of a run that was imported, do not count: nobody looked for them.
+        The others are in `skipped_videos`. Tasks not learned, and training videos of an imported run, do not count.
         """
         learned = self.protocol.tasks[: len(self.accuracy)]
         used = sum(task.train_videos if split == "train" else task.test_videos for task in learned)
@@ -190,55 +221,32 @@ class Record(Whole):
 
     @property
     def untested(self) -> str | None:
-        """Say why the accuracies are not known; None where they are."""
+        """Why there is no accuracy; None if there is one."""
         if self.metrics.final_accuracy is not None:
             return None
         left_out = sum(video.split == "test" for video in self.skipped_videos)
-        found = f"all of them were left out ({left_out})" if left_out else "the data has none"
-        return f"accuracy and forgetting are not known, for want of test videos of the classes learned: {found}"
+        found = f"all {left_out} were skipped" if left_out else "the data has none"
+        return f"no accuracy, as there is no test video of the classes learned ({found})"
 
     @property
     def scores(self) -> Scores:
-        """What its metrics follow from, but for those of another reading."""
+        """What its metrics follow from, except those of another reading."""
         learned = len(self.accuracy)
         tasks, matrix = self.protocol.tasks[:learned], [row[:learned] for row in self.accuracy]
         videos = [task.test_videos for task in tasks]
         return Scores(matrix, seen_accuracy_by_task(matrix, videos), videos, [len(task.classes) for task in tasks])
 
     def contradiction(self) -> str | None:
-        """Return which metric does not follow from the accuracies, and what they give.
+        """Return which built-in metric does not follow from the accuracies, and what they give.
 
-        Those of another reading have accuracies of their own, which are not here. Those that older records did not have
-        yet are not missed.
+        Metrics of another reading are not checked, since their accuracies are not stored; nor are metrics that an
+        older record lacks.
         """
-        for name, field in Metrics.model_fields.items():
+        for name, metric in BUILT_IN.items():
             stated = getattr(self.metrics, name)
-            if METRICS[name].reading is not None or (stated is None and not field.is_required()):
+            if metric.reading is not None or (stated is None and name not in _IN_ALL_RECORDS):
                 continue
-            value = METRICS[name].compute(self.scores)
+            value = metric.compute(self.scores)
             if (stated is None) != (value is None) or abs((stated or 0) - (value or 0)) > rounding(len(self.accuracy)):
                 return f"contradicts itself: metrics.{name} is {stated}, but its accuracies give {value}"
         return None
-
-    @classmethod
-    def read(cls, path: Path, *, unverified: bool = False) -> "Record":
-        """Read a `record.json`.
-
-        Args:
-            path: the file.
-            unverified: read it also if it was changed after it was written, or its metrics do not follow from its
-                accuracies; `marked` says so then, as it says of an older record that it has no digest.
-
-        Raises:
-            RunError: the file is missing, unreadable, damaged, changed, or written by a newer version.
-        """
-        remedy = "run its command again"
-        return read_versioned(path, cls, newest=SCHEMA_VERSION, what="a record", remedy=remedy, unverified=unverified)
-
-    def write(self, path: Path) -> None:
-        """Write the record as JSON with a digest of it, whole or not at all.
-
-        Raises:
-            FileSystemError: the disk refuses.
-        """
-        write_versioned(path, self, indent=2)

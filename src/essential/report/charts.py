@@ -1,36 +1,51 @@
-"""Line charts over counts, with bands where several seeds stand behind a line."""
+"""Charts as drawings: lines over counts, memory by kind as stacked bars, and shares as shaded squares."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from essential.report.drawing import Drawing, Drawn, Palette, Sheet, count_ticks, dress
-from essential.report.line_style import LineStyle
+from essential.records import MemoryBytes
+from essential.report.drawing import CELL, Drawing, Drawn, LineStyle, Palette, Sheet, count_ticks, dress
+from essential.results.formats import byte_power, byte_unit, percent, shortened
+from essential.results.runs import Spread
 
+KINDS = {
+    "episodic": "Episodic",
+    "semantic": "Semantic",
+    "statistics": "Statistics",
+    "retrieval_modules": "MR modules",
+}
+"""The kinds of memory and their titles."""
 _SHEET = Sheet(width=480, height=270)
+_SQUARE = Sheet(width=560, height=482, left=150, top=8, bottom=64)
 _FEW = 4
+_ROW = 26
+_NAME_LENGTH = 22
+RIGHT, WRONG = (24, 122, 153), (201, 84, 16)
+"""In the middle between light and dark: on a page the shades are an image, which cannot follow its colours."""
+_SMALL = 11
+_TEXTS = 12
+_LEVELS = 24
+_TINY_FROM = 60
+_LEAST, _MOST = 0.12, 0.87
+MOST_BEHIND_TEXT = 0.65
+"""Opacity of a cell that a number stands in, so that it can be read in light and dark."""
+Cells = Sequence[Sequence[float | None]]
+Ticks = Sequence[tuple[int, int, str]]
+"""The labels of an axis: the first and the last place of each, and its name."""
 
 
-@dataclass(frozen=True)
-class Band:
-    """A mean over seeds, the least and greatest of them, the same where there is one, and how many they are."""
-
-    mean: float
-    least: float
-    greatest: float
-    seeds: int = 1
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ChartLine:
-    """One line: its value at each place; None leaves a gap."""
+    """One line: its spread over seeds at each place, without a mean where there is a gap."""
 
     label: str
     style: LineStyle
-    points: Mapping[int, Band | None]
+    points: Mapping[int, Spread]
 
 
 def line_chart(
@@ -58,20 +73,114 @@ def line_chart(
 
 def _draw_line(axes: Axes, palette: Palette, line: ChartLine, *, size: float, alpha: float) -> Line2D:
     """Draw a line, and behind it a band where seeds differ; return the line."""
-    places, values = list(line.points), list(line.points.values())
-    mean, least, greatest = (
-        [math.nan if value is None else float(getattr(value, part)) for value in values]
-        for part in ("mean", "least", "greatest")
-    )
-    if any(value and value.least < value.greatest for value in values):
-        colour = palette.series[line.style.colour]
-        axes.fill_between(places, least, greatest, color=colour, alpha=alpha, linewidth=0, zorder=1.5)
-    look = {**line.style.line(palette), **line.style.markers(palette, size=size)}
-    return axes.plot(places, mean, label=line.label, **look)[0]
+    spreads = [(each.mean, each.least, each.greatest) for each in line.points.values()]
+    values = np.array(spreads, float).reshape(-1, 3)
+    mean, least, greatest = values.T
+    if (least < greatest).any():
+        look: dict[str, Any] = {"color": line.style.colour(palette), "alpha": alpha, "linewidth": 0, "zorder": 1.5}
+        axes.fill_between(list(line.points), least, greatest, **look)
+    return axes.plot(list(line.points), mean, label=line.label, **line.style.look(palette, size=size))[0]
 
 
 def _limits_with_zero(lines: Sequence[ChartLine]) -> tuple[float, float]:
-    known = [value for line in lines for value in line.points.values() if value is not None]
-    low, high = min([0.0, *(value.least for value in known)]), max([0.0, *(value.greatest for value in known)])
+    spreads = [value for line in lines for value in line.points.values()]
+    low = min(0.0, *(value.least or 0.0 for value in spreads))
+    high = max(0.0, *(value.greatest or 0.0 for value in spreads))
     room = 0.08 * (high - low) or 1.0
     return low - room * (low < 0), high + room
+
+
+def memory_bars(name: str, memories: Sequence[MemoryBytes], runs: Sequence[str] = ()) -> Drawing:
+    """Return a drawing with one bar per task learned, or, lying, one per run from the first down."""
+
+    def draw(palette: Palette) -> Drawn:
+        count = len(memories)
+        figure, axes = (Sheet(width=480, height=58 + _ROW * count, left=150) if runs else _SHEET).plot()
+        unit = byte_power(max(memory.total for memory in memories))
+        places = range(count) if runs else range(1, count + 1)
+        ends = np.zeros(count)
+        keys: list[Any] = []
+        for (kind, title), colour in zip(KINDS.items(), palette.kinds, strict=True):
+            sizes = np.array([getattr(memory, kind) for memory in memories]) / 1024**unit
+            look: dict[str, Any] = {"facecolor": colour, "label": title, "linewidth": 0, "zorder": 2}
+            if palette.alone and colour == palette.kinds[-1]:
+                # On a page it is hatched by its colour.
+                look |= {"facecolor": palette.paper, "edgecolor": colour, "hatch": "//"}
+            if sizes.any():
+                keys.append((axes.barh if runs else axes.bar)(places, sizes, 0.7, ends, **look))
+            ends = ends + sizes
+        most = float(ends.max())
+        if runs:
+            dress(axes, palette, x_label=f"Memory after the last task, {byte_unit(unit)}", y_label="")
+            axes.set_yticks(places, [shortened(label, _NAME_LENGTH) for label in runs])
+            axes.set(ylim=(count - 0.5, -0.5), xlim=(0, 1.04 * most or 1.0))
+            axes.grid(visible=False)
+        else:
+            count_ticks(axes, count)
+            dress(axes, palette, x_label="Tasks learned", y_label=f"Memory, {byte_unit(unit)}")
+            axes.set_ylim(0, 1.06 * most or 1.0)
+            axes.axhline(0, color=palette.ink, alpha=0.7, linewidth=1)
+        return figure, keys
+
+    return Drawing(name, draw)
+
+
+def heat_map(
+    name: str,
+    cells: Cells,
+    *,
+    labels: tuple[str, str],
+    ticks: tuple[Ticks, Ticks],
+    edges: Sequence[int] = (),
+    beside_diagonal: Literal["right", "wrong"] = "wrong",
+) -> Drawing:
+    """Return a drawing of cells, by row, from 0 to 1, None = empty; the diagonal has the colour of what is right.
+
+    Args:
+        name: unique on the page.
+        labels: of x and y.
+        ticks: of columns and rows.
+        edges: before which columns and rows a line separates tasks.
+        beside_diagonal: whether a cell off the diagonal counts what was right or what was wrong.
+    """
+    shares = np.array(cells, float)
+    high, wide = shares.shape
+
+    def draw(palette: Palette) -> Drawn:
+        figure, axes = _SQUARE.plot()
+        colour, most = RIGHT if beside_diagonal == "right" else WRONG, MOST_BEHIND_TEXT if wide <= _TEXTS else _MOST
+        axes.imshow(_shades(shares, colour, most=most), interpolation="none", aspect="auto", extent=(0, wide, high, 0))
+        if wide <= _TEXTS:
+            for (row, column), value in np.ndenumerate(shares):
+                if value > 0 or (value == 0 and beside_diagonal == "right"):
+                    cell = axes.text(column + 0.5, row + 0.5, percent(value), ha="center", va="center")
+                    cell.set(color=palette.ink, fontsize=_SMALL, gid=None if palette.alone else CELL)
+        width = 0.8 if len(edges) <= _TEXTS else 0.3
+        axes.hlines(edges, 0, wide, color=palette.ink, alpha=0.25, linewidth=width)
+        axes.vlines(edges, 0, high, color=palette.ink, alpha=0.25, linewidth=width)
+        for axis, label, spans in zip((axes.xaxis, axes.yaxis), labels, ticks, strict=True):
+            names = [shortened(each, _NAME_LENGTH - 3) for *_, each in spans]
+            axis.set_ticks([(first + last + 1) / 2 for first, last, _ in spans], names)
+            axis.set_label_text(label, color=palette.ink)
+            axis.labelpad = 8
+        axes.tick_params(length=0, pad=6, labelcolor=palette.ink, labelsize=_SMALL)
+        for side in axes.spines.values():
+            side.set(color=palette.ink, alpha=0.4, linewidth=0.8)
+        return figure, ()
+
+    return Drawing(name, draw)
+
+
+def _shades(
+    shares: "np.ndarray[Any, np.dtype[np.float64]]", beside_diagonal: tuple[int, int, int], *, most: float
+) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+    """Return the image: how opaque a cell is, `most` at most, tells its share. Few levels: the file stays small."""
+    # The root lifts the small shares, which would be lost beside a few large ones; the more so where cells are tiny.
+    lifted = np.round(np.nan_to_num(shares) ** (0.5 if len(shares) <= _TINY_FROM else 0.3) * _LEVELS) / _LEVELS
+    opacity = np.where(shares > 0, _LEAST + (most - _LEAST) * lifted, 0.0)
+    image = np.zeros((*shares.shape, 4), np.uint8)
+    image[..., 3] = np.round(255 * opacity)
+    image[..., :3] = np.where((opacity > 0)[..., None], beside_diagonal, 0)
+    diagonal = np.arange(min(shares.shape))
+    image[diagonal, diagonal, :3] = RIGHT
+    return image

@@ -6,28 +6,23 @@ from functools import cached_property
 
 from essential.errors import RunError
 from essential.published import published_for
-from essential.records import MemoryBytes, ProtocolRecord, SkippedVideo
-from essential.report.elsewhere import PublishedTable, other_tasks_note, published_table
-from essential.report.families import Family, Line, differ_in_seed_alone, family_names
-from essential.report.line_style import LineStyle
-from essential.report.run_view import KINDS, ReportedRun, RunView
-from essential.results.runs import all_but_seed
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A video left out, and the labels of the runs that left it out (empty = all runs of the group)."""
-
-    video: SkippedVideo
-    only_in: tuple[str, ...]
+from essential.records import ProtocolRecord, SkippedVideo
+from essential.report.charts import KINDS, memory_bars
+from essential.report.drawing import FigureView, LineStyle, NumberRow
+from essential.report.line_figures import figures_over_tasks, frames_kept_figure, frames_read_figure, memory_figure
+from essential.report.memory_scatter import OwnMethod, ScatterView, own_scatter, published_scatter
+from essential.report.run_view import Line, ReportedRun, RunView
+from essential.results.formats import human_bytes
+from essential.results.rows import PublishedTable, other_tasks_note, published_table
+from essential.results.runs import all_but_seed, distinguishing_settings, grouped_by
 
 
 @dataclass(frozen=True, eq=False)
 class GroupView:
-    """All runs of one protocol."""
+    """All runs of one protocol, and what its figures draw, a line each."""
 
     number: int
-    families: tuple[Family, ...]
+    lines: tuple[Line, ...]
 
     @property
     def anchor(self) -> str:
@@ -35,51 +30,18 @@ class GroupView:
 
     @cached_property
     def runs(self) -> list[RunView]:
-        return [run for family in self.families for run in family.runs]
-
-    @property
-    def lines(self) -> list[Line]:
-        """What its figures draw, a line each."""
-        return [line for family in self.families for line in family.lines]
+        return [run for line in self.lines for run in line.runs]
 
     @property
     def protocol(self) -> ProtocolRecord:
         return self.runs[0].record.protocol
 
-    @property
-    def class_count(self) -> int:
-        return sum(len(task.classes) for task in self.protocol.tasks)
-
-    @property
-    def task_sizes(self) -> str:
-        """The tasks' numbers of classes in short, for example "51, then 5 a task"."""
-        sizes = self.protocol.task_sizes
-        first, rest = sizes[0], sizes[1:]
-        if len(set(sizes)) == 1:
-            return f"{first} a task"
-        return f"{first}, then {rest[0]} a task" if len(set(rest)) == 1 else " + ".join(map(str, sizes))
-
-    @property
-    def encoders(self) -> list[tuple[str, str]]:
-        """Each encoder's name and the start of its fingerprint."""
-        encoders = [(run.record.encoder.name, run.record.encoder.fingerprint[:12]) for run in self.runs]
-        return list(dict.fromkeys(encoders))
-
-    @property
-    def seeds(self) -> list[int]:
-        return sorted({run.record.seed for run in self.runs})
-
     @cached_property
-    def skipped(self) -> list[Skipped]:
-        """Every video that any run left out, once."""
-        by_video: dict[SkippedVideo, list[str]] = {}
-        for run in self.runs:
-            for video in run.record.skipped_videos:
-                by_video.setdefault(video, []).append(run.label)
-        everywhere = len(self.runs)
-        return [
-            Skipped(video, () if len(labels) == everywhere else tuple(labels)) for video, labels in by_video.items()
-        ]
+    def skipped(self) -> list[tuple[SkippedVideo, list[str]]]:
+        """Every video that any run left out, once, and the labels of the runs that did; none where all did."""
+        left_out = [(run.label, video) for run in self.runs for video in run.record.skipped_videos]
+        labels = {video: [label for label, _ in same] for video, same in grouped_by(left_out, lambda e: e[1]).items()}
+        return [(video, [] if len(some) == len(self.runs) else some) for video, some in labels.items()]
 
     @cached_property
     def published(self) -> PublishedTable | None:
@@ -91,10 +53,54 @@ class GroupView:
         """What to say if the runs have the name of a published protocol but not its tasks."""
         return other_tasks_note(self.protocol)
 
+    @cached_property
+    def over_tasks(self) -> list[FigureView]:
+        memory = memory_figure(self.lines, self.anchor)
+        return [*figures_over_tasks(self.lines, self.anchor), *([memory] if memory else []), self._memory_of_runs]
+
     @property
-    def most_bytes(self) -> int:
-        """The largest memory total, the full length of the bars; at least 1."""
-        return max(1, *(run.record.memory_bytes.total for run in self.runs))
+    def _memory_of_runs(self) -> FigureView:
+        memories = [run.record.memory_bytes for run in self.runs]
+        sizes = [[memory.total, *(getattr(memory, kind) for kind in KINDS)] for memory in memories]
+        # All videos are no number of bytes.
+        kept = [
+            (run.label, None if run.record.method.needs_all_tasks else each)
+            for run, each in zip(self.runs, sizes, strict=True)
+        ]
+        shown = [(label, ["all videos"] if each is None else [*map(human_bytes, each)]) for label, each in kept]
+        names = [label if each else f"{label}: all videos" for label, each in kept]
+        return FigureView(
+            title="Memory by kind",
+            note="Bytes stored after the last task.",
+            description="Stacked bars, memory by kind. "
+            + "; ".join(f"{name}: {each[0]}" for name, each in shown)
+            + ".",
+            drawing=memory_bars(f"{self.anchor}-memory-by-kind", memories, names),
+            data=[
+                ("run", "keeps all videos", *(f"{kind}, bytes" for kind in KINDS)),
+                *((label, int(each is None), *(each[1:] if each else [None] * len(KINDS))) for label, each in kept),
+            ],
+            numbers=[NumberRow("Run", ["Total", *KINDS.values()]), *(NumberRow(*each) for each in shown)],
+        )
+
+    @cached_property
+    def frames(self) -> list[FigureView]:
+        """Accuracy against frames read, and against frames kept; those that there is ground for."""
+        figures = [frames_read_figure(self.lines, self.anchor), frames_kept_figure(self.runs, self.anchor)]
+        return [figure for figure in figures if figure is not None]
+
+    @cached_property
+    def scatters(self) -> list[ScatterView]:
+        """Accuracy against bytes: of several methods, and beside what is published."""
+        methods = [OwnMethod(str(n), line.name, line.results, line.style) for n, line in enumerate(self.lines, 1)]
+        own = own_scatter(methods, self.anchor) if len(methods) > 1 else None
+        beside = published_scatter(methods, self.protocol.name, self.anchor)
+        return [view for view in (own, beside) if view is not None]
+
+    @property
+    def files(self) -> list[FigureView]:
+        """Every figure, for files of its own."""
+        return [*self.over_tasks, *self.scatters, *self.frames]
 
 
 def group_runs(runs: Sequence[ReportedRun]) -> list[GroupView]:
@@ -105,40 +111,27 @@ def group_runs(runs: Sequence[ReportedRun]) -> list[GroupView]:
     """
     if not runs:
         raise RunError("a report needs at least one run, 0 were given; give the folder of a finished run")
-    by_protocol: dict[str, dict[str, list[ReportedRun]]] = {}
-    for run in runs:
-        by_protocol.setdefault(run.record.protocol.id, {}).setdefault(all_but_seed(run.record), []).append(run)
     groups: list[GroupView] = []
-    for families in by_protocol.values():
+    for members in grouped_by(runs, lambda run: run.record.protocol.id).values():
         first = sum(len(group.runs) for group in groups)
-        groups.append(GroupView(len(groups), _families(list(families.values()), first)))
+        families = list(grouped_by(members, lambda run: all_but_seed(run.record)).values())
+        groups.append(GroupView(len(groups), _lines(families, first)))
     return groups
 
 
-def _families(groups: Sequence[Sequence[ReportedRun]], number: int) -> tuple[Family, ...]:
-    """Give every run its number, counted from `number`, and every line its style."""
-    names = family_names([[run.record for run in members] for members in groups])
-    families: list[Family] = []
-    style = 0
-    for name, members in zip(names, groups, strict=True):
-        seeds = differ_in_seed_alone([run.record for run in members])
-        views = []
-        for run in members:
-            views.append(RunView(number, run.label, run.record, run.analysis, LineStyle(style)))
-            number += 1
-            style += not seeds
-        style += seeds
-        lines = [Line(name, views[0].style, tuple(views))] if seeds else [Line(v.label, v.style, (v,)) for v in views]
-        families.append(Family(tuple(views), tuple(lines), lines[0].results if seeds else None))
-    return tuple(families)
+def _lines(families: Sequence[Sequence[ReportedRun]], number: int) -> tuple[Line, ...]:
+    """Return a line for each family with several seeds, each once, and for each run of another.
 
-
-def memory_segments(memory: MemoryBytes, most_bytes: int) -> list[tuple[str, float, float]]:
-    """Return (kind, start, width) of each piece of a stacked bar, in percent of its full length."""
-    segments = []
-    start = 0.0
-    for kind in KINDS:
-        width = 100 * getattr(memory, kind) / most_bytes
-        segments.append((kind, round(start, 3), round(width, 3)))
-        start += width
-    return segments
+    Runs are numbered from `number`.
+    """
+    settings = distinguishing_settings([members[0].record for members in families])
+    lines: list[Line] = []
+    for members, told in zip(families, settings, strict=True):
+        seeds = len({run.record.seed for run in members})
+        name = ", ".join(filter(None, (members[0].record.method.name, told)))
+        for part in [members] if seeds == len(members) > 1 else [[run] for run in members]:
+            style = LineStyle(len(lines))
+            views = [RunView(number + i, run.label, run.record, run.analysis, style) for i, run in enumerate(part)]
+            number += len(views)
+            lines.append(Line(name if len(views) > 1 else views[0].label, style, tuple(views)))
+    return tuple(lines)

@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
@@ -24,21 +26,19 @@ CELL = "cell"
 """The name of text that stands on a shade and not on the page; its class there."""
 _KEY_COLUMNS = 3
 _KEY_LETTERS = 76
-"""As many as go on a line below a figure."""
-_KEY_MARK = 8
-"""What mark and gap take of it, in letters."""
+"""As many as go on a line below a figure; mark and gap of a key take 8 of them."""
+SWATCH = 36, 14
+"""Width and height of a line's swatch, in points."""
+_COLOURS = 8
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_DASHES: tuple[Any, ...] = ("solid", (0, (5.0, 1.8)), (0, (1.3, 1.5)), (0, (6.0, 1.6, 1.3, 1.6)))
 
 
 @dataclass(frozen=True)
 class Palette:
-    """The colours to draw with.
+    """The colours of text and axes, of the paper behind them, of runs by number, and of the kinds of memory.
 
-    Attributes:
-        ink: of text and axes.
-        paper: behind the drawing.
-        series: of runs and methods, by number.
-        kinds: of the kinds of memory, in the order of `KINDS`.
-        alone: whether no page stands around the drawing, so that it must name its axes and lines itself.
+    `alone`: no page stands around the drawing, so that it must name its axes and lines itself.
     """
 
     ink: str
@@ -51,7 +51,7 @@ class Palette:
 PAGE = Palette(
     ink="#fe0000",
     paper="#fe0002",
-    series=tuple(f"#fe01{number:02x}" for number in range(8)),
+    series=tuple(f"#fe01{number:02x}" for number in range(_COLOURS)),
     kinds=tuple(f"#fe02{number:02x}" for number in range(1, 5)),
     alone=False,
 )
@@ -64,7 +64,7 @@ FILE = Palette(
     alone=True,
 )
 _CSS = {"#fe0000": "currentColor", "#fe0002": "var(--paper)"}
-_CSS |= {f"#fe01{number:02x}": f"var(--series-{number})" for number in range(8)}
+_CSS |= {f"#fe01{number:02x}": f"var(--series-{number})" for number in range(_COLOURS)}
 _CSS |= {"#fe0201": "var(--kind-1)", "#fe0202": "var(--kind-2)", "#fe0203": "var(--kind-4)", "#fe0204": "url(#hatch)"}
 
 
@@ -73,12 +73,9 @@ Drawn = tuple[Figure, Sequence[Artist]]
 
 @dataclass(frozen=True)
 class Drawing:
-    """What can be drawn: on a page, or in a file of its own.
+    """What can be drawn, on a page, where `name` is unique, or in a file of its own.
 
-    Attributes:
-        name: unique on a page.
-        draw: gives the figure, and the labelled artists that the legend of a file shows: a page writes its own. It is
-            called where matplotlib's own defaults hold.
+    `draw` gives the figure, and the labelled artists that the legend of a file shows: a page writes its own.
     """
 
     name: str
@@ -131,23 +128,103 @@ def count_ticks(axes: Axes, longest: int) -> None:
     axes.set_xlim(0.6, longest + 0.4)
 
 
+@dataclass(frozen=True)
+class LineStyle:
+    """How a run or method is drawn, everywhere on a page: its colour, marker and dashes.
+
+    `number` counts from 0; the first 64 all differ; what was not run here has none, and the colour of the text.
+    `hollow` markers are of another reading.
+    """
+
+    number: int | None
+    hollow: bool = False
+
+    @property
+    def swatch(self) -> str:
+        """The identifier of its drawing on a page; lines of one style share it."""
+        return f"line-{1 + (self.number or 0)}" + ("-hollow" if self.hollow else "")
+
+    @property
+    def marker(self) -> str:
+        return "D" if self.number is None else _MARKERS[(self.number + self.number // _COLOURS) % len(_MARKERS)]
+
+    def colour(self, palette: Palette) -> str:
+        return palette.ink if self.number is None else palette.series[self.number % _COLOURS]
+
+    def look(self, palette: Palette, *, size: float) -> dict[str, Any]:
+        """Return matplotlib's settings of the line and its markers."""
+        colour = self.colour(palette)
+        return {
+            "color": colour,
+            "linestyle": _DASHES[(self.number or 0) % len(_DASHES)],
+            "linewidth": 1.9,
+            "clip_on": False,
+            "zorder": 3,
+            "marker": self.marker,
+            "markersize": size * (1.4 if self.marker == "*" else 1),
+            "markerfacecolor": palette.paper if self.hollow else colour,
+            "markeredgecolor": colour if self.hollow else palette.paper,
+            "markeredgewidth": 1.7 if self.hollow else 0.9,
+        }
+
+    @property
+    def svg(self) -> str:
+        """A short piece of the line with its marker, for legends and tables of a page."""
+        return inline_svg(Drawing(self.swatch, self._draw))
+
+    def _draw(self, palette: Palette) -> Drawn:
+        figure, axes = Sheet(*SWATCH, left=0, right=0, top=0, bottom=0).plot()
+        axes.set_axis_off()
+        axes.set(xlim=(0, 2), ylim=(-1, 1))
+        axes.plot((0, 1, 2), (0, 0, 0), markevery=[1], **self.look(palette, size=7.5))
+        return figure, ()
+
+
+Value = str | int | float | None
+
+
+@dataclass(frozen=True)
+class NumberRow:
+    """A row of the table below a figure: its name, its line's swatch if it has one, and the cells as shown."""
+
+    name: str
+    cells: Sequence[str]
+    swatch: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FigureView:
+    """A figure as the page shows it, and the same in files, which are named by its title.
+
+    Attributes:
+        data: all its numbers, unrounded, for programs; the first row names the columns. What is not known is None.
+        note: how it is to be read, for the caption; nothing where the page has a table in its place.
+        description: its message in words, for those who do not see it; likewise.
+        numbers: the table that stands below it on the page, if any; the first row names the columns.
+        legend: the swatch and the name of each of its lines, where they are not those of its section.
+    """
+
+    title: str
+    drawing: Drawing
+    data: Sequence[Sequence[Value]]
+    note: str = ""
+    description: str = ""
+    numbers: Sequence[NumberRow] = ()
+    legend: Sequence[tuple[str, str]] = ()
+
+    @cached_property
+    def svg(self) -> str:
+        return inline_svg(self.drawing)
+
+
 @contextmanager
 def own_settings(salt: str) -> Iterator[None]:
     """Draw under matplotlib's own defaults; put the user's settings back. `salt` is unique to a drawing of a page."""
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()
-        mpl.rcParams.update(
-            {
-                "svg.fonttype": "none",
-                "svg.hashsalt": salt,
-                "pdf.fonttype": 42,
-                "font.size": FONT_SIZE,
-                "path.simplify": False,
-                "image.composite_image": False,
-                # Names are the user's: a dollar sign is a dollar sign.
-                "text.parse_math": False,
-            }
-        )
+        mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": salt, "pdf.fonttype": 42, "font.size": FONT_SIZE})
+        # Names are the user's: a dollar sign is a dollar sign.
+        mpl.rcParams.update({"path.simplify": False, "image.composite_image": False, "text.parse_math": False})
         # Names may be in any alphabet. On a page the browser has the letters, and for an SVG file the reader's font may
         # have them; in a PDF, which brings its own, they are boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
@@ -155,60 +232,48 @@ def own_settings(salt: str) -> Iterator[None]:
 
 
 def inline_svg(drawing: Drawing) -> str:
-    """Return the drawing as an `<svg>` element for the page."""
+    """Return the drawing as an `<svg>` element for the page.
+
+    It keeps the drawing only: no prolog, metadata, style sheet, group names or fixed font; colours by CSS variable.
+    """
+    buffer = io.StringIO()
     with own_settings(drawing.name):
-        return _to_inline_svg(drawing.draw(PAGE)[0])
+        figure, _ = drawing.draw(PAGE)
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    view_box, text = text[text.index("<svg") :].split(">", 1)
+    text = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="[^"]*"', "<g", text.replace(f'<g id="{CELL}"', f'<g class="{CELL}"'))
+    text = re.sub(r"<[^>]*>", lambda tag: _for_page(tag[0]), text)
+    text = re.sub(r"\s*\n\s*", " ", text).replace("> <", "><")
+    size = " ".join(re.findall(r'viewBox="[^"]+"', view_box))
+    return f'<svg {size} aria-hidden="true" focusable="false">{text}'
 
 
 def figure_files(drawing: Drawing) -> dict[str, bytes]:
     """Return the drawing as an `svg` and a `pdf` file, with its legend; the same drawing gives the same bytes."""
     with own_settings(drawing.name):
         figure, keys = drawing.draw(FILE)
-        for key in keys:
-            key.set_label(textwrap.fill(str(key.get_label()), _KEY_LETTERS))
+        labels = [textwrap.fill(str(key.get_label()), _KEY_LETTERS) for key in keys]
         if keys:
+            longest = max(len(line) for label in labels for line in label.split("\n"))
             figure.legend(
-                handles=list(keys),
+                list(keys),
+                labels,
                 loc="upper left",
                 bbox_to_anchor=(0.06, 0.0),
-                ncols=_key_columns(keys),
+                ncols=max(1, min(len(keys), _KEY_COLUMNS, _KEY_LETTERS // (longest + 8))),
                 frameon=False,
                 fontsize=FONT_SIZE - 2,
                 handlelength=3,
                 labelcolor=FILE.ink,
             )
-        return {
-            "svg": _saved(figure, "svg", {"Date": None}),
-            "pdf": _saved(figure, "pdf", {"CreationDate": None}),
-        }
-
-
-def _key_columns(keys: Sequence[Artist]) -> int:
-    """Return how many columns of a legend stand below a figure and do not make it wider."""
-    longest = max(len(line) for key in keys for line in str(key.get_label()).split("\n"))
-    return max(1, min(len(keys), _KEY_COLUMNS, _KEY_LETTERS // (longest + _KEY_MARK)))
-
-
-def _saved(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, bbox_inches="tight", pad_inches=0.05, metadata=metadata)
-    return buffer.getvalue()
-
-
-def _to_inline_svg(figure: Figure) -> str:
-    """Keep the drawing only: no prolog, metadata, style sheet, group names or fixed font; colours by CSS variable."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    drawing = buffer.getvalue()
-    drawing = drawing[drawing.index("<svg") :]
-    view_box = re.search(r'viewBox="([^"]+)"', drawing)
-    assert view_box is not None, "matplotlib writes a viewBox"
-    drawing = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", drawing, flags=re.DOTALL)
-    drawing = drawing[drawing.index(">") + 1 :].replace(f'<g id="{CELL}"', f'<g class="{CELL}"')
-    drawing = re.sub(r'<g id="[^"]*"', "<g", drawing)
-    drawing = re.sub(r"<[^>]*>", lambda tag: _for_page(tag[0]), drawing)
-    drawing = re.sub(r"\s*\n\s*", " ", drawing).replace("> <", "><")
-    return f'<svg viewBox="{view_box[1]}" aria-hidden="true" focusable="false">{drawing}'
+        dates = {"svg": "Date", "pdf": "CreationDate"}
+        buffers = {kind: io.BytesIO() for kind in dates}
+        for kind, date in dates.items():
+            place = buffers[kind]
+            figure.savefig(place, format=kind, bbox_inches="tight", pad_inches=0.05, metadata={date: None})
+        return {kind: buffer.getvalue() for kind, buffer in buffers.items()}
 
 
 def _for_page(tag: str) -> str:

@@ -1,30 +1,20 @@
-"""The page itself: one HTML file that asks the network for nothing."""
+"""The page of a report, one HTML file that asks the network for nothing; and its figures as files."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from essential.files.atomic import write_text
+from essential.files.atomic import write_bytes, write_text
 from essential.records.analysis import MOST_FORGOTTEN, ForgottenClip
-from essential.report.contents import group_runs, memory_segments
-from essential.report.drawing import inline_svg
-from essential.report.frames_figures import hollow_styles
-from essential.report.group_figures import GroupFigures
-from essential.report.line_style import LineStyle
+from essential.report.contents import group_runs
+from essential.report.drawing import FigureView, LineStyle, figure_files
+from essential.report.line_figures import hollow_styles
 from essential.report.rendering import render
-from essential.report.run_figures import run_figures
-from essential.report.run_view import KINDS, ReportedRun, RunView
+from essential.report.run_figures import RunFigures
+from essential.report.run_view import ReportedRun, RunView
+from essential.results.formats import as_csv, slug
 
-_PICTURE_LETTERS = 700_000
-"""Of all pictures on a page together, so that it stays below 3 MB."""
-
-
-@dataclass(frozen=True)
-class ForgottenView:
-    """The clips shown of a run, and how many there are in all."""
-
-    clips: Sequence[ForgottenClip]
-    count: int
+_IMAGE_LETTERS = 700_000
+"""Of all images on a page together, so that it stays below 3 MB."""
 
 
 def write_report(runs: Sequence[ReportedRun], path: Path) -> None:
@@ -45,32 +35,68 @@ def write_report(runs: Sequence[ReportedRun], path: Path) -> None:
     page = render(
         "report.html",
         groups=groups,
-        figures={group: GroupFigures(group) for group in groups},
-        of_run={run: run_figures(run) for run in shown},
+        of_run={run: RunFigures(run) for run in shown},
         forgotten=_forgotten(shown),
         swatches=swatches([run.style for run in shown] + hollow_styles(shown)),
-        has_pictures=any(run.analysis for run in shown),
+        has_images=any(run.analysis for run in shown),
         run_count=len(runs),
-        kinds=KINDS,
-        segments=memory_segments,
     )
     write_text(path, page)
 
 
+def write_figures(runs: Sequence[ReportedRun], folder: Path) -> list[Path]:
+    """Write the figures of a report, each as SVG, PDF and CSV, named by what it shows; return the files.
+
+    Those of one run go into a folder named after it; where runs are of several protocols, those of each protocol do
+    too. The same runs give the same bytes. Each file appears whole or not at all; other files are left alone.
+
+    Raises:
+        RunError: there is no run.
+        FileSystemError: the disk refuses.
+    """
+    groups = group_runs(runs)
+    files: list[Path] = []
+    for group, part in zip(groups, _unique(group.protocol.name for group in groups), strict=True):
+        place = folder / part if len(groups) > 1 else folder
+        files += _write(group.files, place)
+        for run, name in zip(group.runs, _unique(run.label for run in group.runs), strict=True):
+            files += _write(RunFigures(run).files, place / name)
+    return files
+
+
 def swatches(styles: Sequence[LineStyle]) -> dict[str, str]:
     """Return the drawing of each style's swatch by its identifier."""
-    return {style.swatch: inline_svg(style.drawing) for style in dict.fromkeys(styles)}
+    return {style.swatch: style.svg for style in dict.fromkeys(styles)}
 
 
-def _forgotten(runs: Sequence[RunView]) -> dict[RunView, ForgottenView]:
-    """Return what is shown of each run, in turns until the page is full: the surest mistakes of every run first."""
+def _forgotten(runs: Sequence[RunView]) -> dict[RunView, list[ForgottenClip]]:
+    """Return the clips shown of each run, in turns until the page is full: the most confident mistakes first."""
     analyses = [(run, run.analysis) for run in runs if run.analysis and run.analysis.forgotten]
     chosen: dict[RunView, list[ForgottenClip]] = {run: [] for run, _ in analyses}
-    room = _PICTURE_LETTERS
+    room = _IMAGE_LETTERS
     for place in range(MOST_FORGOTTEN):
         for run, analysis in analyses:
             for clip in analysis.forgotten[place : place + 1]:
                 room -= sum(map(len, clip.frames))
                 if room >= 0:
                     chosen[run].append(clip)
-    return {run: ForgottenView(chosen[run], analysis.forgotten_count) for run, analysis in analyses}
+    return chosen
+
+
+def _write(figures: Sequence[FigureView], folder: Path) -> list[Path]:
+    files = []
+    for figure in figures:
+        contents = {**figure_files(figure.drawing), "csv": as_csv(figure.data).encode()}
+        for kind, content in contents.items():
+            files.append(folder / f"{slug(figure.title)}.{kind}")
+            write_bytes(files[-1], content)
+    return files
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    """Return a name for a folder for each, numbered where two would be the same."""
+    taken: list[str] = []
+    for wanted in map(slug, names):
+        numbered = (f"{wanted}-{number}" for number in range(2, len(taken) + 3))
+        taken.append(next(name for name in (wanted, *numbered) if name not in taken))
+    return taken

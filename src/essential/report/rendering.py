@@ -1,25 +1,47 @@
 """From a template to the text of a page."""
 
-from functools import cache
+import json
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from essential.report import formats
-from essential.report.elsewhere import as_printed
+from essential.report.charts import KINDS
+from essential.results import formats, measures
+from essential.results.rows import OURS
 
-_TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(template: str, **content: Any) -> str:
+def render(template: str, *, folder: Path = TEMPLATES, **content: Any) -> str:
     """Return a page; whatever `content` prints is escaped, and a name that is missing is an error."""
-    return environment(_TEMPLATES).get_template(template).render(**content)
+    return _environment(folder).get_template(template).render(**content)
+
+
+def render_text(template: str, *, escape: Callable[[str], str] = str, **content: Any) -> str:
+    """Return a text that is no page; whatever `content` prints goes through `escape`.
+
+    Templates have << >> and <% %> where others have {{ }} and {% %}, which LaTeX needs for itself.
+    """
+    made = _environment(TEMPLATES).overlay(
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        keep_trailing_newline=True,
+        autoescape=False,
+        finalize=lambda value: escape(str(value)),
+    )
+    return made.get_template(template).render(**content)
 
 
 @cache
-def environment(folder: Path) -> Environment:
-    """Return what renders the templates in `folder`, with `formats` as filters."""
+def _environment(folder: Path) -> Environment:
+    """Return what renders the templates in `folder`: `formats` as filters, and what is known of metrics."""
     made = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
@@ -27,10 +49,8 @@ def environment(folder: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = (
-        as_printed,
+    filters = (
         formats.percent,
-        formats.plus_minus,
         formats.signed_percent,
         formats.probability,
         formats.human_bytes,
@@ -39,5 +59,9 @@ def environment(folder: Path) -> Environment:
         formats.grouped,
         formats.inside,
     )
-    made.filters |= {function.__name__: function for function in shown}
+    made.filters |= {function.__name__: function for function in filters}
+    made.filters["as_json"] = partial(json.dumps, indent=2, ensure_ascii=False)
+    shared = (measures.column_title, measures.metric_of, measures.is_accuracy, measures.values_of)
+    made.globals |= {function.__name__: function for function in shared}
+    made.globals |= {"MAIN": measures.MAIN, "FINAL": measures.FINAL, "OURS": OURS, "KINDS": KINDS}
     return made

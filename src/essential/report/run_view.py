@@ -1,20 +1,15 @@
-"""A run that is reported, and as the page shows it: what its templates ask of a record."""
+"""Runs as a page shows them: what its templates ask of a record, and the lines that figures draw of runs."""
 
-import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import zip_longest
 
-from essential.metrics import METRICS, Metric
 from essential.records import Record
 from essential.records.analysis import Analysis
-from essential.report.formats import counted, inside
-from essential.report.line_style import LineStyle
-
-KINDS = {
-    "episodic": "Episodic",
-    "semantic": "Semantic",
-    "statistics": "Statistics",
-    "retrieval_modules": "MR modules",
-}
+from essential.report.charts import ChartLine
+from essential.report.drawing import LineStyle
+from essential.results.runs import SeedRuns, spread_of
 
 
 @dataclass(frozen=True)
@@ -51,42 +46,34 @@ class RunView:
         return f"run-{self.number + 1}"
 
     @property
-    def bytes_in_paper_figure(self) -> int:
-        return sum(entry.bytes for entry in self.record.ledger if entry.in_paper_figure)
-
-    @property
-    def bytes_left_out(self) -> int:
-        return sum(entry.bytes for entry in self.record.ledger if not entry.in_paper_figure)
-
-    @property
-    def left_out(self) -> str:
-        """What a paper's memory figure does not count: each kind, with its number of entries in the ledger."""
-        kinds = [entry.kind for entry in self.record.ledger if not entry.in_paper_figure]
-        titles = {kind: inside(KINDS[kind]) if kind in KINDS else kind for kind in kinds}
-        return (
-            ", ".join(f"{title} ({counted(kinds.count(kind), 'entry')})" for kind, title in titles.items()) or "nothing"
-        )
-
-    @property
-    def metrics(self) -> list[tuple[str, float | None, Metric]]:
-        """Every metric of the record: its name, its value, and what it is."""
-        values = self.record.metrics.model_dump()
-        return [(name, values[name], metric) for name, metric in METRICS.items() if name in values]
-
-    @property
     def class_accuracies(self) -> list[tuple[str, int, float | None]]:
         """Each class learned, its task's number from 1, and the accuracy on it after the last task."""
         tasks = self.record.protocol.tasks
         classes = [(name, number) for number, task in enumerate(tasks, start=1) for name in task.classes]
         return [(*each, accuracy) for each, accuracy in zip(classes, self.record.class_accuracy, strict=False)]
 
+
+Values = Sequence[float | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """What is drawn as one line: a single run, or all seeds of a method."""
+
+    name: str
+    style: LineStyle
+    runs: tuple[RunView, ...]
+
     @property
-    def details(self) -> list[tuple[str, str]]:
-        """Titles and indented JSON of what the run was made with."""
-        parts = {
-            "Method settings": self.record.method.config,
-            "Full configuration": self.record.config,
-            "Data": self.record.data,
-            "Versions": self.record.versions,
-        }
-        return [(title, json.dumps(part, indent=2, ensure_ascii=False)) for title, part in parts.items()]
+    def seeds(self) -> int:
+        return len(self.runs)
+
+    @cached_property
+    def results(self) -> SeedRuns:
+        """What the runs amount to together."""
+        return SeedRuns(tuple(run.record for run in self.runs))
+
+    def chart_line(self, values: Callable[[RunView], Values]) -> ChartLine:
+        """Return the spread over the runs at each place; there is none where one of them has no value."""
+        columns = enumerate(zip_longest(*map(values, self.runs)), start=1)
+        return ChartLine(self.name, self.style, {place: spread_of(column) for place, column in columns})

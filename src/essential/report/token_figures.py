@@ -1,83 +1,96 @@
 """Where the tokens of exemplars lie: dense clips, the sparse frames that are kept, and what is retrieved from these."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import NamedTuple
 
-from matplotlib.artist import Artist
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.markers import MarkerStyle
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Affine2D
 
-from essential.records.analysis import Analysis, Embedding, Kind, MeanDistances, Point, SlotDistances
-from essential.report.drawing import Drawing, Drawn, Palette, Sheet, dress
-from essential.report.figure_view import FigureView, NumberRow
-from essential.report.formats import NONE, grouped
-from essential.report.run_view import RunView
+from essential.records.analysis import Analysis, Kind, MeanDistances, Point, SlotDistances
+from essential.report.drawing import Drawing, Drawn, FigureView, NumberRow, Palette, Sheet, dress
+from essential.results.formats import NONE, grouped
 
-Mark = Literal["dot", "cross", "triangle"]
-_STROKES: dict[Mark, tuple[tuple[tuple[float, float], ...], ...]] = {
-    # A line of no length with round ends.
-    "dot": (((0, 0), (0, 0)),),
-    "cross": (((-2.6, -2.6), (2.6, 2.6)), ((-2.6, 2.6), (2.6, -2.6))),
-    "triangle": (((0, 3.6), (3.2, -2.2), (-3.2, -2.2), (0, 3.6)),),
-}
-_WIDTHS: dict[Mark, float] = {"dot": 5.0, "cross": 1.3, "triangle": 1.3}
-LOOKS: dict[Kind, tuple[str, Mark, int]] = {
-    "dense": ("all frames (dense)", "dot", 0),
-    "sparse": ("stored frames (sparse)", "cross", 1),
-    "retrieved": ("retrieved from the stored frames", "triangle", 2),
-}
-"""Each kind of token: its name, mark and colour."""
-_MARKERS = {"dot": "o", "cross": "x", "triangle": "^"}
 _MAP = Sheet(width=480, height=440, left=8, right=8, top=8, bottom=8)
 _SQUARE = Sheet(width=480, height=440, left=62)
 
 
-def token_looks(points: Sequence[Point]) -> list[tuple[str, Mark, int]]:
-    """Return the looks of the kinds that there are points of."""
-    kinds = {point.kind for point in points}
-    return [look for kind, look in LOOKS.items() if kind in kinds]
+class Look(NamedTuple):
+    """How a kind of token is drawn: its name, its mark on a page, its marker in matplotlib, its colour's number."""
+
+    name: str
+    mark: str
+    marker: str
+    colour: int
+
+    @property
+    def stroke(self) -> Path:
+        """The mark, in points, around the origin."""
+        if self.mark == "dot":
+            return _dot((0.0, 0.0))
+        style = MarkerStyle(self.marker)
+        return style.get_path().transformed(style.get_transform() + Affine2D().scale(5.8))
 
 
-def token_map_figure(run: RunView, embedding: Embedding, class_names: Sequence[str]) -> FigureView:
-    """t-SNE of the exemplars' clip tokens, as in the paper's analysis."""
-    shown = len({point.exemplar for point in embedding.points})
-    looks = token_looks(embedding.points)
+def _dot(place: tuple[float, float]) -> Path:
+    """Return a line of no length, which has round ends."""
+    return Path([place, place])
+
+
+_LOOKS: dict[Kind, Look] = {
+    "dense": Look("all frames (dense)", "dot", "o", 0),
+    "sparse": Look("stored frames (sparse)", "cross", "x", 1),
+    "retrieved": Look("retrieved from the stored frames", "triangle", "^", 2),
+}
+
+
+def token_looks(analysis: Analysis) -> list[Look]:
+    """Return the looks of the kinds of token that the map has."""
+    kinds = {point.kind for point in analysis.embedding.points} if analysis.embedding else set()
+    return [look for kind, look in _LOOKS.items() if kind in kinds]
+
+
+def token_map_figure(anchor: str, analysis: Analysis) -> FigureView | None:
+    """t-SNE of the exemplars' clip tokens, as in the paper's analysis; None if there is none."""
+    embedding = analysis.embedding
+    if embedding is None:
+        return None
+    shown, names = len({point.exemplar for point in embedding.points}), analysis.class_names
+    looks = token_looks(analysis)
     linked = (
-        "A line joins what is retrieved to the dense clip of the same exemplar. " if len(looks) == len(LOOKS) else ""
+        "A line joins what is retrieved to the dense clip of the same exemplar. " if len(looks) == len(_LOOKS) else ""
     )
     return FigureView(
         title="Map of exemplars",
         note=f"t-SNE of the clip tokens of {grouped(shown)} of {grouped(embedding.of_exemplars)} exemplars. {linked}"
         "Points that are near are alike; directions, and distances between groups, mean nothing.",
         description=f"t-SNE map of {grouped(len(embedding.points))} tokens of {grouped(shown)} exemplars: "
-        f"{', '.join(name for name, *_ in looks)}.",
-        drawing=_token_map(f"{run.anchor}-tokens", embedding.points),
+        f"{', '.join(look.name for look in looks)}.",
+        drawing=_token_map(f"{anchor}-tokens", embedding.points, looks),
         data=[
             ("exemplar", "class", "kind", "x", "y"),
-            *((point.exemplar, class_names[point.slot], point.kind, point.x, point.y) for point in embedding.points),
+            *((point.exemplar, names[point.slot], point.kind, point.x, point.y) for point in embedding.points),
         ],
     )
 
 
-def distance_figure(run: RunView, analysis: Analysis) -> FigureView | None:
+def distance_figure(anchor: str, analysis: Analysis) -> FigureView | None:
     """By class, how far sparse and retrieved tokens are from dense ones; None if nothing is retrieved or known."""
     distances = analysis.distances
     if distances is None:
         return None
     overall = distances.overall
-    names = analysis.class_names
     both = [each for each in distances.by_slot if each.means.retrieved is not None]
     if not both or overall.retrieved is None:
         return None
     nearer = sum((each.means.retrieved or 0.0) < each.means.sparse for each in both)
     frames = _frames_words(overall)
-    measures = (
-        ("clip tokens, cosine distance", overall.sparse, overall.retrieved),
-        ("frame features, squared error", overall.sparse_frames, overall.retrieved_frames),
-    )
+    fields = ("exemplars", "sparse", "retrieved", "sparse_frames", "retrieved_frames")
     return FigureView(
         title="Distance from the dense clips",
         note="Mean cosine distance of the clip tokens from those of the dense clips, a point per class: of the stored "
@@ -86,29 +99,24 @@ def distance_figure(run: RunView, analysis: Analysis) -> FigureView | None:
         description=f"Scatter chart of {len(both)} classes: what is retrieved is nearer to the dense clip than the "
         f"stored frames in {nearer} of them; on average {overall.retrieved:.3f} against {overall.sparse:.3f}. "
         f"{frames}".rstrip(),
-        drawing=_distance_chart(f"{run.anchor}-distances", both),
+        drawing=_distance_chart(f"{anchor}-distances", both),
         data=[
-            ("class", "exemplars", "sparse", "retrieved", "sparse frames", "retrieved frames"),
+            ("class", *(field.replace("_", " ") for field in fields)),
             *(
-                (
-                    names[each.slot],
-                    each.means.exemplars,
-                    each.means.sparse,
-                    each.means.retrieved,
-                    each.means.sparse_frames,
-                    each.means.retrieved_frames,
-                )
+                (analysis.class_names[each.slot], *(getattr(each.means, field) for field in fields))
                 for each in distances.by_slot
             ),
         ],
         numbers=[
             NumberRow("Mean over exemplars", ["stored frames", "retrieved"]),
-            *(
-                NumberRow(name, [f"{sparse:.4f}", NONE if retrieved is None else f"{retrieved:.4f}"])
-                for name, sparse, retrieved in measures
-            ),
+            NumberRow("clip tokens, cosine distance", _digits(overall.sparse, overall.retrieved)),
+            NumberRow("frame features, squared error", _digits(overall.sparse_frames, overall.retrieved_frames)),
         ],
     )
+
+
+def _digits(*values: float | None) -> list[str]:
+    return [NONE if value is None else f"{value:.4f}" for value in values]
 
 
 def _frames_words(means: MeanDistances) -> str:
@@ -130,69 +138,55 @@ def _sampled(analysis: Analysis) -> str:
     return f"All means are over {grouped(looked)}{of_all} exemplars."
 
 
-def _token_map(name: str, points: Sequence[Point]) -> Drawing:
+def _token_map(name: str, points: Sequence[Point], looks: Sequence[Look]) -> Drawing:
     def draw(palette: Palette) -> Drawn:
         figure, axes = _MAP.plot()
-        wide, high = _MAP.area
-        axes.set(xlim=(0, wide), ylim=(0, high))
+        axes.set(xlim=(0, _MAP.area[0]), ylim=(0, _MAP.area[1]))
         axes.set_axis_off()
-        places = {(p.kind, p.exemplar): ((p.x + 1) / 2 * wide, (p.y + 1) / 2 * high) for p in points}
+        places = {(p.kind, p.exemplar): (np.array([p.x, p.y]) + 1) / 2 * _MAP.area for p in points}
         links = [
-            [place, places["dense", exemplar]]
+            Path([place, places["dense", exemplar]])
             for (kind, exemplar), place in places.items()
             if kind == "retrieved" and ("dense", exemplar) in places
         ]
-        _draw_strokes(axes, links, colour=palette.ink, width=0.6, alpha=0.35)
-        for kind, (_, mark, number) in LOOKS.items():
+        _draw_as_one(axes, links, colour=palette.ink, width=0.6, alpha=0.35)
+        for kind, look in _LOOKS.items():
+            stroke, width = look.stroke, 5.0 if look.mark == "dot" else 1.3
             of_kind = [place for (own, _), place in places.items() if own == kind]
-            _draw_dots(axes, of_kind, mark, colour=palette.series[number])
-        return figure, [_key(palette, *look) for look in token_looks(points)]
+            marks = [stroke.transformed(Affine2D().translate(*place)) for place in of_kind]
+            _draw_as_one(axes, marks, colour=palette.series[look.colour], width=width, alpha=0.85)
+        return figure, [_key(palette, look) for look in looks]
 
     return Drawing(name, draw)
 
 
-def _key(palette: Palette, label: str, mark: Mark, number: int) -> Artist:
-    colour = palette.series[number]
-    key = Line2D([], [], linestyle="", label=label, color=colour, marker=_MARKERS[mark], markersize=7)
-    key.set_markerfacecolor(colour if mark == "dot" else "none")
-    return key
+def _draw_as_one(axes: Axes, paths: Sequence[Path], *, colour: str, width: float, alpha: float) -> None:
+    """Draw all paths as one: markers of their own would make a page of many runs too large."""
+    if paths:
+        whole = Path.make_compound_path(*paths)
+        look = {"edgecolor": colour, "linewidth": width, "alpha": alpha, "capstyle": "round", "joinstyle": "round"}
+        axes.add_artist(PathPatch(whole, facecolor="none", clip_on=False, **look))
+
+
+def _key(palette: Palette, look: Look) -> Line2D:
+    colour = palette.series[look.colour]
+    face = colour if look.mark == "dot" else "none"
+    return Line2D([], [], linestyle="", label=look.name, color=colour, marker=look.marker, markersize=7, mfc=face)
 
 
 def _distance_chart(name: str, slots: Sequence[SlotDistances]) -> Drawing:
     def draw(palette: Palette) -> Drawn:
         figure, axes = _SQUARE.plot()
-        wide, high = _SQUARE.area
         pairs = [(each.means.sparse, each.means.retrieved or 0.0) for each in slots]
-        most = 1.08 * max(max(pair) for pair in pairs) or 1.0
+        most = 1.08 * max(map(max, pairs)) or 1.0
         dress(axes, palette, x_label="Stored frames, cosine distance", y_label="Retrieved, cosine distance")
         axes.set(xlim=(0, most), ylim=(0, most))
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
-        axes.plot((0, most), (0, most), color=palette.ink, alpha=0.5, linewidth=1.1, linestyle=(0, (5, 2.5)))
+        axes.axline((0, 0), slope=1, color=palette.ink, alpha=0.5, linewidth=1.1, linestyle=(0, (5, 2.5)))
         axes.axhline(0, color=palette.ink, alpha=0.7, linewidth=1)
-        for place, words in (((0.97, 0.04), "retrieved is nearer"), ((0.03, 0.93), "retrieved is farther")):
-            side = "right" if place[0] > 0.5 else "left"
-            axes.text(*place, words, transform=axes.transAxes, ha=side, color=palette.ink, alpha=0.8)
-        # Dots count in points, both ways: a second plot over the first.
-        over = figure.add_axes(axes.get_position().bounds, frameon=False)
-        over.set(xticks=(), yticks=(), xlim=(0, wide), ylim=(0, high))
-        _draw_dots(over, [(x / most * wide, y / most * high) for x, y in pairs], "dot", colour=palette.series[0])
+        for place, side, words in (((0.97, 0.04), "right", "nearer"), ((0.03, 0.93), "left", "farther")):
+            axes.text(*place, f"retrieved is {words}", transform=axes.transAxes, ha=side, color=palette.ink, alpha=0.8)
+        _draw_as_one(axes, [_dot(pair) for pair in pairs], colour=palette.series[0], width=5.0, alpha=0.85)
         return figure, ()
 
     return Drawing(name, draw)
-
-
-def _draw_dots(axes: Axes, places: Sequence[tuple[float, float]], mark: Mark, *, colour: str) -> None:
-    """Draw a mark at each place; the plot must count in points both ways."""
-    strokes = [[(x + dx, y + dy) for dx, dy in stroke] for x, y in places for stroke in _STROKES[mark]]
-    _draw_strokes(axes, strokes, colour=colour, width=_WIDTHS[mark], alpha=0.85)
-
-
-def _draw_strokes(
-    axes: Axes, strokes: Sequence[list[tuple[float, float]]], *, colour: str, width: float, alpha: float
-) -> None:
-    if not strokes:
-        return
-    vertices = [vertex for stroke in strokes for vertex in stroke]
-    codes = [code for stroke in strokes for code in (Path.MOVETO, *[Path.LINETO] * (len(stroke) - 1))]
-    look = {"edgecolor": colour, "linewidth": width, "alpha": alpha, "capstyle": "round", "joinstyle": "round"}
-    axes.add_artist(PathPatch(Path(vertices, codes), facecolor="none", clip_on=False, **look))

@@ -3,28 +3,28 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import fmean
+
+import numpy as np
 
 from essential.metrics import forward_transfer
 from essential.records import Record
 from essential.results.comparison_check import Run, check_comparable
-from essential.results.runs import MEASURES, SeedRuns, Spread, spread_of
+from essential.results.formats import counted, percent
+from essential.results.measures import FINAL, FORWARD_TRANSFER, REFERENCE, in_order, values_of
+from essential.results.runs import SeedRuns, Spread, grouped_by, mark_notes, spread_of
 
 BASELINE = "essential"
-REFERENCE = "joint"
-"""What forward transfer is measured against, where it is among the methods."""
 _ALL_EQUAL = 1e-9
 """Differences of accuracies are multiples of one over the number of test videos; what is closer is rounding."""
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A method's final accuracy minus the baseline's, over the seeds that both have.
+    """A method's mean final accuracy minus the baseline's, over the seeds that both have, at least one.
 
-    Attributes:
-        seeds: those that both have, at least one.
-        difference: the mean difference, in [-1, 1].
-        p: of the two-sided paired t-test; None with one seed, or if all differences are equal.
-        p_holm: `p` corrected for all methods that were tested.
+    `p` is of the two-sided paired t-test, None with one seed, or if all differences are equal; `p_holm` is `p`
+    corrected for all methods that were tested.
     """
 
     seeds: tuple[int, ...]
@@ -35,10 +35,9 @@ class PairedTest:
 
 @dataclass(frozen=True, eq=False)
 class MethodRow(SeedRuns):
-    """One method's runs, by seed.
+    """One method's runs, by seed: ranked from 1 by final accuracy, and tested unless it is the baseline.
 
-    `rank` counts from 1, by final accuracy; `test` is None for the baseline. `forward_transfer` is against the runs of
-    `REFERENCE` with the same seeds; without a value where there are none.
+    `forward_transfer` is one of its measures, without a value where `REFERENCE` has no run of a seed.
     """
 
     method: str
@@ -49,12 +48,11 @@ class MethodRow(SeedRuns):
 
     @cached_property
     def measures(self) -> dict[str, Spread]:
-        """Every one of `MEASURES`."""
-        return {name: self.spread(name) for name in MEASURES}
+        return {**super().measures, FORWARD_TRANSFER: self.forward_transfer}
 
     @property
     def final_accuracy(self) -> Spread:
-        return self.measures["final_accuracy"]
+        return self.spread(FINAL)
 
     @property
     def memory_bytes(self) -> int:
@@ -127,6 +125,11 @@ class Comparison:
         """Whether some methods have other seeds than others."""
         return len({row.seeds for row in self.rows}) > 1
 
+    @cached_property
+    def metrics(self) -> list[str]:
+        """The names of all measures that a method has."""
+        return in_order(name for row in self.rows for name in row.measures)
+
     @property
     def extract_seconds(self) -> float:
         """What all runs together spent on reading features; a comparison extracts them before its runs."""
@@ -136,6 +139,30 @@ class Comparison:
     def tested(self) -> int:
         """For how many methods there is a p value."""
         return sum(row.test is not None and row.test.p is not None for row in self.rows)
+
+    @property
+    def test_note(self) -> str | None:
+        """What the p values are; None where there are none."""
+        if not self.tested:
+            return None
+        return (
+            f"p: paired t-test of final accuracy against {self.baseline} over common seeds, Holm-corrected "
+            f"({counted(self.tested, 'test')}); unreliable with few seeds"
+        )
+
+    @property
+    def record_notes(self) -> list[str]:
+        """A sentence on videos that could not be read, and one on records without a digest, if there were any."""
+        example = self.example
+        marks = mark_notes([record for row in self.rows for record in row.records])
+        if not example.skipped_videos:
+            return marks
+        return [
+            f"{counted(len(example.skipped_videos), 'video')} could not be read: the runs cover "
+            f"{percent(example.coverage('train'))} % of the listed training videos and "
+            f"{percent(example.coverage('test'))} % of the test videos.",
+            *marks,
+        ]
 
 
 def compare(runs: Sequence[Run], *, budget_bytes: int | None) -> Comparison:
@@ -149,61 +176,43 @@ def compare(runs: Sequence[Run], *, budget_bytes: int | None) -> Comparison:
         ComparisonError: see `check_comparable`.
     """
     check_comparable(runs)
-    by_method: dict[str, list[Record]] = {}
-    for name, record in runs:
-        by_method.setdefault(name, []).append(record)
-    records = {name: sorted(found, key=lambda record: record.seed) for name, found in by_method.items()}
-    baseline = BASELINE if BASELINE in records else runs[0][0]
-    tests = _tests(records, baseline)
-    ranks = _ranks(records)
-    reference = {record.seed: record for record in records.get(REFERENCE, [])}
+    methods = {
+        name: SeedRuns(tuple(sorted((record for _, record in own), key=lambda record: record.seed)))
+        for name, own in grouped_by(runs, lambda run: run[0]).items()
+    }
+    baseline = BASELINE if BASELINE in methods else runs[0][0]
+    tests = _tests(methods, baseline)
+    # Equal ones in the order given, those without an accuracy last.
+    order = sorted(methods, key=lambda name: methods[name].final, reverse=True)
+    reference = {record.seed: record for record in methods[REFERENCE].records} if REFERENCE in methods else {}
     rows = [
-        MethodRow(tuple(found), name, budget_bytes, ranks[name], tests[name], _transfer(found, reference))
-        for name, found in records.items()
+        MethodRow(own.records, name, budget_bytes, order.index(name) + 1, tests.get(name), _transfer(own, reference))
+        for name, own in methods.items()
     ]
     return Comparison(tuple(rows), baseline, budget_bytes)
 
 
-def _ranks(records: dict[str, list[Record]]) -> dict[str, int]:
-    """Number the methods from 1, by final accuracy; equal ones in the order given, those without one last."""
-    means = {
-        name: spread_of([record.metrics.final_accuracy for record in found]).mean for name, found in records.items()
-    }
-    order = sorted(means, key=lambda name: -1.0 if (mean := means[name]) is None else mean, reverse=True)
-    return {name: rank for rank, name in enumerate(order, 1)}
-
-
-def _tests(records: dict[str, list[Record]], baseline: str) -> dict[str, PairedTest | None]:
+def _tests(methods: dict[str, SeedRuns], baseline: str) -> dict[str, PairedTest]:
+    """Return the test of every method that has a seed in common with the baseline."""
     accuracies = {
-        name: {r.seed: r.metrics.final_accuracy for r in found if r.metrics.final_accuracy is not None}
-        for name, found in records.items()
+        name: {r.seed: value for r in own.records if (value := values_of(r)[FINAL]) is not None}
+        for name, own in methods.items()
     }
-    tests = {
-        name: None if name == baseline else _test(by_seed, accuracies[baseline]) for name, by_seed in accuracies.items()
-    }
-    corrected = holm([test.p if test else None for test in tests.values()])
-    return {
-        name: test and replace(test, p_holm=p_holm)
-        for (name, test), p_holm in zip(tests.items(), corrected, strict=True)
-    }
+    tests = {}
+    for name, own in accuracies.items():
+        seeds = tuple(sorted(own.keys() & accuracies[baseline].keys()))
+        if seeds and name != baseline:
+            pairs = [own[seed] for seed in seeds], [accuracies[baseline][seed] for seed in seeds]
+            tests[name] = PairedTest(seeds, fmean(pairs[0]) - fmean(pairs[1]), paired_p(*pairs))
+    corrected = holm([test.p for test in tests.values()])
+    return {name: replace(test, p_holm=p) for (name, test), p in zip(tests.items(), corrected, strict=True)}
 
 
-def _test(method: dict[int, float], baseline: dict[int, float]) -> PairedTest | None:
-    seeds = tuple(sorted(method.keys() & baseline.keys()))
-    if not seeds:
-        return None
-    first, second = [method[seed] for seed in seeds], [baseline[seed] for seed in seeds]
-    difference = sum(a - b for a, b in zip(first, second, strict=True)) / len(seeds)
-    return PairedTest(seeds, difference, paired_p(first, second))
-
-
-def _transfer(records: Sequence[Record], reference: dict[int, Record]) -> Spread:
+def _transfer(own: SeedRuns, reference: dict[int, Record]) -> Spread:
     """Return the forward transfer against the reference of the same seed; no value unless every seed has one."""
     return spread_of(
-        [
-            forward_transfer(record.accuracy, reference[record.seed].accuracy) if record.seed in reference else None
-            for record in records
-        ]
+        forward_transfer(record.accuracy, reference[record.seed].accuracy) if record.seed in reference else None
+        for record in own.records
     )
 
 
@@ -230,10 +239,10 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
     Among m values, the k-th smallest is multiplied by m - k + 1, and is at least what the smaller ones became. A None
     stays one and does not count.
     """
-    known = sorted((value, index) for index, value in enumerate(values) if value is not None)
-    corrected: list[float | None] = [None] * len(values)
-    largest = 0.0
-    for rank, (value, index) in enumerate(known):
-        largest = max(largest, min(1.0, (len(known) - rank) * value))
-        corrected[index] = largest
-    return corrected
+    known = [value for value in values if value is not None]
+    order = np.argsort(known, kind="stable")
+    stepped = np.sort(known) * np.arange(len(known), 0, -1)
+    corrected = np.empty(len(known))
+    corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
+    left = iter(corrected.tolist())
+    return [None if value is None else next(left) for value in values]

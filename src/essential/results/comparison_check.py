@@ -1,13 +1,13 @@
 """Whether runs may stand in one table: all that decides the numbers must agree, but for the method and the seed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from essential.errors import ComparisonError
 from essential.records import Record
-from essential.results.runs import flattened, settings_apart
+from essential.results.runs import differences, grouped_by
 
-_ABSENT = "not set"
 _NAMES_SHOWN = 3
 Run = tuple[str, Record]
 
@@ -45,28 +45,18 @@ def _check_finished(runs: Sequence[Run]) -> None:
 
 
 def _check_seeds(runs: Sequence[Run]) -> None:
-    seen: set[tuple[str, int]] = set()
-    for name, record in runs:
-        if (name, record.seed) in seen:
-            raise ComparisonError(
-                f"method {name!r} is there twice with seed {record.seed}; give each seed of a method once"
-            )
-        seen.add((name, record.seed))
+    for (name, seed), times in Counter((name, record.seed) for name, record in runs).items():
+        if times > 1:
+            raise ComparisonError(f"method {name!r} is there twice with seed {seed}; give each seed of a method once")
 
 
 def _check_settings(runs: Sequence[Run]) -> None:
     """Seeds are averaged only over runs that differ in nothing else."""
-    firsts: dict[str, Run] = {}
-    for run in runs:
-        first = firsts.setdefault(run[0], run)
-        for what, values in _differences(_settings(first[1]), _settings(run[1])):
-            _refuse(
-                first,
-                run,
-                what=what,
-                values=values,
-                advice="give runs of other settings as methods of other names, or train them again",
-            )
+    advice = "give runs of other settings as methods of other names, or train them again"
+    for first, *others in grouped_by(runs, lambda run: run[0]).values():
+        for run in others:
+            for what, values in differences(_settings(first[1]), _settings(run[1])):
+                _refuse(first, run, what=what, values=values, advice=advice)
 
 
 def _settings(record: Record) -> dict[str, Any]:
@@ -82,11 +72,11 @@ def _conditions(first: Record, other: Record) -> Iterator[tuple[str, tuple[str, 
     if first.encoder.fingerprint != other.encoder.fingerprint:
         prints = [f"{record.encoder.name} ({record.encoder.fingerprint[:12]})" for record in (first, other)]
         yield "encoder", (prints[0], prints[1]), "train both with the same encoder and weights"
-    for what, values in _differences({"data": first.data}, {"data": other.data}):
+    for what, values in differences({"data": first.data}, {"data": other.data}):
         yield what, values, "train both on the same data"
     for section in ("video", "features"):
         pair = ({section: first.config.get(section, {})}, {section: other.config.get(section, {})})
-        for what, values in _differences(*pair):
+        for what, values in differences(*pair):
             yield what, values, "train both with the same setting"
     yield from _skipped(first, other)
 
@@ -102,13 +92,6 @@ def _some(skipped: set[tuple[str, str]], only_here: set[tuple[str, str]]) -> str
     names = [f"{video} ({split})" for split, video in sorted(only_here)]
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     return f"{len(skipped)} in all, {', '.join(names[:_NAMES_SHOWN]) or 'none'}{more} in this run alone"
-
-
-def _differences(first: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Give every key, in the form section.key, at which two nested mappings differ, and both values."""
-    ours, theirs = dict(flattened(first)), dict(flattened(other))
-    for key in settings_apart([ours, theirs]):
-        yield key, (str(ours.get(key, _ABSENT)), str(theirs.get(key, _ABSENT)))
 
 
 def _refuse(first: Run, other: Run, *, what: str, values: tuple[str, str], advice: str) -> None:

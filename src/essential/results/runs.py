@@ -1,33 +1,53 @@
 """Runs that differ in their seed alone: one line of a table, a figure or a board."""
 
 import json
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, TypeVar
 
-from essential.metrics import METRICS
 from essential.records import Record
+from essential.results.formats import counted, percent
+from essential.results.measures import FINAL, metrics_of, values_of
 
-MEASURES = tuple(name for name in METRICS if name != "forgetting_from_first")
-"""What is averaged over seeds: names of `essential.records.Metrics`, each number under one name."""
+_ELSEWHERE = ("seed", "data", "encoder", "protocol", "method")
+"""Parts of a config that pages show in other places."""
+_SETTINGS_SHOWN = 4
+_COVERAGE = {"train": "trained on {} % of the training videos", "test": "tested on {} % of the test videos"}
+_Key = TypeVar("_Key", bound=Hashable)
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and sample standard deviation (n - 1) over seeds: one seed has no deviation; None if a seed has no value."""
+    """Mean, sample standard deviation (n - 1), least and greatest over seeds.
+
+    One seed has no deviation; there is nothing but `seeds` if one of them has no value.
+    """
 
     mean: float | None
     std: float | None
+    least: float | None = None
+    greatest: float | None = None
+    seeds: int = 0
+
+    @property
+    def shown(self) -> str:
+        """0.875 and 0.01 as "87.50 ± 1.00"; without a deviation the mean alone."""
+        return percent(self.mean, 2) + ("" if self.std is None else f" ± {percent(self.std, 2)}")
 
 
-def spread_of(values: Sequence[float | None]) -> Spread:
-    """Return mean and deviation of one value per seed; the order of the seeds makes no difference."""
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return Spread(None, None)
-    return Spread(fmean(known), stdev(known) if len(known) > 1 else None)
+def spread_of(values: Iterable[float | None]) -> Spread:
+    """Return the spread of one value per seed; the order of the seeds makes no difference."""
+    all_values = list(values)
+    known = [value for value in all_values if value is not None]
+    if not known or len(known) < len(all_values):
+        return Spread(None, None, seeds=len(all_values))
+    deviation = stdev(known) if len(known) > 1 else None
+    return Spread(fmean(known), deviation, min(known), max(known), len(known))
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,20 +70,64 @@ class SeedRuns:
         """Whether the method was given the videos of all tasks, which is against the rules and no matter of bytes."""
         return any(record.method.needs_all_tasks for record in self.records)
 
+    @cached_property
+    def measures(self) -> dict[str, Spread]:
+        """Every metric of the records; runs of one seed count once, by their mean."""
+        by_seed = grouped_by(self.records, lambda record: record.seed).values()
+        values = [[values_of(record) for record in same] for same in by_seed]
+        return {
+            name: spread_of(spread_of(each.get(name) for each in same).mean for same in values)
+            for name in metrics_of(self.records)
+        }
+
     def spread(self, metric: str) -> Spread:
-        """Return mean and deviation over seeds; runs of one seed count once, by their mean."""
-        by_seed: dict[int, list[float | None]] = {}
-        for record in self.records:
-            by_seed.setdefault(record.seed, []).append(getattr(record.metrics, metric))
-        return spread_of([spread_of(values).mean for values in by_seed.values()])
+        return self.measures.get(metric, Spread(None, None))
+
+    @property
+    def final(self) -> float:
+        """The final accuracy, to sort by; -1 where it is not known."""
+        mean = self.spread(FINAL).mean
+        return -1.0 if mean is None else mean
 
     def kept(self, kind: str) -> int:
         """Bytes of a kind after the last task, the mean over runs; `budgeted` is all but the MR modules."""
         return round(self.mean(lambda record: getattr(record.memory_bytes, kind)))
 
     def mean(self, value: Callable[[Record], float]) -> float:
-        """Return the mean over runs."""
         return fmean(value(record) for record in self.records)
+
+    @cached_property
+    def skipped_tests(self) -> frozenset[str]:
+        """The test videos that one of the runs went on without."""
+        return frozenset(v.video for record in self.records for v in record.skipped_videos if v.split == "test")
+
+    @property
+    def backbone(self) -> str:
+        """The encoder, and of how many frames a clip is, where the config says it."""
+        frames = dict(flattened(self.example.config)).get("video.frames")
+        return self.example.encoder.name + (f", {counted(frames, 'frame')}" if isinstance(frames, int) else "")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know before comparing it."""
+        notes = ["given the videos of all tasks at once: an upper bound"] if self.needs_all_tasks else []
+        for split, words in _COVERAGE.items():
+            shares = [share for record in self.records if (share := record.coverage(split)) is not None]
+            if shares and min(shares) < 1:
+                # Rounded down: 100.0 % would say that none is missing.
+                notes.append(words.format(percent(math.floor(1000 * min(shares)) / 1000)))
+        again = [seed for seed, times in Counter(record.seed for record in self.records).items() if times > 1]
+        if again:
+            notes.append(f"several runs of seed {', '.join(map(str, sorted(again)))}, which count once")
+        return (*notes, *mark_notes(self.records))
+
+
+def grouped_by(items: Iterable[_Item], key: Callable[[_Item], _Key]) -> dict[_Key, list[_Item]]:
+    """Return the items by their key, in the order in which they come."""
+    groups: dict[_Key, list[_Item]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
 
 
 def all_but_seed(record: Record) -> str:
@@ -71,6 +135,31 @@ def all_but_seed(record: Record) -> str:
     config = {key: value for key, value in record.config.items() if key != "seed"}
     parts = [record.method.model_dump(mode="json"), record.encoder.model_dump(mode="json"), config]
     return json.dumps(parts, sort_keys=True, default=str)
+
+
+def distinguishing_settings(records: Sequence[Record]) -> list[str]:
+    """Return, for each record, the settings by which those of the same method differ; empty where there is one."""
+    settings = [dict(_settings(record)) for record in records]
+    names = [record.method.name for record in records]
+    of_method = grouped_by(zip(names, settings, strict=True), lambda named: named[0])
+    apart = {name: settings_apart([own for _, own in same]) for name, same in of_method.items()}
+    return [_in_short(own, apart[name]) for name, own in zip(names, settings, strict=True)]
+
+
+def _in_short(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
+    shown = [f"{key}={as_text(settings[key])}" for key in keys[:_SETTINGS_SHOWN] if key in settings]
+    more = [f"and {len(keys) - _SETTINGS_SHOWN} more"] if len(keys) > _SETTINGS_SHOWN else []
+    return ", ".join([*shown, *more])
+
+
+def _settings(record: Record) -> Iterator[tuple[str, Any]]:
+    yield from flattened(record.method.config)
+    yield from flattened({key: value for key, value in record.config.items() if key not in _ELSEWHERE})
+
+
+def as_text(value: Any) -> str:
+    """Return a setting as JSON."""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def flattened(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -88,6 +177,14 @@ def settings_apart(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     # A record that was read has lists where one just made has tuples: as JSON they are the same.
     told = [{key: json.dumps(value, default=str) for key, value in each.items()} for each in settings]
     return [key for key in keys if len({each.get(key) for each in told}) > 1]
+
+
+def differences(first: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Give every key, in the form section.key, at which two nested mappings differ, and both values."""
+    sides = [dict(flattened(each)) for each in (first, other)]
+    for key in settings_apart(sides):
+        ours, theirs = (as_text(side[key]) if key in side else "not set" for side in sides)
+        yield key, (ours, theirs)
 
 
 def mark_notes(records: Sequence[Record]) -> list[str]:

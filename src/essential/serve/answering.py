@@ -30,7 +30,6 @@ from essential.serve.messages import (
     cannot_write,
 )
 from essential.video.container import opened_video, survey_packets
-from essential.video.frames import short_reason
 
 # A clip is decoded in the worker, which is ended if it hangs; one that cannot be read is left out of a lesson.
 _MACHINE = ("features.workers=0", "features.on_broken_video=skip")
@@ -89,10 +88,10 @@ class Answering:
         try:
             self._check_clip(clip)
         except VideoError as error:
-            raise _unreadable(str(error), clip) from error
+            raise _unreadable(error.problem) from error
         (found,) = self._learner.stream([clip], top_k=top_k, with_frames=True)
         if found.error is not None or found.frames is None:
-            raise _unreadable(found.error or "it has no frames", clip)
+            raise _unreadable(found.error or "it has no frames")
         return Prediction.model_validate({**found.as_json(), "frames": list(map(_data_uri, found.frames))})
 
     def teach(self, given: Lesson, target: Path) -> Change:
@@ -108,7 +107,7 @@ class Answering:
         except EssentialError as error:
             raise Refusal(422, "lesson_failed", _without_places(str(error), fit)) from error
         by_key = {f"{given.name}/{clip.name}": place for clip, place in places.items()}
-        left_out |= {by_key[key]: short_reason(reason, key) for key, reason in lesson.skipped.items()}
+        left_out |= {by_key[key]: reason for key, reason in lesson.skipped.items()}
         without = tuple(LeftOut(place, reason) for place, reason in left_out.items())
         return self._saved(target), Learned(sum(lesson.clips), without, lesson.held_out_accuracy)
 
@@ -132,7 +131,7 @@ class Answering:
                 try:
                     self._check_clip(clip)
                 except (VideoError, Refusal) as error:
-                    left_out[place] = short_reason(str(error), str(clip))
+                    left_out[place] = error.problem
                 self._progress.advance(place)
         return left_out
 
@@ -156,8 +155,8 @@ def _data_uri(frame: UInt8[np.ndarray, "size size 3"]) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(target.getvalue()).decode()}"
 
 
-def _unreadable(message: str, clip: Path) -> Refusal:
-    return Refusal(422, "unreadable_clip", f"the clip cannot be read: {short_reason(message, str(clip))}")
+def _unreadable(problem: str) -> Refusal:
+    return Refusal(422, "unreadable_clip", f"the clip cannot be read: {problem}")
 
 
 def _without_places(message: str, paths: Iterable[Path]) -> str:

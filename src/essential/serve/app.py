@@ -14,7 +14,6 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from essential import __version__
 from essential.errors import DataError
 from essential.protocols.class_names import class_name, known_as
 from essential.serve.access import error_response
@@ -32,6 +31,7 @@ from essential.serve.messages import (
 )
 from essential.serve.service import Service
 from essential.serve.uploads import Form, new_folder, remove
+from essential.version import __version__
 
 _API = "/api/v1"
 _PAGE = Path(__file__).parent / "page"

@@ -1,28 +1,32 @@
 """Boards: one for each protocol, and one for each published name. Only runs of one board are ranked together."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from typing import NamedTuple
 
 from essential.configs.shipped import shipped_configs
 from essential.files.atomic import canonical_json
-from essential.metrics import METRICS
 from essential.published import is_joint, published_figures, published_for
 from essential.records import ProtocolRecord
-from essential.report.elsewhere import PublishedTable, other_tasks_note, published_table
-from essential.report.formats import slug
-from essential.results.runs import flattened, settings_apart
-from essential.site.families import Family, as_text, distinguishing_settings, group_families, stem
+from essential.results.formats import slug, stem
+from essential.results.measures import MAIN, in_order, is_accuracy
+from essential.results.rows import PublishedTable, Row, other_tasks_note, published_table, row_of_runs
+from essential.results.runs import SeedRuns, all_but_seed, differences, distinguishing_settings, grouped_by
 from essential.site.finding import FoundRecord
-from essential.site.rows import Row, is_accuracy, row_of_family, rows_of_published
 
-_ALWAYS = ("final_accuracy", "average_incremental_accuracy", "forgetting_from_best")
 _SHOWN = 4
 _shipped = cache(shipped_configs)
 
 
-@dataclass(frozen=True)
-class Sibling:
+@dataclass(frozen=True, eq=False)
+class Family(SeedRuns):
+    """Runs of one method with the same settings, encoder and protocol, by seed, and where they were found."""
+
+    runs: tuple[FoundRecord, ...]
+
+
+class Sibling(NamedTuple):
     """Another board of the same name: its folder, and in what it differs."""
 
     stem: str
@@ -33,12 +37,8 @@ class Sibling:
 class Board:
     """One protocol's runs and what others have published under its name.
 
-    Attributes:
-        name: the protocol's.
-        stem: the folder of its page, which stays the same as records are added.
-        families: finished runs, in the order of `ours`.
-        unfinished: runs that have not learned all tasks, which cannot be ranked.
-        siblings: other boards of the same name.
+    `stem` is the folder of its page, which stays the same as records are added. Finished runs are in `families`, in the
+    order of `ours`; those that have not learned all tasks cannot be ranked. `siblings` have the same name.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Board:
     families: tuple[Family, ...]
     ours: tuple[Row, ...]
     unfinished: tuple[FoundRecord, ...]
-    siblings: tuple[Sibling, ...]
+    siblings: tuple[Sibling, ...] = ()
 
     @property
     def protocol(self) -> ProtocolRecord | None:
@@ -71,16 +71,14 @@ class Board:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """Those run here by final accuracy, then those of others: two lists, one behind the other."""
-        return [*self.ours, *rows_of_published(self.published)]
+        """Those run here by final accuracy, then those of others by their best one, which mixes definitions."""
+        others = self.published.rows if self.published else ()
+        return [*self.ours, *sorted(others, key=lambda row: -row.best_accuracy)]
 
     @property
     def metrics(self) -> list[str]:
         """The metrics that its table shows: the usual ones, and those that others have printed."""
-        printed = self.published.metrics if self.published else ()
-        ours = _ALWAYS if self.ours else ()
-        known = [name for name in METRICS if name in printed or name in ours]
-        return [*known, *(name for name in printed if name not in METRICS)]
+        return in_order([*(MAIN if self.ours else ()), *(self.published.metrics if self.published else ())])
 
     @cached_property
     def placed(self) -> int:
@@ -114,47 +112,49 @@ class Board:
 
 def make_boards(records: Sequence[FoundRecord]) -> list[Board]:
     """Return a board for each protocol and data that `records` are of, and one for each published name."""
-    groups: dict[tuple[str, str], list[FoundRecord]] = {}
-    for found in records:
-        # The id covers tasks, classes and videos by name; settings of the data may still change what is in them.
-        groups.setdefault((found.record.protocol.id, canonical_json(found.record.data)), []).append(found)
+    # The id covers tasks, classes and videos by name; settings of the data may still change what is in them.
+    groups = grouped_by(records, lambda found: (found.record.protocol.id, canonical_json(found.record.data)))
     names = dict.fromkeys(figure.protocol for figure in published_figures())
-    named: dict[str, list[tuple[str, Sequence[FoundRecord]]]] = {}
+    boards = []
     for key, members in groups.items():
         name = min((found.record.protocol.name for found in members), key=lambda name: (name not in names, name))
-        named.setdefault(name, []).append((stem(name, ["board", *key]), members))
-    boards = [
-        _board(
-            name,
-            folder,
-            members,
-            siblings=[Sibling(other, _difference(members[0], found[0])) for other, found in same if other != folder],
-        )
-        for name, same in named.items()
-        for folder, members in same
-    ]
+        boards.append(_board(name, stem(name, ["board", *key]), members))
     boards.sort(key=lambda board: (board.name, board.stem))
-    own = {name: [Sibling(board.stem, "runs of our own") for board in boards if board.name == name] for name in names}
-    return boards + [Board(name, slug(name), (), (), (), tuple(siblings)) for name, siblings in own.items()]
+    same = grouped_by(boards, lambda board: board.name)
+    alone = [Board(name, slug(name), (), (), ()) for name in names]
+    return [replace(each, siblings=_siblings(each, same.get(each.name, []))) for each in (*boards, *alone)]
 
 
-def _board(name: str, folder: str, members: Sequence[FoundRecord], *, siblings: Sequence[Sibling]) -> Board:
+def _siblings(board: Board, same: Sequence[Board]) -> tuple[Sibling, ...]:
+    here = board.runs[:1]
+    return tuple(
+        Sibling(each.stem, _difference(here[0], each.runs[0]) if here else "runs of our own")
+        for each in same
+        if each is not board
+    )
+
+
+def _board(name: str, folder: str, members: Sequence[FoundRecord]) -> Board:
     finished = [found for found in members if _is_finished(found)]
-    families = sorted(group_families(finished), key=_final_accuracy)
-    settings = distinguishing_settings(families)
+    groups = grouped_by(finished, lambda found: all_but_seed(found.record))
+    families = sorted((_family(found) for _, found in sorted(groups.items())), key=lambda family: -family.final)
+    settings = distinguishing_settings([family.example for family in families])
     places = _places(families)
-    rows = [row_of_family(family, place=places.get(family), settings=settings[family]) for family in families]
+    rows = [
+        row_of_runs(family, place=places.get(family), settings=told)
+        for family, told in zip(families, settings, strict=True)
+    ]
     unfinished = sorted((found for found in members if not _is_finished(found)), key=lambda found: found.label)
-    return Board(name, folder, tuple(families), tuple(rows), tuple(unfinished), tuple(siblings))
+    return Board(name, folder, tuple(families), tuple(rows), tuple(unfinished))
+
+
+def _family(found: Sequence[FoundRecord]) -> Family:
+    runs = tuple(sorted(found, key=lambda run: (run.record.seed, run.sha256)))
+    return Family(tuple(run.record for run in runs), runs)
 
 
 def _is_finished(found: FoundRecord) -> bool:
     return len(found.record.accuracy) == len(found.record.protocol.tasks)
-
-
-def _final_accuracy(family: Family) -> tuple[float, str]:
-    mean = family.spread("final_accuracy").mean
-    return (1.0 if mean is None else -mean, family.stem)
 
 
 def _places(families: Sequence[Family]) -> dict[Family, int]:
@@ -162,30 +162,22 @@ def _places(families: Sequence[Family]) -> dict[Family, int]:
 
     Which videos those are is for the families with the fewest left out to say.
     """
-    means = {family: family.spread("final_accuracy").mean for family in families if not family.needs_all_tasks}
-    known = {family: mean for family, mean in means.items() if mean is not None}
-    left_out = [family.skipped_tests for family in known]
-    fewest = min(left_out, key=lambda videos: (len(videos), sorted(videos)), default=frozenset())
-    ranked = {family: mean for family, mean in known.items() if family.skipped_tests == fewest}
-    places: dict[float, int] = {}
-    for place, mean in enumerate(sorted(ranked.values(), reverse=True), 1):
-        places.setdefault(mean, place)
-    return {family: places[mean] for family, mean in ranked.items()}
+    known = [family for family in families if not family.needs_all_tasks and family.final >= 0]
+    fewest = min(
+        (f.skipped_tests for f in known), key=lambda videos: (len(videos), sorted(videos)), default=frozenset()
+    )
+    ranked = [family for family in known if family.skipped_tests == fewest]
+    return {family: 1 + sum(other.final > family.final for other in ranked) for family in ranked}
 
 
 def _difference(here: FoundRecord, there: FoundRecord) -> str:
     """Say in what another protocol, or other data, of the same name differs."""
     ours, theirs = here.record.protocol, there.record.protocol
     if ours.id == theirs.id:
-        return "other data: " + ", ".join(_changed(here, there))
+        changed = list(differences(here.record.data, there.record.data))[:_SHOWN]
+        return "other data: " + ", ".join(f"{key}={value}" for key, (_, value) in changed)
     groups = [[task.classes for task in protocol.tasks] for protocol in (ours, theirs)]
     names = [sorted(name for group in each for name in group) for each in groups]
     if groups[0] == groups[1]:
         return "other videos"
     return "another order of the classes, or other tasks" if names[0] == names[1] else "other classes"
-
-
-def _changed(here: FoundRecord, there: FoundRecord) -> Iterator[str]:
-    ours, theirs = dict(flattened(here.record.data)), dict(flattened(there.record.data))
-    for key in settings_apart([ours, theirs])[:_SHOWN]:
-        yield f"{key}={as_text(theirs[key]) if key in theirs else 'not set'}"

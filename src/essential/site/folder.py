@@ -7,8 +7,7 @@ that may be there, and the next one puts it right.
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -46,7 +45,8 @@ def replace_folder(out: Path, files: Iterable[tuple[str, bytes]]) -> Replaced:
     """
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file, and a site is a folder; choose another name")
-    with folder_lock(out, name=_LOCK), _temporary_folder(out) as built:
+    with folder_lock(out, name=_LOCK), _temporary_folder(out) as temporary:
+        built = Path(temporary)
         before = _listed(out)
         names = [LIST]
         for name, content in files:
@@ -66,17 +66,12 @@ def replace_folder(out: Path, files: Iterable[tuple[str, bytes]]) -> Replaced:
     return Replaced(len(names), len(removed))
 
 
-@contextmanager
-def _temporary_folder(out: Path) -> Iterator[Path]:
-    """Give a new folder inside `out`, which may be a disk of its own; those of builds that were killed are removed."""
+def _temporary_folder(out: Path) -> "tempfile.TemporaryDirectory[str]":
+    """Make a new folder inside `out`, which may be a disk of its own; those of builds that were killed are removed."""
     for left in out.glob(f"{_PREFIX}*{_SUFFIX}"):
         shutil.rmtree(left, ignore_errors=True)
     with explained_os_errors(out):
-        built = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX, dir=out))
-    try:
-        yield built
-    finally:
-        shutil.rmtree(built, ignore_errors=True)
+        return tempfile.TemporaryDirectory(prefix=_PREFIX, suffix=_SUFFIX, dir=out, ignore_cleanup_errors=True)
 
 
 def _listed(out: Path) -> set[str]:

@@ -1,23 +1,17 @@
 """The pages of a site, and what lies beside them."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import essential.report
-from essential.metrics import METRICS
-from essential.report.rendering import environment
-from essential.results.runs import MEASURES
-from essential.site.boards import Board, make_boards
-from essential.site.families import Family, stem
+from essential.report.rendering import TEMPLATES, render
+from essential.results.formats import stem
+from essential.results.rows import Row
+from essential.site.boards import Board, Family, make_boards
 from essential.site.finding import Findings, FoundRecord
 from essential.site.folder import Replaced, replace_folder
-from essential.site.rows import LESS_IS_BETTER, OURS, TITLES, Row
 from essential.site.tables import as_csv, as_json
 
 _OWN = Path(__file__).parent / "templates"
-_REPORTS = Path(essential.report.__file__).parent / "templates"
 
 
 def write_site(findings: Findings, out: Path) -> Replaced:
@@ -42,19 +36,19 @@ def write_site(findings: Findings, out: Path) -> Replaced:
 def _files(findings: Findings) -> Iterator[tuple[str, bytes]]:
     """Give every file's place below the site, and its content."""
     # The report's style sheet, so that all pages look alike, and the site's own behind it.
-    yield "site.css", (_REPORTS / "style.css").read_bytes() + (_OWN / "site.css").read_bytes()
+    yield "site.css", (TEMPLATES / "style.css").read_bytes() + (_OWN / "site.css").read_bytes()
     yield "site.js", (_OWN / "site.js").read_bytes()
     boards = make_boards(findings.records)
     for found in findings.records:
         yield f"records/{record_stem(found)}.json", found.content
     for board in boards:
         for family, row in zip(board.families, board.ours, strict=True):
-            yield f"runs/{family.stem}.html", _family_page(board, family, row).encode()
+            yield f"runs/{row.anchor}.html", _family_page(board, family, row).encode()
         folder = f"protocols/{board.stem}"
         yield f"{folder}/index.html", _board_page(board).encode()
         yield f"{folder}/table.csv", as_csv(board).encode()
         yield f"{folder}/table.json", as_json(board).encode()
-    page = _render("index.html", root="", boards=boards, records=len(findings.records), titles=TITLES)
+    page = render("index.html", folder=_OWN, root="", boards=boards, records=len(findings.records))
     yield "index.html", page.encode()
 
 
@@ -64,35 +58,16 @@ def record_stem(found: FoundRecord) -> str:
 
 
 def _board_page(board: Board) -> str:
-    return _render(
-        "board.html",
-        root="../../",
-        board=board,
-        titles=TITLES,
-        less_is_better=LESS_IS_BETTER,
-        ours=OURS,
-        record_stem=record_stem,
-    )
+    return render("board.html", folder=_OWN, root="../../", board=board, record_stem=record_stem)
 
 
 def _family_page(board: Board, family: Family, row: Row) -> str:
-    settings = {
-        "Method settings": family.example.method.config,
-        "Full configuration, but for the seed": {k: v for k, v in family.example.config.items() if k != "seed"},
-    }
-    return _render(
+    return render(
         "family.html",
+        folder=_OWN,
         root="../",
         board=board,
         family=family,
         row=row,
-        measures=[(family.spread(name), METRICS[name]) for name in MEASURES],
-        seen=[(run.record.seed, run.record.scores.seen) for run in family.runs],
-        settings={title: json.dumps(part, indent=2, ensure_ascii=False) for title, part in settings.items()},
         record_stem=record_stem,
     )
-
-
-def _render(template: str, **content: Any) -> str:
-    """Return a page; whatever `content` prints is escaped, and a name that is missing is an error."""
-    return environment(_OWN).get_template(template).render(**content)

@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
-from essential.report import formats
-from essential.results.runs import MEASURES
+from essential.records import Metrics
+from essential.results import formats
+from essential.results.formats import NBSP
+from essential.results.measures import in_order
+from essential.results.rows import Row
 from essential.site.boards import Board
-from essential.site.rows import Row
 
 NOTE = (
     "Figures are in percent. Rows with the mark 'run here' are means over seeds of runs made with essential; places "
@@ -36,7 +38,7 @@ def as_json(board: Board) -> str:
 
 def as_csv(board: Board) -> str:
     """Return one line per row, in the order of the page; empty where there is no figure."""
-    metrics = dict.fromkeys((*MEASURES, *board.metrics))
+    metrics = in_order([*Metrics.model_fields, *(metric for row in board.rows for metric in row.cells)])
     figures = [part for metric in metrics for part in (metric, f"{metric}_std")]
     lines: list[list[Any]] = [[*_BEFORE, *figures, *_BEHIND]]
     for row in as_objects(board)["rows"]:
@@ -62,7 +64,7 @@ def _object(row: Row, sources: tuple[str, ...]) -> dict[str, Any]:
             metric: {"percent": cell.value, "std": cell.std, "shown": cell.shown, "uncertain": cell.uncertain}
             for metric, cell in row.cells.items()
         },
-        "memory": row.memory.replace("\u00a0", " "),
+        "memory": row.memory.replace(NBSP, " "),
         "memory_bytes": row.memory_bytes,
         "seeds": list(row.seeds),
         "source": None if row.source is None else sources[row.source - 1],

@@ -3,22 +3,116 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import Literal
 
+from essential.configs.schema import Section
 from essential.errors import VideoError
 from essential.protocols.places import Found
 from essential.protocols.protocol import Protocol, Split, Video
-from essential.video.check_report import KINDS, CheckedFile, CheckReport, Count, Coverage, Duplicate, Kind, Problem
-from essential.video.container import broken, explained_errors, opened_video, survey_file
+from essential.video.container import opened_video, survey_file
 from essential.video.decode import check_count
-from essential.video.frame_folder import numbered_images, read_frame_folder
-from essential.video.frames import short_reason
-from essential.video.identity import identity_of, size_of
+from essential.video.frame_folder import identity_of, numbered_images, read_frame_folder, size_of
+from essential.video.frames import broken, explained_errors
 from essential.video.timing import Timing
 from essential.video.worker_pool import Lost, map_files
 
 Progress = Callable[[int, int], None]
 _SPLITS: tuple[Split, Split] = ("train", "test")
+Kind = Literal["missing", "unreadable", "too short", "ambiguous"]
+KINDS: tuple[Kind, ...] = ("missing", "unreadable", "too short", "ambiguous")
+
+
+class Problem(Section):
+    """Why a listed video cannot be used as it is. `file` is relative to the root."""
+
+    kind: Kind
+    video: str
+    file: str
+    task: int
+    label: str
+    split: Split
+    reason: str
+
+
+class Duplicate(Section):
+    """Files with the same content, by the keys of the videos that are in them."""
+
+    videos: tuple[tuple[str, ...], ...]
+    size_bytes: int
+    sha256: str
+
+
+class Count(Section):
+    """How many videos of a class and split there are; `problems` counts each video once."""
+
+    task: int
+    label: str
+    split: Split
+    listed: int
+    problems: dict[Kind, int]
+
+    @property
+    def usable(self) -> int:
+        """Videos without a problem."""
+        return self.listed - sum(self.problems.values())
+
+
+class Coverage(Section):
+    """The share of a split's listed videos that can be used; none where none is listed."""
+
+    listed: int
+    usable: int
+    share: float | None
+
+
+class CheckedFile(Section):
+    """What a file, or a folder of frames, is that can be read, as far as its packets and its first frame show.
+
+    `file` is relative to the root, `videos` are the keys of the videos in it, `format` is the container or `frames`,
+    the size is in pixels before any rotation, `rate` is in frames per second (None where the file does not say it), and
+    `pictures` is the number of frames.
+    """
+
+    file: str
+    videos: tuple[str, ...] = ()
+    format: str
+    codec: str
+    width: int
+    height: int
+    rate: float | None = None
+    pictures: int
+    seconds: float | None = None
+    size_bytes: int
+
+
+class CheckReport(Section):
+    """All that a check found, problems in the order of the protocol, counts by task and class.
+
+    `codecs`, `sizes` and `rates` count files by `codec (container)`, `width x height` and frames per second, and
+    `passed_over` the files beside the videos by reason; `frames` is how many a video or segment must have.
+    """
+
+    protocol: str
+    protocol_id: str
+    root: str
+    frames: int
+    passed_over: dict[str, int]
+    coverage: dict[Split, Coverage]
+    counts: tuple[Count, ...]
+    problems: tuple[Problem, ...]
+    duplicates: tuple[Duplicate, ...]
+    codecs: dict[str, int]
+    sizes: dict[str, int]
+    rates: dict[str, int]
+    files: tuple[CheckedFile, ...]
+
+    @property
+    def clean(self) -> bool:
+        """Whether every video can be used, and none is there twice."""
+        return not self.problems and not self.duplicates
 
 
 def check_videos(
@@ -36,36 +130,32 @@ def check_videos(
     Args:
         found: what was found on disk for each of its videos.
         root: the data folder; files are named relative to it.
-        frames: pictures that a video, or a segment, must have.
+        frames: how many a video, or a segment, must have.
         seconds_limit: for one file; it is unreadable if it takes longer, or if the process that reads it dies.
         progress: called with (files opened, files in all).
-
-    Raises:
-        DataError: no process could begin.
     """
     by_key = {(one.video.split, one.video.key): one for one in found}
+    keys: dict[str, list[str]] = {}
+    for one in by_key.values():
+        keys.setdefault(one.video.file, []).append(one.video.key)
     files = list(dict.fromkeys(one.video.file for one in by_key.values() if not one.missing))
-    probes = map_files(
-        probe,
-        files,
-        workers=workers,
-        seconds_limit=seconds_limit,
-        progress=lambda done: progress(done, len(files)),
-    )
+    run = partial(map_files, workers=workers, seconds_limit=seconds_limit)
+    probes = run(probe, files, progress=lambda done: progress(done, len(files)))
+    readable = {file: result for file, result in sorted(probes.items()) if isinstance(result, CheckedFile)}
+    sizes = Counter(one.size_bytes for one in readable.values())
+    hashes = run(_sha256, [file for file, one in readable.items() if sizes[one.size_bytes] > 1])
     problems = tuple(_problems(protocol, by_key, probes, root=root, frames=frames))
     counts = tuple(_counts(protocol, problems))
-    readable = {file: result for file, result in sorted(probes.items()) if isinstance(result, CheckedFile)}
-    keys = _keys_by_file(by_key.values())
     return CheckReport(
         protocol=protocol.name,
         protocol_id=protocol.id,
         root=str(root),
         frames=frames,
         passed_over=dict(protocol.passed_over),
-        coverage=_coverage(counts),
+        coverage={split: _coverage([count for count in counts if count.split == split]) for split in _SPLITS},
         counts=counts,
         problems=problems,
-        duplicates=tuple(_duplicates(readable, keys, workers=workers, seconds_limit=seconds_limit)),
+        duplicates=tuple(_duplicates(readable, keys, hashes)),
         codecs=_totals(f"{one.codec} ({one.format})" for one in readable.values()),
         sizes=_totals(f"{one.width}x{one.height}" for one in readable.values()),
         rates=_totals("none" if one.rate is None else f"{one.rate:.4g}" for one in readable.values()),
@@ -79,26 +169,23 @@ def check_videos(
 def probe(path: Path) -> CheckedFile | Lost:
     """Return what the video file, or folder of frames, is, or why it cannot be read.
 
-    Every packet is read and the first picture decoded; damage inside a later picture is not seen.
-
-    Raises:
-        DataError: see `refuse_machines_fault`.
+    Every packet is read and the first frame decoded; damage inside a later frame is not seen.
     """
     try:
         with explained_errors(path, "it cannot be opened"):
             is_folder = path.is_dir()
         return _probe_frames(path) if is_folder else _probe_file(path)
     except VideoError as error:
-        return Lost(short_reason(str(error), path))
+        return Lost(error.problem)
 
 
 def _probe_file(path: Path) -> CheckedFile:
     survey = survey_file(path)
-    check_count(path, survey, survey.pictures)
-    with opened_video(path) as (container, stream), explained_errors(path, "its first picture cannot be decoded"):
+    check_count(path, survey, survey.frames)
+    with opened_video(path) as (container, stream), explained_errors(path, "its first frame cannot be decoded"):
         first = next(container.decode(stream), None)
         if first is None:
-            raise broken(path, "it holds no picture")
+            raise broken(path, "it holds no frame")
         rate = float(stream.average_rate) if stream.average_rate else None
         return CheckedFile(
             file=str(path),
@@ -107,8 +194,8 @@ def _probe_file(path: Path) -> CheckedFile:
             width=first.width,
             height=first.height,
             rate=rate,
-            pictures=survey.pictures,
-            seconds=survey.pictures / rate if rate else None,
+            pictures=survey.frames,
+            seconds=survey.frames / rate if rate else None,
             size_bytes=size_of(path),
         )
 
@@ -137,7 +224,7 @@ def _problems(
 ) -> Iterator[Problem]:
     for task in protocol.tasks:
         for video in (*task.train, *task.test):
-            problem = _problem(found[video.split, video.key], probes, frames)
+            problem = _problem(found[video.split, video.key], probes, root=root, frames=frames)
             if problem is not None:
                 kind, reason = problem
                 yield Problem(
@@ -147,36 +234,37 @@ def _problems(
                     task=task.index,
                     label=video.label,
                     split=video.split,
-                    reason=reason.replace(f"{root}/", ""),
+                    reason=reason,
                 )
 
 
-def _problem(found: Found, probes: dict[str, CheckedFile | Lost], frames: int) -> tuple[Kind, str] | None:
+def _problem(
+    found: Found, probes: dict[str, CheckedFile | Lost], *, root: Path, frames: int
+) -> tuple[Kind, str] | None:
     if found.missing:
         return "missing", "there is no such file, with or without a video's extension, in any folder"
     if found.others:
-        return "ambiguous", f"it may also be {', '.join(found.others)}"
+        return "ambiguous", f"it may also be {', '.join(_relative(other, root) for other in found.others)}"
     result = probes[found.video.file]
     if isinstance(result, Lost):
         return "unreadable", result.reason
     if found.video.segment is not None and not result.rate:
-        return "unreadable", "a segment in seconds is listed, and it does not say how many pictures make a second"
+        return "unreadable", "a segment in seconds is listed, and it does not say how many frames make a second"
     short = _shortness(found.video, result, frames)
     return None if short is None else ("too short", short)
 
 
 def _shortness(video: Video, result: CheckedFile, frames: int) -> str | None:
-    pictures = result.pictures
+    count = result.pictures
     if video.segment is None or not result.rate:
-        return f"it has {pictures} pictures, and {frames} are wanted" if pictures < frames else None
+        return f"it has {count} frames, and {frames} are wanted" if count < frames else None
     start, end = video.segment
-    # By the rate: only a run that decodes the video knows when each picture is really shown.
-    timing = Timing([(None, None)] * pictures, None, Fraction(result.rate))
-    inside = len(timing.pictures_in(video.segment))
+    # By the rate: only a run that decodes the video knows when each frame is really shown.
+    inside = len(Timing([(None, None)] * count, None, Fraction(result.rate)).frames_in(video.segment))
     if not inside:
-        return f"its segment starts at {start:g} s, past the end of the video at {pictures / result.rate:.2f} s"
+        return f"its segment starts at {start:g} s, past the end of the video at {count / result.rate:.2f} s"
     if inside < frames:
-        return f"its segment from {start:g} s to {end:g} s has about {inside} pictures, and {frames} are wanted"
+        return f"its segment from {start:g} s to {end:g} s has about {inside} frames, and {frames} are wanted"
     return None
 
 
@@ -184,32 +272,21 @@ def _counts(protocol: Protocol, problems: Sequence[Problem]) -> Iterator[Count]:
     listed = Counter((video.label, video.split) for video in protocol.videos)
     wrong = Counter((problem.label, problem.split, problem.kind) for problem in problems)
     for task in protocol.tasks:
-        for label in task.classes:
-            for split in _SPLITS:
-                numbers: dict[Kind, int] = {kind: wrong[label, split, kind] for kind in KINDS}
-                count = listed[label, split]
-                yield Count(task=task.index, label=label, split=split, listed=count, problems=numbers)
+        for label, split in product(task.classes, _SPLITS):
+            numbers: dict[Kind, int] = {kind: wrong[label, split, kind] for kind in KINDS}
+            yield Count(task=task.index, label=label, split=split, listed=listed[label, split], problems=numbers)
 
 
-def _coverage(counts: Sequence[Count]) -> dict[Split, Coverage]:
-    coverage: dict[Split, Coverage] = {}
-    for split in _SPLITS:
-        listed = sum(count.listed for count in counts if count.split == split)
-        usable = sum(count.usable for count in counts if count.split == split)
-        coverage[split] = Coverage(listed=listed, usable=usable, share=usable / listed if listed else None)
-    return coverage
+def _coverage(counts: Sequence[Count]) -> Coverage:
+    listed, usable = sum(count.listed for count in counts), sum(count.usable for count in counts)
+    return Coverage(listed=listed, usable=usable, share=usable / listed if listed else None)
 
 
 def _duplicates(
-    readable: dict[str, CheckedFile], keys: dict[str, list[str]], *, workers: int, seconds_limit: float
+    readable: dict[str, CheckedFile], keys: dict[str, list[str]], hashes: dict[str, str | Lost | None]
 ) -> Iterator[Duplicate]:
-    """Compare content where sizes are equal."""
-    sizes = Counter(one.size_bytes for one in readable.values())
-    alike = [file for file, one in readable.items() if sizes[one.size_bytes] > 1]
-    hashes = map_files(_sha256, alike, workers=workers, seconds_limit=seconds_limit)
     groups: dict[tuple[int, str], list[str]] = {}
-    for file in alike:
-        sha256 = hashes[file]
+    for file, sha256 in sorted(hashes.items()):
         if isinstance(sha256, str):
             groups.setdefault((readable[file].size_bytes, sha256), []).append(file)
     for (size_bytes, sha256), files in groups.items():
@@ -223,13 +300,6 @@ def _sha256(path: Path) -> str | None:
         return identity_of(path).sha256
     except OSError:  # taken away since it was probed
         return None
-
-
-def _keys_by_file(found: Iterable[Found]) -> dict[str, list[str]]:
-    keys: dict[str, list[str]] = {}
-    for one in found:
-        keys.setdefault(one.video.file, []).append(one.video.key)
-    return keys
 
 
 def _totals(names: Iterable[str]) -> dict[str, int]:

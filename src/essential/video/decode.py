@@ -1,12 +1,18 @@
-"""Video file -> pictures, exact by picture number: decoded in order with PyAV, every picture counted.
+"""Video file -> frames, exact by frame number: decoded in order with PyAV, every frame counted.
 
-Seeking and header counts are not trusted: on AVI files with MPEG-4 B-frames both name the wrong pictures. Where a
-file's own packets make it safe, only the groups of pictures that hold wanted ones are decoded; see `decode_groups`.
+Seeking and header counts are not trusted: on AVI files with MPEG-4 B-frames both name the wrong frames. Where a file's
+own packets make it safe, only the groups of pictures (GOPs) that hold wanted frames are decoded, from key frames on.
+The packets come in order there too, as for the survey and the full decoding, with the same times; those outside the
+groups are read and not decoded, at a hundredth of the cost. A frame is known by its time, and its number is that time's
+rank among all packets' times.
 
-How near this is to the mere decoding, and what was tried, is in `benchmarks/speed/decoding.py` and `seeking.py`.
+How near this is to bare decoding, and what was tried, is in `benchmarks/speed/decoding.py` and `seeking.py`.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+import math
+from bisect import bisect_right
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, pairwise
 from pathlib import Path
 
 import av
@@ -14,40 +20,44 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from essential.errors import VideoError
 from essential.protocols.protocol import Segment
-from essential.video.container import Survey, broken, explained_errors, opened_video, survey_packets
+from essential.video.container import DECODER_LIMITS, Bitstream, PacketNote, Survey, opened_video, survey_packets
 from essential.video.frame_folder import read_frame_folder
-from essential.video.frames import FEWEST_PICTURES, Choose, DecodedFrames, Picture, checked_indices
-from essential.video.key_frames import decode_groups
+from essential.video.frames import (
+    FEWEST_FRAMES,
+    Choose,
+    DecodedFrames,
+    Pixels,
+    WantedFrames,
+    broken,
+    checked_indices,
+    explained_errors,
+)
 from essential.video.timing import Stamp, Timing
-from essential.video.wanted_frames import WantedPictures
 
-# Encoders may leave out a picture or two (libxvid gives 198 of 200); more than this share is a loss.
-_SHORTFALL_PICTURES = 2
+# Encoders may leave out a frame or two (libxvid gives 198 of 200); more than this share is a loss.
+_SHORTFALL_FRAMES = 2
 _SHORTFALL_SHARE = 0.02
+# Where more of the packets would have to be decoded, all are: little is saved, and every frame is looked at.
+_LARGEST_SHARE = 0.75
 
 
 def read_frames(path: Path, choose: Choose, *, segment: Segment | None = None) -> DecodedFrames:
-    """Read a video, or a segment of it, and return the pictures that `choose` asks for, as RGB, upright.
+    """Read a video, or a segment of it, and return the frames that `choose` asks for, as RGB, upright.
+
+    Rotation and mirroring recorded in the file are applied, to the nearest quarter turn. Every packet of the file is
+    read, so that a file cut short is seen wherever the cut is; other damage is seen in all frames that are decoded.
 
     Args:
         path: the file; or a folder of frames, see `read_frame_folder`.
-        choose: gives the wanted indices (from 0, any order, repeats allowed, at least one) for a number of frames,
-            those of the segment where there is one. It must depend on that number alone: it may be called again, with
-            the true number, after the decoding.
-        segment: the part of the video to choose from. It holds the pictures shown at any moment from its start,
-            included, to its end, excluded, and always the one shown at its start, counted in seconds from the first
-            picture; an end past the video's is cut to it. See `Timing.pictures_in` for what a picture's time is.
-
-    Rotation and mirroring recorded in the file are applied, to the nearest quarter turn.
-
-    Every packet of the file is read, so that a file cut short is seen wherever the cut is. Where all are decoded,
-    damage is seen anywhere; where only groups of pictures are (see `decode_groups`), in these, as among the frames of
-    a folder. Which of the two depends on the file and on what is asked for, not on whether it trains or tests.
+        choose: gives the wanted indices (from 0, any order, repeats allowed, at least one) for a number of frames. It
+            must depend on that number alone: it may be called again, with the true number, after the decoding.
+        segment: the part of the video to choose from; see `Timing.frames_in`.
 
     Raises:
         VideoError: the file is missing, empty, not a video, sound only, damaged, cut short, or holds fewer than
-            2 pictures; or the segment starts at the video's end or later, or is of a folder of frames.
+            2 frames; or the segment starts at the video's end or later, or is of a folder of frames.
         ValueError: `choose` asked for no frame, or for one that is not there.
     """
     with explained_errors(path, "it cannot be opened"):
@@ -58,20 +68,20 @@ def read_frames(path: Path, choose: Choose, *, segment: Segment | None = None) -
 def _read_file(path: Path, choose: Choose, segment: Segment | None) -> DecodedFrames:
     with opened_video(path) as (container, stream):
         survey = survey_packets(path, container, stream)
-        expected = survey.timing.pictures_in(segment)
+        expected = survey.timing.frames_in(segment)
         chosen = choose(len(expected)) if expected else []
         indices = [expected.start + index for index in chosen]
         # A choice outside the segment may be inside the file.
         if set(indices) <= set(expected):
             frames = decode_groups(path, survey.notes, indices)
             if frames is not None:
-                check_count(path, survey, survey.pictures)
+                check_count(path, survey, survey.frames)
                 return DecodedFrames(frames, len(expected))
         first = _decode_packets(path, stream, survey.packets, indices) if survey.packets else _decode(path, indices)
     frames, timing = first
     check_count(path, survey, len(timing.stamps))
     timing.refuse_outside(path, segment)
-    held = timing.pictures_in(segment)
+    held = timing.frames_in(segment)
     wanted = [held.start + index for index in checked_indices(choose, len(held))]
     if wanted != indices:
         frames, _ = _decode(path, wanted)
@@ -79,36 +89,33 @@ def _read_file(path: Path, choose: Choose, segment: Segment | None) -> DecodedFr
 
 
 def decoder_identity() -> dict[str, str]:
-    """Return the versions of PyAV and of the FFmpeg libraries, which decide what the pictures are."""
+    """Return the versions of PyAV and of the FFmpeg libraries, which decide what the frames are."""
     names = ("libavcodec", "libavformat", "libavutil", "libswscale")
     libraries = {name: ".".join(map(str, av.library_versions[name])) for name in names}
     return {"pyav": av.__version__, **libraries}
 
 
-def _decode(path: Path, indices: Sequence[int]) -> tuple[Picture, Timing]:
-    """Open the file anew, and return what `_decode_packets` does."""
+def _decode(path: Path, indices: Sequence[int]) -> tuple[Pixels, Timing]:
     with opened_video(path) as (container, stream), explained_errors(path, "it cannot be decoded"):
         return _decode_packets(path, stream, container.demux(stream), indices)
 
 
 def _decode_packets(
     path: Path, stream: VideoStream, packets: Iterable["Packet[VideoStream]"], indices: Sequence[int]
-) -> tuple[Picture, Timing]:
-    """Return the pictures at `indices`, unfilled where the file has none, and the times of all pictures in the file."""
-    wanted = WantedPictures(path, indices)
+) -> tuple[Pixels, Timing]:
+    """Return the frames at `indices`, unfilled where the file has none, and the times of all frames in the file."""
+    wanted = WantedFrames(path, indices)
     stamps: list[Stamp] = []
     with explained_errors(path, "it cannot be decoded"):
-        for index, frame in enumerate(decoded_pictures(stream, packets)):
+        for index, frame in enumerate(decoded_frames(stream, packets)):
             wanted.take(index, frame)
             stamps.append((frame.pts, frame.duration))
         timing = Timing(stamps, stream.time_base, stream.average_rate)
     return wanted.frames, timing
 
 
-def decoded_pictures(
-    stream: VideoStream, packets: Iterable["Packet[VideoStream]"]
-) -> Generator[VideoFrame, None, None]:
-    """Yield every picture of a stream, in the order of showing."""
+def decoded_frames(stream: VideoStream, packets: Iterable["Packet[VideoStream]"]) -> Generator[VideoFrame, None, None]:
+    """Yield every frame of a stream, in the order of showing."""
     for packet in packets:
         if packet.size:  # an empty packet would end the decoding
             yield from stream.decode(packet)
@@ -116,15 +123,133 @@ def decoded_pictures(
 
 
 def check_count(path: Path, survey: Survey, count: int) -> None:
-    """Refuse a file that gave fewer pictures than it promises, a few apart, or fewer than make a video.
-
-    Raises:
-        VideoError: it did.
-    """
-    promised = survey.pictures + survey.missing
-    undecoded = survey.pictures - survey.blank - count if survey.counted else 0
+    """Raise a VideoError for fewer frames than a file promises, a few apart, or than make a video."""
+    promised = survey.frames + survey.missing
+    undecoded = survey.frames - survey.blank - count if survey.counted else 0
     lost = survey.missing + max(0, undecoded)
-    if lost > max(_SHORTFALL_PICTURES, _SHORTFALL_SHARE * promised):
-        raise broken(path, f"it is damaged or cut short: it promises about {promised} pictures and gives {count}")
-    if count < FEWEST_PICTURES:
-        raise broken(path, f"it holds {count} picture{'s' * (count != 1)}")
+    if lost > max(_SHORTFALL_FRAMES, _SHORTFALL_SHARE * promised):
+        raise broken(path, f"it is damaged or cut short: it promises about {promised} frames and gives {count}")
+    if count < FEWEST_FRAMES:
+        raise broken(path, f"it holds {count} frame{'s' * (count != 1)}")
+
+
+def decode_groups(path: Path, notes: Sequence[PacketNote], indices: Sequence[int]) -> Pixels | None:
+    """Return the frames at `indices`, equal to those of the full decoding, or None where that is to be used.
+
+    It is to be used where this saves little, and wherever anything is other than what makes the groups safe:
+
+    - every packet's time is known and its own, the first one's is the least, and decoding may begin there;
+    - the times are not those of the packets' own order where the stream says that its frames' order is another;
+    - every packet decoded gives one frame, of its own time, in order of time. So a packet of one field, or of none,
+      a decoder that drops a frame, and times that are not those of the frames are found;
+    - FFmpeg finds no fault: here it stops at one, where the full decoding conceals what it can.
+
+    A frame shown before a key frame that stands before it in the file (an "open" group) may refer to frames in front
+    of that key frame, and is decoded from an earlier one. Frames that no other refers to are left out unless wanted,
+    where it is sure: see `Bitstream.is_disposable`.
+
+    Args:
+        notes: of every packet of the stream, in the file's order.
+        indices: the wanted frames, numbers in order of showing; any order, repeats allowed.
+    """
+    numbers = _packets_by_index(notes)
+    if not indices or not all(0 <= index < len(numbers) for index in indices):
+        return None
+    groups = _groups(notes, {numbers[index] for index in indices})
+    if sum(map(len, groups)) > _LARGEST_SHARE * len(notes):
+        return None
+    wanted = WantedFrames(path, indices)
+    by_time = {notes[number].time or 0: index for index, number in enumerate(numbers)}
+    is_reordered = any(before > after for before, after in pairwise(numbers))
+    try:
+        safe = _decode_groups(path, groups, wanted, indices=by_time, is_reordered=is_reordered)
+    except VideoError:  # the full decoding takes it all the same, or says what is wrong
+        return None
+    return wanted.frames if safe and wanted.is_complete else None
+
+
+def _packets_by_index(notes: Sequence[PacketNote]) -> list[int]:
+    """Return the place of each frame's packet, in order of showing; nothing where that is not sure."""
+    times = [note.time for note in notes if note.time is not None]
+    if not times or len(set(times)) < len(notes) or not notes[0].starts_anew or notes[0].time != min(times):
+        return []
+    shown = (number for number, note in enumerate(notes) if note.is_shown)
+    return sorted(shown, key=lambda number: notes[number].time or 0)
+
+
+def _groups(notes: Sequence[PacketNote], numbers: set[int]) -> list[range]:
+    """Return the packets to decode, in runs that each begin at a key frame.
+
+    The first packet is always among them: encoders say there who they are, and FFmpeg decodes accordingly.
+    """
+    starts = [number for number, note in enumerate(notes) if note.starts_anew]
+    groups = [range(1)]
+    for number in sorted(numbers):
+        place = bisect_right(starts, number) - 1
+        while (notes[starts[place]].time or 0) > (notes[number].time or 0):
+            place -= 1
+        start = starts[place]
+        while groups and start < groups[-1].stop:
+            start = min(start, groups.pop().start)
+        groups.append(range(start, number + 1))
+    return groups
+
+
+def _decode_groups(
+    path: Path, groups: Sequence[range], wanted: WantedFrames, *, indices: Mapping[int, int], is_reordered: bool
+) -> bool:
+    """Decode the groups into `wanted`; return whether all was as it must be."""
+    with opened_video(path) as (container, stream), explained_errors(path, "it cannot be decoded"):
+        if stream.codec_context.has_b_frames and not is_reordered:
+            return False
+        stream.codec_context.options = {**DECODER_LIMITS, "err_detect": "explode"}
+        bitstream = Bitstream(container, stream)
+        packets = (packet for packet in container.demux(stream) if packet.size)
+        position = 0
+        for group in groups:
+            of_group = islice(packets, group.start - position, group.stop - position)
+            if not _decode_group(of_group, stream, bitstream, wanted=wanted, indices=indices):
+                return False
+            position = group.stop
+    return True
+
+
+def _decode_group(
+    packets: Iterable["Packet[VideoStream]"],
+    stream: VideoStream,
+    bitstream: Bitstream,
+    *,
+    wanted: WantedFrames,
+    indices: Mapping[int, int],
+) -> bool:
+    """Decode packets from a key frame on; return whether exactly their frames came, in order of time."""
+    sent: list[int] = []
+    given: list[int] = []
+    latest = -math.inf
+
+    def take(frames: Iterable[VideoFrame]) -> Iterator[int]:
+        """Keep wanted frames and yield the times of all; -1 for one that cannot be right.
+
+        Those shown before the key frame are passed over: what they refer to may not have been decoded.
+        """
+        for frame in frames:
+            if frame.pts is None or (frame.pts == sent[0] and not frame.key_frame):
+                yield -1
+            elif frame.pts >= sent[0]:
+                wanted.take(indices.get(frame.pts, -1), frame)
+                yield frame.pts
+
+    for packet in packets:
+        time = packet.pts
+        if time is None:
+            return False
+        # Only what is shown before a frame already sent, a B-frame by the container's times too: were they not those of
+        # the frames, all would be sent, and the order in which they come would show it.
+        if time < latest and not wanted.includes(indices.get(time, -1)) and bitstream.is_disposable(packet):
+            continue
+        latest = max(latest, time)
+        sent.append(time)
+        given += take(stream.decode(packet))
+    given += take(stream.decode(None))
+    stream.codec_context.flush_buffers()
+    return given == sorted(time for time in sent if time >= sent[0] and time in indices)

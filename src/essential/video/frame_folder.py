@@ -1,9 +1,8 @@
-"""A folder of numbered images, the frames of one video -> pictures. Read with Pillow; FFmpeg sees none of it."""
+"""A folder of numbered images, the frames of one video -> pixels, read with Pillow, not FFmpeg; and video identity."""
 
 import os
 import struct
 import zlib
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -12,14 +11,26 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from essential.errors import VideoError
+from essential.files.atomic import sha256_of_file, sha256_of_json
 from essential.protocols.protocol import Segment
 from essential.protocols.video_walk import frame_number
-from essential.video.frames import FEWEST_PICTURES, Choose, DecodedFrames, Picture, checked_indices
-from essential.video.machine import LIBRARY_ERRORS, refuse_machines_fault
+from essential.video.frames import (
+    FEWEST_FRAMES,
+    LIBRARY_ERRORS,
+    Choose,
+    DecodedFrames,
+    Pixels,
+    checked_indices,
+    refuse_machines_fault,
+)
 
 # What Pillow beside that was seen, or is documented, to raise on damaged images.
 _PILLOW_ERRORS = (SyntaxError, TypeError, struct.error, zlib.error, Image.DecompressionBombError)
 _GAPS_NAMED_AT_MOST = 5
+_REMEDY = (
+    "expected a folder of 2 frames or more such as img_00001.jpg, numbered without a gap, all of one size; extract the "
+    "frames again or leave the folder out"
+)
 
 
 class FrameFile(NamedTuple):
@@ -30,44 +41,43 @@ class FrameFile(NamedTuple):
     size_bytes: int
 
 
+class VideoIdentity(NamedTuple):
+    """Size and hash of a video's content; of a folder, those of the names and content of its frames."""
+
+    size_bytes: int
+    sha256: str
+
+
 def read_frame_folder(path: Path, choose: Choose, *, segment: Segment | None = None) -> DecodedFrames:
-    """Return the frames that `choose` asks for, as RGB. Only these are decoded, each once.
+    """Return the frames that `choose` asks for, as RGB, as `read_frames` does. Only these are decoded, each once.
 
     The frames are the folder's images called `img_00001.jpg`, `frame000001.png`, `00001.jpg` or alike, in the order of
-    their numbers, whatever number comes first. Everything else in the folder, hidden files too, is passed over:
-    `flow_x_00001.jpg` is no frame. A missing number, a number that two images have, and an image without a byte are
-    damage wherever they are; other damage, and an image of another size, are found among the frames that are decoded.
+    their numbers, from any first number. Everything else in the folder, hidden files too, is passed over:
+    `flow_x_00001.jpg` is no frame. A missing or repeated number and an image without a byte are damage wherever they
+    are; other damage, and an image of another size, are found among the frames that are decoded.
 
-    A rotation that an image's Exif data asks for is not applied: the codes that such folders are made for do not apply
-    it either, and programs that cut a video into frames turn the pixels themselves.
-
-    Args:
-        choose: as for `read_frames`.
-        segment: refused, as a folder does not say how many frames make a second.
+    A rotation in an image's Exif data is not applied: the codes that such folders are made for do not apply it either,
+    and programs that cut a video into frames turn the pixels themselves.
 
     Raises:
-        VideoError: the folder is damaged, or holds fewer than 2 frames, or a segment is asked for.
+        VideoError: the folder is damaged, or holds fewer than 2 frames, or a segment is asked for: it says no times.
         DataError: see `refuse_machines_fault`.
-        ValueError: `choose` asked for no frame, or for one that is not there.
     """
     if segment is not None:
         raise VideoError(
-            f"cannot read segment {segment.start_seconds}-{segment.end_seconds} s of the folder of frames {path}: it "
-            "does not say how many frames make a second; put the video file in its place, or leave the segment out"
+            f"segment {segment.start_seconds}-{segment.end_seconds} s cannot be read: a folder of frames does not say "
+            "how many frames make a second; put the video file in its place, or leave the segment out",
+            where=path,
         )
     names = [file.name for file in _complete(path)]
     indices = checked_indices(choose, len(names))
-    pictures = {index: _read_image(path, names[index]) for index in sorted(set(indices))}
-    _check_sizes(path, {names[index]: picture for index, picture in pictures.items()})
-    return DecodedFrames(np.stack([pictures[index] for index in indices]), len(names))
+    images = {index: _read_image(path, names[index]) for index in sorted(set(indices))}
+    _check_sizes(path, {names[index]: pixels for index, pixels in images.items()})
+    return DecodedFrames(np.stack([images[index] for index in indices]), len(names))
 
 
 def numbered_images(path: Path) -> list[FrameFile]:
-    """Return the images that are a folder's frames, in order, damaged or not.
-
-    Raises:
-        OSError: the folder cannot be listed.
-    """
+    """Return the images that are a folder's frames, in order, damaged or not; OSError if it cannot be listed."""
     with os.scandir(path) as entries:
         found = [
             FrameFile(number, entry.name, entry.stat().st_size)
@@ -77,23 +87,37 @@ def numbered_images(path: Path) -> list[FrameFile]:
     return sorted(found)
 
 
-def _complete(path: Path) -> Sequence[FrameFile]:
+def size_of(path: Path) -> int:
+    """Return the bytes of a video file, or of all frames of a folder; OSError where it cannot be asked."""
+    return sum(file.size_bytes for file in numbered_images(path)) if path.is_dir() else path.stat().st_size
+
+
+def identity_of(path: Path) -> VideoIdentity:
+    """Return a video's size and hash; every byte of it is read, or an OSError says why not."""
+    if path.is_dir():
+        files = numbered_images(path)
+        sha256 = sha256_of_json([[file.name, sha256_of_file(path / file.name)] for file in files])
+        return VideoIdentity(sum(file.size_bytes for file in files), sha256)
+    if not path.is_file() and path.exists():
+        raise OSError("it is not a file")
+    return VideoIdentity(path.stat().st_size, sha256_of_file(path))
+
+
+def _complete(path: Path) -> list[FrameFile]:
     """Return the frames, known to be 2 or more without a gap."""
     try:
         files = numbered_images(path)
     except OSError as error:
         refuse_machines_fault(path, error)
         raise _broken(path, f"it cannot be listed ({error.strerror})") from error
-    if len(files) < FEWEST_PICTURES:
+    if len(files) < FEWEST_FRAMES:
         raise _broken(path, f"it holds {len(files)} frame{'s' * (len(files) != 1)}")
+    gaps = []
     for before, after in pairwise(files):
         if before.number == after.number:
             raise _broken(path, f"{before.name} and {after.name} have the same number")
-    gaps = [
-        f"{before.number + 1}" + (f" to {after.number - 1}" if after.number - before.number > 2 else "")
-        for before, after in pairwise(files)
-        if after.number - before.number > 1
-    ]
+        if after.number - before.number > 1:
+            gaps.append(f"{before.number + 1}" + f" to {after.number - 1}" * (after.number - before.number > 2))
     if gaps:
         named = ", ".join(gaps[:_GAPS_NAMED_AT_MOST]) + ", ..." * (len(gaps) > _GAPS_NAMED_AT_MOST)
         raise _broken(path, f"between {files[0].name} and {files[-1].name} it lacks the numbers {named}")
@@ -103,7 +127,7 @@ def _complete(path: Path) -> Sequence[FrameFile]:
     return files
 
 
-def _read_image(path: Path, name: str) -> Picture:
+def _read_image(path: Path, name: str) -> Pixels:
     try:
         # Other formats would bring other programs in: Pillow gives PostScript, whatever its name, to Ghostscript.
         with Image.open(path / name, formats=("JPEG", "PNG")) as image:
@@ -118,22 +142,19 @@ def _read_image(path: Path, name: str) -> Picture:
 
 
 def _cause(error: BaseException) -> str:
-    if isinstance(error, UnidentifiedImageError):  # its own words hold the whole path
+    if isinstance(error, UnidentifiedImageError):  # its text holds the whole path
         return "it is neither JPEG nor PNG"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__
 
 
-def _check_sizes(path: Path, pictures: dict[str, Picture]) -> None:
-    (first, (height, width, _)), *others = ((name, picture.shape) for name, picture in pictures.items())
+def _check_sizes(path: Path, images: dict[str, Pixels]) -> None:
+    (first, (height, width, _)), *others = ((name, pixels.shape) for name, pixels in images.items())
     for name, shape in others:
         if shape[:2] != (height, width):
             raise _broken(path, f"{first} is {width}x{height} pixels, {name} is {shape[1]}x{shape[0]}")
 
 
-def _broken(path: Path, reason: str) -> VideoError:
-    return VideoError(
-        f"cannot read the folder of frames {path}: {reason}; expected 2 images or more such as img_00001.jpg, numbered "
-        "without a gap, all of one size; extract the frames again or leave the folder out"
-    )
+def _broken(path: Path, problem: str) -> VideoError:
+    return VideoError(problem, where=path, remedy=_REMEDY)

@@ -1,36 +1,39 @@
-"""A video's views: a clip, sampled and transformed. View 0 is plain, the others are augmented, each by its own draw."""
+"""A video's views: a clip, sampled and transformed. View 0 is plain, the others are augmented, each by its own draw.
+
+torchvision takes seconds to import: it is imported where a transform is made.
+"""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor, nn
 
 from essential.protocols.protocol import Video
 from essential.seeding import seed_from
+from essential.video.config import STRONGEST, AugmentConfig, PixelFormat
 from essential.video.decode import read_frames
-from essential.video.sampling import segment_indices
-from essential.video.transforms import AugmentConfig, PixelFormat, augmented_view, plain_view
 
 # Raise it whenever the same request begins to give other pixels; stores made before are then refused.
 _TRANSFORM_VERSION = 1
+_RAND_AUGMENT_PROBABILITY = 0.5
+_FLIP_PROBABILITY = 0.5
+# timm's: the part of the frame that is erased, and its width over its height.
+_ERASED_AREA = (0.02, 1 / 3)
+_ERASED_RATIO = (0.3, 1 / 0.3)
 
 
 @dataclass(frozen=True, slots=True)
 class ViewRequest:
-    """Which views of a video are wanted, and how they are made.
+    """Which views of a video are wanted, and how they are made. A ValueError if no frame or view is, or one below 0.
 
     Attributes:
         frames: frames in a clip, one of each of as many equal segments.
-        view_numbers: 0 is the plain view with the segments' centres; 1 and above are augmented.
+        view_numbers: 0 is the plain view with the segment centres; 1 and above are augmented.
         seed: what the draws start from, beside the video's key and the view's number.
-        pixel_format: the pixels the encoder wants.
-        augment: how views 1 and above differ from the plain one.
-
-    Raises:
-        ValueError: no view, a negative view, or no frame is asked for.
     """
 
     frames: int
@@ -48,13 +51,10 @@ class ViewRequest:
 
 
 def read_views(video: Video, request: ViewRequest) -> Float[Tensor, "views frames 3 size size"]:
-    """Read a video, or its segment, once and return the views in the order asked for.
+    """Read a video, or its segment, once and return the views in the order asked for; errors as of `read_frames`.
 
     A view is a function of the video, its segment, `request.frames`, the pixel format, the augmentation, and
     `seed_from(request.seed, video.key, view)`; which other views are asked for does not matter.
-
-    Raises:
-        VideoError: the video or its segment cannot be read; see `read_frames`.
     """
     seeds = [seed_from(request.seed, video.key, number) if number else None for number in request.view_numbers]
 
@@ -75,8 +75,39 @@ def read_views(video: Video, request: ViewRequest) -> Float[Tensor, "views frame
     return torch.stack(views) if len(views) > 1 else views[0].unsqueeze(0)
 
 
+def segment_indices(frame_count: int, segments: int, *, generator: np.random.Generator | None) -> list[int]:
+    """Cut a video into equal segments and return the index of one frame of each, sorted.
+
+    The segments are cut in real numbers, `frame_count / segments` long, so every frame is in reach of a draw whatever
+    the remainder; this is TSN's sampling (Wang et al. 2016) without its rounding to whole frames. A video shorter than
+    `segments` repeats frames. Without a `generator`, which draws a place inside each segment (training), the segment
+    centres are taken (evaluation).
+
+    Raises:
+        ValueError: either number is below 1.
+    """
+    if frame_count < 1 or segments < 1:
+        raise ValueError(f"cannot take {segments} segments of {frame_count} frames; both must be 1 or more")
+    if generator is None:
+        return [(2 * segment + 1) * frame_count // (2 * segments) for segment in range(segments)]
+    return [int(index) for index in segment_table(frame_count, generator.random((1, segments)))[0]]
+
+
+def segment_table(
+    frame_count: int, draws: Float[np.ndarray, "videos segments"]
+) -> Int64[np.ndarray, "videos segments"]:
+    """Return a frame of each equal segment of many videos of `frame_count` frames.
+
+    A draw says where in its segment a frame lies, from 0 to below 1; 0.5 is the centre.
+    """
+    places = (np.arange(draws.shape[1]) + draws) * frame_count / draws.shape[1]
+    # A draw next to 1 in the last segment may round up to the end of the video.
+    indices: np.ndarray[Any, np.dtype[np.int64]] = np.minimum(places.astype(np.int64), frame_count - 1)
+    return indices
+
+
 def transform_identity(pixel_format: PixelFormat, augment: AugmentConfig) -> dict[str, Any]:
-    """Return, as JSON values, all that decides how pictures become pixels, for a store's provenance."""
+    """Return, as JSON values, all that decides how frames become pixels, for a store's provenance."""
     import torchvision  # seconds to load, and only needed here and to make pixels
 
     return {
@@ -88,3 +119,82 @@ def transform_identity(pixel_format: PixelFormat, augment: AugmentConfig) -> dic
         "interpolation": pixel_format.interpolation,
         "augment": augment.model_dump(mode="json"),
     }
+
+
+def plain_view(
+    frames: UInt8[np.ndarray, "frames height width 3"], pixel_format: PixelFormat
+) -> Float[Tensor, "frames 3 size size"]:
+    """Scale the short side to `size`, cut out the centre, normalise. Draws nothing."""
+    view: Tensor = _plain(pixel_format)(_channels_first(frames))
+    return view
+
+
+def augmented_view(
+    frames: UInt8[np.ndarray, "frames height width 3"], pixel_format: PixelFormat, augment: AugmentConfig, *, seed: int
+) -> Float[Tensor, "frames 3 size size"]:
+    """Return a view drawn from `seed`: the same crop, flip, operations and erasing for all frames.
+
+    torchvision draws from torch's global generator, which is seeded here and put back, so no two threads of one
+    process may do this at once.
+    """
+    with torch.random.fork_rng(devices=[]):
+        # Not torch.manual_seed, which would reseed the GPUs too.
+        torch.default_generator.manual_seed(seed)
+        view: Tensor = _augmentation(pixel_format, augment)(_channels_first(frames))
+    return view
+
+
+def _channels_first(frames: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
+    return torch.from_numpy(np.require(frames, requirements=["C", "W"])).permute(0, 3, 1, 2)
+
+
+@cache
+def _plain(pixel_format: PixelFormat) -> nn.Module:
+    from torchvision.transforms import InterpolationMode, v2
+
+    size, interpolation = pixel_format.size, InterpolationMode(pixel_format.interpolation)
+    transform: nn.Module = v2.Compose(
+        [v2.Resize([size], interpolation, antialias=True), v2.CenterCrop([size, size]), *_normalised(pixel_format)]
+    )
+    return transform
+
+
+@cache
+def _augmentation(pixel_format: PixelFormat, augment: AugmentConfig) -> nn.Module:
+    from torchvision.transforms import InterpolationMode, v2
+
+    crop = v2.RandomResizedCrop(
+        [pixel_format.size, pixel_format.size],
+        scale=augment.crop_scale,
+        ratio=augment.crop_ratio,
+        interpolation=InterpolationMode(pixel_format.interpolation),
+        antialias=True,
+    )
+    # What turning uncovers gets the mean colour, as in timm.
+    operation = v2.RandAugment(
+        num_ops=1,
+        magnitude=augment.rand_augment_magnitude,
+        num_magnitude_bins=STRONGEST + 1,
+        interpolation=InterpolationMode.BILINEAR,
+        fill=[255 * channel for channel in pixel_format.mean],
+    )
+    flip = [v2.RandomHorizontalFlip(_FLIP_PROBABILITY)] if augment.horizontal_flip else []
+    operations = [v2.RandomApply([operation], _RAND_AUGMENT_PROBABILITY)] * augment.rand_augment_ops
+    erase = v2.RandomErasing(augment.erase_probability, scale=_ERASED_AREA, ratio=_ERASED_RATIO, value="random")
+    transform: nn.Module = v2.Compose([crop, *flip, *operations, *_normalised(pixel_format), erase])
+    return transform
+
+
+class _Planes(nn.Module):
+    """One plane for each colour, while pixels are bytes: arithmetic on three of them at a time is slow."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return frames.contiguous()
+
+
+def _normalised(pixel_format: PixelFormat) -> list[nn.Module]:
+    from torchvision.transforms import v2
+
+    # In place of the floats just made.
+    normalise = v2.Normalize(list(pixel_format.mean), list(pixel_format.std), inplace=True)
+    return [_Planes(), v2.ToDtype(torch.float32, scale=True), normalise]

@@ -14,11 +14,11 @@ from torch import Tensor, stack
 
 from essential.errors import ConfigError, VideoError
 from essential.protocols.protocol import Segment
-from essential.video.container import broken, explained_errors, opened_video, survey_file
-from essential.video.decode import check_count, decoded_pictures
-from essential.video.sampling import segment_indices
-from essential.video.transforms import PixelFormat, plain_view
-from essential.video.wanted_frames import UprightRgb
+from essential.video.config import PixelFormat
+from essential.video.container import opened_video, survey_file
+from essential.video.decode import check_count, decoded_frames
+from essential.video.frames import UprightRgb, broken, explained_errors
+from essential.video.views import plain_view, segment_indices
 
 # More than a day at a window a second. A file of a few bytes may say that it is years long.
 MOST_WINDOWS = 100_000
@@ -27,21 +27,17 @@ _PER_SECOND = 1000
 
 
 class Window(NamedTuple):
-    """Pictures, by number, that make a clip, and the part of the video that they stand for, as often as it is cut.
+    """Frames, by number, that make a clip, and the parts of the video that they are the clip of.
 
-    Where a picture is shown for longer than a window, several windows hold the same pictures.
+    Where a frame is shown for longer than a window, several windows hold the same frames.
     """
 
     segments: tuple[Segment, ...]
-    pictures: tuple[int, ...]
+    frames: tuple[int, ...]
 
 
 def count_windows(length_seconds: float, *, window_seconds: float, stride_seconds: float) -> int:
-    """Return how many windows `cut_windows` makes.
-
-    Raises:
-        ConfigError: a number is not positive, or the windows would leave gaps.
-    """
+    """Return how many windows `cut_windows` makes; a ConfigError if they would leave gaps, or are not positive."""
     if not (0 < stride_seconds <= window_seconds < math.inf):
         raise ConfigError(
             f"windows of {window_seconds} s every {stride_seconds} s are not allowed; give a window above 0 and a "
@@ -54,11 +50,8 @@ def count_windows(length_seconds: float, *, window_seconds: float, stride_second
 def cut_windows(length_seconds: float, *, window_seconds: float, stride_seconds: float) -> list[Segment]:
     """Return windows that cover a video of a length; the last one ends with it. A short video is one window.
 
-    Where one window ends and another begins, if it is to be the same moment, is one number: sums of `float` differ in
-    their last bit, so they are made of fractions and then rounded.
-
-    Raises:
-        ConfigError: see `count_windows`.
+    Where one window ends and another begins at the same moment, that is one number: sums of `float` differ in their
+    last bit, so they are made of fractions and then rounded. A ConfigError as in `count_windows`.
     """
     count = count_windows(length_seconds, window_seconds=window_seconds, stride_seconds=stride_seconds)
     if count == 1:
@@ -70,11 +63,10 @@ def cut_windows(length_seconds: float, *, window_seconds: float, stride_seconds:
 
 
 class WindowedVideo:
-    """A video file, cut into windows; its packets are read when it is made, its pictures by `clips`.
+    """A video file, cut into windows; its packets are read when it is made, its frames by `clips`.
 
     Args:
         frames: of a clip.
-        window_seconds: the length of a window.
         stride_seconds: from the start of a window to that of the next.
 
     Raises:
@@ -85,42 +77,40 @@ class WindowedVideo:
     def __init__(self, path: Path, *, frames: int, window_seconds: float, stride_seconds: float) -> None:
         self.path = path
         self._survey = survey_file(path)
-        check_count(path, self._survey, self._survey.pictures)
+        check_count(path, self._survey, self._survey.frames)
         timing = self._survey.timing
         length = timing.end_seconds
         if not length:
-            raise broken(path, "it says neither when its pictures are shown nor how many a second")
+            raise broken(path, "it says neither when its frames are shown nor how many a second")
         count = count_windows(length, window_seconds=window_seconds, stride_seconds=stride_seconds)
         if count > MOST_WINDOWS:
             raise VideoError(
-                f"cannot read video {path}: it is {length:,.0f} s long, which is {count:,} windows of "
-                f"{window_seconds} s every {stride_seconds} s, and {MOST_WINDOWS:,} are allowed; give a longer "
-                "stride, or cut the video"
+                f"it is {length:,.0f} s long, which is {count:,} windows of {window_seconds} s every "
+                f"{stride_seconds} s, and {MOST_WINDOWS:,} are allowed; give a longer stride, or cut the video",
+                where=path,
             )
         segments = cut_windows(length, window_seconds=window_seconds, stride_seconds=stride_seconds)
-        # The last window may begin within what is forgiven at the video's end, where its last picture is still shown.
-        last = range(self._survey.pictures - 1, self._survey.pictures)
-        held = [timing.pictures_in(segment) or last for segment in segments]
+        # The last window may begin within what is forgiven at the video's end, where its last frame is still shown.
+        last = range(self._survey.frames - 1, self._survey.frames)
+        held = [timing.frames_in(segment) or last for segment in segments]
         chosen = (
             (segment, tuple(part.start + place for place in segment_indices(len(part), frames, generator=None)))
             for segment, part in zip(segments, held, strict=True)
         )
         self.windows = [
-            Window(tuple(segment for segment, _ in same), pictures)
-            for pictures, same in groupby(chosen, key=lambda window: window[1])
+            Window(tuple(segment for segment, _ in same), numbers)
+            for numbers, same in groupby(chosen, key=lambda window: window[1])
         ]
 
     def clips(
         self, pixel_format: PixelFormat
     ) -> Generator[tuple[Window, Float[Tensor, "frames 3 size size"]], None, None]:
-        """Decode the file once, and yield each window with its clip as soon as its last picture is there.
+        """Decode the file once, and yield each window with its clip as soon as its last frame is there.
 
-        Raises:
-            VideoError: the file is damaged or cut short, or the size of its pictures changes; the windows before may
-                have been given already.
+        A VideoError for a damaged file, or frames that change in size, may come after the windows before.
         """
-        # The first one too: there may be fewer pictures than promised, and one must be there to stand in.
-        wanted = {0, *(picture for window in self.windows for picture in window.pictures)}
+        # The first one too: there may be fewer frames than promised, and one must be there to stand in.
+        wanted = {0, *(number for window in self.windows for number in window.frames)}
         waiting = deque(self.windows)
         seen: dict[int, Tensor] = {}
         upright = UprightRgb(self.path)
@@ -128,19 +118,19 @@ class WindowedVideo:
         with (
             opened_video(self.path) as (container, stream),
             explained_errors(self.path, "it cannot be decoded"),
-            closing(decoded_pictures(stream, container.demux(stream))) as pictures,
+            closing(decoded_frames(stream, container.demux(stream))) as frames,
         ):
-            for picture in pictures:
-                upright.look(picture, index=count)
+            for frame in frames:
+                upright.look(frame, index=count)
                 if count in wanted:
-                    seen[count] = plain_view(upright.picture(picture, index=count)[None], pixel_format)[0]
+                    seen[count] = plain_view(upright.pixels(frame, index=count)[None], pixel_format)[0]
                 count += 1
-                while waiting and waiting[0].pictures[-1] < count:
+                while waiting and waiting[0].frames[-1] < count:
                     yield _clip(waiting.popleft(), seen)
                     _drop_old(seen, waiting)
         check_count(self.path, self._survey, count)
         while waiting:
-            # A picture or two may be promised and not be there: the last one stands in, as a player would show it.
+            # A frame or two may be promised and not be there: the last one stands in, as a player would show it.
             yield _clip(waiting.popleft(), seen)
 
 
@@ -154,11 +144,11 @@ def _rounded(seconds: Fraction) -> float:
 
 def _clip(window: Window, seen: dict[int, Tensor]) -> tuple[Window, Tensor]:
     last = max(seen)
-    return window, stack([seen.get(picture, seen[last]) for picture in window.pictures])
+    return window, stack([seen.get(number, seen[last]) for number in window.frames])
 
 
 def _drop_old(seen: dict[int, Tensor], waiting: deque[Window]) -> None:
-    first = waiting[0].pictures[0] if waiting else math.inf
-    for picture in [picture for picture in seen if picture < first]:
+    first = waiting[0].frames[0] if waiting else math.inf
+    for number in [number for number in seen if number < first]:
         if len(seen) > 1:
-            del seen[picture]
+            del seen[number]

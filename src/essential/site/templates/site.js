@@ -108,7 +108,7 @@
     const find = element("input", { type: "search", autocomplete: "off", oninput: () => change({ find: find.value }) });
     controls.append(element("label", {}, "Find", find));
     const reset = { type: "button", onclick: () => change({ sort: "", from: "", find: "" }) };
-    controls.append(element("button", reset, "First order, all rows"));
+    controls.append(element("button", reset, "Reset"));
     const status = element("p", { className: "status" });
     status.setAttribute("role", "status");
     controls.append(status);

@@ -1,0 +1,373 @@
+"""Hold methods to their contract: every one that is shipped, and every plug-in that is installed, by itself."""
+
+import copy
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from essential.contract.ranks_in_turns import in_turns
+from essential.contract.synthetic_tasks import DIM, FRAMES, SyntheticTask, clips_of, make_tasks
+from essential.engine.fit import EpochReport, StageStart, optimizer_state
+from essential.engine.learn_task import EpochDone, TaskStart, learn_task
+from essential.engine.process_group import ProcessGroup, SingleProcess
+from essential.engine.settings import TrainingConfig
+from essential.files.sealed import Array
+from essential.memory.ledger import total_by_kind
+from essential.methods import METHODS, MethodConfig, build_method, method_section, method_summaries
+from essential.methods.contract import Method
+from essential.methods.exemplars import MemoryConfig
+from essential.models.seeded import torch_generator, torch_seeded
+from essential.records import MemoryBytes
+
+# What makes a method small, where it has such a setting.
+SMALL: dict[str, Any] = {"classifier": {"heads": 4}, "exemplars_per_class": 3, "random_features": 150}
+SMALL |= {"rehearsal_epochs": 2, "bias_epochs": 3, "balance_epochs": 2}
+TRAINING = TrainingConfig(epochs=2, batch_size=8, warmup_epochs=1, scale_learning_rate=False, device="cpu")
+# One epoch of everything, for what does not depend on more.
+SHORT = TRAINING.model_copy(update={"epochs": 1, "warmup_epochs": 0})
+ONE_EPOCH = {"rehearsal_epochs": 1, "balance_epochs": 1, "bias_epochs": 1}
+
+Test = TypeVar("Test", bound=Callable[..., None])
+NUMERIC: list[Callable[..., None]] = []
+
+
+def numeric(test: Test) -> Test:
+    """Note in `NUMERIC` that what a test compares may depend on how the processor rounds."""
+    NUMERIC.append(test)
+    return test
+
+
+def small(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a method's settings, and those of its base if it has one, with what makes it small."""
+    known = METHODS[section["name"]].Config.model_fields
+    nested = {"base": small(section["base"])} if "base" in section else {}
+    return {key: value for key, value in SMALL.items() if key in known} | dict(section) | nested
+
+
+CONFIGS = {name: small(method_section(name)) for name in method_summaries()}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test for every method, for those that keep exemplars, or for all that are installed, broken ones too."""
+    sections = {name: section.get("base", section) for name, section in CONFIGS.items()}
+    keeping = [name for name, own in sections.items() if issubclass(METHODS[own["name"]].Config, MemoryConfig)]
+    for argument, names in {"name": CONFIGS, "keeping": keeping, "listed": [*METHODS, *METHODS.broken()]}.items():
+        if argument in metafunc.fixturenames:
+            metafunc.parametrize(argument, sorted(names))
+
+
+@pytest.fixture(autouse=True)
+def few_threads() -> Iterator[None]:
+    """Give torch one thread, or `OMP_NUM_THREADS`: on tiny tensors, more of them only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def unchecked_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check no shapes at run time, where they are checked: other tests take the same steps, and it halves the time."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture
+def doubles() -> Iterator[None]:
+    """Compute in float64: AdamW divides a gradient by its size, and in float32 a small one's step is all rounding."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def build(name: str, *, seed: int = 0, **changes: Any) -> Method:
+    """Build a small method; changes go to where it has such settings, itself or its base."""
+
+    def changed(section: dict[str, Any]) -> dict[str, Any]:
+        if "base" in section:
+            return section | {"base": changed(section["base"])}
+        known = METHODS[section["name"]].Config.model_fields
+        return section | {key: value for key, value in changes.items() if key in known}
+
+    config = TypeAdapter(MethodConfig).validate_python(changed(CONFIGS[name]))
+    return build_method(config, dim=DIM, frames=FRAMES, seed=seed)
+
+
+def tasks_for(method: Method, sizes: Sequence[int], **clips: Any) -> list[SyntheticTask]:
+    """Return tasks with so many classes each, with the clips of all tasks so far if the method needs them."""
+    return make_tasks(sizes, all_tasks=method.needs_all_tasks, **clips)
+
+
+def learn(
+    method: Method, task: SyntheticTask, *, training: TrainingConfig = TRAINING, **further: Any
+) -> list[EpochReport]:
+    """Let it learn a task, or what is left of it; return what the epochs gave."""
+    reports: list[EpochReport] = []
+    learn_task(method, task, training, on_epoch=lambda done: reports.append(done.report), **further)
+    return reports
+
+
+class _Stopped(Exception):
+    """The run was stopped on purpose."""
+
+
+def stopped(
+    name: str, method: Method, task: SyntheticTask, start: TaskStart, *, inside: bool
+) -> tuple[Method, StageStart]:
+    """Stop a stage after its first epoch or its last; return the method restarted there, and how the stage goes on."""
+    saved: list[StageStart] = []
+
+    def stop(done: EpochDone) -> None:
+        if inside or done.last:
+            saved.append(StageStart(done.report.epoch + 1, copy.deepcopy(optimizer_state(done.optimizer))))
+            raise _Stopped
+
+    with pytest.raises(_Stopped):
+        learn_task(method, task, TRAINING, start=start, on_epoch=stop)
+    return restarted(name, method.state_dict()), saved[0]
+
+
+def restarted(name: str, state: Mapping[str, Array]) -> Method:
+    """Return a method that was made anew and is what a state says."""
+    method = build(name)
+    method.load_state_dict(copy.deepcopy(dict(state)))
+    return method
+
+
+@cache
+def learned(name: str) -> Method:
+    """Return a method that has learned two tasks, the same one for all tests that only ask."""
+    method = build(name)
+    for task in tasks_for(method, [2, 3]):
+        learn(method, task)
+    return method
+
+
+def scores(method: Method, slots: int) -> torch.Tensor:
+    """Return the scores of one dense clip of each of so many classes."""
+    method.predictor.eval()
+    with torch.no_grad():
+        result: torch.Tensor = method.predictor(clips_of(torch.arange(slots), seed=9))
+    return result
+
+
+def assert_same_state(state: Mapping[str, Array], expected: Mapping[str, Array]) -> None:
+    """Compare two states to the bit."""
+    assert state.keys() == expected.keys()
+    for key, array in expected.items():
+        np.testing.assert_array_equal(state[key], array, key)
+
+
+def test_it_can_be_used(listed: str) -> None:
+    assert METHODS.load(listed).Config.model_fields["name"].default == listed
+    assert listed not in METHODS.broken()
+
+
+def test_scores_the_slots_seen_and_no_others_and_reads_no_old_training_clips(name: str) -> None:
+    method = build(name)
+    for task, seen in zip(tasks_for(method, [3, 1, 4]), [3, 4, 8], strict=True):
+        learn(method, task)
+        task.closed = True
+        assert scores(method, 8).shape == (8, seen)
+        assert torch.isfinite(scores(method, 8)).all()
+
+
+def test_every_loss_is_finite_and_what_trains_has_a_gradient(name: str) -> None:
+    method = build(name)
+    for task in tasks_for(method, [2, 2]):
+        method.begin(task)
+        for stage in method.stages(task):
+            method.network.requires_grad_(False)
+            for module in stage.trains:
+                module.requires_grad_(True).train()
+            stage.prepare()
+            batch = stage.data().epoch(0).rows(torch.arange(4))
+            with torch_seeded("dropout"):
+                terms = [*method.losses(stage.name, batch, generator=torch_generator(0))]
+            torch.stack([term.value * term.weight for term in terms]).sum().backward()
+            for parameter in method.network.parameters():
+                if parameter.requires_grad:
+                    assert parameter.grad is not None
+                    assert torch.isfinite(parameter.grad).all()
+                else:
+                    assert parameter.grad is None
+                parameter.grad = None
+        learn(method, task)
+
+
+def test_losses_change_neither_the_batch_nor_the_method_and_draw_only_where_they_say(name: str) -> None:
+    method = build(name)
+    for task in tasks_for(method, [2, 2]):
+        method.begin(task)
+        for stage in method.stages(task):
+            stage.prepare()
+            batch = stage.data().epoch(0).rows(torch.arange(4))
+            features, slots, state = batch.features.clone(), batch.slots.clone(), copy.deepcopy(method.state_dict())
+            generator = torch_generator(0)
+            undrawn = generator.get_state()
+            list(method.losses(stage.name, batch, generator=generator))
+            assert not stage.steady or torch.equal(generator.get_state(), undrawn)
+            assert torch.equal(features, batch.features)
+            assert torch.equal(slots, batch.slots)
+            assert_same_state(method.state_dict(), state)
+        learn(method, task)
+
+
+@numeric
+def test_the_tokens_of_all_frames_give_the_scores_of_a_dense_clip(name: str) -> None:
+    method = learned(name)
+    clips, every = clips_of(torch.arange(5), seed=9), torch.arange(FRAMES).expand(5, -1)
+    with torch.no_grad():
+        tokens = method.predictor.eval().tokens(clips, every)
+        by_tokens = method.predictor.by_tokens(tokens)
+    assert len(tokens) == 5
+    if by_tokens is not None:
+        torch.testing.assert_close(by_tokens, scores(method, 5))
+
+
+@numeric
+def test_what_is_rebuilt_of_exemplars_is_dense_and_asking_changes_nothing(name: str) -> None:
+    method = learned(name)
+    before, memory = copy.deepcopy(method.state_dict()), method.memory
+    rebuilt = method.rebuilt(memory)
+    if rebuilt is not None:
+        assert rebuilt.shape == (len(memory), FRAMES, DIM)
+        assert not rebuilt.requires_grad
+        some = torch.arange(len(memory)).flip(0)[::2]
+        torch.testing.assert_close(method.rebuilt(memory.take(some)), rebuilt[some])
+    assert_same_state(method.state_dict(), before)
+
+
+@numeric
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_a_restart_after_any_stage_changes_nothing(name: str) -> None:
+    straight, method = build(name), build(name)
+    for task in tasks_for(straight, [2, 3, 1]):
+        learn(straight, task)
+        method.begin(task)
+        method = restarted(name, method.state_dict())
+        stages = len(method.stages(task))
+        for index in range(stages):
+            method, _ = stopped(name, method, task, TaskStart(index), inside=False)
+        learn(method, task, start=TaskStart(stages))
+        method = restarted(name, method.state_dict())
+    assert torch.equal(scores(straight, 6), scores(method, 6))
+    assert straight.memory.names == method.memory.names
+
+
+@numeric
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_a_restart_inside_a_stage_changes_nothing(name: str) -> None:
+    straight, method = build(name), build(name)
+    first, second = tasks_for(straight, [2, 2])
+    learn(straight, first)
+    before = copy.deepcopy(straight.state_dict())
+    learn(straight, second)
+    method.load_state_dict(before)
+    method.begin(second)
+    for index in range(len(method.stages(second))):
+        # What the stages before have left, then one epoch more.
+        begun = restarted(name, method.state_dict())
+        resumed, start = stopped(name, begun, second, TaskStart(index), inside=True)
+        learn(resumed, second, start=TaskStart(index, start))
+        assert torch.equal(scores(straight, 4), scores(resumed, 4)), index
+        method, _ = stopped(name, method, second, TaskStart(index), inside=False)
+
+
+@numeric
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(name: str) -> None:
+    results = []
+    for seed in (1, 1, 2):
+        method = build(name, seed=seed, **ONE_EPOCH)
+        for task in tasks_for(method, [2, 2]):
+            learn(method, task, training=SHORT)
+        results.append(scores(method, 4))
+    assert torch.equal(results[0], results[1])
+    assert torch.equal(results[0], results[2]) == method.draws_nothing
+
+
+@numeric
+@pytest.mark.usefixtures("unchecked_shapes", "doubles")
+def test_two_ranks_learn_what_one_does(name: str) -> None:
+    # Six clips, then three: batches that two ranks cannot share evenly, and one of a single clip.
+    training = SHORT.model_copy(update={"batch_size": 5, "drop_last": False})
+
+    def run(group: ProcessGroup) -> tuple[Method, list[EpochReport]]:
+        method, reports = build(name, **ONE_EPOCH), []
+        for task in tasks_for(method, [2, 1, 1], per_class=3):
+            reports += learn(method, task, training=training, group=group)
+        return method, reports
+
+    # The share of a batch that weighs a rank's loss, and an epoch's losses, are float32: off by up to 2^-24 of
+    # themselves. So a step of AdamW may be off by as much of its rate, 1e-3 at most, and all 20 by 1.2e-9 together;
+    # what the steps make of each other's errors has the rest of 1e-8. No order of sums comes near that in float64,
+    # where the rounding of a gradient near 1 is 1e-16, which AdamW's epsilon of 1e-8 keeps below 1e-8 of a step.
+    (alone, reports), together = run(SingleProcess()), in_turns(run)
+    for method, of_both in together:
+        assert method.memory.names == alone.memory.names
+        for report, of_one in zip(of_both, reports, strict=True):
+            assert report.losses == pytest.approx(of_one.losses, rel=1e-6)
+        state = method.state_dict()
+        for key, array in alone.state_dict().items():
+            np.testing.assert_allclose(state[key], array, rtol=0, atol=1e-8, err_msg=key)
+    assert torch.equal(*(scores(method, 4) for method, _ in together))
+
+
+@numeric
+def test_the_predictor_alone_gives_the_same_scores(name: str) -> None:
+    method = learned(name)
+    fresh = build(name, seed=5)
+    fresh.load_predictor({key: value.clone() for key, value in method.predictor.state_dict().items()})
+    assert torch.equal(scores(method, 5), scores(fresh, 5))
+
+
+def test_batch_of_one_and_a_single_clip_per_class(name: str) -> None:
+    method = build(name)
+    for task in tasks_for(method, [1, 2], per_class=1):
+        learn(method, task)
+    assert method.predictor(clips_of(torch.tensor([0]))).shape == (1, 3)
+
+
+def test_more_than_a_hundred_classes(name: str) -> None:
+    training = SHORT.model_copy(update={"batch_size": 64})
+    method = build(name, exemplars_per_class=1, **ONE_EPOCH)
+    for task in tasks_for(method, [101, 20], per_class=1):
+        learn(method, task, training=training)
+    assert scores(method, 121).shape == (121, 121)
+
+
+def test_memory_never_exceeds_its_budget(keeping: str, tmp_path: Path) -> None:
+    budget = 9000
+    method = build(keeping, budget_bytes=budget, exemplars_per_class=50)
+    used = []
+
+    def count(_: EpochDone | None = None) -> None:
+        used.append(MemoryBytes.model_validate(total_by_kind(method.ledger())).budgeted)
+
+    for task in tasks_for(method, [2, 1, 1]):
+        method.begin(task)
+        count()
+        learn_task(method, task, TRAINING, on_epoch=count)
+        count()
+        prompts = sum(entry.bytes for entry in method.ledger() if entry.kind == "semantic")
+        assert method.memory.write(tmp_path / "memory.safetensors") == used[-1] - prompts
+        assert method.memory.slots.unique().tolist() == list(range(task.slots.stop))
+    assert max(used) <= budget
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_learns_an_easy_task_after_another(name: str) -> None:
+    training = TRAINING.model_copy(update={"epochs": 15, "learning_rate": 5e-3})
+    method = build(name, rehearsal_epochs=15)
+    for task in tasks_for(method, [2, 3], per_class=12):
+        learn(method, task, training=training)
+    # Of the last task alone: what becomes of the first one is what methods differ in.
+    assert scores(method, 5)[2:, 2:].argmax(dim=1).tolist() == [0, 1, 2]

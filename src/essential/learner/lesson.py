@@ -1,0 +1,222 @@
+"""The clips of one lesson, read from videos or given as arrays of features, as a task for a method."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from essential.api.arrays import Features, check_features, check_labels
+from essential.engine.clips import ClipTable
+from essential.errors import DataError
+from essential.features.config import FeaturesConfig
+from essential.features.index import refuse_broken
+from essential.features.pipeline import EncodedVideo, encode_each
+from essential.features.provenance import Recipe
+from essential.progress import Progress, phase
+from essential.protocols.class_names import class_name
+from essential.protocols.protocol import Video
+
+# Of the SHA-256 of a clip that was taught: enough to know it again.
+_HASH_LETTERS = 16
+
+FeaturesByClass = Mapping[str, Features]
+
+
+@dataclass(frozen=True, eq=False)
+class LessonClips:
+    """Clips of classes, with the features of one view or more.
+
+    Attributes:
+        classes: in order of arrival.
+        places: each clip's class, as its place in `classes`.
+        keys: what messages and the memory call each clip.
+        features: of every clip; of its views the plain one comes first.
+        hashes: of each clip's content.
+        skipped: why each clip that is left out could not be read.
+    """
+
+    classes: tuple[str, ...]
+    places: Int[np.ndarray, " clips"]
+    keys: Sequence[str]
+    features: Sequence[Float[np.ndarray, "views frames dim"]] | Float[np.ndarray, "clips views frames dim"]
+    hashes: Sequence[str]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Clips of each class."""
+        return tuple(np.bincount(self.places, minlength=len(self.classes)).tolist())
+
+    def view(self, rows: Int[np.ndarray, " some"], view: int) -> Float[np.ndarray, "some frames dim"]:
+        """Return one view of some of the clips."""
+        return np.stack([self.features[row][view] for row in rows.tolist()])
+
+
+@dataclass(frozen=True, eq=False)
+class LessonTask:
+    """Some rows of the clips as a method's task; see `methods.contract.TaskData`."""
+
+    index: int
+    slots: range
+    clips: LessonClips
+    rows: Int[np.ndarray, " rows"]
+
+    def plain(self) -> ClipTable:
+        """Return the plain view."""
+        return self._view(0)
+
+    def epoch(self, epoch: int) -> ClipTable:
+        """Return the augmented view whose turn it is; the plain view if there is no other."""
+        augmented = len(self.clips.features[0]) - 1
+        return self._view(1 + epoch % augmented if augmented else 0)
+
+    def _view(self, view: int) -> ClipTable:
+        clips, rows = self.clips, self.rows
+
+        def read(indices: Int[Tensor, " batch"]) -> Float[Tensor, "batch frames dim"]:
+            return torch.from_numpy(clips.view(rows[indices.numpy()], view)).float()
+
+        names = [clips.keys[row] for row in rows.tolist()]
+        slots = torch.from_numpy(clips.places[rows] + self.slots.start)
+        return ClipTable(read, names, slots, torch.full_like(slots, self.index))
+
+
+def read_clips(
+    by_class: Mapping[str, Sequence[Path]],
+    *,
+    first_slot: int,
+    recipe: Recipe,
+    config: FeaturesConfig,
+    progress: Progress,
+) -> LessonClips:
+    """Decode and encode the videos of each class.
+
+    Args:
+        by_class: files, by the name of the class.
+        first_slot: the slot of the first class.
+        recipe: the encoder, and the views.
+        config: workers, and what a broken video means.
+        progress: told how far it is.
+
+    Raises:
+        DataError: a video is broken and the config says to fail, or no clip of a class can be read.
+    """
+    videos = _videos(by_class, first_slot)
+    request = recipe.request(tuple(range(recipe.views + 1)))
+    encoded: dict[int, EncodedVideo] = {}
+
+    def consume(place: int, one: EncodedVideo) -> None:
+        encoded[place] = one
+        progress.advance(len(encoded), total=len(videos))
+
+    with phase(progress, "read clips", len(videos)):
+        encode_each([(video, request) for video in videos], consume, recipe=recipe, config=config)
+    skipped = {videos[place].key: one.note.broken for place, one in sorted(encoded.items()) if one.note.broken}
+    refuse_broken(skipped, config.on_broken_video)
+    read = [(video, encoded[place]) for place, video in enumerate(videos) if encoded[place].features is not None]
+    places = np.array([int(video.label) - first_slot for video, _ in read], np.int64)
+    _refuse_bare(set(range(len(by_class))) - set(places.tolist()), [*by_class], skipped)
+    return LessonClips(
+        classes=tuple(by_class),
+        places=places,
+        keys=[video.key for video, _ in read],
+        features=[one.features for _, one in read if one.features is not None],
+        hashes=[(one.note.sha256 or "")[:_HASH_LETTERS] for _, one in read],
+        skipped=skipped,
+    )
+
+
+def clips_of_features(given: FeaturesByClass, *, frames: int, dim: int) -> LessonClips:
+    """Return the clips that arrays of features hold, by class.
+
+    Raises:
+        DataError: see `checked_features`; a class has no name or no clip, or there is no class.
+    """
+    if not given:
+        raise DataError("there is no class to learn", remedy="give {'class': array}, or an array and its labels")
+    by_class: dict[str, list[Float[np.ndarray, "clips frames dim"]]] = {}
+    for each, features in given.items():
+        name = class_name(each, "the features given")
+        by_class.setdefault(name, []).append(
+            checked_features(features, frames=frames, dim=dim, where=f"features of {name!r}")
+        )
+    counts = [sum(map(len, arrays)) for arrays in by_class.values()]
+    if 0 in counts:
+        raise DataError(f"no clip is given for the class {[*by_class][counts.index(0)]!r}", remedy="give one at least")
+    every = np.concatenate([*chain.from_iterable(by_class.values())])
+    return LessonClips(
+        classes=tuple(by_class),
+        places=np.repeat(np.arange(len(counts)), counts),
+        keys=[f"{name}/{row}" for name, count in zip(by_class, counts, strict=True) for row in range(count)],
+        features=every[:, None],
+        hashes=[sha256(clip.tobytes()).hexdigest()[:_HASH_LETTERS] for clip in every],
+    )
+
+
+def features_by_class(features: Features, labels: Any, *, frames: int, dim: int) -> FeaturesByClass:
+    """Return the rows of `features` by label, in the order in which the labels first appear.
+
+    Raises:
+        DataError: see `checked_features`; or there are not as many labels as clips.
+    """
+    checked = checked_features(features, frames=frames, dim=dim)
+    rows: dict[Any, list[int]] = {}
+    for row, label in enumerate(check_labels(labels, "labels", clips=len(checked), of="features")):
+        rows.setdefault(label, []).append(row)
+    return {label: checked[chosen] for label, chosen in rows.items()}
+
+
+def checked_features(
+    features: Features, *, frames: int, dim: int, where: str = "features"
+) -> Float[np.ndarray, "clips frames dim"]:
+    """Return features as float32.
+
+    Args:
+        features: (clips, frames, dim).
+        frames: of a clip.
+        dim: numbers per frame.
+        where: begins messages.
+
+    Raises:
+        DataError: another type or shape, or a number that is not finite.
+    """
+    check_features(features, where)
+    array = features.detach().cpu().numpy() if isinstance(features, Tensor) else features
+    if array.shape[1:] != (frames, dim):
+        raise DataError(
+            f"has clips of {array.shape[1:]} (frames, dim)", where=where, remedy=f"this learner takes {(frames, dim)}"
+        )
+    return array.astype(np.float32)
+
+
+def _videos(clips: Mapping[str, Sequence[Path]], first_slot: int) -> list[Video]:
+    """Return the clips as videos, each class under a slot of its own.
+
+    A key is the class and the file's name, with a number where two files of a class have one name.
+    """
+    videos = []
+    for slot, (name, paths) in enumerate(clips.items(), start=first_slot):
+        taken: set[str] = set()
+        for path in paths:
+            key = f"{name}/{path.name}".encode("utf-8", "replace").decode()
+            if key in taken:
+                key = f"{key}~{len(taken)}"
+            taken.add(key)
+            videos.append(Video(key, str(path), str(slot), "train"))
+    return videos
+
+
+def _refuse_bare(places: set[int], names: Sequence[str], skipped: Mapping[str, str]) -> None:
+    if places:
+        lines = "\n  ".join(f"{key}: {reason}" for key, reason in sorted(skipped.items()))
+        raise DataError(
+            f"no clip of {', '.join(repr(names[place]) for place in sorted(places))} can be read, so it cannot be "
+            f"learned:\n  {lines}\nGive clips that can be read, or leave the class out"
+        )

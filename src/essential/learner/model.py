@@ -1,0 +1,193 @@
+"""What a learner knows: a method, the labels of its slots, and the clips held out. A lesson gives a new one."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Int
+
+from essential.engine.learn_task import learn_task
+from essential.engine.settings import TrainingConfig
+from essential.errors import ConfigError, DataError, TrainingError
+from essential.files.sealed import Array
+from essential.learner.calibration import HeldOut
+from essential.learner.labelled_predictor import LabelledPredictor, build_labelled_predictor
+from essential.learner.lesson import LessonClips, LessonTask
+from essential.memory.ledger import LedgerEntry
+from essential.methods import METHODS, MethodConfig, build_method
+from essential.methods.contract import Method
+from essential.models.seeded import torch_generator
+from essential.progress import Progress
+
+# One clip in so many is held out, so that a class of few clips is learned from nearly all of them.
+_CLIPS_PER_HELD_OUT = 5
+
+Rows = Int[np.ndarray, " rows"]
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What a model is built of.
+
+    Attributes:
+        method: the method's section of a config.
+        training: the optimisation.
+        frames: of a clip.
+        seed: what every random choice derives from.
+        held_out_per_class: most clips of a class, one in five, that are kept and not learned from.
+
+    Raises:
+        ConfigError: the method needs all old clips again, or a number is not allowed.
+    """
+
+    method: MethodConfig
+    training: TrainingConfig
+    frames: int
+    seed: int
+    held_out_per_class: int
+
+    def __post_init__(self) -> None:
+        if self.held_out_per_class < 0:
+            raise ConfigError(f"held_out_per_class={self.held_out_per_class} is not allowed; give 0 or more")
+        if METHODS[self.method.name].needs_all_tasks:
+            raise ConfigError(
+                f"the method {self.method.name!r} needs all old clips again for every new class, and a learner does "
+                "not keep them; choose another method (`essential configs` lists them)"
+            )
+
+    @property
+    def budget_bytes(self) -> int | None:
+        """Most bytes that may be kept of old clips; None without a cap."""
+        budget: int | None = getattr(getattr(self.method, "base", self.method), "budget_bytes", None)
+        return budget
+
+    def build_method(self, dim: int, *, reserved_bytes: int = 0) -> Method:
+        """Return the method before its first task; something else takes `reserved_bytes` of its budget."""
+        config = self.method
+        if self.budget_bytes is not None:
+            left = {"budget_bytes": max(1, self.budget_bytes - reserved_bytes)}
+            base = getattr(config, "base", None)
+            config = config.model_copy(update=left if base is None else {"base": base.model_copy(update=left)})
+        return build_method(config, dim=dim, frames=self.frames, seed=self.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A method that has learned, with labels and held-out clips.
+
+    Attributes:
+        settings: what it is built of.
+        method: at the end of its last task.
+        labels: the class of every slot; None where it was forgotten. A class that was learned twice has two slots.
+        held_out: clips that were not learned from.
+    """
+
+    settings: ModelSettings
+    method: Method
+    labels: tuple[str | None, ...]
+    held_out: HeldOut
+
+    @classmethod
+    def new(cls, settings: ModelSettings, dim: int) -> "Model":
+        """Return a model that knows no class, for features of `dim` numbers per frame."""
+        return cls(settings, settings.build_method(dim), (), HeldOut.none(settings.frames, dim))
+
+    @classmethod
+    def restored(
+        cls, settings: ModelSettings, state: Mapping[str, Array], labels: Sequence[str | None], held_out: HeldOut
+    ) -> "Model":
+        """Return the model whose method has the state given, on the CPU; the clips held out count in its budget.
+
+        Raises:
+            CheckpointError: the state is not one of this method.
+        """
+        method = settings.build_method(held_out.features.shape[2], reserved_bytes=held_out.bytes)
+        method.load_state_dict(state)
+        return cls(settings, method, tuple(labels), held_out)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels known, in order of arrival."""
+        return tuple(dict.fromkeys(label for label in self.labels if label is not None))
+
+    @cached_property
+    def predictor(self) -> LabelledPredictor:
+        """The predictor, with labels and calibration."""
+        return build_labelled_predictor(self.method.predictor, self.labels, self.method.memory, self.held_out)
+
+    def ledger(self) -> list[LedgerEntry]:
+        """Count every byte that is kept beside the predictor."""
+        held = LedgerEntry("episodic", "clips held out for calibration", self.held_out.bytes, in_paper_figure=False)
+        return [*self.method.ledger(), *([held] if len(self.held_out.slots) else [])]
+
+    def learned(self, clips: LessonClips, progress: Progress) -> tuple["Model", int]:
+        """Return the model after a lesson, and how many clips were held out; this one stays as it is.
+
+        Raises:
+            ConfigError: the memory budget cannot hold one exemplar of every class.
+            DataError: a held-out clip's features are too large to be kept.
+            TrainingError: a loss is not finite.
+        """
+        first = len(self.labels)
+        slots = range(first, first + len(clips.classes))
+        trained, kept = self._split(clips)
+        held_out = self.held_out.extended(_stored(clips, kept, first))
+        if self.settings.budget_bytes is not None:
+            held_out = held_out.at_most(self.settings.budget_bytes // 4)
+        after = Model.restored(self.settings, self.method.state_dict(), (*self.labels, *clips.classes), held_out)
+        task = LessonTask(len(self.method.slots), slots, clips, trained)
+        after.method.check_room(_longest_names(task, after.method), tasks=task.index + 1)
+        try:
+            learn_task(after.method, task, self.settings.training, progress=progress)
+        except TrainingError as error:
+            raise TrainingError(error.problem, remedy=f"the learner is as it was before; {error.remedy}") from error
+        return after, len(kept)
+
+    def without(self, name: str) -> "Model":
+        """Return the model without a class: its exemplars, held-out clips and label are gone; the method is shared."""
+        method, held_out = self.method, self.held_out
+        for slot in (slot for slot, label in enumerate(self.labels) if label == name):
+            method.memory = method.memory.without(slot)
+            held_out = held_out.without(slot)
+        return replace(self, labels=tuple(None if label == name else label for label in self.labels), held_out=held_out)
+
+    def _split(self, clips: LessonClips) -> tuple[Rows, Rows]:
+        """Return the rows to train on, and those to hold out: of each class one in five at random."""
+        held = Counter(self.labels[slot] for slot in self.held_out.slots.tolist())
+        generator = torch_generator(self.settings.seed, "held out", len(self.method.slots))
+        trained: list[int] = []
+        kept: list[int] = []
+        for place, name in enumerate(clips.classes):
+            own = np.flatnonzero(clips.places == place).tolist()
+            most = max(0, self.settings.held_out_per_class - held[name])
+            count = min(most, len(own) // _CLIPS_PER_HELD_OUT)
+            order = torch.randperm(len(own), generator=generator).tolist()
+            kept += [own[row] for row in sorted(order[:count])]
+            trained += [own[row] for row in sorted(order[count:])]
+        return np.array(trained, np.int64), np.array(kept, np.int64)
+
+
+def _stored(clips: LessonClips, rows: Rows, first_slot: int) -> HeldOut:
+    if not len(rows):
+        return HeldOut.none(*clips.features[0].shape[1:])
+    with np.errstate(over="ignore"):
+        stored = clips.view(rows, 0).astype(np.float16)
+    if not np.isfinite(stored).all():
+        raise DataError(
+            "features of held-out clips are too large for float16",
+            remedy="begin without such clips: held_out_per_class=0, or --held-out 0 on the command line",
+        )
+    return HeldOut(stored, (clips.places[rows] + first_slot).astype(np.int32))
+
+
+def _longest_names(task: LessonTask, method: Method) -> list[str]:
+    """Return the longest name that a memory may keep of each class: of the exemplars there are, and of new clips."""
+    longest: dict[int, str] = {}
+    old = zip(method.memory.slots.tolist(), method.memory.names, strict=True)
+    new = zip(task.plain().slots.tolist(), task.plain().names, strict=True)
+    for slot, name in (*old, *new):
+        longest[slot] = max(longest.get(slot, ""), name, key=len)
+    return list(longest.values())

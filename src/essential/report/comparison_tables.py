@@ -1,0 +1,151 @@
+"""A comparison as text: JSON and CSV for programs, unrounded; Markdown and LaTeX tables for readers."""
+
+import re
+from typing import Any
+
+from essential.report.charts import KINDS
+from essential.report.rendering import render_text
+from essential.results import formats
+from essential.results.comparison import Comparison, MethodRow
+from essential.results.formats import MINUS, NBSP, NONE, grouped, human_bytes, probability, signed_percent
+from essential.results.measures import MAIN, column_title, metric_of
+
+OVER = "†"
+"""Marks a method that kept more than the budget."""
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
+_ESCAPES = str.maketrans(
+    {
+        **{letter: f"\\{letter}" for letter in "{}$&#_%"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        '"': r"\textquotedbl{}",
+        "'": r"\textquotesingle{}",
+        "`": r"\textasciigrave{}",
+        NBSP: "~",
+        NONE: r"\textendash{}",
+        MINUS: "$-$",
+        "±": r"$\pm$",
+        OVER: r"$^\dagger$",
+    }
+)
+
+
+def as_objects(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return one JSON object per method, in the order the user gave; fractions, bytes and seconds, unrounded.
+
+    `memory_bytes` is what the method's ledger adds up to without MR modules: 0 for a method that `needs_all_tasks`,
+    which keeps all videos instead.
+    """
+    return [_as_object(comparison, row) for row in comparison.rows]
+
+
+def _as_object(comparison: Comparison, row: MethodRow) -> dict[str, Any]:
+    example, test = comparison.example, row.test
+    tested = test and {"mean_difference": test.difference, "p": test.p, "p_holm": test.p_holm}
+    measures = {name: row.spread(name) for name in comparison.metrics}
+    return {
+        "method": row.method,
+        "seeds": list(row.seeds),
+        **{name: {"mean": spread.mean, "std": spread.std} for name, spread in measures.items()},
+        "memory_bytes": row.memory_bytes,
+        "memory_bytes_by_kind": {kind: row.kept(kind) for kind in KINDS},
+        "needs_all_tasks": row.needs_all_tasks,
+        "budget_bytes": row.budget_bytes,
+        "within_budget": row.within_budget,
+        "trainable_parameters": row.trainable_parameters,
+        "seconds": row.seconds,
+        "train_seconds": row.train_seconds,
+        "evaluate_seconds": row.evaluate_seconds,
+        "baseline": comparison.baseline,
+        "paired_test": test and {"seeds": list(test.seeds), **(tested or {})},
+        "protocol": {"name": example.protocol.name, "id": example.protocol.id},
+        "encoder": {"name": example.encoder.name, "fingerprint": example.encoder.fingerprint},
+    }
+
+
+def as_csv(comparison: Comparison) -> str:
+    """Return one line per method, in the order the user gave, with the numbers of `as_objects`; empty = undefined."""
+    rows = [_flat(content, comparison.metrics) for content in as_objects(comparison)]
+    return formats.as_csv([list(rows[0]), *(list(row.values()) for row in rows)])
+
+
+def _flat(content: dict[str, Any], metrics: list[str]) -> dict[str, Any]:
+    test = content.pop("paired_test") or {}
+    protocol, encoder = content.pop("protocol"), content.pop("encoder")
+    parts = {
+        **{name: {f"{name}_{part}": value for part, value in content[name].items()} for name in metrics},
+        "seeds": {"seeds": " ".join(map(str, content["seeds"]))},
+        "memory_bytes_by_kind": {f"{kind}_bytes": size for kind, size in content["memory_bytes_by_kind"].items()},
+    }
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        flat |= parts.get(name, {name: value})
+    flat |= {name: test.get(name) for name in ("mean_difference", "p", "p_holm")}
+    return {**flat, "protocol_id": protocol["id"], "encoder": encoder["name"]}
+
+
+def cells(row: MethodRow) -> dict[str, str]:
+    """Return what a table for readers shows of a method, by the columns' headings; accuracies in percent."""
+    test, parameters = row.test, row.trainable_parameters
+    return {
+        "Seeds": str(len(row.seeds)),
+        **{column_title(name): row.spread(name).shown for name in MAIN},
+        "Kept": kept(row),
+        "MR modules": human_bytes(row.kept("retrieval_modules")),
+        "Parameters": NONE if parameters is None else grouped(parameters),
+        "Seconds": f"{row.seconds:.1f}",
+        "Difference": signed_percent(test.difference if test else None),
+        "p (Holm)": probability(test.p_holm if test else None),
+    }
+
+
+def kept(row: MethodRow) -> str:
+    """Return what a method keeps from task to task, marked if that is over the budget."""
+    if row.needs_all_tasks:
+        return "all videos"
+    return human_bytes(row.memory_bytes) + (OVER if row.within_budget is False else "")
+
+
+def as_markdown(comparison: Comparison) -> str:
+    """Return a GitHub table, the best method first, under a paragraph that says what it is of."""
+    return render_text("compare.md", escape=_markdown, **_content(comparison))
+
+
+def as_latex(comparison: Comparison) -> str:
+    """Return a table float in the style of booktabs, the best method first, and the best value of each measure bold.
+
+    Bold is for methods that keep to the rules: they see one task at a time, and keep to the budget if there is one.
+    """
+    best = {(row, column_title(name)) for name in MAIN for row in _best(comparison, name)}
+    return render_text("compare.tex", escape=escaped, best=best, **_content(comparison))
+
+
+def _content(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "comparison": comparison,
+        "notes": render_text("compare_notes.txt", comparison=comparison, over=OVER).splitlines(),
+        "titles": list(cells(comparison.rows[0])),
+        "rows": [(row, cells(row)) for row in comparison.ranked],
+    }
+
+
+def escaped(text: str) -> str:
+    """Return text that LaTeX prints as it is, on one line; two hyphens stay two."""
+    return re.sub("-(?=-)", "-{}", re.sub(r"[ \t\r\n]+", " ", text).translate(_ESCAPES))
+
+
+def _best(comparison: Comparison, name: str) -> list[MethodRow]:
+    """Return the best of those that keep to the rules, as the table rounds it, so that what looks equal is together."""
+    means = {row: row.spread(name).mean for row in comparison.rows if row.keeps_to_the_rules}
+    known = {row: round(mean, 4) for row, mean in means.items() if mean is not None}
+    best = min if metric_of(name).less_is_better else max
+    return [row for row, mean in known.items() if mean == best(known.values())]
+
+
+def _markdown(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
