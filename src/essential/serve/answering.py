@@ -2,7 +2,7 @@
 
 import base64
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -105,7 +105,8 @@ class Answering:
         try:
             lesson = self._learner.learn({given.name: fit}, more_of_known=given.more_of_known)
         except EssentialError as error:
-            raise Refusal(422, "lesson_failed", _without_places(str(error), fit)) from error
+            # Not `where`, which may be a place on this machine.
+            raise Refusal(422, "lesson_failed", "; ".join(filter(None, (error.problem, error.remedy)))) from error
         by_key = {f"{given.name}/{clip.name}": place for clip, place in places.items()}
         left_out |= {by_key[key]: reason for key, reason in lesson.skipped.items()}
         without = tuple(LeftOut(place, reason) for place, reason in left_out.items())
@@ -157,10 +158,3 @@ def _data_uri(frame: UInt8[np.ndarray, "size size 3"]) -> str:
 
 def _unreadable(problem: str) -> Refusal:
     return Refusal(422, "unreadable_clip", f"the clip cannot be read: {problem}")
-
-
-def _without_places(message: str, paths: Iterable[Path]) -> str:
-    """Return a message without the folders of this machine."""
-    for folder in {path.parent for path in paths}:
-        message = message.replace(f"{folder}/", "")
-    return message
