@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from essential.analysis.thumbnails import thumbnails
+from essential.analysis import thumbnails
 from essential.features.config import FeaturesConfig
 from essential.protocols.protocol import Segment, Video
 from essential.records.analysis import ForgottenClip

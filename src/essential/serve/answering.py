@@ -87,11 +87,11 @@ class Answering:
             raise Refusal(409, "nothing_taught", "nothing was taught yet, so nothing can be recognised; teach a class")
         try:
             self._check_clip(clip)
+            (found,) = self._learner.stream([clip], top_k=top_k, with_frames=True)
+            if found.error is not None or found.frames is None:
+                raise VideoError(found.error or "it has no frames")
         except VideoError as error:
-            raise _unreadable(error.problem) from error
-        (found,) = self._learner.stream([clip], top_k=top_k, with_frames=True)
-        if found.error is not None or found.frames is None:
-            raise _unreadable(found.error or "it has no frames")
+            raise Refusal(422, "unreadable_clip", f"the clip cannot be read: {error.problem}") from error
         return Prediction.model_validate({**found.as_json(), "frames": list(map(_data_uri, found.frames))})
 
     def teach(self, given: Lesson, target: Path) -> Change:
@@ -154,7 +154,3 @@ def _data_uri(frame: UInt8[np.ndarray, "size size 3"]) -> str:
     target = BytesIO()
     Image.fromarray(frame).save(target, "JPEG", quality=_JPEG_QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(target.getvalue()).decode()}"
-
-
-def _unreadable(problem: str) -> Refusal:
-    return Refusal(422, "unreadable_clip", f"the clip cannot be read: {problem}")

@@ -12,10 +12,6 @@ from pydantic import BaseModel, Field
 
 from essential.errors import ConfigError, EssentialError
 
-_MEGABYTE = 1024**2
-# Of a lesson's clips together, in clips of the largest size.
-_LARGEST_CLIPS_PER_LESSON = 10
-
 
 @dataclass(frozen=True)
 class Limits:
@@ -43,12 +39,12 @@ class Limits:
     @property
     def clip_bytes(self) -> int:
         """Of one clip's file."""
-        return self.clip_mb * _MEGABYTE
+        return self.clip_mb * 1024**2
 
     @property
     def lesson_bytes(self) -> int:
-        """Of a lesson's clips together."""
-        return _LARGEST_CLIPS_PER_LESSON * self.clip_bytes
+        """Of a lesson's clips together, as ten of the largest have."""
+        return 10 * self.clip_bytes
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,6 @@ def run_tasks(
         work: without `fork`, a function of a module, or a partial of one, as it is sent to the processes.
         tasks: picklable and small, as the results are: a few kilobytes.
         workers: how many processes at most, one at least; they start as tasks come.
-        start: how they start.
-        seconds_limit: for one task.
         is_next_known: whether the next task, or the end of `tasks`, can be had without waiting. While it cannot,
             results are yielded; it is waited for when nothing else is left to do.
 
