@@ -22,7 +22,7 @@ from essential.features.config import FeaturesConfig
 from essential.features.cores import all_to_decode, torch_threads
 from essential.files.atomic import folder_lock
 from essential.progress import Progress, phase
-from essential.protocols.protocol import Protocol, Video
+from essential.protocols.protocol import Video
 from essential.records import Record
 from essential.records.analysis import FRAMES_SHOWN, MOST_FORGOTTEN, Analysis, ForgottenClip
 from essential.video.decode import read_frames
@@ -70,7 +70,13 @@ def _make(folder: RunFolder, config: RunConfig, record: Record, progress: Progre
     training = config.training.model_copy(update={"device": "cpu"})
     figures = feature_figures(folder, config.model_copy(update={"training": training}), protocol, found.last)
     progress.advance(2)
-    forgotten, notes = _with_frames(found.forgotten[:MOST_FORGOTTEN], protocol, config)
+    by_key = {video.key: video for video in protocol.videos if video.split == "test"}
+    forgotten = found.forgotten[:MOST_FORGOTTEN]
+    shown = thumbnails([by_key[clip.video] for clip in forgotten], frames=config.video.frames, config=config.features)
+    bare = sum(not frames for frames in shown)
+    if bare:
+        note = f"The videos of {bare} of the {len(shown)} forgotten clips shown are not there, or not any more.{AGAIN}"
+        figures.notes += (note,)
     progress.advance(3)
     return Analysis(
         protocol_id=protocol.id,
@@ -78,28 +84,13 @@ def _make(folder: RunFolder, config: RunConfig, record: Record, progress: Progre
         class_tasks=tuple(task.index for task in tasks for _ in task.classes),
         class_accuracy_by_task=found.class_accuracy_by_task,
         confusion=found.confusion,
-        embedding=figures.embedding,
-        distances=figures.distances,
-        frames_kept=figures.frames_kept,
-        forgotten=forgotten,
+        forgotten=tuple(
+            ForgottenClip.model_validate({**dict(clip), "frames": frames})
+            for clip, frames in zip(forgotten, shown, strict=True)
+        ),
         forgotten_count=len(found.forgotten),
-        notes=figures.notes + notes,
+        **vars(figures),
     )
-
-
-def _with_frames(
-    found: Sequence[ForgottenClip], protocol: Protocol, config: RunConfig
-) -> tuple[tuple[ForgottenClip, ...], tuple[str, ...]]:
-    """Return the clips with some of their frames, and a note if there are none of some clips."""
-    by_key = {video.key: video for video in protocol.videos if video.split == "test"}
-    shown = thumbnails([by_key[clip.video] for clip in found], frames=config.video.frames, config=config.features)
-    clips = tuple(
-        ForgottenClip.model_validate({**dict(clip), "frames": frames})
-        for clip, frames in zip(found, shown, strict=True)
-    )
-    bare = sum(not frames for frames in shown)
-    note = f"The videos of {bare} of the {len(clips)} forgotten clips shown are not there, or not any more.{AGAIN}"
-    return clips, (note,) if bare else ()
 
 
 def thumbnails(videos: Sequence[Video], *, frames: int, config: FeaturesConfig) -> list[tuple[str, ...]]:
