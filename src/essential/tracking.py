@@ -23,10 +23,8 @@ _NOTE = "wandb.json"
 def open_sinks(*, tensorboard: Path | None, wandb: str | None, warn: Callable[[str], None]) -> Iterator[Sink]:
     """Give a sink that passes on to a folder of event files and a project, if asked for; close them at the end.
 
-    One that fails costs one call of `warn`; the run goes on.
-
-    Raises:
-        ConfigError: a library is not installed, or the folder is a file.
+    One that fails costs one call of `warn`; the run goes on. A ConfigError if a library is not installed, or the folder
+    is a file.
     """
     guarded = _Guarded(warn)
     if tensorboard is not None:

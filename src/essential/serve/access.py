@@ -79,8 +79,7 @@ class Access:
 def access_for(host: str, port: int, token: str | None, allowed_hosts: list[str]) -> Access:
     """Return who may ask; if others than this machine can, a token is generated where none is given.
 
-    Raises:
-        ConfigError: the token is too short or cannot be sent, or a name is not a host's.
+    A ConfigError if the token is too short or cannot be sent, or a name is not a host's.
     """
     if token is not None and not re.fullmatch(rf"[\w.~+/=-]{{{_SHORTEST_TOKEN},}}", token, re.ASCII):
         raise ConfigError(

@@ -40,11 +40,7 @@ _KEPT_BYTES = 256 * 1024**2
 
 
 class Answering:
-    """A learner that does requests.
-
-    Raises:
-        EssentialError: the bundle cannot be read, or begun.
-    """
+    """A learner that does requests; an EssentialError if its bundle cannot be read, or begun."""
 
     def __init__(self, setup: Setup, progress: Progress) -> None:
         keep_freed_memory()

@@ -55,6 +55,5 @@ class KeptBundle:
 def bundles_before(path: Path) -> list[Path]:
     """Return the files that undo puts back, the oldest first."""
     is_one = re.compile(rf"{re.escape(path.name)}\.before-[0-9a-f]{{{_DIGITS}}}").fullmatch
-    return sorted(
-        (each for each in path.parent.iterdir() if is_one(each.name)), key=lambda each: each.lstat().st_ctime_ns
-    )
+    found = [each for each in path.parent.iterdir() if is_one(each.name)]
+    return sorted(found, key=lambda each: each.lstat().st_ctime_ns)

@@ -17,8 +17,7 @@ from essential.errors import ConfigError, EssentialError
 class Limits:
     """How much a client may ask for: of a clip (a side of its frames is in pixels), of a lesson, and at once.
 
-    Raises:
-        ConfigError: a number is not positive.
+    A ConfigError if a number is not positive.
     """
 
     clip_mb: int = 100

@@ -43,9 +43,8 @@ def serve(setup: Setup, access: Access, *, announce: Callable[[str], None]) -> N
     """Serve a bundle until a signal ends it (Ctrl-C); `announce` gets the address of the page when it can be opened.
 
     Raises:
-        BundleError: the bundle is missing, or cannot be used.
-        InUseError: another process holds it.
-        ServiceError: the workers cannot start, or the address is taken.
+        BundleError, InUseError: the bundle is missing, or another process holds it.
+        ServiceError: the workers cannot use it, or the address is taken.
     """
     _refuse_missing(setup)
     with (

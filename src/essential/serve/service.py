@@ -167,12 +167,8 @@ class Service:
 
     def _refuse_known(self, lesson: Lesson) -> None:
         if lesson.name in self.knowledge.names and not lesson.more_of_known:
-            raise Refusal(
-                409,
-                "class_known",
-                f"the class {lesson.name!r} is known already; send more_of_known=true to teach it further clips, or "
-                "forget it first",
-            )
+            remedy = "send more_of_known=true to teach it further clips, or forget it first"
+            raise Refusal(409, "class_known", f"the class {lesson.name!r} is known already; {remedy}")
 
     def _refuse_during_lesson(self, what: str) -> None:
         if not all(job.is_over for job in self.jobs.values()):

@@ -47,10 +47,9 @@ class Worker:
         self._child = ChildProcess(partial(_begin, setup), start_method(Path(tempfile.gettempdir())))
 
     def start(self) -> Knowledge:
-        """Start it, or replace it by one that reads the bundle again; return what the bundle knows.
+        """Start it, or replace it by one that reads the bundle again, and return what that knows.
 
-        Raises:
-            ServiceError: it ended, took too long, or cannot use its bundle.
+        A ServiceError if it ended, took too long, or cannot use its bundle.
         """
         self._child.start()
         try:

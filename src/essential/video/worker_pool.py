@@ -51,7 +51,6 @@ def run_tasks(
     `in_flight(workers)` tasks are drawn and not yet taken back, with the one yielded last: memory for these is enough.
     A task whose process died is begun once more; one that takes longer than `seconds_limit` is given up at once; one
     that is lost already is its own result. Close the generator to end the processes.
-
     A process that may have no children, as in a `multiprocessing.Pool`, does the work itself; nothing ends what hangs.
 
     Args:
