@@ -126,14 +126,7 @@ def _write_both(path: Path, content: bytes, beside: Path, note: Mapping[str, Any
 
 
 def describe(labelled: LabelledPredictor, encoder: FrameEncoder, *, frames: int, takes: Takes) -> dict[str, Any]:
-    """Return the description of an export, which stands in it and beside it as JSON.
-
-    Args:
-        labelled: what is exported.
-        encoder: what makes its features.
-        frames: of a clip.
-        takes: what the export is given.
-    """
+    """Return the description of an export, which stands in it and beside it as JSON."""
     labels = list(dict.fromkeys(label for label in labelled.labels if label is not None))
     outputs = {
         "probabilities": {

@@ -112,14 +112,7 @@ class LabelledPredictor:
 def build_labelled_predictor(
     predictor: Predictor, labels: Sequence[str | None], memory: EpisodicMemory, held_out: HeldOut
 ) -> LabelledPredictor:
-    """Return a predictor with labels, its calibration set on the clips held out and the exemplars.
-
-    Args:
-        predictor: where it computes; set to evaluation.
-        labels: of every slot.
-        memory: the method's exemplars.
-        held_out: clips that were not learned from.
-    """
+    """Return a predictor, set to evaluation, with labels, calibrated on the clips held out and the exemplars."""
     predictor.eval()
     uncalibrated = LabelledPredictor(predictor, labels, 1.0, None)
     slots = [memory.slots.numpy(), held_out.slots.astype(np.int64)]

@@ -99,11 +99,7 @@ class Model:
     def restored(
         cls, settings: ModelSettings, state: Mapping[str, Array], labels: Sequence[str | None], held_out: HeldOut
     ) -> "Model":
-        """Return the model whose method has the state given, on the CPU; the clips held out count in its budget.
-
-        Raises:
-            CheckpointError: the state is not one of this method.
-        """
+        """Return the model with a method's state, on the CPU; CheckpointError if it is none of that method."""
         method = settings.build_method(held_out.features.shape[2], reserved_bytes=held_out.bytes)
         method.load_state_dict(state)
         return cls(settings, method, tuple(labels), held_out)
