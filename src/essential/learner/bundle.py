@@ -35,7 +35,7 @@ from essential.engine.workspace import FeatureOrigin
 from essential.errors import BundleError, CheckpointError, ConfigError
 from essential.files.sealed import Array, read_sealed, write_sealed
 from essential.files.versioned_json import Part
-from essential.learner.calibration import HeldOut
+from essential.learner.calibration import HeldOut, known_labels
 from essential.learner.model import Model, ModelSettings
 from essential.models.state_names import below
 
@@ -108,7 +108,7 @@ class Bundle:
     @property
     def classes(self) -> tuple[str, ...]:
         """The labels known, in order of arrival."""
-        return tuple(dict.fromkeys(label for label in self.labels if label is not None))
+        return known_labels(self.labels)
 
     @property
     def needs_encoder(self) -> bool:

@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from essential.errors import BundleError
-from essential.learner.calibration import HeldOut, label_probabilities, temperature_of
+from essential.learner.calibration import HeldOut, known_labels, label_probabilities, temperature_of
 from essential.learner.out_of_distribution import OutOfDistribution, out_of_distribution_of
 from essential.learner.prediction import Prediction, Scored
 from essential.memory.episodic import EpisodicMemory
@@ -120,7 +120,7 @@ def build_labelled_predictor(
     # A class of which nothing is kept would always look unknown.
     kept = {labels[slot] for slot in np.concatenate(slots).tolist()}
     measure = None
-    if {label for label in labels if label is not None} <= kept:
+    if kept.issuperset(known_labels(labels)):
         of_exemplars = _by_parts(predictor, predictor.tokens, memory.features, memory.positions)
         of_held_out = _by_parts(predictor, predictor.tokens, *_dense(held_out.features))
         measure = out_of_distribution_of(of_exemplars, slots[0], of_held_out, slots[1])

@@ -13,7 +13,7 @@ from essential.engine.learn_task import learn_task
 from essential.engine.settings import TrainingConfig
 from essential.errors import ConfigError, DataError, TrainingError
 from essential.files.sealed import Array
-from essential.learner.calibration import HeldOut
+from essential.learner.calibration import HeldOut, known_labels
 from essential.learner.labelled_predictor import LabelledPredictor, build_labelled_predictor
 from essential.learner.lesson import LessonClips, LessonTask
 from essential.memory.ledger import LedgerEntry
@@ -107,7 +107,7 @@ class Model:
     @property
     def classes(self) -> tuple[str, ...]:
         """The labels known, in order of arrival."""
-        return tuple(dict.fromkeys(label for label in self.labels if label is not None))
+        return known_labels(self.labels)
 
     @cached_property
     def predictor(self) -> LabelledPredictor:
