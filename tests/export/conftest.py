@@ -16,17 +16,17 @@ _SETTINGS = (
 
 
 def moving_square(*, across: int, seed: int, size: tuple[int, int] = (112, 80)) -> list[Pixels]:
-    """Return pictures of a bright square that moves from left to right (1), to the left (-1), or stays (0)."""
+    """Return frames of a bright square that moves from left to right (1), to the left (-1), or stays (0)."""
     draw = np.random.default_rng(seed)
     width, height = size
     ground = draw.integers(20, 110, (height // 8, width // 8, 3), np.uint8).repeat(8, axis=0).repeat(8, axis=1)
-    top, pictures = int(draw.integers(16, height - 48)), []
+    top, frames = int(draw.integers(16, height - 48)), []
     for place in range(24):
         left = width // 2 - 12 + across * (2 * place - 24)
-        picture = ground.copy()
-        picture[top : top + 24, left : left + 24] = 200 + seed % 40
-        pictures.append(picture)
-    return pictures
+        frame = ground.copy()
+        frame[top : top + 24, left : left + 24] = 200 + seed % 40
+        frames.append(frame)
+    return frames
 
 
 @pytest.fixture(scope="session")

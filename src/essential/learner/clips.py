@@ -37,11 +37,7 @@ def clips_by_class(given: Given) -> ClassFolders:
 
 
 def refuse_absent(given: Collection[str]) -> None:
-    """Refuse paths of which none exists, before a bundle is read.
-
-    Raises:
-        DataError: names them.
-    """
+    """Raise a DataError if none of the paths exists: before a bundle is read."""
     if not any(map(os.path.lexists, given)):
         raise DataError(f"there is no file and no folder {named([*given])}; check the name")
 
@@ -116,11 +112,7 @@ def refuse_same_content(hashes: Mapping[str, str], labels: Mapping[str, str], ta
 
 
 def refuse_known(names: Collection[str], known: Collection[str]) -> None:
-    """Refuse to learn a class again by mistake.
-
-    Raises:
-        DataError: says how to do so on purpose.
-    """
+    """Raise a DataError for classes that are known: it says how to add to them on purpose."""
     twice = [name for name in names if known_as(name, known) in known]
     if twice:
         several = "classes are" if len(twice) > 1 else "class is"
@@ -132,11 +124,7 @@ def refuse_known(names: Collection[str], known: Collection[str]) -> None:
 
 
 def refuse_unknown(name: str, classes: Collection[str]) -> None:
-    """Refuse to forget what is none of the classes.
-
-    Raises:
-        DataError: names those that are known.
-    """
+    """Raise a DataError, before it is forgotten, for a class that is not known."""
     if known_as(name, classes) not in classes:
         known = ", ".join(map(repr, classes)) or "none"
         raise DataError(f"there is no class {name!r} to forget; known: {known}")

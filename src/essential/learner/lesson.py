@@ -73,7 +73,7 @@ class LessonTask:
         return self._view(0)
 
     def epoch(self, epoch: int) -> ClipTable:
-        """Return the augmented view whose turn it is; the plain view if there is no other."""
+        """Return the augmented view whose turn it is, or else the plain one."""
         augmented = len(self.clips.features[0]) - 1
         return self._view(1 + epoch % augmented if augmented else 0)
 
@@ -97,13 +97,6 @@ def read_clips(
     progress: Progress,
 ) -> LessonClips:
     """Decode and encode the videos of each class.
-
-    Args:
-        by_class: files, by the name of the class.
-        first_slot: the slot of the first class.
-        recipe: the encoder, and the views.
-        config: workers, and what a broken video means.
-        progress: told how far it is.
 
     Raises:
         DataError: a video is broken and the config says to fail, or no clip of a class can be read.
@@ -174,11 +167,7 @@ def features_by_class(features: Features, labels: Any, size: ClipSize) -> Mappin
 def checked_features(
     features: Features, size: ClipSize, *, where: str = "features"
 ) -> Float[np.ndarray, "clips frames dim"]:
-    """Return features of clips as float32.
-
-    Raises:
-        DataError: another type or shape, or a number that is not finite; `where` names the argument.
-    """
+    """Return features of clips as float32; DataError, beginning with `where`, if they are none of that size."""
     check_features(features, where)
     array = features.detach().cpu().numpy() if isinstance(features, Tensor) else features
     if array.shape[1:] != size:

@@ -59,7 +59,6 @@ class VideoLearner:
         held_out_per_class: clips of a class, of five or more, that are not learned from but kept, to calibrate
             probabilities and the threshold of the out-of-distribution score; 0: neither is calibrated.
         feature_dim: numbers per frame of features that you have: the learner then needs no encoder, and reads no video.
-        progress: told how far it is.
         bundle: what it continues from, instead of new settings; see `load`.
 
     Raises:
@@ -128,7 +127,6 @@ class VideoLearner:
             path: the file that `save` wrote.
             overrides: `encoder.weights=FILE`, where the encoder's weights are not downloaded, and what else says how
                 this machine works (`training.device`, `training.threads`, `features.workers`, ...).
-            progress: told how far it is.
 
         Raises:
             BundleError: it is missing, damaged, of a newer version, or was taught with another encoder.
@@ -138,11 +136,7 @@ class VideoLearner:
 
     @in_turn
     def save(self, path: PathLike) -> int:
-        """Write the learner to one file, whole or not at all, and return its bytes.
-
-        Raises:
-            FileSystemError: the disk refuses.
-        """
+        """Write the learner to one file, whole or not at all, and return its bytes; FileSystemError if it cannot."""
         model = self._model
         bundle = Bundle(
             self.config,
@@ -173,11 +167,7 @@ class VideoLearner:
 
     @property
     def encoder(self) -> FrameEncoder:
-        """The frozen encoder.
-
-        Raises:
-            ConfigError: the learner was made for features alone.
-        """
+        """The frozen encoder; ConfigError if the learner takes features alone."""
         if self._encoder is None:
             raise ConfigError(
                 f"this learner takes features of {self._origin.dim} numbers, and has no encoder to read videos with",
@@ -283,13 +273,7 @@ class VideoLearner:
         self._taught = {content: label for content, label in self._taught.items() if label != name}
 
     def predict(self, paths: PathLike | Iterable[PathLike], *, top_k: int = _TOP) -> list[Prediction]:
-        """Label clips: files, or folders of them.
-
-        A clip that cannot be read has a prediction that says why.
-
-        Raises:
-            DataError: nothing was taught yet.
-        """
+        """Label clips, files or folders of them, as `stream` does; a clip that cannot be read has the reason."""
         several = [paths] if isinstance(paths, str | os.PathLike) else paths
         return list(self.stream(several, top_k=top_k))
 
