@@ -39,8 +39,6 @@ _BIAS_RATE_SCALE = 100.0
 
 
 class BiCConfig(HerdedConfig):
-    """BiC's settings."""
-
     name: Literal["bic"] = "bic"
     reading: Literal["paper", "vclimb"] = Field(
         "paper",
@@ -51,8 +49,6 @@ class BiCConfig(HerdedConfig):
 
 
 class BiC(Trained[BiCConfig]):
-    """See the top of this file."""
-
     Config = BiCConfig
 
     distils = True

@@ -16,14 +16,10 @@ from essential.methods.trained import Trained, TrainedConfig
 
 
 class FinetuneConfig(TrainedConfig):
-    """Finetune's settings."""
-
     name: Literal["finetune"] = "finetune"
 
 
 class Finetune(Trained[FinetuneConfig]):
-    """The lower bound."""
-
     Config = FinetuneConfig
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
@@ -32,14 +28,10 @@ class Finetune(Trained[FinetuneConfig]):
 
 
 class JointConfig(TrainedConfig):
-    """Joint training's settings."""
-
     name: Literal["joint"] = "joint"
 
 
 class Joint(Trained[JointConfig]):
-    """The upper bound."""
-
     Config = JointConfig
 
     needs_all_tasks = True

@@ -35,8 +35,6 @@ from essential.models.closed_form import LinearScores, MahalanobisDistances
 
 
 class FecamConfig(ClosedFormConfig):
-    """FeCAM's settings."""
-
     name: Literal["fecam"] = "fecam"
     covariance: Literal["class", "shared"] = Field(
         "class", description="each class its own, which takes much room for wide vectors; or one for all"
@@ -45,8 +43,6 @@ class FecamConfig(ClosedFormConfig):
 
 
 class Fecam(ClosedForm[FecamConfig, LinearScores | MahalanobisDistances]):
-    """See the top of this file."""
-
     Config = FecamConfig
     unit_length = True
 

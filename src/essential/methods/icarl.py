@@ -29,8 +29,6 @@ from essential.models.classifier import ClipClassifier, NearestMeans
 
 
 class ICaRLConfig(HerdedConfig):
-    """iCaRL's settings."""
-
     name: Literal["icarl"] = "icarl"
     reading: Literal["paper", "vclimb"] = Field(
         "paper",
@@ -39,8 +37,6 @@ class ICaRLConfig(HerdedConfig):
 
 
 class ICaRL(Trained[ICaRLConfig]):
-    """See the top of this file."""
-
     Config = ICaRLConfig
 
     distils = True

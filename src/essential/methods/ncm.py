@@ -23,14 +23,10 @@ from essential.models.closed_form import MeanDistances
 
 
 class NcmConfig(ClosedFormConfig):
-    """NCM's settings."""
-
     name: Literal["ncm"] = "ncm"
 
 
 class Ncm(ClosedForm[NcmConfig, MeanDistances]):
-    """See the top of this file."""
-
     Config = NcmConfig
     unit_length = True
 

@@ -50,8 +50,6 @@ class PODNetConfig(HerdedConfig):
 
 
 class PODNet(Trained[PODNetConfig]):
-    """See the top of this file."""
-
     Config = PODNetConfig
 
     distils = True

@@ -48,8 +48,6 @@ class UCIRConfig(HerdedConfig):
 
 
 class UCIR(Trained[UCIRConfig]):
-    """See the top of this file."""
-
     Config = UCIRConfig
 
     distils = True
