@@ -27,10 +27,9 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from essential.memory.selection import Policy
 from essential.methods.contract import Batch, LossTerm, Stage, TaskData
-from essential.methods.exemplars import MemoryConfig, MixedClips
-from essential.methods.trained import Trained, TrainedConfig, cross_entropy, distillation, logits_of
+from essential.methods.exemplars import MixedClips
+from essential.methods.trained import HerdedConfig, Trained, cross_entropy, distillation, logits_of
 from essential.models.classifier import BiasCorrected
 from essential.models.seeded import torch_generator
 
@@ -39,11 +38,8 @@ from essential.models.seeded import torch_generator
 _BIAS_RATE_SCALE = 100.0
 
 
-class BiCConfig(MemoryConfig, TrainedConfig):
-    """BiC's settings."""
-
+class BiCConfig(HerdedConfig):
     name: Literal["bic"] = "bic"
-    policy: Policy = Field("herding", description="which clips; the paper's is herding")
     reading: Literal["paper", "vclimb"] = Field(
         "paper",
         description="paper: only the newest task's logits are corrected; vclimb: every task's, each by its pair",
@@ -53,8 +49,6 @@ class BiCConfig(MemoryConfig, TrainedConfig):
 
 
 class BiC(Trained[BiCConfig]):
-    """See the top of this file."""
-
     Config = BiCConfig
 
     distils = True

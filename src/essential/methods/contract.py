@@ -30,9 +30,7 @@ _PREDICTOR = "predictor."
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips to learn from. `kept` is all frames for dense clips, fewer for sparse ones.
-
-    `retrieved` is what a method has rebuilt of each clip before the stage, if it has.
+    """Clips to learn from: all frames of dense clips, fewer of sparse ones; and what a method has rebuilt of each.
 
     Raises:
         ValueError: the shapes do not fit each other.
@@ -182,14 +180,9 @@ class Method(ABC):
         """Make room for the task's slots, and choose what can be chosen before training."""
 
     def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: B027
-        """Refuse settings whose memory cannot hold one exemplar of every class; called before anything is learned.
+        """Refuse, with a ConfigError, a budget that cannot hold one exemplar of every class in so many tasks.
 
-        Args:
-            names: one video of each class of the protocol, the one with the longest name.
-            tasks: how many tasks there will be.
-
-        Raises:
-            ConfigError: the budget is too small.
+        Called before anything is learned, with the longest name of a video of each class.
         """
 
     def stages(self, task: TaskData) -> Sequence[Stage]:  # noqa: ARG002

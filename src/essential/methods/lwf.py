@@ -29,15 +29,11 @@ from essential.models.classifier import ClipClassifier
 
 
 class LwFConfig(TrainedConfig):
-    """LwF's settings."""
-
     name: Literal["lwf"] = "lwf"
     weight: float = Field(1.0, ge=0, description="of the distillation (the paper's lambda_o)")
 
 
 class LwF(Trained[LwFConfig]):
-    """See the top of this file."""
-
     Config = LwFConfig
 
     distils = True

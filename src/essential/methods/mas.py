@@ -37,8 +37,6 @@ from essential.methods.contract import TaskData
 
 
 class MASConfig(AnchoredConfig):
-    """MAS's settings."""
-
     name: Literal["mas"] = "mas"
     importance: Literal["per-clip", "vclimb"] = Field(
         "per-clip",
@@ -48,8 +46,6 @@ class MASConfig(AnchoredConfig):
 
 
 class MAS(Anchored[MASConfig]):
-    """See the top of this file."""
-
     Config = MASConfig
 
     weights: ClassVar[Mapping[str, float]] = {"per-clip": 0.1, "vclimb": 300000.0}
@@ -62,7 +58,6 @@ class MAS(Anchored[MASConfig]):
             self.anchor = self.anchor.moved(self.importances(task), dict(self.classifier.named_parameters()))
 
     def importances(self, task: TaskData) -> dict[str, Tensor]:
-        """See the top of this file."""
         table = task.plain()
         if self.config.importance == "vclimb":
             sizes = accumulated_gradient(length, classifier=self.classifier, table=table)

@@ -37,10 +37,7 @@ class Predictor(Growing, ABC):
         features: Float[Tensor, "batch kept dim"],
         positions: Int[Tensor, "batch kept"],  # noqa: ARG002
     ) -> Float[Tensor, "batch width"]:
-        """Return one vector for each clip, of which all frames or some are given: their mean, where nothing is learned.
-
-        `positions` says which place each frame has in the whole clip.
-        """
+        """Return a vector for each clip, of frames at these places in it: their mean, where nothing is learned."""
         return features.mean(dim=1)
 
     def by_tokens(self, tokens: Float[Tensor, "batch width"]) -> Float[Tensor, "batch slots"] | None:  # noqa: ARG002
@@ -100,7 +97,7 @@ class ClipClassifier(Predictor):
         return self.logits(tokens)
 
     def by_means(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
-        """Return the cosine of a clip's token with each slot's mean of exemplars: NME in TCD, iCaRL's rule."""
+        """Return the cosines of dense clips: NME in TCD, iCaRL's rule."""
         return self.cosines(self._dense_tokens(features))
 
     def cosines(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:

@@ -25,11 +25,8 @@ def attend(
 ) -> Float[Tensor, "batch queries dim"]:
     """Return what `attention(queries, frames, frames)` does.
 
-    Args:
-        attention: its weights; it has biases and one width, and its attention dropout is not applied.
-        queries: (queries, dim), shared by all clips, or (batch, queries, dim).
-        frames: keys and values.
-        visible: which frames each query sees, one at least; all if None.
+    Its attention dropout is not applied. `queries` are (queries, dim), shared by all clips, or (batch, queries, dim);
+    `visible` says which frames each query sees, one at least; all if None.
     """
     heads, width, dim = attention.num_heads, attention.head_dim, attention.embed_dim
     of_queries, of_keys, of_values = attention.in_proj_weight.view(3, heads, width, dim)

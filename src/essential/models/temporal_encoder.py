@@ -16,12 +16,8 @@ from essential.models.whole_batch import DropPath
 class TemporalEncoder(nn.Module):
     """Frame features of a clip, in; one token for the clip, out.
 
-    Args:
-        dim: width of a frame feature.
-        frames: frames of a dense clip, which is the number of temporal positions.
-        layers: cross-attention layers.
-        heads: attention heads; they divide `dim`.
-        drop_path: chance that a sample skips a layer in training.
+    A position has an embedding, for as many as a dense clip has `frames`. `heads` divide `dim`; `drop_path` is the
+    chance that a clip skips a layer in training.
     """
 
     def __init__(self, dim: int, *, frames: int, layers: int, heads: int, drop_path: float) -> None:
