@@ -57,7 +57,7 @@ class InUseError(RunError):
 
 
 class TrainingError(EssentialError):
-    """Training cannot go on, for example because a loss is not finite."""
+    """Training cannot continue, for example because a loss is not finite."""
 
 
 class FileSystemError(EssentialError):

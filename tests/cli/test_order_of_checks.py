@@ -1,4 +1,4 @@
-"""What a look tells is told before weights are fetched, videos made or runs analysed."""
+"""Cheap checks come before weights are downloaded, videos made or runs analysed."""
 
 import errno
 import socket

@@ -158,11 +158,11 @@ def test_tasks_other_than_the_lists_are_refused(essential: Essential, segments: 
 def test_folders_of_frames_give_what_their_videos_do(essential: Essential, ucf: Path, tmp_path: Path) -> None:
     frames = Path(shutil.copytree(ucf, tmp_path / "frames"))
     for path in sorted((frames / "UCF-101").rglob("v_*")):
-        pictures = read_frames(path, range).frames
+        images = read_frames(path, range).frames
         path.unlink()
         path.with_suffix("").mkdir()
-        for number, picture in enumerate(pictures, 1):
-            Image.fromarray(picture).save(path.with_suffix("") / f"img_{number:05d}.png")
+        for number, frame in enumerate(images, 1):
+            Image.fromarray(frame).save(path.with_suffix("") / f"img_{number:05d}.png")
     for name, data in (("videos", ucf), ("images", frames)):
         (tmp_path / name).mkdir()
         assert _train_ucf(essential, data, tmp_path / name / "run").code == 0

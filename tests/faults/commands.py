@@ -34,8 +34,8 @@ _PART = ("extract", "--config", "own/essential", *_RUN, "-s", "features.shard_vi
 def _clips(folder: Path, names: tuple[str, ...], *, first: int = 0) -> None:
     for number, name in enumerate(names, start=first):
         for clip in range(3):
-            pictures = [numbered_frame(400 * number + 20 * clip + frame, size=(32, 32)) for frame in range(8)]
-            write_video(folder / name / f"{clip}.mp4", pictures)
+            frames = [numbered_frame(400 * number + 20 * clip + frame, size=(32, 32)) for frame in range(8)]
+            write_video(folder / name / f"{clip}.mp4", frames)
 
 
 def _to_learn(folder: Path) -> None:

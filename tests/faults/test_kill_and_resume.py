@@ -1,4 +1,4 @@
-"""A run killed with SIGKILL at any moment, and gone on with, gives the record of a run that was left alone."""
+"""A run that is killed at any moment and resumed gives the record of an undisturbed run."""
 
 import random
 import time

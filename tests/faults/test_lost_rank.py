@@ -1,4 +1,4 @@
-"""A rank that is killed, or an error that all meet: one clear message, a quick end, a folder to go on from."""
+"""A rank that is killed, or an error that all meet: one clear message, a quick end, a folder to resume from."""
 
 import os
 import signal

@@ -97,6 +97,8 @@ def _print_lesson(lesson: "Lesson", learner: "VideoLearner") -> None:
     print_classes([lesson], first=len(learner.lessons))
     for key, reason in lesson.skipped.items():
         say(f"skipped: {key}: {reason}")
-    if lesson.held_out_accuracy is not None:
-        say(f"held-out clips recognised: {lesson.held_out_accuracy:.1%}")
+    if counts := learner.recognised:
+        weakest, (right, of) = min(counts.items(), key=lambda item: item[1][0] / item[1][1])
+        right_of_all, of_all = map(sum, zip(*counts.values(), strict=True))
+        say(f"held-out clips recognised: {right_of_all} of {of_all} (weakest: {weakest}, {right} of {of})")
     say(f"memory: {size(sum(entry.bytes for entry in learner.memory if entry.kind == 'episodic'))}")

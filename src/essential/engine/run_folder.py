@@ -31,7 +31,7 @@ from essential.files.atomic import explained_os_errors, remove_unfinished, write
 from essential.files.sealed import Array, read_sealed, read_sealed_header, write_sealed
 from essential.files.untrusted import parse_json, parse_yaml, read_bounded, read_json, yaml_text
 from essential.methods.contract import Method
-from essential.models.state_names import below
+from essential.models.growing import below
 from essential.protocols.protocol import Protocol
 
 _DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError)
