@@ -109,7 +109,7 @@ def draw_clip(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
 
 def draw_wandering(generator: np.random.Generator) -> Trajectory:
     """Draw a trajectory between two poses that have nothing to do with each other."""
-    done = draw_progress(generator, FRAMES_PER_CLIP).done
+    done, _ = draw_progress(generator, FRAMES_PER_CLIP)
     values = {"strength": np.ones(FRAMES_PER_CLIP)}
     for name, bounds in {"x": PLACES, "y": PLACES, "log_size": LOG_SIZES, "angle": ANGLES}.items():
         start, end = generator.uniform(*bounds, size=2)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from installed_plugins import install, python_with
 from made_plugins import make_plugin
 from project_copy import ROOT
-from small_runs import small_overrides
+from threads import THREADS
 
 _DOCUMENT = ROOT / "docs" / "add-a-method.md"
 _SAMPLE = ROOT / "examples" / "plugin"
@@ -62,34 +63,54 @@ def test_the_sample_package_holds_the_documents_method_and_keeps_the_house_style
     assert result.returncode == 0, result.stdout
 
 
-def test_plugins_are_listed_and_compared_like_any_other(sample: Path, small_data: Path, tmp_path: Path) -> None:
-    make_plugin(
-        tmp_path / "broken",
-        "broken-package",
-        {"essential.methods": {"fragile": "fragile:Fragile"}},
-        modules={"fragile": "raise OSError('no card')"},
-    )
-    note = "note: the plug-in essential.methods fragile is left out: broken-package: fragile:Fragile raised OSError"
-    folders = (sample, tmp_path / "broken")
-    helped = essential(*folders, arguments=("--help",), cwd=tmp_path)
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a package that raises when it is imported."""
+    entries = {"essential.methods": {"fragile": "fragile:Fragile"}}
+    source = {"fragile": "raise OSError('no card')"}
+    return make_plugin(tmp_path_factory.mktemp("broken"), "broken-package", entries, modules=source)
+
+
+NOTE = "note: the plug-in essential.methods fragile is left out: broken-package: fragile:Fragile raised OSError"
+
+
+def test_a_broken_plugin_is_named_once_and_stops_nothing(sample: Path, broken: Path, tmp_path: Path) -> None:
+    helped = essential(sample, broken, arguments=("--help",), cwd=tmp_path)
     assert (helped.returncode, helped.stderr) == (0, "")
-    listed = essential(*folders, arguments=("configs",), cwd=tmp_path)
+    listed = essential(sample, broken, arguments=("configs",), cwd=tmp_path)
     assert listed.returncode == 0, listed.stderr
     assert listed.stdout.count("GDumb (ECCV 2020)") == 1
     assert "fragile" not in listed.stdout
-    assert listed.stderr.count(note) == 1
-    shown = essential(*folders, arguments=("configs", "show", "gdumb"), cwd=tmp_path)
+    assert listed.stderr == f"{NOTE}: no card\n"
+    shown = essential(sample, broken, arguments=("configs", "show", "gdumb"), cwd=tmp_path)
     assert "method:\n  name: gdumb\n" in shown.stdout, shown.stderr
-    overrides = small_overrides(small_data, tmp_path / "store", "training.epochs=2", rehearsal=False)
-    settings = [part for override in overrides for part in ("-s", override)]
-    compare = ("compare", "--methods", "gdumb,ncm", "--seeds", "0", "--budget-bytes", 40000, "--out", "out", *settings)
-    compared = essential(*folders, arguments=compare, cwd=tmp_path)
+
+
+def test_plugins_of_all_groups_are_compared_like_any_other(
+    sample: Path, broken: Path, small_data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "videos").mkdir()
+    for path in small_data.glob("t*/*/*.mp4"):
+        split, label = path.parts[-3:-1]
+        shutil.copy(path, tmp_path / "videos" / f"{split}-{label}-{path.stem.replace('-', '_')}.mp4")
+    (tmp_path / "mine.yaml").write_text(
+        "data: {kind: named-files, root: videos}\nprotocol: {tasks: 4}\nencoder: {name: thumbnail}\n"
+        "features: {views: 0, store: store, workers: 0}\nmethod: {name: gdumb, exemplars_per_class: 2}\n"
+        f"training: {{epochs: 2, warmup_epochs: 1, batch_size: 4, threads: {THREADS}}}\n"
+    )
+    compare = ("compare", "--config", "mine.yaml", "--methods", "gdumb,ncm", "--seeds", "0", "--out", "out")
+    compared = essential(sample, broken, arguments=compare, cwd=tmp_path)
     assert compared.returncode == 0, compared.stderr
-    assert compared.stderr.count(note) == 1
+    assert compared.stderr.count(NOTE) == 1
     assert [row["method"] for row in json.loads((tmp_path / "out" / "compare.json").read_text())] == ["gdumb", "ncm"]
-    record = json.loads((tmp_path / "out" / "runs" / "gdumb-0" / "record.json").read_text())
+    run = tmp_path / "out" / "runs" / "gdumb-0"
+    record = json.loads((run / "record.json").read_text())
     assert record["method"]["config"]["policy"] == "reservoir"
-    assert 0 < record["memory_bytes"]["total"] <= 40000
+    assert record["encoder"]["name"] == "thumbnail"
+    assert record["exemplars"] == 16
+    just_learned = [row[task] for task, row in enumerate(record["accuracy"])]
+    assert record["metrics"]["learning_accuracy"] == pytest.approx(sum(just_learned) / 4)
+    assert "Learning accuracy" in (tmp_path / "out" / "compare.html").read_text()
 
 
 def test_a_plugin_may_be_imported_before_anything_of_essential(sample: Path, tmp_path: Path) -> None:

@@ -33,14 +33,14 @@ def child(work: Callable[[Any], object], start_method: StartMethod = "fork") -> 
     process = ChildProcess(partial(begin, work), start_method)
     process.start()
     try:
-        assert heard(process)[0] == "ready"
+        assert received(process)[0] == "ready"
         yield process
     finally:
         process.end()
         assert not multiprocessing.active_children()
 
 
-def heard(process: ChildProcess) -> tuple[str, Any]:
+def received(process: ChildProcess) -> tuple[str, Any]:
     message = process.receive(SECONDS)
     assert message is not None
     return message
@@ -49,10 +49,10 @@ def heard(process: ChildProcess) -> tuple[str, Any]:
 def outcome(process: ChildProcess, request: object) -> Any:
     """Return the result of a request, before which comes the word that it began."""
     process.send(request)
-    kind, moment = heard(process)
+    kind, moment = received(process)
     assert kind == "begun"
     assert moment <= time.monotonic()
-    kind, result = heard(process)
+    kind, result = received(process)
     assert kind == "done"
     return result
 
@@ -62,7 +62,7 @@ def test_requests_are_done_in_their_order(start_method: StartMethod) -> None:
     with child(abs, start_method) as process:
         for number in range(3):
             process.send(-number)
-        said = [heard(process) for _ in range(6)]
+        said = [received(process) for _ in range(6)]
         assert [kind for kind, _ in said] == ["begun", "done"] * 3
         assert [content for kind, content in said if kind == "done"] == [0, 1, 2]
         assert process.receive(0) is None
@@ -76,7 +76,7 @@ def test_progress_comes_before_the_result() -> None:
     process = ChildProcess(counting, "fork")
     process.start()
     process.send(2)
-    kinds = [heard(process) for _ in range(6)]
+    kinds = [received(process) for _ in range(6)]
     assert kinds[:2] == [("progress", "loading"), ("ready", None)]
     assert kinds[2][0] == "begun"
     assert kinds[3:] == [("progress", 0), ("progress", 1), ("done", [None, None])]
@@ -144,17 +144,17 @@ def test_one_that_dies_says_how_and_is_replaced(end: Callable[[], None], how: st
             outcome(process, 0)
         process.send(1)
         process.start()
-        assert heard(process)[0] == "ready"
+        assert received(process)[0] == "ready"
         assert outcome(process, 2) == 2
 
 
 def test_one_that_hangs_is_replaced_at_once() -> None:
     with child(lambda number: time.sleep(600) if number == 0 else number) as process:
         process.send(0)
-        assert heard(process)[0] == "begun"
+        assert received(process)[0] == "begun"
         assert process.receive(0.05) is None
         process.start()
-        first = heard(process)
+        first = received(process)
         assert first[0] == "ready"
         assert len(multiprocessing.active_children()) == 1
         assert outcome(process, 2) == 2
@@ -185,9 +185,9 @@ def test_garbage_and_half_a_message_are_a_death(content: bytes) -> None:
 
     process = ChildProcess(sending_garbage, "fork")
     process.start()
-    assert heard(process)[0] == "ready"
+    assert received(process)[0] == "ready"
     process.send(1)
-    assert heard(process)[0] == "begun"
+    assert received(process)[0] == "begun"
     with pytest.raises(ChildDied, match=r"sent a damaged message|ended \(exit code 0\)"):
         process.receive(SECONDS)
     process.end()
@@ -196,7 +196,7 @@ def test_garbage_and_half_a_message_are_a_death(content: bytes) -> None:
 def test_one_that_is_ended_is_not_started_again_and_who_waits_hears_of_it() -> None:
     with child(time.sleep) as process:
         process.send(600)
-        assert heard(process)[0] == "begun"
+        assert received(process)[0] == "begun"
         threading.Timer(0.05, process.end).start()
         with pytest.raises(ChildDied, match="signal 9"):
             process.receive(SECONDS)
@@ -216,7 +216,7 @@ def test_an_interruption_is_left_to_the_parent() -> None:
 
 PARENT = """
 import sys, time
-from test_child_process import heard, begin
+from test_child_process import received, begin
 from essential.child_process import ChildProcess
 from functools import partial
 if __name__ == "__main__":
@@ -224,7 +224,7 @@ if __name__ == "__main__":
     for child in children:
         child.start()
         child.send(600)
-        print(heard(child)[1], flush=True)
+        print(received(child)[1], flush=True)
     time.sleep(600)
 """
 

@@ -105,7 +105,7 @@ def test_a_budget_takes_the_place_of_a_number_per_class(tmp_path: Path) -> None:
             {"methods": ("icarl-tc",), "budget_bytes": 9000, "overrides": ("method.base.exemplars_per_class=3",)},
             r"-s method\.base\.exemplars_per_class=3: budget_bytes replaces it; give one of the two",
         ),
-        ({"protocol": "methods/replay"}, "methods/replay says how to learn and not what"),
+        ({"protocol": "methods/replay"}, "methods/replay holds a method and no data"),
     ],
 )
 def test_what_cannot_be_planned(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

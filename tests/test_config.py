@@ -425,7 +425,7 @@ def test_settings_of_the_method_inside_another_are_named_with_base() -> None:
 
 
 def test_a_method_alone_is_no_config_and_can_be_shown() -> None:
-    with pytest.raises(ConfigError, match=r"^icarl says how to learn and not what; .* --method icarl"):
+    with pytest.raises(ConfigError, match=r"^icarl holds a method and no data; .* --method icarl"):
         load_config("icarl")
     assert config_text("icarl") == config_text("methods/icarl")
     assert "icarl" not in shipped_configs()

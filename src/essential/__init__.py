@@ -8,12 +8,13 @@ if TYPE_CHECKING:
     from essential.api.arrays import ArrayTask as ArrayTask
     from essential.api.arrays import tasks_from_arrays as tasks_from_arrays
     from essential.api.compare import compare as compare
+    from essential.api.listings import list_datasets as list_datasets
     from essential.api.listings import list_encoders as list_encoders
     from essential.api.listings import list_methods as list_methods
     from essential.api.listings import list_metrics as list_metrics
     from essential.api.listings import list_protocols as list_protocols
-    from essential.api.read_run import SavedRun as SavedRun
-    from essential.api.read_run import read_run as read_run
+    from essential.api.outcomes import SavedRun as SavedRun
+    from essential.api.outcomes import read_run as read_run
     from essential.api.run_arrays import Result as Result
     from essential.api.run_arrays import build_method as build_method
     from essential.api.run_arrays import run as run
@@ -33,12 +34,13 @@ _MODULES = {
     "ArrayTask": "api.arrays",
     "tasks_from_arrays": "api.arrays",
     "compare": "api.compare",
+    "list_datasets": "api.listings",
     "list_encoders": "api.listings",
     "list_methods": "api.listings",
     "list_metrics": "api.listings",
     "list_protocols": "api.listings",
-    "SavedRun": "api.read_run",
-    "read_run": "api.read_run",
+    "SavedRun": "api.outcomes",
+    "read_run": "api.outcomes",
     "Result": "api.run_arrays",
     "build_method": "api.run_arrays",
     "run": "api.run_arrays",

@@ -32,13 +32,10 @@ class ChildDied(Exception):
 
 
 class Message(NamedTuple):
-    """What a child says: once that it is ready; then for each request that it began, any progress, and the result.
-
-    `content` is what `begin` gave, the moment by the monotonic clock, a step of progress, or the result.
-    """
+    """What a child says: "ready" once, with what `begin` gave; then for each request "begun", any progress, "done"."""
 
     kind: Literal["ready", "begun", "progress", "done"]
-    content: Any
+    content: Any  # of "begun", the moment by the monotonic clock
 
 
 class ChildProcess:
@@ -48,14 +45,10 @@ class ChildProcess:
         begin: called in the child, with a function that sends progress. Returns the content of the message "ready", and
             the function that does a request. Without `fork` it must be picklable.
         start_method: how it starts.
-
-    Attributes:
-        connection: the parent's end of the pipe, to wait for a message of one of many children.
-        is_ready: whether the process has said that it is ready.
-        is_ended: whether `end` was called.
     """
 
     def __init__(self, begin: Begin, start_method: StartMethod) -> None:
+        # The parent's end of the pipe, to wait for a message of one of many children.
         self.connection: Any = None
         self.is_ready = self.is_ended = False
         self._begin = begin
@@ -92,7 +85,7 @@ class ChildProcess:
         """Return the next message; None if there is none within `seconds`.
 
         Raises:
-            ChildDied: the process ended, or sent what is no message.
+            ChildDied: the process ended, or sent a damaged message.
             Exception: what `begin` or a request raised, with the child's traceback as its cause.
         """
         try:

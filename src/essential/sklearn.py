@@ -127,7 +127,7 @@ class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         own, places = np.unique(labels, return_inverse=True)
         numbers = [str(np.flatnonzero(arrived == label)[0]) for label in own]
         order = np.argsort(places, kind="stable")
-        clips = LessonClips(tuple(numbers), places[order], list(map(str, order)), features[order, None], ())
+        clips = LessonClips(tuple(numbers), places[order], [*map(str, order)], [*features[order, None]], ())
         with turn(model.settings.training.threads):
             self.model_, _ = model.learned(clips, Progress())
         self.arrived_, self.classes_ = arrived, np.sort(arrived)

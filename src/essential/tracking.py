@@ -23,10 +23,8 @@ _NOTE = "wandb.json"
 def open_sinks(*, tensorboard: Path | None, wandb: str | None, warn: Callable[[str], None]) -> Iterator[Sink]:
     """Give a sink that passes on to a folder of event files and a project, if asked for; close them at the end.
 
-    One that fails costs one call of `warn`; the run goes on.
-
-    Raises:
-        ConfigError: a library is not installed, or the folder is a file.
+    One that fails costs one call of `warn`; the run goes on. A ConfigError if a library is not installed, or the folder
+    is a file.
     """
     guarded = _Guarded(warn)
     if tensorboard is not None:
@@ -77,12 +75,11 @@ class _Wandb:
         self._run: Any = None
 
     def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:
-        note = folder / _NOTE
-        known = _known(note) if first_step else None
+        known = _noted(folder / _NOTE) if first_step else {}
         # Nothing to go on with, or another project: a run of its own.
-        if known is None or known["project"] != self._project:
+        if known.get("project") != self._project or "id" not in known:
             known = {"project": self._project, "id": uuid4().hex[:12]}
-            write_json(note, known)
+            write_json(folder / _NOTE, known)
         self._run = self._library.init(
             project=self._project,
             id=known["id"],
@@ -154,12 +151,10 @@ def scalars_of(event: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in figures.items()}
 
 
-def _known(note: Path) -> Any:
-    try:
-        known = read_json(note)
-        return known if {"project", "id"} <= known.keys() else None
-    except (OSError, ValueError, AttributeError):  # missing or damaged
-        return None
+def _noted(note: Path) -> dict[str, Any]:
+    with suppress(OSError, ValueError, TypeError):  # missing or damaged
+        return dict(read_json(note))
+    return {}
 
 
 def _library(module: str, option: str, *, needs: str) -> Any:

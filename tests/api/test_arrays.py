@@ -80,7 +80,14 @@ def test_any_floating_point_array_is_taken_and_none_is_copied(
 
 
 @pytest.mark.parametrize(
-    "labels", [np.array([3, 1, 3, 1]), torch.tensor([3, 1, 3, 1]), [3, 1, 3, 1], np.array([3, 1, 3, 1], np.uint8)]
+    "labels",
+    [
+        np.array([3, 1, 3, 1]),
+        torch.tensor([3, 1, 3, 1]),
+        [3, 1, np.int32(3), 1],
+        np.array([3, 1, 3, 1], np.uint8),
+        np.array([3, 1, 3, 1], object),
+    ],
 )
 def test_labels_are_integers_of_any_kind(labels: Any) -> None:
     (task,) = es.tasks_from_arrays(features(range(4)), labels, sizes=[2])
@@ -106,7 +113,7 @@ WRONG: list[tuple[dict[str, Any], type[EssentialError], str]] = [
     ({"X": GIVEN["X"].astype(int)}, DataError, "^X: holds int64, which is none of float16.*; convert it"),
     ({"X": GIVEN["X"].astype(object)}, DataError, "^X: holds object, which is none of float16"),
     ({"X": torch.ones(9, 4, 8, dtype=torch.long)}, DataError, r"^X: holds torch\.int64, which is none of"),
-    ({"X": GIVEN["X"][:, :0]}, DataError, r"^X: has the shape \(9, 0, 8\): its clips are empty"),
+    ({"X": GIVEN["X"][:, :0]}, DataError, r"^X: has the shape \(9, 0, 8\): no frame has numbers"),
     ({"X": GIVEN["X"][:0], "y": []}, DataError, "^X: has no clips; give at least one clip of every class"),
     (
         {"X": _with(GIVEN["X"], np.nan)},
@@ -116,9 +123,10 @@ WRONG: list[tuple[dict[str, Any], type[EssentialError], str]] = [
     ({"X": _with(GIVEN["X"], 1e39)}, DataError, r"^X: the number at \[7, 2, 1\] is 1e\+39, no finite float32"),
     ({"X": torch.from_numpy(_with(GIVEN["X"], -np.inf))}, DataError, r"^X: the number at \[7, 2, 1\] is -inf"),
     ({"y": np.ones((9, 1), int)}, DataError, r"^y: has the shape \(9, 1\); one label a clip is needed"),
-    ({"y": np.ones(9)}, DataError, r"^y: holds float64, such as 1\.0; labels are all integers or all texts"),
-    ({"y": [True] * 9}, DataError, "^y: holds bool, such as True; labels are all"),
-    ({"y": np.array([None] * 9)}, DataError, "^y: holds object, such as None; labels are all"),
+    ({"y": np.ones(9)}, DataError, r"^y: holds 1\.0; give integers alone, or texts alone, as labels"),
+    ({"y": [True] * 9}, DataError, "^y: holds True; give integers alone"),
+    ({"y": np.array([None] * 9)}, DataError, "^y: holds None; give integers alone"),
+    ({"y": [*range(8), "walk"]}, DataError, "^y: holds 0, 'walk'; give integers alone, or texts alone"),
     ({"test": GIVEN["test"][0]}, DataError, r"^test: is .*; give features and labels: test=\(Xt, yt\)"),
     ({"test": (GIVEN["test"][0], GIVEN["test"][1][:2])}, DataError, r"^test\[1\]: has 2 labels, but test\[0\] has 4"),
     (
@@ -185,6 +193,8 @@ def test_what_is_wrong_with_arrays_is_one_error_that_names_it(
         ({"frames_kept": 5}, "frames_kept=5 is more than the clip's"),
         ({"dim": 0}, "dim: is 0; give a whole number, 1 or more"),
         ({"frames": 2.0}, r"frames: is 2\.0; give a whole number"),
+        ({"seed": -1}, "seed=-1 is not allowed"),
+        ({"seed": 0.5}, r"seed=0\.5 is not allowed"),
     ],
 )
 def test_what_is_wrong_with_a_method_is_one_error(settings: dict[str, Any], message: str) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from test_arrays import QUICK, features
 
 import essential as es
-from essential.api.tables import Catalogue, Table
+from essential.api.listings import Catalogue
+from essential.api.tables import Table
 from essential.engine.evaluate import TaskReport
 from essential.engine.fit import EpochReport
 from essential.errors import CheckpointError, RunError
@@ -146,6 +148,7 @@ def test_what_there_is_can_be_listed() -> None:
     assert es.list_metrics().keys() == METRICS.keys()
     assert {"tiny", "clip-vit-b16"} <= {*es.list_encoders()}
     assert "tcd/ucf101-10x5" in es.list_protocols()
+    assert {"folder", "ucf101", "features"} <= {*es.list_datasets()}
     broken = Catalogue({"a": "good"}, {"b": "raised ImportError"})
     assert [*broken] == ["a"]
     assert repr(broken).splitlines()[-1] == "b     cannot be used: raised ImportError"
@@ -169,3 +172,17 @@ def test_a_comparison_from_a_script(
     assert [name for name, _ in records] == ["ncm", "finetune"]
     assert begun == [("ncm", 1, 2), ("finetune", 2, 2)]
     assert records[0][1] == es.read_run(tmp_path / "runs" / "ncm-0").record
+
+
+def test_scoring_computes_with_the_threads_that_the_config_asks_for(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from essential.engine import workspace
+
+    predict, threads = workspace.predict, []
+
+    def watched(*args: Any, **settings: Any) -> Any:
+        threads.append(torch.get_num_threads())
+        return predict(*args, **settings)
+
+    monkeypatch.setattr(workspace, "predict", watched)
+    es.evaluate(run, overrides=["training.threads=3"])
+    assert threads == [3] * 4

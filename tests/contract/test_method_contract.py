@@ -10,6 +10,7 @@ from essential.contract.synthetic_tasks import clips_of
 from essential.contract.test_methods import *  # noqa: F403
 from essential.contract.test_methods import CONFIGS, NUMERIC, learned, small
 from essential.methods import METHODS
+from essential.methods.contract import Batch
 
 # Ways of a method that no shipped config chooses.
 MODES: dict[str, dict[str, Any]] = {
@@ -62,3 +63,18 @@ def test_all_that_is_trained_decides_by_tokens_as_wide_as_a_frame(name: str) -> 
         by_tokens = predictor.by_tokens(tokens)
     assert tokens.shape == (5, 24)
     assert (by_tokens is None) == (predictor.reading == "closed-form")
+
+
+@pytest.mark.usefixtures("shapes_checked_elsewhere")
+@pytest.mark.parametrize("wrong", ["positions", "slots", "tasks"])
+def test_a_batch_refuses_shapes_that_do_not_fit_each_other(wrong: str) -> None:
+    whole = {"positions": torch.zeros(4, 2), "slots": torch.zeros(4), "tasks": torch.zeros(4)}
+    tensors = {name: tensor.long()[: 3 if name == wrong else 4] for name, tensor in whole.items()}
+    with pytest.raises(ValueError, match=r"have the shapes \(4, 2, 5\), .*\(3,"):
+        Batch(torch.zeros(4, 2, 5), **tensors)
+
+
+def test_a_batch_goes_to_a_device() -> None:
+    none = torch.zeros(1, dtype=torch.long)
+    batch = Batch(torch.zeros(1, 2, 3), torch.zeros(1, 2, dtype=torch.long), none, none)
+    assert batch.to(torch.device("cpu")).features.device == torch.device("cpu")

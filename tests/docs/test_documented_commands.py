@@ -17,7 +17,7 @@ import essential.api.compare
 # Here, before anything is made smaller: what is imported later would keep the stand-in.
 import essential.authors.import_run
 import essential.engine.config
-import essential.learner.video_learner
+import essential.learner.bundle
 from documents import DOCUMENTS, Block, blocks, essential_commands, words
 from essential.cli import app
 from in_process import Essential
@@ -73,7 +73,7 @@ def place(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     for name, value in cache(world.folder).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("essential.api.compare.runs_at_once", lambda _: 1)
-    for module in (essential.engine.config, essential.api.compare, essential.learner.video_learner):
+    for module in (essential.engine.config, essential.api.compare, essential.learner.bundle):
         monkeypatch.setattr(module, "load_config", load_smaller_config)
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -240,7 +240,7 @@ def test_an_analysis_or_predictions_of_another_run_are_refused(
     with pytest.raises(RunError, match=r"run is of another run \(by its accuracies of the classes\).*; delete it"):
         analyse(run, progress=QUIET)
     assert analysis_of(run) is None
-    assert "note: there is no analysis of" in capsys.readouterr().err
+    assert "note: no analysis of" in capsys.readouterr().err
     (run / "analysis.json").unlink()
     for path in (runs["finetune"] / "predictions").iterdir():
         shutil.copy(path, run / "predictions")

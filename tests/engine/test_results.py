@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from essential.contract.synthetic_tasks import SyntheticTable, make_tasks
-from essential.engine.evaluate import Predictions
-from essential.engine.results import count_trainable_parameters, scored
+from essential.engine.evaluate import Predictions, scored
+from essential.engine.run import count_trainable_parameters
 from essential.methods import build_method
 from essential.methods.contract import Stage, TaskData
 from essential.methods.essential import Essential, EssentialConfig

@@ -7,7 +7,7 @@ import pytest
 
 from essential import VideoLearner
 from threads import THREADS
-from video_files import Picture, write_video
+from video_files import Pixels, write_video
 
 _SETTINGS = (
     *("training.epochs=20", "training.batch_size=4", "training.warmup_epochs=1", "method.rehearsal_epochs=15"),
@@ -15,18 +15,18 @@ _SETTINGS = (
 )
 
 
-def moving_square(*, across: int, seed: int, size: tuple[int, int] = (112, 80)) -> list[Picture]:
-    """Return pictures of a bright square that moves from left to right (1), to the left (-1), or stays (0)."""
+def moving_square(*, across: int, seed: int, size: tuple[int, int] = (112, 80)) -> list[Pixels]:
+    """Return frames of a bright square that moves from left to right (1), to the left (-1), or stays (0)."""
     draw = np.random.default_rng(seed)
     width, height = size
     ground = draw.integers(20, 110, (height // 8, width // 8, 3), np.uint8).repeat(8, axis=0).repeat(8, axis=1)
-    top, pictures = int(draw.integers(16, height - 48)), []
+    top, frames = int(draw.integers(16, height - 48)), []
     for place in range(24):
         left = width // 2 - 12 + across * (2 * place - 24)
-        picture = ground.copy()
-        picture[top : top + 24, left : left + 24] = 200 + seed % 40
-        pictures.append(picture)
-    return pictures
+        frame = ground.copy()
+        frame[top : top + 24, left : left + 24] = 200 + seed % 40
+        frames.append(frame)
+    return frames
 
 
 @pytest.fixture(scope="session")

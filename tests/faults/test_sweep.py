@@ -39,7 +39,7 @@ def test_the_sweep_sees_what_is_left_over(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_sweep_sees_a_refused_repetition_and_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("essential.features.imported.is_unused", lambda folder: not folder.exists())
+    monkeypatch.setattr("essential.features.store.is_unused", lambda folder: not folder.exists())
     monkeypatch.setattr(atomic_files, "explained_os_errors", lambda _: nullcontext())
     faults = sweep(_BY_NAME["features import"], tmp_path / "sweep", kinds=("kill", "EIO"), part=slice(3, 7))
     wrong = [(fault.kind, line) for fault in faults for line in fault.wrong]

@@ -95,12 +95,13 @@ def test_training_views_take_turns(tmp_path: Path, change: Callable[..., Recipe]
 
     assert [stored(3).training_view(epoch) for epoch in range(7)] == [1, 2, 3, 1, 2, 3, 1]
     assert [stored(0).training_view(epoch) for epoch in range(3)] == [0, 0, 0]
-    live = LiveSource(change(views=0), config)
+    live = LiveSource([], recipe=change(views=0), config=config)
     assert [live.training_view(epoch) for epoch in range(3)] == [1, 2, 3]
 
 
 def test_live_features_do_not_depend_on_the_workers(videos: list[Video], recipe: Recipe) -> None:
-    tables = [LiveSource(recipe, FeaturesConfig(workers=workers)).view(videos, 3) for workers in (0, 2)]
+    configs = [FeaturesConfig(workers=workers) for workers in (0, 2)]
+    tables = [LiveSource(videos, recipe=recipe, config=config).view(videos, 3) for config in configs]
     assert torch.equal(everything(tables[0]), everything(tables[1]))
 
 

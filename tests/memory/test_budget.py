@@ -82,8 +82,10 @@ def test_bytes_are_those_of_the_file(tmp_path) -> None:
 def test_every_cap_that_is_too_small_is_named() -> None:
     with pytest.raises(ConfigError) as failure:
         Budget(exemplars=1, frames=3, bytes=10).with_equal_quotas(memory_of([2, 2]))
-    message = str(failure.value)
-    assert all(name in message for name in ("method.budget_bytes", "method.total_frames", "method.total_exemplars"))
+    where, _, message = str(failure.value).partition(": ")
+    assert where == "method.budget_bytes and total_frames and total_exemplars"
+    assert all(f"{cap} {unit}" in message for cap, unit in ((10, "bytes"), (3, "frames"), (1, "exemplars")))
+    assert message.endswith("raise them")
 
 
 @pytest.mark.parametrize(

@@ -123,3 +123,10 @@ def test_a_class_is_taken_out_whole() -> None:
     assert left.slots.tolist() == [1, 2]
     assert torch.equal(left.features, memory.features[[1, 3]])
     assert len(memory.without(7)) == 4
+
+
+@pytest.mark.usefixtures("shapes_checked_elsewhere")
+def test_a_memory_refuses_shapes_that_do_not_fit_each_other() -> None:
+    two, three = torch.zeros(2, dtype=torch.long), torch.zeros(3, dtype=torch.long)
+    with pytest.raises(ValueError, match=r"features of shape \(2, 1, 4\) beside \[\(2, 1\), \(3,\), \(2,\)\]"):
+        EpisodicMemory(torch.zeros(2, 1, 4), torch.zeros(2, 1, dtype=torch.long), three, two, ("a", "b"))

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from essential.memory.ledger import total_by_kind
-from essential.methods.class_statistics import ClassStatistics
-from essential.models.packed_triangle import unpack_symmetric
+from essential.methods.statistics import ClassStatistics
+from essential.models.closed_form import unpack_symmetric
 
 CLASSES = [torch.randn(n, 4, generator=torch.Generator().manual_seed(n), dtype=torch.float64) for n in (1, 3, 8)]
 

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from essential.contract.synthetic_tasks import SyntheticTask, make_tasks
-from essential.methods.classifier import ClassifierConfig
 from essential.methods.ewc import EWC, EWCConfig
+from essential.methods.trained import ClassifierConfig
 from essential.models.seeded import torch_generator
 
 

@@ -9,7 +9,6 @@ from essential.contract.synthetic_tasks import make_tasks
 from essential.errors import ConfigError
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.selection import Policy
-from essential.methods.classifier import ClassifierConfig, build_classifier, grow_head
 from essential.methods.exemplars import (
     ExemplarKeeper,
     MemoryClips,
@@ -19,6 +18,7 @@ from essential.methods.exemplars import (
     respread,
     set_exemplar_means,
 )
+from essential.methods.trained import ClassifierConfig, build_classifier, grow_head
 from essential.models.classifier import ClipClassifier
 
 
@@ -97,7 +97,8 @@ def test_logits_are_kept_of_the_slots_seen_and_count(tmp_path: Any) -> None:
 def test_a_budget_that_cannot_hold_one_exemplar_per_class_is_refused_before_anything_is_learned() -> None:
     names = [f"train/class {index}/a.mp4" for index in range(30)]
     keep = keeper(budget_bytes=20_000)
-    with pytest.raises(ConfigError, match=r"leaves 20000 bytes.* 30 classes takes \d+; raise method\.budget_bytes"):
+    needed = r"^method.budget_bytes: .* leaves 20000 bytes.* 30 classes takes \d+; raise it$"
+    with pytest.raises(ConfigError, match=needed):
         keep.check_room(names)
     keep.check_room(names[:10])
     with pytest.raises(ConfigError, match="leaves 1000 bytes"):
@@ -107,7 +108,7 @@ def test_a_budget_that_cannot_hold_one_exemplar_per_class_is_refused_before_anyt
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"frames_kept": 9}, r"method\.frames_kept=9 is more than the clip's video\.frames=8"),
+        ({"frames_kept": 9}, r"method\.frames_kept: 9 is more than the clip's video\.frames=8; use 8 at most"),
         ({"exemplars_per_class": None}, "the memory has no cap"),
     ],
 )

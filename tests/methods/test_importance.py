@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from essential.contract.synthetic_tasks import SyntheticTable, SyntheticTask
-from essential.methods import importance
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head
-from essential.methods.importance import accumulated_gradient, drawn_slots, mean_over_clips
+from essential.methods import anchor
+from essential.methods.anchor import accumulated_gradient, drawn_slots, mean_over_clips
 from essential.methods.mas import length, squared_length
+from essential.methods.trained import ClassifierConfig, build_classifier, cross_entropy, grow_head
 from essential.models.classifier import ClipClassifier
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
@@ -47,14 +47,14 @@ def by_hand(classifier: ClipClassifier, value: Tensor) -> dict[str, Tensor]:
 )
 def test_the_mean_over_clips_is_a_loop_over_clips(
     measure: Callable[[Tensor], Tensor],
-    objective: importance.Objective,
+    objective: anchor.Objective,
     of_logits: Callable[[Tensor, int], Tensor],
     at_once: int,
     classifier: ClipClassifier,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     numbers = sum(parameter.numel() for parameter in classifier.parameters())
-    monkeypatch.setattr(importance, "_GRADIENT_NUMBERS_AT_ONCE", at_once * numbers)
+    monkeypatch.setattr(anchor, "_GRADIENT_NUMBERS_AT_ONCE", at_once * numbers)
     clips = table(4)
     labels = torch.arange(len(clips)) % 5
     got = mean_over_clips(measure, objective, classifier=classifier, table=clips, slots=labels)
@@ -72,7 +72,7 @@ def test_the_mean_over_clips_is_a_loop_over_clips(
 
 @pytest.mark.parametrize("objective", [cross_entropy, length])
 def test_the_accumulated_gradient_adds_up_batches_of_64(
-    objective: importance.Objective, classifier: ClipClassifier
+    objective: anchor.Objective, classifier: ClipClassifier
 ) -> None:
     clips = table(14)
     assert len(clips) == 70

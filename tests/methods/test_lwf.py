@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from essential.contract.synthetic_tasks import SyntheticTask, make_tasks
-from essential.methods.classifier import ClassifierConfig
 from essential.methods.contract import Batch
 from essential.methods.lwf import LwF, LwFConfig, distillation
+from essential.methods.trained import ClassifierConfig
 from essential.models.classifier import ClipClassifier
 from essential.models.seeded import torch_generator
 

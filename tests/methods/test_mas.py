@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from essential.contract.synthetic_tasks import SyntheticTable, make_tasks
-from essential.methods.classifier import ClassifierConfig
 from essential.methods.mas import MAS, MASConfig
+from essential.methods.trained import ClassifierConfig
 from essential.models.seeded import torch_generator
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from essential.methods.class_statistics import ClassStatistics
-from essential.methods.ridge import RidgeProblem
+from essential.methods.statistics import ClassStatistics, RidgeProblem
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 

@@ -103,8 +103,8 @@ def test_how_far_clips_are_reduced_can_be_said_apart() -> None:
         ({}, "to all frames"),
         ({"frames": 8}, "to 8 frames"),
         ({"base": {"frames_kept": 9}}, "to 9 frames"),
-        ({"frames": 2, "base": {"frames_kept": 9}}, r"method\.base\.frames_kept=9 is more than the clip's"),
-        ({"frames": 2, "base": {"exemplars_per_class": None}}, r"set one of method\.base\.exemplars_per_class, "),
+        ({"frames": 2, "base": {"frames_kept": 9}}, r"method\.base\.frames_kept: 9 is more than the clip's"),
+        ({"frames": 2, "base": {"exemplars_per_class": None}}, r"method\.base: the memory has no cap; set one of exem"),
     ],
 )
 def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None:
@@ -116,7 +116,7 @@ def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None
 
 def test_a_budget_that_is_too_small_is_told_with_the_bases_key() -> None:
     method, _ = _second({"name": "replay", "frames_kept": 3, "total_exemplars": 3})
-    with pytest.raises(ConfigError, match=r"takes 4; raise method\.base\.total_exemplars"):
+    with pytest.raises(ConfigError, match=r"method\.base\.total_exemplars: the memory .* takes 4; raise it"):
         method.check_room(["a", "b", "c", "d"], tasks=2)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from essential.models.clip_vectors import RandomFeatures, UnitLength, clip_vector
+from essential.models.closed_form import RandomFeatures, UnitLength, clip_vector
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from essential.models.packed_triangle import pack_upper, packed_size, unpack_symmetric, unpack_upper
+from essential.models.closed_form import pack_upper, packed_size, unpack_symmetric, unpack_upper
 
 
 def test_the_order_is_row_after_row() -> None:

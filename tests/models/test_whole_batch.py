@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
-from essential.models.drop_path import Dropout, DropPath
-from essential.models.whole_batch import Part, batch_beside, drawn, part_of_batch, whole_rows
+from essential.models.whole_batch import Dropout, DropPath, Part, batch_beside, drawn, part_of_batch, whole_rows
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 

@@ -57,9 +57,8 @@ def test_a_motion_goes_its_way_and_moves_most_along_its_own_axis(axis: str, seed
 
 @pytest.mark.parametrize("seed", range(20))
 def test_progress_rises_from_none_to_all(seed: int) -> None:
-    drawn_progress = draw_progress(numpy_generator("progress", seed), 30)
-    progress = drawn_progress.done
-    assert (drawn_progress.strength == 1).all()
+    progress, strength = draw_progress(numpy_generator("progress", seed), 30)
+    assert (strength == 1).all()
     assert progress[0] == 0.0
     assert progress[-1] == pytest.approx(1.0)
     assert (np.diff(progress) > 0).all()
@@ -68,8 +67,7 @@ def test_progress_rises_from_none_to_all(seed: int) -> None:
 def test_untrimmed_motion_fills_a_random_part_between_two_still_ones() -> None:
     starts, shares = [], []
     for seed in range(200):
-        drawn_progress = draw_progress(numpy_generator("untrimmed", seed), 100, untrimmed=True)
-        progress, strength = drawn_progress.done, drawn_progress.strength
+        progress, strength = draw_progress(numpy_generator("untrimmed", seed), 100, untrimmed=True)
         moving = np.flatnonzero(np.diff(progress) > 0)
         assert (np.diff(moving) == 1).all()
         assert (progress[: moving[0] + 1] == 0).all()

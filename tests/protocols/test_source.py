@@ -66,6 +66,21 @@ def test_a_plugin_is_a_kind_like_any_other(tmp_path: Path) -> None:
     assert data_root(config) == tmp_path
 
 
+@pytest.mark.parametrize(
+    ("settings", "folder"),
+    [
+        ({"kind": "folder", "root": "r"}, "r"),
+        ({"kind": "list", "path": "a/list.json", "root": "r"}, "r"),
+        ({"kind": "manifest", "path": "a/list.csv", "root": "r"}, "a"),
+        ({"kind": "features", "path": "a/store"}, "a/store"),
+        ({"kind": "text", "path": "a/lines.txt"}, "a"),
+        ({"kind": "moving-digits"}, None),
+    ],
+)
+def test_the_folder_that_keys_are_relative_to(settings: dict[str, str], folder: str | None) -> None:
+    assert DataConfig.model_validate(settings).folder == (None if folder is None else Path(folder))
+
+
 def test_the_built_in_kinds_come_first_and_broken_plugins_are_left_out() -> None:
     assert [*source.DATASETS] == [*DATASETS.built_in, "listed", "notes", "nothing", "text"]
     assert all(dataset.summary for dataset in source.DATASETS.values())

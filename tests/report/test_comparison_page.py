@@ -7,8 +7,8 @@ import pytest
 from made_comparisons import BUDGET, made_metrics, made_run, many_runs
 from parsed_page import ParsedPage
 
-from essential.report.comparison_page import comparison_page
 from essential.report.drawing import LineStyle, inline_svg
+from essential.report.page import comparison_page
 from essential.report.scatter import Apart, Kept, ScatterPoint, scatter_chart
 from essential.results.comparison import compare
 from essential.results.formats import NONE

@@ -10,8 +10,8 @@ from made_records import make_record
 import essential.report
 from essential.report import ReportedRun
 from essential.report.charts import MOST_BEHIND_TEXT, RIGHT, WRONG
-from essential.report.contents import group_runs
 from essential.report.drawing import FILE, figure_files
+from essential.report.page import group_runs
 from essential.report.run_figures import RunFigures
 
 STYLE = (Path(essential.report.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")

@@ -6,8 +6,8 @@ from made_records import make_record
 
 from essential.records import Record
 from essential.report import ReportedRun
-from essential.report.contents import group_runs
-from essential.report.line_figures import frames_kept_figure
+from essential.report.lines import frames_kept_figure
+from essential.report.page import group_runs
 from essential.results.runs import spread_of
 
 

@@ -12,8 +12,8 @@ from made_records import make_record
 
 from essential.errors import FileSystemError, RunError
 from essential.report import ReportedRun, write_figures
-from essential.report.contents import group_runs
 from essential.report.drawing import figure_files
+from essential.report.page import group_runs
 from essential.report.run_figures import RunFigures
 from essential.results.formats import slug
 

@@ -11,9 +11,9 @@ from made_records import make_record
 from matplotlib.lines import Line2D
 
 from essential.report import ReportedRun, write_report
-from essential.report.contents import group_runs
 from essential.report.drawing import FILE, FigureView, NumberRow, figure_files
-from essential.report.line_figures import frames_kept_figure, frames_read_figure
+from essential.report.lines import frames_kept_figure, frames_read_figure
+from essential.report.page import group_runs
 
 REBUILT = "rebuilt, true task given"
 

@@ -9,8 +9,16 @@ from made_comparisons import made_metrics, made_run
 
 from essential.published import published_figures, published_for
 from essential.report.drawing import PAGE, LineStyle, figure_files, own_settings
-from essential.report.memory_scatter import FRAME_BYTES, OwnMethod, own_scatter, published_scatter, stated_memory
-from essential.report.scatter import PUBLISHED, Apart, Kept
+from essential.report.scatter import (
+    FRAME_BYTES,
+    PUBLISHED,
+    Apart,
+    Kept,
+    OwnMethod,
+    own_scatter,
+    published_scatter,
+    stated_memory,
+)
 from essential.results.runs import SeedRuns
 
 

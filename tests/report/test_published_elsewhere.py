@@ -9,7 +9,7 @@ from made_records import make_record
 
 from essential.published import PublishedFigure, published_for
 from essential.report import ReportedRun, write_report
-from essential.results.rows import published_table
+from essential.results.rows import published_table, table_of
 
 DASH = "\u2013"
 
@@ -75,12 +75,12 @@ def test_figures_are_never_among_the_runs(tmp_path: Path) -> None:
 
 
 def test_a_protocol_that_nobody_has_published_on_has_no_such_table(tmp_path: Path) -> None:
-    assert published_table(published_for("made-up")) is None
+    assert published_table("made-up") is None
     assert "Published elsewhere" not in _page("made-up", tmp_path)
 
 
 def test_figures_of_one_row_come_together_and_others_do_not() -> None:
-    table = published_table(
+    table = table_of(
         [
             _figure(),
             _figure(metric="vclimb_bwf", value=Decimal("5"), note="x"),
@@ -100,6 +100,6 @@ def test_figures_of_one_row_come_together_and_others_do_not() -> None:
     assert table.has_doubts
     assert [row.memory for row in table.rows] == [DASH, DASH, DASH, "2 videos"]
     assert list(table.marks) == ["seen", "inferred"]
-    plain = published_table([_figure()])
+    plain = table_of([_figure()])
     assert plain is not None
     assert not plain.has_doubts

@@ -16,7 +16,7 @@ from made_comparisons import BUDGET, made_run, many_runs
 from made_records import make_record
 
 from essential.report import ReportedRun, write_report
-from essential.report.comparison_page import write_comparison
+from essential.report.page import write_comparison
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on this machine")

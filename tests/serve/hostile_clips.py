@@ -38,7 +38,7 @@ def hostile_clips(folder: Path, victim: Path) -> dict[str, Hostile]:
         "script": f"ffconcat version 1.0\nfile '{victim}'\n".encode(),
         "session": b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
         "cut short": cut_short(write_numbered_video(folder / "cut.mp4", 30), 0.6).read_bytes(),
-        "one picture": write_numbered_video(folder / "one.mp4", 1).read_bytes(),
+        "one frame": write_numbered_video(folder / "one.mp4", 1).read_bytes(),
         "sound alone": write_sound(folder / "sound.wav").read_bytes(),
         "damaged": _damaged(write_numbered_video(folder / "damaged.mp4", 40)),
     }
@@ -55,7 +55,7 @@ def hostile_clips(folder: Path, victim: Path) -> dict[str, Hostile]:
 
 
 def _damaged(path: Path) -> bytes:
-    """Return a video with its pictures overwritten, and its tables whole."""
+    """Return a video with its frames overwritten, and its tables whole."""
     content = bytearray(path.read_bytes())
     start = content.index(b"mdat") + 4
     noise = np.random.default_rng(1).bytes(len(content))
@@ -66,7 +66,7 @@ def _damaged(path: Path) -> bytes:
 
 
 def _claiming(folder: Path, *, side: int) -> bytes:
-    """Return a small video whose header promises pictures of `side` times `side` pixels."""
+    """Return a small video whose header promises frames of `side` times `side` pixels."""
     path = write_numbered_video(folder / "claiming.avi", 10, codec="rawvideo", b_frames=0, size=(64, 48))
     content = path.read_bytes()
     header = content.index(b"strf")

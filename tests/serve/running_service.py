@@ -162,8 +162,8 @@ def running_service(
         process.send_signal(end)
         assert process.wait(timeout=30) == 0, log.read_text()
         said = log.read_text().splitlines()
-        assert [said[0].partition(" ")[0], said[1]] == ["reading", "ended"], said
-        assert [path for path in temporary.iterdir() if path.name.startswith("essential-")] == []
+        assert [said[0].partition(" ")[0], said[1]] == ["reading", "stopped"], said
+        assert list(temporary.glob("pymp-*")) == []
     finally:
         process.kill()
         process.wait()

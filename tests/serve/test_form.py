@@ -88,3 +88,16 @@ def test_too_many_clips_and_a_broken_off_form_are_refused(tmp_path: Path) -> Non
     (tmp_path / "b").mkdir()
     with pytest.raises(Refusal, match="cut short"):
         _read([form([("clips", "a", b"x")], end=False)], tmp_path / "b")
+
+
+def test_an_upload_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
+    async def drops() -> AsyncIterator[bytes]:
+        yield form([("clips", "a.mp4", b"x")], end=False)
+        while True:
+            await asyncio.sleep(0.01)
+            yield b"x"
+
+    slow = Form(tmp_path, Limits(upload_seconds=0.1), file="clips", most_files=1, most_bytes=MEGABYTE)
+    with pytest.raises(Refusal) as caught:
+        asyncio.run(slow.read(TYPE, drops()))
+    assert (caught.value.status, caught.value.code) == (408, "upload_too_slow")

@@ -11,7 +11,7 @@ from essential.published import published_figures, published_for
 from essential.results.formats import NONE
 from essential.site.boards import Board, make_boards
 from essential.site.finding import FoundRecord
-from essential.site.tables import as_csv, as_json, as_objects
+from essential.site.pages import as_csv, as_json, as_objects
 from report.made_records import make_record
 
 

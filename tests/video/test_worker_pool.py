@@ -65,7 +65,7 @@ def test_no_more_than_agreed_are_under_way(tmp_path: Path) -> None:
     running = run_tasks(partial(square, tmp_path), tasks(), workers=2, start="fork", seconds_limit=NEVER_SECONDS)
     for place, result in running:
         assert result == place**2
-        # The one at hand counts: it was drawn, and is not taken back before the next is asked for.
+        # The one yielded last counts: it was drawn, and is not taken back before the next is asked for.
         time.sleep(0.005)
         taken += 1
     assert taken == 20

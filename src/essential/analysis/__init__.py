@@ -1,25 +1,36 @@
-"""What a report shows of a finished run beyond its record, made from the run's folder.
+"""What a report shows of a finished run beyond its record, made from the run's folder without training.
 
-Nothing is trained, and videos are read for thumbnails alone. Features or videos that are gone since the run cost the
-figures that need them; the notes say which, and why.
+Features or videos that are gone since the run cost the figures that need them; the notes say which, and why.
 """
 
+import base64
+import io
 from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
+
+from PIL import Image
 
 from essential.analysis.feature_figures import AGAIN, feature_figures
 from essential.analysis.outcomes import outcomes
-from essential.analysis.thumbnails import thumbnails
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import data_root
-from essential.errors import RunError
-from essential.features.cores import torch_threads
+from essential.errors import RunError, VideoError
+from essential.features.config import FeaturesConfig
+from essential.features.cores import all_to_decode, torch_threads
 from essential.files.atomic import folder_lock
 from essential.progress import Progress, phase
-from essential.protocols.protocol import Protocol
+from essential.protocols.protocol import Video
 from essential.records import Record
-from essential.records.analysis import MOST_FORGOTTEN, Analysis, ForgottenClip
+from essential.records.analysis import FRAMES_SHOWN, MOST_FORGOTTEN, Analysis, ForgottenClip
+from essential.video.decode import read_frames
+from essential.video.views import segment_indices
+from essential.video.worker_pool import Lost, run_tasks
+
+_THUMBNAIL_SIDE = 96
+_JPEG_QUALITY = 75
 
 
 def analyse(out: Path, *, progress: Progress, unverified: bool = False) -> Analysis:
@@ -59,7 +70,13 @@ def _make(folder: RunFolder, config: RunConfig, record: Record, progress: Progre
     training = config.training.model_copy(update={"device": "cpu"})
     figures = feature_figures(folder, config.model_copy(update={"training": training}), protocol, found.last)
     progress.advance(2)
-    forgotten, notes = _with_frames(found.forgotten[:MOST_FORGOTTEN], protocol, config)
+    by_key = {video.key: video for video in protocol.videos if video.split == "test"}
+    forgotten = found.forgotten[:MOST_FORGOTTEN]
+    shown = thumbnails([by_key[clip.video] for clip in forgotten], frames=config.video.frames, config=config.features)
+    bare = sum(not frames for frames in shown)
+    if bare:
+        note = f"The videos of {bare} of the {len(shown)} forgotten clips shown are not there, or not any more.{AGAIN}"
+        figures.notes += (note,)
     progress.advance(3)
     return Analysis(
         protocol_id=protocol.id,
@@ -67,25 +84,49 @@ def _make(folder: RunFolder, config: RunConfig, record: Record, progress: Progre
         class_tasks=tuple(task.index for task in tasks for _ in task.classes),
         class_accuracy_by_task=found.class_accuracy_by_task,
         confusion=found.confusion,
-        embedding=figures.embedding,
-        distances=figures.distances,
-        frames_kept=figures.frames_kept,
-        forgotten=forgotten,
+        forgotten=tuple(
+            ForgottenClip.model_validate({**dict(clip), "frames": frames})
+            for clip, frames in zip(forgotten, shown, strict=True)
+        ),
         forgotten_count=len(found.forgotten),
-        notes=figures.notes + notes,
+        **vars(figures),
     )
 
 
-def _with_frames(
-    found: Sequence[ForgottenClip], protocol: Protocol, config: RunConfig
-) -> tuple[tuple[ForgottenClip, ...], tuple[str, ...]]:
-    """Return the clips with some of their frames, and a note if there are none of some clips."""
-    by_key = {video.key: video for video in protocol.videos if video.split == "test"}
-    shown = thumbnails([by_key[clip.video] for clip in found], frames=config.video.frames, config=config.features)
-    clips = tuple(
-        ForgottenClip.model_validate({**dict(clip), "frames": frames})
-        for clip, frames in zip(found, shown, strict=True)
+def thumbnails(videos: Sequence[Video], *, frames: int, config: FeaturesConfig) -> list[tuple[str, ...]]:
+    """Return, for each video, some of the `frames` frames of its clip as JPEG in base64; none if it cannot be read.
+
+    A video that hangs or kills the process that decodes it costs only its own.
+    """
+    running = run_tasks(
+        partial(_thumbnails, frames),
+        videos,
+        workers=max(1, min(len(videos), all_to_decode(config.workers).workers)),
+        start=config.worker_start,
+        seconds_limit=config.video_seconds_limit,
     )
-    bare = sum(not frames for frames in shown)
-    note = f"The videos of {bare} of the {len(clips)} forgotten clips shown are not there, or not any more.{AGAIN}"
-    return clips, (note,) if bare else ()
+    with closing(running):
+        found = dict(running)
+    results = (found[place] for place in range(len(videos)))
+    return [() if isinstance(result, Lost) else result for result in results]
+
+
+def _thumbnails(frames: int, video: Video) -> tuple[str, ...]:
+    shown = segment_indices(frames, min(FRAMES_SHOWN, frames), generator=None)
+
+    def choose(frame_count: int) -> list[int]:
+        clip = segment_indices(frame_count, frames, generator=None)
+        return [clip[index] for index in shown]
+
+    try:
+        decoded = read_frames(video.path, choose, segment=video.segment)
+    except (VideoError, OSError):
+        return ()
+    return tuple(_jpeg(Image.fromarray(frame)) for frame in decoded.frames)
+
+
+def _jpeg(image: Image.Image) -> str:
+    image.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
+    content = io.BytesIO()
+    image.save(content, "JPEG", quality=_JPEG_QUALITY)
+    return base64.b64encode(content.getvalue()).decode()

@@ -190,17 +190,14 @@ def _numbers(frames: int, kept: int) -> Sequence[int]:
 def evenly_chosen(slots: Int[np.ndarray, " rows"], most: int) -> Int[np.ndarray, " chosen"]:
     """Return the places of at most `most` rows, in order: the same number of each class, evenly spread within it.
 
-    All rows if there are no more; one row of some classes if there are more classes than `most`. Nothing is drawn at
-    random.
+    All rows if there are no more; one row of some classes if there are more classes than `most`.
     """
     if len(slots) <= most:
         return np.arange(len(slots))
     of_class = [np.flatnonzero(slots == slot) for slot in np.unique(slots)]
     sizes = np.array([len(rows) for rows in of_class])
     share = max(share for share in range(most + 1) if np.minimum(sizes, share).sum() <= most)
-    chosen = np.concatenate([rows[_spread(len(rows), min(len(rows), max(share, 1)))] for rows in of_class])
-    return np.sort(chosen if share else chosen[_spread(len(chosen), most)])
-
-
-def _spread(count: int, wanted: int) -> Int[np.ndarray, " wanted"]:
-    return uniform_positions(wanted, count).numpy()
+    wanted = np.minimum(sizes, max(share, 1)).tolist()
+    spread = [uniform_positions(number, len(rows)).numpy() for number, rows in zip(wanted, of_class, strict=True)]
+    chosen = np.concatenate([rows[places] for rows, places in zip(of_class, spread, strict=True)])
+    return np.sort(chosen if share else chosen[uniform_positions(most, len(chosen)).numpy()])

@@ -24,8 +24,7 @@ class Outcomes:
 def outcomes(predictions: Iterable[Predictions], names: Sequence[str]) -> Outcomes:
     """Return the outcomes of the test clips from one `Predictions` per task learned, and the classes' names by slot.
 
-    Raises:
-        CheckpointError: the predictions are not of one run.
+    A CheckpointError if they are not of one run.
     """
     decided: list[Evaluation] = []
     last: Predictions | None = None
@@ -38,18 +37,14 @@ def outcomes(predictions: Iterable[Predictions], names: Sequence[str]) -> Outcom
         decided.append(each.evaluation())
         last = each
     assert last is not None, "a finished run has learned one task at least"
+    confusion = np.zeros((len(names), len(names)), np.int64)
+    np.add.at(confusion, (decided[-1].slots, decided[-1].predicted), 1)
     return Outcomes(
         tuple(tuple(class_accuracy(evaluation, len(names))) for evaluation in decided),
-        _confusion(decided[-1], len(names)),
+        tuple(map(tuple, confusion.tolist())),
         _forgotten(decided, last, names),
         last,
     )
-
-
-def _confusion(evaluation: Evaluation, classes: int) -> tuple[tuple[int, ...], ...]:
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (evaluation.slots, evaluation.predicted), 1)
-    return tuple(map(tuple, counts.tolist()))
 
 
 def _forgotten(decided: list[Evaluation], last: Predictions, names: Sequence[str]) -> tuple[ForgottenClip, ...]:

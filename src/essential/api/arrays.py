@@ -97,30 +97,24 @@ def tasks_from_arrays(
 
 
 def check_features(features: Any, where: str) -> None:
-    """Refuse what is no array of finite floating-point features of clips.
-
-    Raises:
-        DataError: says what it is instead; `where` names the argument.
-    """
+    """Refuse what is no array of finite floating-point features of clips: a `DataError`; `where` names the argument."""
     if not isinstance(features, np.ndarray | Tensor):
+        problem, remedy = f"is a {type(features).__name__}, not an array", "give a NumPy array or a torch tensor"
+        raise DataError(problem, where=where, remedy=remedy)
+    shape = tuple(features.shape)
+    if features.ndim != 3 or 0 in shape[1:]:
         raise DataError(
-            f"is a {type(features).__name__}, not an array", where=where, remedy="give a NumPy array or a torch tensor"
-        )
-    if features.ndim != 3:
-        raise DataError(
-            f"has the shape {tuple(features.shape)}; (clips, frames, dim) is needed",
+            f"has the shape {shape}"
+            + ("; (clips, frames, dim) is needed" if len(shape) != 3 else ": no frame has numbers"),
             where=where,
             remedy="for one frame a clip give X[:, None]",
         )
-    floating = features.is_floating_point() if isinstance(features, Tensor) else features.dtype.type in _FLOATS
-    if not floating:
+    if not (features.is_floating_point() if isinstance(features, Tensor) else features.dtype.type in _FLOATS):
         raise DataError(
             f"holds {features.dtype}, which is none of float16, float32, float64",
             where=where,
             remedy="convert it, such as by X.astype('float32')",
         )
-    if 0 in features.shape[1:]:
-        raise DataError(f"has the shape {tuple(features.shape)}: its clips are empty", where=where, remedy="check it")
     for start in range(0, len(features), _ROWS_AT_ONCE):
         part = features[start : start + _ROWS_AT_ONCE]
         finite = _as_float32(part).isfinite()
@@ -140,20 +134,21 @@ def check_labels(labels: Any, where: str, *, clips: int, of: str) -> list[Label]
     Raises:
         DataError: they are something else, or not as many as clips; `where` names the argument.
     """
-    found = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    given = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else labels
+    # As objects, so that of a list of integers and texts none is converted.
+    found = given if isinstance(given, np.ndarray) else np.asarray(given, dtype=object)
     if found.ndim != 1:
         raise DataError(f"has the shape {found.shape}; one label a clip is needed", where=where, remedy="flatten it")
     if len(found) != clips:
+        problem = f"has {len(found)} labels, but {of} has {clips} clips"
+        raise DataError(problem, where=where, remedy="give one label for each clip")
+    values: list[Label] = [value.item() if isinstance(value, np.generic) else value for value in found.tolist()]
+    other = [value for value in values if type(value) is not type(values[0]) or type(value) not in (int, str)]
+    if other:
         raise DataError(
-            f"has {len(found)} labels, but {of} has {clips} clips", where=where, remedy="give one label for each clip"
-        )
-    values: list[Label] = found.tolist()
-    texts = all(isinstance(value, str) for value in values)
-    if not (texts or np.issubdtype(found.dtype, np.integer)) and values:
-        raise DataError(
-            f"holds {found.dtype}, such as {quoted(values[0])}",
+            f"holds {named([values[0], *(value for value in other[:1] if value is not values[0])])}",
             where=where,
-            remedy="labels are all integers or all texts",
+            remedy="give integers alone, or texts alone, as labels",
         )
     return values
 
@@ -180,8 +175,7 @@ def _test_clips(test: Any, train: Features, classes: Sequence[Label]) -> tuple[F
             where="test[0]",
             remedy="take the features of both from one encoder, and as many frames",
         )
-    unknown = [*dict.fromkeys(label for label in labels if label not in set(classes))]
-    if unknown:
+    if unknown := _without(labels, classes):
         raise DataError(
             f"has classes that X has no clip of: {named(unknown)}{nearest(unknown[0], map(str, classes))}",
             where="test[1]",
@@ -199,39 +193,36 @@ def _classes(labels: Sequence[Label], order: Sequence[Label] | None) -> list[Lab
     wanted = check_labels(order, "order", clips=len(order), of="order")
     twice = sorted({str(label) for label in wanted if wanted.count(label) > 1})
     if twice:
-        raise ConfigError(
-            f"names {named(twice)} twice, so a class would be in two tasks",
-            where="order",
-            remedy="name each class once",
-        )
-    without = [label for label in wanted if label not in set(there)]
-    if without:
+        problem = f"names {named(twice)} twice, so a class would be in two tasks"
+        raise ConfigError(problem, where="order", remedy="name each class once")
+    if without := _without(wanted, there):
         raise DataError(
             f"names classes that y has no clip of: {named(without)}{nearest(without[0], map(str, there))}",
             where="order",
             remedy="leave them out, or give training clips of them",
         )
-    left_out = [label for label in there if label not in set(wanted)]
-    if left_out:
+    if left_out := _without(there, wanted):
         raise ConfigError(f"lacks classes of y: {named(left_out)}", where="order", remedy="name every class once")
     return wanted
+
+
+def _without(labels: Sequence[Label], known: Iterable[Label]) -> list[Label]:
+    """Return the labels that are not among `known`, each once."""
+    among = set(known)
+    return [*dict.fromkeys(label for label in labels if label not in among)]
 
 
 def _sizes(sizes: Iterable[int], classes: Sequence[Label]) -> list[int]:
     found = [*sizes] if isinstance(sizes, Iterable) and not isinstance(sizes, str) else [sizes]
     wrong = [size for size in found if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1]
     if wrong or not found:
-        raise ConfigError(
-            f"holds {named(wrong) if wrong else 'nothing'}", where="sizes", remedy="give each task 1 class or more"
-        )
-    if sum(found) != len(classes):
-        kind = "left over" if sum(found) < len(classes) else "missing"
-        raise ConfigError(
-            f"{found} adds up to {sum(found)}, but there are {len(classes)} classes: {abs(len(classes) - sum(found))} "
-            f"are {kind}",
-            where="sizes",
-            remedy=f"give sizes that add up to {len(classes)}",
-        )
+        problem = f"holds {named(wrong) if wrong else 'nothing'}"
+        raise ConfigError(problem, where="sizes", remedy="give each task 1 class or more")
+    total, wanted = sum(found), len(classes)
+    if total != wanted:
+        rest = f"{wanted - total} are left over" if total < wanted else f"{total - wanted} are missing"
+        problem = f"{found} adds up to {total}, but there are {wanted} classes: {rest}"
+        raise ConfigError(problem, where="sizes", remedy=f"give sizes that add up to {wanted}")
     return [int(size) for size in found]
 
 
@@ -248,7 +239,5 @@ def _task_clips(
 
 
 def _gather(features: Features, places: Tensor, indices: Tensor) -> Tensor:
-    chosen = places[indices]
-    return _as_float32(
-        features[chosen.to(features.device)] if isinstance(features, Tensor) else features[chosen.numpy()]
-    )
+    at = places[indices]
+    return _as_float32(features[at.to(features.device)] if isinstance(features, Tensor) else features[at.numpy()])

@@ -77,18 +77,19 @@ def compare(
         seeds: of the runs.
         budget_bytes: cap on what every method with exemplars keeps, in the place of any number per class.
         overrides: such as `data.root=DIR`, for every run.
-        progress: told how far it is.
+        progress: shows how far it is.
         on_run: called when a run begins: with it, its number from 1, and how many there are to do.
 
     Returns:
         The records of all, each under its method's name.
 
     Raises:
-        ConfigError: see `plan_runs`.
+        ConfigError: no such config or method; one named twice; a setting that a method does not have, or that the
+            comparison itself makes; a budget that no method can use.
         ComparisonError: a run failed, when all others are done; or a folder holds a run on another protocol.
-        EssentialError: see `check_runs`.
+        EssentialError: a folder holds another run, or the data cannot be used; nothing is learned then.
     """
-    runs = plan_runs(protocol, out, methods=methods, seeds=seeds, budget_bytes=budget_bytes, overrides=overrides)
+    runs = plan_runs(protocol, out, methods, seeds, budget_bytes=budget_bytes, overrides=overrides)
     check_runs(runs, progress or Progress())
     return do_runs(runs, progress or Progress(), on_run)
 
@@ -96,18 +97,13 @@ def compare(
 def plan_runs(
     protocol: str,
     out: str | Path,
+    methods: Sequence[str] | str,
+    seeds: Sequence[int],
     *,
-    methods: Sequence[str] | str = ALL,
-    seeds: Sequence[int] = (0,),
     budget_bytes: int | None = None,
     overrides: Sequence[str] = (),
 ) -> list[PlannedRun]:
-    """Return the runs of a comparison, all methods of one seed before those of the next; see `compare`.
-
-    Raises:
-        ConfigError: no such config or method; one named twice; a setting that a method does not have, or that the
-            comparison itself makes; a budget, and no method that has a use for it.
-    """
+    """Return the runs of a comparison, all methods of one seed before those of the next; see `compare`."""
     for override in overrides:
         _refuse_own_setting(override, budget_bytes)
     named = [methods] if isinstance(methods, str) else [*methods]
@@ -146,7 +142,7 @@ def _config_of(protocol: str, overrides: Sequence[str], method: str, budget_byte
     section = memory_section(config)
     if budget_bytes is None or section is None:
         return config
-    # The budget alone says how many: a number per class beside it would leave part of it unused.
+    # The budget alone decides how many: a number per class beside it would leave part of it unused.
     budget = [f"{section}.budget_bytes={budget_bytes}", f"{section}.exemplars_per_class=null"]
     return load_config(protocol, [*overrides, *budget], method=method)
 
@@ -158,7 +154,6 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
         RunError: a folder holds a run of other settings, or of other features.
         ComparisonError: a folder holds a run on another protocol.
         ConfigError: a method does not fit the encoder, or its budget not the protocol.
-        EssentialError: the data cannot be used, or the features not be extracted.
     """
     out = runs[0].folder.parent.parent
     if out.exists() and not out.is_dir():
@@ -187,11 +182,8 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
 def do_runs(runs: Sequence[PlannedRun], progress: Progress, on_run: OnRun | None = None) -> list[tuple[str, Record]]:
     """Do the runs that are not complete, and return the records of all, each under its method's name.
 
-    `progress` is told how far each run is; or, where several are done at once, how many are done.
-
-    Raises:
-        ComparisonError: a run failed, or another process works on it; it is raised when all others are done, and names
-            them and the reasons.
+    `progress` shows how far each run is; or, where several are done at once, how many are done. Runs that fail do not
+    stop the others; then a `ComparisonError` names them and the reasons.
     """
     left = [run for run in runs if not run.done]
     for run in runs:

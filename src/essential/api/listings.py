@@ -1,10 +1,37 @@
 """What there is to choose from, by name: the library's own, and that of plug-ins."""
 
-from essential.api.tables import Catalogue
+from collections.abc import Mapping
+
+from essential.api.tables import Table
 from essential.configs.shipped import shipped_configs
-from essential.encoders.config import PRESETS, TINY
+from essential.encoders.config import ENCODERS, PRESETS, TINY
 from essential.methods import METHODS, method_summaries
 from essential.metrics import METRICS
+from essential.protocols.source import DATASETS
+
+
+class Catalogue(dict[str, str]):
+    """What there is, by name, with a line about each; it prints as a table.
+
+    Attributes:
+        broken: plug-ins that cannot be used, and why.
+    """
+
+    def __init__(self, entries: Mapping[str, str], broken: Mapping[str, str] | None = None) -> None:
+        super().__init__(entries)
+        self.broken = dict(broken or {})
+
+    @property
+    def table(self) -> Table:
+        """All names, the broken ones last."""
+        every = {**self, **{name: f"cannot be used: {reason}" for name, reason in self.broken.items()}}
+        return Table({"name": [*every], "what it is": [*every.values()]})
+
+    def __repr__(self) -> str:
+        return repr(self.table)
+
+    def _repr_html_(self) -> str:
+        return self.table._repr_html_()
 
 
 def list_methods() -> Catalogue:
@@ -14,9 +41,9 @@ def list_methods() -> Catalogue:
 
 def list_encoders() -> Catalogue:
     """Return the frozen encoders that have a name of their own; any image model of timm can be named beside them."""
-    return Catalogue(
-        {TINY: "the embedded one, for tests", **{name: f"{timm} of timm" for name, timm in PRESETS.items()}}
-    )
+    own = {TINY: "the embedded one, for tests", **{name: f"{timm} of timm" for name, timm in PRESETS.items()}}
+    plugins = {name: (ENCODERS[name].__doc__ or "").partition("\n")[0] for name in ENCODERS if name not in own}
+    return Catalogue({**own, **plugins}, ENCODERS.broken())
 
 
 def list_metrics() -> Catalogue:
@@ -27,3 +54,8 @@ def list_metrics() -> Catalogue:
 def list_protocols() -> Catalogue:
     """Return the shipped configs: what is learned, in which tasks."""
     return Catalogue(shipped_configs())
+
+
+def list_datasets() -> Catalogue:
+    """Return the kinds of data that `data.kind` names."""
+    return Catalogue({name: dataset.summary for name, dataset in DATASETS.items()}, DATASETS.broken())

@@ -2,19 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
 
 from essential.api.arrays import ArrayTask, Label
-from essential.api.outcome import Outcome, epoch_arrays, fractions
+from essential.api.outcomes import Outcome, epoch_arrays, fractions
 from essential.engine.clips import ClipTable
 from essential.engine.config import parse_config, training_config
-from essential.engine.evaluate import Predictions, TaskReport, predict
+from essential.engine.evaluate import Predictions, TaskReport, predict, scored
 from essential.engine.fit import EpochReport
-from essential.engine.learn_task import learn_task
-from essential.engine.results import run_scores, scored
+from essential.engine.learn_task import EpochDone, learn_task
 from essential.engine.settings import TrainingConfig, choose_device
 from essential.errors import ConfigError, DataError
 from essential.features.cores import own_threads
@@ -28,7 +28,6 @@ from essential.records.run import MemoryBytes
 from essential.shown import named
 
 Metric = Callable[[Scores], float | None]
-Report = TypeVar("Report")
 
 
 def build_method(name: str, *, dim: int, frames: int, seed: int = 0, **settings: Any) -> Method:
@@ -45,11 +44,11 @@ def build_method(name: str, *, dim: int, frames: int, seed: int = 0, **settings:
         ConfigError: no method or setting has that name (the nearest is named), or a value is not allowed.
     """
     for where, number in (("dim", dim), ("frames", frames)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
             raise ConfigError(f"is {number!r}", where=where, remedy="give a whole number, 1 or more")
     section = _merged(method_section(name), settings)
-    config = parse_config({"data": {"kind": "features"}, "method": section}, f"of method {name}")
-    return build(config.method, dim=dim, frames=frames, seed=seed)
+    config = parse_config({"data": {"kind": "features"}, "method": section, "seed": seed}, f"of method {name}")
+    return build(config.method, dim=int(dim), frames=int(frames), seed=config.seed)
 
 
 def run(
@@ -73,77 +72,77 @@ def run(
         on_epoch: called after every epoch.
         on_task: called after every task, when its test clips have been scored.
         metrics: further metrics by name, each a function of the accuracies (`Scores`).
-        progress: told how far it is.
+        progress: shows how far it is.
 
     Raises:
         ConfigError: a setting is not allowed, or the method has learned before.
         DataError: the clips do not fit the method, or the tasks not each other.
         TrainingError: a loss is not finite.
     """
-    given = {} if epochs is None else {"epochs": epochs}
-    settings = training_config(training, given)
+    settings = training_config(training, {} if epochs is None else {"epochs": epochs})
     _check(method, tasks)
-    epochs_done: list[EpochReport] = []
+    log: list[EpochReport] = []
     reports: list[TaskReport] = []
+
+    def after_epoch(done: EpochDone) -> None:
+        log.append(done.report)
+        if on_epoch is not None:
+            on_epoch(done.report)
+
     with own_threads(settings.threads):
         for task in tasks:
-            learn_task(
-                method,
-                _with_earlier(tasks, task.index) if method.needs_all_tasks else task,
-                settings,
-                title=f"task {task.index + 1} of {len(tasks)}",
-                progress=progress,
-                on_epoch=lambda done: _tell(done.report, epochs_done, on_epoch),
-            )
+            title = f"task {task.index + 1} of {len(tasks)}"
+            learned = _with_earlier(tasks, task.index) if method.needs_all_tasks else task
+            learn_task(method, learned, settings, title=title, progress=progress, on_epoch=after_epoch)
             clips = ClipTable.joined([each.test for each in tasks[: task.index + 1]])
             found = predict(method.predictor, clips, device=choose_device(settings.device))
             memory = total_by_kind(method.ledger())
-            report = TaskReport(task.index, accuracy_on_seen(found.evaluation()), memory, found)
-            _tell(report, reports, on_task)
-    return _result(tasks, reports, epochs_done, method, metrics or {})
+            reports.append(TaskReport(task.index, accuracy_on_seen(found.evaluation()), memory, found))
+            if on_task is not None:
+                on_task(reports[-1])
+    return _result(tasks, reports, log, method, metrics or {})
 
 
 def _check(method: Method, tasks: Sequence[ArrayTask]) -> None:
-    """Refuse tasks that do not follow each other, or that the method cannot learn.
-
-    Raises:
-        ConfigError, DataError: says why not.
-    """
+    """Refuse tasks that do not follow each other, or that the method cannot learn."""
     if not tasks:
         raise DataError("is empty", where="tasks", remedy="give at least one task")
     if method.slots:
         raise ConfigError(
             f"has learned {len(method.slots)} tasks before", where="method", remedy="build a new one for every run"
         )
-    stops = [0, *(task.slots.stop for task in tasks)]
-    seen: dict[Label, int] = {}
+    first_slot, seen = 0, dict[Label, int]()
     for number, task in enumerate(tasks):
         where = f"tasks[{number}]"
-        if task.index != number or task.slots.start != stops[number]:
+        if task.index != number or task.slots.start != first_slot:
             raise DataError(
                 f"is task {task.index} with the slots {task.slots.start} to {task.slots.stop - 1}; task {number} from "
-                f"slot {stops[number]} belongs here",
+                f"slot {first_slot} belongs here",
                 where=where,
                 remedy="give the tasks in order, as `tasks_from_arrays` does",
             )
         for label in task.classes:
             if seen.setdefault(label, number) != number:
-                raise DataError(
-                    f"has the class {label!r}, as tasks[{seen[label]}] has", where=where, remedy="leave it out of one"
-                )
-        without = {*task.slots} - {*task.train.slots.tolist()}
-        if without:
-            lacking = [label for slot, label in zip(task.slots, task.classes, strict=True) if slot in without]
-            raise DataError(f"has no training clip of {named(lacking)}", where=where, remedy="give one of each class")
-        for clips in (task.train, task.test):
-            frames, dim = clips.read(torch.arange(0)).shape[1:]
-            if method.clip_shape not in (None, (frames, dim)):
-                raise DataError(
-                    f"has clips of {(frames, dim)} (frames, dim), but the method takes {method.clip_shape}",
-                    where=where,
-                    remedy=f"build the method with frames={frames}, dim={dim}",
-                )
+                twice = f"has the class {label!r}, as tasks[{seen[label]}] has"
+                raise DataError(twice, where=where, remedy="leave it out of one")
+        _check_clips(method, task, where)
+        first_slot = task.slots.stop
     method.check_room([name for task in tasks for name in task.longest_names], tasks=len(tasks))
+
+
+def _check_clips(method: Method, task: ArrayTask, where: str) -> None:
+    learned = {*task.train.slots.tolist()}
+    without = [label for slot, label in zip(task.slots, task.classes, strict=True) if slot not in learned]
+    if without:
+        raise DataError(f"has no training clip of {named(without)}", where=where, remedy="give one of each class")
+    for clips in (task.train, task.test):
+        frames, dim = clips.read(torch.arange(0)).shape[1:]
+        if method.clip_shape not in (None, (frames, dim)):
+            raise DataError(
+                f"has clips of {(frames, dim)} (frames, dim), but the method takes {method.clip_shape}",
+                where=where,
+                remedy=f"build the method with frames={frames}, dim={dim}",
+            )
 
 
 def _with_earlier(tasks: Sequence[ArrayTask], index: int) -> ArrayTask:
@@ -152,19 +151,11 @@ def _with_earlier(tasks: Sequence[ArrayTask], index: int) -> ArrayTask:
 
 def _merged(section: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return a section with settings in the place of its own, section in section."""
-    nested = {
-        key: _merged(section[key], value)
-        if isinstance(section.get(key), Mapping) and isinstance(value, Mapping)
-        else value
-        for key, value in settings.items()
-    }
-    return {**section, **nested}
-
-
-def _tell(report: Report, reports: list[Report], told: Callable[[Report], None] | None) -> None:
-    reports.append(report)
-    if told is not None:
-        told(report)
+    merged = {**section, **settings}
+    for name, own in section.items():
+        if isinstance(own, Mapping) and isinstance(merged[name], Mapping):
+            merged[name] = _merged(own, merged[name])
+    return merged
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -197,7 +188,7 @@ def _result(
     predictions = [report.predictions for report in reports]
     counts = [len(task.classes) for task in tasks]
     found = scored(predictions, class_counts=counts)
-    of_run = run_scores(predictions, class_counts=counts)
+    of_run = Scores.of([each.evaluation() for each in predictions], counts)
     own = {name: metric(of_run) for name, metric in metrics.items()}
     return Result(
         fractions(found["accuracy"]),

@@ -1,7 +1,7 @@
-"""Tables for a terminal or a notebook, and named things with a line about each."""
+"""Tables for a terminal or a notebook."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -35,38 +35,6 @@ class Table:
         head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
         body = ("".join(f"<td>{escape(_text(cell))}</td>" for cell in row) for row in self.rows)
         return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in body)}</table>"
-
-
-@dataclass(frozen=True, repr=False)
-class Catalogue(Mapping[str, str]):
-    """What there is, by name, with a line about each; it prints as a table.
-
-    Attributes:
-        broken: plug-ins that cannot be used, and why.
-    """
-
-    entries: Mapping[str, str]
-    broken: Mapping[str, str] = field(default_factory=dict)
-
-    def __getitem__(self, name: str) -> str:
-        return self.entries[name]
-
-    def __iter__(self) -> Any:
-        return iter(self.entries)
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def _table(self) -> Table:
-        broken = {name: f"cannot be used: {reason}" for name, reason in self.broken.items()}
-        every = {**self.entries, **broken}
-        return Table({"name": [*every], "what it is": [*every.values()]})
-
-    def __repr__(self) -> str:
-        return repr(self._table())
-
-    def _repr_html_(self) -> str:
-        return self._table()._repr_html_()
 
 
 def _text(cell: Any) -> str:

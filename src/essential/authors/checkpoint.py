@@ -102,7 +102,7 @@ class AuthorsCheckpoint:
 
 
 def read_authors_checkpoint(path: Path) -> AuthorsCheckpoint:
-    """Read a checkpoint and account for every key; that none of the encoder's is missing is seen when it is built.
+    """Read a checkpoint and account for every key; missing ones of the encoder are found when it is built.
 
     Raises:
         CheckpointError: the file is missing, damaged or no such checkpoint; it names more than plain data; a key is
@@ -134,11 +134,7 @@ def read_authors_checkpoint(path: Path) -> AuthorsCheckpoint:
 
 
 def _dense(path: Path, model: dict[Any, Any]) -> dict[str, Tensor]:
-    """Return the parameters as plain float32 tensors.
-
-    Raises:
-        CheckpointError: one is not a dense tensor of finite real numbers.
-    """
+    """Return the parameters as float32; raise a CheckpointError unless each is a dense tensor of finite numbers."""
     plain = {}
     for name, value in model.items():
         reason = None

@@ -43,7 +43,7 @@ def compare(
     from essential.api.compare import compare as run_all
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.runs import print_skipped
-    from essential.report.comparison_page import write_comparison
+    from essential.report.page import write_comparison
 
     def announce(run: "PlannedRun", number: int, count: int) -> None:
         say(f"== {run.method}, seed {run.seed} ({number} of {count})", err=True)

@@ -142,14 +142,13 @@ def build_adapted_clip(config: EncoderConfig) -> FrameEncoder:
         )
     fit_weights(network, state, path=config.weights, encoder=config.name, shown=to_clip_name)
     resize(network, config)
-    encoder = AdaptedClip(
+    return AdaptedClip(
         config.name,
         network,
         pixel_format=pixel_format_of(network, config),
         architecture=f"{describe(config)} adapters {config.temporal_adapters} in {list(layers)}",
         temporal_embedding=_checked(embedding, network, config) if config.adds_temporal_embedding else None,
     )
-    return encoder.freeze()
 
 
 def _clip_vit(network: nn.Module, config: EncoderConfig) -> VisionTransformer:

@@ -1,16 +1,6 @@
 """Names of a CLIP image tower's weights: OpenAI's, open_clip's and the authors', which add AIM's adapters, and timm's.
 
-    authors'                                      here
-    class_embedding, positional_embedding, conv1  cls_token, pos_embed, patch_embed.proj
-    ln_pre, ln_post                               norm_pre, norm
-    transformer.resblocks.I.ln_1, .ln_2           blocks.I.norm1, .norm2
-    ...attn.in_proj_weight, .in_proj_bias         ...attn.qkv.weight, .bias
-    ...attn.out_proj, mlp.c_fc, mlp.c_proj        ...attn.proj, mlp.fc1, mlp.fc2
-    ...T_Adapter_in, T_Adapter                    ...before_time, after_time
-    ...S_Adapter, MLP_Adapter; D_fc1, D_fc2       ...space, joint; down, up
-    temporal_embedding                            temporal_embedding
-
-OpenAI's and open_clip's files hold the same with `visual.` in front, beside a text tower.
+OpenAI's and open_clip's files hold the tower with `visual.` in front, beside a text tower.
 """
 
 import math
@@ -23,8 +13,7 @@ from torch import Tensor
 from essential.encoders.config import EncoderConfig, Scalar
 from essential.errors import CheckpointError
 
-# The parts of a checkpoint that are not its image tower: the authors' classifier (head, temporal encoder, MR modules),
-# mmaction's head; and CLIP's projection.
+# Not of the image tower: the authors' classifier (head, temporal encoder, MR modules), mmaction's head; the projection.
 _OTHER_PARTS = ("head.", "decoder_", "mr_module.", "cls_head.")
 _PROJECTION = "proj"
 # The text tower, and OpenAI's three numbers.
@@ -34,27 +23,25 @@ _TEXT = (
 )
 _VISUAL = "visual."
 _BLOCK = re.compile(r"transformer\.resblocks\.(\d{1,4})\.(.+)")
+
+
+def _both(names: Mapping[str, str]) -> dict[str, str]:
+    """Return the names of the weight and the bias of modules."""
+    return {f"{theirs}.{part}": f"{ours}.{part}" for theirs, ours in names.items() for part in ("weight", "bias")}
+
+
+# Theirs, and what timm, or `AdaptedBlock`, calls them: outside the blocks, and inside each.
 _OUTSIDE = {
-    "class_embedding": "cls_token",
-    "positional_embedding": "pos_embed",
-    "conv1.weight": "patch_embed.proj.weight",
-    "temporal_embedding": "temporal_embedding",
-    **{f"ln_pre.{part}": f"norm_pre.{part}" for part in ("weight", "bias")},
-    **{f"ln_post.{part}": f"norm.{part}" for part in ("weight", "bias")},
+    **{"class_embedding": "cls_token", "positional_embedding": "pos_embed", "conv1.weight": "patch_embed.proj.weight"},
+    **{"temporal_embedding": "temporal_embedding", **_both({"ln_pre": "norm_pre", "ln_post": "norm"})},
 }
 _ADAPTERS = {"T_Adapter_in": "before_time", "T_Adapter": "after_time", "S_Adapter": "space", "MLP_Adapter": "joint"}
 _INSIDE = {
     **{"attn.in_proj_weight": "attn.qkv.weight", "attn.in_proj_bias": "attn.qkv.bias"},
-    **{
-        f"{theirs}.{part}": f"{ours}.{part}"
-        for theirs, ours in {
-            **{"attn.out_proj": "attn.proj", "ln_1": "norm1", "ln_2": "norm2"},
-            **{"mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2"},
-            **{f"{theirs}.D_fc1": f"{ours}.down" for theirs, ours in _ADAPTERS.items()},
-            **{f"{theirs}.D_fc2": f"{ours}.up" for theirs, ours in _ADAPTERS.items()},
-        }.items()
-        for part in ("weight", "bias")
-    },
+    **_both({"attn.out_proj": "attn.proj", "ln_1": "norm1", "ln_2": "norm2"}),
+    **_both({"mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2"}),
+    **_both({f"{theirs}.D_fc1": f"{ours}.down" for theirs, ours in _ADAPTERS.items()}),
+    **_both({f"{theirs}.D_fc2": f"{ours}.up" for theirs, ours in _ADAPTERS.items()}),
 }
 _NAMES_OUTSIDE = {ours: theirs for theirs, ours in _OUTSIDE.items()}
 _NAMES_INSIDE = {ours: theirs for theirs, ours in _INSIDE.items()}
@@ -80,20 +67,19 @@ def split_clip(state: State) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 
 def to_timm_names(state: State) -> dict[str, Tensor]:
-    """Return a state in CLIP's layout under the names of this module's right column, without what is known not to
-    be the image tower's. Names that are not known stay as they are, for the caller to refuse."""
+    """Return the image tower of a state in CLIP's layout under timm's names; unknown names stay, to be refused."""
     if f"{_VISUAL}class_embedding" in state:
         state = {k.removeprefix(_VISUAL): v for k, v in state.items() if not k.startswith(_TEXT)}
     kept = {key: value for key, value in state.items() if key != _PROJECTION and not key.startswith(_OTHER_PARTS)}
     named = {_ours(key) or key: value for key, value in kept.items()}
-    for key, lacking in (("cls_token", 3), ("pos_embed", 3)):
-        while key in named and named[key].ndim < lacking:
+    for key in ("cls_token", "pos_embed"):
+        while key in named and named[key].ndim < 3:
             named[key] = named[key].unsqueeze(0)
     return named
 
 
 def to_clip_name(key: str) -> str:
-    """Return the name in CLIP's layout of a tensor that is named as in this module's right column, for messages."""
+    """Return the name in CLIP's layout of a tensor that has timm's, for messages."""
     found = re.fullmatch(r"blocks\.(\d+)\.(.+)", key)
     if found is None:
         return _NAMES_OUTSIDE.get(key, key)

@@ -65,8 +65,7 @@ def build_timm(config: EncoderConfig) -> FrameEncoder:
     resize(network, config)
     pixel_format = pixel_format_of(network, config)
     dim = feature_width(network, config, size=pixel_format.size)
-    made = TimmEncoder(config.name, network, dim=dim, pixel_format=pixel_format, architecture=describe(config))
-    return made.freeze()
+    return TimmEncoder(config.name, network, dim=dim, pixel_format=pixel_format, architecture=describe(config))
 
 
 def build_network(config: EncoderConfig) -> nn.Module:
@@ -89,7 +88,7 @@ def build_network(config: EncoderConfig) -> nn.Module:
         # Not torch.manual_seed, which would reseed the GPUs too.
         torch.default_generator.manual_seed(seed_from("encoder", name))
         network = _published(config, name) if config.is_published else _create(config, name)
-    return network.requires_grad_(False).eval()
+    return network.eval()
 
 
 def resize(network: nn.Module, config: EncoderConfig) -> None:
@@ -101,7 +100,6 @@ def resize(network: nn.Module, config: EncoderConfig) -> None:
         setter(img_size=(config.size, config.size))
     except _MISFITS as error:
         raise ConfigError(f"encoder.size={config.size} does not suit the encoder {config.name!r}: {error}") from error
-    network.requires_grad_(False)
 
 
 def pixel_format_of(network: nn.Module, config: EncoderConfig) -> PixelFormat:

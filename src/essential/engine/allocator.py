@@ -1,8 +1,8 @@
-"""How this process holds on to memory that it has freed, and how much it may have.
+"""How this process keeps memory that it has freed, and how much it may have.
 
-A training step makes and drops the same large arrays again and again: gradients, above all. glibc gives each of them
-back to the system and fetches fresh pages, which the system has to find and clear: 4,700 page faults in a step of
-ESSENTIAL at the published size, a tenth of its time on a virtual machine.
+A training step allocates and frees the same large arrays again and again. glibc returns each of them to the system and
+fetches cleared pages anew: 4,700 page faults in a step of ESSENTIAL at the published size, a tenth of its time on a
+virtual machine.
 """
 
 import ctypes
@@ -10,7 +10,7 @@ import resource
 import sys
 from pathlib import Path
 
-# Of malloc.h: from which size on memory is taken from the system directly, and how much free memory is too much.
+# Of malloc.h: from which size on memory is taken from the system directly, and how much free memory is kept.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_INT = 2**31 - 1
 _PAGES = Path("/proc/self/statm")
@@ -19,39 +19,29 @@ _ADDRESSES, _RESIDENT = 0, 1
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what is freed, for the rest of this process; its peak stays what it was.
-
-    Does nothing where there is no glibc.
-    """
-    library = _glibc()
-    if library is not None:
+    """Let the C library keep what is freed, for the rest of this process; does nothing without glibc."""
+    if (library := _glibc()) is not None:
         library.mallopt(_M_MMAP_THRESHOLD, 2**30)
         library.mallopt(_M_TRIM_THRESHOLD, _LARGEST_INT)
 
 
 def give_back_freed_memory() -> None:
-    """Give back to the system what is kept by now; does nothing where there is no glibc."""
-    library = _glibc()
-    if library is not None:
+    """Return to the system what is kept by now; does nothing without glibc."""
+    if (library := _glibc()) is not None:
         library.malloc_trim(0)
 
 
 def _glibc() -> ctypes.CDLL | None:
-    if not sys.platform.startswith("linux"):
-        return None
-    library = ctypes.CDLL(None)
+    library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
     return library if hasattr(library, "gnu_get_libc_version") else None
 
 
 def limit_memory(more_bytes: int) -> None:
-    """Let this process have `more_bytes` more addresses than it has now; any number where there is no /proc."""
-    if not _PAGES.exists():
-        return
-    now = _bytes(_ADDRESSES)
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = now + more_bytes
-    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    """Limit this process to `more_bytes` more addresses than it has now; no limit where there is no /proc."""
+    if _PAGES.exists():
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        wanted = _bytes(_ADDRESSES) + more_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
 def resident_bytes() -> int:

@@ -21,7 +21,7 @@ class ClipTable:
         read: gives the features of rows as float32, in the order asked; repeats are allowed.
         names: what each clip is called: its video's key.
         slots: the class of each clip.
-        tasks: the task that brought the class of each.
+        tasks: the task in which the class of each arrived.
     """
 
     read: Callable[[Int[Tensor, " batch"]], Float[Tensor, "batch frames dim"]]
@@ -59,20 +59,17 @@ class ClipTable:
 
 
 class LabelledVideos:
-    """Looks up slots and tasks of videos in a protocol, and pairs them with their features."""
+    """Pairs videos with their features, slots and tasks; without those of the keys `without`, and the unreadable."""
 
     def __init__(self, protocol: Protocol, source: FeatureSource, *, without: Collection[str] = ()) -> None:
-        """Leave out the videos with the keys `without`: those that the run began without."""
         self.source = source
         self._without = frozenset(without)
         self._slots = protocol.slots
         self._tasks = {name: task.index for task in protocol.tasks for name in task.classes}
 
     def table(self, videos: Sequence[Video], view: int) -> ClipTable:
-        """Return the readable ones of `videos` in view `view`, labelled."""
-        if self._without:
-            videos = [video for video in videos if video.key not in self._without]
-        frames = self.source.view(videos, view)
+        """Return the videos in view `view`."""
+        frames = self.source.view([video for video in videos if video.key not in self._without], view)
         slots = torch.tensor([self._slots[video.label] for video in frames.videos], dtype=torch.long)
         tasks = torch.tensor([self._tasks[video.label] for video in frames.videos], dtype=torch.long)
         return ClipTable(frames.rows, [video.key for video in frames.videos], slots, tasks)
@@ -98,23 +95,18 @@ class TaskClips:
 
 def task_clips(protocol: Protocol, labelled: LabelledVideos, index: int, *, all_tasks: bool) -> TaskClips:
     """Return the clips of task `index`, with those of the tasks before it if `all_tasks`."""
-    tasks = protocol.tasks[: index + 1] if all_tasks else protocol.tasks[index : index + 1]
-    start = sum(len(task.classes) for task in protocol.tasks[:index])
-    slots = range(start, start + len(protocol.tasks[index].classes))
-    return TaskClips(index, slots, [video for task in tasks for video in task.train], labelled)
+    tasks = protocol.tasks[: index + 1]
+    stop = sum(len(task.classes) for task in tasks)
+    videos = [video for task in (tasks if all_tasks else tasks[-1:]) for video in task.train]
+    return TaskClips(index, range(stop - len(tasks[-1].classes), stop), videos, labelled)
 
 
-def check_coverage(tasks: Sequence[Task], skipped: Sequence[str]) -> None:
-    """Refuse to learn a class of which no training clip is readable.
-
-    Raises:
-        DataError: names such classes.
-    """
-    lost = set(skipped)
-    learned = {video.label for task in tasks for video in task.train if video.key not in lost}
+def check_coverage(tasks: Sequence[Task], skipped: Collection[str]) -> None:
+    """Refuse to learn a class of which no training clip is readable: a `DataError` that names it."""
+    learned = {video.label for task in tasks for video in task.train if video.key not in skipped}
     bare = [name for task in tasks for name in task.classes if name not in learned]
     if bare:
         raise DataError(
-            f"no training clip of {', '.join(bare)} can be read, so the class cannot be learned; "
-            "repair its videos or take the class out of the data"
+            f"no training clip of {', '.join(bare)} can be read, so the class cannot be learned",
+            remedy="repair its videos or take the class out of the data",
         )

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from yaml import MarkedYAMLError
 
 from essential.configs.schema import Section
 from essential.configs.shipped import config_text, sections_of
@@ -16,7 +17,7 @@ from essential.methods import METHODS, method_section
 from essential.methods.exemplars import MemoryConfig
 from essential.shown import nearest, quoted
 
-# What a protocol's config says of learning that holds for every method which has such a setting.
+# Settings of a protocol's config that hold for every method which has them.
 _SHARED = ("classifier", "exemplars_per_class", "rehearsal_epochs")
 
 
@@ -47,7 +48,9 @@ def _content(name_or_path: str | Path) -> dict[str, Any]:
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"}:
         if path.is_dir() or not path.exists():
-            raise ConfigError(f"there is no config file {path}; `essential configs` lists the configs that are shipped")
+            raise ConfigError(
+                f"there is no config file {path}", remedy="`essential configs` lists the configs that are shipped"
+            )
         try:
             return sections_of(read_bounded(path), str(path))
         except (OSError, ValueError) as error:
@@ -56,7 +59,7 @@ def _content(name_or_path: str | Path) -> dict[str, Any]:
     content = sections_of(config_text(name), name)
     if content.keys() == {"summary", "method"}:
         raise ConfigError(
-            f"{name} says how to learn and not what",
+            f"{name} holds a method and no data",
             remedy=f"give a config with data, and --method {name.removeprefix('methods/')}",
         )
     return content
@@ -68,7 +71,7 @@ def _another_method(name: str, of_config: Any) -> dict[str, Any]:
 
 
 def _with_shared(section: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Add what `own`, the config's method, says of the settings that all methods share; a wrapper's go to its base."""
+    """Add the shared settings of `own`, the config's method; a wrapper's go to its base."""
     known = METHODS[section["name"]].Config.model_fields
     shared = {key: own[key] for key in _SHARED if key in own and key in known}
     nested = {"base": _with_shared(section["base"], own)} if "base" in section else {}
@@ -76,20 +79,12 @@ def _with_shared(section: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str
 
 
 def resolved(config: RunConfig | str | Path, overrides: Sequence[str] = (), *, name: str = "given") -> RunConfig:
-    """Return a config, or the one of that name or file, with overrides applied.
-
-    Raises:
-        ConfigError: see `load_config`; `name` stands in the message.
-    """
+    """Return a config, or the one of that name or file, with overrides applied; see `load_config`."""
     return with_overrides(config, overrides, name) if isinstance(config, RunConfig) else load_config(config, overrides)
 
 
 def with_overrides(config: RunConfig, overrides: Sequence[str], name: str) -> RunConfig:
-    """Return a resolved config with overrides applied.
-
-    Raises:
-        ConfigError: see `load_config`; `name` stands in the message.
-    """
+    """Return a config with overrides applied; errors are those of `load_config`, and say `name`."""
     if not overrides:
         return config
     content = config.model_dump(mode="json")
@@ -99,23 +94,15 @@ def with_overrides(config: RunConfig, overrides: Sequence[str], name: str) -> Ru
 
 
 def parse_config(content: Mapping[str, Any], name: str) -> RunConfig:
-    """Check plain content against the schema.
-
-    Raises:
-        ConfigError: see `load_config`; `name` stands in the message.
-    """
+    """Check plain content against the schema; errors are those of `load_config`, and say `name`."""
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"config {name}: " + "; ".join(_explain(detail) for detail in error.errors())) from error
+        raise ConfigError("; ".join(map(_explain, error.errors())), where=f"config {name}") from error
 
 
 def training_config(given: TrainingConfig | Mapping[str, Any] | None, changes: Mapping[str, Any]) -> TrainingConfig:
-    """Return the training's settings, from some of them or all, with changes.
-
-    Raises:
-        ConfigError: see `load_config`.
-    """
+    """Return the training's settings, from some of them or all, with changes; errors are those of `load_config`."""
     settings = given.model_dump() if isinstance(given, TrainingConfig) else dict(given or {})
     content = {"data": {"kind": "features"}, "method": {"name": "finetune"}, "training": {**settings, **changes}}
     return parse_config(content, "training").training
@@ -131,41 +118,40 @@ def memory_section(config: RunConfig) -> str | None:
 def _apply(content: dict[str, Any], override: str) -> None:
     key, sign, text = override.partition("=")
     parts = key.strip().split(".")
+    where = f"override {quoted(override)}"
     if not sign or not all(parts):
-        raise ConfigError(f"override {quoted(override)} is not of the form key.sub=value, such as training.epochs=5")
+        raise ConfigError(f"{where} is not of the form key.sub=value, such as training.epochs=5")
     try:
         value = parse_yaml(text)
     except ValueError as error:
-        reason = str(error).partition("\n")[0]
+        reason = error.__cause__.problem if isinstance(error.__cause__, MarkedYAMLError) else error
         raise ConfigError(
-            f"override {quoted(override)}: the value is not valid YAML ({reason}); put text in quotes"
+            f"the value is not valid YAML ({reason})", where=where, remedy="put text in quotes"
         ) from error
     section = content
     for part in parts[:-1]:
         section = section.setdefault(part, {})
         if not isinstance(section, dict):
-            raise ConfigError(f"override {quoted(override)}: {quoted(part)} is a value, not a section")
+            raise ConfigError(f"{quoted(part)} is a value, not a section", where=where)
     section[parts[-1]] = value
 
 
 def _explain(detail: ErrorDetails) -> str:
     # A union adds its tag to the location ("method", "essential", "frames_kept"); the user never wrote it.
-    path = [str(part) for part in detail["loc"]]
-    section, written = _section_at(path)
-    key = ".".join(written)
-    if detail["type"] == "extra_forbidden":
+    section, written = _section_at([str(part) for part in detail["loc"]])
+    key, kind = ".".join(written), detail["type"]
+    if kind == "extra_forbidden":
         return _explain_unknown(written, section)
-    if detail["type"] == "missing":
-        return f"{key} is missing; give it in the file or with -s {key}=VALUE"
-    if detail["type"] == "union_tag_invalid":
+    if kind in ("missing", "union_tag_not_found"):
+        key, value = (key, "VALUE") if kind == "missing" else (f"{key}.name", "NAME")
+        return f"{key} is missing; give it in the file or with -s {key}={value}"
+    if kind == "union_tag_invalid":
         name, known = detail["ctx"]["tag"], detail["ctx"]["expected_tags"].replace("'", "")
         return f"{key}.name={quoted(name)} is unknown{nearest(name, known.split(', '))}; known: {known}"
-    if detail["type"] == "union_tag_not_found":
-        return f"{key}.name is missing; give it in the file or with -s {key}.name=NAME"
-    if detail["type"] == "value_error" and isinstance(detail["input"], dict):
-        return detail["msg"].removeprefix("Value error, ")
-    message = detail["msg"].removeprefix("Value error, ")
-    return f"{key}={quoted(detail['input'])} is not allowed: {message[:1].lower()}{message[1:]}" if key else message
+    message = str(detail["ctx"]["error"]) if kind == "value_error" else detail["msg"]
+    if not key or (kind == "value_error" and isinstance(detail["input"], dict)):
+        return message
+    return f"{key}={quoted(detail['input'])} is not allowed: {message[:1].lower()}{message[1:]}"
 
 
 def _explain_unknown(written: Sequence[str], section: type[BaseModel] | None) -> str:

@@ -1,7 +1,7 @@
-"""On a GPU: a training step is recorded once and replayed, one launch in place of hundreds (a CUDA graph).
+"""On a GPU: a training step is captured once and replayed, one launch in place of hundreds (a CUDA graph).
 
-A step of ESSENTIAL at the published size is some 600 small kernels. The GPU is done with them in a twelfth of the time
-that Python and torch take to launch them, one by one.
+A step of ESSENTIAL at the published size is some 600 small kernels; the GPU needs a twelfth of the time that Python and
+torch take to launch them one by one.
 """
 
 import functools
@@ -14,25 +14,25 @@ from torch import Tensor
 from essential.errors import TrainingError
 from essential.methods.contract import Batch
 
-# Steps as they come, before one is recorded: whatever is set up once (the optimiser's state, cuBLAS) must be there.
+# Steps before the captured one: whatever is set up once (the optimiser's state, cuBLAS) must be there.
 _BEFORE = 3
 
 Take = Callable[[Batch], dict[str, Tensor]]
 
 
 class CudaGraph:
-    """Takes the steps of one stage: as they come, or, where `records`, the first few so and the rest from a recording.
+    """Takes the steps of one stage: all as they are, or, where `enabled`, the first few so and the others by replay.
 
-    What is recorded is every operation with the addresses of its numbers: of weights, gradients, the optimiser's state
-    and the learning rate, which stay where they are, and of a batch, into which the clips of every step are copied.
-    Torch's generator advances as it would; so the numbers are those of the steps as they come.
+    A graph has every operation with the addresses of its tensors: weights, gradients, the optimiser's state and the
+    learning rate stay where they are, and each step's clips are copied into one batch. Torch's generator advances in a
+    replay too, so the numbers are those of steps without a graph.
 
     Args:
-        records: the stage is steady, on a GPU, and no other rank has a part in it.
+        enabled: the stage is steady, on a GPU, and no other rank has a part in it.
     """
 
-    def __init__(self, *, records: bool) -> None:
-        self._stream = _own_stream() if records else None
+    def __init__(self, *, enabled: bool) -> None:
+        self._stream = _own_stream() if enabled else None
         self._taken = 0
         self._first: list[torch.Size] = []
         self._graph: torch.cuda.CUDAGraph | None = None
@@ -41,7 +41,7 @@ class CudaGraph:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Compute in a stream of its own meanwhile: torch's default one cannot be recorded."""
+        """Compute in a stream of its own meanwhile: torch's default stream cannot be captured."""
         if self._stream is None:
             yield
             return
@@ -58,16 +58,16 @@ class CudaGraph:
         self._taken += 1
         self._first = self._first or _shapes(batch)  # an epoch's last batch may be smaller
         if self._stream is not None and self._graph is None and self._taken > _BEFORE and _shapes(batch) == self._first:
-            self._record(take, batch, optimizer)
+            self._capture(take, batch, optimizer)
         if self._graph is None or self._batch is None or _shapes(batch) != _shapes(self._batch):
             return take(batch)
-        for recorded, given in zip(self._batch.tensors, batch.tensors, strict=True):
-            recorded.copy_(given)
+        for captured, given in zip(self._batch.tensors, batch.tensors, strict=True):
+            captured.copy_(given)
         self._graph.replay()
         return self._terms
 
-    def _record(self, take: Take, batch: Batch, optimizer: torch.optim.Optimizer) -> None:
-        """Record the step, which is not taken by that."""
+    def _capture(self, take: Take, batch: Batch, optimizer: torch.optim.Optimizer) -> None:
+        """Capture the step without taking it."""
         graph = torch.cuda.CUDAGraph()
         self._batch = Batch(*(tensor.clone() for tensor in batch.tensors))
         # A gradient that is there already would be added to in every replay.
@@ -77,15 +77,15 @@ class CudaGraph:
                 self._terms = take(self._batch)
         except RuntimeError as error:
             raise TrainingError(
-                f"a training step could not be recorded ({error.__context__ or error}); a method whose stage says that "
-                "it is steady must keep what that asks of it, see `Stage` in methods/contract.py"
+                f"a training step could not be captured as a CUDA graph ({error.__context__ or error})",
+                remedy="a method whose stage is `steady` must do what `Stage` in methods/contract.py asks of it",
             ) from error
         self._graph = graph
 
 
 @contextmanager
 def _capturable(optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """Tell the optimiser that it is being recorded, which changes nothing in what it computes."""
+    """Tell the optimiser that it is being captured; it computes the same."""
     for group in optimizer.param_groups:
         group["capturable"] = True
     try:

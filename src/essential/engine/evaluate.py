@@ -1,7 +1,11 @@
-"""Scoring: one pass of the predictor over stored features. Nothing here draws a random number or opens a video."""
+"""Scoring: one pass of the predictor over stored features, and the accuracies and metrics of what it predicts.
 
-from collections.abc import Mapping
+Nothing here draws a random number or opens a video.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,16 +13,16 @@ from jaxtyping import Float, Int
 
 from essential.engine.clips import ClipTable
 from essential.engine.process_group import Message, ProcessGroup, SingleProcess
-from essential.metrics import Evaluation
+from essential.metrics import METRICS, SECOND_NAMES, Evaluation, Scores, class_accuracy
 from essential.models.classifier import Predictor
+from essential.records import Metrics
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a predictor says of test videos: a score per slot seen, beside the true slots and tasks.
+    """The predictions of test videos: a score per slot seen, beside the true slots and tasks.
 
-    `scores` are those that it decides by, `reading` says what they are; `others` holds the same predictor's other
-    readings by name. See `Predictor`.
+    It decides by `scores`, which are of the reading `reading`; `others` has its other readings. See `Predictor`.
     """
 
     scores: Float[np.ndarray, "videos slots"]
@@ -84,3 +88,34 @@ def predict(
     return Predictions(
         decided, clips.slots.numpy(), clips.tasks.numpy(), tuple(clips.names), predictor.reading, readings
     )
+
+
+def scored(predictions: Iterable[Predictions], *, class_counts: Sequence[int]) -> dict[str, Any]:
+    """Return the accuracies and metrics of a record, from the predictions made after each task.
+
+    Args:
+        predictions: one per task learned, in order; asked for one after the other, and only its decisions are kept.
+        class_counts: each task's number of classes.
+
+    Returns:
+        `reading`, `accuracy`, `class_accuracy` and `metrics`. A metric of a reading that the predictor does not give
+        after every task is None.
+    """
+    readings: list[dict[str | None, Evaluation]] = []
+    reading = ""
+    for each in predictions:
+        readings.append({name: each.evaluation(name) for name in (None, each.reading, *each.others)})
+        reading = each.reading
+    common = set(readings[0]).intersection(*readings)
+    scores = {name: Scores.of([each[name] for each in readings], class_counts) for name in common}
+    values = {
+        name: metric.compute(scores[metric.reading]) if metric.reading in scores else None
+        for name, metric in METRICS.items()
+        if name not in SECOND_NAMES
+    }
+    return {
+        "reading": reading,
+        "accuracy": tuple(map(tuple, scores[None].matrix)),
+        "class_accuracy": tuple(class_accuracy(readings[-1][None], sum(class_counts))),
+        "metrics": Metrics.model_validate(values),
+    }

@@ -1,10 +1,8 @@
 """THE training loop. Every stage of every method runs through `fit`; nothing here knows a method by name.
 
-An epoch draws all its random numbers from seeds named after it (run seed, task, stage, epoch), so a run that is
-resumed at an epoch's border continues with the numbers that it would have drawn.
-
-Ranks that train together see the same batches in the same order. Each computes the loss of its part of a batch's rows,
-weighted so that the ranks' gradients sum to that of the whole batch, and all take the same step.
+An epoch draws all its random numbers from seeds named after it (method seed, task, stage, epoch), so a run that is
+resumed after an epoch draws the numbers of an uninterrupted one. Ranks that train together see the same batches in the
+same order; each computes the loss of its part of a batch, weighted so that the ranks' gradients sum to the batch's.
 """
 
 import math
@@ -13,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from essential.engine.cuda_graph import CudaGraph
 from essential.engine.process_group import ProcessGroup, SingleProcess, change
@@ -58,9 +56,9 @@ def fit(
     """Prepare the stage if it starts, train what it names, and call `on_epoch` after every epoch.
 
     Args:
-        method: changed.
+        method: changed; on `device`.
         stage: one of the method's.
-        task: its number, from which, and the method's seed, all that is random derives.
+        task: its number; all that is random derives from it and the method's seed.
         training: the optimisation.
         device: where the method is.
         start: where to start.
@@ -84,24 +82,24 @@ def fit(
     if start.optimizer is not None:
         load_optimizer(optimizer, start.optimizer)
     steps, epochs = steps_per_epoch(clips, training), stage.epochs or training.epochs
-    rates_of_all = learning_rates(epochs * steps, steps, training)
-    schedule = [rate * stage.learning_rate_scale for rate in rates_of_all]
-    recorder = CudaGraph(records=stage.steady and device.type == "cuda" and group.size == 1)
-    _only_train(method.network, stage.trains)
+    schedule = [rate * stage.learning_rate_scale for rate in learning_rates(epochs * steps, steps, training)]
+    graph = CudaGraph(enabled=stage.steady and device.type == "cuda" and group.size == 1)
+    method.network.requires_grad_(False).eval()
+    for module in stage.trains:
+        module.requires_grad_(True).train()
     for epoch in range(start.epoch, epochs):
         seeds = (method.seed, "task", task, stage.name, epoch)
         generator = torch_generator(*seeds, "draws")
         order = torch.randperm(clips, generator=torch_generator(*seeds, "order"))
         rates = schedule[epoch * steps : (epoch + 1) * steps]
         table = table if epoch == start.epoch else data.epoch(epoch)
-        with torch_seeded(*seeds, "dropout"), recorder.at_work():
+        with torch_seeded(*seeds, "dropout"), graph.at_work():
             parts = ((indices, Part(group.rank, group.size, len(indices))) for indices in _batches(order, training))
             batches = ((table.rows(indices[part.rows]).to(device), part) for indices, part in parts)
             step = _Step(method, stage.name, optimizer, generator, training.mixed_precision, group)
-            losses = _run_epoch(step, batches, rates, recorder)
-        report = EpochReport(
-            task, stage.name, epoch, {name: total / steps for name, total in losses.items()}, rates[-1]
-        )
+            losses = _run_epoch(step, batches, rates, graph)
+        means = {name: total / steps for name, total in losses.items()}
+        report = EpochReport(task, stage.name, epoch, means, rates[-1])
         _check_finite(report)
         on_epoch(report, optimizer)
     optimizer.zero_grad(set_to_none=True)
@@ -114,9 +112,9 @@ def steps_per_epoch(clips: int, training: TrainingConfig) -> int:
 
 
 def learning_rates(total: int, steps: int, training: TrainingConfig) -> list[float]:
-    """Return the learning rate of each of `total` steps: linear warm-up from 0, then half a cosine.
+    """Return the learning rate of each of `total` steps: linear warm-up from 0 to the peak, then half a cosine.
 
-    The authors' rule: both rates times batch / 256; the warm-up's last step has the peak rate.
+    Both rates are times batch / 256: the authors' rule.
     """
     scale = training.batch_size / 256 if training.scale_learning_rate else 1.0
     peak, last = training.learning_rate * scale, training.min_learning_rate * scale
@@ -155,14 +153,6 @@ class _Step:
     mixed_precision: bool
     group: ProcessGroup
 
-    def set_rate(self, rate: float) -> None:
-        """Set the learning rate of the steps to come."""
-        for group in self.optimizer.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
-
     def take(self, batch: Batch, part: Part) -> dict[str, Tensor]:
         """Return every weighted term; the ranks' sum to those of the whole batch."""
         device = batch.features.device.type
@@ -184,13 +174,17 @@ class _Step:
 
 
 def _run_epoch(
-    step: _Step, batches: Iterator[tuple[Batch, Part]], rates: Sequence[float], recorder: CudaGraph
+    step: _Step, batches: Iterator[tuple[Batch, Part]], rates: Sequence[float], graph: CudaGraph
 ) -> dict[str, float]:
     """Take one step per batch; return the sum of every weighted term, left on the device until the epoch ends."""
     sums: dict[str, Tensor] = {}
     for (batch, part), rate in zip(batches, rates, strict=True):
-        step.set_rate(rate)
-        terms = recorder.take(partial(step.take, part=part), batch, step.optimizer)
+        for parameters in step.optimizer.param_groups:
+            if isinstance(parameters["lr"], Tensor):
+                parameters["lr"].fill_(rate)
+            else:
+                parameters["lr"] = rate
+        terms = graph.take(partial(step.take, part=part), batch, step.optimizer)
         for name, value in terms.items():
             sums[name] = sums[name] + value if name in sums else value.clone()
     totals = step.group.all_reduce(torch.stack([value.float() for value in sums.values()]))
@@ -212,11 +206,10 @@ def _add_up_gradients(optimizer: torch.optim.Optimizer, group: ProcessGroup) -> 
     """Give every rank the sum of all ranks' gradients, in one message."""
     if group.size == 1:
         return
-    trained = (parameter for group in optimizer.param_groups for parameter in group["params"])
+    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
-    total = group.all_reduce(torch.cat([gradient.flatten() for gradient in gradients]))
-    sizes = [gradient.numel() for gradient in gradients]
-    for gradient, summed in zip(gradients, total.split(sizes), strict=True):
+    total = group.all_reduce(torch.cat([each.flatten() for each in gradients]))
+    for gradient, summed in zip(gradients, total.split([each.numel() for each in gradients]), strict=True):
         gradient.copy_(summed.view_as(gradient))
 
 
@@ -231,12 +224,6 @@ def _optimizer(stage: Stage, training: TrainingConfig, device: torch.device) -> 
     # A recorded step reads the rate where it lies.
     rate = torch.tensor(training.learning_rate, device=device) if device.type == "cuda" else training.learning_rate
     return torch.optim.AdamW(groups, lr=rate, betas=(training.beta1, training.beta2), fused=True)
-
-
-def _only_train(network: nn.Module, trained: Sequence[nn.Module]) -> None:
-    network.requires_grad_(False).eval()
-    for module in trained:
-        module.requires_grad_(True).train()
 
 
 def _batches(order: Tensor, training: TrainingConfig) -> Sequence[Tensor]:

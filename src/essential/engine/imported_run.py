@@ -21,11 +21,7 @@ _FREE = frozenset({"data", "protocol", "features"})
 
 
 def begin_import(run: RunFolder, source: str) -> None:
-    """Mark the folder as that of an import from `source`, before anything of it is written.
-
-    Raises:
-        RunError: the folder holds a run, or files that an import would replace.
-    """
+    """Mark the folder as that of an import from `source`; refuse one that holds a run, or files to be replaced."""
     run.remove_leftovers()
     if run.begun:
         raise RunError(f"{run.path} holds a run already", remedy="choose another --out")
@@ -51,15 +47,9 @@ def write_encoder(run: RunFolder, weights: Mapping[str, Tensor]) -> None:
 def finish_import(
     run: RunFolder, config: RunConfig, place: Place, method: Method, *, source: str, encoder_fingerprint: str
 ) -> None:
-    """Complete an import whose encoder and checkpoints are written; its first evaluation says on which videos.
+    """Complete an import of `source` whose encoder and checkpoints are written; `method` is as after the last of them.
 
-    Args:
-        run: the folder.
-        config: the run's.
-        place: behind the last checkpoint.
-        method: as it is there.
-        source: where the checkpoints were.
-        encoder_fingerprint: of their encoder.
+    On which videos it is scored is decided by its first evaluation.
     """
     run.write_config(config)
     write_json(run.import_note, {"from": source, "encoder_fingerprint": encoder_fingerprint})
@@ -67,11 +57,7 @@ def finish_import(
 
 
 def refuse_unlike_import(run: RunFolder, config: RunConfig, encoder_fingerprint: str) -> None:
-    """Refuse to score an imported run with anything but its own network; data and tasks are free.
-
-    Raises:
-        RunError: lists what differs.
-    """
+    """Refuse to score an imported run with anything but its own network; data and tasks are free."""
     theirs, ours = (
         {name: part for name, part in each.identity().items() if name not in _FREE} for each in (run.config(), config)
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 from torch.optim import Optimizer
 
@@ -15,12 +14,7 @@ from essential.progress import Progress, phase
 
 @dataclass(frozen=True)
 class TaskStart:
-    """Where a task starts: at its first stage, or where a state of the method was saved inside it.
-
-    Attributes:
-        stage: the number of the stage, from 0.
-        inside: where that stage starts.
-    """
+    """Where a task starts: at its first stage, or in a later one, `inside` it, where a state was saved."""
 
     stage: int = 0
     inside: StageStart = field(default_factory=StageStart)
@@ -28,15 +22,7 @@ class TaskStart:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """An epoch that has ended.
-
-    Attributes:
-        report: what it gave.
-        stage: the stage that it belongs to.
-        stage_index: the number of the stage in its task, from 0.
-        epochs: how many the stage has.
-        optimizer: as the epoch has left it.
-    """
+    """An epoch that has ended: what it gave, in which stage (of how many epochs), and the optimiser as it is now."""
 
     report: EpochReport
     stage: Stage
@@ -69,7 +55,7 @@ def learn_task(
         training: the optimisation.
         start: where the task starts; None: at its beginning.
         title: what `progress` calls the task.
-        progress: told how far it is.
+        progress: shows how far it is.
         on_epoch: called after every epoch.
         group: the processes that train together, on equal methods; None: this process alone.
 
@@ -87,7 +73,14 @@ def learn_task(
     for index, stage in [*enumerate(method.stages(task))][start.stage :]:
         inside = start.inside if index == start.stage else StageStart()
         epochs = stage.epochs or training.epochs
-        after = partial(_after_epoch, progress, on_epoch, stage, index, epochs)
+
+        def after(
+            report: EpochReport, optimizer: Optimizer, stage: Stage = stage, index: int = index, epochs: int = epochs
+        ) -> None:
+            if on_epoch is not None:
+                on_epoch(EpochDone(report, stage, index, epochs, optimizer))
+            progress.advance(report.epoch + 1, f"loss {sum(report.losses.values()):.3f}")
+
         with phase(progress, f"{title}: {stage.name}", epochs):
             progress.advance(inside.epoch)
             fit(
@@ -101,17 +94,3 @@ def learn_task(
                 group=group,
             )
     change(group, method, lambda: method.finish(task), device=device)
-
-
-def _after_epoch(
-    progress: Progress,
-    on_epoch: Callable[[EpochDone], None] | None,
-    stage: Stage,
-    index: int,
-    epochs: int,
-    report: EpochReport,
-    optimizer: Optimizer,
-) -> None:
-    if on_epoch is not None:
-        on_epoch(EpochDone(report, stage, index, epochs, optimizer))
-    progress.advance(report.epoch + 1, f"loss {sum(report.losses.values()):.3f}")

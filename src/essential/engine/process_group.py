@@ -62,15 +62,12 @@ class SingleProcess(ProcessGroup):
         super().__init__(0, 1)
 
     def all_reduce(self, values: Tensor) -> Tensor:
-        """Return the values."""
         return values
 
     def broadcast(self, message: Message) -> Message:
-        """Return the message."""
         return message
 
     def all_gather(self, message: Message) -> list[Message]:
-        """Return the message."""
         return [message]
 
 
@@ -107,7 +104,7 @@ def require_equal(group: ProcessGroup, trained: Sequence[nn.Module]) -> None:
     others = [rank for rank, each in enumerate(digests) if each != digests[0]]
     if others:
         raise TrainingError(
-            f"rank {others[0]} has other weights than rank 0; the last checkpoint is intact",
+            f"rank {others[0]} has other weights than rank 0",
             remedy="give all ranks processors, GPUs and a torch of one kind, and run the same command again with "
             "--resume",
         )

@@ -91,14 +91,12 @@ class Ranks(ProcessGroup):
         self._store.set(f"essential/process {self.rank}", json.dumps([socket.gethostname(), os.getpid()]))
 
     def all_reduce(self, values: Tensor) -> Tensor:
-        """Return the sum over all ranks."""
         result = values.detach().clone()
         with self._connected():
             dist.all_reduce(result)
         return result
 
     def broadcast(self, message: Message) -> Message:
-        """Return rank 0's message."""
         content = _packed(message) if self.first else b""
         head = torch.zeros(1 + hashlib.sha256().digest_size, dtype=torch.long)
         if self.first:
@@ -118,12 +116,11 @@ class Ranks(ProcessGroup):
         return _unpacked(content)
 
     def all_gather(self, message: Message) -> list[Message]:
-        """Return all ranks' messages."""
         content = _packed(message)
         lengths = [torch.zeros(1, dtype=torch.long) for _ in range(self.size)]
         with self._connected():
             dist.all_gather(lengths, torch.tensor([len(content)]))
-            longest = max(int(length) for length in lengths)
+            longest = int(max(lengths))
             bodies = [torch.empty(longest, dtype=torch.uint8) for _ in range(self.size)]
             dist.all_gather(bodies, _tensor(content.ljust(longest, b"\0")))
         return [_unpacked(body[: int(length)].numpy().tobytes()) for body, length in zip(bodies, lengths, strict=True)]

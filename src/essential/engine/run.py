@@ -1,9 +1,11 @@
 """A run from start to end: learn task after task, evaluate after each, and write the record. Names no method."""
 
+import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,40 +13,44 @@ from torch.optim import Optimizer
 
 from essential.engine.clips import ClipTable, LabelledVideos, TaskClips, check_coverage, task_clips
 from essential.engine.config import resolved
-from essential.engine.evaluate import TaskReport, predict
+from essential.engine.evaluate import TaskReport, predict, scored
 from essential.engine.fit import EpochReport, optimizer_state
 from essential.engine.imported_run import discard_import
 from essential.engine.learn_task import EpochDone, TaskStart, learn_task
 from essential.engine.process_group import ProcessGroup, SingleProcess, require_equal
-from essential.engine.results import count_trainable_parameters, make_record, record_of_all
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
-from essential.engine.workspace import data_root, open_workspace
+from essential.engine.workspace import Workspace, data_root, open_workspace
 from essential.errors import CheckpointError, ConfigError, DataError, RunError, TrainingError
 from essential.features.cores import own_threads
 from essential.features.index import refuse_broken
 from essential.files.atomic import folder_lock
 from essential.memory.ledger import total_by_kind
+from essential.methods.contract import Method, TaskData
 from essential.metrics import accuracy_on_seen
 from essential.progress import Progress
 from essential.protocols.protocol import Video
 from essential.records import Record
+from essential.version import __version__
+
+# Those that the numbers may depend on.
+_PACKAGES = ("torch", "torchvision", "av", "numpy")
 
 
 @runtime_checkable
 class Sink(Protocol):
-    """Gets the events of a run beside `RUN/log.jsonl`: `start` once, then `write` for each. None of them may raise.
+    """Gets the events of a run beside `RUN/log.jsonl`. It may not raise.
 
     The step of an event is the number of its line in the log, from 0. A run that is resumed is cut back to what it last
     saved, so events may come again under the steps that they had before.
     """
 
     def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:
-        """Say which run it is, with which settings, and the step of the event that comes next."""
+        """Called once: which run it is, its settings, and the step of the next event."""
         ...
 
     def write(self, step: int, event: Mapping[str, Any]) -> None:
-        """Take an event, as it stands in the log."""
+        """Called for each event, as it stands in the log."""
         ...
 
 
@@ -70,11 +76,11 @@ def train(
         out: the run's folder; rank 0 alone writes to it.
         overrides: such as `training.epochs=5`.
         resume: whether to continue a run that is there.
-        progress: told how far it is.
+        progress: shows how far it is.
         on_epoch: called by rank 0 after every epoch.
         on_task: called by rank 0 after every task, when its test videos have been scored.
         group: the processes that train together; None: this one alone.
-        sink: told by rank 0 all that is logged.
+        sink: gets from rank 0 all that is logged.
 
     Raises:
         ConfigError: see `load_config`.
@@ -116,11 +122,7 @@ def extract(
 
 
 def refuse_taken(folder: RunFolder, config: RunConfig, *, resume: bool) -> None:
-    """Refuse to run `config` here if another run, or this one without `resume`, has begun; clean up what has not.
-
-    Raises:
-        RunError: it has.
-    """
+    """Refuse to run `config` here if another run, or this one without `resume`, has begun; clean up what has not."""
     folder.remove_leftovers()
     if not folder.begun:
         discard_import(folder)
@@ -139,7 +141,7 @@ def refuse_taken(folder: RunFolder, config: RunConfig, *, resume: bool) -> None:
 
 @dataclass(frozen=True)
 class _Observers:
-    """Who is told what happens, on rank 0."""
+    """What rank 0 calls on its way."""
 
     on_epoch: Callable[[EpochReport], None] | None = None
     on_task: Callable[[TaskReport], None] | None = None
@@ -172,7 +174,7 @@ class _Run:
             self.method.network.to(self.workspace.device)
         self.source = self.workspace.source(self._needed_videos(), progress, group=group)
         self._fix_skipped(begun=saved is not None)
-        check_coverage(self.protocol.tasks, list(self.place.skipped))
+        check_coverage(self.protocol.tasks, self.place.skipped)
         self.labelled = LabelledVideos(self.protocol, self.source, without=self.place.skipped)
         self.tests = [self.labelled.table(task.test, 0) for task in self.protocol.tasks[: self.place.task]]
         self.watch.lap("extract")
@@ -189,34 +191,26 @@ class _Run:
         return record_of_all(self._write_record, self.group)
 
     def _write_record(self) -> Record:
-        self._restore_predictions()
-        trained = count_trainable_parameters(self.method, self._task(len(self.protocol.tasks) - 1))
-        record = make_record(self.workspace, self.method, self.folder, self.place, trainable_parameters=trained)
-        record.write(self.folder.record)
-        return record
-
-    def _restore_predictions(self) -> None:
-        """Score again, from the checkpoints, where predictions were lost or damaged since they were written."""
+        # Predictions may have been lost or damaged since they were written.
         for index in range(len(self.protocol.tasks)):
             try:
                 self.folder.read_predictions(index)
             except CheckpointError:
                 tests = ClipTable.joined(self.tests[: index + 1])
-                predictions = self.workspace.scores_of(self.folder.read_checkpoint(index), tests)
-                self.folder.write_predictions(index, predictions)
+                self.folder.write_predictions(
+                    index, self.workspace.scores_of(self.folder.read_checkpoint(index), tests)
+                )
+        trained = count_trainable_parameters(self.method, self._task(len(self.protocol.tasks) - 1))
+        return make_record(self.workspace, self.method, self.folder, self.place, trainable_parameters=trained)
 
     def _needed_videos(self) -> list[Video]:
-        """All test videos, and the training videos still to be learned from: finished tasks need theirs no more."""
-        first = 0 if self.method.needs_all_tasks else self.place.task
-        training = [video for task in self.protocol.tasks[first:] for video in task.train]
-        tests = [video for task in self.protocol.tasks for video in task.test]
-        return [video for video in training + tests if video.key not in self.place.skipped]
+        """All test videos, and the training videos of the tasks that are left."""
+        first, tasks = 0 if self.method.needs_all_tasks else self.place.task, self.protocol.tasks
+        needed = [video for task in tasks[first:] for video in task.train] + [v for task in tasks for v in task.test]
+        return [video for video in needed if video.key not in self.place.skipped]
 
     def _fix_skipped(self, *, begun: bool) -> None:
-        """Fix which videos the run leaves out when it begins, so that its clips do not change.
-
-        A video that is repaired later stays out of this run; one that breaks later stops it.
-        """
+        """Fix which videos are left out when the run begins: later, a repaired one stays out, a broken one stops it."""
         if begun and self.source.skipped:
             lines = "\n  ".join(f"{key}: {reason}" for key, reason in sorted(self.source.skipped.items()))
             raise DataError(
@@ -242,7 +236,8 @@ class _Run:
                 group=self.group,
             )
         except TrainingError as error:
-            raise TrainingError(error.problem, remedy=f"the last checkpoint is intact; {error.remedy}") from error
+            remedy = "; ".join(filter(None, ("the last checkpoint is intact", error.remedy)))
+            raise TrainingError(error.problem, remedy=remedy) from error
         self.start = TaskStart()
         self.watch.lap("train")
 
@@ -304,3 +299,68 @@ class Stopwatch:
         now = time.perf_counter()
         self.seconds[what] += now - self._last
         self._last = now
+
+
+def count_trainable_parameters(method: Method, task: TaskData) -> int:
+    """Return how many parameters the stages of `task` train, each counted once; no clip of the task is read."""
+    modules = [module for stage in method.stages(task) for module in stage.trains]
+    sizes = {id(parameter): parameter.numel() for module in modules for parameter in module.parameters()}
+    return sum(sizes.values())
+
+
+def make_record(
+    workspace: Workspace, method: Method, folder: RunFolder, place: Place, *, trainable_parameters: int | None
+) -> Record:
+    """Write and return the record; nothing in it depends on the machine's paths or on when it was made."""
+    config, protocol = workspace.config, workspace.protocol
+    identity = config.identity()
+    splits = {video.key: video.split for video in protocol.videos}
+    predictions = (folder.read_predictions(index) for index in range(place.task))
+    tasks = [
+        {
+            "classes": task.classes,
+            # Nobody looked for the training videos of an imported run.
+            "train_videos": 0 if folder.imported else sum(video.key not in place.skipped for video in task.train),
+            "test_videos": sum(video.key not in place.skipped for video in task.test),
+        }
+        for task in protocol.tasks
+    ]
+    packages = {name: metadata.version(name) for name in _PACKAGES}
+    content = {
+        "protocol": {
+            "name": protocol.name,
+            "id": protocol.id,
+            "list_sha256": protocol.list_sha256,
+            "passed_over": protocol.passed_over,
+            "tasks": tasks,
+        },
+        "method": {
+            "name": config.method.name,
+            "config": {**identity["method"], "needs_all_tasks": method.needs_all_tasks},
+        },
+        "encoder": {"name": workspace.origin.name, "fingerprint": workspace.origin.fingerprint},
+        "seed": config.seed,
+        **scored(predictions, class_counts=[len(task.classes) for task in protocol.tasks[: place.task]]),
+        "trainable_parameters": trainable_parameters,
+        "memory_bytes": total_by_kind(method.ledger()),
+        "exemplars": len(method.memory),
+        "skipped_videos": [
+            {"video": key, "split": splits[key], "reason": reason} for key, reason in sorted(place.skipped.items())
+        ],
+        "seconds": place.seconds,
+        "versions": {"essential": __version__, "python": platform.python_version(), **packages},
+        "data": identity["data"],
+        "config": identity,
+        "ledger": [asdict(entry) for entry in method.ledger()],
+        "memory_bytes_by_task": place.memory_bytes_by_task,
+    }
+    record = Record.model_validate(content)
+    record.write(folder.record)
+    return record
+
+
+def record_of_all(make: Callable[[], Record], group: ProcessGroup) -> Record:
+    """Return on every rank the record that rank 0 makes."""
+    record = make() if group.first else None
+    text = group.from_first(lambda: record and record.model_dump_json())
+    return record or Record.model_validate_json(text, strict=True)

@@ -1,19 +1,12 @@
-"""A run's folder: what is in it, and where the run continues.
+"""A run's folder, and where the run continues. docs/file-formats.md has what is in each file.
 
-    RUN/
-      config.yaml             the resolved config, written before anything is computed
-      protocol.json           tasks, classes and videos by name
-      log.jsonl               one line per epoch and per evaluation
-      state.safetensors       all that resuming needs: method, optimiser, place; replaced as a whole
-      settled/PART.safetensors          frozen parts of the method: written once; the state has their checksums
-      memory.safetensors      the episodic memory after the last finished task, to take elsewhere
-      checkpoints/task-NN.safetensors   the predictor after task NN: what `essential evaluate` scores
-      predictions/task-NN.safetensors   every test video's scores after task NN
-      record.json             the result; its presence means that the run is complete
-      analysis.json           what a report shows beyond the record; it is made again where it is missing
-      wandb.json              with --wandb: the project and run there
-      imported.json           of an imported run: where its checkpoints were, the fingerprint of their encoder
-      encoder.safetensors     of an imported run: the weights of their encoder
+    config.yaml, protocol.json        what is learned and how, written before anything is computed
+    log.jsonl                         one line per epoch and per evaluation
+    state.safetensors, settled/       all that resuming needs; frozen parts of the method are written once
+    memory.safetensors                the episodic memory after the last task
+    checkpoints/, predictions/        per task: the predictor, and every test video's scores
+    record.json, analysis.json        the result; what a report shows beyond it
+    imported.json, encoder.safetensors      only of a run that was imported from checkpoints
 
 Every file appears whole or not at all. State, checkpoints and predictions carry a checksum of their content.
 """
@@ -25,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from essential.engine.evaluate import Predictions
@@ -37,11 +31,12 @@ from essential.files.atomic import explained_os_errors, remove_unfinished, write
 from essential.files.sealed import Array, read_sealed, read_sealed_header, write_sealed
 from essential.files.untrusted import parse_json, parse_yaml, read_bounded, read_json, yaml_text
 from essential.methods.contract import Method
-from essential.models.state_names import below
+from essential.models.growing import below
 from essential.protocols.protocol import Protocol
 
 _DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError)
 _AGAIN = "train again into another folder"
+_EPOCH = TypeAdapter(EpochReport)
 _Read = TypeVar("_Read")
 
 
@@ -79,11 +74,7 @@ class Saved:
 
     @classmethod
     def unpacked(cls, arrays: Mapping[str, Array], note: Mapping[str, Any]) -> "Saved":
-        """Undo `packed`.
-
-        Raises:
-            KeyError, TypeError, ValueError: they are of something else.
-        """
+        """Undo `packed`; what is something else raises one of `_DAMAGES`."""
         known = {name: value for name, value in note.items() if name != "optimizer"}
         place = Place(**{**known, "memory_bytes_by_task": tuple(note["memory_bytes_by_task"])})
         if not all(type(n) is int and n >= 0 for n in (place.task, place.stage, place.epoch, place.log_bytes)):
@@ -92,16 +83,9 @@ class Saved:
 
 
 class RunFolder:
-    """Reads and writes the files of one run. The caller holds the folder's lock.
+    """Reads and writes the files of one run; the caller holds the folder's lock. All attributes are paths.
 
-    Attributes:
-        path: of the folder.
-        state_file: of the state; its presence means that the run has begun.
-        memory: the episodic memory's file.
-        record: the result's; its presence means that the run is complete.
-        analysis: the analysis's.
-        encoder: the weights of an imported run's encoder.
-        import_note: where an imported run came from; its presence means that the run was imported.
+    A file that is missing, damaged or another run's raises `CheckpointError` if it holds tensors, else `RunError`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -132,11 +116,7 @@ class RunFolder:
             remove_unfinished(folder)
 
     def refuse_another(self, config: RunConfig) -> None:
-        """Refuse a config that would give other numbers than the run's own.
-
-        Raises:
-            RunError: lists what differs.
-        """
+        """Refuse a config that would give other numbers than the run's own; list what differs."""
         found = differences(self.config().identity(), config.identity())
         if found:
             raise RunError(
@@ -145,11 +125,7 @@ class RunFolder:
             )
 
     def refuse_other_features(self, origin: FeatureOrigin) -> None:
-        """Refuse features of another kind than the run began with, such as those of other weights.
-
-        Raises:
-            RunError: they are.
-        """
+        """Refuse features of another kind than the run began with, such as those of other weights."""
         there = self.origin()
         if there is not None and there != origin:
             raise RunError(
@@ -164,20 +140,12 @@ class RunFolder:
         write_json(self._protocol, {**protocol_to_json(protocol, root), "features": asdict(origin)})
 
     def origin(self) -> FeatureOrigin | None:
-        """Return what made the features that the run began with; None if the folder does not say.
-
-        Raises:
-            RunError: the file is damaged.
-        """
+        """Return what made the features that the run began with; None if the folder does not say."""
         there = self._read(self._protocol, lambda content: content.get("features"))
         return None if there is None else self._read(self._protocol, lambda _: FeatureOrigin(**there))
 
     def protocol(self, root: Path) -> Protocol | None:
-        """Read the protocol of a run that has begun, its videos below `root` whether they are there or not.
-
-        Raises:
-            RunError: the file is damaged.
-        """
+        """Read the protocol of a run that has begun, its videos below `root` whether they are there or not."""
         if not self.begun or (self.imported and not self._protocol.exists()):
             return None
         return self._read(self._protocol, lambda content: protocol_from_json(content, root))
@@ -196,11 +164,7 @@ class RunFolder:
         write_text(self.path / "config.yaml", yaml_text(content))
 
     def config(self) -> RunConfig:
-        """Read the resolved config.
-
-        Raises:
-            RunError: there is none, or it cannot be read.
-        """
+        """Read the resolved config."""
         path = self.path / "config.yaml"
         if not path.exists():
             raise RunError(
@@ -215,10 +179,7 @@ class RunFolder:
             raise RunError(f"{path} cannot be read ({error})", remedy=f"restore it, or {_AGAIN}") from error
 
     def save(self, place: Place, method: Method, optimizer: Mapping[str, Array] | None) -> None:
-        """Replace the state by this one; the log's present length is noted in it.
-
-        The method's frozen parts are written once, so that a checkpoint costs the same after many tasks.
-        """
+        """Replace the state, which notes the log's length; write the method's frozen parts, each of them once."""
         for part in method.frozen_parts:
             if part not in self._frozen:
                 write_sealed(self._part(part), method.part_state(part), {"part": part})
@@ -228,25 +189,20 @@ class RunFolder:
         write_sealed(self.state_file, state.arrays, {**state.note, "settled": self._frozen})
 
     def saved(self, group: ProcessGroup) -> Saved | None:
-        """Return on every rank what rank 0 reads: the state, the log cut back to it; None if nothing was saved yet.
-
-        Raises:
-            CheckpointError: see `state`.
-        """
+        """Return the state on every rank, and cut the log back to it; None if nothing was saved yet."""
         saved = self.state() if group.first else None
-        if group.first:
-            self._cut_log(saved.place.log_bytes if saved else 0)
+        length = saved.place.log_bytes if saved else 0
+        # Only ever shorter: after a power cut the log may lack lines that the state counts.
+        if group.first and self._log.exists() and self._log.stat().st_size > length:
+            with explained_os_errors(self._log), self._log.open("r+b") as file:
+                file.truncate(length)
         if group.size == 1:
             return saved
         message = group.broadcast(saved.packed() if saved else Message())
         return saved if group.first or message.note is None else Saved.unpacked(message.arrays, message.note)
 
     def state(self) -> Saved | None:
-        """Read the state and change nothing; None if nothing was saved yet.
-
-        Raises:
-            CheckpointError: the state or a frozen part is damaged, or a part is not the one that the state names.
-        """
+        """Read the state and change nothing; None if nothing was saved yet."""
         if not self.state_file.exists():
             return None
         arrays, note = read_sealed(self.state_file, CheckpointError)
@@ -277,20 +233,12 @@ class RunFolder:
         return self._log.read_bytes().count(b"\n") if self._log.exists() else 0
 
     def read_log(self) -> list[EpochReport]:
-        """Read what every epoch gave; an imported run has none.
-
-        Raises:
-            RunError: the log is missing or damaged.
-        """
+        """Read what every epoch gave; an imported run has none."""
         if self.imported:
             return []
         try:
             events = [parse_json(line) for line in read_bounded(self._log).splitlines()]
-            return [
-                EpochReport(**{name: value for name, value in event.items() if name != "event"})
-                for event in events
-                if event["event"] == "epoch"
-            ]
+            return [_EPOCH.validate_python(event) for event in events if event["event"] == "epoch"]
         except _DAMAGES as error:
             raise RunError(f"{self._log} is missing or damaged ({error})", remedy=f"restore it, or {_AGAIN}") from error
 
@@ -300,28 +248,20 @@ class RunFolder:
         write_sealed(self.checkpoint(task), arrays, {"task": task})
 
     def read_checkpoint(self, task: int) -> dict[str, Tensor]:
-        """Read what `write_checkpoint` wrote.
-
-        Raises:
-            CheckpointError: it is missing or damaged.
-        """
+        """Read what `write_checkpoint` wrote."""
         arrays, _ = read_sealed(self.checkpoint(task), CheckpointError)
         return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
 
     def write_predictions(self, task: int, predictions: Predictions) -> None:
-        """Write what the predictor after `task` says of every test video of the classes seen."""
+        """Write the predictions, after `task`, of every test video of the classes seen."""
         arrays = {"scores": predictions.scores, "slots": predictions.slots, "tasks": predictions.tasks}
         arrays |= {f"scores.{name}": scores for name, scores in predictions.others.items()}
         note = {"videos": list(predictions.videos), "reading": predictions.reading}
-        write_sealed(self._predictions(task), arrays, note)
+        write_sealed(self.predictions(task), arrays, note)
 
     def read_predictions(self, task: int) -> Predictions:
-        """Read what `write_predictions` wrote.
-
-        Raises:
-            CheckpointError: it is missing or damaged.
-        """
-        path = self._predictions(task)
+        """Read what `write_predictions` wrote."""
+        path = self.predictions(task)
         arrays, note = read_sealed(path, CheckpointError)
         try:
             videos, reading, others = tuple(note["videos"]), note.get("reading", "cnn"), below("scores.", arrays)
@@ -333,17 +273,12 @@ class RunFolder:
         """Return the file of the predictor after `task`."""
         return self.path / "checkpoints" / f"task-{task:02d}.safetensors"
 
-    def _predictions(self, task: int) -> Path:
+    def predictions(self, task: int) -> Path:
+        """Return the file of the predictions after `task`."""
         return self.path / "predictions" / f"task-{task:02d}.safetensors"
 
     def _part(self, part: str) -> Path:
         return self.path / "settled" / f"{part}.safetensors"
-
-    def _cut_log(self, length: int) -> None:
-        # Only ever shorter: after a power cut the log may lack lines that the state knows of.
-        if self._log.exists() and self._log.stat().st_size > length:
-            with explained_os_errors(self._log), self._log.open("r+b") as file:
-                file.truncate(length)
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[str]:

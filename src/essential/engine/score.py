@@ -7,10 +7,10 @@ from pathlib import Path
 
 from essential.engine.clips import ClipTable, LabelledVideos
 from essential.engine.config import resolved
-from essential.engine.evaluate import Predictions
+from essential.engine.evaluate import Predictions, scored
 from essential.engine.imported_run import refuse_unlike_import
 from essential.engine.process_group import ProcessGroup, SingleProcess
-from essential.engine.results import make_record, record_of_all, scored
+from essential.engine.run import make_record, record_of_all
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import Workspace, data_root, open_workspace
@@ -36,7 +36,7 @@ def evaluate(
         out: the run's folder.
         overrides: of the run's config, such as `data.root=DIR`: other places of the videos or the store, the device. An
             imported run takes its data and tasks from it at its first evaluation, which writes its record.
-        progress: told how far it is.
+        progress: shows how far it is.
         group: the ranks that share the work; all of them see the run's folder. None: this process alone.
 
     Returns:
@@ -66,16 +66,14 @@ def evaluate(
         tasks = workspace.protocol.tasks[: len(record.accuracy)]
         without = {skipped.video: skipped.reason for skipped in record.skipped_videos}
         predictions = _predictions(workspace, folder, tasks, without=without, progress=progress, group=group)
-    return record.model_copy(update=scored(predictions, class_counts=[len(task.classes) for task in tasks]))
+        return record.model_copy(update=scored(predictions, class_counts=[len(task.classes) for task in tasks]))
 
 
 def _first_score(folder: RunFolder, config: RunConfig, progress: Progress, group: ProcessGroup) -> Record:
     """Score an imported run, and write what a trained run has: protocol, predictions, record."""
     saved = folder.saved(group)
     if saved is None:
-        raise CheckpointError(
-            f"the import into {folder.path} did not come to its end; import again into another folder"
-        )
+        raise CheckpointError(f"the import into {folder.path} is incomplete", remedy="import again into another folder")
     workspace = open_workspace(config, progress, group=group)
     refuse_unlike_import(folder, config, workspace.origin.fingerprint)
     protocol, place = workspace.protocol, saved.place
@@ -86,40 +84,32 @@ def _first_score(folder: RunFolder, config: RunConfig, progress: Progress, group
     if classes != len(protocol.slots) or place.task > len(protocol.tasks):
         raise CheckpointError(
             f"{folder.path} holds {place.task} checkpoints that score {classes} classes, but the protocol "
-            f"{protocol.name!r} has {len(protocol.slots)} classes in {len(protocol.tasks)} tasks; "
-            "give the data and tasks that the checkpoints were trained on"
+            f"{protocol.name!r} has {len(protocol.slots)} classes in {len(protocol.tasks)} tasks",
+            remedy="give the data and tasks that the checkpoints were trained on",
         )
     tasks = protocol.tasks[: place.task]
     skipped: dict[str, str] = {}
-    found = _predictions(workspace, folder, tasks, without=skipped, progress=progress, group=group)
-    for index, predictions in enumerate(found):
+    for index, found in enumerate(
+        _predictions(workspace, folder, tasks, without=skipped, progress=progress, group=group)
+    ):
         if group.first:
-            folder.write_predictions(index, predictions)
-
-    def finish() -> Record:
+            folder.write_predictions(index, found)
+    place = replace(place, skipped=skipped)
+    if group.first:
         folder.claim(config, protocol, workspace.root, workspace.origin)
-        after = replace(place, skipped=skipped)
-        record = make_record(workspace, method, folder, after, trainable_parameters=None)
-        record.write(folder.record)
-        return record
-
-    return record_of_all(finish, group)
+    return record_of_all(lambda: make_record(workspace, method, folder, place, trainable_parameters=None), group)
 
 
 def _refuse_another_list(folder: RunFolder, config: RunConfig, protocol: Protocol | None) -> None:
-    """Refuse a list of other content: the run keeps to its own, whose file may be elsewhere now, or gone.
-
-    Raises:
-        RunError: it is another.
-        DataError: it cannot be read.
-    """
+    """Refuse a list of other content; the run's own may be elsewhere now, or gone."""
     path = config.data.path
     if config.data.kind != "list" or path is None or path == folder.config().with_absolute_paths().data.path:
         return
     if protocol is not None and read_video_list(path).sha256 != protocol.list_sha256:
         raise RunError(
             f"{path} is another list than the one that {folder.path} was made on (sha256 "
-            f"{str(protocol.list_sha256)[:12]}); train, or import the checkpoints, into another folder for it"
+            f"{str(protocol.list_sha256)[:12]})",
+            remedy="train, or import the checkpoints, into another folder for it",
         )
 
 
@@ -132,7 +122,7 @@ def _predictions(
     progress: Progress,
     group: ProcessGroup,
 ) -> Iterator[Predictions]:
-    """Give what each checkpoint says of the test videos of all tasks up to its own; add to `without`."""
+    """Give each checkpoint's predictions of the test videos of all tasks up to its own; add to `without`."""
     videos = [video for task in tasks for video in task.test if video.key not in without]
     source = workspace.source(videos, progress, group=group)
     without.update(source.skipped)

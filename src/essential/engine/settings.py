@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from essential.configs.schema import Section
 from essential.encoders import EncoderConfig
@@ -14,7 +14,7 @@ from essential.methods import MethodConfig
 from essential.protocols.source import DataConfig, ProtocolConfig
 from essential.video.config import AugmentConfig
 
-# What a machine's owner decides, and not who sends a config or a bundle; no number of a result depends on it.
+# What a machine's owner decides, not who sends a config or a bundle; no number of a result depends on it.
 OF_THE_MACHINE: dict[str, set[str]] = {
     "data": {"root", "path", "annotations"},
     "features": {"store", "shard_videos", "on_broken_video", "workers", "worker_start", "video_seconds_limit"}
@@ -50,16 +50,11 @@ class TrainingConfig(Section):
 
 
 def choose_device(wanted: str) -> torch.device:
-    """Return the device that `training.device` names.
-
-    Raises:
-        ConfigError: a GPU is asked for and there is none.
-    """
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("training.device=cuda, but torch sees no GPU here; use auto or cpu")
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(wanted)
+    """Return the device that `training.device` names; a GPU that is not there is a `ConfigError`."""
+    gpu = torch.cuda.is_available()
+    if wanted == "cuda" and not gpu:
+        raise ConfigError("training.device=cuda, but torch sees no GPU here", remedy="use auto or cpu")
+    return torch.device(("cuda" if gpu else "cpu") if wanted == "auto" else wanted)
 
 
 class RunConfig(Section):
@@ -81,17 +76,18 @@ class RunConfig(Section):
     def with_absolute_paths(self) -> "RunConfig":
         """Return the config with paths that mean the same from any working directory."""
 
-        def absolute(path: Path | None) -> Path | None:
-            return path if path is None else path.expanduser().absolute()
+        def absolute(section: BaseModel, *names: str) -> Any:
+            paths = {name: getattr(section, name) for name in names}
+            changed = {name: path.expanduser().absolute() for name, path in paths.items() if isinstance(path, Path)}
+            return section.model_copy(update=changed)
 
-        places = ("root", "path", "annotations")
-        data = self.data.model_copy(update={name: absolute(getattr(self.data, name)) for name in places})
-        features = self.features.model_copy(update={"store": absolute(self.features.store)})
-        weights = self.encoder.weights
-        encoder = self.encoder.model_copy(
-            update={"weights": absolute(weights) if isinstance(weights, Path) else weights}
+        return self.model_copy(
+            update={
+                "data": absolute(self.data, "root", "path", "annotations"),
+                "features": absolute(self.features, "store"),
+                "encoder": absolute(self.encoder, "weights"),
+            }
         )
-        return self.model_copy(update={"data": data, "features": features, "encoder": encoder})
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the numbers: everything but this machine's paths, devices and worker counts.

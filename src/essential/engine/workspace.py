@@ -32,7 +32,6 @@ from essential.protocols.source import load_listing
 _VIEW_SEED = 0
 # Numbers per frame: more than any encoder has.
 _WIDEST = 100_000
-_Entry = str | list[Any]
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class FeatureOrigin:
 class Workspace:
     """The protocol of a run, where its videos are, and what turns them into features.
 
-    `encoder` is None where the features were brought along.
+    `encoder` is None where the features were imported.
     """
 
     config: RunConfig
@@ -71,27 +70,17 @@ class Workspace:
     def scores_of(
         self, checkpoint: Mapping[str, Tensor], clips: ClipTable, group: ProcessGroup | None = None
     ) -> Predictions:
-        """Return what the predictor of a checkpoint says of clips.
-
-        Raises:
-            CheckpointError: it does not fit the config's method.
-        """
+        """Return the predictions of a checkpoint's predictor; one that does not fit is a `CheckpointError`."""
         method = self.build_method()
         method.load_predictor(checkpoint)
         return predict(method.predictor, clips, device=self.device, group=group)
 
     def recipe(self) -> Recipe:
-        """Return what decides the value of a feature.
-
-        Raises:
-            ConfigError: the features were brought along.
-        """
+        """Return what decides the value of a feature; imported features are a `ConfigError`."""
+        features, video = self.config.features, self.config.video
         if self.encoder is None:
             raise ConfigError(f"data.kind={self.config.data.kind} has its features already; nothing is left to extract")
-        video = self.config.video
-        return build_recipe(
-            self.config.features, self.encoder, augment=video.augment, frames=video.frames, seed=_VIEW_SEED
-        )
+        return build_recipe(features, self.encoder, augment=video.augment, frames=video.frames, seed=_VIEW_SEED)
 
     def store(self) -> Path:
         """Return the store's folder: the config's, or one in the cache that is named after recipe and data."""
@@ -147,11 +136,10 @@ class Workspace:
         """Fill the store, or part (i, n) of it, each rank with its share; return the broken videos that all found.
 
         Raises:
-            ConfigError: the features were brought along, or there is no such part.
+            ConfigError: the features were imported, or there is no such part.
             StoreError: the store is damaged, or was made by something else.
         """
         index, count = part
-        config = self.config.features.model_copy(update={"on_broken_video": "skip"})
         with phase(progress, "extract features", len(videos)):
             broken = when_free(
                 progress,
@@ -159,7 +147,7 @@ class Workspace:
                 self.store(),
                 videos,
                 recipe=self.recipe(),
-                config=config,
+                config=self.config.features.model_copy(update={"on_broken_video": "skip"}),
                 part=(index + count * group.rank, count * group.size),
                 progress=_advance(progress),
             )
@@ -173,7 +161,7 @@ def open_workspace(
 
     Args:
         config: the run's.
-        progress: told of the making of videos.
+        progress: shows the making of videos.
         protocol: of a run that began before; its videos are then not looked for, as it may need few of them.
         group: the ranks that open it together: rank 0 makes or lists the videos, and the others take its list.
 
@@ -210,9 +198,8 @@ def data_root(config: RunConfig) -> Path:
 
 
 def cache_folder() -> Path:
-    """Return where data and features go that nobody gave a place: $ESSENTIAL_CACHE, or ~/.cache/essential."""
-    chosen = os.environ.get("ESSENTIAL_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "essential"
+    """Return where data and features without a place go: $ESSENTIAL_CACHE, or ~/.cache/essential."""
+    return Path(os.environ.get("ESSENTIAL_CACHE") or Path.home() / ".cache" / "essential")
 
 
 def _origin(config: RunConfig, encoder: FrameEncoder | None) -> FeatureOrigin:
@@ -222,7 +209,9 @@ def _origin(config: RunConfig, encoder: FrameEncoder | None) -> FeatureOrigin:
     try:
         return FeatureOrigin(**imported_provenance(config.data.path)["encoder"])
     except (TypeError, ValueError) as error:
-        raise StoreError(f"the store {config.data.path} is damaged ({error}); import its features again") from error
+        raise StoreError(
+            f"the store {config.data.path} is damaged ({error})", remedy="import its features again"
+        ) from error
 
 
 def _read_protocol(config: RunConfig, progress: Progress) -> Protocol:
@@ -238,16 +227,9 @@ def _read_protocol(config: RunConfig, progress: Progress) -> Protocol:
 
 
 def _make_moving_digits(config: RunConfig, progress: Progress) -> Protocol:
-    root, name = data_root(config), _benchmark_name(config)
+    root, name, digits = data_root(config), _benchmark_name(config), config.data.moving_digits
     with phase(progress, f"make {name}", 0):
-        when_free(
-            progress,
-            make_moving_digits,
-            root,
-            config.data.moving_digits,
-            workers=cpu_cores(),
-            progress=_advance(progress),
-        )
+        when_free(progress, make_moving_digits, root, digits, workers=cpu_cores(), progress=_advance(progress))
     return config.protocol.cut(load_listing(config.data.model_copy(update={"root": root})), name)
 
 
@@ -260,32 +242,31 @@ def _benchmark_name(config: RunConfig) -> str:
 
 
 def protocol_to_json(protocol: Protocol, root: Path) -> dict[str, Any]:
-    """Return the protocol, its videos' files relative to `root` where they are below it."""
+    """Return the protocol as JSON values, its videos' files relative to `root` where they are below it."""
 
-    def entries(videos: Sequence[Video]) -> dict[str, _Entry]:
+    def entries(videos: Sequence[Video]) -> dict[str, Any]:
         return {video.key: _entry(video, str(root)) for video in videos}
 
-    tasks = [
-        {"classes": list(task.classes), "train": entries(task.train), "test": entries(task.test)}
-        for task in protocol.tasks
-    ]
     return {
         "name": protocol.name,
         "id": protocol.id,
         "list_sha256": protocol.list_sha256,
         "passed_over": dict(protocol.passed_over),
-        "tasks": tasks,
+        "tasks": [
+            {"classes": list(task.classes), "train": entries(task.train), "test": entries(task.test)}
+            for task in protocol.tasks
+        ],
     }
 
 
 def protocol_from_json(content: Mapping[str, Any], root: Path) -> Protocol:
-    """Return what `protocol_to_json` was given, its videos below `root` whether they are there or not.
+    """Undo `protocol_to_json`; the videos are below `root` whether they are there or not.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError: it is something else.
     """
 
-    def videos(entries: Mapping[str, _Entry], split: Split) -> tuple[Video, ...]:
+    def videos(entries: Mapping[str, Any], split: Split) -> tuple[Video, ...]:
         return tuple(_video(key, entry, str(root), split) for key, entry in entries.items())
 
     tasks = tuple(
@@ -298,15 +279,15 @@ def protocol_from_json(content: Mapping[str, Any], root: Path) -> Protocol:
     return protocol
 
 
-def _entry(video: Video, root: str) -> _Entry:
-    """Return a video's label; where the key does not say it all, with its file and segment."""
+def _entry(video: Video, root: str) -> str | list[Any]:
+    """Return a video's label; with its file and segment where the key does not give them."""
     file = video.file.removeprefix(f"{root}/")
     if file == video.key and video.segment is None:
         return video.label
     return [video.label, file, list(video.segment) if video.segment else None]
 
 
-def _video(key: str, entry: _Entry, root: str, split: Split) -> Video:
+def _video(key: str, entry: str | list[Any], root: str, split: Split) -> Video:
     label, file, segment = (entry, key, None) if isinstance(entry, str) else entry
     # An absolute path stays what it is.
     return Video(key, str(Path(root, file)), label, split, Segment(*segment) if segment else None)

@@ -12,11 +12,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from essential.encoders import FrameEncoder
+from essential.learner.calibration import known_labels
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.out_of_distribution import OutOfDistribution
 from essential.models.classifier import Predictor
-from essential.models.closed_form import MahalanobisDistances, squared_distances
-from essential.models.packed_triangle import unpack_upper
+from essential.models.closed_form import MahalanobisDistances, squared_distances, unpack_upper
 
 Answers = tuple[Tensor, ...]
 
@@ -38,10 +38,10 @@ class FeatureAnswer(nn.Module):
         # Not a module of its own: what it has is in the one before already.
         self._tokens = predictor.tokens
         self.temperature = labelled.temperature
-        slots = [slot for slot, label in enumerate(labelled.labels) if label is not None]
-        known = list(dict.fromkeys(labelled.labels[slot] for slot in slots))
-        places = torch.tensor([known.index(labelled.labels[slot]) for slot in slots])
-        self.register_buffer("slots", torch.tensor(slots))
+        known = known_labels(labelled.labels)
+        answered = [(slot, known.index(label)) for slot, label in enumerate(labelled.labels) if label is not None]
+        slots, places = torch.tensor(answered).unbind(dim=1)
+        self.register_buffer("slots", slots.contiguous())
         self.register_buffer("labels_of_slots", nn.functional.one_hot(places, len(known)).double())
         measure = labelled.out_of_distribution
         self.distance = None if measure is None else _Distance(measure)

@@ -16,6 +16,7 @@ from essential.export.answer import FeatureAnswer, FrameAnswer
 from essential.export.check import features_of, random_features, random_frames, worst_difference
 from essential.export.forms import CLIPS, CLIPS_TRACED, Values, eager_run, form_of, program_of
 from essential.files.atomic import refuse_unwritable, write_bytes, write_json
+from essential.learner.calibration import known_labels
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.video_learner import VideoLearner
 from essential.version import __version__
@@ -126,15 +127,8 @@ def _write_both(path: Path, content: bytes, beside: Path, note: Mapping[str, Any
 
 
 def describe(labelled: LabelledPredictor, encoder: FrameEncoder, *, frames: int, takes: Takes) -> dict[str, Any]:
-    """Return the description of an export, which stands in it and beside it as JSON.
-
-    Args:
-        labelled: what is exported.
-        encoder: what makes its features.
-        frames: of a clip.
-        takes: what the export is given.
-    """
-    labels = list(dict.fromkeys(label for label in labelled.labels if label is not None))
+    """Return the description of an export, which stands in it and beside it as JSON."""
+    labels = [*known_labels(labelled.labels)]
     outputs = {
         "probabilities": {
             "type": "float32",

@@ -41,22 +41,14 @@ class Form(NamedTuple):
 
 
 def form_of(path: Path) -> Form:
-    """Return the form that a file's name asks for.
-
-    Raises:
-        ConfigError: there is none of that name.
-    """
+    """Return the form that a file's name asks for; ConfigError if there is none."""
     if path.suffix.lower() not in FORMS:
         raise ConfigError(f"the export's name must end in {' or '.join(FORMS)}", where=path)
     return FORMS[path.suffix.lower()]
 
 
 def program_of(module: nn.Module, clips: Tensor) -> ExportedProgram:
-    """Return the program of a module, traced on `CLIPS_TRACED` clips.
-
-    Raises:
-        ExportError: a part of it cannot be in such a program.
-    """
+    """Return the program of a module, traced on `CLIPS_TRACED` clips; ExportError if it cannot be one."""
     with torch.no_grad(), _exporting("torch.export"):
         return torch.export.export(module, (clips,), dynamic_shapes=({0: Dim(CLIPS)},))
 
@@ -86,11 +78,7 @@ def pt2_run(content: bytes) -> Run:
 
 
 def require_onnx() -> None:
-    """Refuse to go on without the packages that ONNX needs.
-
-    Raises:
-        ConfigError: names those that are missing, and what to install.
-    """
+    """Raise a ConfigError if a package that ONNX needs is missing."""
     missing = [name for name in _ONNX_NEEDS if find_spec(name) is None]
     if missing:
         raise ConfigError(
@@ -149,11 +137,7 @@ FORMS = {".onnx": Form(require_onnx, onnx_bytes, onnx_run), ".pt2": Form(lambda:
 
 @contextmanager
 def _exporting(what: str) -> Iterator[None]:
-    """Turn an exporter's refusal into one sentence, and hide its notes to its own authors.
-
-    Raises:
-        ExportError: that sentence.
-    """
+    """Turn an exporter's refusal into an ExportError of one sentence, and hide its notes to its own authors."""
     with warnings.catch_warnings():
         # torch warns of how it copies its own trees, and of how it reads its own files.
         warnings.filterwarnings("ignore", r".*LeafSpec", FutureWarning)

@@ -112,4 +112,5 @@ def cpu_cores() -> int:
 
 def device_of(encoder: FrameEncoder) -> torch.device:
     """Return where the encoder computes."""
-    return next(encoder.parameters()).device
+    # A plug-in's encoder may have no weights; it works where the clips are.
+    return next((parameter.device for parameter in encoder.parameters()), torch.device("cpu"))

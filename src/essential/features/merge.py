@@ -8,7 +8,7 @@ once; with different content it is refused, as nothing says which is right.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from essential.errors import StoreError
 from essential.features.extract import Progress
@@ -30,14 +30,6 @@ from essential.files.sealed import check_seal
 _NAMED_AT_MOST = 5
 
 
-class _Parts(NamedTuple):
-    """Stores that were made alike: with one provenance, and one plan."""
-
-    provenance: Mapping[str, Any]
-    plan: tuple[Shard, ...]
-    stores: tuple[FeatureStore, ...]
-
-
 def merge(into: Path, parts: Sequence[Path], *, progress: Progress) -> int:
     """Bring the shards of `parts` together in the store `into`, made if it is missing; return how many it then has.
 
@@ -48,17 +40,18 @@ def merge(into: Path, parts: Sequence[Path], *, progress: Progress) -> int:
             twice with different content, or `into` is another store, or a part itself.
     """
     _refuse_overlap(into, parts)
-    found = _read_parts(parts)
-    target = _target(into, found)
-    holders = {shard: [store for store in (target, *found.stores) if store.is_done(shard)] for shard in found.plan}
-    _refuse_missing(found, holders)
+    provenance, stores = _read_parts(parts)
+    plan = stores[0].plan()
+    target = _target(into, provenance, plan)
+    holders = {shard: [store for store in (target, *stores) if store.is_done(shard)] for shard in plan}
+    _refuse_missing(stores, holders)
     with target.locked(".lock-merge"):
-        create_store(into, found.provenance)
-        write_json(into / "plan.json", plan_to_json(found.plan))
-        for done, (shard, stores) in enumerate(holders.items()):
-            _bring(shard, stores, target)
-            progress(done + 1, len(found.plan))
-    return len(found.plan)
+        create_store(into, provenance)
+        write_json(into / "plan.json", plan_to_json(plan))
+        for done, (shard, having) in enumerate(holders.items()):
+            _bring(shard, having, target)
+            progress(done + 1, len(plan))
+    return len(plan)
 
 
 def _refuse_overlap(into: Path, parts: Sequence[Path]) -> None:
@@ -75,7 +68,8 @@ def _refuse_overlap(into: Path, parts: Sequence[Path]) -> None:
         seen[folder] = part
 
 
-def _read_parts(parts: Sequence[Path]) -> _Parts:
+def _read_parts(parts: Sequence[Path]) -> tuple[dict[str, Any], list[FeatureStore]]:
+    """Return the provenance of the parts, and their stores, of one plan; a StoreError if they were not made alike."""
     first = parts[0]
     provenance = read_provenance(first)
     if provenance["encoder"]["name"] == IMPORTED:
@@ -90,10 +84,9 @@ def _read_parts(parts: Sequence[Path]) -> _Parts:
                 "Extract one of them again, with the settings of the other"
             )
         stores.append(open_store(part, provenance))
-    plans = [store.plan() for store in stores]
-    for part, plan in zip(parts, plans, strict=True):
-        _refuse_another_plan(part, plan, first, plans[0])
-    return _Parts(provenance, plans[0], tuple(stores))
+    for store in stores:
+        _refuse_another_plan(store.path, store.plan(), first, stores[0].plan())
+    return provenance, stores
 
 
 def _refuse_another_plan(part: Path, plan: tuple[Shard, ...], first: Path, wanted: tuple[Shard, ...]) -> None:
@@ -108,45 +101,44 @@ def _refuse_another_plan(part: Path, plan: tuple[Shard, ...], first: Path, wante
     )
 
 
-def _target(into: Path, found: _Parts) -> FeatureStore:
+def _target(into: Path, provenance: Mapping[str, Any], plan: tuple[Shard, ...]) -> FeatureStore:
     refuse_other_folder(into, "--into")
     if not has_store(into):
-        return FeatureStore(into, sha256_of_json(found.provenance))
+        return FeatureStore(into, sha256_of_json(provenance))
     try:
-        target = open_store(into, found.provenance)
+        target = open_store(into, provenance)
     except StoreError as error:
         raise StoreError(f"--into {into} is a store of other features; choose another folder ({error})") from error
-    if target.plan() not in ((), found.plan):
+    if target.plan() not in ((), plan):
         raise StoreError(f"--into {into} is a store of other videos, or of other shards; choose another folder")
     return target
 
 
-def _refuse_missing(found: _Parts, holders: Mapping[Shard, Sequence[FeatureStore]]) -> None:
+def _refuse_missing(parts: Sequence[FeatureStore], holders: Mapping[Shard, Sequence[FeatureStore]]) -> None:
     missing = [shard for shard, stores in holders.items() if not stores]
     if not missing:
         return
-    jobs = _jobs(found)
+    jobs = _jobs(parts)
     lines = []
     for number in sorted({shard.index % jobs for shard in missing}):
         names = [shard.name for shard in missing if shard.index % jobs == number]
         more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
         lines.append(f"{', '.join(names[:_NAMED_AT_MOST])}{more}: made by `essential extract --shard {number}/{jobs}`")
     raise StoreError(
-        f"shards that no part has: {len(missing)} of {len(found.plan)}\n  " + "\n  ".join(lines) + "\n"
+        f"shards that no part has: {len(missing)} of {len(holders)}\n  " + "\n  ".join(lines) + "\n"
         "Run these (again), each with its part's --store, and merge all parts"
     )
 
 
-def _jobs(found: _Parts) -> int:
+def _jobs(parts: Sequence[FeatureStore]) -> int:
     """Return the n of --shard i/n: the least, from the number of parts on, by which each part is of one i.
 
     It may be another n than the parts were made with; the shards that are missing are made by it all the same.
     """
-    done = [[shard.index for shard in found.plan if store.is_done(shard)] for store in found.stores]
-    most = max(len(found.plan), len(found.stores), 1)
-    fitting = (
-        n for n in range(max(2, len(found.stores)), most) if all(len({i % n for i in part}) <= 1 for part in done)
-    )
+    plan = parts[0].plan()
+    done = [[shard.index for shard in plan if store.is_done(shard)] for store in parts]
+    most = max(len(plan), len(parts), 1)
+    fitting = (n for n in range(max(2, len(parts)), most) if all(len({i % n for i in part}) <= 1 for part in done))
     return next(fitting, most)
 
 

@@ -64,7 +64,7 @@ class ClipEncoder:
     number of rows, and a clip's features must not depend on how many other clips there are. So live and stored features
     are equal to the last bit, and those extracted in one go and in several.
 
-    On a GPU the features of a batch are fetched when the next one has been sent, from pinned memory: it is never idle.
+    On a GPU a batch's features are fetched when the next one has been sent from pinned memory: it computes meanwhile.
     """
 
     def __init__(self, encoder: FrameEncoder, *, frames: int, batch_clips: int | None, precision: Precision) -> None:

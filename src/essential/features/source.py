@@ -1,12 +1,11 @@
 """Where a method's frame features come from: a store, memory, or the videos themselves. A method cannot tell which."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 from essential.errors import StoreError
 from essential.features.config import FeaturesConfig
@@ -61,9 +60,7 @@ def open_source(
         StoreError: the store is damaged, or was made by something else.
     """
     if config.mode == "live":
-        live = LiveSource(recipe, config)
-        live.check(videos, progress=progress)
-        return live
+        return LiveSource(videos, recipe=recipe, config=config, progress=progress)
     if has_store(store):
         found = _look_up(store, videos, recipe)
         if len(found.videos) == len(videos) and not found.broken():
@@ -136,82 +133,38 @@ class StoredSource(FeatureSource):
 
 
 class LiveSource(FeatureSource):
-    """Features made from the video files each time they are asked for, and kept in memory while they are used."""
+    """Features made from the video files each time they are asked for, and kept in memory while they are used.
 
-    def __init__(self, recipe: Recipe, config: FeaturesConfig) -> None:
+    Every video is decoded once when it is made; a DataError lists the broken ones, if the config says to fail.
+    """
+
+    def __init__(
+        self, videos: Sequence[Video], *, recipe: Recipe, config: FeaturesConfig, progress: Progress = lambda *_: None
+    ) -> None:
         super().__init__(frames=recipe.frames, dim=recipe.encoder.dim, views=None, skipped={})
-        self._recipe = recipe
-        self._config = config
-        self._checked = False
-
-    def check(self, videos: Sequence[Video], *, progress: Progress = lambda *_: None) -> None:
-        """Decode every video once; a DataError lists the broken ones, if the config says to fail."""
-        items = [(video, self._recipe.request((0,))) for video in videos]
+        self._recipe, self._config = recipe, config
         counted = count(1)
 
         def consume(_: int, read: ReadVideo) -> None:
-            self.skipped |= _broken(read.note)
-            progress(next(counted), len(items))
+            self.skipped |= _broken([read.note])
+            progress(next(counted), len(videos))
 
-        read_each(items, consume, config=self._config, sharing=all_to_decode(self._config.workers))
-        refuse_broken(self.skipped, self._config.on_broken_video)
-        self._checked = True
+        items = [(video, recipe.request((0,))) for video in videos]
+        read_each(items, consume, config=config, sharing=all_to_decode(config.workers))
+        refuse_broken(self.skipped, config.on_broken_video)
 
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
-        """Decode and encode one view of the videos, without the skipped ones; a DataError as in `check`."""
+        """Decode and encode one view of the videos, without the skipped ones; a DataError if more are broken by now."""
         asked = [video for video in videos if video.key not in self.skipped]
-        encoded = _encoded(asked, self._recipe.request((view,)), recipe=self._recipe, config=self._config)
-        for one in encoded:
-            self.skipped |= _broken(one.note)
-        refuse_broken(self.skipped, self._config.on_broken_video)
-        if self._checked:
-            # Whatever the policy: a run's clips must not change from epoch to epoch.
-            refuse_broken({video.key: self.skipped[video.key] for video in asked if video.key in self.skipped})
-        features = [one.features[0] for one in encoded if one.features is not None and one.note.key not in self.skipped]
-        return _held_table([video for video in asked if video.key not in self.skipped], features, self)
+        encoded = encode_all(asked, self._recipe.request((view,)), recipe=self._recipe, config=self._config)
+        # Whatever the policy: a run's clips must not change from epoch to epoch.
+        refuse_broken(_broken(one.note for one in encoded))
+        features = [one.features[0] for one in encoded if one.features is not None]
+        held = np.stack(features) if features else np.zeros((0, self.frames, self.dim), np.float32)
+        return FrameTable(asked, held.__getitem__)
 
 
-class HeldSource(FeatureSource):
-    """Videos encoded before, by key, where clips come and go, and no store is wanted."""
-
-    def __init__(
-        self,
-        features: Mapping[str, Float[np.ndarray, "views frames dim"]],
-        *,
-        frames: int,
-        dim: int,
-        skipped: dict[str, str],
-    ) -> None:
-        views = min((len(views) for views in features.values()), default=1) - 1
-        super().__init__(frames=frames, dim=dim, views=views, skipped=skipped)
-        self._features = features
-
-    def view(self, videos: Sequence[Video], view: int) -> FrameTable:
-        """Return one view of the videos: 0 is the plain view, others are augmented. Skipped videos are left out."""
-        readable = [video for video in videos if video.key not in self.skipped]
-        return _held_table(readable, [self._features[video.key][view] for video in readable], self)
-
-
-def encode_and_hold(
-    videos: Sequence[Video], *, recipe: Recipe, config: FeaturesConfig, progress: Progress = lambda *_: None
-) -> tuple[HeldSource, dict[str, str]]:
-    """Encode the plain view and `recipe.views` augmented ones of each video, of a key of its own, into memory.
-
-    Return the source, and the SHA-256 of every readable video's content by its key.
-
-    Raises:
-        DataError: a video is broken and the config says to fail.
-    """
-    request = recipe.request(tuple(range(recipe.views + 1)))
-    encoded = _encoded(videos, request, recipe=recipe, config=config, progress=progress)
-    skipped = {key: reason for one in encoded for key, reason in _broken(one.note).items()}
-    refuse_broken(skipped, config.on_broken_video)
-    features = {one.note.key: one.features for one in encoded if one.features is not None}
-    hashes = {one.note.key: one.note.sha256 or "" for one in encoded if one.features is not None}
-    return HeldSource(features, frames=recipe.frames, dim=recipe.encoder.dim, skipped=skipped), hashes
-
-
-def _encoded(
+def encode_all(
     videos: Sequence[Video],
     request: ViewRequest,
     *,
@@ -219,7 +172,7 @@ def _encoded(
     config: FeaturesConfig,
     progress: Progress = lambda *_: None,
 ) -> list[EncodedVideo]:
-    """Return what became of each video, in their order."""
+    """Encode views of videos; return the result for each video, in their order."""
     encoded: dict[int, EncodedVideo] = {}
 
     def consume(place: int, one: EncodedVideo) -> None:
@@ -230,12 +183,5 @@ def _encoded(
     return [encoded[place] for place in range(len(videos))]
 
 
-def _broken(note: VideoNote) -> dict[str, str]:
-    return {} if note.broken is None else {note.key: note.broken}
-
-
-def _held_table(
-    videos: Sequence[Video], features: Sequence[Float[np.ndarray, "frames dim"]], source: FeatureSource
-) -> FrameTable:
-    held = np.stack(features) if features else np.zeros((0, source.frames, source.dim), np.float32)
-    return FrameTable(videos, held.__getitem__)
+def _broken(notes: Iterable[VideoNote]) -> dict[str, str]:
+    return {note.key: note.broken for note in notes if note.broken is not None}

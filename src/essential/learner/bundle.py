@@ -35,9 +35,9 @@ from essential.engine.workspace import FeatureOrigin
 from essential.errors import BundleError, CheckpointError, ConfigError
 from essential.files.sealed import Array, read_sealed, write_sealed
 from essential.files.versioned_json import Part
-from essential.learner.calibration import HeldOut
+from essential.learner.calibration import HeldOut, known_labels
 from essential.learner.model import Model, ModelSettings
-from essential.models.state_names import below
+from essential.models.growing import below
 
 WHAT = "essential bundle"
 VERSION = 1
@@ -108,7 +108,7 @@ class Bundle:
     @property
     def classes(self) -> tuple[str, ...]:
         """The labels known, in order of arrival."""
-        return tuple(dict.fromkeys(label for label in self.labels if label is not None))
+        return known_labels(self.labels)
 
     @property
     def needs_encoder(self) -> bool:
@@ -116,11 +116,7 @@ class Bundle:
         return bool(self.encoder.fingerprint)
 
     def refuse_other_encoder(self, encoder: FeatureOrigin) -> None:
-        """Refuse an encoder that the bundle was not taught with.
-
-        Raises:
-            BundleError: names both.
-        """
+        """Raise a BundleError if the bundle was taught with another encoder."""
         own = self.encoder
         if own.fingerprint != encoder.fingerprint:
             raise BundleError(
@@ -130,11 +126,7 @@ class Bundle:
             )
 
     def model(self) -> Model:
-        """Return the model, on the CPU.
-
-        Raises:
-            BundleError: its arrays do not fit its settings.
-        """
+        """Return the model, on the CPU; BundleError if its arrays do not fit its settings."""
         settings = model_settings(self.config, self.held_out_per_class)
         with damage_explained(self.path):
             model = Model.restored(settings, self.method, self.labels, self.held_out)
@@ -142,11 +134,7 @@ class Bundle:
         return model
 
     def write(self, path: Path) -> int:
-        """Write the bundle, whole or not at all, and return its bytes.
-
-        Raises:
-            FileSystemError: the disk refuses.
-        """
+        """Write the bundle, whole or not at all, and return its bytes; FileSystemError if it cannot."""
         arrays = {f"method.{name}": array for name, array in self.method.items()}
         arrays |= {"held_out.features": self.held_out.features, "held_out.slots": self.held_out.slots}
         metadata = {
@@ -197,20 +185,12 @@ class Bundle:
 
 
 def model_settings(config: RunConfig, held_out_per_class: int) -> ModelSettings:
-    """Return the settings of a model out of a config.
-
-    Raises:
-        ConfigError: see `ModelSettings`.
-    """
+    """Return the settings of a model out of a config; ConfigError as for `ModelSettings`."""
     return ModelSettings(config.method, config.training, config.video.frames, config.seed, held_out_per_class)
 
 
 def origin_of_features(dim: int) -> FeatureOrigin:
-    """Return the origin of features that are given as arrays, `dim` numbers per frame.
-
-    Raises:
-        ConfigError: there are no such features.
-    """
+    """Return the origin of features that are given as arrays; ConfigError if no frame has `dim` numbers."""
     try:
         return FeatureOrigin("features", "", dim)
     except ValueError:
@@ -242,11 +222,7 @@ def new_settings(config: str, overrides: Sequence[str], method: str | None, budg
 
 
 def refuse_missing(path: Path) -> None:
-    """Refuse a path without a file.
-
-    Raises:
-        BundleError: says what to do.
-    """
+    """Raise a BundleError if there is no file."""
     if path.is_dir():
         raise BundleError(f"{path} is a folder; give the file of a bundle, as `essential learn --into FILE` makes it")
     if not path.exists():

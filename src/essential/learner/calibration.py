@@ -81,6 +81,11 @@ def temperature_of(scores: Scores, slots: Int[np.ndarray, " clips"], labels: Seq
     return spread * float(np.exp(found.x))
 
 
+def known_labels(labels: Sequence[str | None]) -> tuple[str, ...]:
+    """Return each label of the slots once, in order of arrival; forgotten ones are left out."""
+    return tuple(dict.fromkeys(label for label in labels if label is not None))
+
+
 def label_probabilities(
     scores: Scores, labels: Sequence[str | None], temperature: float
 ) -> tuple[tuple[str, ...], Float[np.ndarray, "clips labels"]]:
@@ -94,6 +99,6 @@ def label_probabilities(
     divided = scores.astype(np.float64) / temperature
     powers = np.exp(divided - divided.max(axis=1, keepdims=True))
     probabilities = powers / powers.sum(axis=1, keepdims=True)
-    known = tuple(dict.fromkeys(label for label in labels if label is not None))
+    known = known_labels(labels)
     columns = [[slot for slot, label in enumerate(labels) if label == name] for name in known]
     return known, np.stack([probabilities[:, slots].sum(axis=1) for slots in columns], axis=1)

@@ -1,4 +1,4 @@
-"""The clips that a learner is given: from a folder or a dictionary of paths to labelled videos."""
+"""The clips that a learner is given: paths by class, from a folder or a dictionary; and paths to predict."""
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,6 @@ Paths = Mapping[str, Sequence[Path]]
 PathLike = str | os.PathLike[str]
 _NAMED = 5
 _LAYOUT = "lay the clips out as DIR/<class>/*.mp4, one folder for each class"
-
 
 Given = Mapping[str, Iterable[PathLike]] | PathLike | ClassFolders
 
@@ -38,17 +37,13 @@ def clips_by_class(given: Given) -> ClassFolders:
 
 
 def refuse_absent(given: Collection[str]) -> None:
-    """Refuse paths at none of which there is anything, before all that is read which it takes to answer one.
-
-    Raises:
-        DataError: names them.
-    """
+    """Raise a DataError if none of the paths exists: before a bundle is read."""
     if not any(map(os.path.lexists, given)):
         raise DataError(f"there is no file and no folder {named([*given])}; check the name")
 
 
 class Expanded:
-    """Gives each path, and in the place of a folder the videos below it, by name; with each, why it can be none.
+    """Gives each path, and in the place of a folder the videos below it, by name; with each, why it is no clip.
 
     Args:
         paths: files, folders of numbered images, each a clip, and folders of such; drawn one by one.
@@ -62,21 +57,20 @@ class Expanded:
         self._paths = paths
 
     def __iter__(self) -> Iterator[tuple[Path, str | None]]:
-        """Search as it goes on."""
+        """Search a folder when its turn comes."""
         for given in self._paths:
-            path, text = Path(given), os.fspath(given)
-            if not text or "\0" in text:
-                yield path, "an empty path names no file" if not text else "a path cannot hold a zero byte"
-                continue
-            try:
-                is_folder = path.is_dir()
-            except OSError as error:
-                yield path, f"it cannot be opened ({error.strerror})"
-                continue
-            if is_folder:
-                yield from self._below(path) or [(path, "the folder holds no video; give one that does, or a file")]
-            else:
-                yield path, None
+            yield from self._expanded(Path(given), os.fspath(given))
+
+    def _expanded(self, path: Path, text: str) -> list[tuple[Path, str | None]]:
+        if not text or "\0" in text:
+            return [(path, "a path cannot hold a zero byte" if text else "an empty path names no file")]
+        try:
+            is_folder = path.is_dir()
+        except OSError as error:
+            return [(path, f"it cannot be opened ({error.strerror})")]
+        if not is_folder:
+            return [(path, None)]
+        return self._below(path) or [(path, "the folder holds no video; give one that does, or a file")]
 
     def _below(self, top: Path) -> list[tuple[Path, str | None]]:
         walk = VideoWalk(str(top))
@@ -90,55 +84,47 @@ class Expanded:
 
 
 def refuse_same_content(hashes: Mapping[str, str], labels: Mapping[str, str], taught: Mapping[str, str]) -> None:
-    """Refuse two files of equal content, and a file that was taught before: a clip must not judge what it has taught.
+    """Refuse two clips of equal content, and one that was taught before: no clip is both learned from and held out.
 
     Args:
-        hashes: of every video's content, by its key.
+        hashes: of every clip's content, by its key.
         labels: the class of every key.
-        taught: the class that each content was taught under before, by its hash.
+        taught: the class of each content that was taught before, by its hash.
 
     Raises:
-        DataError: names the files and their classes.
+        DataError: names the clips and their classes.
     """
-    first: dict[str, str] = {}
     again = [f"{key} (for {taught[content]!r})" for key, content in hashes.items() if content in taught]
     if again:
         several = f"{len(again)} clips were" if len(again) > 1 else "a clip was"
         some = ", ".join(again[:_NAMED]) + (", ..." if len(again) > _NAMED else "")
-        raise DataError(f"{several} taught before: {some}; leave what was taught out")
+        raise DataError(f"{several} taught before: {some}", remedy="leave out what was taught")
+    first: dict[str, str] = {}
     for key, content in hashes.items():
         other = first.setdefault(content, key)
         if labels[other] != labels[key]:
             raise DataError(
-                f"{other} and {key} are the same clip, in two classes ({labels[other]!r} and {labels[key]!r}); "
-                "take it out of one of them"
+                f"{other} and {key} are the same clip, in two classes ({labels[other]!r} and {labels[key]!r})",
+                remedy="take it out of one of them",
             )
         if other != key:
-            raise DataError(f"{other} and {key} are the same clip; take one of them out")
+            raise DataError(f"{other} and {key} are the same clip", remedy="take one of them out")
 
 
 def refuse_known(names: Collection[str], known: Collection[str]) -> None:
-    """Refuse to learn a class again by mistake.
-
-    Raises:
-        DataError: says how to do so on purpose.
-    """
+    """Raise a DataError for classes that are known: it says how to add to them on purpose."""
     twice = [name for name in names if known_as(name, known) in known]
     if twice:
         several = "classes are" if len(twice) > 1 else "class is"
         raise DataError(
-            f"the {several} known already: {', '.join(map(repr, twice))}. To teach more clips of a known class, say "
-            "so: learn(..., more_of_known=True), or --more-of-known on the command line; to begin it anew, forget it "
-            "first"
+            f"the {several} known already: {', '.join(map(repr, twice))}",
+            remedy="for further clips of a known class use learn(..., more_of_known=True), or --more-of-known on the "
+            "command line; to begin it anew, forget it first",
         )
 
 
 def refuse_unknown(name: str, classes: Collection[str]) -> None:
-    """Refuse to forget what is none of the classes.
-
-    Raises:
-        DataError: names those that are known.
-    """
+    """Raise a DataError, before it is forgotten, for a class that is not known."""
     if known_as(name, classes) not in classes:
         known = ", ".join(map(repr, classes)) or "none"
         raise DataError(f"there is no class {name!r} to forget; known: {known}")

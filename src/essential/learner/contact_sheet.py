@@ -45,11 +45,7 @@ class ContactSheet:
             self._rows.append(_row(prediction))
 
     def write(self, path: Path) -> None:
-        """Write the image, whole or not at all.
-
-        Raises:
-            ConfigError, FileSystemError: see `check_place`.
-        """
+        """Write the image, whole or not at all; errors as in `check_place`."""
         check_place(path)
         width = max((row.width for row in self._rows), default=_SIDE) + 2 * _GAP
         height = sum(row.height + _GAP for row in self._rows) + _GAP

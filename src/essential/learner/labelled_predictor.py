@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from essential.errors import BundleError
-from essential.learner.calibration import HeldOut, label_probabilities, temperature_of
+from essential.learner.calibration import HeldOut, known_labels, label_probabilities, temperature_of
 from essential.learner.out_of_distribution import OutOfDistribution, out_of_distribution_of
 from essential.learner.prediction import Prediction, Scored
 from essential.memory.episodic import EpisodicMemory
@@ -112,14 +112,7 @@ class LabelledPredictor:
 def build_labelled_predictor(
     predictor: Predictor, labels: Sequence[str | None], memory: EpisodicMemory, held_out: HeldOut
 ) -> LabelledPredictor:
-    """Return a predictor with labels, its calibration set on the clips held out and the exemplars.
-
-    Args:
-        predictor: where it computes; set to evaluation.
-        labels: of every slot.
-        memory: the method's exemplars.
-        held_out: clips that were not learned from.
-    """
+    """Return a predictor, set to evaluation, with labels, calibrated on the clips held out and the exemplars."""
     predictor.eval()
     uncalibrated = LabelledPredictor(predictor, labels, 1.0, None)
     slots = [memory.slots.numpy(), held_out.slots.astype(np.int64)]
@@ -127,7 +120,7 @@ def build_labelled_predictor(
     # A class of which nothing is kept would always look unknown.
     kept = {labels[slot] for slot in np.concatenate(slots).tolist()}
     measure = None
-    if {label for label in labels if label is not None} <= kept:
+    if kept.issuperset(known_labels(labels)):
         of_exemplars = _by_parts(predictor, predictor.tokens, memory.features, memory.positions)
         of_held_out = _by_parts(predictor, predictor.tokens, *_dense(held_out.features))
         measure = out_of_distribution_of(of_exemplars, slots[0], of_held_out, slots[1])

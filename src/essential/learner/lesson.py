@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from essential.engine.clips import ClipTable
 from essential.errors import DataError
 from essential.features.config import FeaturesConfig
 from essential.features.index import refuse_broken
-from essential.features.pipeline import EncodedVideo, encode_each
 from essential.features.provenance import Recipe
+from essential.features.source import encode_all
 from essential.progress import Progress, phase
 from essential.protocols.class_names import class_name
 from essential.protocols.protocol import Video
@@ -26,7 +25,8 @@ from essential.protocols.protocol import Video
 # Of the SHA-256 of a clip that was taught: enough to know it again.
 _HASH_LETTERS = 16
 
-FeaturesByClass = Mapping[str, Features]
+# Frames of a clip, and numbers per frame.
+ClipSize = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class LessonClips:
     classes: tuple[str, ...]
     places: Int[np.ndarray, " clips"]
     keys: Sequence[str]
-    features: Sequence[Float[np.ndarray, "views frames dim"]] | Float[np.ndarray, "clips views frames dim"]
+    features: Sequence[Float[np.ndarray, "views frames dim"]]
     hashes: Sequence[str]
     skipped: Mapping[str, str] = field(default_factory=dict)
 
@@ -73,7 +73,7 @@ class LessonTask:
         return self._view(0)
 
     def epoch(self, epoch: int) -> ClipTable:
-        """Return the augmented view whose turn it is; the plain view if there is no other."""
+        """Return the augmented view whose turn it is, or else the plain one."""
         augmented = len(self.clips.features[0]) - 1
         return self._view(1 + epoch % augmented if augmented else 0)
 
@@ -98,42 +98,35 @@ def read_clips(
 ) -> LessonClips:
     """Decode and encode the videos of each class.
 
-    Args:
-        by_class: files, by the name of the class.
-        first_slot: the slot of the first class.
-        recipe: the encoder, and the views.
-        config: workers, and what a broken video means.
-        progress: told how far it is.
-
     Raises:
         DataError: a video is broken and the config says to fail, or no clip of a class can be read.
     """
     videos = _videos(by_class, first_slot)
     request = recipe.request(tuple(range(recipe.views + 1)))
-    encoded: dict[int, EncodedVideo] = {}
-
-    def consume(place: int, one: EncodedVideo) -> None:
-        encoded[place] = one
-        progress.advance(len(encoded), total=len(videos))
-
     with phase(progress, "read clips", len(videos)):
-        encode_each([(video, request) for video in videos], consume, recipe=recipe, config=config)
-    skipped = {videos[place].key: one.note.broken for place, one in sorted(encoded.items()) if one.note.broken}
+        encoded = encode_all(
+            videos, request, recipe=recipe, config=config, progress=lambda done, _: progress.advance(done)
+        )
+    skipped = {one.note.key: one.note.broken for one in encoded if one.note.broken is not None}
     refuse_broken(skipped, config.on_broken_video)
-    read = [(video, encoded[place]) for place, video in enumerate(videos) if encoded[place].features is not None]
-    places = np.array([int(video.label) - first_slot for video, _ in read], np.int64)
-    _refuse_bare(set(range(len(by_class))) - set(places.tolist()), [*by_class], skipped)
+    read = [
+        (video, one.features, one.note.sha256 or "")
+        for video, one in zip(videos, encoded, strict=True)
+        if one.features is not None
+    ]
+    places = np.array([int(video.label) - first_slot for video, *_ in read], np.int64)
+    _refuse_bare([name for place, name in enumerate(by_class) if place not in places], skipped)
     return LessonClips(
         classes=tuple(by_class),
         places=places,
-        keys=[video.key for video, _ in read],
-        features=[one.features for _, one in read if one.features is not None],
-        hashes=[(one.note.sha256 or "")[:_HASH_LETTERS] for _, one in read],
+        keys=[video.key for video, *_ in read],
+        features=[features for _, features, _ in read],
+        hashes=[content[:_HASH_LETTERS] for *_, content in read],
         skipped=skipped,
     )
 
 
-def clips_of_features(given: FeaturesByClass, *, frames: int, dim: int) -> LessonClips:
+def clips_of_features(given: Mapping[str, Features], size: ClipSize) -> LessonClips:
     """Return the clips that arrays of features hold, by class.
 
     Raises:
@@ -141,32 +134,30 @@ def clips_of_features(given: FeaturesByClass, *, frames: int, dim: int) -> Lesso
     """
     if not given:
         raise DataError("there is no class to learn", remedy="give {'class': array}, or an array and its labels")
-    by_class: dict[str, list[Float[np.ndarray, "clips frames dim"]]] = {}
+    by_class: dict[str, list[Float[np.ndarray, "frames dim"]]] = {}
     for each, features in given.items():
         name = class_name(each, "the features given")
-        by_class.setdefault(name, []).append(
-            checked_features(features, frames=frames, dim=dim, where=f"features of {name!r}")
-        )
-    counts = [sum(map(len, arrays)) for arrays in by_class.values()]
-    if 0 in counts:
-        raise DataError(f"no clip is given for the class {[*by_class][counts.index(0)]!r}", remedy="give one at least")
-    every = np.concatenate([*chain.from_iterable(by_class.values())])
+        by_class.setdefault(name, []).extend(checked_features(features, size, where=f"features of {name!r}"))
+    for name, clips in by_class.items():
+        if not clips:
+            raise DataError(f"no clip is given for the class {name!r}", remedy="give one at least")
+    every = [clip for clips in by_class.values() for clip in clips]
     return LessonClips(
         classes=tuple(by_class),
-        places=np.repeat(np.arange(len(counts)), counts),
-        keys=[f"{name}/{row}" for name, count in zip(by_class, counts, strict=True) for row in range(count)],
-        features=every[:, None],
+        places=np.repeat(np.arange(len(by_class)), [*map(len, by_class.values())]),
+        keys=[f"{name}/{row}" for name, clips in by_class.items() for row in range(len(clips))],
+        features=[clip[None] for clip in every],
         hashes=[sha256(clip.tobytes()).hexdigest()[:_HASH_LETTERS] for clip in every],
     )
 
 
-def features_by_class(features: Features, labels: Any, *, frames: int, dim: int) -> FeaturesByClass:
+def features_by_class(features: Features, labels: Any, size: ClipSize) -> Mapping[str, Features]:
     """Return the rows of `features` by label, in the order in which the labels first appear.
 
     Raises:
         DataError: see `checked_features`; or there are not as many labels as clips.
     """
-    checked = checked_features(features, frames=frames, dim=dim)
+    checked = checked_features(features, size)
     rows: dict[Any, list[int]] = {}
     for row, label in enumerate(check_labels(labels, "labels", clips=len(checked), of="features")):
         rows.setdefault(label, []).append(row)
@@ -174,24 +165,14 @@ def features_by_class(features: Features, labels: Any, *, frames: int, dim: int)
 
 
 def checked_features(
-    features: Features, *, frames: int, dim: int, where: str = "features"
+    features: Features, size: ClipSize, *, where: str = "features"
 ) -> Float[np.ndarray, "clips frames dim"]:
-    """Return features as float32.
-
-    Args:
-        features: (clips, frames, dim).
-        frames: of a clip.
-        dim: numbers per frame.
-        where: begins messages.
-
-    Raises:
-        DataError: another type or shape, or a number that is not finite.
-    """
+    """Return features of clips as float32; DataError, beginning with `where`, if they are none of that size."""
     check_features(features, where)
     array = features.detach().cpu().numpy() if isinstance(features, Tensor) else features
-    if array.shape[1:] != (frames, dim):
+    if array.shape[1:] != size:
         raise DataError(
-            f"has clips of {array.shape[1:]} (frames, dim)", where=where, remedy=f"this learner takes {(frames, dim)}"
+            f"has clips of {array.shape[1:]} (frames, dim)", where=where, remedy=f"this learner takes {size}"
         )
     return array.astype(np.float32)
 
@@ -213,10 +194,10 @@ def _videos(clips: Mapping[str, Sequence[Path]], first_slot: int) -> list[Video]
     return videos
 
 
-def _refuse_bare(places: set[int], names: Sequence[str], skipped: Mapping[str, str]) -> None:
-    if places:
+def _refuse_bare(names: Sequence[str], skipped: Mapping[str, str]) -> None:
+    if names:
         lines = "\n  ".join(f"{key}: {reason}" for key, reason in sorted(skipped.items()))
         raise DataError(
-            f"no clip of {', '.join(repr(names[place]) for place in sorted(places))} can be read, so it cannot be "
-            f"learned:\n  {lines}\nGive clips that can be read, or leave the class out"
+            f"no clip of {', '.join(map(repr, names))} can be read, so it cannot be learned:\n  {lines}\n"
+            "Give clips that can be read, or leave the class out"
         )

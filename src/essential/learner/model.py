@@ -13,7 +13,7 @@ from essential.engine.learn_task import learn_task
 from essential.engine.settings import TrainingConfig
 from essential.errors import ConfigError, DataError, TrainingError
 from essential.files.sealed import Array
-from essential.learner.calibration import HeldOut
+from essential.learner.calibration import HeldOut, known_labels
 from essential.learner.labelled_predictor import LabelledPredictor, build_labelled_predictor
 from essential.learner.lesson import LessonClips, LessonTask
 from essential.memory.ledger import LedgerEntry
@@ -99,11 +99,7 @@ class Model:
     def restored(
         cls, settings: ModelSettings, state: Mapping[str, Array], labels: Sequence[str | None], held_out: HeldOut
     ) -> "Model":
-        """Return the model whose method has the state given, on the CPU; the clips held out count in its budget.
-
-        Raises:
-            CheckpointError: the state is not one of this method.
-        """
+        """Return the model with a method's state, on the CPU; CheckpointError if it is none of that method."""
         method = settings.build_method(held_out.features.shape[2], reserved_bytes=held_out.bytes)
         method.load_state_dict(state)
         return cls(settings, method, tuple(labels), held_out)
@@ -111,7 +107,7 @@ class Model:
     @property
     def classes(self) -> tuple[str, ...]:
         """The labels known, in order of arrival."""
-        return tuple(dict.fromkeys(label for label in self.labels if label is not None))
+        return known_labels(self.labels)
 
     @cached_property
     def predictor(self) -> LabelledPredictor:

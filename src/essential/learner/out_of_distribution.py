@@ -24,12 +24,9 @@ Slots = Int[np.ndarray, " clips"]
 
 @dataclass(frozen=True, eq=False)
 class OutOfDistribution:
-    """The means of the classes, what whitens their common covariance, and the distance above which a clip is unknown.
+    """The whitened means of the classes, and the distance above which a clip is unknown.
 
-    Attributes:
-        means: of every class that has clips, whitened.
-        whitening: the inverse of the covariance is its product with its own transpose.
-        threshold: in units of the distance.
+    The product of `whitening` and its transpose is the inverse of the covariance.
     """
 
     means: Float[np.ndarray, "classes width"]
@@ -50,14 +47,7 @@ def out_of_distribution_of(
     held_out: Float[np.ndarray, "held width"],
     held_out_slots: Int[np.ndarray, " held"],
 ) -> OutOfDistribution | None:
-    """Return means, covariance and threshold; None where too few clips are kept for them.
-
-    Args:
-        vectors: of the exemplars.
-        slots: their classes.
-        held_out: of the clips held out.
-        held_out_slots: their classes.
-    """
+    """Return means and covariance of exemplars and held-out clips, and the threshold; None if they are too few."""
     whole = _fitted(np.concatenate([vectors, held_out]), np.concatenate([slots, held_out_slots]))
     if whole is None or not len(held_out):
         return None

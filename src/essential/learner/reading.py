@@ -40,13 +40,10 @@ class ClipReader:
     threads: int | None
 
     def stream(self, paths: Expanded, *, top_k: int, with_frames: bool) -> Iterator[Prediction]:
-        """Yield the prediction of each file, and of each video below each folder, in their order.
+        """Yield the prediction of each clip, in their order; DataError for a reason that is not the file's.
 
         No answer waits for the next path, which a thread draws. A clip that takes very long comes later than others:
         many of them would have to be held for it.
-
-        Raises:
-            DataError: a clip cannot be read for a reason that is not the file's.
         """
         held: dict[int, Prediction] = {}
         awaited = 0
@@ -114,11 +111,7 @@ class ClipReader:
         yield from answers(encoder.finish)
 
     def spans(self, video: WindowedVideo, *, progress: Callable[[int], None]) -> list[Span]:
-        """Return what a long video shows over its time.
-
-        Raises:
-            VideoError: the file is damaged or cut short.
-        """
+        """Return what a long video shows over time; VideoError if the file is damaged or cut short."""
         encoder = self._encoder()
         features: list[VideoFeatures] = []
         with closing(video.clips(self.recipe.encoder.pixel_format)) as clips:

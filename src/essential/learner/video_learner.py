@@ -32,13 +32,7 @@ from essential.learner.clips import (
     refuse_unknown,
 )
 from essential.learner.labelled_predictor import LabelledPredictor
-from essential.learner.lesson import (
-    LessonClips,
-    checked_features,
-    clips_of_features,
-    features_by_class,
-    read_clips,
-)
+from essential.learner.lesson import LessonClips, checked_features, clips_of_features, features_by_class, read_clips
 from essential.learner.model import Model
 from essential.learner.prediction import Prediction, Span
 from essential.learner.reading import ClipReader
@@ -65,7 +59,6 @@ class VideoLearner:
         held_out_per_class: clips of a class, of five or more, that are not learned from but kept, to calibrate
             probabilities and the threshold of the out-of-distribution score; 0: neither is calibrated.
         feature_dim: numbers per frame of features that you have: the learner then needs no encoder, and reads no video.
-        progress: told how far it is.
         bundle: what it continues from, instead of new settings; see `load`.
 
     Raises:
@@ -105,6 +98,7 @@ class VideoLearner:
             self._origin, self._encoder = self._open_encoder(bundle, feature_dim)
             self._model = Model.new(own, self._origin.dim) if bundle is None else bundle.model()
             self._model.method.network.to(self._device)
+        self._clip_size = (settings.video.frames, self._origin.dim)
         self._lessons = () if bundle is None else bundle.lessons
         self._taught = {} if bundle is None else dict(bundle.taught)
         # The file whose numbers, which may be a stranger's, have not been used yet.
@@ -133,7 +127,6 @@ class VideoLearner:
             path: the file that `save` wrote.
             overrides: `encoder.weights=FILE`, where the encoder's weights are not downloaded, and what else says how
                 this machine works (`training.device`, `training.threads`, `features.workers`, ...).
-            progress: told how far it is.
 
         Raises:
             BundleError: it is missing, damaged, of a newer version, or was taught with another encoder.
@@ -143,11 +136,7 @@ class VideoLearner:
 
     @in_turn
     def save(self, path: PathLike) -> int:
-        """Write the learner to one file, whole or not at all, and return its bytes.
-
-        Raises:
-            FileSystemError: the disk refuses.
-        """
+        """Write the learner to one file, whole or not at all, and return its bytes; FileSystemError if it cannot."""
         model = self._model
         bundle = Bundle(
             self.config,
@@ -178,11 +167,7 @@ class VideoLearner:
 
     @property
     def encoder(self) -> FrameEncoder:
-        """The frozen encoder.
-
-        Raises:
-            ConfigError: the learner was made for features alone.
-        """
+        """The frozen encoder; ConfigError if the learner takes features alone."""
         if self._encoder is None:
             raise ConfigError(
                 f"this learner takes features of {self._origin.dim} numbers, and has no encoder to read videos with",
@@ -196,6 +181,7 @@ class VideoLearner:
         return self._model.held_out
 
     @property
+    @in_turn
     def recognised(self) -> dict[str, tuple[int, int]]:
         """Of each class with clips held out: how many of these are recognised, of how many."""
         return self.labelled_predictor.recognised(self.held_out) if self.classes else {}
@@ -209,7 +195,7 @@ class VideoLearner:
             DataError: nothing was taught yet.
             BundleError: the numbers of the bundle are damaged.
         """
-        self._require_classes(1)
+        self._refuse_unready()
         with nullcontext() if self._untried is None else damage_explained(self._untried):
             predictor = self._model.predictor
         self._untried = None
@@ -236,13 +222,9 @@ class VideoLearner:
         given = clips_by_class(clips)
         if given.passed_over.line:
             self._progress.say(given.passed_over.line)
-        read = read_clips(
-            self._allowed(given.videos, more_of_known=more_of_known),
-            first_slot=len(self._model.labels),
-            recipe=recipe,
-            config=self.config.features,
-            progress=self._progress,
-        )
+        by_class = self._allowed(given.videos, more_of_known=more_of_known)
+        first_slot, config = len(self._model.labels), self.config.features
+        read = read_clips(by_class, first_slot=first_slot, recipe=recipe, config=config, progress=self._progress)
         return self._learn(read, passed_over=given.passed_over.counts)
 
     @in_turn
@@ -267,11 +249,10 @@ class VideoLearner:
             ConfigError, TrainingError: see `learn`.
         """
         self._refuse_fork()
-        size = {"frames": self.config.video.frames, "dim": self._origin.dim}
         if isinstance(features, Mapping) is (labels is not None):
             raise DataError("features without labels, or with two", remedy="give {'class': array}, or array and labels")
-        given = features if isinstance(features, Mapping) else features_by_class(features, labels, **size)
-        clips = clips_of_features(given, **size)
+        given = features if isinstance(features, Mapping) else features_by_class(features, labels, self._clip_size)
+        clips = clips_of_features(given, self._clip_size)
         classes = tuple(self._allowed(dict.fromkeys(clips.classes), more_of_known=more_of_known))
         return self._learn(replace(clips, classes=classes))
 
@@ -292,13 +273,7 @@ class VideoLearner:
         self._taught = {content: label for content, label in self._taught.items() if label != name}
 
     def predict(self, paths: PathLike | Iterable[PathLike], *, top_k: int = _TOP) -> list[Prediction]:
-        """Label clips: files, or folders of them.
-
-        A clip that cannot be read has a prediction that says why.
-
-        Raises:
-            DataError: nothing was taught yet.
-        """
+        """Label clips, files or folders of them, as `stream` does; a clip that cannot be read has the reason."""
         several = [paths] if isinstance(paths, str | os.PathLike) else paths
         return list(self.stream(several, top_k=top_k))
 
@@ -318,8 +293,7 @@ class VideoLearner:
         Raises:
             DataError: nothing was taught yet.
         """
-        self._require_classes(top_k)
-        self._refuse_fork()
+        self._refuse_unready(top_k)
         found = paths if isinstance(paths, Expanded) else Expanded(paths)
         return self._reader().stream(found, top_k=top_k, with_frames=with_frames)
 
@@ -334,23 +308,16 @@ class VideoLearner:
         Raises:
             DataError: nothing was taught yet, or the features do not fit.
         """
-        self._require_classes(top_k)
-        checked = self._checked(features)
+        self._refuse_unready(top_k)
+        checked = checked_features(features, self._clip_size)
         rows = [Path(str(row)) for row in range(len(checked))]
         return self.labelled_predictor.predictions(rows, checked, top_k=top_k)
 
     @in_turn
     def predict_proba(self, features: Features) -> Float[np.ndarray, "clips classes"]:
-        """Return the probability of every class, in the order of `classes`, by frame features.
-
-        Args:
-            features: (clips, frames, dim).
-
-        Raises:
-            DataError: nothing was taught yet, or the features do not fit.
-        """
-        self._require_classes(1)
-        return self.labelled_predictor.answers(self._checked(features)).probabilities
+        """Return the probability of every class, in the order of `classes`; see `predict_features`."""
+        self._refuse_unready()
+        return self.labelled_predictor.answers(checked_features(features, self._clip_size)).probabilities
 
     @in_turn
     def predict_spans(
@@ -368,11 +335,13 @@ class VideoLearner:
             VideoError: the file cannot be read.
             ConfigError: such windows are not allowed.
         """
-        self._require_classes(1)
-        self._refuse_fork()
-        stride = window_seconds / 2 if stride_seconds is None else stride_seconds
-        frames = self.config.video.frames
-        video = WindowedVideo(Path(path), frames=frames, window_seconds=window_seconds, stride_seconds=stride)
+        self._refuse_unready()
+        video = WindowedVideo(
+            Path(path),
+            frames=self.config.video.frames,
+            window_seconds=window_seconds,
+            stride_seconds=window_seconds / 2 if stride_seconds is None else stride_seconds,
+        )
         with phase(self._progress, "read windows", len(video.windows)):
             return self._reader().spans(video, progress=self._progress.advance)
 
@@ -398,9 +367,6 @@ class VideoLearner:
         self._taught |= {content: labels[key] for key, content in hashes.items()}
         return lesson
 
-    def _checked(self, features: Features) -> Float[np.ndarray, "clips frames dim"]:
-        return checked_features(features, frames=self.config.video.frames, dim=self._origin.dim)
-
     def _recipe(self) -> Recipe:
         video = self.config.video
         return build_recipe(
@@ -410,11 +376,12 @@ class VideoLearner:
     def _reader(self) -> ClipReader:
         return ClipReader(self.labelled_predictor, self._recipe(), self.config.features, self.config.training.threads)
 
-    def _require_classes(self, top_k: int) -> None:
+    def _refuse_unready(self, top_k: int = 1) -> None:
         if not self.classes:
             raise DataError("nothing was taught yet, so nothing can be recognised; teach a class first: learn(...)")
         if top_k < 1:
             raise ConfigError(f"top_k={top_k} is not allowed; ask for 1 label or more")
+        self._refuse_fork()
 
     def _refuse_fork(self) -> None:
         if self._device.type == "cuda" and os.getpid() != self._process_id:

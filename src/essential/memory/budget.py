@@ -30,14 +30,8 @@ class Budget:
 
     def holds(self, memory: EpisodicMemory) -> bool:
         """Whether `memory` keeps within every cap."""
-        kept = memory.features.shape[1]
-        counts = torch.bincount(memory.slots)
-        used = [
-            (int(counts.max()) if len(counts) else 0, self.per_class),
-            (len(memory), self.exemplars),
-            (len(memory) * kept, self.frames),
-            (memory.stored_bytes, self.bytes),
-        ]
+        most = int(torch.bincount(memory.slots).max()) if len(memory) else 0
+        used = [(most, self.per_class), *((amount, cap) for _, amount, cap, _ in self._totals(memory))]
         return all(cap is None or amount <= cap for amount, cap in used)
 
     def quota(self, classes: int, *, exemplar_bytes: int, kept: int) -> int | None:
@@ -48,12 +42,8 @@ class Budget:
             exemplar_bytes: bytes of one exemplar's features; names and the file's header come on top.
             kept: frames of one exemplar.
         """
-        totals = [
-            self.exemplars,
-            None if self.frames is None else self.frames // kept,
-            None if self.bytes is None else self.bytes // exemplar_bytes,
-        ]
-        shares = [total // classes for total in totals if total is not None]
+        sizes = ((self.exemplars, 1), (self.frames, kept), (self.bytes, exemplar_bytes))
+        shares = [cap // size // classes for cap, size in sizes if cap is not None]
         shares += [] if self.per_class is None else [self.per_class]
         return max(1, min(shares)) if shares else None
 
@@ -98,20 +88,23 @@ class Budget:
         too_large = bisect_left(range(least, most + 1), True, key=lambda size: not self.holds(cut(size)))
         return cut(least + too_large - 1)
 
+    def _totals(self, memory: EpisodicMemory) -> list[tuple[str, int, int | None, str]]:
+        """Return setting, amount in `memory`, cap and unit of every cap on all together."""
+        return [
+            ("budget_bytes", memory.stored_bytes, self.bytes, "bytes for exemplars"),
+            ("total_frames", len(memory) * memory.features.shape[1], self.frames, "frames"),
+            ("total_exemplars", len(memory), self.exemplars, "exemplars"),
+        ]
+
     def _too_small(self, smallest: EpisodicMemory) -> ConfigError:
-        classes = len(smallest)
-        needs = [
-            ("budget_bytes", self.bytes, smallest.stored_bytes, "bytes for exemplars"),
-            ("total_frames", self.frames, classes * smallest.features.shape[1], "frames"),
-            ("total_exemplars", self.exemplars, classes, "exemplars"),
-        ]
-        lines = [
-            f"the memory budget leaves {cap} {unit}, but one exemplar for each of {classes} classes takes {needed}; "
-            f"raise method.{name}"
-            for name, cap, needed, unit in needs
-            if cap is not None and needed > cap
-        ]
-        return ConfigError("; ".join(lines))
+        passed = [total for total in self._totals(smallest) if total[2] is not None and total[1] > total[2]]
+        leaves = " and ".join(f"{cap} {unit}" for _, _, cap, unit in passed)
+        takes = " and ".join(str(needed) for _, needed, _, _ in passed)
+        return ConfigError(
+            f"the memory budget leaves {leaves}, but one exemplar for each of {len(smallest)} classes takes {takes}",
+            where=f"method.{' and '.join(name for name, *_ in passed)}",
+            remedy="raise it" if len(passed) == 1 else "raise them",
+        )
 
 
 def even_quotas(counts: Int[Tensor, " slots"], total: int) -> Int[Tensor, " slots"]:

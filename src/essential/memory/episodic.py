@@ -26,8 +26,11 @@ class EpisodicMemory:
         slots: each exemplar's class.
         tasks: the task that each exemplar came with.
         names: each exemplar's video, for the record alone; nothing reads the video again.
-        logits: what the classifier said of each exemplar when it was stored, for the slots seen then; NaN for later
-            ones; (exemplars, slots seen). Only DER++ keeps them; no column otherwise.
+        logits: the classifier's of each exemplar when it was stored, NaN for slots that came later; (exemplars, slots
+            seen). Only DER++ keeps them; no column otherwise.
+
+    Raises:
+        ValueError: the shapes do not fit each other.
     """
 
     features: Float[Tensor, "exemplars kept dim"]
@@ -40,6 +43,11 @@ class EpisodicMemory:
     def __post_init__(self) -> None:
         if self.logits.numel() == 0:
             object.__setattr__(self, "logits", torch.zeros(len(self.slots), 0))
+        kept = tuple(self.features.shape[:2])
+        shapes = [tuple(each.shape) for each in (self.positions, self.slots, self.tasks)]
+        rows = {len(self.names), len(self.logits)}
+        if self.features.ndim != 3 or shapes != [kept, kept[:1], kept[:1]] or rows != {kept[0]}:
+            raise ValueError(f"the memory holds features of shape {tuple(self.features.shape)} beside {shapes}")
 
     @classmethod
     def empty(cls, *, kept: int, dim: int) -> "EpisodicMemory":
@@ -143,11 +151,10 @@ class EpisodicMemory:
         names = tuple(text.split("\0")) if len(arrays["slots"]) else ()
         logits = torch.from_numpy(arrays["logits"].copy()) if "logits" in arrays else torch.zeros(0, 0)
         features = torch.from_numpy(arrays["features"].copy())
-        memory = cls(features, long("positions"), long("slots"), long("tasks"), names, logits)
-        shapes = [tuple(each.shape) for each in (memory.positions, memory.slots, memory.tasks)]
-        kept = tuple(features.shape[:2])
-        if features.ndim != 3 or shapes != [kept, kept[:1], kept[:1]] or {len(names), len(memory.logits)} != {kept[0]}:
-            raise CheckpointError(f"the memory holds features of shape {tuple(features.shape)} beside {shapes}")
+        try:
+            memory = cls(features, long("positions"), long("slots"), long("tasks"), names, logits)
+        except ValueError as error:
+            raise CheckpointError(str(error)) from error
         negative = any(bool((each < 0).any()) for each in (memory.positions, memory.slots, memory.tasks))
         if features.dtype != torch.get_default_dtype() or negative:
             raise CheckpointError("the memory holds numbers of another type, or below 0, where none are stored")

@@ -15,7 +15,7 @@ Policy = Literal["random", "reservoir", "herding", "nearest-to-mean", "highest-c
 
 
 def random_clips(slots: Int[Tensor, " clips"], per_class: int, *, generator: torch.Generator) -> Int[Tensor, " chosen"]:
-    """Choose at most `per_class` clips of every class at random, as ESSENTIAL does; classes in ascending order."""
+    """Choose at most `per_class` clips of every class at random, as ESSENTIAL does."""
     shuffled = torch.randperm(len(slots), generator=generator)
     chosen = [shuffled[slots[shuffled] == slot][:per_class] for slot in slots.unique()]
     return torch.cat(chosen) if chosen else shuffled
@@ -79,19 +79,14 @@ def random_positions(
 ) -> Int[Tensor, "clips kept"]:
     """Draw for every clip `kept` different positions of `frames`, in ascending order.
 
-    Args:
-        clips: how many.
-        kept: positions of each.
-        frames: positions to draw from.
-        generator: what is drawn from; if None, torch's global one of `device`.
-        device: where; the CPU if None.
+    From `generator`, or torch's global one of `device`, which is the CPU if None.
     """
     order = torch.rand(clips, frames, generator=generator, device=device).argsort(dim=1)
     return order[:, :kept].sort(dim=1).values
 
 
 def uniform_positions(kept: int, frames: int) -> Int[Tensor, " kept"]:
-    """Return the middles of `kept` equal segments of `frames` positions, as vCLIMB reduces clips.
+    """Return the centres of `kept` equal segments of `frames` positions, as vCLIMB reduces clips.
 
     With `kept` above `frames` positions repeat, which brings a reduced clip back to its length.
     """

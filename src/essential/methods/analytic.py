@@ -5,7 +5,7 @@ Privacy Protection, NeurIPS 2022, equation 4 (the joint solution) and equations 
 
 1. a clip is a vector: the mean of its frames, or its frames side by side;
 2. keep each class's mean and count, and the scatter of all clips about their class's mean;
-3. after each task, solve the ridge regression of the class indicators on the vectors; see `ridge.py`;
+3. after each task, solve the ridge regression of the class indicators on the vectors; see `RidgeProblem`;
 4. a clip belongs to the class with the largest regressed indicator.
 
 Differs from the paper:
@@ -16,36 +16,18 @@ Differs from the paper:
 - Where the paper trains the encoder on the first task's classes, it is frozen here.
 """
 
-from collections.abc import Iterable
 from typing import Literal
 
-from jaxtyping import Float
-from pydantic import Field
-from torch import Tensor, nn
-
-from essential.methods.closed_form import ClosedForm, ClosedFormConfig
-from essential.methods.ridge import RidgeProblem
-from essential.models.closed_form import LinearScores
+from essential.methods.closed_form import Ridge, RidgeConfig
 
 
-class AnalyticConfig(ClosedFormConfig):
-    """Analytic learning's settings."""
+class AnalyticConfig(RidgeConfig):
+    """Analytic learning's settings; the paper's gamma is `ridge`."""
 
     name: Literal["analytic"] = "analytic"
-    ridge: float | None = Field(None, gt=0, description="the penalty (gamma); none: by generalised cross-validation")
 
 
-class Analytic(ClosedForm[AnalyticConfig, LinearScores]):
+class Analytic(Ridge[AnalyticConfig]):
     """See the top of this file."""
 
     Config = AnalyticConfig
-
-    def make_scores(self, vectors: nn.Module, width: int) -> LinearScores:
-        """Linear scores of a clip's vector."""
-        return LinearScores(vectors, width=width)
-
-    def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
-        """Add the classes to the statistics, and solve anew."""
-        self.statistics.add(classes)
-        problem = RidgeProblem.of(self.statistics)
-        self.scores.set(*problem.solve(self.config.ridge or problem.best_ridge()))

@@ -1,23 +1,38 @@
-"""What holds parameters near the values they had: the penalty that EWC and MAS share.
+"""What EWC and MAS share: how much each parameter matters for a task, and what holds it near the value that it had.
 
 The penalty is quadratic, sum over p of importance_p * (theta_p - centre_p)^2 + constant, and a sum of such penalties is
 another one. So any number of tasks, each with its own importances and its own values, is held exactly by two numbers
 per parameter: the sum of the importances, and the mean of the values weighted by them. The constant, which no gradient
 sees, makes the penalty's value the same as well.
+
+Importances are taken in two ways, which differ in more than scale: per clip, as the papers define them, where gradients
+of opposite sign do not cancel; and accumulated, as vCLIMB's code does (Villa et al., CVPR 2022), where one gradient is
+summed over the whole task first. Both see the clips without augmentation, in evaluation: no dropout, no skipped layer.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, TypeVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from essential.memory.ledger import LedgerEntry
-from essential.methods.classifier import cross_entropy, logits_of
-from essential.methods.contract import Batch, LossTerm, TaskData
-from essential.methods.trained import Settings, Trained
+from essential.methods.contract import Batch, BatchTable, LossTerm, TaskData
+from essential.methods.exemplars import judge
+from essential.methods.trained import Trained, TrainedConfig, cross_entropy, logits_of
+from essential.models.classifier import ClipClassifier
 from essential.models.growing import Growing
+from essential.models.seeded import in_evaluation
+
+# Of logits and slots of a batch, the mean over the batch.
+Objective = Callable[[Float[Tensor, "batch slots"], Int[Tensor, " batch"]], Float[Tensor, ""]]
+
+_GRADIENT_NUMBERS_AT_ONCE = 2**25
+_VCLIMB_BATCH = 64
 
 
 class NamedBuffers(Growing):
@@ -39,6 +54,14 @@ class NamedBuffers(Growing):
         """Return them by name."""
         return {key.replace("/", "."): tensor for key, tensor in self.named_buffers()}
 
+    def grown_to(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return them in the shapes of `parameters`, with zeros in the rows, and tensors, that are missing."""
+        grown, tensors = {}, self.tensors()
+        for name, parameter in parameters.items():
+            old = tensors.get(name, parameter.new_zeros(0, *parameter.shape[1:]))
+            grown[name] = torch.cat([old, parameter.new_zeros(len(parameter) - len(old), *parameter.shape[1:])])
+        return grown
+
     @property
     def bytes(self) -> int:
         """Bytes as stored."""
@@ -58,10 +81,7 @@ class Anchor(nn.Module):
     constant: Tensor
 
     def __init__(
-        self,
-        importance: Mapping[str, Tensor],
-        centre: Mapping[str, Tensor],
-        constant: Float[Tensor, ""],
+        self, importance: Mapping[str, Tensor], centre: Mapping[str, Tensor], constant: Float[Tensor, ""]
     ) -> None:
         super().__init__()
         self.importance = NamedBuffers(importance)
@@ -83,7 +103,7 @@ class Anchor(nn.Module):
 
     def with_penalty(self, importance: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> "Anchor":
         """Return the anchor whose penalty is this one's plus that of `importance` around `parameters`."""
-        held, centre = self._grown_to(parameters)
+        held, centre = self.importance.grown_to(parameters), self.centre.grown_to(parameters)
         constant = self.constant
         total, middle = {}, {}
         for name, value in parameters.items():
@@ -97,7 +117,7 @@ class Anchor(nn.Module):
 
     def moved(self, importance: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> "Anchor":
         """Return an anchor at `parameters`, with this one's importances plus `importance`."""
-        held, _ = self._grown_to(parameters)
+        held = self.importance.grown_to(parameters)
         total = {name: held[name] + importance[name] for name in parameters}
         centre = {name: value.detach().clone() for name, value in parameters.items()}
         return Anchor(total, centre, torch.zeros_like(self.constant))
@@ -108,30 +128,34 @@ class Anchor(nn.Module):
         held = self.importance.bytes > 0
         return [LedgerEntry("statistics", name, size, in_paper_figure=False) for name, size in parts if held]
 
-    def _grown_to(self, parameters: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        return _grown(self.importance.tensors(), parameters), _grown(self.centre.tensors(), parameters)
+
+class AnchoredConfig(TrainedConfig):
+    """The settings of the penalty.
+
+    Attributes:
+        importance: how importances are taken.
+        weight: of the penalty; None: the method's for that importance.
+    """
+
+    importance: str
+    weight: float | None = None
 
 
-def _grown(tensors: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return `tensors` in the shapes of `parameters`, with zeros in the rows, and tensors, that are missing."""
-    grown = {}
-    for name, parameter in parameters.items():
-        old = tensors.get(name, parameter.new_zeros(0, *parameter.shape[1:]))
-        missing = parameter.new_zeros(len(parameter) - len(old), *parameter.shape[1:])
-        grown[name] = torch.cat([old, missing])
-    return grown
+Settings = TypeVar("Settings", bound=AnchoredConfig)
 
 
 class Anchored(Trained[Settings]):
     """A method that holds its classifier to what the tasks before left, without any exemplar.
 
     Attributes:
-        weight: of the penalty.
+        weights: of the penalty, by importance, where the settings have none.
     """
 
-    def __init__(self, config: Settings, *, dim: int, frames: int, seed: int, weight: float) -> None:
+    weights: ClassVar[Mapping[str, float]]
+
+    def __init__(self, config: Settings, *, dim: int, frames: int, seed: int) -> None:
         super().__init__(config, dim=dim, frames=frames, seed=seed)
-        self.weight = weight
+        self.weight = self.weights[config.importance] if config.weight is None else config.weight
         self.anchor = Anchor.free()
 
     @property
@@ -147,12 +171,9 @@ class Anchored(Trained[Settings]):
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
         """Cross-entropy over all slots seen, and the penalty for leaving what the tasks before left."""
-        logits = logits_of(self.classifier, batch)
+        classification = cross_entropy(logits_of(self.classifier, batch), batch.slots)
         penalty = self.anchor(dict(self.classifier.named_parameters()))
-        return [
-            LossTerm("classification", cross_entropy(logits, batch.slots)),
-            LossTerm("penalty", penalty, self.weight),
-        ]
+        return [LossTerm("classification", classification), LossTerm("penalty", penalty, self.weight)]
 
     def finish(self, task: TaskData) -> None:
         """Hold to the values that the task has left, by its importances; see `Anchor.with_penalty`."""
@@ -165,3 +186,70 @@ class Anchored(Trained[Settings]):
     def ledger(self) -> list[LedgerEntry]:
         """The importances, and the values they hold to, which are stored though the classifier may have the same."""
         return self.anchor.ledger()
+
+
+def mean_over_clips(
+    measure: Callable[[Tensor], Tensor],
+    objective: Objective,
+    *,
+    classifier: ClipClassifier,
+    table: BatchTable,
+    slots: Int[Tensor, " clips"],
+) -> dict[str, Tensor]:
+    """Return, for every parameter by name, the mean over clips of `measure` of the gradient that one clip gives.
+
+    Args:
+        measure: of every number of a gradient: its square, or its size.
+        objective: what the gradient is of; it gets one clip at a time.
+        classifier: not changed.
+        table: the clips, dense.
+        slots: the class that each clip is taken to have.
+    """
+    parameters = _parameters(classifier)
+    device = classifier.exemplar_means.device
+
+    def of_one_clip(parameters: dict[str, Tensor], features: Tensor, slot: Tensor) -> Tensor:
+        return objective(functional_call(classifier, parameters, (features[None],)), slot[None])
+
+    gradients = vmap(grad(of_one_clip), in_dims=(None, 0, 0))
+    at_once = max(1, _GRADIENT_NUMBERS_AT_ONCE // sum(value.numel() for value in parameters.values()))
+    sums = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    # The fused attention kernel of the CPU has no rule for vmap, which would loop over the clips instead.
+    with in_evaluation(classifier), sdpa_kernel(SDPBackend.MATH):
+        for indices in torch.arange(len(table)).split(at_once):
+            batch = table.rows(indices).to(device)
+            per_clip = gradients(parameters, batch.features, slots[indices].to(device))
+            sums = {name: total + measure(per_clip[name]).sum(dim=0) for name, total in sums.items()}
+    return {name: total / len(table) for name, total in sums.items()}
+
+
+def accumulated_gradient(
+    objective: Objective, *, classifier: ClipClassifier, table: BatchTable
+) -> dict[str, Float[Tensor, "..."]]:
+    """Return, for every parameter by name, the sum over batches of 64 of the gradient of a batch's objective.
+
+    Its size depends on the number of batches, and so does the meaning of a weight that goes with it.
+    """
+    parameters = _parameters(classifier)
+    device = classifier.exemplar_means.device
+
+    def of_a_batch(parameters: dict[str, Tensor], features: Tensor, slots: Tensor) -> Tensor:
+        return objective(functional_call(classifier, parameters, (features,)), slots)
+
+    sums = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    with in_evaluation(classifier):
+        for indices in torch.arange(len(table)).split(_VCLIMB_BATCH):
+            batch = table.rows(indices).to(device)
+            gradient = grad(of_a_batch)(parameters, batch.features, batch.slots)
+            sums = {name: total + gradient[name] for name, total in sums.items()}
+    return sums
+
+
+def drawn_slots(classifier: ClipClassifier, table: BatchTable, *, generator: torch.Generator) -> Int[Tensor, " clips"]:
+    """Draw for every clip one slot, with the probabilities that the classifier gives the slots."""
+    probabilities = judge(classifier, table)[1].softmax(dim=1)
+    return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
+
+
+def _parameters(classifier: ClipClassifier) -> dict[str, Tensor]:
+    return {name: parameter.detach() for name, parameter in classifier.named_parameters()}

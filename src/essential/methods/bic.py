@@ -28,11 +28,10 @@ from pydantic import Field
 from torch import Tensor
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import cross_entropy, distillation, logits_of
 from essential.methods.contract import Batch, LossTerm, Stage, TaskData
 from essential.methods.exemplars import MemoryConfig, MixedClips
-from essential.methods.trained import Trained, TrainedConfig
-from essential.models.bias_correction import BiasCorrected
+from essential.methods.trained import Trained, TrainedConfig, cross_entropy, distillation, logits_of
+from essential.models.classifier import BiasCorrected
 from essential.models.seeded import torch_generator
 
 # Two numbers that start at 1 and 0 must get to where they belong in the few steps of a few clips, and AdamW moves a

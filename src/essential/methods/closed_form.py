@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from essential.configs.schema import Section
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
-from essential.methods.class_statistics import ClassStatistics
 from essential.methods.contract import Method, TaskData
-from essential.models.clip_vectors import ClipForm, clip_vector
-from essential.models.closed_form import ClosedFormPredictor, LinearScores
+from essential.methods.statistics import ClassStatistics, RidgeProblem
+from essential.models.closed_form import ClipForm, ClosedFormPredictor, LinearScores, clip_vector
 
 
 class ClosedFormConfig(Section):
@@ -32,21 +31,18 @@ class ClosedForm(Method, Generic[Settings, Scores]):
 
     Attributes:
         scores: the predictor.
-        statistics: what is kept of the classes seen, where linear scores of all are computed anew from it.
     """
 
     draws_nothing = True
 
     def __init__(self, config: Settings, *, dim: int, frames: int, seed: int) -> None:
-        self.config, self.seed = config, seed
-        self.scores = self.make_scores(*clip_vector(config.clip, dim=dim, frames=frames))
+        self.config = config
+        vectors, width = clip_vector(config.clip, dim=dim, frames=frames)
+        self.scores = self.make_scores(vectors, width, seed)
         super().__init__(self.scores, EpisodicMemory.empty(kept=frames, dim=dim), seed=seed)
-        if isinstance(self.scores, LinearScores):
-            self.statistics = ClassStatistics(self.scores.weight.shape[1])
-            self.network["statistics"] = self.statistics
 
     @abstractmethod
-    def make_scores(self, vectors: nn.Module, width: int) -> Scores:
+    def make_scores(self, vectors: nn.Module, width: int, seed: int) -> Scores:
         """Make the predictor, whose vectors begin with what `vectors` makes of a clip, `width` numbers."""
 
     def begin(self, task: TaskData) -> None:
@@ -61,10 +57,6 @@ class ClosedForm(Method, Generic[Settings, Scores]):
     def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
         """Add classes behind those seen, each given by the vectors of all its clips, and have scores for all."""
 
-    def ledger(self) -> list[LedgerEntry]:
-        """The statistics; the scores follow from them."""
-        return self.statistics.ledger()
-
     def _vectors_by_class(self, task: TaskData) -> Iterator[Float[Tensor, "clips width"]]:
         """Give the vectors of each class of the task, in order of its slots.
 
@@ -76,3 +68,51 @@ class ClosedForm(Method, Generic[Settings, Scores]):
         for slot in task.slots:
             clips = (table.slots == slot).nonzero()[:, 0]
             yield self.scores.vectors(table.rows(clips).to(device).features)
+
+
+class FromStatistics(ClosedForm[Settings, LinearScores]):
+    """A method whose linear scores of all classes follow anew from the statistics of all clips seen.
+
+    Attributes:
+        statistics: what is kept of the classes.
+    """
+
+    def __init__(self, config: Settings, *, dim: int, frames: int, seed: int) -> None:
+        super().__init__(config, dim=dim, frames=frames, seed=seed)
+        self.statistics = ClassStatistics(self.scores.width)
+        self.network["statistics"] = self.statistics
+
+    def make_scores(self, vectors: nn.Module, width: int, seed: int) -> LinearScores:  # noqa: ARG002
+        """Linear scores of a clip's vector."""
+        return LinearScores(vectors, width=width)
+
+    def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
+        """Add the classes to the statistics, and compute the scores anew."""
+        self.statistics.add(classes)
+        self.scores.set(*self.solve(self.statistics))
+
+    @abstractmethod
+    def solve(self, statistics: ClassStatistics) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
+        """Return weight and bias of the scores."""
+
+    def ledger(self) -> list[LedgerEntry]:
+        """The statistics; the scores follow from them."""
+        return self.statistics.ledger()
+
+
+class RidgeConfig(ClosedFormConfig):
+    """The settings of ridge regression."""
+
+    ridge: float | None = Field(None, gt=0, description="the penalty; none: by generalised cross-validation")
+
+
+RidgeSettings = TypeVar("RidgeSettings", bound=RidgeConfig)
+
+
+class Ridge(FromStatistics[RidgeSettings]):
+    """A method that regresses the class indicators on the clips' vectors."""
+
+    def solve(self, statistics: ClassStatistics) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
+        """Solve the ridge regression, with the ridge that is set or the best."""
+        problem = RidgeProblem.of(statistics)
+        return problem.solve(self.config.ridge or problem.best_ridge())

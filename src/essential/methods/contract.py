@@ -23,7 +23,7 @@ from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.methods.state import pack, pack_network, refuse_other_shapes, state_that_fits, unpack
 from essential.models.classifier import Predictor
-from essential.models.state_names import below
+from essential.models.growing import Parts, below
 
 _PREDICTOR = "predictor."
 
@@ -33,6 +33,9 @@ class Batch:
     """Clips to learn from. `kept` is all frames for dense clips, fewer for sparse ones.
 
     `retrieved` is what a method has rebuilt of each clip before the stage, if it has.
+
+    Raises:
+        ValueError: the shapes do not fit each other.
     """
 
     features: Float[Tensor, "batch kept dim"]
@@ -40,6 +43,12 @@ class Batch:
     slots: Int[Tensor, " batch"]
     tasks: Int[Tensor, " batch"]
     retrieved: Float[Tensor, "batch frames dim"] | None = None
+
+    def __post_init__(self) -> None:
+        kept = self.features.shape[:-1]
+        if kept != self.positions.shape or not kept[:1] == self.slots.shape == self.tasks.shape:
+            shapes = ", ".join(str(tuple(tensor.shape)) for tensor in self.tensors)
+            raise ValueError(f"features, positions, slots and tasks of one batch have the shapes {shapes}")
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -89,17 +98,13 @@ class TrainingData(Protocol):
 
 @runtime_checkable
 class TaskData(TrainingData, Protocol):
-    """What the engine hands over for a task: its index, its slots, and its own training clips."""
+    """A task: its number from 0, its slots, and its training clips, or with `needs_all_tasks` those of all so far."""
 
     @property
-    def index(self) -> int:
-        """Number of the task, from 0."""
-        ...
+    def index(self) -> int: ...
 
     @property
-    def slots(self) -> range:
-        """The slots that arrive with the task. A method with `needs_all_tasks` gets clips of earlier slots too."""
-        ...
+    def slots(self) -> range: ...
 
     def plain(self) -> BatchTable:
         """Return the clips without augmentation, as a test would see them."""
@@ -149,7 +154,7 @@ class Stage:
 
 
 class Method(ABC):
-    """A class-incremental learning method, built of its settings, and sizes that it is told.
+    """A class-incremental learning method. It is built as `Method(config, dim=..., frames=..., seed=...)`.
 
     Attributes:
         Config: its settings.
@@ -167,10 +172,10 @@ class Method(ABC):
     draws_nothing: ClassVar[bool] = False
 
     def __init__(self, predictor: Predictor, memory: EpisodicMemory, *, seed: int) -> None:
-        self.network = nn.ModuleDict({"predictor": predictor})
+        self.network = Parts({"predictor": predictor})
         self.memory, self.seed = memory, seed
-        self.clip_shape: tuple[int, int] | None = None
         self.slots: list[range] = []
+        self.clip_shape: tuple[int, int] | None = None
 
     @abstractmethod
     def begin(self, task: TaskData) -> None:
@@ -205,7 +210,7 @@ class Method(ABC):
         """Do what comes after the last stage."""
 
     def rebuilt(self, memory: EpisodicMemory) -> Float[Tensor, "exemplars frames dim"] | None:  # noqa: ARG002
-        """Return the dense clips that it rebuilds, as it is now, of `memory`, its own or one like it; changes nothing.
+        """Return the dense clips that it rebuilds of `memory`, its own or one like it; changes nothing.
 
         On the CPU, as frame features that its predictor takes. None if it rebuilds nothing.
         """
@@ -214,9 +219,6 @@ class Method(ABC):
     def ledger(self) -> list[LedgerEntry]:
         """Count everything that is carried to the next task beside the predictor."""
         return self.memory.ledger()
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027
-        """Have those parts of `network` that `state`, a state of it, has: some are there for a time alone."""
 
     @property
     def frozen_parts(self) -> Sequence[str]:
@@ -257,7 +259,6 @@ class Method(ABC):
         tensors |= {_PREDICTOR + name: tensor for name, tensor in own.items()}
         refuse_other_shapes(self.network.state_dict(), tensors)
         with state_that_fits():
-            self.resize(tensors)
             self.network.load_state_dict(tensors)
 
     @final

@@ -22,10 +22,9 @@ from pydantic import Field
 from torch import Tensor
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import cross_entropy, logits_of
 from essential.methods.contract import Batch, LossTerm, Stage, TaskData
 from essential.methods.exemplars import MemoryClips, MemoryConfig
-from essential.methods.trained import Trained, TrainedConfig
+from essential.methods.trained import Trained, TrainedConfig, cross_entropy, logits_of
 from essential.models.whole_batch import batch_beside, whole_rows
 
 

@@ -25,7 +25,7 @@ Differs from the authors' code (`reading: released` undoes the first, `retrieve:
 - exemplars are kept as features in the memory's file; theirs are file names, decoded and encoded anew.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -37,13 +37,12 @@ from essential.errors import CheckpointError
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.memory.selection import random_positions
-from essential.methods.classifier import attention_heads, cross_entropy
 from essential.methods.contract import Batch, LossTerm, Stage, TaskData, TrainingData
 from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfig, take_frames
-from essential.methods.trained import Trained, TrainedConfig
-from essential.models.evaluation import in_evaluation
+from essential.methods.trained import Trained, TrainedConfig, cross_entropy
+from essential.models.growing import GrowingList
 from essential.models.memory_retrieval import MemoryRetrieval, PromptMode
-from essential.models.seeded import torch_seeded
+from essential.models.seeded import in_evaluation, torch_seeded
 from essential.models.whole_batch import drawn
 
 _AT_ONCE = 256
@@ -79,23 +78,28 @@ class Essential(Trained[EssentialConfig]):
 
     def __init__(self, config: EssentialConfig, *, dim: int, frames: int, seed: int) -> None:
         super().__init__(config, dim=dim, frames=frames, seed=seed)
-        self.retrieval = nn.ModuleList()
+        self.retrieval = GrowingList(self._make_retrieval)
         self.network["retrieval"] = self.retrieval
+        self.network.at_times(_AT_REHEARSAL, lambda: _Kept(self.classifier.encoder.temporal_embedding))
 
-    def check_room(self, names: Sequence[str], *, tasks: int) -> None:
+    def modules(self, tasks: int) -> int:
+        """Return how many MR modules there are once so many tasks have begun."""
+        return {"task": tasks, "global": min(tasks, 1), "identity": 0}[self.config.memory_mode]
+
+    def reserved_bytes(self, tasks: int) -> int:
         """The prompts take room too: one set per MR module."""
-        modules = {"task": tasks, "global": 1, "identity": 0}[self.config.memory_mode]
-        self.keeper.check_room(names, reserved_bytes=modules * self.frames * self.dim * 4)
+        return self.modules(tasks) * self.frames * self.dim * 4
 
     def begin(self, task: TaskData) -> None:
         """Grow the head, add an MR module if the mode asks for one, and make room for its prompts."""
         super().begin(task)
-        self._add_retrieval()
-        self.memory = self.keeper.cut(self.memory, reserved_bytes=self._prompt_bytes())
+        if len(self.retrieval) < self.modules(len(self.slots)):
+            self.retrieval.add()
+        self.memory = self.keeper.cut(self.memory, reserved_bytes=self.reserved_bytes(len(self.slots)))
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """The task stage, then the rehearsal stage."""
-        learning = [self.classifier, *self.retrieval[-1:]]
+        learning = [self.classifier, *[*self.retrieval][-1:]]
         stages = [Stage("task", lambda: task, learning, steady=True)]
         if task.index > 0 or self.config.rehearse_first_task:
             stages.append(
@@ -118,13 +122,9 @@ class Essential(Trained[EssentialConfig]):
         return self._rehearsal_losses(batch)
 
     def finish(self, task: TaskData) -> None:
-        """Forget the embedding for rehearsal; the rest is as in all these methods."""
-        self._keep_embedding(None)
+        """Drop the embedding kept for rehearsal; the rest is as in all these methods."""
+        self.network.drop(_AT_REHEARSAL)
         super().finish(task)
-
-    def remember(self, task: TaskData) -> None:
-        """Choose exemplars of the task; the prompts take a part of the budget."""
-        self.memory = self.keeper.extend(self.memory, task, self.classifier, reserved_bytes=self._prompt_bytes())
 
     @torch.no_grad()
     def rebuilt(self, memory: EpisodicMemory) -> Float[Tensor, "exemplars frames dim"] | None:
@@ -149,22 +149,6 @@ class Essential(Trained[EssentialConfig]):
             entries.append(LedgerEntry("semantic", f"prompts {index}", prompt, in_paper_figure=True))
             entries.append(LedgerEntry("retrieval_modules", f"MR module {index}", rest, in_paper_figure=False))
         return entries
-
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Make as many MR modules as `state` holds, and keep an embedding for rehearsal where it does.
-
-        Raises:
-            CheckpointError: the memory mode has fewer.
-        """
-        self._keep_embedding(state.get(f"{_AT_REHEARSAL}.values"))
-        held = len({name.split(".")[1] for name in state if name.startswith("retrieval.")})
-        for _ in range(held - len(self.retrieval)):
-            self._add_retrieval()
-        if held != len(self.retrieval):
-            raise CheckpointError(
-                f"the checkpoint holds {held} MR modules, but method.memory_mode={self.config.memory_mode} makes "
-                f"{len(self.retrieval)}; use the config it was made with"
-            )
 
     def _task_losses(self, batch: Batch) -> list[LossTerm]:
         classifier, config = self.classifier, self.config
@@ -214,15 +198,8 @@ class Essential(Trained[EssentialConfig]):
 
     def _prepare_rehearsal(self, task: TaskData) -> None:
         self.remember(task)
-        self._keep_embedding(self.classifier.encoder.temporal_embedding)
-
-    def _keep_embedding(self, embedding: Tensor | None) -> None:
-        """Keep what rehearsal retrieves with, so that a run that resumes inside the stage retrieves the same again."""
-        if embedding is not None:
-            self.network[_AT_REHEARSAL] = nn.Module()
-            self.network[_AT_REHEARSAL].register_buffer("values", embedding.detach().clone())
-        elif _AT_REHEARSAL in self.network:
-            del self.network[_AT_REHEARSAL]
+        # What rehearsal retrieves with is kept, so that a run that resumes inside the stage retrieves the same again.
+        self.network.add(_AT_REHEARSAL)
 
     def _rehearsal_clips(self) -> TrainingData:
         clips = MemoryClips(self.memory)
@@ -269,20 +246,28 @@ class Essential(Trained[EssentialConfig]):
         rate = self.config.classifier.drop_path
         return drawn(lambda rows: nn.functional.dropout(sparse.new_ones(rows, 2), rate), len(sparse))
 
-    def _add_retrieval(self) -> None:
-        mode, config = self.config.memory_mode, self.config
-        if mode == "identity" or (mode == "global" and len(self.retrieval)):
-            return
-        with torch_seeded(self.seed, "retrieval", len(self.retrieval)):
+    def _make_retrieval(self, index: int) -> MemoryRetrieval:
+        config = self.config
+        if index >= self.modules(index + 1):
+            raise CheckpointError(
+                f"the checkpoint holds {index + 1} MR modules or more, but method.memory_mode={config.memory_mode} "
+                f"makes {self.modules(index + 1)}; use the config it was made with"
+            )
+        with torch_seeded(self.seed, "retrieval", index):
             module = MemoryRetrieval(
                 self.dim,
                 frames=self.frames,
                 kept=self.keeper.kept,
-                heads=attention_heads(config.classifier, self.dim),
+                heads=config.classifier.heads_for(self.dim),
                 drop_path=config.classifier.drop_path,
                 mode=config.prompt_mode,
             )
-        self.retrieval.append(module.to(self.classifier.encoder.query.device))
+        return module.to(self.classifier.encoder.query.device)
 
-    def _prompt_bytes(self) -> int:
-        return sum(module.get_parameter("prompt").nbytes for module in self.retrieval)
+
+class _Kept(nn.Module):
+    """A copy of a tensor, as a buffer `values`."""
+
+    def __init__(self, values: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("values", values.detach().clone())

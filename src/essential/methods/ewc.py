@@ -12,13 +12,11 @@ For each task, without any exemplar:
 `importance` says what F is; the two are different quantities, each with a weight of its own:
 
 - `fisher`: the diagonal of the Fisher information, the mean over the task's clips of the squared gradient of the
-  log-likelihood of one label per clip. The label is drawn from the classifier's own prediction, which is what the
-  Fisher information means; with the true label it would be another quantity, the empirical Fisher.
+  log-likelihood of one label per clip, drawn from the classifier's own prediction; with the true label it would be
+  another quantity, the empirical Fisher. The weight was the best of 10, 30, 100 ... 100000 on `moving-digits`;
 - `vclimb`: what vCLIMB's code takes (Villa et al., CVPR 2022): the square of the gradient of the cross-entropy with
   the true label, accumulated over the whole task. Gradients of different clips cancel, and its size grows with the
-  square of the number of batches.
-
-The weight of `vclimb` is vCLIMB's; that of `fisher` was the best of 10, 30, 100 ... 100000 on `moving-digits`.
+  square of the number of batches. The weight is vCLIMB's.
 
 Differs from the paper: `weight` is the paper's lambda / 2. The paper's tasks share one output; here the head grows, and
 rows that are new are free. The optimiser is the engine's AdamW (the paper: SGD).
@@ -27,35 +25,27 @@ Differs from vCLIMB's code, for `vclimb`: AdamW, not Adagrad; importances are ta
 augmentation, not with dropout.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from essential.methods.anchor import Anchored
-from essential.methods.classifier import cross_entropy
+from essential.methods.anchor import Anchored, AnchoredConfig, accumulated_gradient, drawn_slots, mean_over_clips
 from essential.methods.contract import TaskData
-from essential.methods.importance import accumulated_gradient, drawn_slots, mean_over_clips
-from essential.methods.trained import TrainedConfig
+from essential.methods.trained import cross_entropy
 from essential.models.seeded import torch_generator
 
-Importance = Literal["fisher", "vclimb"]
-WEIGHTS: dict[Importance, float] = {"fisher": 100.0, "vclimb": 3000.0}
 
-
-class EWCConfig(TrainedConfig):
+class EWCConfig(AnchoredConfig):
     """EWC's settings."""
 
     name: Literal["ewc"] = "ewc"
-    importance: Importance = Field(
+    importance: Literal["fisher", "vclimb"] = Field(
         "fisher", description="mean of squared gradients, as the paper; or the square of their sum, as vCLIMB's code"
     )
-    weight: float | None = Field(
-        None,
-        ge=0,
-        description=f"of the penalty; none: {WEIGHTS['fisher']:g} for fisher, {WEIGHTS['vclimb']:g} for vclimb",
-    )
+    weight: float | None = Field(None, ge=0, description="of the penalty; none: 100 for fisher, 3000 for vclimb")
 
 
 class EWC(Anchored[EWCConfig]):
@@ -63,9 +53,7 @@ class EWC(Anchored[EWCConfig]):
 
     Config = EWCConfig
 
-    def __init__(self, config: EWCConfig, *, dim: int, frames: int, seed: int) -> None:
-        weight = WEIGHTS[config.importance] if config.weight is None else config.weight
-        super().__init__(config, dim=dim, frames=frames, seed=seed, weight=weight)
+    weights: ClassVar[Mapping[str, float]] = {"fisher": 100.0, "vclimb": 3000.0}
 
     def importances(self, task: TaskData) -> dict[str, Tensor]:
         """See the top of this file."""
@@ -73,6 +61,5 @@ class EWC(Anchored[EWCConfig]):
         if self.config.importance == "vclimb":
             gradient = accumulated_gradient(cross_entropy, classifier=self.classifier, table=table)
             return {name: value.square() for name, value in gradient.items()}
-        generator = torch_generator(self.seed, "fisher", task.index)
-        slots = drawn_slots(self.classifier, table, generator=generator)
+        slots = drawn_slots(self.classifier, table, generator=torch_generator(self.seed, "fisher", task.index))
         return mean_over_clips(torch.square, cross_entropy, classifier=self.classifier, table=table, slots=slots)

@@ -24,8 +24,7 @@ from essential.memory.selection import (
 )
 from essential.methods.contract import Batch, BatchTable, TaskData, TrainingData
 from essential.models.classifier import ClipClassifier
-from essential.models.evaluation import in_evaluation
-from essential.models.seeded import torch_generator
+from essential.models.seeded import in_evaluation, torch_generator
 
 _AT_ONCE = 512
 
@@ -37,7 +36,7 @@ class MemoryConfig(Section):
         None, ge=1, description="frames stored per exemplar; none: all of a clip's (authors' flag: fs_topk)"
     )
     frame_policy: Literal["random", "uniform"] = Field(
-        "random", description="which frames: drawn, as ESSENTIAL, or the middles of equal segments, as vCLIMB"
+        "random", description="which frames: drawn, as ESSENTIAL, or the centres of equal segments, as vCLIMB"
     )
     exemplars_per_class: int | None = Field(
         16,
@@ -67,21 +66,17 @@ class ExemplarKeeper:
     def __init__(self, config: MemoryConfig, *, frames: int, dim: int, seed: int, keeps_logits: bool = False) -> None:
         self.kept = frames if config.frames_kept is None else config.frames_kept
         if self.kept > frames:
-            raise ConfigError(
-                f"method.frames_kept={self.kept} is more than the clip's video.frames={frames}; use {frames} at most"
-            )
+            problem = f"{self.kept} is more than the clip's video.frames={frames}"
+            raise ConfigError(problem, where="method.frames_kept", remedy=f"use {frames} at most")
         if not any([config.exemplars_per_class, config.total_exemplars, config.total_frames, config.budget_bytes]):
-            raise ConfigError(
-                "the memory has no cap; set one of method.exemplars_per_class, method.total_exemplars, "
-                "method.total_frames, method.budget_bytes"
-            )
+            caps = "exemplars_per_class, total_exemplars, total_frames, budget_bytes"
+            raise ConfigError("the memory has no cap", where="method", remedy=f"set one of {caps}")
         self.config, self.frames, self.dim, self.seed, self.keeps_logits = config, frames, dim, seed, keeps_logits
 
     def budget(self, reserved_bytes: int = 0) -> Budget:
         """Return the caps, with `reserved_bytes` of the bytes taken by something else."""
         config = self.config
-        cap = config.budget_bytes
-        left = None if cap is None else max(0, cap - reserved_bytes)
+        left = None if config.budget_bytes is None else max(0, config.budget_bytes - reserved_bytes)
         return Budget(config.exemplars_per_class, config.total_exemplars, config.total_frames, left)
 
     def extend(
@@ -105,9 +100,7 @@ class ExemplarKeeper:
         sharers = 1 if self.config.policy == "reservoir" else classes
         room = self.budget(reserved_bytes).quota(sharers, exemplar_bytes=self.kept * self.dim * 4, kept=self.kept)
         chosen, logits = self._choose(table, classifier, room or len(table), generator)
-        clips = table.rows(chosen)
-        positions = self._positions(len(chosen), generator)
-        names = table.names
+        clips, positions, names = table.rows(chosen), self._positions(len(chosen), generator), table.names
         new = EpisodicMemory(
             take_frames(clips.features, positions),
             positions,
@@ -125,9 +118,8 @@ class ExemplarKeeper:
             ConfigError: the budget does not hold one exemplar per class.
         """
         budget = self.budget(reserved_bytes)
-        if self.config.policy == "reservoir":
-            return budget.with_balanced_quotas(memory)
-        return budget.with_equal_quotas(memory)
+        reservoir = self.config.policy == "reservoir"
+        return budget.with_balanced_quotas(memory) if reservoir else budget.with_equal_quotas(memory)
 
     def check_room(self, names: Sequence[str], *, reserved_bytes: int = 0) -> None:
         """Refuse a budget that does not hold one exemplar of the videos `names`, one of each class.
@@ -137,20 +129,15 @@ class ExemplarKeeper:
         """
         count = len(names)
         none = torch.zeros(count, dtype=torch.long)
-        least = EpisodicMemory(
-            torch.zeros(count, self.kept, self.dim),
-            torch.zeros(count, self.kept, dtype=torch.long),
-            torch.arange(count),
-            none,
-            tuple(names),
-            torch.zeros(count, count if self.keeps_logits else 0),
-        )
+        features, positions = torch.zeros(count, self.kept, self.dim), none[:, None].expand(-1, self.kept)
+        logits = torch.zeros(count, count if self.keeps_logits else 0)
+        least = EpisodicMemory(features, positions, torch.arange(count), none, tuple(names), logits)
         self.budget(reserved_bytes).with_equal_quotas(least)
 
     def _choose(
         self, table: BatchTable, classifier: ClipClassifier, room: int, generator: torch.Generator
     ) -> tuple[Int[Tensor, " chosen"], Float[Tensor, "chosen scored"]]:
-        """Return the clips to keep, the best first within a class, and what the classifier says of them."""
+        """Return the clips to keep, the best first within a class, and the classifier's logits of them."""
         slots = table.slots
         if self.config.policy in ("random", "reservoir") and not self.keeps_logits:
             chosen = random_clips(slots, room, generator=generator)
@@ -198,11 +185,7 @@ def set_exemplar_means(classifier: ClipClassifier, memory: EpisodicMemory) -> No
 
 @dataclass(frozen=True)
 class MemoryClips:
-    """The exemplars of a memory as training data: every epoch sees the same features.
-
-    Attributes:
-        retrieved: what a method has rebuilt of each exemplar, if it has.
-    """
+    """The exemplars of a memory as training data, the same every epoch, with what a method has rebuilt of each."""
 
     memory: EpisodicMemory
     retrieved: Float[Tensor, "exemplars frames dim"] | None = None
@@ -252,16 +235,18 @@ class MixedClips:
         """Return the task's clips as this epoch sees them, and the exemplars."""
         clips = self.task.epoch(epoch)
         slots = torch.cat([clips.slots, self.memory.slots])
-        return MixedTable(clips, self.memory, torch.arange(len(slots)) if self.choose is None else self.choose(slots))
+        part = torch.arange(len(slots)) if self.choose is None else self.choose(slots)
+        return MixedTable(clips, self.memory, part, slots[part])
 
 
 @dataclass(frozen=True)
 class MixedTable:
-    """One view of `MixedClips`."""
+    """One view of `MixedClips`: the `part` of all clips that is used, and its slots."""
 
     clips: BatchTable
     memory: EpisodicMemory
     part: Int[Tensor, " part"]
+    slots: Int[Tensor, " part"]
 
     def __len__(self) -> int:
         return len(self.part)
@@ -271,11 +256,6 @@ class MixedTable:
         """The video of every clip."""
         names = [*self.clips.names, *self.memory.names]
         return [names[index] for index in self.part.tolist()]
-
-    @property
-    def slots(self) -> Int[Tensor, " part"]:
-        """The class of every clip."""
-        return torch.cat([self.clips.slots, self.memory.slots])[self.part]
 
     def rows(self, indices: Int[Tensor, " batch"]) -> Batch:
         """Return the clips at `indices`, each with as many frames as a dense clip, in the order asked for."""
@@ -288,7 +268,7 @@ class MixedTable:
 
 
 def respread(batch: Batch, frames: int) -> Batch:
-    """Return clips of `frames` frames, the middles of equal segments of those there are: fewer, or some repeated.
+    """Return clips of `frames` frames, the centres of equal segments of those there are: fewer, or some repeated.
 
     As vCLIMB brings clips of few stored frames back to their length.
     """

@@ -29,11 +29,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from essential.memory.ledger import LedgerEntry
-from essential.methods.class_statistics import ClassStatistics, statistics_ledger
 from essential.methods.closed_form import ClosedForm, ClosedFormConfig
-from essential.methods.shrinkage import discriminant
-from essential.models.clip_vectors import UnitLength
-from essential.models.closed_form import LinearScores, MahalanobisDistances
+from essential.methods.statistics import ClassStatistics, discriminant, statistics_ledger
+from essential.models.closed_form import LinearScores, MahalanobisDistances, UnitLength
 
 
 class FecamConfig(ClosedFormConfig):
@@ -51,7 +49,13 @@ class Fecam(ClosedForm[FecamConfig, LinearScores | MahalanobisDistances]):
 
     Config = FecamConfig
 
-    def make_scores(self, vectors: nn.Module, width: int) -> LinearScores | MahalanobisDistances:
+    def __init__(self, config: FecamConfig, *, dim: int, frames: int, seed: int) -> None:
+        super().__init__(config, dim=dim, frames=frames, seed=seed)
+        if config.covariance == "shared":
+            self.statistics = ClassStatistics(self.scores.width)
+            self.network["statistics"] = self.statistics
+
+    def make_scores(self, vectors: nn.Module, width: int, seed: int) -> LinearScores | MahalanobisDistances:  # noqa: ARG002
         """Scores of vectors of length 1: linear ones with a shared covariance, else distances."""
         kind = LinearScores if self.config.covariance == "shared" else MahalanobisDistances
         return kind(nn.Sequential(vectors, UnitLength()), width=width)
@@ -71,7 +75,7 @@ class Fecam(ClosedForm[FecamConfig, LinearScores | MahalanobisDistances]):
     def ledger(self) -> list[LedgerEntry]:
         """The shared statistics; or what each class has, which is the predictor."""
         if isinstance(self.scores, LinearScores):
-            return super().ledger()
+            return self.statistics.ledger()
         return statistics_ledger({"class means": self.scores.means, "class covariances": self.scores.whitenings})
 
     def _correlations(self, statistics: ClassStatistics) -> Float[Tensor, "width width"]:

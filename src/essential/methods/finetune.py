@@ -1,7 +1,7 @@
 """Finetune: train on each task's clips and do nothing against forgetting. The lower bound.
 
-One stage per task: cross-entropy over all slots seen so far (TCD and vCLIMB list it so; a loss over the task's own
-slots alone would hide most of the forgetting behind the old rows of the head).
+The loss is cross-entropy over all slots seen so far (TCD and vCLIMB list it so; a loss over the task's own slots alone
+would hide most of the forgetting behind the old rows of the head).
 """
 
 from collections.abc import Sequence

@@ -24,10 +24,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import cross_entropy, logits_of
 from essential.methods.contract import Batch, LossTerm
 from essential.methods.exemplars import MemoryConfig
-from essential.methods.trained import Trained, TrainedConfig
+from essential.methods.trained import Trained, TrainedConfig, cross_entropy, logits_of
 from essential.models.classifier import ClipClassifier, NearestMeans
 
 

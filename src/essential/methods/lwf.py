@@ -23,9 +23,8 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from essential.methods.classifier import cross_entropy, distillation, logits_of
 from essential.methods.contract import Batch, LossTerm
-from essential.methods.trained import Trained, TrainedConfig
+from essential.methods.trained import Trained, TrainedConfig, cross_entropy, distillation, logits_of
 from essential.models.classifier import ClipClassifier
 
 

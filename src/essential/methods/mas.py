@@ -11,12 +11,11 @@ For each task, without any exemplar:
 
 `importance` says what is added; the two are different quantities, each with a weight of its own. No label is needed:
 
-- `per-clip`: the mean over the task's clips of the size of the gradient of the squared L2 norm of the logits;
+- `per-clip`: the mean over the task's clips of the size of the gradient of the squared L2 norm of the logits. The
+  weight was chosen on `moving-digits`, where the paper's lambda of 1 holds too firmly, and 0.001 does nothing;
 - `vclimb`: what vCLIMB's code takes (Villa et al., CVPR 2022): the size of the gradient of the L2 norm, not squared,
   accumulated over the whole task. Gradients of different clips cancel, and its size grows with the number of batches.
-
-The weight of `vclimb` is vCLIMB's; on `moving-digits` it holds so firmly that the new rows alone are learned. That of
-`per-clip` was chosen on `moving-digits`, where the paper's lambda of 1 holds too firmly too, and 0.001 does nothing.
+  The weight is vCLIMB's; on `moving-digits` it holds so firmly that the new rows alone are learned.
 
 Differs from the paper: the head grows, and rows that are new are free. The optimiser is the engine's AdamW (the paper:
 SGD), and the default weight is not the paper's.
@@ -25,35 +24,27 @@ Differs from vCLIMB's code, for `vclimb`: AdamW as well; importances are taken i
 augmentation, not with dropout.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from essential.methods.anchor import Anchored
+from essential.methods.anchor import Anchored, AnchoredConfig, accumulated_gradient, mean_over_clips
 from essential.methods.contract import TaskData
-from essential.methods.importance import accumulated_gradient, mean_over_clips
-from essential.methods.trained import TrainedConfig
-
-Importance = Literal["per-clip", "vclimb"]
-WEIGHTS: dict[Importance, float] = {"per-clip": 0.1, "vclimb": 300000.0}
 
 
-class MASConfig(TrainedConfig):
+class MASConfig(AnchoredConfig):
     """MAS's settings."""
 
     name: Literal["mas"] = "mas"
-    importance: Importance = Field(
+    importance: Literal["per-clip", "vclimb"] = Field(
         "per-clip",
         description="mean of the sizes of gradients, as the paper; or the size of their sum, as vCLIMB's code",
     )
-    weight: float | None = Field(
-        None,
-        ge=0,
-        description=f"of the penalty; none: {WEIGHTS['per-clip']:g} for per-clip, {WEIGHTS['vclimb']:g} for vclimb",
-    )
+    weight: float | None = Field(None, ge=0, description="of the penalty; none: 0.1 for per-clip, 300000 for vclimb")
 
 
 class MAS(Anchored[MASConfig]):
@@ -61,9 +52,7 @@ class MAS(Anchored[MASConfig]):
 
     Config = MASConfig
 
-    def __init__(self, config: MASConfig, *, dim: int, frames: int, seed: int) -> None:
-        weight = WEIGHTS[config.importance] if config.weight is None else config.weight
-        super().__init__(config, dim=dim, frames=frames, seed=seed, weight=weight)
+    weights: ClassVar[Mapping[str, float]] = {"per-clip": 0.1, "vclimb": 300000.0}
 
     def finish(self, task: TaskData) -> None:
         """Add the importances of the task that was learned, and hold to its values."""
@@ -81,15 +70,12 @@ class MAS(Anchored[MASConfig]):
         return mean_over_clips(torch.abs, squared_length, classifier=self.classifier, table=table, slots=table.slots)
 
 
-def squared_length(
-    logits: Float[Tensor, "batch slots"],
-    slots: Int[Tensor, " batch"],  # noqa: ARG001
-) -> Float[Tensor, ""]:
+def squared_length(logits: Float[Tensor, "batch slots"], _: Int[Tensor, " batch"]) -> Float[Tensor, ""]:
     """Mean over the batch of the squared L2 norm of the logits."""
     return logits.square().sum(dim=1).mean()
 
 
-def length(logits: Float[Tensor, "batch slots"], slots: Int[Tensor, " batch"]) -> Float[Tensor, ""]:  # noqa: ARG001
+def length(logits: Float[Tensor, "batch slots"], _: Int[Tensor, " batch"]) -> Float[Tensor, ""]:
     """Mean over the batch of the L2 norm of the logits."""
     norms: Tensor = logits.norm(dim=1)
     return norms.mean()

@@ -17,10 +17,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from essential.memory.ledger import LedgerEntry
-from essential.methods.class_statistics import statistics_ledger
 from essential.methods.closed_form import ClosedForm, ClosedFormConfig
-from essential.models.clip_vectors import UnitLength
-from essential.models.closed_form import MeanDistances
+from essential.methods.statistics import statistics_ledger
+from essential.models.closed_form import MeanDistances, UnitLength
 
 
 class NcmConfig(ClosedFormConfig):
@@ -34,7 +33,7 @@ class Ncm(ClosedForm[NcmConfig, MeanDistances]):
 
     Config = NcmConfig
 
-    def make_scores(self, vectors: nn.Module, width: int) -> MeanDistances:
+    def make_scores(self, vectors: nn.Module, width: int, seed: int) -> MeanDistances:  # noqa: ARG002
         """Distances to means, of vectors of length 1."""
         return MeanDistances(nn.Sequential(vectors, UnitLength()), width=width)
 

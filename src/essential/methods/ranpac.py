@@ -6,7 +6,7 @@ Continual Learning, NeurIPS 2023, algorithm 1, phase 2.
 1. a clip is a vector: the mean of its frames, or its frames side by side;
 2. project it at random, once and for all, to `random_features` numbers and cut off below 0;
 3. keep each class's mean and count, and the scatter of all clips about their class's mean;
-4. after each task, solve the ridge regression of the class indicators on the random features; see `ridge.py`.
+4. after each task, solve the ridge regression of the class indicators on the random features; see `RidgeProblem`.
 
 Differs from the paper:
 - The ridge is chosen by generalised cross-validation on the statistics of all clips seen. The paper holds out a fifth
@@ -16,49 +16,38 @@ Differs from the paper:
 - The encoder is not adapted to the first task (the paper's phase 1).
 """
 
-from collections.abc import Iterable
 from typing import Literal
 
-from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from essential.memory.ledger import LedgerEntry
-from essential.methods.class_statistics import statistics_ledger
-from essential.methods.closed_form import ClosedForm, ClosedFormConfig
-from essential.methods.ridge import RidgeProblem
-from essential.models.clip_vectors import RandomFeatures
-from essential.models.closed_form import LinearScores
+from essential.methods.closed_form import Ridge, RidgeConfig
+from essential.methods.statistics import statistics_ledger
+from essential.models.closed_form import LinearScores, RandomFeatures
 from essential.models.seeded import torch_generator
 
 
-class RanpacConfig(ClosedFormConfig):
-    """RanPAC's settings."""
+class RanpacConfig(RidgeConfig):
+    """RanPAC's settings; the paper's lambda is `ridge`."""
 
     name: Literal["ranpac"] = "ranpac"
     random_features: int = Field(2000, ge=1, le=100_000, description="numbers that a clip's vector is projected to (M)")
-    ridge: float | None = Field(None, gt=0, description="the penalty (lambda); none: by generalised cross-validation")
 
 
-class Ranpac(ClosedForm[RanpacConfig, LinearScores]):
+class Ranpac(Ridge[RanpacConfig]):
     """See the top of this file."""
 
     Config = RanpacConfig
 
     draws_nothing = False
 
-    def make_scores(self, vectors: nn.Module, width: int) -> LinearScores:
+    def make_scores(self, vectors: nn.Module, width: int, seed: int) -> LinearScores:
         """Linear scores of random features."""
         number = self.config.random_features
-        self.random = RandomFeatures(width, number, generator=torch_generator(self.seed, "ranpac"))
+        self.random = RandomFeatures(width, number, generator=torch_generator(seed, "ranpac"))
         return LinearScores(nn.Sequential(vectors, self.random), width=number)
-
-    def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
-        """Add the classes to the statistics, and solve anew."""
-        self.statistics.add(classes)
-        problem = RidgeProblem.of(self.statistics)
-        self.scores.set(*problem.solve(self.config.ridge or problem.best_ridge()))
 
     def ledger(self) -> list[LedgerEntry]:
         """The statistics, and the projection that they are of; it lies in the predictor, which scores with any seed."""
-        return self.statistics.ledger() + statistics_ledger({"random projection": self.random.projection})
+        return super().ledger() + statistics_ledger({"random projection": self.random.projection})

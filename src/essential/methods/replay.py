@@ -17,10 +17,9 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from essential.methods.classifier import cross_entropy, logits_of
 from essential.methods.contract import Batch, LossTerm, Stage, TaskData
 from essential.methods.exemplars import MemoryClips, MemoryConfig, MixedClips
-from essential.methods.trained import Trained, TrainedConfig
+from essential.methods.trained import Trained, TrainedConfig, cross_entropy, logits_of
 
 
 class ReplayConfig(MemoryConfig, TrainedConfig):

@@ -18,16 +18,14 @@ Differs from the paper:
 Differs from the authors' code: no covariance of a base stage (theirs is OAS's) is needed.
 """
 
-from collections.abc import Iterable
 from typing import Literal
 
 from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
-from essential.methods.closed_form import ClosedForm, ClosedFormConfig
-from essential.methods.shrinkage import LEAST, discriminant, ledoit_wolf, shrunk
-from essential.models.closed_form import LinearScores
+from essential.methods.closed_form import ClosedFormConfig, FromStatistics
+from essential.methods.statistics import LEAST, ClassStatistics, discriminant, ledoit_wolf, shrunk
 
 
 class SldaConfig(ClosedFormConfig):
@@ -39,22 +37,15 @@ class SldaConfig(ClosedFormConfig):
     )
 
 
-class Slda(ClosedForm[SldaConfig, LinearScores]):
+class Slda(FromStatistics[SldaConfig]):
     """See the top of this file."""
 
     Config = SldaConfig
 
-    def make_scores(self, vectors: nn.Module, width: int) -> LinearScores:
-        """Linear scores of a clip's vector."""
-        return LinearScores(vectors, width=width)
-
-    def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
-        """Add the classes to the statistics, and compute the scores anew."""
-        statistics = self.statistics
-        statistics.add(classes)
-        covariance = statistics.covariance()
-        shrinkage = self.config.shrinkage
+    def solve(self, statistics: ClassStatistics) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
+        """Shrink the covariance, and invert it."""
+        covariance, shrinkage = statistics.covariance(), self.config.shrinkage
         if shrinkage is None:
             shrinkage = max(ledoit_wolf(covariance, float(statistics.fourth), clips=statistics.clips), LEAST)
         inverted = shrunk(covariance, shrinkage, negligible=statistics.negligible)
-        self.scores.set(*discriminant(statistics.means.double(), inverted))
+        return discriminant(statistics.means.double(), inverted)

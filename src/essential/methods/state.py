@@ -11,7 +11,7 @@ from torch import Tensor
 from essential.errors import CheckpointError
 from essential.files.sealed import Array
 from essential.memory.episodic import EpisodicMemory
-from essential.models.state_names import below
+from essential.models.growing import below
 
 _SLOTS = "task_slots"
 

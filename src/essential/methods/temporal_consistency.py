@@ -2,7 +2,7 @@
 
 A way to train around another method that keeps exemplars, its base; all but the classification loss is the base's.
 
-1. reduce every clip X of a batch to as many frames as an exemplar keeps, the middles of equal segments, and repeat
+1. reduce every clip X of a batch to as many frames as an exemplar keeps, the centres of equal segments, and repeat
    those to the clip's length: X^d, which is how the clip would look from a memory with `frame_policy: uniform`;
 2. where the base classifies, the loss is (1 - w) * classification(X) + w * classification(X^d).
 
@@ -13,46 +13,37 @@ Differs from the authors' code: the base is any method here that keeps exemplars
 second stage, which fits its pair, is left as it is, where theirs has the loss on reduced clips too.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from essential.configs.schema import Section
 from essential.errors import ConfigError
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
-from essential.methods.bic import BiC, BiCConfig
+from essential.methods import METHODS
+from essential.methods.bic import BiCConfig
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
-from essential.methods.der import DER, DERConfig
+from essential.methods.der import DERConfig
 from essential.methods.exemplars import respread
-from essential.methods.icarl import ICaRL, ICaRLConfig
-from essential.methods.podnet import PODNet, PODNetConfig
-from essential.methods.replay import Replay, ReplayConfig
-from essential.methods.ucir import UCIR, UCIRConfig
-
-BaseConfig = Annotated[
-    BiCConfig | DERConfig | ICaRLConfig | PODNetConfig | ReplayConfig | UCIRConfig, Field(discriminator="name")
-]
-_BASES: dict[str, type] = {
-    "bic": BiC,
-    "der": DER,
-    "icarl": ICaRL,
-    "podnet": PODNet,
-    "replay": Replay,
-    "ucir": UCIR,
-}
+from essential.methods.icarl import ICaRLConfig
+from essential.methods.podnet import PODNetConfig
+from essential.methods.replay import ReplayConfig
+from essential.methods.ucir import UCIRConfig
 
 
 class TemporalConsistencyConfig(Section):
     """Temporal consistency's settings."""
 
     name: Literal["temporal-consistency"] = "temporal-consistency"
-    base: BaseConfig = Field(description="the method around which it goes")
+    base: Annotated[
+        BiCConfig | DERConfig | ICaRLConfig | PODNetConfig | ReplayConfig | UCIRConfig,
+        Field(discriminator="name", description="the method around which it goes"),
+    ]
     weight: float = Field(0.5, ge=0, le=1, description="share of the classification that is on reduced clips")
     frames: int | None = Field(None, ge=1, description="frames of a reduced clip; none: base.frames_kept")
 
@@ -70,13 +61,15 @@ class TemporalConsistency(Method):
                 f"nothing to be consistent with; set method.frames or method.base.frames_kept to {frames - 1} at most"
             )
         self.kept = kept
-        with _keys_of_the_base():
-            self.base: Method = _BASES[config.base.name](config.base, dim=dim, frames=frames, seed=seed)
-        self.network, self.slots, self.seed = self.base.network, self.base.slots, seed
+        build: Callable[..., Method] = METHODS[config.base.name]
+        with _settings_of_the_base():
+            self.base = build(config.base, dim=dim, frames=frames, seed=seed)
+        super().__init__(self.base.predictor, self.base.memory, seed=seed)
+        self.network, self.slots = self.base.network, self.base.slots
 
     @property
     def memory(self) -> EpisodicMemory:
-        """The base's exemplars."""
+        """Those of the base."""
         return self.base.memory
 
     @memory.setter
@@ -85,7 +78,7 @@ class TemporalConsistency(Method):
 
     def check_room(self, names: Sequence[str], *, tasks: int) -> None:
         """As the base."""
-        with _keys_of_the_base():
+        with _settings_of_the_base():
             self.base.check_room(names, tasks=tasks)
 
     def begin(self, task: TaskData) -> None:
@@ -121,15 +114,12 @@ class TemporalConsistency(Method):
         """What the base carries; nothing is added."""
         return self.base.ledger()
 
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """As the base."""
-        self.base.resize(state)
-
 
 @contextmanager
-def _keys_of_the_base() -> Iterator[None]:
-    """Have what the base says of its settings name them as the user wrote them."""
+def _settings_of_the_base() -> Iterator[None]:
+    """Name the settings of the base, in its errors, as the user wrote them."""
     try:
         yield
     except ConfigError as error:
-        raise ConfigError(str(error).replace("method.", "method.base.")) from error
+        where = None if error.where is None else f"method.base{error.where.removeprefix('method')}"
+        raise ConfigError(error.problem, where=where, remedy=error.remedy) from error

@@ -1,19 +1,46 @@
 """What methods that train the clip classifier share: it grows with tasks, may have a teacher, may keep exemplars."""
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Generic, TypeVar
 
 import torch
-from torch import Tensor
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor, nn
 
 from essential.configs.schema import Section
+from essential.errors import ConfigError
 from essential.memory.episodic import EpisodicMemory
-from essential.methods.classifier import ClassifierConfig, build_classifier, cross_entropy, grow_head, logits_of
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, set_exemplar_means
-from essential.models.classifier import Predictor
-from essential.models.heads import Head
+from essential.models.classifier import ClipClassifier, Predictor
+from essential.models.heads import GrowingHead, Head
+from essential.models.seeded import torch_generator, torch_seeded
+
+_TEACHER = "teacher"
+_TEMPERATURE = 2.0
+
+
+class ClassifierConfig(Section):
+    """The temporal encoder and the head."""
+
+    layers: int = Field(1, ge=1, le=64, description="cross-attention layers (authors' flag: temporal_layer)")
+    heads: int | None = Field(
+        None,
+        ge=1,
+        description="attention heads, which divide the feature width; none: one per 64 numbers, 12 for CLIP's 768 "
+        "as the authors have (temporal_heads)",
+    )
+    dropout: float = Field(0.2, ge=0, lt=1, description="dropout before the head (dropout_ratio)")
+    drop_path: float = Field(0.2, ge=0, lt=1, description="chance to skip a layer in training")
+    init_scale: float = Field(0.001, gt=0, description="scale of the head's initial weights (init_scale)")
+
+    def heads_for(self, dim: int) -> int:
+        """Return the number of heads: what is set, or the largest divisor of `dim` with 64 numbers or more per head."""
+        if self.heads is not None:
+            return self.heads
+        return max(heads for heads in range(1, max(1, dim // 64) + 1) if dim % heads == 0)
 
 
 class TrainedConfig(Section):
@@ -24,7 +51,6 @@ class TrainedConfig(Section):
 
 Settings = TypeVar("Settings", bound=TrainedConfig)
 Kind = TypeVar("Kind", bound=Predictor)
-_TEACHER = "teacher"
 
 
 class Trained(Method, Generic[Settings]):
@@ -54,21 +80,27 @@ class Trained(Method, Generic[Settings]):
             self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed, keeps_logits=self.keeps_logits)
             kept = self.keeper.kept
         super().__init__(self.classifier, EpisodicMemory.empty(kept=kept, dim=dim), seed=seed)
+        if self.distils:
+            self.network.at_times(_TEACHER, lambda: copy.deepcopy(self.student).requires_grad_(False).eval())
 
     @property
     def student(self) -> Predictor:
         """What the teacher is a copy of."""
         return self.classifier
 
-    def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: ARG002
-        """Nothing but exemplars takes room."""
+    def reserved_bytes(self, tasks: int) -> int:  # noqa: ARG002
+        """Return what takes a part of the budget beside the exemplars once so many tasks have begun."""
+        return 0
+
+    def check_room(self, names: Sequence[str], *, tasks: int) -> None:
+        """Refuse a budget that cannot hold one exemplar of every class."""
         if self.keeper is not None:
-            self.keeper.check_room(names)
+            self.keeper.check_room(names, reserved_bytes=self.reserved_bytes(tasks))
 
     def begin(self, task: TaskData) -> None:
         """Keep what has been learned as the teacher, if there is to be one, and grow the head."""
         if self.distils and self.slots:
-            self._keep_teacher()
+            self.network.add(_TEACHER)
         self.slots.append(task.slots)
         grow_head(self.classifier, task.slots, seed=self.seed)
 
@@ -90,8 +122,8 @@ class Trained(Method, Generic[Settings]):
         return [LossTerm("classification", cross_entropy(logits_of(self.classifier, batch), batch.slots))]
 
     def finish(self, task: TaskData) -> None:
-        """Forget the teacher; choose exemplars if any are kept and no stage has done so, and take their means."""
-        self._drop_teacher()
+        """Drop the teacher; choose exemplars if any are kept and no stage has done so, and take their means."""
+        self.network.drop(_TEACHER)
         if self.keeper is not None:
             if not (self.memory.tasks == task.index).any():
                 self.remember(task)
@@ -100,7 +132,8 @@ class Trained(Method, Generic[Settings]):
     def remember(self, task: TaskData) -> None:
         """Choose exemplars of the task, and cut the old ones to make room."""
         assert self.keeper is not None, "the settings are those of a memory"
-        self.memory = self.keeper.extend(self.memory, task, self.classifier)
+        reserved = self.reserved_bytes(len(self.slots))
+        self.memory = self.keeper.extend(self.memory, task, self.classifier, reserved_bytes=reserved)
 
     def teacher(self, kind: type[Kind]) -> Kind | None:
         """Return the teacher, which is of that kind; None in the first task."""
@@ -108,15 +141,58 @@ class Trained(Method, Generic[Settings]):
         assert teacher is None or isinstance(teacher, kind)
         return teacher
 
-    def _drop_teacher(self) -> None:
-        if _TEACHER in self.network:
-            del self.network[_TEACHER]
 
-    def _keep_teacher(self) -> None:
-        self.network[_TEACHER] = copy.deepcopy(self.student).requires_grad_(False).eval()
+def build_classifier(
+    config: ClassifierConfig, *, dim: int, frames: int, seed: int, head: Head | None = None
+) -> ClipClassifier:
+    """Build a classifier without any slot, initialised from `seed`, with a linear head unless another is given.
 
-    def resize(self, state: Mapping[str, Tensor]) -> None:
-        """Have a teacher if `state` has one."""
-        self._drop_teacher()
-        if self.distils and any(name.startswith(f"{_TEACHER}.") for name in state):
-            self._keep_teacher()
+    Raises:
+        ConfigError: the heads do not divide the feature width.
+    """
+    heads = config.heads_for(dim)
+    if dim % heads:
+        fitting = [heads for heads in range(1, 33) if dim % heads == 0]
+        raise ConfigError(
+            f"{heads} does not divide the encoder's feature width {dim}",
+            where="method.classifier.heads",
+            remedy=f"use one of {fitting}",
+        )
+    with torch_seeded(seed, "classifier"):
+        return ClipClassifier(
+            dim,
+            frames=frames,
+            layers=config.layers,
+            heads=heads,
+            dropout=config.dropout,
+            drop_path=config.drop_path,
+            head=head or GrowingHead(dim, init_scale=config.init_scale),
+        )
+
+
+def grow_head(classifier: ClipClassifier, slots: range, *, seed: int) -> None:
+    """Add the rows of newly arrived `slots`."""
+    classifier.head.grow(len(slots), generator=torch_generator(seed, "head", slots.start))
+
+
+def logits_of(classifier: ClipClassifier, batch: Batch) -> Float[Tensor, "batch slots"]:
+    """Return the classifier's logits of a batch's clips, dense or sparse."""
+    return classifier.logits(classifier.tokens(batch.features, batch.positions))
+
+
+def cross_entropy(
+    logits: Float[Tensor, "batch slots"], slots: Int[Tensor, " batch"], *, among: range | None = None
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy over all slots seen, or over the slots in `among` alone (others get no probability)."""
+    if among is not None:
+        logits, slots = logits[:, among.start : among.stop], slots - among.start
+    return nn.functional.cross_entropy(logits, slots)
+
+
+def distillation(logits: Float[Tensor, "batch old"], wanted: Float[Tensor, "batch old"]) -> Float[Tensor, ""]:
+    """Mean cross-entropy between the probabilities of `wanted`, a teacher's logits, and of `logits`, at temperature 2.
+
+    Source: equations 2 and 3 of LwF (ECCV 2016), equation 1 of BiC (CVPR 2019); raising probabilities to 1/T and
+    dividing by their sum is a softmax of logits / T. No factor T^2.
+    """
+    return nn.functional.cross_entropy(logits / _TEMPERATURE, (wanted / _TEMPERATURE).softmax(dim=1))

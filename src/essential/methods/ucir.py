@@ -29,10 +29,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from essential.memory.selection import Policy
-from essential.methods.classifier import cross_entropy
 from essential.methods.contract import Batch, LossTerm, TaskData
 from essential.methods.exemplars import MemoryConfig, judge
-from essential.methods.trained import Trained, TrainedConfig
+from essential.methods.trained import Trained, TrainedConfig, cross_entropy
 from essential.models.classifier import ClipClassifier
 from essential.models.heads import CosineHead
 

@@ -1,4 +1,4 @@
-"""The clip classifier that every trained method shares: temporal encoder, dropout, one head that grows."""
+"""The clip classifier that every trained method shares, and what decides by something else than its logits."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from essential.models.drop_path import Dropout
-from essential.models.growing import Growing
+from essential.models.growing import Growing, GrowingList
 from essential.models.heads import Head
 from essential.models.temporal_encoder import TemporalEncoder
+from essential.models.whole_batch import Dropout
 
 
 class Predictor(Growing, ABC):
@@ -39,9 +39,7 @@ class Predictor(Growing, ABC):
     ) -> Float[Tensor, "batch width"]:
         """Return one vector for each clip, of which all frames or some are given: their mean, where nothing is learned.
 
-        Args:
-            features: of the frames.
-            positions: the place of each frame in the whole clip.
+        `positions` says which place each frame has in the whole clip.
         """
         return features.mean(dim=1)
 
@@ -124,7 +122,25 @@ class ClipClassifier(Predictor):
         return {"exemplar_means": torch.zeros(0, self.exemplar_means.shape[1]), **state}
 
 
-class NearestMeans(Predictor):
+class AroundClassifier(Predictor):
+    """A predictor that decides by something else than the classifier's logits, from the same tokens."""
+
+    def __init__(self, classifier: ClipClassifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def tokens(
+        self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]
+    ) -> Float[Tensor, "batch dim"]:
+        """Return those of the classifier."""
+        return self.classifier.tokens(features, positions)
+
+    def readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
+        """Those of the classifier."""
+        return self.classifier.readings(features)
+
+
+class NearestMeans(AroundClassifier):
     """Dense frame features, in; the cosine with every slot's mean of exemplars, out. The head is another reading.
 
     Source: Rebuffi et al., iCaRL, CVPR 2017, algorithm 1: both sides are unit vectors, so the largest cosine is the
@@ -133,24 +149,70 @@ class NearestMeans(Predictor):
 
     reading = "nme"
 
-    def __init__(self, classifier: ClipClassifier) -> None:
-        super().__init__()
-        self.classifier = classifier
-
     def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
         """Score dense clips by the means of exemplars."""
         return self.classifier.by_means(features)
 
-    def readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
-        """Those of the classifier."""
-        return self.classifier.readings(features)
-
-    def tokens(
-        self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]
-    ) -> Float[Tensor, "batch dim"]:
-        """Return those of the classifier."""
-        return self.classifier.tokens(features, positions)
-
     def by_tokens(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
         """Return the cosines with the means of exemplars."""
         return self.classifier.cosines(tokens)
+
+
+class BiasPair(nn.Module):
+    """The pair of one task: alpha times a logit plus beta. A new pair changes nothing."""
+
+    def __init__(self, _: int = 0) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.ones(()))
+        self.beta = nn.Parameter(torch.zeros(()))
+
+
+class BiasCorrected(AroundClassifier):
+    """Dense frame features, in; the classifier's logits, each scaled and shifted by its task's pair of numbers, out.
+
+    Source: Wu et al., Large Scale Incremental Learning, CVPR 2019, equation 4.
+
+    Attributes:
+        pairs: one for every task.
+        task_of_slot: which of them is a slot's.
+    """
+
+    reading = "cnn"
+    grows = ("task_of_slot",)
+    task_of_slot: Tensor
+
+    def __init__(self, classifier: ClipClassifier) -> None:
+        super().__init__(classifier)
+        self.pairs = GrowingList(BiasPair)
+        self.register_buffer("task_of_slot", torch.zeros(0, dtype=torch.long))
+
+    def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
+        """Score dense clips."""
+        return self.correct(self.classifier(features))
+
+    def correct(self, logits: Float[Tensor, "batch slots"]) -> Float[Tensor, "batch slots"]:
+        """Correct what the classifier says."""
+        alphas = torch.stack([pair.get_parameter("alpha") for pair in self.pairs])
+        betas = torch.stack([pair.get_parameter("beta") for pair in self.pairs])
+        return logits * alphas[self.task_of_slot] + betas[self.task_of_slot]
+
+    def readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
+        """Those of the classifier, the head's corrected."""
+        readings = super().readings(features)
+        return {**readings, "cnn": self.correct(readings["cnn"])}
+
+    def by_tokens(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
+        """Return the corrected logits."""
+        return self.correct(self.classifier.logits(tokens))
+
+    def add_pair(self, slots: int) -> None:
+        """Add a pair for `slots` new slots, behind the present ones."""
+        new = torch.full((slots,), len(self.pairs), device=self.task_of_slot.device)
+        self.task_of_slot = torch.cat([self.task_of_slot, new])
+        self.pairs.add()
+        self.pairs.to(new.device)
+
+    def forget_pairs(self) -> None:
+        """Have every pair change nothing, as if new."""
+        for pair in self.pairs:
+            pair.load_state_dict(BiasPair().state_dict())

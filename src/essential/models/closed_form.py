@@ -1,38 +1,75 @@
-"""Predictors whose numbers are computed, not trained: linear scores, and distances to the classes' means.
+"""Predictors whose numbers are computed, not trained, from one vector of float64 per clip.
 
-All compute in float64: an inverse covariance enlarges every rounding. What is final once a class has been seen is kept
-as float32.
+They are linear scores, or distances to the classes' means. All compute in float64: an inverse covariance enlarges every
+rounding. What is final once a class has been seen is kept as float32.
 """
 
+import math
+from typing import Literal
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from essential.models.classifier import Predictor
-from essential.models.packed_triangle import pack_upper, packed_size, unpack_upper
+
+ClipForm = Literal["mean", "side-by-side"]
+
+
+class MeanOfFrames(nn.Module):
+    """The mean of a clip's frames. It is blind to their order."""
+
+    def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch dim"]:
+        """Return a vector as wide as a frame."""
+        return features.double().mean(dim=1)
+
+
+class FramesSideBySide(nn.Module):
+    """All frames of a clip, the first one first, so that each number has its moment."""
+
+    def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch width"]:
+        """Return a vector of frames times dim numbers."""
+        return features.double().flatten(1)
+
+
+class UnitLength(nn.Module):
+    """Vectors scaled to length 1; a vector of zeros stays."""
+
+    def forward(self, vectors: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
+        """Return the direction of every vector."""
+        return nn.functional.normalize(vectors, dim=1)
+
+
+class RandomFeatures(nn.Module):
+    """A fixed random projection of vectors of `width` numbers to `number`, standard normal, and a ReLU.
+
+    Source: McDonnell et al., RanPAC, NeurIPS 2023.
+    """
+
+    projection: Tensor
+
+    def __init__(self, width: int, number: int, *, generator: torch.Generator) -> None:
+        super().__init__()
+        self.register_buffer("projection", torch.randn(width, number, generator=generator))
+
+    def forward(self, vectors: Float[Tensor, "batch width"]) -> Float[Tensor, "batch number"]:
+        """Return the random features."""
+        return (vectors @ self.projection.to(vectors)).relu()
+
+
+def clip_vector(form: ClipForm, *, dim: int, frames: int) -> tuple[nn.Module, int]:
+    """Return what turns frame features into a vector, and how many numbers that has."""
+    return (MeanOfFrames(), dim) if form == "mean" else (FramesSideBySide(), dim * frames)
 
 
 class ClosedFormPredictor(Predictor):
-    """What scores clips by vectors that stand for them.
-
-    Args:
-        vectors: turns frame features (batch, frames, dim) into vectors (batch, width) of float64; those that follow
-            are also told the width.
-    """
+    """What scores clips by vectors of `width` numbers, which `vectors` makes of frame features (batch, frames, dim)."""
 
     reading = "closed-form"
 
-    def __init__(self, vectors: nn.Module) -> None:
+    def __init__(self, vectors: nn.Module, *, width: int) -> None:
         super().__init__()
-        self.vectors = vectors
-
-
-def squared_distances(
-    vectors: Float[Tensor, "clips width"], means: Float[Tensor, "slots width"]
-) -> Float[Tensor, "clips slots"]:
-    """Return the squared distance of each vector from each mean, by products that an exported program may have too."""
-    squares = vectors.square().sum(dim=1, keepdim=True) - 2 * vectors @ means.T + means.square().sum(dim=1)
-    return squares.clamp(min=0)
+        self.vectors, self.width = vectors, width
 
 
 class LinearScores(ClosedFormPredictor):
@@ -43,7 +80,7 @@ class LinearScores(ClosedFormPredictor):
     bias: Tensor
 
     def __init__(self, vectors: nn.Module, *, width: int) -> None:
-        super().__init__(vectors)
+        super().__init__(vectors, width=width)
         self.register_buffer("weight", torch.zeros(0, width, dtype=torch.float64))
         self.register_buffer("bias", torch.zeros(0, dtype=torch.float64))
 
@@ -63,7 +100,7 @@ class MeanDistances(ClosedFormPredictor):
     means: Tensor
 
     def __init__(self, vectors: nn.Module, *, width: int) -> None:
-        super().__init__(vectors)
+        super().__init__(vectors, width=width)
         self.register_buffer("means", torch.zeros(0, width))
 
     def add(self, mean: Float[Tensor, " width"]) -> None:
@@ -86,17 +123,12 @@ class MahalanobisDistances(ClosedFormPredictor):
     whitenings: Tensor
 
     def __init__(self, vectors: nn.Module, *, width: int) -> None:
-        super().__init__(vectors)
+        super().__init__(vectors, width=width)
         self.register_buffer("means", torch.zeros(0, width))
         self.register_buffer("whitenings", torch.zeros(0, packed_size(width)))
 
     def add(self, mean: Float[Tensor, " width"], covariance: Float[Tensor, "width width"]) -> None:
-        """Add a class behind the present ones.
-
-        Args:
-            mean: of its vectors.
-            covariance: of its vectors, positive definite.
-        """
+        """Add a class behind the present ones; its covariance is positive definite."""
         factor = torch.linalg.cholesky(covariance)
         identity = torch.eye(len(factor), dtype=factor.dtype, device=factor.device)
         inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
@@ -111,3 +143,40 @@ class MahalanobisDistances(ClosedFormPredictor):
             apart = vectors - mean.to(vectors)
             distances[:, slot] = (apart @ unpack_upper(packed).to(apart)).square().sum(dim=1)
         return -distances
+
+
+def squared_distances(
+    vectors: Float[Tensor, "clips width"], means: Float[Tensor, "slots width"]
+) -> Float[Tensor, "clips slots"]:
+    """Return the squared distance of each vector from each mean, by products that an exported program may have too."""
+    squares = vectors.square().sum(dim=1, keepdim=True) - 2 * vectors @ means.T + means.square().sum(dim=1)
+    return squares.clamp(min=0)
+
+
+def packed_size(width: int) -> int:
+    """Return how many numbers the upper triangle of a (`width`, `width`) matrix has."""
+    return width * (width + 1) // 2
+
+
+def pack_upper(matrix: Float[Tensor, "width width"]) -> Float[Tensor, " packed"]:
+    """Return the upper triangle, row after row; what lies below the diagonal is ignored."""
+    return matrix[_upper(len(matrix), matrix.device)]
+
+
+def unpack_upper(packed: Float[Tensor, " packed"]) -> Float[Tensor, "width width"]:
+    """Return the upper triangular matrix that `pack_upper` was given, with zeros below the diagonal."""
+    width = (math.isqrt(8 * len(packed) + 1) - 1) // 2
+    matrix = packed.new_zeros(width, width)
+    matrix[_upper(width, packed.device)] = packed
+    return matrix
+
+
+def unpack_symmetric(packed: Float[Tensor, " packed"]) -> Float[Tensor, "width width"]:
+    """Return the symmetric matrix that `pack_upper` was given."""
+    upper = unpack_upper(packed)
+    return upper + upper.triu(1).T
+
+
+def _upper(width: int, device: torch.device) -> Bool[Tensor, "width width"]:
+    # A mask, not indices: of a matrix of side 6144 it takes 38 MB, where the indices would take 302.
+    return torch.ones(width, width, dtype=torch.bool, device=device).triu()

@@ -25,9 +25,9 @@ class Head(Growing, ABC):
 class GrowingHead(Head):
     """A linear layer with one row per slot.
 
-    New weights are drawn with standard deviation 0.02 * `init_scale` and new biases are zero, as the authors
-    initialise theirs. They allocate all classes of the benchmark at once; rows that no sample has reached yet
-    would only decay there, so growing gives the same scores for the slots seen.
+    New weights have standard deviation 0.02 * `init_scale`, new biases are 0, as ESSENTIAL's authors initialise theirs.
+    They allocate all classes of the benchmark at once; rows that no sample has reached yet would only decay there, so
+    growing gives the same scores for the slots seen.
     """
 
     grows = ("weight", "bias")

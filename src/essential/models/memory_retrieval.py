@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from essential.models.drop_path import DropPath
 from essential.models.folded_attention import attend
+from essential.models.whole_batch import DropPath
 
 PromptMode = Literal["cross", "self", "mlp"]
 

@@ -1,9 +1,10 @@
-"""Torch's global generator, lent for a while: layers and dropout draw from it and offer no argument for another."""
+"""What torch keeps for all, lent for a while: its generators, and the mode of modules."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 from essential.seeding import seed_from
 
@@ -23,3 +24,15 @@ def torch_seeded(*parts: str | int) -> Iterator[None]:
 def torch_generator(*parts: str | int) -> torch.Generator:
     """Return a CPU generator seeded with `seed_from(*parts)`."""
     return torch.Generator().manual_seed(seed_from(*parts))
+
+
+@contextmanager
+def in_evaluation(network: nn.Module) -> Iterator[None]:
+    """Put `network` in evaluation, and afterwards each of its modules in the mode that it was in."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from essential.models.drop_path import DropPath
 from essential.models.folded_attention import attend
+from essential.models.whole_batch import DropPath
 
 
 class TemporalEncoder(nn.Module):

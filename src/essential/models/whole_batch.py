@@ -1,15 +1,17 @@
 """A batch that several ranks share: each computes a part of its rows, with the random numbers of the whole.
 
 Whoever draws numbers for the clips of a batch draws them for all its clips, and keeps those of the rows at hand. So the
-generators of all ranks stay in step, and a clip gets the same numbers whoever computes it.
+generators of all ranks stay in step, and a clip gets the same numbers whoever computes it. `DropPath` and `Dropout` do
+so; their numbers are those of torch's and torchvision's own, drawn from torch's global generator.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -31,14 +33,14 @@ class Part:
         return slice(self.whole * self.rank // self.ranks, self.whole * (self.rank + 1) // self.ranks)
 
     @property
-    def fraction(self) -> float:
-        """The rows at hand by all that are computed; the fractions of all ranks sum to 1."""
-        return self.at_hand / (self.whole * (self.ranks if self.whole < self.ranks else 1))
-
-    @property
     def at_hand(self) -> int:
         """How many rows those are."""
         return len(range(self.whole)[self.rows])
+
+    @property
+    def fraction(self) -> float:
+        """The rows at hand by all that are computed; the fractions of all ranks sum to 1."""
+        return self.at_hand / (self.whole * (self.ranks if self.whole < self.ranks else 1))
 
 
 _present: ContextVar[Part | None] = ContextVar("part of the batch", default=None)
@@ -56,7 +58,7 @@ def part_of_batch(part: Part) -> Iterator[None]:
 
 @contextmanager
 def batch_beside(whole: int) -> Iterator[slice]:
-    """Give the rows that are to be computed here of another batch, of `whole` rows, while it is at hand instead."""
+    """Give the rows to compute here of another batch, of `whole` rows, which is at hand meanwhile."""
     present = _present.get()
     part = Part(0, 1, whole) if present is None else Part(present.rank, present.ranks, whole)
     with part_of_batch(part):
@@ -81,3 +83,35 @@ def drawn(draw: Callable[[int], Tensor], rows: int) -> Tensor:
     part = _present.get()
     of_all = draw(whole_rows(rows))
     return of_all if part is None else of_all[part.rows]
+
+
+class Dropout(nn.Module):
+    """Set single numbers to zero in training, each with the chance `rate`, and scale up the rest."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Return the numbers (batch first) with some dropped."""
+        if not self.training or self.rate == 0:
+            return numbers
+        return numbers * drawn(partial(self._factors, numbers), len(numbers))
+
+    def _factors(self, numbers: Tensor, rows: int) -> Tensor:
+        return nn.functional.dropout(numbers.new_ones(rows, *numbers.shape[1:]), self.rate)
+
+
+class DropPath(Dropout):
+    """Stochastic depth (Huang et al., 2016): drop a branch of whole clips, or, with `per_token`, of a clip's tokens."""
+
+    def __init__(self, rate: float, *, per_token: bool = False) -> None:
+        super().__init__(rate)
+        self.per_token = per_token
+
+    def _factors(self, numbers: Tensor, rows: int) -> Tensor:
+        tokens = numbers.shape[1] if self.per_token else 1
+        kept = numbers.new_empty(rows * tokens).bernoulli_(1 - self.rate)
+        if self.rate < 1:
+            kept /= 1 - self.rate
+        return kept.view(rows, tokens, *[1] * (numbers.ndim - 2))

@@ -7,14 +7,21 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
-from essential.protocols.listed import Entry, ListedSegment, ListedSplit, Tasks, file_of, repeated_classes, splits_of
+from essential.protocols.listed import (
+    Entry,
+    ListedSegment,
+    ListedSplit,
+    Tasks,
+    file_of,
+    labelled,
+    repeated_classes,
+    splits_of,
+)
 
 # Lists round: an end this little behind the video's end is none.
 _TOLERANCE_SECONDS = 0.05
 # UCF101's names: v_<class>_g<group>_c<clip>. The clips of a group are cut from one video, or show one person and place.
 _GROUP = re.compile(r"_g(\d+)_c\d+(?:\.[^./]*)?$")
-
-_Labelled = tuple[str, Entry]
 
 
 class Extremes(NamedTuple):
@@ -66,7 +73,7 @@ def audit_list(tasks: Tasks) -> ListAudit:
     splits = splits_of(tasks)
     numbered = [(f"task {number}", classes) for number, classes in enumerate(tasks, 1)]
     per_class = dict.fromkeys((listed.name for classes in tasks for listed in classes), 0)
-    for label, _ in _labelled(tasks, "train"):
+    for label, _ in labelled(tasks, "train"):
         per_class[label] += 1
     return ListAudit(
         splits={split: audit_split(tasks, split) for split in splits},
@@ -90,13 +97,13 @@ def extremes(counts: Sequence[tuple[str, int]]) -> Extremes | None:
 
 def audit_split(tasks: Tasks, split: ListedSplit) -> SplitAudit:
     """Audit one split alone."""
-    labelled = list(_labelled(tasks, split))
-    repeated = Counter(labelled)
-    segments = [entry for _, entry in labelled if isinstance(entry, ListedSegment)]
-    classes_per_file = Counter(file for file, _ in {(file_of(entry), label) for label, entry in labelled})
+    entries = list(labelled(tasks, split))
+    repeated = Counter(entries)
+    segments = [entry for _, entry in entries if isinstance(entry, ListedSegment)]
+    classes_per_file = Counter(file for file, _ in {(file_of(entry), label) for label, entry in entries})
     timed = [(segment, segment.duration_seconds) for segment in segments]
     return SplitAudit(
-        repeats=len(labelled) - len(repeated),
+        repeats=len(entries) - len(repeated),
         most_repeated=max(repeated.values(), default=0),
         empty=sum(segment.end_seconds == segment.start_seconds for segment in segments),
         started_past_end=sum(length is not None and segment.start_seconds >= length for segment, length in timed),
@@ -104,13 +111,13 @@ def audit_split(tasks: Tasks, split: ListedSplit) -> SplitAudit:
             length is not None and segment.end_seconds > length + _TOLERANCE_SECONDS for segment, length in timed
         ),
         files_of_several_classes=sum(count > 1 for count in classes_per_file.values()),
-        files_of_overlapping_classes=_overlapping_files(labelled),
+        files_of_overlapping_classes=_overlapping_files(entries),
     )
 
 
 def shared_files(tasks: Tasks) -> dict[tuple[ListedSplit, ListedSplit], tuple[str, ...]]:
     """Return, for every two splits that share files, which."""
-    files = {split: {file_of(entry) for _, entry in _labelled(tasks, split)} for split in splits_of(tasks)}
+    files = {split: {file_of(entry) for _, entry in labelled(tasks, split)} for split in splits_of(tasks)}
     shared = {pair: tuple(sorted(files[pair[0]] & files[pair[1]])) for pair in combinations(files, 2)}
     return {pair: both for pair, both in shared.items() if both}
 
@@ -122,21 +129,16 @@ def group_leak(tasks: Tasks, split: ListedSplit) -> GroupLeak | None:
     return GroupLeak(split, tested.total(), sum(leaked.values()), len(tested), len(leaked)) if tested else None
 
 
-def _labelled(tasks: Tasks, split: ListedSplit) -> Iterator[_Labelled]:
-    """Give (class, entry) of a split."""
-    return ((listed.name, entry) for classes in tasks for listed in classes for entry in listed.of(split))
-
-
 def _groups(tasks: Tasks, split: ListedSplit) -> Iterator[tuple[str, int]]:
-    for label, entry in _labelled(tasks, split):
+    for label, entry in labelled(tasks, split):
         match = _GROUP.search(file_of(entry))
         if match:
             yield label, int(match[1])
 
 
-def _overlapping_files(labelled: Iterable[_Labelled]) -> int:
+def _overlapping_files(entries: Iterable[tuple[str, Entry]]) -> int:
     by_file: dict[str, list[tuple[float, float, str]]] = {}
-    for label, entry in labelled:
+    for label, entry in entries:
         if isinstance(entry, ListedSegment) and entry.end_seconds > entry.start_seconds:
             by_file.setdefault(entry.file, []).append((entry.start_seconds, entry.end_seconds, label))
     return sum(_overlap(spans) for spans in by_file.values())

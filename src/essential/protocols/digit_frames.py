@@ -49,14 +49,6 @@ _RESTING_STRENGTH = 0.4
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How much of a motion is done in each frame, from 0 to 1, and how strong the digit is there, up to 1."""
-
-    done: Poses
-    strength: Poses
-
-
-@dataclass(frozen=True)
 class Trajectory:
     """A digit's pose in each frame; lengths are fractions of the frame's side."""
 
@@ -67,31 +59,34 @@ class Trajectory:
     strength: Poses  # how much of the background it covers, up to 1
 
 
-def draw_progress(generator: np.random.Generator, frames: int, *, untrimmed: bool = False) -> Progress:
-    """Draw a motion, never backward, at a random varying speed; it fills the clip, at full strength.
+def draw_progress(generator: np.random.Generator, frames: int, *, untrimmed: bool = False) -> tuple[Poses, Poses]:
+    """Draw how much of a motion is done in each frame, from 0 to 1, and how strong the digit is there, up to 1.
+
+    The motion never goes backward and has a random varying speed. It fills the clip, at full strength.
 
     An untrimmed one fills 35% to 60% of the clip, anywhere; before and after it the digit is still and faint. (At full
     strength the still ends would show where the motion starts and ends, which was measured to make clips easier.)
     """
     if not untrimmed:
-        return Progress(_draw_rise(generator, frames), np.ones(frames))
+        return _draw_rise(generator, frames), np.ones(frames)
     active = round(frames * generator.uniform(*_ACTIVE))
     before = int(generator.integers(0, frames - active + 1))
     done, strength = np.zeros(frames), np.full(frames, _RESTING_STRENGTH)
     done[before : before + active] = _draw_rise(generator, active)
     done[before + active :] = 1.0
     strength[before : before + active] = 1.0
-    return Progress(done, strength)
+    return done, strength
 
 
-def draw_trajectory(motion: str, generator: np.random.Generator, *, progress: Progress) -> Trajectory:
+def draw_trajectory(motion: str, generator: np.random.Generator, *, progress: tuple[Poses, Poses]) -> Trajectory:
     """Draw the poses of one clip of `motion`, one of `MOTIONS`, for a drawn `progress`.
 
     The backward motion of a pair is the forward one, drawn alike, in reverse order.
     """
     axis = next(axis for axis, pair in PAIRS.items() if motion in pair)
-    values = {name: _draw_axis(name, generator, progress.done, moving=name == axis) for name in PAIRS}
-    values["strength"] = progress.strength
+    done, strength = progress
+    values = {name: _draw_axis(name, generator, done, moving=name == axis) for name in PAIRS}
+    values["strength"] = strength
     if motion == PAIRS[axis][1]:
         values = {name: value[::-1].copy() for name, value in values.items()}
     return Trajectory(**values)

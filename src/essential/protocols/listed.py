@@ -3,7 +3,6 @@
 import math
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -82,6 +81,11 @@ def splits_of(tasks: Tasks) -> list[ListedSplit]:
     return [split for split in SPLITS if split in present]
 
 
+def labelled(tasks: Tasks, split: ListedSplit) -> Iterator[tuple[str, Entry]]:
+    """Give each entry of a split after the name of its class."""
+    return ((listed.name, entry) for classes in tasks for listed in classes for entry in listed.of(split))
+
+
 def check_name(value: Any, where: str) -> str:
     """Return a class's or video's name; raise a DataError unless it is one line of text that stays below any folder."""
     if not isinstance(value, str):
@@ -154,18 +158,21 @@ def entries_of(given: Any, form: SegmentForm, where: str) -> Sequence[Entry]:
 
 
 def _segment(given: Mapping[str, Any], form: SegmentForm, where: str) -> ListedSegment:
-    required, optional = form.keys[:3], (form.keys[3], *form.ignored)
-    if not {*required} <= given.keys() <= {*required, *optional}:
-        check_keys(given, f"{where}, {quoted(given)}", required=required, optional=optional)
+    if not {*form.keys[:3]} <= given.keys() <= {*form.keys, *form.ignored}:
+        optional = (form.keys[3], *form.ignored)
+        check_keys(given, f"{where}, {quoted(given)}", required=form.keys[:3], optional=optional)
     file, *times = form.keys
     return ListedSegment(given[file], *(_seconds(given, key, form, where) for key in times if key in given))
 
 
 def _seconds(given: Mapping[str, Any], key: str, form: SegmentForm, where: str) -> float:
     value = given[key]
-    with suppress(ValueError, OverflowError):
-        if type(value) in form.types and math.isfinite(float(value)):
-            return float(value)
+    try:
+        number = float(value) if type(value) in form.types else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    if math.isfinite(number):
+        return number
     problem = f"{key} of {quoted(given[form.keys[0]])} is {quoted(value)}"
     raise DataError(problem, where=where, remedy="give a number of seconds")
 

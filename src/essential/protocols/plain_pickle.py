@@ -1,15 +1,17 @@
 """Pickles read as data. Nothing of a file can run here: no object is looked up by name, called or built.
 
-Python's own unpickler is not used: it hashes whatever a dictionary has as a key, which can take for ever. The standard
-library's disassembler names the opcodes; the ones that plain data needs (dictionaries, lists, tuples, text, bytes,
-numbers, true, false, none) are followed on a stack of our own, and every other one is refused.
+The standard library's disassembler names every opcode, and all are refused but those that plain data needs
+(dictionaries, lists, tuples, text, bytes, numbers, true, false, none). Then its unpickler, the one written in Python,
+reads the file. Keys are checked before they are hashed: the hash of a tuple can take for ever or overflow the C stack,
+and those of numbers can be made equal.
 """
 
 import io
+import pickle
 import pickletools
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar, NoReturn
 
 from essential.errors import DataError
 from essential.shown import quoted
@@ -18,12 +20,26 @@ _DEEPEST = 32
 _LARGEST_INT = 2**64
 _ADVICE = "nothing of it was run; only a list of plain dictionaries, lists, text and numbers can be read"
 _CONTAINERS = frozenset({dict, list, tuple})
-_GLOBALS = frozenset({"GLOBAL", "INST"})
-_EXTENSIONS = frozenset({"EXT1", "EXT2", "EXT4"})
+_NUMBERS = frozenset({"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"})
+# What opcodes ask for that have it in their argument.
+_WANTS: dict[str, Callable[[Any], str]] = {
+    **dict.fromkeys(("GLOBAL", "INST"), lambda name: f"asks for the global {quoted('.'.join(name.split(' ', 1)))}"),
+    **dict.fromkeys(("EXT1", "EXT2", "EXT4"), lambda number: f"asks for the registered global number {number}"),
+}
+# The allow-list.
+_PLAIN = (
+    _NUMBERS
+    | {"PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "FLOAT", "BINFLOAT"}
+    | {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "STRING", "BINSTRING", "SHORT_BINSTRING"}
+    | {"UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
+    | {"EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS"}
+    | {"EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "TUPLE"}
+    | {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GET", "BINGET", "LONG_BINGET"}
+)
 
 
-class _Malformed(Exception):
-    """The opcodes do not fit each other; the message says how."""
+_AGAIN = "get the file again"
+_NOT_NEEDED = "is one that plain data does not need"
 
 
 def read_plain_pickle(content: bytes, name: str) -> Any:
@@ -35,188 +51,109 @@ def read_plain_pickle(content: bytes, name: str) -> Any:
     Raises:
         DataError: an opcode that plain data does not need, by its name and what it asks for; or the file is damaged.
     """
-    file = io.BytesIO(content)
-    machine = _Machine(len(content))
-    try:
-        with warnings.catch_warnings():
-            # The disassembler would warn of an unknown escape in a text, and the user can do nothing about it.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            _follow(file, machine, name)
-        value = machine.result()
-        _refuse_deep(value)
-    except _Malformed as problem:
-        raise DataError(f"{name} is not a whole pickle: it {problem}; get the file again") from None
-    if file.tell() != len(content):
-        raise DataError(f"{name}: {len(content) - file.tell()} bytes follow the pickle's end; get the file again")
+    reader = _Reader(io.BytesIO(content), encoding="utf-8")
+    with warnings.catch_warnings():
+        # An unknown escape in a text would give a warning, and the user can do nothing about it.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        position = _check_opcodes(content, name)
+        try:
+            value = reader.load()
+            if reader.stack or reader.metastack:
+                raise ValueError("values are left on its stack")
+            _refuse_deep(value)
+        except _AsksForGlobal as asked:
+            what = f"asks for the global {quoted(str(asked))}"
+            raise _refused(name, "STACK_GLOBAL", position, what) from None
+        except Exception as error:
+            if position is not None:
+                raise _refused(name, "STACK_GLOBAL", position, _NOT_NEEDED) from None
+            problem = f"{name} is a damaged pickle ({type(error).__name__}: {quoted(str(error))})"
+            raise DataError(problem, remedy=_AGAIN) from None
     return value
 
 
-def _follow(file: io.BytesIO, machine: "_Machine", name: str) -> None:
-    for opcode, argument, position in _opcodes(file):
-        action = machine.actions.get(opcode.name)
-        if action is None:
-            raise DataError(f"{name}: {machine.asked(opcode.name, argument)} (at byte {position}); {_ADVICE}")
-        try:
-            action(argument)
-        except _Malformed as problem:
-            message = f"{name} is a damaged pickle: {opcode.name} at byte {position} {problem}; get the file again"
-            raise DataError(message) from None
-
-
-def _opcodes(file: io.BytesIO) -> Iterator[tuple[pickletools.OpcodeInfo, Any, int | None]]:
+def _check_opcodes(content: bytes, name: str) -> int | None:
+    """Refuse opcodes that plain data does not need; return where `STACK_GLOBAL` is: its names are on the stack."""
+    file = io.BytesIO(content)
     try:
-        yield from pickletools.genops(file)
+        for opcode, argument, position in pickletools.genops(file):
+            if opcode.name == "STACK_GLOBAL":
+                return position
+            if opcode.name not in _PLAIN:
+                what = _WANTS.get(opcode.name, lambda _: _NOT_NEEDED)(argument)
+                raise _refused(name, opcode.name, position, what)
+            excess = _excess(opcode.name, argument, len(content))
+            if excess is not None:
+                raise DataError(f"{opcode.name} at byte {position} {excess}", where=name, remedy=_AGAIN)
     except (ValueError, OverflowError, MemoryError) as error:
         # The disassembler says what it found: an unknown opcode, an argument or a file cut short, bad text.
-        raise _Malformed(f"cannot be read at byte {file.tell()} ({quoted(str(error))})") from None
+        problem = f"{name} is not a whole pickle: it cannot be read at byte {file.tell()} ({quoted(str(error))})"
+        raise DataError(problem, remedy=_AGAIN) from None
+    if file.tell() != len(content):
+        raise DataError(f"{len(content) - file.tell()} bytes follow the pickle's end", where=name, remedy=_AGAIN)
+    return None
 
 
-class _Machine:
-    """The stack and the memo. `actions` holds what every opcode allowed does with its argument."""
-
-    def __init__(self, length: int) -> None:
-        self.actions: dict[str, Callable[[Any], None]] = _actions(self)
-        self._length = length
-        self._stack: list[Any] = []
-        # The stacks below the open marks, the last one below the last mark.
-        self._below: list[list[Any]] = []
-        self._memo: dict[int, Any] = {}
-
-    def asked(self, opcode: str, argument: Any) -> str:
-        """Return what a refused opcode wants."""
-        if opcode in _GLOBALS:
-            return f"the opcode {opcode} asks for the global {quoted('.'.join(str(argument).split(' ', 1)))}"
-        if opcode == "STACK_GLOBAL" and all(isinstance(part, str) for part in self._stack[-2:]):
-            return f"the opcode STACK_GLOBAL asks for the global {quoted('.'.join(self._stack[-2:]))}"
-        if opcode in _EXTENSIONS:
-            return f"the opcode {opcode} asks for the registered global number {quoted(argument)}"
-        return f"the opcode {opcode} is one that plain data does not need"
-
-    def result(self) -> Any:
-        """Return the one value that is left at the end."""
-        if self._below or len(self._stack) != 1:
-            left = sum(map(len, self._below)) + len(self._stack)
-            raise _Malformed(
-                f"ends with {left} values on its stack and {len(self._below)} open marks, not with one value"
-            )
-        return self._stack[0]
-
-    def push(self, value: Any) -> None:
-        self._stack.append(value)
-
-    def push_int(self, value: int) -> None:
-        if abs(value) >= _LARGEST_INT:
-            raise _Malformed(f"holds a number of {value.bit_length()} bits; 64 are allowed")
-        self._stack.append(value)
-
-    def push_python2_text(self, value: str) -> None:
-        # The disassembler has read the bytes of a Python 2 string as Latin-1; they are ASCII or UTF-8 in practice.
-        try:
-            self._stack.append(value.encode("latin-1").decode())
-        except UnicodeDecodeError:
-            raise _Malformed(f"holds text that is not UTF-8: {quoted(value)}") from None
-
-    def mark(self, _: Any) -> None:
-        self._below.append(self._stack)
-        self._stack = []
-
-    def put(self, index: int) -> None:
-        # Every entry of the memo takes bytes of the file, so that an honest one has no index beyond its length.
-        if not 0 <= index <= self._length:
-            raise _Malformed(f"remembers a value as number {quoted(index)}; this file can have 0 to {self._length}")
-        self._memo[index] = self._top()
-
-    def memoize(self, _: Any) -> None:
-        self._memo[len(self._memo)] = self._top()
-
-    def get(self, index: int) -> None:
-        if index not in self._memo:
-            raise _Malformed(f"asks for the remembered value number {quoted(index)}, and there is none")
-        self._stack.append(self._memo[index])
-
-    def append(self, values: list[Any]) -> None:
-        self._top_of(list).extend(values)
-
-    def set_items(self, values: list[Any]) -> None:
-        self._top_of(dict).update(_pairs(values))
-
-    def take(self, count: int | None) -> list[Any]:
-        """Take the last values off the stack; None: those since the last mark, and that mark."""
-        if count is None:
-            if not self._below:
-                raise _Malformed("needs a mark, and there is none")
-            values, self._stack = self._stack, self._below.pop()
-            return values
-        if len(self._stack) < count:
-            raise _Malformed("needs a value, and the stack is empty")
-        values, self._stack[-count:] = self._stack[-count:], []
-        return values
-
-    def _top(self) -> Any:
-        if not self._stack:
-            raise _Malformed("needs a value, and the stack is empty")
-        return self._stack[-1]
-
-    def _top_of(self, kind: type) -> Any:
-        value = self._top()
-        if type(value) is not kind:
-            raise _Malformed(f"needs a {kind.__name__}, and there is a {type(value).__name__}")
-        return value
+def _excess(opcode: str, argument: Any, length: int) -> str | None:
+    """Return why a number is refused in a file of `length` bytes; None if it is not."""
+    if opcode in _NUMBERS and abs(argument) >= _LARGEST_INT:
+        return f"holds a number of {argument.bit_length()} bits; 64 are allowed"
+    # Every entry of the memo takes bytes of an honest file. Larger numbers could be made to have equal hashes.
+    if opcode in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= argument <= length:
+        return f"remembers a value as number {quoted(argument)}; this file can have 0 to {length}"
+    return None
 
 
-def _pairs(values: list[Any]) -> dict[str, Any]:
-    keys = values[::2]
-    if len(values) % 2:
-        raise _Malformed(f"has a key without a value: {quoted(values[-1])}")
-    for key in keys:
-        # Text alone: the hash of a tuple can take for ever or overflow the C stack, those of numbers can be made equal.
-        if type(key) is not str:
-            raise _Malformed(f"has the key {quoted(key)} in a dictionary; keys are text")
-    return dict(zip(keys, values[1::2], strict=True))
+def _refused(name: str, opcode: str, position: int | None, what: str) -> DataError:
+    return DataError(f"the opcode {opcode} {what} (at byte {position})", where=name, remedy=_ADVICE)
 
 
-def _actions(machine: _Machine) -> dict[str, Callable[[Any], None]]:
-    """Return what each opcode does that plain data needs: this is the allow-list."""
-    push, take = machine.push, machine.take
-    return {
-        # These change nothing: a frame is a hint for reading ahead.
-        **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda _: None),
-        "MARK": machine.mark,
-        "NEWTRUE": lambda _: push(True),
-        "NEWFALSE": lambda _: push(False),
-        **dict.fromkeys(("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"), machine.push_int),
-        **dict.fromkeys(("NONE", "FLOAT", "BINFLOAT", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"), push),
-        **dict.fromkeys(("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"), push),
-        **dict.fromkeys(("STRING", "BINSTRING", "SHORT_BINSTRING"), machine.push_python2_text),
-        "EMPTY_LIST": lambda _: push([]),
-        "LIST": lambda _: push(take(None)),
-        "APPEND": lambda _: machine.append(take(1)),
-        "APPENDS": lambda _: machine.append(take(None)),
-        "EMPTY_DICT": lambda _: push({}),
-        "DICT": lambda _: push(_pairs(take(None))),
-        "SETITEM": lambda _: machine.set_items(take(2)),
-        "SETITEMS": lambda _: machine.set_items(take(None)),
-        "EMPTY_TUPLE": lambda _: push(()),
-        "TUPLE1": lambda _: push(tuple(take(1))),
-        "TUPLE2": lambda _: push(tuple(take(2))),
-        "TUPLE3": lambda _: push(tuple(take(3))),
-        "TUPLE": lambda _: push(tuple(take(None))),
-        **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), machine.put),
-        "MEMOIZE": machine.memoize,
-        **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), machine.get),
+class _AsksForGlobal(Exception):
+    """The pickle asks for an object by name."""
+
+
+class _Reader(pickle._Unpickler):
+    """Has no handlers but those of plain data, and checks keys."""
+
+    stack: list[Any]
+    metastack: list[list[Any]]
+    pop_mark: Callable[[], list[Any]]
+    dispatch: ClassVar[Any] = {
+        ord(opcode.code): pickle._Unpickler.dispatch[ord(opcode.code)]
+        for opcode in pickletools.opcodes
+        if opcode.name in _PLAIN or opcode.name == "STACK_GLOBAL"
     }
+
+    def find_class(self, module: str, name: str) -> NoReturn:
+        raise _AsksForGlobal(f"{module}.{name}")
+
+    def _load_dict(self) -> None:
+        items = self.pop_mark()
+        self.stack.append({})
+        self._set(items)
+
+    def _load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._set([key, value])
+
+    def _load_setitems(self) -> None:
+        self._set(self.pop_mark())
+
+    def _set(self, items: list[Any]) -> None:
+        for key in items[::2]:
+            if type(key) is not str:
+                raise ValueError(f"the key {quoted(key)} in a dictionary; keys are text")
+        self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
+
+    dispatch |= {ord("d"): _load_dict, ord("s"): _load_setitem, ord("u"): _load_setitems}
 
 
 def _refuse_deep(value: Any) -> None:
     """Refuse containers that hold themselves or nest too deep, level by level and each container once a level."""
     level = {id(value): value} if type(value) in _CONTAINERS else {}
     for _ in range(_DEEPEST):
-        inside = (item for holder in level.values() for item in _items(holder))
-        level = {id(item): item for item in inside if type(item) in _CONTAINERS}
+        holders = (holder.values() if type(holder) is dict else holder for holder in level.values())
+        level = {id(item): item for holder in holders for item in holder if type(item) in _CONTAINERS}
         if not level:
             return
-    raise _Malformed(f"nests more than {_DEEPEST} deep, or holds itself")
-
-
-def _items(holder: Any) -> Any:
-    return holder.values() if type(holder) is dict else holder
+    raise ValueError(f"it nests more than {_DEEPEST} deep, or holds itself")

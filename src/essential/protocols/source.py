@@ -22,19 +22,12 @@ Place = Literal["root", "path", "annotations"]
 
 
 class Dataset(NamedTuple):
-    """A kind of data.
-
-    Args:
-        summary: what it is, in a few words.
-        needs: the settings of `data` that it cannot do without.
-        listing: reads the labels and finds the videos; `config.given("root")` is a path that it needs.
-        hint: what `data.path` is, for the message where it is missing.
-    """
+    """A kind of data."""
 
     summary: str
-    needs: tuple[Place, ...]
-    listing: Callable[["DataConfig"], Listing]
-    hint: str = "its file: -s data.path=FILE"
+    needs: tuple[Place, ...]  # the settings of `data` that it cannot do without
+    listing: Callable[["DataConfig"], Listing]  # reads the labels, finds the videos; `config.given` gives what it needs
+    hint: str = "its file: -s data.path=FILE"  # what `data.path` is, for the message where it is missing
 
 
 def _fault(_: str, plugin: Any) -> str | None:

@@ -16,6 +16,7 @@ from essential.errors import ConfigError, DataError
 from essential.files.atomic import sha256_of_json, write_text
 from essential.protocols.list_files import FORMAT, VERSION, parse_ours, parse_pickle, read_foreign
 from essential.protocols.listed import (
+    SPLITS,
     Entry,
     ListedSegment,
     ListedSplit,
@@ -24,6 +25,7 @@ from essential.protocols.listed import (
     Tasks,
     check_name,
     file_of,
+    labelled,
     refuse_untrained,
     refuse_unusable,
     splits_of,
@@ -77,35 +79,29 @@ class VideoList:
             raise ConfigError(
                 f"data.test_split={tested}, but {self.name} has no such split; use {' or '.join(present)}, or auto"
             )
-        entries = (entry for classes in self.tasks for listed in classes for entry in chain(*listed.entries.values()))
+        entries = (entry for split in SPLITS for _, entry in labelled(self.tasks, split))
         if untrimmed and not any(isinstance(entry, ListedSegment) for entry in entries):
             raise ConfigError(
                 f"data.untrimmed=true, but {self.name} has no segments, only whole videos; use data.untrimmed=false"
             )
         of_split = whole_videos if untrimmed else _as_listed
         train, test = of_split(self.tasks, "train", "train"), of_split(self.tasks, tested, "test")
-        self._refuse_gaps(train, test, f"data.test_split={tested}, data.untrimmed={str(untrimmed).lower()}")
-        return train + test
-
-    def _refuse_gaps(self, train: list[ListedVideo], test: list[ListedVideo], settings: str) -> None:
-        tested = {video.label for video in test}
-        refuse_untrained(train, f"{self.name}, with {settings}", classes=self.classes)
+        where = f"{self.name}, with data.test_split={tested}, data.untrimmed={str(untrimmed).lower()}"
+        refuse_untrained(train, where, classes=self.classes)
+        tested_classes = {video.label for video in test}
         for number, group in enumerate(self.groups, 1):
-            if tested.isdisjoint(group):
-                raise DataError(
-                    f"{self.name}, with {settings}: task {number} ({named(group)}) has nothing to be tested on; "
-                    "choose other settings, or add videos to the list"
-                )
+            if tested_classes.isdisjoint(group):
+                problem = f"task {number} ({named(group)}) has nothing to be tested on"
+                raise DataError(problem, where=where, remedy="choose other settings, or add videos to the list")
+        return train + test
 
 
 def _as_listed(tasks: Tasks, split: ListedSplit, as_split: ListedSplit) -> list[ListedVideo]:
     return [
-        ListedVideo(entry, listed.name, as_split)
+        ListedVideo(entry, label, as_split)
         if isinstance(entry, str)
-        else ListedVideo(entry.file, listed.name, as_split, Segment(entry.start_seconds, entry.end_seconds))
-        for classes in tasks
-        for listed in classes
-        for entry in listed.of(split)
+        else ListedVideo(entry.file, label, as_split, Segment(*entry[1:3]))
+        for label, entry in labelled(tasks, split)
     ]
 
 
@@ -117,14 +113,13 @@ def whole_videos(tasks: Tasks, split: ListedSplit, as_split: ListedSplit) -> lis
     """
     labels: dict[str, str | None] = {}
     lasting: set[str] = set()
-    for listed in chain.from_iterable(tasks):
-        for entry in listed.of(split):
-            file = file_of(entry)
-            if labels.setdefault(file, listed.name) != listed.name:
-                labels[file] = None
-            if isinstance(entry, str) or entry.end_seconds > entry.start_seconds:
-                lasting.add(file)
-    return [ListedVideo(file, label, as_split) for file, label in labels.items() if label and file in lasting]
+    for label, entry in labelled(tasks, split):
+        file = file_of(entry)
+        if labels.setdefault(file, label) != label:
+            labels[file] = None
+        if isinstance(entry, str) or entry.end_seconds > entry.start_seconds:
+            lasting.add(file)
+    return [ListedVideo(file, only, as_split) for file, only in labels.items() if only and file in lasting]
 
 
 def read_video_list(path: Path) -> VideoList:

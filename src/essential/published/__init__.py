@@ -20,19 +20,16 @@ from essential.configs.schema import Section
 
 
 class PublishedFigure(Section, strict=True):
-    """One figure, as it was printed elsewhere.
+    """One figure, as it was printed elsewhere; what the source does not say is None.
 
     Attributes:
         protocol: the name of a shipped protocol, or one in the same style.
         method: who it is of; after a comma, which variant.
-        backbone: what turned pixels into features; None if the source does not say.
         metric: a name in `essential.metrics.METRICS` where it is the same, else its own.
         value: in percent, with the digits printed; None where they cannot be read.
-        memory: what the source says the memory holds, as printed; None if it does not.
         source: paper, venue and place, and who quoted it.
         mark: `seen` in the source itself; `second-hand`, in a text that quotes it; `inferred`, where what it belongs to
             was concluded and not read.
-        note: what else there is to know.
         uncertain: a digit is lost, or there is reason to doubt it; the note says which.
     """
 

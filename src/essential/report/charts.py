@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from essential.records import MemoryBytes
 from essential.report.drawing import CELL, Drawing, Drawn, LineStyle, Palette, Sheet, count_ticks, dress
-from essential.results.formats import byte_power, byte_unit, percent, shortened
+from essential.results.formats import BYTE_UNITS, byte_power, percent, shortened
 from essential.results.runs import Spread
 
 KINDS = {
@@ -53,8 +53,7 @@ def line_chart(
 ) -> Drawing:
     """Return a drawing of lines over whole numbers from 1, at least one of them with a place.
 
-    `name` must be unique on the page, and `axes` names x and y. `limits` fixes the y axis; without it the axis fits
-    the values and zero.
+    `name` is unique on the page, and `axes` names x and y. Without `limits` the y axis fits the values and zero.
     """
 
     def draw(palette: Palette) -> Drawn:
@@ -111,13 +110,13 @@ def memory_bars(name: str, memories: Sequence[MemoryBytes], runs: Sequence[str] 
             ends = ends + sizes
         most = float(ends.max())
         if runs:
-            dress(axes, palette, x_label=f"Memory after the last task, {byte_unit(unit)}", y_label="")
+            dress(axes, palette, x_label=f"Memory after the last task, {BYTE_UNITS[unit]}", y_label="")
             axes.set_yticks(places, [shortened(label, _NAME_LENGTH) for label in runs])
             axes.set(ylim=(count - 0.5, -0.5), xlim=(0, 1.04 * most or 1.0))
             axes.grid(visible=False)
         else:
             count_ticks(axes, count)
-            dress(axes, palette, x_label="Tasks learned", y_label=f"Memory, {byte_unit(unit)}")
+            dress(axes, palette, x_label="Tasks learned", y_label=f"Memory, {BYTE_UNITS[unit]}")
             axes.set_ylim(0, 1.06 * most or 1.0)
             axes.axhline(0, color=palette.ink, alpha=0.7, linewidth=1)
         return figure, keys
@@ -136,12 +135,8 @@ def heat_map(
 ) -> Drawing:
     """Return a drawing of cells, by row, from 0 to 1, None = empty; the diagonal has the colour of what is right.
 
-    Args:
-        name: unique on the page.
-        labels: of x and y.
-        ticks: of columns and rows.
-        edges: before which columns and rows a line separates tasks.
-        beside_diagonal: whether a cell off the diagonal counts what was right or what was wrong.
+    `name` is unique on the page, `labels` and `ticks` are of x and y; a line separates tasks before each of `edges`.
+    Cells off the diagonal count what was right or what was wrong.
     """
     shares = np.array(cells, float)
     high, wide = shares.shape

@@ -198,7 +198,7 @@ class FigureView:
 
     Attributes:
         data: all its numbers, unrounded, for programs; the first row names the columns. What is not known is None.
-        note: how it is to be read, for the caption; nothing where the page has a table in its place.
+        note: how it is to be read, for the caption; nothing where a template has it.
         description: its message in words, for those who do not see it; likewise.
         numbers: the table that stands below it on the page, if any; the first row names the columns.
         legend: the swatch and the name of each of its lines, where they are not those of its section.

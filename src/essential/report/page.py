@@ -1,30 +1,153 @@
-"""The page of a report, one HTML file that asks the network for nothing; and its figures as files."""
+"""The pages of a report and of a comparison, each one HTML file that asks the network for nothing; and their files."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
-from essential.files.atomic import write_bytes, write_text
+from essential.errors import RunError
+from essential.files.atomic import write_bytes, write_json, write_text
+from essential.records import ProtocolRecord, SkippedVideo
 from essential.records.analysis import MOST_FORGOTTEN, ForgottenClip
-from essential.report.contents import group_runs
-from essential.report.drawing import FigureView, LineStyle, figure_files
-from essential.report.line_figures import hollow_styles
+from essential.report.charts import KINDS, memory_bars
+from essential.report.comparison_tables import OVER, as_csv, as_latex, as_markdown, as_objects, kept
+from essential.report.drawing import FigureView, LineStyle, NumberRow, figure_files
+from essential.report.lines import (
+    Line,
+    ReportedRun,
+    RunView,
+    figures_over_tasks,
+    frames_kept_figure,
+    frames_read_figure,
+    memory_figure,
+)
 from essential.report.rendering import render
 from essential.report.run_figures import RunFigures
-from essential.report.run_view import ReportedRun, RunView
-from essential.results.formats import as_csv, slug
+from essential.report.scatter import OwnMethod, ScatterView, own_scatter, published_scatter
+from essential.results import formats
+from essential.results.comparison import Comparison, MethodRow, Run, compare
+from essential.results.formats import human_bytes, slug
+from essential.results.measures import MAIN
+from essential.results.runs import all_but_seed, distinguishing_settings, grouped_by
 
 _IMAGE_LETTERS = 700_000
 """Of all images on a page together, so that it stays below 3 MB."""
 
 
+@dataclass(frozen=True, eq=False)
+class GroupView:
+    """All runs of one protocol, and what its figures draw, a line each."""
+
+    number: int
+    lines: tuple[Line, ...]
+
+    @property
+    def anchor(self) -> str:
+        return f"protocol-{self.number + 1}"
+
+    @cached_property
+    def runs(self) -> list[RunView]:
+        return [run for line in self.lines for run in line.runs]
+
+    @property
+    def protocol(self) -> ProtocolRecord:
+        return self.runs[0].record.protocol
+
+    @cached_property
+    def skipped(self) -> list[tuple[SkippedVideo, list[str]]]:
+        """Every video that any run left out, once, and the labels of the runs that did; none where all did."""
+        left_out = [(run.label, video) for run in self.runs for video in run.record.skipped_videos]
+        labels = {video: [label for label, _ in same] for video, same in grouped_by(left_out, lambda e: e[1]).items()}
+        return [(video, [] if len(some) == len(self.runs) else some) for video, some in labels.items()]
+
+    @cached_property
+    def over_tasks(self) -> list[FigureView]:
+        memory = memory_figure(self.lines, self.anchor)
+        return [*figures_over_tasks(self.lines, self.anchor), *([memory] if memory else []), self._memory_of_runs]
+
+    @property
+    def _memory_of_runs(self) -> FigureView:
+        memories = [run.record.memory_bytes for run in self.runs]
+        sizes = [[memory.total, *(getattr(memory, kind) for kind in KINDS)] for memory in memories]
+        # All videos are no number of bytes.
+        kept = [
+            (run.label, None if run.record.method.needs_all_tasks else each)
+            for run, each in zip(self.runs, sizes, strict=True)
+        ]
+        shown = [(label, ["all videos"] if each is None else [*map(human_bytes, each)]) for label, each in kept]
+        names = [label if each else f"{label}: all videos" for label, each in kept]
+        return FigureView(
+            title="Memory by kind",
+            note="Bytes stored after the last task.",
+            description="Stacked bars, memory by kind. "
+            + "; ".join(f"{name}: {each[0]}" for name, each in shown)
+            + ".",
+            drawing=memory_bars(f"{self.anchor}-memory-by-kind", memories, names),
+            data=[
+                ("run", "keeps all videos", *(f"{kind}, bytes" for kind in KINDS)),
+                *((label, int(each is None), *(each[1:] if each else [None] * len(KINDS))) for label, each in kept),
+            ],
+            numbers=[NumberRow("Run", ["Total", *KINDS.values()]), *(NumberRow(*each) for each in shown)],
+        )
+
+    @cached_property
+    def frames(self) -> list[FigureView]:
+        """Accuracy against frames read, and against frames kept; those that there is ground for."""
+        figures = [frames_read_figure(self.lines, self.anchor), frames_kept_figure(self.runs, self.anchor)]
+        return [figure for figure in figures if figure is not None]
+
+    @cached_property
+    def scatters(self) -> list[ScatterView]:
+        """Accuracy against bytes: of several methods, and beside what is published."""
+        methods = [OwnMethod(str(n), line.name, line.results, line.style) for n, line in enumerate(self.lines, 1)]
+        own = own_scatter(methods, self.anchor) if len(methods) > 1 else None
+        beside = published_scatter(methods, self.protocol.name, self.anchor)
+        return [view for view in (own, beside) if view is not None]
+
+    @property
+    def files(self) -> list[FigureView]:
+        """Every figure, for files of its own."""
+        return [*self.over_tasks, *self.scatters, *self.frames]
+
+
+def group_runs(runs: Sequence[ReportedRun]) -> list[GroupView]:
+    """Group runs by protocol, and inside by everything but the seed, in the order given.
+
+    Raises:
+        RunError: there is no run.
+    """
+    if not runs:
+        raise RunError("a report needs at least one run, 0 were given; give the folder of a finished run")
+    groups: list[GroupView] = []
+    for members in grouped_by(runs, lambda run: run.record.protocol.id).values():
+        first = sum(len(group.runs) for group in groups)
+        families = list(grouped_by(members, lambda run: all_but_seed(run.record)).values())
+        groups.append(GroupView(len(groups), _lines(families, first)))
+    return groups
+
+
+def _lines(families: Sequence[Sequence[ReportedRun]], number: int) -> tuple[Line, ...]:
+    """Return a line for each family with several seeds, each once, and for each run of another.
+
+    Runs are numbered from `number`.
+    """
+    settings = distinguishing_settings([members[0].record for members in families])
+    lines: list[Line] = []
+    for members, told in zip(families, settings, strict=True):
+        seeds = len({run.record.seed for run in members})
+        name = ", ".join(filter(None, (members[0].record.method.name, told)))
+        for part in [members] if seeds == len(members) > 1 else [[run] for run in members]:
+            style = LineStyle(len(lines))
+            views = [RunView(number + i, run.label, run.record, run.analysis, style) for i, run in enumerate(part)]
+            number += len(views)
+            lines.append(Line(name if len(views) > 1 else views[0].label, style, tuple(views)))
+    return tuple(lines)
+
+
 def write_report(runs: Sequence[ReportedRun], path: Path) -> None:
-    """Write one self-contained HTML page about `runs`.
+    """Write one self-contained HTML page about `runs`, in their order, whole or not at all.
 
     The same runs give the same bytes. Nothing in the page asks the network for anything or runs a script.
-
-    Args:
-        runs: in the order to show.
-        path: the HTML file to write, whole or not at all.
 
     Raises:
         RunError: there is no run.
@@ -37,7 +160,7 @@ def write_report(runs: Sequence[ReportedRun], path: Path) -> None:
         groups=groups,
         of_run={run: RunFigures(run) for run in shown},
         forgotten=_forgotten(shown),
-        swatches=swatches([run.style for run in shown] + hollow_styles(shown)),
+        swatches=swatches([run.style for run in shown] + [replace(r.style, hollow=True) for r in shown if r.analysis]),
         has_images=any(run.analysis for run in shown),
         run_count=len(runs),
     )
@@ -86,7 +209,7 @@ def _forgotten(runs: Sequence[RunView]) -> dict[RunView, list[ForgottenClip]]:
 def _write(figures: Sequence[FigureView], folder: Path) -> list[Path]:
     files = []
     for figure in figures:
-        contents = {**figure_files(figure.drawing), "csv": as_csv(figure.data).encode()}
+        contents = {**figure_files(figure.drawing), "csv": formats.as_csv(figure.data).encode()}
         for kind, content in contents.items():
             files.append(folder / f"{slug(figure.title)}.{kind}")
             write_bytes(files[-1], content)
@@ -100,3 +223,69 @@ def _unique(names: Iterable[str]) -> list[str]:
         numbered = (f"{wanted}-{number}" for number in range(2, len(taken) + 3))
         taken.append(next(name for name in (wanted, *numbered) if name not in taken))
     return taken
+
+
+_DRAWN = 8
+"""Lines in a chart over tasks: more cannot be told apart."""
+
+
+def write_comparison(runs: Sequence[Run], folder: Path, *, budget_bytes: int | None) -> Comparison:
+    """Compare finished runs, and write compare.html, compare.tex, compare.md, compare.csv and compare.json.
+
+    The same runs give the same bytes. Each file appears whole or not at all; the folder is made if it is missing.
+    `budget_bytes` caps what a method keeps, MR modules aside.
+
+    Raises:
+        ComparisonError: runs differ in more than the method and the seed; nothing is written.
+        FileSystemError: the disk refuses.
+    """
+    comparison = compare(runs, budget_bytes=budget_bytes)
+    texts = {
+        "compare.html": comparison_page(comparison),
+        "compare.tex": as_latex(comparison),
+        "compare.md": as_markdown(comparison),
+        "compare.csv": as_csv(comparison),
+    }
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    write_json(folder / "compare.json", as_objects(comparison))
+    return comparison
+
+
+def comparison_page(comparison: Comparison) -> str:
+    """Return the page: it asks the network for nothing and runs no script; the same runs give the same text."""
+    known = [name for name in comparison.metrics if any(row.spread(name).mean is not None for row in comparison.rows)]
+    # What all runs have in common, read from one of them.
+    group = group_runs([ReportedRun("Every run", comparison.example)])[0]
+    methods = [OwnMethod(str(row.rank), row.method, row, _look(comparison, row)) for row in comparison.ranked]
+    lines = _compared_lines(comparison)
+    return render(
+        "comparison.html",
+        comparison=comparison,
+        group=group,
+        scatter=own_scatter(methods, "compared", comparison.budget_bytes),
+        beside=published_scatter(methods, group.protocol.name, "compared"),
+        lines=lines,
+        charts=figures_over_tasks(lines, "compared"),
+        swatches=swatches([line.style for line in lines]),
+        others=[name for name in known if name not in MAIN],
+        kept=kept,
+        over=OVER,
+    )
+
+
+def _compared_lines(comparison: Comparison) -> list[Line]:
+    """Return the most accurate methods, and the baseline wherever it stands, a line each."""
+    rows = [row for row in comparison.ranked if row.rank <= _DRAWN or row.method == comparison.baseline]
+    rows = rows if len(rows) <= _DRAWN else [*rows[: _DRAWN - 1], rows[-1]]
+    lines = []
+    for style, row in zip(map(LineStyle, range(_DRAWN)), rows, strict=False):
+        named = [(f"{row.method}, seed {record.seed}", record) for record in row.records]
+        runs = [RunView(number, name, record, None, style) for number, (name, record) in enumerate(named)]
+        lines.append(Line(row.method, style, tuple(runs)))
+    return lines
+
+
+def _look(comparison: Comparison, row: MethodRow) -> LineStyle:
+    """Return a square for the baseline, a dot for others, and a ring for those that do not keep to the rules."""
+    return LineStyle(1) if row.method == comparison.baseline else LineStyle(0, hollow=not row.keeps_to_the_rules)

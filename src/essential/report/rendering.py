@@ -9,8 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from essential.report.charts import KINDS
-from essential.results import formats, measures
-from essential.results.rows import OURS
+from essential.results import formats, measures, rows
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -49,19 +48,16 @@ def _environment(folder: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (
-        formats.percent,
-        formats.signed_percent,
-        formats.probability,
-        formats.human_bytes,
-        formats.duration,
-        formats.counted,
-        formats.grouped,
-        formats.inside,
-    )
-    made.filters |= {function.__name__: function for function in filters}
+    filters = ("percent", "signed_percent", "probability", "human_bytes", "duration", "counted", "grouped", "inside")
+    made.filters |= {name: getattr(formats, name) for name in filters}
     made.filters["as_json"] = partial(json.dumps, indent=2, ensure_ascii=False)
-    shared = (measures.column_title, measures.metric_of, measures.is_accuracy, measures.values_of)
+    shared = (
+        measures.column_title,
+        measures.metric_of,
+        measures.values_of,
+        rows.other_tasks_note,
+        rows.published_table,
+    )
     made.globals |= {function.__name__: function for function in shared}
-    made.globals |= {"MAIN": measures.MAIN, "FINAL": measures.FINAL, "OURS": OURS, "KINDS": KINDS}
+    made.globals |= {"MAIN": measures.MAIN, "FINAL": measures.FINAL, "OURS": rows.OURS, "KINDS": KINDS}
     return made

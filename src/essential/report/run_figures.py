@@ -10,9 +10,9 @@ import numpy as np
 from essential.records.analysis import Analysis
 from essential.report.charts import KINDS, Ticks, heat_map, memory_bars
 from essential.report.drawing import Drawing, Drawn, FigureView, NumberRow, Palette, Sheet, dress
-from essential.report.run_view import RunView
+from essential.report.lines import RunView
 from essential.report.token_figures import Look, distance_figure, token_looks, token_map_figure
-from essential.results.formats import byte_power, byte_unit, human_bytes, inside, shortened
+from essential.results.formats import BYTE_UNITS, byte_power, human_bytes, inside, shortened
 
 _DRAWN = 30
 _ROW = 20
@@ -64,8 +64,8 @@ class RunFigures:
     @cached_property
     def falls(self) -> list[ClassFall]:
         """Every class with a test video, the deepest fall first; of equal ones the less accurate."""
-        analysis = self.run.analysis
-        return sorted(_falls_of(analysis), key=lambda each: (-each.fall, each.final)) if analysis else []
+        falls = _falls(self.run.analysis) if self.run.analysis else []
+        return sorted(falls, key=lambda each: (-each.fall, each.final))
 
     @cached_property
     def mistakes(self) -> list[Mistake]:
@@ -77,7 +77,7 @@ class RunFigures:
     def confusion(self) -> FigureView | None:
         """None if no test video was there."""
         analysis = self.run.analysis
-        return _confusion(self.run, analysis, self.mistakes) if analysis and np.any(analysis.confusion) else None
+        return _confusion(self.run.anchor, analysis) if analysis and np.any(analysis.confusion) else None
 
     @cached_property
     def by_task(self) -> list[list[float | None]]:
@@ -115,7 +115,7 @@ class RunFigures:
 def _memory(run: RunView, kinds: dict[str, str]) -> FigureView:
     """Memory by kind over the tasks."""
     memories = run.record.memory_bytes_by_task
-    unit = byte_unit(byte_power(max(memory.total for memory in memories)))
+    unit = BYTE_UNITS[byte_power(max(memory.total for memory in memories))]
     last = ", ".join(f"{inside(title)} {human_bytes(getattr(memories[-1], kind))}" for kind, title in kinds.items())
     sizes = {kind: [getattr(memory, kind) for memory in memories] for kind in kinds}
     return FigureView(
@@ -152,7 +152,7 @@ def _matrix(run: RunView) -> FigureView:
     )
 
 
-def _falls_of(analysis: Analysis) -> Iterator[ClassFall]:
+def _falls(analysis: Analysis) -> Iterator[ClassFall]:
     columns = zip(*analysis.class_accuracy_by_task, strict=True)
     for name, task, column in zip(analysis.class_names, analysis.class_tasks, columns, strict=True):
         known = [value for value in column if value is not None]
@@ -203,19 +203,13 @@ def _mistakes(analysis: Analysis) -> list[Mistake]:
     ]
 
 
-def _confusion(run: RunView, analysis: Analysis, mistakes: Sequence[Mistake]) -> FigureView:
-    counts, names = np.array(analysis.confusion), analysis.class_names
-    worst = f" Most often {mistakes[0].true} was taken for {mistakes[0].taken_for}." if mistakes else ""
+def _confusion(anchor: str, analysis: Analysis) -> FigureView:
+    names = analysis.class_names
     named, tasks = len(names) <= _NAMED, _ticks(analysis.class_tasks)
     return FigureView(
         title="Confusion",
-        note="What the test videos of each class (a row) were taken for (columns), after the last task. The stronger "
-        "the colour, the larger the share of the row; on the diagonal, from top left, what was right. Lines separate "
-        "tasks.",
-        description=f"Confusion of {len(names)} classes: {counts.trace()} of {counts.sum()} test videos were right."
-        f"{worst} The most frequent mistakes are in the table beside it.",
         drawing=heat_map(
-            f"{run.anchor}-confusion",
+            f"{anchor}-confusion",
             _shares(analysis.confusion),
             labels=("Taken for a class of task", "True class" if named else "True class, by task"),
             ticks=(tasks, [(slot, slot, name) for slot, name in enumerate(names)] if named else tasks),

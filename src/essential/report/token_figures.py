@@ -12,9 +12,9 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Affine2D
 
-from essential.records.analysis import Analysis, Kind, MeanDistances, Point, SlotDistances
+from essential.records.analysis import Analysis, Kind, Point, SlotDistances
 from essential.report.drawing import Drawing, Drawn, FigureView, NumberRow, Palette, Sheet, dress
-from essential.results.formats import NONE, grouped
+from essential.results.formats import NONE
 
 _MAP = Sheet(width=480, height=440, left=8, right=8, top=8, bottom=8)
 _SQUARE = Sheet(width=480, height=440, left=62)
@@ -57,24 +57,15 @@ def token_looks(analysis: Analysis) -> list[Look]:
 
 def token_map_figure(anchor: str, analysis: Analysis) -> FigureView | None:
     """t-SNE of the exemplars' clip tokens, as in the paper's analysis; None if there is none."""
-    embedding = analysis.embedding
-    if embedding is None:
+    if analysis.embedding is None:
         return None
-    shown, names = len({point.exemplar for point in embedding.points}), analysis.class_names
-    looks = token_looks(analysis)
-    linked = (
-        "A line joins what is retrieved to the dense clip of the same exemplar. " if len(looks) == len(_LOOKS) else ""
-    )
+    points, names = analysis.embedding.points, analysis.class_names
     return FigureView(
         title="Map of exemplars",
-        note=f"t-SNE of the clip tokens of {grouped(shown)} of {grouped(embedding.of_exemplars)} exemplars. {linked}"
-        "Points that are near are alike; directions, and distances between groups, mean nothing.",
-        description=f"t-SNE map of {grouped(len(embedding.points))} tokens of {grouped(shown)} exemplars: "
-        f"{', '.join(look.name for look in looks)}.",
-        drawing=_token_map(f"{anchor}-tokens", embedding.points, looks),
+        drawing=_token_map(f"{anchor}-tokens", points, token_looks(analysis)),
         data=[
             ("exemplar", "class", "kind", "x", "y"),
-            *((point.exemplar, names[point.slot], point.kind, point.x, point.y) for point in embedding.points),
+            *((point.exemplar, names[point.slot], point.kind, point.x, point.y) for point in points),
         ],
     )
 
@@ -88,17 +79,9 @@ def distance_figure(anchor: str, analysis: Analysis) -> FigureView | None:
     both = [each for each in distances.by_slot if each.means.retrieved is not None]
     if not both or overall.retrieved is None:
         return None
-    nearer = sum((each.means.retrieved or 0.0) < each.means.sparse for each in both)
-    frames = _frames_words(overall)
     fields = ("exemplars", "sparse", "retrieved", "sparse_frames", "retrieved_frames")
     return FigureView(
         title="Distance from the dense clips",
-        note="Mean cosine distance of the clip tokens from those of the dense clips, a point per class: of the stored "
-        "frames (across) and of what is retrieved from them (up). Below the line, retrieving brings a class nearer. "
-        f"{frames}{_sampled(analysis)}",
-        description=f"Scatter chart of {len(both)} classes: what is retrieved is nearer to the dense clip than the "
-        f"stored frames in {nearer} of them; on average {overall.retrieved:.3f} against {overall.sparse:.3f}. "
-        f"{frames}".rstrip(),
         drawing=_distance_chart(f"{anchor}-distances", both),
         data=[
             ("class", *(field.replace("_", " ") for field in fields)),
@@ -117,25 +100,6 @@ def distance_figure(anchor: str, analysis: Analysis) -> FigureView | None:
 
 def _digits(*values: float | None) -> list[str]:
     return [NONE if value is None else f"{value:.4f}" for value in values]
-
-
-def _frames_words(means: MeanDistances) -> str:
-    """Say how much nearer or farther what is retrieved is in frame features, which the figure does not show."""
-    if not means.retrieved_frames or not means.sparse_frames:
-        return ""
-    share = means.retrieved_frames / means.sparse_frames
-    word = "farther from" if share > 1 else "nearer to"
-    return (
-        f"In the features of single frames, what is retrieved is {word} the dense frames than the stored ones are: its "
-        f"mean squared error is {share:.{1 if share >= 1 else 2}f} times theirs. "
-    )
-
-
-def _sampled(analysis: Analysis) -> str:
-    """Say of how many exemplars the means are: of a large memory a part is looked at."""
-    looked = analysis.distances.overall.exemplars if analysis.distances else 0
-    of_all = f" of {grouped(analysis.embedding.of_exemplars)}" if analysis.embedding else ""
-    return f"All means are over {grouped(looked)}{of_all} exemplars."
 
 
 def _token_map(name: str, points: Sequence[Point], looks: Sequence[Look]) -> Drawing:

@@ -1,20 +1,25 @@
 """Methods side by side: what their finished runs, several seeds each, amount to."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 
+from essential.errors import ComparisonError
 from essential.metrics import forward_transfer
 from essential.records import Record
-from essential.results.comparison_check import Run, check_comparable
 from essential.results.formats import counted, percent
 from essential.results.measures import FINAL, FORWARD_TRANSFER, REFERENCE, in_order, values_of
-from essential.results.runs import SeedRuns, Spread, grouped_by, mark_notes, spread_of
+from essential.results.runs import SeedRuns, Spread, differences, grouped_by, mark_notes, spread_of
 
 BASELINE = "essential"
+_NAMES_SHOWN = 3
+Run = tuple[str, Record]
+"""A method's name, as the user wrote it, and a record."""
 _ALL_EQUAL = 1e-9
 """Differences of accuracies are multiples of one over the number of test videos; what is closer is rounding."""
 
@@ -112,18 +117,7 @@ class Comparison:
 
     @property
     def seeds(self) -> list[int]:
-        """Every seed that a method has."""
         return sorted({seed for row in self.rows for seed in row.seeds})
-
-    @property
-    def most_seeds(self) -> int:
-        """How many seeds the method has that has most."""
-        return max(len(row.seeds) for row in self.rows)
-
-    @property
-    def seeds_differ(self) -> bool:
-        """Whether some methods have other seeds than others."""
-        return len({row.seeds for row in self.rows}) > 1
 
     @cached_property
     def metrics(self) -> list[str]:
@@ -166,16 +160,14 @@ class Comparison:
 
 
 def compare(runs: Sequence[Run], *, budget_bytes: int | None) -> Comparison:
-    """Return the comparison of methods, each with the mean and spread over its seeds.
-
-    Args:
-        runs: the method's name, as the user wrote it, and the record; several seeds of a method have one name.
-        budget_bytes: the cap on what a method keeps, MR modules aside; None if there was none.
+    """Return the comparison of methods; `budget_bytes` caps what a method keeps, MR modules aside.
 
     Raises:
-        ComparisonError: see `check_comparable`.
+        ComparisonError: there is no run; one has tasks left to learn; a method has a seed twice, or other settings
+            from seed to seed; or two runs differ in protocol, encoder, video or features settings, data or skipped
+            videos.
     """
-    check_comparable(runs)
+    _check_comparable(runs)
     methods = {
         name: SeedRuns(tuple(sorted((record for _, record in own), key=lambda record: record.seed)))
         for name, own in grouped_by(runs, lambda run: run[0]).items()
@@ -220,9 +212,6 @@ def paired_p(first: Sequence[float], second: Sequence[float]) -> float | None:
     """Return the p of a two-sided paired t-test (Student, 1908), n - 1 degrees of freedom.
 
     None with fewer than two pairs, or if all differences are equal: there is no spread to judge them by.
-
-    Raises:
-        ValueError: the lengths differ.
     """
     differences = [a - b for a, b in zip(first, second, strict=True)]
     if len(differences) < 2 or max(differences) - min(differences) < _ALL_EQUAL:
@@ -246,3 +235,74 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
     corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
     left = iter(corrected.tolist())
     return [None if value is None else next(left) for value in values]
+
+
+def _check_comparable(runs: Sequence[Run]) -> None:
+    """Refuse runs whose numbers do not answer the same question."""
+    if not runs:
+        raise ComparisonError("a comparison needs at least one run, 0 were given; give finished runs")
+    for run in runs:
+        learned, tasks = len(run[1].accuracy), len(run[1].protocol.tasks)
+        if learned < tasks:
+            raise ComparisonError(
+                f"{_named(run)} has learned {learned} of {tasks} tasks, and only finished runs can be compared; "
+                "train it to the end, or leave it out"
+            )
+    for (name, seed), times in Counter((name, record.seed) for name, record in runs).items():
+        if times > 1:
+            raise ComparisonError(f"method {name!r} is there twice with seed {seed}; give each seed of a method once")
+    for other in runs[1:]:
+        for what, values, advice in _conditions(runs[0][1], other[1]):
+            _refuse(runs[0], other, what=what, values=values, advice=advice)
+    _check_settings(runs)
+
+
+def _check_settings(runs: Sequence[Run]) -> None:
+    # Seeds are averaged only over runs that differ in nothing else.
+    advice = "give runs of other settings as methods of other names, or train them again"
+    for first, *others in grouped_by(runs, lambda run: run[0]).values():
+        for other in others:
+            for what, values in differences(_settings(first[1]), _settings(other[1])):
+                _refuse(first, other, what=what, values=values, advice=advice)
+
+
+def _settings(record: Record) -> dict[str, Any]:
+    rest = {key: value for key, value in record.config.items() if key not in ("seed", "method")}
+    return {**rest, "method": {"name": record.method.name, **record.method.config}}
+
+
+def _conditions(first: Record, other: Record) -> Iterator[tuple[str, tuple[str, str], str]]:
+    """Give everything that must agree between any two runs and does not: what, both values, and what to do."""
+    both = first, other
+    if first.protocol.id != other.protocol.id:
+        ours, theirs = (f"{record.protocol.name} ({record.protocol.id})" for record in both)
+        yield "protocol", (ours, theirs), "compare runs of one protocol at a time"
+    if first.encoder.fingerprint != other.encoder.fingerprint:
+        ours, theirs = (f"{record.encoder.name} ({record.encoder.fingerprint[:12]})" for record in both)
+        yield "encoder", (ours, theirs), "train both with the same encoder and weights"
+    for what, values in differences({"data": first.data}, {"data": other.data}):
+        yield what, values, "train both on the same data"
+    sections = [{key: record.config.get(key, {}) for key in ("video", "features")} for record in both]
+    for what, values in differences(*sections):
+        yield what, values, "train both with the same setting"
+    skipped = [{f"{video.video} ({video.split})" for video in record.skipped_videos} for record in both]
+    if skipped[0] != skipped[1]:
+        values = _some(skipped[0], skipped[1]), _some(skipped[1], skipped[0])
+        yield "skipped videos", values, "repair the videos, or take them out of the data, and train both again"
+
+
+def _some(skipped: set[str], elsewhere: set[str]) -> str:
+    names = sorted(skipped - elsewhere)
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return f"{len(skipped)} in all, {', '.join(names[:_NAMES_SHOWN]) or 'none'}{more} in this run alone"
+
+
+def _refuse(first: Run, other: Run, *, what: str, values: tuple[str, str], advice: str) -> None:
+    raise ComparisonError(
+        f"{_named(first)} and {_named(other)} cannot be compared: they differ in {what}\n"
+        f"  {_named(first)}: {values[0]}\n  {_named(other)}: {values[1]}\n{advice[0].upper()}{advice[1:]}"
+    )
+
+
+def _named(run: Run) -> str:
+    return f"{run[0]} (seed {run[1].seed})"

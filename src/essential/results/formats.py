@@ -15,7 +15,7 @@ NBSP = "\u00a0"
 
 _LONGEST_NAME = 48
 _DIGITS = 12
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def percent(fraction: float | None, decimals: int = 1) -> str:
@@ -46,17 +46,14 @@ def human_bytes(count: int | None) -> str:
     power = byte_power(count)
     value = count / 1024**power
     decimals = 0 if power == 0 or value >= 99.95 else 1 if value >= 9.995 else 2
-    return f"{value:.{decimals}f}{NBSP}{_UNITS[power]}"
+    return f"{value:.{decimals}f}{NBSP}{BYTE_UNITS[power]}"
 
 
 def byte_power(count: int) -> int:
     """The power of 1024 in which `count` is at least 1 and below 1000 (so that "1023 KiB" is never shown)."""
-    return next(power for power in range(len(_UNITS)) if count / 1024**power < 999.5 or power == len(_UNITS) - 1)
-
-
-def byte_unit(power: int) -> str:
-    """The name of the unit of 1024 ** `power` bytes."""
-    return _UNITS[power]
+    return next(
+        power for power in range(len(BYTE_UNITS)) if count / 1024**power < 999.5 or power == len(BYTE_UNITS) - 1
+    )
 
 
 def duration(seconds: float) -> str:

@@ -1,10 +1,10 @@
 """Lines of a table of methods, those run here and those published elsewhere, told apart by mark and source."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from essential.files.atomic import canonical_json
-from essential.published import PublishedFigure, differs_from_published
+from essential.published import PublishedFigure, differs_from_published, published_for
 from essential.records import ProtocolRecord
 from essential.results.formats import NBSP, NONE, counted, human_bytes, stem
 from essential.results.measures import in_order, is_accuracy
@@ -31,17 +31,10 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One line.
+    """One line: run here (its `mark` is `OURS`), or of a source, numbered from 1, with how well it is founded as mark.
 
-    Attributes:
-        anchor: its name in links to it.
-        cells: figures by the metric's name.
-        memory_bytes: what it keeps, as a number to sort by; None where that is not known in bytes.
-        mark: `OURS`, or how well the figure is founded.
-        place: among those run here, by final accuracy, from 1; None if it has none.
-        settings: what sets it apart from others of its method.
-        fingerprint: the start of the encoder's, where it was run here.
-        source: the number of its source from 1; None where it was run here.
+    `cells` are by the metric's name, `place` is by final accuracy among those run here, `settings` set it apart from
+    others of its method, and `memory_bytes` is to sort by: None where it is not known in bytes.
     """
 
     anchor: str
@@ -55,17 +48,12 @@ class Row:
     place: int | None = None
     settings: str = ""
     fingerprint: str = ""
-    seeds: tuple[int, ...] = field(default=())
+    seeds: tuple[int, ...] = ()
     source: int | None = None
 
     @property
     def ours(self) -> bool:
         return self.mark == OURS
-
-    @property
-    def given_all_videos(self) -> bool:
-        """Whether it was run here and keeps no bytes but all videos."""
-        return self.ours and self.memory_bytes is None
 
     @property
     def best_accuracy(self) -> float:
@@ -124,7 +112,12 @@ def row_of_runs(runs: SeedRuns, *, place: int | None, settings: str) -> Row:
     )
 
 
-def published_table(figures: Sequence[PublishedFigure]) -> PublishedTable | None:
+def published_table(protocol_name: str) -> PublishedTable | None:
+    """Return what others have published for a protocol of that name; None if there is nothing."""
+    return table_of(published_for(protocol_name))
+
+
+def table_of(figures: Sequence[PublishedFigure]) -> PublishedTable | None:
     """Put the figures of one protocol into a table; None if there are none."""
     if not figures:
         return None

@@ -24,7 +24,6 @@ _SHORTEST_TOKEN = 16
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 # Nothing of the bundle is in them: the page, which then asks for the token, and what a watchdog asks for.
 _OPEN_PATHS = ("/", "/api", "/openapi.json", "/api/v1/health")
-_PAGE_FILES = "/page/"
 _READING = frozenset({"GET", "HEAD"})
 _HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -80,8 +79,7 @@ class Access:
 def access_for(host: str, port: int, token: str | None, allowed_hosts: list[str]) -> Access:
     """Return who may ask; if others than this machine can, a token is generated where none is given.
 
-    Raises:
-        ConfigError: the token is too short or cannot be sent, or a name is not a host's.
+    A ConfigError if the token is too short or cannot be sent, or a name is not a host's.
     """
     if token is not None and not re.fullmatch(rf"[\w.~+/=-]{{{_SHORTEST_TOKEN},}}", token, re.ASCII):
         raise ConfigError(
@@ -126,7 +124,7 @@ class Guard:
         host = self._checked_host(headers.getlist("host"))
         if method not in _READING:
             _check_origin(headers, host)
-        if self._access.token is not None and path not in _OPEN_PATHS and not path.startswith(_PAGE_FILES):
+        if self._access.token is not None and path not in _OPEN_PATHS and not path.startswith("/page/"):
             _check_token(headers.getlist("authorization"), self._access.token)
 
     def _checked_host(self, values: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 import base64
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -40,11 +40,7 @@ _KEPT_BYTES = 256 * 1024**2
 
 
 class Answering:
-    """A learner that does requests.
-
-    Raises:
-        EssentialError: the bundle cannot be read, or begun.
-    """
+    """A learner that does requests; an EssentialError if its bundle cannot be read, or begun."""
 
     def __init__(self, setup: Setup, progress: Progress) -> None:
         keep_freed_memory()
@@ -87,11 +83,11 @@ class Answering:
             raise Refusal(409, "nothing_taught", "nothing was taught yet, so nothing can be recognised; teach a class")
         try:
             self._check_clip(clip)
+            (found,) = self._learner.stream([clip], top_k=top_k, with_frames=True)
+            if found.error is not None or found.frames is None:
+                raise VideoError(found.error or "it has no frames")
         except VideoError as error:
-            raise _unreadable(error.problem) from error
-        (found,) = self._learner.stream([clip], top_k=top_k, with_frames=True)
-        if found.error is not None or found.frames is None:
-            raise _unreadable(found.error or "it has no frames")
+            raise Refusal(422, "unreadable_clip", f"the clip cannot be read: {error.problem}") from error
         return Prediction.model_validate({**found.as_json(), "frames": list(map(_data_uri, found.frames))})
 
     def teach(self, given: Lesson, target: Path) -> Change:
@@ -105,7 +101,8 @@ class Answering:
         try:
             lesson = self._learner.learn({given.name: fit}, more_of_known=given.more_of_known)
         except EssentialError as error:
-            raise Refusal(422, "lesson_failed", _without_places(str(error), fit)) from error
+            # Not `where`, which may be a place on this machine.
+            raise Refusal(422, "lesson_failed", "; ".join(filter(None, (error.problem, error.remedy)))) from error
         by_key = {f"{given.name}/{clip.name}": place for clip, place in places.items()}
         left_out |= {by_key[key]: reason for key, reason in lesson.skipped.items()}
         without = tuple(LeftOut(place, reason) for place, reason in left_out.items())
@@ -153,14 +150,3 @@ def _data_uri(frame: UInt8[np.ndarray, "size size 3"]) -> str:
     target = BytesIO()
     Image.fromarray(frame).save(target, "JPEG", quality=_JPEG_QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(target.getvalue()).decode()}"
-
-
-def _unreadable(problem: str) -> Refusal:
-    return Refusal(422, "unreadable_clip", f"the clip cannot be read: {problem}")
-
-
-def _without_places(message: str, paths: Iterable[Path]) -> str:
-    """Return a message without the folders of this machine."""
-    for folder in {path.parent for path in paths}:
-        message = message.replace(f"{folder}/", "")
-    return message

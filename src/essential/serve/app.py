@@ -71,9 +71,8 @@ def build_app(service: Service) -> FastAPI:
         responses={"4XX": {"model": Failure}, "5XX": {"model": Failure}},
         exception_handlers=dict.fromkeys((Refusal, RequestValidationError, HTTPException, Exception), _failed),
     )
-    _add_questions(app, service)
-    _add_uploads(app, service)
-    _add_changes(app, service)
+    _add_plain_routes(app, service)
+    _add_routes_with_clips(app, service)
     app.add_route("/", lambda _: FileResponse(_PAGE / "index.html"), include_in_schema=False)
     app.add_route("/api", lambda _: FileResponse(_PAGE / "api.html"), include_in_schema=False)
     app.mount("/page", StaticFiles(directory=_PAGE))
@@ -95,7 +94,7 @@ async def _failed(_: Request, error: Exception) -> Response:
     return error_response(Refusal(500, "internal", "the service failed; its log says why"))
 
 
-def _add_questions(app: FastAPI, service: Service) -> None:
+def _add_plain_routes(app: FastAPI, service: Service) -> None:
     @app.get(f"{_API}/health")
     async def health() -> Health:
         """Say that the service answers; needs no token."""
@@ -114,8 +113,8 @@ def _add_questions(app: FastAPI, service: Service) -> None:
     @app.get(f"{_API}/memory")
     async def memory() -> Memory:
         """Return what is kept of the clips that were taught."""
-        kept = service.knowledge.memory
-        return Memory(kept=kept, total_bytes=sum(part.bytes for part in kept), bundle_bytes=service.kept.bytes)
+        kept, bundle = service.knowledge.memory, service.kept.path
+        return Memory(kept=kept, total_bytes=sum(part.bytes for part in kept), bundle_bytes=bundle.stat().st_size)
 
     @app.get(f"{_API}/jobs")
     async def jobs() -> JobList:
@@ -127,8 +126,20 @@ def _add_questions(app: FastAPI, service: Service) -> None:
         """Return how far a lesson is."""
         return service.job(job_id)
 
+    @app.delete(f"{_API}/classes")
+    async def forget(name: str) -> Classes:
+        """Forget a class: what is kept of its clips is deleted, and it is never answered again."""
+        await service.forget(known_as(name, service.knowledge.names))
+        return _classes(service)
 
-def _add_uploads(app: FastAPI, service: Service) -> None:
+    @app.post(f"{_API}/undo")
+    async def undo() -> Classes:
+        """Put the bundle before the last lesson or forgetting back."""
+        await service.undo()
+        return _classes(service)
+
+
+def _add_routes_with_clips(app: FastAPI, service: Service) -> None:
     limits = service.limits
 
     @app.post(f"{_API}/predict", openapi_extra=_form_schema(clip=_CLIP))
@@ -149,20 +160,6 @@ def _add_uploads(app: FastAPI, service: Service) -> None:
             job = service.teach(_lesson(form, service.knowledge.names))
             form.is_needed = True
             return job
-
-
-def _add_changes(app: FastAPI, service: Service) -> None:
-    @app.delete(f"{_API}/classes")
-    async def forget(name: str) -> Classes:
-        """Forget a class: what is kept of its clips is deleted, and it is never answered again."""
-        await service.forget(known_as(name, service.knowledge.names))
-        return _classes(service)
-
-    @app.post(f"{_API}/undo")
-    async def undo() -> Classes:
-        """Put the bundle before the last lesson or forgetting back."""
-        await service.undo()
-        return _classes(service)
 
 
 def _classes(service: Service) -> Classes:

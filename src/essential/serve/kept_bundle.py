@@ -31,11 +31,6 @@ class KeptBundle:
         """Whether there is one to put back."""
         return self._before is not None and self._before.exists()
 
-    @property
-    def bytes(self) -> int:
-        """Of the bundle's file."""
-        return self.path.stat().st_size
-
     def replace(self) -> None:
         """Let the bundle at `new_path` take the place of the one there is, or leave it if the disk refuses."""
         before = self._predecessor_of(self.new_path)
@@ -60,6 +55,5 @@ class KeptBundle:
 def bundles_before(path: Path) -> list[Path]:
     """Return the files that undo puts back, the oldest first."""
     is_one = re.compile(rf"{re.escape(path.name)}\.before-[0-9a-f]{{{_DIGITS}}}").fullmatch
-    return sorted(
-        (each for each in path.parent.iterdir() if is_one(each.name)), key=lambda each: each.lstat().st_ctime_ns
-    )
+    found = [each for each in path.parent.iterdir() if is_one(each.name)]
+    return sorted(found, key=lambda each: each.lstat().st_ctime_ns)

@@ -8,21 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from essential.errors import ConfigError, EssentialError
-
-_MEGABYTE = 1024**2
-# Of a lesson's clips together, in clips of the largest size.
-_LARGEST_CLIPS_PER_LESSON = 10
 
 
 @dataclass(frozen=True)
 class Limits:
     """How much a client may ask for: of a clip (a side of its frames is in pixels), of a lesson, and at once.
 
-    Raises:
-        ConfigError: a number is not positive.
+    A ConfigError if a number is not positive.
     """
 
     clip_mb: int = 100
@@ -43,12 +38,12 @@ class Limits:
     @property
     def clip_bytes(self) -> int:
         """Of one clip's file."""
-        return self.clip_mb * _MEGABYTE
+        return self.clip_mb * 1024**2
 
     @property
     def lesson_bytes(self) -> int:
-        """Of a lesson's clips together."""
-        return _LARGEST_CLIPS_PER_LESSON * self.clip_bytes
+        """Of a lesson's clips together, as ten of the largest have."""
+        return 10 * self.clip_bytes
 
 
 @dataclass(frozen=True)
@@ -141,9 +136,8 @@ class Refusal(EssentialError):
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
-
-    def __reduce__(self) -> tuple[type["Refusal"], tuple[int, str, str]]:
-        return Refusal, (self.status, self.code, self.message)
+        # To be pickled by.
+        self.args = status, code, message
 
 
 def cannot_write(what: str, error: Exception) -> Refusal:
@@ -155,8 +149,6 @@ def cannot_write(what: str, error: Exception) -> Refusal:
 
 class Problem(BaseModel):
     """Why a request was not answered."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     code: str
     message: str

@@ -1,9 +1,4 @@
-"""The service from its start to its end: worker processes, the folder of uploads, the web server, its log.
-
-A connection without a request costs a file handle, and a token is asked for only with a request. So the number of
-connections stays below the process's limit: if there are too many, the one that has waited longest without a whole
-request is ended.
-"""
+"""The service from its start to its end: worker processes, the folder of uploads, the web server, its log."""
 
 import asyncio
 import logging
@@ -48,9 +43,8 @@ def serve(setup: Setup, access: Access, *, announce: Callable[[str], None]) -> N
     """Serve a bundle until a signal ends it (Ctrl-C); `announce` gets the address of the page when it can be opened.
 
     Raises:
-        BundleError: the bundle is missing, or cannot be used.
-        InUseError: another process holds it.
-        ServiceError: the workers cannot start, or the address is taken.
+        BundleError, InUseError: the bundle is missing, or another process holds it.
+        ServiceError: the workers cannot use it, or the address is taken.
     """
     _refuse_missing(setup)
     with (
@@ -98,7 +92,10 @@ def _answer(service: Service, access: Access, listener: socket.socket) -> None:
 
 
 class BoundedConnection(H11Protocol):
-    """A connection that is ended if its request's headers do not come in time, or it is one too many."""
+    """A connection that is ended if its request's headers do not come in time, or it is one too many.
+
+    Each costs a file handle, whether or not a request with a token comes.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
 
@@ -106,10 +103,9 @@ class BoundedConnection(H11Protocol):
         """Begin; if there are too many, end the one that has waited longest."""
         super().connection_made(transport)
         self._await_request()
-        there = [each for each in self.connections if isinstance(each, BoundedConnection)]
-        there = [each for each in there if not each.transport.is_closing()]
+        there: Any = [each for each in self.connections if not each.transport.is_closing()]
         if len(there) > most_connections():
-            min(filter(BoundedConnection._is_asking, there), key=BoundedConnection._ends_at).transport.abort()
+            min((each for each in there if each._is_asking()), key=BoundedConnection._ends_at).transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take in a part of a request, which must be whole in time."""
@@ -149,10 +145,7 @@ def most_connections() -> int:
 
 @contextmanager
 def _signals_interrupt() -> Iterator[None]:
-    """Let SIGINT and SIGTERM raise KeyboardInterrupt, while the server's own handlers are not in place.
-
-    Those end the server, which then raises the signal once more.
-    """
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt before and after the server, which has its own handlers."""
 
     def interrupt(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -77,8 +77,8 @@ class Service:
             if self._predictor_is_behind:
                 self._predictor_is_behind = False
                 await _restarted(self._predictor)
-            call = methodcaller("predict", clip, top_k=top_k)
-            answer: Prediction = await _ask(self._predictor, call, seconds_limit=self.limits.clip_work_seconds)
+            call, seconds = methodcaller("predict", clip, top_k=top_k), self.limits.clip_work_seconds
+            answer: Prediction = await to_thread.run_sync(partial(self._predictor.ask, call, seconds_limit=seconds))
             return answer
 
     def refuse_lessons(self) -> int:
@@ -117,7 +117,7 @@ class Service:
                 await self._give(job, lesson)
                 job.state = "done"
             except Refusal as refusal:
-                job.error, job.state = Problem.model_validate(refusal), "failed"
+                job.error, job.state = Problem(code=refusal.code, message=refusal.message), "failed"
             except Exception:
                 _LOG.exception("a lesson failed for a reason that is not its clips'")
                 message = "the lesson failed; the service's log says why"
@@ -154,7 +154,7 @@ class Service:
     async def _change(self, call: Callable[[Any], Change], **limits: Any) -> Learned | None:
         """Have the bundle changed by the worker that learns, and put the new one in its place."""
         try:
-            change: Change = await _ask(self._teacher, call, **limits)
+            change: Change = await to_thread.run_sync(partial(self._teacher.ask, call, **limits))
             await _on_disk(self.kept.replace)
         except Refusal:
             # The worker may have learned what is not kept. One that cannot read the bundle is replaced when next asked.
@@ -167,20 +167,12 @@ class Service:
 
     def _refuse_known(self, lesson: Lesson) -> None:
         if lesson.name in self.knowledge.names and not lesson.more_of_known:
-            raise Refusal(
-                409,
-                "class_known",
-                f"the class {lesson.name!r} is known already; send more_of_known=true to teach it further clips, or "
-                "forget it first",
-            )
+            remedy = "send more_of_known=true to teach it further clips, or forget it first"
+            raise Refusal(409, "class_known", f"the class {lesson.name!r} is known already; {remedy}")
 
     def _refuse_during_lesson(self, what: str) -> None:
         if not all(job.is_over for job in self.jobs.values()):
             raise Refusal(409, "lesson_under_way", f"nothing can be {what} during a lesson; wait until it is over")
-
-
-async def _ask(worker: Worker, call: Callable[[Any], Any], **limits: Any) -> Any:
-    return await to_thread.run_sync(partial(worker.ask, call, **limits))
 
 
 async def _restarted(worker: Worker) -> Knowledge:

@@ -3,13 +3,10 @@
 Files have neutral names; those that clients give are not read.
 """
 
-import asyncio
 import logging
 import os
-import secrets
 import shutil
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -18,6 +15,7 @@ from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from anyio import fail_after
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
@@ -31,52 +29,39 @@ _LONGEST_TEXT_BYTES = 2000
 # Of boundaries, headers and texts, beside the files.
 _MORE_BYTES = 64 * 1024
 _MORE_BYTES_PER_FILE = 8 * 1024
-_START, _LOCK = ".essential-serve-", ".lock"
-_SOCKETS = "pymp-"
+_HELD = "essential-serve"
 
 
 @contextmanager
 def upload_root() -> Iterator[Path]:
     """Make a folder that this user alone can read, and remove it at the end with all that is in it.
 
-    Folders of services that were killed are removed first, with the folders of their workers' sockets.
+    It lies in that of multiprocessing, with the workers' sockets. Those of killed services are removed first.
     """
-    parent = Path(tempfile.gettempdir())
-    for lock in parent.glob(f"{_START}*{_LOCK}"):
-        _remove_if_left_behind(lock)
-    root = parent / f"{_START[1:]}{secrets.token_hex(4)}"
-    # Its lock is there before it and after it, so that it is found whenever the service is killed.
-    with file_lock(root):
+    for lock in Path(tempfile.gettempdir()).glob(f"pymp-*/.{_HELD}.lock"):
+        # One that is in use, gone, or another user's stays as it is.
+        with suppress(EssentialError, OSError):
+            if lock.parent.lstat().st_uid == os.getuid():
+                with file_lock(lock.with_name(_HELD)):
+                    remove(lock.parent)
+    held = Path(get_temp_dir()) / _HELD
+    with file_lock(held):
+        uploads = new_folder(held.parent)
         try:
-            with explained_os_errors(root):
-                root.mkdir(0o700)
-                (root / Path(get_temp_dir()).name).touch()
-            yield root
+            yield uploads
         finally:
-            remove(root)
+            remove(uploads)
 
 
 def new_folder(root: Path) -> Path:
     """Make a folder of a random name for the uploads of one request."""
-    return Path(tempfile.mkdtemp(dir=root, prefix=""))
+    with explained_os_errors(root):
+        return Path(tempfile.mkdtemp(dir=root, prefix=""))
 
 
 def remove(folder: Path) -> None:
     """Remove a folder with all that is in it, if it is there."""
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_if_left_behind(lock: Path) -> None:
-    folder = lock.with_name(lock.name[1:].removesuffix(_LOCK))
-    # One that is in use, gone, or another user's stays as it is.
-    with suppress(EssentialError, OSError):
-        if lock.lstat().st_uid == os.getuid():
-            with file_lock(folder):
-                if folder.lstat().st_uid != os.getuid():
-                    return
-                for sockets in folder.glob(f"{_SOCKETS}*"):
-                    remove(folder.with_name(sockets.name))
-                remove(folder)
 
 
 class Form:
@@ -101,11 +86,7 @@ class Form:
         self._content: BinaryIO = BytesIO()
 
     async def read(self, content_type: str, chunks: AsyncIterator[bytes]) -> None:
-        """Read the body of a request.
-
-        Raises:
-            Refusal: it is no form, cut short, too large, too slow, or has a part that is not allowed.
-        """
+        """Read a body; raise a `Refusal` if it is no form, too large or slow, or has a part that is not allowed."""
         kind, options = parse_options_header(content_type)
         if kind != b"multipart/form-data" or not options.get(b"boundary"):
             problem = f"the body is {content_type or 'of no type'!r}"
@@ -132,19 +113,19 @@ class Form:
         events = "header_field", "header_value", "header_end", "headers_finished", "part_data", "part_end", "end"
         callbacks: Any = {f"on_{event}": partial(self._take, event) for event in events}
         parser = MultipartParser(boundary, callbacks)
-        deadline = time.monotonic() + self._limits.upload_seconds
         received = 0
-        while True:
-            seconds = min(self._limits.silence_seconds, deadline - time.monotonic())
-            try:
-                chunk = await asyncio.wait_for(anext(chunks, None), max(seconds, 0))
-            except (TimeoutError, asyncio.TimeoutError) as error:
-                raise Refusal(408, "upload_too_slow", "the upload came too slowly; send it again") from error
-            if chunk is None:
-                return
-            received += len(chunk)
-            self.refuse_size(received)
-            parser.write(chunk)
+        try:
+            with fail_after(self._limits.upload_seconds):
+                while True:
+                    with fail_after(self._limits.silence_seconds):
+                        chunk = await anext(chunks, None)
+                    if chunk is None:
+                        return
+                    received += len(chunk)
+                    self.refuse_size(received)
+                    parser.write(chunk)
+        except TimeoutError as error:
+            raise Refusal(408, "upload_too_slow", "the upload came too slowly; send it again") from error
 
     def _take(self, event: str, data: bytes = b"", start: int = 0, end: int = 0) -> None:
         match event:

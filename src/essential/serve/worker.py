@@ -47,10 +47,9 @@ class Worker:
         self._child = ChildProcess(partial(_begin, setup), start_method(Path(tempfile.gettempdir())))
 
     def start(self) -> Knowledge:
-        """Start it, or replace it by one that reads the bundle again; return what the bundle knows.
+        """Start it, or replace it by one that reads the bundle again, and return what that knows.
 
-        Raises:
-            ServiceError: it ended, took too long, or cannot use its bundle.
+        A ServiceError if it ended, took too long, or cannot use its bundle.
         """
         self._child.start()
         try:
@@ -61,17 +60,10 @@ class Worker:
     def ask(
         self, call: Callable[[Any], Any], *, seconds_limit: float, progress: Callable[[Step], None] = lambda _: None
     ) -> Any:
-        """Return the result of a `methodcaller` on the `Answering` of the process.
+        """Return the result of a `methodcaller` on the `Answering` of the process, or raise a `Refusal`.
 
-        One whose process died is done once more: it may have been killed for lack of memory, by others' fault.
-
-        Args:
-            call: the methodcaller.
-            seconds_limit: until it is done, or a step forward.
-            progress: called with every step.
-
-        Raises:
-            Refusal: it cannot be done, took too long, or ended the process.
+        One whose process died is done once more: it may have been killed for lack of memory, by others' fault. It must
+        be done, or go a step forward, within the limit.
         """
         how = ""
         for _ in range(_ATTEMPTS):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from essential.configs.shipped import shipped_configs
 from essential.files.atomic import canonical_json
-from essential.published import is_joint, published_figures, published_for
+from essential.published import is_joint, published_figures
 from essential.records import ProtocolRecord
 from essential.results.formats import slug, stem
 from essential.results.measures import MAIN, in_order, is_accuracy
@@ -61,8 +61,7 @@ class Board:
 
     @cached_property
     def published(self) -> PublishedTable | None:
-        """What others have published for a protocol of this name."""
-        return published_table(published_for(self.name))
+        return published_table(self.name)
 
     @property
     def warning(self) -> str | None:

@@ -33,9 +33,7 @@ class Replaced:
 def replace_folder(out: Path, files: Iterable[tuple[str, bytes]]) -> Replaced:
     """Put `files` into the folder `out`, and remove what an earlier build put there and this one does not.
 
-    Args:
-        out: made if it is missing.
-        files: each one's place below `out`, with slashes, and its content; asked for one after the other.
+    Each has its place below `out`, with slashes, and its content; they are asked for one after the other.
 
     Raises:
         ValueError: two files have one name; nothing is changed.

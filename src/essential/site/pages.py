@@ -1,17 +1,27 @@
-"""The pages of a site, and what lies beside them."""
+"""The pages of a site, and what lies beside them: tables for programs, and the records."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from essential.records import Metrics
 from essential.report.rendering import TEMPLATES, render
-from essential.results.formats import stem
+from essential.results import formats
+from essential.results.formats import NBSP, stem
+from essential.results.measures import in_order
 from essential.results.rows import Row
-from essential.site.boards import Board, Family, make_boards
+from essential.site.boards import Board, make_boards
 from essential.site.finding import Findings, FoundRecord
 from essential.site.folder import Replaced, replace_folder
-from essential.site.tables import as_csv, as_json
 
 _OWN = Path(__file__).parent / "templates"
+NOTE = (
+    "Figures are in percent. Rows with the mark 'run here' are means over seeds of runs made with essential; places "
+    "are among them alone. All other rows were printed elsewhere and not run here, with other backbones and memories."
+)
+_BEFORE = ("place", "method", "settings", "mark", "backbone")
+_BEHIND = ("memory", "memory_bytes", "seeds", "uncertain", "source", "notes", "protocol", "protocol_id")
 
 
 def write_site(findings: Findings, out: Path) -> Replaced:
@@ -43,13 +53,16 @@ def _files(findings: Findings) -> Iterator[tuple[str, bytes]]:
         yield f"records/{record_stem(found)}.json", found.content
     for board in boards:
         for family, row in zip(board.families, board.ours, strict=True):
-            yield f"runs/{row.anchor}.html", _family_page(board, family, row).encode()
+            yield f"runs/{row.anchor}.html", _page("family.html", "../", board=board, family=family, row=row)
         folder = f"protocols/{board.stem}"
-        yield f"{folder}/index.html", _board_page(board).encode()
+        yield f"{folder}/index.html", _page("board.html", "../../", board=board)
         yield f"{folder}/table.csv", as_csv(board).encode()
         yield f"{folder}/table.json", as_json(board).encode()
-    page = render("index.html", folder=_OWN, root="", boards=boards, records=len(findings.records))
-    yield "index.html", page.encode()
+    yield "index.html", _page("index.html", "", boards=boards, records=len(findings.records))
+
+
+def _page(template: str, root: str, **content: Any) -> bytes:
+    return render(template, folder=_OWN, root=root, record_stem=record_stem, **content).encode()
 
 
 def record_stem(found: FoundRecord) -> str:
@@ -57,17 +70,56 @@ def record_stem(found: FoundRecord) -> str:
     return stem(f"{found.record.method.name}-seed-{found.record.seed}", ["record", found.sha256])
 
 
-def _board_page(board: Board) -> str:
-    return render("board.html", folder=_OWN, root="../../", board=board, record_stem=record_stem)
+def as_objects(board: Board) -> dict[str, Any]:
+    """Return the board as JSON values."""
+    sources = board.published.sources if board.published else ()
+    protocol = board.protocol
+    return {
+        "note": NOTE,
+        "protocol": {"name": board.name, "id": protocol.id if protocol else None},
+        "rows": [_object(row, sources) for row in board.rows],
+    }
 
 
-def _family_page(board: Board, family: Family, row: Row) -> str:
-    return render(
-        "family.html",
-        folder=_OWN,
-        root="../",
-        board=board,
-        family=family,
-        row=row,
-        record_stem=record_stem,
-    )
+def as_json(board: Board) -> str:
+    """Return the board as JSON, one line per row."""
+    content = as_objects(board)
+    rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in content.pop("rows"))
+    return f'{json.dumps(content, ensure_ascii=False)[:-1]}, "rows": [\n{rows}\n]}}\n'
+
+
+def as_csv(board: Board) -> str:
+    """Return one line per row, in the order of the page; empty where there is no figure."""
+    metrics = in_order([*Metrics.model_fields, *(metric for row in board.rows for metric in row.cells)])
+    figures = [part for metric in metrics for part in (metric, f"{metric}_std")]
+    lines: list[list[Any]] = [[*_BEFORE, *figures, *_BEHIND]]
+    for row in as_objects(board)["rows"]:
+        of_metrics = [row["figures"].get(metric, {}) for metric in metrics]
+        lines.append(
+            [row[key] for key in _BEFORE]
+            + [each.get(part) for each in of_metrics for part in ("percent", "std")]
+            + [row["memory"], row["memory_bytes"], " ".join(map(str, row["seeds"]))]
+            + [" ".join(metric for metric, each in row["figures"].items() if each["uncertain"]), row["source"]]
+            + ["; ".join(row["notes"]), board.name, board.protocol.id if board.protocol else None]
+        )
+    return formats.as_csv(lines)
+
+
+def _object(row: Row, sources: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "place": row.place,
+        "method": row.method,
+        "settings": row.settings,
+        "mark": row.mark,
+        "backbone": row.backbone,
+        "figures": {
+            metric: {"percent": cell.value, "std": cell.std, "shown": cell.shown, "uncertain": cell.uncertain}
+            for metric, cell in row.cells.items()
+        },
+        "memory": row.memory.replace(NBSP, " "),
+        "memory_bytes": row.memory_bytes,
+        "seeds": list(row.seeds),
+        "source": None if row.source is None else sources[row.source - 1],
+        "notes": list(row.notes),
+        "anchor": row.anchor,
+    }

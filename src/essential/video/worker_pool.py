@@ -51,15 +51,12 @@ def run_tasks(
     `in_flight(workers)` tasks are drawn and not yet taken back, with the one yielded last: memory for these is enough.
     A task whose process died is begun once more; one that takes longer than `seconds_limit` is given up at once; one
     that is lost already is its own result. Close the generator to end the processes.
-
     A process that may have no children, as in a `multiprocessing.Pool`, does the work itself; nothing ends what hangs.
 
     Args:
         work: without `fork`, a function of a module, or a partial of one, as it is sent to the processes.
         tasks: picklable and small, as the results are: a few kilobytes.
         workers: how many processes at most, one at least; they start as tasks come.
-        start: how they start.
-        seconds_limit: for one task.
         is_next_known: whether the next task, or the end of `tasks`, can be had without waiting. While it cannot,
             results are yielded; it is waited for when nothing else is left to do.
 
@@ -102,11 +99,7 @@ def map_files(
 
 
 class _Worker(ChildProcess):
-    """A process, and the places of the tasks that it holds, in order: it works on the first.
-
-    Attributes:
-        begun: when it began the first, by the monotonic clock; None if it did not yet.
-    """
+    """A process, the places of the tasks that it holds, in order, and when it began the first, if it did."""
 
     def __init__(self, work: Callable[[Any], object], start: StartMethod) -> None:
         super().__init__(partial(_begin, work), start)

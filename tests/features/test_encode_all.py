@@ -1,4 +1,4 @@
-"""Features held in memory are those of a store, and broken videos are treated as everywhere."""
+"""Videos encoded without a store give the features that a store holds, and the reason where there are none."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from essential.errors import DataError
 from essential.features.config import FeaturesConfig
 from essential.features.extract import extract
 from essential.features.pipeline import Item, reading
 from essential.features.provenance import Recipe
-from essential.features.source import StoredSource, encode_and_hold
+from essential.features.source import StoredSource, encode_all
 from essential.protocols.protocol import Video
 
 CONFIG = FeaturesConfig(workers=1)
@@ -24,31 +23,30 @@ def _train(videos: list[Video]) -> list[Video]:
 
 
 @pytest.mark.numeric
-def test_what_is_held_is_what_a_store_holds(videos: list[Video], recipe: Recipe, tmp_path: Path) -> None:
+def test_what_is_encoded_is_what_a_store_holds(videos: list[Video], recipe: Recipe, tmp_path: Path) -> None:
     recipe = replace(recipe, views=2)
     asked = _train(videos)
     extract(tmp_path / "store", asked, recipe=recipe, config=CONFIG)
     stored = StoredSource.open(tmp_path / "store", asked, recipe=recipe, config=CONFIG)
     done: list[tuple[int, int]] = []
-    held, hashes = encode_and_hold(asked, recipe=recipe, config=CONFIG, progress=lambda *now: done.append(now))
+    request = recipe.request((0, 1, 2))
+    encoded = encode_all(asked, request, recipe=recipe, config=CONFIG, progress=lambda *now: done.append(now))
     assert done[-1] == (len(asked), len(asked))
-    assert len(set(hashes.values())) == len(asked)
+    assert [one.note.key for one in encoded] == [video.key for video in asked]
+    assert len({one.note.sha256 for one in encoded}) == len(asked)
+    features = np.stack([one.features for one in encoded if one.features is not None])
     for view in range(3):
-        rows = torch.arange(len(asked)).flip(0)
-        assert torch.equal(held.view(asked, view).rows(rows), stored.view(asked, view).rows(rows))
-    assert [held.training_view(epoch) for epoch in range(4)] == [stored.training_view(epoch) for epoch in range(4)]
+        rows = stored.view(asked, view).rows(torch.arange(len(asked)))
+        assert torch.equal(torch.from_numpy(features[:, view]).float(), rows)
 
 
-def test_a_broken_video_stops_or_is_left_out_by_name(videos: list[Video], recipe: Recipe, tmp_path: Path) -> None:
+def test_a_broken_video_has_the_reason(videos: list[Video], recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / "bad.avi").write_text("no video")
     asked = [*_train(videos)[:2], Video("bad.avi", str(tmp_path / "bad.avi"), "a", "train")]
-    with pytest.raises(DataError, match=r"bad\.avi"):
-        encode_and_hold(asked, recipe=recipe, config=CONFIG)
-    skipping = CONFIG.model_copy(update={"on_broken_video": "skip"})
-    held, hashes = encode_and_hold(asked, recipe=recipe, config=skipping)
-    assert list(held.skipped) == ["bad.avi"]
-    assert [video.key for video in held.view(asked, 0).videos] == [video.key for video in asked[:2]]
-    assert set(hashes) == {video.key for video in asked[:2]}
+    encoded = encode_all(asked, recipe.request((0,)), recipe=recipe, config=CONFIG)
+    assert [one.features is None for one in encoded] == [False, False, True]
+    assert [one.note.broken is None for one in encoded] == [True, True, False]
+    assert encode_all([], recipe.request((0,)), recipe=recipe, config=CONFIG) == []
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -68,11 +66,3 @@ def test_videos_are_drawn_as_they_are_read(videos: list[Video], recipe: Recipe, 
     assert [place for place, _ in read] == list(range(5))
     assert all(one.clips is not None and one.note.sha256 is None for _, one in read)
     assert drawn <= 5 + 2 * 1 + 1
-
-
-def test_no_video_gives_an_empty_table(videos: list[Video], recipe: Recipe) -> None:
-    held, _ = encode_and_hold(_train(videos)[:1], recipe=recipe, config=CONFIG)
-    table = held.view([], 0)
-    assert len(table) == 0
-    assert table.rows(torch.arange(0)).shape == (0, recipe.frames, recipe.encoder.dim)
-    assert np.isfinite(held.view(_train(videos)[:1], 0).rows(torch.arange(1)).numpy()).all()

@@ -1,8 +1,10 @@
-"""The line charts of a group of runs: over tasks, and against frames."""
+"""Runs as a page shows them, and the line charts of a group of them: over tasks, and against frames."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import zip_longest
 from typing import Any
 
 from essential.metrics import backward_forgetting_by_task
@@ -10,15 +12,74 @@ from essential.records import Record
 from essential.records.analysis import Analysis
 from essential.report.charts import ChartLine, line_chart
 from essential.report.drawing import FigureView, LineStyle, NumberRow
-from essential.report.run_view import Line, RunView, Values
-from essential.results.formats import NONE, byte_power, byte_unit, counted, human_bytes, percent, slug
+from essential.results.formats import BYTE_UNITS, NONE, byte_power, counted, human_bytes, percent, slug
 from essential.results.measures import FINAL, values_of
-from essential.results.runs import all_but_seed, flattened, grouped_by, spread_of
+from essential.results.runs import SeedRuns, all_but_seed, flattened, grouped_by, spread_of
 
 _DESCRIBED = 8
 _SETTING = "frames_kept"
 _REBUILT = "Hollow: upper bound with rebuilt frames and known task; not a result."
 Show = Callable[[float | None], str]
+
+
+@dataclass(frozen=True)
+class ReportedRun:
+    """A run's name, its record, and its analysis: figures that the record alone does not give."""
+
+    name: str
+    record: Record
+    analysis: Analysis | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an analysis of another run: its figures would be shown as this one's."""
+        if self.analysis:
+            self.analysis.refuse_another(self.name, self.record)
+
+    @property
+    def label(self) -> str:
+        """What the run is called on the page: its name, and a mark where its files do not vouch for themselves."""
+        return self.record.marked(self.name, self.analysis)
+
+
+@dataclass(frozen=True, eq=False)
+class RunView:
+    """One run: `number` counts from 0 over the page, `style` is how its line is drawn in its group's figures."""
+
+    number: int
+    label: str
+    record: Record
+    analysis: Analysis | None
+    style: LineStyle
+
+    @property
+    def anchor(self) -> str:
+        return f"run-{self.number + 1}"
+
+
+Values = Sequence[float | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """What is drawn as one line: a single run, or all seeds of a method."""
+
+    name: str
+    style: LineStyle
+    runs: tuple[RunView, ...]
+
+    @property
+    def seeds(self) -> int:
+        return len(self.runs)
+
+    @cached_property
+    def results(self) -> SeedRuns:
+        """What the runs amount to together."""
+        return SeedRuns(tuple(run.record for run in self.runs))
+
+    def chart_line(self, values: Callable[[RunView], Values]) -> ChartLine:
+        """Return the spread over the runs at each place; there is none where one of them has no value."""
+        columns = enumerate(zip_longest(*map(values, self.runs)), start=1)
+        return ChartLine(self.name, self.style, {place: spread_of(column) for place, column in columns})
 
 
 def figures_over_tasks(lines: Sequence[Line], anchor: str) -> list[FigureView]:
@@ -59,9 +120,9 @@ def memory_figure(lines: Sequence[Line], anchor: str) -> FigureView | None:
         lines,
         anchor,
         title="Memory over tasks",
-        note=f"All bytes carried on to the next task, in {byte_unit(power)}."
+        note=f"All bytes carried on to the next task, in {BYTE_UNITS[power]}."
         + (f" Not drawn, because all videos are kept: {', '.join(apart)}." if apart else ""),
-        axes=("Tasks learned", f"Memory, {byte_unit(power)}"),
+        axes=("Tasks learned", f"Memory, {BYTE_UNITS[power]}"),
         values=lambda run: [value / scale for value in totals[run]],
         show=lambda value: human_bytes(None if value is None else round(value * scale)),
     )
@@ -89,15 +150,6 @@ def frames_read_figure(lines: Sequence[Line], anchor: str) -> FigureView | None:
         for frames in line.points
     ]
     return replace(figure, data=[(*row, n) for row, n in zip(figure.data, ["clips", *clips], strict=True)])
-
-
-def hollow_styles(runs: Sequence[RunView]) -> list[LineStyle]:
-    """Return the styles of the lines of what is rebuilt, which a page must define."""
-    return [_hollow(run.style) for run in runs if run.analysis and _rebuilt(run.analysis)]
-
-
-def _hollow(style: LineStyle) -> LineStyle:
-    return replace(style, hollow=True)
 
 
 def frames_kept_figure(runs: Sequence[RunView], anchor: str) -> FigureView | None:
@@ -153,13 +205,7 @@ def _line_figure(
     show: Show = _shown_percent,
     limits: tuple[float, float] | None = None,
 ) -> FigureView:
-    """Return a chart of lines, named on its axes by `axes`, with the table of its numbers.
-
-    Args:
-        name: unique on the page.
-        lines: at least one.
-        show: a number as the reader wants it.
-    """
+    """Return a chart of lines, at least one, with the table of its numbers; `name` is unique on the page."""
     places = sorted({place for line in lines for place in line.points})
     shown = {line: {place: show(spread.mean) for place, spread in line.points.items()} for line in lines}
     rows = [NumberRow(e.label, [own.get(p, NONE) for p in places], e.style.swatch) for e, own in shown.items()]
@@ -200,7 +246,7 @@ def _asked(line: Line) -> tuple[list[Analysis], list[ChartLine]]:
     rebuilt = [_rebuilt(each) for each in analyses]
     lines = [
         _where_all_are_known(line.name + some, line.style, read),
-        _where_all_are_known(f"{line.name}{some}, rebuilt, true task given", _hollow(line.style), rebuilt),
+        _where_all_are_known(f"{line.name}{some}, rebuilt, true task given", replace(line.style, hollow=True), rebuilt),
     ]
     return analyses, [each for each in lines if each.points]
 

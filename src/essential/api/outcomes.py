@@ -1,21 +1,29 @@
-"""What a run in memory and a run in a folder have in common: how their accuracies are shown and read as arrays."""
+"""The outcome of a run, in memory or read from its folder: numbers, arrays, and a table that shows itself."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from essential.api.tables import Table
+from essential.engine.evaluate import Predictions
 from essential.engine.fit import EpochReport
-from essential.records.run import MemoryBytes
+from essential.engine.run_folder import RunFolder
+from essential.engine.settings import RunConfig
+from essential.errors import CheckpointError
+from essential.memory.episodic import EpisodicMemory
+from essential.metrics import Scores
+from essential.records import MemoryBytes, Record
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Outcome:
-    """What a run has come to: in numbers, as arrays, and as a table in a terminal or a notebook.
+    """The outcome of a run, as arrays, and as a table in a terminal or a notebook.
 
     Attributes:
         accuracy: fractions; row = after learning a task, column = on the test clips of a task. NaN: not learned yet, or
@@ -79,3 +87,79 @@ def epoch_arrays(log: Sequence[EpochReport]) -> dict[str, np.ndarray]:
 def fractions(rows: Sequence[Sequence[float | None]]) -> Float[np.ndarray, "rows columns"]:
     """Return fractions as an array, NaN for None."""
     return np.array([[np.nan if value is None else value for value in row] for row in rows], np.float64)
+
+
+def read_run(folder: str | Path) -> "SavedRun":
+    """Read a finished run; its predictions, log and memory are read when they are first asked for.
+
+    Raises:
+        RunError: the folder holds no record, or a damaged one.
+    """
+    files = RunFolder(Path(folder))
+    record = Record.read(files.record)
+    learned = len(record.accuracy)
+    return SavedRun(
+        fractions([row[:learned] for row in record.accuracy]),
+        record.scores.seen,
+        fractions([record.class_accuracy])[0],
+        record.metrics.model_dump(),
+        record.memory_bytes_by_task,
+        [name for task in record.protocol.tasks[:learned] for name in task.classes],
+        record.reading,
+        files,
+        record,
+    )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SavedRun(Outcome):
+    """A finished run in its folder.
+
+    A part that is missing, damaged or another run's raises `RunError` or `CheckpointError` when it is asked for.
+
+    Attributes:
+        folder: its files.
+        record: its result.
+    """
+
+    folder: RunFolder
+    record: Record
+
+    @property
+    def scores(self) -> Scores:
+        """What metrics are computed from: one of your own is a function of it."""
+        return self.record.scores
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The resolved config."""
+        return self.folder.config()
+
+    @cached_property
+    def predictions(self) -> list[Predictions]:
+        """The predictions of all test videos of the classes seen, after each task."""
+        found = [self.folder.read_predictions(task) for task in range(len(self.record.accuracy))]
+        tasks = self.record.protocol.tasks
+        counted = [sum(task.test_videos for task in tasks[:number]) for number in range(1, len(found) + 1)]
+        if [len(each.videos) for each in found] != counted:
+            raise CheckpointError(
+                "the predictions are of other test videos than the record counts",
+                where=self.folder.path,
+                remedy="run `essential evaluate`, or put the run's own files back",
+            )
+        return found
+
+    @cached_property
+    def log(self) -> Sequence[EpochReport]:
+        """What every epoch gave."""
+        return self.folder.read_log()
+
+    @property
+    def epochs(self) -> Mapping[str, np.ndarray]:
+        """The log as arrays; see `epoch_arrays`."""
+        return epoch_arrays(self.log)
+
+    @cached_property
+    def memory(self) -> EpisodicMemory | None:
+        """The exemplars after the last task; None: the method keeps none."""
+        return EpisodicMemory.read(self.folder.memory) if self.record.exemplars else None
