@@ -12,7 +12,6 @@ from essential.report import ReportedRun
 from essential.report.charts import MOST_BEHIND_TEXT, RIGHT, WRONG
 from essential.report.drawing import FILE, figure_files
 from essential.report.page import group_runs
-from essential.report.run_figures import RunFigures
 
 STYLE = (Path(essential.report.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
 Colour = tuple[float, ...]
@@ -64,11 +63,11 @@ def test_those_of_files_do_too() -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("shade", [RIGHT, WRONG])
-def test_numbers_in_a_heat_map_can_be_read_on_its_strongest_shade(theme: str, shade: tuple[int, int, int]) -> None:
+def test_numbers_in_a_heat_map_can_be_read_on_its_strongest_shade(theme: str, shade: str) -> None:
     colours = _colours(theme)
     behind = tuple(
         MOST_BEHIND_TEXT * part + (1 - MOST_BEHIND_TEXT) * paper
-        for part, paper in zip(shade, colours["--paper"], strict=True)
+        for part, paper in zip(_parsed(shade), colours["--paper"], strict=True)
     )
     assert _contrast(behind, colours["--ink"]) > 4.5
 
@@ -79,7 +78,7 @@ def test_numbers_in_cells_have_the_ink_and_those_of_nothing_are_left_out() -> No
     right[0] = [10, 10, 0, 0]
     analysis = make_analysis(record, confusion=right)
     [group] = group_runs([ReportedRun("a", record, analysis)])
-    view = RunFigures(group.runs[0]).confusion
+    view = group.runs[0].confusion
     assert view is not None
     cells = re.findall(r'<g class="cell">.*?<text[^>]*>([^<]*)</text>', view.svg)
     assert cells == ["50.0", "50.0", "100.0", "100.0", "100.0"]

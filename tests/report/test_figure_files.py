@@ -14,7 +14,6 @@ from essential.errors import FileSystemError, RunError
 from essential.report import ReportedRun, write_figures
 from essential.report.drawing import figure_files
 from essential.report.page import group_runs
-from essential.report.run_figures import RunFigures
 from essential.results.formats import slug
 
 KINDS = {".svg", ".pdf", ".csv"}
@@ -149,7 +148,7 @@ def test_frames_kept_has_a_point_for_each_run_that_differs_in_them_alone(folder:
 
 def test_the_same_runs_give_the_same_bytes(runs: list[ReportedRun], folder: Path) -> None:
     [group] = group_runs(runs)
-    figures = RunFigures(group.runs[0]).files
+    figures = group.runs[0].files
     assert len(figures) == len(OF_RUN)
     for figure in figures:
         for kind, content in figure_files(figure.drawing).items():

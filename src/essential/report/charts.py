@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.lines import Line2D
 
 from essential.records import MemoryBytes
@@ -24,15 +25,24 @@ _SHEET = Sheet(width=480, height=270)
 _SQUARE = Sheet(width=560, height=482, left=150, top=8, bottom=64)
 _ROW = 26
 _NAME_LENGTH = 22
-RIGHT, WRONG = (24, 122, 153), (201, 84, 16)
+RIGHT, WRONG = "#187a99", "#c95410"
 """For light and dark pages: the shades are an image, which cannot follow the page's colours."""
 _SMALL = 11
 _TEXTS = 12
-_LEVELS = 24
 _TINY_FROM = 60
-_LEAST, _MOST = 0.12, 0.87
 MOST_BEHIND_TEXT = 0.65
 """Opacity of a cell with a number in it, which can be read in light and dark."""
+
+
+def _shades(most: float) -> LinearSegmentedColormap:
+    """Return the colours of -1 (all wrong) to 1 (all right): a cell's opacity tells its share."""
+    ends = [(WRONG, most), (WRONG, 0.12), (RIGHT, 0.12), (RIGHT, most)]
+    # Few levels: the file stays small.
+    return LinearSegmentedColormap.from_list("", list(zip((0, 0.5, 0.5, 1), ends, strict=True)), N=48)
+
+
+_SHADES = {True: _shades(MOST_BEHIND_TEXT), False: _shades(0.87)}
+"""With and without numbers in the cells."""
 Cells = Sequence[Sequence[float | None]]
 Ticks = Sequence[tuple[int, int, str]]
 """The labels of an axis: the first and the last place of each, and its name."""
@@ -60,8 +70,12 @@ def line_chart(name: str, lines: Sequence[ChartLine], *, axes: tuple[str, str]) 
         keys = [_draw_line(plot, palette, line, size=size, alpha=alpha) for line in lines]
         count_ticks(plot, longest)
         dress(plot, palette, x_label=axes[0], y_label=axes[1])
-        plot.set_ylim(*((0, 100) if axes[1].endswith("%") else _limits_with_zero(lines)))
         plot.axhline(0, color=palette.ink, alpha=0.7, linewidth=1, zorder=2)
+        plot.margins(y=0.08)
+        if axes[1].endswith("%"):
+            plot.set_ylim(0, 100)
+        elif plot.dataLim.ymin >= 0:
+            plot.set_ylim(0, plot.get_ylim()[1] if plot.dataLim.ymax else 1)
         return figure, keys
 
     return Drawing(name, draw)
@@ -70,20 +84,11 @@ def line_chart(name: str, lines: Sequence[ChartLine], *, axes: tuple[str, str]) 
 def _draw_line(axes: Axes, palette: Palette, line: ChartLine, *, size: float, alpha: float) -> Line2D:
     """Draw a line, and behind it a band where seeds differ; return the line."""
     spreads = [(each.mean, each.least, each.greatest) for each in line.points.values()]
-    values = np.array(spreads, float).reshape(-1, 3)
-    mean, least, greatest = values.T
+    mean, least, greatest = np.array(spreads, float).reshape(-1, 3).T
     if (least < greatest).any():
         look: dict[str, Any] = {"color": line.style.colour(palette), "alpha": alpha, "linewidth": 0, "zorder": 1.5}
         axes.fill_between(list(line.points), least, greatest, **look)
     return axes.plot(list(line.points), mean, label=line.label, **line.style.look(palette, size=size))[0]
-
-
-def _limits_with_zero(lines: Sequence[ChartLine]) -> tuple[float, float]:
-    spreads = [value for line in lines for value in line.points.values()]
-    low = min(0.0, *(value.least or 0.0 for value in spreads))
-    high = max(0.0, *(value.greatest or 0.0 for value in spreads))
-    room = 0.08 * (high - low) or 1.0
-    return low - room * (low < 0), high + room
 
 
 def memory_bars(name: str, memories: Sequence[MemoryBytes], runs: Sequence[str] = ()) -> Drawing:
@@ -140,8 +145,11 @@ def heat_map(
 
     def draw(palette: Palette) -> Drawn:
         figure, axes = _SQUARE.plot()
-        colour, most = RIGHT if beside_diagonal == "right" else WRONG, MOST_BEHIND_TEXT if wide <= _TEXTS else _MOST
-        axes.imshow(_shades(shares, colour, most=most), interpolation="none", aspect="auto", extent=(0, wide, high, 0))
+        # The root lifts the small shares, which would be lost beside a few large ones; the more so in tiny cells.
+        lifted = np.where(shares > 0, shares, np.nan) ** (0.5 if high <= _TINY_FROM else 0.3)
+        signed = lifted if beside_diagonal == "right" else np.where(np.eye(high, wide), lifted, -lifted)
+        shades = _SHADES[wide <= _TEXTS]
+        axes.imshow(signed, shades, vmin=-1, vmax=1, interpolation="none", aspect="auto", extent=(0, wide, high, 0))
         if wide <= _TEXTS:
             for (row, column), value in np.ndenumerate(shares):
                 if value > 0 or (value == 0 and beside_diagonal == "right"):
@@ -161,18 +169,3 @@ def heat_map(
         return figure, ()
 
     return Drawing(name, draw)
-
-
-def _shades(
-    shares: "np.ndarray[Any, np.dtype[np.float64]]", beside_diagonal: tuple[int, int, int], *, most: float
-) -> "np.ndarray[Any, np.dtype[np.uint8]]":
-    """Return the image: how opaque a cell is, `most` at most, tells its share. Few levels: the file stays small."""
-    # The root lifts the small shares, which would be lost beside a few large ones; the more so where cells are tiny.
-    lifted = np.round(np.nan_to_num(shares) ** (0.5 if len(shares) <= _TINY_FROM else 0.3) * _LEVELS) / _LEVELS
-    opacity = np.where(shares > 0, _LEAST + (most - _LEAST) * lifted, 0.0)
-    image = np.zeros((*shares.shape, 4), np.uint8)
-    image[..., 3] = np.round(255 * opacity)
-    image[..., :3] = np.where((opacity > 0)[..., None], beside_diagonal, 0)
-    diagonal = np.arange(min(shares.shape))
-    image[diagonal, diagonal, :3] = RIGHT
-    return image

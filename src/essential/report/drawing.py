@@ -45,13 +45,19 @@ class Palette:
     alone: bool
 
 
-PAGE = Palette(
-    ink="#fe0000",
-    paper="#fe0002",
-    series=tuple(f"#fe01{number:02x}" for number in range(_COLOURS)),
-    kinds=tuple(f"#fe02{number:02x}" for number in range(1, 5)),
-    alone=False,
+_SERIES = tuple(f"var(--series-{number})" for number in range(_COLOURS))
+_VARIABLES = (
+    "currentColor",
+    "var(--paper)",
+    "var(--kind-1)",
+    "var(--kind-2)",
+    "var(--kind-4)",
+    "url(#hatch)",
+    *_SERIES,
 )
+_CSS = {f"#fe00{number:02x}": variable for number, variable in enumerate(_VARIABLES)}
+_INK, _PAPER, *_OTHERS = _CSS
+PAGE = Palette(_INK, _PAPER, series=tuple(_OTHERS[4:]), kinds=tuple(_OTHERS[:4]), alone=False)
 """Stand-ins for the page's own."""
 FILE = Palette(
     ink="#1b2227",
@@ -60,11 +66,6 @@ FILE = Palette(
     kinds=("#135f7a", "#c07420", "#6a8f3c", "#77909c"),
     alone=True,
 )
-_CSS = {"#fe0000": "currentColor", "#fe0002": "var(--paper)"}
-_CSS |= {f"#fe01{number:02x}": f"var(--series-{number})" for number in range(_COLOURS)}
-_CSS |= {"#fe0201": "var(--kind-1)", "#fe0202": "var(--kind-2)", "#fe0203": "var(--kind-4)", "#fe0204": "url(#hatch)"}
-
-
 Drawn = tuple[Figure, Sequence[Artist]]
 
 
@@ -119,10 +120,15 @@ def dress(axes: Axes, palette: Palette, *, x_label: str, y_label: str) -> None:
 
 def count_ticks(axes: Axes, longest: int) -> None:
     """Put ticks at whole numbers from 1, at most 13 of them."""
-    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, longest) if longest / step <= 13)
-    ticks = list(range(1, longest + 1)) if step == 1 else [1, *range(step, longest + 1, step)]
+    ticks = every_few(longest, 13)
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.set_xlim(0.6, longest + 0.4)
+
+
+def every_few(longest: int, most: int) -> list[int]:
+    """Return 1 and then every whole number, every second, every fifth, ..., `most` beside the 1."""
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, longest) if longest / step <= most)
+    return sorted({1, *range(step, longest + 1, step)})
 
 
 @dataclass(frozen=True)
@@ -275,7 +281,7 @@ def figure_files(drawing: Drawing) -> dict[str, bytes]:
 
 def _for_page(tag: str) -> str:
     """Rewrite one tag; text between tags may be a user's name and stays as it is."""
-    tag = re.sub(r"#fe0[012][0-9a-f]{2}", lambda found: _CSS[found[0]], tag)
+    tag = re.sub(r"#fe00[0-9a-f]{2}", lambda found: _CSS[found[0]], tag)
     tag = re.sub(r" font-family: [^;]*;", "", tag)
     return re.sub(r' (d|x|y)="[^"]*"', lambda part: _shorter(part[0]), tag)
 

@@ -12,6 +12,7 @@ from essential.records import Record
 from essential.records.analysis import Analysis
 from essential.report.charts import ChartLine, line_chart
 from essential.report.drawing import FigureView, LineStyle, NumberRow
+from essential.report.run_figures import RunView
 from essential.results.formats import BYTE_UNITS, NONE, byte_power, counted, human_bytes, percent, slug
 from essential.results.measures import FINAL, values_of
 from essential.results.runs import SeedRuns, all_but_seed, flattened, grouped_by, spread_of
@@ -39,21 +40,6 @@ class ReportedRun:
     def label(self) -> str:
         """Its name, with a mark where its files have no digest or were changed."""
         return self.record.marked(self.name, self.analysis)
-
-
-@dataclass(frozen=True, eq=False)
-class RunView:
-    """One run: `number` counts from 0 over the page, `style` is how its line is drawn in its group's figures."""
-
-    number: int
-    label: str
-    record: Record
-    analysis: Analysis | None
-    style: LineStyle
-
-    @property
-    def anchor(self) -> str:
-        return f"run-{self.number + 1}"
 
 
 Values = Sequence[float | None]
@@ -239,7 +225,10 @@ def _asked(line: Line) -> tuple[list[Analysis], list[ChartLine]]:
     analyses = [run.analysis for run in line.runs if run.analysis and run.analysis.frames_kept]
     some = f", {len(analyses)} of {counted(line.seeds, 'seed')}" if len(analyses) < line.seeds else ""
     read = [{row.frames: row.accuracy for row in each.frames_kept} for each in analyses]
-    rebuilt = [_rebuilt(each) for each in analyses]
+    rebuilt = [
+        {row.frames: row.retrieved_accuracy for row in each.frames_kept if row.retrieved_accuracy is not None}
+        for each in analyses
+    ]
     lines = [
         _where_all_are_known(line.name + some, line.style, read),
         _where_all_are_known(f"{line.name}{some}, rebuilt, true task given", replace(line.style, hollow=True), rebuilt),
@@ -251,11 +240,6 @@ def _where_all_are_known(label: str, style: LineStyle, by_run: Sequence[Mapping[
     """Return a line over the numbers of frames of which all runs have an accuracy."""
     places = sorted(set.intersection(*map(set, by_run))) if by_run else []
     return ChartLine(label, style, {place: spread_of(100 * run[place] for run in by_run) for place in places})
-
-
-def _rebuilt(analysis: Analysis) -> dict[int, float]:
-    accuracies = {row.frames: row.retrieved_accuracy for row in analysis.frames_kept}
-    return {frames: accuracy for frames, accuracy in accuracies.items() if accuracy is not None}
 
 
 def _of_clips(analyses: Sequence[Analysis]) -> str:

@@ -15,14 +15,13 @@ from essential.report.drawing import FigureView, LineStyle, NumberRow, figure_fi
 from essential.report.lines import (
     Line,
     ReportedRun,
-    RunView,
     figures_over_tasks,
     frames_kept_figure,
     frames_read_figure,
     memory_figure,
 )
 from essential.report.rendering import render
-from essential.report.run_figures import RunFigures
+from essential.report.run_figures import RunView
 from essential.report.scatter import OwnMethod, ScatterView, own_scatter, published_scatter
 from essential.results import formats
 from essential.results.comparison import Comparison, MethodRow, Run, compare
@@ -155,7 +154,6 @@ def write_report(runs: Sequence[ReportedRun], path: Path) -> None:
     page = render(
         "report.html",
         groups=groups,
-        of_run={run: RunFigures(run) for run in shown},
         forgotten=_forgotten(shown),
         swatches=swatches([run.style for run in shown] + [replace(r.style, hollow=True) for r in shown if r.analysis]),
         has_images=any(run.analysis for run in shown),
@@ -180,7 +178,7 @@ def write_figures(runs: Sequence[ReportedRun], folder: Path) -> list[Path]:
         place = folder / part if len(groups) > 1 else folder
         files += _write(group.files, place)
         for run, name in zip(group.runs, _unique(run.label for run in group.runs), strict=True):
-            files += _write(RunFigures(run).files, place / name)
+            files += _write(run.files, place / name)
     return files
 
 
@@ -264,7 +262,11 @@ def comparison_page(comparison: Comparison) -> str:
         lines=lines,
         charts=figures_over_tasks(lines, "compared"),
         swatches=swatches([line.style for line in lines]),
-        others=[name for name in comparison.known_metrics if name not in MAIN],
+        others=[
+            name
+            for name in comparison.metrics
+            if name not in MAIN and any(row.spread(name).mean is not None for row in comparison.rows)
+        ],
         kept=kept,
         over=OVER,
     )

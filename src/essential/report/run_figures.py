@@ -1,4 +1,4 @@
-"""What the page shows of one run beyond its numbers: its matrix and memory, and its analysis by class and task."""
+"""A run as the page shows it: its matrix and memory, and its analysis by class and task."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from essential.records import Record
 from essential.records.analysis import Analysis
-from essential.report.charts import KINDS, Ticks, heat_map, memory_bars
-from essential.report.drawing import Drawing, Drawn, FigureView, NumberRow, Palette, Sheet, dress
-from essential.report.lines import RunView
+from essential.report.charts import KINDS, Cells, Ticks, heat_map, memory_bars
+from essential.report.drawing import Drawing, Drawn, FigureView, LineStyle, NumberRow, Palette, Sheet, dress, every_few
 from essential.report.token_figures import Look, distance_figure, token_looks, token_map_figure
 from essential.results.formats import BYTE_UNITS, byte_power, human_bytes, inside, shortened
 
@@ -18,7 +18,6 @@ _DRAWN = 30
 _ROW = 20
 _NAME_LENGTH = 22
 _NAMED = 40
-_TICKS = 12
 _Name = TypeVar("_Name")
 _Cell = TypeVar("_Cell")
 
@@ -46,28 +45,39 @@ class Mistake(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class RunFigures:
-    """The figures of a run; what cannot be drawn is None or empty."""
+class RunView:
+    """One run and its figures, which are None or empty where they cannot be drawn.
 
-    run: RunView
+    `number` counts from 0 over the page, `style` is that of its line in its group's figures.
+    """
+
+    number: int
+    label: str
+    record: Record
+    analysis: Analysis | None
+    style: LineStyle
+
+    @property
+    def anchor(self) -> str:
+        return f"run-{self.number + 1}"
 
     @cached_property
     def memory_kinds(self) -> dict[str, str]:
         """The kinds that its memory holds after any task, with their titles."""
-        memories = self.run.record.memory_bytes_by_task
+        memories = self.record.memory_bytes_by_task
         return {kind: title for kind, title in KINDS.items() if any(getattr(memory, kind) for memory in memories)}
 
     @cached_property
     def memory(self) -> FigureView | None:
-        return _memory(self.run, self.memory_kinds) if self.memory_kinds else None
+        return _memory(self, self.memory_kinds) if self.memory_kinds else None
 
     @cached_property
     def falls(self) -> list[ClassFall]:
         """Every class with a test video, the deepest fall first; of equal ones the less accurate."""
-        analysis, falls = self.run.analysis, []
-        if analysis:
-            columns = zip(*analysis.class_accuracy_by_task, strict=True)
-            for name, task, column in zip(analysis.class_names, analysis.class_tasks, columns, strict=True):
+        falls = []
+        if self.analysis:
+            columns = zip(*self.analysis.class_accuracy_by_task, strict=True)
+            for name, task, column in zip(self.analysis.class_names, self.analysis.class_tasks, columns, strict=True):
                 known = [value for value in column if value is not None]
                 if known and column[-1] is not None:
                     falls.append(ClassFall(name, task + 1, max(known), column[-1]))
@@ -76,7 +86,7 @@ class RunFigures:
     @cached_property
     def mistakes(self) -> list[Mistake]:
         """Every mistake, the one with most videos first."""
-        names, counts = (self.run.analysis.class_names, self.run.analysis.confusion) if self.run.analysis else ((), ())
+        names, counts = (self.analysis.class_names, self.analysis.confusion) if self.analysis else ((), ())
         mistakes = [
             Mistake(names[true], names[taken], count, count / sum(counts[true]))
             for true, taken, count in _cells(counts, range(len(names)))
@@ -86,40 +96,45 @@ class RunFigures:
 
     @cached_property
     def confusion(self) -> FigureView | None:
-        """None if no test video was there."""
-        analysis = self.run.analysis
-        return _confusion(self.run.anchor, analysis) if analysis and np.any(analysis.confusion) else None
+        return _confusion(self.anchor, self.analysis) if self.analysis and np.any(self.analysis.confusion) else None
 
     @cached_property
     def by_task(self) -> list[list[float | None]]:
         """Which share of each task's videos (rows) was taken for classes of each task."""
-        analysis = self.run.analysis
-        if analysis is None:
+        if self.analysis is None:
             return []
-        tasks = np.array(analysis.class_tasks)
+        tasks = np.array(self.analysis.class_tasks)
         # One row a task, 1 where a class is of it.
         member = np.equal.outer(np.arange(tasks.max() + 1), tasks).astype(int)
-        return _shares((member @ np.array(analysis.confusion) @ member.T).tolist())
+        return _shares((member @ np.array(self.analysis.confusion) @ member.T).tolist())
 
     @cached_property
     def tokens(self) -> FigureView | None:
-        return token_map_figure(self.run.anchor, self.run.analysis) if self.run.analysis else None
+        return token_map_figure(self.anchor, self.analysis) if self.analysis else None
 
     @property
     def token_looks(self) -> list[Look]:
         """How each kind of token on its map is drawn."""
-        return token_looks(self.run.analysis) if self.run.analysis else []
+        return token_looks(self.analysis) if self.analysis else []
 
     @cached_property
     def distances(self) -> FigureView | None:
-        return distance_figure(self.run.anchor, self.run.analysis) if self.run.analysis else None
+        return distance_figure(self.anchor, self.analysis) if self.analysis else None
 
     @property
     def files(self) -> list[FigureView]:
         """Every figure, for files of its own; some are tables on the page."""
-        falls = _falls_figure(self.run, self.falls) if self.falls else None
-        tasks = _tasks_figure(self.run, self.by_task) if self.confusion and len(self.by_task) > 1 else None
-        figures = [_matrix(self.run), self.memory, falls, self.confusion, tasks, self.tokens, self.distances]
+        falls = _falls_figure(self.anchor, self.falls) if self.falls else None
+        name, title, labels = (
+            f"{self.anchor}-tasks",
+            "Confusion between tasks",
+            ("Taken for a class of task", "True task"),
+        )
+        several = self.confusion and len(self.by_task) > 1
+        tasks = _by_task(name, title, shares=self.by_task, labels=labels, right=False) if several else None
+        name, labels = f"{self.anchor}-matrix", ("On task", "After task")
+        matrix = _by_task(name, "Accuracy matrix", shares=self.record.accuracy, labels=labels, right=True)
+        figures = [matrix, self.memory, falls, self.confusion, tasks, self.tokens, self.distances]
         return [figure for figure in figures if figure is not None]
 
 
@@ -145,28 +160,10 @@ def _memory(run: RunView, kinds: dict[str, str]) -> FigureView:
     )
 
 
-def _matrix(run: RunView) -> FigureView:
-    rows = run.record.accuracy
-    ticks = _ticks(range(len(rows[0]))), _ticks(range(len(rows)))
-    labels = ("On task", "After task")
-    return FigureView(
-        title="Accuracy matrix",
-        drawing=heat_map(f"{run.anchor}-matrix", rows, labels=labels, ticks=ticks, beside_diagonal="right"),
-        data=[
-            ("after task", "on task", "accuracy, %"),
-            *(
-                (after, task, 100 * value)
-                for after, task, value in _cells(rows, range(1, len(rows[0]) + 1))
-                if value is not None
-            ),
-        ],
-    )
-
-
-def _falls_figure(run: RunView, falls: Sequence[ClassFall]) -> FigureView:
+def _falls_figure(anchor: str, falls: Sequence[ClassFall]) -> FigureView:
     return FigureView(
         title="Accuracy and forgetting by class",
-        drawing=_fall_chart(f"{run.anchor}-falls", falls[:_DRAWN]),
+        drawing=_fall_chart(f"{anchor}-falls", falls[:_DRAWN]),
         data=[
             ("class", "task", "best accuracy, %", "final accuracy, %", "fall, points"),
             *((each.name, each.task, 100 * each.best, 100 * each.final, 100 * each.fall) for each in falls),
@@ -216,16 +213,20 @@ def _confusion(anchor: str, analysis: Analysis) -> FigureView:
     )
 
 
-def _tasks_figure(run: RunView, shares: list[list[float | None]]) -> FigureView:
-    ticks, labels = _ticks(range(len(shares))), ("Taken for a class of task", "True task")
+def _by_task(name: str, title: str, *, shares: Cells, labels: tuple[str, str], right: bool) -> FigureView:
+    """Return a heat map of tasks, of shares that were right or were wrong; `name` is unique on the page."""
+    ticks = _ticks(range(len(shares[0]))), _ticks(range(len(shares)))
+    cells = _cells(shares, range(1, len(shares[0]) + 1))
     return FigureView(
-        title="Confusion between tasks",
-        drawing=heat_map(f"{run.anchor}-tasks", shares, labels=labels, ticks=(ticks, ticks)),
+        title=title,
+        drawing=heat_map(name, shares, labels=labels, ticks=ticks, beside_diagonal="right" if right else "wrong"),
         data=[
-            ("true task", "taken for a class of task", "share, %"),
+            (labels[1].lower(), labels[0].lower(), "accuracy, %" if right else "share, %"),
+            # What was not learned yet has no accuracy.
             *(
-                (true, taken, None if share is None else 100 * share)
-                for true, taken, share in _cells(shares, range(1, len(shares) + 1))
+                (*place, None if each is None else 100 * each)
+                for *place, each in cells
+                if each is not None or not right
             ),
         ],
     )
@@ -248,5 +249,4 @@ def _ticks(tasks: Sequence[int]) -> Ticks:
     spans: dict[int, tuple[int, int]] = {}
     for place, task in enumerate(tasks):
         spans[task] = (spans.get(task, (place, place))[0], place)
-    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, len(spans)) if len(spans) / step <= _TICKS)
-    return [(*span, str(task + 1)) for task, span in spans.items() if step == 1 or task == 0 or (task + 1) % step == 0]
+    return [(*spans[number - 1], str(number)) for number in every_few(max(spans) + 1, 12) if number - 1 in spans]

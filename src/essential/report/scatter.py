@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import count, product
+from string import ascii_lowercase
 
 import numpy as np
 from jaxtyping import Float
@@ -246,7 +248,9 @@ def published_scatter(methods: Sequence[OwnMethod], protocol: str, anchor: str) 
     else:
         return None
     figures = _once([figure for figure in figures if _measure(figure.metric) == metric])
-    others = [(_point(figure, _letters(place)), figure) for place, figure in enumerate(figures)]
+    # a, b, ..., z, aa, ab, ...
+    letters = (letter for size in count(1) for letter in map("".join, product(ascii_lowercase, repeat=size)))
+    others = [(_point(figure, label), figure) for figure, label in zip(figures, letters, strict=False)]
     assumed, y_label = (
         _ASSUMED if any("frames" in (each.memory or "") for each in figures) else "",
         column_title(metric),
@@ -347,9 +351,3 @@ def _kept_words(kept: Kept) -> str:
     if isinstance(kept, Apart):
         return "memory not stated" if kept is Apart.NOT_STATED else "all videos"
     return human_bytes(kept)
-
-
-def _letters(number: int) -> str:
-    """0, 1, ... as a, b, ..., z, aa, ab, ..."""
-    first = _letters(number // 26 - 1) if number >= 26 else ""
-    return first + chr(ord("a") + number % 26)

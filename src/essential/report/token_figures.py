@@ -1,16 +1,12 @@
 """Where the tokens of exemplars lie: dense clips, the sparse frames that are kept, and what is retrieved from these."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.markers import MarkerStyle
-from matplotlib.patches import PathPatch
-from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import Affine2D
 
 from essential.records.analysis import Analysis, Kind, Point, SlotDistances
 from essential.report.drawing import Drawing, Drawn, FigureView, NumberRow, Palette, Sheet, dress
@@ -21,31 +17,25 @@ _SQUARE = Sheet(width=480, height=440, left=62)
 
 
 class Look(NamedTuple):
-    """How a kind of token is drawn: its name, its mark on a page, its marker in matplotlib, its colour's number."""
+    """How a kind of token is drawn: its name, its mark on a page, its marker in matplotlib, its colour's number.
+
+    `stroke` draws the mark in points around the origin; a line of no length has round ends, and is a dot.
+    """
 
     name: str
     mark: str
     marker: str
     colour: int
-
-    @property
-    def stroke(self) -> Path:
-        """The mark, in points, around the origin."""
-        if self.mark == "dot":
-            return _dot((0.0, 0.0))
-        style = MarkerStyle(self.marker)
-        return style.get_path().transformed(style.get_transform() + Affine2D().scale(5.8))
+    stroke: Sequence[tuple[float, float]]
 
 
-def _dot(place: tuple[float, float]) -> Path:
-    """Return a line of no length, which has round ends."""
-    return Path([place, place])
-
-
+_DOT = ((0.0, 0.0), (0.0, 0.0))
+_CROSS = ((-2.9, -2.9), (2.9, 2.9), (np.nan, np.nan), (-2.9, 2.9), (2.9, -2.9))
+_TRIANGLE = ((0.0, 2.9), (-2.9, -2.9), (2.9, -2.9), (0.0, 2.9))
 _LOOKS: dict[Kind, Look] = {
-    "dense": Look("all frames (dense)", "dot", "o", 0),
-    "sparse": Look("stored frames (sparse)", "cross", "x", 1),
-    "retrieved": Look("retrieved from the stored frames", "triangle", "^", 2),
+    "dense": Look("all frames (dense)", "dot", "o", 0, _DOT),
+    "sparse": Look("stored frames (sparse)", "cross", "x", 1, _CROSS),
+    "retrieved": Look("retrieved from the stored frames", "triangle", "^", 2, _TRIANGLE),
 }
 
 
@@ -109,27 +99,27 @@ def _token_map(name: str, points: Sequence[Point], looks: Sequence[Look]) -> Dra
         axes.set_axis_off()
         places = {(p.kind, p.exemplar): (np.array([p.x, p.y]) + 1) / 2 * _MAP.area for p in points}
         links = [
-            Path([place, places["dense", exemplar]])
+            (place, places["dense", exemplar])
             for (kind, exemplar), place in places.items()
             if kind == "retrieved" and ("dense", exemplar) in places
         ]
         _draw_as_one(axes, links, colour=palette.ink, width=0.6, alpha=0.35)
         for kind, look in _LOOKS.items():
-            stroke, width = look.stroke, 5.0 if look.mark == "dot" else 1.3
-            of_kind = [place for (own, _), place in places.items() if own == kind]
-            marks = [stroke.transformed(Affine2D().translate(*place)) for place in of_kind]
+            marks = [place + look.stroke for (own, _), place in places.items() if own == kind]
+            width = 5.0 if look.mark == "dot" else 1.3
             _draw_as_one(axes, marks, colour=palette.series[look.colour], width=width, alpha=0.85)
         return figure, [_key(palette, look) for look in looks]
 
     return Drawing(name, draw)
 
 
-def _draw_as_one(axes: Axes, paths: Sequence[Path], *, colour: str, width: float, alpha: float) -> None:
-    """Draw all paths as one: markers of their own would make a page of many runs too large."""
-    if paths:
-        whole = Path.make_compound_path(*paths)
-        look = {"edgecolor": colour, "linewidth": width, "alpha": alpha, "capstyle": "round", "joinstyle": "round"}
-        axes.add_artist(PathPatch(whole, facecolor="none", clip_on=False, **look))
+def _draw_as_one(axes: Axes, strokes: Sequence[Any], *, colour: str, width: float, alpha: float) -> None:
+    """Draw strokes of alike many points as one line: markers of their own would make a page of many runs too large."""
+    if strokes:
+        # NaN lifts the pen.
+        line = np.insert(np.array(strokes, float), len(strokes[0]), np.nan, axis=1).reshape(-1, 2)
+        look: dict[str, Any] = {"color": colour, "linewidth": width, "alpha": alpha, "clip_on": False}
+        axes.plot(*line.T, solid_capstyle="round", solid_joinstyle="round", scalex=False, scaley=False, **look)
 
 
 def _key(palette: Palette, look: Look) -> Line2D:
@@ -150,7 +140,7 @@ def _distance_chart(name: str, slots: Sequence[SlotDistances]) -> Drawing:
         axes.axhline(0, color=palette.ink, alpha=0.7, linewidth=1)
         for place, side, words in (((0.97, 0.04), "right", "nearer"), ((0.03, 0.93), "left", "farther")):
             axes.text(*place, f"retrieved is {words}", transform=axes.transAxes, ha=side, color=palette.ink, alpha=0.8)
-        _draw_as_one(axes, [_dot(pair) for pair in pairs], colour=palette.series[0], width=5.0, alpha=0.85)
+        _draw_as_one(axes, [np.array(pair) + _DOT for pair in pairs], colour=palette.series[0], width=5.0, alpha=0.85)
         return figure, ()
 
     return Drawing(name, draw)

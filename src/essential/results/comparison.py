@@ -1,5 +1,6 @@
 """Methods side by side: what their finished runs, several seeds each, amount to."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -125,10 +126,6 @@ class Comparison:
         return in_order(name for row in self.rows for name in row.measures)
 
     @property
-    def known_metrics(self) -> list[str]:
-        return [name for name in self.metrics if any(row.spread(name).mean is not None for row in self.rows)]
-
-    @property
     def extract_seconds(self) -> float:
         """What all runs together spent on reading features; a comparison extracts them before its runs."""
         return sum(record.seconds.extract for row in self.rows for record in row.records)
@@ -232,13 +229,12 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
     Among m values, the k-th smallest is multiplied by m - k + 1, and is at least what the smaller ones became. A None
     stays one and does not count.
     """
-    known = [value for value in values if value is not None]
-    order = np.argsort(known, kind="stable")
-    stepped = np.sort(known) * np.arange(len(known), 0, -1)
-    corrected = np.empty(len(known))
-    corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
-    left = iter(corrected.tolist())
-    return [None if value is None else next(left) for value in values]
+    # None becomes NaN, which is sorted last.
+    corrected = np.array(values, float)
+    count = len(values) - values.count(None)
+    order = np.argsort(corrected, kind="stable")[:count]
+    corrected[order] = np.minimum(np.maximum.accumulate(corrected[order] * np.arange(count, 0, -1)), 1.0)
+    return [None if math.isnan(value) else value for value in corrected.tolist()]
 
 
 def _check_comparable(runs: Sequence[Run]) -> None:

@@ -20,10 +20,7 @@ BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 def percent(fraction: float | None, decimals: int = 1) -> str:
     """0.875 as "87.5"; also for differences, with a real minus sign."""
-    if fraction is None:
-        return NONE
-    text = f"{100 * fraction:.{decimals}f}"
-    return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
+    return NONE if fraction is None else f"{100 * fraction:z.{decimals}f}".replace("-", MINUS)
 
 
 def signed_percent(difference: float | None, decimals: int = 2) -> str:

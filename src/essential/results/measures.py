@@ -28,19 +28,20 @@ _OF_COMPARISONS = {
 
 def metric_of(name: str) -> Metric:
     """Return what a metric is; one that is not installed here goes by its name."""
-    known = METRICS.get(name) or _OF_COMPARISONS.get(name)
-    title = published_titles().get(name, name)
-    return known or Metric(title, lambda _: None, "not installed here", "from the record")
+    unknown = Metric(published_titles().get(name, name), lambda _: None, "not installed here", "from the record")
+    return METRICS.get(name) or _OF_COMPARISONS.get(name) or unknown
 
 
 def is_accuracy(name: str) -> bool:
-    """Whether a metric is known to be an accuracy in percent; all else is a difference in points."""
+    """Whether a metric is known to be an accuracy in percent; all else that is known is a difference in points."""
     return name in METRICS and not METRICS[name].less_is_better
 
 
 def column_title(name: str) -> str:
-    """Return the heading of a metric's column: its title and its unit."""
-    return f"{metric_of(name).title}, {'%' if is_accuracy(name) else 'points'}"
+    """Return the heading of a metric's column: its title, and its unit where the metric is known."""
+    known = METRICS.keys() | _OF_COMPARISONS.keys() | published_titles().keys()
+    unit = ", %" if is_accuracy(name) else ", points" if name in known else ""
+    return metric_of(name).title + unit
 
 
 def values_of(record: Record) -> dict[str, float | None]:
@@ -52,8 +53,3 @@ def in_order(names: Iterable[str]) -> list[str]:
     """Return names of metrics once each: those of the registry in its order, then others by name."""
     given = set(names)
     return [name for name in METRICS if name in given] + sorted(given - METRICS.keys())
-
-
-def metrics_of(records: Iterable[Record]) -> list[str]:
-    """Return the names of all metrics that the records have."""
-    return in_order(name for record in records for name in values_of(record))

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from essential.records import Record
 from essential.results.formats import counted, percent
-from essential.results.measures import FINAL, metrics_of, values_of
+from essential.results.measures import FINAL, in_order, values_of
 
 _ELSEWHERE = ("seed", "data", "encoder", "protocol", "method")
 """Parts of a config that pages show in other places."""
@@ -77,7 +77,7 @@ class SeedRuns:
         values = [[values_of(record) for record in same] for same in by_seed]
         return {
             name: spread_of(spread_of(each.get(name) for each in same).mean for same in values)
-            for name in metrics_of(self.records)
+            for name in in_order(name for same in values for each in same for name in each)
         }
 
     def spread(self, metric: str) -> Spread:
