@@ -84,14 +84,14 @@ def test_a_build_that_is_killed_between_two_files_is_put_right_by_the_next(
     replace_folder(out, FIRST)
     moves = []
 
-    def killed(source: Path, target: Path) -> Path:
+    def killed(source: Path, target: Path) -> None:
         moves.append(target)
         if len(moves) == 3:
             raise KeyboardInterrupt
-        return Path(str(source)).rename(target)
+        source.rename(target)
 
     with monkeypatch.context() as patch:
-        patch.setattr("essential.site.folder._move", killed)
+        patch.setattr("essential.site.folder.move_over", killed)
         with pytest.raises(KeyboardInterrupt):
             replace_folder(out, SECOND)
     assert len(moves) == 3

@@ -114,22 +114,20 @@ def make_boards(records: Sequence[FoundRecord]) -> list[Board]:
     boards.sort(key=lambda board: (board.name, board.stem))
     same = grouped_by(boards, lambda board: board.name)
     alone = [Board(name, slug(name), (), (), ()) for name in names]
-    return [replace(each, siblings=_siblings(each, same.get(each.name, []))) for each in (*boards, *alone)]
-
-
-def _siblings(board: Board, same: Sequence[Board]) -> tuple[Sibling, ...]:
-    here = board.runs[:1]
-    return tuple(
-        Sibling(each.stem, _difference(here[0], each.runs[0]) if here else "runs of our own")
-        for each in same
-        if each is not board
-    )
+    made = []
+    for board in (*boards, *alone):
+        others = [other for other in same.get(board.name, []) if other is not board]
+        siblings = tuple(Sibling(other.stem, _difference(board, other)) for other in others)
+        made.append(replace(board, siblings=siblings))
+    return made
 
 
 def _board(name: str, folder: str, members: Sequence[FoundRecord]) -> Board:
     finished = [found for found in members if _is_finished(found)]
     groups = grouped_by(finished, lambda found: all_but_seed(found.record))
-    families = sorted((_family(found) for _, found in sorted(groups.items())), key=lambda family: -family.final)
+    seeds = [sorted(found, key=lambda run: (run.record.seed, run.sha256)) for _, found in sorted(groups.items())]
+    families = [Family(tuple(run.record for run in runs), tuple(runs)) for runs in seeds]
+    families.sort(key=lambda family: -family.final)
     settings = distinguishing_settings([family.example for family in families])
     places = _places(families)
     rows = [
@@ -138,11 +136,6 @@ def _board(name: str, folder: str, members: Sequence[FoundRecord]) -> Board:
     ]
     unfinished = sorted((found for found in members if not _is_finished(found)), key=lambda found: found.label)
     return Board(name, folder, tuple(families), tuple(rows), tuple(unfinished))
-
-
-def _family(found: Sequence[FoundRecord]) -> Family:
-    runs = tuple(sorted(found, key=lambda run: (run.record.seed, run.sha256)))
-    return Family(tuple(run.record for run in runs), runs)
 
 
 def _is_finished(found: FoundRecord) -> bool:
@@ -162,11 +155,14 @@ def _places(families: Sequence[Family]) -> dict[Family, int]:
     return {family: 1 + sum(other.final > family.final for other in ranked) for family in ranked}
 
 
-def _difference(here: FoundRecord, there: FoundRecord) -> str:
+def _difference(board: Board, other: Board) -> str:
     """Say in what another protocol, or other data, of the same name differs."""
-    ours, theirs = here.record.protocol, there.record.protocol
+    if not board.runs:
+        return "runs of our own"
+    here, there = board.runs[0].record, other.runs[0].record
+    ours, theirs = here.protocol, there.protocol
     if ours.id == theirs.id:
-        changed = list(differences(here.record.data, there.record.data))[:_SHOWN]
+        changed = list(differences(here.data, there.data))[:_SHOWN]
         return "other data: " + ", ".join(f"{key}={value}" for key, (_, value) in changed)
     groups = [[task.classes for task in protocol.tasks] for protocol in (ours, theirs)]
     names = [sorted(name for group in each for name in group) for each in groups]

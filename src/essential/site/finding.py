@@ -59,7 +59,12 @@ def find_records(places: Sequence[Path], *, unverified: bool = False) -> Finding
         digest = hashlib.sha256(content).hexdigest()
         found.setdefault(digest, FoundRecord(record.marked(label), record, content, digest))
     if broken:
-        _refuse(broken, len(files))
+        # A board that silently lacks a run is wrong: better none.
+        shown = [f"  {message}" for message in broken[:_SHOWN]]
+        more = [f"  and {len(broken) - _SHOWN} more"] if len(broken) > _SHOWN else []
+        are = "is not a valid record" if len(broken) == 1 else "are not valid records"
+        what = f"{len(broken)} of {len(files)} files {are}; fix it or remove it, and run this command again"
+        raise RunError("\n".join([what, *shown, *more]))
     return Findings(tuple(found.values()), len(files) - len(found))
 
 
@@ -79,13 +84,3 @@ def _below(place: Path) -> Iterator[tuple[Path, str]]:
 
 def _unreadable(error: OSError) -> NoReturn:
     raise RunError(f"{error.filename} cannot be searched ({error.strerror}); check that you may read it") from error
-
-
-def _refuse(broken: Sequence[str], files: int) -> NoReturn:
-    # A board that silently lacks a run is wrong: better none.
-    shown = [f"  {message}" for message in broken[:_SHOWN]]
-    more = [f"  and {len(broken) - _SHOWN} more"] if len(broken) > _SHOWN else []
-    number = (
-        f"{len(broken)} of {files} files {'is not a valid record' if len(broken) == 1 else 'are not valid records'}"
-    )
-    raise RunError("\n".join([f"{number}; fix it or remove it, and run this command again", *shown, *more]))

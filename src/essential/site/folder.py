@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from essential.errors import RunError
-from essential.files.atomic import explained_os_errors, folder_lock, write_json
+from essential.files.atomic import explained_os_errors, folder_lock, make_folder, move_over, write_json
 from essential.files.untrusted import read_json
 
 LIST = "site.json"
@@ -49,18 +49,21 @@ def replace_folder(out: Path, files: Iterable[tuple[str, bytes]]) -> Replaced:
         names = [LIST]
         for name, content in files:
             names.append(name)
-            _write(built / name, content)
+            make_folder((built / name).parent)
+            with explained_os_errors(built / name):
+                (built / name).write_bytes(content)
         write_json(built / LIST, {"made_by": _MAKER, "files": sorted(names)})
         if len(names) > len(set(names)):
             raise ValueError(f"two files are to have one name: {sorted(n for n in names if names.count(n) > 1)[0]}")
         _check_free(out, names, before)
         write_json(out / LIST, {"made_by": _MAKER, "files": sorted({*names, *before})})
         for name in names[1:]:
-            _move(built / name, out / name)
+            make_folder((out / name).parent)
+            move_over(built / name, out / name)
         removed = before - set(names)
         for name in sorted(removed):
             _remove(out, name)
-        _move(built / LIST, out / LIST)
+        move_over(built / LIST, out / LIST)
     return Replaced(len(names), len(removed))
 
 
@@ -111,18 +114,6 @@ def _is_taken(out: Path, name: str) -> bool:
 def _stays_inside(out: Path, name: str) -> bool:
     """Whether the way to a file leads over no link to elsewhere."""
     return (out / name).parent.resolve() == out.resolve() / PurePosixPath(name).parent
-
-
-def _write(path: Path, content: bytes) -> None:
-    with explained_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-
-
-def _move(source: Path, target: Path) -> None:
-    with explained_os_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        source.replace(target)
 
 
 def _remove(out: Path, name: str) -> None:

@@ -107,11 +107,7 @@ def as_csv(board: Board) -> str:
 
 def _object(row: Row, sources: tuple[str, ...]) -> dict[str, Any]:
     return {
-        "place": row.place,
-        "method": row.method,
-        "settings": row.settings,
-        "mark": row.mark,
-        "backbone": row.backbone,
+        **{key: getattr(row, key) for key in _BEFORE},
         "figures": {
             metric: {"percent": cell.value, "std": cell.std, "shown": cell.shown, "uncertain": cell.uncertain}
             for metric, cell in row.cells.items()
