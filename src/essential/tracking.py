@@ -26,11 +26,8 @@ def open_sinks(*, tensorboard: Path | None, wandb: str | None, warn: Callable[[s
     One that fails costs one call of `warn`; the run goes on. A ConfigError if a library is not installed, or the folder
     is a file.
     """
-    guarded = _Guarded(warn)
-    if tensorboard is not None:
-        guarded.sinks.append(_TensorBoard(tensorboard))
-    if wandb is not None:
-        guarded.sinks.append(_Wandb(wandb))
+    sinks: list[_TensorBoard | _Wandb] = [] if tensorboard is None else [_TensorBoard(tensorboard)]
+    guarded = _Guarded(sinks if wandb is None else [*sinks, _Wandb(wandb)], warn)
     try:
         yield guarded
     finally:
@@ -75,7 +72,10 @@ class _Wandb:
         self._run: Any = None
 
     def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:
-        known = _noted(folder / _NOTE) if first_step else {}
+        known: dict[str, Any] = {}
+        if first_step:
+            with suppress(OSError, ValueError, TypeError):  # missing or damaged
+                known = dict(read_json(folder / _NOTE))
         # Nothing to go on with, or another project: a run of its own.
         if known.get("project") != self._project or "id" not in known:
             known = {"project": self._project, "id": uuid4().hex[:12]}
@@ -102,10 +102,9 @@ class _Wandb:
 class _Guarded:
     """Passes on to several sinks. One that fails gets nothing more, and `warn` is called once."""
 
-    def __init__(self, warn: Callable[[str], None]) -> None:
-        self.sinks: list[_TensorBoard | _Wandb] = []
+    def __init__(self, sinks: "list[_TensorBoard | _Wandb]", warn: Callable[[str], None]) -> None:
+        self._sinks, self._warn = sinks, warn
         self._failed: list[_TensorBoard | _Wandb] = []
-        self._warn = warn
 
     def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:
         self._each(lambda sink: sink.start(folder, config, first_step=first_step))
@@ -121,12 +120,12 @@ class _Guarded:
         self._each(lambda sink: sink.close())
 
     def _each(self, act: Callable[[_TensorBoard | _Wandb], None]) -> None:
-        for sink in list(self.sinks):
+        for sink in list(self._sinks):
             try:
                 act(sink)
             # Whatever another's library raises: no figure on a dashboard is worth a run.
             except Exception as error:
-                self.sinks.remove(sink)
+                self._sinks.remove(sink)
                 self._failed.append(sink)
                 self._warn(
                     f"{sink.name} gets no more of this run's figures ({type(error).__name__}: {error}); the run goes "
@@ -149,12 +148,6 @@ def scalars_of(event: Mapping[str, Any]) -> dict[str, float]:
         figures |= {} if event["accuracy"] is None else {"accuracy/seen": event["accuracy"]}
         figures |= {f"memory_bytes/{kind}": count for kind, count in event["memory_bytes"].items()}
     return {name: float(value) for name, value in figures.items()}
-
-
-def _noted(note: Path) -> dict[str, Any]:
-    with suppress(OSError, ValueError, TypeError):  # missing or damaged
-        return dict(read_json(note))
-    return {}
 
 
 def _library(module: str, option: str, *, needs: str) -> Any:

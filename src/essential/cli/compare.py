@@ -1,7 +1,6 @@
 """`essential compare`: methods and seeds on one protocol."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,12 +74,18 @@ def _listed(option_: str, text: str, *, part: str, what: str) -> list[str]:
 
 def print_comparison(comparison: "Comparison") -> None:
     """Print one row per method, the best final accuracy first, and notes on the columns."""
-    from essential.cli.console import print_table
+    from essential.cli.console import print_table, size
     from essential.cli.runs import protocol_title
 
     title = f"{protocol_title(comparison.example)}, seeds {', '.join(map(str, comparison.seeds))}"
     print_table(_COLUMNS, [_cells(row) for row in comparison.ranked], title=title)
-    for note in _notes(comparison):
+    say("kept: bytes carried from task to task, without MR modules and the trained classifier")
+    if comparison.budget_bytes is not None:
+        over = any(row.within_budget is False and not row.needs_all_tasks for row in comparison.rows)
+        say(f"budget: {size(comparison.budget_bytes)}" + (f"; {_OVER} kept more" if over else ""))
+    features = f"reading features took {comparison.extract_seconds:.1f} s in all runs"
+    seconds = f"seconds: training and evaluation of one run; {features}"
+    for note in filter(None, (comparison.test_note, seconds, *comparison.record_notes)):
         say(note)
 
 
@@ -101,19 +106,3 @@ def _cells(row: "MethodRow") -> list[str]:
         f"{row.seconds:.1f}",
         "-" if parameters is None else f"{parameters:,}",
     ]
-
-
-def _notes(comparison: "Comparison") -> Iterator[str]:
-    from essential.cli.console import size
-
-    yield "kept: bytes carried from task to task, without MR modules and the trained classifier"
-    if comparison.budget_bytes is not None:
-        over = any(row.within_budget is False and not row.needs_all_tasks for row in comparison.rows)
-        yield f"budget: {size(comparison.budget_bytes)}" + (f"; {_OVER} kept more" if over else "")
-    if comparison.test_note:
-        yield comparison.test_note
-    yield (
-        "seconds: training and evaluation of one run; "
-        f"reading features took {comparison.extract_seconds:.1f} s in all runs"
-    )
-    yield from comparison.record_notes

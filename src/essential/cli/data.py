@@ -13,7 +13,7 @@ from essential.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from essential.engine.settings import RunConfig
-    from essential.protocols.audit import Extremes, ListAudit, SplitAudit
+    from essential.protocols.audit import Extremes, ListAudit
     from essential.protocols.video_list import VideoList
     from essential.video.check import CheckReport, Count
 
@@ -22,19 +22,15 @@ _Benchmark = Literal["moving-digits", "moving-digits-untrimmed"]
 _ANY_CONFIG = "moving-digits/finetune"
 _SHOWN_AT_MOST = 20
 
-app = typer.Typer(no_args_is_help=True)
+_HELP = """Import, audit and check data sets; make moving digits.
 
-
-@app.callback()
-def _group() -> None:
-    """Import, audit and check data sets; make moving digits.
-
-    \b
-    Examples:
-      essential data make moving-digits --out digits
-      essential data import LIST.pkl --out list.json
-      essential data audit list.json
-    """
+\b
+Examples:
+  essential data make moving-digits --out digits
+  essential data import LIST.pkl --out list.json
+  essential data audit list.json
+"""
+app = typer.Typer(help=_HELP, no_args_is_help=True)
 
 
 @app.command()
@@ -222,18 +218,16 @@ def _balance(found: "Extremes") -> str:
 def _entry_findings(audit: "ListAudit") -> Iterator[str]:
     """Yield the counts of odd entries by split: repetitions, odd segments, several classes in one video."""
     for split, found in audit.splits.items():
-        yield from (f"{split}: {what}: {count}" for what, count in _odd_entries(found).items() if count)
-
-
-def _odd_entries(found: "SplitAudit") -> dict[str, int]:
-    return {
-        f"entries that repeat one of the same class (the same one up to {found.most_repeated} times)": found.repeats,
-        "segments that end where they start, without a frame": found.empty,
-        "segments that start at or behind the end of their video, without a frame": found.started_past_end,
-        "segments that end more than 0.05 s behind the end of their video": found.ended_past_end,
-        "videos with entries of several classes (data.untrimmed leaves them out)": found.files_of_several_classes,
-        "videos with segments of different classes that overlap in time": found.files_of_overlapping_classes,
-    }
+        repeats = f"entries that repeat one of the same class (the same one up to {found.most_repeated} times)"
+        odd = {
+            repeats: found.repeats,
+            "segments that end where they start, without a frame": found.empty,
+            "segments that start at or behind the end of their video, without a frame": found.started_past_end,
+            "segments that end more than 0.05 s behind the end of their video": found.ended_past_end,
+            "videos with entries of several classes (data.untrimmed leaves them out)": found.files_of_several_classes,
+            "videos with segments of different classes that overlap in time": found.files_of_overlapping_classes,
+        }
+        yield from (f"{split}: {what}: {count}" for what, count in odd.items() if count)
 
 
 def _config(

@@ -8,18 +8,14 @@ import typer
 from essential.cli.options import argument, option
 from essential.cli.terminal import say
 
-app = typer.Typer(no_args_is_help=True)
+_HELP = """Import frame features extracted elsewhere.
 
-
-@app.callback()
-def _group() -> None:
-    """Import frame features extracted elsewhere.
-
-    \b
-    Examples:
-      essential features import FEATURES.npy LABELS.csv --out STORE
-      essential features merge --into STORE PART-0 PART-1
-    """
+\b
+Examples:
+  essential features import FEATURES.npy LABELS.csv --out STORE
+  essential features merge --into STORE PART-0 PART-1
+"""
+app = typer.Typer(help=_HELP, no_args_is_help=True)
 
 
 @app.command("import")

@@ -1,13 +1,10 @@
 """`essential import-checkpoint`: the authors' checkpoints as a run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from essential.cli.options import Config, Overrides, RunOut, argument, option
 from essential.cli.terminal import say
-
-if TYPE_CHECKING:
-    from essential.authors.import_run import ImportedRun
 
 _FLAG = "--temporal-embedding/--no-temporal-embedding"
 _TEMPORAL_EMBEDDING = "Whether the encoder adds one (their --use_clip_temporal); default: as the checkpoint says."
@@ -41,16 +38,6 @@ def import_checkpoint(
         temporal_embedding=temporal_embedding,
         progress=terminal_progress(),
     )
-    _print_imported(imported)
-    data = imported.config.data
-    places = "" if data.root else " -s data.root=VIDEOS"
-    kind = " -s data.kind=list" if data.kind == "folder" and not data.root else ""
-    if (kind or data.kind == "list") and not data.path:
-        places = f" -s data.path=LIST.json{places}"
-    say(f"run: {out}\nscore it: essential evaluate {out}{kind}{places}")
-
-
-def _print_imported(imported: "ImportedRun") -> None:
     encoder = imported.config.encoder
     say(f"{imported.checkpoints} checkpoints, {imported.classes} classes, {imported.modules} MR modules")
     say(
@@ -60,3 +47,9 @@ def _print_imported(imported: "ImportedRun") -> None:
     )
     unused = f"; not used by this network: {', '.join(imported.unused)}" if imported.unused else ""
     say(f"{imported.keys} keys in each checkpoint, all accounted for{unused}")
+    data = imported.config.data
+    places = "" if data.root else " -s data.root=VIDEOS"
+    kind = " -s data.kind=list" if data.kind == "folder" and not data.root else ""
+    if (kind or data.kind == "list") and not data.path:
+        places = f" -s data.path=LIST.json{places}"
+    say(f"run: {out}\nscore it: essential evaluate {out}{kind}{places}")

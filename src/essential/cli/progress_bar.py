@@ -44,9 +44,7 @@ class _Notes(ProgressLike):
 class BarProgress(_Notes):
     """A live bar per phase."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._bars: Progress | None = None
+    _bars: Progress | None = None
 
     def start(self, title: str, total: int) -> None:
         self.finish()
@@ -77,9 +75,7 @@ class BarProgress(_Notes):
 class LineProgress(_Notes):
     """One line at the end of a phase, without control characters: for logs."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._title, self._done, self._note, self._began = "", 0, "", 0.0
+    _title = ""
 
     def start(self, title: str, total: int) -> None:  # noqa: ARG002
         self.finish()

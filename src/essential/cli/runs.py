@@ -8,6 +8,7 @@ from essential.cli.console import fraction, print_table, size
 from essential.cli.terminal import say
 from essential.errors import EssentialError
 from essential.records import Record
+from essential.results.runs import grouped_by
 
 if TYPE_CHECKING:
     from essential.records.analysis import Analysis
@@ -25,8 +26,7 @@ def run_name(folder: Path) -> str:
 
 def print_runs(runs: Sequence[tuple[str, Record]]) -> None:
     """Print a table for each protocol, with a column per run; a row that no run has is left out."""
-    for wanted in dict.fromkeys(record.protocol.id for _, record in runs):
-        several = [(name, record) for name, record in runs if record.protocol.id == wanted]
+    for several in grouped_by(runs, lambda run: run[1].protocol.id).values():
         cells = [_cells(record) for _, record in several]
         labels = list(dict.fromkeys(label for column in cells for label in column))
         rows = [[label, *(column.get(label, _NONE) for column in cells)] for label in labels]

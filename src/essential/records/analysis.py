@@ -11,14 +11,13 @@ from pydantic import Field, model_validator
 from essential.errors import RunError
 from essential.files.versioned_json import Part, Whole
 from essential.records import Record
+from essential.records.run import Count, Fraction
 
 SCHEMA_VERSION = 2
 MOST_EXEMPLARS = 400
 MOST_FORGOTTEN = 24
 FRAMES_SHOWN = 4
 
-Count = Annotated[int, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Coordinate = Annotated[float, Field(ge=-1, le=1)]
 CosineDistance = Annotated[float, Field(ge=0, le=2)]
 SquaredError = Annotated[float, Field(ge=0)]
