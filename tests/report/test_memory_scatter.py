@@ -9,27 +9,28 @@ from made_comparisons import made_metrics, made_run
 
 from essential.published import published_figures, published_for
 from essential.report.drawing import PAGE, LineStyle, figure_files, own_settings
+from essential.report.lines import Line
+from essential.report.run_figures import RunView
 from essential.report.scatter import (
     FRAME_BYTES,
     PUBLISHED,
     Apart,
     Kept,
-    OwnMethod,
     own_scatter,
     published_scatter,
     stated_memory,
 )
-from essential.results.runs import SeedRuns
 
 
-def _own(metric: str, *accuracies: float | None, kept: Kept = 1000, modules: int = 0, name: str = "ours") -> OwnMethod:
+def _own(metric: str, *accuracies: float | None, kept: Kept = 1000, modules: int = 0, name: str = "ours") -> Line:
     """A method with a seed for each accuracy."""
     budgeted = None if isinstance(kept, Apart) else kept
     runs = [
         made_run("ours", seed, 0.5, kept=budgeted, modules=modules, metrics={**made_metrics(0.5), metric: accuracy})
         for seed, accuracy in enumerate(accuracies)
     ]
-    return OwnMethod("1", name, SeedRuns(tuple(record for _, record in runs)), LineStyle(0))
+    style = LineStyle(0)
+    return Line(name, style, tuple(RunView(n, name, record, None, style) for n, (_, record) in enumerate(runs)))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_training_on_all_videos_keeps_those_also_where_it_was_published() -> Non
 
 
 def test_what_was_run_here_is_filled_beside_what_was_published() -> None:
-    over = replace(_own("vclimb_accuracy", 0.89, 0.91), look=LineStyle(0, hollow=True))
+    over = replace(_own("vclimb_accuracy", 0.89, 0.91), style=LineStyle(0, hollow=True))
     view = published_scatter([over, _own("vclimb_accuracy", 0.9)], "vclimb-ucf101-10", "p")
     assert view is not None
     assert [point.look for point in view.points[:2]] == [LineStyle(0)] * 2

@@ -22,7 +22,7 @@ from essential.report.lines import (
 )
 from essential.report.rendering import render
 from essential.report.run_figures import RunView
-from essential.report.scatter import OwnMethod, ScatterView, own_scatter, published_scatter
+from essential.report.scatter import ScatterView, own_scatter, published_scatter
 from essential.results import formats
 from essential.results.comparison import Comparison, MethodRow, Run, compare
 from essential.results.formats import human_bytes, slug
@@ -95,9 +95,8 @@ class GroupView:
     @cached_property
     def scatters(self) -> list[ScatterView]:
         """Accuracy against bytes: of several methods, and beside what is published."""
-        methods = [OwnMethod(str(n), line.name, line.results, line.style) for n, line in enumerate(self.lines, 1)]
-        own = own_scatter(methods, self.anchor) if len(methods) > 1 else None
-        beside = published_scatter(methods, self.protocol.name, self.anchor)
+        own = own_scatter(self.lines, self.anchor) if len(self.lines) > 1 else None
+        beside = published_scatter(self.lines, self.protocol.name, self.anchor)
         return [view for view in (own, beside) if view is not None]
 
     @property
@@ -251,7 +250,7 @@ def comparison_page(comparison: Comparison) -> str:
     """Return the page: it asks the network for nothing and runs no script; the same runs give the same text."""
     # What all runs have in common, read from one of them.
     group = group_runs([ReportedRun("Every run", comparison.example)])[0]
-    methods = [OwnMethod(str(row.rank), row.method, row, _look(comparison, row)) for row in comparison.ranked]
+    methods = [_line(row, _look(comparison, row)) for row in comparison.ranked]
     lines = _compared_lines(comparison)
     return render(
         "comparison.html",
@@ -276,12 +275,13 @@ def _compared_lines(comparison: Comparison) -> list[Line]:
     """Return the most accurate methods, and the baseline wherever it stands, a line each."""
     rows = [row for row in comparison.ranked if row.rank <= _DRAWN or row.method == comparison.baseline]
     rows = rows if len(rows) <= _DRAWN else [*rows[: _DRAWN - 1], rows[-1]]
-    lines = []
-    for style, row in zip(map(LineStyle, range(_DRAWN)), rows, strict=False):
-        named = [(f"{row.method}, seed {record.seed}", record) for record in row.records]
-        runs = [RunView(number, name, record, None, style) for number, (name, record) in enumerate(named)]
-        lines.append(Line(row.method, style, tuple(runs)))
-    return lines
+    return [_line(row, LineStyle(number)) for number, row in enumerate(rows)]
+
+
+def _line(row: MethodRow, style: LineStyle) -> Line:
+    named = [(f"{row.method}, seed {record.seed}", record) for record in row.records]
+    runs = [RunView(number, name, record, None, style) for number, (name, record) in enumerate(named)]
+    return Line(row.method, style, tuple(runs))
 
 
 def _look(comparison: Comparison, row: MethodRow) -> LineStyle:

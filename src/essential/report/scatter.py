@@ -21,9 +21,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from essential.published import PublishedFigure, is_joint, published_for
 from essential.report.drawing import Drawing, Drawn, FigureView, LineStyle, Palette, Sheet, Value, dress
+from essential.report.lines import Line
 from essential.results.formats import BYTE_UNITS, human_bytes, percent
 from essential.results.measures import FINAL, column_title, in_order, is_accuracy, metric_of
-from essential.results.runs import SeedRuns
 
 PUBLISHED = LineStyle(None, hollow=True)
 """The look of what was not run here."""
@@ -191,33 +191,27 @@ _EXPONENT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 
 
 @dataclass(frozen=True, eq=False)
-class OwnMethod:
-    """A method that was run: its label in the figure, its name, its runs, and how it is drawn."""
-
-    label: str
-    name: str
-    runs: SeedRuns
-    look: LineStyle
-
-    def point(self, metric: str) -> ScatterPoint | None:
-        """Return its place in the figure, MR modules left out; None if it has no such measure."""
-        kept = Apart.ALL_VIDEOS if self.runs.needs_all_tasks else self.runs.kept("budgeted")
-        spread = self.runs.spread(metric)
-        if spread.mean is None:
-            return None
-        return ScatterPoint(self.label, self.name, 100 * spread.mean, 100 * (spread.std or 0.0), kept, self.look)
-
-
-@dataclass(frozen=True, eq=False)
 class ScatterView(FigureView):
     """A figure with a list of its points beside it."""
 
     points: Sequence[ScatterPoint] = ()
 
 
-def own_scatter(methods: Sequence[OwnMethod], anchor: str, budget_bytes: int | None = None) -> ScatterView | None:
+def _own_points(lines: Sequence[Line], metric: str) -> list[ScatterPoint]:
+    """Return the places of what was run, by number, MR modules left out; there is none without such a measure."""
+    points = []
+    for number, line in enumerate(lines, 1):
+        spread = line.results.spread(metric)
+        if spread.mean is not None:
+            kept = Apart.ALL_VIDEOS if line.results.needs_all_tasks else line.results.kept("budgeted")
+            percents = 100 * spread.mean, 100 * (spread.std or 0.0)
+            points.append(ScatterPoint(str(number), line.name, *percents, kept, line.style))
+    return points
+
+
+def own_scatter(lines: Sequence[Line], anchor: str, budget_bytes: int | None = None) -> ScatterView | None:
     """Return final accuracy against kept bytes; None if no method has an accuracy."""
-    points = [point for method in methods if (point := method.point(FINAL))]
+    points = _own_points(lines, FINAL)
     if not points:
         return None
     name, y_label = f"{anchor}-accuracy-and-memory", "Final accuracy, %"
@@ -225,7 +219,7 @@ def own_scatter(methods: Sequence[OwnMethod], anchor: str, budget_bytes: int | N
         title="Accuracy against memory",
         note="Final accuracy in percent (up) against what is kept from task to task (across, log axis). Bars: ± one "
         "standard deviation over seeds. Methods that keep nothing, or everything, are drawn beside the log axis."
-        + _modules(methods),
+        + _modules(lines),
         description=_description(points, y_label),
         drawing=scatter_chart(name, points, y_label=y_label, budget_bytes=budget_bytes),
         data=[_columns(y_label), *map(_row, points)],
@@ -233,17 +227,16 @@ def own_scatter(methods: Sequence[OwnMethod], anchor: str, budget_bytes: int | N
     )
 
 
-def published_scatter(methods: Sequence[OwnMethod], protocol: str, anchor: str) -> ScatterView | None:
+def published_scatter(lines: Sequence[Line], protocol: str, anchor: str) -> ScatterView | None:
     """Return the same beside what was published for a protocol of this name; None if nothing was that can be shown.
 
     It is of the accuracy that most was published of, among those that a method here has.
     """
     # Hollow is what was published, so that whatever was run here is filled.
-    filled = [replace(method, look=replace(method.look, hollow=False)) for method in methods]
+    lines = [replace(line, style=replace(line.style, hollow=False)) for line in lines]
     figures = [figure for figure in published_for(protocol) if is_accuracy(figure.metric) and figure.value is not None]
     for metric, _ in Counter(_measure(figure.metric) for figure in figures).most_common():
-        own = [point for method in filled if (point := method.point(metric))]
-        if own:
+        if own := _own_points(lines, metric):
             break
     else:
         return None
@@ -260,7 +253,7 @@ def published_scatter(methods: Sequence[OwnMethod], protocol: str, anchor: str) 
         title="Beside published methods",
         note=f"{metric_of(metric).title}, in percent (up), against what is kept (across). Numbers: run here. Letters, "
         f"hollow: {_ELSEWHERE}, with other backbones, and most with whole videos in memory, so that places in the "
-        f"figure are no ranking.{assumed}{_modules(filled)}",
+        f"figure are no ranking.{assumed}{_modules(lines)}",
         description=_description(points, y_label),
         drawing=scatter_chart(f"{anchor}-published", points, y_label=y_label, note=f"Hollow: {_ELSEWHERE}.{assumed}"),
         data=[
@@ -283,9 +276,9 @@ def stated_memory(memory: str | None) -> Kept:
     return round(float(frames[1]) * 10 ** int(frames[2]) * FRAME_BYTES) if frames else Apart.NOT_STATED
 
 
-def _modules(methods: Sequence[OwnMethod]) -> str:
+def _modules(lines: Sequence[Line]) -> str:
     """Say in a sentence what the MR modules take, which are left out; nothing where there are none."""
-    sizes = {method: size for method in methods if (size := method.runs.kept("retrieval_modules"))}
+    sizes = {line: size for line in lines if (size := line.results.kept("retrieval_modules"))}
     if not sizes:
         return ""
     span = " to ".join(map(human_bytes, dict.fromkeys((min(sizes.values()), max(sizes.values())))))
