@@ -37,6 +37,7 @@ from essential.protocols.text_files import bytes_of, json_of, text_of
 from essential.shown import named
 
 TestSplit = Literal["auto", "val", "test"]
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,13 @@ class VideoList:
         of_split = whole_videos if untrimmed else _as_listed
         train, test = of_split(self.tasks, "train", "train"), of_split(self.tasks, tested, "test")
         where = f"{self.name}, with data.test_split={tested}, data.untrimmed={str(untrimmed).lower()}"
-        refuse_untrained(train, where, classes=self.classes)
+        remedy = "choose other settings, or {} the list"
+        refuse_untrained(train, where, classes=self.classes, remedy=remedy.format("take the class out of"))
         tested_classes = {video.label for video in test}
         for number, group in enumerate(self.groups, 1):
             if tested_classes.isdisjoint(group):
                 problem = f"task {number} ({named(group)}) has nothing to be tested on"
-                raise DataError(problem, where=where, remedy="choose other settings, or add videos to the list")
+                raise DataError(problem, where=where, remedy=remedy.format("add videos to"))
         return train + test
 
 
@@ -214,7 +216,7 @@ def _laid_out(value: Any, margin: str = "\n") -> str:
     if isinstance(value, dict) and any(isinstance(held, list | dict) for held in value.values()):
         items = (f"{_laid_out(key)}: {_laid_out(held, inner)}" for key, held in value.items())
         return f"{{{inner}{f',{inner}'.join(items)}{margin}}}"
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _JSON.encode(value)
 
 
 def _listing(config: DataConfig) -> Listing:
