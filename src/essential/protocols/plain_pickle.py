@@ -12,13 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 from essential.errors import DataError
+from essential.files.untrusted import nests_deeper
 from essential.shown import quoted
 
 _DEEPEST = 32
 _LARGEST_INT = 2**64
 _ADVICE = "nothing of it was run; only a list of plain dictionaries, lists, text and numbers can be read"
 _AGAIN = "get the file again"
-_CONTAINERS = frozenset({dict, list, tuple})
 
 
 class _Damaged(Exception):
@@ -48,7 +48,6 @@ def read_plain_pickle(content: bytes, name: str) -> Any:
                     raise DataError(problem, where=name, remedy=_ADVICE)
                 action(argument)
         value = machine.result()
-        _refuse_deep(value)
     except _Damaged as damage:
         problem = f"{name} is a damaged pickle: {opcode.name} at byte {position} {damage}"
         raise DataError(problem, remedy=_AGAIN) from None
@@ -113,6 +112,8 @@ class _Machine:
         if len(self._stack) != 1 or len(self._marks) > 1:
             left = f"{len(self._stack)} values on its stack and {len(self._marks) - 1} open marks"
             raise _Damaged(f"ends with {left}, not with one value")
+        if nests_deeper(self._stack[0], _DEEPEST):
+            raise _Damaged(f"ends a value that nests more than {_DEEPEST} deep, or holds itself")
         return self._stack[0]
 
     def _push_number(self, number: int) -> None:
@@ -129,14 +130,11 @@ class _Machine:
 
     def _take(self, count: int | None = None) -> list[Any]:
         """Take the last values off the stack; without a count, those since the last mark, and the mark."""
-        if count is None:
-            if len(self._marks) == 1:
-                raise _Damaged("needs a mark, and there is none")
-            start = self._marks.pop()
-        else:
-            start = len(self._stack) - count
-            if start < self._marks[-1]:
-                raise _Damaged("needs a value, and the stack is empty")
+        start = self._marks.pop() if count is None else len(self._stack) - count
+        if not self._marks:
+            raise _Damaged("needs a mark, and there is none")
+        if start < self._marks[-1]:
+            raise _Damaged("needs a value, and the stack is empty")
         values = self._stack[start:]
         del self._stack[start:]
         return values
@@ -174,14 +172,3 @@ def _dictionary(values: list[Any]) -> dict[str, Any]:
         if type(key) is not str:
             raise _Damaged(f"has the key {quoted(key)} in a dictionary; keys are text")
     return dict(zip(values[::2], values[1::2], strict=True))
-
-
-def _refuse_deep(value: Any) -> None:
-    """Refuse containers that hold themselves or nest too deep, level by level and each container once a level."""
-    level = {id(value): value} if type(value) in _CONTAINERS else {}
-    for _ in range(_DEEPEST):
-        holders = (holder.values() if type(holder) is dict else holder for holder in level.values())
-        level = {id(item): item for holder in holders for item in holder if type(item) in _CONTAINERS}
-        if not level:
-            return
-    raise _Damaged(f"ends a value that nests more than {_DEEPEST} deep, or holds itself")
