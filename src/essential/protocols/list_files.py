@@ -78,13 +78,8 @@ def parse_ours(content: bytes, name: str) -> tuple[Tasks, ListSource | None]:
     check_keys(top, name, required=("format", "version", "tasks"), optional=("source",))
     if not isinstance(top["tasks"], list):
         raise DataError(f'{name}: "tasks" is {quoted(top["tasks"])}; give an array with one object of classes per task')
-    tasks = [
-        [
-            _class(label, splits, f"{name}, task {number}")
-            for label, splits in classes_of(task, f"{name}, task {number}")
-        ]
-        for number, task in enumerate(top["tasks"], 1)
-    ]
+    places = [(f"{name}, task {number}", task) for number, task in enumerate(top["tasks"], 1)]
+    tasks = [[_class(label, splits, where) for label, splits in classes_of(task, where)] for where, task in places]
     return tasks, _source(top.get("source"), name)
 
 
@@ -209,11 +204,8 @@ def _one_task(rows: Iterable[tuple[str, str, Entry]], name: str) -> Tasks:
     if not splits.keys() - {"train"}:
         raise DataError(f"{name} lists training videos alone; put those to test on into the same file")
     names = dict(zip(classes, check_classes(list(classes), name), strict=True))
-    return [
-        [
-            ListedClass(
-                names[label], {s: check_entries(classes[label].get(s, []), f"{name}, {quoted(label)}") for s in splits}
-            )
-            for label in sorted(classes)
-        ]
-    ]
+    task = []
+    for label, held in sorted(classes.items()):
+        entries = {split: check_entries(held.get(split, []), f"{name}, {quoted(label)}") for split in splits}
+        task.append(ListedClass(names[label], entries))
+    return [task]
