@@ -77,7 +77,7 @@ def test_segments_are_kept_as_they_are(tmp_path: Path) -> None:
     [
         (
             lambda c: c.update(tests=[]),
-            "has an unknown split 'tests' (did you mean 'test'?); the splits are train, val, test",
+            ": unknown split 'tests' (did you mean 'test'?); the splits are train, val, test",
         ),
         (lambda c: c.update(train={}), "train is {}; it must be a list with one dictionary per task"),
         (lambda c: c["val"].append([]), "val, task 3 is []; give the classes, each with its videos, by name"),

@@ -128,16 +128,18 @@ def check_names(values: Sequence[Any], where: str) -> Sequence[str]:
     return values
 
 
-def check_keys(held: Mapping[str, Any], where: str, *, required: Sequence[str], optional: Sequence[str]) -> None:
+def check_keys(
+    held: Iterable[str], where: str, *, required: Sequence[str] = (), optional: Sequence[str] = (), what: str = "key"
+) -> None:
     """Raise a DataError for an object with a key that it may not have, or without one that it must have."""
     allowed = (*required, *optional)
-    keys = f"the keys are {', '.join(allowed)}"
+    keys = f"the {what}s are {', '.join(allowed)}"
     for key in held:
         if key not in allowed:
-            raise DataError(f"unknown key {quoted(key)}{nearest(key, allowed)}", where=where, remedy=keys)
+            raise DataError(f"unknown {what} {quoted(key)}{nearest(key, allowed)}", where=where, remedy=keys)
     for key in required:
         if key not in held:
-            raise DataError(f"{where} lacks the key {key!r}", remedy=keys)
+            raise DataError(f"{where} lacks the {what} {key!r}", remedy=keys)
 
 
 def classes_of(task: Any, where: str) -> Iterator[tuple[str, Any]]:
