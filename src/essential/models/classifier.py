@@ -210,7 +210,7 @@ class ClipClassifier(Predictor):
         return self.tokens(features, positions)
 
     def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Add that there are no means, if nothing is said of them."""
+        """Add an empty table of means, if the state has none."""
         return {"exemplar_means": torch.zeros(0, self.exemplar_means.shape[1]), **state}
 
 
@@ -283,7 +283,7 @@ class BiasCorrected(AroundClassifier):
         return self.correct(self.classifier(features))
 
     def correct(self, logits: Float[Tensor, "batch slots"]) -> Float[Tensor, "batch slots"]:
-        """Correct what the classifier says."""
+        """Correct the classifier's logits."""
         alphas = torch.stack([pair.get_parameter("alpha") for pair in self.pairs])
         betas = torch.stack([pair.get_parameter("beta") for pair in self.pairs])
         return logits * alphas[self.task_of_slot] + betas[self.task_of_slot]
@@ -304,7 +304,7 @@ class BiasCorrected(AroundClassifier):
         self.pairs.add()
         self.pairs.to(new.device)
 
-    def forget_pairs(self) -> None:
-        """Have every pair change nothing, as if new."""
+    def reset_pairs(self) -> None:
+        """Let every pair change nothing, as if new."""
         for pair in self.pairs:
             pair.load_state_dict(BiasPair().state_dict())
