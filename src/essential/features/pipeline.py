@@ -126,12 +126,12 @@ class ClipEncoder:
 
 
 def encode_each(
-    items: Sequence[Item], consume: Callable[[int, EncodedVideo], None], *, recipe: Recipe, config: FeaturesConfig
-) -> None:
-    """Read and encode the views asked for of each video, and hand their features over one by one.
+    items: Sequence[Item], *, recipe: Recipe, config: FeaturesConfig
+) -> Generator[tuple[int, EncodedVideo], None, None]:
+    """Read and encode the views asked for of each video, and yield the place of each with what became of it.
 
-    `consume` is called in this process with an item's place and what became of it, in the order of the items, but for
-    videos that take very long, or are broken. Errors as in `read_each`; a DataError too if a feature is not finite.
+    They come in the order of the items, but for videos that take very long, or are broken. Close the generator to end
+    its processes. Errors as in `read_each`; a DataError too if a feature is not finite.
     """
     if not items:
         return
@@ -140,46 +140,41 @@ def encode_each(
     )
     notes: dict[int, VideoNote] = {}
 
-    def hand_over(complete: Iterator[tuple[int, VideoFeatures]]) -> None:
+    def finished(complete: Iterator[tuple[int, VideoFeatures]]) -> Iterator[tuple[int, EncodedVideo]]:
         for place, features in complete:
             note = notes.pop(place)
-            stored = _as_stored(features, recipe.dtype, encoder=recipe.encoder, key=note.key)
-            consume(place, EncodedVideo(stored, note))
-
-    def encode(place: int, read: ReadVideo) -> None:
-        if read.clips is None:
-            consume(place, EncodedVideo(None, read.note))
-            return
-        notes[place] = read.note
-        hand_over(encoder.add(place, read.clips))
+            yield place, EncodedVideo(_as_stored(features, recipe.dtype, encoder=recipe.encoder, key=note.key), note)
 
     views = max(len(request.view_numbers) for _, request in items)
     sharing = share_cores(config.workers, encoder=recipe.encoder, frames=recipe.frames, views=views)
-    read_each(items, encode, config=config, sharing=sharing)
+    with closing(read_each(items, config=config, sharing=sharing)) as every:
+        for place, read in every:
+            if read.clips is None:
+                yield place, EncodedVideo(None, read.note)
+            else:
+                notes[place] = read.note
+                yield from finished(encoder.add(place, read.clips))
     with torch_threads(sharing.threads):
-        hand_over(encoder.finish())
+        yield from finished(encoder.finish())
 
 
 def read_each(
-    items: Sequence[Item], consume: Callable[[int, ReadVideo], None], *, config: FeaturesConfig, sharing: Sharing
-) -> None:
-    """Read the views asked for of each video, in worker processes, and hand them over one by one.
+    items: Sequence[Item], *, config: FeaturesConfig, sharing: Sharing
+) -> Generator[tuple[int, ReadVideo], None, None]:
+    """Read the views asked for of each video, in worker processes, and yield the place of each with what was read.
 
     A video that kills its worker twice, or that takes too long, is broken; see `run_tasks`. The workers write pixels
-    into memory set aside for as many videos as may be under way: the clips that `consume` gets are written over.
+    into memory set aside for as many videos as may be under way: clips are written over when the next is asked for.
 
     Raises:
         DataError: a video cannot be read for want of open files or a healthy disk, or no worker can begin.
     """
     if not items:
         return
-    most = max(items, key=lambda item: len(item[1].view_numbers))[1]
-    # Closed at once, not when the traceback of an error is collected: its workers end with it.
+    largest = max((request for _, request in items), key=lambda request: len(request.view_numbers))
     workers = min(sharing.workers, len(items))
-    every = reading(items, largest=most, workers=workers, config=config, identify=identity_of)
-    with closing(every), torch_threads(sharing.threads):
-        for place, read in every:
-            consume(place, read)
+    with torch_threads(sharing.threads):
+        yield from reading(items, largest=largest, workers=workers, config=config, identify=identity_of)
 
 
 def reading(
