@@ -78,7 +78,7 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
         shards = made.plan_for(list(rows), shard_videos=_SHARD_VIDEOS)
         for done, shard in enumerate(shards):
             if not made.is_done(shard):
-                features = _kept(array[[rows[name] for name in shard.ids]])
+                features = _kept(array[[rows[shard.split, key] for key in shard.keys]])
                 notes = [VideoNote(key=key, size_bytes=None, sha256=None, broken=None) for key in shard.keys]
                 made.write(shard, features[:, None], notes)
             progress(min((done + 1) * _SHARD_VIDEOS, len(videos)), len(videos))

@@ -87,10 +87,6 @@ class StoreIndex:
                 places[shard.split].update(zip(shard.keys, count(int(self.starts[shard.index]))))
         return places
 
-    def stamp(self, shard: Shard) -> tuple[int, ...]:
-        """Return the stamp of the shard's file as it was read."""
-        return tuple(self.stamps[shard.index].tolist())
-
 
 def stamp_of(status: os.stat_result) -> tuple[int, int, int, int]:
     """Return what changes when a file changes."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from essential.errors import StoreError
 from essential.features.config import FeaturesConfig
-from essential.features.cores import all_to_decode
+from essential.features.cores import Sharing, decoders
 from essential.features.extract import Progress, extract, view_numbers
 from essential.features.index import Located, look_up, refuse_broken, refuse_changed, refuse_missing
 from essential.features.pipeline import EncodedVideo, encode_each, read_each
@@ -133,7 +133,7 @@ class LiveSource(FeatureSource):
         super().__init__(frames=recipe.frames, dim=recipe.encoder.dim, views=None, skipped={})
         self._recipe, self._config = recipe, config
         items = [(video, recipe.request((0,))) for video in videos]
-        with closing(read_each(items, config=config, sharing=all_to_decode(config.workers))) as every:
+        with closing(read_each(items, config=config, sharing=Sharing(decoders(config.workers), 1))) as every:
             for done, (_, read) in enumerate(every, 1):
                 self.skipped |= _broken([read.note])
                 progress(done, len(videos))

@@ -47,11 +47,6 @@ class Shard:
         """The file's name, without suffix. It holds a hash of the keys: other videos, another name."""
         return f"{self.split}-{self.index:05d}-{sha256_of_json([self.split, list(self.keys)])[:8]}"
 
-    @property
-    def ids(self) -> list[VideoId]:
-        """The videos' ids, in row order."""
-        return [(self.split, key) for key in self.keys]
-
 
 class VideoNote(Section):
     """What a shard says of one video: its size and hash, if there was something to read (see `identity_of`).
