@@ -78,21 +78,19 @@ def view_numbers(split: Split, views: int) -> tuple[int, ...]:
 def _find_jobs(found: Located, shards: Sequence[Shard], config: FeaturesConfig) -> Jobs:
     """Return all rows of the shards that are missing, and the rows worth another try of those that are there."""
     index = found.index
-    again = [place for place in found.repaired_places() if not _stays_lost(index.broken[place], config)]
+    # A video that killed or hung its worker leaves no hash. Another try may take as long as the limit, and a run that
+    # skips it must not lose that time whenever it starts.
+    skipped = config.on_broken_video == "skip"
+    again = [
+        place
+        for place in found.repaired_places()
+        if not skipped or index.broken[place].sha256 or index.broken[place].size_bytes is None
+    ]
     rows: dict[int, list[int]] = {}
     for place, number in zip(again, index.shards_at(np.array(again, np.int64)).tolist(), strict=True):
         rows.setdefault(number, []).append(place - int(index.starts[number]))
     jobs = {shard: rows.get(shard.index, ()) if index.done[shard.index] else range(len(shard.keys)) for shard in shards}
     return {shard: chosen for shard, chosen in jobs.items() if chosen}
-
-
-def _stays_lost(note: VideoNote, config: FeaturesConfig) -> bool:
-    """Return whether a video killed or hung its worker, which leaves no hash of it, and the config says to skip it.
-
-    Another try may take as long as the limit, and a run that skips it must not lose that time whenever it starts.
-    """
-    lost = note.broken is not None and note.size_bytes is not None and note.sha256 is None
-    return lost and config.on_broken_video == "skip"
 
 
 def _run(

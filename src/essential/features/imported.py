@@ -130,8 +130,8 @@ def imported_provenance(store: Path) -> dict[str, Any]:
     """Return the provenance of a store of imported features; a StoreError where there is none, or of another kind."""
     provenance = read_provenance(store)
     encoder = provenance.get("encoder")
-    if not isinstance(encoder, dict) or encoder.get("name") != IMPORTED:
-        name = encoder.get("name") if isinstance(encoder, dict) else None
+    name = encoder.get("name") if isinstance(encoder, dict) else None
+    if name != IMPORTED:
         raise StoreError(
             f"the features in {store} were extracted from videos by {name!r}; train on the "
             "videos with -s features.store=STORE, or give a store that `essential features import` made"

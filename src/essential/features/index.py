@@ -78,15 +78,6 @@ class StoreIndex:
         """Return the number of the shard that holds each place."""
         return np.searchsorted(self.starts, places, side="right") - 1
 
-    def by_key(self, shards: Iterable[Shard]) -> dict[Split, dict[str, int]]:
-        """Return the place of every video of the computed ones of `shards`, by split and key."""
-        places: dict[Split, dict[str, int]] = {"train": {}, "test": {}}
-        # The first shard that holds a video is the one to read it from, so it is the last to be entered.
-        for shard in sorted(shards, key=lambda shard: shard.index, reverse=True):
-            if self.done[shard.index]:
-                places[shard.split].update(zip(shard.keys, count(int(self.starts[shard.index]))))
-        return places
-
 
 def stamp_of(status: os.stat_result) -> tuple[int, int, int, int]:
     """Return what changes when a file changes."""
@@ -150,8 +141,12 @@ class Located:
 
 def locate(index: StoreIndex, shards: Iterable[Shard], videos: Sequence[Video]) -> Located:
     """Return where `videos` are among the computed ones of `shards`; a video that is in none is left out."""
+    by_key: dict[Split, dict[str, int]] = {"train": {}, "test": {}}
     with paused_collector():
-        by_key = index.by_key(shards)
+        # The first shard that holds a video is the one to read it from, so it is the last to be entered.
+        for shard in sorted(shards, key=lambda shard: shard.index, reverse=True):
+            if index.done[shard.index]:
+                by_key[shard.split].update(zip(shard.keys, count(int(index.starts[shard.index]))))
         places = np.array([by_key[video.split].get(video.key, -1) for video in videos], np.int64)
     rows = np.flatnonzero(places >= 0)
     if len(rows) == len(videos):

@@ -61,13 +61,12 @@ def open_source(
     """
     if config.mode == "live":
         return LiveSource(videos, recipe=recipe, config=config, progress=progress)
-    if has_store(store):
-        found = look_up(store, videos, recipe.provenance())
-        if len(found.videos) == len(videos) and not found.broken():
-            progress(len(videos), len(videos))
-            return StoredSource(found, recipe=recipe, config=config)
-    extract(store, videos, recipe=recipe, config=config, progress=progress)
-    return StoredSource.open(store, videos, recipe=recipe, config=config)
+    found = look_up(store, videos, recipe.provenance()) if has_store(store) else None
+    if found is None or len(found.videos) < len(videos) or found.broken():
+        extract(store, videos, recipe=recipe, config=config, progress=progress)
+        return StoredSource.open(store, videos, recipe=recipe, config=config)
+    progress(len(videos), len(videos))
+    return StoredSource(found, recipe=recipe, config=config)
 
 
 class StoredSource(FeatureSource):
