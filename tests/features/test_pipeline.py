@@ -192,7 +192,6 @@ def test_batches_on_their_way_while_the_next_is_filled_keep_their_order(recipe: 
     clips = [torch.randn(count, 3, 3, 16, 16, generator=draw) for count in (1, 3, 1, 1, 4, 2, 1)]
     batches = ClipEncoder(recipe.encoder, frames=3, batch_clips=2, precision="float32")
     # As on a GPU.
-    batches._unfetched = 1
     batches._buffers.append(torch.zeros_like(batches._buffers[0]))
     seen = []
     for place, video in enumerate(clips):
