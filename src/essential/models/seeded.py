@@ -1,4 +1,4 @@
-"""What torch keeps for all, lent for a while: its generators, and the mode of modules."""
+"""Global state of torch changed for the time of a block: its generators, and the mode of modules."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
