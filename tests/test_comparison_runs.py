@@ -90,6 +90,9 @@ def test_a_budget_takes_the_place_of_a_number_per_class(tmp_path: Path) -> None:
         ({"methods": ("replai",)}, r"no method is called 'replai' \(did you mean 'replay'\?\); known: .*essential"),
         ({"methods": ("replay", "joint", "replay")}, "methods names replay twice"),
         ({"seeds": (0, 0)}, "seeds names 0 twice"),
+        ({"seeds": (0, 1.5)}, r"seeds names 1\.5; seeds are whole numbers from 0"),
+        ({"seeds": ("0",)}, "seeds names '0'; seeds are whole numbers from 0"),
+        ({"methods": ()}, "methods names none; name each once"),
         ({"protocol": "moving-digit"}, "no config is called 'moving-digit'"),
         (
             {"methods": ("finetune", "joint"), "budget_bytes": 9000},

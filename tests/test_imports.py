@@ -48,6 +48,8 @@ def test_help_and_version_load_nothing_heavy(arguments: str, expected: str) -> N
     printed, heavy = _loaded(_HELP.format(arguments=arguments))
     assert expected in printed
     assert heavy == []
+    light = _HELP.format(arguments=arguments) + "print(sorted({'rich', 'yaml', 'jinja2', 'PIL'} & sys.modules.keys()))"
+    assert _loaded(light)[0].endswith("\n[]"), "tables and configs are for commands that show them"
 
 
 def test_importing_the_library_loads_nothing_and_every_name_of_it_is_there() -> None:

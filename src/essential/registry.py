@@ -1,6 +1,7 @@
 """Methods, encoders, data sets and metrics by name: this library's own and those of installed packages, found alike."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
@@ -19,8 +20,8 @@ class Registry(Mapping[str, Thing]):
     """What the entry points of a group name, each imported when it is first asked for.
 
     A plug-in that cannot be used is left out, and `broken` says why: it raises on import, is something else than the
-    group's kind, is for other versions of essential, or its name is taken. A name that several packages give is
-    nobody's, so that what it means does not depend on which is found first.
+    group's kind, is for other versions of essential, or its name is taken. A name that several packages give is refused
+    for all of them: what it means must not depend on which is found first.
 
     Args:
         group: such as `essential.methods`.
@@ -70,7 +71,9 @@ class Registry(Mapping[str, Thing]):
 
     def __getitem__(self, name: str) -> Thing:
         if name not in self._used and name in self.built_in:
-            self._used[name] = _entry(name, self.built_in[name], self.group).load()
+            from importlib.metadata import EntryPoint
+
+            self._used[name] = EntryPoint(name, self.built_in[name], self.group).load()
         elif name not in self._used and not self._plugin(name):
             raise KeyError(name)
         return self._used[name]
@@ -88,10 +91,10 @@ class Registry(Mapping[str, Thing]):
         """The plug-ins whose name is theirs alone."""
         if self._found is None:
             by_name: dict[str, list[EntryPoint]] = {}
-            for entry in sorted(self._installed(), key=lambda entry: (entry.name, _owner(entry))):
+            for entry in sorted(self._installed(), key=lambda entry: (entry.name, _name(entry.dist))):
                 by_name.setdefault(entry.name, []).append(entry)
             for name, entries in by_name.items():
-                owners = " and ".join(map(_owner, entries))
+                owners = " and ".join(_name(entry.dist) for entry in entries)
                 if name in self.built_in:
                     self._broken[name] = f"{owners}: the name is taken, essential has its own {name!r}"
                 elif len(entries) > 1:
@@ -108,8 +111,9 @@ class Registry(Mapping[str, Thing]):
             try:
                 entries = [entry for entry in package.entry_points if entry.group == self.group]
             except Exception:
-                if self.group in str(_text(package)):
-                    self._broken[_name(package)] = f"{_name(package)}: its list of entry points cannot be read"
+                with suppress(Exception):
+                    if self.group in (package.read_text("entry_points.txt") or ""):
+                        self._broken[_name(package)] = f"{_name(package)}: its list of entry points cannot be read"
                 continue
             if entries and _name(package) not in seen:
                 seen.add(_name(package))
@@ -123,14 +127,14 @@ class Registry(Mapping[str, Thing]):
         if name not in self._used:
             thing, reason = self._imported(entry)
             if reason is not None:
-                self._broken[name] = printable(f"{_owner(entry)}: {reason}")
+                self._broken[name] = printable(f"{_name(entry.dist)}: {reason}")
                 return False
             self._used[name] = thing
         return True
 
     def _imported(self, entry: "EntryPoint") -> tuple[Any, str | None]:
         """Return a plug-in's object, and what is wrong with it."""
-        # Whatever a stranger's package does, the commands that need nothing of it go on.
+        # Any error of a plug-in must leave the commands that do not use it working.
         try:
             reason = _wrong_version(entry.dist)
             thing = None if reason else entry.load()
@@ -149,26 +153,11 @@ def broken_so_far() -> dict[str, str]:
     return {f"{one.group} {name}": reason for one in present for name, reason in sorted(one._broken.items())}
 
 
-def _entry(name: str, value: str, group: str) -> "EntryPoint":
-    from importlib.metadata import EntryPoint
-
-    return EntryPoint(name, value, group)
-
-
 def _name(package: "Distribution | None") -> str:
-    name: str | None = None if package is None else package.metadata["Name"]
-    return printable(name or "a package without a name")
-
-
-def _owner(entry: "EntryPoint") -> str:
-    return _name(entry.dist)
-
-
-def _text(package: "Distribution") -> str | None:
-    try:
-        return package.read_text("entry_points.txt")
-    except Exception:
-        return None
+    with suppress(Exception):  # what describes it may be damaged
+        if package is not None and package.metadata["Name"]:
+            return printable(package.metadata["Name"])
+    return "a package without a name"
 
 
 def _wrong_version(package: "Distribution | None") -> str | None:

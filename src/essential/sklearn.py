@@ -10,11 +10,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from essential.engine.config import parse_config
+from essential.api.run_arrays import method_config
+from essential.engine.config import training_config
 from essential.learner.lesson import LessonClips
 from essential.learner.model import Model, ModelSettings
 from essential.learner.threads import turn
-from essential.methods import method_section
 from essential.progress import Progress
 
 _MOST_SEED = 2**31
@@ -88,14 +88,14 @@ class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         """Learn one more task: new classes, and further clips of known ones.
 
         Args:
-            X, y: as for `fit`.
+            X: as for `fit`.
+            y: as for `fit`.
             classes: all labels that y may hold; None: any. Labels are known only when there were clips of them.
 
         Raises:
             ValueError, ConfigError, TrainingError: see `fit`.
         """
-        unlisted = np.setdiff1d([] if classes is None else y, [] if classes is None else classes)
-        if len(unlisted):
+        if classes is not None and len(unlisted := np.setdiff1d(y, classes)):
             raise ValueError(f"y holds {unlisted[0]}, which is not in classes")
         return self._learn(X, y, begins=not self.__sklearn_is_fitted__())
 
@@ -135,14 +135,10 @@ class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
 
     def _new_model(self, dim: int) -> Model:
         own = {} if self.exemplars_per_class is None else {"exemplars_per_class": self.exemplars_per_class}
-        content = {
-            "data": {"kind": "features"},
-            "method": {**method_section(self.method), **(self.settings or {}), **own},
-            "training": {"epochs": self.epochs, **(self.training or {})},
-        }
-        config = parse_config(content, f"of {self.method}")
-        seed = check_random_state(self.random_state).randint(_MOST_SEED)
-        settings = ModelSettings(config.method, config.training, self.frames_, seed, self.held_out_per_class)
+        seed = int(check_random_state(self.random_state).randint(_MOST_SEED))
+        config = method_config(self.method, {**(self.settings or {}), **own}, seed=seed)
+        training = training_config(self.training, {"epochs": self.epochs})
+        settings = ModelSettings(config.method, training, self.frames_, seed, self.held_out_per_class)
         return Model.new(settings, dim)
 
     def _clips(self, X: Any, y: Any = "no_validation", *, begins: bool = False) -> Any:

@@ -190,7 +190,7 @@ def test_what_is_wrong_with_arrays_is_one_error_that_names_it(
         ({"classifier": {"head": 4}}, r"unknown key '.*classifier\.head' \(did you mean 'heads'\?\)"),
         ({"classifier": 4}, "classifier=4 is not allowed"),
         ({"exemplars_per_class": 0}, "exemplars_per_class=0 is not allowed"),
-        ({"frames_kept": 5}, "frames_kept=5 is more than the clip's"),
+        ({"frames_kept": 5}, "frames_kept: 5 is more than the clip's"),
         ({"dim": 0}, "dim: is 0; give a whole number, 1 or more"),
         ({"frames": 2.0}, r"frames: is 2\.0; give a whole number"),
         ({"seed": -1}, "seed=-1 is not allowed"),

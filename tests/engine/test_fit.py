@@ -12,8 +12,8 @@ from essential.engine.fit import StageStart, fit, learning_rates, steps_per_epoc
 from essential.engine.settings import TrainingConfig
 from essential.errors import DataError, TrainingError
 from essential.methods import build_method
+from essential.methods.bounds import Finetune, FinetuneConfig
 from essential.methods.contract import Batch, LossTerm, Stage
-from essential.methods.finetune import Finetune, FinetuneConfig
 
 CPU = torch.device("cpu")
 

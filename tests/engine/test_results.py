@@ -10,9 +10,9 @@ from essential.contract.synthetic_tasks import SyntheticTable, make_tasks
 from essential.engine.evaluate import Predictions, scored
 from essential.engine.run import count_trainable_parameters
 from essential.methods import build_method
+from essential.methods.bounds import Finetune, FinetuneConfig
 from essential.methods.contract import Stage, TaskData
 from essential.methods.essential import Essential, EssentialConfig
-from essential.methods.finetune import Finetune, FinetuneConfig
 
 SLOTS = [[0, 0], [0, 0, 1, 2]]
 TASKS = [[0, 0], [0, 0, 1, 1]]

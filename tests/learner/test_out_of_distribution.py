@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.covariance import ledoit_wolf
 
-from essential.learner.out_of_distribution import out_of_distribution_of
+from essential.learner.calibration import out_of_distribution_of
 
 WIDTH = 6
 

@@ -114,7 +114,7 @@ def test_what_cannot_be_learned_or_predicted_is_refused() -> None:
         IncrementalClassifier("slda", exemplars_per_class=5).fit(flat, y)
     with pytest.raises(ConfigError, match=r"unknown key 'training\.epoch' \(did you mean 'epochs'\?\)"):
         IncrementalClassifier(training={"epoch": 5}).fit(flat, y)
-    with pytest.raises(ConfigError, match=r"frames_kept=2 is more than the clip's video\.frames=1"):
+    with pytest.raises(ConfigError, match=r"frames_kept: 2 is more than the clip's video\.frames=1"):
         IncrementalClassifier("essential").fit(flat, y)
     with pytest.raises(ConfigError, match="'joint' needs all old clips again"):
         IncrementalClassifier("joint").fit(flat, y)

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from essential import methods
 from essential.errors import ConfigError
 from essential.methods import MethodConfig, method_section, method_summaries, settings_text
+from essential.methods.bounds import Finetune, FinetuneConfig
 from essential.methods.contract import Method
-from essential.methods.finetune import Finetune, FinetuneConfig
 from essential.registry import Registry
 from made_plugins import make_plugin
 
@@ -22,7 +22,7 @@ More of it.
 """
 from typing import Literal
 from essential.methods.contract import Method
-from essential.methods.finetune import Finetune
+from essential.methods.bounds import Finetune
 from essential.methods.trained import TrainedConfig
 
 class MineConfig(TrainedConfig):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from essential.models.closed_form import RandomFeatures, UnitLength, clip_vector
+from essential.models.closed_form import ClipVector, RandomFeatures
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 
@@ -11,7 +11,7 @@ CLIPS = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(0))
 
 
 def test_the_mean_is_blind_to_the_order_of_frames() -> None:
-    mean, _ = clip_vector("mean", dim=5, frames=3)
+    mean = ClipVector("mean", dim=5, frames=3)
     vectors = mean(CLIPS)
     assert vectors.dtype == torch.float64
     assert torch.allclose(vectors, mean(CLIPS.flip(1)))
@@ -20,7 +20,7 @@ def test_the_mean_is_blind_to_the_order_of_frames() -> None:
 
 
 def test_side_by_side_keeps_the_order_of_frames() -> None:
-    side_by_side, _ = clip_vector("side-by-side", dim=5, frames=3)
+    side_by_side = ClipVector("side-by-side", dim=5, frames=3)
     vectors = side_by_side(CLIPS)
     assert vectors[2].tolist() == [number for frame in CLIPS[2].tolist() for number in frame]
     assert not torch.allclose(vectors, side_by_side(CLIPS.flip(1)))
@@ -28,13 +28,14 @@ def test_side_by_side_keeps_the_order_of_frames() -> None:
 
 @pytest.mark.parametrize("form", ["mean", "side-by-side"])
 def test_the_width_is_what_comes_out(form: str) -> None:
-    vectors, width = clip_vector(form, dim=5, frames=3)
-    assert vectors(CLIPS).shape == (4, width)
+    vectors = ClipVector(form, dim=5, frames=3)
+    assert vectors(CLIPS).shape == (4, vectors.width)
 
 
 def test_unit_vectors_keep_their_direction_and_zero_stays() -> None:
-    vectors = torch.tensor([[3.0, 4.0], [0.0, 0.0]], dtype=torch.float64)
-    assert torch.allclose(UnitLength()(vectors), torch.tensor([[0.6, 0.8], [0.0, 0.0]], dtype=torch.float64))
+    clips = torch.tensor([[[3.0, 4.0]], [[0.0, 0.0]]])
+    unit = ClipVector("mean", dim=2, frames=1, unit=True)
+    assert torch.allclose(unit(clips), torch.tensor([[0.6, 0.8], [0.0, 0.0]], dtype=torch.float64))
 
 
 def test_random_features_are_a_cut_off_projection() -> None:

@@ -18,15 +18,11 @@ from essential.methods.trained import Trained, TrainedConfig
 
 
 class GDumbConfig(MemoryConfig, TrainedConfig):
-    """GDumb's settings."""
-
     name: Literal["gdumb"] = "gdumb"
     policy: Policy = "reservoir"
 
 
 class GDumb(Trained[GDumbConfig]):
-    """See the top of this file."""
-
     Config = GDumbConfig
 
     def begin(self, task: TaskData) -> None:

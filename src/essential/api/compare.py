@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from multiprocessing import active_children, get_context
+from numbers import Integral
 from pathlib import Path
 
 from essential.analysis import analyse
@@ -27,7 +28,7 @@ from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig, choose_device
 from essential.engine.workspace import Workspace, data_root, open_workspace
 from essential.errors import ComparisonError, ConfigError, EssentialError
-from essential.features.cores import cpu_cores, own_threads
+from essential.features.cores import cpu_cores, torch_threads
 from essential.files.atomic import refuse_unwritable
 from essential.methods import method_summaries
 from essential.progress import Progress, phase
@@ -61,7 +62,7 @@ def compare(
     protocol: str,
     out: str | Path,
     *,
-    methods: Sequence[str] | str = ALL,
+    methods: Sequence[str] | str,
     seeds: Sequence[int] = (0,),
     budget_bytes: int | None = None,
     overrides: Sequence[str] = (),
@@ -69,6 +70,9 @@ def compare(
     on_run: OnRun | None = None,
 ) -> list[tuple[str, Record]]:
     """Run methods on one protocol, with the same features and seeds; what is complete is read, not repeated.
+
+    With `training.threads` several runs are done at once, in processes that import the calling script: there, it
+    must stand below `if __name__ == "__main__":`.
 
     Args:
         protocol: a shipped config, the folder of such, or a YAML file; its own method is used as it is there.
@@ -111,9 +115,11 @@ def plan_runs(
     for what, each in (("methods", wanted), ("seeds", [*map(str, seeds)])):
         twice = sorted({one for one in each if each.count(one) > 1})
         if twice or not each:
-            raise ConfigError(
-                f"{what} names {', '.join(twice) + ' twice' if twice else 'none'}", remedy="name each once"
-            )
+            problem = f"{what} names {', '.join(twice) + ' twice' if twice else 'none'}"
+            raise ConfigError(problem, remedy="name each once")
+    wrong = [seed for seed in seeds if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0]
+    if wrong:
+        raise ConfigError(f"seeds names {wrong[0]!r}", remedy="seeds are whole numbers from 0")
     configs = {name: _config_of(protocol_config(protocol), overrides, name, budget_bytes) for name in wanted}
     if budget_bytes and not any(memory_section(config) for config in configs.values()):
         raise ConfigError(
@@ -122,7 +128,7 @@ def plan_runs(
         )
     return [
         PlannedRun(name, seed, config.model_copy(update={"seed": seed}), Path(out) / "runs" / f"{name}-{seed}")
-        for seed in seeds
+        for seed in map(int, seeds)
         for name, config in configs.items()
     ]
 
@@ -175,7 +181,7 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
         except ConfigError as error:
             raise ConfigError(str(error), where=run.method) from error
     if workspace.encoder is not None and workspace.config.features.mode == "stored":
-        with own_threads(runs[0].config.training.threads):
+        with torch_threads(runs[0].config.training.threads):
             workspace.source(protocol.videos, progress)
 
 

@@ -15,9 +15,9 @@ from essential.engine.config import parse_config, training_config
 from essential.engine.evaluate import Predictions, TaskReport, predict, scored
 from essential.engine.fit import EpochReport
 from essential.engine.learn_task import EpochDone, learn_task
-from essential.engine.settings import TrainingConfig, choose_device
+from essential.engine.settings import RunConfig, TrainingConfig, choose_device
 from essential.errors import ConfigError, DataError
-from essential.features.cores import own_threads
+from essential.features.cores import torch_threads
 from essential.memory.ledger import LedgerEntry, total_by_kind
 from essential.methods import build_method as build
 from essential.methods import method_section
@@ -46,9 +46,14 @@ def build_method(name: str, *, dim: int, frames: int, seed: int = 0, **settings:
     for where, number in (("dim", dim), ("frames", frames)):
         if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
             raise ConfigError(f"is {number!r}", where=where, remedy="give a whole number, 1 or more")
-    section = _merged(method_section(name), settings)
-    config = parse_config({"data": {"kind": "features"}, "method": section, "seed": seed}, f"of method {name}")
+    config = method_config(name, settings, seed=seed)
     return build(config.method, dim=int(dim), frames=int(frames), seed=config.seed)
+
+
+def method_config(name: str, settings: Mapping[str, Any], *, seed: int) -> RunConfig:
+    """Return a config of a method with `settings` in the place of its own; errors are those of `build_method`."""
+    section = _merged(method_section(name), settings)
+    return parse_config({"data": {"kind": "features"}, "method": section, "seed": seed}, f"of method {name}")
 
 
 def run(
@@ -89,7 +94,7 @@ def run(
         if on_epoch is not None:
             on_epoch(done.report)
 
-    with own_threads(settings.threads):
+    with torch_threads(settings.threads):
         for task in tasks:
             title = f"task {task.index + 1} of {len(tasks)}"
             learned = _with_earlier(tasks, task.index) if method.needs_all_tasks else task

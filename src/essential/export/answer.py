@@ -12,9 +12,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from essential.encoders import FrameEncoder
-from essential.learner.calibration import known_labels
+from essential.learner.calibration import OutOfDistribution, known_labels
 from essential.learner.labelled_predictor import LabelledPredictor
-from essential.learner.out_of_distribution import OutOfDistribution
 from essential.models.classifier import Predictor
 from essential.models.closed_form import MahalanobisDistances, squared_distances, unpack_upper
 

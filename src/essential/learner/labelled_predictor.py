@@ -11,8 +11,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from essential.errors import BundleError
-from essential.learner.calibration import HeldOut, known_labels, label_probabilities, temperature_of
-from essential.learner.out_of_distribution import OutOfDistribution, out_of_distribution_of
+from essential.learner.calibration import (
+    HeldOut,
+    OutOfDistribution,
+    known_labels,
+    label_probabilities,
+    out_of_distribution_of,
+    temperature_of,
+)
 from essential.learner.prediction import Prediction, Scored
 from essential.memory.episodic import EpisodicMemory
 from essential.models.classifier import Predictor

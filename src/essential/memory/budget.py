@@ -37,10 +37,7 @@ class Budget:
     def quota(self, classes: int, *, exemplar_bytes: int, kept: int) -> int | None:
         """Return each class's share, m = memory / classes seen in iCaRL; at least 1, None without any cap.
 
-        Args:
-            classes: how many share the budget.
-            exemplar_bytes: bytes of one exemplar's features; names and the file's header come on top.
-            kept: frames of one exemplar.
+        An exemplar has `kept` frames, and features of `exemplar_bytes`; names and the file's header come on top.
         """
         sizes = ((self.exemplars, 1), (self.frames, kept), (self.bytes, exemplar_bytes))
         shares = [cap // size // classes for cap, size in sizes if cap is not None]

@@ -1,8 +1,9 @@
 """The episodic memory: exemplars of old classes, kept as a file that needs no video and no feature store."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from essential.errors import CheckpointError
 from essential.files.sealed import Array, read_sealed, sealed_size, write_sealed
 from essential.memory.ledger import LedgerEntry
 
+_COLUMNS = ("features", "positions", "slots", "tasks")
 _METADATA = {"what": "episodic memory", "version": 1}
 
 
@@ -59,15 +61,9 @@ class EpisodicMemory:
         return len(self.slots)
 
     def extended(self, other: "EpisodicMemory") -> "EpisodicMemory":
-        """Return a memory with the exemplars of `other` behind these."""
-        return EpisodicMemory(
-            torch.cat([self.features, other.features]),
-            torch.cat([self.positions, other.positions]),
-            torch.cat([self.slots, other.slots]),
-            torch.cat([self.tasks, other.tasks]),
-            self.names + other.names,
-            _side_by_side(self.logits, other.logits),
-        )
+        """Concatenate: `self`, then `other`."""
+        columns: dict[str, Any] = {name: torch.cat([getattr(self, name), getattr(other, name)]) for name in _COLUMNS}
+        return replace(self, **columns, names=self.names + other.names, logits=_side_by_side(self.logits, other.logits))
 
     def at_most_per_class(self, quota: int) -> "EpisodicMemory":
         """Return a memory with the first `quota` exemplars of each class."""
@@ -96,17 +92,20 @@ class EpisodicMemory:
         """Count the file's bytes; nothing at all when there is no exemplar."""
         if not len(self):
             return []
-        arrays = self.arrays()
-        sizes = {name: array.nbytes for name, array in arrays.items()}
-        header = self.stored_bytes - sum(sizes.values())
-        logits = [LedgerEntry("episodic", "logits", sizes["logits"], in_paper_figure=True)] if "logits" in sizes else []
+        sizes = {name: array.nbytes for name, array in self.arrays().items()}
+        parts = {
+            "logits": sizes.get("logits", 0),
+            "frame features": sizes["features"],
+            "frame positions": sizes["positions"],
+            "classes and tasks": sizes["slots"] + sizes["tasks"],
+            "video names": sizes["names"],
+            "file header": self.stored_bytes - sum(sizes.values()),
+        }
+        counted = ("logits", "frame features")
         return [
-            *logits,
-            LedgerEntry("episodic", "frame features", sizes["features"], in_paper_figure=True),
-            LedgerEntry("episodic", "frame positions", sizes["positions"], in_paper_figure=False),
-            LedgerEntry("episodic", "classes and tasks", sizes["slots"] + sizes["tasks"], in_paper_figure=False),
-            LedgerEntry("episodic", "video names", sizes["names"], in_paper_figure=False),
-            LedgerEntry("episodic", "file header", header, in_paper_figure=False),
+            LedgerEntry("episodic", name, size, in_paper_figure=name in counted)
+            for name, size in parts.items()
+            if name != "logits" or size
         ]
 
     def write(self, path: Path) -> int:
@@ -162,14 +161,8 @@ class EpisodicMemory:
 
     def take(self, index: Int[Tensor, " chosen"]) -> "EpisodicMemory":
         """Return a memory of the exemplars at `index`, in that order."""
-        return EpisodicMemory(
-            self.features[index],
-            self.positions[index],
-            self.slots[index],
-            self.tasks[index],
-            tuple(self.names[i] for i in index.tolist()),
-            self.logits[index],
-        )
+        columns: dict[str, Any] = {name: getattr(self, name)[index] for name in _COLUMNS}
+        return replace(self, **columns, names=tuple(self.names[i] for i in index.tolist()), logits=self.logits[index])
 
 
 def _side_by_side(first: Tensor, second: Tensor) -> Tensor:

@@ -47,9 +47,9 @@ METHODS: "Registry[type[Method]]" = Registry(
         "essential": "essential.methods.essential:Essential",
         "ewc": "essential.methods.ewc:EWC",
         "fecam": "essential.methods.fecam:Fecam",
-        "finetune": "essential.methods.finetune:Finetune",
+        "finetune": "essential.methods.bounds:Finetune",
         "icarl": "essential.methods.icarl:ICaRL",
-        "joint": "essential.methods.joint:Joint",
+        "joint": "essential.methods.bounds:Joint",
         "lwf": "essential.methods.lwf:LwF",
         "mas": "essential.methods.mas:MAS",
         "ncm": "essential.methods.ncm:Ncm",
@@ -66,7 +66,7 @@ METHODS: "Registry[type[Method]]" = Registry(
 if TYPE_CHECKING:
 
     class MethodConfig(Section):
-        """The settings of one of `METHODS`, told apart by their name."""
+        """The settings of one of `METHODS`, discriminated by their name."""
 
         name: str
 

@@ -28,6 +28,4 @@ class AnalyticConfig(RidgeConfig):
 
 
 class Analytic(Ridge[AnalyticConfig]):
-    """See the top of this file."""
-
     Config = AnalyticConfig

@@ -74,7 +74,7 @@ class Anchor(nn.Module):
     A parameter that has grown since is held in its first rows alone; what is new is free.
 
     Attributes:
-        importance: how firmly each number is held, >= 0.
+        importance: the weight of each number, >= 0.
         centre: where it is held.
     """
 
@@ -130,12 +130,7 @@ class Anchor(nn.Module):
 
 
 class AnchoredConfig(TrainedConfig):
-    """The settings of the penalty.
-
-    Attributes:
-        importance: how importances are taken.
-        weight: of the penalty; None: the method's for that importance.
-    """
+    """The settings of the penalty; without a weight it has the method's for that importance."""
 
     importance: str
     weight: float | None = None
@@ -147,8 +142,7 @@ Settings = TypeVar("Settings", bound=AnchoredConfig)
 class Anchored(Trained[Settings]):
     """A method that holds its classifier to what the tasks before left, without any exemplar.
 
-    Attributes:
-        weights: of the penalty, by importance, where the settings have none.
+    `weights` are those of the penalty by importance, where the settings have none.
     """
 
     weights: ClassVar[Mapping[str, float]]
@@ -181,7 +175,7 @@ class Anchored(Trained[Settings]):
 
     @abstractmethod
     def importances(self, task: TaskData) -> dict[str, Tensor]:
-        """Return how firmly each number of the classifier is to be held for the task, by the parameter's name."""
+        """Return the weight of each number of the classifier in the task's penalty, by the parameter's name."""
 
     def ledger(self) -> list[LedgerEntry]:
         """The importances, and the values they hold to, which are stored though the classifier may have the same."""
@@ -198,12 +192,7 @@ def mean_over_clips(
 ) -> dict[str, Tensor]:
     """Return, for every parameter by name, the mean over clips of `measure` of the gradient that one clip gives.
 
-    Args:
-        measure: of every number of a gradient: its square, or its size.
-        objective: what the gradient is of; it gets one clip at a time.
-        classifier: not changed.
-        table: the clips, dense.
-        slots: the class that each clip is taken to have.
+    The objective gets one clip at a time, and its class of `slots`; `measure` is a square, or a size.
     """
     parameters = _parameters(classifier)
     device = classifier.exemplar_means.device

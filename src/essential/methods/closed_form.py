@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from jaxtyping import Float
 from pydantic import Field
@@ -13,7 +13,7 @@ from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.methods.contract import Method, TaskData
 from essential.methods.statistics import ClassStatistics, RidgeProblem
-from essential.models.closed_form import ClipForm, ClosedFormPredictor, LinearScores, clip_vector
+from essential.models.closed_form import ClipForm, ClipVector, ClosedFormPredictor, LinearScores
 
 
 class ClosedFormConfig(Section):
@@ -30,15 +30,17 @@ class ClosedForm(Method, Generic[Settings, Scores]):
     """A method that computes its scores when a task ends, and trains nothing.
 
     Attributes:
+        unit_length: a clip's vector is scaled to length 1.
         scores: the predictor.
     """
 
     draws_nothing = True
+    unit_length: ClassVar[bool] = False
 
     def __init__(self, config: Settings, *, dim: int, frames: int, seed: int) -> None:
         self.config = config
-        vectors, width = clip_vector(config.clip, dim=dim, frames=frames)
-        self.scores = self.make_scores(vectors, width, seed)
+        vectors = ClipVector(config.clip, dim=dim, frames=frames, unit=self.unit_length)
+        self.scores = self.make_scores(vectors, vectors.width, seed)
         super().__init__(self.scores, EpisodicMemory.empty(kept=frames, dim=dim), seed=seed)
 
     @abstractmethod

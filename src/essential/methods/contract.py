@@ -30,9 +30,7 @@ _PREDICTOR = "predictor."
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips to learn from. `kept` is all frames for dense clips, fewer for sparse ones.
-
-    `retrieved` is what a method has rebuilt of each clip before the stage, if it has.
+    """Clips to learn from: all frames of dense clips, fewer of sparse ones; and what a method has rebuilt of each.
 
     Raises:
         ValueError: the shapes do not fit each other.
@@ -57,7 +55,7 @@ class Batch:
         return [tensor for tensor in every if tensor is not None]
 
     def to(self, device: torch.device) -> "Batch":
-        """Return the batch on `device`. To a GPU it goes through pinned memory, so that nobody waits for it."""
+        """Return the batch on `device`; to a GPU through pinned memory, without waiting for the copy."""
         return Batch(*(_sent(tensor, device) for tensor in self.tensors))
 
 
@@ -140,8 +138,8 @@ class Stage:
         learning_rate_scale: times the engine's learning rate.
         steady: every step does the same operations on all batches of one shape, and nothing in Python that it depends
             on changes during the stage. Its loss makes no tensor elsewhere than where the clips are, reads nothing
-            back, and draws from torch's global generator of the clips' device alone. The engine may then record a step
-            on a GPU, and replay it with other clips.
+            back, and draws from torch's global generator of the clips' device alone. The engine may then capture a step
+            as a CUDA graph, and replay it with other clips.
     """
 
     name: str
@@ -164,7 +162,7 @@ class Method(ABC):
         memory: the exemplars kept.
         slots: the slots of every task begun, in order.
         seed: what every random choice derives from, the order of the clips in training included.
-        clip_shape: frames of a clip and numbers per frame, as `build_method` was told; None: it was built without.
+        clip_shape: frames of a clip and numbers per frame, as given to `build_method`; None: it was not built by it.
     """
 
     Config: ClassVar[type[Section]]
@@ -182,14 +180,9 @@ class Method(ABC):
         """Make room for the task's slots, and choose what can be chosen before training."""
 
     def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: B027
-        """Refuse settings whose memory cannot hold one exemplar of every class; called before anything is learned.
+        """Refuse, with a ConfigError, a budget that cannot hold one exemplar of every class in so many tasks.
 
-        Args:
-            names: one video of each class of the protocol, the one with the longest name.
-            tasks: how many tasks there will be.
-
-        Raises:
-            ConfigError: the budget is too small.
+        Called before anything is learned, with the longest name of a video of each class.
         """
 
     def stages(self, task: TaskData) -> Sequence[Stage]:  # noqa: ARG002

@@ -38,8 +38,6 @@ class DERConfig(MemoryConfig, TrainedConfig):
 
 
 class DER(Trained[DERConfig]):
-    """See the top of this file."""
-
     Config = DERConfig
 
     keeps_logits = True

@@ -70,8 +70,6 @@ class EssentialConfig(MemoryConfig, TrainedConfig):
 
 
 class Essential(Trained[EssentialConfig]):
-    """See the top of this file."""
-
     Config = EssentialConfig
 
     keeper: ExemplarKeeper

@@ -39,8 +39,6 @@ from essential.models.seeded import torch_generator
 
 
 class EWCConfig(AnchoredConfig):
-    """EWC's settings."""
-
     name: Literal["ewc"] = "ewc"
     importance: Literal["fisher", "vclimb"] = Field(
         "fisher", description="mean of squared gradients, as the paper; or the square of their sum, as vCLIMB's code"
@@ -49,14 +47,11 @@ class EWCConfig(AnchoredConfig):
 
 
 class EWC(Anchored[EWCConfig]):
-    """See the top of this file."""
-
     Config = EWCConfig
 
     weights: ClassVar[Mapping[str, float]] = {"fisher": 100.0, "vclimb": 3000.0}
 
     def importances(self, task: TaskData) -> dict[str, Tensor]:
-        """See the top of this file."""
         table = task.plain()
         if self.config.importance == "vclimb":
             gradient = accumulated_gradient(cross_entropy, classifier=self.classifier, table=table)

@@ -50,14 +50,7 @@ class MemoryConfig(Section):
 
 
 class ExemplarKeeper:
-    """Chooses a task's exemplars under a budget.
-
-    Args:
-        config: the method's memory settings.
-        frames: frames of a dense clip.
-        dim: width of a frame feature.
-        seed: what the choice derives from.
-        keeps_logits: whether the classifier's logits are stored beside each exemplar.
+    """Chooses a task's exemplars under a budget; with `keeps_logits` the classifier's logits are stored beside each.
 
     Raises:
         ConfigError: more frames are to be kept than a clip has, or no cap is set.
@@ -84,11 +77,7 @@ class ExemplarKeeper:
     ) -> EpisodicMemory:
         """Return `memory` with exemplars of the task's slots, cut back to the budget; old ones are cut, never swapped.
 
-        Args:
-            memory: of the tasks before.
-            task: its clips are read in the plain view.
-            classifier: judges the clips, where the policy asks it.
-            reserved_bytes: bytes of the budget that other things take.
+        Clips are read in the plain view; `reserved_bytes` of the budget are taken by other things.
 
         Raises:
             ConfigError: the budget does not hold one exemplar per class.

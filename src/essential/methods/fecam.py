@@ -31,12 +31,10 @@ from torch import Tensor, nn
 from essential.memory.ledger import LedgerEntry
 from essential.methods.closed_form import ClosedForm, ClosedFormConfig
 from essential.methods.statistics import ClassStatistics, discriminant, statistics_ledger
-from essential.models.closed_form import LinearScores, MahalanobisDistances, UnitLength
+from essential.models.closed_form import LinearScores, MahalanobisDistances
 
 
 class FecamConfig(ClosedFormConfig):
-    """FeCAM's settings."""
-
     name: Literal["fecam"] = "fecam"
     covariance: Literal["class", "shared"] = Field(
         "class", description="each class its own, which takes much room for wide vectors; or one for all"
@@ -45,9 +43,8 @@ class FecamConfig(ClosedFormConfig):
 
 
 class Fecam(ClosedForm[FecamConfig, LinearScores | MahalanobisDistances]):
-    """See the top of this file."""
-
     Config = FecamConfig
+    unit_length = True
 
     def __init__(self, config: FecamConfig, *, dim: int, frames: int, seed: int) -> None:
         super().__init__(config, dim=dim, frames=frames, seed=seed)
@@ -56,9 +53,9 @@ class Fecam(ClosedForm[FecamConfig, LinearScores | MahalanobisDistances]):
             self.network["statistics"] = self.statistics
 
     def make_scores(self, vectors: nn.Module, width: int, seed: int) -> LinearScores | MahalanobisDistances:  # noqa: ARG002
-        """Scores of vectors of length 1: linear ones with a shared covariance, else distances."""
+        """Linear scores with a shared covariance, else distances."""
         kind = LinearScores if self.config.covariance == "shared" else MahalanobisDistances
-        return kind(nn.Sequential(vectors, UnitLength()), width=width)
+        return kind(vectors, width=width)
 
     def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
         """Add the classes, and with a shared covariance compute the scores anew."""
@@ -85,12 +82,9 @@ class Fecam(ClosedForm[FecamConfig, LinearScores | MahalanobisDistances]):
 def correlations(
     covariance: Float[Tensor, "width width"], *, added: float, negligible: float
 ) -> Float[Tensor, "width width"]:
-    """Return the correlation matrix of a covariance; the identity if it has no variance.
+    """Return the correlation matrix of a covariance; the identity if it has no variance, but a `negligible` trace.
 
-    Args:
-        covariance: positive semidefinite.
-        added: times the mean variance, added to every variance first (the paper's gamma_1).
-        negligible: a trace up to this is no variance.
+    First `added` times the mean variance is added to every variance (the paper's gamma_1).
     """
     identity = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
     trace = covariance.trace()

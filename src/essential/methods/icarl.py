@@ -23,18 +23,13 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from essential.memory.selection import Policy
 from essential.methods.contract import Batch, LossTerm
-from essential.methods.exemplars import MemoryConfig
-from essential.methods.trained import Trained, TrainedConfig, cross_entropy, logits_of
+from essential.methods.trained import HerdedConfig, Trained, cross_entropy, logits_of
 from essential.models.classifier import ClipClassifier, NearestMeans
 
 
-class ICaRLConfig(MemoryConfig, TrainedConfig):
-    """iCaRL's settings."""
-
+class ICaRLConfig(HerdedConfig):
     name: Literal["icarl"] = "icarl"
-    policy: Policy = Field("herding", description="which clips; the paper's is herding")
     reading: Literal["paper", "vclimb"] = Field(
         "paper",
         description="paper: binary cross-entropy for every slot; vclimb: cross-entropy, and binary for old slots",
@@ -42,8 +37,6 @@ class ICaRLConfig(MemoryConfig, TrainedConfig):
 
 
 class ICaRL(Trained[ICaRLConfig]):
-    """See the top of this file."""
-
     Config = ICaRLConfig
 
     distils = True

@@ -12,7 +12,7 @@ For each task, without any exemplar:
    copy of what is carried anyway.
 
 Differs from the paper: there every old task is a head of its own, with a distillation loss among its own classes, and
-is told which task a test picture is of; here one softmax runs over all old slots, because all are compared in a test.
+is given the task of a test image; here one softmax runs over all old slots, because all are compared in a test.
 The paper trains the new rows alone first (a warm-up); here all trains from the start. The teacher answers each view of
 a clip as it comes, in evaluation; the paper records its answers once. The optimiser is the engine's AdamW, not SGD.
 """
@@ -29,15 +29,11 @@ from essential.models.classifier import ClipClassifier
 
 
 class LwFConfig(TrainedConfig):
-    """LwF's settings."""
-
     name: Literal["lwf"] = "lwf"
     weight: float = Field(1.0, ge=0, description="of the distillation (the paper's lambda_o)")
 
 
 class LwF(Trained[LwFConfig]):
-    """See the top of this file."""
-
     Config = LwFConfig
 
     distils = True

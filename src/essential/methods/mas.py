@@ -12,10 +12,10 @@ For each task, without any exemplar:
 `importance` says what is added; the two are different quantities, each with a weight of its own. No label is needed:
 
 - `per-clip`: the mean over the task's clips of the size of the gradient of the squared L2 norm of the logits. The
-  weight was chosen on `moving-digits`, where the paper's lambda of 1 holds too firmly, and 0.001 does nothing;
+  weight was chosen on `moving-digits`, where the paper's lambda of 1 is too large, and 0.001 does nothing;
 - `vclimb`: what vCLIMB's code takes (Villa et al., CVPR 2022): the size of the gradient of the L2 norm, not squared,
   accumulated over the whole task. Gradients of different clips cancel, and its size grows with the number of batches.
-  The weight is vCLIMB's; on `moving-digits` it holds so firmly that the new rows alone are learned.
+  The weight is vCLIMB's; on `moving-digits` it is so large that the new rows alone are learned.
 
 Differs from the paper: the head grows, and rows that are new are free. The optimiser is the engine's AdamW (the paper:
 SGD), and the default weight is not the paper's.
@@ -37,8 +37,6 @@ from essential.methods.contract import TaskData
 
 
 class MASConfig(AnchoredConfig):
-    """MAS's settings."""
-
     name: Literal["mas"] = "mas"
     importance: Literal["per-clip", "vclimb"] = Field(
         "per-clip",
@@ -48,8 +46,6 @@ class MASConfig(AnchoredConfig):
 
 
 class MAS(Anchored[MASConfig]):
-    """See the top of this file."""
-
     Config = MASConfig
 
     weights: ClassVar[Mapping[str, float]] = {"per-clip": 0.1, "vclimb": 300000.0}
@@ -62,7 +58,6 @@ class MAS(Anchored[MASConfig]):
             self.anchor = self.anchor.moved(self.importances(task), dict(self.classifier.named_parameters()))
 
     def importances(self, task: TaskData) -> dict[str, Tensor]:
-        """See the top of this file."""
         table = task.plain()
         if self.config.importance == "vclimb":
             sizes = accumulated_gradient(length, classifier=self.classifier, table=table)

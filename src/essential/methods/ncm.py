@@ -19,23 +19,20 @@ from torch import Tensor, nn
 from essential.memory.ledger import LedgerEntry
 from essential.methods.closed_form import ClosedForm, ClosedFormConfig
 from essential.methods.statistics import statistics_ledger
-from essential.models.closed_form import MeanDistances, UnitLength
+from essential.models.closed_form import MeanDistances
 
 
 class NcmConfig(ClosedFormConfig):
-    """NCM's settings."""
-
     name: Literal["ncm"] = "ncm"
 
 
 class Ncm(ClosedForm[NcmConfig, MeanDistances]):
-    """See the top of this file."""
-
     Config = NcmConfig
+    unit_length = True
 
     def make_scores(self, vectors: nn.Module, width: int, seed: int) -> MeanDistances:  # noqa: ARG002
-        """Distances to means, of vectors of length 1."""
-        return MeanDistances(nn.Sequential(vectors, UnitLength()), width=width)
+        """Distances to means."""
+        return MeanDistances(vectors, width=width)
 
     def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
         """Add the means of the classes."""

@@ -28,22 +28,19 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor, nn
 
-from essential.memory.selection import Policy
 from essential.methods.contract import Batch, LossTerm, Stage, TaskData
-from essential.methods.exemplars import MemoryClips, MemoryConfig
-from essential.methods.trained import Trained, TrainedConfig
-from essential.models.classifier import ClipClassifier
-from essential.models.heads import CosineHead
+from essential.methods.exemplars import MemoryClips
+from essential.methods.trained import HerdedConfig, Trained
+from essential.models.classifier import ClipClassifier, CosineHead
 
 _FIRST_SCALE = 10.0
 _BALANCE_RATE_SCALE = 0.1
 
 
-class PODNetConfig(MemoryConfig, TrainedConfig):
+class PODNetConfig(HerdedConfig):
     """PODNet's settings; the weights are the paper's for CIFAR-100."""
 
     name: Literal["podnet"] = "podnet"
-    policy: Policy = Field("herding", description="which clips; the paper's is herding")
     proxies: int = Field(10, ge=1, le=1000, description="directions per slot (K)")
     margin: float = Field(0.6, ge=0, description="by which the own slot's similarity is to be the largest")
     flat_distillation: float = Field(1.0, ge=0, description="weight of the distance of clip tokens (lambda_f)")
@@ -52,8 +49,6 @@ class PODNetConfig(MemoryConfig, TrainedConfig):
 
 
 class PODNet(Trained[PODNetConfig]):
-    """See the top of this file."""
-
     Config = PODNetConfig
 
     distils = True

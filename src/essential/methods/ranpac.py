@@ -36,8 +36,6 @@ class RanpacConfig(RidgeConfig):
 
 
 class Ranpac(Ridge[RanpacConfig]):
-    """See the top of this file."""
-
     Config = RanpacConfig
 
     draws_nothing = False

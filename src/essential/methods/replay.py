@@ -23,8 +23,6 @@ from essential.methods.trained import Trained, TrainedConfig, cross_entropy, log
 
 
 class ReplayConfig(MemoryConfig, TrainedConfig):
-    """Replay's settings."""
-
     name: Literal["replay"] = "replay"
     rehearsal: Literal["after", "mixed"] = Field(
         "after", description="a stage of its own on the memory, as ESSENTIAL; or with the task's clips, as vCLIMB"
@@ -33,8 +31,6 @@ class ReplayConfig(MemoryConfig, TrainedConfig):
 
 
 class Replay(Trained[ReplayConfig]):
-    """See the top of this file."""
-
     Config = ReplayConfig
 
     def stages(self, task: TaskData) -> Sequence[Stage]:

@@ -29,8 +29,6 @@ from essential.methods.statistics import LEAST, ClassStatistics, discriminant, l
 
 
 class SldaConfig(ClosedFormConfig):
-    """SLDA's settings."""
-
     name: Literal["slda"] = "slda"
     shrinkage: float | None = Field(
         None, gt=0, le=1, description="weight of the mean variance in the covariance; none: Ledoit and Wolf's choice"
@@ -38,8 +36,6 @@ class SldaConfig(ClosedFormConfig):
 
 
 class Slda(FromStatistics[SldaConfig]):
-    """See the top of this file."""
-
     Config = SldaConfig
 
     def solve(self, statistics: ClassStatistics) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:

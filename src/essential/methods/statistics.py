@@ -91,12 +91,9 @@ def statistics_ledger(kept: Mapping[str, Tensor]) -> list[LedgerEntry]:
 
 
 def ledoit_wolf(covariance: Float[Tensor, "width width"], fourth: float, *, clips: int) -> float:
-    """Return the shrinkage, between 0 and 1, with the least expected squared error, from two sums over the clips.
+    """Return the shrinkage, between 0 and 1, with the least expected squared error.
 
-    Args:
-        covariance: the mean over the clips of x x^T, for vectors x of mean 0.
-        fourth: the sum over the clips of |x|^4.
-        clips: how many.
+    Of vectors x of mean 0, `covariance` is the mean over the clips of x x^T, and `fourth` the sum of |x|^4.
 
     Source: Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance matrices, JMVA 2004,
     lemma 3.2 to 3.4.

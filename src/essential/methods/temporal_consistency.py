@@ -37,8 +37,6 @@ from essential.methods.ucir import UCIRConfig
 
 
 class TemporalConsistencyConfig(Section):
-    """Temporal consistency's settings."""
-
     name: Literal["temporal-consistency"] = "temporal-consistency"
     base: Annotated[
         BiCConfig | DERConfig | ICaRLConfig | PODNetConfig | ReplayConfig | UCIRConfig,
@@ -77,12 +75,10 @@ class TemporalConsistency(Method):
         self.base.memory = memory
 
     def check_room(self, names: Sequence[str], *, tasks: int) -> None:
-        """As the base."""
         with _settings_of_the_base():
             self.base.check_room(names, tasks=tasks)
 
     def begin(self, task: TaskData) -> None:
-        """As the base."""
         self.base.begin(task)
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
@@ -107,7 +103,6 @@ class TemporalConsistency(Method):
             yield term._replace(name="temporal_consistency", weight=term.weight * self.config.weight)
 
     def finish(self, task: TaskData) -> None:
-        """As the base."""
         self.base.finish(task)
 
     def ledger(self) -> list[LedgerEntry]:

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from essential.configs.schema import Section
 from essential.errors import ConfigError
 from essential.memory.episodic import EpisodicMemory
+from essential.memory.selection import Policy
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, set_exemplar_means
-from essential.models.classifier import ClipClassifier, Predictor
-from essential.models.heads import GrowingHead, Head
+from essential.models.classifier import ClipClassifier, GrowingHead, Head, Predictor
 from essential.models.seeded import torch_generator, torch_seeded
 
 _TEACHER = "teacher"
@@ -47,6 +47,12 @@ class TrainedConfig(Section):
     """The settings that all these methods have."""
 
     classifier: ClassifierConfig = ClassifierConfig()
+
+
+class HerdedConfig(MemoryConfig, TrainedConfig):
+    """The settings of methods whose paper chooses exemplars by herding."""
+
+    policy: Policy = Field("herding", description="which clips; the paper's is herding")
 
 
 Settings = TypeVar("Settings", bound=TrainedConfig)

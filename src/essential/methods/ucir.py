@@ -28,21 +28,18 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor, nn
 
-from essential.memory.selection import Policy
 from essential.methods.contract import Batch, LossTerm, TaskData
-from essential.methods.exemplars import MemoryConfig, judge
-from essential.methods.trained import Trained, TrainedConfig, cross_entropy
-from essential.models.classifier import ClipClassifier
-from essential.models.heads import CosineHead
+from essential.methods.exemplars import judge
+from essential.methods.trained import HerdedConfig, Trained, cross_entropy
+from essential.models.classifier import ClipClassifier, CosineHead
 
 _FIRST_SCALE = 10.0
 
 
-class UCIRConfig(MemoryConfig, TrainedConfig):
+class UCIRConfig(HerdedConfig):
     """UCIR's settings; the weights are the paper's for CIFAR-100."""
 
     name: Literal["ucir"] = "ucir"
-    policy: Policy = Field("herding", description="which clips; the paper's is herding")
     less_forget: float = Field(5.0, ge=0, description="lambda, before it follows the number of slots")
     ranking: float = Field(1.0, ge=0, description="weight of the margin ranking")
     margin: float = Field(0.5, ge=0, le=2, description="by which the own slot's cosine is to be the larger")
@@ -50,8 +47,6 @@ class UCIRConfig(MemoryConfig, TrainedConfig):
 
 
 class UCIR(Trained[UCIRConfig]):
-    """See the top of this file."""
-
     Config = UCIRConfig
 
     distils = True

@@ -42,13 +42,9 @@ class Evaluation:
 
 
 def accuracy_matrix(evaluations: Sequence[Evaluation]) -> list[list[float | None]]:
-    """Return R, where R[i][j] is the accuracy after task i on the test videos of task j.
+    """Return R, where R[i][j] is the accuracy after task i on the test videos of task j, of one evaluation per task.
 
-    Args:
-        evaluations: one per task learned, in order.
-
-    Returns:
-        A square matrix; None where j > i, and where task j has no test video.
+    A square matrix; None where j > i, and where task j has no test video.
 
     Raises:
         ValueError: an evaluation holds a video of a task that was not learned yet.
@@ -83,12 +79,7 @@ def class_accuracy(evaluation: Evaluation, classes: int) -> list[float | None]:
 
 
 def seen_accuracy_by_task(matrix: AccuracyMatrix, test_videos: Sequence[int]) -> list[float | None]:
-    """Return `accuracy_on_seen` after each task, from the matrix.
-
-    Args:
-        matrix: see `accuracy_matrix`.
-        test_videos: how many test videos of each task were evaluated, at least one entry per column.
-    """
+    """Return `accuracy_on_seen` after each task, from the matrix and the number of test videos of each task."""
     return [weighted_mean(row, test_videos) for row in matrix]
 
 

@@ -12,9 +12,8 @@ from essential.metrics.evaluations import AccuracyMatrix, plain_mean, weighted_m
 def forgetting_from_best(matrix: AccuracyMatrix) -> float | None:
     """Return the plain mean, over the old tasks, of the best accuracy ever reached minus the accuracy now.
 
-    Source: the ESSENTIAL authors' evaluation code. As there, "now" is one of the candidates for the best, so a
-    task that never was better than now counts 0 and the value is never negative. (Chaudhry et al., ECCV 2018, leave
-    "now" out of the maximum, which lets a task that still improves count below 0.)
+    Source: the ESSENTIAL authors' evaluation code. As there, "now" is one of the candidates for the best, so the value
+    is never negative. (Chaudhry et al., ECCV 2018, leave "now" out, so a task that still improves counts below 0.)
     """
     return plain_mean(forgetting_from_best_by_task(matrix))
 
@@ -32,14 +31,10 @@ def tcd_forgetting(matrix: AccuracyMatrix, test_videos: Sequence[int]) -> float 
     """Return TCD's forgetting: what one task costs on the test videos of all tasks before it, averaged over such steps.
 
     For every step from task i to i + 1, the accuracy over all test videos of tasks 0 to i, before minus after; each
-    video counts once. Then the plain mean over the steps. Unlike the others it is a rate: a run of twice as many tasks
-    that forgets as much in all has half of it.
+    video counts once, and `test_videos` says how many each task has. Then the plain mean over the steps. It is a rate:
+    a run of twice as many tasks that forgets as much in all has half of it.
 
     Source: the evaluation code of TCD (Park et al., ICCV 2021).
-
-    Args:
-        matrix: see `accuracy_matrix`.
-        test_videos: how many test videos of each task were evaluated, at least one entry per column.
     """
     drops = []
     for step in range(len(matrix) - 1):
@@ -65,10 +60,6 @@ def vclimb_accuracy(matrix: AccuracyMatrix, class_counts: Sequence[int]) -> floa
     Source: vCLIMB's evaluation code, which averages the tasks' accuracies by `num_classes`; its paper and website give
     formulas without weights. None if there is no test video.
 
-    Args:
-        matrix: see `accuracy_matrix`.
-        class_counts: how many classes each task learned brought.
-
     Raises:
         ValueError: there are not as many numbers of classes as tasks learned.
     """
@@ -89,10 +80,6 @@ def vclimb_bwf(matrix: AccuracyMatrix, class_counts: Sequence[int]) -> float | N
 
     Source: vCLIMB's evaluation code; `backward_forgetting` is its formula, without weights.
 
-    Args:
-        matrix: see `accuracy_matrix`.
-        class_counts: how many classes each task learned brought.
-
     Raises:
         ValueError: there are not as many numbers of classes as tasks learned.
     """
@@ -111,9 +98,7 @@ def forward_transfer(matrix: AccuracyMatrix, reference: AccuracyMatrix) -> float
     let the reference score those as well. GEM's FWT (Lopez-Paz and Ranzato, NeurIPS 2017) is not given: it needs
     accuracies on tasks not yet learned, whose classes a growing head does not have, so that each would be 0.
 
-    Args:
-        matrix: see `accuracy_matrix`; the run's.
-        reference: the reference's; its diagonal alone is read. A single-task reference has one run per task.
+    Of `reference` the diagonal alone is read; a single-task reference has one run per task.
 
     Raises:
         ValueError: the reference has fewer tasks than the run.

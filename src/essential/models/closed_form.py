@@ -16,28 +16,22 @@ from essential.models.classifier import Predictor
 ClipForm = Literal["mean", "side-by-side"]
 
 
-class MeanOfFrames(nn.Module):
-    """The mean of a clip's frames. It is blind to their order."""
+class ClipVector(nn.Module):
+    """One vector per clip: the mean of its frames, blind to their order, or all side by side, the first one first.
 
-    def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch dim"]:
-        """Return a vector as wide as a frame."""
-        return features.double().mean(dim=1)
+    With `unit` it has length 1; a vector of zeros stays.
+    """
 
-
-class FramesSideBySide(nn.Module):
-    """All frames of a clip, the first one first, so that each number has its moment."""
+    def __init__(self, form: ClipForm, *, dim: int, frames: int, unit: bool = False) -> None:
+        super().__init__()
+        self.form, self.unit = form, unit
+        self.width = dim if form == "mean" else dim * frames
 
     def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch width"]:
-        """Return a vector of frames times dim numbers."""
-        return features.double().flatten(1)
-
-
-class UnitLength(nn.Module):
-    """Vectors scaled to length 1; a vector of zeros stays."""
-
-    def forward(self, vectors: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
-        """Return the direction of every vector."""
-        return nn.functional.normalize(vectors, dim=1)
+        """Return the vectors, of float64."""
+        numbers = features.double()
+        vectors = numbers.mean(dim=1) if self.form == "mean" else numbers.flatten(1)
+        return nn.functional.normalize(vectors, dim=1) if self.unit else vectors
 
 
 class RandomFeatures(nn.Module):
@@ -55,11 +49,6 @@ class RandomFeatures(nn.Module):
     def forward(self, vectors: Float[Tensor, "batch width"]) -> Float[Tensor, "batch number"]:
         """Return the random features."""
         return (vectors @ self.projection.to(vectors)).relu()
-
-
-def clip_vector(form: ClipForm, *, dim: int, frames: int) -> tuple[nn.Module, int]:
-    """Return what turns frame features into a vector, and how many numbers that has."""
-    return (MeanOfFrames(), dim) if form == "mean" else (FramesSideBySide(), dim * frames)
 
 
 class ClosedFormPredictor(Predictor):

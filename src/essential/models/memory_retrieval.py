@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from essential.models.folded_attention import attend
+from essential.models.temporal_encoder import attend
 from essential.models.whole_batch import DropPath
 
 PromptMode = Literal["cross", "self", "mlp"]
@@ -31,13 +31,8 @@ class QuickGELU(nn.Module):
 class MemoryRetrieval(nn.Module):
     """Sparse frames with their temporal embedding, in; retrieved features, one per frame of the dense clip, out.
 
-    Args:
-        dim: width of a frame feature.
-        frames: frames of a dense clip: the number of prompts, and of tokens retrieved.
-        kept: frames of a stored clip; only the mode `mlp` depends on it.
-        heads: attention heads; they divide `dim`.
-        drop_path: chance that a sample skips a branch in training.
-        mode: how the prompts read the stored frames; see the top of this file.
+    There are as many prompts as a dense clip has frames; `kept`, the frames of a stored clip, matters to the mode `mlp`
+    alone. `heads` divide `dim`; `drop_path` is the chance that a clip skips a branch in training.
     """
 
     def __init__(
@@ -53,12 +48,9 @@ class MemoryRetrieval(nn.Module):
     def forward(
         self, sparse: Float[Tensor, "batch kept dim"], *, paths: Float[Tensor, "batch 2"] | None = None
     ) -> Float[Tensor, "batch frames dim"]:
-        """Retrieve dense features.
+        """Retrieve dense features from stored frames, each with its position's temporal embedding.
 
-        Args:
-            sparse: the stored frames, each with its position's temporal embedding.
-            paths: what each clip's reading and its MLP's output are multiplied with; if None, the module drops paths by
-                itself when it trains.
+        Each clip's reading and its MLP's output are multiplied with `paths`; if None, the module drops paths by itself.
         """
         prompts = self.prompt + self._path(self.read(self.prompt, sparse), paths, 0)
         retrieved: Tensor = prompts + self._path(self.mlp(self.mlp_norm(prompts)), paths, 1)

@@ -22,18 +22,17 @@ KINDS = {
 """The kinds of memory and their titles."""
 _SHEET = Sheet(width=480, height=270)
 _SQUARE = Sheet(width=560, height=482, left=150, top=8, bottom=64)
-_FEW = 4
 _ROW = 26
 _NAME_LENGTH = 22
 RIGHT, WRONG = (24, 122, 153), (201, 84, 16)
-"""In the middle between light and dark: on a page the shades are an image, which cannot follow its colours."""
+"""For light and dark pages: the shades are an image, which cannot follow the page's colours."""
 _SMALL = 11
 _TEXTS = 12
 _LEVELS = 24
 _TINY_FROM = 60
 _LEAST, _MOST = 0.12, 0.87
 MOST_BEHIND_TEXT = 0.65
-"""Opacity of a cell that a number stands in, so that it can be read in light and dark."""
+"""Opacity of a cell with a number in it, which can be read in light and dark."""
 Cells = Sequence[Sequence[float | None]]
 Ticks = Sequence[tuple[int, int, str]]
 """The labels of an axis: the first and the last place of each, and its name."""
@@ -48,22 +47,20 @@ class ChartLine:
     points: Mapping[int, Spread]
 
 
-def line_chart(
-    name: str, lines: Sequence[ChartLine], *, axes: tuple[str, str], limits: tuple[float, float] | None = None
-) -> Drawing:
+def line_chart(name: str, lines: Sequence[ChartLine], *, axes: tuple[str, str]) -> Drawing:
     """Return a drawing of lines over whole numbers from 1, at least one of them with a place.
 
-    `name` is unique on the page, and `axes` names x and y. Without `limits` the y axis fits the values and zero.
+    `name` is unique on the page; `axes` names x and y. In percent, y is from 0 to 100; else it fits the values and 0.
     """
 
     def draw(palette: Palette) -> Drawn:
         figure, plot = _SHEET.plot()
         longest = max(place for line in lines for place in line.points)
-        alpha, size = 0.2 if len(lines) <= _FEW else 0.12, 7.5 if longest <= 15 else 5.5
+        alpha, size = 0.2 if len(lines) <= 4 else 0.12, 7.5 if longest <= 15 else 5.5
         keys = [_draw_line(plot, palette, line, size=size, alpha=alpha) for line in lines]
         count_ticks(plot, longest)
         dress(plot, palette, x_label=axes[0], y_label=axes[1])
-        plot.set_ylim(*(limits or _limits_with_zero(lines)))
+        plot.set_ylim(*((0, 100) if axes[1].endswith("%") else _limits_with_zero(lines)))
         plot.axhline(0, color=palette.ink, alpha=0.7, linewidth=1, zorder=2)
         return figure, keys
 

@@ -45,7 +45,6 @@ def as_objects(comparison: Comparison) -> list[dict[str, Any]]:
 
 def _as_object(comparison: Comparison, row: MethodRow) -> dict[str, Any]:
     example, test = comparison.example, row.test
-    tested = test and {"mean_difference": test.difference, "p": test.p, "p_holm": test.p_holm}
     measures = {name: row.spread(name) for name in comparison.metrics}
     return {
         "method": row.method,
@@ -61,7 +60,8 @@ def _as_object(comparison: Comparison, row: MethodRow) -> dict[str, Any]:
         "train_seconds": row.train_seconds,
         "evaluate_seconds": row.evaluate_seconds,
         "baseline": comparison.baseline,
-        "paired_test": test and {"seeds": list(test.seeds), **(tested or {})},
+        "paired_test": test
+        and {"seeds": list(test.seeds), "mean_difference": test.difference, "p": test.p, "p_holm": test.p_holm},
         "protocol": {"name": example.protocol.name, "id": example.protocol.id},
         "encoder": {"name": example.encoder.name, "fingerprint": example.encoder.fingerprint},
     }

@@ -1,4 +1,4 @@
-"""From a drawing to inline SVG that takes colours and font from its page, or to an SVG or PDF file that stands alone.
+"""From a drawing to inline SVG that takes colours and font from its page, or to an SVG or PDF file.
 
 Inline, matplotlib draws with stand-in colours, which are then replaced by CSS variables, so that a figure follows light
 and dark. Everything is drawn under matplotlib's own defaults, whatever the user's settings are, and those are put back
@@ -23,12 +23,9 @@ from matplotlib.ticker import MaxNLocator
 
 FONT_SIZE = 13
 CELL = "cell"
-"""The name of text that stands on a shade and not on the page; its class there."""
-_KEY_COLUMNS = 3
+"""The class of text on a shade, which keeps the ink of the page."""
 _KEY_LETTERS = 76
 """As many as go on a line below a figure; mark and gap of a key take 8 of them."""
-SWATCH = 36, 14
-"""Width and height of a line's swatch, in points."""
 _COLOURS = 8
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _DASHES: tuple[Any, ...] = ("solid", (0, (5.0, 1.8)), (0, (1.3, 1.5)), (0, (6.0, 1.6, 1.3, 1.6)))
@@ -38,7 +35,7 @@ _DASHES: tuple[Any, ...] = ("solid", (0, (5.0, 1.8)), (0, (1.3, 1.5)), (0, (6.0,
 class Palette:
     """The colours of text and axes, of the paper behind them, of runs by number, and of the kinds of memory.
 
-    `alone`: no page stands around the drawing, so that it must name its axes and lines itself.
+    `alone`: the drawing is not part of a page, and must name its axes and lines itself.
     """
 
     ink: str
@@ -107,7 +104,7 @@ class Sheet:
 
 
 def dress(axes: Axes, palette: Palette, *, x_label: str, y_label: str) -> None:
-    """Give the plot a light grid across, no frame, and labels; that of the y axis stands in the page's caption."""
+    """Give the plot a light grid across, no frame, and labels; a page has that of the y axis in its caption."""
     axes.set_xlabel(x_label, labelpad=6, color=palette.ink)
     if palette.alone:
         axes.set_ylabel(y_label, labelpad=8, color=palette.ink)
@@ -173,7 +170,7 @@ class LineStyle:
         return inline_svg(Drawing(self.swatch, self._draw))
 
     def _draw(self, palette: Palette) -> Drawn:
-        figure, axes = Sheet(*SWATCH, left=0, right=0, top=0, bottom=0).plot()
+        figure, axes = Sheet(width=36, height=14, left=0, right=0, top=0, bottom=0).plot()
         axes.set_axis_off()
         axes.set(xlim=(0, 2), ylim=(-1, 1))
         axes.plot((0, 1, 2), (0, 0, 0), markevery=[1], **self.look(palette, size=7.5))
@@ -200,7 +197,7 @@ class FigureView:
         data: all its numbers, unrounded, for programs; the first row names the columns. What is not known is None.
         note: how it is to be read, for the caption; nothing where a template has it.
         description: its message in words, for those who do not see it; likewise.
-        numbers: the table that stands below it on the page, if any; the first row names the columns.
+        numbers: the table below it on the page, if any; the first row names the columns.
         legend: the swatch and the name of each of its lines, where they are not those of its section.
     """
 
@@ -262,7 +259,7 @@ def figure_files(drawing: Drawing) -> dict[str, bytes]:
                 labels,
                 loc="upper left",
                 bbox_to_anchor=(0.06, 0.0),
-                ncols=max(1, min(len(keys), _KEY_COLUMNS, _KEY_LETTERS // (longest + 8))),
+                ncols=max(1, min(len(keys), 3, _KEY_LETTERS // (longest + 8))),
                 frameon=False,
                 fontsize=FONT_SIZE - 2,
                 handlelength=3,

@@ -37,7 +37,7 @@ class ReportedRun:
 
     @property
     def label(self) -> str:
-        """What the run is called on the page: its name, and a mark where its files do not vouch for themselves."""
+        """Its name, with a mark where its files have no digest or were changed."""
         return self.record.marked(self.name, self.analysis)
 
 
@@ -91,7 +91,6 @@ def figures_over_tasks(lines: Sequence[Line], anchor: str) -> list[FigureView]:
         note="Accuracy on all classes seen so far, in percent, after each task.",
         axes=("Tasks learned", "Accuracy on classes seen, %"),
         values=lambda run: _in_percent(run.record.scores.seen),
-        limits=(0.0, 100.0),
     )
     if all(len(run.record.accuracy) < 2 for line in lines for run in line.runs):
         return [accuracy]
@@ -141,7 +140,6 @@ def frames_read_figure(lines: Sequence[Line], anchor: str) -> FigureView | None:
         note=f"Accuracy in percent after the last task, {_of_clips([each for some, _ in asked for each in some])}, "
         f"when only so many of their frames are read.{f' {_REBUILT}' if len(drawn) > len(asked) else ''}",
         axes=("Frames read", "Accuracy, %"),
-        limits=(0.0, 100.0),
     )
     clips = [
         _span(row.clips for each in analyses for row in each.frames_kept if row.frames == frames)
@@ -163,7 +161,6 @@ def frames_kept_figure(runs: Sequence[RunView], anchor: str) -> FigureView | Non
         title="Accuracy against frames kept",
         note="Final accuracy, in percent, of runs that differ only in how many frames of an exemplar they keep.",
         axes=("Frames kept of an exemplar", "Final accuracy, %"),
-        limits=(0.0, 100.0),
     )
 
 
@@ -203,7 +200,6 @@ def _line_figure(
     note: str,
     axes: tuple[str, str],
     show: Show = _shown_percent,
-    limits: tuple[float, float] | None = None,
 ) -> FigureView:
     """Return a chart of lines, at least one, with the table of its numbers; `name` is unique on the page."""
     places = sorted({place for line in lines for place in line.points})
@@ -213,7 +209,7 @@ def _line_figure(
         title=title,
         note=note,
         description=_describe(title, axes[0].lower(), [(line.label, own) for line, own in shown.items()]),
-        drawing=line_chart(name, lines, axes=axes, limits=limits),
+        drawing=line_chart(name, lines, axes=axes),
         data=[
             ("line", "seeds", axes[0].lower(), axes[1].lower(), "least", "greatest"),
             *(

@@ -68,20 +68,17 @@ class GroupView:
     @property
     def _memory_of_runs(self) -> FigureView:
         memories = [run.record.memory_bytes for run in self.runs]
-        sizes = [[memory.total, *(getattr(memory, kind) for kind in KINDS)] for memory in memories]
+        sizes = [[getattr(memory, kind) for kind in ("total", *KINDS)] for memory in memories]
+        pairs = zip(self.runs, sizes, strict=True)
         # All videos are no number of bytes.
-        kept = [
-            (run.label, None if run.record.method.needs_all_tasks else each)
-            for run, each in zip(self.runs, sizes, strict=True)
-        ]
+        kept = [(run.label, None if run.record.method.needs_all_tasks else each) for run, each in pairs]
         shown = [(label, ["all videos"] if each is None else [*map(human_bytes, each)]) for label, each in kept]
         names = [label if each else f"{label}: all videos" for label, each in kept]
+        totals = "; ".join(f"{label}: {each[0]}" for label, each in shown)
         return FigureView(
             title="Memory by kind",
             note="Bytes stored after the last task.",
-            description="Stacked bars, memory by kind. "
-            + "; ".join(f"{name}: {each[0]}" for name, each in shown)
-            + ".",
+            description=f"Stacked bars, memory by kind. {totals}.",
             drawing=memory_bars(f"{self.anchor}-memory-by-kind", memories, names),
             data=[
                 ("run", "keeps all videos", *(f"{kind}, bytes" for kind in KINDS)),
@@ -92,7 +89,7 @@ class GroupView:
 
     @cached_property
     def frames(self) -> list[FigureView]:
-        """Accuracy against frames read, and against frames kept; those that there is ground for."""
+        """Accuracy against frames read, and against frames kept; as far as there are runs for them."""
         figures = [frames_read_figure(self.lines, self.anchor), frames_kept_figure(self.runs, self.anchor)]
         return [figure for figure in figures if figure is not None]
 
@@ -133,9 +130,9 @@ def _lines(families: Sequence[Sequence[ReportedRun]], number: int) -> tuple[Line
     """
     settings = distinguishing_settings([members[0].record for members in families])
     lines: list[Line] = []
-    for members, told in zip(families, settings, strict=True):
+    for members, apart in zip(families, settings, strict=True):
         seeds = len({run.record.seed for run in members})
-        name = ", ".join(filter(None, (members[0].record.method.name, told)))
+        name = ", ".join(filter(None, (members[0].record.method.name, apart)))
         for part in [members] if seeds == len(members) > 1 else [[run] for run in members]:
             style = LineStyle(len(lines))
             views = [RunView(number + i, run.label, run.record, run.analysis, style) for i, run in enumerate(part)]
@@ -226,7 +223,7 @@ def _unique(names: Iterable[str]) -> list[str]:
 
 
 _DRAWN = 8
-"""Lines in a chart over tasks: more cannot be told apart."""
+"""Lines in a chart over tasks: more cannot be distinguished."""
 
 
 def write_comparison(runs: Sequence[Run], folder: Path, *, budget_bytes: int | None) -> Comparison:
@@ -254,7 +251,6 @@ def write_comparison(runs: Sequence[Run], folder: Path, *, budget_bytes: int | N
 
 def comparison_page(comparison: Comparison) -> str:
     """Return the page: it asks the network for nothing and runs no script; the same runs give the same text."""
-    known = [name for name in comparison.metrics if any(row.spread(name).mean is not None for row in comparison.rows)]
     # What all runs have in common, read from one of them.
     group = group_runs([ReportedRun("Every run", comparison.example)])[0]
     methods = [OwnMethod(str(row.rank), row.method, row, _look(comparison, row)) for row in comparison.ranked]
@@ -268,7 +264,7 @@ def comparison_page(comparison: Comparison) -> str:
         lines=lines,
         charts=figures_over_tasks(lines, "compared"),
         swatches=swatches([line.style for line in lines]),
-        others=[name for name in known if name not in MAIN],
+        others=[name for name in comparison.known_metrics if name not in MAIN],
         kept=kept,
         over=OVER,
     )

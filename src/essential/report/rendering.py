@@ -20,10 +20,7 @@ def render(template: str, *, folder: Path = TEMPLATES, **content: Any) -> str:
 
 
 def render_text(template: str, *, escape: Callable[[str], str] = str, **content: Any) -> str:
-    """Return a text that is no page; whatever `content` prints goes through `escape`.
-
-    Templates have << >> and <% %> where others have {{ }} and {% %}, which LaTeX needs for itself.
-    """
+    """Return a text that is no page; whatever `content` prints, in << >>, as LaTeX has {{ }}, goes through `escape`."""
     made = _environment(TEMPLATES).overlay(
         block_start_string="<%",
         block_end_string="%>",

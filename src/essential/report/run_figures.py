@@ -47,7 +47,7 @@ class Mistake(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RunFigures:
-    """The figures of a run; what there is no ground for is None or empty."""
+    """The figures of a run; what cannot be drawn is None or empty."""
 
     run: RunView
 
@@ -64,13 +64,24 @@ class RunFigures:
     @cached_property
     def falls(self) -> list[ClassFall]:
         """Every class with a test video, the deepest fall first; of equal ones the less accurate."""
-        falls = _falls(self.run.analysis) if self.run.analysis else []
+        analysis, falls = self.run.analysis, []
+        if analysis:
+            columns = zip(*analysis.class_accuracy_by_task, strict=True)
+            for name, task, column in zip(analysis.class_names, analysis.class_tasks, columns, strict=True):
+                known = [value for value in column if value is not None]
+                if known and column[-1] is not None:
+                    falls.append(ClassFall(name, task + 1, max(known), column[-1]))
         return sorted(falls, key=lambda each: (-each.fall, each.final))
 
     @cached_property
     def mistakes(self) -> list[Mistake]:
         """Every mistake, the one with most videos first."""
-        mistakes = _mistakes(self.run.analysis) if self.run.analysis else []
+        names, counts = (self.run.analysis.class_names, self.run.analysis.confusion) if self.run.analysis else ((), ())
+        mistakes = [
+            Mistake(names[true], names[taken], count, count / sum(counts[true]))
+            for true, taken, count in _cells(counts, range(len(names)))
+            if count and true != taken
+        ]
         return sorted(mistakes, key=lambda each: (-each.videos, -each.share))
 
     @cached_property
@@ -152,14 +163,6 @@ def _matrix(run: RunView) -> FigureView:
     )
 
 
-def _falls(analysis: Analysis) -> Iterator[ClassFall]:
-    columns = zip(*analysis.class_accuracy_by_task, strict=True)
-    for name, task, column in zip(analysis.class_names, analysis.class_tasks, columns, strict=True):
-        known = [value for value in column if value is not None]
-        if known and column[-1] is not None:
-            yield ClassFall(name, task + 1, max(known), column[-1])
-
-
 def _falls_figure(run: RunView, falls: Sequence[ClassFall]) -> FigureView:
     return FigureView(
         title="Accuracy and forgetting by class",
@@ -192,15 +195,6 @@ def _fall_chart(name: str, falls: Sequence[ClassFall]) -> Drawing:
         return figure, keys
 
     return Drawing(name, draw)
-
-
-def _mistakes(analysis: Analysis) -> list[Mistake]:
-    names, counts = analysis.class_names, analysis.confusion
-    return [
-        Mistake(names[true], names[taken], count, count / sum(counts[true]))
-        for true, taken, count in _cells(counts, range(len(names)))
-        if count and true != taken
-    ]
 
 
 def _confusion(anchor: str, analysis: Analysis) -> FigureView:

@@ -49,10 +49,7 @@ Kept = int | Apart
 
 @dataclass(frozen=True)
 class ScatterPoint:
-    """A method: its label in the drawing, its name, accuracy and deviation in percent, what it keeps, and its look.
-
-    `behind` is what the list beside the drawing says of it.
-    """
+    """A method, with accuracy and deviation in percent; `behind` is what the list beside the drawing says of it."""
 
     label: str
     name: str
@@ -102,7 +99,7 @@ def _lay_out(axes: Axes, palette: Palette, kept: Sequence[Kept], budget_bytes: i
     end = _AREA[0] - sum(widths.values())
     unit = (end - start) / (high - low)
     places: dict[Kept, float] = {count: start + (math.log2(count) - low) * unit for count in counts}
-    # A label of the scale must not reach into a strip, where names stand that are as wide as it.
+    # A label of the scale must not reach into a strip, whose name is as wide as the strip.
     first, last = start + _HALF_TICK * (start > 0), end - _HALF_TICK * bool(widths)
     powers_of_two = MaxNLocator(nbins=4, integer=True, steps=[1, 2, 3, 5, 10]).tick_values(max(low, 0), high)
     scale = [(start + (power - low) * unit, int(power)) for power in powers_of_two if power >= 0]
@@ -154,7 +151,7 @@ def _draw_labels(axes: Axes, palette: Palette, points: Sequence[tuple[float, Sca
 def place_labels(points: Sequence[Place], size: Place, *, area: Place) -> Float[np.ndarray, "points 2"]:
     """Return the middle of each label, inside the area, left or right of its point; none covers another, or a point.
 
-    Each point takes the nearest place that is free; labels of a crowd come to stand in columns on both sides of it.
+    Each point takes the nearest place that is free; labels of a crowd form columns on both sides of it.
     Then they trade places so that the lines from points to labels are as short as can be in all: such lines do not
     cross. `size` is that of a label, and `area` that of the drawing, whose corner is (0, 0).
     """
@@ -167,7 +164,7 @@ def place_labels(points: Sequence[Place], size: Place, *, area: Place) -> Float[
     steps = np.stack(np.meshgrid([*beside, *-beside], np.arange(-120, 121, 2)), axis=-1).reshape(-1, 2)
     # To go up or down is better than to go away.
     steps = steps[np.argsort(np.abs(steps) @ [3, 1], kind="stable")]
-    # From the middle of a crowd outwards, so that its columns stand level with it.
+    # From the middle of a crowd outwards, so that its columns are level with it.
     crowd = np.exp(-((cdist(spots, spots) / 40) ** 2)).sum(axis=1)
     for spot in spots[np.argsort(-crowd, kind="stable")]:
         around = spot + steps
@@ -250,7 +247,10 @@ def published_scatter(methods: Sequence[OwnMethod], protocol: str, anchor: str) 
         return None
     figures = _once([figure for figure in figures if _measure(figure.metric) == metric])
     others = [(_point(figure, _letters(place)), figure) for place, figure in enumerate(figures)]
-    assumed, y_label = _ASSUMED if any(map(_is_assumed, figures)) else "", column_title(metric)
+    assumed, y_label = (
+        _ASSUMED if any("frames" in (each.memory or "") for each in figures) else "",
+        column_title(metric),
+    )
     points = [*own, *(point for point, _ in others)]
     return ScatterView(
         title="Beside published methods",
@@ -307,13 +307,8 @@ def _row(point: ScatterPoint) -> tuple[Value, ...]:
 
 def _origin(figure: PublishedFigure) -> tuple[Value, ...]:
     """Return where a figure is from, and how well it is founded."""
-    doubt, assumed = int(figure.uncertain), int(_is_assumed(figure))
+    doubt, assumed = int(figure.uncertain), int("frames" in (figure.memory or ""))
     return figure.mark, figure.source, doubt, _reading(figure).removeprefix(", "), figure.memory, assumed
-
-
-def _is_assumed(figure: PublishedFigure) -> bool:
-    """Whether its bytes are counted from frames."""
-    return "frames" in (figure.memory or "")
 
 
 def _measure(metric: str) -> str:

@@ -125,6 +125,10 @@ class Comparison:
         return in_order(name for row in self.rows for name in row.measures)
 
     @property
+    def known_metrics(self) -> list[str]:
+        return [name for name in self.metrics if any(row.spread(name).mean is not None for row in self.rows)]
+
+    @property
     def extract_seconds(self) -> float:
         """What all runs together spent on reading features; a comparison extracts them before its runs."""
         return sum(record.seconds.extract for row in self.rows for record in row.records)

@@ -51,9 +51,7 @@ def human_bytes(count: int | None) -> str:
 
 def byte_power(count: int) -> int:
     """The power of 1024 in which `count` is at least 1 and below 1000 (so that "1023 KiB" is never shown)."""
-    return next(
-        power for power in range(len(BYTE_UNITS)) if count / 1024**power < 999.5 or power == len(BYTE_UNITS) - 1
-    )
+    return next((power for power in range(len(BYTE_UNITS)) if count / 1024**power < 999.5), len(BYTE_UNITS) - 1)
 
 
 def duration(seconds: float) -> str:
@@ -84,7 +82,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def inside(title: str) -> str:
-    """A title as it stands inside a sentence: "Episodic" as "episodic", but "MR modules" as it is."""
+    """A title inside a sentence: "Episodic" as "episodic", but "MR modules" as it is."""
     return title if title[1:2].isupper() else title[:1].lower() + title[1:]
 
 
@@ -94,7 +92,7 @@ def slug(text: str) -> str:
 
 
 def stem(name: str, identity: Iterable[str | None]) -> str:
-    """A file name without its ending, safe everywhere: readable by `name`, told from others by `identity`."""
+    """A file name without its ending, safe everywhere: readable by `name`, unique by `identity`."""
     return f"{slug(name)}-{sha256_of_json(list(identity))[:_DIGITS]}"
 
 

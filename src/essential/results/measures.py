@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from essential.metrics import METRICS, Metric, Scores
+from essential.metrics import METRICS, Metric
 from essential.published import published_titles
 from essential.records import Metrics, Record
 
@@ -15,14 +15,10 @@ REFERENCE = "joint"
 FORWARD_TRANSFER = "forward_transfer"
 
 
-def _not_of_one_run(_: Scores) -> None:
-    """What cannot be computed here."""
-
-
 _OF_COMPARISONS = {
     FORWARD_TRANSFER: Metric(
         f"Forward transfer, against {REFERENCE}",
-        _not_of_one_run,
+        lambda _: None,
         "accuracy on a task just after learning it, minus that of joint training after the same task, plain mean over "
         "the tasks after the first",
         "below zero: the intransigence of Chaudhry et al. (ECCV 2018)",
@@ -34,7 +30,7 @@ def metric_of(name: str) -> Metric:
     """Return what a metric is; one that is not installed here goes by its name."""
     known = METRICS.get(name) or _OF_COMPARISONS.get(name)
     title = published_titles().get(name, name)
-    return known or Metric(title, _not_of_one_run, "not installed here", "from the record")
+    return known or Metric(title, lambda _: None, "not installed here", "from the record")
 
 
 def is_accuracy(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Lines of a table of methods, those run here and those published elsewhere, told apart by mark and source."""
+"""Rows of a table of methods: those run here, and those published elsewhere, with mark and source."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -90,7 +90,7 @@ def row_of_runs(runs: SeedRuns, *, place: int | None, settings: str) -> Row:
     example = runs.example
     kept, module_bytes = runs.kept("budgeted"), runs.kept("retrieval_modules")
     modules = f" + {human_bytes(module_bytes)} of MR{NBSP}modules" if module_bytes else ""
-    # Boards are told apart by protocol and data, and so must be the pages of their rows.
+    # Boards differ in protocol and data, and so must the pages of their rows.
     identity = ["family", example.protocol.id, canonical_json(example.data), all_but_seed(example)]
     return Row(
         # It stays the same when seeds are added.

@@ -175,8 +175,8 @@ def settings_apart(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the keys at which flat settings differ, one of which may lack a key."""
     keys = dict.fromkeys(key for each in settings for key in each)
     # A record that was read has lists where one just made has tuples: as JSON they are the same.
-    told = [{key: json.dumps(value, default=str) for key, value in each.items()} for each in settings]
-    return [key for key in keys if len({each.get(key) for each in told}) > 1]
+    texts = [{key: json.dumps(value, default=str) for key, value in each.items()} for each in settings]
+    return [key for key in keys if len({each.get(key) for each in texts}) > 1]
 
 
 def differences(first: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -188,7 +188,7 @@ def differences(first: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[
 
 
 def mark_notes(records: Sequence[Record]) -> list[str]:
-    """Return how many of the records' files do not vouch for themselves, by the reason."""
+    """Return how many of the records have no digest or were changed, by the reason."""
     marks = Counter(record.mark for record in records if record.mark)
     of = f"of {len(records)} record{'s' if len(records) > 1 else ''}"
     return [f"{mark}: {times} {of}" for mark, times in sorted(marks.items())]

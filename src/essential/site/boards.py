@@ -51,8 +51,7 @@ class Board:
     @property
     def protocol(self) -> ProtocolRecord | None:
         """The protocol of its runs; None where there is none, and only others' figures are shown."""
-        runs = self.runs
-        return runs[0].record.protocol if runs else None
+        return self.runs[0].record.protocol if self.runs else None
 
     @cached_property
     def runs(self) -> list[FoundRecord]:
@@ -79,11 +78,6 @@ class Board:
         """The metrics that its table shows: the usual ones, and those that others have printed."""
         return in_order([*(MAIN if self.ours else ()), *(self.published.metrics if self.published else ())])
 
-    @cached_property
-    def placed(self) -> int:
-        """How many rows have a place."""
-        return sum(row.place is not None for row in self.ours)
-
     @property
     def best(self) -> Row | None:
         """The row with the first place."""
@@ -104,9 +98,8 @@ class Board:
     @property
     def config(self) -> tuple[str, str] | None:
         """The name and summary of the shipped config of this protocol, if there is one and the tasks are its."""
-        if self.warning:
-            return None
-        return next(((name, words) for name, words in _shipped().items() if name.replace("/", "-") == self.name), None)
+        named = [each for each in _shipped().items() if each[0].replace("/", "-") == self.name]
+        return named[0] if named and not self.warning else None
 
 
 def make_boards(records: Sequence[FoundRecord]) -> list[Board]:
@@ -140,8 +133,8 @@ def _board(name: str, folder: str, members: Sequence[FoundRecord]) -> Board:
     settings = distinguishing_settings([family.example for family in families])
     places = _places(families)
     rows = [
-        row_of_runs(family, place=places.get(family), settings=told)
-        for family, told in zip(families, settings, strict=True)
+        row_of_runs(family, place=places.get(family), settings=apart)
+        for family, apart in zip(families, settings, strict=True)
     ]
     unfinished = sorted((found for found in members if not _is_finished(found)), key=lambda found: found.label)
     return Board(name, folder, tuple(families), tuple(rows), tuple(unfinished))
