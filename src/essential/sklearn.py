@@ -88,7 +88,8 @@ class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         """Learn one more task: new classes, and further clips of known ones.
 
         Args:
-            X, y: as for `fit`.
+            X: as for `fit`.
+            y: as for `fit`.
             classes: all labels that y may hold; None: any. Labels are known only when there were clips of them.
 
         Raises:
