@@ -164,8 +164,7 @@ def heat_map(
             axis.set_label_text(label, color=palette.ink)
             axis.labelpad = 8
         axes.tick_params(length=0, pad=6, labelcolor=palette.ink, labelsize=_SMALL)
-        for side in axes.spines.values():
-            side.set(color=palette.ink, alpha=0.4, linewidth=0.8)
+        axes.spines[:].set(color=palette.ink, alpha=0.4, linewidth=0.8)
         return figure, ()
 
     return Drawing(name, draw)

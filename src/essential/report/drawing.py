@@ -114,8 +114,7 @@ def dress(axes: Axes, palette: Palette, *, x_label: str, y_label: str) -> None:
     axes.set_axisbelow(True)
     axes.tick_params(length=0, pad=7, labelcolor=palette.ink)
     axes.tick_params(axis="x", pad=9)
-    for side in axes.spines.values():
-        side.set_visible(False)
+    axes.spines[:].set_visible(False)
 
 
 def count_ticks(axes: Axes, longest: int) -> None:
