@@ -198,12 +198,8 @@ def origin_of_features(dim: int) -> FeatureOrigin:
 
 
 def new_settings(config: str, overrides: Sequence[str], method: str | None, budget_bytes: int | None) -> RunConfig:
-    """Return a config, with a budget in the place of a number of exemplars per class if there is one.
-
-    Raises:
-        ConfigError: no such config, method or setting, or the method keeps no exemplars.
-    """
-    settings = load_config(config, overrides, method=method)
+    """Return a config, as `load_config`; ConfigError also if a budget caps nothing, or stands beside another cap."""
+    settings = load_config(config, overrides, method=method, budget_bytes=budget_bytes)
     if budget_bytes is None:
         return settings
     section = memory_section(settings)
@@ -217,8 +213,7 @@ def new_settings(config: str, overrides: Sequence[str], method: str | None, budg
             raise ConfigError(
                 f"{override}: memory_budget_bytes={budget_bytes} stands in its place", remedy="give one of the two"
             )
-    budget = [f"{section}.budget_bytes={budget_bytes}", f"{section}.exemplars_per_class=null"]
-    return load_config(config, [*overrides, *budget], method=method)
+    return settings
 
 
 def refuse_missing(path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
+from essential.engine.clips import longest_names
 from essential.engine.learn_task import learn_task
 from essential.engine.settings import TrainingConfig
 from essential.errors import ConfigError, DataError, TrainingError
@@ -135,7 +136,9 @@ class Model:
             held_out = held_out.at_most(self.settings.budget_bytes // 4)
         after = Model.restored(self.settings, self.method.state_dict(), (*self.labels, *clips.classes), held_out)
         task = LessonTask(len(self.method.slots), slots, clips, trained)
-        after.method.check_room(_longest_names(task, after.method), tasks=task.index + 1)
+        old, new = after.method.memory, task.plain()
+        names = longest_names([*old.slots.tolist(), *new.slots.tolist()], [*old.names, *new.names])
+        after.method.check_room(names, tasks=task.index + 1)
         try:
             learn_task(after.method, task, self.settings.training, progress=progress)
         except TrainingError as error:
@@ -177,13 +180,3 @@ def _stored(clips: LessonClips, rows: Rows, first_slot: int) -> HeldOut:
             remedy="begin without such clips: held_out_per_class=0, or --held-out 0 on the command line",
         )
     return HeldOut(stored, (clips.places[rows] + first_slot).astype(np.int32))
-
-
-def _longest_names(task: LessonTask, method: Method) -> list[str]:
-    """Return the longest name that a memory may keep of each class: of the exemplars there are, and of new clips."""
-    longest: dict[int, str] = {}
-    old = zip(method.memory.slots.tolist(), method.memory.names, strict=True)
-    new = zip(task.plain().slots.tolist(), task.plain().names, strict=True)
-    for slot, name in (*old, *new):
-        longest[slot] = max(longest.get(slot, ""), name, key=len)
-    return list(longest.values())

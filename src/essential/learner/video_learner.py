@@ -32,7 +32,7 @@ from essential.learner.clips import (
     refuse_unknown,
 )
 from essential.learner.labelled_predictor import LabelledPredictor
-from essential.learner.lesson import LessonClips, checked_features, clips_of_features, features_by_class, read_clips
+from essential.learner.lesson import LessonClips, checked_features, clips_of_features, read_clips
 from essential.learner.model import Model
 from essential.learner.prediction import Prediction, Span
 from essential.learner.reading import ClipReader
@@ -249,10 +249,7 @@ class VideoLearner:
             ConfigError, TrainingError: see `learn`.
         """
         self._refuse_fork()
-        if isinstance(features, Mapping) is (labels is not None):
-            raise DataError("features without labels, or with two", remedy="give {'class': array}, or array and labels")
-        given = features if isinstance(features, Mapping) else features_by_class(features, labels, self._clip_size)
-        clips = clips_of_features(given, self._clip_size)
+        clips = clips_of_features(features, labels, self._clip_size)
         classes = tuple(self._allowed(dict.fromkeys(clips.classes), more_of_known=more_of_known))
         return self._learn(replace(clips, classes=classes))
 
