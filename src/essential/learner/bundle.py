@@ -156,8 +156,8 @@ class Bundle:
 
         Args:
             path: the file.
-            overrides: such as `training.device=cpu`: where the encoder's weights are and how this machine works, and
-                the memory's budget in bytes; not what else decides the numbers.
+            overrides: of `encoder.weights`, of how this machine works (`training.device`, `features.workers`, ...) and
+                of the memory's `budget_bytes`; not of what else decides the numbers.
 
         Raises:
             BundleError: it is missing, damaged, something else, or of a newer version.
@@ -187,14 +187,6 @@ class Bundle:
 def model_settings(config: RunConfig, held_out_per_class: int) -> ModelSettings:
     """Return the settings of a model out of a config; ConfigError as for `ModelSettings`."""
     return ModelSettings(config.method, config.training, config.video.frames, config.seed, held_out_per_class)
-
-
-def origin_of_features(dim: int) -> FeatureOrigin:
-    """Return the origin of features that are given as arrays; ConfigError if no frame has `dim` numbers."""
-    try:
-        return FeatureOrigin("features", "", dim)
-    except ValueError:
-        raise ConfigError(f"feature_dim={dim!r} is not allowed", remedy="give the numbers per frame") from None
 
 
 def new_settings(config: str, overrides: Sequence[str], method: str | None, budget_bytes: int | None) -> RunConfig:
@@ -271,10 +263,7 @@ def _read(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
 
 def _portable(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings without what is a machine's business; the encoder's weights are known by their fingerprint.
-
-    Bundles of earlier versions, and of strangers, may hold all of it.
-    """
+    """Return the settings without those of a machine, which bundles of earlier versions and of strangers may hold."""
     portable = {
         name: {key: value for key, value in section.items() if key not in OF_THE_MACHINE.get(name, ())}
         if isinstance(section, dict)
@@ -303,7 +292,6 @@ def _overridden(config: RunConfig, overrides: Sequence[str], path: Path) -> RunC
 
 
 def _refuse_misfit(model: Model, dim: int) -> None:
-    """Refuse labels, memory or held-out clips that do not fit what the method has learned."""
     method, frames = model.method, model.settings.frames
     slots = method.slots[-1].stop if method.slots else 0
     if len(model.labels) != slots:

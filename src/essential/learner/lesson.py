@@ -35,7 +35,6 @@ class LessonClips:
     """Clips of classes, with the features of one view or more.
 
     Attributes:
-        classes: in order of arrival.
         places: each clip's class, as its place in `classes`.
         keys: what messages and the memory call each clip.
         features: of every clip; of its views the plain one comes first.

@@ -31,14 +31,7 @@ Rows = Int[np.ndarray, " rows"]
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What a model is built of.
-
-    Attributes:
-        method: the method's section of a config.
-        training: the optimisation.
-        frames: of a clip.
-        seed: what every random choice derives from.
-        held_out_per_class: most clips of a class, one in five, that are kept and not learned from.
+    """What a model is built of: sections of a config, and how many clips of a class, one in five, are held out at most.
 
     Raises:
         ConfigError: the method needs all old clips again, or a number is not allowed.
@@ -77,13 +70,9 @@ class ModelSettings:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A method that has learned, with labels and held-out clips.
+    """A method at the end of its last task, the labels of its slots, and the clips that were not learned from.
 
-    Attributes:
-        settings: what it is built of.
-        method: at the end of its last task.
-        labels: the class of every slot; None where it was forgotten. A class that was learned twice has two slots.
-        held_out: clips that were not learned from.
+    A label is None where the class was forgotten. A class that was learned twice has two slots.
     """
 
     settings: ModelSettings

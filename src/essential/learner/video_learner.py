@@ -20,7 +20,7 @@ from essential.engine.settings import choose_device
 from essential.engine.workspace import FeatureOrigin
 from essential.errors import ConfigError, DataError
 from essential.features.provenance import Recipe, build_recipe
-from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings, origin_of_features
+from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings
 from essential.learner.calibration import HeldOut
 from essential.learner.clips import (
     Expanded,
@@ -108,7 +108,11 @@ class VideoLearner:
         self, bundle: Bundle | None, feature_dim: int | None
     ) -> tuple[FeatureOrigin, FrameEncoder | None]:
         if feature_dim is not None:
-            return origin_of_features(feature_dim), None
+            try:
+                return FeatureOrigin("features", "", feature_dim), None
+            except ValueError:
+                problem = f"feature_dim={feature_dim!r} is not allowed"
+                raise ConfigError(problem, remedy="give the numbers per frame") from None
         if bundle is not None and not bundle.needs_encoder:
             return bundle.encoder, None
         encoder = build_encoder(self.config.encoder)
@@ -121,12 +125,11 @@ class VideoLearner:
 
     @classmethod
     def load(cls, path: PathLike, *, overrides: Sequence[str] = (), progress: Progress | None = None) -> "VideoLearner":
-        """Read a learner from its bundle.
+        """Read a learner from the file that `save` wrote.
 
         Args:
-            path: the file that `save` wrote.
-            overrides: `encoder.weights=FILE`, where the encoder's weights are not downloaded, and what else says how
-                this machine works (`training.device`, `training.threads`, `features.workers`, ...).
+            path: the file.
+            overrides: see `Bundle.read`.
 
         Raises:
             BundleError: it is missing, damaged, of a newer version, or was taught with another encoder.
@@ -212,8 +215,7 @@ class VideoLearner:
             more_of_known: allow further clips of known classes.
 
         Raises:
-            DataError: a clip is in two classes, a class is known or has no readable clip, or a clip cannot be read
-                and the config says to fail.
+            DataError: see `clips_by_class` and `read_clips`; a class is known, or two clips have the same content.
             ConfigError: the memory budget cannot hold one exemplar of every class.
             TrainingError: a loss is not finite.
         """
@@ -244,8 +246,7 @@ class VideoLearner:
             more_of_known: allow further clips of known classes.
 
         Raises:
-            DataError: the features do not fit, are not finite, or are those of another clip; a class is known or has no
-                clip.
+            DataError: see `clips_of_features`; a class is known, or two clips have the same content.
             ConfigError, TrainingError: see `learn`.
         """
         self._refuse_fork()
@@ -282,9 +283,7 @@ class VideoLearner:
         No answer waits for the next path: whoever sends the paths may wait for each answer.
 
         Args:
-            paths: files, folders of them, or folders of numbered images, each a clip; drawn in a thread. An `Expanded`
-                of them counts what is passed over in folders.
-            top_k: labels of each.
+            paths: as `Expanded` takes them, drawn in a thread; or an `Expanded`, which counts what is passed over.
             with_frames: whether each prediction carries the frames that the encoder saw.
 
         Raises:
@@ -298,12 +297,8 @@ class VideoLearner:
     def predict_features(self, features: Features, *, top_k: int = _TOP) -> list[Prediction]:
         """Label clips by their frame features; the `path` of a prediction is the number of its row.
 
-        Args:
-            features: (clips, frames, dim).
-            top_k: labels of each.
-
         Raises:
-            DataError: nothing was taught yet, or the features do not fit.
+            DataError: nothing was taught yet, or the features are not (clips, frames, dim) of the learner.
         """
         self._refuse_unready(top_k)
         checked = checked_features(features, self._clip_size)
@@ -324,7 +319,7 @@ class VideoLearner:
 
         Args:
             path: the file, of any length; it is decoded once.
-            window_seconds: the length of a window: about that of the clips that were taught.
+            window_seconds: about the length of the clips that were taught.
             stride_seconds: from window to window; None: half a window.
 
         Raises:
@@ -343,7 +338,7 @@ class VideoLearner:
             return self._reader().spans(video, progress=self._progress.advance)
 
     def _allowed(self, by_class: Mapping[str, Any], *, more_of_known: bool) -> dict[str, Any]:
-        """Return what is given by class, under the names that are known already; refuse these unless they may be."""
+        """Return what is given by class, under the names that are known; refuse these unless `more_of_known`."""
         named = {known_as(name, self.classes): given for name, given in by_class.items()}
         for warning in alike(dict.fromkeys((*self.classes, *named))):
             self._progress.say(warning)
@@ -352,7 +347,6 @@ class VideoLearner:
         return named
 
     def _learn(self, clips: LessonClips, *, passed_over: Mapping[str, int] | None = None) -> Lesson:
-        """Learn clips whose features are there, from wherever they came."""
         labels = {key: clips.classes[place] for key, place in zip(clips.keys, clips.places.tolist(), strict=True)}
         hashes = dict(zip(clips.keys, clips.hashes, strict=True))
         refuse_same_content(hashes, labels, self._taught)
