@@ -35,8 +35,9 @@ from essential.engine.workspace import FeatureOrigin
 from essential.errors import BundleError, CheckpointError, ConfigError
 from essential.files.sealed import Array, read_sealed, write_sealed
 from essential.files.versioned_json import Part
-from essential.learner.calibration import HeldOut, known_labels
+from essential.learner.calibration import HeldOut
 from essential.learner.model import Model, ModelSettings
+from essential.learner.threads import turn
 from essential.models.growing import below
 
 WHAT = "essential bundle"
@@ -93,58 +94,28 @@ class _Note(Part):
 
 @dataclass(frozen=True)
 class Bundle:
-    """What the file holds; see the top of this one."""
+    """What the file holds, see the top of this one; a learner is one, and its encoder."""
 
     config: RunConfig
     encoder: FeatureOrigin
-    held_out_per_class: int
-    held_out: HeldOut
-    labels: tuple[str | None, ...]
-    lessons: tuple[Lesson, ...]
-    method: Mapping[str, Array]
-    taught: Mapping[str, str]
+    model: Model
+    lessons: tuple[Lesson, ...] = ()
+    taught: Mapping[str, str] = field(default_factory=dict)
     path: Path | None = None
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The labels known, in order of arrival."""
-        return known_labels(self.labels)
-
-    @property
-    def needs_encoder(self) -> bool:
-        """Whether its features are made from videos; otherwise they were given as arrays."""
-        return bool(self.encoder.fingerprint)
-
-    def refuse_other_encoder(self, encoder: FeatureOrigin) -> None:
-        """Raise a BundleError if the bundle was taught with another encoder."""
-        own = self.encoder
-        if own.fingerprint != encoder.fingerprint:
-            raise BundleError(
-                f"{self.path} was taught with features of {own.name!r} (fingerprint {own.fingerprint[:12]}), and this "
-                f"is {encoder.name!r} ({encoder.fingerprint[:12]})",
-                remedy="give the weights that it was taught with: -s encoder.weights=FILE",
-            )
-
-    def model(self) -> Model:
-        """Return the model, on the CPU; BundleError if its arrays do not fit its settings."""
-        settings = model_settings(self.config, self.held_out_per_class)
-        with damage_explained(self.path):
-            model = Model.restored(settings, self.method, self.labels, self.held_out)
-            _refuse_misfit(model, self.encoder.dim)
-        return model
 
     def write(self, path: Path) -> int:
         """Write the bundle, whole or not at all, and return its bytes; FileSystemError if it cannot."""
-        arrays = {f"method.{name}": array for name, array in self.method.items()}
-        arrays |= {"held_out.features": self.held_out.features, "held_out.slots": self.held_out.slots}
+        model = self.model
+        arrays = {f"method.{name}": array for name, array in model.method.state_dict().items()}
+        arrays |= {"held_out.features": model.held_out.features, "held_out.slots": model.held_out.slots}
         metadata = {
             "what": WHAT,
             "version": VERSION,
             "config": _portable(self.config.model_dump(mode="json")),
             "encoder": asdict(self.encoder),
-            "labels": self.labels,
+            "labels": model.labels,
             "lessons": [asdict(lesson) for lesson in self.lessons],
-            "held_out_per_class": self.held_out_per_class,
+            "held_out_per_class": model.settings.held_out_per_class,
             "taught": dict(self.taught),
         }
         # A link stays one.
@@ -152,7 +123,7 @@ class Bundle:
 
     @classmethod
     def read(cls, path: Path, overrides: Sequence[str] = ()) -> "Bundle":
-        """Read a bundle.
+        """Read a bundle, with its model on the CPU.
 
         Args:
             path: the file.
@@ -168,20 +139,15 @@ class Bundle:
             # From text: a tuple, which JSON does not have, is refused in what was read from it already.
             note = _Note.model_validate_json(json.dumps(metadata), strict=True)
             held_out = HeldOut(arrays["held_out.features"], arrays["held_out.slots"])
-            bundle = cls(
-                RunConfig.model_validate(_portable(note.config)),
-                note.encoder,
-                note.held_out_per_class,
-                held_out,
-                note.labels,
-                note.lessons,
-                below("method.", arrays),
-                note.taught,
-                path,
-            )
+            config = RunConfig.model_validate(_portable(note.config))
             _check_arrays(arrays)
-            _check_held_out(held_out, frames=bundle.config.video.frames, dim=note.encoder.dim)
-        return replace(bundle, config=_overridden(bundle.config, overrides, path)) if overrides else bundle
+            _check_held_out(held_out, frames=config.video.frames, dim=note.encoder.dim)
+        config = _overridden(config, overrides, path)
+        settings = model_settings(config, note.held_out_per_class)
+        with turn(config.training.threads), damage_explained(path):
+            model = Model.restored(settings, below("method.", arrays), note.labels, held_out)
+            _refuse_misfit(model, note.encoder.dim)
+        return cls(config, note.encoder, model, note.lessons, note.taught, path)
 
 
 def model_settings(config: RunConfig, held_out_per_class: int) -> ModelSettings:

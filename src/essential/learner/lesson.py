@@ -115,7 +115,13 @@ def read_clips(
         if one.features is not None
     ]
     places = np.array([int(video.label) - first_slot for video, *_ in read], np.int64)
-    _refuse_bare([name for place, name in enumerate(by_class) if place not in places], skipped)
+    bare = [name for place, name in enumerate(by_class) if place not in places]
+    if bare:
+        lines = "\n  ".join(f"{key}: {reason}" for key, reason in sorted(skipped.items()))
+        raise DataError(
+            f"no clip of {', '.join(map(repr, bare))} can be read, so it cannot be learned:\n  {lines}\n"
+            "Give clips that can be read, or leave the class out"
+        )
     return LessonClips(
         classes=tuple(by_class),
         places=places,
@@ -188,12 +194,3 @@ def _videos(clips: Mapping[str, Sequence[Path]], first_slot: int) -> list[Video]
             taken.add(key)
             videos.append(Video(key, str(path), str(slot), "train"))
     return videos
-
-
-def _refuse_bare(names: Sequence[str], skipped: Mapping[str, str]) -> None:
-    if names:
-        lines = "\n  ".join(f"{key}: {reason}" for key, reason in sorted(skipped.items()))
-        raise DataError(
-            f"no clip of {', '.join(map(repr, names))} can be read, so it cannot be learned:\n  {lines}\n"
-            "Give clips that can be read, or leave the class out"
-        )

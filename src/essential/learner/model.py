@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from copy import deepcopy
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -135,12 +136,13 @@ class Model:
         return after, len(kept)
 
     def without(self, name: str) -> "Model":
-        """Return the model without a class: its exemplars, held-out clips and label are gone; the method is shared."""
-        method, held_out = self.method, self.held_out
+        """Return the model without a class: its exemplars, held-out clips and label are gone."""
+        method, held_out = deepcopy(self.method), self.held_out
         for slot in (slot for slot, label in enumerate(self.labels) if label == name):
             method.memory = method.memory.without(slot)
             held_out = held_out.without(slot)
-        return replace(self, labels=tuple(None if label == name else label for label in self.labels), held_out=held_out)
+        labels = tuple(None if label == name else label for label in self.labels)
+        return Model(self.settings, method, labels, held_out)
 
     def _split(self, clips: LessonClips) -> tuple[Rows, Rows]:
         """Return the rows to train on, and those to hold out: of each class one in five at random."""

@@ -18,7 +18,7 @@ from essential.api.arrays import Features
 from essential.encoders import FrameEncoder, build_encoder
 from essential.engine.settings import choose_device
 from essential.engine.workspace import FeatureOrigin
-from essential.errors import ConfigError, DataError
+from essential.errors import BundleError, ConfigError, DataError
 from essential.features.provenance import Recipe, build_recipe
 from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings
 from essential.learner.calibration import HeldOut
@@ -82,25 +82,24 @@ class VideoLearner:
     ) -> None:
         if encoder is not None and feature_dim is not None:
             raise ConfigError("a learner has an encoder, or takes features alone", remedy="give encoder or feature_dim")
+        if bundle is not None and (encoder or method or memory_budget_bytes or feature_dim or overrides):
+            raise ConfigError("a bundle's settings are fixed", remedy="give the bundle alone, or new settings alone")
         if bundle is None:
             chosen = [] if encoder is None else [f"encoder.name={encoder}"]
             settings = new_settings(config, [*chosen, *overrides], method, memory_budget_bytes)
-        elif encoder or method or memory_budget_bytes or feature_dim or overrides:
-            raise ConfigError("a bundle's settings are fixed", remedy="give the bundle alone, or new settings alone")
+            own = model_settings(settings, held_out_per_class)  # refused before an encoder is loaded
         else:
-            settings, held_out_per_class = bundle.config, bundle.held_out_per_class
-        own = model_settings(settings, held_out_per_class)  # refused before an encoder is loaded
+            settings = bundle.config
         self.config = settings.with_absolute_paths()
         self._progress = progress or Progress()
         self._device = choose_device(settings.training.device)
         self._process_id = os.getpid()
         with turn(settings.training.threads):
-            self._origin, self._encoder = self._open_encoder(bundle, feature_dim)
-            self._model = Model.new(own, self._origin.dim) if bundle is None else bundle.model()
-            self._model.method.network.to(self._device)
-        self._clip_size = (settings.video.frames, self._origin.dim)
-        self._lessons = () if bundle is None else bundle.lessons
-        self._taught = {} if bundle is None else dict(bundle.taught)
+            origin, self._encoder = self._open_encoder(bundle, feature_dim)
+            model = Model.new(own, origin.dim) if bundle is None else bundle.model
+            model.method.network.to(self._device)
+        self._known = replace(bundle or Bundle(self.config, origin, model), config=self.config, encoder=origin)
+        self._clip_size = (settings.video.frames, origin.dim)
         # The file whose numbers, which may be a stranger's, have not been used yet.
         self._untried = None if bundle is None else bundle.path
 
@@ -113,14 +112,19 @@ class VideoLearner:
             except ValueError:
                 problem = f"feature_dim={feature_dim!r} is not allowed"
                 raise ConfigError(problem, remedy="give the numbers per frame") from None
-        if bundle is not None and not bundle.needs_encoder:
+        if bundle is not None and not bundle.encoder.fingerprint:  # features were given as arrays
             return bundle.encoder, None
         encoder = build_encoder(self.config.encoder)
         encoder.check_frames(self.config.video.frames)
         encoder.to(self._device)
         origin = FeatureOrigin(encoder.name, encoder.fingerprint, encoder.dim)
-        if bundle is not None:
-            bundle.refuse_other_encoder(origin)
+        if bundle is not None and bundle.encoder.fingerprint != origin.fingerprint:
+            taught = bundle.encoder
+            raise BundleError(
+                f"{bundle.path} was taught with features of {taught.name!r} (fingerprint {taught.fingerprint[:12]}), "
+                f"and this is {origin.name!r} ({origin.fingerprint[:12]})",
+                remedy="give the weights that it was taught with: -s encoder.weights=FILE",
+            )
         return origin, encoder
 
     @classmethod
@@ -140,18 +144,11 @@ class VideoLearner:
     @in_turn
     def save(self, path: PathLike) -> int:
         """Write the learner to one file, whole or not at all, and return its bytes; FileSystemError if it cannot."""
-        model = self._model
-        bundle = Bundle(
-            self.config,
-            self._origin,
-            model.settings.held_out_per_class,
-            model.held_out,
-            model.labels,
-            self._lessons,
-            model.method.state_dict(),
-            self._taught,
-        )
-        return bundle.write(Path(path))
+        return self._known.write(Path(path))
+
+    @property
+    def _model(self) -> Model:
+        return self._known.model
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -161,7 +158,7 @@ class VideoLearner:
     @property
     def lessons(self) -> tuple[Lesson, ...]:
         """What every `learn` was given, and its result."""
-        return self._lessons
+        return self._known.lessons
 
     @property
     def memory(self) -> list[LedgerEntry]:
@@ -173,7 +170,7 @@ class VideoLearner:
         """The frozen encoder; ConfigError if the learner takes features alone."""
         if self._encoder is None:
             raise ConfigError(
-                f"this learner takes features of {self._origin.dim} numbers, and has no encoder to read videos with",
+                f"this learner takes features of {self._clip_size[1]} numbers, and has no encoder to read videos with",
                 remedy="use learn_features and predict_features, or begin a learner with an encoder",
             )
         return self._encoder
@@ -266,9 +263,9 @@ class VideoLearner:
         """
         name = known_as(name, self.classes)
         refuse_unknown(name, self.classes)
-        self._model = self._model.without(name)
-        self._lessons = tuple(lesson.without(name) for lesson in self._lessons)
-        self._taught = {content: label for content, label in self._taught.items() if label != name}
+        lessons = tuple(lesson.without(name) for lesson in self.lessons)
+        taught = {content: label for content, label in self._known.taught.items() if label != name}
+        self._known = replace(self._known, model=self._model.without(name), lessons=lessons, taught=taught)
 
     def predict(self, paths: PathLike | Iterable[PathLike], *, top_k: int = _TOP) -> list[Prediction]:
         """Label clips, files or folders of them, as `stream` does; a clip that cannot be read has the reason."""
@@ -349,13 +346,15 @@ class VideoLearner:
     def _learn(self, clips: LessonClips, *, passed_over: Mapping[str, int] | None = None) -> Lesson:
         labels = {key: clips.classes[place] for key, place in zip(clips.keys, clips.places.tolist(), strict=True)}
         hashes = dict(zip(clips.keys, clips.hashes, strict=True))
-        refuse_same_content(hashes, labels, self._taught)
+        taught = self._known.taught
+        refuse_same_content(hashes, labels, taught)
         model, held_out = self._model.learned(clips, self._progress)
         right, of = np.sum([(0, 0), *model.predictor.recognised(model.held_out).values()], axis=0).tolist()
         accuracy = right / of if of else None
         lesson = Lesson(clips.classes, clips.counts, held_out, clips.skipped, accuracy, passed_over or {})
-        self._model, self._lessons, self._untried = model, (*self._lessons, lesson), None
-        self._taught |= {content: labels[key] for key, content in hashes.items()}
+        taught = {**taught, **{content: labels[key] for key, content in hashes.items()}}
+        self._known = replace(self._known, model=model, lessons=(*self.lessons, lesson), taught=taught)
+        self._untried = None
         return lesson
 
     def _recipe(self) -> Recipe:
