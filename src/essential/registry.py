@@ -20,8 +20,8 @@ class Registry(Mapping[str, Thing]):
     """What the entry points of a group name, each imported when it is first asked for.
 
     A plug-in that cannot be used is left out, and `broken` says why: it raises on import, is something else than the
-    group's kind, is for other versions of essential, or its name is taken. A name that several packages give is
-    nobody's, so that what it means does not depend on which is found first.
+    group's kind, is for other versions of essential, or its name is taken. A name that several packages give is refused
+    for all of them: what it means must not depend on which is found first.
 
     Args:
         group: such as `essential.methods`.
@@ -134,7 +134,7 @@ class Registry(Mapping[str, Thing]):
 
     def _imported(self, entry: "EntryPoint") -> tuple[Any, str | None]:
         """Return a plug-in's object, and what is wrong with it."""
-        # Whatever a stranger's package does, the commands that need nothing of it go on.
+        # Any error of a plug-in must leave the commands that do not use it working.
         try:
             reason = _wrong_version(entry.dist)
             thing = None if reason else entry.load()

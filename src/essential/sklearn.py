@@ -93,7 +93,8 @@ class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         calls only `fit` on all clips has one slot a class again.
 
         Args:
-            X, y: as for `fit`.
+            X: as for `fit`.
+            y: as for `fit`.
             classes: all labels that y may hold; None: any. Labels are known only when there were clips of them.
 
         Raises:

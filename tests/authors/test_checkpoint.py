@@ -12,8 +12,7 @@ from torch import Tensor
 
 from essential.authors.checkpoint import read_authors_checkpoint
 from essential.errors import CheckpointError
-from essential.models.classifier import ClipClassifier
-from essential.models.heads import GrowingHead
+from essential.models.classifier import ClipClassifier, GrowingHead
 from essential.models.memory_retrieval import MemoryRetrieval
 
 Change = Callable[[dict[str, Tensor]], Any]

@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from essential.methods.podnet import PODNet, margin_nca
-from essential.models.classifier import ClipClassifier
-from essential.models.heads import CosineHead
+from essential.models.classifier import ClipClassifier, CosineHead
 from essential.models.seeded import torch_generator
 from method_batches import SIZES, batch_of, second_task, values, weights
 

@@ -8,8 +8,7 @@ import torch
 
 from essential.contract.synthetic_tasks import make_tasks
 from essential.methods.ucir import UCIR, UCIRConfig, margin_ranking
-from essential.models.classifier import ClipClassifier
-from essential.models.heads import CosineHead
+from essential.models.classifier import ClipClassifier, CosineHead
 from essential.models.seeded import torch_generator
 from method_batches import SIZES, batch_of, second_task, values, weights
 

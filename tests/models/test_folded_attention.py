@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from essential.models.folded_attention import attend
 from essential.models.memory_retrieval import MemoryRetrieval
-from essential.models.temporal_encoder import TemporalEncoder
+from essential.models.temporal_encoder import TemporalEncoder, attend
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 

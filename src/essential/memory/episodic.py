@@ -61,7 +61,7 @@ class EpisodicMemory:
         return len(self.slots)
 
     def extended(self, other: "EpisodicMemory") -> "EpisodicMemory":
-        """Return a memory with the exemplars of `other` behind these."""
+        """Concatenate: `self`, then `other`."""
         columns: dict[str, Any] = {name: torch.cat([getattr(self, name), getattr(other, name)]) for name in _COLUMNS}
         return replace(self, **columns, names=self.names + other.names, logits=_side_by_side(self.logits, other.logits))
 

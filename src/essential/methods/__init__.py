@@ -66,7 +66,7 @@ METHODS: "Registry[type[Method]]" = Registry(
 if TYPE_CHECKING:
 
     class MethodConfig(Section):
-        """The settings of one of `METHODS`, told apart by their name."""
+        """The settings of one of `METHODS`, discriminated by their name."""
 
         name: str
 

@@ -74,7 +74,7 @@ class Anchor(nn.Module):
     A parameter that has grown since is held in its first rows alone; what is new is free.
 
     Attributes:
-        importance: how firmly each number is held, >= 0.
+        importance: the weight of each number, >= 0.
         centre: where it is held.
     """
 
@@ -175,7 +175,7 @@ class Anchored(Trained[Settings]):
 
     @abstractmethod
     def importances(self, task: TaskData) -> dict[str, Tensor]:
-        """Return how firmly each number of the classifier is to be held for the task, by the parameter's name."""
+        """Return the weight of each number of the classifier in the task's penalty, by the parameter's name."""
 
     def ledger(self) -> list[LedgerEntry]:
         """The importances, and the values they hold to, which are stored though the classifier may have the same."""

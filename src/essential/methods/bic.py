@@ -9,8 +9,8 @@
 
 The first task has stage 2 without distillation, and no stage 3.
 
-`reading: paper` forgets a pair when the next task begins: old logits stand as they are in equation 4, and what the pair
-did lives on through distillation. `reading: vclimb` keeps a pair for every task (Villa et al., CVPR 2022) and corrects
+`reading: paper` resets a pair when the next task begins: old logits stay as they are in equation 4, and the teacher
+passes on what the pair did. `reading: vclimb` keeps a pair for every task (Villa et al., CVPR 2022) and corrects
 with all of them, in training too; the newest alone is fitted.
 
 Differs from the paper: the engine's AdamW, not SGD, in both stages; exemplars are frame features. Each class holds out
@@ -67,7 +67,7 @@ class BiC(Trained[BiCConfig]):
         """Keep the corrected classifier as it is, grow the head, and add a pair."""
         super().begin(task)
         if self.config.reading == "paper":
-            self.corrected.forget_pairs()
+            self.corrected.reset_pairs()
         self.corrected.add_pair(len(task.slots))
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
@@ -101,8 +101,8 @@ class BiC(Trained[BiCConfig]):
         weight = self.slots[-1].start / self.slots[-1].stop
         yield LossTerm("classification", classification, 1 - weight)
         with torch.no_grad():
-            taught = _logits(teacher, batch)
-        yield LossTerm("distillation", distillation(logits[:, : taught.shape[1]], taught), weight)
+            wanted = _logits(teacher, batch)
+        yield LossTerm("distillation", distillation(logits[:, : wanted.shape[1]], wanted), weight)
 
     def _parts(self, slots: Int[Tensor, " clips"]) -> tuple[Int[Tensor, " learned"], Int[Tensor, " held"]]:
         """Split a task's clips and exemplars, the same way whenever it is asked for in the task."""

@@ -55,7 +55,7 @@ class Batch:
         return [tensor for tensor in every if tensor is not None]
 
     def to(self, device: torch.device) -> "Batch":
-        """Return the batch on `device`. To a GPU it goes through pinned memory, so that nobody waits for it."""
+        """Return the batch on `device`; to a GPU through pinned memory, without waiting for the copy."""
         return Batch(*(_sent(tensor, device) for tensor in self.tensors))
 
 
@@ -138,8 +138,8 @@ class Stage:
         learning_rate_scale: times the engine's learning rate.
         steady: every step does the same operations on all batches of one shape, and nothing in Python that it depends
             on changes during the stage. Its loss makes no tensor elsewhere than where the clips are, reads nothing
-            back, and draws from torch's global generator of the clips' device alone. The engine may then record a step
-            on a GPU, and replay it with other clips.
+            back, and draws from torch's global generator of the clips' device alone. The engine may then capture a step
+            as a CUDA graph, and replay it with other clips.
     """
 
     name: str
@@ -162,7 +162,7 @@ class Method(ABC):
         memory: the exemplars kept.
         slots: the slots of every task begun, in order.
         seed: what every random choice derives from, the order of the clips in training included.
-        clip_shape: frames of a clip and numbers per frame, as `build_method` was told; None: it was built without.
+        clip_shape: frames of a clip and numbers per frame, as given to `build_method`; None: it was not built by it.
     """
 
     Config: ClassVar[type[Section]]

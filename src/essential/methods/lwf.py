@@ -12,7 +12,7 @@ For each task, without any exemplar:
    copy of what is carried anyway.
 
 Differs from the paper: there every old task is a head of its own, with a distillation loss among its own classes, and
-is told which task a test picture is of; here one softmax runs over all old slots, because all are compared in a test.
+is given the task of a test image; here one softmax runs over all old slots, because all are compared in a test.
 The paper trains the new rows alone first (a warm-up); here all trains from the start. The teacher answers each view of
 a clip as it comes, in evaluation; the paper records its answers once. The optimiser is the engine's AdamW, not SGD.
 """

@@ -12,10 +12,10 @@ For each task, without any exemplar:
 `importance` says what is added; the two are different quantities, each with a weight of its own. No label is needed:
 
 - `per-clip`: the mean over the task's clips of the size of the gradient of the squared L2 norm of the logits. The
-  weight was chosen on `moving-digits`, where the paper's lambda of 1 holds too firmly, and 0.001 does nothing;
+  weight was chosen on `moving-digits`, where the paper's lambda of 1 is too large, and 0.001 does nothing;
 - `vclimb`: what vCLIMB's code takes (Villa et al., CVPR 2022): the size of the gradient of the L2 norm, not squared,
   accumulated over the whole task. Gradients of different clips cancel, and its size grows with the number of batches.
-  The weight is vCLIMB's; on `moving-digits` it holds so firmly that the new rows alone are learned.
+  The weight is vCLIMB's; on `moving-digits` it is so large that the new rows alone are learned.
 
 Differs from the paper: the head grows, and rows that are new are free. The optimiser is the engine's AdamW (the paper:
 SGD), and the default weight is not the paper's.

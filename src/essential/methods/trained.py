@@ -15,8 +15,7 @@ from essential.memory.episodic import EpisodicMemory
 from essential.memory.selection import Policy
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, set_exemplar_means
-from essential.models.classifier import ClipClassifier, Predictor
-from essential.models.heads import GrowingHead, Head
+from essential.models.classifier import ClipClassifier, GrowingHead, Head, Predictor
 from essential.models.seeded import torch_generator, torch_seeded
 
 _TEACHER = "teacher"

@@ -31,8 +31,7 @@ from torch import Tensor, nn
 from essential.methods.contract import Batch, LossTerm, TaskData
 from essential.methods.exemplars import judge
 from essential.methods.trained import HerdedConfig, Trained, cross_entropy
-from essential.models.classifier import ClipClassifier
-from essential.models.heads import CosineHead
+from essential.models.classifier import ClipClassifier, CosineHead
 
 _FIRST_SCALE = 10.0
 

@@ -23,7 +23,7 @@ class Growing(nn.Module):
     grows: ClassVar[tuple[str, ...]] = ()
 
     def take_shape(self, state: Mapping[str, Tensor]) -> None:
-        """Have as many rows as `state`, a state of this module, has; torch refuses one of another width."""
+        """Match the number of rows in `state`, a state of this module; torch refuses another width."""
         for name in self.grows:
             if name in state:
                 own = getattr(self, name)

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from essential.models.folded_attention import attend
+from essential.models.temporal_encoder import attend
 from essential.models.whole_batch import DropPath
 
 PromptMode = Literal["cross", "self", "mlp"]

@@ -1,7 +1,7 @@
 """A batch that several ranks share: each computes a part of its rows, with the random numbers of the whole.
 
-Whoever draws numbers for the clips of a batch draws them for all its clips, and keeps those of the rows at hand. So the
-generators of all ranks stay in step, and a clip gets the same numbers whoever computes it. `DropPath` and `Dropout` do
+Numbers for the clips of a batch are drawn for all its clips, and those of the rows at hand are kept. So the generators
+of all ranks stay in step, and a clip gets the same numbers on any rank. `DropPath` and `Dropout` do
 so; their numbers are those of torch's and torchvision's own, drawn from torch's global generator.
 """
 
