@@ -96,7 +96,8 @@ def spans_of(
         path: the file.
         windows: in order of their starts and of their ends, without a gap between them.
         labels: of the columns of `probabilities`.
-        probabilities, unknown: of every window.
+        probabilities: of every window.
+        unknown: of every window.
     """
     starts, ends = np.array([window[0] for window in windows]), np.array([window[1] for window in windows])
     borders = np.unique(np.concatenate([starts, ends]))
