@@ -79,5 +79,5 @@ def test_a_bundle_predicts_and_counts_its_bytes(kept: Path) -> None:
     assert labels == learner.classes
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     bundle = Bundle.read(kept / "slda.bundle")
-    assert bundle.labels == learner.classes
-    assert sum(entry.bytes for entry in bundle.model().ledger()) == sum(entry.bytes for entry in learner.memory)
+    assert bundle.model.labels == learner.classes
+    assert sum(entry.bytes for entry in bundle.model.ledger()) == sum(entry.bytes for entry in learner.memory)

@@ -87,6 +87,11 @@ class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> "IncrementalClassifier":
         """Learn one more task: new classes, and further clips of known ones.
 
+        A known class in a later call becomes a further slot, whose probability is added to that of its earlier ones.
+        Slots are never merged: model and memory grow with every call, and SLDA learns no covariance from calls of one
+        clip a class. So collect small batches, and give them in one call; after many calls only `fit` on all clips has
+        one slot a class again.
+
         Args:
             X: as for `fit`.
             y: as for `fit`.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from essential.analysis.outcomes import outcomes
+from essential.analysis import outcomes
 from essential.engine.evaluate import Predictions
 from essential.errors import CheckpointError
 from essential.records.analysis import ForgottenClip

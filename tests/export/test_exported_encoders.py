@@ -12,8 +12,7 @@ from clip_states import clip_state
 from essential.encoders import EncoderConfig, FrameEncoder, build_encoder
 from essential.encoders.clip_layout import describe_clip
 from essential.export.answer import FeatureAnswer, FrameAnswer
-from essential.export.bundle_export import describe
-from essential.export.check import features_of, random_frames, worst_difference
+from essential.export.bundle_export import describe, features_of, random_frames, worst_difference
 from essential.export.forms import CLIPS_TRACED, onnx_bytes, onnx_run, program_of, pt2_bytes, pt2_run
 
 

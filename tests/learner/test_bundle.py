@@ -144,4 +144,4 @@ def test_a_bundle_is_one_process_at_a_time(taught_bundle: Path, tmp_path: Path) 
     with file_lock(path), pytest.raises(InUseError), file_lock(path):
         pass
     with file_lock(path):
-        assert Bundle.read(path).labels == ("left", "right")
+        assert Bundle.read(path).model.labels == ("left", "right")

@@ -190,3 +190,17 @@ def test_an_error_in_a_lesson_of_a_loaded_bundle_is_not_called_damage(
     # What a stranger's numbers do when they are first used is damage.
     with pytest.raises(BundleError, match=r"f\.bundle .*a fault of ours"):
         loaded.predict_features(clips_of("up"))
+
+
+@pytest.mark.parametrize(("method", "overrides"), [("icarl", ()), ("icarl-tc", ("method.frames=2",))])
+def test_two_learners_of_one_bundle_do_not_share_what_they_forget(
+    method: str, overrides: tuple[str, ...], tmp_path: Path
+) -> None:
+    learner = features_learner(method, "training.epochs=1", *overrides)
+    learner.learn_features({"a": clips_of("a"), "b": clips_of("b")})
+    learner.save(tmp_path / "f.bundle")
+    read = Bundle.read(tmp_path / "f.bundle", MACHINE)
+    one, other = VideoLearner(bundle=read), VideoLearner(bundle=read)
+    one.forget("a")
+    assert (one.classes, other.classes) == (("b",), ("a", "b"))
+    assert one.memory != other.memory == learner.memory

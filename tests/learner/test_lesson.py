@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from essential.engine.clips import longest_names
 from essential.learner.lesson import LessonClips, LessonTask
 
 
@@ -30,3 +31,7 @@ def test_epochs_take_the_augmented_views_in_turn(views: int, seen: list[int]) ->
     found = [task.epoch(epoch).rows(torch.tensor([0])).features[0, 0, 0].item() - 30 for epoch in range(4)]
     assert found == seen
     assert task.plain().rows(torch.tensor([0])).features[0, 0, 0].item() == 30
+
+
+def test_the_longest_name_of_a_class_is_that_of_most_bytes() -> None:
+    assert longest_names([3, 5, 3], ["abcd", "x", "äöü"]) == ["äöü", "x"]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from essential.engine.clips import ClipTable
+from essential.engine.clips import ClipTable, longest_names
 from essential.errors import ConfigError, DataError
 from essential.shown import named, nearest, quoted
 
@@ -49,11 +49,7 @@ class ArrayTask:
     @property
     def longest_names(self) -> list[str]:
         """The longest name of each class's training clips; see `Method.check_room`."""
-        longest = dict.fromkeys(self.slots, "")
-        for slot, name in zip(self.train.slots.tolist(), self.train.names, strict=True):
-            if slot in longest:
-                longest[slot] = max(longest[slot], name, key=lambda each: len(each.encode()))
-        return [*longest.values()]
+        return longest_names(self.train.slots.tolist(), self.train.names)
 
 
 def tasks_from_arrays(

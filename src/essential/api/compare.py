@@ -120,7 +120,8 @@ def plan_runs(
     wrong = [seed for seed in seeds if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0]
     if wrong:
         raise ConfigError(f"seeds names {wrong[0]!r}", remedy="seeds are whole numbers from 0")
-    configs = {name: _config_of(protocol_config(protocol), overrides, name, budget_bytes) for name in wanted}
+    shipped = protocol_config(protocol)
+    configs = {name: load_config(shipped, overrides, method=name, budget_bytes=budget_bytes) for name in wanted}
     if budget_bytes and not any(memory_section(config) for config in configs.values()):
         raise ConfigError(
             f"budget_bytes={budget_bytes} caps nothing: none of {', '.join(wanted)} keeps exemplars",
@@ -141,16 +142,6 @@ def _refuse_own_setting(override: str, budget_bytes: int | None) -> None:
         )
     if budget_bytes and key.startswith("method.") and key.rpartition(".")[2] in _INSTEAD_OF_BUDGET:
         raise ConfigError("budget_bytes replaces it", where=f"-s {override}", remedy="give one of the two")
-
-
-def _config_of(protocol: str, overrides: Sequence[str], method: str, budget_bytes: int | None) -> RunConfig:
-    config = load_config(protocol, overrides, method=method)
-    section = memory_section(config)
-    if budget_bytes is None or section is None:
-        return config
-    # The budget alone decides how many: a number per class beside it would leave part of it unused.
-    budget = [f"{section}.budget_bytes={budget_bytes}", f"{section}.exemplars_per_class=null"]
-    return load_config(protocol, [*overrides, *budget], method=method)
 
 
 def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:

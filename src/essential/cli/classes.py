@@ -23,7 +23,7 @@ def classes(bundle: BundleFile) -> None:
 
     read = Bundle.read(bundle)
     print_classes(read.lessons)
-    say(f"{len(read.classes)} classes; encoder {read.encoder.name}, method {read.config.method.name}")
+    say(f"{len(read.model.classes)} classes; encoder {read.encoder.name}, method {read.config.method.name}")
 
 
 def print_classes(lessons: "Sequence[Lesson]", *, first: int = 1) -> None:

@@ -31,7 +31,7 @@ def forget(
     refuse_missing(bundle)
     with file_lock(bundle):
         read = Bundle.read(bundle, overrides or ())
-        refuse_unknown(name, read.classes)  # before an encoder is downloaded in vain
+        refuse_unknown(name, read.model.classes)  # before an encoder is downloaded in vain
         learner = VideoLearner(bundle=read)
         learner.forget(name)
         # They hold the class. The bundle is written last: until then the same command can be repeated.

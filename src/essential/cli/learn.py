@@ -62,7 +62,7 @@ def learn(
             )
         read = Bundle.read(into, overrides or ()) if into.exists() else None
         if read is not None and not more_of_known:
-            refuse_known(clips.videos, read.classes)
+            refuse_known(clips.videos, read.model.classes)
         # From here on an encoder may be downloaded.
         settings = {"overrides": overrides or (), **{_OF_NEW[option]: value for option, value in chosen.items()}}
         learner = _learner(read, settings | {"progress": terminal_progress()})

@@ -31,7 +31,7 @@ def memory(kept: Annotated[Path, argument("RUN|BUNDLE", "Folder of a run, or fil
 
         bundle = Bundle.read(kept)
         title = f"method {bundle.config.method.name}, {counted(len(bundle.lessons), 'lesson')}"
-        _print_ledger(title, bundle.model().ledger())
+        _print_ledger(title, bundle.model.ledger())
         return
     if not kept.exists():
         raise RunError(f"there is no run folder and no bundle {kept}; check the name")

@@ -21,7 +21,13 @@ from essential.shown import nearest, quoted
 _SHARED = ("classifier", "exemplars_per_class", "rehearsal_epochs")
 
 
-def load_config(name_or_path: str | Path, overrides: Sequence[str] = (), *, method: str | None = None) -> RunConfig:
+def load_config(
+    name_or_path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    method: str | None = None,
+    budget_bytes: int | None = None,
+) -> RunConfig:
     """Read a shipped config by name, or a YAML file by path, and apply overrides such as `training.epochs=5`.
 
     Values are read as YAML: `5`, `0.1`, `true`, `null`, `[0.8, 1.0]`, text.
@@ -31,6 +37,7 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = (), *, meth
         overrides: applied in this order.
         method: a shipped method to use instead of the config's, with the config's settings of classifier, exemplars per
             class and rehearsal epochs where it has such. The config's own method stays as it is.
+        budget_bytes: cap on what a method with exemplars keeps, in the place of any number per class.
 
     Raises:
         ConfigError: no such config or method; not YAML; an unknown key (the nearest known one is named); a value out
@@ -41,7 +48,15 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = (), *, meth
         content["method"] = _another_method(method, content.get("method", {}))
     for override in overrides:
         _apply(content, override)
-    return parse_config(content, f"{name_or_path} with --method {method}" if method else str(name_or_path))
+    name = f"{name_or_path} with --method {method}" if method else str(name_or_path)
+    config = parse_config(content, name)
+    section = memory_section(config)
+    if budget_bytes is None or section is None:
+        return config
+    # The budget alone decides how many: a number per class beside it would leave part of it unused.
+    for setting in (f"budget_bytes={budget_bytes}", "exemplars_per_class=null"):
+        _apply(content, f"{section}.{setting}")
+    return parse_config(content, name)
 
 
 def _content(name_or_path: str | Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A labelled predictor as one module of tensors alone: what is exported.
 
 It gives the learner's numbers: temperature, labels of several slots, forgotten slots, and the distance from all classes
-are constants in it. `export.check` compares the two before a file is written.
+are constants in it. `bundle_export` compares the two before a file is written.
 """
 
 from copy import deepcopy

@@ -7,35 +7,32 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import nn
 
 from essential.encoders import FrameEncoder
-from essential.errors import EssentialError
+from essential.errors import EssentialError, ExportError
 from essential.export.answer import FeatureAnswer, FrameAnswer
-from essential.export.check import features_of, random_features, random_frames, worst_difference
-from essential.export.forms import CLIPS, CLIPS_TRACED, Values, eager_run, form_of, program_of
+from essential.export.forms import CLIPS, CLIPS_TRACED, Run, Values, eager_run, form_of, program_of
+from essential.features.pipeline import ClipEncoder
 from essential.files.atomic import refuse_unwritable, write_bytes, write_json
 from essential.learner.calibration import known_labels
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.video_learner import VideoLearner
 from essential.version import __version__
+from essential.video.views import plain_view
 
 Takes = Literal["frames", "features"]
 _CLIPS_CHECKED = 7
+# Of a probability; of an unknown score above 1, which has no upper end, it is relative.
+TOLERANCE = 1e-4
+_CLIPS_AT_ONCE = (1, 3)
+_CELLS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
 class Export:
-    """What was written.
-
-    Attributes:
-        path: the model.
-        note: the JSON beside it.
-        bytes: of the model.
-        labels: that it answers with.
-        worst_difference: from the learner, over all clips that it was checked on.
-    """
+    """What was written: the model at `path`, the JSON beside it, and the largest difference found from the learner."""
 
     path: Path
     note: Path
@@ -79,15 +76,7 @@ def write_export(
     held_out: Float[np.ndarray, "clips frames dim"],
     takes: Takes,
 ) -> Export:
-    """Write a labelled predictor, as `export_bundle` does.
-
-    Args:
-        labelled: on the CPU.
-        encoder: on the CPU.
-        path: `.onnx` or `.pt2`.
-        held_out: clips to check it on, beside made-up ones.
-        takes: see there.
-    """
+    """Write a labelled predictor on the CPU, as `export_bundle` does, checked on `held_out` and made-up clips."""
     form = form_of(path)
     frames = held_out.shape[1]
     note = describe(labelled, encoder, frames=frames, takes=takes)
@@ -177,3 +166,64 @@ def _preparation(encoder: FrameEncoder, *, frames: int, takes: Takes) -> dict[st
         "std": list(pixels.std),
         "normalise": f"(value / 255 - mean) / std for each colour, {inside}",
     }
+
+
+def worst_difference(
+    run: Run, predictor: LabelledPredictor, clips: Values, features: Float[np.ndarray, "clips frames dim"]
+) -> float:
+    """Return how far an export, given clips by one and by three, is from the learner, given the features of these.
+
+    Raises:
+        ExportError: it is above `TOLERANCE`.
+    """
+    _, probabilities, unknown = predictor.answers(features)
+    wanted = [probabilities] if unknown is None else [probabilities, unknown]
+    worst = 0.0
+    for at_once in _CLIPS_AT_ONCE:
+        parts = [run(clips[first : first + at_once]) for first in range(0, len(clips), at_once)]
+        found = [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+        differences = [_difference(*pair) for pair in zip(found, wanted, strict=True)]
+        # Written so that NaN is refused.
+        if not all(difference <= TOLERANCE for difference in differences):
+            raise ExportError(
+                f"the export differs from the learner by {max(differences):.1e}, and {TOLERANCE:.0e} is allowed, so it "
+                "was not written; another version of torch, onnx or onnxruntime may do"
+            )
+        worst = max(worst, *differences)
+    return worst
+
+
+def features_of(
+    encoder: FrameEncoder, clips: UInt8[np.ndarray, "clips frames size size 3"]
+) -> Float[np.ndarray, "clips frames dim"]:
+    """Return the learner's features of frames, computed in float32."""
+    through = ClipEncoder(encoder, frames=clips.shape[1], batch_clips=None, precision="float32")
+    found: list[tuple[int, Values]] = []
+    for place, clip in enumerate(clips):
+        found += through.add(place, plain_view(clip, encoder.pixel_format)[None])
+    found += through.finish()
+    return np.concatenate([features for _, features in found])
+
+
+def random_features(count: int, *, frames: int, dim: int) -> Float[np.ndarray, "count frames dim"]:
+    """Return made-up frame features, small and large ones, so that not all answers are certain."""
+    features = np.random.default_rng(0).standard_normal((count, frames, dim), np.float32)
+    return features * np.logspace(-1.5, 0, count, dtype=np.float32)[:, None, None]
+
+
+def random_frames(count: int, *, frames: int, size: int) -> UInt8[np.ndarray, "count frames size size 3"]:
+    """Return made-up frames: coarse and fine patterns that change from frame to frame, so that features differ."""
+    generator = np.random.default_rng(0)
+    clips = []
+    for clip in range(count):
+        cells = min(_CELLS[clip % len(_CELLS)], size)
+        colours = generator.integers(0, 256, (frames, cells, cells, 3), np.uint8)
+        places = np.arange(size) * cells // size
+        clips.append(colours[:, places][:, :, places])
+    return np.stack(clips)
+
+
+def _difference(found: Values, wanted: Values) -> float:
+    if found.shape != wanted.shape:
+        raise ExportError(f"the export gives {found.shape} numbers where the learner gives {wanted.shape}")
+    return float((np.abs(found - wanted) / np.maximum(1, np.abs(wanted))).max())

@@ -35,8 +35,9 @@ from essential.engine.workspace import FeatureOrigin
 from essential.errors import BundleError, CheckpointError, ConfigError
 from essential.files.sealed import Array, read_sealed, write_sealed
 from essential.files.versioned_json import Part
-from essential.learner.calibration import HeldOut, known_labels
+from essential.learner.calibration import HeldOut
 from essential.learner.model import Model, ModelSettings
+from essential.learner.threads import turn
 from essential.models.growing import below
 
 WHAT = "essential bundle"
@@ -93,58 +94,28 @@ class _Note(Part):
 
 @dataclass(frozen=True)
 class Bundle:
-    """What the file holds; see the top of this one."""
+    """What the file holds, see the top of this one; a learner is one, and its encoder."""
 
     config: RunConfig
     encoder: FeatureOrigin
-    held_out_per_class: int
-    held_out: HeldOut
-    labels: tuple[str | None, ...]
-    lessons: tuple[Lesson, ...]
-    method: Mapping[str, Array]
-    taught: Mapping[str, str]
+    model: Model
+    lessons: tuple[Lesson, ...] = ()
+    taught: Mapping[str, str] = field(default_factory=dict)
     path: Path | None = None
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The labels known, in order of arrival."""
-        return known_labels(self.labels)
-
-    @property
-    def needs_encoder(self) -> bool:
-        """Whether its features are made from videos; otherwise they were given as arrays."""
-        return bool(self.encoder.fingerprint)
-
-    def refuse_other_encoder(self, encoder: FeatureOrigin) -> None:
-        """Raise a BundleError if the bundle was taught with another encoder."""
-        own = self.encoder
-        if own.fingerprint != encoder.fingerprint:
-            raise BundleError(
-                f"{self.path} was taught with features of {own.name!r} (fingerprint {own.fingerprint[:12]}), and this "
-                f"is {encoder.name!r} ({encoder.fingerprint[:12]})",
-                remedy="give the weights that it was taught with: -s encoder.weights=FILE",
-            )
-
-    def model(self) -> Model:
-        """Return the model, on the CPU; BundleError if its arrays do not fit its settings."""
-        settings = model_settings(self.config, self.held_out_per_class)
-        with damage_explained(self.path):
-            model = Model.restored(settings, self.method, self.labels, self.held_out)
-            _refuse_misfit(model, self.encoder.dim)
-        return model
 
     def write(self, path: Path) -> int:
         """Write the bundle, whole or not at all, and return its bytes; FileSystemError if it cannot."""
-        arrays = {f"method.{name}": array for name, array in self.method.items()}
-        arrays |= {"held_out.features": self.held_out.features, "held_out.slots": self.held_out.slots}
+        model = self.model
+        arrays = {f"method.{name}": array for name, array in model.method.state_dict().items()}
+        arrays |= {"held_out.features": model.held_out.features, "held_out.slots": model.held_out.slots}
         metadata = {
             "what": WHAT,
             "version": VERSION,
             "config": _portable(self.config.model_dump(mode="json")),
             "encoder": asdict(self.encoder),
-            "labels": self.labels,
+            "labels": model.labels,
             "lessons": [asdict(lesson) for lesson in self.lessons],
-            "held_out_per_class": self.held_out_per_class,
+            "held_out_per_class": model.settings.held_out_per_class,
             "taught": dict(self.taught),
         }
         # A link stays one.
@@ -152,12 +123,12 @@ class Bundle:
 
     @classmethod
     def read(cls, path: Path, overrides: Sequence[str] = ()) -> "Bundle":
-        """Read a bundle.
+        """Read a bundle, with its model on the CPU.
 
         Args:
             path: the file.
-            overrides: such as `training.device=cpu`: where the encoder's weights are and how this machine works, and
-                the memory's budget in bytes; not what else decides the numbers.
+            overrides: of `encoder.weights`, of how this machine works (`training.device`, `features.workers`, ...) and
+                of the memory's `budget_bytes`; not of what else decides the numbers.
 
         Raises:
             BundleError: it is missing, damaged, something else, or of a newer version.
@@ -168,20 +139,15 @@ class Bundle:
             # From text: a tuple, which JSON does not have, is refused in what was read from it already.
             note = _Note.model_validate_json(json.dumps(metadata), strict=True)
             held_out = HeldOut(arrays["held_out.features"], arrays["held_out.slots"])
-            bundle = cls(
-                RunConfig.model_validate(_portable(note.config)),
-                note.encoder,
-                note.held_out_per_class,
-                held_out,
-                note.labels,
-                note.lessons,
-                below("method.", arrays),
-                note.taught,
-                path,
-            )
+            config = RunConfig.model_validate(_portable(note.config))
             _check_arrays(arrays)
-            _check_held_out(held_out, frames=bundle.config.video.frames, dim=note.encoder.dim)
-        return replace(bundle, config=_overridden(bundle.config, overrides, path)) if overrides else bundle
+            _check_held_out(held_out, frames=config.video.frames, dim=note.encoder.dim)
+        config = _overridden(config, overrides, path)
+        settings = model_settings(config, note.held_out_per_class)
+        with turn(config.training.threads), damage_explained(path):
+            model = Model.restored(settings, below("method.", arrays), note.labels, held_out)
+            _refuse_misfit(model, note.encoder.dim)
+        return cls(config, note.encoder, model, note.lessons, note.taught, path)
 
 
 def model_settings(config: RunConfig, held_out_per_class: int) -> ModelSettings:
@@ -189,21 +155,9 @@ def model_settings(config: RunConfig, held_out_per_class: int) -> ModelSettings:
     return ModelSettings(config.method, config.training, config.video.frames, config.seed, held_out_per_class)
 
 
-def origin_of_features(dim: int) -> FeatureOrigin:
-    """Return the origin of features that are given as arrays; ConfigError if no frame has `dim` numbers."""
-    try:
-        return FeatureOrigin("features", "", dim)
-    except ValueError:
-        raise ConfigError(f"feature_dim={dim!r} is not allowed", remedy="give the numbers per frame") from None
-
-
 def new_settings(config: str, overrides: Sequence[str], method: str | None, budget_bytes: int | None) -> RunConfig:
-    """Return a config, with a budget in the place of a number of exemplars per class if there is one.
-
-    Raises:
-        ConfigError: no such config, method or setting, or the method keeps no exemplars.
-    """
-    settings = load_config(config, overrides, method=method)
+    """Return a config, as `load_config`; ConfigError also if a budget caps nothing, or stands beside another cap."""
+    settings = load_config(config, overrides, method=method, budget_bytes=budget_bytes)
     if budget_bytes is None:
         return settings
     section = memory_section(settings)
@@ -217,8 +171,7 @@ def new_settings(config: str, overrides: Sequence[str], method: str | None, budg
             raise ConfigError(
                 f"{override}: memory_budget_bytes={budget_bytes} stands in its place", remedy="give one of the two"
             )
-    budget = [f"{section}.budget_bytes={budget_bytes}", f"{section}.exemplars_per_class=null"]
-    return load_config(config, [*overrides, *budget], method=method)
+    return settings
 
 
 def refuse_missing(path: Path) -> None:
@@ -276,10 +229,7 @@ def _read(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
 
 def _portable(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings without what is a machine's business; the encoder's weights are known by their fingerprint.
-
-    Bundles of earlier versions, and of strangers, may hold all of it.
-    """
+    """Return the settings without those of a machine, which bundles of earlier versions and of strangers may hold."""
     portable = {
         name: {key: value for key, value in section.items() if key not in OF_THE_MACHINE.get(name, ())}
         if isinstance(section, dict)
@@ -308,7 +258,6 @@ def _overridden(config: RunConfig, overrides: Sequence[str], path: Path) -> RunC
 
 
 def _refuse_misfit(model: Model, dim: int) -> None:
-    """Refuse labels, memory or held-out clips that do not fit what the method has learned."""
     method, frames = model.method, model.settings.frames
     slots = method.slots[-1].stop if method.slots else 0
     if len(model.labels) != slots:

@@ -68,12 +68,9 @@ class HeldOut:
 
 
 def temperature_of(scores: Scores, slots: Int[np.ndarray, " clips"], labels: Sequence[str | None]) -> float:
-    """Return the temperature for the scores of held-out clips, given their true slots; 1 without a clip.
+    """Return the temperature for held-out clips, given the slot of each and the label of every slot; 1 without a clip.
 
-    Args:
-        scores: of any scale; minus infinity for a slot that is never predicted.
-        slots: none of these.
-        labels: of every slot; the probability of a clip's label is that of all its slots.
+    Scores may have any scale, and are minus infinity for a slot that is never predicted, which is no clip's.
     """
     # Half a second to load, and only needed here.
     from scipy.optimize import minimize_scalar
@@ -102,12 +99,9 @@ def known_labels(labels: Sequence[str | None]) -> tuple[str, ...]:
 def label_probabilities(
     scores: Scores, labels: Sequence[str | None], temperature: float
 ) -> tuple[tuple[str, ...], Float[np.ndarray, "clips labels"]]:
-    """Return the labels in order of arrival, and their probabilities: those of a label's slots added up.
+    """Return the labels in order of arrival, and the sum of the probabilities of each label's slots.
 
-    Args:
-        scores: of every slot; minus infinity for a slot without a label.
-        labels: of every slot; a label may have several.
-        temperature: divides the scores.
+    The scores of a slot without a label are minus infinity.
     """
     divided = scores.astype(np.float64) / temperature
     powers = np.exp(divided - divided.max(axis=1, keepdims=True))

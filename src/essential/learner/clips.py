@@ -37,19 +37,15 @@ def clips_by_class(given: Given) -> ClassFolders:
 
 
 def refuse_absent(given: Collection[str]) -> None:
-    """Raise a DataError if none of the paths exists: before a bundle is read."""
+    """Raise a DataError if none of the paths exists."""
     if not any(map(os.path.lexists, given)):
         raise DataError(f"there is no file and no folder {named([*given])}; check the name")
 
 
 class Expanded:
-    """Gives each path, and in the place of a folder the videos below it, by name; with each, why it is no clip.
+    """Gives each path, drawn one by one, or the videos below it, by name; with each, why it is no clip.
 
-    Args:
-        paths: files, folders of numbered images, each a clip, and folders of such; drawn one by one.
-
-    Attributes:
-        passed_over: what was passed over in folders so far.
+    A folder of numbered images is a clip. `passed_over` is what was passed over in folders so far.
     """
 
     def __init__(self, paths: Iterable[PathLike]) -> None:
@@ -84,15 +80,9 @@ class Expanded:
 
 
 def refuse_same_content(hashes: Mapping[str, str], labels: Mapping[str, str], taught: Mapping[str, str]) -> None:
-    """Refuse two clips of equal content, and one that was taught before: no clip is both learned from and held out.
+    """Refuse two clips of equal content, and one that was taught before, by a DataError that names them.
 
-    Args:
-        hashes: of every clip's content, by its key.
-        labels: the class of every key.
-        taught: the class of each content that was taught before, by its hash.
-
-    Raises:
-        DataError: names the clips and their classes.
+    So no clip is both learned from and held out. `hashes` and `labels` are by key, `taught` holds labels by hash.
     """
     again = [f"{key} (for {taught[content]!r})" for key, content in hashes.items() if content in taught]
     if again:

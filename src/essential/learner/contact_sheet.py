@@ -19,12 +19,7 @@ _INK, _QUIET, _PAPER = (20, 24, 31), (96, 104, 116), (255, 255, 255)
 
 
 def check_place(path: Path) -> None:
-    """Refuse a place where no image can be written, before the clips are read.
-
-    Raises:
-        ConfigError: the name asks for no format that is known.
-        FileSystemError: it is a folder's, or the disk refuses.
-    """
+    """Raise a ConfigError if a name asks for no known format, a FileSystemError if it cannot be written."""
     if path.suffix.lower() not in _FORMATS:
         raise ConfigError(f"{path}: the image's name must end in one of {', '.join(_FORMATS)}")
     refuse_unwritable(path)

@@ -29,14 +29,7 @@ Features = Float[np.ndarray, "clips frames dim"]
 
 
 class Answers(NamedTuple):
-    """What is predicted of clips.
-
-    Attributes:
-        labels: those known, in order of arrival.
-        probabilities: of every label.
-        unknown_scores: how far each clip is from all classes, above 1 for none of them; None where too few clips are
-            kept to say so.
-    """
+    """The labels known, in order of arrival; of each clip, their probabilities and its `Prediction.unknown_score`."""
 
     labels: tuple[str, ...]
     probabilities: Float[np.ndarray, "clips labels"]
@@ -45,13 +38,10 @@ class Answers(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LabelledPredictor:
-    """A predictor, the labels of its slots, and its calibration.
+    """A predictor, the labels of its slots, and its calibration; see `calibration`.
 
-    Attributes:
-        predictor: scores clips.
-        labels: of every slot; None where the class was forgotten, which is never predicted.
-        temperature: see `calibration`.
-        out_of_distribution: None where too few clips are kept for it.
+    A label is None where the class was forgotten, which is never predicted. `out_of_distribution` is None where too few
+    clips are kept for it.
     """
 
     predictor: Predictor

@@ -24,6 +24,7 @@ from essential.protocols.protocol import Video
 
 # Of the SHA-256 of a clip that was taught: enough to know it again.
 _HASH_LETTERS = 16
+_GIVEN = "the features given"
 
 # Frames of a clip, and numbers per frame.
 ClipSize = tuple[int, int]
@@ -34,7 +35,6 @@ class LessonClips:
     """Clips of classes, with the features of one view or more.
 
     Attributes:
-        classes: in order of arrival.
         places: each clip's class, as its place in `classes`.
         keys: what messages and the memory call each clip.
         features: of every clip; of its views the plain one comes first.
@@ -115,7 +115,13 @@ def read_clips(
         if one.features is not None
     ]
     places = np.array([int(video.label) - first_slot for video, *_ in read], np.int64)
-    _refuse_bare([name for place, name in enumerate(by_class) if place not in places], skipped)
+    bare = [name for place, name in enumerate(by_class) if place not in places]
+    if bare:
+        lines = "\n  ".join(f"{key}: {reason}" for key, reason in sorted(skipped.items()))
+        raise DataError(
+            f"no clip of {', '.join(map(repr, bare))} can be read, so it cannot be learned:\n  {lines}\n"
+            "Give clips that can be read, or leave the class out"
+        )
     return LessonClips(
         classes=tuple(by_class),
         places=places,
@@ -126,18 +132,27 @@ def read_clips(
     )
 
 
-def clips_of_features(given: Mapping[str, Features], size: ClipSize) -> LessonClips:
-    """Return the clips that arrays of features hold, by class.
+def clips_of_features(features: Features | Mapping[str, Features], labels: Any, size: ClipSize) -> LessonClips:
+    """Return the clips of arrays by class, or of one array and its labels, the classes in the order of their arrival.
 
     Raises:
-        DataError: see `checked_features`; a class has no name or no clip, or there is no class.
+        DataError: see `checked_features`; a class has no name or no clip, there is no class, or a label too many.
     """
-    if not given:
-        raise DataError("there is no class to learn", remedy="give {'class': array}, or an array and its labels")
+    if isinstance(features, Mapping) is (labels is not None):
+        raise DataError("features without labels, or with two", remedy="give {'class': array}, or array and labels")
     by_class: dict[str, list[Float[np.ndarray, "frames dim"]]] = {}
-    for each, features in given.items():
-        name = class_name(each, "the features given")
-        by_class.setdefault(name, []).extend(checked_features(features, size, where=f"features of {name!r}"))
+    if isinstance(features, Mapping):
+        for each, of_class in features.items():
+            name = class_name(each, _GIVEN)
+            by_class.setdefault(name, []).extend(checked_features(of_class, size, where=f"features of {name!r}"))
+    else:
+        checked = checked_features(features, size)
+        labels = check_labels(labels, "labels", clips=len(checked), of="features")
+        names = {label: class_name(label, _GIVEN) for label in dict.fromkeys(labels)}
+        for label, clip in zip(labels, checked, strict=True):
+            by_class.setdefault(names[label], []).append(clip)
+    if not by_class:
+        raise DataError("there is no class to learn", remedy="give {'class': array}, or an array and its labels")
     for name, clips in by_class.items():
         if not clips:
             raise DataError(f"no clip is given for the class {name!r}", remedy="give one at least")
@@ -149,19 +164,6 @@ def clips_of_features(given: Mapping[str, Features], size: ClipSize) -> LessonCl
         features=[clip[None] for clip in every],
         hashes=[sha256(clip.tobytes()).hexdigest()[:_HASH_LETTERS] for clip in every],
     )
-
-
-def features_by_class(features: Features, labels: Any, size: ClipSize) -> Mapping[str, Features]:
-    """Return the rows of `features` by label, in the order in which the labels first appear.
-
-    Raises:
-        DataError: see `checked_features`; or there are not as many labels as clips.
-    """
-    checked = checked_features(features, size)
-    rows: dict[Any, list[int]] = {}
-    for row, label in enumerate(check_labels(labels, "labels", clips=len(checked), of="features")):
-        rows.setdefault(label, []).append(row)
-    return {label: checked[chosen] for label, chosen in rows.items()}
 
 
 def checked_features(
@@ -192,12 +194,3 @@ def _videos(clips: Mapping[str, Sequence[Path]], first_slot: int) -> list[Video]
             taken.add(key)
             videos.append(Video(key, str(path), str(slot), "train"))
     return videos
-
-
-def _refuse_bare(names: Sequence[str], skipped: Mapping[str, str]) -> None:
-    if names:
-        lines = "\n  ".join(f"{key}: {reason}" for key, reason in sorted(skipped.items()))
-        raise DataError(
-            f"no clip of {', '.join(map(repr, names))} can be read, so it cannot be learned:\n  {lines}\n"
-            "Give clips that can be read, or leave the class out"
-        )

@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from copy import deepcopy
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
 from jaxtyping import Int
 
+from essential.engine.clips import longest_names
 from essential.engine.learn_task import learn_task
 from essential.engine.settings import TrainingConfig
 from essential.errors import ConfigError, DataError, TrainingError
@@ -30,14 +32,7 @@ Rows = Int[np.ndarray, " rows"]
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What a model is built of.
-
-    Attributes:
-        method: the method's section of a config.
-        training: the optimisation.
-        frames: of a clip.
-        seed: what every random choice derives from.
-        held_out_per_class: most clips of a class, one in five, that are kept and not learned from.
+    """What a model is built of: sections of a config, and how many clips of a class, one in five, are held out at most.
 
     Raises:
         ConfigError: the method needs all old clips again, or a number is not allowed.
@@ -76,13 +71,9 @@ class ModelSettings:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A method that has learned, with labels and held-out clips.
+    """A method at the end of its last task, the labels of its slots, and the clips that were not learned from.
 
-    Attributes:
-        settings: what it is built of.
-        method: at the end of its last task.
-        labels: the class of every slot; None where it was forgotten. A class that was learned twice has two slots.
-        held_out: clips that were not learned from.
+    A label is None where the class was forgotten. A class that was learned twice has two slots.
     """
 
     settings: ModelSettings
@@ -135,7 +126,9 @@ class Model:
             held_out = held_out.at_most(self.settings.budget_bytes // 4)
         after = Model.restored(self.settings, self.method.state_dict(), (*self.labels, *clips.classes), held_out)
         task = LessonTask(len(self.method.slots), slots, clips, trained)
-        after.method.check_room(_longest_names(task, after.method), tasks=task.index + 1)
+        old, new = after.method.memory, task.plain()
+        names = longest_names([*old.slots.tolist(), *new.slots.tolist()], [*old.names, *new.names])
+        after.method.check_room(names, tasks=task.index + 1)
         try:
             learn_task(after.method, task, self.settings.training, progress=progress)
         except TrainingError as error:
@@ -143,12 +136,13 @@ class Model:
         return after, len(kept)
 
     def without(self, name: str) -> "Model":
-        """Return the model without a class: its exemplars, held-out clips and label are gone; the method is shared."""
-        method, held_out = self.method, self.held_out
+        """Return the model without a class: its exemplars, held-out clips and label are gone."""
+        method, held_out = deepcopy(self.method), self.held_out
         for slot in (slot for slot, label in enumerate(self.labels) if label == name):
             method.memory = method.memory.without(slot)
             held_out = held_out.without(slot)
-        return replace(self, labels=tuple(None if label == name else label for label in self.labels), held_out=held_out)
+        labels = tuple(None if label == name else label for label in self.labels)
+        return Model(self.settings, method, labels, held_out)
 
     def _split(self, clips: LessonClips) -> tuple[Rows, Rows]:
         """Return the rows to train on, and those to hold out: of each class one in five at random."""
@@ -177,13 +171,3 @@ def _stored(clips: LessonClips, rows: Rows, first_slot: int) -> HeldOut:
             remedy="begin without such clips: held_out_per_class=0, or --held-out 0 on the command line",
         )
     return HeldOut(stored, (clips.places[rows] + first_slot).astype(np.int32))
-
-
-def _longest_names(task: LessonTask, method: Method) -> list[str]:
-    """Return the longest name that a memory may keep of each class: of the exemplars there are, and of new clips."""
-    longest: dict[int, str] = {}
-    old = zip(method.memory.slots.tolist(), method.memory.names, strict=True)
-    new = zip(task.plain().slots.tolist(), task.plain().names, strict=True)
-    for slot, name in (*old, *new):
-        longest[slot] = max(longest.get(slot, ""), name, key=len)
-    return list(longest.values())

@@ -66,14 +66,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a long video in which one label is the most probable.
-
-    Attributes:
-        path: the file.
-        segment: from when to when, in seconds.
-        label: the label; None where the video looks like none of the classes.
-        score: its mean probability.
-    """
+    """A part of a long video in which one label has the highest mean probability, or None: none of the classes."""
 
     path: Path
     segment: Segment
@@ -104,7 +97,7 @@ def spans_of(
         windows: in order of their starts and of their ends, without a gap between them.
         labels: of the columns of `probabilities`.
         probabilities: of every window.
-        unknown: whether each window looks like none of the classes.
+        unknown: of every window.
     """
     starts, ends = np.array([window[0] for window in windows]), np.array([window[1] for window in windows])
     borders = np.unique(np.concatenate([starts, ends]))

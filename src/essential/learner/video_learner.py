@@ -18,9 +18,9 @@ from essential.api.arrays import Features
 from essential.encoders import FrameEncoder, build_encoder
 from essential.engine.settings import choose_device
 from essential.engine.workspace import FeatureOrigin
-from essential.errors import ConfigError, DataError
+from essential.errors import BundleError, ConfigError, DataError
 from essential.features.provenance import Recipe, build_recipe
-from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings, origin_of_features
+from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings
 from essential.learner.calibration import HeldOut
 from essential.learner.clips import (
     Expanded,
@@ -32,7 +32,7 @@ from essential.learner.clips import (
     refuse_unknown,
 )
 from essential.learner.labelled_predictor import LabelledPredictor
-from essential.learner.lesson import LessonClips, checked_features, clips_of_features, features_by_class, read_clips
+from essential.learner.lesson import LessonClips, checked_features, clips_of_features, read_clips
 from essential.learner.model import Model
 from essential.learner.prediction import Prediction, Span
 from essential.learner.reading import ClipReader
@@ -82,25 +82,24 @@ class VideoLearner:
     ) -> None:
         if encoder is not None and feature_dim is not None:
             raise ConfigError("a learner has an encoder, or takes features alone", remedy="give encoder or feature_dim")
+        if bundle is not None and (encoder or method or memory_budget_bytes or feature_dim or overrides):
+            raise ConfigError("a bundle's settings are fixed", remedy="give the bundle alone, or new settings alone")
         if bundle is None:
             chosen = [] if encoder is None else [f"encoder.name={encoder}"]
             settings = new_settings(config, [*chosen, *overrides], method, memory_budget_bytes)
-        elif encoder or method or memory_budget_bytes or feature_dim or overrides:
-            raise ConfigError("a bundle's settings are fixed", remedy="give the bundle alone, or new settings alone")
+            own = model_settings(settings, held_out_per_class)  # refused before an encoder is loaded
         else:
-            settings, held_out_per_class = bundle.config, bundle.held_out_per_class
-        own = model_settings(settings, held_out_per_class)  # refused before an encoder is loaded
+            settings = bundle.config
         self.config = settings.with_absolute_paths()
         self._progress = progress or Progress()
         self._device = choose_device(settings.training.device)
         self._process_id = os.getpid()
         with turn(settings.training.threads):
-            self._origin, self._encoder = self._open_encoder(bundle, feature_dim)
-            self._model = Model.new(own, self._origin.dim) if bundle is None else bundle.model()
-            self._model.method.network.to(self._device)
-        self._clip_size = (settings.video.frames, self._origin.dim)
-        self._lessons = () if bundle is None else bundle.lessons
-        self._taught = {} if bundle is None else dict(bundle.taught)
+            origin, self._encoder = self._open_encoder(bundle, feature_dim)
+            model = Model.new(own, origin.dim) if bundle is None else bundle.model
+            model.method.network.to(self._device)
+        self._known = replace(bundle or Bundle(self.config, origin, model), config=self.config, encoder=origin)
+        self._clip_size = (settings.video.frames, origin.dim)
         # The file whose numbers, which may be a stranger's, have not been used yet.
         self._untried = None if bundle is None else bundle.path
 
@@ -108,25 +107,33 @@ class VideoLearner:
         self, bundle: Bundle | None, feature_dim: int | None
     ) -> tuple[FeatureOrigin, FrameEncoder | None]:
         if feature_dim is not None:
-            return origin_of_features(feature_dim), None
-        if bundle is not None and not bundle.needs_encoder:
+            try:
+                return FeatureOrigin("features", "", feature_dim), None
+            except ValueError:
+                problem = f"feature_dim={feature_dim!r} is not allowed"
+                raise ConfigError(problem, remedy="give the numbers per frame") from None
+        if bundle is not None and not bundle.encoder.fingerprint:  # features were given as arrays
             return bundle.encoder, None
         encoder = build_encoder(self.config.encoder)
         encoder.check_frames(self.config.video.frames)
         encoder.to(self._device)
         origin = FeatureOrigin(encoder.name, encoder.fingerprint, encoder.dim)
-        if bundle is not None:
-            bundle.refuse_other_encoder(origin)
+        if bundle is not None and bundle.encoder.fingerprint != origin.fingerprint:
+            taught = bundle.encoder
+            raise BundleError(
+                f"{bundle.path} was taught with features of {taught.name!r} (fingerprint {taught.fingerprint[:12]}), "
+                f"and this is {origin.name!r} ({origin.fingerprint[:12]})",
+                remedy="give the weights that it was taught with: -s encoder.weights=FILE",
+            )
         return origin, encoder
 
     @classmethod
     def load(cls, path: PathLike, *, overrides: Sequence[str] = (), progress: Progress | None = None) -> "VideoLearner":
-        """Read a learner from its bundle.
+        """Read a learner from the file that `save` wrote.
 
         Args:
-            path: the file that `save` wrote.
-            overrides: `encoder.weights=FILE`, where the encoder's weights are not downloaded, and what else says how
-                this machine works (`training.device`, `training.threads`, `features.workers`, ...).
+            path: the file.
+            overrides: see `Bundle.read`.
 
         Raises:
             BundleError: it is missing, damaged, of a newer version, or was taught with another encoder.
@@ -137,18 +144,11 @@ class VideoLearner:
     @in_turn
     def save(self, path: PathLike) -> int:
         """Write the learner to one file, whole or not at all, and return its bytes; FileSystemError if it cannot."""
-        model = self._model
-        bundle = Bundle(
-            self.config,
-            self._origin,
-            model.settings.held_out_per_class,
-            model.held_out,
-            model.labels,
-            self._lessons,
-            model.method.state_dict(),
-            self._taught,
-        )
-        return bundle.write(Path(path))
+        return self._known.write(Path(path))
+
+    @property
+    def _model(self) -> Model:
+        return self._known.model
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -158,7 +158,7 @@ class VideoLearner:
     @property
     def lessons(self) -> tuple[Lesson, ...]:
         """What every `learn` was given, and its result."""
-        return self._lessons
+        return self._known.lessons
 
     @property
     def memory(self) -> list[LedgerEntry]:
@@ -170,7 +170,7 @@ class VideoLearner:
         """The frozen encoder; ConfigError if the learner takes features alone."""
         if self._encoder is None:
             raise ConfigError(
-                f"this learner takes features of {self._origin.dim} numbers, and has no encoder to read videos with",
+                f"this learner takes features of {self._clip_size[1]} numbers, and has no encoder to read videos with",
                 remedy="use learn_features and predict_features, or begin a learner with an encoder",
             )
         return self._encoder
@@ -212,8 +212,7 @@ class VideoLearner:
             more_of_known: allow further clips of known classes.
 
         Raises:
-            DataError: a clip is in two classes, a class is known or has no readable clip, or a clip cannot be read
-                and the config says to fail.
+            DataError: see `clips_by_class` and `read_clips`; a class is known, or two clips have the same content.
             ConfigError: the memory budget cannot hold one exemplar of every class.
             TrainingError: a loss is not finite.
         """
@@ -244,15 +243,11 @@ class VideoLearner:
             more_of_known: allow further clips of known classes.
 
         Raises:
-            DataError: the features do not fit, are not finite, or are those of another clip; a class is known or has no
-                clip.
+            DataError: see `clips_of_features`; a class is known, or two clips have the same content.
             ConfigError, TrainingError: see `learn`.
         """
         self._refuse_fork()
-        if isinstance(features, Mapping) is (labels is not None):
-            raise DataError("features without labels, or with two", remedy="give {'class': array}, or array and labels")
-        given = features if isinstance(features, Mapping) else features_by_class(features, labels, self._clip_size)
-        clips = clips_of_features(given, self._clip_size)
+        clips = clips_of_features(features, labels, self._clip_size)
         classes = tuple(self._allowed(dict.fromkeys(clips.classes), more_of_known=more_of_known))
         return self._learn(replace(clips, classes=classes))
 
@@ -268,9 +263,9 @@ class VideoLearner:
         """
         name = known_as(name, self.classes)
         refuse_unknown(name, self.classes)
-        self._model = self._model.without(name)
-        self._lessons = tuple(lesson.without(name) for lesson in self._lessons)
-        self._taught = {content: label for content, label in self._taught.items() if label != name}
+        lessons = tuple(lesson.without(name) for lesson in self.lessons)
+        taught = {content: label for content, label in self._known.taught.items() if label != name}
+        self._known = replace(self._known, model=self._model.without(name), lessons=lessons, taught=taught)
 
     def predict(self, paths: PathLike | Iterable[PathLike], *, top_k: int = _TOP) -> list[Prediction]:
         """Label clips, files or folders of them, as `stream` does; a clip that cannot be read has the reason."""
@@ -285,9 +280,7 @@ class VideoLearner:
         No answer waits for the next path: whoever sends the paths may wait for each answer.
 
         Args:
-            paths: files, folders of them, or folders of numbered images, each a clip; drawn in a thread. An `Expanded`
-                of them counts what is passed over in folders.
-            top_k: labels of each.
+            paths: as `Expanded` takes them, drawn in a thread; or an `Expanded`, which counts what is passed over.
             with_frames: whether each prediction carries the frames that the encoder saw.
 
         Raises:
@@ -301,12 +294,8 @@ class VideoLearner:
     def predict_features(self, features: Features, *, top_k: int = _TOP) -> list[Prediction]:
         """Label clips by their frame features; the `path` of a prediction is the number of its row.
 
-        Args:
-            features: (clips, frames, dim).
-            top_k: labels of each.
-
         Raises:
-            DataError: nothing was taught yet, or the features do not fit.
+            DataError: nothing was taught yet, or the features are not (clips, frames, dim) of the learner.
         """
         self._refuse_unready(top_k)
         checked = checked_features(features, self._clip_size)
@@ -327,7 +316,7 @@ class VideoLearner:
 
         Args:
             path: the file, of any length; it is decoded once.
-            window_seconds: the length of a window: about that of the clips that were taught.
+            window_seconds: about the length of the clips that were taught.
             stride_seconds: from window to window; None: half a window.
 
         Raises:
@@ -346,7 +335,7 @@ class VideoLearner:
             return self._reader().spans(video, progress=self._progress.advance)
 
     def _allowed(self, by_class: Mapping[str, Any], *, more_of_known: bool) -> dict[str, Any]:
-        """Return what is given by class, under the names that are known already; refuse these unless they may be."""
+        """Return what is given by class, under the names that are known; refuse these unless `more_of_known`."""
         named = {known_as(name, self.classes): given for name, given in by_class.items()}
         for warning in alike(dict.fromkeys((*self.classes, *named))):
             self._progress.say(warning)
@@ -355,16 +344,17 @@ class VideoLearner:
         return named
 
     def _learn(self, clips: LessonClips, *, passed_over: Mapping[str, int] | None = None) -> Lesson:
-        """Learn clips whose features are there, from wherever they came."""
         labels = {key: clips.classes[place] for key, place in zip(clips.keys, clips.places.tolist(), strict=True)}
         hashes = dict(zip(clips.keys, clips.hashes, strict=True))
-        refuse_same_content(hashes, labels, self._taught)
+        taught = self._known.taught
+        refuse_same_content(hashes, labels, taught)
         model, held_out = self._model.learned(clips, self._progress)
         right, of = np.sum([(0, 0), *model.predictor.recognised(model.held_out).values()], axis=0).tolist()
         accuracy = right / of if of else None
         lesson = Lesson(clips.classes, clips.counts, held_out, clips.skipped, accuracy, passed_over or {})
-        self._model, self._lessons, self._untried = model, (*self._lessons, lesson), None
-        self._taught |= {content: labels[key] for key, content in hashes.items()}
+        taught = {**taught, **{content: labels[key] for key, content in hashes.items()}}
+        self._known = replace(self._known, model=model, lessons=(*self.lessons, lesson), taught=taught)
+        self._untried = None
         return lesson
 
     def _recipe(self) -> Recipe:

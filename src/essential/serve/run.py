@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -146,11 +145,7 @@ def most_connections() -> int:
 @contextmanager
 def _signals_interrupt() -> Iterator[None]:
     """Let SIGINT and SIGTERM raise KeyboardInterrupt before and after the server, which has its own handlers."""
-
-    def interrupt(_: int, __: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in _ENDING}
+    before = {number: signal.signal(number, signal.default_int_handler) for number in _ENDING}
     try:
         yield
     finally:
