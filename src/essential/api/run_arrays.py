@@ -13,8 +13,8 @@ from essential.api.outcomes import Outcome, epoch_arrays, fractions
 from essential.engine.clips import ClipTable
 from essential.engine.config import parse_config, training_config
 from essential.engine.evaluate import Predictions, TaskReport, predict, scored
-from essential.engine.fit import EpochReport
-from essential.engine.learn_task import EpochDone, learn_task
+from essential.engine.fit import EpochDone, EpochReport
+from essential.engine.learn_task import learn_task
 from essential.engine.settings import RunConfig, TrainingConfig, choose_device
 from essential.errors import ConfigError, DataError
 from essential.features.cores import own_threads
@@ -105,7 +105,7 @@ def run(
             reports.append(TaskReport(task.index, accuracy_on_seen(found.evaluation()), memory, found))
             if on_task is not None:
                 on_task(reports[-1])
-    return _result(tasks, reports, log, method, metrics or {})
+    return _result(tasks, reports, log, method, metrics or {}, progress)
 
 
 def _check(method: Method, tasks: Sequence[ArrayTask]) -> None:
@@ -189,10 +189,11 @@ def _result(
     log: Sequence[EpochReport],
     method: Method,
     metrics: Mapping[str, Metric],
+    progress: Progress | None,
 ) -> Result:
     predictions = [report.predictions for report in reports]
     counts = [len(task.classes) for task in tasks]
-    found = scored(predictions, class_counts=counts)
+    found = scored(predictions, class_counts=counts, progress=progress)
     of_run = Scores.of([each.evaluation() for each in predictions], counts)
     own = {name: metric(of_run) for name, metric in metrics.items()}
     return Result(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from essential.engine.cuda_graph import CudaGraph
 from essential.engine.process_group import ProcessGroup, SingleProcess, change
-from essential.engine.settings import TrainingConfig
+from essential.engine.settings import TrainingConfig, choose_device
 from essential.errors import DataError, TrainingError
 from essential.files.sealed import Array
 from essential.methods.contract import Batch, LossTerm, Method, Stage, nothing
@@ -35,52 +35,61 @@ class EpochReport:
 
 
 @dataclass(frozen=True)
-class StageStart:
-    """Where a stage starts: at epoch 0 with a fresh optimiser, or at a later one with the state saved there."""
+class Start:
+    """Where training starts: in a task's stage, at an epoch, with a fresh optimiser or the state saved there."""
 
+    task: int
+    stage: int = 0
     epoch: int = 0
     optimizer: Mapping[str, Array] | None = None
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """An epoch that has ended: what it gave, in which stage (of how many epochs), and the optimiser as it is now."""
+
+    report: EpochReport
+    stage: Stage
+    stage_index: int
+    epochs: int
+    optimizer: torch.optim.Optimizer
+
+    @property
+    def last(self) -> bool:
+        """Whether it is the stage's last."""
+        return self.report.epoch + 1 == self.epochs
 
 
 def fit(
     method: Method,
     stage: Stage,
-    *,
-    task: int,
     training: TrainingConfig,
-    device: torch.device,
-    start: StageStart,
-    on_epoch: Callable[[EpochReport, torch.optim.Optimizer], None],
+    *,
+    start: Start,
+    on_epoch: Callable[[EpochDone], None],
     group: ProcessGroup | None = None,
 ) -> None:
-    """Prepare the stage if it starts, train what it names, and call `on_epoch` after every epoch.
+    """Prepare the stage if it starts, train what it names, and call `on_epoch` after every epoch, on every rank.
 
     Args:
-        method: changed; on `device`.
-        stage: one of the method's.
-        task: its number; all that is random derives from it and the method's seed.
-        training: the optimisation.
-        device: where the method is.
-        start: where to start.
-        on_epoch: gets what the epoch gave, the same on every rank, and the optimiser.
+        method: changed; on the device of `training`.
+        start: where to start: in `stage`, of its task. All that is random derives from task and method seed.
+        on_epoch: gets the same report on every rank.
         group: the ranks that train together, on equal methods; None: this process alone.
 
     Raises:
         DataError: the stage has no clip to learn from.
         TrainingError: a loss is not finite.
     """
-    group = group or SingleProcess()
+    group, device = group or SingleProcess(), choose_device(training.device)
     if start.epoch == 0 and stage.prepare is not nothing:
         change(group, method, stage.prepare, device=device)
     data = stage.data()
     # Asking for an epoch may decode and encode it, so each is asked for once.
     table = data.epoch(start.epoch)
-    clips = len(table)
-    if clips == 0:
+    if not (clips := len(table)):
         raise DataError(f"stage {stage.name!r} has no clip to learn from; check the data and the memory's settings")
-    optimizer = _optimizer(stage, training, device)
-    if start.optimizer is not None:
-        load_optimizer(optimizer, start.optimizer)
+    optimizer = _optimizer(stage, training, device, start.optimizer)
     steps, epochs = steps_per_epoch(clips, training), stage.epochs or training.epochs
     schedule = [rate * stage.learning_rate_scale for rate in learning_rates(epochs * steps, steps, training)]
     graph = CudaGraph(enabled=stage.steady and device.type == "cuda" and group.size == 1)
@@ -88,20 +97,18 @@ def fit(
     for module in stage.trains:
         module.requires_grad_(True).train()
     for epoch in range(start.epoch, epochs):
-        seeds = (method.seed, "task", task, stage.name, epoch)
+        seeds = (method.seed, "task", start.task, stage.name, epoch)
         generator = torch_generator(*seeds, "draws")
-        order = torch.randperm(clips, generator=torch_generator(*seeds, "order"))
+        order = torch.randperm(clips, generator=torch_generator(*seeds, "order")).split(training.batch_size)[:steps]
         rates = schedule[epoch * steps : (epoch + 1) * steps]
         table = table if epoch == start.epoch else data.epoch(epoch)
         with torch_seeded(*seeds, "dropout"), graph.at_work():
-            parts = ((indices, Part(group.rank, group.size, len(indices))) for indices in _batches(order, training))
-            batches = ((table.rows(indices[part.rows]).to(device), part) for indices, part in parts)
+            parts = ((rows, Part(group.rank, group.size, len(rows))) for rows in order)
+            batches = ((table.rows(rows[part.rows]).to(device), part) for rows, part in parts)
             step = _Step(method, stage.name, optimizer, generator, training.mixed_precision, group)
-            losses = _run_epoch(step, batches, rates, graph)
-        means = {name: total / steps for name, total in losses.items()}
-        report = EpochReport(task, stage.name, epoch, means, rates[-1])
-        _check_finite(report)
-        on_epoch(report, optimizer)
+            means = _run_epoch(step, batches, rates, graph)
+        report = _finite(EpochReport(start.task, stage.name, epoch, means, rates[-1]))
+        on_epoch(EpochDone(report, stage, start.stage, epochs, optimizer))
     optimizer.zero_grad(set_to_none=True)
 
 
@@ -176,7 +183,7 @@ class _Step:
 def _run_epoch(
     step: _Step, batches: Iterator[tuple[Batch, Part]], rates: Sequence[float], graph: CudaGraph
 ) -> dict[str, float]:
-    """Take one step per batch; return the sum of every weighted term, left on the device until the epoch ends."""
+    """Take one step per batch; return the mean of every weighted term, left on the device until the epoch ends."""
     sums: dict[str, Tensor] = {}
     for (batch, part), rate in zip(batches, rates, strict=True):
         for parameters in step.optimizer.param_groups:
@@ -188,7 +195,7 @@ def _run_epoch(
         for name, value in terms.items():
             sums[name] = sums[name] + value if name in sums else value.clone()
     totals = step.group.all_reduce(torch.stack([value.float() for value in sums.values()]))
-    return dict(zip(sums, totals.tolist(), strict=True))
+    return {name: total / len(rates) for name, total in zip(sums, totals.tolist(), strict=True)}
 
 
 def _shares(terms: Sequence[LossTerm], part: Part, group: ProcessGroup) -> Sequence[Tensor | float]:
@@ -213,7 +220,9 @@ def _add_up_gradients(optimizer: torch.optim.Optimizer, group: ProcessGroup) -> 
         gradient.copy_(summed.view_as(gradient))
 
 
-def _optimizer(stage: Stage, training: TrainingConfig, device: torch.device) -> torch.optim.Optimizer:
+def _optimizer(
+    stage: Stage, training: TrainingConfig, device: torch.device, saved: Mapping[str, Array] | None
+) -> torch.optim.Optimizer:
     """AdamW with decay on matrices alone, as the authors' factory groups parameters; the rate is set per step."""
     trained = [parameter for module in stage.trains for parameter in module.parameters()]
     groups = [
@@ -223,15 +232,13 @@ def _optimizer(stage: Stage, training: TrainingConfig, device: torch.device) -> 
     groups = [group for group in groups if group["params"]]
     # A recorded step reads the rate where it lies.
     rate = torch.tensor(training.learning_rate, device=device) if device.type == "cuda" else training.learning_rate
-    return torch.optim.AdamW(groups, lr=rate, betas=(training.beta1, training.beta2), fused=True)
+    optimizer = torch.optim.AdamW(groups, lr=rate, betas=(training.beta1, training.beta2), fused=True)
+    if saved is not None:
+        load_optimizer(optimizer, saved)
+    return optimizer
 
 
-def _batches(order: Tensor, training: TrainingConfig) -> Sequence[Tensor]:
-    batches: Sequence[Tensor] = order.split(training.batch_size)
-    return batches[: steps_per_epoch(len(order), training)]
-
-
-def _check_finite(report: EpochReport) -> None:
+def _finite(report: EpochReport) -> EpochReport:
     bad = {name: value for name, value in report.losses.items() if not math.isfinite(value)}
     if bad:
         raise TrainingError(
@@ -239,3 +246,4 @@ def _check_finite(report: EpochReport) -> None:
             f"{', '.join(f'{name} = {value}' for name, value in bad.items())}",
             remedy="lower training.learning_rate, and look for broken features",
         )
+    return report

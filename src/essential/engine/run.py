@@ -14,9 +14,8 @@ from torch.optim import Optimizer
 from essential.engine.clips import ClipTable, LabelledVideos, TaskClips, check_coverage, task_clips
 from essential.engine.config import resolved
 from essential.engine.evaluate import TaskReport, predict, scored
-from essential.engine.fit import EpochReport, optimizer_state
-from essential.engine.imported_run import discard_import
-from essential.engine.learn_task import EpochDone, TaskStart, learn_task
+from essential.engine.fit import EpochDone, EpochReport, optimizer_state
+from essential.engine.learn_task import learn_task
 from essential.engine.process_group import ProcessGroup, SingleProcess, require_equal
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
@@ -125,7 +124,7 @@ def refuse_taken(folder: RunFolder, config: RunConfig, *, resume: bool) -> None:
     """Refuse to run `config` here if another run, or this one without `resume`, has begun; clean up what has not."""
     folder.remove_leftovers()
     if not folder.begun:
-        discard_import(folder)
+        folder.discard_import()
     elif folder.imported:
         raise RunError(
             f"{folder.path} was imported from checkpoints, which hold no memory: it can be evaluated, not trained on",
@@ -157,7 +156,7 @@ class _Run:
         self.config, self.folder, self.progress, self.group, self.observers = config, folder, progress, group, observers
         saved = folder.saved(group)
         self.place = saved.place if saved else Place()
-        self.start = TaskStart(saved.place.stage, saved.start) if saved else TaskStart()
+        self.start = saved.start if saved else None
         self.watch = Stopwatch(self.place.seconds)
         self.step = 0
         known = folder.protocol(data_root(config)) if group.first else None
@@ -201,7 +200,7 @@ class _Run:
                     index, self.workspace.scores_of(self.folder.read_checkpoint(index), tests)
                 )
         trained = count_trainable_parameters(self.method, self._task(len(self.protocol.tasks) - 1))
-        return make_record(self.workspace, self.method, self.folder, self.place, trainable_parameters=trained)
+        return make_record(self.workspace, self.method, self.folder, self.place, self.progress, parameters=trained)
 
     def _needed_videos(self) -> list[Video]:
         """All test videos, and the training videos of the tasks that are left."""
@@ -238,7 +237,7 @@ class _Run:
         except TrainingError as error:
             remedy = "; ".join(filter(None, ("the last checkpoint is intact", error.remedy)))
             raise TrainingError(error.problem, remedy=remedy) from error
-        self.start = TaskStart()
+        self.start = None
         self.watch.lap("train")
 
     def _after_epoch(self, done: EpochDone) -> None:
@@ -309,7 +308,7 @@ def count_trainable_parameters(method: Method, task: TaskData) -> int:
 
 
 def make_record(
-    workspace: Workspace, method: Method, folder: RunFolder, place: Place, *, trainable_parameters: int | None
+    workspace: Workspace, method: Method, folder: RunFolder, place: Place, progress: Progress, *, parameters: int | None
 ) -> Record:
     """Write and return the record; nothing in it depends on the machine's paths or on when it was made."""
     config, protocol = workspace.config, workspace.protocol
@@ -340,8 +339,8 @@ def make_record(
         },
         "encoder": {"name": workspace.origin.name, "fingerprint": workspace.origin.fingerprint},
         "seed": config.seed,
-        **scored(predictions, class_counts=[len(task.classes) for task in protocol.tasks[: place.task]]),
-        "trainable_parameters": trainable_parameters,
+        **scored(predictions, class_counts=[len(t.classes) for t in protocol.tasks[: place.task]], progress=progress),
+        "trainable_parameters": parameters,
         "memory_bytes": total_by_kind(method.ledger()),
         "exemplars": len(method.memory),
         "skipped_videos": [
