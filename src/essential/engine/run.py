@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch.optim import Optimizer
 
-from essential.engine.clips import ClipTable, LabelledVideos, TaskClips, check_coverage, task_clips
+from essential.engine.clips import ClipTable, LabelledVideos, TaskClips, check_coverage
 from essential.engine.config import resolved
 from essential.engine.evaluate import TaskReport, predict, scored
 from essential.engine.fit import EpochDone, EpochReport, optimizer_state
@@ -157,7 +157,7 @@ class _Run:
         saved = folder.saved(group)
         self.place = saved.place if saved else Place()
         self.start = saved.start if saved else None
-        self.watch = Stopwatch(self.place.seconds)
+        self.seconds, self.last = dict(self.place.seconds), time.perf_counter()
         self.step = 0
         known = folder.protocol(data_root(config)) if group.first else None
         self.workspace = open_workspace(config, progress, protocol=known, group=group)
@@ -176,7 +176,7 @@ class _Run:
         check_coverage(self.protocol.tasks, self.place.skipped)
         self.labelled = LabelledVideos(self.protocol, self.source, without=self.place.skipped)
         self.tests = [self.labelled.table(task.test, 0) for task in self.protocol.tasks[: self.place.task]]
-        self.watch.lap("extract")
+        self._lap("extract")
 
     def to_the_end(self) -> Record:
         """Learn the tasks that are left, then write the record."""
@@ -219,7 +219,10 @@ class _Run:
         self.place = replace(self.place, skipped={**self.place.skipped, **self.source.skipped})
 
     def _task(self, index: int) -> TaskClips:
-        return task_clips(self.protocol, self.labelled, index, all_tasks=self.method.needs_all_tasks)
+        tasks = self.protocol.tasks[: index + 1]
+        stop = sum(len(task.classes) for task in tasks)
+        videos = [video for task in (tasks if self.method.needs_all_tasks else tasks[-1:]) for video in task.train]
+        return TaskClips(index, range(stop - len(tasks[-1].classes), stop), videos, self.labelled)
 
     def _learn(self) -> None:
         index = self.place.task
@@ -238,14 +241,14 @@ class _Run:
             remedy = "; ".join(filter(None, ("the last checkpoint is intact", error.remedy)))
             raise TrainingError(error.problem, remedy=remedy) from error
         self.start = None
-        self.watch.lap("train")
+        self._lap("train")
 
     def _after_epoch(self, done: EpochDone) -> None:
         self._log({"event": "epoch", **asdict(done.report)})
         epoch, stage = done.report.epoch + 1, done.stage_index
         if done.last or epoch % self.config.training.checkpoint_epochs == 0:
             require_equal(self.group, done.stage.trains)
-            self.watch.lap("train")
+            self._lap("train")
             if done.last:
                 self._save(stage=stage + 1, epoch=0)
             else:
@@ -266,15 +269,21 @@ class _Run:
         accuracy = accuracy_on_seen(predictions.evaluation())
         memory_bytes = total_by_kind(self.method.ledger())
         self._log({"event": "evaluation", "task": index, "accuracy": accuracy, "memory_bytes": memory_bytes})
-        self.watch.lap("evaluate")
+        self._lap("evaluate")
         by_task = (*self.place.memory_bytes_by_task, memory_bytes)
         self.place = replace(self.place, task=index + 1, memory_bytes_by_task=by_task)
         self._save(stage=0, epoch=0)
         if self.observers.on_task is not None:
             self.observers.on_task(TaskReport(index, accuracy, memory_bytes, predictions))
 
+    def _lap(self, what: str) -> None:
+        """Count the wall-clock time since the last lap as spent on `what`."""
+        now = time.perf_counter()
+        self.seconds[what] += now - self.last
+        self.last = now
+
     def _save(self, *, stage: int, epoch: int, optimizer: Optimizer | None = None) -> None:
-        self.place = replace(self.place, stage=stage, epoch=epoch, seconds=dict(self.watch.seconds))
+        self.place = replace(self.place, stage=stage, epoch=epoch, seconds=dict(self.seconds))
         if self.group.first:
             self.folder.save(self.place, self.method, optimizer_state(optimizer) if optimizer else None)
 
@@ -284,20 +293,6 @@ class _Run:
             if self.observers.sink is not None:
                 self.observers.sink.write(self.step, event)
             self.step += 1
-
-
-class Stopwatch:
-    """Adds up wall-clock seconds by what they were spent on."""
-
-    def __init__(self, seconds: Mapping[str, float]) -> None:
-        self.seconds = dict(seconds)
-        self._last = time.perf_counter()
-
-    def lap(self, what: str) -> None:
-        """Count the time since the last lap as spent on `what`."""
-        now = time.perf_counter()
-        self.seconds[what] += now - self._last
-        self._last = now
 
 
 def count_trainable_parameters(method: Method, task: TaskData) -> int:
@@ -324,7 +319,6 @@ def make_record(
         }
         for task in protocol.tasks
     ]
-    packages = {name: metadata.version(name) for name in _PACKAGES}
     content = {
         "protocol": {
             "name": protocol.name,
@@ -347,7 +341,8 @@ def make_record(
             {"video": key, "split": splits[key], "reason": reason} for key, reason in sorted(place.skipped.items())
         ],
         "seconds": place.seconds,
-        "versions": {"essential": __version__, "python": platform.python_version(), **packages},
+        "versions": {"essential": __version__, "python": platform.python_version()}
+        | {name: metadata.version(name) for name in _PACKAGES},
         "data": identity["data"],
         "config": identity,
         "ledger": [asdict(entry) for entry in method.ledger()],
