@@ -17,7 +17,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from essential.encoders import EncoderConfig, build_encoder
-from essential.engine.fit import Start, fit
+from essential.engine.learn_task import Start, fit
 from essential.engine.process_group import SingleProcess, change
 from essential.engine.settings import RunConfig
 from essential.features.pipeline import ClipEncoder

@@ -28,7 +28,7 @@ from measuring import Result, main, ratios_in_turns
 
 from essential.engine import run
 from essential.engine.config import load_config
-from essential.engine.fit import fit
+from essential.engine.learn_task import fit
 from essential.engine.settings import RunConfig
 from essential.features.imported import import_features
 from essential.methods.contract import Method, Stage

@@ -19,7 +19,7 @@ from published_size import STARTS, TASKS, TRAINING_CLIPS, before_rehearsal, reci
 from torch.utils.flop_counter import FlopCounterMode
 
 from essential.engine.allocator import keep_freed_memory
-from essential.engine.fit import Start, fit, steps_per_epoch
+from essential.engine.learn_task import Start, fit, steps_per_epoch
 from essential.engine.settings import TrainingConfig
 from essential.methods.contract import Stage, nothing
 from essential.methods.essential import Essential, EssentialConfig

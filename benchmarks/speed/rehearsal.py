@@ -16,7 +16,7 @@ from published_size import TASKS, before_rehearsal, recipe
 from torch import Tensor, nn
 
 from essential.engine.allocator import keep_freed_memory
-from essential.engine.fit import Start, fit
+from essential.engine.learn_task import Start, fit
 from essential.methods.contract import Batch, Stage, nothing
 from essential.methods.essential import Essential
 from essential.models.memory_retrieval import MemoryRetrieval

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from essential.contract.synthetic_tasks import make_tasks
-from essential.engine.fit import Start, fit, learning_rates, steps_per_epoch
+from essential.engine.learn_task import Start, fit, learning_rates, steps_per_epoch
 from essential.engine.settings import TrainingConfig
 from essential.errors import DataError, TrainingError
 from essential.methods import build_method

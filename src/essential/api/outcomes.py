@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from essential.api.listings import Table
 from essential.engine.evaluate import Predictions
-from essential.engine.fit import EpochReport
+from essential.engine.learn_task import EpochReport
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.errors import CheckpointError

@@ -13,8 +13,7 @@ from essential.api.outcomes import Outcome, epoch_arrays, fractions
 from essential.engine.clips import ClipTable
 from essential.engine.config import parse_config, training_config
 from essential.engine.evaluate import Predictions, TaskReport, predict, scored
-from essential.engine.fit import EpochDone, EpochReport
-from essential.engine.learn_task import learn_task
+from essential.engine.learn_task import EpochDone, EpochReport, learn_task
 from essential.engine.settings import RunConfig, TrainingConfig, choose_device
 from essential.errors import ConfigError, DataError
 from essential.features.cores import torch_threads

@@ -15,8 +15,7 @@ from pydantic import TypeAdapter
 
 from essential.contract.ranks_in_turns import in_turns
 from essential.contract.synthetic_tasks import DIM, FRAMES, SyntheticTask, clips_of, make_tasks
-from essential.engine.fit import EpochDone, EpochReport, Start, optimizer_state
-from essential.engine.learn_task import learn_task
+from essential.engine.learn_task import EpochDone, EpochReport, Start, learn_task, optimizer_state
 from essential.engine.process_group import ProcessGroup, SingleProcess
 from essential.engine.settings import TrainingConfig
 from essential.files.sealed import Array

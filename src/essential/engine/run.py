@@ -14,8 +14,7 @@ from torch.optim import Optimizer
 from essential.engine.clips import ClipTable, LabelledVideos, TaskClips, check_coverage
 from essential.engine.config import resolved
 from essential.engine.evaluate import TaskReport, predict, scored
-from essential.engine.fit import EpochDone, EpochReport, optimizer_state
-from essential.engine.learn_task import learn_task
+from essential.engine.learn_task import EpochDone, EpochReport, learn_task, optimizer_state
 from essential.engine.process_group import ProcessGroup, SingleProcess, require_equal
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from essential.engine.evaluate import Predictions
-from essential.engine.fit import EpochReport, Start
+from essential.engine.learn_task import EpochReport, Start
 from essential.engine.process_group import Message, ProcessGroup
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import FeatureOrigin, protocol_from_json, protocol_to_json
