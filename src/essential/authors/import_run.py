@@ -58,13 +58,11 @@ def import_checkpoints(
     """Read `task1_checkpoint.pth`, `task2_checkpoint.pth`, ... of `folder` and write the run `out`.
 
     Args:
-        folder: the checkpoints.
         out: the run's folder; it must not hold a run.
         config: the config that gives data and tasks to score on, by name or path.
         overrides: of the config, such as `data.root=DIR`.
         temporal_embedding: whether the encoder adds its temporal embedding; None: as the checkpoint's arguments say,
             or else if it has adapters.
-        progress: called for each checkpoint.
 
     Raises:
         CheckpointError: a file is missing or is no such checkpoint; the encoder changes from one to the next.

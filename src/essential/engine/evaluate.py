@@ -15,7 +15,9 @@ from jaxtyping import Float, Int
 
 from essential.engine.clips import ClipTable
 from essential.engine.process_group import Message, ProcessGroup, SingleProcess
-from essential.metrics import METRICS, SECOND_NAMES, Evaluation, Metric, Scores, class_accuracy
+from essential.memory.ledger import total_by_kind
+from essential.methods.contract import Method
+from essential.metrics import METRICS, SECOND_NAMES, Evaluation, Metric, Scores, accuracy_on_seen, class_accuracy
 from essential.models.classifier import Predictor
 from essential.progress import Progress
 from essential.records import Metrics
@@ -59,7 +61,7 @@ class TaskReport:
 
     task: int
     accuracy: float | None
-    memory_bytes: Mapping[str, int]
+    memory_bytes: dict[str, int]
     predictions: Predictions
 
 
@@ -92,6 +94,14 @@ def predict(
     return Predictions(
         decided, clips.slots.numpy(), clips.tasks.numpy(), tuple(clips.names), predictor.reading, readings
     )
+
+
+def evaluated(
+    method: Method, task: int, tests: ClipTable, *, device: torch.device, group: ProcessGroup | None = None
+) -> TaskReport:
+    """Score the test clips of the classes seen so far, when the method has learned `task`."""
+    found = predict(method.predictor, tests, device=device, group=group)
+    return TaskReport(task, accuracy_on_seen(found.evaluation()), total_by_kind(method.ledger()), found)
 
 
 def scored(

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from essential.engine.clips import ClipTable, LabelledVideos, TaskClips, check_coverage
 from essential.engine.config import resolved
-from essential.engine.evaluate import TaskReport, predict, scored
+from essential.engine.evaluate import TaskReport, evaluated, scored
 from essential.engine.learn_task import EpochDone, EpochReport, learn_task, optimizer_state
 from essential.engine.process_group import ProcessGroup, SingleProcess, require_equal
 from essential.engine.run_folder import Place, RunFolder
@@ -25,7 +25,6 @@ from essential.features.index import refuse_broken
 from essential.files.atomic import folder_lock
 from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Method, TaskData
-from essential.metrics import accuracy_on_seen
 from essential.progress import Progress
 from essential.protocols.protocol import Video
 from essential.records import Record
@@ -259,21 +258,20 @@ class _Run:
         index = self.place.task
         self.tests.append(self.labelled.table(self.protocol.tasks[index].test, 0))
         tests = ClipTable.joined(self.tests)
-        predictions = predict(self.method.predictor, tests, device=self.workspace.device, group=self.group)
+        report = evaluated(self.method, index, tests, device=self.workspace.device, group=self.group)
         if self.group.first:
             self.folder.write_checkpoint(index, self.method.predictor.state_dict())
-            self.folder.write_predictions(index, predictions)
+            self.folder.write_predictions(index, report.predictions)
             if len(self.method.memory):
                 self.method.memory.write(self.folder.memory)
-        accuracy = accuracy_on_seen(predictions.evaluation())
-        memory_bytes = total_by_kind(self.method.ledger())
-        self._log({"event": "evaluation", "task": index, "accuracy": accuracy, "memory_bytes": memory_bytes})
+        numbers = {"task": index, "accuracy": report.accuracy, "memory_bytes": report.memory_bytes}
+        self._log({"event": "evaluation", **numbers})
         self._lap("evaluate")
-        by_task = (*self.place.memory_bytes_by_task, memory_bytes)
+        by_task = (*self.place.memory_bytes_by_task, report.memory_bytes)
         self.place = replace(self.place, task=index + 1, memory_bytes_by_task=by_task)
         self._save(stage=0, epoch=0)
         if self.observers.on_task is not None:
-            self.observers.on_task(TaskReport(index, accuracy, memory_bytes, predictions))
+            self.observers.on_task(report)
 
     def _lap(self, what: str) -> None:
         """Count the wall-clock time since the last lap as spent on `what`."""
