@@ -17,7 +17,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from essential.encoders import EncoderConfig, build_encoder
-from essential.engine.fit import StageStart, fit
+from essential.engine.learn_task import Start, fit
 from essential.engine.process_group import SingleProcess, change
 from essential.engine.settings import RunConfig
 from essential.features.pipeline import ClipEncoder
@@ -31,8 +31,8 @@ CLIPS, ENCODED = 32, 40
 
 def run_stage(method: Method, stage: Stage, config: RunConfig) -> None:
     """Train one stage to its end."""
-    start = StageStart()
-    fit(method, stage, training=config.training, device=GPU, task=0, start=start, on_epoch=lambda *_: None)
+    training = config.training.model_copy(update={"device": "cuda"})
+    fit(method, stage, training, start=Start(0), on_epoch=lambda _: None)
     torch.cuda.synchronize()
 
 

@@ -28,7 +28,7 @@ from measuring import Result, main, ratios_in_turns
 
 from essential.engine import run
 from essential.engine.config import load_config
-from essential.engine.fit import fit
+from essential.engine.learn_task import fit
 from essential.engine.settings import RunConfig
 from essential.features.imported import import_features
 from essential.methods.contract import Method, Stage
@@ -102,10 +102,10 @@ def learn(folder: Path, *, keep: Sequence[int]) -> Record:
     config = settings(make_features(folder))
     watch = Watch(lambda task: _copy(folder / "run", folder / f"before {task}") if task in keep else None)
 
-    def short(method: Method, stage: Stage, **others: Any) -> None:
-        fit(method, replace(stage, epochs=1), **others)
+    def short(method: Method, stage: Stage, *training: Any, **others: Any) -> None:
+        fit(method, replace(stage, epochs=1), *training, **others)
 
-    with patch.object(run, "fit", short):
+    with patch("essential.engine.learn_task.fit", short):
         return run.train(config, folder / "run", resume=False, progress=watch)
 
 

@@ -18,7 +18,7 @@ from recipe import operations, run
 from rehearsal import plain_attention, plain_logits, plain_tokens
 from torch import Tensor, nn
 
-from essential.engine.fit import steps_per_epoch
+from essential.engine.learn_task import steps_per_epoch
 from essential.features.extract import view_numbers
 from essential.methods.contract import Batch
 from essential.methods.essential import Essential, EssentialConfig

@@ -19,7 +19,7 @@ from published_size import STARTS, TASKS, TRAINING_CLIPS, before_rehearsal, reci
 from torch.utils.flop_counter import FlopCounterMode
 
 from essential.engine.allocator import keep_freed_memory
-from essential.engine.fit import StageStart, fit, steps_per_epoch
+from essential.engine.learn_task import Start, fit, steps_per_epoch
 from essential.engine.settings import TrainingConfig
 from essential.methods.contract import Stage, nothing
 from essential.methods.essential import Essential, EssentialConfig
@@ -39,15 +39,7 @@ class Step:
 
 def run(method: Essential, stage: Stage, training: TrainingConfig, on_epoch: Callable[[], None]) -> None:
     """Train with the engine's loop."""
-    fit(
-        method,
-        stage,
-        training=training,
-        device=CPU,
-        task=0,
-        start=StageStart(),
-        on_epoch=lambda *_: on_epoch(),
-    )
+    fit(method, stage, training.model_copy(update={"device": "cpu"}), start=Start(0), on_epoch=lambda _: on_epoch())
 
 
 def operations(work: Callable[[], object]) -> int:

@@ -16,7 +16,7 @@ from published_size import TASKS, before_rehearsal, recipe
 from torch import Tensor, nn
 
 from essential.engine.allocator import keep_freed_memory
-from essential.engine.fit import StageStart, fit
+from essential.engine.learn_task import Start, fit
 from essential.methods.contract import Batch, Stage, nothing
 from essential.methods.essential import Essential
 from essential.models.memory_retrieval import MemoryRetrieval
@@ -104,11 +104,8 @@ def measure() -> Sequence[Result]:
     once = replace(stage, data=lambda: data, epochs=1, prepare=nothing)
 
     def ours() -> float:
-        start = StageStart()
-        device = torch.device("cpu")
-        whole = seconds(
-            lambda: fit(method, once, training=training, device=device, task=0, start=start, on_epoch=lambda *_: None)
-        )
+        on_cpu = training.model_copy(update={"device": "cpu"})
+        whole = seconds(lambda: fit(method, once, on_cpu, start=Start(0), on_epoch=lambda _: None))
         return whole + min(retrieval) / epochs
 
     ours()

@@ -13,10 +13,9 @@ import torch
 from test_arrays import QUICK, features
 
 import essential as es
-from essential.api.listings import Catalogue
-from essential.api.tables import Table
+from essential.api.listings import Catalogue, Table
 from essential.engine.evaluate import TaskReport
-from essential.engine.fit import EpochReport
+from essential.engine.learn_task import EpochReport
 from essential.errors import CheckpointError, RunError
 from essential.metrics import METRICS, Scores
 from small_runs import small_config

@@ -327,7 +327,7 @@ def test_an_import_that_fails_or_is_killed_leaves_the_folder_free(
         raise SystemExit  # as if after it nothing ran
 
     monkeypatch.setattr(RunFolder, "save", killed)
-    monkeypatch.setattr("essential.authors.import_run.discard_import", lambda _: None)
+    monkeypatch.setattr(RunFolder, "discard_import", lambda _: None)
     with pytest.raises(SystemExit):
         _import(places["checkpoints"], tmp_path / "run")
     monkeypatch.undo()

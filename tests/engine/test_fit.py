@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from essential.contract.synthetic_tasks import make_tasks
-from essential.engine.fit import StageStart, fit, learning_rates, steps_per_epoch
+from essential.engine.learn_task import Start, fit, learning_rates, steps_per_epoch
 from essential.engine.settings import TrainingConfig
 from essential.errors import DataError, TrainingError
 from essential.methods import build_method
@@ -62,15 +62,7 @@ def _fit(method: _Recorder, training: TrainingConfig, trains: list[nn.Module] | 
     task = make_tasks([3])[0]
     method.begin(task)
     stage = Stage("task", lambda: task, trains or [method.classifier], training.epochs)
-    fit(
-        method,
-        stage,
-        training=training,
-        device=CPU,
-        task=0,
-        start=StageStart(),
-        on_epoch=lambda *_: None,
-    )
+    fit(method, stage, training.model_copy(update={"device": "cpu"}), start=Start(0), on_epoch=lambda _: None)
 
 
 def test_an_epoch_gives_every_clip_once_in_another_order_each_time() -> None:
@@ -104,12 +96,4 @@ def test_a_stage_without_clips_is_refused() -> None:
     task = make_tasks([2], per_class=0)[0]
     method.begin(task)
     with pytest.raises(DataError, match="stage 'task' has no clip to learn from"):
-        fit(
-            method,
-            method.stages(task)[0],
-            training=TrainingConfig(),
-            device=CPU,
-            task=0,
-            start=StageStart(),
-            on_epoch=lambda *_: None,
-        )
+        fit(method, method.stages(task)[0], TrainingConfig(device="cpu"), start=Start(0), on_epoch=lambda _: None)

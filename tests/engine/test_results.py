@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,10 @@ from essential.methods import build_method
 from essential.methods.bounds import Finetune, FinetuneConfig
 from essential.methods.contract import Stage, TaskData
 from essential.methods.essential import Essential, EssentialConfig
+from essential.metrics import METRICS
+from essential.progress import Progress
+from essential.registry import Registry
+from made_plugins import make_plugin
 
 SLOTS = [[0, 0], [0, 0, 1, 2]]
 TASKS = [[0, 0], [0, 0, 1, 1]]
@@ -46,6 +51,52 @@ def test_a_head_with_means_beside_it_has_both_readings() -> None:
     assert metrics.vclimb_accuracy == pytest.approx(0.5 / 3)
     assert metrics.vclimb_accuracy_unweighted == 0.25
     assert metrics.vclimb_bwf == metrics.backward_forgetting == metrics.tcd_forgetting == 0.5
+
+
+BROKEN_METRICS = """
+from essential.metrics import Metric
+
+def named(compute):
+    return Metric("One", compute, "a metric of a test", "this test")
+
+def raising(run):
+    run.matrix[0][0] = 0.123
+    raise ZeroDivisionError("of a\\nplug-in")
+
+raises, ends, good = named(raising), named(lambda run: exit(3)), named(lambda run: run.seen[-1])
+nan, infinite = named(lambda run: float("nan")), named(lambda run: float("inf"))
+text, truth, nothing = named(lambda run: "0.5"), named(lambda run: True), named(lambda run: None)
+"""
+
+
+def test_a_plug_in_metric_without_a_value_is_none_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("ends", "good", "infinite", "nan", "nothing", "raises", "text", "truth")
+    metrics = {name: f"broken_metrics:{name}" for name in names} | {"two words": "broken_metrics:good"}
+    make_plugin(tmp_path, "odd-metrics", {"essential.metrics": metrics}, modules={"broken_metrics": BROKEN_METRICS})
+    monkeypatch.syspath_prepend(tmp_path)
+    found = Registry("essential.metrics", METRICS.built_in, fault=METRICS._fault)
+    monkeypatch.setattr("essential.engine.evaluate.METRICS", found)
+    notes: list[str] = []
+    progress = Progress()
+    monkeypatch.setattr(progress, "say", notes.append)
+    predictions = [_predictions(t, "cnn", HEAD[t]) for t in range(2)]
+    content = scored(predictions, class_counts=CLASS_COUNTS, progress=progress)
+    assert content["accuracy"] == ((1.0, None), (0.5, 0.0))
+    values = content["metrics"].model_dump()
+    assert values["final_accuracy"] == values["good"] == 0.25
+    assert [name for name in names if values[name] is None] == [name for name in names if name != "good"]
+    reasons = {
+        "ends": "raised SystemExit: 3",
+        "infinite": "gave inf, no finite number",
+        "nan": "gave nan, no finite number",
+        "raises": "raised ZeroDivisionError: of a plug-in",
+        "text": "gave '0.5', no finite number",
+        "truth": "gave True, no finite number",
+    }
+    assert notes == [f"the plug-in metric {name!r} has no value: it {reason}" for name, reason in reasons.items()]
+    assert "two words" not in values
+    assert "'two words' is no name of a metric; use letters, digits" in found.broken()["two words"]
+    assert scored(predictions, class_counts=CLASS_COUNTS)["metrics"].model_dump() == values
 
 
 def test_a_method_that_decides_by_means_has_its_accuracies_from_them() -> None:

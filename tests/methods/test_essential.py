@@ -5,7 +5,7 @@ import torch
 from pydantic import TypeAdapter
 
 from essential.contract.synthetic_tasks import SyntheticTask, make_tasks
-from essential.engine.fit import EpochReport, StageStart, fit
+from essential.engine.learn_task import EpochReport, Start, fit
 from essential.engine.settings import TrainingConfig
 from essential.methods import MethodConfig, build_method
 from essential.methods.contract import Stage
@@ -27,17 +27,10 @@ def _method(**settings: object) -> Essential:
     return method
 
 
-def _fit(method: Essential, stage: Stage, task: SyntheticTask, start: StageStart | None = None) -> list[EpochReport]:
+def _fit(method: Essential, stage: Stage, task: SyntheticTask, start: Start | None = None) -> list[EpochReport]:
     reports: list[EpochReport] = []
-    fit(
-        method,
-        stage,
-        training=TRAINING,
-        device=torch.device("cpu"),
-        task=task.index,
-        start=start or StageStart(),
-        on_epoch=lambda report, _: reports.append(report),
-    )
+    start = start or Start(task.index)
+    fit(method, stage, TRAINING, start=start, on_epoch=lambda done: reports.append(done.report))
     return reports
 
 

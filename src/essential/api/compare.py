@@ -160,7 +160,6 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
         folder = RunFolder(run.folder)
         if folder.begun:
             folder.refuse_another(run.config.with_absolute_paths())
-    runs[0].config.data.require_places()
     workspace = open_workspace(runs[0].config.with_absolute_paths(), progress)
     for run in runs:
         _refuse_other_protocol(run, workspace)

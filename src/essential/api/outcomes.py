@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from essential.api.tables import Table
+from essential.api.listings import Table
 from essential.engine.evaluate import Predictions
-from essential.engine.fit import EpochReport
+from essential.engine.learn_task import EpochReport
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.errors import CheckpointError

@@ -12,17 +12,16 @@ from essential.api.arrays import ArrayTask, Label
 from essential.api.outcomes import Outcome, epoch_arrays, fractions
 from essential.engine.clips import ClipTable
 from essential.engine.config import parse_config, training_config
-from essential.engine.evaluate import Predictions, TaskReport, predict, scored
-from essential.engine.fit import EpochReport
-from essential.engine.learn_task import EpochDone, learn_task
+from essential.engine.evaluate import Predictions, TaskReport, evaluated, scored
+from essential.engine.learn_task import EpochDone, EpochReport, learn_task
 from essential.engine.settings import RunConfig, TrainingConfig, choose_device
 from essential.errors import ConfigError, DataError
 from essential.features.cores import torch_threads
-from essential.memory.ledger import LedgerEntry, total_by_kind
+from essential.memory.ledger import LedgerEntry
 from essential.methods import build_method as build
 from essential.methods import method_section
 from essential.methods.contract import Method
-from essential.metrics import Scores, accuracy_on_seen
+from essential.metrics import Scores
 from essential.progress import Progress
 from essential.records.run import MemoryBytes
 from essential.shown import named
@@ -100,12 +99,10 @@ def run(
             learned = _with_earlier(tasks, task.index) if method.needs_all_tasks else task
             learn_task(method, learned, settings, title=title, progress=progress, on_epoch=after_epoch)
             clips = ClipTable.joined([each.test for each in tasks[: task.index + 1]])
-            found = predict(method.predictor, clips, device=choose_device(settings.device))
-            memory = total_by_kind(method.ledger())
-            reports.append(TaskReport(task.index, accuracy_on_seen(found.evaluation()), memory, found))
+            reports.append(evaluated(method, task.index, clips, device=choose_device(settings.device)))
             if on_task is not None:
                 on_task(reports[-1])
-    return _result(tasks, reports, log, method, metrics or {})
+    return _result(tasks, reports, log, method, metrics or {}, progress)
 
 
 def _check(method: Method, tasks: Sequence[ArrayTask]) -> None:
@@ -189,10 +186,11 @@ def _result(
     log: Sequence[EpochReport],
     method: Method,
     metrics: Mapping[str, Metric],
+    progress: Progress | None,
 ) -> Result:
     predictions = [report.predictions for report in reports]
     counts = [len(task.classes) for task in tasks]
-    found = scored(predictions, class_counts=counts)
+    found = scored(predictions, class_counts=counts, progress=progress)
     of_run = Scores.of([each.evaluation() for each in predictions], counts)
     own = {name: metric(of_run) for name, metric in metrics.items()}
     return Result(

@@ -17,11 +17,11 @@ from essential.authors.checkpoint import AuthorsCheckpoint, read_authors_checkpo
 from essential.encoders import FrameEncoder, build_encoder
 from essential.encoders.clip_layout import describe_clip
 from essential.engine.config import load_config
-from essential.engine.imported_run import begin_import, discard_import, finish_import, write_encoder
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
-from essential.errors import CheckpointError
-from essential.files.atomic import folder_lock
+from essential.errors import CheckpointError, RunError
+from essential.files.atomic import folder_lock, write_json
+from essential.files.sealed import write_sealed
 from essential.memory.ledger import total_by_kind
 from essential.methods import build_method
 from essential.methods.contract import Method
@@ -58,13 +58,11 @@ def import_checkpoints(
     """Read `task1_checkpoint.pth`, `task2_checkpoint.pth`, ... of `folder` and write the run `out`.
 
     Args:
-        folder: the checkpoints.
         out: the run's folder; it must not hold a run.
         config: the config that gives data and tasks to score on, by name or path.
         overrides: of the config, such as `data.root=DIR`.
         temporal_embedding: whether the encoder adds its temporal embedding; None: as the checkpoint's arguments say,
             or else if it has adapters.
-        progress: called for each checkpoint.
 
     Raises:
         CheckpointError: a file is missing or is no such checkpoint; the encoder changes from one to the next.
@@ -75,7 +73,7 @@ def import_checkpoints(
     # Wrong settings are refused before a checkpoint is read; the encoder is the checkpoint's.
     load_config(config, [*(each for each in overrides if not each.startswith("encoder")), "method.name=essential"])
     with folder_lock(out), phase(progress, "import checkpoints", len(files)):
-        begin_import(run, str(folder))
+        _begin(run, folder)
         try:
             first = read_authors_checkpoint(files[0])
             settings = _settings(first, out, config, overrides, temporal_embedding)
@@ -83,13 +81,28 @@ def import_checkpoints(
             method = _method(settings, encoder, _write_checkpoints(run, files, first, progress))
             by_task = (total_by_kind(method.ledger()),) * len(files)
             place = Place(task=len(files), memory_bytes_by_task=by_task)
-            finish_import(run, settings, place, method, source=str(folder), encoder_fingerprint=encoder.fingerprint)
+            # On which videos it is scored is decided by its first evaluation.
+            run.write_config(settings)
+            write_json(run.import_note, {"from": str(folder), "encoder_fingerprint": encoder.fingerprint})
+            run.save(place, method, None)
         except BaseException:
-            discard_import(run)
+            run.discard_import()
             raise
     unused = {"temporal_embedding"} & first.encoder.keys() if not settings.encoder.adds_temporal_embedding else ()
     keys = sum(map(len, (first.encoder, first.classifier, *first.retrieval)))
     return ImportedRun(settings, len(files), first.classes, len(first.retrieval), first.layers, keys, tuple(unused))
+
+
+def _begin(run: RunFolder, source: Path) -> None:
+    """Mark the folder as that of an import; refuse one that holds a run, or files to be replaced."""
+    run.remove_leftovers()
+    if run.begun:
+        raise RunError(f"{run.path} holds a run already", remedy="choose another --out")
+    run.discard_import()
+    foreign = next((path for path in run.of_import if path.exists()), None)
+    if foreign is not None:
+        raise RunError(f"{foreign} is there, and no import wrote it", remedy="choose another --out, or move the file")
+    write_json(run.import_note, {"from": str(source)})
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
@@ -148,7 +161,7 @@ def _write_encoder(run: RunFolder, first: AuthorsCheckpoint, config: RunConfig, 
     kept = dict(first.encoder)
     if not config.encoder.adds_temporal_embedding:
         kept.pop("temporal_embedding", None)
-    write_encoder(run, kept)
+    write_sealed(run.encoder, {name: tensor.numpy() for name, tensor in kept.items()}, {"what": "encoder"})
     try:
         return build_encoder(config.encoder)
     except CheckpointError as error:

@@ -15,8 +15,7 @@ from pydantic import TypeAdapter
 
 from essential.contract.ranks_in_turns import in_turns
 from essential.contract.synthetic_tasks import DIM, FRAMES, SyntheticTask, clips_of, make_tasks
-from essential.engine.fit import EpochReport, StageStart, optimizer_state
-from essential.engine.learn_task import EpochDone, TaskStart, learn_task
+from essential.engine.learn_task import EpochDone, EpochReport, Start, learn_task, optimizer_state
 from essential.engine.process_group import ProcessGroup, SingleProcess
 from essential.engine.settings import TrainingConfig
 from essential.files.sealed import Array
@@ -118,19 +117,18 @@ class _Stopped(Exception):
     """The run was stopped on purpose."""
 
 
-def stopped(
-    name: str, method: Method, task: SyntheticTask, start: TaskStart, *, inside: bool
-) -> tuple[Method, StageStart]:
+def stopped(name: str, method: Method, task: SyntheticTask, stage: int, *, inside: bool) -> tuple[Method, Start]:
     """Stop a stage after its first epoch or its last; return the method restarted there, and how the stage goes on."""
-    saved: list[StageStart] = []
+    saved: list[Start] = []
 
     def stop(done: EpochDone) -> None:
         if inside or done.last:
-            saved.append(StageStart(done.report.epoch + 1, copy.deepcopy(optimizer_state(done.optimizer))))
+            optimizer = copy.deepcopy(optimizer_state(done.optimizer))
+            saved.append(Start(task.index, stage, done.report.epoch + 1, optimizer))
             raise _Stopped
 
     with pytest.raises(_Stopped):
-        learn_task(method, task, TRAINING, start=start, on_epoch=stop)
+        learn_task(method, task, TRAINING, start=Start(task.index, stage), on_epoch=stop)
     return restarted(name, method.state_dict()), saved[0]
 
 
@@ -255,8 +253,8 @@ def test_a_restart_after_any_stage_changes_nothing(name: str) -> None:
         method = restarted(name, method.state_dict())
         stages = len(method.stages(task))
         for index in range(stages):
-            method, _ = stopped(name, method, task, TaskStart(index), inside=False)
-        learn(method, task, start=TaskStart(stages))
+            method, _ = stopped(name, method, task, index, inside=False)
+        learn(method, task, start=Start(task.index, stages))
         method = restarted(name, method.state_dict())
     assert torch.equal(scores(straight, 6), scores(method, 6))
     assert straight.memory.names == method.memory.names
@@ -275,10 +273,10 @@ def test_a_restart_inside_a_stage_changes_nothing(name: str) -> None:
     for index in range(len(method.stages(second))):
         # What the stages before have left, then one epoch more.
         begun = restarted(name, method.state_dict())
-        resumed, start = stopped(name, begun, second, TaskStart(index), inside=True)
-        learn(resumed, second, start=TaskStart(index, start))
+        resumed, start = stopped(name, begun, second, index, inside=True)
+        learn(resumed, second, start=start)
         assert torch.equal(scores(straight, 4), scores(resumed, 4)), index
-        method, _ = stopped(name, method, second, TaskStart(index), inside=False)
+        method, _ = stopped(name, method, second, index, inside=False)
 
 
 @numeric

@@ -101,14 +101,6 @@ class TaskClips:
         return self.labelled.table(self.videos, 0)
 
 
-def task_clips(protocol: Protocol, labelled: LabelledVideos, index: int, *, all_tasks: bool) -> TaskClips:
-    """Return the clips of task `index`, with those of the tasks before it if `all_tasks`."""
-    tasks = protocol.tasks[: index + 1]
-    stop = sum(len(task.classes) for task in tasks)
-    videos = [video for task in (tasks if all_tasks else tasks[-1:]) for video in task.train]
-    return TaskClips(index, range(stop - len(tasks[-1].classes), stop), videos, labelled)
-
-
 def check_coverage(tasks: Sequence[Task], skipped: Collection[str]) -> None:
     """Refuse to learn a class of which no training clip is readable: a `DataError` that names it."""
     learned = {video.label for task in tasks for video in task.train if video.key not in skipped}

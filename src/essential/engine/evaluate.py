@@ -5,6 +5,8 @@ Nothing here draws a random number or opens a video.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,13 @@ from jaxtyping import Float, Int
 
 from essential.engine.clips import ClipTable
 from essential.engine.process_group import Message, ProcessGroup, SingleProcess
-from essential.metrics import METRICS, SECOND_NAMES, Evaluation, Scores, class_accuracy
+from essential.memory.ledger import total_by_kind
+from essential.methods.contract import Method
+from essential.metrics import METRICS, SECOND_NAMES, Evaluation, Metric, Scores, accuracy_on_seen, class_accuracy
 from essential.models.classifier import Predictor
+from essential.progress import Progress
 from essential.records import Metrics
+from essential.shown import printable, quoted
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class TaskReport:
 
     task: int
     accuracy: float | None
-    memory_bytes: Mapping[str, int]
+    memory_bytes: dict[str, int]
     predictions: Predictions
 
 
@@ -90,12 +96,23 @@ def predict(
     )
 
 
-def scored(predictions: Iterable[Predictions], *, class_counts: Sequence[int]) -> dict[str, Any]:
+def evaluated(
+    method: Method, task: int, tests: ClipTable, *, device: torch.device, group: ProcessGroup | None = None
+) -> TaskReport:
+    """Score the test clips of the classes seen so far, when the method has learned `task`."""
+    found = predict(method.predictor, tests, device=device, group=group)
+    return TaskReport(task, accuracy_on_seen(found.evaluation()), total_by_kind(method.ledger()), found)
+
+
+def scored(
+    predictions: Iterable[Predictions], *, class_counts: Sequence[int], progress: Progress | None = None
+) -> dict[str, Any]:
     """Return the accuracies and metrics of a record, from the predictions made after each task.
 
     Args:
         predictions: one per task learned, in order; asked for one after the other, and only its decisions are kept.
         class_counts: each task's number of classes.
+        progress: says which metrics of plug-ins have no value, and why.
 
     Returns:
         `reading`, `accuracy`, `class_accuracy` and `metrics`. A metric of a reading that the predictor does not give
@@ -108,14 +125,33 @@ def scored(predictions: Iterable[Predictions], *, class_counts: Sequence[int]) -
         reading = each.reading
     common = set(readings[0]).intersection(*readings)
     scores = {name: Scores.of([each[name] for each in readings], class_counts) for name in common}
+    # Before a metric of a plug-in, which may change what it is given; those come last.
+    accuracy = tuple(map(tuple, scores[None].matrix))
     values = {
-        name: metric.compute(scores[metric.reading]) if metric.reading in scores else None
+        name: _value(name, metric, scores[metric.reading], progress) if metric.reading in scores else None
         for name, metric in METRICS.items()
         if name not in SECOND_NAMES
     }
     return {
         "reading": reading,
-        "accuracy": tuple(map(tuple, scores[None].matrix)),
+        "accuracy": accuracy,
         "class_accuracy": tuple(class_accuracy(readings[-1][None], sum(class_counts))),
         "metrics": Metrics.model_validate(values),
     }
+
+
+def _value(name: str, metric: Metric, scores: Scores, progress: Progress | None) -> float | None:
+    """Return a metric's value; that of a plug-in which raises, or gives no finite number, is None."""
+    if name in METRICS.built_in:
+        return metric.compute(scores)
+    # No error of a plug-in may cost the record of a whole training.
+    try:
+        value = metric.compute(scores)
+        if value is None or (isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)):
+            return None if value is None else float(value)
+        reason = f"gave {quoted(value)}, no finite number"
+    except (Exception, SystemExit) as error:
+        reason = f"raised {type(error).__name__}: {str(error)[:300]}"
+    if progress is not None:
+        progress.say(printable(f"the plug-in metric {name!r} has no value: it {' '.join(reason.split())}"))
+    return None

@@ -11,12 +11,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch.optim import Optimizer
 
-from essential.engine.clips import ClipTable, LabelledVideos, TaskClips, check_coverage, task_clips
+from essential.engine.clips import ClipTable, LabelledVideos, TaskClips, check_coverage
 from essential.engine.config import resolved
-from essential.engine.evaluate import TaskReport, predict, scored
-from essential.engine.fit import EpochReport, optimizer_state
-from essential.engine.imported_run import discard_import
-from essential.engine.learn_task import EpochDone, TaskStart, learn_task
+from essential.engine.evaluate import TaskReport, evaluated, scored
+from essential.engine.learn_task import EpochDone, EpochReport, learn_task, optimizer_state
 from essential.engine.process_group import ProcessGroup, SingleProcess, require_equal
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
@@ -27,7 +25,6 @@ from essential.features.index import refuse_broken
 from essential.files.atomic import folder_lock
 from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Method, TaskData
-from essential.metrics import accuracy_on_seen
 from essential.progress import Progress
 from essential.protocols.protocol import Video
 from essential.records import Record
@@ -125,7 +122,7 @@ def refuse_taken(folder: RunFolder, config: RunConfig, *, resume: bool) -> None:
     """Refuse to run `config` here if another run, or this one without `resume`, has begun; clean up what has not."""
     folder.remove_leftovers()
     if not folder.begun:
-        discard_import(folder)
+        folder.discard_import()
     elif folder.imported:
         raise RunError(
             f"{folder.path} was imported from checkpoints, which hold no memory: it can be evaluated, not trained on",
@@ -157,8 +154,8 @@ class _Run:
         self.config, self.folder, self.progress, self.group, self.observers = config, folder, progress, group, observers
         saved = folder.saved(group)
         self.place = saved.place if saved else Place()
-        self.start = TaskStart(saved.place.stage, saved.start) if saved else TaskStart()
-        self.watch = Stopwatch(self.place.seconds)
+        self.start = saved.start if saved else None
+        self.seconds, self.last = dict(self.place.seconds), time.perf_counter()
         self.step = 0
         known = folder.protocol(data_root(config)) if group.first else None
         self.workspace = open_workspace(config, progress, protocol=known, group=group)
@@ -177,7 +174,7 @@ class _Run:
         check_coverage(self.protocol.tasks, self.place.skipped)
         self.labelled = LabelledVideos(self.protocol, self.source, without=self.place.skipped)
         self.tests = [self.labelled.table(task.test, 0) for task in self.protocol.tasks[: self.place.task]]
-        self.watch.lap("extract")
+        self._lap("extract")
 
     def to_the_end(self) -> Record:
         """Learn the tasks that are left, then write the record."""
@@ -201,7 +198,7 @@ class _Run:
                     index, self.workspace.scores_of(self.folder.read_checkpoint(index), tests)
                 )
         trained = count_trainable_parameters(self.method, self._task(len(self.protocol.tasks) - 1))
-        return make_record(self.workspace, self.method, self.folder, self.place, trainable_parameters=trained)
+        return make_record(self.workspace, self.method, self.folder, self.place, self.progress, parameters=trained)
 
     def _needed_videos(self) -> list[Video]:
         """All test videos, and the training videos of the tasks that are left."""
@@ -220,7 +217,10 @@ class _Run:
         self.place = replace(self.place, skipped={**self.place.skipped, **self.source.skipped})
 
     def _task(self, index: int) -> TaskClips:
-        return task_clips(self.protocol, self.labelled, index, all_tasks=self.method.needs_all_tasks)
+        tasks = self.protocol.tasks[: index + 1]
+        stop = sum(len(task.classes) for task in tasks)
+        videos = [video for task in (tasks if self.method.needs_all_tasks else tasks[-1:]) for video in task.train]
+        return TaskClips(index, range(stop - len(tasks[-1].classes), stop), videos, self.labelled)
 
     def _learn(self) -> None:
         index = self.place.task
@@ -238,15 +238,15 @@ class _Run:
         except TrainingError as error:
             remedy = "; ".join(filter(None, ("the last checkpoint is intact", error.remedy)))
             raise TrainingError(error.problem, remedy=remedy) from error
-        self.start = TaskStart()
-        self.watch.lap("train")
+        self.start = None
+        self._lap("train")
 
     def _after_epoch(self, done: EpochDone) -> None:
         self._log({"event": "epoch", **asdict(done.report)})
         epoch, stage = done.report.epoch + 1, done.stage_index
         if done.last or epoch % self.config.training.checkpoint_epochs == 0:
             require_equal(self.group, done.stage.trains)
-            self.watch.lap("train")
+            self._lap("train")
             if done.last:
                 self._save(stage=stage + 1, epoch=0)
             else:
@@ -258,24 +258,29 @@ class _Run:
         index = self.place.task
         self.tests.append(self.labelled.table(self.protocol.tasks[index].test, 0))
         tests = ClipTable.joined(self.tests)
-        predictions = predict(self.method.predictor, tests, device=self.workspace.device, group=self.group)
+        report = evaluated(self.method, index, tests, device=self.workspace.device, group=self.group)
         if self.group.first:
             self.folder.write_checkpoint(index, self.method.predictor.state_dict())
-            self.folder.write_predictions(index, predictions)
+            self.folder.write_predictions(index, report.predictions)
             if len(self.method.memory):
                 self.method.memory.write(self.folder.memory)
-        accuracy = accuracy_on_seen(predictions.evaluation())
-        memory_bytes = total_by_kind(self.method.ledger())
-        self._log({"event": "evaluation", "task": index, "accuracy": accuracy, "memory_bytes": memory_bytes})
-        self.watch.lap("evaluate")
-        by_task = (*self.place.memory_bytes_by_task, memory_bytes)
+        numbers = {"task": index, "accuracy": report.accuracy, "memory_bytes": report.memory_bytes}
+        self._log({"event": "evaluation", **numbers})
+        self._lap("evaluate")
+        by_task = (*self.place.memory_bytes_by_task, report.memory_bytes)
         self.place = replace(self.place, task=index + 1, memory_bytes_by_task=by_task)
         self._save(stage=0, epoch=0)
         if self.observers.on_task is not None:
-            self.observers.on_task(TaskReport(index, accuracy, memory_bytes, predictions))
+            self.observers.on_task(report)
+
+    def _lap(self, what: str) -> None:
+        """Count the wall-clock time since the last lap as spent on `what`."""
+        now = time.perf_counter()
+        self.seconds[what] += now - self.last
+        self.last = now
 
     def _save(self, *, stage: int, epoch: int, optimizer: Optimizer | None = None) -> None:
-        self.place = replace(self.place, stage=stage, epoch=epoch, seconds=dict(self.watch.seconds))
+        self.place = replace(self.place, stage=stage, epoch=epoch, seconds=dict(self.seconds))
         if self.group.first:
             self.folder.save(self.place, self.method, optimizer_state(optimizer) if optimizer else None)
 
@@ -287,20 +292,6 @@ class _Run:
             self.step += 1
 
 
-class Stopwatch:
-    """Adds up wall-clock seconds by what they were spent on."""
-
-    def __init__(self, seconds: Mapping[str, float]) -> None:
-        self.seconds = dict(seconds)
-        self._last = time.perf_counter()
-
-    def lap(self, what: str) -> None:
-        """Count the time since the last lap as spent on `what`."""
-        now = time.perf_counter()
-        self.seconds[what] += now - self._last
-        self._last = now
-
-
 def count_trainable_parameters(method: Method, task: TaskData) -> int:
     """Return how many parameters the stages of `task` train, each counted once; no clip of the task is read."""
     modules = [module for stage in method.stages(task) for module in stage.trains]
@@ -309,7 +300,7 @@ def count_trainable_parameters(method: Method, task: TaskData) -> int:
 
 
 def make_record(
-    workspace: Workspace, method: Method, folder: RunFolder, place: Place, *, trainable_parameters: int | None
+    workspace: Workspace, method: Method, folder: RunFolder, place: Place, progress: Progress, *, parameters: int | None
 ) -> Record:
     """Write and return the record; nothing in it depends on the machine's paths or on when it was made."""
     config, protocol = workspace.config, workspace.protocol
@@ -325,7 +316,6 @@ def make_record(
         }
         for task in protocol.tasks
     ]
-    packages = {name: metadata.version(name) for name in _PACKAGES}
     content = {
         "protocol": {
             "name": protocol.name,
@@ -340,15 +330,16 @@ def make_record(
         },
         "encoder": {"name": workspace.origin.name, "fingerprint": workspace.origin.fingerprint},
         "seed": config.seed,
-        **scored(predictions, class_counts=[len(task.classes) for task in protocol.tasks[: place.task]]),
-        "trainable_parameters": trainable_parameters,
+        **scored(predictions, class_counts=[len(t.classes) for t in protocol.tasks[: place.task]], progress=progress),
+        "trainable_parameters": parameters,
         "memory_bytes": total_by_kind(method.ledger()),
         "exemplars": len(method.memory),
         "skipped_videos": [
             {"video": key, "split": splits[key], "reason": reason} for key, reason in sorted(place.skipped.items())
         ],
         "seconds": place.seconds,
-        "versions": {"essential": __version__, "python": platform.python_version(), **packages},
+        "versions": {"essential": __version__, "python": platform.python_version()}
+        | {name: metadata.version(name) for name in _PACKAGES},
         "data": identity["data"],
         "config": identity,
         "ledger": [asdict(entry) for entry in method.ledger()],

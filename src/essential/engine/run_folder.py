@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from essential.engine.evaluate import Predictions
-from essential.engine.fit import EpochReport, StageStart
+from essential.engine.learn_task import EpochReport, Start
 from essential.engine.process_group import Message, ProcessGroup
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import FeatureOrigin, protocol_from_json, protocol_to_json
@@ -62,9 +62,9 @@ class Saved:
     optimizer: Mapping[str, Array] | None
 
     @property
-    def start(self) -> StageStart:
-        """Where the place's stage continues."""
-        return StageStart(self.place.epoch, self.optimizer)
+    def start(self) -> Start:
+        """Where the place's task continues."""
+        return Start(self.place.task, self.place.stage, self.place.epoch, self.optimizer)
 
     def packed(self) -> Message:
         """Return it as named arrays and JSON values."""
@@ -109,6 +109,17 @@ class RunFolder:
     def begun(self) -> bool:
         """Whether anything was learned here that a new run would overwrite."""
         return self.state_file.exists() or self.record.exists()
+
+    @property
+    def of_import(self) -> list[Path]:
+        """The files that an import writes beside its note, as far as they may be there."""
+        return [self.state_file, self.encoder, *sorted(self.checkpoint(0).parent.glob("task-*.safetensors"))]
+
+    def discard_import(self) -> None:
+        """Delete what an import wrote that failed or was killed; without its note, no file is taken for one of it."""
+        if self.imported:
+            for path in (*self.of_import, self.import_note):
+                path.unlink(missing_ok=True)
 
     def remove_leftovers(self) -> None:
         """Delete what an interrupted process left half-written."""

@@ -8,19 +8,22 @@ from pathlib import Path
 from essential.engine.clips import ClipTable, LabelledVideos
 from essential.engine.config import resolved
 from essential.engine.evaluate import Predictions, scored
-from essential.engine.imported_run import refuse_unlike_import
 from essential.engine.process_group import ProcessGroup, SingleProcess
 from essential.engine.run import make_record, record_of_all
-from essential.engine.run_folder import RunFolder
+from essential.engine.run_folder import RunFolder, differences
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import Workspace, data_root, open_workspace
 from essential.errors import CheckpointError, RunError
 from essential.features.cores import torch_threads
 from essential.files.atomic import folder_lock
+from essential.files.untrusted import read_json
 from essential.progress import Progress, phase
 from essential.protocols.protocol import Protocol, Task
 from essential.protocols.video_list import read_video_list
 from essential.records import Record
+
+# What checkpoints of other code do not say; all else is theirs.
+_FREE = frozenset({"data", "protocol", "features"})
 
 
 def evaluate(
@@ -66,7 +69,8 @@ def evaluate(
         tasks = workspace.protocol.tasks[: len(record.accuracy)]
         without = {skipped.video: skipped.reason for skipped in record.skipped_videos}
         predictions = _predictions(workspace, folder, tasks, without=without, progress=progress, group=group)
-        return record.model_copy(update=scored(predictions, class_counts=[len(task.classes) for task in tasks]))
+        counts = [len(task.classes) for task in tasks]
+        return record.model_copy(update=scored(predictions, class_counts=counts, progress=progress))
 
 
 def _first_score(folder: RunFolder, config: RunConfig, progress: Progress, group: ProcessGroup) -> Record:
@@ -75,7 +79,7 @@ def _first_score(folder: RunFolder, config: RunConfig, progress: Progress, group
     if saved is None:
         raise CheckpointError(f"the import into {folder.path} is incomplete", remedy="import again into another folder")
     workspace = open_workspace(config, progress, group=group)
-    refuse_unlike_import(folder, config, workspace.origin.fingerprint)
+    _refuse_unlike_import(folder, config, workspace.origin.fingerprint)
     protocol, place = workspace.protocol, saved.place
     method = workspace.build_method()
     method.load_state_dict(saved.method)
@@ -97,7 +101,26 @@ def _first_score(folder: RunFolder, config: RunConfig, progress: Progress, group
     place = replace(place, skipped=skipped)
     if group.first:
         folder.claim(config, protocol, workspace.root, workspace.origin)
-    return record_of_all(lambda: make_record(workspace, method, folder, place, trainable_parameters=None), group)
+    return record_of_all(lambda: make_record(workspace, method, folder, place, progress, parameters=None), group)
+
+
+def _refuse_unlike_import(run: RunFolder, config: RunConfig, encoder_fingerprint: str) -> None:
+    """Refuse to score an imported run with anything but its own network; data and tasks are free."""
+    theirs, ours = (
+        {name: part for name, part in each.identity().items() if name not in _FREE} for each in (run.config(), config)
+    )
+    found = differences(theirs, ours)
+    try:
+        fingerprint = read_json(run.import_note)["encoder_fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{run.import_note} is damaged ({error})", remedy="import the checkpoints again") from error
+    if fingerprint != encoder_fingerprint:
+        found.append("encoder: other weights than those that were imported")
+    if found:
+        raise RunError(
+            f"{run.path} was imported with another config: {'; '.join(found)}",
+            remedy="only its data, protocol and features may be chosen",
+        )
 
 
 def _refuse_another_list(folder: RunFolder, config: RunConfig, protocol: Protocol | None) -> None:

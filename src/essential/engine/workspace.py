@@ -160,8 +160,6 @@ def open_workspace(
     """Read the labels and load the encoder; make the embedded benchmark's videos if they are asked for.
 
     Args:
-        config: the run's.
-        progress: shows the making of videos.
         protocol: of a run that began before; its videos are then not looked for, as it may need few of them.
         group: the ranks that open it together: rank 0 makes or lists the videos, and the others take its list.
 
@@ -242,10 +240,19 @@ def _benchmark_name(config: RunConfig) -> str:
 
 
 def protocol_to_json(protocol: Protocol, root: Path) -> dict[str, Any]:
-    """Return the protocol as JSON values, its videos' files relative to `root` where they are below it."""
+    """Return the protocol as JSON values, its videos' files relative to `root` where they are below it.
+
+    A video is its label; with its file and segment where the key does not give them.
+    """
+
+    def entry(video: Video) -> str | list[Any]:
+        file = video.file.removeprefix(f"{root}/")
+        if file == video.key and video.segment is None:
+            return video.label
+        return [video.label, file, list(video.segment) if video.segment else None]
 
     def entries(videos: Sequence[Video]) -> dict[str, Any]:
-        return {video.key: _entry(video, str(root)) for video in videos}
+        return {video.key: entry(video) for video in videos}
 
     return {
         "name": protocol.name,
@@ -266,8 +273,13 @@ def protocol_from_json(content: Mapping[str, Any], root: Path) -> Protocol:
         ValueError, KeyError, TypeError, AttributeError: it is something else.
     """
 
+    def video(key: str, entry: str | list[Any], split: Split) -> Video:
+        label, file, segment = (entry, key, None) if isinstance(entry, str) else entry
+        # An absolute path stays what it is.
+        return Video(key, str(root / file), label, split, Segment(*segment) if segment else None)
+
     def videos(entries: Mapping[str, Any], split: Split) -> tuple[Video, ...]:
-        return tuple(_video(key, entry, str(root), split) for key, entry in entries.items())
+        return tuple(video(key, entry, split) for key, entry in entries.items())
 
     tasks = tuple(
         Task(index, tuple(task["classes"]), videos(task["train"], "train"), videos(task["test"], "test"))
@@ -277,17 +289,3 @@ def protocol_from_json(content: Mapping[str, Any], root: Path) -> Protocol:
     if protocol.id != content["id"]:
         raise ValueError("its content does not match its id")
     return protocol
-
-
-def _entry(video: Video, root: str) -> str | list[Any]:
-    """Return a video's label; with its file and segment where the key does not give them."""
-    file = video.file.removeprefix(f"{root}/")
-    if file == video.key and video.segment is None:
-        return video.label
-    return [video.label, file, list(video.segment) if video.segment else None]
-
-
-def _video(key: str, entry: str | list[Any], root: str, split: Split) -> Video:
-    label, file, segment = (entry, key, None) if isinstance(entry, str) else entry
-    # An absolute path stays what it is.
-    return Video(key, str(Path(root, file)), label, split, Segment(*segment) if segment else None)

@@ -5,7 +5,6 @@ hand; it is no signature, since anybody can compute it.
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -75,8 +74,7 @@ class Whole(Part):
             RunError: it is missing, unreadable, damaged, changed, or written by a newer version.
         """
         noun = cls.kind.rsplit(maxsplit=1)[-1]
-        content = _read_object(path, kind=cls.kind, noun=noun, remedy=cls.remedy)
-        _check_version(path, content, newest=cls.newest, noun=noun)
+        content = cls._read_object(path, noun)
         digest = content.pop(DIGEST, None)
         try:
             # From text: strict validation takes a list for a tuple in JSON only.
@@ -92,30 +90,30 @@ class Whole(Part):
         whole._mark = UNVERIFIED if problem else NO_DIGEST if old else ""
         return whole
 
-
-def _read_object(path: Path, *, kind: str, noun: str, remedy: str) -> dict[str, Any]:
-    try:
-        content = read_json(path)
-    except (FileNotFoundError, NotADirectoryError):
-        raise RunError(f"{path} is missing; give the folder of a finished run, or let the run end first") from None
-    except OSError as error:
-        raise RunError(f"{path} cannot be read ({error.strerror}); check that it is a file you may read") from error
-    except ValueError as error:
-        raise RunError(f"{path} is damaged and cannot be read as JSON ({error}); {remedy}") from error
-    if not isinstance(content, dict):
-        raise RunError(f"{path} holds a JSON {type(content).__name__}, not {kind}; give the {noun}.json of a run")
-    return content
-
-
-def _check_version(path: Path, content: Mapping[str, Any], *, newest: int, noun: str) -> None:
-    version = content.get("schema_version")
-    if type(version) is not int:
-        raise RunError(f"{path} has schema_version {version!r}, not a number; give the {noun}.json of a run")
-    if version > newest:
-        raise RunError(
-            f"{path} has schema_version {version}, but this version of essential reads {newest} at most; "
-            "install the version that wrote it, or a newer one"
-        )
+    @classmethod
+    def _read_object(cls, path: Path, noun: str) -> dict[str, Any]:
+        """Read the JSON object of a version that this one reads."""
+        try:
+            content = read_json(path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise RunError(f"{path} is missing; give the folder of a finished run, or let the run end first") from None
+        except OSError as error:
+            raise RunError(f"{path} cannot be read ({error.strerror}); check that it is a file you may read") from error
+        except ValueError as error:
+            raise RunError(f"{path} is damaged and cannot be read as JSON ({error}); {cls.remedy}") from error
+        if not isinstance(content, dict):
+            raise RunError(
+                f"{path} holds a JSON {type(content).__name__}, not {cls.kind}; give the {noun}.json of a run"
+            )
+        version = content.get("schema_version")
+        if type(version) is not int:
+            raise RunError(f"{path} has schema_version {version!r}, not a number; give the {noun}.json of a run")
+        if version > cls.newest:
+            raise RunError(
+                f"{path} has schema_version {version}, but this version of essential reads {cls.newest} at most; "
+                "install the version that wrote it, or a newer one"
+            )
+        return content
 
 
 def _explain(error: ValidationError, noun: str, most: int = 3) -> str:

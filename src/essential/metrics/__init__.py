@@ -19,7 +19,7 @@ from essential.metrics.forgetting import (
     vclimb_accuracy_unweighted,
     vclimb_bwf,
 )
-from essential.metrics.registry import METRICS, SECOND_NAMES, Metric, Scores, rounding
+from essential.metrics.registry import METRICS, SECOND_NAMES, Metric, Scores, name_fault, rounding
 
 __all__ = [
     "METRICS",
@@ -36,6 +36,7 @@ __all__ = [
     "forgetting_from_best",
     "forgetting_from_best_by_task",
     "forward_transfer",
+    "name_fault",
     "rounding",
     "seen_accuracy_by_task",
     "tcd_forgetting",

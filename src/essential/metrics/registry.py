@@ -1,5 +1,6 @@
 """The metrics of one run by name, each with its definition and where it comes from."""
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from essential.metrics.forgetting import (
     vclimb_bwf,
 )
 from essential.registry import Registry
+from essential.shown import quoted
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,18 @@ TCD_FORGETTING = Metric(
 FORGETTING_FROM_FIRST = BACKWARD_FORGETTING
 
 
-def _fault(_: str, plugin: Any) -> str | None:
-    return None if isinstance(plugin, Metric) else "it is no essential.metrics.Metric"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
+
+
+def name_fault(name: str) -> str | None:
+    """Return why a record cannot hold another metric of this name; None: it can."""
+    if name not in SECOND_NAMES and _NAME.fullmatch(name):
+        return None
+    return f"{quoted(name)} is no name of a metric; use letters, digits and _.-, 80 at most"
+
+
+def _fault(name: str, plugin: Any) -> str | None:
+    return name_fault(name) if isinstance(plugin, Metric) else "it is no essential.metrics.Metric"
 
 
 _NAMES = (

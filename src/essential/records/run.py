@@ -1,14 +1,12 @@
 """`record.json`: the result of a run. Reports and tables are made from it alone."""
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, create_model, model_validator
 
 from essential.files.versioned_json import Part, Whole
-from essential.metrics import METRICS, SECOND_NAMES, Scores, rounding, seen_accuracy_by_task
-from essential.shown import quoted
+from essential.metrics import METRICS, SECOND_NAMES, Scores, name_fault, rounding, seen_accuracy_by_task
 
 SCHEMA_VERSION = 2
 BUILT_IN = {name: METRICS[name] for name in METRICS.built_in if name not in SECOND_NAMES}
@@ -18,7 +16,6 @@ BUILT_IN = {name: METRICS[name] for name in METRICS.built_in if name not in SECO
 _IN_ALL_RECORDS = frozenset(
     {"final_accuracy", "average_incremental_accuracy", "forgetting_from_best", "backward_forgetting"}
 )
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 _MOST_OTHERS = 100
 
 Count = Annotated[int, Field(ge=0)]
@@ -88,8 +85,8 @@ class _Metrics(Part, extra="allow"):
         if len(others) > _MOST_OTHERS:
             raise ValueError(f"{len(others)} metrics of plug-ins are more than the {_MOST_OTHERS} that a record holds")
         for name in others:
-            if name in SECOND_NAMES or not _NAME.fullmatch(name):
-                raise ValueError(f"{quoted(name)} is no name of a metric; use letters, digits and _.-, 80 at most")
+            if fault := name_fault(name):
+                raise ValueError(fault)
         return self
 
 
