@@ -29,7 +29,7 @@ from torch import Tensor
 
 from essential.methods.contract import Batch, LossTerm, Stage, TaskData
 from essential.methods.exemplars import MixedClips
-from essential.methods.trained import HerdedConfig, Trained, cross_entropy, distillation, logits_of
+from essential.methods.trained import HerdedConfig, Trained, cross_entropy, distillation
 from essential.models.classifier import BiasCorrected
 from essential.models.seeded import torch_generator
 
@@ -53,14 +53,12 @@ class BiC(Trained[BiCConfig]):
 
     distils = True
 
-    def __init__(self, config: BiCConfig, *, dim: int, frames: int, seed: int) -> None:
-        super().__init__(config, dim=dim, frames=frames, seed=seed)
+    def make_predictor(self) -> BiasCorrected:
         self.corrected = BiasCorrected(self.classifier)
-        self.network["predictor"] = self.corrected
+        return self.corrected
 
     @property
     def student(self) -> BiasCorrected:
-        """The teacher is corrected too."""
         return self.corrected
 
     def begin(self, task: TaskData) -> None:
@@ -89,7 +87,7 @@ class BiC(Trained[BiCConfig]):
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
         """Cross-entropy over all slots seen, and distillation in the mixed stage of all tasks but the first."""
-        logits = _logits(self.corrected, batch)
+        logits = self.corrected.by_tokens(self.corrected.tokens(batch.features, batch.positions))
         classification = cross_entropy(logits, batch.slots)
         if stage == "bias":
             yield LossTerm("bias", classification)
@@ -101,7 +99,7 @@ class BiC(Trained[BiCConfig]):
         weight = self.slots[-1].start / self.slots[-1].stop
         yield LossTerm("classification", classification, 1 - weight)
         with torch.no_grad():
-            wanted = _logits(teacher, batch)
+            wanted = teacher.by_tokens(teacher.tokens(batch.features, batch.positions))
         yield LossTerm("distillation", distillation(logits[:, : wanted.shape[1]], wanted), weight)
 
     def _parts(self, slots: Int[Tensor, " clips"]) -> tuple[Int[Tensor, " learned"], Int[Tensor, " held"]]:
@@ -135,7 +133,3 @@ def hold_out(
     held = rank < quotas[sorted_slots]
     learned = ~held | (counts == 1)[sorted_slots]
     return order[learned].sort().values, order[held].sort().values
-
-
-def _logits(predictor: BiasCorrected, batch: Batch) -> Tensor:
-    return predictor.correct(logits_of(predictor.classifier, batch))

@@ -41,9 +41,8 @@ class ICaRL(Trained[ICaRLConfig]):
 
     distils = True
 
-    def __init__(self, config: ICaRLConfig, *, dim: int, frames: int, seed: int) -> None:
-        super().__init__(config, dim=dim, frames=frames, seed=seed)
-        self.network["predictor"] = NearestMeans(self.classifier)
+    def make_predictor(self) -> NearestMeans:
+        return NearestMeans(self.classifier)
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
         """Classification, and from the second task on the distillation of old slots."""

@@ -53,9 +53,9 @@ class PODNet(Trained[PODNetConfig]):
 
     distils = True
 
-    def __init__(self, config: PODNetConfig, *, dim: int, frames: int, seed: int) -> None:
-        self.head = CosineHead(dim, proxies=config.proxies, scale=_FIRST_SCALE)
-        super().__init__(config, dim=dim, frames=frames, seed=seed, head=self.head)
+    def make_head(self) -> CosineHead:
+        self.head = CosineHead(self.dim, proxies=self.config.proxies, scale=_FIRST_SCALE)
+        return self.head
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """Clips and exemplars together; then, but in the first task, exemplars alone."""

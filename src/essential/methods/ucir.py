@@ -51,9 +51,9 @@ class UCIR(Trained[UCIRConfig]):
 
     distils = True
 
-    def __init__(self, config: UCIRConfig, *, dim: int, frames: int, seed: int) -> None:
-        self.head = CosineHead(dim, scale=_FIRST_SCALE)
-        super().__init__(config, dim=dim, frames=frames, seed=seed, head=self.head)
+    def make_head(self) -> CosineHead:
+        self.head = CosineHead(self.dim, scale=_FIRST_SCALE)
+        return self.head
 
     def begin(self, task: TaskData) -> None:
         """Keep the classifier as it is, and grow its head; new directions are imprinted, but in the first task."""

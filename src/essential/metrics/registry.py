@@ -125,6 +125,7 @@ BACKWARD_FORGETTING = Metric(
     "BWF of vCLIMB (CVPR 2022) by its formula; also called forgetting from first",
     less_is_better=True,
 )
+FORGETTING_FROM_FIRST = BACKWARD_FORGETTING
 TCD_FORGETTING = Metric(
     "TCD forgetting",
     lambda run: tcd_forgetting(run.matrix, run.test_videos),
@@ -132,28 +133,15 @@ TCD_FORGETTING = Metric(
     "forgetting of TCD (ICCV 2021) by its code",
     less_is_better=True,
 )
-FORGETTING_FROM_FIRST = BACKWARD_FORGETTING
 
 
 def _fault(_: str, plugin: Any) -> str | None:
     return None if isinstance(plugin, Metric) else "it is no essential.metrics.Metric"
 
 
-_NAMES = (
-    "final_accuracy",
-    "average_incremental_accuracy",
-    "average_incremental_accuracy_cnn",
-    "average_incremental_accuracy_nme",
-    "vclimb_accuracy",
-    "vclimb_accuracy_unweighted",
-    "vclimb_bwf",
-    "forgetting_from_best",
-    "backward_forgetting",
-    "forgetting_from_first",
-    "tcd_forgetting",
-)
+_CONSTANTS = [name for name, value in globals().items() if isinstance(value, Metric)]
 METRICS: Registry[Metric] = Registry(
-    "essential.metrics", {name: f"{__name__}:{name.upper()}" for name in _NAMES}, fault=_fault
+    "essential.metrics", {name.lower(): f"{__name__}:{name}" for name in _CONSTANTS}, fault=_fault
 )
 SECOND_NAMES = frozenset({"forgetting_from_first"})
 """Names of `METRICS` for what another name gives too; a record has the other alone."""
