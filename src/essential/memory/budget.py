@@ -64,8 +64,7 @@ class Budget:
     def with_balanced_quotas(self, memory: EpisodicMemory) -> EpisodicMemory:
         """Return as many exemplars as fit, spread over the classes as evenly as their numbers allow.
 
-        What a class-balanced reservoir (Chrysakis and Moens, ICML 2020) holds: small classes are kept whole, and
-        what they leave goes to the larger ones.
+        What a class-balanced reservoir (Chrysakis and Moens, ICML 2020) holds: small classes are kept whole.
 
         Raises:
             ConfigError: not even one exemplar per class fits.

@@ -89,7 +89,7 @@ class EpisodicMemory:
         return sealed_size(self.arrays(), _METADATA)
 
     def ledger(self) -> list[LedgerEntry]:
-        """Count the file's bytes; nothing at all when there is no exemplar."""
+        """Count the file's bytes; nothing without exemplars."""
         if not len(self):
             return []
         sizes = {name: array.nbytes for name, array in self.arrays().items()}

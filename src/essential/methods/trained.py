@@ -15,7 +15,7 @@ from essential.memory.episodic import EpisodicMemory
 from essential.memory.selection import Policy
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, set_exemplar_means
-from essential.models.classifier import ClipClassifier, GrowingHead, Head, Predictor
+from essential.models.classifier import ClipClassifier, GrowingHead, Head, Predictor, TokenPredictor
 from essential.models.seeded import torch_generator, torch_seeded
 
 _TEACHER = "teacher"
@@ -37,7 +37,7 @@ class ClassifierConfig(Section):
     init_scale: float = Field(0.001, gt=0, description="scale of the head's initial weights (init_scale)")
 
     def heads_for(self, dim: int) -> int:
-        """Return the number of heads: what is set, or the largest divisor of `dim` with 64 numbers or more per head."""
+        """Return what is set, or the largest divisor of `dim` with 64 numbers or more per head."""
         if self.heads is not None:
             return self.heads
         return max(heads for heads in range(1, max(1, dim // 64) + 1) if dim % heads == 0)
@@ -190,24 +190,23 @@ def grow_head(classifier: ClipClassifier, slots: range, *, seed: int) -> None:
     classifier.head.grow(len(slots), generator=torch_generator(seed, "head", slots.start))
 
 
-def logits_of(classifier: ClipClassifier, batch: Batch) -> Float[Tensor, "batch slots"]:
-    """Return the classifier's logits of a batch's clips, dense or sparse."""
-    return classifier.logits(classifier.tokens(batch.features, batch.positions))
+def logits_of(predictor: TokenPredictor, batch: Batch) -> Float[Tensor, "batch slots"]:
+    """Return the scores of a batch's clips, dense or sparse."""
+    return predictor.by_tokens(predictor.tokens(batch.features, batch.positions))
 
 
 def cross_entropy(
     logits: Float[Tensor, "batch slots"], slots: Int[Tensor, " batch"], *, among: range | None = None
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy over all slots seen, or over the slots in `among` alone (others get no probability)."""
+    """Mean cross-entropy over all slots seen, or over the slots in `among` alone."""
     if among is not None:
         logits, slots = logits[:, among.start : among.stop], slots - among.start
     return nn.functional.cross_entropy(logits, slots)
 
 
 def distillation(logits: Float[Tensor, "batch old"], wanted: Float[Tensor, "batch old"]) -> Float[Tensor, ""]:
-    """Mean cross-entropy between the probabilities of `wanted`, a teacher's logits, and of `logits`, at temperature 2.
+    """Mean cross-entropy of `logits` against `wanted`, a teacher's logits, at temperature 2, without a factor T^2.
 
-    Source: equations 2 and 3 of LwF (ECCV 2016), equation 1 of BiC (CVPR 2019); raising probabilities to 1/T and
-    dividing by their sum is a softmax of logits / T. No factor T^2.
+    Source: equations 2 and 3 of LwF (ECCV 2016), equation 1 of BiC (CVPR 2019).
     """
     return nn.functional.cross_entropy(logits / _TEMPERATURE, (wanted / _TEMPERATURE).softmax(dim=1))

@@ -10,11 +10,10 @@
    (equation 8);
 5. choose the task's exemplars by herding.
 
-Differs from the paper: the optimiser is the engine's AdamW, not SGD, and the scale starts at 10, not 1: at AdamW's
-small steps it would stay there, and cosines times 1 leave all classes about equally likely. Tokens are those of the
-temporal encoder, which has no last ReLU to take away. Decay shortens fixed directions, which no cosine sees. The
-ratio under the root is that of the authors' code; the paper's text has it upside down. The fine-tuning on balanced
-exemplars, optional in the authors' code, is left out.
+Differs from the paper: AdamW, not SGD; the scale starts at 10, not 1, where AdamW's small steps would keep it. Tokens
+are those of the temporal encoder, which has no last ReLU. Weight decay shortens fixed directions, which no cosine sees.
+The ratio under the root is that of the authors' code; the paper's text has its inverse. No fine-tuning on balanced
+exemplars, which the authors' code has as an option.
 
 Differs from the authors' code: the ranking is summed over the K slots, as in the paper, not averaged.
 """
@@ -56,13 +55,11 @@ class UCIR(Trained[UCIRConfig]):
         return self.head
 
     def begin(self, task: TaskData) -> None:
-        """Keep the classifier as it is, and grow its head; new directions are imprinted, but in the first task."""
         super().begin(task)
         if len(self.slots) > 1:
             self.head.imprint(self._mean_tokens(task))
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
-        """Classification, and from the second task on what keeps tokens in place and old slots apart from new ones."""
         tokens = self.classifier.tokens(batch.features, batch.positions)
         cosines = self.head.similarities(self.classifier.dropout(tokens), fixed=self.slots[-1].start)
         yield LossTerm("classification", cross_entropy(self.head.scale * cosines, batch.slots))

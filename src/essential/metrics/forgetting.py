@@ -12,8 +12,8 @@ from essential.metrics.evaluations import AccuracyMatrix, plain_mean, weighted_m
 def forgetting_from_best(matrix: AccuracyMatrix) -> float | None:
     """Return the plain mean, over the old tasks, of the best accuracy ever reached minus the accuracy now.
 
-    Source: the ESSENTIAL authors' evaluation code. As there, "now" is one of the candidates for the best, so the value
-    is never negative. (Chaudhry et al., ECCV 2018, leave "now" out, so a task that still improves counts below 0.)
+    Source: the ESSENTIAL authors' evaluation code. "Now" is a candidate for the best, so the value is never negative;
+    Chaudhry et al., ECCV 2018, leave it out.
     """
     return plain_mean(forgetting_from_best_by_task(matrix))
 
@@ -28,11 +28,10 @@ def backward_forgetting(matrix: AccuracyMatrix) -> float | None:
 
 
 def tcd_forgetting(matrix: AccuracyMatrix, test_videos: Sequence[int]) -> float | None:
-    """Return TCD's forgetting: what one task costs on the test videos of all tasks before it, averaged over such steps.
+    """Return TCD's forgetting: the plain mean, over the steps from task i to i + 1, of the accuracy lost in the step.
 
-    For every step from task i to i + 1, the accuracy over all test videos of tasks 0 to i, before minus after; each
-    video counts once, and `test_videos` says how many each task has. Then the plain mean over the steps. It is a rate:
-    a run of twice as many tasks that forgets as much in all has half of it.
+    It is over all test videos of tasks 0 to i, each counted once; `test_videos` has the number of each task. A rate: a
+    run of twice as many tasks that forgets as much in all has half of it.
 
     Source: the evaluation code of TCD (Park et al., ICCV 2021).
     """
@@ -90,15 +89,11 @@ def vclimb_bwf(matrix: AccuracyMatrix, class_counts: Sequence[int]) -> float | N
 def forward_transfer(matrix: AccuracyMatrix, reference: AccuracyMatrix) -> float | None:
     """Return the mean, over the tasks after the first, of R[j][j] - Ref[j][j]: positive = the earlier tasks helped.
 
-    Source: Wang et al., A Comprehensive Survey of Continual Learning, TPAMI 2024, FWT: the reference learns task j from
-    a fresh start, without the tasks before. With a joint run as the reference its negative is the intransigence of
-    Chaudhry et al., ECCV 2018, averaged over the tasks after the first.
+    Source: FWT of Wang et al., A Comprehensive Survey of Continual Learning, TPAMI 2024: the reference learns task j
+    from a fresh start. With a joint run as the reference its negative is the intransigence of Chaudhry et al., ECCV
+    2018. It is not GEM's FWT (Lopez-Paz and Ranzato, NeurIPS 2017), which needs accuracies on tasks not yet learned.
 
-    Both accuracies must be of the same choice: a head that grows can take a clip for an earlier task's class too, so
-    let the reference score those as well. GEM's FWT (Lopez-Paz and Ranzato, NeurIPS 2017) is not given: it needs
-    accuracies on tasks not yet learned, whose classes a growing head does not have, so that each would be 0.
-
-    Of `reference` the diagonal alone is read; a single-task reference has one run per task.
+    Of `reference` the diagonal alone is read. It must choose among the same classes, those of earlier tasks included.
 
     Raises:
         ValueError: the reference has fewer tasks than the run.

@@ -150,8 +150,8 @@ SECOND_NAMES = frozenset({"forgetting_from_first"})
 def rounding(tasks: int) -> float:
     """Return how far two float64 computations of a metric over so many tasks can be apart.
 
-    With u = 2**-53, half of epsilon, a weighted mean of n numbers in [-1, 1] is wrong by (n + 1) u at most, in whatever
-    order they are added, beside what the numbers are wrong by. A metric is at most a mean of means of differences of
-    fractions, and so wrong by 2 (n + 1) u + 4 u at most; two are apart by 4 (n + 3) u.
+    With u = 2**-53, a weighted mean of n numbers in [-1, 1] is wrong by (n + 1) u at most, beside what the numbers are
+    wrong by. A metric is at most a mean of means of differences of fractions, and so wrong by 2 (n + 1) u + 4 u at
+    most; two are apart by 4 (n + 3) u.
     """
     return 2 * (tasks + 3) * sys.float_info.epsilon

@@ -126,15 +126,15 @@ class Predictor(Growing, ABC):
         features: Float[Tensor, "batch kept dim"],
         positions: Int[Tensor, "batch kept"],  # noqa: ARG002
     ) -> Float[Tensor, "batch width"]:
-        """Return a vector for each clip, of frames at these places in it: their mean, where nothing is learned."""
+        """Return a vector for each clip, of frames at these positions: their mean, where nothing is learned."""
         return features.mean(dim=1)
 
     def by_tokens(self, tokens: Float[Tensor, "batch width"]) -> Float[Tensor, "batch slots"] | None:  # noqa: ARG002
-        """Return what it decides by of clips with these tokens; None if it decides by something else than tokens."""
+        """Return the scores of clips with these tokens; None if they do not follow from tokens."""
         return None
 
     def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return `state` with what may be missing in it: what a version before, or other code, did not have."""
+        """Return `state` with what an older version, or other code, did not have."""
         return dict(state)
 
 
@@ -160,10 +160,7 @@ class TokenPredictor(Predictor):
 
 
 class ClipClassifier(TokenPredictor):
-    """Dense frame features, in; a logit per slot seen so far, out.
-
-    `exemplar_means` holds a unit vector per slot once a method has set it: the mean of the slot's exemplars.
-    """
+    """Scores are logits; `exemplar_means` has a unit vector per slot once a method sets it, its exemplars' mean."""
 
     reading = "cnn"
     grows = ("exemplar_means",)
@@ -205,7 +202,6 @@ class ClipClassifier(TokenPredictor):
         return nn.functional.normalize(tokens, dim=1) @ self.exemplar_means.T
 
     def readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
-        """By the head, and by the means of exemplars if there are any; the clips are encoded once."""
         tokens = self.dense_tokens(features)
         by_means = {"nme": self.cosines(tokens)} if len(self.exemplar_means) else {}
         return {"cnn": self.logits(tokens), **by_means}
@@ -215,7 +211,7 @@ class ClipClassifier(TokenPredictor):
 
 
 class AroundClassifier(TokenPredictor):
-    """A predictor that decides by something else than the classifier's logits, from the same tokens."""
+    """A predictor from the classifier's tokens."""
 
     def __init__(self, classifier: ClipClassifier) -> None:
         super().__init__()
