@@ -68,11 +68,7 @@ class ClosedForm(Method, Generic[Settings, Scores]):
 
 
 class FromStatistics(ClosedForm[Settings, LinearScores]):
-    """A method whose linear scores of all classes follow anew from the statistics of all clips seen.
-
-    Attributes:
-        statistics: what is kept of the classes.
-    """
+    """A method that computes linear scores of all classes from the statistics of all clips seen."""
 
     def __init__(self, config: Settings, *, dim: int, frames: int, seed: int) -> None:
         super().__init__(config, dim=dim, frames=frames, seed=seed)

@@ -75,13 +75,7 @@ class ExemplarKeeper:
     def extend(
         self, memory: EpisodicMemory, task: TaskData, classifier: ClipClassifier, *, reserved_bytes: int = 0
     ) -> EpisodicMemory:
-        """Return `memory` with exemplars of the task's slots, cut back to the budget; old ones are cut, never swapped.
-
-        Clips are read in the plain view; `reserved_bytes` of the budget are taken by other things.
-
-        Raises:
-            ConfigError: the budget does not hold one exemplar per class.
-        """
+        """Return `memory` with exemplars of the task's slots, from the plain view, and `cut` to the budget."""
         table, generator = task.plain(), torch_generator(self.seed, "exemplars", task.index)
         # A reservoir gives what small classes leave free to the others. A class that was forgotten has no share.
         classes = len(memory.slots.unique()) + len(task.slots)
@@ -100,21 +94,13 @@ class ExemplarKeeper:
         return self.cut(memory.extended(new), reserved_bytes=reserved_bytes)
 
     def cut(self, memory: EpisodicMemory, *, reserved_bytes: int = 0) -> EpisodicMemory:
-        """Return `memory`, or the part of it that keeps within the budget.
-
-        Raises:
-            ConfigError: the budget does not hold one exemplar per class.
-        """
+        """Return `memory` cut to the budget; a ConfigError if that does not hold one exemplar per class."""
         budget = self.budget(reserved_bytes)
         reservoir = self.config.policy == "reservoir"
         return budget.with_balanced_quotas(memory) if reservoir else budget.with_equal_quotas(memory)
 
     def check_room(self, names: Sequence[str], *, reserved_bytes: int = 0) -> None:
-        """Refuse a budget that does not hold one exemplar of the videos `names`, one of each class.
-
-        Raises:
-            ConfigError: says what is needed.
-        """
+        """Refuse, with a ConfigError, a budget that does not hold one exemplar of each of the videos `names`."""
         count = len(names)
         none = torch.zeros(count, dtype=torch.long)
         features, positions = torch.zeros(count, self.kept, self.dim), none[:, None].expand(-1, self.kept)
@@ -164,10 +150,15 @@ def judge(
     return torch.cat(tokens), torch.cat(logits)
 
 
+def unit_token_sums(classifier: ClipClassifier, table: BatchTable, slots: range) -> Float[Tensor, "slots dim"]:
+    """Return for each of `slots` the sum of the tokens, at length 1, of its clips; the table has no others."""
+    tokens = nn.functional.normalize(judge(classifier, table)[0], dim=1)
+    return torch.zeros(len(slots), tokens.shape[1]).index_add_(0, table.slots - slots.start, tokens)
+
+
 def set_exemplar_means(classifier: ClipClassifier, memory: EpisodicMemory) -> None:
     """Give the classifier the mean of each slot's exemplars: unit vectors, of unit tokens (iCaRL, algorithm 1)."""
-    tokens = nn.functional.normalize(judge(classifier, MemoryClips(memory))[0], dim=1)
-    sums = torch.zeros(classifier.head.slots, tokens.shape[1]).index_add_(0, memory.slots, tokens)
+    sums = unit_token_sums(classifier, MemoryClips(memory), range(classifier.head.slots))
     classifier.exemplar_means = nn.functional.normalize(sums, dim=1).to(classifier.exemplar_means.device)
 
 

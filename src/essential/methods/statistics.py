@@ -129,11 +129,10 @@ def discriminant(
 
 @dataclass(frozen=True)
 class RidgeProblem:
-    """Ridge regression of the classes' indicators on the clips' vectors, turned to the eigenvectors of X^T X.
+    """Ridge regression of the classes' indicators on the clips' vectors, in the eigenvectors of X^T X.
 
     With X the vectors about their mean, and Y the indicators (1 in the clip's class, 0 elsewhere) about theirs, the
-    weights are (X^T X + ridge I)^-1 X^T Y. The intercept is not penalised. Both products follow from the statistics;
-    one eigendecomposition of X^T X serves every ridge that is tried.
+    weights are (X^T X + ridge I)^-1 X^T Y. The intercept is not penalised. One eigendecomposition serves every ridge.
 
     Attributes:
         values: eigenvalues of X^T X, none below 0.

@@ -28,7 +28,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from essential.methods.contract import Batch, LossTerm, TaskData
-from essential.methods.exemplars import judge
+from essential.methods.exemplars import unit_token_sums
 from essential.methods.trained import HerdedConfig, Trained, cross_entropy
 from essential.models.classifier import ClipClassifier, CosineHead
 
@@ -57,7 +57,7 @@ class UCIR(Trained[UCIRConfig]):
     def begin(self, task: TaskData) -> None:
         super().begin(task)
         if len(self.slots) > 1:
-            self.head.imprint(self._mean_tokens(task))
+            self.head.imprint(unit_token_sums(self.classifier, task.plain(), task.slots))
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
         tokens = self.classifier.tokens(batch.features, batch.positions)
@@ -73,11 +73,6 @@ class UCIR(Trained[UCIRConfig]):
         ranking = margin_ranking(cosines, batch.slots, new.start, margin=config.margin, nearest=config.nearest_new)
         yield LossTerm("less_forget", less_forget(tokens, before), config.less_forget * ratio)
         yield LossTerm("ranking", ranking, config.ranking, (batch.slots < new.start).sum())
-
-    def _mean_tokens(self, task: TaskData) -> Float[Tensor, "new dim"]:
-        table = task.plain()
-        tokens = nn.functional.normalize(judge(self.classifier, table)[0], dim=1)
-        return torch.zeros(len(task.slots), tokens.shape[1]).index_add_(0, table.slots - task.slots.start, tokens)
 
 
 def less_forget(tokens: Float[Tensor, "batch dim"], before: Float[Tensor, "batch dim"]) -> Float[Tensor, ""]:

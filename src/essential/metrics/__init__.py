@@ -8,18 +8,22 @@ from essential.metrics.evaluations import (
     class_accuracy,
     seen_accuracy_by_task,
 )
-from essential.metrics.forgetting import (
+from essential.metrics.registry import (
+    METRICS,
+    SECOND_NAMES,
+    Metric,
+    Scores,
     backward_forgetting,
     backward_forgetting_by_task,
     forgetting_from_best,
     forgetting_from_best_by_task,
     forward_transfer,
+    rounding,
     tcd_forgetting,
     vclimb_accuracy,
     vclimb_accuracy_unweighted,
     vclimb_bwf,
 )
-from essential.metrics.registry import METRICS, SECOND_NAMES, Metric, Scores, rounding
 
 __all__ = [
     "METRICS",
