@@ -114,11 +114,7 @@ class EpisodicMemory:
 
     @classmethod
     def read(cls, path: Path) -> "EpisodicMemory":
-        """Read what `write` wrote.
-
-        Raises:
-            CheckpointError: the file is missing or damaged.
-        """
+        """Read what `write` wrote; a CheckpointError if the file is missing or damaged."""
         return cls.from_arrays(read_sealed(path, CheckpointError)[0])
 
     def arrays(self) -> dict[str, Array]:
@@ -137,11 +133,7 @@ class EpisodicMemory:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> "EpisodicMemory":
-        """Undo `arrays`.
-
-        Raises:
-            CheckpointError: the arrays are not of one memory.
-        """
+        """Undo `arrays`; a CheckpointError if they are not of one memory."""
 
         def long(name: str) -> Tensor:
             return torch.from_numpy(arrays[name].astype(np.int64))

@@ -70,12 +70,7 @@ def most_confident_clips(
 
 
 def random_positions(
-    clips: int,
-    *,
-    kept: int,
-    frames: int,
-    generator: torch.Generator | None = None,
-    device: torch.device | None = None,
+    clips: int, *, kept: int, frames: int, generator: torch.Generator | None = None, device: torch.device | None = None
 ) -> Int[Tensor, "clips kept"]:
     """Draw for every clip `kept` different positions of `frames`, in ascending order.
 

@@ -178,7 +178,7 @@ class Method(ABC):
         """Make room for the task's slots, and choose what can be chosen before training."""
 
     def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: B027
-        """Refuse, with a ConfigError, a budget that cannot hold one exemplar of every class in so many tasks.
+        """Refuse, with a ConfigError, a budget without room for one exemplar per class after so many tasks.
 
         Called before anything is learned, with the longest name of a video of each class.
         """
@@ -235,11 +235,7 @@ class Method(ABC):
 
     @final
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Become what `state` says.
-
-        Raises:
-            CheckpointError: the state is not one of this method with this config.
-        """
+        """Become what `state` says; a CheckpointError if it is not of this method with this config."""
         tensors, self.memory, self.slots[:] = unpack(state)
         own = self.predictor.completed(below(_PREDICTOR, tensors))
         tensors |= {_PREDICTOR + name: tensor for name, tensor in own.items()}
@@ -249,10 +245,6 @@ class Method(ABC):
 
     @final
     def load_predictor(self, state: Mapping[str, Tensor]) -> None:
-        """Load a state of `predictor` alone, of any number of slots; enough to score, not to learn on.
-
-        Raises:
-            CheckpointError: the state does not fit this method's predictor.
-        """
+        """Load a state of `predictor` alone, enough to score; a CheckpointError if it does not fit."""
         with state_that_fits():
             self.predictor.load_state_dict(self.predictor.completed(state))

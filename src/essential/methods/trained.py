@@ -160,11 +160,7 @@ class Trained(Method, Generic[Settings]):
 def build_classifier(
     config: ClassifierConfig, *, dim: int, frames: int, seed: int, head: Head | None = None
 ) -> ClipClassifier:
-    """Build a classifier without any slot, initialised from `seed`, with a linear head unless another is given.
-
-    Raises:
-        ConfigError: the heads do not divide the feature width.
-    """
+    """Build a classifier without any slot, initialised from `seed`, with a linear head unless another is given."""
     heads = config.heads_for(dim)
     if dim % heads:
         fitting = [heads for heads in range(1, 33) if dim % heads == 0]

@@ -167,15 +167,7 @@ class ClipClassifier(TokenPredictor):
     exemplar_means: Tensor
 
     def __init__(
-        self,
-        dim: int,
-        *,
-        frames: int,
-        layers: int,
-        heads: int,
-        dropout: float,
-        drop_path: float,
-        head: Head,
+        self, dim: int, *, frames: int, layers: int, heads: int, dropout: float, drop_path: float, head: Head
     ) -> None:
         super().__init__()
         self.encoder = TemporalEncoder(dim, frames=frames, layers=layers, heads=heads, drop_path=drop_path)

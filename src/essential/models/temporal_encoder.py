@@ -114,9 +114,7 @@ def attend(
 
 
 def _by_row(
-    vectors: Float[Tensor, "... rows dim"],
-    matrix: Float[Tensor, "out dim"],
-    bias: Float[Tensor, " out"] | None = None,
+    vectors: Float[Tensor, "... rows dim"], matrix: Float[Tensor, "out dim"], bias: Float[Tensor, " out"] | None = None
 ) -> Float[Tensor, "... rows out"]:
     """Apply a linear layer to all rows as one product.
 
