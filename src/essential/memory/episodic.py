@@ -27,9 +27,8 @@ class EpisodicMemory:
         positions: the place (0 to frames - 1) that each kept frame had in the dense clip.
         slots: each exemplar's class.
         tasks: the task that each exemplar came with.
-        names: each exemplar's video, for the record alone; nothing reads the video again.
-        logits: the classifier's of each exemplar when it was stored, NaN for slots that came later; (exemplars, slots
-            seen). Only DER++ keeps them; no column otherwise.
+        names: each exemplar's video, for the record alone.
+        logits: of each exemplar when it was stored, NaN for later slots; (exemplars, slots seen). For DER++ alone.
 
     Raises:
         ValueError: the shapes do not fit each other.

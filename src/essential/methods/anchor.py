@@ -182,10 +182,7 @@ def mean_over_clips(
     table: BatchTable,
     slots: Int[Tensor, " clips"],
 ) -> dict[str, Tensor]:
-    """Return, for every parameter by name, the mean over clips of `measure` of the gradient that one clip gives.
-
-    The objective gets one clip at a time, and its class of `slots`; `measure` is a square, or a size.
-    """
+    """Return, by parameter, the mean over clips of `measure` of the gradient that one clip, with its slot, gives."""
     parameters = _parameters(classifier)
     device = classifier.exemplar_means.device
 
@@ -207,10 +204,7 @@ def mean_over_clips(
 def accumulated_gradient(
     objective: Objective, *, classifier: ClipClassifier, table: BatchTable
 ) -> dict[str, Float[Tensor, "..."]]:
-    """Return, for every parameter by name, the sum over batches of 64 of the gradient of a batch's objective.
-
-    Its size depends on the number of batches, and so does the meaning of a weight that goes with it.
-    """
+    """Return, by parameter, the sum over batches of 64 of the gradient; it grows with the number of batches."""
     parameters = _parameters(classifier)
     device = classifier.exemplar_means.device
 

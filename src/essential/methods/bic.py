@@ -113,10 +113,7 @@ def held_out_quotas(exemplars: Int[Tensor, " old"], new: range, *, share: float)
 def hold_out(
     slots: Int[Tensor, " clips"], quotas: Int[Tensor, " slots"], *, generator: torch.Generator
 ) -> tuple[Int[Tensor, " learned"], Int[Tensor, " held"]]:
-    """Draw the clips that are held out, at most `quotas` of each slot; return the indices of the others, then theirs.
-
-    Every slot keeps a clip to learn from. A slot of a single clip has it in both parts.
-    """
+    """Draw at most `quotas` clips of each slot to hold out; a slot's only clip is in both parts."""
     counts = torch.bincount(slots, minlength=len(quotas))
     quotas = quotas.minimum(counts - 1).clamp(min=1)
     order = torch.randperm(len(slots), generator=generator)

@@ -78,9 +78,9 @@ class Fecam(ClosedForm[FecamConfig, LinearScores | MahalanobisDistances]):
 def correlations(
     covariance: Float[Tensor, "width width"], *, added: float, negligible: float
 ) -> Float[Tensor, "width width"]:
-    """Return the correlation matrix of a covariance; the identity if it has no variance, but a `negligible` trace.
+    """Return the correlations of a covariance, every variance raised by `added` times their mean (gamma_1).
 
-    First `added` times the mean variance is added to every variance (the paper's gamma_1).
+    The identity where the trace is `negligible`.
     """
     identity = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
     trace = covariance.trace()

@@ -83,10 +83,7 @@ def less_forget(tokens: Float[Tensor, "batch dim"], before: Float[Tensor, "batch
 def margin_ranking(
     cosines: Float[Tensor, "batch slots"], slots: Int[Tensor, " batch"], old: int, *, margin: float, nearest: int
 ) -> Float[Tensor, ""]:
-    """Return the margin's shortfall, summed over the `nearest` new slots, averaged over clips of the `old` first slots.
-
-    0 for a batch without such clips.
-    """
+    """Return the margin's shortfall, summed over the `nearest` new slots, the mean over clips of old slots, or 0."""
     exemplars = slots < old
     own = cosines[exemplars].gather(1, slots[exemplars][:, None])
     others = cosines[exemplars][:, old:]

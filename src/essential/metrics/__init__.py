@@ -171,11 +171,7 @@ class Scores:
 
     @classmethod
     def of(cls, evaluations: Sequence[Evaluation], class_counts: Sequence[int]) -> "Scores":
-        """Return those of one evaluation per task learned.
-
-        Raises:
-            ValueError: there is no evaluation, or one holds a video of a task that was not learned yet.
-        """
+        """Return those of one evaluation per task learned; see `accuracy_matrix` for errors."""
         matrix = accuracy_matrix(evaluations)
         videos = [int((evaluations[-1].tasks == task).sum()) for task in range(len(matrix))]
         return cls(matrix, [accuracy_on_seen(each) for each in evaluations], videos, class_counts)
