@@ -234,7 +234,11 @@ if __name__ == "__main__":
 def test_it_ends_with_its_parent_also_while_it_hangs(start_method: StartMethod, tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
-    with subprocess.Popen([sys.executable, script, start_method], stdout=subprocess.PIPE, text=True) as parent:
+    # The script imports this file.
+    paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    started = [sys.executable, script, start_method]
+    with subprocess.Popen(started, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout is not None
         children = [int(parent.stdout.readline()) for _ in range(2)]
         parent.kill()

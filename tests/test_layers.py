@@ -13,7 +13,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("version", "errors", "seeding", "shown", "progress", "registry"),
     ("child_process", "files"),
-    ("configs", "metrics"),
+    ("configs", "metrics", "torch_seed"),
     ("protocols", "published"),
     ("records",),
     ("video", "results"),

@@ -3,7 +3,7 @@ import torch
 from fake_encoder import FakeEncoder
 
 from essential.features import cores
-from essential.features.cores import Sharing, all_to_decode, clip_operations, share_cores, torch_threads
+from essential.features.cores import clip_operations, decoders, share_cores, torch_threads
 
 TINY, MOBILE, VIT = 10**8, 2 * 10**9, 28 * 10**10
 
@@ -49,8 +49,8 @@ def test_beside_a_gpu_every_core_decodes(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_where_nothing_is_encoded_every_core_decodes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cores, "cpu_cores", lambda: 16)
-    assert all_to_decode(None) == Sharing(16, 1)
-    assert all_to_decode(3) == Sharing(3, 1)
+    assert decoders(None) == 16
+    assert decoders(3) == 3
 
 
 def test_operations_are_counted() -> None:

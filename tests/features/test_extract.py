@@ -46,10 +46,11 @@ def test_features_are_those_of_each_view_encoded_alone(whole: Path, videos: list
     for shard in store.plan():
         features, note = store.read(shard)
         views = (0, 1, 2) if shard.split == "train" else (0,)
-        for row, name in enumerate(shard.ids):
-            clips = read_views(by_id[name], recipe.request(views))
+        for row, key in enumerate(shard.keys):
+            video = by_id[shard.split, key]
+            clips = read_views(video, recipe.request(views))
             assert np.array_equal(features[row], torch.cat([recipe.encoder(clip[None]) for clip in clips]).numpy())
-            assert note.videos[row].size_bytes == by_id[name].path.stat().st_size
+            assert note.videos[row].size_bytes == video.path.stat().st_size
             assert note.videos[row].broken is None
             seen += 1
     assert seen == len(videos)
@@ -129,7 +130,7 @@ def test_videos_asked_for_later_get_new_shards(
     extract(tmp_path / "store", videos, recipe=recipe, config=config)
     assert all(path.stat().st_mtime_ns == time for path, time in early.items())
     store = open_store(tmp_path / "store", recipe.provenance())
-    planned = [name for shard in store.plan() for name in shard.ids]
+    planned = [(shard.split, key) for shard in store.plan() for key in shard.keys]
     assert sorted(planned) == sorted((video.split, video.key) for video in videos)
 
 

@@ -18,7 +18,7 @@ from essential.features import cores, pipeline
 from essential.features.config import FeaturesConfig
 from essential.features.cores import Sharing, torch_threads
 from essential.features.extract import extract
-from essential.features.pipeline import ClipEncoder, ReadVideo, read_each
+from essential.features.pipeline import ClipEncoder, read_each
 from essential.features.provenance import Recipe
 from essential.features.source import LiveSource, StoredSource, open_source
 from essential.features.store import open_store
@@ -150,14 +150,12 @@ def test_workers_run_ahead_but_only_so_far(
     monkeypatch.setattr(pipeline, "read_views", noted)
     ahead = []
 
-    def consume(place: int, read: ReadVideo) -> None:
+    items = [(video, recipe.request((0, 1))) for video in videos]
+    for place, read in read_each(items, config=config, sharing=Sharing(workers=2, threads=1)):
         assert read.clips is not None
         assert torch.equal(read.clips, read_views(videos[place], recipe.request((0, 1))))
         time.sleep(0.05)
         ahead.append(len(list(tmp_path.glob("read-*"))) - len(ahead))
-
-    items = [(video, recipe.request((0, 1))) for video in videos]
-    read_each(items, consume, config=config, sharing=Sharing(workers=2, threads=1))
     assert len(ahead) == len(videos)
     assert 1 < max(ahead) <= in_flight(2)
 
@@ -194,7 +192,6 @@ def test_batches_on_their_way_while_the_next_is_filled_keep_their_order(recipe: 
     clips = [torch.randn(count, 3, 3, 16, 16, generator=draw) for count in (1, 3, 1, 1, 4, 2, 1)]
     batches = ClipEncoder(recipe.encoder, frames=3, batch_clips=2, precision="float32")
     # As on a GPU.
-    batches._unfetched = 1
     batches._buffers.append(torch.zeros_like(batches._buffers[0]))
     seen = []
     for place, video in enumerate(clips):

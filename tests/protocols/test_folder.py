@@ -159,5 +159,5 @@ def test_one_class_without_training_clips(tmp_path: Path) -> None:
 
 def test_several_classes_without_training_clips(tmp_path: Path) -> None:
     root = _touch(tmp_path, "train/a/1.mp4", "test/c/1.mp4", "test/b/1.mp4")
-    with pytest.raises(DataError, match=re.escape("no training clip for the classes 'b', 'c'; add training clips")):
+    with pytest.raises(DataError, match=re.escape("no training clip for 2 classes: 'b', 'c'; add training clips")):
         folder_listing(root)

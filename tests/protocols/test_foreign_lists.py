@@ -58,11 +58,17 @@ def test_kinetics_csv_is_read_by_class_in_order_of_their_names(tmp_path: Path) -
         ("name;class\n", f"is text of another kind; lists of ours, .* are read. Of anything else, .*{MANIFEST}"),
         ('[{"id": "1", "template": "x"}]', "is JSON of another kind; lists of ours"),
         ('{"a": 1}', "is JSON of another kind"),
-        (json.dumps(_activitynet(subset="mine")), "has an unknown split 'mine'; the splits are train, "),
+        (json.dumps(_activitynet(subset="mine")), ": unknown split 'mine'; the splits are train, "),
         (json.dumps(_activitynet(annotations=[{}])), "the video 'abc' is .*it must have subset, duration and annot"),
         (json.dumps(_activitynet(annotations=[{"label": "/", "segment": [0, 1]}])), "name of a class: '/' is an abs"),
         (KINETICS, r"\(Kinetics' CSV\) lists training videos alone; put those to test on into the same file"),
         (json.dumps({"database": {}}), r"\(ActivityNet's JSON\) lists training videos alone"),
+        (json.dumps(_activitynet(subset=["val"])), r": unknown split \['val'\] .*; the splits are train, "),
+        (
+            json.dumps(_activitynet(annotations=[{"label": [], "segment": [0, 1]}])),
+            r"name of a class: \[\] is not text",
+        ),
+        (KINETICS + f"welding,{'f' * 200_000},2,12,val\n", r"line \d: not valid CSV \(field larger .*\); fix the line"),
         (KINETICS + "welding,f,soon,12,val\n", "line 4: .*time_start and time_end are seconds"),
     ],
 )

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import pickle
+import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -76,7 +77,7 @@ def test_segments_are_kept_as_they_are(tmp_path: Path) -> None:
     [
         (
             lambda c: c.update(tests=[]),
-            "has an unknown split 'tests' (did you mean 'test'?); the splits are train, val, test",
+            ": unknown split 'tests' (did you mean 'test'?); the splits are train, val, test",
         ),
         (lambda c: c.update(train={}), "train is {}; it must be a list with one dictionary per task"),
         (lambda c: c["val"].append([]), "val, task 3 is []; give the classes, each with its videos, by name"),
@@ -87,7 +88,7 @@ def test_segments_are_kept_as_they_are(tmp_path: Path) -> None:
         (lambda c: c["val"][0].update({"/x": []}), "val, task 1, name of a class: '/x' is an absolute path"),
         (lambda c: c["val"][0].pop("run"), "the class 'run' of task 1 has no val split (train and test only)"),
         (lambda c: c["test"].pop(), "the class 'dive' of task 2 has no test split (train and val only)"),
-        (lambda c: c.pop("train"), "no training clip for the classes 'dive', 'jump', 'run'"),
+        (lambda c: c.pop("train"), "no training clip for 3 classes: 'dive', 'jump', 'run'; add some"),
         (lambda c: (c.pop("val"), c.pop("test")), "has no val and no test videos"),
         (lambda c: c["train"].append({}), "task 3 has no class"),
         (lambda c: c.clear(), "has no task"),
@@ -151,6 +152,26 @@ def test_the_same_list_a_million_times_is_refused_at_once(tmp_path: Path) -> Non
     videos = ["v"] * 300_000
     content = {"train": [dict.fromkeys(task, videos)], "val": [dict.fromkeys(task, videos)]}
     assert "lists more videos than it has bytes" in _message(write_pickle(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("x" * 20_000, "has a part of more than 255 bytes, which no file can have"),
+        ("folder/" * 3_000 + "x", "has more than 4095 characters, which no file can have"),
+        (segment("v_a", "1." + "0" * 20_000, "4.0"), "t_start of 'v_a' is '1.000"),
+    ],
+)
+def test_a_long_text_that_stands_in_a_pickle_again_and_again_is_read_once(
+    entry: object, expected: str, tmp_path: Path
+) -> None:
+    path = write_pickle(tmp_path, {"train": [{"run": [entry] * 5_000}]})
+    tracemalloc.start()
+    try:
+        assert expected in _message(path)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_no_run_can_use_is_still_opened_for_an_audit(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The split files of UCF101, HMDB51 and Something-Something V2, well formed and not."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,7 +154,12 @@ def test_an_hmdb51_class_without_its_file(tmp_path: Path) -> None:
     ("file", "content", "expected"),
     [
         ("labels", "{", "labels.json, line 1, column 2: not valid JSON ("),
-        ("labels", "[" * 100_000, "labels.json: it is nested deeper than 50 levels"),
+        ("labels", "{", "); unpack the file again"),
+        (
+            "labels",
+            "[" * 100_000,
+            "holds what no such file has: it is nested deeper than 50 levels; unpack the file again",
+        ),
         ("labels", "[]", "holds no entry ([]); it must hold an object of labels"),
         ("labels", '{"a": "0", "b": "2"}', "label 'b' has number '2'; the 2 labels must be numbered from '0' to '1'"),
         ("labels", '{"a": "0", "b": "0"}', "label 'b' has number '0'"),
@@ -168,7 +175,7 @@ def test_an_hmdb51_class_without_its_file(tmp_path: Path) -> None:
             '[{"id": "7", "template": "Eating [something]"}]',
             "entry 1: template 'Eating [something]' of video '7' is, without its brackets, not one of the 3 labels",
         ),
-        ("train", '[{"id": "7", "template": "Doing nothing"}]', "no training clip for the classes 'Closing"),
+        ("train", '[{"id": "7", "template": "Doing nothing"}]', "no training clip for 2 classes: 'Closing"),
         ("validation", '[{"id": "101", "template": "Doing nothing"}]', "entry 1: video '101' is listed before, in "),
     ],
 )
@@ -202,6 +209,25 @@ def test_files_that_are_not_there(read: Callable[[Path], Any], pattern: str, tmp
         (tmp_path / name).mkdir()
         (tmp_path / name / pattern.replace("*", "x")).touch()
     assert _message(lambda: read(tmp_path)).startswith(f"{pattern} is in {tmp_path / 'a'} and in {tmp_path / 'b'}; say")
+
+
+@pytest.mark.parametrize("read", [_ucf101, _hmdb51, ssv2_split])
+@pytest.mark.parametrize("name", ["", "b"])
+def test_a_folder_that_cannot_be_listed(
+    read: Callable[[Path], Any], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    listed = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if Path(path) == tmp_path / name:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    expected = f"{tmp_path / name} cannot be read (Permission denied); make it readable"
+    assert _message(lambda: read(tmp_path)) == expected
 
 
 @pytest.mark.parametrize("name", ["trainlist01.txt", "testlist01.txt"])

@@ -198,7 +198,10 @@ def test_a_written_list_has_one_video_a_line_and_reads_the_same(tmp_path: Path) 
         (lambda c: c["tasks"][0].update(run=[]), "task 1, class 'run' is []; give an object with the videos of train,"),
         (lambda c: c["tasks"][0]["run"].update(trian=[]), "class 'run': unknown key 'trian' (did you mean 'train'?)"),
         (lambda c: c["tasks"][0]["run"].update(train="v"), "class 'run', train is 'v'; give a list of videos"),
-        (lambda c: c["tasks"][0]["run"].update(train=[]), "no training clip for the class 'run'; add training"),
+        (
+            lambda c: c["tasks"][0]["run"].update(train=[]),
+            "no training clip for the class 'run'; add some, or take the class out",
+        ),
         (
             lambda c: c["tasks"][1].update(jump=c["tasks"][0]["jump"]),
             "the class 'jump' is in the tasks 1, 2; a class arrives once",
@@ -341,10 +344,13 @@ def test_a_start_past_the_end_is_let_through(tmp_path: Path) -> None:
         (b'{"format": "essential video list",\n "tasks": [}', "line 2, column 12: not valid JSON"),
         (b"\x80\x04]\x94.", "is not UTF-8 text (byte 0); a pickle goes through `essential data import` first"),
         (b"[]", "is JSON of another kind; lists of ours, "),
-        (b"[" * 100_000, "list.json: it is nested deeper than 50 levels"),
-        (b'{"version": ' + b"9" * 5000 + b"}", "list.json: a number of 5,000 digits is too long"),
-        (b'{"format": NaN}', "list.json: NaN is no number"),
-        (b'{"format": -Infinity}', "list.json: -Infinity is no number"),
+        (b"[" * 100_000, "list.json holds what no such file has: it is nested deeper than 50 levels"),
+        (
+            b'{"version": ' + b"9" * 5000 + b"}",
+            "list.json holds what no such file has: a number of 5,000 digits is too long",
+        ),
+        (b'{"format": NaN}', "list.json holds what no such file has: NaN is no number"),
+        (b'{"format": -Infinity}', "list.json holds what no such file has: -Infinity is no number"),
         (b'{"format": 1, "format": 1}', "the key 'format' stands twice in one object; keep one"),
     ],
 )
@@ -363,7 +369,7 @@ def test_a_class_twice_in_a_task(tmp_path: Path) -> None:
 def test_an_endless_number_is_no_time(tmp_path: Path) -> None:
     path = write_ours(tmp_path, _changed(lambda c: c["tasks"][0]["run"]["val"].append(SEGMENT)))
     path.write_text(path.read_text().replace("2.5", "1e999"))
-    assert "list.json: 1e999 is no number that can be used" in _message(path)
+    assert "list.json holds what no such file has: 1e999 is no number that can be used" in _message(path)
 
 
 def test_no_file(tmp_path: Path) -> None:
@@ -424,8 +430,11 @@ def test_untrimmed_against_a_slow_rule() -> None:
 
 def test_untrimmed_may_leave_a_class_bare() -> None:
     video_list = _segments([("both", "run", 0.0, 1.0), ("both", "jump", 0.0, 1.0), ("one", "run", 0.0, 1.0)])
-    expected = "x.json, with data.test_split=val, data.untrimmed=true: no training clip for the class 'jump'"
-    with pytest.raises(DataError, match=expected):
+    expected = (
+        "x.json, with data.test_split=val, data.untrimmed=true: no training clip for the class 'jump'; "
+        "choose other settings, or take the class out of the list"
+    )
+    with pytest.raises(DataError, match=f"^{expected}$"):
         video_list.listed(untrimmed=True)
 
 

@@ -19,7 +19,7 @@ from essential.engine.settings import RunConfig
 from essential.engine.workspace import data_root
 from essential.errors import RunError, VideoError
 from essential.features.config import FeaturesConfig
-from essential.features.cores import all_to_decode, torch_threads
+from essential.features.cores import decoders, torch_threads
 from essential.files.atomic import folder_lock
 from essential.progress import Progress, phase
 from essential.protocols.protocol import Video
@@ -101,7 +101,7 @@ def thumbnails(videos: Sequence[Video], *, frames: int, config: FeaturesConfig) 
     running = run_tasks(
         partial(_thumbnails, frames),
         videos,
-        workers=max(1, min(len(videos), all_to_decode(config.workers).workers)),
+        workers=max(1, min(len(videos), decoders(config.workers))),
         start=config.worker_start,
         seconds_limit=config.video_seconds_limit,
     )

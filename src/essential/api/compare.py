@@ -28,7 +28,7 @@ from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig, choose_device
 from essential.engine.workspace import Workspace, data_root, open_workspace
 from essential.errors import ComparisonError, ConfigError, EssentialError
-from essential.features.cores import cpu_cores, own_threads
+from essential.features.cores import cpu_cores, torch_threads
 from essential.files.atomic import refuse_unwritable
 from essential.methods import method_summaries
 from essential.progress import Progress, phase
@@ -181,7 +181,7 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
         except ConfigError as error:
             raise ConfigError(str(error), where=run.method) from error
     if workspace.encoder is not None and workspace.config.features.mode == "stored":
-        with own_threads(runs[0].config.training.threads):
+        with torch_threads(runs[0].config.training.threads):
             workspace.source(protocol.videos, progress)
 
 

@@ -17,7 +17,7 @@ from essential.engine.fit import EpochReport
 from essential.engine.learn_task import EpochDone, learn_task
 from essential.engine.settings import RunConfig, TrainingConfig, choose_device
 from essential.errors import ConfigError, DataError
-from essential.features.cores import own_threads
+from essential.features.cores import torch_threads
 from essential.memory.ledger import LedgerEntry, total_by_kind
 from essential.methods import build_method as build
 from essential.methods import method_section
@@ -94,7 +94,7 @@ def run(
         if on_epoch is not None:
             on_epoch(done.report)
 
-    with own_threads(settings.threads):
+    with torch_threads(settings.threads):
         for task in tasks:
             title = f"task {task.index + 1} of {len(tasks)}"
             learned = _with_earlier(tasks, task.index) if method.needs_all_tasks else task

@@ -11,6 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from essential.encoders.config import EncoderConfig, Scalar
+from essential.encoders.weight_files import State
 from essential.errors import CheckpointError
 
 # Not of the image tower: the authors' classifier (head, temporal encoder, MR modules), mmaction's head; the projection.
@@ -43,16 +44,12 @@ _INSIDE = {
     **_both({f"{theirs}.D_fc1": f"{ours}.down" for theirs, ours in _ADAPTERS.items()}),
     **_both({f"{theirs}.D_fc2": f"{ours}.up" for theirs, ours in _ADAPTERS.items()}),
 }
-_NAMES_OUTSIDE = {ours: theirs for theirs, ours in _OUTSIDE.items()}
-_NAMES_INSIDE = {ours: theirs for theirs, ours in _INSIDE.items()}
 # CLIP's heads are this wide, whatever the tower's width.
 _HEAD_WIDTH = 64
 _BASE: dict[str, Scalar] = {
     **{"embed_dim": 768, "depth": 12, "num_heads": 12},
     **{"mlp_ratio": 4.0, "patch_size": 16, "img_size": 224},
 }
-
-State = Mapping[str, Tensor]
 
 
 def is_clip_layout(state: State) -> bool:
@@ -80,11 +77,8 @@ def to_timm_names(state: State) -> dict[str, Tensor]:
 
 def to_clip_name(key: str) -> str:
     """Return the name in CLIP's layout of a tensor that has timm's, for messages."""
-    found = re.fullmatch(r"blocks\.(\d+)\.(.+)", key)
-    if found is None:
-        return _NAMES_OUTSIDE.get(key, key)
-    inside = _NAMES_INSIDE.get(found[2])
-    return f"transformer.resblocks.{found[1]}.{inside}" if inside else key
+    inside, outside = ({ours: theirs for theirs, ours in names.items()} for names in (_INSIDE, _OUTSIDE))
+    return _renamed(re.fullmatch(r"blocks\.(\d+)\.(.+)", key), inside, "transformer.resblocks") or outside.get(key, key)
 
 
 def describe_clip(state: State, *, weights: Path, temporal_embedding: bool) -> EncoderConfig:
@@ -134,8 +128,8 @@ def _sizes(state: State) -> dict[str, Scalar]:
 
 
 def _ours(key: str) -> str | None:
-    found = _BLOCK.fullmatch(key)
-    if found is None:
-        return _OUTSIDE.get(key)
-    inside = _INSIDE.get(found[2])
-    return f"blocks.{found[1]}.{inside}" if inside else None
+    return _renamed(_BLOCK.fullmatch(key), _INSIDE, "blocks") or _OUTSIDE.get(key)
+
+
+def _renamed(found: re.Match[str] | None, names: Mapping[str, str], blocks: str) -> str | None:
+    return f"{blocks}.{found[1]}.{names[found[2]]}" if found and found[2] in names else None

@@ -18,6 +18,7 @@ from essential.encoders.weight_files import fit_weights, read_weights
 from essential.errors import CheckpointError, ConfigError
 from essential.seeding import seed_from
 from essential.shown import nearest
+from essential.torch_seed import drawing_from
 from essential.video.config import PixelFormat
 
 # What decides where weights come from and what goes in and out is said elsewhere in the config, or not at all.
@@ -84,9 +85,7 @@ def build_network(config: EncoderConfig) -> nn.Module:
         raise CheckpointError(
             f"timm publishes no weights for the encoder {name!r}; give a file as encoder.weights, or random"
         )
-    with torch.random.fork_rng(devices=[]):
-        # Not torch.manual_seed, which would reseed the GPUs too.
-        torch.default_generator.manual_seed(seed_from("encoder", name))
+    with drawing_from(seed_from("encoder", name)):
         network = _published(config, name) if config.is_published else _create(config, name)
     return network.eval()
 

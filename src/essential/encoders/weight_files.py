@@ -6,6 +6,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"there is no weight file {path}; correct encoder.weights")
     plain_file(path)
     if path.suffix == ".safetensors":
-        return _unwrapped(_read_safetensors(path), path)
+        try:
+            return _unwrapped(load_file(path), path)
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
+            raise CheckpointError(f"{path} is damaged and cannot be read ({error}); get it again") from error
     if path.suffix in PICKLE_SUFFIXES:
         return _unwrapped(read_pickled_checkpoint(path), path)
     raise CheckpointError(
@@ -135,22 +139,11 @@ def _fault(what: str, keys: Sequence[str]) -> str:
     return f"{len(keys)} {what}: {', '.join(keys[:_NAMED])}{', ...' if len(keys) > _NAMED else ''}"
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} is damaged and cannot be read ({error}); get it again") from error
-    return tensors
-
-
 def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError):
-        return False  # torch says what is wrong with it
+    # Of a file that is no archive, or a damaged one, torch says what is wrong with it.
+    with suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    return False
 
 
 def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
@@ -165,10 +158,7 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
                 f"{path}: {repr(key)[:80]} is a {type(value).__name__}, not a tensor; the weights must stand alone or "
                 f"under one of {', '.join(_WRAPPERS)}"
             )
-    return _without_prefixes(dict(content))
-
-
-def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    state = dict(content)
     for prefix in _PREFIXES:
         bare = {key.removeprefix(prefix): value for key, value in state.items()}
         # Two tensors of one name: the prefix distinguishes them, and stays.

@@ -22,7 +22,7 @@ from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.workspace import Workspace, data_root, open_workspace
 from essential.errors import CheckpointError, ConfigError, DataError, RunError, TrainingError
-from essential.features.cores import own_threads
+from essential.features.cores import torch_threads
 from essential.features.index import refuse_broken
 from essential.files.atomic import folder_lock
 from essential.memory.ledger import total_by_kind
@@ -97,7 +97,7 @@ def train(
         if group.from_first(folder.record.exists):
             return record_of_all(lambda: Record.read(folder.record), group)
         observers = _Observers(on_epoch, on_task, sink) if group.first else _Observers()
-        with own_threads(config.training.threads):
+        with torch_threads(config.training.threads):
             return _Run(config, folder, progress, group, observers).to_the_end()
 
 
@@ -114,7 +114,7 @@ def extract(
         raise ConfigError("features.mode=live keeps no store; use -s features.mode=stored to extract")
     group = group or SingleProcess()
     progress = progress if group.first else Progress()
-    with own_threads(config.training.threads):
+    with torch_threads(config.training.threads):
         workspace = open_workspace(config.with_absolute_paths(), progress, group=group)
         broken = workspace.extract(workspace.protocol.videos, progress, part=part, group=group)
     refuse_broken(broken, config.features.on_broken_video)

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from multiprocessing import current_process
 from multiprocessing.context import ForkServerProcess
 from typing import Any, NamedTuple
@@ -40,7 +40,7 @@ def share_cores(wanted_workers: int | None, *, encoder: FrameEncoder, frames: in
     cores = cpu_cores()
     allowed = torch.get_num_threads()
     if device_of(encoder).type != "cpu":
-        return Sharing(cores if wanted_workers is None else wanted_workers, allowed)
+        return Sharing(decoders(wanted_workers), allowed)
     if wanted_workers == 0:
         # They take turns.
         return Sharing(0, min(allowed, cores))
@@ -51,9 +51,9 @@ def share_cores(wanted_workers: int | None, *, encoder: FrameEncoder, frames: in
     return Sharing(max(cores - threads, min(2, cores)) if wanted_workers is None else wanted_workers, threads)
 
 
-def all_to_decode(wanted_workers: int | None) -> Sharing:
-    """Return how many processes decode where nothing is encoded."""
-    return Sharing(cpu_cores() if wanted_workers is None else wanted_workers, 1)
+def decoders(wanted: int | None) -> int:
+    """Return how many processes decode where nothing is encoded beside them."""
+    return cpu_cores() if wanted is None else wanted
 
 
 def clip_operations(encoder: FrameEncoder, frames: int) -> int:
@@ -84,24 +84,19 @@ class _Operations(TorchDispatchMode):
 
 
 @contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Let torch compute with `count` threads, and put the number back at the end.
+def torch_threads(count: int | None) -> Iterator[None]:
+    """Let torch compute with `count` threads, without it as many as there are cores, and put the number back.
 
     It is 1 in a process that was forked from another: torch would wait for ever for threads that only that one has. A
     fork server has none.
     """
     is_forked = os.getpid() != _IMPORTED_IN and not isinstance(current_process(), ForkServerProcess)
     before = torch.get_num_threads()
-    torch.set_num_threads(1 if is_forked else count)
+    torch.set_num_threads(1 if is_forked else count or cpu_cores())
     try:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def own_threads(wanted: int | None) -> AbstractContextManager[None]:
-    """Let torch compute with as many threads as `training.threads` says, or as there are cores; see `torch_threads`."""
-    return torch_threads(wanted or cpu_cores())
 
 
 def cpu_cores() -> int:

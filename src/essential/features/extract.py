@@ -1,28 +1,23 @@
 """Compute what a feature store lacks. A kill loses the shard at hand, nothing else; running again goes on."""
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count
+from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import get_args
 
 import numpy as np
 
 from essential.errors import ConfigError
 from essential.features.config import FeaturesConfig
 from essential.features.index import Located, locate, read_index, refuse_broken, refuse_changed
-from essential.features.pipeline import EncodedVideo, Item, encode_each
+from essential.features.pipeline import encode_each
 from essential.features.provenance import Recipe
 from essential.features.store import Features, FeatureStore, Shard, VideoId, VideoNote, create_store, video_id
 from essential.protocols.protocol import Split, Video
 
 Progress = Callable[[int, int], None]
-
-
-class ShardJob(NamedTuple):
-    """The rows of a shard that are to be computed; the others are kept as they are."""
-
-    shard: Shard
-    rows: tuple[int, ...]
+# The rows of each shard that are to be computed; the others are kept as they are.
+Jobs = Mapping[Shard, Sequence[int]]
 
 
 def extract(
@@ -63,7 +58,7 @@ def extract(
     def report(done: int, to_do: int) -> None:
         progress(total - to_do + done, total)
 
-    report(0, sum(len(job.rows) for job in jobs))
+    report(0, sum(map(len, jobs.values())))
     if jobs:
         with store.locked(f".lock-{part[0]}-of-{part[1]}"):
             # Asked again: another process may have held the lock until now, and done them.
@@ -80,81 +75,62 @@ def view_numbers(split: Split, views: int) -> tuple[int, ...]:
     return tuple(range(views + 1)) if split == "train" else (0,)
 
 
-def _find_jobs(found: Located, shards: Sequence[Shard], config: FeaturesConfig) -> list[ShardJob]:
-    """Return the shards that are missing, whole, and the rows worth another try of those that are there."""
+def _find_jobs(found: Located, shards: Sequence[Shard], config: FeaturesConfig) -> Jobs:
+    """Return all rows of the shards that are missing, and the rows worth another try of those that are there."""
     index = found.index
-    again: dict[int, list[int]] = {}
-    places = [place for place in found.repaired_places() if not _stays_lost(index.broken[place], config)]
-    for place, number in zip(places, index.shards_at(np.array(places, np.int64)).tolist(), strict=True):
-        again.setdefault(number, []).append(place - int(index.starts[number]))
-    rows = {
-        shard: again.get(shard.index, ()) if index.done[shard.index] else range(len(shard.keys)) for shard in shards
-    }
-    return [ShardJob(shard, tuple(chosen)) for shard, chosen in rows.items() if chosen]
-
-
-def _stays_lost(note: VideoNote, config: FeaturesConfig) -> bool:
-    """Return whether a video killed or hung its worker, which leaves no hash of it, and the config says to skip it.
-
-    Another try may take as long as the limit, and a run that skips it must not lose that time whenever it starts.
-    """
-    lost = note.broken is not None and note.size_bytes is not None and note.sha256 is None
-    return lost and config.on_broken_video == "skip"
+    # A video that killed or hung its worker leaves no hash. Another try may take as long as the limit, and a run that
+    # skips it must not lose that time whenever it starts.
+    skipped = config.on_broken_video == "skip"
+    again = [
+        place
+        for place in found.repaired_places()
+        if not skipped or index.broken[place].sha256 or index.broken[place].size_bytes is None
+    ]
+    rows: dict[int, list[int]] = {}
+    for place, number in zip(again, index.shards_at(np.array(again, np.int64)).tolist(), strict=True):
+        rows.setdefault(number, []).append(place - int(index.starts[number]))
+    jobs = {shard: rows.get(shard.index, ()) if index.done[shard.index] else range(len(shard.keys)) for shard in shards}
+    return {shard: chosen for shard, chosen in jobs.items() if chosen}
 
 
 def _run(
     store: FeatureStore,
-    jobs: Sequence[ShardJob],
+    jobs: Jobs,
     wanted: Mapping[VideoId, Video],
     *,
     recipe: Recipe,
     config: FeaturesConfig,
     progress: Progress,
 ) -> None:
-    writer, counted = _ShardWriter(store, jobs, recipe), count(1)
-    items: list[Item] = []
-    for job in jobs:
-        request = recipe.request(view_numbers(job.shard.split, recipe.views))
-        items += [(wanted[job.shard.split, job.shard.keys[row]], request) for row in job.rows]
-
-    def consume(place: int, encoded: EncodedVideo) -> None:
-        writer.add(place, encoded)
-        progress(next(counted), len(items))
-
-    encode_each(items, consume, recipe=recipe, config=config)
-
-
-class _ShardWriter:
-    """Takes the videos of the jobs, and writes each shard when its last one is there.
+    """Compute the jobs, and write each shard when its last video is there.
 
     Videos may overtake each other, so that a few shards can be open at a time: those with a video that hangs.
     """
+    places = [(shard, row) for shard, rows in jobs.items() for row in rows]
+    requests = {split: recipe.request(view_numbers(split, recipe.views)) for split in get_args(Split)}
+    items = [(wanted[shard.split, shard.keys[row]], requests[shard.split]) for shard, row in places]
+    unfinished: dict[Shard, tuple[Features, dict[int, VideoNote]]] = {}
+    with closing(encode_each(items, recipe=recipe, config=config)) as every:
+        for done, (place, encoded) in enumerate(every, 1):
+            shard, row = places[place]
+            if shard not in unfinished:
+                unfinished[shard] = _begin(store, shard, jobs[shard], recipe)
+            features, notes = unfinished[shard]
+            notes[row] = encoded.note
+            if encoded.features is not None:
+                features[row] = encoded.features
+            if len(notes) == len(shard.keys):
+                store.write(shard, features, [notes[row] for row in sorted(notes)])
+                del unfinished[shard]
+            progress(done, len(items))
 
-    def __init__(self, store: FeatureStore, jobs: Sequence[ShardJob], recipe: Recipe) -> None:
-        self._store = store
-        self._recipe = recipe
-        self._places = [(job, row) for job in jobs for row in job.rows]
-        # By shard: its features, and the notes on its videos, none of those that are still to come.
-        self._open: dict[int, tuple[Features, list[VideoNote | None]]] = {}
 
-    def add(self, place: int, encoded: EncodedVideo) -> None:
-        job, row = self._places[place]
-        if job.shard.index not in self._open:
-            self._open[job.shard.index] = self._begin(job)
-        features, notes = self._open[job.shard.index]
-        notes[row] = encoded.note
-        if encoded.features is not None:
-            features[row] = encoded.features
-        known = [note for note in notes if note is not None]
-        if len(known) == len(notes):
-            self._store.write(job.shard, features, known)
-            del self._open[job.shard.index]
-
-    def _begin(self, job: ShardJob) -> tuple[Features, list[VideoNote | None]]:
-        shard = job.shard
-        if self._store.is_done(shard):
-            features, note = self._store.read(shard)
-            return features.copy(), [None if row in job.rows else video for row, video in enumerate(note.videos)]
-        views = len(view_numbers(shard.split, self._recipe.views))
-        shape = (len(shard.keys), views, self._recipe.frames, self._recipe.encoder.dim)
-        return np.zeros(shape, self._recipe.dtype), [None] * len(shard.keys)
+def _begin(
+    store: FeatureStore, shard: Shard, rows: Sequence[int], recipe: Recipe
+) -> tuple[Features, dict[int, VideoNote]]:
+    """Return a shard's features, and the notes on its videos by row, but those of the rows that are to be computed."""
+    if store.is_done(shard):
+        features, note = store.read(shard)
+        return features.copy(), {row: video for row, video in enumerate(note.videos) if row not in rows}
+    views = len(view_numbers(shard.split, recipe.views))
+    return np.zeros((len(shard.keys), views, recipe.frames, recipe.encoder.dim), recipe.dtype), {}

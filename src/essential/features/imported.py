@@ -19,10 +19,10 @@ from jaxtyping import Float, Int64
 from essential.errors import DataError, StoreError
 from essential.features.config import FeaturesConfig
 from essential.features.extract import Progress
-from essential.features.index import locate, read_index
+from essential.features.index import look_up, refuse_missing
 from essential.features.provenance import SAMPLING_RULE
 from essential.features.source import FeatureSource
-from essential.features.store import VideoNote, create_store, open_store, read_provenance, refuse_other_folder, video_id
+from essential.features.store import VideoNote, create_store, read_provenance, refuse_other_folder, video_id
 from essential.features.tables import FrameTable, map_shards
 from essential.files.atomic import refuse_unwritable, sha256_of_file, write_text
 from essential.files.given import plain_file
@@ -78,7 +78,7 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
         shards = made.plan_for(list(rows), shard_videos=_SHARD_VIDEOS)
         for done, shard in enumerate(shards):
             if not made.is_done(shard):
-                features = _kept(array[[rows[name] for name in shard.ids]])
+                features = _kept(array[[rows[shard.split, key] for key in shard.keys]])
                 notes = [VideoNote(key=key, size_bytes=None, sha256=None, broken=None) for key in shard.keys]
                 made.write(shard, features[:, None], notes)
             progress(min((done + 1) * _SHARD_VIDEOS, len(videos)), len(videos))
@@ -99,18 +99,15 @@ class ImportedSource(FeatureSource):
         super().__init__(frames=frames, dim=provenance["encoder"]["dim"], views=views, skipped={})
         self._stored_frames: int = provenance["sampling"]["frames"]
         self._seed = seed
-        index = read_index(open_store(path, provenance))
-        found = locate(index, index.plan, videos)
-        self._places = dict(zip(map(video_id, found.videos), found.places.tolist(), strict=True))
-        missing = [video.key for video in videos if video_id(video) not in self._places]
-        if missing:
-            raise StoreError(f"the store {path} lacks {len(missing)} videos, for example {missing[0]}; import it again")
+        found = look_up(path, videos, provenance)
+        refuse_missing(found, videos, remedy="import it again")
+        self._by_key = found.by_key
         self._shards = map_shards(found)
-        self._videos_in_store = int(index.starts[-1])
+        self._videos_in_store = int(found.index.starts[-1])
 
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
         """Return one view of the videos: 0 has the segments' centres, others a random frame of each segment."""
-        places = np.array([self._places[video_id(video)] for video in videos], np.int64)
+        places = np.array([self._by_key[video.split][video.key] for video in videos], np.int64)
         # A video's draws depend on its place in the whole store: not on what else is asked for.
         chosen = segment_table(self._stored_frames, self._draws(view)[places])
         all_frames = self._shards.reader(places, 0)
@@ -133,8 +130,8 @@ def imported_provenance(store: Path) -> dict[str, Any]:
     """Return the provenance of a store of imported features; a StoreError where there is none, or of another kind."""
     provenance = read_provenance(store)
     encoder = provenance.get("encoder")
-    if not isinstance(encoder, dict) or encoder.get("name") != IMPORTED:
-        name = encoder.get("name") if isinstance(encoder, dict) else None
+    name = encoder.get("name") if isinstance(encoder, dict) else None
+    if name != IMPORTED:
         raise StoreError(
             f"the features in {store} were extracted from videos by {name!r}; train on the "
             "videos with -s features.store=STORE, or give a store that `essential features import` made"

@@ -17,6 +17,7 @@ from functools import cached_property
 from itertools import count
 from pathlib import Path
 from stat import S_ISDIR
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -24,7 +25,7 @@ from jaxtyping import Bool, Int64
 from essential.errors import DataError, FileSystemError, StoreError
 from essential.features.config import BrokenVideos
 from essential.features.cores import cpu_cores
-from essential.features.store import FeatureStore, Shard, VideoNote
+from essential.features.store import FeatureStore, Shard, VideoNote, open_store, video_id
 from essential.files.atomic import sha256_of_json
 from essential.files.sealed import check_seal, read_sealed, write_sealed
 from essential.protocols.protocol import Split, Video, paused_collector
@@ -77,19 +78,6 @@ class StoreIndex:
         """Return the number of the shard that holds each place."""
         return np.searchsorted(self.starts, places, side="right") - 1
 
-    def by_key(self, shards: Iterable[Shard]) -> dict[Split, dict[str, int]]:
-        """Return the place of every video of the computed ones of `shards`, by split and key."""
-        places: dict[Split, dict[str, int]] = {"train": {}, "test": {}}
-        # The first shard that holds a video is the one to read it from, so it is the last to be entered.
-        for shard in sorted(shards, key=lambda shard: shard.index, reverse=True):
-            if self.done[shard.index]:
-                places[shard.split].update(zip(shard.keys, count(int(self.starts[shard.index]))))
-        return places
-
-    def stamp(self, shard: Shard) -> tuple[int, ...]:
-        """Return the stamp of the shard's file as it was read."""
-        return tuple(self.stamps[shard.index].tolist())
-
 
 def stamp_of(status: os.stat_result) -> tuple[int, int, int, int]:
     """Return what changes when a file changes."""
@@ -100,7 +88,7 @@ def read_index(store: FeatureStore) -> StoreIndex:
     """Return a store's index, reading the notes of shards that it does not know; a StoreError if one is damaged."""
     with paused_collector():
         plan = store.plan()
-        known = _saved(store, plan) or _empty(store, plan)
+        known = _saved(store, plan)
         found = _stamps_on_disk(store, plan)
         stale = (known.stamps != found).any(axis=1)
         if not stale.any():
@@ -153,13 +141,33 @@ class Located:
 
 def locate(index: StoreIndex, shards: Iterable[Shard], videos: Sequence[Video]) -> Located:
     """Return where `videos` are among the computed ones of `shards`; a video that is in none is left out."""
+    by_key: dict[Split, dict[str, int]] = {"train": {}, "test": {}}
     with paused_collector():
-        by_key = index.by_key(shards)
+        # The first shard that holds a video is the one to read it from, so it is the last to be entered.
+        for shard in sorted(shards, key=lambda shard: shard.index, reverse=True):
+            if index.done[shard.index]:
+                by_key[shard.split].update(zip(shard.keys, count(int(index.starts[shard.index]))))
         places = np.array([by_key[video.split].get(video.key, -1) for video in videos], np.int64)
     rows = np.flatnonzero(places >= 0)
     if len(rows) == len(videos):
         return Located(index, videos, places, by_key)
     return Located(index, [videos[row] for row in rows.tolist()], places[rows], by_key)
+
+
+def look_up(path: Path, videos: Sequence[Video], provenance: Mapping[str, Any]) -> Located:
+    """Return where `videos` are in the store at `path`, known to fit the provenance; see `locate`."""
+    index = read_index(open_store(path, provenance))
+    return locate(index, index.plan, videos)
+
+
+def refuse_missing(found: Located, videos: Sequence[Video], *, remedy: str) -> None:
+    """Raise a StoreError that counts those of `videos` that were not found and names one."""
+    if len(found.videos) < len(videos):
+        there = {video_id(video) for video in found.videos}
+        missing = [video.key for video in videos if video_id(video) not in there]
+        store = f"the feature store {found.index.store.path}"
+        problem = f"{store} lacks {len(missing)} of {len(videos)} videos, for example {missing[0]}"
+        raise StoreError(problem, remedy=remedy)
 
 
 def refuse_broken(broken: Mapping[str, str], policy: BrokenVideos = "fail") -> None:
@@ -221,19 +229,6 @@ def _size(file: str) -> int:
         return _GONE
 
 
-def _empty(store: FeatureStore, plan: tuple[Shard, ...]) -> StoreIndex:
-    shards, places = len(plan), sum(len(shard.keys) for shard in plan)
-    return StoreIndex(
-        store,
-        plan,
-        stamps=np.zeros((shards, _STAMP), np.int64),
-        layouts=np.zeros((shards, _LAYOUT), np.int64),
-        sealed=np.zeros(shards, np.bool_),
-        size_bytes=np.full(places, NO_SIZE, np.int64),
-        broken={},
-    )
-
-
 def _stamps_on_disk(store: FeatureStore, plan: Sequence[Shard]) -> Int64[np.ndarray, "shards 4"]:
     """Return the stamp of each shard's file; zeros where there is none."""
     folder = store.path / "shards"
@@ -261,24 +256,27 @@ def _with_notes(
     return replace(known, stamps=found, layouts=layouts, sealed=sealed, size_bytes=size_bytes, broken=broken)
 
 
-def _saved(store: FeatureStore, plan: tuple[Shard, ...]) -> StoreIndex | None:
-    """Return the index on disk, made to fit a plan that has grown since; None if there is none that can be used."""
+def _saved(store: FeatureStore, plan: tuple[Shard, ...]) -> StoreIndex:
+    """Return the index on disk, made to fit a plan that has grown since; an empty one if none can be used."""
+    places = sum(len(shard.keys) for shard in plan)
+    columns = {
+        "stamps": np.zeros((len(plan), _STAMP), np.int64),
+        "layouts": np.zeros((len(plan), _LAYOUT), np.int64),
+        "sealed": np.zeros(len(plan), np.bool_),
+        "size_bytes": np.full(places, NO_SIZE, np.int64),
+    }
+    notes: dict[str, Any] = {}
     try:
         arrays, content = read_sealed(store.path / _NAME, StoreError)
     except StoreError:
-        return None  # Missing, or damaged: it is made again.
-    shards = int(content.get("shards", 0))
-    made_for = content.get("version"), content.get("fingerprint"), content.get("names")
-    if made_for != (_VERSION, store.fingerprint, _hash_of_names(plan[:shards])):
-        return None
-    index = _empty(store, plan)
-    places = int(index.starts[shards])
-    index.stamps[:shards] = arrays["stamps"]
-    index.layouts[:shards] = arrays["layouts"]
-    index.sealed[:shards] = arrays["sealed"]
-    index.size_bytes[:places] = arrays["size_bytes"]
-    notes = {int(place): VideoNote.model_validate(note) for place, note in content["broken"].items()}
-    return replace(index, broken=notes)
+        content = {}  # Missing, or damaged: it is made again.
+    names = _hash_of_names(plan[: content.get("shards", 0)])
+    if [content.get(key) for key in ("version", "fingerprint", "names")] == [_VERSION, store.fingerprint, names]:
+        notes = content["broken"]
+        for name, column in columns.items():
+            column[: len(arrays[name])] = arrays[name]
+    broken = {int(place): VideoNote.model_validate(note) for place, note in notes.items()}
+    return StoreIndex(store, plan, broken=broken, **columns)
 
 
 def _save(index: StoreIndex) -> None:

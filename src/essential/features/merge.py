@@ -7,6 +7,7 @@ once; with different content it is refused, as nothing says which is right.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -85,20 +86,14 @@ def _read_parts(parts: Sequence[Path]) -> tuple[dict[str, Any], list[FeatureStor
             )
         stores.append(open_store(part, provenance))
     for store in stores:
-        _refuse_another_plan(store.path, store.plan(), first, stores[0].plan())
+        for number, (shard, wanted) in enumerate(zip_longest(store.plan(), stores[0].plan())):
+            if shard != wanted:
+                names = " and ".join(one.name if one else "none" for one in (shard, wanted))
+                raise StoreError(
+                    f"{store.path} and {first} planned other shards: number {number} is {names}; extract all parts "
+                    "from the same videos with the same features.shard_videos, each into an empty folder"
+                )
     return provenance, stores
-
-
-def _refuse_another_plan(part: Path, plan: tuple[Shard, ...], first: Path, wanted: tuple[Shard, ...]) -> None:
-    if plan == wanted:
-        return
-    differing = (number for number, (ours, theirs) in enumerate(zip(plan, wanted, strict=False)) if ours != theirs)
-    number = next(differing, min(len(plan), len(wanted)))
-    names = [shards[number].name if number < len(shards) else "none" for shards in (plan, wanted)]
-    raise StoreError(
-        f"{part} and {first} planned other shards: number {number} is {names[0]} and {names[1]}; "
-        "extract all parts from the same videos with the same features.shard_videos, each into an empty folder"
-    )
 
 
 def _target(into: Path, provenance: Mapping[str, Any], plan: tuple[Shard, ...]) -> FeatureStore:
@@ -118,7 +113,11 @@ def _refuse_missing(parts: Sequence[FeatureStore], holders: Mapping[Shard, Seque
     missing = [shard for shard, stores in holders.items() if not stores]
     if not missing:
         return
-    jobs = _jobs(parts)
+    # The n of --shard i/n: the least, from the number of parts on, by which each part is of one i. It may be another n
+    # than the parts were made with; the shards that are missing are made by it all the same.
+    done = [[shard.index for shard in holders if store.is_done(shard)] for store in parts]
+    possible = range(max(2, len(parts)), max(len(holders), len(parts)))
+    jobs = next((n for n in possible if all(len({i % n for i in part}) <= 1 for part in done)), possible.stop)
     lines = []
     for number in sorted({shard.index % jobs for shard in missing}):
         names = [shard.name for shard in missing if shard.index % jobs == number]
@@ -128,18 +127,6 @@ def _refuse_missing(parts: Sequence[FeatureStore], holders: Mapping[Shard, Seque
         f"shards that no part has: {len(missing)} of {len(holders)}\n  " + "\n  ".join(lines) + "\n"
         "Run these (again), each with its part's --store, and merge all parts"
     )
-
-
-def _jobs(parts: Sequence[FeatureStore]) -> int:
-    """Return the n of --shard i/n: the least, from the number of parts on, by which each part is of one i.
-
-    It may be another n than the parts were made with; the shards that are missing are made by it all the same.
-    """
-    plan = parts[0].plan()
-    done = [[shard.index for shard in plan if store.is_done(shard)] for store in parts]
-    most = max(len(plan), len(parts), 1)
-    fitting = (n for n in range(max(2, len(parts)), most) if all(len({i % n for i in part}) <= 1 for part in done))
-    return next(fitting, most)
 
 
 def _bring(shard: Shard, stores: Sequence[FeatureStore], target: FeatureStore) -> None:

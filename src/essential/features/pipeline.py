@@ -20,7 +20,7 @@ from torch import Tensor
 
 from essential.encoders.base import FrameEncoder
 from essential.errors import DataError, VideoError
-from essential.features.config import FeaturesConfig, FeatureType, Precision
+from essential.features.config import FeaturesConfig, Precision
 from essential.features.cores import Sharing, device_of, share_cores, torch_threads
 from essential.features.provenance import Recipe
 from essential.features.store import VideoNote
@@ -80,7 +80,6 @@ class ClipEncoder:
             for _ in range(1 if on_cpu else 2)
         )
         self._filled = 0
-        self._unfetched = 0 if on_cpu else 1
         self._sent: deque[tuple[Tensor, int]] = deque()
         # In the order in which they came: the features of clips, and the videos with how many clips each has.
         self._features: deque[Float[np.ndarray, "frames dim"]] = deque()
@@ -112,7 +111,7 @@ class ClipEncoder:
             self._sent.append((self._encoder(pixels), self._filled))
         self._filled = 0
         self._buffers.rotate()
-        while len(self._sent) > self._unfetched:
+        while len(self._sent) >= len(self._buffers):
             self._fetch()
 
     def _fetch(self) -> None:
@@ -126,12 +125,12 @@ class ClipEncoder:
 
 
 def encode_each(
-    items: Sequence[Item], consume: Callable[[int, EncodedVideo], None], *, recipe: Recipe, config: FeaturesConfig
-) -> None:
-    """Read and encode the views asked for of each video, and hand their features over one by one.
+    items: Sequence[Item], *, recipe: Recipe, config: FeaturesConfig
+) -> Generator[tuple[int, EncodedVideo], None, None]:
+    """Read and encode the views asked for of each video, and yield the place of each with what became of it.
 
-    `consume` is called in this process with an item's place and what became of it, in the order of the items, but for
-    videos that take very long, or are broken. Errors as in `read_each`; a DataError too if a feature is not finite.
+    They come in the order of the items, but for videos that take very long, or are broken. Close the generator to end
+    its processes. Errors as in `read_each`; a DataError too if a feature is not finite.
     """
     if not items:
         return
@@ -140,46 +139,48 @@ def encode_each(
     )
     notes: dict[int, VideoNote] = {}
 
-    def hand_over(complete: Iterator[tuple[int, VideoFeatures]]) -> None:
+    def finished(complete: Iterator[tuple[int, VideoFeatures]]) -> Iterator[tuple[int, EncodedVideo]]:
         for place, features in complete:
             note = notes.pop(place)
-            stored = _as_stored(features, recipe.dtype, encoder=recipe.encoder, key=note.key)
-            consume(place, EncodedVideo(stored, note))
-
-    def encode(place: int, read: ReadVideo) -> None:
-        if read.clips is None:
-            consume(place, EncodedVideo(None, read.note))
-            return
-        notes[place] = read.note
-        hand_over(encoder.add(place, read.clips))
+            with np.errstate(over="ignore"):
+                stored = features.astype(recipe.dtype)
+            if not np.isfinite(stored).all():
+                raise DataError(
+                    f"the encoder {recipe.encoder.name} gave features of {note.key} that are not finite as "
+                    f"{recipe.dtype}; use features.dtype=float32, or another encoder"
+                )
+            yield place, EncodedVideo(stored, note)
 
     views = max(len(request.view_numbers) for _, request in items)
     sharing = share_cores(config.workers, encoder=recipe.encoder, frames=recipe.frames, views=views)
-    read_each(items, encode, config=config, sharing=sharing)
+    with closing(read_each(items, config=config, sharing=sharing)) as every:
+        for place, read in every:
+            if read.clips is None:
+                yield place, EncodedVideo(None, read.note)
+            else:
+                notes[place] = read.note
+                yield from finished(encoder.add(place, read.clips))
     with torch_threads(sharing.threads):
-        hand_over(encoder.finish())
+        yield from finished(encoder.finish())
 
 
 def read_each(
-    items: Sequence[Item], consume: Callable[[int, ReadVideo], None], *, config: FeaturesConfig, sharing: Sharing
-) -> None:
-    """Read the views asked for of each video, in worker processes, and hand them over one by one.
+    items: Sequence[Item], *, config: FeaturesConfig, sharing: Sharing
+) -> Generator[tuple[int, ReadVideo], None, None]:
+    """Read the views asked for of each video, in worker processes, and yield the place of each with what was read.
 
     A video that kills its worker twice, or that takes too long, is broken; see `run_tasks`. The workers write pixels
-    into memory set aside for as many videos as may be under way: the clips that `consume` gets are written over.
+    into memory set aside for as many videos as may be under way: clips are written over when the next is asked for.
 
     Raises:
         DataError: a video cannot be read for want of open files or a healthy disk, or no worker can begin.
     """
     if not items:
         return
-    most = max(items, key=lambda item: len(item[1].view_numbers))[1]
-    # Closed at once, not when the traceback of an error is collected: its workers end with it.
+    largest = max((request for _, request in items), key=lambda request: len(request.view_numbers))
     workers = min(sharing.workers, len(items))
-    every = reading(items, largest=most, workers=workers, config=config, identify=identity_of)
-    with closing(every), torch_threads(sharing.threads):
-        for place, read in every:
-            consume(place, read)
+    with torch_threads(sharing.threads):
+        yield from reading(items, largest=largest, workers=workers, config=config, identify=identity_of)
 
 
 def reading(
@@ -216,7 +217,14 @@ def reading(
     )
     with closing(running):
         for place, result in running:
-            yield place, slots.read(place, result)
+            video, wanted, slot = slots.taken[place]
+            if isinstance(result, Lost):
+                yield place, _lost(video, result)
+            else:
+                assert not isinstance(wanted, Lost), "what is lost beforehand is its own result"
+                note, readable = result
+                clips = _slot_view(slots.memory, slots.size, slot, wanted) if readable else None
+                yield place, ReadVideo(clips, note)
             slots.release(place)
 
 
@@ -231,26 +239,18 @@ class _Slots:
         # In a file where there is too little shared memory, as in a container; a worker would die of it later.
         self.memory = multiprocessing.get_context(start).RawArray(ctypes.c_float, self.size * count)
         self._free = list(range(count))
-        self._taken: dict[int, tuple[Video, ViewRequest | Lost, int]] = {}
+        # The items under way by place, each with its slot.
+        self.taken: dict[int, tuple[Video, ViewRequest | Lost, int]] = {}
 
     def assigned(self, items: Iterable[Asked]) -> Iterator[_SlotItem | Lost]:
         """Yield the items, each with a slot that is free at that moment; of those that are no video, that they are."""
         for place, (video, wanted) in enumerate(items):
             slot = self._free.pop()
-            self._taken[place] = (video, wanted, slot)
+            self.taken[place] = (video, wanted, slot)
             yield wanted if isinstance(wanted, Lost) else (video, wanted, slot)
 
-    def read(self, place: int, result: tuple[VideoNote, bool] | Lost) -> ReadVideo:
-        """Return what was read of an item, by what `_read_into` gave; its clips stay until the slot is released."""
-        video, request, slot = self._taken[place]
-        if isinstance(result, Lost):
-            return _lost(video, result)
-        assert not isinstance(request, Lost), "what is lost beforehand is its own result"
-        note, readable = result
-        return ReadVideo(_slot_view(self.memory, self.size, slot, request) if readable else None, note)
-
     def release(self, place: int) -> None:
-        self._free.append(self._taken.pop(place)[2])
+        self._free.append(self.taken.pop(place)[2])
 
 
 def _read_into(memory: Any, size: int, identify: _Identify, task: _SlotItem) -> tuple[VideoNote, bool]:
@@ -299,15 +299,3 @@ def _read(video: Video, request: ViewRequest, identify: _Identify) -> ReadVideo:
         # Without the path: a store must not depend on where the videos are on this machine.
         reason = error.problem if isinstance(error, VideoError) else error.strerror or str(error)
     return ReadVideo(clips, VideoNote(key=video.key, size_bytes=size, sha256=sha256, broken=reason))
-
-
-def _as_stored(features: VideoFeatures, dtype: FeatureType, *, encoder: FrameEncoder, key: str) -> VideoFeatures:
-    """Return the features of the video `key` as `dtype`; a DataError if one is not finite, or too large for it."""
-    with np.errstate(over="ignore"):
-        stored = features.astype(dtype)
-    if not np.isfinite(stored).all():
-        raise DataError(
-            f"the encoder {encoder.name} gave features of {key} that are not finite as {dtype}; "
-            "use features.dtype=float32, or another encoder"
-        )
-    return stored

@@ -2,19 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from itertools import count
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
 from essential.errors import StoreError
 from essential.features.config import FeaturesConfig
-from essential.features.cores import all_to_decode
+from essential.features.cores import Sharing, decoders
 from essential.features.extract import Progress, extract, view_numbers
-from essential.features.index import Located, locate, read_index, refuse_broken, refuse_changed
-from essential.features.pipeline import EncodedVideo, ReadVideo, encode_each, read_each
+from essential.features.index import Located, look_up, refuse_broken, refuse_changed, refuse_missing
+from essential.features.pipeline import EncodedVideo, encode_each, read_each
 from essential.features.provenance import Recipe
-from essential.features.store import VideoNote, has_store, open_store, video_id
+from essential.features.store import VideoNote, has_store
 from essential.features.tables import FrameTable, map_shards
 from essential.protocols.protocol import Video
 from essential.video.views import ViewRequest
@@ -61,18 +61,12 @@ def open_source(
     """
     if config.mode == "live":
         return LiveSource(videos, recipe=recipe, config=config, progress=progress)
-    if has_store(store):
-        found = _look_up(store, videos, recipe)
-        if len(found.videos) == len(videos) and not found.broken():
-            progress(len(videos), len(videos))
-            return StoredSource(found, recipe=recipe, config=config)
-    extract(store, videos, recipe=recipe, config=config, progress=progress)
-    return StoredSource.open(store, videos, recipe=recipe, config=config)
-
-
-def _look_up(path: Path, videos: Sequence[Video], recipe: Recipe) -> Located:
-    index = read_index(open_store(path, recipe.provenance()))
-    return locate(index, index.plan, videos)
+    found = look_up(store, videos, recipe.provenance()) if has_store(store) else None
+    if found is None or len(found.videos) < len(videos) or found.broken():
+        extract(store, videos, recipe=recipe, config=config, progress=progress)
+        return StoredSource.open(store, videos, recipe=recipe, config=config)
+    progress(len(videos), len(videos))
+    return StoredSource(found, recipe=recipe, config=config)
 
 
 class StoredSource(FeatureSource):
@@ -99,14 +93,8 @@ class StoredSource(FeatureSource):
             StoreError: the store was made by something else, lacks a video or is damaged, or a video changed since.
             DataError: a video is broken and the config says to fail.
         """
-        found = _look_up(path, videos, recipe)
-        if len(found.videos) < len(videos):
-            there = {video_id(video) for video in found.videos}
-            missing = [video.key for video in videos if video_id(video) not in there]
-            raise StoreError(
-                f"the feature store {path} lacks {len(missing)} of {len(videos)} videos, for example {missing[0]}; "
-                "run `essential extract` first (every one of its --shard parts)"
-            )
+        found = look_up(path, videos, recipe.provenance())
+        refuse_missing(found, videos, remedy="run `essential extract` first (every one of its --shard parts)")
         return cls(found, recipe=recipe, config=config)
 
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
@@ -143,14 +131,11 @@ class LiveSource(FeatureSource):
     ) -> None:
         super().__init__(frames=recipe.frames, dim=recipe.encoder.dim, views=None, skipped={})
         self._recipe, self._config = recipe, config
-        counted = count(1)
-
-        def consume(_: int, read: ReadVideo) -> None:
-            self.skipped |= _broken([read.note])
-            progress(next(counted), len(videos))
-
         items = [(video, recipe.request((0,))) for video in videos]
-        read_each(items, consume, config=config, sharing=all_to_decode(config.workers))
+        with closing(read_each(items, config=config, sharing=Sharing(decoders(config.workers), 1))) as every:
+            for done, (_, read) in enumerate(every, 1):
+                self.skipped |= _broken([read.note])
+                progress(done, len(videos))
         refuse_broken(self.skipped, config.on_broken_video)
 
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
@@ -174,12 +159,10 @@ def encode_all(
 ) -> list[EncodedVideo]:
     """Encode views of videos; return the result for each video, in their order."""
     encoded: dict[int, EncodedVideo] = {}
-
-    def consume(place: int, one: EncodedVideo) -> None:
-        encoded[place] = one
-        progress(len(encoded), len(videos))
-
-    encode_each([(video, request) for video in videos], consume, recipe=recipe, config=config)
+    with closing(encode_each([(video, request) for video in videos], recipe=recipe, config=config)) as every:
+        for place, one in every:
+            encoded[place] = one
+            progress(len(encoded), len(videos))
     return [encoded[place] for place in range(len(videos))]
 
 

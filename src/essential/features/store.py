@@ -47,11 +47,6 @@ class Shard:
         """The file's name, without suffix. It holds a hash of the keys: other videos, another name."""
         return f"{self.split}-{self.index:05d}-{sha256_of_json([self.split, list(self.keys)])[:8]}"
 
-    @property
-    def ids(self) -> list[VideoId]:
-        """The videos' ids, in row order."""
-        return [(self.split, key) for key in self.keys]
-
 
 class VideoNote(Section):
     """What a shard says of one video: its size and hash, if there was something to read (see `identity_of`).
@@ -136,7 +131,17 @@ class FeatureStore:
         """
         path = self.shard_path(shard)
         header = read_sealed_header(path, StoreError)
-        note = self._checked(shard, header.metadata)
+        try:
+            note = ShardNote.model_validate(header.metadata)
+        except ValidationError as cause:
+            raise StoreError(f"{path} is damaged: its note cannot be read; delete it and run again") from cause
+        if note.fingerprint != self.fingerprint:
+            raise StoreError(
+                f"{path} was made with other settings (fingerprint {note.fingerprint[:12]}, "
+                f"the store has {self.fingerprint[:12]}); delete it and run again"
+            )
+        if tuple(video.key for video in note.videos) != shard.keys or note.split != shard.split:
+            raise StoreError(f"{path} does not hold the videos of the plan; delete it and run again")
         array = header.arrays.get(_ARRAY)
         if array is None or len(array.shape) != 4 or array.shape[0] != len(shard.keys):
             raise StoreError(f"{path} is damaged: it does not hold the features of its videos; delete it and run again")
@@ -147,21 +152,6 @@ class FeatureStore:
         _, note = self.layout_and_note(shard)
         arrays, _ = read_sealed(self.shard_path(shard), StoreError)
         return arrays[_ARRAY], note
-
-    def _checked(self, shard: Shard, metadata: Any) -> ShardNote:
-        path = self.shard_path(shard)
-        try:
-            note = ShardNote.model_validate(metadata)
-        except ValidationError as cause:
-            raise StoreError(f"{path} is damaged: its note cannot be read; delete it and run again") from cause
-        if note.fingerprint != self.fingerprint:
-            raise StoreError(
-                f"{path} was made with other settings (fingerprint {note.fingerprint[:12]}, "
-                f"the store has {self.fingerprint[:12]}); delete it and run again"
-            )
-        if tuple(video.key for video in note.videos) != shard.keys or note.split != shard.split:
-            raise StoreError(f"{path} does not hold the videos of the plan; delete it and run again")
-        return note
 
 
 def create_store(path: Path, provenance: Mapping[str, Any]) -> FeatureStore:

@@ -4,6 +4,7 @@ import ctypes
 import mmap
 import os
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from functools import cache, lru_cache
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from essential.errors import StoreError
 from essential.features.index import Located, StoreIndex, stamp_of, with_checked_seals
-from essential.features.store import Features, Shard
+from essential.features.store import Features
 from essential.protocols.protocol import Video
 
 # Takes the numbers of rows; gives a copy of these rows, in the type they are kept in.
@@ -72,7 +73,7 @@ class AdjoiningMaps:
         numbers_in_area = np.frombuffer(area, _TYPES[itemsize])
         address = numbers_in_area.ctypes.data
         for number, offset in zip(self._shards.tolist(), offsets.tolist(), strict=False):
-            _map_at(address + offset, index, index.plan[number])
+            _map_at(address + offset, index, number)
         self._row = self._frames * self._dim
         shape = (max(0, len(numbers_in_area) - self._row + 1), self._row)
         self._window = as_strided(numbers_in_area, shape, (itemsize, itemsize), writeable=False)
@@ -116,12 +117,9 @@ class SingleMaps:
         return read
 
     def _mapped(self, number: int) -> Features:
-        shard = self._index.plan[number]
-        path = self._index.store.shard_path(shard)
-        if stamp_of(path.stat()) != self._index.stamp(shard):
-            raise _changed(self._index, shard)
         first, *shape, itemsize = self._index.layouts[number].tolist()
-        return np.memmap(path, _TYPES[itemsize], "r", first, tuple(shape))
+        with os.fdopen(_open(self._index, number), "rb") as file:
+            return np.memmap(file, _TYPES[itemsize], "r", first, tuple(shape))
 
 
 def _shape(index: StoreIndex, layouts: Int64[np.ndarray, "shards 6"]) -> tuple[int, int, int]:
@@ -135,26 +133,26 @@ def _shape(index: StoreIndex, layouts: Int64[np.ndarray, "shards 6"]) -> tuple[i
     return frames, dim, itemsize
 
 
-def _changed(index: StoreIndex, shard: Shard) -> StoreError:
-    path = index.store.shard_path(shard)
-    return StoreError(f"{path} changed after the store was opened; run the same command again")
+def _open(index: StoreIndex, number: int) -> int:
+    """Open a shard's file; a StoreError if it is not the file that the index knows."""
+    path = index.store.shard_path(index.plan[number])
+    with suppress(FileNotFoundError):
+        handle = os.open(path, os.O_RDONLY)
+        if stamp_of(os.fstat(handle)) == tuple(index.stamps[number].tolist()):
+            return handle
+        os.close(handle)
+    raise StoreError(f"{path} changed after the store was opened; run the same command again")
 
 
-def _map_at(address: int, index: StoreIndex, shard: Shard) -> None:
-    """Map a shard's file to `address`; a StoreError if it is not the file that the index knows."""
+def _map_at(address: int, index: StoreIndex, number: int) -> None:
+    """Map a shard's file to `address`; an OSError if the system refuses."""
+    handle, size = _open(index, number), int(index.stamps[number, 0])
     try:
-        handle = os.open(index.store.shard_path(shard), os.O_RDONLY)
-    except FileNotFoundError:
-        raise _changed(index, shard) from None
-    try:
-        status = os.fstat(handle)
-        if stamp_of(status) != index.stamp(shard):
-            raise _changed(index, shard)
-        given = _system_mmap()(address, status.st_size, mmap.PROT_READ, mmap.MAP_SHARED | _MAP_FIXED, handle, 0)
-        if given != address:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        given = _system_mmap()(address, size, mmap.PROT_READ, mmap.MAP_SHARED | _MAP_FIXED, handle, 0)
     finally:
         os.close(handle)
+    if given != address:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 @cache

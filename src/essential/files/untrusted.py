@@ -133,12 +133,16 @@ def _check_length(text: str) -> str:
     return text
 
 
+def nests_deeper(content: Any, levels: int) -> bool:
+    """Say whether containers nest deeper, or hold themselves; each is looked at once a level, wherever it stands."""
+    level = {id(content): content} if isinstance(content, _HOLDERS) else {}
+    for _ in range(levels):
+        holders = (each.values() if isinstance(each, dict) else each for each in level.values())
+        level = {id(each): each for holder in holders for each in holder if isinstance(each, _HOLDERS)}
+    return bool(level)
+
+
 def _shallow(content: Any) -> Any:
-    """Return the content, if it is nested no deeper than allowed."""
-    level = [content]
-    for _ in range(_DEEPEST):
-        inside = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, _HOLDERS)]
-        level = [each for several in inside for each in several if isinstance(each, _HOLDERS)]
-        if not level:
-            return content
-    raise ValueError(_TOO_DEEP)
+    if nests_deeper(content, _DEEPEST):
+        raise ValueError(_TOO_DEEP)
+    return content

@@ -10,7 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import torch
 
-from essential.features.cores import own_threads
+from essential.features.cores import torch_threads
 
 # By process: a forked one has a copy of its parent's, which a thread that it does not have may hold for ever.
 _LOCKS: dict[int, Any] = {}
@@ -26,7 +26,7 @@ def turn(threads: int | None) -> Iterator[None]:
     All learners of a process share one lock, as they change for a while what belongs to the process: torch's number of
     threads and its generator of random numbers. Both are put back.
     """
-    with _LOCKS.setdefault(os.getpid(), RLock()), own_threads(threads), torch.random.fork_rng(devices=[]):
+    with _LOCKS.setdefault(os.getpid(), RLock()), torch_threads(threads), torch.random.fork_rng(devices=[]):
         yield
 
 

@@ -1,24 +1,18 @@
 """Global state of torch changed for the time of a block: its generators, and the mode of modules."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import nn
 
 from essential.seeding import seed_from
+from essential.torch_seed import drawing_from
 
 
-@contextmanager
-def torch_seeded(*parts: str | int) -> Iterator[None]:
+def torch_seeded(*parts: str | int) -> AbstractContextManager[None]:
     """Seed torch's global generators with `seed_from(*parts)` and put their old states back afterwards."""
-    seed = seed_from(*parts)
-    with torch.random.fork_rng():
-        # `torch.manual_seed` does the same, and keeps a traceback for every kind of device that is not there.
-        torch.default_generator.manual_seed(seed)
-        if torch.cuda.is_available():
-            torch.cuda.manual_seed_all(seed)
-        yield
+    return drawing_from(seed_from(*parts), gpus=True)
 
 
 def torch_generator(*parts: str | int) -> torch.Generator:

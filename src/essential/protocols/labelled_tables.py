@@ -163,7 +163,7 @@ def _labels(path: Path, rows: int | None = None) -> dict[int, Video]:
         key = row.get("video") or text
         found[index] = _video(key, f"{path.parent}/{key}", row, line)
         lines.append((line, key))
-    refuse_repeats(lines)
+    refuse_repeats(lines, "give each row a name of its own")
     refuse_untrained([*found.values()], f"labels file {path}")
     return found
 
@@ -182,7 +182,8 @@ def _refuse_links_out(path: Path, videos: list[Video]) -> None:
     inside = real(str(path.parent))
     for video in videos:
         folder, _, name = video.file.rpartition("/")
-        place = os.path.realpath(video.file) if video.path.is_symlink() else f"{real(folder)}/{name}"
+        is_link = os.path.islink(video.file)  # noqa: PTH114
+        place = os.path.realpath(video.file) if is_link else f"{real(folder)}/{name}"
         if not is_below(place, inside):
             raise DataError(
                 f"manifest {path}: {video.key!r} leads out of the manifest's folder through a link, to {place}; "

@@ -34,7 +34,7 @@ from essential.protocols.listed import (
 )
 from essential.protocols.plain_pickle import read_plain_pickle
 from essential.protocols.text_files import json_of, text_of
-from essential.shown import nearest, quoted
+from essential.shown import quoted
 
 FORMAT = "essential video list"
 VERSION = 1
@@ -78,13 +78,8 @@ def parse_ours(content: bytes, name: str) -> tuple[Tasks, ListSource | None]:
     check_keys(top, name, required=("format", "version", "tasks"), optional=("source",))
     if not isinstance(top["tasks"], list):
         raise DataError(f'{name}: "tasks" is {quoted(top["tasks"])}; give an array with one object of classes per task')
-    tasks = [
-        [
-            _class(label, splits, f"{name}, task {number}")
-            for label, splits in classes_of(task, f"{name}, task {number}")
-        ]
-        for number, task in enumerate(top["tasks"], 1)
-    ]
+    places = [(f"{name}, task {number}", task) for number, task in enumerate(top["tasks"], 1)]
+    tasks = [[_class(label, splits, where) for label, splits in classes_of(task, where)] for where, task in places]
     return tasks, _source(top.get("source"), name)
 
 
@@ -93,7 +88,7 @@ def _source(given: Any, name: str) -> ListSource | None:
         return None
     if not isinstance(given, dict):
         raise DataError(f'{name}: "source" is {quoted(given)}; give an object with file and sha256, or leave it out')
-    check_keys(given, f"{name}, source", required=ListSource._fields, optional=())
+    check_keys(given, f"{name}, source", required=ListSource._fields)
     return ListSource(*(check_name(given[key], f"{name}, source: {key}") for key in ListSource._fields))
 
 
@@ -101,7 +96,7 @@ def _class(name: str, splits: Any, where: str) -> ListedClass:
     where = f"{where}, class {quoted(name)}"
     if not isinstance(splits, dict):
         raise DataError(f"{where} is {quoted(splits)}; give an object with the videos of {', '.join(SPLITS)}")
-    check_keys(splits, where, required=(), optional=SPLITS)
+    check_keys(splits, where, optional=SPLITS)
     present = [split for split in SPLITS if split in splits]
     return ListedClass(name, {split: entries_of(splits[split], _OURS, f"{where}, {split}") for split in present})
 
@@ -130,11 +125,8 @@ def _tasks(top: Any, name: str) -> Iterator[tuple[ListedSplit, int, Any]]:
     """Give (split, number of the task from 1, task), training first: it gives the classes their order."""
     if not isinstance(top, dict):
         raise DataError(f"{name} holds a {type(top).__name__}, not a dictionary with the splits {', '.join(SPLITS)}")
+    check_keys(top, name, optional=SPLITS, what="split")
     for key in top:
-        if key not in SPLITS:
-            raise DataError(
-                f"{name} has an unknown split {quoted(key)}{nearest(key, SPLITS)}; the splits are {', '.join(SPLITS)}"
-            )
         if not isinstance(top[key], list | tuple):
             raise DataError(f"{name}: {key} is {quoted(top[key])}; it must be a list with one dictionary per task")
     for split in SPLITS:
@@ -191,29 +183,34 @@ def _activitynet(database: Mapping[str, Any], name: str) -> Iterator[tuple[str, 
 
 
 def _kinetics(text: str, name: str) -> Iterator[tuple[str, str, Entry]]:
-    for number, row in enumerate(csv.DictReader(io.StringIO(text, newline="")), start=2):
-        try:
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    row: Mapping[str, Any] = {}
+    try:
+        for row in rows:
             start, end = int(float(row["time_start"])), int(float(row["time_end"]))
-        except (TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"{name}, line {number}: {quoted(row)}; time_start and time_end are seconds") from error
-        yield row["label"], row["split"], f"{row['youtube_id']}_{start:06d}_{end:06d}"
+            yield row["label"], row["split"], f"{row['youtube_id']}_{start:06d}_{end:06d}"
+    except csv.Error as error:
+        raise DataError(f"{name}, line {rows.line_num}: not valid CSV ({error}); fix the line") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        problem = f"{name}, line {rows.line_num}: {quoted(row)}; time_start and time_end are seconds"
+        raise DataError(problem) from error
 
 
 def _one_task(rows: Iterable[tuple[str, str, Entry]], name: str) -> Tasks:
     classes: dict[str, dict[ListedSplit, list[Entry]]] = {}
+    allowed = tuple(_SPLITS)
     for label, subset, entry in rows:
-        if subset not in _SPLITS:
-            raise DataError(f"{name} has an unknown split {quoted(subset)}; the splits are {', '.join(_SPLITS)}")
+        if subset not in allowed:
+            check_keys([subset], name, optional=allowed, what="split")
+        if not isinstance(label, str):
+            check_name(label, f"{name}, name of a class")
         classes.setdefault(label, {}).setdefault(_SPLITS[subset], []).append(entry)
     splits = dict.fromkeys(split for held in classes.values() for split in held)
     if not splits.keys() - {"train"}:
         raise DataError(f"{name} lists training videos alone; put those to test on into the same file")
     names = dict(zip(classes, check_classes(list(classes), name), strict=True))
-    return [
-        [
-            ListedClass(
-                names[label], {s: check_entries(classes[label].get(s, []), f"{name}, {quoted(label)}") for s in splits}
-            )
-            for label in sorted(classes)
-        ]
-    ]
+    task = []
+    for label, held in sorted(classes.items()):
+        entries = {split: check_entries(held.get(split, []), f"{name}, {quoted(label)}") for split in splits}
+        task.append(ListedClass(names[label], entries))
+    return [task]

@@ -2,8 +2,10 @@
 
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import Any, Literal, NamedTuple, get_args
 
 from essential.errors import DataError
@@ -14,7 +16,9 @@ from essential.shown import named, nearest, quoted
 ListedSplit = Literal["train", "val", "test"]
 SPLITS: tuple[ListedSplit, ...] = get_args(ListedSplit)
 _LONGEST_PART_BYTES = 255
+_LONGEST_PATH = 4095
 _LONGEST_SECONDS = 1e9
+_LONGEST_NUMBER = 100
 # Control characters, halves of surrogate pairs, line and paragraph separators.
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
@@ -83,7 +87,7 @@ def splits_of(tasks: Tasks) -> list[ListedSplit]:
 
 def labelled(tasks: Tasks, split: ListedSplit) -> Iterator[tuple[str, Entry]]:
     """Give each entry of a split after the name of its class."""
-    return ((listed.name, entry) for classes in tasks for listed in classes for entry in listed.of(split))
+    return chain.from_iterable(zip(repeat(one.name), one.of(split)) for one in chain.from_iterable(tasks))
 
 
 def check_name(value: Any, where: str) -> str:
@@ -101,6 +105,7 @@ def check_name(value: Any, where: str) -> str:
         "leaves the folder with '..'": ".." in parts,
         "has an empty part or a '.' in its path": "" in parts or "." in parts,
         f"has a part of more than {_LONGEST_PART_BYTES} bytes, which no file can have": longest > _LONGEST_PART_BYTES,
+        f"has more than {_LONGEST_PATH} characters, which no file can have": len(value) > _LONGEST_PATH,
     }
     for problem in (problem for problem, there in problems.items() if there):
         remedy = "give a name or a path below the videos' folder"
@@ -110,26 +115,31 @@ def check_name(value: Any, where: str) -> str:
 
 def check_names(values: Sequence[Any], where: str) -> Sequence[str]:
     """Return the names if `check_name` accepts each: thousands of them are looked at together."""
-    if all(isinstance(value, str) for value in values):
-        # Joined by '/', right names have no other parts than each has alone.
+    # Joined by '/', right names have no other parts than each has alone. Long ones are not joined, and looked at once:
+    # one and the same may stand in a pickle a million times.
+    if {*map(type, values)} == {str} and (longest := max(map(len, values))) <= _LONGEST_PART_BYTES:
         together = f"/{'/'.join(values)}/"
-        most_bytes = max(map(len, values), default=0) * (1 if together.isascii() else 4)
+        most_bytes = longest * (1 if together.isascii() else 4)
         odd = any(part in together for part in ("//", "/./", "/../", "\\"))
         if together.isprintable() and not odd and most_bytes <= _LONGEST_PART_BYTES:
             return values
-    return [check_name(value, where) for value in values]
+    for value in {id(value): value for value in values}.values():
+        check_name(value, where)
+    return values
 
 
-def check_keys(held: Mapping[str, Any], where: str, *, required: Sequence[str], optional: Sequence[str]) -> None:
+def check_keys(
+    held: Iterable[str], where: str, *, required: Sequence[str] = (), optional: Sequence[str] = (), what: str = "key"
+) -> None:
     """Raise a DataError for an object with a key that it may not have, or without one that it must have."""
     allowed = (*required, *optional)
-    keys = f"the keys are {', '.join(allowed)}"
+    keys = f"the {what}s are {', '.join(allowed)}"
     for key in held:
         if key not in allowed:
-            raise DataError(f"unknown key {quoted(key)}{nearest(key, allowed)}", where=where, remedy=keys)
+            raise DataError(f"unknown {what} {quoted(key)}{nearest(key, allowed)}", where=where, remedy=keys)
     for key in required:
         if key not in held:
-            raise DataError(f"{where} lacks the key {key!r}", remedy=keys)
+            raise DataError(f"{where} lacks the {what} {key!r}", remedy=keys)
 
 
 def classes_of(task: Any, where: str) -> Iterator[tuple[str, Any]]:
@@ -143,8 +153,7 @@ def check_classes(values: Sequence[Any], where: str) -> list[str]:
     """Return the names of a task's classes as they are kept; see `classes_of`."""
     where = f"{where}, name of a class"
     names = [class_name(name, where) for name in check_names(values, where)]
-    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
-    if twice is not None:
+    for twice in (name for name, count in Counter(names).items() if count > 1):
         problem = f"{quoted(twice)} is there twice, written in two ways"
         raise DataError(problem, where=where, remedy="make them one class")
     return names
@@ -167,8 +176,10 @@ def _segment(given: Mapping[str, Any], form: SegmentForm, where: str) -> ListedS
 
 def _seconds(given: Mapping[str, Any], key: str, form: SegmentForm, where: str) -> float:
     value = given[key]
+    # A long text takes long to read, and one and the same may stand in a pickle a million times.
+    is_time = type(value) in form.types and (type(value) is not str or len(value) <= _LONGEST_NUMBER)
     try:
-        number = float(value) if type(value) in form.types else math.nan
+        number = float(value) if is_time else math.nan
     except (ValueError, OverflowError):
         number = math.nan
     if math.isfinite(number):
@@ -196,16 +207,19 @@ def check_entries(entries: Sequence[Any], where: str) -> Sequence[Entry]:
     return entries
 
 
-def refuse_untrained(videos: Sequence[Video | ListedVideo], where: str, *, classes: Iterable[str] = ()) -> None:
+def refuse_untrained(
+    videos: Sequence[Video | ListedVideo],
+    where: str,
+    *,
+    classes: Iterable[str] = (),
+    remedy: str = "add training clips, or take the class out of the test split",
+) -> None:
     """Raise a DataError that names the classes, of the videos or of `classes`, without a training clip."""
     trained = {video.label for video in videos if video.split == "train"}
-    bare = sorted({*classes, *(video.label for video in videos)} - trained)
+    bare = sorted({*classes, *(video.label for video in videos if video.split != "train")} - trained)
     if bare:
-        raise DataError(
-            f"no training clip for the class{'es' if len(bare) > 1 else ''} {named(bare)}",
-            where=where,
-            remedy="add training clips, or take the class out of the test split",
-        )
+        what = f"the class {quoted(bare[0])}" if len(bare) == 1 else f"{len(bare)} classes: {named(bare)}"
+        raise DataError(f"no training clip for {what}", where=where, remedy=remedy)
 
 
 def refuse_unusable(tasks: Tasks, where: str) -> None:
@@ -229,7 +243,8 @@ def refuse_unusable(tasks: Tasks, where: str) -> None:
     if not any(split != "train" for split in splits_of(tasks)):
         raise DataError(f"{where} has no val and no test videos; give each class a val or a test split")
     _refuse_uneven_splits(tasks, where)
-    refuse_untrained([], where, classes=[one.name for classes in tasks for one in classes if not one.of("train")])
+    bare = [one.name for classes in tasks for one in classes if not one.of("train")]
+    refuse_untrained([], where, classes=bare, remedy="add some, or take the class out")
 
 
 def repeated_classes(tasks: Tasks) -> dict[str, tuple[int, ...]]:

@@ -38,16 +38,16 @@ _VERSION = 2
 _DIGITS = (2, 3, 4, 7, 5, 6, 9, 1, 8, 0)
 _AVI_EVERY = 4
 
+Container = Literal["mp4", "avi"]
 # The same frames give the same bytes. For H.264 this needs the encoder's lookahead switched off: on frames of 64 pixels
 # it was seen to read uninitialised memory.
-FRAMES_PER_SECOND = 25
-_H264 = {
-    "preset": "veryfast",
-    "crf": "22",
-    "bf": "2",
-    "x264-params": "rc-lookahead=0:mbtree=0:scenecut=0:b-adapt=0:weightp=0",
+_X264 = "rc-lookahead=0:mbtree=0:scenecut=0:b-adapt=0:weightp=0"
+# MPEG-4 part 2 in AVI, with B-frames, is what UCF101 and HMDB51 have.
+_CODECS: dict[Container, tuple[Literal["libx264", "mpeg4"], dict[str, str]]] = {
+    "mp4": ("libx264", {"preset": "veryfast", "crf": "22", "bf": "2", "x264-params": _X264}),
+    "avi": ("mpeg4", {"bf": "2", "qmin": "3", "qmax": "3"}),
 }
-_MPEG4 = {"bf": "2", "qmin": "3", "qmax": "3"}
+FRAMES_PER_SECOND = 25
 
 
 class MovingDigitsConfig(Section):
@@ -77,10 +77,13 @@ class _Clip(NamedTuple):
         return f"{self.digit}-{self.motion}"
 
     @property
+    def container(self) -> Container:
+        return "avi" if self.number % _AVI_EVERY == _AVI_EVERY - 1 else "mp4"
+
+    @property
     def name(self) -> str:
-        """The file's path relative to the root. Every fourth clip of a class is an AVI file."""
-        suffix = "avi" if self.number % _AVI_EVERY == _AVI_EVERY - 1 else "mp4"
-        return f"{self.split}/{self.label}/{self.number:04d}.{suffix}"
+        """The file's path relative to the root."""
+        return f"{self.split}/{self.label}/{self.number:04d}.{self.container}"
 
 
 def make_moving_digits(
@@ -115,8 +118,7 @@ def make_moving_digits(
         progress(there, len(clips))
 
         def write(clip: _Clip) -> None:
-            encode = mpeg4_avi if clip.name.endswith(".avi") else h264_mp4
-            write_bytes(root / clip.name, encode(_draw_clip(clip, config)))
+            write_bytes(root / clip.name, encode(_draw_clip(clip, config), clip.container))
 
         # Threads are enough: drawing and encoding release the interpreter's lock.
         executor = ThreadPoolExecutor(max(1, workers))
@@ -194,20 +196,12 @@ def _draw_clip(clip: _Clip, config: MovingDigitsConfig) -> Frames:
     return draw_frames(np.asarray(scan), trajectory, draw_scene(generator, config.size), generator)
 
 
-def h264_mp4(frames: Frames) -> bytes:
-    """Return an MP4 file with H.264 video; the height and width of the frames are even."""
-    return _encode(frames, container="mp4", codec="libx264", options=_H264)
-
-
-def mpeg4_avi(frames: Frames) -> bytes:
-    """Return an AVI file with MPEG-4 part 2 video with B-frames, as UCF101 and HMDB51 have."""
-    return _encode(frames, container="avi", codec="mpeg4", options=_MPEG4)
-
-
-def _encode(frames: Frames, *, container: str, codec: Literal["libx264", "mpeg4"], options: dict[str, str]) -> bytes:
+def encode(frames: Frames, container: Container) -> bytes:
+    """Return a video file; the height and width of the frames are even."""
     import av
 
     target = BytesIO()
+    codec, options = _CODECS[container]
     with av.open(target, "w", format=container, options={"fflags": "+bitexact"}) as file:
         stream = file.add_stream(codec, rate=FRAMES_PER_SECOND, options=options)
         stream.height, stream.width = frames.shape[1:3]

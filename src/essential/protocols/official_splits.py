@@ -7,6 +7,8 @@ SSv2    *labels.json, *train.json, *validation.json, under their older or newer 
 They are in the folder given, or in one right below it.
 """
 
+import fnmatch
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -46,7 +48,7 @@ def hmdb51_split(place: Path, split: int) -> OfficialSplit:
     """Return split 1, 2 or 3 of HMDB51, without the videos that it does not use, and the classes, by name."""
     suffix = f"_test_split{split}.txt"
     folder = find_folder(place, f"*{suffix}", "HMDB51's split files (testTrainMulti_7030_splits)")
-    files = sorted(path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
+    files = _files_like(f"*{suffix}", folder)
     if len(files) != _HMDB51_CLASSES:
         raise DataError(
             f"{folder} holds {len(files)} files <class>{suffix}, but HMDB51 has {_HMDB51_CLASSES} classes with a file "
@@ -75,18 +77,30 @@ def find_folder(place: Path, pattern: str, what: str) -> Path:
     setting = "-s data.annotations=DIR"
     if not place.is_dir():
         raise DataError(f"the folder {place} does not exist; give the folder of {what}: {setting}")
-    for below in (pattern, f"*/{pattern}"):
-        files = (path for path in place.glob(below) if path.is_file())
-        shown = (path for path in files if not any(part[0] == "." for part in path.relative_to(place).parts))
-        folders = sorted({path.parent for path in shown})
-        if len(folders) > 1:
-            raise DataError(f"{pattern} is in {folders[0]} and in {folders[1]}; say where {what} are: {setting}")
-        if folders:
-            return folders[0]
+    for folders in ([place], sorted(place / entry.name for entry in _entries(place) if entry.is_dir())):
+        found = [folder for folder in folders if _files_like(pattern, folder)]
+        if len(found) > 1:
+            raise DataError(f"{pattern} is in {found[0]} and in {found[1]}; say where {what} are: {setting}")
+        if found:
+            return found[0]
     raise DataError(
         f"{pattern} is not in {place}, nor in a folder right below",
         remedy=f"unpack {what} there, or give their folder: {setting}",
     )
+
+
+def _files_like(pattern: str, folder: Path) -> list[Path]:
+    names = fnmatch.filter((entry.name for entry in _entries(folder)), pattern)
+    return [folder / name for name in sorted(names) if (folder / name).is_file()]
+
+
+def _entries(folder: Path) -> list["os.DirEntry[str]"]:
+    """Return what is in a folder, hidden things apart."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if entry.name[0] != "."]
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read ({error.strerror})", remedy="make it readable") from None
 
 
 def split_text(path: Path) -> str:
@@ -195,7 +209,7 @@ def _ssv2_videos(path: Path, split: ListedSplit, classes: Sequence[str]) -> Iter
 
 
 def _ssv2_json(path: Path, kind: type, what: str) -> Any:
-    content = json_of(split_text(path), str(path))
+    content = json_of(split_text(path), str(path), _AGAIN)
     if not isinstance(content, kind) or not content:
         held = f"no entry ({content!r})" if content in ([], {}) else f"a JSON {type(content).__name__}"
         raise DataError(f"{path} holds {held}; it must hold {what}")

@@ -19,6 +19,7 @@ from essential.protocols.protocol import Listing, OrderRule, Protocol, build_pro
 from essential.registry import Registry
 
 Place = Literal["root", "path", "annotations"]
+TestSplit = Literal["auto", "val", "test"]
 
 
 class Dataset(NamedTuple):
@@ -70,7 +71,7 @@ class DataConfig(Section):
         None, description="ucf101, hmdb51, ssv2: the folder of the official split files; none: data.root"
     )
     official_split: int = Field(1, ge=1, le=3, description="ucf101, hmdb51: which of the three official splits")
-    test_split: Literal["auto", "val", "test"] = Field(
+    test_split: TestSplit = Field(
         "auto", description="list: which split is tested on; auto: test, or val where the list has no test split"
     )
     untrimmed: bool = Field(

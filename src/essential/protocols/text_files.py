@@ -23,14 +23,14 @@ class Line(NamedTuple):
         return DataError(problem, where=f"{self.file}, {self.place}{text}", remedy=remedy)
 
 
-def refuse_repeats(names: Iterable[tuple[Line, str]]) -> None:
+def refuse_repeats(names: Iterable[tuple[Line, str]], remedy: str = "a video is listed once and has one split") -> None:
     """Raise a DataError for a video that is listed twice, in one split or in both; it names both lines."""
     seen: dict[str, Line] = {}
     for line, name in names:
         before = seen.setdefault(name, line)
         if before is not line:
             place = f"{Path(before.file).name}, {before.place}"
-            raise line.error(f"video {name!r} is listed before, in {place}", "a video is listed once and has one split")
+            raise line.error(f"video {name!r} is listed before, in {place}", remedy)
 
 
 def bytes_of(path: Path, *, what: str = "", absent: str) -> bytes:
@@ -51,12 +51,12 @@ def text_of(content: bytes, name: str, remedy: str) -> str:
         raise DataError(f"{name} is not UTF-8 text (byte {error.start})", remedy=remedy) from None
 
 
-def json_of(text: str, name: str) -> Any:
+def json_of(text: str, name: str, remedy: str | None = None) -> Any:
     """Return what the JSON text of the file `name` holds; raise a DataError for anything but plain JSON."""
     try:
         return parse_json(text)
     except json.JSONDecodeError as error:
         where = f"{name}, line {error.lineno}, column {error.colno}"
-        raise DataError(f"not valid JSON ({error.msg})", where=where, remedy="fix the line") from None
+        raise DataError(f"not valid JSON ({error.msg})", where=where, remedy=remedy or "fix the line") from None
     except ValueError as error:
-        raise DataError(str(error), where=name) from None
+        raise DataError(f"{name} holds what no such file has: {error}", remedy=remedy) from None

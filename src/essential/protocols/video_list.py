@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from essential.errors import ConfigError, DataError
 from essential.files.atomic import sha256_of_json, write_text
@@ -32,11 +32,11 @@ from essential.protocols.listed import (
 )
 from essential.protocols.places import locate_videos
 from essential.protocols.protocol import Listing, Segment
-from essential.protocols.source import DataConfig, Dataset
+from essential.protocols.source import DataConfig, Dataset, TestSplit
 from essential.protocols.text_files import bytes_of, json_of, text_of
 from essential.shown import named
 
-TestSplit = Literal["auto", "val", "test"]
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,13 @@ class VideoList:
         of_split = whole_videos if untrimmed else _as_listed
         train, test = of_split(self.tasks, "train", "train"), of_split(self.tasks, tested, "test")
         where = f"{self.name}, with data.test_split={tested}, data.untrimmed={str(untrimmed).lower()}"
-        refuse_untrained(train, where, classes=self.classes)
+        remedy = "choose other settings, or {} the list"
+        refuse_untrained(train, where, classes=self.classes, remedy=remedy.format("take the class out of"))
         tested_classes = {video.label for video in test}
         for number, group in enumerate(self.groups, 1):
             if tested_classes.isdisjoint(group):
                 problem = f"task {number} ({named(group)}) has nothing to be tested on"
-                raise DataError(problem, where=where, remedy="choose other settings, or add videos to the list")
+                raise DataError(problem, where=where, remedy=remedy.format("add videos to"))
         return train + test
 
 
@@ -140,18 +141,14 @@ def read_video_list(path: Path) -> VideoList:
 
 
 def import_list(path: Path) -> VideoList:
-    """Return the list in a file of ours, or in a published one, as it is; nothing of a pickle is run.
-
-    Raises:
-        DataError: as `open_list`; or the list is one that no run could use.
-    """
+    """Return what `open_list` does; raise a DataError also for a list that no run could use."""
     video_list = open_list(path)
     refuse_unusable(video_list.tasks, video_list.name)
     return video_list
 
 
 def open_list(path: Path) -> VideoList:
-    """Return what `import_list` does, also a list that no run could use.
+    """Return the list in a file of ours, or in a published one, as it is; nothing of a pickle is run.
 
     Raises:
         DataError: the file cannot be read, is none of these, or has an entry that is no video or segment.
@@ -214,7 +211,7 @@ def _laid_out(value: Any, margin: str = "\n") -> str:
     if isinstance(value, dict) and any(isinstance(held, list | dict) for held in value.values()):
         items = (f"{_laid_out(key)}: {_laid_out(held, inner)}" for key, held in value.items())
         return f"{{{inner}{f',{inner}'.join(items)}{margin}}}"
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _JSON.encode(value)
 
 
 def _listing(config: DataConfig) -> Listing:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from essential.protocols.protocol import Video
 from essential.seeding import seed_from
+from essential.torch_seed import drawing_from
 from essential.video.config import STRONGEST, AugmentConfig, PixelFormat
 from essential.video.decode import read_frames
 
@@ -134,12 +135,9 @@ def augmented_view(
 ) -> Float[Tensor, "frames 3 size size"]:
     """Return a view drawn from `seed`: the same crop, flip, operations and erasing for all frames.
 
-    torchvision draws from torch's global generator, which is seeded here and put back, so no two threads of one
-    process may do this at once.
+    torchvision draws from torch's global generator: no two threads of one process may do this at once.
     """
-    with torch.random.fork_rng(devices=[]):
-        # Not torch.manual_seed, which would reseed the GPUs too.
-        torch.default_generator.manual_seed(seed)
+    with drawing_from(seed):
         view: Tensor = _augmentation(pixel_format, augment)(_channels_first(frames))
     return view
 

@@ -59,7 +59,7 @@ def cut_windows(length_seconds: float, *, window_seconds: float, stride_seconds:
     window, stride, length = Fraction(window_seconds), Fraction(stride_seconds), _whole(length_seconds)
     starts = (min(place * stride, length - window) for place in range(count))
     # Strides below a millisecond give some windows twice.
-    return list(dict.fromkeys(Segment(_rounded(start), _rounded(start + window)) for start in starts))
+    return list(dict.fromkeys(Segment(float(_whole(start)), float(_whole(start + window))) for start in starts))
 
 
 class WindowedVideo:
@@ -127,28 +127,18 @@ class WindowedVideo:
                 count += 1
                 while waiting and waiting[0].frames[-1] < count:
                     yield _clip(waiting.popleft(), seen)
-                    _drop_old(seen, waiting)
+                    first, last = waiting[0].frames[0] if waiting else math.inf, max(seen)
+                    seen = {number: clip for number, clip in seen.items() if number >= first or number == last}
         check_count(self.path, self._survey, count)
         while waiting:
             # A frame or two may be promised and not be there: the last one stands in, as a player would show it.
             yield _clip(waiting.popleft(), seen)
 
 
-def _whole(seconds: float) -> Fraction:
+def _whole(seconds: float | Fraction) -> Fraction:
     return Fraction(round(Fraction(seconds) * _PER_SECOND), _PER_SECOND)
-
-
-def _rounded(seconds: Fraction) -> float:
-    return round(seconds * _PER_SECOND) / _PER_SECOND
 
 
 def _clip(window: Window, seen: dict[int, Tensor]) -> tuple[Window, Tensor]:
     last = max(seen)
     return window, stack([seen.get(number, seen[last]) for number in window.frames])
-
-
-def _drop_old(seen: dict[int, Tensor], waiting: deque[Window]) -> None:
-    first = waiting[0].frames[0] if waiting else math.inf
-    for number in [number for number in seen if number < first]:
-        if len(seen) > 1:
-            del seen[number]
