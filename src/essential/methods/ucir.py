@@ -83,7 +83,7 @@ def less_forget(tokens: Float[Tensor, "batch dim"], before: Float[Tensor, "batch
 def margin_ranking(
     cosines: Float[Tensor, "batch slots"], slots: Int[Tensor, " batch"], old: int, *, margin: float, nearest: int
 ) -> Float[Tensor, ""]:
-    """Return the margin's shortfall, summed over the `nearest` new slots, the mean over clips of old slots, or 0."""
+    """Return the mean over old slots' clips, if any, of the margin's shortfall, summed over `nearest` new slots."""
     exemplars = slots < old
     own = cosines[exemplars].gather(1, slots[exemplars][:, None])
     others = cosines[exemplars][:, old:]
