@@ -19,14 +19,11 @@ _AT_MOST = 300
 class Registry(Mapping[str, Thing]):
     """What the entry points of a group name, each imported when it is first asked for.
 
-    A plug-in that cannot be used is left out, and `broken` says why: it raises on import, is something else than the
-    group's kind, is for other versions of essential, or its name is taken. A name that several packages give is refused
-    for all of them: what it means must not depend on which is found first.
+    A plug-in that cannot be used is left out, and `broken` says why: it raises on import, is of another kind or for
+    other versions of essential, or its name is taken, be it by another plug-in: then both are left out.
 
     Args:
-        group: such as `essential.methods`.
-        built_in: the library's own, `module:attribute` by name. They come first, in this order; plug-ins follow by
-            name.
+        built_in: the library's own, `module:attribute` by name; they come first, and plug-ins follow by name.
         fault: given the name and the object of a plug-in, says what is wrong with it; None: nothing is.
     """
 

@@ -19,7 +19,7 @@ from essential.methods.exemplars import (
     set_exemplar_means,
 )
 from essential.methods.trained import ClassifierConfig, build_classifier, grow_head
-from essential.models.classifier import ClipClassifier
+from essential.models.classifier import ClipClassifier, NearestMeans
 
 
 def keeper(keeps_logits: bool = False, **settings: Any) -> ExemplarKeeper:
@@ -172,8 +172,8 @@ def test_means_of_exemplars_against_a_loop() -> None:
     with torch.no_grad():
         token = judged.tokens(clips, torch.arange(8).expand(3, -1))
         nearest = torch.cdist(token / token.norm(dim=1, keepdim=True), judged.exemplar_means).argmin(dim=1)
-        assert torch.equal(judged.by_means(clips).argmax(dim=1), nearest)
-        assert torch.equal(judged.readings(clips)["nme"], judged.by_means(clips))
+        assert torch.equal(NearestMeans(judged)(clips).argmax(dim=1), nearest)
+        assert torch.equal(judged.readings(clips)["nme"], NearestMeans(judged)(clips))
 
 
 def test_judging_leaves_the_classifier_as_it_was() -> None:

@@ -1,7 +1,6 @@
 """Ranks in one process that work in turns: what several processes would compute, without starting any.
 
-Each rank is a thread, and one runs at a time: it goes on until it says something to the others, then hands over.
-Torch's global generator is put aside meanwhile, so that each rank has its own, as in a process.
+Each rank is a thread, and one runs at a time, until it sends something. Each has its own state of torch's generator.
 """
 
 import threading
@@ -25,16 +24,13 @@ class RankInTurn(ProcessGroup):
         self._table, self._round = table, 0
 
     def all_reduce(self, values: Tensor) -> Tensor:
-        """Return the sum over the ranks."""
         return torch.stack(self._say(values.detach().clone())).sum(dim=0)
 
     def broadcast(self, message: Message) -> Message:
-        """Return the first rank's message."""
         messages: list[Message] = self._say(message)
         return messages[0]
 
     def all_gather(self, message: Message) -> list[Message]:
-        """Return every rank's message."""
         return self._say(message)
 
     def _say(self, what: Any) -> list[Any]:

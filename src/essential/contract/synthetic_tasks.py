@@ -27,11 +27,9 @@ class SyntheticTable:
 
     @property
     def names(self) -> Sequence[str]:
-        """A name for every clip."""
         return [f"task-{self.owner.index}/clip-{row}" for row in range(len(self))]
 
     def rows(self, indices: Tensor) -> Batch:
-        """Return the clips at `indices`."""
         if self.owner.closed:
             raise AssertionError(f"training clips of task {self.owner.index} were read after the task")
         positions = torch.arange(self.features.shape[1]).expand(len(indices), -1)
@@ -51,11 +49,9 @@ class SyntheticTask:
     closed: bool = False
 
     def plain(self) -> SyntheticTable:
-        """Return the clips without noise of an epoch."""
         return self._table(0)
 
     def epoch(self, epoch: int) -> SyntheticTable:
-        """Return the clips as the epoch sees them."""
         return self._table(1 + epoch % 3)
 
     def _table(self, view: int) -> SyntheticTable:

@@ -45,9 +45,7 @@ class Budget:
         return max(1, min(shares)) if shares else None
 
     def with_equal_quotas(self, memory: EpisodicMemory) -> EpisodicMemory:
-        """Return the memory with the largest equal quota per class that fits: the first exemplars of each class.
-
-        No class has more than its share of the budget, also where others have too few clips to use theirs.
+        """Return the first exemplars of each class, as many of every class as fit, and none beyond a class's share.
 
         Raises:
             ConfigError: not even one exemplar per class fits.
@@ -62,10 +60,7 @@ class Budget:
         return self._largest(memory, 1, most, memory.at_most_per_class)
 
     def with_balanced_quotas(self, memory: EpisodicMemory) -> EpisodicMemory:
-        """Return as many exemplars as fit, spread over the classes as evenly as their numbers allow.
-
-        What a class-balanced reservoir (Chrysakis and Moens, ICML 2020) holds: small classes are kept whole, and
-        what they leave goes to the larger ones.
+        """Return as many exemplars as fit, spread evenly: a class-balanced reservoir (Chrysakis and Moens, ICML 2020).
 
         Raises:
             ConfigError: not even one exemplar per class fits.

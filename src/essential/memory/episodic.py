@@ -27,9 +27,8 @@ class EpisodicMemory:
         positions: the place (0 to frames - 1) that each kept frame had in the dense clip.
         slots: each exemplar's class.
         tasks: the task that each exemplar came with.
-        names: each exemplar's video, for the record alone; nothing reads the video again.
-        logits: the classifier's of each exemplar when it was stored, NaN for slots that came later; (exemplars, slots
-            seen). Only DER++ keeps them; no column otherwise.
+        names: each exemplar's video, for the record alone.
+        logits: of each exemplar when it was stored, NaN for later slots; (exemplars, slots seen). For DER++ alone.
 
     Raises:
         ValueError: the shapes do not fit each other.
@@ -89,7 +88,7 @@ class EpisodicMemory:
         return sealed_size(self.arrays(), _METADATA)
 
     def ledger(self) -> list[LedgerEntry]:
-        """Count the file's bytes; nothing at all when there is no exemplar."""
+        """Count the file's bytes; nothing without exemplars."""
         if not len(self):
             return []
         sizes = {name: array.nbytes for name, array in self.arrays().items()}
@@ -114,11 +113,7 @@ class EpisodicMemory:
 
     @classmethod
     def read(cls, path: Path) -> "EpisodicMemory":
-        """Read what `write` wrote.
-
-        Raises:
-            CheckpointError: the file is missing or damaged.
-        """
+        """Read what `write` wrote; a CheckpointError if the file is missing or damaged."""
         return cls.from_arrays(read_sealed(path, CheckpointError)[0])
 
     def arrays(self) -> dict[str, Array]:
@@ -137,11 +132,7 @@ class EpisodicMemory:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> "EpisodicMemory":
-        """Undo `arrays`.
-
-        Raises:
-            CheckpointError: the arrays are not of one memory.
-        """
+        """Undo `arrays`; a CheckpointError if they are not of one memory."""
 
         def long(name: str) -> Tensor:
             return torch.from_numpy(arrays[name].astype(np.int64))

@@ -4,8 +4,7 @@ Bytes are counted as stored. Papers count less: ESSENTIAL's figures are the floa
 (`facts` of the paper: 174 classes x 4 clips x 4 frames x 768 x 4 bytes + 10 tasks x 8 x 768 x 4 bytes = 8.39 MiB for
 SSv2 10x9), and leave out the MR modules that are needed to use them. Each entry says whether such a figure holds it.
 
-Statistics are what a method keeps instead of exemplars: class means, covariances, Gram matrices, importances. A memory
-budget is a cap on all kinds but the MR modules, so that methods can be compared at equal bytes as the papers do.
+Statistics are class means, covariances, Gram matrices, importances. A memory budget caps all kinds but the MR modules.
 """
 
 from collections.abc import Iterable

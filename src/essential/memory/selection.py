@@ -47,10 +47,7 @@ def herded_clips(
 def nearest_to_mean_clips(
     tokens: Float[Tensor, "clips dim"], slots: Int[Tensor, " clips"], per_class: int
 ) -> Int[Tensor, " chosen"]:
-    """Choose the clips whose L2-normalised token has the largest inner product with the class mean.
-
-    Source: what TCD's code (ICCV 2021) does under the name of herding.
-    """
+    """Choose the clips whose L2-normalised token has the largest inner product with the class mean: TCD's "herding"."""
 
     def order(normalised: Tensor) -> Tensor:
         return (normalised @ normalised.mean(dim=0)).argsort(descending=True, stable=True)[:per_class]
@@ -70,26 +67,15 @@ def most_confident_clips(
 
 
 def random_positions(
-    clips: int,
-    *,
-    kept: int,
-    frames: int,
-    generator: torch.Generator | None = None,
-    device: torch.device | None = None,
+    clips: int, *, kept: int, frames: int, generator: torch.Generator | None = None, device: torch.device | None = None
 ) -> Int[Tensor, "clips kept"]:
-    """Draw for every clip `kept` different positions of `frames`, in ascending order.
-
-    From `generator`, or torch's global one of `device`, which is the CPU if None.
-    """
+    """Draw for every clip `kept` positions of `frames`, ascending; without `generator`, by torch's of `device`."""
     order = torch.rand(clips, frames, generator=generator, device=device).argsort(dim=1)
     return order[:, :kept].sort(dim=1).values
 
 
 def uniform_positions(kept: int, frames: int) -> Int[Tensor, " kept"]:
-    """Return the centres of `kept` equal segments of `frames` positions, as vCLIMB reduces clips.
-
-    With `kept` above `frames` positions repeat, which brings a reduced clip back to its length.
-    """
+    """Return the centres of `kept` equal segments of `frames` positions, as vCLIMB; with more `kept` they repeat."""
     return ((2 * torch.arange(kept) + 1) * frames) // (2 * kept)
 
 

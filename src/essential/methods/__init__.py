@@ -114,14 +114,7 @@ def settings_text(name: str) -> str:
 
 
 def build_method(config: MethodConfig, *, dim: int, frames: int, seed: int) -> "Method":
-    """Build the method that `config` names.
-
-    Args:
-        config: the method's own section.
-        dim: width of a frame feature.
-        frames: frames of a dense clip.
-        seed: what every random choice derives from.
-    """
+    """Build the method that `config` names, for dense clips of `frames` features of width `dim`."""
     build: Callable[..., Method] = METHODS[config.name]
     method = build(config, dim=dim, frames=frames, seed=seed)
     method.clip_shape = (frames, dim)

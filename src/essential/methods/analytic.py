@@ -6,14 +6,14 @@ Privacy Protection, NeurIPS 2022, equation 4 (the joint solution) and equations 
 1. a clip is a vector: the mean of its frames, or its frames side by side;
 2. keep each class's mean and count, and the scatter of all clips about their class's mean;
 3. after each task, solve the ridge regression of the class indicators on the vectors; see `RidgeProblem`;
-4. a clip belongs to the class with the largest regressed indicator.
+4. a clip belongs to the class with the largest regressed indicator. The paper's gamma is `ridge`.
 
 Differs from the paper:
-- The statistics are kept instead of the inverse that its recursion updates. Both give the same weights; but the ridge
-  can be chosen anew after every task, by generalised cross-validation, and the bytes are half as many.
+- The statistics are kept, in half the bytes, instead of the inverse that its recursion updates. The weights are the
+  same, and the ridge can be chosen anew after every task, by generalised cross-validation.
 - The regression has an intercept, which is not penalised.
 - No random features in between (the paper's expansion): RanPAC, in `ranpac.py`, is this method with them.
-- Where the paper trains the encoder on the first task's classes, it is frozen here.
+- The encoder is frozen; the paper trains it on the first task's classes.
 """
 
 from typing import Literal
@@ -22,8 +22,6 @@ from essential.methods.closed_form import Ridge, RidgeConfig
 
 
 class AnalyticConfig(RidgeConfig):
-    """Analytic learning's settings; the paper's gamma is `ridge`."""
-
     name: Literal["analytic"] = "analytic"
 
 

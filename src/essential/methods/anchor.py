@@ -1,13 +1,12 @@
 """What EWC and MAS share: how much each parameter matters for a task, and what holds it near the value that it had.
 
 The penalty is quadratic, sum over p of importance_p * (theta_p - centre_p)^2 + constant, and a sum of such penalties is
-another one. So any number of tasks, each with its own importances and its own values, is held exactly by two numbers
-per parameter: the sum of the importances, and the mean of the values weighted by them. The constant, which no gradient
-sees, makes the penalty's value the same as well.
+another one. So two numbers per parameter hold any number of tasks exactly: the sum of the importances, and the mean of
+the values weighted by them. The constant makes the penalty's value the same as well.
 
-Importances are taken in two ways, which differ in more than scale: per clip, as the papers define them, where gradients
-of opposite sign do not cancel; and accumulated, as vCLIMB's code does (Villa et al., CVPR 2022), where one gradient is
-summed over the whole task first. Both see the clips without augmentation, in evaluation: no dropout, no skipped layer.
+Importances are taken per clip, as the papers define them, where gradients of opposite sign do not cancel; or
+accumulated, as vCLIMB's code does (Villa et al., CVPR 2022): the gradient is summed over the whole task first. Both see
+the clips without augmentation, in evaluation.
 """
 
 from abc import abstractmethod
@@ -69,9 +68,7 @@ class NamedBuffers(Growing):
 
 
 class Anchor(nn.Module):
-    """The penalty of a network's parameters for leaving the values that they had. See the top of this file.
-
-    A parameter that has grown since is held in its first rows alone; what is new is free.
+    """The penalty of a network's parameters for leaving the values that they had; rows added since are free.
 
     Attributes:
         importance: the weight of each number, >= 0.
@@ -140,10 +137,7 @@ Settings = TypeVar("Settings", bound=AnchoredConfig)
 
 
 class Anchored(Trained[Settings]):
-    """A method that holds its classifier to what the tasks before left, without any exemplar.
-
-    `weights` are those of the penalty by importance, where the settings have none.
-    """
+    """A method with a penalty and without exemplars; `weights` are the penalty's, by importance, if none is set."""
 
     weights: ClassVar[Mapping[str, float]]
 
@@ -154,7 +148,7 @@ class Anchored(Trained[Settings]):
 
     @property
     def anchor(self) -> Anchor:
-        """What holds the classifier."""
+        """The penalty of the tasks before."""
         anchor = self.network["anchor"]
         assert isinstance(anchor, Anchor)
         return anchor
@@ -164,7 +158,6 @@ class Anchored(Trained[Settings]):
         self.network["anchor"] = anchor
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
-        """Cross-entropy over all slots seen, and the penalty for leaving what the tasks before left."""
         classification = cross_entropy(logits_of(self.classifier, batch), batch.slots)
         penalty = self.anchor(dict(self.classifier.named_parameters()))
         return [LossTerm("classification", classification), LossTerm("penalty", penalty, self.weight)]
@@ -178,7 +171,6 @@ class Anchored(Trained[Settings]):
         """Return the weight of each number of the classifier in the task's penalty, by the parameter's name."""
 
     def ledger(self) -> list[LedgerEntry]:
-        """The importances, and the values they hold to, which are stored though the classifier may have the same."""
         return self.anchor.ledger()
 
 
@@ -190,10 +182,7 @@ def mean_over_clips(
     table: BatchTable,
     slots: Int[Tensor, " clips"],
 ) -> dict[str, Tensor]:
-    """Return, for every parameter by name, the mean over clips of `measure` of the gradient that one clip gives.
-
-    The objective gets one clip at a time, and its class of `slots`; `measure` is a square, or a size.
-    """
+    """Return, by parameter, the mean over clips of `measure` of the gradient that one clip, with its slot, gives."""
     parameters = _parameters(classifier)
     device = classifier.exemplar_means.device
 
@@ -215,10 +204,7 @@ def mean_over_clips(
 def accumulated_gradient(
     objective: Objective, *, classifier: ClipClassifier, table: BatchTable
 ) -> dict[str, Float[Tensor, "..."]]:
-    """Return, for every parameter by name, the sum over batches of 64 of the gradient of a batch's objective.
-
-    Its size depends on the number of batches, and so does the meaning of a weight that goes with it.
-    """
+    """Return, by parameter, the sum over batches of 64 of the gradient; it grows with the number of batches."""
     parameters = _parameters(classifier)
     device = classifier.exemplar_means.device
 

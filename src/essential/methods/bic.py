@@ -1,22 +1,19 @@
 """BiC: Wu, Chen, Wang, Ye, Liu, Guo, Fu, Large Scale Incremental Learning, CVPR 2019.
 
-1. of the old exemplars hold out a share of each class, and of each new class as many clips;
+1. hold out a share of the old exemplars of each class, and as many clips of each new class;
 2. "mixed" stage, on the rest: cross-entropy over all slots seen, and distillation of the old slots at temperature 2
    from the corrected classifier before the task, weighted (1 - w) and w = old slots / slots seen (equations 1 to 3);
-3. "bias" stage, on what was held out: all is frozen but one pair of numbers, alpha and beta, that corrects the logits
-   of the task's slots (equations 4 and 5);
+   the first task has no distillation, and ends here;
+3. "bias" stage, on what was held out: train one pair of numbers, alpha and beta, that corrects the logits of the task's
+   slots (equations 4 and 5);
 4. choose the task's exemplars by herding.
 
-The first task has stage 2 without distillation, and no stage 3.
+`reading: paper` resets a pair when the next task begins, as equation 4 corrects new logits alone; the teacher still has
+it. `reading: vclimb` (Villa et al., CVPR 2022) keeps a pair per task and corrects with all, in training too.
 
-`reading: paper` resets a pair when the next task begins: old logits stay as they are in equation 4, and the teacher
-passes on what the pair did. `reading: vclimb` keeps a pair for every task (Villa et al., CVPR 2022) and corrects
-with all of them, in training too; the newest alone is fitted.
-
-Differs from the paper: the engine's AdamW, not SGD, in both stages; exemplars are frame features. Each class holds out
-one clip at least, where a tenth of it is less than one. A handful of held-out clips that the logits tell apart has no
-best pair, only ever larger ones, so `bias_epochs` also limits how far the correction goes. The pairs are parts of the
-predictor, as the head is, and counted with its parameters, not with the memory.
+Differs from the paper: AdamW, not SGD, in both stages. Each class holds out one clip at least. Few held-out clips that
+the logits separate have no best pair, so `bias_epochs` limits the correction. The pairs count as parameters of the
+predictor, not as memory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,8 +30,7 @@ from essential.methods.trained import HerdedConfig, Trained, cross_entropy, dist
 from essential.models.classifier import BiasCorrected
 from essential.models.seeded import torch_generator
 
-# Two numbers that start at 1 and 0 must get to where they belong in the few steps of a few clips, and AdamW moves a
-# number by about the learning rate in a step.
+# AdamW moves a number by about the learning rate in a step, and a few clips give few steps.
 _BIAS_RATE_SCALE = 100.0
 
 
@@ -53,25 +49,21 @@ class BiC(Trained[BiCConfig]):
 
     distils = True
 
-    def __init__(self, config: BiCConfig, *, dim: int, frames: int, seed: int) -> None:
-        super().__init__(config, dim=dim, frames=frames, seed=seed)
+    def make_predictor(self) -> BiasCorrected:
         self.corrected = BiasCorrected(self.classifier)
-        self.network["predictor"] = self.corrected
+        return self.corrected
 
     @property
     def student(self) -> BiasCorrected:
-        """The teacher is corrected too."""
         return self.corrected
 
     def begin(self, task: TaskData) -> None:
-        """Keep the corrected classifier as it is, grow the head, and add a pair."""
         super().begin(task)
         if self.config.reading == "paper":
             self.corrected.reset_pairs()
         self.corrected.add_pair(len(task.slots))
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
-        """The network on one part of clips and exemplars, then the newest pair on the other."""
         if len(self.memory) == 0:
             return super().stages(task)
         learned = MixedClips(task, self.memory, lambda slots: self._parts(slots)[0])
@@ -88,8 +80,7 @@ class BiC(Trained[BiCConfig]):
         ]
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
-        """Cross-entropy over all slots seen, and distillation in the mixed stage of all tasks but the first."""
-        logits = _logits(self.corrected, batch)
+        logits = logits_of(self.corrected, batch)
         classification = cross_entropy(logits, batch.slots)
         if stage == "bias":
             yield LossTerm("bias", classification)
@@ -101,11 +92,11 @@ class BiC(Trained[BiCConfig]):
         weight = self.slots[-1].start / self.slots[-1].stop
         yield LossTerm("classification", classification, 1 - weight)
         with torch.no_grad():
-            wanted = _logits(teacher, batch)
+            wanted = logits_of(teacher, batch)
         yield LossTerm("distillation", distillation(logits[:, : wanted.shape[1]], wanted), weight)
 
     def _parts(self, slots: Int[Tensor, " clips"]) -> tuple[Int[Tensor, " learned"], Int[Tensor, " held"]]:
-        """Split a task's clips and exemplars, the same way whenever it is asked for in the task."""
+        """Split a task's clips and exemplars, the same way every time."""
         new = self.slots[-1]
         quotas = held_out_quotas(
             torch.bincount(self.memory.slots, minlength=new.start), new, share=self.config.held_out_share
@@ -122,10 +113,7 @@ def held_out_quotas(exemplars: Int[Tensor, " old"], new: range, *, share: float)
 def hold_out(
     slots: Int[Tensor, " clips"], quotas: Int[Tensor, " slots"], *, generator: torch.Generator
 ) -> tuple[Int[Tensor, " learned"], Int[Tensor, " held"]]:
-    """Draw the clips that are held out, at most `quotas` of each slot; return the indices of the others, then theirs.
-
-    Every slot keeps a clip to learn from. A slot of a single clip has it in both parts.
-    """
+    """Draw at most `quotas` clips of each slot to hold out; a slot's only clip is in both parts."""
     counts = torch.bincount(slots, minlength=len(quotas))
     quotas = quotas.minimum(counts - 1).clamp(min=1)
     order = torch.randperm(len(slots), generator=generator)
@@ -135,7 +123,3 @@ def hold_out(
     held = rank < quotas[sorted_slots]
     learned = ~held | (counts == 1)[sorted_slots]
     return order[learned].sort().values, order[held].sort().values
-
-
-def _logits(predictor: BiasCorrected, batch: Batch) -> Tensor:
-    return predictor.correct(logits_of(predictor.classifier, batch))

@@ -17,8 +17,6 @@ from essential.models.closed_form import ClipForm, ClipVector, ClosedFormPredict
 
 
 class ClosedFormConfig(Section):
-    """The setting that all these methods have."""
-
     clip: ClipForm = Field("mean", description="a clip is the mean of its frames, or all of them side by side")
 
 
@@ -48,11 +46,9 @@ class ClosedForm(Method, Generic[Settings, Scores]):
         """Make the predictor, whose vectors begin with what `vectors` makes of a clip, `width` numbers."""
 
     def begin(self, task: TaskData) -> None:
-        """Note the slots."""
         self.slots.append(task.slots)
 
     def finish(self, task: TaskData) -> None:
-        """Learn the task's classes."""
         self.learn(self._vectors_by_class(task))
 
     @abstractmethod
@@ -62,9 +58,8 @@ class ClosedForm(Method, Generic[Settings, Scores]):
     def _vectors_by_class(self, task: TaskData) -> Iterator[Float[Tensor, "clips width"]]:
         """Give the vectors of each class of the task, in order of its slots.
 
-        A class's vectors depend on its own clips alone, to the last bit: whatever is computed from them does not depend
-        on how the classes are split into tasks. Clips are read in the plain view: augmented views of a clip are no
-        clips of their own, as which the choices of shrinkage and ridge would take them.
+        A class's vectors depend on its own clips alone, to the bit, and not on how classes are split into tasks. Clips
+        are read in the plain view: the choices of shrinkage and ridge count each view as a clip.
         """
         table, device = task.plain(), next(self.network.buffers()).device
         for slot in task.slots:
@@ -73,11 +68,7 @@ class ClosedForm(Method, Generic[Settings, Scores]):
 
 
 class FromStatistics(ClosedForm[Settings, LinearScores]):
-    """A method whose linear scores of all classes follow anew from the statistics of all clips seen.
-
-    Attributes:
-        statistics: what is kept of the classes.
-    """
+    """A method that computes linear scores of all classes from the statistics of all clips seen."""
 
     def __init__(self, config: Settings, *, dim: int, frames: int, seed: int) -> None:
         super().__init__(config, dim=dim, frames=frames, seed=seed)
@@ -85,7 +76,6 @@ class FromStatistics(ClosedForm[Settings, LinearScores]):
         self.network["statistics"] = self.statistics
 
     def make_scores(self, vectors: nn.Module, width: int, seed: int) -> LinearScores:  # noqa: ARG002
-        """Linear scores of a clip's vector."""
         return LinearScores(vectors, width=width)
 
     def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
@@ -98,13 +88,10 @@ class FromStatistics(ClosedForm[Settings, LinearScores]):
         """Return weight and bias of the scores."""
 
     def ledger(self) -> list[LedgerEntry]:
-        """The statistics; the scores follow from them."""
         return self.statistics.ledger()
 
 
 class RidgeConfig(ClosedFormConfig):
-    """The settings of ridge regression."""
-
     ridge: float | None = Field(None, gt=0, description="the penalty; none: by generalised cross-validation")
 
 
@@ -115,6 +102,5 @@ class Ridge(FromStatistics[RidgeSettings]):
     """A method that regresses the class indicators on the clips' vectors."""
 
     def solve(self, statistics: ClassStatistics) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
-        """Solve the ridge regression, with the ridge that is set or the best."""
         problem = RidgeProblem.of(statistics)
         return problem.solve(self.config.ridge or problem.best_ridge())

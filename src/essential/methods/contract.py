@@ -1,11 +1,11 @@
-"""What a method is: only what differs from the others. The loop, optimiser, devices and files are the engine's.
+"""What a method defines; the loop, optimiser, devices and files are the engine's.
 
 For each task the engine calls, in this order: `begin`, then `losses` for every batch of every stage that `stages`
-names, then `finish`. Between tasks, and after a restart, a method is what its `state_dict` says; a stage's data is
-asked for only when the stage starts, so a method restored in the middle of a task gives the same stages again.
+names, then `finish`. After a restart a method is what its `state_dict` says, and gives the same stages again; a stage's
+data is asked for only when the stage starts.
 
-What a method leaves out has a meaning: without `stages` it is not trained but computed, in `finish`; without `ledger`
-it carries its exemplars and nothing else; without `rebuilt` it uses its exemplars as they are stored.
+Without `stages` a method is not trained but computed, in `finish`; without `ledger` it carries its exemplars alone;
+without `rebuilt` it uses its exemplars as they are stored.
 """
 
 from abc import ABC, abstractmethod
@@ -30,7 +30,7 @@ _PREDICTOR = "predictor."
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips to learn from: all frames of dense clips, fewer of sparse ones; and what a method has rebuilt of each.
+    """Clips to learn from, dense or sparse, and what a method has rebuilt of each.
 
     Raises:
         ValueError: the shapes do not fit each other.
@@ -50,7 +50,6 @@ class Batch:
 
     @property
     def tensors(self) -> list[Tensor]:
-        """All that there are, in the order in which they are named here."""
         every = (self.features, self.positions, self.slots, self.tasks, self.retrieved)
         return [tensor for tensor in every if tensor is not None]
 
@@ -110,11 +109,11 @@ class TaskData(TrainingData, Protocol):
 
 
 class LossTerm(NamedTuple):
-    """A named part of the loss, and the weight with which it counts.
+    """A named part of the loss, and its weight.
 
     Attributes:
-        over: how many things `value` is a mean over, where that is not the clips of the batch: ranks that share a
-            batch put their means together by it. 0 is allowed, with a finite value.
+        over: how many things `value` is a mean over, if not the batch's clips: ranks that share a batch combine their
+            means by it. 0 is allowed, with a finite value.
     """
 
     name: str
@@ -132,14 +131,13 @@ class Stage:
     """One training phase inside a task: what trains, on what, for how long. All else is frozen and in evaluation.
 
     Attributes:
-        epochs: how many; None: as many as the training's settings say, as for the stage that learns a task's clips.
-        prepare: called before the first epoch, and not again by a run that resumes in a later one: what can be chosen
-            only when the stages before have trained. It may change the method; the next saved state holds the change.
+        epochs: how many; None: as the training's settings say.
+        prepare: called before the first epoch, after the stages before; not again by a run that resumes in a later
+            epoch. It may change the method; the next saved state holds the change.
         learning_rate_scale: times the engine's learning rate.
-        steady: every step does the same operations on all batches of one shape, and nothing in Python that it depends
-            on changes during the stage. Its loss makes no tensor elsewhere than where the clips are, reads nothing
-            back, and draws from torch's global generator of the clips' device alone. The engine may then capture a step
-            as a CUDA graph, and replay it with other clips.
+        steady: every step does the same operations on all batches of one shape, and depends on nothing in Python that
+            changes during the stage. Its loss makes tensors on the clips' device alone, reads nothing back, and draws
+            only from torch's global generator of that device. The engine may then replay a step as a CUDA graph.
     """
 
     name: str
@@ -180,7 +178,7 @@ class Method(ABC):
         """Make room for the task's slots, and choose what can be chosen before training."""
 
     def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: B027
-        """Refuse, with a ConfigError, a budget that cannot hold one exemplar of every class in so many tasks.
+        """Refuse, with a ConfigError, a budget without room for one exemplar per class after so many tasks.
 
         Called before anything is learned, with the longest name of a video of each class.
         """
@@ -190,12 +188,10 @@ class Method(ABC):
         return []
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterable[LossTerm]:
-        """Give the loss of `batch` in parts; changes nothing. One that is not asked for need not be computed.
+        """Give the loss of `batch` in parts, computed when asked for; changes nothing.
 
-        Draws from `generator` (CPU), or, as dropout does, from torch's global generator of the batch's device.
-
-        The batch may be a part of one that several ranks share: what is drawn for its clips is drawn through
-        `models.whole_batch`, and a mean over something else than its clips says so; see `LossTerm`.
+        Draws from `generator` (CPU), or, as dropout does, from torch's global generator of the batch's device. Ranks
+        may share a batch: draw for its clips through `models.whole_batch`, and see `LossTerm.over`.
         """
         raise NotImplementedError(f"{type(self).__name__} names the stage {stage!r} and has no loss for it")
 
@@ -203,10 +199,7 @@ class Method(ABC):
         """Do what comes after the last stage."""
 
     def rebuilt(self, memory: EpisodicMemory) -> Float[Tensor, "exemplars frames dim"] | None:  # noqa: ARG002
-        """Return the dense clips that it rebuilds of `memory`, its own or one like it; changes nothing.
-
-        On the CPU, as frame features that its predictor takes. None if it rebuilds nothing.
-        """
+        """Return, on the CPU, the dense clips that it rebuilds of `memory`; None if it rebuilds nothing."""
         return None
 
     def ledger(self) -> list[LedgerEntry]:
@@ -242,11 +235,7 @@ class Method(ABC):
 
     @final
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Become what `state` says.
-
-        Raises:
-            CheckpointError: the state is not one of this method with this config.
-        """
+        """Become what `state` says; a CheckpointError if it is not of this method with this config."""
         tensors, self.memory, self.slots[:] = unpack(state)
         own = self.predictor.completed(below(_PREDICTOR, tensors))
         tensors |= {_PREDICTOR + name: tensor for name, tensor in own.items()}
@@ -256,10 +245,6 @@ class Method(ABC):
 
     @final
     def load_predictor(self, state: Mapping[str, Tensor]) -> None:
-        """Load a state of `predictor` alone, of any number of slots; enough to score, not to learn on.
-
-        Raises:
-            CheckpointError: the state does not fit this method's predictor.
-        """
+        """Load a state of `predictor` alone, enough to score; a CheckpointError if it does not fit."""
         with state_that_fits():
             self.predictor.load_state_dict(self.predictor.completed(state))

@@ -6,11 +6,10 @@
 3. draw as many again, and classify them: cross-entropy, weight beta (equation 6);
 4. after the task keep some of its clips with what the classifier now says of them (reservoir).
 
-Differs from the paper: tasks have borders here, so exemplars and their logits are taken once, at the end of a task,
-from the clips without augmentation, and not on the way through the stream; the first task therefore has no memory.
-The reservoir is balanced over classes. Logits exist for the slots that had arrived, and only those are compared; the
-paper's head has all classes from the start. Logits are those of the whole clip, also where `frames_kept` keeps a part
-of it. The optimiser is the engine's AdamW, not SGD.
+Differs from the paper: exemplars and their logits are taken once, at the end of a task, from the clips without
+augmentation, so the first task has no memory. The reservoir is balanced over classes. The head grows, and logits are
+compared for the slots that had arrived. Logits are of the whole clip, also where `frames_kept` keeps a part. AdamW, not
+SGD.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,11 +42,9 @@ class DER(Trained[DERConfig]):
     keeps_logits = True
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
-        """One stage on the task's clips."""
         return [Stage("task", lambda: task, [self.classifier])]
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
-        """Classification of the batch, and two draws from the memory if there is one."""
         yield LossTerm("classification", cross_entropy(logits_of(self.classifier, batch), batch.slots))
         if len(self.memory):
             matched, labelled = self._draw(batch, generator), self._draw(batch, generator)

@@ -7,8 +7,7 @@ For every task:
    from k random frames, so that the frames match (static matching, section 3.2), the clip tokens match (temporal
    matching), and the rebuilt clip is classified too;
 3. rehearsal stage, on the memory, MR modules frozen: classify every exemplar among all slots seen, once from its
-   sparse features and once from the features that the MR module of its own task retrieves. As the modules are frozen,
-   they are asked once per exemplar, when the stage starts;
+   sparse features and once from the features that the MR module of its own task retrieves;
 4. to predict: dense clip, temporal encoder, head. No MR module and no task number.
 
 Differs from the paper: the text of its method section could not be had in full; where it is silent this follows the
@@ -17,12 +16,12 @@ authors' code. Scores are given for the slots seen, not for all classes of the b
 Differs from the authors' code (`reading: released` undoes the first, `retrieve: every-step` the second):
 
 - the released `CLIP_model.py` compares the dense clip token with the raw query token, not with the token of the
-  retrieved clip, and does not classify the retrieved clip in the task stage; their older model does both, as the
-  paper says, and so does this one;
-- `retrieve: once`, the default, asks each frozen MR module once per exemplar and rehearsal stage, in evaluation, with
-  the temporal embedding as it is when the stage starts. Theirs are asked anew in every step, stay in training mode
-  (they drop paths), and pass a gradient on to the embedding: `retrieve: every-step`;
-- exemplars are kept as features in the memory's file; theirs are file names, decoded and encoded anew.
+  retrieved clip, and does not classify the retrieved clip in the task stage; this does both, as the paper says and
+  their older model does;
+- `retrieve: once`, the default, runs each frozen MR module once per exemplar and rehearsal stage, in evaluation, with
+  the temporal embedding as it is when the stage starts. Theirs run in every step, in training mode (they drop paths),
+  and pass a gradient on to the embedding;
+- exemplars are kept as features; theirs are file names, decoded and encoded anew.
 """
 
 from collections.abc import Sequence
@@ -96,7 +95,6 @@ class Essential(Trained[EssentialConfig]):
         self.memory = self.keeper.cut(self.memory, reserved_bytes=self.reserved_bytes(len(self.slots)))
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
-        """The task stage, then the rehearsal stage."""
         learning = [self.classifier, *[*self.retrieval][-1:]]
         stages = [Stage("task", lambda: task, learning, steady=True)]
         if task.index > 0 or self.config.rehearse_first_task:
@@ -114,13 +112,9 @@ class Essential(Trained[EssentialConfig]):
         return stages
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
-        """Dispatch to the stage's loss."""
-        if stage == "task":
-            return self._task_losses(batch)
-        return self._rehearsal_losses(batch)
+        return self._task_losses(batch) if stage == "task" else self._rehearsal_losses(batch)
 
     def finish(self, task: TaskData) -> None:
-        """Drop the embedding kept for rehearsal; the rest is as in all these methods."""
         self.network.drop(_AT_REHEARSAL)
         super().finish(task)
 

@@ -6,23 +6,18 @@ For each task, without any exemplar:
 
 1. train on the task's clips: cross-entropy over all slots seen, plus weight * sum over the tasks before of
    sum over p of F_p (theta_p - theta*_p)^2, where theta* are the values after that task and F its importances;
-2. take the importances of the task just learned, and add its penalty to the others (`anchor.py`: exact, and no larger
-   for more tasks).
+2. take the importances of the task just learned, and add its penalty to the others (see `anchor.py`).
 
-`importance` says what F is; the two are different quantities, each with a weight of its own:
+`importance` says what F is; each has a weight of its own:
 
 - `fisher`: the diagonal of the Fisher information, the mean over the task's clips of the squared gradient of the
-  log-likelihood of one label per clip, drawn from the classifier's own prediction; with the true label it would be
-  another quantity, the empirical Fisher. The weight was the best of 10, 30, 100 ... 100000 on `moving-digits`;
-- `vclimb`: what vCLIMB's code takes (Villa et al., CVPR 2022): the square of the gradient of the cross-entropy with
-  the true label, accumulated over the whole task. Gradients of different clips cancel, and its size grows with the
-  square of the number of batches. The weight is vCLIMB's.
+  log-likelihood of one label per clip, drawn from the classifier's prediction (the true label would give the empirical
+  Fisher). The weight was the best of 10, 30, 100 ... 100000 on `moving-digits`;
+- `vclimb`: as vCLIMB's code (Villa et al., CVPR 2022), the square of the gradient of the cross-entropy with the true
+  label, accumulated over the whole task; it grows with the square of the number of batches. The weight is vCLIMB's.
 
-Differs from the paper: `weight` is the paper's lambda / 2. The paper's tasks share one output; here the head grows, and
-rows that are new are free. The optimiser is the engine's AdamW (the paper: SGD).
-
-Differs from vCLIMB's code, for `vclimb`: AdamW, not Adagrad; importances are taken in evaluation on clips without
-augmentation, not with dropout.
+Differs from the paper: `weight` is the paper's lambda / 2; the head grows, and new rows are free; AdamW, not SGD.
+Differs from vCLIMB's code, for `vclimb`: AdamW, not Adagrad; importances are taken without dropout and augmentation.
 """
 
 from collections.abc import Mapping

@@ -67,7 +67,7 @@ class ExemplarKeeper:
         self.config, self.frames, self.dim, self.seed, self.keeps_logits = config, frames, dim, seed, keeps_logits
 
     def budget(self, reserved_bytes: int = 0) -> Budget:
-        """Return the caps, with `reserved_bytes` of the bytes taken by something else."""
+        """Return the caps, `reserved_bytes` of the bytes taken off."""
         config = self.config
         left = None if config.budget_bytes is None else max(0, config.budget_bytes - reserved_bytes)
         return Budget(config.exemplars_per_class, config.total_exemplars, config.total_frames, left)
@@ -75,16 +75,9 @@ class ExemplarKeeper:
     def extend(
         self, memory: EpisodicMemory, task: TaskData, classifier: ClipClassifier, *, reserved_bytes: int = 0
     ) -> EpisodicMemory:
-        """Return `memory` with exemplars of the task's slots, cut back to the budget; old ones are cut, never swapped.
-
-        Clips are read in the plain view; `reserved_bytes` of the budget are taken by other things.
-
-        Raises:
-            ConfigError: the budget does not hold one exemplar per class.
-        """
+        """Return `memory` with exemplars of the task's slots, from the plain view, and `cut` to the budget."""
         table, generator = task.plain(), torch_generator(self.seed, "exemplars", task.index)
-        # What small classes leave free a reservoir gives to the others; else each class has its share and no more.
-        # A class without an exemplar, as one that was forgotten, has no share.
+        # A reservoir gives what small classes leave free to the others. A class that was forgotten has no share.
         classes = len(memory.slots.unique()) + len(task.slots)
         sharers = 1 if self.config.policy == "reservoir" else classes
         room = self.budget(reserved_bytes).quota(sharers, exemplar_bytes=self.kept * self.dim * 4, kept=self.kept)
@@ -101,21 +94,13 @@ class ExemplarKeeper:
         return self.cut(memory.extended(new), reserved_bytes=reserved_bytes)
 
     def cut(self, memory: EpisodicMemory, *, reserved_bytes: int = 0) -> EpisodicMemory:
-        """Return `memory`, or the part of it that keeps within the budget.
-
-        Raises:
-            ConfigError: the budget does not hold one exemplar per class.
-        """
+        """Return `memory` cut to the budget; a ConfigError if that does not hold one exemplar per class."""
         budget = self.budget(reserved_bytes)
         reservoir = self.config.policy == "reservoir"
         return budget.with_balanced_quotas(memory) if reservoir else budget.with_equal_quotas(memory)
 
     def check_room(self, names: Sequence[str], *, reserved_bytes: int = 0) -> None:
-        """Refuse a budget that does not hold one exemplar of the videos `names`, one of each class.
-
-        Raises:
-            ConfigError: says what is needed.
-        """
+        """Refuse, with a ConfigError, a budget that does not hold one exemplar of each of the videos `names`."""
         count = len(names)
         none = torch.zeros(count, dtype=torch.long)
         features, positions = torch.zeros(count, self.kept, self.dim), none[:, None].expand(-1, self.kept)
@@ -165,10 +150,15 @@ def judge(
     return torch.cat(tokens), torch.cat(logits)
 
 
+def unit_token_sums(classifier: ClipClassifier, table: BatchTable, slots: range) -> Float[Tensor, "slots dim"]:
+    """Return for each of `slots` the sum of the tokens, at length 1, of its clips; the table has no others."""
+    tokens = nn.functional.normalize(judge(classifier, table)[0], dim=1)
+    return torch.zeros(len(slots), tokens.shape[1]).index_add_(0, table.slots - slots.start, tokens)
+
+
 def set_exemplar_means(classifier: ClipClassifier, memory: EpisodicMemory) -> None:
     """Give the classifier the mean of each slot's exemplars: unit vectors, of unit tokens (iCaRL, algorithm 1)."""
-    tokens = nn.functional.normalize(judge(classifier, MemoryClips(memory))[0], dim=1)
-    sums = torch.zeros(classifier.head.slots, tokens.shape[1]).index_add_(0, memory.slots, tokens)
+    sums = unit_token_sums(classifier, MemoryClips(memory), range(classifier.head.slots))
     classifier.exemplar_means = nn.functional.normalize(sums, dim=1).to(classifier.exemplar_means.device)
 
 
@@ -184,20 +174,16 @@ class MemoryClips:
 
     @property
     def names(self) -> Sequence[str]:
-        """The video of every exemplar."""
         return self.memory.names
 
     @property
     def slots(self) -> Int[Tensor, " clips"]:
-        """The class of every exemplar."""
         return self.memory.slots
 
     def epoch(self, epoch: int) -> "MemoryClips":  # noqa: ARG002
-        """Return the exemplars; they have one view."""
         return self
 
     def rows(self, indices: Int[Tensor, " batch"]) -> Batch:
-        """Return the exemplars at `indices`."""
         memory = self.memory
         return Batch(
             memory.features[indices],
@@ -210,7 +196,7 @@ class MemoryClips:
 
 @dataclass(frozen=True)
 class MixedClips:
-    """A task's clips with the exemplars behind them, as one set: naive replay. Sparse exemplars repeat their frames.
+    """A task's clips, then the exemplars, as one set: naive replay. Sparse exemplars repeat their frames.
 
     Attributes:
         choose: finds, by the slots of all, the indices of those that are used, the same ones every time; None: all are.
@@ -221,7 +207,6 @@ class MixedClips:
     choose: Callable[[Int[Tensor, " clips"]], Int[Tensor, " part"]] | None = None
 
     def epoch(self, epoch: int) -> "MixedTable":
-        """Return the task's clips as this epoch sees them, and the exemplars."""
         clips = self.task.epoch(epoch)
         slots = torch.cat([clips.slots, self.memory.slots])
         part = torch.arange(len(slots)) if self.choose is None else self.choose(slots)
@@ -242,12 +227,10 @@ class MixedTable:
 
     @property
     def names(self) -> Sequence[str]:
-        """The video of every clip."""
         names = [*self.clips.names, *self.memory.names]
         return [names[index] for index in self.part.tolist()]
 
     def rows(self, indices: Int[Tensor, " batch"]) -> Batch:
-        """Return the clips at `indices`, each with as many frames as a dense clip, in the order asked for."""
         indices, first = self.part[indices], len(self.clips)
         stored = indices >= first
         new, old = self.clips.rows(indices[~stored]), MemoryClips(self.memory).rows(indices[stored] - first)
@@ -257,10 +240,7 @@ class MixedTable:
 
 
 def respread(batch: Batch, frames: int) -> Batch:
-    """Return clips of `frames` frames, the centres of equal segments of those there are: fewer, or some repeated.
-
-    As vCLIMB brings clips of few stored frames back to their length.
-    """
+    """Return clips of `frames` frames, the centres of equal segments of those there are, as vCLIMB does."""
     kept = batch.features.shape[1]
     if kept == frames:
         return batch

@@ -10,14 +10,13 @@ distance; many-shot (a covariance per class) and few-shot (one for all).
 4. a clip belongs to the class whose mean is nearest by the inverse of that matrix.
 
 Differs from the paper:
-- No Tukey transformation: the paper has it for ReLU features of networks trained from scratch. These have both signs,
-  and on moving-digits a signed square root gives 0.93 instead of 0.96 (shared, frames side by side).
+- No Tukey transformation, which the paper has for ReLU features. These have both signs, and on moving-digits a signed
+  square root gives 0.93 instead of 0.96 (shared, frames side by side).
 - Nothing is added off the diagonal (the paper's gamma_2), as in the authors' scripts for transformers.
-- The shared covariance is of all clips about their class's mean, so it does not depend on the tasks.
 
 Differs from the authors' code: a class of one clip, or of equal ones, has the identity as its correlations. Their
 shared covariance is of each task's vectors about the task's mean, mixed by the tasks' shares of classes, and is not
-scaled to correlations.
+scaled to correlations; here it does not depend on the tasks.
 """
 
 from collections.abc import Iterable
@@ -53,12 +52,10 @@ class Fecam(ClosedForm[FecamConfig, LinearScores | MahalanobisDistances]):
             self.network["statistics"] = self.statistics
 
     def make_scores(self, vectors: nn.Module, width: int, seed: int) -> LinearScores | MahalanobisDistances:  # noqa: ARG002
-        """Linear scores with a shared covariance, else distances."""
         kind = LinearScores if self.config.covariance == "shared" else MahalanobisDistances
         return kind(vectors, width=width)
 
     def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
-        """Add the classes, and with a shared covariance compute the scores anew."""
         scores = self.scores
         if isinstance(scores, LinearScores):
             self.statistics.add(classes)
@@ -70,7 +67,6 @@ class Fecam(ClosedForm[FecamConfig, LinearScores | MahalanobisDistances]):
             scores.add(own.means[0], self._correlations(own))
 
     def ledger(self) -> list[LedgerEntry]:
-        """The shared statistics; or what each class has, which is the predictor."""
         if isinstance(self.scores, LinearScores):
             return self.statistics.ledger()
         return statistics_ledger({"class means": self.scores.means, "class covariances": self.scores.whitenings})
@@ -82,9 +78,9 @@ class Fecam(ClosedForm[FecamConfig, LinearScores | MahalanobisDistances]):
 def correlations(
     covariance: Float[Tensor, "width width"], *, added: float, negligible: float
 ) -> Float[Tensor, "width width"]:
-    """Return the correlation matrix of a covariance; the identity if it has no variance, but a `negligible` trace.
+    """Return the correlations of a covariance, every variance raised by `added` times their mean (gamma_1).
 
-    First `added` times the mean variance is added to every variance (the paper's gamma_1).
+    The identity where the trace is `negligible`.
     """
     identity = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
     trace = covariance.trace()

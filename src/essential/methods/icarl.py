@@ -9,10 +9,8 @@
 `reading: vclimb` is the loss of vCLIMB (Villa et al., CVPR 2022): cross-entropy over all slots seen, plus the binary
 cross-entropy of old slots alone.
 
-Differs from the paper: the loss is summed over slots and averaged over the batch, where algorithm 3 sums over both;
-the optimiser is the engine's AdamW, not SGD; what the old classifier says is asked for every view anew, where algorithm
-3 (and vCLIMB's code) asks once before training. The memory is a quota per class by default; `total_exemplars` is the
-paper's K.
+Differs from the paper: the loss is averaged over the batch, where algorithm 3 sums; AdamW, not SGD; the old classifier
+scores every view, where algorithm 3 (and vCLIMB's code) scores each clip once. `total_exemplars` is the paper's K.
 """
 
 from collections.abc import Iterator
@@ -41,12 +39,10 @@ class ICaRL(Trained[ICaRLConfig]):
 
     distils = True
 
-    def __init__(self, config: ICaRLConfig, *, dim: int, frames: int, seed: int) -> None:
-        super().__init__(config, dim=dim, frames=frames, seed=seed)
-        self.network["predictor"] = NearestMeans(self.classifier)
+    def make_predictor(self) -> NearestMeans:
+        return NearestMeans(self.classifier)
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
-        """Classification, and from the second task on the distillation of old slots."""
         logits, first = logits_of(self.classifier, batch), self.slots[-1].start
         if self.config.reading == "paper":
             new = torch.arange(first, self.slots[-1].stop, device=logits.device)

@@ -7,21 +7,18 @@ For each task, without any exemplar:
 1. train on the task's clips: cross-entropy over all slots seen, plus weight * sum over p of
    Omega_p (theta_p - theta*_p)^2, where theta* are the values before the task;
 2. add to Omega the importances of the task just learned, and hold to the values that it left; with `vclimb`, each
-   task's importances hold to the values that it left itself, which is exact in no more room (`anchor.py`).
+   task's importances hold to the values that the task itself left (see `anchor.py`).
 
-`importance` says what is added; the two are different quantities, each with a weight of its own. No label is needed:
+`importance` says what is added, without labels; each has a weight of its own:
 
 - `per-clip`: the mean over the task's clips of the size of the gradient of the squared L2 norm of the logits. The
   weight was chosen on `moving-digits`, where the paper's lambda of 1 is too large, and 0.001 does nothing;
-- `vclimb`: what vCLIMB's code takes (Villa et al., CVPR 2022): the size of the gradient of the L2 norm, not squared,
-  accumulated over the whole task. Gradients of different clips cancel, and its size grows with the number of batches.
-  The weight is vCLIMB's; on `moving-digits` it is so large that the new rows alone are learned.
+- `vclimb`: as vCLIMB's code (Villa et al., CVPR 2022), the size of the gradient of the L2 norm, not squared,
+  accumulated over the whole task; it grows with the number of batches. The weight is vCLIMB's; on `moving-digits` it
+  is so large that the new rows alone are learned.
 
-Differs from the paper: the head grows, and rows that are new are free. The optimiser is the engine's AdamW (the paper:
-SGD), and the default weight is not the paper's.
-
-Differs from vCLIMB's code, for `vclimb`: AdamW as well; importances are taken in evaluation on clips without
-augmentation, not with dropout.
+Differs from the paper: the head grows, and new rows are free; AdamW, not SGD; another default weight.
+Differs from vCLIMB's code, for `vclimb`: AdamW; importances are taken without dropout and augmentation.
 """
 
 from collections.abc import Mapping
@@ -51,7 +48,6 @@ class MAS(Anchored[MASConfig]):
     weights: ClassVar[Mapping[str, float]] = {"per-clip": 0.1, "vclimb": 300000.0}
 
     def finish(self, task: TaskData) -> None:
-        """Add the importances of the task that was learned, and hold to its values."""
         if self.config.importance == "vclimb":
             super().finish(task)
         else:

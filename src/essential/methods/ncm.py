@@ -31,14 +31,11 @@ class Ncm(ClosedForm[NcmConfig, MeanDistances]):
     unit_length = True
 
     def make_scores(self, vectors: nn.Module, width: int, seed: int) -> MeanDistances:  # noqa: ARG002
-        """Distances to means."""
         return MeanDistances(vectors, width=width)
 
     def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
-        """Add the means of the classes."""
         for vectors in classes:
             self.scores.add(vectors.mean(dim=0))
 
     def ledger(self) -> list[LedgerEntry]:
-        """The means; the predictor is nothing else."""
         return statistics_ledger({"class means": self.scores.means})

@@ -8,15 +8,14 @@
 4. choose the task's exemplars by herding, and from the second task on fine-tune on the memory, where every class has
    as many, at a lower rate.
 
-A frozen encoder leaves out what most of both papers is about. POD-spatial compares the maps inside the backbone; those
-never change here, so what is compared between layers is the temporal encoder's token, and with a single layer, the
-default, POD-flat is all there is. TCD (Park, Kang, Han: Class-Incremental Learning for Action Recognition in Videos)
-weights each time and channel of those maps by its importance, and keeps the weights' estimates apart; there is nothing
-to weight here. What stays of TCD is the loss, the classifier and the fine-tuning, which it has from PODNet.
+The encoder is frozen, so the maps inside the backbone never change: what POD-spatial would compare is the temporal
+encoder's token between layers, and with a single layer, the default, POD-flat is all. TCD (Park, Kang, Han:
+Class-Incremental Learning for Action Recognition in Videos) weights times and channels of those maps; what stays of it
+is the loss, the classifier and the fine-tuning, which it has from PODNet.
 
-Differs from the paper: the optimiser is the engine's AdamW, not SGD, and the scale starts at 10, not 1, which AdamW's
-small steps would not leave. New proxies are random, not found among the tokens by k-means. The fine-tuning trains the
-whole classifier, with the distillation, at a tenth of the rate as TCD's.
+Differs from the paper: AdamW, not SGD; the scale starts at 10, not 1, which AdamW's small steps would not leave. New
+proxies are random, not found among the tokens by k-means. The fine-tuning trains the whole classifier, with the
+distillation, at a tenth of the rate as TCD's.
 """
 
 import math
@@ -53,12 +52,11 @@ class PODNet(Trained[PODNetConfig]):
 
     distils = True
 
-    def __init__(self, config: PODNetConfig, *, dim: int, frames: int, seed: int) -> None:
-        self.head = CosineHead(dim, proxies=config.proxies, scale=_FIRST_SCALE)
-        super().__init__(config, dim=dim, frames=frames, seed=seed, head=self.head)
+    def make_head(self) -> CosineHead:
+        self.head = CosineHead(self.dim, proxies=self.config.proxies, scale=_FIRST_SCALE)
+        return self.head
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
-        """Clips and exemplars together; then, but in the first task, exemplars alone."""
         mixed = super().stages(task)
         if task.index == 0:
             return mixed
@@ -73,7 +71,6 @@ class PODNet(Trained[PODNetConfig]):
         return [*mixed, balance]
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
-        """Classification with a margin, and from the second task on distillation."""
         tokens = _tokens_by_layer(self.classifier, batch)
         logits = self.classifier.logits(tokens[-1])
         yield LossTerm("classification", margin_nca(logits, batch.slots, self.config.margin * self.head.scale))

@@ -9,8 +9,8 @@ Continual Learning, NeurIPS 2023, algorithm 1, phase 2.
 4. after each task, solve the ridge regression of the class indicators on the random features; see `RidgeProblem`.
 
 Differs from the paper:
-- The ridge is chosen by generalised cross-validation on the statistics of all clips seen. The paper holds out a fifth
-  of each task's clips, which makes its choice depend on the last task.
+- The ridge is chosen by generalised cross-validation on the statistics of all clips seen; the paper holds out a fifth
+  of each task's clips.
 - The regression has an intercept, which is not penalised; the paper's has none.
 - 2000 random features instead of 10000, whose Gram matrix takes 400 MB.
 - The encoder is not adapted to the first task (the paper's phase 1).
@@ -41,11 +41,9 @@ class Ranpac(Ridge[RanpacConfig]):
     draws_nothing = False
 
     def make_scores(self, vectors: nn.Module, width: int, seed: int) -> LinearScores:
-        """Linear scores of random features."""
         number = self.config.random_features
         self.random = RandomFeatures(width, number, generator=torch_generator(seed, "ranpac"))
         return LinearScores(nn.Sequential(vectors, self.random), width=number)
 
     def ledger(self) -> list[LedgerEntry]:
-        """The statistics, and the projection that they are of; it lies in the predictor, which scores with any seed."""
         return super().ledger() + statistics_ledger({"random projection": self.random.projection})

@@ -1,7 +1,6 @@
 """Replay: keep exemplars, and rehearse on them. Dense or sparse, by `frames_kept`.
 
-With `rehearsal: after`, the default, it has ESSENTIAL's two stages, its classifier and its choice of exemplars, without
-semantic memory and without retrieval, so that what lies between it and ESSENTIAL is the retrieval alone:
+With `rehearsal: after`, the default, it is ESSENTIAL without semantic memory and retrieval:
 
 1. task stage, on the new clips: classify among the task's slots;
 2. choose a few clips per class, and of each `frames_kept` frames (all of them: dense replay);
@@ -34,7 +33,6 @@ class Replay(Trained[ReplayConfig]):
     Config = ReplayConfig
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
-        """The task stage and the rehearsal stage, or both in one."""
         trains = [self.classifier]
         if self.config.rehearsal == "mixed":
             return [Stage("mixed", lambda: MixedClips(task, self.memory), trains, steady=True)]

@@ -9,11 +9,9 @@ Source: Hayes and Kanan, Lifelong Machine Learning with Deep Streaming Linear Di
 4. class k's score of a vector x is  m_k L x - m_k L m_k / 2.
 
 Differs from the paper:
-- S is exact for any order of clips. The paper's update takes each clip's distance from its class's running mean, and
-  weighs it by the clips of all classes seen.
-- The shrinkage is Ledoit and Wolf's, from the same statistics, and towards the mean variance; the paper has 1e-4
-  towards the identity, whatever the scale. On moving-digits, frames side by side, the final accuracy is
-  0.92 instead of 0.78.
+- S is exact for any order of clips; the paper's update takes each clip's distance from its class's running mean.
+- The shrinkage is Ledoit and Wolf's, towards the mean variance; the paper has 1e-4 towards the identity. On
+  moving-digits, frames side by side, the final accuracy is 0.92 instead of 0.78.
 
 Differs from the authors' code: no covariance of a base stage (theirs is OAS's) is needed.
 """
@@ -39,7 +37,6 @@ class Slda(FromStatistics[SldaConfig]):
     Config = SldaConfig
 
     def solve(self, statistics: ClassStatistics) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
-        """Shrink the covariance, and invert it."""
         covariance, shrinkage = statistics.covariance(), self.config.shrinkage
         if shrinkage is None:
             shrinkage = max(ledoit_wolf(covariance, float(statistics.fourth), clips=statistics.clips), LEAST)

@@ -46,11 +46,7 @@ def unpack(state: Mapping[str, Array]) -> tuple[dict[str, Tensor], EpisodicMemor
 
 
 def refuse_other_shapes(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
-    """Refuse a state whose tensors differ from a network's own in more than their first length, which may grow.
-
-    Raises:
-        CheckpointError: it does.
-    """
+    """Refuse, with a CheckpointError, tensors that differ from a network's own in more than their first length."""
     for name in own.keys() & given.keys():
         if own[name].ndim != given[name].ndim or own[name].shape[1:] != given[name].shape[1:]:
             raise CheckpointError(

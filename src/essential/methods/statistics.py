@@ -1,8 +1,7 @@
-"""What is kept of the clips of all classes seen instead of exemplars, and what is computed from it alone.
+"""Statistics of all classes seen, kept instead of exemplars, and linear scores computed from them alone.
 
-Each class's count and mean, and one scatter of all clips about their class's mean. These sums do not depend on the
-order of the classes or on their split into tasks, so whatever is computed from them alone does not either: linear
-scores by shrunk covariances, or by ridge regression.
+They are each class's count and mean, and one scatter of all clips about their class's mean; none depends on the order
+of the classes or on their split into tasks.
 """
 
 from collections.abc import Iterable, Mapping
@@ -80,7 +79,6 @@ class ClassStatistics(Growing):
         return unpack_symmetric(self.scatter) / self.clips
 
     def ledger(self) -> list[LedgerEntry]:
-        """Count everything, as stored."""
         kept = {"class counts": self.counts, "class means": self.means, "scatter within classes": self.scatter}
         return statistics_ledger({**kept, "sum of fourth powers": self.fourth})
 
@@ -131,11 +129,10 @@ def discriminant(
 
 @dataclass(frozen=True)
 class RidgeProblem:
-    """Ridge regression of the classes' indicators on the clips' vectors, turned to the eigenvectors of X^T X.
+    """Ridge regression of the classes' indicators on the clips' vectors, in the eigenvectors of X^T X.
 
     With X the vectors about their mean, and Y the indicators (1 in the clip's class, 0 elsewhere) about theirs, the
-    weights are (X^T X + ridge I)^-1 X^T Y. The intercept is not penalised. Both products follow from the statistics;
-    one eigendecomposition of X^T X serves every ridge that is tried.
+    weights are (X^T X + ridge I)^-1 X^T Y. The intercept is not penalised. One eigendecomposition serves every ridge.
 
     Attributes:
         values: eigenvalues of X^T X, none below 0.
@@ -179,8 +176,8 @@ class RidgeProblem:
         """Return the ridge with the least generalised cross-validation error, (squares left) / (freedom left)^2.
 
         Source: Golub, Heath and Wahba, Generalized cross-validation as a method for choosing a good ridge parameter,
-        Technometrics 1979, equation 1.4. Both parts are sums of what is left along each eigenvector, which is exact
-        also where there are more numbers than clips and both nearly vanish.
+        Technometrics 1979, equation 1.4. Sums of what is left along each eigenvector are exact also where there are
+        more numbers than clips.
         """
         if not self.values.any():
             return 1.0

@@ -1,16 +1,15 @@
 """Temporal consistency: Villa, Alhamoud, Escorcia, Heilbron, Leon Alcazar, Ghanem, vCLIMB, CVPR 2022.
 
-A way to train around another method that keeps exemplars, its base; all but the classification loss is the base's.
+Trains another method that keeps exemplars, its base, with another classification loss:
 
 1. reduce every clip X of a batch to as many frames as an exemplar keeps, the centres of equal segments, and repeat
-   those to the clip's length: X^d, which is how the clip would look from a memory with `frame_policy: uniform`;
+   those to the clip's length: X^d, as the clip would come from a memory with `frame_policy: uniform`;
 2. where the base classifies, the loss is (1 - w) * classification(X) + w * classification(X^d).
 
-What the base adds to its classification, such as distillation, stays as it is, and so do stages that do not classify.
-An exemplar that comes as it is stored is reduced already, and counts in full.
+The base's other terms and stages stay as they are. An exemplar that comes as it is stored is not reduced again.
 
 Differs from the authors' code: the base is any method here that keeps exemplars, where theirs are iCaRL and BiC; BiC's
-second stage, which fits its pair, is left as it is, where theirs has the loss on reduced clips too.
+second stage is left as it is, where theirs has the loss on reduced clips too.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -67,7 +66,7 @@ class TemporalConsistency(Method):
 
     @property
     def memory(self) -> EpisodicMemory:
-        """Those of the base."""
+        """The base's exemplars."""
         return self.base.memory
 
     @memory.setter
@@ -82,7 +81,6 @@ class TemporalConsistency(Method):
         self.base.begin(task)
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
-        """Those of the base."""
         # Not steady: which frames a clip is reduced to is worked out on the CPU.
         return [replace(stage, steady=False) for stage in self.base.stages(task)]
 
@@ -106,7 +104,6 @@ class TemporalConsistency(Method):
         self.base.finish(task)
 
     def ledger(self) -> list[LedgerEntry]:
-        """What the base carries; nothing is added."""
         return self.base.ledger()
 
 

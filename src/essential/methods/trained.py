@@ -15,7 +15,7 @@ from essential.memory.episodic import EpisodicMemory
 from essential.memory.selection import Policy
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, set_exemplar_means
-from essential.models.classifier import ClipClassifier, GrowingHead, Head, Predictor
+from essential.models.classifier import ClipClassifier, GrowingHead, Head, Predictor, TokenPredictor
 from essential.models.seeded import torch_generator, torch_seeded
 
 _TEACHER = "teacher"
@@ -37,7 +37,7 @@ class ClassifierConfig(Section):
     init_scale: float = Field(0.001, gt=0, description="scale of the head's initial weights (init_scale)")
 
     def heads_for(self, dim: int) -> int:
-        """Return the number of heads: what is set, or the largest divisor of `dim` with 64 numbers or more per head."""
+        """Return what is set, or the largest divisor of `dim` with 64 numbers or more per head."""
         if self.heads is not None:
             return self.heads
         return max(heads for heads in range(1, max(1, dim // 64) + 1) if dim % heads == 0)
@@ -60,14 +60,13 @@ Kind = TypeVar("Kind", bound=Predictor)
 
 
 class Trained(Method, Generic[Settings]):
-    """A method that trains a clip classifier. What it leaves out is as in finetuning, with or without exemplars.
+    """A method that trains a clip classifier; by default finetuning, with or without exemplars.
 
-    One stage per task: on the task's clips, or, where the settings are a `MemoryConfig`, on these and the exemplars
-    together, from which the task's exemplars are chosen afterwards. The loss is cross-entropy over all slots seen.
+    One stage per task, on the task's clips; where the settings are a `MemoryConfig`, on the exemplars too, and the
+    task's exemplars are chosen afterwards. The loss is cross-entropy over all slots seen.
 
     Attributes:
-        distils: a frozen copy of the classifier before a task, its teacher, is kept while the task is learned. It is
-            no memory: a copy of what is carried anyway, made when a task begins and dropped when it ends.
+        distils: a frozen copy of the classifier, the teacher, is made when a task begins and dropped when it ends.
         keeps_logits: the classifier's logits are stored beside each exemplar.
         keeper: chooses the exemplars; None where none are kept.
         classifier: grows with the tasks; it is the predictor unless a method puts another in its place.
@@ -76,18 +75,25 @@ class Trained(Method, Generic[Settings]):
     distils: ClassVar[bool] = False
     keeps_logits: ClassVar[bool] = False
 
-    def __init__(self, config: Settings, *, dim: int, frames: int, seed: int, head: Head | None = None) -> None:
-        self.config = config
-        self.dim, self.frames = dim, frames
-        self.classifier = build_classifier(config.classifier, dim=dim, frames=frames, seed=seed, head=head)
+    def __init__(self, config: Settings, *, dim: int, frames: int, seed: int) -> None:
+        self.config, self.dim, self.frames, self.seed = config, dim, frames, seed
+        self.classifier = self._initial_classifier()
         self.keeper: ExemplarKeeper | None = None
         kept = frames
         if isinstance(config, MemoryConfig):
             self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed, keeps_logits=self.keeps_logits)
             kept = self.keeper.kept
-        super().__init__(self.classifier, EpisodicMemory.empty(kept=kept, dim=dim), seed=seed)
+        super().__init__(self.make_predictor(), EpisodicMemory.empty(kept=kept, dim=dim), seed=seed)
         if self.distils:
             self.network.at_times(_TEACHER, lambda: copy.deepcopy(self.student).requires_grad_(False).eval())
+
+    def make_head(self) -> Head | None:
+        """Make the classifier's head, without any slot; None: a linear layer. Called by the constructor."""
+        return None
+
+    def make_predictor(self) -> Predictor:
+        """Make what scores clips around `classifier`, or return that itself. Called by the constructor."""
+        return self.classifier
 
     @property
     def student(self) -> Predictor:
@@ -99,7 +105,6 @@ class Trained(Method, Generic[Settings]):
         return 0
 
     def check_room(self, names: Sequence[str], *, tasks: int) -> None:
-        """Refuse a budget that cannot hold one exemplar of every class."""
         if self.keeper is not None:
             self.keeper.check_room(names, reserved_bytes=self.reserved_bytes(tasks))
 
@@ -112,10 +117,10 @@ class Trained(Method, Generic[Settings]):
 
     def start_again(self) -> None:
         """Have a classifier with its initial values, and a row for every slot begun."""
-        self.classifier = build_classifier(self.config.classifier, dim=self.dim, frames=self.frames, seed=self.seed)
+        self.classifier = self._initial_classifier()
         for slots in self.slots:
             grow_head(self.classifier, slots, seed=self.seed)
-        self.network["predictor"] = self.classifier
+        self.network["predictor"] = self.make_predictor()
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """One stage on the task's clips, and on the exemplars if any are kept."""
@@ -147,15 +152,15 @@ class Trained(Method, Generic[Settings]):
         assert teacher is None or isinstance(teacher, kind)
         return teacher
 
+    def _initial_classifier(self) -> ClipClassifier:
+        config, head = self.config.classifier, self.make_head()
+        return build_classifier(config, dim=self.dim, frames=self.frames, seed=self.seed, head=head)
+
 
 def build_classifier(
     config: ClassifierConfig, *, dim: int, frames: int, seed: int, head: Head | None = None
 ) -> ClipClassifier:
-    """Build a classifier without any slot, initialised from `seed`, with a linear head unless another is given.
-
-    Raises:
-        ConfigError: the heads do not divide the feature width.
-    """
+    """Build a classifier without any slot, initialised from `seed`, with a linear head unless another is given."""
     heads = config.heads_for(dim)
     if dim % heads:
         fitting = [heads for heads in range(1, 33) if dim % heads == 0]
@@ -181,24 +186,23 @@ def grow_head(classifier: ClipClassifier, slots: range, *, seed: int) -> None:
     classifier.head.grow(len(slots), generator=torch_generator(seed, "head", slots.start))
 
 
-def logits_of(classifier: ClipClassifier, batch: Batch) -> Float[Tensor, "batch slots"]:
-    """Return the classifier's logits of a batch's clips, dense or sparse."""
-    return classifier.logits(classifier.tokens(batch.features, batch.positions))
+def logits_of(predictor: TokenPredictor, batch: Batch) -> Float[Tensor, "batch slots"]:
+    """Return the scores of a batch's clips, dense or sparse."""
+    return predictor.by_tokens(predictor.tokens(batch.features, batch.positions))
 
 
 def cross_entropy(
     logits: Float[Tensor, "batch slots"], slots: Int[Tensor, " batch"], *, among: range | None = None
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy over all slots seen, or over the slots in `among` alone (others get no probability)."""
+    """Mean cross-entropy over all slots seen, or over the slots in `among` alone."""
     if among is not None:
         logits, slots = logits[:, among.start : among.stop], slots - among.start
     return nn.functional.cross_entropy(logits, slots)
 
 
 def distillation(logits: Float[Tensor, "batch old"], wanted: Float[Tensor, "batch old"]) -> Float[Tensor, ""]:
-    """Mean cross-entropy between the probabilities of `wanted`, a teacher's logits, and of `logits`, at temperature 2.
+    """Mean cross-entropy of `logits` against `wanted`, a teacher's logits, at temperature 2, without a factor T^2.
 
-    Source: equations 2 and 3 of LwF (ECCV 2016), equation 1 of BiC (CVPR 2019); raising probabilities to 1/T and
-    dividing by their sum is a softmax of logits / T. No factor T^2.
+    Source: equations 2 and 3 of LwF (ECCV 2016), equation 1 of BiC (CVPR 2019).
     """
     return nn.functional.cross_entropy(logits / _TEMPERATURE, (wanted / _TEMPERATURE).softmax(dim=1))

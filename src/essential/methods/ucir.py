@@ -10,11 +10,10 @@
    (equation 8);
 5. choose the task's exemplars by herding.
 
-Differs from the paper: the optimiser is the engine's AdamW, not SGD, and the scale starts at 10, not 1: at AdamW's
-small steps it would stay there, and cosines times 1 leave all classes about equally likely. Tokens are those of the
-temporal encoder, which has no last ReLU to take away. Decay shortens fixed directions, which no cosine sees. The
-ratio under the root is that of the authors' code; the paper's text has it upside down. The fine-tuning on balanced
-exemplars, optional in the authors' code, is left out.
+Differs from the paper: AdamW, not SGD; the scale starts at 10, not 1, where AdamW's small steps would keep it. Tokens
+are those of the temporal encoder, which has no last ReLU. Weight decay shortens fixed directions, which no cosine sees.
+The ratio under the root is that of the authors' code; the paper's text has its inverse. No fine-tuning on balanced
+exemplars, which the authors' code has as an option.
 
 Differs from the authors' code: the ranking is summed over the K slots, as in the paper, not averaged.
 """
@@ -29,7 +28,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from essential.methods.contract import Batch, LossTerm, TaskData
-from essential.methods.exemplars import judge
+from essential.methods.exemplars import unit_token_sums
 from essential.methods.trained import HerdedConfig, Trained, cross_entropy
 from essential.models.classifier import ClipClassifier, CosineHead
 
@@ -51,18 +50,16 @@ class UCIR(Trained[UCIRConfig]):
 
     distils = True
 
-    def __init__(self, config: UCIRConfig, *, dim: int, frames: int, seed: int) -> None:
-        self.head = CosineHead(dim, scale=_FIRST_SCALE)
-        super().__init__(config, dim=dim, frames=frames, seed=seed, head=self.head)
+    def make_head(self) -> CosineHead:
+        self.head = CosineHead(self.dim, scale=_FIRST_SCALE)
+        return self.head
 
     def begin(self, task: TaskData) -> None:
-        """Keep the classifier as it is, and grow its head; new directions are imprinted, but in the first task."""
         super().begin(task)
         if len(self.slots) > 1:
-            self.head.imprint(self._mean_tokens(task))
+            self.head.imprint(unit_token_sums(self.classifier, task.plain(), task.slots))
 
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Iterator[LossTerm]:  # noqa: ARG002
-        """Classification, and from the second task on what keeps tokens in place and old slots apart from new ones."""
         tokens = self.classifier.tokens(batch.features, batch.positions)
         cosines = self.head.similarities(self.classifier.dropout(tokens), fixed=self.slots[-1].start)
         yield LossTerm("classification", cross_entropy(self.head.scale * cosines, batch.slots))
@@ -77,11 +74,6 @@ class UCIR(Trained[UCIRConfig]):
         yield LossTerm("less_forget", less_forget(tokens, before), config.less_forget * ratio)
         yield LossTerm("ranking", ranking, config.ranking, (batch.slots < new.start).sum())
 
-    def _mean_tokens(self, task: TaskData) -> Float[Tensor, "new dim"]:
-        table = task.plain()
-        tokens = nn.functional.normalize(judge(self.classifier, table)[0], dim=1)
-        return torch.zeros(len(task.slots), tokens.shape[1]).index_add_(0, table.slots - task.slots.start, tokens)
-
 
 def less_forget(tokens: Float[Tensor, "batch dim"], before: Float[Tensor, "batch dim"]) -> Float[Tensor, ""]:
     """Return the mean of 1 - cosine, between 0 and 2."""
@@ -91,10 +83,7 @@ def less_forget(tokens: Float[Tensor, "batch dim"], before: Float[Tensor, "batch
 def margin_ranking(
     cosines: Float[Tensor, "batch slots"], slots: Int[Tensor, " batch"], old: int, *, margin: float, nearest: int
 ) -> Float[Tensor, ""]:
-    """Return the margin's shortfall, summed over the `nearest` new slots, averaged over clips of the `old` first slots.
-
-    0 for a batch without such clips.
-    """
+    """Return the mean over old slots' clips, if any, of the margin's shortfall, summed over `nearest` new slots."""
     exemplars = slots < old
     own = cosines[exemplars].gather(1, slots[exemplars][:, None])
     others = cosines[exemplars][:, old:]

@@ -66,7 +66,7 @@ def accuracy_matrix(evaluations: Sequence[Evaluation]) -> list[list[float | None
 def accuracy_on_seen(evaluation: Evaluation) -> float | None:
     """Return the accuracy over all test videos of all classes seen, each video counted once (TCD, ICCV 2021).
 
-    It equals the mean of the tasks' accuracies weighted by their numbers of videos. None if there is no test video.
+    None if there is no test video.
     """
     return _fraction_right(evaluation, np.ones(len(evaluation), dtype=np.bool_))
 

@@ -29,9 +29,8 @@ class Head(Growing, ABC):
 class GrowingHead(Head):
     """A linear layer with one row per slot.
 
-    New weights have standard deviation 0.02 * `init_scale`, new biases are 0, as ESSENTIAL's authors initialise theirs.
-    They allocate all classes of the benchmark at once; rows that no sample has reached yet would only decay there, so
-    growing gives the same scores for the slots seen.
+    New weights have standard deviation 0.02 * `init_scale`, new biases are 0, as in the ESSENTIAL authors' code. It
+    allocates all classes at once; rows without a sample only decay there, so the scores of the slots seen are the same.
     """
 
     grows = ("weight", "bias")
@@ -44,27 +43,23 @@ class GrowingHead(Head):
 
     @property
     def slots(self) -> int:
-        """Rows so far."""
         return len(self.bias)
 
     def grow(self, rows: int, *, generator: torch.Generator) -> None:
-        """Add `rows` rows behind the present ones, which keep their values."""
         new = torch.randn(rows, self.weight.shape[1], generator=generator) * (0.02 * self.init_scale)
         old = self.weight.detach()
         self.weight = nn.Parameter(torch.cat([old, new.to(old)]))
         self.bias = nn.Parameter(torch.cat([self.bias.detach(), torch.zeros(rows).to(old)]))
 
     def forward(self, tokens: Float[Tensor, "batch *readings dim"]) -> Float[Tensor, "batch *readings slots"]:
-        """Return a logit per slot."""
         return nn.functional.linear(tokens, self.weight, self.bias)
 
 
 class CosineHead(Head):
-    """How near a clip token is by angle to the directions (proxies) of a slot, times one learned scale.
+    """A slot's similarity to a clip token, times one learned scale.
 
-    With one direction per slot it is their cosine: Hou et al., Learning a Unified Classifier Incrementally via
-    Rebalancing, CVPR 2019, equation 4. With several, a slot's similarity is the mean of its cosines, weighted by a
-    softmax over themselves, so that those near the token count most: Douillard et al., PODNet, ECCV 2020, equation 7.
+    With one direction (proxy) per slot it is their cosine (UCIR, CVPR 2019, equation 4); with several, the mean of
+    the cosines, weighted by their softmax (PODNet, ECCV 2020, equation 7).
     """
 
     grows = ("weight",)
@@ -105,7 +100,6 @@ class CosineHead(Head):
         return weighted
 
     def forward(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
-        """Return a logit per slot."""
         return self.scale * self.similarities(tokens)
 
 
@@ -132,38 +126,48 @@ class Predictor(Growing, ABC):
         features: Float[Tensor, "batch kept dim"],
         positions: Int[Tensor, "batch kept"],  # noqa: ARG002
     ) -> Float[Tensor, "batch width"]:
-        """Return a vector for each clip, of frames at these places in it: their mean, where nothing is learned."""
+        """Return a vector for each clip, of frames at these positions: their mean, where nothing is learned."""
         return features.mean(dim=1)
 
     def by_tokens(self, tokens: Float[Tensor, "batch width"]) -> Float[Tensor, "batch slots"] | None:  # noqa: ARG002
-        """Return what it decides by of clips with these tokens; None if it decides by something else than tokens."""
+        """Return the scores of clips with these tokens; None if they do not follow from tokens."""
         return None
 
     def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return `state` with what may be missing in it: what a version before, or other code, did not have."""
+        """Return `state` with what an older version, or other code, did not have."""
         return dict(state)
 
 
-class ClipClassifier(Predictor):
-    """Dense frame features, in; a logit per slot seen so far, out.
+class TokenPredictor(Predictor):
+    """A predictor that decides by a clip's token alone."""
 
-    `exemplar_means` holds a unit vector per slot once a method has set it: the mean of the slot's exemplars.
-    """
+    @abstractmethod
+    def tokens(
+        self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]
+    ) -> Float[Tensor, "batch dim"]:
+        """Return the clip token of frames at any positions."""
+
+    @abstractmethod
+    def by_tokens(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]: ...
+
+    def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
+        return self.by_tokens(self.dense_tokens(features))
+
+    def dense_tokens(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch dim"]:
+        """Return the tokens of dense clips: frame i stands at position i."""
+        positions = torch.arange(features.shape[1], device=features.device).expand(features.shape[:2])
+        return self.tokens(features, positions)
+
+
+class ClipClassifier(TokenPredictor):
+    """Scores are logits; `exemplar_means` has a unit vector per slot once a method sets it, its exemplars' mean."""
 
     reading = "cnn"
     grows = ("exemplar_means",)
     exemplar_means: Tensor
 
     def __init__(
-        self,
-        dim: int,
-        *,
-        frames: int,
-        layers: int,
-        heads: int,
-        dropout: float,
-        drop_path: float,
-        head: Head,
+        self, dim: int, *, frames: int, layers: int, heads: int, dropout: float, drop_path: float, head: Head
     ) -> None:
         super().__init__()
         self.encoder = TemporalEncoder(dim, frames=frames, layers=layers, heads=heads, drop_path=drop_path)
@@ -171,14 +175,9 @@ class ClipClassifier(Predictor):
         self.head = head
         self.register_buffer("exemplar_means", torch.zeros(0, dim))
 
-    def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
-        """Classify dense clips: frame i stands at position i."""
-        return self.logits(self._dense_tokens(features))
-
     def tokens(
         self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]
     ) -> Float[Tensor, "batch dim"]:
-        """Return the clip token of frames at any positions."""
         encoded: Tensor = self.encoder(self.encoder.place(features, positions))
         return encoded
 
@@ -188,34 +187,23 @@ class ClipClassifier(Predictor):
         return scored
 
     def by_tokens(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
-        """Return the logits."""
         return self.logits(tokens)
 
-    def by_means(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
-        """Return the cosines of dense clips: NME in TCD, iCaRL's rule."""
-        return self.cosines(self._dense_tokens(features))
-
     def cosines(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
-        """Return the cosine of clip tokens with each slot's mean of exemplars."""
+        """Return the cosine of clip tokens with each slot's mean of exemplars: NME in TCD, iCaRL's rule."""
         return nn.functional.normalize(tokens, dim=1) @ self.exemplar_means.T
 
     def readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
-        """By the head, and by the means of exemplars if there are any; the clips are encoded once."""
-        tokens = self._dense_tokens(features)
+        tokens = self.dense_tokens(features)
         by_means = {"nme": self.cosines(tokens)} if len(self.exemplar_means) else {}
         return {"cnn": self.logits(tokens), **by_means}
 
-    def _dense_tokens(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch dim"]:
-        positions = torch.arange(features.shape[1], device=features.device).expand(features.shape[:2])
-        return self.tokens(features, positions)
-
     def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Add an empty table of means, if the state has none."""
         return {"exemplar_means": torch.zeros(0, self.exemplar_means.shape[1]), **state}
 
 
-class AroundClassifier(Predictor):
-    """A predictor that decides by something else than the classifier's logits, from the same tokens."""
+class AroundClassifier(TokenPredictor):
+    """A predictor from the classifier's tokens."""
 
     def __init__(self, classifier: ClipClassifier) -> None:
         super().__init__()
@@ -224,29 +212,21 @@ class AroundClassifier(Predictor):
     def tokens(
         self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]
     ) -> Float[Tensor, "batch dim"]:
-        """Return those of the classifier."""
         return self.classifier.tokens(features, positions)
 
     def readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
-        """Those of the classifier."""
         return self.classifier.readings(features)
 
 
 class NearestMeans(AroundClassifier):
-    """Dense frame features, in; the cosine with every slot's mean of exemplars, out. The head is another reading.
+    """Scores are cosines with every slot's mean of exemplars; those of the head are another reading.
 
-    Source: Rebuffi et al., iCaRL, CVPR 2017, algorithm 1: both sides are unit vectors, so the largest cosine is the
-    smallest distance.
+    Source: iCaRL (CVPR 2017), algorithm 1; of unit vectors the largest cosine is the smallest distance.
     """
 
     reading = "nme"
 
-    def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
-        """Score dense clips by the means of exemplars."""
-        return self.classifier.by_means(features)
-
     def by_tokens(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
-        """Return the cosines with the means of exemplars."""
         return self.classifier.cosines(tokens)
 
 
@@ -260,9 +240,7 @@ class BiasPair(nn.Module):
 
 
 class BiasCorrected(AroundClassifier):
-    """Dense frame features, in; the classifier's logits, each scaled and shifted by its task's pair of numbers, out.
-
-    Source: Wu et al., Large Scale Incremental Learning, CVPR 2019, equation 4.
+    """Scores are the classifier's logits, each scaled and shifted by its task's pair (BiC, CVPR 2019, equation 4).
 
     Attributes:
         pairs: one for every task.
@@ -278,10 +256,6 @@ class BiasCorrected(AroundClassifier):
         self.pairs = GrowingList(BiasPair)
         self.register_buffer("task_of_slot", torch.zeros(0, dtype=torch.long))
 
-    def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
-        """Score dense clips."""
-        return self.correct(self.classifier(features))
-
     def correct(self, logits: Float[Tensor, "batch slots"]) -> Float[Tensor, "batch slots"]:
         """Correct the classifier's logits."""
         alphas = torch.stack([pair.get_parameter("alpha") for pair in self.pairs])
@@ -289,12 +263,10 @@ class BiasCorrected(AroundClassifier):
         return logits * alphas[self.task_of_slot] + betas[self.task_of_slot]
 
     def readings(self, features: Float[Tensor, "batch frames dim"]) -> dict[str, Float[Tensor, "batch slots"]]:
-        """Those of the classifier, the head's corrected."""
         readings = super().readings(features)
         return {**readings, "cnn": self.correct(readings["cnn"])}
 
     def by_tokens(self, tokens: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch slots"]:
-        """Return the corrected logits."""
         return self.correct(self.classifier.logits(tokens))
 
     def add_pair(self, slots: int) -> None:

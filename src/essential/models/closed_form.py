@@ -28,7 +28,6 @@ class ClipVector(nn.Module):
         self.width = dim if form == "mean" else dim * frames
 
     def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch width"]:
-        """Return the vectors, of float64."""
         numbers = features.double()
         vectors = numbers.mean(dim=1) if self.form == "mean" else numbers.flatten(1)
         return nn.functional.normalize(vectors, dim=1) if self.unit else vectors
@@ -47,7 +46,6 @@ class RandomFeatures(nn.Module):
         self.register_buffer("projection", torch.randn(width, number, generator=generator))
 
     def forward(self, vectors: Float[Tensor, "batch width"]) -> Float[Tensor, "batch number"]:
-        """Return the random features."""
         return (vectors @ self.projection.to(vectors)).relu()
 
 
@@ -62,7 +60,7 @@ class ClosedFormPredictor(Predictor):
 
 
 class LinearScores(ClosedFormPredictor):
-    """Dense frame features, in; weight times the clip's vector plus bias, out."""
+    """Scores are weight times the clip's vector plus bias."""
 
     grows = ("weight", "bias")
     weight: Tensor
@@ -78,12 +76,11 @@ class LinearScores(ClosedFormPredictor):
         self.weight, self.bias = weight, bias
 
     def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
-        """Score dense clips."""
         return nn.functional.linear(self.vectors(features), self.weight, self.bias)
 
 
 class MeanDistances(ClosedFormPredictor):
-    """Dense frame features, in; minus the squared distance to each class's mean, out."""
+    """Scores are minus the squared distances to the classes' means."""
 
     grows = ("means",)
     means: Tensor
@@ -97,12 +94,11 @@ class MeanDistances(ClosedFormPredictor):
         self.means = torch.cat([self.means, mean[None].to(self.means)])
 
     def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
-        """Score dense clips."""
         return -squared_distances(self.vectors(features), self.means.double())
 
 
 class MahalanobisDistances(ClosedFormPredictor):
-    """Dense frame features, in; minus the squared distance to each class's mean, by the class's own covariance, out.
+    """Scores are minus the squared Mahalanobis distances to the classes' means, by each class's own covariance.
 
     Beside its mean, a class has an upper triangular matrix W, packed: W W^T is the inverse of its covariance.
     """

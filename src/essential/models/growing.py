@@ -23,7 +23,7 @@ class Growing(nn.Module):
     grows: ClassVar[tuple[str, ...]] = ()
 
     def take_shape(self, state: Mapping[str, Tensor]) -> None:
-        """Match the number of rows in `state`, a state of this module; torch refuses another width."""
+        """Match the number of rows in `state`; torch refuses another width."""
         for name in self.grows:
             if name in state:
                 own = getattr(self, name)

@@ -1,8 +1,7 @@
 """Memory retrieval (MR): semantic prompts look at a few stored frames and rebuild the dense clip.
 
-ESSENTIAL (ICCV 2025), section 3.2. `cross` follows the authors' released module and is checked against its
-outputs in `tests/goldens/`. `self` and `mlp` are the paper's other prompt modes; the text that
-defines them could not be had, so they are our reading of their names and are not checked against the authors':
+ESSENTIAL (ICCV 2025), section 3.2. `cross` follows the authors' released module and is checked against its outputs in
+`tests/goldens/`. `self` and `mlp` are the paper's other prompt modes, by our reading of their names:
 
 - `self`: prompts and stored frames form one sequence that attends to itself; the prompts' outputs are kept.
 - `mlp`: three linear layers map the stored frames, side by side, to an update of every prompt; no attention.
@@ -24,15 +23,14 @@ class QuickGELU(nn.Module):
     """CLIP's activation: x * sigmoid(1.702 x)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply it elementwise."""
         return nn.functional.silu(1.702 * x) / 1.702
 
 
 class MemoryRetrieval(nn.Module):
     """Sparse frames with their temporal embedding, in; retrieved features, one per frame of the dense clip, out.
 
-    There are as many prompts as a dense clip has frames; `kept`, the frames of a stored clip, matters to the mode `mlp`
-    alone. `heads` divide `dim`; `drop_path` is the chance that a clip skips a branch in training.
+    There are as many prompts as a dense clip has frames; the mode `mlp` alone uses `kept`, the frames of a stored clip.
+    `heads` divide `dim`; `drop_path` is the chance that a clip skips a branch in training.
     """
 
     def __init__(

@@ -3,14 +3,13 @@
 Follows the authors' released module: pre-norm cross-attention with a residual, no MLP, and frames that stay as
 they are from layer to layer. `tests/goldens/` checks it against the outputs of their code.
 
-Its attention, and that of memory retrieval, is of few queries over many frames, and does not project every frame twice
-as `nn.MultiheadAttention` does, with 2 * frames * dim^2 multiplications per clip. The same numbers come from 4 to 8
-times fewer:
+Its attention, and that of memory retrieval, takes 4 to 8 times fewer multiplications than `nn.MultiheadAttention`,
+which projects every frame twice:
 
 - a score is (W_q q) . (W_k f + b_k) = (W_k^T W_q q) . f + a number that is the same for every frame, which the softmax
   does not see. So the key projection is folded into the query, once for a query that all clips share;
 - the weights of a query sum to 1, so sum_t a_t (W_v f_t + b_v) = W_v (sum_t a_t f_t) + b_v: the value projection is
-  applied to the weighted sum, one vector per query and head, where there are fewer queries than frames.
+  applied to the weighted sum, where there are fewer queries than frames.
 """
 
 import torch
@@ -23,8 +22,7 @@ from essential.models.whole_batch import DropPath
 class TemporalEncoder(nn.Module):
     """Frame features of a clip, in; one token for the clip, out.
 
-    A position has an embedding, for as many as a dense clip has `frames`. `heads` divide `dim`; `drop_path` is the
-    chance that a clip skips a layer in training.
+    A dense clip has `frames`; `heads` divide `dim`; `drop_path` is the chance that a clip skips a layer in training.
     """
 
     def __init__(self, dim: int, *, frames: int, layers: int, heads: int, drop_path: float) -> None:
@@ -116,9 +114,7 @@ def attend(
 
 
 def _by_row(
-    vectors: Float[Tensor, "... rows dim"],
-    matrix: Float[Tensor, "out dim"],
-    bias: Float[Tensor, " out"] | None = None,
+    vectors: Float[Tensor, "... rows dim"], matrix: Float[Tensor, "out dim"], bias: Float[Tensor, " out"] | None = None
 ) -> Float[Tensor, "... rows out"]:
     """Apply a linear layer to all rows as one product.
 

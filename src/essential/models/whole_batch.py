@@ -1,8 +1,7 @@
 """A batch that several ranks share: each computes a part of its rows, with the random numbers of the whole.
 
-Numbers for the clips of a batch are drawn for all its clips, and those of the rows at hand are kept. So the generators
-of all ranks stay in step, and a clip gets the same numbers on any rank. `DropPath` and `Dropout` do
-so; their numbers are those of torch's and torchvision's own, drawn from torch's global generator.
+Numbers are drawn for all clips of a batch, and those of the rows at hand are kept, so a clip gets the same numbers on
+any rank. `DropPath` and `Dropout` draw as torch's and torchvision's do, from torch's global generator.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,10 +15,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Part:
-    """What one of several ranks computes of a batch: a stretch of its rows.
-
-    A batch of fewer rows than ranks is not split: all compute it, and each counts for its share.
-    """
+    """The rows of a batch that one of several ranks computes; a batch of fewer rows than ranks is not split."""
 
     rank: int
     ranks: int
@@ -48,7 +44,7 @@ _present: ContextVar[Part | None] = ContextVar("part of the batch", default=None
 
 @contextmanager
 def part_of_batch(part: Part) -> Iterator[None]:
-    """Have what is drawn meanwhile be drawn for the whole batch of which `part` is at hand."""
+    """Draw, in the block, for the whole batch of which `part` is at hand."""
     before = _present.set(part)
     try:
         yield
@@ -93,7 +89,6 @@ class Dropout(nn.Module):
         self.rate = rate
 
     def forward(self, numbers: Tensor) -> Tensor:
-        """Return the numbers (batch first) with some dropped."""
         if not self.training or self.rate == 0:
             return numbers
         return numbers * drawn(partial(self._factors, numbers), len(numbers))
