@@ -1,6 +1,7 @@
 """A scikit-learn classifier of frame features that learns new classes with every `partial_fit`."""
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -100,8 +101,10 @@ class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         Raises:
             ValueError, ConfigError, TrainingError: see `fit`.
         """
-        if classes is not None and len(unlisted := np.setdiff1d(y, classes)):
-            raise ValueError(f"y holds {unlisted[0]}, which is not in classes")
+        if classes is not None:
+            _refuse_other_kind(np.asarray(y), np.asarray(classes), "classes holds")
+            if len(unlisted := np.setdiff1d(y, classes)):
+                raise ValueError(f"y holds {unlisted[0]}, which is not in classes")
         return self._learn(X, y, begins=not self.__sklearn_is_fitted__())
 
     def predict(self, X: Any) -> np.ndarray[Any, np.dtype[Any]]:
@@ -123,8 +126,19 @@ class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         return "model_" in vars(self)
 
     def _learn(self, X: Any, y: Any, *, begins: bool) -> "IncrementalClassifier":
+        before = self.__dict__.copy()
+        try:
+            return self._learned(X, y, begins=begins)
+        except BaseException:
+            # What scikit-learn notes of X would belong to another model.
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _learned(self, X: Any, y: Any, *, begins: bool) -> "IncrementalClassifier":
         features, labels = self._clips(X, y, begins=begins)
         check_classification_targets(labels)
+        _refuse_other_kind(labels, labels if begins else self.arrived_, "the labels so far are")
         model = self._new_model(features.shape[2]) if begins else self.model_
         known = np.array([], labels.dtype) if begins else self.arrived_
         new = np.setdiff1d(labels, known)
@@ -143,12 +157,16 @@ class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         seed = int(check_random_state(self.random_state).randint(_MOST_SEED))
         config = method_config(self.method, {**(self.settings or {}), **own}, seed=seed)
         training = training_config(self.training, {"epochs": self.epochs})
-        settings = ModelSettings(config.method, training, self.frames_, seed, self.held_out_per_class)
+        settings = ModelSettings(config.method, training, self.frames_, seed, int(self.held_out_per_class))
         return Model.new(settings, dim)
 
     def _clips(self, X: Any, y: Any = "no_validation", *, begins: bool = False) -> Any:
         """Return X as (clips, frames, dim) of float32, and y where it is given."""
-        frames = self.frames
+        frames, held_out = self.frames, self.held_out_per_class
+        if frames is not None and (not _is_whole(frames) or frames < 1):
+            raise ValueError(f"frames={frames!r} is not allowed; give a whole number of 1 or more, or None")
+        if not _is_whole(held_out) or held_out < 0:
+            raise ValueError(f"held_out_per_class={held_out!r} is not allowed; give a whole number of 0 or more")
         if frames is None:
             X = np.asarray(X)
             if X.ndim != 3:
@@ -160,10 +178,37 @@ class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         if frames < 1 or rows.shape[1] % frames:
             raise ValueError(f"frames={frames} does not divide rows of {rows.shape[1]} numbers")
         if begins:
-            self.frames_ = frames
+            self.frames_ = int(frames)
         elif frames != self.frames_:
             raise ValueError(
                 f"X has clips of {frames} frames, but {type(self).__name__} was fitted with {self.frames_}"
             )
         clips = rows.reshape(len(rows), frames, -1)
         return (clips, *labels) if labels else clips
+
+
+# What labels are, by numpy's letter of their type; those of one kind are told apart by their values.
+_KINDS = {"b": "booleans", "i": "integers", "u": "integers", "f": "floats", "U": "text", "S": "bytes"}
+
+
+def _refuse_other_kind(labels: np.ndarray[Any, Any], known: np.ndarray[Any, Any], known_are: str) -> None:
+    """Refuse labels that numpy would merge with those known: 0 and "0", 1 and True."""
+    kinds, of_known = _kinds(labels), _kinds(known)
+    if len(kinds) > 1:
+        raise ValueError(f"y holds {' and '.join(sorted(kinds))}; give labels of one kind")
+    if len(known) and kinds != of_known:
+        raise ValueError(
+            f"y holds {' and '.join(sorted(kinds))}, but {known_are} {' and '.join(sorted(of_known))}; "
+            "give labels of one kind"
+        )
+
+
+def _kinds(labels: np.ndarray[Any, Any]) -> set[str]:
+    if labels.dtype.kind != "O":
+        return {_KINDS.get(labels.dtype.kind, str(labels.dtype))}
+    kinds = {np.asarray(label).dtype for label in labels.ravel()}
+    return {_KINDS.get(kind.kind, str(kind)) for kind in kinds}
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)

@@ -118,3 +118,65 @@ def test_what_cannot_be_learned_or_predicted_is_refused() -> None:
         IncrementalClassifier("essential").fit(flat, y)
     with pytest.raises(ConfigError, match="'joint' needs all old clips again"):
         IncrementalClassifier("joint").fit(flat, y)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "kinds"),
+    [
+        ([0, 1], ["0", "2"], "y holds text, but the labels so far are integers"),
+        (["0", "1"], [0, 1], "y holds integers, but the labels so far are text"),
+        ([True, False], [1, 2], "y holds integers, but the labels so far are booleans"),
+        ([0, 1], [True, False], "y holds booleans, but the labels so far are integers"),
+        ([0, 1], np.array(["0", "2"], object), "y holds text, but the labels so far are integers"),
+    ],
+)
+def test_labels_of_another_kind_than_before_are_refused(first: object, then: object, kinds: str) -> None:
+    X, y = clips_of([0, 1])
+    classifier = IncrementalClassifier(frames=None).partial_fit(X, np.asarray(first)[y])
+    before = classifier.predict_proba(X)
+    with pytest.raises(ValueError, match=kinds):
+        classifier.partial_fit(X, np.asarray(then)[y])
+    with pytest.raises(ValueError, match=kinds.replace("the labels so far are", "classes holds")):
+        classifier.partial_fit(X, np.asarray(then)[y], classes=first)
+    np.testing.assert_array_equal(classifier.predict_proba(X), before)
+    assert classifier.classes_.tolist() == sorted(first)  # type: ignore[call-overload]
+
+
+def test_labels_of_one_kind_may_come_as_objects() -> None:
+    X, y = clips_of([0, 1])
+    classifier = IncrementalClassifier(frames=None).partial_fit(X, np.array(["a", "b"])[y])
+    classifier.partial_fit(X, np.array(["b", "c"], object)[y])
+    assert classifier.classes_.tolist() == ["a", "b", "c"]
+
+
+def test_a_fit_that_fails_leaves_the_old_model_as_it_was() -> None:
+    X, y = clips_of([0, 1, 2])
+    classifier = IncrementalClassifier(frames=None).fit(X, y)
+    before = classifier.predict_proba(X)
+    narrow = X[:, :2, :4]
+    with pytest.raises(ConfigError, match="no method is called 'icral'"):
+        classifier.set_params(method="icral").fit(narrow, y)
+    with pytest.raises(ValueError, match="Unknown label type"):
+        classifier.set_params(method="slda").fit(narrow, y + 0.5)
+    assert (classifier.frames_, classifier.n_features_in_) == (FRAMES, FRAMES * DIM)
+    np.testing.assert_array_equal(classifier.predict_proba(X), before)
+    unfitted = IncrementalClassifier(frames=None)
+    with pytest.raises(ValueError, match="Unknown label type"):
+        unfitted.fit(X, y + 0.5)
+    assert not [name for name in vars(unfitted) if name.endswith("_")]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"frames": 2.0}, {"frames": "2"}, {"frames": True}, {"frames": 0}, {"held_out_per_class": "2"}]
+)
+def test_numbers_that_are_not_whole_are_refused(wrong: dict[str, object]) -> None:
+    X, y = clips_of([0, 1])
+    (name, value) = next(iter(wrong.items()))
+    with pytest.raises(ValueError, match=f"{name}={value!r} is not allowed; give a whole number"):
+        IncrementalClassifier(**wrong).fit(X.reshape(len(X), -1), y)
+
+
+def test_numbers_of_numpy_are_taken() -> None:
+    X, y = clips_of([0, 1])
+    numbers = {"frames": np.int64(FRAMES), "held_out_per_class": np.int32(2), "epochs": np.int64(2)}
+    assert IncrementalClassifier(**numbers).fit(X.reshape(len(X), -1), y).frames_ == FRAMES
