@@ -28,6 +28,20 @@ def test_the_config(run: RunFolder, text: str) -> None:
         run.config()
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("data: {kind: folder}\nmethod: {name: mine}", "the method 'mine'"),
+        ("data: {kind: films}\nmethod: {name: icarl}", "the kind of data 'films'"),
+    ],
+)
+def test_a_plugin_that_is_not_installed(run: RunFolder, text: str, what: str) -> None:
+    (run.path / "config.yaml").write_text(text)
+    with pytest.raises(RunError) as caught:
+        run.config()
+    assert str(caught.value) == f"{run.path / 'config.yaml'}: {what} is not installed; install its package"
+
+
 @pytest.mark.parametrize("text", [DEEP, "9" * 5000, "[]", '{"tasks": 1}', '{"tasks": [{"classes": 1}]}', "NaN"])
 def test_the_protocol(run: RunFolder, text: str) -> None:
     (run.path / "protocol.json").write_text(text)

@@ -24,7 +24,7 @@ from torch import Tensor
 from essential.engine.evaluate import Predictions
 from essential.engine.learn_task import EpochReport, Start
 from essential.engine.process_group import Message, ProcessGroup
-from essential.engine.settings import RunConfig
+from essential.engine.settings import RunConfig, refuse_missing_plugins
 from essential.engine.workspace import FeatureOrigin, protocol_from_json, protocol_to_json
 from essential.errors import CheckpointError, RunError
 from essential.files.atomic import explained_os_errors, remove_unfinished, write_json, write_text
@@ -185,6 +185,7 @@ class RunFolder:
             content = parse_yaml(read_bounded(path))
             if self.imported and content["encoder"]["weights"] == self.encoder.name:
                 content["encoder"]["weights"] = str(self.encoder.absolute())
+            refuse_missing_plugins(content, path, RunError)
             return RunConfig.model_validate(content)
         except _DAMAGES as error:
             raise RunError(f"{path} cannot be read ({error})", remedy=f"restore it, or {_AGAIN}") from error

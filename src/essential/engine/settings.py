@@ -1,5 +1,6 @@
 """All settings of a run, put together from their owners' sections, and the engine's own: how training goes."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from essential.configs.schema import Section
 from essential.encoders import EncoderConfig
-from essential.errors import ConfigError
+from essential.errors import ConfigError, EssentialError
 from essential.features.config import FeaturesConfig
-from essential.methods import MethodConfig
-from essential.protocols.source import DataConfig, ProtocolConfig
+from essential.methods import METHODS, MethodConfig
+from essential.protocols.source import DATASETS, DataConfig, ProtocolConfig
 from essential.video.config import AugmentConfig
 
 # What a machine's owner decides, not who sends a config or a bundle; no number of a result depends on it.
@@ -98,3 +99,19 @@ class RunConfig(Section):
         # The record's fingerprint of the encoder says what was in the file.
         weights = {"encoder": {"weights"}} if isinstance(self.encoder.weights, Path) else {}
         return self.model_dump(mode="json", exclude={"summary": True, **OF_THE_MACHINE, **weights})
+
+
+def refuse_missing_plugins(content: object, path: Path, error: type[EssentialError]) -> None:
+    """Raise `error` if the settings in a file name a method or kind of data that is not installed or cannot be used."""
+    for section, key, kind, known in (
+        ("method", "name", "method", METHODS),
+        ("data", "kind", "kind of data", DATASETS),
+    ):
+        own = content.get(section) if isinstance(content, Mapping) else None
+        name = own.get(key) if isinstance(own, Mapping) else None
+        if not isinstance(name, str) or name in known:
+            continue
+        reason = known.broken().get(name)
+        if reason is not None:
+            raise error(f"the {kind} {name!r} cannot be used: {reason}", where=path)
+        raise error(f"the {kind} {name[:100]!r} is not installed", where=path, remedy="install its package")
