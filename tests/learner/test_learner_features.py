@@ -204,3 +204,32 @@ def test_two_learners_of_one_bundle_do_not_share_what_they_forget(
     one.forget("a")
     assert (one.classes, other.classes) == (("b",), ("a", "b"))
     assert one.memory != other.memory == learner.memory
+
+
+def test_numbers_of_numpy_are_taken_and_kept(tmp_path: Path) -> None:
+    learner = features_learner("icarl", held_out_per_class=np.int32(2), memory_budget_bytes=np.int64(10**6))
+    again = VideoLearner(feature_dim=np.int64(DIM), method="slda", overrides=SETTINGS)  # type: ignore[arg-type]
+    for each in (learner, again):
+        each.save(tmp_path / "f.bundle")
+        assert Bundle.read(tmp_path / "f.bundle").encoder.dim == DIM
+
+
+@pytest.mark.parametrize(
+    ("where", "remedy", "text"),
+    [
+        (None, None, "no room; the learner is as it was before"),
+        ("task 2", None, "task 2: no room; the learner is as it was before"),
+        ("task 2", "wait", "task 2: no room; the learner is as it was before; wait"),
+    ],
+)
+def test_an_error_of_training_keeps_where_it_was_and_what_to_do(
+    learner: VideoLearner, monkeypatch: pytest.MonkeyPatch, where: str | None, remedy: str | None, text: str
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise TrainingError("no room", where=where, remedy=remedy)
+
+    monkeypatch.setattr("essential.learner.model.learn_task", fails)
+    with pytest.raises(TrainingError) as caught:
+        learner.learn_features({"up": clips_of("up")})
+    assert str(caught.value) == text
+    assert learner.classes == ("left", "right")

@@ -237,7 +237,7 @@ class _Run:
             )
         except TrainingError as error:
             remedy = "; ".join(filter(None, ("the last checkpoint is intact", error.remedy)))
-            raise TrainingError(error.problem, remedy=remedy) from error
+            raise TrainingError(error.problem, where=error.where, remedy=remedy) from error
         self.start = None
         self._lap("train")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -44,6 +44,13 @@ from essential.video.windows import WindowedVideo
 
 _TOP = 5
 _SEED_OF_VIEWS = 0
+
+Number = TypeVar("Number")
+
+
+def _plain(number: Number) -> Number | int:
+    """Return an integer of numpy as Python's own, and anything else as it is."""
+    return int(number) if isinstance(number, np.integer) else number
 
 
 class VideoLearner:
@@ -80,6 +87,8 @@ class VideoLearner:
         progress: Progress | None = None,
         bundle: Bundle | None = None,
     ) -> None:
+        feature_dim, memory_budget_bytes = _plain(feature_dim), _plain(memory_budget_bytes)
+        held_out_per_class = _plain(held_out_per_class)
         if encoder is not None and feature_dim is not None:
             raise ConfigError("a learner has an encoder, or takes features alone", remedy="give encoder or feature_dim")
         if bundle is not None and (encoder or method or memory_budget_bytes or feature_dim or overrides):
