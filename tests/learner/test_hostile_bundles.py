@@ -1,6 +1,8 @@
 """Bundles that a stranger made and sealed: each is one `BundleError`, or a learner that answers with finite numbers."""
 
 import copy
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from essential import VideoLearner
 from essential.errors import BundleError, CheckpointError
 from essential.files.sealed import Array, read_sealed, write_sealed
 from essential.learner.bundle import Bundle
+from essential.methods import METHODS
 from taught import MACHINE
 
 ODD = (None, True, -1, 1.5, "x", [], {}, [[]], 10**30)
@@ -145,3 +148,75 @@ def test_a_file_of_weights_that_a_bundle_names_is_no_path(parts: tuple[Arrays, d
     encoder = {"name": "resnet18", "weights": "/etc/secret.pth"}
     write_sealed(tmp_path / "odd.bundle", arrays, {**note, "config": {**note["config"], "encoder": encoder}})
     assert Bundle.read(tmp_path / "odd.bundle").config.encoder.weights == Path("secret.pth")
+
+
+def _features_bundle(path: Path, method: str) -> tuple[Arrays, dict[str, Any]]:
+    """Return the parts of a bundle for features of 16 numbers that was taught nothing."""
+    VideoLearner(feature_dim=16, method=method, overrides=MACHINE).save(path)
+    return read_sealed(path, CheckpointError)
+
+
+def _claiming(arrays: Arrays, wide: int) -> Arrays:
+    """Return the arrays with all that hold no number as wide as a forger wants them, which costs no byte."""
+    empty = {name: array for name, array in arrays.items() if not array.size and array.shape[-1:] == (16,)}
+    return {**arrays, **{name: np.zeros((*array.shape[:-1], wide), array.dtype) for name, array in empty.items()}}
+
+
+READ = """
+import resource, sys
+from pathlib import Path
+from essential.errors import BundleError
+from essential.learner.bundle import Bundle
+
+def refused(path):
+    try:
+        Bundle.read(Path(path))
+    except BundleError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    raise AssertionError("it was read")
+
+before = refused(sys.argv[1])
+print(refused(sys.argv[2]) - before)
+"""
+
+
+@pytest.mark.parametrize("method", ["icarl", "slda", "essential"])
+def test_a_small_file_that_claims_wide_features_takes_no_memory(method: str, tmp_path: Path) -> None:
+    arrays, note = _features_bundle(tmp_path / "good.bundle", method)
+    wide = 16_384
+    for name, dim in (("little", 32), ("odd", wide)):
+        own = {**note, "encoder": {**note["encoder"], "dim": dim}}
+        write_sealed(tmp_path / f"{name}.bundle", _claiming(arrays, dim), own)
+    assert (tmp_path / "odd.bundle").stat().st_size < 500_000
+    with pytest.raises(BundleError, match=r"odd\.bundle is not a bundle .*(has the shape|size mismatch)"):
+        Bundle.read(tmp_path / "odd.bundle")
+    command = [sys.executable, "-c", READ, str(tmp_path / "little.bundle"), str(tmp_path / "odd.bundle")]
+    more = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert more < wide * wide * 4 / 4  # a quarter of one square matrix of float32; the least network has half of one
+
+
+def test_many_parts_of_one_number_each_are_refused(tmp_path: Path) -> None:
+    arrays, note = _features_bundle(tmp_path / "good.bundle", "essential")
+    parts = {f"method.network.retrieval.{place}.x": np.zeros(1, np.float32) for place in range(50)}
+    write_sealed(tmp_path / "odd.bundle", {**arrays, **parts}, note)
+    with pytest.raises(BundleError, match=r"odd\.bundle is not a bundle .*does not fit"):
+        Bundle.read(tmp_path / "odd.bundle")
+
+
+@pytest.mark.parametrize("method", sorted(name for name, one in METHODS.items() if not one.needs_all_tasks))
+def test_every_method_is_read_back(method: str, tmp_path: Path) -> None:
+    settings = {"temporal-consistency": "icarl-tc"}
+    arrays, _ = _features_bundle(tmp_path / "good.bundle", settings.get(method, method))
+    read = Bundle.read(tmp_path / "good.bundle").model.method.state_dict()
+    assert {f"method.{name}" for name in read} <= arrays.keys()
+    for name, array in read.items():
+        np.testing.assert_array_equal(array, arrays[f"method.{name}"])
+
+
+def test_a_method_that_is_not_installed_is_named(parts: tuple[Arrays, dict[str, Any]], tmp_path: Path) -> None:
+    arrays, note = parts
+    config = {**note["config"], "method": {"name": "mine", "own": 1}}
+    write_sealed(tmp_path / "odd.bundle", arrays, {**note, "config": config})
+    with pytest.raises(BundleError) as caught:
+        Bundle.read(tmp_path / "odd.bundle")
+    assert str(caught.value) == (f"{tmp_path / 'odd.bundle'}: the method 'mine' is not installed; install its package")

@@ -30,7 +30,7 @@ from pydantic import Field, ValidationError
 
 from essential.engine.config import load_config, memory_section, with_overrides
 from essential.engine.run_folder import differences
-from essential.engine.settings import OF_THE_MACHINE, RunConfig
+from essential.engine.settings import OF_THE_MACHINE, RunConfig, refuse_missing_plugins
 from essential.engine.workspace import FeatureOrigin
 from essential.errors import BundleError, CheckpointError, ConfigError
 from essential.files.sealed import Array, read_sealed, write_sealed
@@ -139,13 +139,17 @@ class Bundle:
             # From text: a tuple, which JSON does not have, is refused in what was read from it already.
             note = _Note.model_validate_json(json.dumps(metadata), strict=True)
             held_out = HeldOut(arrays["held_out.features"], arrays["held_out.slots"])
-            config = RunConfig.model_validate(_portable(note.config))
+            portable = _portable(note.config)
+            refuse_missing_plugins(portable, path, BundleError)
+            config = RunConfig.model_validate(portable)
             _check_arrays(arrays)
             _check_held_out(held_out, frames=config.video.frames, dim=note.encoder.dim)
         config = _overridden(config, overrides, path)
         settings = model_settings(config, note.held_out_per_class)
         with turn(config.training.threads), damage_explained(path):
-            model = Model.restored(settings, below("method.", arrays), note.labels, held_out)
+            state = below("method.", arrays)
+            settings.refuse_other_shapes(state, note.encoder.dim)
+            model = Model.restored(settings, state, note.labels, held_out)
             _refuse_misfit(model, note.encoder.dim)
         return cls(config, note.encoder, model, note.lessons, note.taught, path)
 
@@ -215,7 +219,9 @@ def _read(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         arrays, metadata = read_sealed(path, CheckpointError)
     except CheckpointError as error:
         raise BundleError(
-            f"{error.problem}. It is no bundle, or a damaged one", remedy="restore it from a copy, or check the name"
+            f"{error.problem}. It is no bundle, or a damaged one",
+            where=error.where,
+            remedy="restore it from a copy, or check the name",
         ) from error
     if not isinstance(metadata, dict) or metadata.get("what") != WHAT:
         raise BundleError(f"{path} is another file of essential, not a bundle; give one that `essential learn` made")

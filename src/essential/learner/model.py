@@ -59,6 +59,20 @@ class ModelSettings:
         budget: int | None = getattr(getattr(self.method, "base", self.method), "budget_bytes", None)
         return budget
 
+    def refuse_other_shapes(self, state: Mapping[str, Array], dim: int) -> None:
+        """Raise a CheckpointError if the state is not of a network for features of this width.
+
+        Nothing is allocated, however large a network the settings ask for.
+        """
+        with torch.device("meta"):
+            try:
+                method = self.build_method(dim)
+            except RuntimeError:
+                if self.method.name in METHODS.built_in:
+                    raise
+                return  # a plug-in that reads numbers while it is built, of which the meta device has none
+            method.take_shapes(state)
+
     def build_method(self, dim: int, *, reserved_bytes: int = 0) -> Method:
         """Return the method before its first task; something else takes `reserved_bytes` of its budget."""
         config = self.method
@@ -132,7 +146,8 @@ class Model:
         try:
             learn_task(after.method, task, self.settings.training, progress=progress)
         except TrainingError as error:
-            raise TrainingError(error.problem, remedy=f"the learner is as it was before; {error.remedy}") from error
+            remedy = "; ".join(filter(None, ("the learner is as it was before", error.remedy)))
+            raise TrainingError(error.problem, where=error.where, remedy=remedy) from error
         return after, len(kept)
 
     def without(self, name: str) -> "Model":

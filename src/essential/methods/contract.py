@@ -156,7 +156,8 @@ class Method(ABC):
         Config: its settings.
         needs_all_tasks: the engine gives it the training clips of all tasks so far; the record says so.
         draws_nothing: nothing in it is random, so every seed gives the same.
-        network: every trained or frozen module; `predictor` is one of them.
+        network: every trained or frozen module; `predictor` is one of them. It is built, and takes the shapes of a
+            state, on torch's meta device too, where tensors hold no numbers.
         memory: the exemplars kept.
         slots: the slots of every task begun, in order.
         seed: what every random choice derives from, the order of the clips in training included.
@@ -237,6 +238,15 @@ class Method(ABC):
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
         """Become what `state` says; a CheckpointError if it is not of this method with this config."""
         tensors, self.memory, self.slots[:] = unpack(state)
+        self._load_network(tensors)
+
+    @final
+    def take_shapes(self, state: Mapping[str, Array]) -> None:
+        """Load the shapes of a state into a method on the meta device; a CheckpointError as for the state."""
+        shapes = {name: array.shape for name, array in below("network.", state).items()}
+        self._load_network({name: torch.empty(shape, device="meta") for name, shape in shapes.items()})
+
+    def _load_network(self, tensors: dict[str, Tensor]) -> None:
         own = self.predictor.completed(below(_PREDICTOR, tensors))
         tensors |= {_PREDICTOR + name: tensor for name, tensor in own.items()}
         refuse_other_shapes(self.network.state_dict(), tensors)

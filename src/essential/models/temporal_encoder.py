@@ -28,7 +28,7 @@ class TemporalEncoder(nn.Module):
     def __init__(self, dim: int, *, frames: int, layers: int, heads: int, drop_path: float) -> None:
         super().__init__()
         self.temporal_embedding = nn.Parameter(torch.zeros(frames, dim))
-        self.query = nn.Parameter(torch.randn(dim) * dim**-0.5)
+        self.query = nn.Parameter(torch.randn(dim).mul_(dim**-0.5))
         self.layers = nn.ModuleList(_Layer(dim, heads=heads, drop_path=drop_path) for _ in range(layers))
 
     def place(
