@@ -101,4 +101,4 @@ def _print_lesson(lesson: "Lesson", learner: "VideoLearner") -> None:
         weakest, (right, of) = min(counts.items(), key=lambda item: item[1][0] / item[1][1])
         right_of_all, of_all = map(sum, zip(*counts.values(), strict=True))
         say(f"held-out clips recognised: {right_of_all} of {of_all} (weakest: {weakest}, {right} of {of})")
-    say(f"memory: {size(sum(entry.bytes for entry in learner.memory if entry.kind == 'episodic'))}")
+    say(f"kept of clips: {size(sum(entry.bytes for entry in learner.memory if entry.kind == 'episodic'))}")
