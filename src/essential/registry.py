@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
 from essential.errors import ConfigError
-from essential.shown import nearest, printable
+from essential.shown import described, nearest, printable
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
 
 Thing = TypeVar("Thing")
 _PACKAGE = "essential-video"
-_AT_MOST = 300
+_UNNAMED = "a package without a name"
 
 
 class Registry(Mapping[str, Thing]):
@@ -103,18 +103,28 @@ class Registry(Mapping[str, Thing]):
         """The group's entry points of every package, each package once; one with an unreadable list is `broken`."""
         from importlib.metadata import distributions
 
+        packages = [(package, self._of_group(package)) for package in distributions()]
+        if all(entries == [] for _, entries in packages):
+            return  # the names of all packages take a while to read
+        from packaging.utils import canonicalize_name
+
         seen = set()
-        for package in distributions():
-            try:
-                entries = [entry for entry in package.entry_points if entry.group == self.group]
-            except Exception:
-                with suppress(Exception):
-                    if self.group in (package.read_text("entry_points.txt") or ""):
-                        self._broken[_name(package)] = f"{_name(package)}: its list of entry points cannot be read"
-                continue
-            if entries and _name(package) not in seen:
-                seen.add(_name(package))
-                yield from entries
+        for package, entries in packages:
+            name = _name(package)
+            if name == _UNNAMED or canonicalize_name(name) not in seen:
+                seen.add(canonicalize_name(name))
+                if entries is None:
+                    self._broken[name] = f"{name}: its list of entry points cannot be read"
+                yield from entries or ()
+
+    def _of_group(self, package: "Distribution") -> "list[EntryPoint] | None":
+        """The group's entry points of a package; None: they cannot be read."""
+        try:
+            return [entry for entry in package.entry_points if entry.group == self.group]
+        except Exception:
+            with suppress(Exception):
+                return None if self.group in (package.read_text("entry_points.txt") or "") else []
+            return []
 
     def _plugin(self, name: str) -> bool:
         """Import a plug-in unless it has been; return whether there is one of that name that can be used."""
@@ -136,9 +146,10 @@ class Registry(Mapping[str, Thing]):
             reason = _wrong_version(entry.dist)
             thing = None if reason else entry.load()
             return thing, reason or self._fault(entry.name, thing)
-        except (Exception, SystemExit) as error:
-            message = " ".join(str(error).split())[:_AT_MOST]
-            return None, f"{entry.value} raised {type(error).__name__}" + (f": {message}" if message else "")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            return None, f"{entry.value} raised {described(error)}"
 
 
 _registries: "list[ref[Registry[Any]]]" = []
@@ -154,7 +165,7 @@ def _name(package: "Distribution | None") -> str:
     with suppress(Exception):  # what describes it may be damaged
         if package is not None and package.metadata["Name"]:
             return printable(package.metadata["Name"])
-    return "a package without a name"
+    return _UNNAMED
 
 
 def _wrong_version(package: "Distribution | None") -> str | None:

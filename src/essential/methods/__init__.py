@@ -85,7 +85,9 @@ else:
 def method_summaries() -> dict[str, str]:
     """Return what each method is by its name for `--method`: those shipped, and plug-ins by their file's first line."""
     plugins = {name: METHODS[name] for name in METHODS.plugins() if name in METHODS}
-    of_modules = {name: sys.modules[method.__module__].__doc__ or "" for name, method in plugins.items()}
+    of_modules = {
+        name: str(getattr(sys.modules.get(m.__module__), "__doc__", None) or "") for name, m in plugins.items()
+    }
     return shipped_methods() | {name: text.strip().partition("\n")[0] for name, text in of_modules.items()}
 
 
