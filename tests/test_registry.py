@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -140,6 +141,16 @@ def test_the_first_of_two_installations_of_a_package_is_used(
     make_plugin(folder, "a-package", {GROUP: {"it": "of:a"}}, modules={"of": "a = 2"})
     monkeypatch.setattr(sys, "path", [*sys.path, str(older)])
     assert registry().load("it") == 2
+
+
+def test_a_plugin_may_ask_for_all_names_while_it_is_imported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "import of_b, sys\nseen = sys.modules['registry_of_a_test'].found\na = ([*seen], seen.broken())"
+    make_plugin(folder, "a-package", {GROUP: {"a": "of_a:a", "b": "of_b:b"}}, modules={"of_a": source, "of_b": "b = 1"})
+    found = registry()
+    monkeypatch.setitem(sys.modules, "registry_of_a_test", SimpleNamespace(found=found))
+    assert found.load("a") == (["second", "first", "b"], {})
+    assert [*found] == ["second", "first", "a", "b"]
+    assert found.broken() == {}
 
 
 def test_ctrl_c_while_a_plugin_is_imported_stops_the_command(folder: Path) -> None:

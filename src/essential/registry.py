@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
@@ -33,6 +34,7 @@ class Registry(Mapping[str, Thing]):
         self.group, self.built_in, self._fault = group, built_in, fault
         self._used: dict[str, Thing] = {}
         self._broken: dict[str, str] = {}
+        self._importing: set[tuple[int, str]] = set()
         self._found: dict[str, EntryPoint] | None = None
         _registries.append(ref(self))
 
@@ -129,10 +131,15 @@ class Registry(Mapping[str, Thing]):
     def _plugin(self, name: str) -> bool:
         """Import a plug-in unless it has been; return whether there is one of that name that can be used."""
         entry = self._entries().get(name)
-        if entry is None or name in self._broken:
-            return False
+        mine = (get_ident(), name)
+        if entry is None or name in self._broken or mine in self._importing:
+            return False  # a plug-in that asks for all names while it is imported is not there yet
         if name not in self._used:
-            thing, reason = self._imported(entry)
+            self._importing.add(mine)
+            try:
+                thing, reason = self._imported(entry)
+            finally:
+                self._importing.discard(mine)
             if reason is not None:
                 self._broken[name] = printable(f"{_name(entry.dist)}: {reason}")
                 return False
