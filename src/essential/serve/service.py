@@ -52,7 +52,9 @@ class Service:
         # Held by each request with clips until it is answered or queued.
         self.uploading = asyncio.Semaphore(setup.limits.uploads)
         self.knowledge = Knowledge()
-        self.kept = KeptBundle(setup.bundle)
+        # From `start` on: it reads the whole file, which a worker has found to be a bundle by then.
+        self.kept: KeptBundle
+        self._bundle = setup.bundle
         self.jobs: dict[str, Job] = {}
         # A lesson takes minutes. It leaves a core to predictions, which are not to wait for it.
         self._predictor, self._teacher = Worker(setup), Worker(replace(setup, spare_cores=1))
@@ -64,6 +66,7 @@ class Service:
     def start(self) -> None:
         """Start the workers and wait until they are ready; raise a `ServiceError` if they cannot use the bundle."""
         self.knowledge = self._teacher.start()
+        self.kept = KeptBundle(self._bundle)
         self._predictor.start()
 
     def close(self) -> None:
