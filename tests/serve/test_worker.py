@@ -56,6 +56,8 @@ def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Worker]:
     """A worker that has not started."""
 
     def begin(setup: Setup, say: Say) -> tuple[Knowledge, Callable[[Any], object]]:
+        if (tmp_path / "broken").exists():
+            raise ZeroDivisionError("a fault")
         if not setup.bundle.exists():
             raise BundleError("no bundle", where="there")
         say(Step("load", 0, 1, ""))
@@ -129,6 +131,20 @@ def test_one_that_never_begins_is_an_error_of_the_service(worker: Worker, monkey
     with pytest.raises(ServiceError, match=r"a worker process ended \(exit code 7\) before it was ready"):
         worker.start()
     assert _refusal(worker, "refuse").code == "worker_died"
+
+
+def test_one_that_fails_as_it_begins_is_an_error_of_the_service_and_not_of_the_clip(
+    worker: Worker, tmp_path: Path
+) -> None:
+    worker.start()
+    (tmp_path / "broken").touch()
+    with pytest.raises(ServiceError, match=r"failed before it was ready \(ZeroDivisionError: a fault\)"):
+        worker.start()
+    refusal = _refusal(worker, "refuse")
+    assert (refusal.status, refusal.code) == (503, "not_ready")
+    (tmp_path / "broken").unlink()
+    _refusal(worker, "refuse")  # of the process that replaced it, which may have begun before that
+    assert worker.ask(methodcaller("double", 4), seconds_limit=30) == 8
 
 
 def test_after_its_end_it_refuses(worker: Worker) -> None:

@@ -49,7 +49,7 @@ class Worker:
     def start(self) -> Knowledge:
         """Start it, or replace it by one that reads the bundle again, and return what that knows.
 
-        A ServiceError if it ended, took too long, or cannot use its bundle.
+        A ServiceError if it ended, failed, took too long, or cannot use its bundle.
         """
         self._child.start()
         try:
@@ -103,6 +103,11 @@ class Worker:
                     return knowledge
         except EssentialError as error:
             raise ServiceError(str(error)) from error
+        except ChildDied:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ServiceError(f"a worker process failed before it was ready ({reason})") from error
         raise ServiceError(f"a worker process was not ready within {_START_SECONDS} seconds")
 
     def _result(self, seconds_limit: float, progress: Callable[[Step], None]) -> Any:
