@@ -1,8 +1,10 @@
 """A worker's requests that need too much memory or time, fail, or end their process: what a client is told."""
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from operator import methodcaller
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from essential.child_process import Say
 from essential.errors import BundleError
 from essential.serve import worker as module
 from essential.serve.messages import Knowledge, Limits, Refusal, Setup, Step
+from essential.serve.service import _restarted
 from essential.serve.worker import ServiceError, Worker
 
 KNOWN = Knowledge(encoder="tiny")
@@ -59,7 +62,7 @@ def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Worker]:
         if (tmp_path / "broken").exists():
             raise ZeroDivisionError("a fault")
         if not setup.bundle.exists():
-            raise BundleError("no bundle", where="there")
+            raise BundleError(f"there is no bundle {setup.bundle}", where=setup.bundle)
         say(Step("load", 0, 1, ""))
         answers = Answers(say, tmp_path)
         return KNOWN, lambda call: call(answers)
@@ -117,12 +120,22 @@ def test_a_request_that_stands_still_is_given_up(worker: Worker) -> None:
     assert worker.ask(methodcaller("double", 4), seconds_limit=30) == 8
 
 
-def test_a_bundle_that_is_gone_and_comes_back(worker: Worker, tmp_path: Path) -> None:
+def test_a_bundle_that_is_gone_and_comes_back(worker: Worker, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     worker.start()
     (tmp_path / "a.bundle").unlink()
-    with pytest.raises(ServiceError, match="there: no bundle"):
+    with pytest.raises(ServiceError, match="there is no bundle"):
         worker.start()
+    with pytest.raises(Refusal) as caught:
+        asyncio.run(_restarted(worker))
+    for refusal in (caught.value, _refusal(worker, "double")):
+        assert (refusal.status, refusal.code) == (503, "not_ready")
+        # A client does not learn where the bundle is; the log says it.
+        assert str(tmp_path) not in refusal.message
+    assert f"there is no bundle {tmp_path / 'a.bundle'}" in caplog.text
     (tmp_path / "a.bundle").touch()
+    # The process that replaced it may have begun before that.
+    with suppress(Refusal):
+        worker.ask(methodcaller("double", 4), seconds_limit=30)
     assert worker.ask(methodcaller("double", 4), seconds_limit=30) == 8
 
 

@@ -31,7 +31,7 @@ from essential.serve.messages import (
     cannot_write,
 )
 from essential.serve.uploads import remove
-from essential.serve.worker import ServiceError, Worker
+from essential.serve.worker import ServiceError, Worker, not_ready
 
 _LOG = logging.getLogger(__name__)
 _FORGET_SECONDS = 300
@@ -183,7 +183,7 @@ async def _restarted(worker: Worker) -> Knowledge:
     try:
         return await to_thread.run_sync(worker.start)
     except ServiceError as error:
-        raise Refusal(503, "not_ready", str(error)) from error
+        raise not_ready(error) from error
 
 
 async def _on_disk(change: Callable[[], None]) -> None:

@@ -31,6 +31,12 @@ class ServiceError(EssentialError):
     """The service cannot start or go on."""
 
 
+def not_ready(error: ServiceError) -> Refusal:
+    """Log why no worker is ready, and return the refusal, which names no place on this machine, as the error may."""
+    _LOG.error("no worker is ready: %s", error)
+    return Refusal(503, "not_ready", "no worker process is ready; the service's log says why")
+
+
 def start_method(temporary: Path) -> Literal["forkserver", "spawn"]:
     """Return how workers start: as forks of a process that has torch in memory and no thread, which takes a moment.
 
@@ -78,7 +84,7 @@ class Worker:
                 raise
             except ServiceError as error:
                 self._child.start()
-                raise Refusal(503, "not_ready", str(error)) from error
+                raise not_ready(error) from error
             except MemoryError as error:
                 message = "more memory is needed for it than a worker has; send smaller clips"
                 raise Refusal(422, "too_much_memory", message) from error
