@@ -61,6 +61,8 @@ def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Worker]:
     def begin(setup: Setup, say: Say) -> tuple[Knowledge, Callable[[Any], object]]:
         if (tmp_path / "broken").exists():
             raise ZeroDivisionError("a fault")
+        if setup.begin_with is not None:
+            setup.bundle.touch()
         if not setup.bundle.exists():
             raise BundleError(f"there is no bundle {setup.bundle}", where=setup.bundle)
         say(Step("load", 0, 1, ""))
@@ -137,6 +139,22 @@ def test_a_bundle_that_is_gone_and_comes_back(worker: Worker, tmp_path: Path, ca
     with suppress(Refusal):
         worker.ask(methodcaller("double", 4), seconds_limit=30)
     assert worker.ask(methodcaller("double", 4), seconds_limit=30) == 8
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_bundle_that_is_lost_is_not_begun_again(tmp_path: Path) -> None:
+    path = tmp_path / "new.bundle"
+    new = Worker(Setup(path, (), "tiny", Limits()))
+    try:
+        new.start()
+        path.unlink()
+        with pytest.raises(ServiceError, match="there is no bundle"):
+            new.start()
+        # Its process has ended, and another takes its place.
+        assert _refusal(new, "double").code == "not_ready"
+        assert not path.exists()
+    finally:
+        new.close()
 
 
 def test_one_that_never_begins_is_an_error_of_the_service(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:

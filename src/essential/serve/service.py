@@ -56,8 +56,9 @@ class Service:
         self.kept: KeptBundle
         self._bundle = setup.bundle
         self.jobs: dict[str, Job] = {}
-        # A lesson takes minutes. It leaves a core to predictions, which are not to wait for it.
-        self._predictor, self._teacher = Worker(setup), Worker(replace(setup, spare_cores=1))
+        # A lesson takes minutes: it leaves a core to predictions. The teacher starts first, and begins a new bundle.
+        self._teacher = Worker(replace(setup, spare_cores=1))
+        self._predictor = Worker(replace(setup, begin_with=None))
         # Fair locks (FIFO), which those of threads are not.
         self._predicting, self._changing = asyncio.Lock(), asyncio.Lock()
         self._predictor_is_behind = False

@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -50,6 +51,7 @@ class Worker:
 
     def __init__(self, setup: Setup) -> None:
         multiprocessing.set_forkserver_preload(_HEAVY)
+        self._setup = setup
         self._child = ChildProcess(partial(_begin, setup), start_method(Path(tempfile.gettempdir())))
 
     def start(self) -> Knowledge:
@@ -59,9 +61,12 @@ class Worker:
         """
         self._child.start()
         try:
-            return self._await_ready()
+            knowledge = self._await_ready()
         except ChildDied as death:
             raise ServiceError(f"a worker process {death} before it was ready") from death
+        # There was a bundle: if it is missing from now on, it was lost, and an empty one is no answer to that.
+        self._child.begin = partial(_begin, replace(self._setup, begin_with=None))
+        return knowledge
 
     def ask(
         self, call: Callable[[Any], Any], *, seconds_limit: float, progress: Callable[[Step], None] = lambda _: None
