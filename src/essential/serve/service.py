@@ -38,6 +38,8 @@ _FORGET_SECONDS = 300
 # How long a lesson may stand still, in the time for one clip.
 _MOST_STILL = 10
 _REMEMBERED_JOBS = 200
+# Refusals of a lesson after which the worker's learner is as it was.
+_NOTHING_LEARNED = ("no_clip_readable", "lesson_failed")
 
 
 class Service:
@@ -160,10 +162,11 @@ class Service:
         try:
             change: Change = await to_thread.run_sync(partial(self._teacher.ask, call, **limits))
             await _on_disk(self.kept.replace)
-        except Refusal:
+        except Refusal as refusal:
             # The worker may have learned what is not kept. One that cannot read the bundle is replaced when next asked.
-            with suppress(Refusal):
-                await _restarted(self._teacher)
+            if refusal.code not in _NOTHING_LEARNED:
+                with suppress(Refusal):
+                    await _restarted(self._teacher)
             raise
         self.knowledge, learned = change
         self._predictor_is_behind = True
