@@ -197,7 +197,7 @@ def test_every_loss_is_finite_and_what_trains_has_a_gradient(name: str) -> None:
                 else:
                     assert parameter.grad is None
                 parameter.grad = None
-        learn(method, task)
+        learn(method, task, start=Start(task.index))
 
 
 def test_losses_change_neither_the_batch_nor_the_method_and_draw_only_where_they_say(name: str) -> None:
@@ -215,7 +215,7 @@ def test_losses_change_neither_the_batch_nor_the_method_and_draw_only_where_they
             assert torch.equal(features, batch.features)
             assert torch.equal(slots, batch.slots)
             assert_same_state(method.state_dict(), state)
-        learn(method, task)
+        learn(method, task, start=Start(task.index))
 
 
 @numeric
@@ -353,7 +353,7 @@ def test_memory_never_exceeds_its_budget(keeping: str, tmp_path: Path) -> None:
     for task in tasks_for(method, [2, 1, 1]):
         method.begin(task)
         count()
-        learn_task(method, task, TRAINING, on_epoch=count)
+        learn_task(method, task, TRAINING, start=Start(task.index), on_epoch=count)
         count()
         prompts = sum(entry.bytes for entry in method.ledger() if entry.kind == "semantic")
         assert method.memory.write(tmp_path / "memory.safetensors") == used[-1] - prompts

@@ -80,7 +80,8 @@ def learn_task(
         method: changed; afterwards on the device of `training`.
         task: the next one: its index is the number of tasks that the method has learned.
         training: the optimisation.
-        start: where in the task it starts; None: at its beginning.
+        start: where in the task a saved state goes on; None: at its beginning. A method that has begun the task does
+            not begin it again.
         title: what `progress` calls the task.
         progress: shows how far it is.
         on_epoch: called after every epoch.
@@ -88,9 +89,10 @@ def learn_task(
 
     Raises:
         ConfigError: the memory budget cannot hold one exemplar of every class.
-        DataError: a stage has no clip to learn from.
+        DataError: the task is not the next one, or a stage has no clip to learn from.
         TrainingError: a loss is not finite.
     """
+    _refuse_another_task(method, task, start)
     start, progress, group = start or Start(task.index), progress or Progress(), group or SingleProcess()
     device = choose_device(training.device)
     method.network.to(device)
@@ -109,6 +111,19 @@ def learn_task(
             progress.advance(here.epoch)
             fit(method, stage, training, start=here, on_epoch=after, group=group)
     change(group, method, lambda: method.finish(task), device=device)
+
+
+def _refuse_another_task(method: Method, task: TaskData, start: Start | None) -> None:
+    """Refuse a task that is not the next one, or, with `start`, not the one that the method has begun."""
+    begun = len(method.slots)
+    if begun != task.index and (start is None or begun != task.index + 1):
+        raise DataError(
+            f"is task {task.index}, but the method has begun {begun} tasks: task {begun} is the next",
+            where="task",
+            remedy="give each task once, in their order, or build a new method",
+        )
+    if start is not None and start.task != task.index:
+        raise DataError(f"is of task {start.task}, but the task is {task.index}", where="start", remedy="give its own")
 
 
 def fit(
