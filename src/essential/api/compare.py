@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from multiprocessing import active_children, get_context
+from multiprocessing.process import BaseProcess
 from numbers import Integral
 from pathlib import Path
 
@@ -234,12 +235,15 @@ def _at_once(
     """Do the runs in `count` processes; give each, as it ends, with the reason why it failed, if it did."""
     executor = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin_process)
     running: dict[Future[str | None], PlannedRun] = {}
+    own: set[BaseProcess] = set()
     try:
         with phase(progress, f"runs, {count} at once", total):
             for done in range(1, total + 1):
                 # No more are handed over than can begin at once.
                 for run in islice(runs, count - len(running)):
+                    others = active_children()
                     running[executor.submit(_try, run, Progress())] = run
+                    own.update(process for process in active_children() if process not in others)
                 ended = next(as_completed(running))
                 yield running.pop(ended), ended.result()
                 progress.advance(done)
@@ -249,8 +253,8 @@ def _at_once(
             remedy="check the machine's memory, and run the same command again to continue",
         ) from error
     except BaseException:
-        # Interrupted: what the processes have saved is enough to continue.
-        for process in active_children():
+        # Interrupted: what the processes have saved is enough to continue. Other children are the caller's.
+        for process in own:
             process.terminate()
         raise
     finally:
