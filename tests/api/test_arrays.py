@@ -165,6 +165,14 @@ WRONG: list[tuple[dict[str, Any], type[EssentialError], str]] = [
         "^order: names classes that y has no clip of: 'fly'; leave them out, or give training clips of them",
     ),
     ({"names": ["a"]}, DataError, "^names: has 1 names for 9 clips of X; give one for each"),
+    ({"names": "abcdefghi"}, DataError, "^names: is 'abcdefghi'; give one for each clip of X"),
+    ({"names": 9}, DataError, "^names: is 9; give one for each clip of X"),
+    (
+        {"names": [*LABELS, *LABELS, "a\0b"]},
+        DataError,
+        r"^names: has 'a\\x00b' at \[8\], with the character U\+0000, which no file can hold; leave the character out",
+    ),
+    ({"names": ["a\ud800", *LABELS, *LABELS]}, DataError, r"^names: has 'a\\ud800' at \[0\], with .* U\+D800"),
 ]
 
 
