@@ -15,8 +15,8 @@ from essential.engine.config import parse_config, training_config
 from essential.engine.evaluate import Predictions, TaskReport, evaluated, scored
 from essential.engine.learn_task import EpochDone, EpochReport, learn_task
 from essential.engine.settings import RunConfig, TrainingConfig, choose_device
+from essential.engine.turns import turn
 from essential.errors import ConfigError, DataError
-from essential.features.cores import torch_threads
 from essential.memory.ledger import LedgerEntry
 from essential.methods import build_method as build
 from essential.methods import method_section
@@ -46,7 +46,8 @@ def build_method(name: str, *, dim: int, frames: int, seed: int = 0, **settings:
         if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
             raise ConfigError(f"is {number!r}", where=where, remedy="give a whole number, 1 or more")
     config = method_config(name, settings, seed=seed)
-    return build(config.method, dim=int(dim), frames=int(frames), seed=config.seed)
+    with turn(config.training.threads):
+        return build(config.method, dim=int(dim), frames=int(frames), seed=config.seed)
 
 
 def method_config(name: str, settings: Mapping[str, Any], *, seed: int) -> RunConfig:
@@ -93,7 +94,7 @@ def run(
         if on_epoch is not None:
             on_epoch(done.report)
 
-    with torch_threads(settings.threads):
+    with turn(settings.threads):
         for task in tasks:
             title = f"task {task.index + 1} of {len(tasks)}"
             learned = _with_earlier(tasks, task.index) if method.needs_all_tasks else task

@@ -29,7 +29,7 @@ from essential.records import MemoryBytes
 # What makes a method small, where it has such a setting.
 SMALL: dict[str, Any] = {"classifier": {"heads": 4}, "exemplars_per_class": 3, "random_features": 150}
 SMALL |= {"rehearsal_epochs": 2, "bias_epochs": 3, "balance_epochs": 2}
-TRAINING = TrainingConfig(epochs=2, batch_size=8, warmup_epochs=1, scale_learning_rate=False, device="cpu")
+TRAINING = TrainingConfig(epochs=2, batch_size=8, warmup_epochs=1, scale_learning_rate=False, device="cpu", threads=1)
 # One epoch of everything, for what does not depend on more.
 SHORT = TRAINING.model_copy(update={"epochs": 1, "warmup_epochs": 0})
 ONE_EPOCH = {"rehearsal_epochs": 1, "balance_epochs": 1, "bias_epochs": 1}

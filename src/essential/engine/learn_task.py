@@ -18,6 +18,7 @@ from torch import Tensor
 from essential.engine.cuda_graph import CudaGraph
 from essential.engine.process_group import ProcessGroup, SingleProcess, change
 from essential.engine.settings import TrainingConfig, choose_device
+from essential.engine.turns import turn
 from essential.errors import DataError, TrainingError
 from essential.files.sealed import Array
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData, nothing
@@ -92,25 +93,26 @@ def learn_task(
         DataError: the task is not the next one, or a stage has no clip to learn from.
         TrainingError: a loss is not finite.
     """
-    _refuse_another_task(method, task, start)
-    start, progress, group = start or Start(task.index), progress or Progress(), group or SingleProcess()
+    first, progress, group = start or Start(task.index), progress or Progress(), group or SingleProcess()
     device = choose_device(training.device)
-    method.network.to(device)
-    # A state that was saved inside a task was saved after its `begin`.
-    if len(method.slots) == task.index:
-        change(group, method, lambda: method.begin(task), device=device)
 
     def after(done: EpochDone) -> None:
         if on_epoch is not None:
             on_epoch(done)
         progress.advance(done.report.epoch + 1, f"loss {sum(done.report.losses.values()):.3f}")
 
-    for index, stage in [*enumerate(method.stages(task))][start.stage :]:
-        here = start if index == start.stage else Start(task.index, index)
-        with phase(progress, f"{title}: {stage.name}", stage.epochs or training.epochs):
-            progress.advance(here.epoch)
-            fit(method, stage, training, start=here, on_epoch=after, group=group)
-    change(group, method, lambda: method.finish(task), device=device)
+    with turn(training.threads, group):
+        _refuse_another_task(method, task, start)
+        method.network.to(device)
+        # A state that was saved inside a task was saved after its `begin`.
+        if len(method.slots) == task.index:
+            change(group, method, lambda: method.begin(task), device=device)
+        for index, stage in [*enumerate(method.stages(task))][first.stage :]:
+            here = first if index == first.stage else Start(task.index, index)
+            with phase(progress, f"{title}: {stage.name}", _epochs(stage, training)):
+                progress.advance(here.epoch)
+                fit(method, stage, training, start=here, on_epoch=after, group=group)
+        change(group, method, lambda: method.finish(task), device=device)
 
 
 def _refuse_another_task(method: Method, task: TaskData, start: Start | None) -> None:
@@ -156,7 +158,7 @@ def fit(
     if not (clips := len(table)):
         raise DataError(f"stage {stage.name!r} has no clip to learn from; check the data and the memory's settings")
     optimizer = _optimizer(stage, training, device, start.optimizer)
-    steps, epochs = steps_per_epoch(clips, training), stage.epochs or training.epochs
+    steps, epochs = steps_per_epoch(clips, training), _epochs(stage, training)
     schedule = [rate * stage.learning_rate_scale for rate in learning_rates(epochs * steps, steps, training)]
     graph = CudaGraph(enabled=stage.steady and device.type == "cuda" and group.size == 1)
     method.network.requires_grad_(False).eval()
@@ -176,6 +178,10 @@ def fit(
         report = _finite(EpochReport(start.task, stage.name, epoch, means, rates[-1]))
         on_epoch(EpochDone(report, stage, start.stage, epochs, optimizer))
     optimizer.zero_grad(set_to_none=True)
+
+
+def _epochs(stage: Stage, training: TrainingConfig) -> int:
+    return training.epochs if stage.epochs is None else stage.epochs
 
 
 def steps_per_epoch(clips: int, training: TrainingConfig) -> int:

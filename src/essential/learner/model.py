@@ -132,7 +132,8 @@ class Model:
         try:
             learn_task(after.method, task, self.settings.training, progress=progress)
         except TrainingError as error:
-            raise TrainingError(error.problem, remedy=f"the learner is as it was before; {error.remedy}") from error
+            remedy = "; ".join(filter(None, ("the learner is as it was before", error.remedy)))
+            raise TrainingError(error.problem, where=error.where, remedy=remedy) from error
         return after, len(kept)
 
     def without(self, name: str) -> "Model":
