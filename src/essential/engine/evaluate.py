@@ -3,7 +3,7 @@
 Nothing here draws a random number or opens a video.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from numbers import Real
@@ -141,17 +141,26 @@ def scored(
 
 
 def _value(name: str, metric: Metric, scores: Scores, progress: Progress | None) -> float | None:
-    """Return a metric's value; that of a plug-in which raises, or gives no finite number, is None."""
     if name in METRICS.built_in:
         return metric.compute(scores)
-    # No error of a plug-in may cost the record of a whole training.
+    return value_of(f"the plug-in metric {name!r}", metric.compute, scores, progress)
+
+
+def value_of(
+    metric: str, compute: Callable[[Scores], Any], scores: Scores, progress: Progress | None = None
+) -> float | None:
+    """Return the value of a metric that is not the library's; if it raises, or gives no finite number, None.
+
+    `progress` says why; `metric` is what it calls the metric.
+    """
+    # No error of a metric may cost the record of a whole training.
     try:
-        value = metric.compute(scores)
+        value = compute(scores)
         if value is None or (isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)):
             return None if value is None else float(value)
         reason = f"gave {quoted(value)}, no finite number"
     except (Exception, SystemExit) as error:
         reason = f"raised {type(error).__name__}: {str(error)[:300]}"
     if progress is not None:
-        progress.say(printable(f"the plug-in metric {name!r} has no value: it {' '.join(reason.split())}"))
+        progress.say(printable(f"{metric} has no value: it {' '.join(reason.split())}"))
     return None
