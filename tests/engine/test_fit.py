@@ -92,6 +92,12 @@ def test_a_loss_that_is_not_finite_names_the_place() -> None:
         _fit(method, TrainingConfig(epochs=2))
 
 
+@pytest.mark.parametrize("epochs", [0, -1])
+def test_a_stage_of_no_epoch_is_refused(epochs: int) -> None:
+    with pytest.raises(ValueError, match=rf"^the stage 'memory' has epochs={epochs}; give 1 or more, or leave it out"):
+        Stage("memory", list, [], epochs)  # type: ignore[arg-type]
+
+
 def test_a_stage_without_clips_is_refused() -> None:
     method = build_method(FinetuneConfig.model_validate({"classifier": {"heads": 4}}), dim=24, frames=8, seed=0)
     task = make_tasks([2], per_class=0)[0]
