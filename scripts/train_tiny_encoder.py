@@ -25,7 +25,7 @@ from torch.nn import functional
 from essential.encoders.tiny import TINY_CONVOLUTIONS, TINY_DIM, TINY_HIDDEN, TINY_PIXELS, TinyEncoder
 from essential.files.sealed import write_sealed
 from essential.protocols.digit_frames import Trajectory, draw_frames, draw_ink, draw_progress, draw_scene, scans
-from essential.protocols.moving_digits import h264_mp4, mpeg4_avi
+from essential.protocols.moving_digits import encode
 from essential.seeding import numpy_generator, seed_from
 
 SEED = 0
@@ -100,7 +100,7 @@ def draw_clip(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
     scan = deform(choices[generator.integers(len(choices))], generator)
     trajectory = draw_wandering(generator)
     frames = draw_frames(scan, trajectory, draw_scene(generator, TINY_PIXELS.size), generator)
-    content = mpeg4_avi(frames) if index % 4 == 3 else h264_mp4(frames)
+    content = encode(frames, "avi" if index % 4 == 3 else "mp4")
     ink = draw_ink(scan, trajectory, TINY_PIXELS.size)
     cell = TINY_PIXELS.size // INK_SIDE
     coarse = ink.reshape(len(ink), INK_SIDE, cell, INK_SIDE, cell).mean((2, 4)).reshape(len(ink), -1)

@@ -53,9 +53,9 @@ def smaller(config: RunConfig) -> RunConfig:
     )
 
 
-def load_smaller_config(name_or_path: str, overrides: Any = (), *, method: str | None = None) -> RunConfig:
+def load_smaller_config(name_or_path: str, overrides: Any = (), **settings: Any) -> RunConfig:
     """Return what `load_config` does, made smaller; what the document says is checked by it before."""
-    return smaller(load_config(name_or_path, overrides, method=method))
+    return smaller(load_config(name_or_path, overrides, **settings))
 
 
 def _shorter(method: Any) -> Any:

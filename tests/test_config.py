@@ -252,6 +252,13 @@ def test_a_value_that_is_not_allowed_is_told_with_key_value_and_rule(
     assert rule in message
 
 
+def test_a_broken_method_of_a_plug_in_is_told_by_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METHODS._broken, "bad", "bad-package: it raised E")
+    expected = "method.name='bad' cannot be used: bad-package: it raised E"
+    assert _message(ESSENTIAL, "method.name=bad") == f"config {ESSENTIAL}: {expected}"
+    assert "method.name='[1]' is unknown" in _message(ESSENTIAL, "method.name=[1]")
+
+
 def test_an_unknown_method_is_told_with_the_nearest_and_all_known() -> None:
     known = ", ".join(METHODS)
     expected = f"method.name='esential' is unknown (did you mean 'essential'?); known: {known}"

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -69,6 +70,12 @@ def test_an_unknown_name_is_told_with_the_nearest_and_the_known_ones(folder: Pat
         ("import no_such_module_at_all", "raised ModuleNotFoundError: No module named 'no_such_module_at_all'"),
         ("import sys\nsys.exit(3)", "raised SystemExit: 3"),
         ("x = 1", "raised AttributeError: module 'it' has no attribute 'thing'"),
+        ("class E(BaseException): pass\nraise E('of its own')", "raised E: of its own"),
+        (
+            "class E(Exception):\n    def __str__(self): raise self\nraise E",
+            "raised E: its message cannot be read",
+        ),
+        ("class E(BaseException):\n    __str__ = None\nraise E", "raised E: its message cannot be read"),
         ("def", "raised SyntaxError: invalid syntax (it.py, line 1)"),
         ("thing = 'text'", "'odd' is str, not int"),
     ],
@@ -134,6 +141,47 @@ def test_the_first_of_two_installations_of_a_package_is_used(
     make_plugin(folder, "a-package", {GROUP: {"it": "of:a"}}, modules={"of": "a = 2"})
     monkeypatch.setattr(sys, "path", [*sys.path, str(older)])
     assert registry().load("it") == 2
+
+
+def test_a_plugin_may_ask_for_all_names_while_it_is_imported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "import of_b, sys\nseen = sys.modules['registry_of_a_test'].found\na = ([*seen], seen.broken())"
+    make_plugin(folder, "a-package", {GROUP: {"a": "of_a:a", "b": "of_b:b"}}, modules={"of_a": source, "of_b": "b = 1"})
+    found = registry()
+    monkeypatch.setitem(sys.modules, "registry_of_a_test", SimpleNamespace(found=found))
+    assert found.load("a") == (["second", "first", "b"], {})
+    assert [*found] == ["second", "first", "a", "b"]
+    assert found.broken() == {}
+
+
+def test_ctrl_c_while_a_plugin_is_imported_stops_the_command(folder: Path) -> None:
+    make_plugin(folder, "a-package", {GROUP: {"it": "of:a"}}, modules={"of": "raise KeyboardInterrupt"})
+    with pytest.raises(KeyboardInterrupt):
+        registry().load("it")
+
+
+@pytest.mark.parametrize("entries", [{"other": {"x": "y"}}, {GROUP: {"new": "of:a"}}, f"[{GROUP}]\nno value here\n"])
+def test_a_package_that_another_installation_hides_has_no_plugins(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entries: Any
+) -> None:
+    make_plugin(folder, "Spell-Me", entries, modules={"of": "a = 2"})
+    hidden = make_plugin(tmp_path / "hidden", "spell_me", {GROUP: {"it": "of:a"}})
+    damaged = make_plugin(tmp_path / "damaged", "spell.me", f"[{GROUP}]\nno value here\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(hidden), str(damaged)])
+    found = registry()
+    assert found.plugins() == (["new"] if GROUP in entries and isinstance(entries, dict) else [])
+    unreadable = {"Spell-Me": "Spell-Me: its list of entry points cannot be read"}
+    assert found.broken() == (unreadable if isinstance(entries, str) else {})
+
+
+def test_packages_without_a_name_do_not_hide_each_other(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = tmp_path / "second"
+    for where, name in ((folder, "first-one"), (second, "second-one")):
+        make_plugin(where, name, {GROUP: {name: "math:e"}})
+        next(where.glob("*.dist-info/METADATA")).unlink()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(second)])
+    assert registry().plugins() == ["first-one", "second-one"]
 
 
 def test_a_fault_of_our_own_is_not_hidden() -> None:

@@ -43,7 +43,7 @@ class ChildProcess:
 
     Args:
         begin: called in the child, with a function that sends progress. Returns the content of the message "ready", and
-            the function that does a request. Without `fork` it must be picklable.
+            the function that does a request. Without `fork` it must be picklable. `start` calls the one set last.
         start_method: how it starts.
     """
 
@@ -51,7 +51,7 @@ class ChildProcess:
         # The parent's end of the pipe, to wait for a message of one of many children.
         self.connection: Any = None
         self.is_ready = self.is_ended = False
-        self._begin = begin
+        self.begin = begin
         self._context: Any = multiprocessing.get_context(start_method)
         self._process: Any = None
         self._changing = Lock()
@@ -65,7 +65,7 @@ class ChildProcess:
             self.is_ready = False
             self.connection, theirs = self._context.Pipe()
             create = _ForkedProcess if self._context.get_start_method() == "fork" else self._context.Process
-            process = create(target=_run, args=(theirs, self._begin), daemon=True)
+            process = create(target=_run, args=(theirs, self.begin), daemon=True)
             process.start()
             self._process = process
             theirs.close()

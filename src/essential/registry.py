@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
 from essential.errors import ConfigError
-from essential.shown import nearest, printable
+from essential.shown import described, nearest, printable
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
 
 Thing = TypeVar("Thing")
 _PACKAGE = "essential-video"
-_AT_MOST = 300
+_UNNAMED = "a package without a name"
 
 
 class Registry(Mapping[str, Thing]):
@@ -33,6 +34,7 @@ class Registry(Mapping[str, Thing]):
         self.group, self.built_in, self._fault = group, built_in, fault
         self._used: dict[str, Thing] = {}
         self._broken: dict[str, str] = {}
+        self._importing: set[tuple[int, str]] = set()
         self._found: dict[str, EntryPoint] | None = None
         _registries.append(ref(self))
 
@@ -103,26 +105,41 @@ class Registry(Mapping[str, Thing]):
         """The group's entry points of every package, each package once; one with an unreadable list is `broken`."""
         from importlib.metadata import distributions
 
+        packages = [(package, self._of_group(package)) for package in distributions()]
+        if all(entries == [] for _, entries in packages):
+            return  # the names of all packages take a while to read
+        from packaging.utils import canonicalize_name
+
         seen = set()
-        for package in distributions():
-            try:
-                entries = [entry for entry in package.entry_points if entry.group == self.group]
-            except Exception:
-                with suppress(Exception):
-                    if self.group in (package.read_text("entry_points.txt") or ""):
-                        self._broken[_name(package)] = f"{_name(package)}: its list of entry points cannot be read"
-                continue
-            if entries and _name(package) not in seen:
-                seen.add(_name(package))
-                yield from entries
+        for package, entries in packages:
+            name = _name(package)
+            if name == _UNNAMED or canonicalize_name(name) not in seen:
+                seen.add(canonicalize_name(name))
+                if entries is None:
+                    self._broken[name] = f"{name}: its list of entry points cannot be read"
+                yield from entries or ()
+
+    def _of_group(self, package: "Distribution") -> "list[EntryPoint] | None":
+        """The group's entry points of a package; None: they cannot be read."""
+        try:
+            return [entry for entry in package.entry_points if entry.group == self.group]
+        except Exception:
+            with suppress(Exception):
+                return None if self.group in (package.read_text("entry_points.txt") or "") else []
+            return []
 
     def _plugin(self, name: str) -> bool:
         """Import a plug-in unless it has been; return whether there is one of that name that can be used."""
         entry = self._entries().get(name)
-        if entry is None or name in self._broken:
-            return False
+        mine = (get_ident(), name)
+        if entry is None or name in self._broken or mine in self._importing:
+            return False  # a plug-in that asks for all names while it is imported is not there yet
         if name not in self._used:
-            thing, reason = self._imported(entry)
+            self._importing.add(mine)
+            try:
+                thing, reason = self._imported(entry)
+            finally:
+                self._importing.discard(mine)
             if reason is not None:
                 self._broken[name] = printable(f"{_name(entry.dist)}: {reason}")
                 return False
@@ -136,9 +153,10 @@ class Registry(Mapping[str, Thing]):
             reason = _wrong_version(entry.dist)
             thing = None if reason else entry.load()
             return thing, reason or self._fault(entry.name, thing)
-        except (Exception, SystemExit) as error:
-            message = " ".join(str(error).split())[:_AT_MOST]
-            return None, f"{entry.value} raised {type(error).__name__}" + (f": {message}" if message else "")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            return None, f"{entry.value} raised {described(error)}"
 
 
 _registries: "list[ref[Registry[Any]]]" = []
@@ -154,7 +172,7 @@ def _name(package: "Distribution | None") -> str:
     with suppress(Exception):  # what describes it may be damaged
         if package is not None and package.metadata["Name"]:
             return printable(package.metadata["Name"])
-    return "a package without a name"
+    return _UNNAMED
 
 
 def _wrong_version(package: "Distribution | None") -> str | None:

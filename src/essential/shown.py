@@ -41,12 +41,24 @@ def _is_control(one: str) -> bool:
 
 _REPR = reprlib.Repr()
 _REPR.maxstring = 120
+_MESSAGE_AT_MOST = 300
 _NAMED_AT_MOST = 5
 
 
 def quoted(value: Any) -> str:
     """Return `value` on one line of bounded length."""
     return _REPR.repr(value)
+
+
+def described(error: BaseException) -> str:
+    """Return an error's kind and message on one line of bounded length, of an error without a readable message too."""
+    try:
+        message = " ".join(str(error).split())[:_MESSAGE_AT_MOST]
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        message = "its message cannot be read"
+    return printable(f"{type(error).__name__}: {message}" if message else type(error).__name__)
 
 
 def named(values: Sequence[Any]) -> str:

@@ -16,6 +16,7 @@ from essential.methods.contract import Stage, TaskData
 from essential.methods.essential import Essential, EssentialConfig
 from essential.metrics import METRICS
 from essential.progress import Progress
+from essential.records import MOST_OTHER_METRICS
 from essential.registry import Registry
 from made_plugins import make_plugin
 
@@ -63,6 +64,24 @@ def raising(run):
     run.matrix[0][0] = 0.123
     raise ZeroDivisionError("of a\\nplug-in")
 
+class Silent(Exception):
+    def __str__(self):
+        raise self
+
+class Own(BaseException):
+    pass
+
+class Unhashable(str):
+    def __hash__(self):
+        raise Silent
+
+def silent(run):
+    raise Silent
+
+def own(run):
+    raise Own("of a plug-in")
+
+silent, own, unhashable = named(silent), named(own), Metric("One", own, "a metric", "this test", Unhashable("cnn"))
 raises, ends, good = named(raising), named(lambda run: exit(3)), named(lambda run: run.seen[-1])
 nan, infinite = named(lambda run: float("nan")), named(lambda run: float("inf"))
 text, truth, nothing = named(lambda run: "0.5"), named(lambda run: True), named(lambda run: None)
@@ -70,7 +89,7 @@ text, truth, nothing = named(lambda run: "0.5"), named(lambda run: True), named(
 
 
 def test_a_plug_in_metric_without_a_value_is_none_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ("ends", "good", "infinite", "nan", "nothing", "raises", "text", "truth")
+    names = ("ends", "good", "infinite", "nan", "nothing", "own", "raises", "silent", "text", "truth", "unhashable")
     metrics = {name: f"broken_metrics:{name}" for name in names} | {"two words": "broken_metrics:good"}
     make_plugin(tmp_path, "odd-metrics", {"essential.metrics": metrics}, modules={"broken_metrics": BROKEN_METRICS})
     monkeypatch.syspath_prepend(tmp_path)
@@ -89,14 +108,35 @@ def test_a_plug_in_metric_without_a_value_is_none_and_named(tmp_path: Path, monk
         "ends": "raised SystemExit: 3",
         "infinite": "gave inf, no finite number",
         "nan": "gave nan, no finite number",
+        "own": "raised Own: of a plug-in",
         "raises": "raised ZeroDivisionError: of a plug-in",
+        "silent": "raised Silent: its message cannot be read",
         "text": "gave '0.5', no finite number",
         "truth": "gave True, no finite number",
+        "unhashable": "raised Silent: its message cannot be read",
     }
     assert notes == [f"the plug-in metric {name!r} has no value: it {reason}" for name, reason in reasons.items()]
     assert "two words" not in values
     assert "'two words' is no name of a metric; use letters, digits" in found.broken()["two words"]
     assert scored(predictions, class_counts=CLASS_COUNTS)["metrics"].model_dump() == values
+
+
+def test_more_metrics_of_plug_ins_than_a_record_holds_are_left_out_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"m{number:03}" for number in range(MOST_OTHER_METRICS + 2)]
+    metrics = {name: "many_metrics:one" for name in names}
+    source = "from essential.metrics import Metric\none = Metric('One', lambda run: 0.5, 'a metric', 'this test')"
+    make_plugin(tmp_path, "many-metrics", {"essential.metrics": metrics}, modules={"many_metrics": source})
+    monkeypatch.syspath_prepend(tmp_path)
+    found = Registry("essential.metrics", METRICS.built_in, fault=METRICS._fault)
+    monkeypatch.setattr("essential.engine.evaluate.METRICS", found)
+    notes: list[str] = []
+    progress = Progress()
+    monkeypatch.setattr(progress, "say", notes.append)
+    values = scored([_predictions(0, "cnn", HEAD[0])], class_counts=[1], progress=progress)["metrics"].model_dump()
+    assert [name for name in names if name in values] == names[:MOST_OTHER_METRICS]
+    assert notes == ["a record holds 100 metrics of plug-ins; left out: 'm100', 'm101'"]
 
 
 def test_a_method_that_decides_by_means_has_its_accuracies_from_them() -> None:

@@ -1,5 +1,6 @@
 """`essential.sklearn`: scikit-learn's own checks of an estimator, and classes that come with one `partial_fit` each."""
 
+import pickle
 from collections.abc import Sequence
 
 import numpy as np
@@ -95,6 +96,15 @@ def test_the_seed_decides_what_is_random() -> None:
 def test_it_goes_into_scikit_learns_own_tools() -> None:
     X, y = clips_of(range(4))
     assert cross_val_score(IncrementalClassifier(frames=FRAMES), X.reshape(len(X), -1), y, cv=3).mean() > 0.9
+
+
+def test_a_fitted_one_pickles_and_learns_on() -> None:
+    fitted = IncrementalClassifier("icarl", frames=None, epochs=2, training=TRAINING, random_state=0)
+    fitted.fit(*clips_of([0, 1]))
+    pickled, (X, y) = pickle.dumps(fitted), clips_of([1, 2], seed=1)
+    fitted.partial_fit(X, y)
+    loaded = pickle.loads(pickled).partial_fit(X, y)
+    np.testing.assert_array_equal(loaded.predict_proba(X), fitted.predict_proba(X))
 
 
 def test_what_cannot_be_learned_or_predicted_is_refused() -> None:

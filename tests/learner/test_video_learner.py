@@ -1,5 +1,6 @@
 """A learner from end to end: teach, ask, forget, save, load, teach on without the old clips."""
 
+import pickle
 import shutil
 from collections.abc import Iterator
 from itertools import pairwise
@@ -53,6 +54,16 @@ def test_saving_and_loading_changes_nothing(learner: VideoLearner, clips: Clips,
     for each in (learner, again):
         each.learn(clips.to_teach("up"))
     assert [a.as_json() for a in learner.predict(asked)] == [a.as_json() for a in again.predict(asked)]
+
+
+def test_a_learner_pickles_and_learns_on_as_the_original(clips: Clips) -> None:
+    original = new_learner(method="icarl")
+    original.learn(clips.to_teach("left"))
+    copied = pickle.loads(pickle.dumps(original))
+    for learner in (original, copied):
+        learner.learn(clips.to_teach("right"))
+    asked = [path for paths in clips.to_ask("left", "right").values() for path in paths]
+    assert [one.as_json() for one in copied.predict(asked)] == [one.as_json() for one in original.predict(asked)]
 
 
 def test_answers_have_probabilities_and_say_what_is_unknown(learner: VideoLearner, clips: Clips) -> None:

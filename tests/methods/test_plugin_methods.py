@@ -76,6 +76,13 @@ def test_a_broken_plugin_is_told_by_its_reason_whenever_it_is_asked_for(
     assert "bad" not in method_summaries()
 
 
+def test_a_plugin_whose_file_cannot_be_found_is_listed_without_a_summary(
+    found: Registry[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(found["mine"], "__module__", "gone")
+    assert method_summaries()["mine"] == ""
+
+
 class _WithoutConfig(Finetune):
     Config = None  # type: ignore[assignment]
 

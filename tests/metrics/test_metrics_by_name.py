@@ -1,8 +1,9 @@
 """The metrics by name against plain loops over predictions, on runs of any shape, and cases computed by hand."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,6 +190,28 @@ def test_every_metric_of_a_record_is_registered_and_says_where_it_comes_from() -
         assert 20 < len(metric.definition) < 130
         assert "\n" not in metric.definition
         assert any(year in metric.source for year in ("2017", "2021", "2022", "2025"))
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({}, None),
+        ({"reading": "nme"}, None),
+        ({"reading": ["nme"]}, "its reading is ['nme']; see `Metric`"),
+        ({"title": 3}, "its title is 3; see `Metric`"),
+        ({"definition": None}, "its definition is None; see `Metric`"),
+        ({"source": b"x"}, "its source is b'x'; see `Metric`"),
+        ({"compute": 0.5}, "its compute is 0.5; see `Metric`"),
+        ({"less_is_better": []}, "its less_is_better is []; see `Metric`"),
+    ],
+)
+def test_a_metric_of_a_plug_in_with_a_field_of_another_kind_is_refused(
+    change: dict[str, Any], fault: str | None
+) -> None:
+    plugin = replace(METRICS["final_accuracy"])
+    for field, value in change.items():
+        object.__setattr__(plugin, field, value)  # tests check the kinds that the constructor is given, users do not
+    assert METRICS._fault("mine", plugin) == fault
 
 
 def test_tasks_of_unequal_size_weigh_by_their_classes() -> None:

@@ -109,6 +109,13 @@ def test_the_notes_say_over_which_seeds(seeds: dict[str, list[int]], words: str)
     assert words in as_markdown(compare(runs, budget_bytes=None))
 
 
+def test_all_that_shows_p_values_names_the_test(capsys: pytest.CaptureFixture[str]) -> None:
+    comparison = compare(many_runs(), budget_bytes=BUDGET)
+    print_comparison(comparison)
+    for text in (as_markdown(comparison), as_latex(comparison), capsys.readouterr().out):
+        assert "two-sided paired t-test of final accuracy against essential" in " ".join(text.split())
+
+
 def test_markdown_shows_names_as_they_are() -> None:
     text = as_markdown(compare([made_run(HOSTILE, 0, 0.5)], budget_bytes=None))
     assert r"| \[red\]\_a\|b\_ \<c\> \& 50% \$x^2\$ \\n\{\#1\}\~ \`\* | 1 | 50.00 |" in text

@@ -23,6 +23,7 @@ from essential.serve.run import most_connections, service_log
 from essential.serve.service import Service
 from essential.serve.uploads import upload_root
 from essential.serve.worker import start_method
+from small_runs import command
 
 SERVE = Path(sys.modules["essential.serve"].__file__ or "").parent
 
@@ -48,6 +49,19 @@ def test_bundles_that_cannot_be_served_are_named(
     assert "for a new bundle only" in _error(monkeypatch, capsys, there, "--encoder", "tiny")
     assert "is a folder" in _error(monkeypatch, capsys, tmp_path)
     assert list(tmp_path.iterdir()) == [there]
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "a.pipe"
+    os.mkfifo(pipe)
+    # The limit bounds a hang alone.
+    done = subprocess.run(
+        command("serve", pipe, "--port", "0"), capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"error: {pipe} is not a file, but a pipe, a socket or a device; give a file"
+    )
 
 
 def test_an_address_that_is_taken_or_not_ours_is_named(

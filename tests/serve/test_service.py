@@ -148,7 +148,10 @@ def test_a_lesson_goes_on_without_clips_that_cannot_be_used_and_says_so(
     assert "seconds long" in reasons[6]
     assert all(str(service.temporary) not in reason and "clip-" not in reason for reason in reasons.values())
     assert service.ask("POST", "/undo").status == 200
+    workers = service.workers()
     failed = service.lesson(NEW, bad)
+    # Nothing was learned, so the worker that learns goes on.
+    assert set(service.workers()) <= set(workers)
     assert failed["error"]["code"] in ("no_clip_readable", "lesson_failed")
     assert str(service.temporary) not in failed["error"]["message"]
     assert bundle.read_bytes() == before

@@ -1,8 +1,10 @@
 """A worker's requests that need too much memory or time, fail, or end their process: what a client is told."""
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from operator import methodcaller
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from essential.child_process import Say
 from essential.errors import BundleError
 from essential.serve import worker as module
 from essential.serve.messages import Knowledge, Limits, Refusal, Setup, Step
+from essential.serve.service import _restarted
 from essential.serve.worker import ServiceError, Worker
 
 KNOWN = Knowledge(encoder="tiny")
@@ -56,8 +59,12 @@ def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Worker]:
     """A worker that has not started."""
 
     def begin(setup: Setup, say: Say) -> tuple[Knowledge, Callable[[Any], object]]:
+        if (tmp_path / "broken").exists():
+            raise ZeroDivisionError("a fault")
+        if setup.begin_with is not None:
+            setup.bundle.touch()
         if not setup.bundle.exists():
-            raise BundleError("no bundle", where="there")
+            raise BundleError(f"there is no bundle {setup.bundle}", where=setup.bundle)
         say(Step("load", 0, 1, ""))
         answers = Answers(say, tmp_path)
         return KNOWN, lambda call: call(answers)
@@ -115,13 +122,39 @@ def test_a_request_that_stands_still_is_given_up(worker: Worker) -> None:
     assert worker.ask(methodcaller("double", 4), seconds_limit=30) == 8
 
 
-def test_a_bundle_that_is_gone_and_comes_back(worker: Worker, tmp_path: Path) -> None:
+def test_a_bundle_that_is_gone_and_comes_back(worker: Worker, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     worker.start()
     (tmp_path / "a.bundle").unlink()
-    with pytest.raises(ServiceError, match="there: no bundle"):
+    with pytest.raises(ServiceError, match="there is no bundle"):
         worker.start()
+    with pytest.raises(Refusal) as caught:
+        asyncio.run(_restarted(worker))
+    for refusal in (caught.value, _refusal(worker, "double")):
+        assert (refusal.status, refusal.code) == (503, "not_ready")
+        # A client does not learn where the bundle is; the log says it.
+        assert str(tmp_path) not in refusal.message
+    assert f"there is no bundle {tmp_path / 'a.bundle'}" in caplog.text
     (tmp_path / "a.bundle").touch()
+    # The process that replaced it may have begun before that.
+    with suppress(Refusal):
+        worker.ask(methodcaller("double", 4), seconds_limit=30)
     assert worker.ask(methodcaller("double", 4), seconds_limit=30) == 8
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_bundle_that_is_lost_is_not_begun_again(tmp_path: Path) -> None:
+    path = tmp_path / "new.bundle"
+    new = Worker(Setup(path, (), "tiny", Limits()))
+    try:
+        new.start()
+        path.unlink()
+        with pytest.raises(ServiceError, match="there is no bundle"):
+            new.start()
+        # Its process has ended, and another takes its place.
+        assert _refusal(new, "double").code == "not_ready"
+        assert not path.exists()
+    finally:
+        new.close()
 
 
 def test_one_that_never_begins_is_an_error_of_the_service(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,6 +162,20 @@ def test_one_that_never_begins_is_an_error_of_the_service(worker: Worker, monkey
     with pytest.raises(ServiceError, match=r"a worker process ended \(exit code 7\) before it was ready"):
         worker.start()
     assert _refusal(worker, "refuse").code == "worker_died"
+
+
+def test_one_that_fails_as_it_begins_is_an_error_of_the_service_and_not_of_the_clip(
+    worker: Worker, tmp_path: Path
+) -> None:
+    worker.start()
+    (tmp_path / "broken").touch()
+    with pytest.raises(ServiceError, match=r"failed before it was ready \(ZeroDivisionError: a fault\)"):
+        worker.start()
+    refusal = _refusal(worker, "refuse")
+    assert (refusal.status, refusal.code) == (503, "not_ready")
+    (tmp_path / "broken").unlink()
+    _refusal(worker, "refuse")  # of the process that replaced it, which may have begun before that
+    assert worker.ask(methodcaller("double", 4), seconds_limit=30) == 8
 
 
 def test_after_its_end_it_refuses(worker: Worker) -> None:

@@ -252,7 +252,8 @@ def _at_once(
     except BrokenProcessPool as error:
         raise ComparisonError(
             f"a process that was training died ({error})",
-            remedy="check the machine's memory, and run the same command again to continue",
+            remedy="check the machine's memory, and in a script that the call stands below "
+            "`if __name__ == '__main__':`; then call again to continue",
         ) from error
     except BaseException:
         # Interrupted: what the processes have saved is enough to continue. Other children are the caller's.

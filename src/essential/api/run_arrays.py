@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -228,7 +229,9 @@ def _result(
     counts = [len(task.classes) for task in tasks]
     found = scored(predictions, class_counts=counts, progress=progress)
     of_run = Scores.of([each.evaluation() for each in predictions], counts)
-    own = {name: value_of(f"the metric {name!r}", metric, of_run, progress) for name, metric in metrics.items()}
+    own = {
+        name: value_of(f"the metric {name!r}", partial(metric, of_run), progress) for name, metric in metrics.items()
+    }
     return Result(
         fractions(found["accuracy"]),
         [report.accuracy for report in reports],

@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from essential.cli.terminal import say, show_harmless_warnings
+from essential.cli.terminal import Stopped, say, show_harmless_warnings
 from essential.errors import EssentialError
 from essential.registry import broken_so_far
 from essential.version import __version__
@@ -25,7 +25,6 @@ _GROUPS = ("data", "features", "configs")
 # What typer makes of Ctrl-C, without a word.
 _INTERRUPTED = 130
 _AFTER_CTRL_C = {
-    **dict.fromkeys(("learn", "forget"), "The bundle is unchanged."),
     "train": "To continue, run the same command with --resume.",
     **dict.fromkeys(
         ("demo", "compare", "extract", "features", "data make"), "To continue, run the same command again."
@@ -79,6 +78,9 @@ def main() -> None:
             words = " ".join(word for word in sys.argv[1:] if not word.startswith("-"))
             after = next((text for start, text in _AFTER_CTRL_C.items() if words.startswith(start)), "")
             say(f"Stopped. {after}".rstrip(), err=True)
+    except Stopped as stop:
+        say(f"Stopped. {stop}", err=True)
+        code = _INTERRUPTED
     except _UsageError as error:
         say(_usage_message(error), err=True)
         code = error.exit_code

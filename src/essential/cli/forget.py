@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from essential.cli.options import BundleFile, Overrides, argument
-from essential.cli.terminal import say
+from essential.cli.terminal import bundle_told_on_ctrl_c, say
 
 
 def forget(
@@ -28,18 +28,20 @@ def forget(
     from essential.results.formats import counted
     from essential.serve.kept_bundle import bundles_before
 
-    refuse_missing(bundle)
-    with file_lock(bundle):
-        read = Bundle.read(bundle, overrides or ())
-        refuse_unknown(name, read.model.classes)  # before an encoder is downloaded in vain
-        learner = VideoLearner(bundle=read)
-        learner.forget(name)
-        # They hold the class. The bundle is written last: until then the same command can be repeated.
-        undos = bundles_before(bundle)
-        for undo in undos:
-            with explained_os_errors(undo):
-                undo.unlink(missing_ok=True)
-        learner.save(bundle)
-    say(f"forgotten: {name}; {counted(len(learner.classes), 'class')} left in {bundle}")
-    if undos:
-        say(f"deleted: {counted(len(undos), 'file')} {bundle.name}.before-..., kept by essential serve to undo changes")
+    with bundle_told_on_ctrl_c(bundle):
+        refuse_missing(bundle)
+        with file_lock(bundle):
+            read = Bundle.read(bundle, overrides or ())
+            refuse_unknown(name, read.model.classes)  # before an encoder is downloaded in vain
+            learner = VideoLearner(bundle=read)
+            learner.forget(name)
+            # They hold the class. The bundle is written last: until then the same command can be repeated.
+            undos = bundles_before(bundle)
+            for undo in undos:
+                with explained_os_errors(undo):
+                    undo.unlink(missing_ok=True)
+            learner.save(bundle)
+        say(f"forgotten: {name}; {counted(len(learner.classes), 'class')} left in {bundle}")
+        if undos:
+            files = f"{counted(len(undos), 'file')} {bundle.name}.before-..."
+            say(f"deleted: {files}, kept by essential serve to undo changes")

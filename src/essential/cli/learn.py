@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from essential.cli.classes import print_classes
 from essential.cli.options import Method, Overrides, option
-from essential.cli.terminal import say
+from essential.cli.terminal import bundle_told_on_ctrl_c, say
 
 if TYPE_CHECKING:
     from essential.learner.bundle import Bundle, Lesson
@@ -53,23 +53,24 @@ def learn(
 
     values = dict(zip(_OF_NEW, (encoder, method, config, budget_bytes, held_out), strict=True))
     chosen = {option: value for option, value in values.items() if value is not None}
-    clips = clips_by_class(videos)
-    with file_lock(into):
-        if chosen and into.exists():
-            options = ", ".join(chosen)
-            raise BundleError(
-                f"{into} is there already, and {options} can be given for a new bundle only; leave it out"
-            )
-        read = Bundle.read(into, overrides or ()) if into.exists() else None
-        if read is not None and not more_of_known:
-            refuse_known(clips.videos, read.model.classes)
-        # From here on an encoder may be downloaded.
-        settings = {"overrides": overrides or (), **{_OF_NEW[option]: value for option, value in chosen.items()}}
-        learner = _learner(read, settings | {"progress": terminal_progress()})
-        lesson = learner.learn(clips, more_of_known=more_of_known)
-        written = learner.save(into)
-    _print_lesson(lesson, learner)
-    say(f"bundle: {into} ({written:,} bytes, {len(learner.classes)} classes)\ntry: essential predict {into} CLIP")
+    with bundle_told_on_ctrl_c(into):
+        clips = clips_by_class(videos)
+        with file_lock(into):
+            if chosen and into.exists():
+                options = ", ".join(chosen)
+                raise BundleError(
+                    f"{into} is there already, and {options} can be given for a new bundle only; leave it out"
+                )
+            read = Bundle.read(into, overrides or ()) if into.exists() else None
+            if read is not None and not more_of_known:
+                refuse_known(clips.videos, read.model.classes)
+            # From here on an encoder may be downloaded.
+            settings = {"overrides": overrides or (), **{_OF_NEW[option]: value for option, value in chosen.items()}}
+            learner = _learner(read, settings | {"progress": terminal_progress()})
+            lesson = learner.learn(clips, more_of_known=more_of_known)
+            written = learner.save(into)
+        _print_lesson(lesson, learner)
+        say(f"bundle: {into} ({written:,} bytes, {len(learner.classes)} classes)\ntry: essential predict {into} CLIP")
 
 
 def _learner(read: "Bundle | None", settings: Mapping[str, Any]) -> "VideoLearner":
@@ -101,4 +102,4 @@ def _print_lesson(lesson: "Lesson", learner: "VideoLearner") -> None:
         weakest, (right, of) = min(counts.items(), key=lambda item: item[1][0] / item[1][1])
         right_of_all, of_all = map(sum, zip(*counts.values(), strict=True))
         say(f"held-out clips recognised: {right_of_all} of {of_all} (weakest: {weakest}, {right} of {of})")
-    say(f"memory: {size(sum(entry.bytes for entry in learner.memory if entry.kind == 'episodic'))}")
+    say(f"kept of clips: {size(sum(entry.bytes for entry in learner.memory if entry.kind == 'episodic'))}")

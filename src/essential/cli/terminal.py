@@ -1,6 +1,9 @@
 """How text is printed: all of it goes through here, so that no name in it can control a terminal."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
@@ -10,6 +13,30 @@ from essential.shown import printable_lines
 def say(text: str, *, err: bool = False) -> None:
     """Print a text of one or more lines."""
     typer.echo(printable_lines(text), err=err)
+
+
+class Stopped(Exception):
+    """Ctrl-C ended a command; the message says what it had done by then."""
+
+
+@contextmanager
+def bundle_told_on_ctrl_c(path: Path) -> Iterator[None]:
+    """Turn Ctrl-C into a `Stopped` that says whether the file at `path` was replaced before it."""
+    before = _file_at(path)
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        is_same = _file_at(path) == before
+        raise Stopped("The bundle is unchanged." if is_same else "The bundle has the change.") from interrupt
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from the one that replaces it; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def show_harmless_warnings() -> None:

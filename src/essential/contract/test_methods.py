@@ -2,6 +2,7 @@
 
 import copy
 import os
+import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -277,6 +278,21 @@ def test_a_restart_inside_a_stage_changes_nothing(name: str) -> None:
         learn(resumed, second, start=start)
         assert torch.equal(scores(straight, 4), scores(resumed, 4)), index
         method, _ = stopped(name, method, second, index, inside=False)
+
+
+@numeric
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_a_copy_and_a_pickle_learn_apart_from_the_original(name: str) -> None:
+    original = build(name)
+    first, second = tasks_for(original, [2, 2])
+    learn(original, first, training=SHORT)
+    state = copy.deepcopy(original.state_dict())
+    copies = [restarted(name, state), copy.deepcopy(original), pickle.loads(pickle.dumps(original))]
+    for method in copies:
+        assert_same_state(method.state_dict(), state)
+        learn(method, second, training=SHORT)
+        assert_same_state(method.state_dict(), copies[0].state_dict())
+    assert_same_state(original.state_dict(), state)
 
 
 @numeric

@@ -162,6 +162,8 @@ def _explain(detail: ErrorDetails) -> str:
         return f"{key} is missing; give it in the file or with -s {key}={value}"
     if kind == "union_tag_invalid":
         name, known = detail["ctx"]["tag"], detail["ctx"]["expected_tags"].replace("'", "")
+        if written[0] == "method" and name in METHODS.broken():
+            return f"{key}.name={quoted(name)} cannot be used: {METHODS.broken()[name]}"
         return f"{key}.name={quoted(name)} is unknown{nearest(name, known.split(', '))}; known: {known}"
     message = str(detail["ctx"]["error"]) if kind == "value_error" else detail["msg"]
     if not key or (kind == "value_error" and isinstance(detail["input"], dict)):

@@ -5,7 +5,7 @@ Nothing here draws a random number or opens a video.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
+from math import isfinite, nan
 from numbers import Real
 from typing import Any
 
@@ -20,8 +20,8 @@ from essential.methods.contract import Method
 from essential.metrics import METRICS, SECOND_NAMES, Evaluation, Metric, Scores, accuracy_on_seen, class_accuracy
 from essential.models.classifier import Predictor
 from essential.progress import Progress
-from essential.records import Metrics
-from essential.shown import printable, quoted
+from essential.records import MOST_OTHER_METRICS, Metrics
+from essential.shown import described, named, printable, quoted
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,11 @@ def scored(
     scores = {name: Scores.of([each[name] for each in readings], class_counts) for name in common}
     # Before a metric of a plug-in, which may change what it is given; those come last.
     accuracy = tuple(map(tuple, scores[None].matrix))
-    values = {
-        name: _value(name, metric, scores[metric.reading], progress) if metric.reading in scores else None
-        for name, metric in METRICS.items()
-        if name not in SECOND_NAMES
-    }
+    names = [name for name in METRICS if name not in SECOND_NAMES]
+    most = sum(name in METRICS.built_in for name in names) + MOST_OTHER_METRICS
+    values = {name: _value(name, METRICS[name], scores, progress) for name in names[:most]}
+    if names[most:] and progress is not None:
+        progress.say(f"a record holds {MOST_OTHER_METRICS} metrics of plug-ins; left out: {named(names[most:])}")
     return {
         "reading": reading,
         "accuracy": accuracy,
@@ -140,27 +140,31 @@ def scored(
     }
 
 
-def _value(name: str, metric: Metric, scores: Scores, progress: Progress | None) -> float | None:
-    if name in METRICS.built_in:
-        return metric.compute(scores)
-    return value_of(f"the plug-in metric {name!r}", metric.compute, scores, progress)
+def _value(name: str, metric: Metric, scores: Mapping[str | None, Scores], progress: Progress | None) -> float | None:
+    def compute() -> Any:
+        return metric.compute(scores[metric.reading]) if metric.reading in scores else None
+
+    return compute() if name in METRICS.built_in else value_of(f"the plug-in metric {name!r}", compute, progress)
 
 
-def value_of(
-    metric: str, compute: Callable[[Scores], Any], scores: Scores, progress: Progress | None = None
-) -> float | None:
+def value_of(metric: str, compute: Callable[[], Any], progress: Progress | None = None) -> float | None:
     """Return the value of a metric that is not the library's; if it raises, or gives no finite number, None.
 
     `progress` says why; `metric` is what it calls the metric.
     """
     # No error of a metric may cost the record of a whole training.
     try:
-        value = compute(scores)
-        if value is None or (isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)):
-            return None if value is None else float(value)
+        value = compute()
+        if value is None:
+            return None
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else nan
+        if isfinite(number):
+            return number
         reason = f"gave {quoted(value)}, no finite number"
-    except (Exception, SystemExit) as error:
-        reason = f"raised {type(error).__name__}: {str(error)[:300]}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        reason = f"raised {described(error)}"
     if progress is not None:
         progress.say(printable(f"{metric} has no value: it {' '.join(reason.split())}"))
     return None

@@ -85,8 +85,9 @@ else:
 def method_summaries() -> dict[str, str]:
     """Return what each method is by its name for `--method`: those shipped, and plug-ins by their file's first line."""
     plugins = {name: METHODS[name] for name in METHODS.plugins() if name in METHODS}
-    of_modules = {name: sys.modules[method.__module__].__doc__ or "" for name, method in plugins.items()}
-    return shipped_methods() | {name: text.strip().partition("\n")[0] for name, text in of_modules.items()}
+    modules = {name: sys.modules.get(method.__module__) for name, method in plugins.items()}
+    texts = {name: str(getattr(module, "__doc__", None) or "") for name, module in modules.items()}
+    return shipped_methods() | {name: text.strip().partition("\n")[0] for name, text in texts.items()}
 
 
 def method_section(name: str) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def settings_text(name: str) -> str:
 
 def build_method(config: MethodConfig, *, dim: int, frames: int, seed: int) -> "Method":
     """Build the method that `config` names, for dense clips of `frames` features of width `dim`."""
-    build: Callable[..., Method] = METHODS[config.name]
+    build: Callable[..., Method] = METHODS.load(config.name)
     method = build(config, dim=dim, frames=frames, seed=seed)
     method.clip_shape = (frames, dim)
     return method

@@ -77,7 +77,7 @@ class Essential(Trained[EssentialConfig]):
         super().__init__(config, dim=dim, frames=frames, seed=seed)
         self.retrieval = GrowingList(self._make_retrieval)
         self.network["retrieval"] = self.retrieval
-        self.network.at_times(_AT_REHEARSAL, lambda: _Kept(self.classifier.encoder.temporal_embedding))
+        self.network.at_times(_AT_REHEARSAL, self._kept_embedding)
 
     def modules(self, tasks: int) -> int:
         """Return how many MR modules there are once so many tasks have begun."""
@@ -192,6 +192,9 @@ class Essential(Trained[EssentialConfig]):
         self.remember(task)
         # What rehearsal retrieves with is kept, so that a run that resumes inside the stage retrieves the same again.
         self.network.add(_AT_REHEARSAL)
+
+    def _kept_embedding(self) -> "_Kept":
+        return _Kept(self.classifier.encoder.temporal_embedding)
 
     def _rehearsal_clips(self) -> TrainingData:
         clips = MemoryClips(self.memory)

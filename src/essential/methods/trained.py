@@ -85,7 +85,7 @@ class Trained(Method, Generic[Settings]):
             kept = self.keeper.kept
         super().__init__(self.make_predictor(), EpisodicMemory.empty(kept=kept, dim=dim), seed=seed)
         if self.distils:
-            self.network.at_times(_TEACHER, lambda: copy.deepcopy(self.student).requires_grad_(False).eval())
+            self.network.at_times(_TEACHER, self._make_teacher)
 
     def make_head(self) -> Head | None:
         """Make the classifier's head, without any slot; None: a linear layer. Called by the constructor."""
@@ -151,6 +151,9 @@ class Trained(Method, Generic[Settings]):
         teacher = dict(self.network.items()).get(_TEACHER)
         assert teacher is None or isinstance(teacher, kind)
         return teacher
+
+    def _make_teacher(self) -> Predictor:
+        return copy.deepcopy(self.student).requires_grad_(False).eval()
 
     def _initial_classifier(self) -> ClipClassifier:
         config, head = self.config.classifier, self.make_head()

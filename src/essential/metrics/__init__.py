@@ -280,8 +280,21 @@ def name_fault(name: str) -> str | None:
     return f"{quoted(name)} is no name of a metric; use letters, digits and _.-, 80 at most"
 
 
+_KINDS: dict[str, Any] = {
+    "title": str,
+    "compute": Callable,
+    "definition": str,
+    "source": str,
+    "reading": str | None,
+    "less_is_better": bool,
+}
+
+
 def _fault(name: str, plugin: Any) -> str | None:
-    return name_fault(name) if isinstance(plugin, Metric) else "it is no essential.metrics.Metric"
+    if not isinstance(plugin, Metric):
+        return "it is no essential.metrics.Metric"
+    wrong = next((field for field, kind in _KINDS.items() if not isinstance(getattr(plugin, field), kind)), None)
+    return name_fault(name) if wrong is None else f"its {wrong} is {quoted(getattr(plugin, wrong))}; see `Metric`"
 
 
 _CONSTANTS = [name for name, value in globals().items() if isinstance(value, Metric)]

@@ -62,7 +62,7 @@ class Parts(nn.ModuleDict):
         self._makers: dict[str, Callable[[], nn.Module]] = {}
 
     def at_times(self, name: str, make: Callable[[], nn.Module]) -> None:
-        """Declare a part that may be there, and how it is made."""
+        """Declare a part that may be there, and how it is made: by a bound method, which a copy or pickle follows."""
         self._makers[name] = make
 
     def add(self, name: str) -> None:

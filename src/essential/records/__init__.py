@@ -1,6 +1,7 @@
 """What a run says of itself, as files: `record.json` and `analysis.json`. Reports are made from these alone."""
 
 from essential.records.run import (
+    MOST_OTHER_METRICS,
     SCHEMA_VERSION,
     LedgerRecord,
     MemoryBytes,
@@ -10,4 +11,13 @@ from essential.records.run import (
     SkippedVideo,
 )
 
-__all__ = ["SCHEMA_VERSION", "LedgerRecord", "MemoryBytes", "Metrics", "ProtocolRecord", "Record", "SkippedVideo"]
+__all__ = [
+    "MOST_OTHER_METRICS",
+    "SCHEMA_VERSION",
+    "LedgerRecord",
+    "MemoryBytes",
+    "Metrics",
+    "ProtocolRecord",
+    "Record",
+    "SkippedVideo",
+]

@@ -11,12 +11,13 @@ from essential.metrics import METRICS, SECOND_NAMES, Scores, name_fault, roundin
 SCHEMA_VERSION = 2
 BUILT_IN = {name: METRICS[name] for name in METRICS.built_in if name not in SECOND_NAMES}
 """The metrics that every record has a place for; a record without one of them is older than it."""
+MOST_OTHER_METRICS = 100
+"""How many metrics of plug-ins a record holds."""
 
 # No record is older than these.
 _IN_ALL_RECORDS = frozenset(
     {"final_accuracy", "average_incremental_accuracy", "forgetting_from_best", "backward_forgetting"}
 )
-_MOST_OTHERS = 100
 
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -82,8 +83,9 @@ class _Metrics(Part, extra="allow"):
     @model_validator(mode="after")
     def _names_of_others(self) -> "_Metrics":
         others = self.model_extra or {}
-        if len(others) > _MOST_OTHERS:
-            raise ValueError(f"{len(others)} metrics of plug-ins are more than the {_MOST_OTHERS} that a record holds")
+        if len(others) > MOST_OTHER_METRICS:
+            most = f"the {MOST_OTHER_METRICS} that a record holds"
+            raise ValueError(f"{len(others)} metrics of plug-ins are more than {most}")
         for name in others:
             if fault := name_fault(name):
                 raise ValueError(fault)

@@ -141,7 +141,7 @@ class Comparison:
         if not self.tested:
             return None
         return (
-            f"p: paired t-test of final accuracy against {self.baseline} over common seeds, Holm-corrected "
+            f"p: two-sided paired t-test of final accuracy against {self.baseline} over common seeds, Holm-corrected "
             f"({counted(self.tested, 'test')}); unreliable with few seeds"
         )
 

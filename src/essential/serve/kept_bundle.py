@@ -23,13 +23,12 @@ class KeptBundle:
         # By this name it is removed with what killed writers leave, if this service is killed.
         self.new_path = path.with_name(f".{path.name}.new.tmp")
         self.new_path.unlink(missing_ok=True)
-        # A bundle that is yet to be begun has none.
-        self._before = self._predecessor_of(path) if path.exists() else None
+        self._before = self._predecessor_of(path)
 
     @property
     def can_undo(self) -> bool:
         """Whether there is one to put back."""
-        return self._before is not None and self._before.exists()
+        return self._before.exists()
 
     def replace(self) -> None:
         """Let the bundle at `new_path` take the place of the one there is, or leave it if the disk refuses."""
@@ -43,7 +42,7 @@ class KeptBundle:
 
     def undo(self) -> None:
         """Put the bundle before the last change back; raise a `Refusal` if there is none."""
-        if self._before is None or not self.can_undo:
+        if not self.can_undo:
             raise Refusal(409, "nothing_to_undo", f"there is nothing to undo; the last {_MOST_UNDOS} changes can be")
         move_over(self._before, self.path)
         self._before = self._predecessor_of(self.path)

@@ -48,7 +48,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker loads. `begin_with` is the encoder of an empty bundle, which is written if there is none."""
+    """What a worker loads. `begin_with`: the encoder of an empty bundle, which the first start writes if needed."""
 
     bundle: Path
     overrides: tuple[str, ...]

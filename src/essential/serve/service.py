@@ -31,13 +31,15 @@ from essential.serve.messages import (
     cannot_write,
 )
 from essential.serve.uploads import remove
-from essential.serve.worker import ServiceError, Worker
+from essential.serve.worker import ServiceError, Worker, not_ready
 
 _LOG = logging.getLogger(__name__)
 _FORGET_SECONDS = 300
 # How long a lesson may stand still, in the time for one clip.
 _MOST_STILL = 10
 _REMEMBERED_JOBS = 200
+# Refusals of a lesson after which the worker's learner is as it was.
+_NOTHING_LEARNED = ("no_clip_readable", "lesson_failed")
 
 
 class Service:
@@ -52,10 +54,13 @@ class Service:
         # Held by each request with clips until it is answered or queued.
         self.uploading = asyncio.Semaphore(setup.limits.uploads)
         self.knowledge = Knowledge()
-        self.kept = KeptBundle(setup.bundle)
+        # From `start` on: it reads the whole file, which a worker has found to be a bundle by then.
+        self.kept: KeptBundle
+        self._bundle = setup.bundle
         self.jobs: dict[str, Job] = {}
-        # A lesson takes minutes. It leaves a core to predictions, which are not to wait for it.
-        self._predictor, self._teacher = Worker(setup), Worker(replace(setup, spare_cores=1))
+        # A lesson takes minutes: it leaves a core to predictions. The teacher starts first, and begins a new bundle.
+        self._teacher = Worker(replace(setup, spare_cores=1))
+        self._predictor = Worker(replace(setup, begin_with=None))
         # Fair locks (FIFO), which those of threads are not.
         self._predicting, self._changing = asyncio.Lock(), asyncio.Lock()
         self._predictor_is_behind = False
@@ -64,6 +69,7 @@ class Service:
     def start(self) -> None:
         """Start the workers and wait until they are ready; raise a `ServiceError` if they cannot use the bundle."""
         self.knowledge = self._teacher.start()
+        self.kept = KeptBundle(self._bundle)
         self._predictor.start()
 
     def close(self) -> None:
@@ -156,10 +162,11 @@ class Service:
         try:
             change: Change = await to_thread.run_sync(partial(self._teacher.ask, call, **limits))
             await _on_disk(self.kept.replace)
-        except Refusal:
+        except Refusal as refusal:
             # The worker may have learned what is not kept. One that cannot read the bundle is replaced when next asked.
-            with suppress(Refusal):
-                await _restarted(self._teacher)
+            if refusal.code not in _NOTHING_LEARNED:
+                with suppress(Refusal):
+                    await _restarted(self._teacher)
             raise
         self.knowledge, learned = change
         self._predictor_is_behind = True
@@ -180,7 +187,7 @@ async def _restarted(worker: Worker) -> Knowledge:
     try:
         return await to_thread.run_sync(worker.start)
     except ServiceError as error:
-        raise Refusal(503, "not_ready", str(error)) from error
+        raise not_ready(error) from error
 
 
 async def _on_disk(change: Callable[[], None]) -> None:

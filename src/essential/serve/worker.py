@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +32,12 @@ class ServiceError(EssentialError):
     """The service cannot start or go on."""
 
 
+def not_ready(error: ServiceError) -> Refusal:
+    """Log why no worker is ready, and return the refusal, which names no place on this machine, as the error may."""
+    _LOG.error("no worker is ready: %s", error)
+    return Refusal(503, "not_ready", "no worker process is ready; the service's log says why")
+
+
 def start_method(temporary: Path) -> Literal["forkserver", "spawn"]:
     """Return how workers start: as forks of a process that has torch in memory and no thread, which takes a moment.
 
@@ -44,18 +51,22 @@ class Worker:
 
     def __init__(self, setup: Setup) -> None:
         multiprocessing.set_forkserver_preload(_HEAVY)
+        self._setup = setup
         self._child = ChildProcess(partial(_begin, setup), start_method(Path(tempfile.gettempdir())))
 
     def start(self) -> Knowledge:
         """Start it, or replace it by one that reads the bundle again, and return what that knows.
 
-        A ServiceError if it ended, took too long, or cannot use its bundle.
+        A ServiceError if it ended, failed, took too long, or cannot use its bundle.
         """
         self._child.start()
         try:
-            return self._await_ready()
+            knowledge = self._await_ready()
         except ChildDied as death:
             raise ServiceError(f"a worker process {death} before it was ready") from death
+        # There was a bundle: if it is missing from now on, it was lost, and an empty one is no answer to that.
+        self._child.begin = partial(_begin, replace(self._setup, begin_with=None))
+        return knowledge
 
     def ask(
         self, call: Callable[[Any], Any], *, seconds_limit: float, progress: Callable[[Step], None] = lambda _: None
@@ -78,7 +89,7 @@ class Worker:
                 raise
             except ServiceError as error:
                 self._child.start()
-                raise Refusal(503, "not_ready", str(error)) from error
+                raise not_ready(error) from error
             except MemoryError as error:
                 message = "more memory is needed for it than a worker has; send smaller clips"
                 raise Refusal(422, "too_much_memory", message) from error
@@ -103,6 +114,11 @@ class Worker:
                     return knowledge
         except EssentialError as error:
             raise ServiceError(str(error)) from error
+        except ChildDied:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ServiceError(f"a worker process failed before it was ready ({reason})") from error
         raise ServiceError(f"a worker process was not ready within {_START_SECONDS} seconds")
 
     def _result(self, seconds_limit: float, progress: Callable[[Step], None]) -> Any:
