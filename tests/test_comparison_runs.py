@@ -1,5 +1,6 @@
 """Which runs a comparison consists of, and how it treats runs that are there, busy, or of another kind."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -176,6 +177,32 @@ def test_runs_done_at_once_give_the_numbers_of_runs_done_one_by_one(
         records = do_runs(runs, QUIET)
         numbers.append([(name, record.accuracy) for name, record in records])
     assert numbers[0] == numbers[1]
+
+
+def test_a_comparison_that_is_interrupted_ends_its_own_processes_alone(
+    tmp_path: Path, small: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(Progress):
+        def advance(self, *_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("essential.api.compare.runs_at_once", lambda _: 2)
+    context, theirs = multiprocessing.get_context("spawn"), []
+
+    def start_another(*_: object) -> None:
+        theirs.append(context.Process(target=time.sleep, args=(600,)))
+        theirs[-1].start()
+
+    start_another()
+    runs = plan(tmp_path, overrides=small, methods=("finetune", "ncm"), seeds=(0,))
+    with pytest.raises(KeyboardInterrupt):
+        do_runs(runs, Interrupted(), start_another)
+    try:
+        assert {*multiprocessing.active_children()} == {*theirs}
+    finally:
+        for process in theirs:
+            process.kill()
+            process.join()
 
 
 @pytest.mark.usefixtures("one_run_at_once")

@@ -5,6 +5,7 @@ import json
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,9 +57,17 @@ def test_importing_the_library_loads_nothing_and_every_name_of_it_is_there() -> 
     assert _loaded("import essential\nassert 'essential.api' not in sys.modules") == ("", [])
     for name in essential.__all__:
         assert getattr(essential, name) is not None
-    assert set(essential.__all__) <= set(dir(essential))
+    assert set(essential.__all__) | {"sklearn"} == set(dir(essential))
     with pytest.raises(AttributeError, match="has no attribute 'tasks_from_array'"):
         essential.tasks_from_array  # noqa: B018
+
+
+def test_the_page_on_the_interface_describes_every_name() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "api.md").read_text()
+    described = {line.rpartition(".")[2] for line in page.splitlines() if line.startswith("::: essential.")}
+    listed = {name for name in essential.__all__ if name.startswith("list_")}
+    assert "listings" in described
+    assert {*essential.__all__} - listed - described == {"__version__"}
 
 
 def test_the_learner_and_the_methods_load_what_is_slow_to_load_only_when_they_use_it() -> None:

@@ -13,9 +13,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from essential.api.run_arrays import method_config
 from essential.engine.config import training_config
+from essential.engine.turns import turn
 from essential.learner.lesson import LessonClips
 from essential.learner.model import Model, ModelSettings
-from essential.learner.threads import turn
 from essential.progress import Progress
 
 _MOST_SEED = 2**31
@@ -158,7 +158,8 @@ class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         config = method_config(self.method, {**(self.settings or {}), **own}, seed=seed)
         training = training_config(self.training, {"epochs": self.epochs})
         settings = ModelSettings(config.method, training, self.frames_, seed, int(self.held_out_per_class))
-        return Model.new(settings, dim)
+        with turn(training.threads):
+            return Model.new(settings, dim)
 
     def _clips(self, X: Any, y: Any = "no_validation", *, begins: bool = False) -> Any:
         """Return X as (clips, frames, dim) of float32, and y where it is given."""

@@ -165,6 +165,14 @@ WRONG: list[tuple[dict[str, Any], type[EssentialError], str]] = [
         "^order: names classes that y has no clip of: 'fly'; leave them out, or give training clips of them",
     ),
     ({"names": ["a"]}, DataError, "^names: has 1 names for 9 clips of X; give one for each"),
+    ({"names": "abcdefghi"}, DataError, "^names: is 'abcdefghi'; give one for each clip of X"),
+    ({"names": 9}, DataError, "^names: is 9; give one for each clip of X"),
+    (
+        {"names": [*LABELS, *LABELS, "a\0b"]},
+        DataError,
+        r"^names: has 'a\\x00b' at \[8\], with the character U\+0000, which no file can hold; leave the character out",
+    ),
+    ({"names": ["a\ud800", *LABELS, *LABELS]}, DataError, r"^names: has 'a\\ud800' at \[0\], with .* U\+D800"),
 ]
 
 
@@ -252,6 +260,72 @@ def test_a_method_learns_once(given: dict[str, Any]) -> None:
     es.run(method, tasks, training=QUICK)
     with pytest.raises(ConfigError, match="method: has learned 2 tasks before; build a new one for every run"):
         es.run(method, tasks, training=QUICK)
+
+
+def _least(scores: Any) -> Any:
+    return min(scores.matrix[-1])
+
+
+def _raises(scores: Any) -> Any:
+    raise KeyError(f"no\nclass {len(scores.seen)}")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ([_least], r"^metrics: is \[<function _le.*; give functions by name: "),
+        ({"least": 0.5}, r"^metrics\['least'\]: is 0\.5; give functions by name"),
+        ({1: _least}, r"^metrics\[1\]: its name is no text; give functions by name"),
+        ({"final_accuracy": _least}, r"^metrics\['final_accuracy'\]: the name is taken by a metric of .*; choose"),
+        ({"forgetting_from_first": _least}, r"^metrics\['forgetting_from_first'\]: the name is taken"),
+    ],
+)
+def test_metrics_that_cannot_be_used_are_refused_before_anything_is_learned(
+    given: dict[str, Any], metrics: Any, message: str
+) -> None:
+    method = _icarl(exemplars_per_class=1)
+    with pytest.raises(ConfigError, match=message):
+        es.run(method, make(given), training=QUICK, metrics=metrics)
+    assert method.slots == []
+
+
+def test_a_metric_that_raises_or_gives_no_number_costs_nothing_but_its_own_value(given: dict[str, Any]) -> None:
+    metrics = {"least": _least, "bad": _raises, "nan": lambda _: np.nan, "text": lambda _: "1", "none": lambda _: None}
+    reasons = {
+        "bad": "raised KeyError: 'no\\nclass 2'",
+        "nan": "gave nan, no finite number",
+        "text": "gave '1', no finite number",
+    }
+    notes: list[str] = []
+
+    class Notes(es.Progress):
+        def say(self, note: str) -> None:
+            notes.append(note)
+
+    def learned(progress: es.Progress | None) -> es.Result:
+        method = _icarl(exemplars_per_class=1)
+        return es.run(method, make(given), training=QUICK, metrics=metrics, progress=progress)
+
+    result = learned(Notes())
+    own = {name: result.metrics[name] for name in metrics}
+    assert own == {"least": min(result.accuracy[-1]), "bad": None, "nan": None, "text": None, "none": None}
+    assert result.metrics["final_accuracy"] is not None
+    assert notes == [f"the metric {name!r} has no value: it {reason}" for name, reason in reasons.items()]
+    with pytest.warns(UserWarning, match="has no value") as warned:
+        assert learned(None).metrics == result.metrics
+    assert [str(warning.message) for warning in warned] == notes
+
+
+def test_tasks_may_come_one_by_one_and_are_tasks(given: dict[str, Any]) -> None:
+    result = es.run(_icarl(exemplars_per_class=1), (task for task in make(given)), training=QUICK)
+    assert len(result.accuracy) == 2
+    for wrong, message in (
+        (make(given)[0], "^tasks: is one task; give a list of tasks"),
+        ([given["X"]], r"^tasks: holds array\(.*; give a list of tasks"),
+        (3, "^tasks: holds 3; give a list of tasks"),
+    ):
+        with pytest.raises(DataError, match=message):
+            es.run(_icarl(), wrong, training=QUICK)
 
 
 def test_a_run_without_test_clips_has_no_accuracies(given: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ import essential as es
 from essential.api.listings import Catalogue, Table
 from essential.engine.evaluate import TaskReport
 from essential.engine.learn_task import EpochReport
-from essential.errors import CheckpointError, RunError
+from essential.errors import CheckpointError, RunError, TrainingError
 from essential.metrics import METRICS, Scores
 from small_runs import small_config
 
@@ -84,6 +84,20 @@ def test_a_callback_that_raises_ends_the_run_which_can_be_resumed(
     es.train(config, tmp_path / "b", resume=True, on_task=later.append)
     assert [report.task for report in later] == [2, 3]
     assert np.array_equal(es.read_run(tmp_path / "b").accuracy, es.read_run(run).accuracy, equal_nan=True)
+
+
+@pytest.mark.parametrize("remedy", ["lower the rate", None])
+def test_an_error_of_the_training_keeps_its_fields(
+    remedy: str | None, small_data: Path, small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise TrainingError("is not finite", where="the loss", remedy=remedy)
+
+    monkeypatch.setattr("essential.engine.run.learn_task", fail)
+    with pytest.raises(TrainingError) as raised:
+        es.train(small_config("finetune", small_data, small_store), tmp_path)
+    assert (raised.value.problem, raised.value.where) == ("is not finite", "the loss")
+    assert raised.value.remedy == "the last checkpoint is intact" + (f"; {remedy}" if remedy else "")
 
 
 def test_a_part_of_a_run_that_is_missing_or_damaged_is_named_when_it_is_asked_for(run: Path, tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from essential.contract.synthetic_tasks import make_tasks
-from essential.engine.learn_task import Start, fit, learning_rates, steps_per_epoch
+from essential.contract.synthetic_tasks import SyntheticTask, make_tasks
+from essential.engine.learn_task import Start, fit, learn_task, learning_rates, steps_per_epoch
 from essential.engine.settings import TrainingConfig
 from essential.errors import DataError, TrainingError
 from essential.methods import build_method
@@ -91,9 +92,47 @@ def test_a_loss_that_is_not_finite_names_the_place() -> None:
         _fit(method, TrainingConfig(epochs=2))
 
 
+@pytest.mark.parametrize("epochs", [0, -1])
+def test_a_stage_of_no_epoch_is_refused(epochs: int) -> None:
+    with pytest.raises(ValueError, match=rf"^the stage 'memory' has epochs={epochs}; give 1 or more, or leave it out"):
+        Stage("memory", list, [], epochs)  # type: ignore[arg-type]
+
+
 def test_a_stage_without_clips_is_refused() -> None:
     method = build_method(FinetuneConfig.model_validate({"classifier": {"heads": 4}}), dim=24, frames=8, seed=0)
     task = make_tasks([2], per_class=0)[0]
     method.begin(task)
     with pytest.raises(DataError, match="stage 'task' has no clip to learn from"):
         fit(method, method.stages(task)[0], TrainingConfig(device="cpu"), start=Start(0), on_epoch=lambda _: None)
+
+
+def test_a_task_that_is_not_the_next_one_is_refused_and_changes_nothing() -> None:
+    config = FinetuneConfig.model_validate({"classifier": {"heads": 4}})
+    training = TrainingConfig(epochs=1, batch_size=6, device="cpu", threads=1)
+    method = build_method(config, dim=24, frames=8, seed=0)
+    first, second, third = make_tasks([2, 2, 2])
+
+    def refused(message: str, *tasks: SyntheticTask, start: Start | None = None) -> None:
+        before = method.state_dict()
+        for task in tasks:
+            with pytest.raises(DataError, match=message) as raised:
+                learn_task(method, task, training, start=start)
+            assert raised.value.where is not None
+            assert raised.value.remedy is not None
+        assert len(method.slots) == learned
+        assert all(np.array_equal(array, before[name]) for name, array in method.state_dict().items())
+
+    learned = 0
+    refused("^task: is task 1, but the method has begun 0 tasks: task 0 is the next; give each task once", second)
+    learn_task(method, first, training)
+    learned = 1
+    refused("^task: is task [02], but the method has begun 1 tasks: task 1 is the next", first, third)
+    refused("^task: is task 2, but the method has begun 1 tasks", third, start=Start(2))
+    refused("^start: is of task 0, but the task is 1; give its own", second, start=Start(0))
+    method.begin(second)
+    learn_task(method, second, training, start=Start(1))
+    learned = 2
+    refused("^task: is task [01], but the method has begun 2 tasks: task 2 is the next", first, second)
+    refused("^task: is task 0, but the method has begun 2 tasks", first, start=Start(0))
+    learn_task(method, third, training, start=Start(2))
+    assert len(method.slots) == 3

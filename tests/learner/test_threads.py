@@ -14,10 +14,11 @@ import pytest
 import torch
 
 from essential import VideoLearner
+from essential.engine.turns import turn
 from essential.errors import ConfigError
 from essential.features import cores
 from essential.features.cores import clip_operations, torch_threads
-from essential.learner.threads import Arrivals, turn
+from essential.learner.threads import Arrivals
 from essential.progress import Progress
 from taught import Clips
 

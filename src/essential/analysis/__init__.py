@@ -18,10 +18,11 @@ from essential.analysis.feature_figures import AGAIN, feature_figures
 from essential.engine.evaluate import Predictions
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
+from essential.engine.turns import turn
 from essential.engine.workspace import data_root
 from essential.errors import CheckpointError, RunError, VideoError
 from essential.features.config import FeaturesConfig
-from essential.features.cores import decoders, torch_threads
+from essential.features.cores import decoders
 from essential.files.atomic import folder_lock
 from essential.metrics import Evaluation, class_accuracy
 from essential.progress import Progress, phase
@@ -64,7 +65,7 @@ def analyse(out: Path, *, progress: Progress, unverified: bool = False) -> Analy
         there.refuse_another(str(out), record)
         return there
     config = folder.config()
-    with folder_lock(out), phase(progress, "analyse", 3), torch_threads(1):
+    with folder_lock(out), phase(progress, "analyse", 3), turn(1):
         analysis = _make(folder, config, record, progress)
         analysis.write(folder.analysis)
     return analysis

@@ -59,7 +59,7 @@ def tasks_from_arrays(
     sizes: Iterable[int],
     test: tuple[Features, Any] | None = None,
     order: Sequence[Label] | None = None,
-    names: Sequence[str] | None = None,
+    names: Iterable[str] | None = None,
 ) -> list[ArrayTask]:
     """Cut arrays into tasks, each with classes of its own. The features are not copied.
 
@@ -69,7 +69,8 @@ def tasks_from_arrays(
         sizes: how many classes each task has; they add up to all classes.
         test: features and classes of the clips to score; None: nothing is scored.
         order: all classes in the order in which they arrive; None: sorted.
-        names: what each training clip is called; memory and ledger count it. None: `clip-` and its row.
+        names: what each training clip is called, without NUL and halves of surrogate pairs; memory and ledger count it.
+            None: `clip-` and its row.
 
     Raises:
         DataError: an array cannot be used, or does not fit another; names the argument.
@@ -77,13 +78,11 @@ def tasks_from_arrays(
     """
     train = _clips(X, y, "X", "y")
     classes = _classes(train[1], order)
-    if names is not None and len(names) != len(X):
-        raise DataError(f"has {len(names)} names for {len(X)} clips of X", where="names", remedy="give one for each")
     sizes = _sizes(sizes, classes)
     tested = (X[:0], []) if test is None else _test_clips(test, X, classes)
     stops = [sum(sizes[: index + 1]) for index in range(len(sizes))]
     slots = [range(stop - size, stop) for size, stop in zip(sizes, stops, strict=True)]
-    called = [f"clip-{row}" for row in range(len(X))] if names is None else [*map(str, names)]
+    called = [f"clip-{row}" for row in range(len(X))] if names is None else _names(names, len(X))
     of_train = _task_clips(*train, called, classes, slots)
     of_test = _task_clips(*tested, [f"test-{row}" for row in range(len(tested[1]))], classes, slots)
     return [
@@ -178,6 +177,24 @@ def _test_clips(test: Any, train: Features, classes: Sequence[Label]) -> tuple[F
             remedy="leave their clips out, or give training clips",
         )
     return features, labels
+
+
+def _names(names: Iterable[Any], clips: int) -> list[str]:
+    """Return one name a clip, each such that it can be written into a file."""
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise DataError(f"is {quoted(names)}", where="names", remedy="give one for each clip of X")
+    called = [*map(str, names)]
+    if len(called) != clips:
+        raise DataError(f"has {len(called)} names for {clips} clips of X", where="names", remedy="give one for each")
+    for row, name in enumerate(called):
+        odd = next((one for one in name if one == "\0" or "\ud800" <= one <= "\udfff"), None)
+        if odd is not None:
+            raise DataError(
+                f"has {quoted(name)} at [{row}], with the character U+{ord(odd):04X}, which no file can hold",
+                where="names",
+                remedy="leave the character out",
+            )
+    return called
 
 
 def _classes(labels: Sequence[Label], order: Sequence[Label] | None) -> list[Label]:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from multiprocessing import active_children, get_context
+from multiprocessing.process import BaseProcess
 from numbers import Integral
 from pathlib import Path
 
@@ -26,9 +27,10 @@ from essential.engine.config import load_config, memory_section
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig, choose_device
+from essential.engine.turns import turn
 from essential.engine.workspace import Workspace, data_root, open_workspace
 from essential.errors import ComparisonError, ConfigError, EssentialError
-from essential.features.cores import cpu_cores, torch_threads
+from essential.features.cores import cpu_cores
 from essential.files.atomic import refuse_unwritable
 from essential.methods import method_summaries
 from essential.progress import Progress, phase
@@ -160,18 +162,19 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
         folder = RunFolder(run.folder)
         if folder.begun:
             folder.refuse_another(run.config.with_absolute_paths())
-    workspace = open_workspace(runs[0].config.with_absolute_paths(), progress)
-    for run in runs:
-        _refuse_other_protocol(run, workspace)
-    protocol = workspace.protocol
-    for run in (run for run in runs if run.seed == runs[0].seed):
-        method = replace(workspace, config=run.config).build_method()
-        try:
-            method.check_room(protocol.longest_names(), tasks=len(protocol.tasks))
-        except ConfigError as error:
-            raise ConfigError(str(error), where=run.method) from error
-    if workspace.encoder is not None and workspace.config.features.mode == "stored":
-        with torch_threads(runs[0].config.training.threads):
+    with turn(runs[0].config.training.threads):
+        workspace = open_workspace(runs[0].config.with_absolute_paths(), progress)
+        for run in runs:
+            _refuse_other_protocol(run, workspace)
+        protocol = workspace.protocol
+        for run in (run for run in runs if run.seed == runs[0].seed):
+            method = replace(workspace, config=run.config).build_method()
+            try:
+                method.check_room(protocol.longest_names(), tasks=len(protocol.tasks))
+            except ConfigError as error:
+                where = ": ".join(filter(None, (run.method, error.where)))
+                raise ConfigError(error.problem, where=where, remedy=error.remedy) from error
+        if workspace.encoder is not None and workspace.config.features.mode == "stored":
             workspace.source(protocol.videos, progress)
 
 
@@ -234,12 +237,15 @@ def _at_once(
     """Do the runs in `count` processes; give each, as it ends, with the reason why it failed, if it did."""
     executor = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin_process)
     running: dict[Future[str | None], PlannedRun] = {}
+    own: set[BaseProcess] = set()
     try:
         with phase(progress, f"runs, {count} at once", total):
             for done in range(1, total + 1):
                 # No more are handed over than can begin at once.
                 for run in islice(runs, count - len(running)):
+                    others = active_children()
                     running[executor.submit(_try, run, Progress())] = run
+                    own.update(process for process in active_children() if process not in others)
                 ended = next(as_completed(running))
                 yield running.pop(ended), ended.result()
                 progress.advance(done)
@@ -250,8 +256,8 @@ def _at_once(
             "`if __name__ == '__main__':`; then call again to continue",
         ) from error
     except BaseException:
-        # Interrupted: what the processes have saved is enough to continue.
-        for process in active_children():
+        # Interrupted: what the processes have saved is enough to continue. Other children are the caller's.
+        for process in own:
             process.terminate()
         raise
     finally:

@@ -1,7 +1,9 @@
 """Learn tasks that are in memory, one after the other, and score the test clips seen so far after each."""
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -12,19 +14,19 @@ from essential.api.arrays import ArrayTask, Label
 from essential.api.outcomes import Outcome, epoch_arrays, fractions
 from essential.engine.clips import ClipTable
 from essential.engine.config import parse_config, training_config
-from essential.engine.evaluate import Predictions, TaskReport, evaluated, scored
+from essential.engine.evaluate import Predictions, TaskReport, evaluated, scored, value_of
 from essential.engine.learn_task import EpochDone, EpochReport, learn_task
 from essential.engine.settings import RunConfig, TrainingConfig, choose_device
+from essential.engine.turns import turn
 from essential.errors import ConfigError, DataError
-from essential.features.cores import torch_threads
 from essential.memory.ledger import LedgerEntry
 from essential.methods import build_method as build
 from essential.methods import method_section
 from essential.methods.contract import Method
-from essential.metrics import Scores
+from essential.metrics import METRICS, Scores
 from essential.progress import Progress
 from essential.records.run import MemoryBytes
-from essential.shown import named
+from essential.shown import named, quoted
 
 Metric = Callable[[Scores], float | None]
 
@@ -46,7 +48,8 @@ def build_method(name: str, *, dim: int, frames: int, seed: int = 0, **settings:
         if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
             raise ConfigError(f"is {number!r}", where=where, remedy="give a whole number, 1 or more")
     config = method_config(name, settings, seed=seed)
-    return build(config.method, dim=int(dim), frames=int(frames), seed=config.seed)
+    with turn(config.training.threads):
+        return build(config.method, dim=int(dim), frames=int(frames), seed=config.seed)
 
 
 def method_config(name: str, settings: Mapping[str, Any], *, seed: int) -> RunConfig:
@@ -57,7 +60,7 @@ def method_config(name: str, settings: Mapping[str, Any], *, seed: int) -> RunCo
 
 def run(
     method: Method,
-    tasks: Sequence[ArrayTask],
+    tasks: Iterable[ArrayTask],
     epochs: int | None = None,
     *,
     training: TrainingConfig | Mapping[str, Any] | None = None,
@@ -75,15 +78,17 @@ def run(
         training: all other settings of the optimisation, such as `{"batch_size": 64, "device": "cpu"}`.
         on_epoch: called after every epoch.
         on_task: called after every task, when its test clips have been scored.
-        metrics: further metrics by name, each a function of the accuracies (`Scores`).
-        progress: shows how far it is.
+        metrics: further metrics by name, each a function of the accuracies (`Scores`). One that raises, or gives no
+            finite number, is None in the result.
+        progress: shows how far it is, and says why a metric has no value; without it, a warning does.
 
     Raises:
-        ConfigError: a setting is not allowed, or the method has learned before.
+        ConfigError: a setting or metric is not allowed, or the method has learned before.
         DataError: the clips do not fit the method, or the tasks not each other.
         TrainingError: a loss is not finite.
     """
     settings = training_config(training, {} if epochs is None else {"epochs": epochs})
+    tasks, own = _task_list(tasks), _own_metrics(metrics)
     _check(method, tasks)
     log: list[EpochReport] = []
     reports: list[TaskReport] = []
@@ -93,7 +98,7 @@ def run(
         if on_epoch is not None:
             on_epoch(done.report)
 
-    with torch_threads(settings.threads):
+    with turn(settings.threads):
         for task in tasks:
             title = f"task {task.index + 1} of {len(tasks)}"
             learned = _with_earlier(tasks, task.index) if method.needs_all_tasks else task
@@ -102,7 +107,39 @@ def run(
             reports.append(evaluated(method, task.index, clips, device=choose_device(settings.device)))
             if on_task is not None:
                 on_task(reports[-1])
-    return _result(tasks, reports, log, method, metrics or {}, progress)
+    return _result(tasks, reports, log, method, own, progress or _Warnings())
+
+
+class _Warnings(Progress):
+    """Shows notes alone, as warnings."""
+
+    def say(self, note: str) -> None:
+        warnings.warn(note, stacklevel=2)
+
+
+def _task_list(tasks: Any) -> list[ArrayTask]:
+    found = [*tasks] if isinstance(tasks, Iterable) else [tasks]
+    wrong = [task for task in found if not isinstance(task, ArrayTask)]
+    if wrong or not isinstance(tasks, Iterable):
+        problem = f"holds {quoted(wrong[0])}" if wrong else "is one task"
+        raise DataError(problem, where="tasks", remedy="give a list of tasks, as `tasks_from_arrays` does")
+    return found
+
+
+def _own_metrics(metrics: Any) -> dict[str, Metric]:
+    """Return the metrics given; refuse what is no function, and a name that another metric has."""
+    if metrics is None:
+        return {}
+    if not isinstance(metrics, Mapping):
+        raise ConfigError(f"is {quoted(metrics)}", where="metrics", remedy="give functions by name: {'name': function}")
+    for name, metric in metrics.items():
+        where = f"metrics[{quoted(name)}]"
+        if not isinstance(name, str) or not callable(metric):
+            wrong = "its name is no text" if callable(metric) else f"is {quoted(metric)}"
+            raise ConfigError(wrong, where=where, remedy="give functions by name: {'name': function}")
+        if name in METRICS:
+            raise ConfigError("the name is taken by a metric of `list_metrics()`", where=where, remedy="choose another")
+    return dict(metrics)
 
 
 def _check(method: Method, tasks: Sequence[ArrayTask]) -> None:
@@ -186,13 +223,15 @@ def _result(
     log: Sequence[EpochReport],
     method: Method,
     metrics: Mapping[str, Metric],
-    progress: Progress | None,
+    progress: Progress,
 ) -> Result:
     predictions = [report.predictions for report in reports]
     counts = [len(task.classes) for task in tasks]
     found = scored(predictions, class_counts=counts, progress=progress)
     of_run = Scores.of([each.evaluation() for each in predictions], counts)
-    own = {name: metric(of_run) for name, metric in metrics.items()}
+    own = {
+        name: value_of(f"the metric {name!r}", partial(metric, of_run), progress) for name, metric in metrics.items()
+    }
     return Result(
         fractions(found["accuracy"]),
         [report.accuracy for report in reports],

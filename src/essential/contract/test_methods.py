@@ -30,7 +30,7 @@ from essential.records import MemoryBytes
 # What makes a method small, where it has such a setting.
 SMALL: dict[str, Any] = {"classifier": {"heads": 4}, "exemplars_per_class": 3, "random_features": 150}
 SMALL |= {"rehearsal_epochs": 2, "bias_epochs": 3, "balance_epochs": 2}
-TRAINING = TrainingConfig(epochs=2, batch_size=8, warmup_epochs=1, scale_learning_rate=False, device="cpu")
+TRAINING = TrainingConfig(epochs=2, batch_size=8, warmup_epochs=1, scale_learning_rate=False, device="cpu", threads=1)
 # One epoch of everything, for what does not depend on more.
 SHORT = TRAINING.model_copy(update={"epochs": 1, "warmup_epochs": 0})
 ONE_EPOCH = {"rehearsal_epochs": 1, "balance_epochs": 1, "bias_epochs": 1}
@@ -198,7 +198,7 @@ def test_every_loss_is_finite_and_what_trains_has_a_gradient(name: str) -> None:
                 else:
                     assert parameter.grad is None
                 parameter.grad = None
-        learn(method, task)
+        learn(method, task, start=Start(task.index))
 
 
 def test_losses_change_neither_the_batch_nor_the_method_and_draw_only_where_they_say(name: str) -> None:
@@ -216,7 +216,7 @@ def test_losses_change_neither_the_batch_nor_the_method_and_draw_only_where_they
             assert torch.equal(features, batch.features)
             assert torch.equal(slots, batch.slots)
             assert_same_state(method.state_dict(), state)
-        learn(method, task)
+        learn(method, task, start=Start(task.index))
 
 
 @numeric
@@ -369,7 +369,7 @@ def test_memory_never_exceeds_its_budget(keeping: str, tmp_path: Path) -> None:
     for task in tasks_for(method, [2, 1, 1]):
         method.begin(task)
         count()
-        learn_task(method, task, TRAINING, on_epoch=count)
+        learn_task(method, task, TRAINING, start=Start(task.index), on_epoch=count)
         count()
         prompts = sum(entry.bytes for entry in method.ledger() if entry.kind == "semantic")
         assert method.memory.write(tmp_path / "memory.safetensors") == used[-1] - prompts

@@ -3,7 +3,7 @@
 Nothing here draws a random number or opens a video.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, nan
 from numbers import Real
@@ -141,12 +141,22 @@ def scored(
 
 
 def _value(name: str, metric: Metric, scores: Mapping[str | None, Scores], progress: Progress | None) -> float | None:
-    """Return a metric's value; that of a plug-in which raises, or gives no finite number, is None."""
-    # No error of a plug-in may cost the record of a whole training.
+    def compute() -> Any:
+        return metric.compute(scores[metric.reading]) if metric.reading in scores else None
+
+    return compute() if name in METRICS.built_in else value_of(f"the plug-in metric {name!r}", compute, progress)
+
+
+def value_of(metric: str, compute: Callable[[], Any], progress: Progress | None = None) -> float | None:
+    """Return the value of a metric that is not the library's; if it raises, or gives no finite number, None.
+
+    `progress` says why; `metric` is what it calls the metric.
+    """
+    # No error of a metric may cost the record of a whole training.
     try:
-        value = metric.compute(scores[metric.reading]) if metric.reading in scores else None
-        if value is None or name in METRICS.built_in:
-            return value
+        value = compute()
+        if value is None:
+            return None
         number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else nan
         if isfinite(number):
             return number
@@ -154,9 +164,7 @@ def _value(name: str, metric: Metric, scores: Mapping[str | None, Scores], progr
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        if name in METRICS.built_in:
-            raise
         reason = f"raised {described(error)}"
     if progress is not None:
-        progress.say(printable(f"the plug-in metric {name!r} has no value: it {' '.join(reason.split())}"))
+        progress.say(printable(f"{metric} has no value: it {' '.join(reason.split())}"))
     return None

@@ -18,6 +18,7 @@ from torch import Tensor
 from essential.engine.cuda_graph import CudaGraph
 from essential.engine.process_group import ProcessGroup, SingleProcess, change
 from essential.engine.settings import TrainingConfig, choose_device
+from essential.engine.turns import turn
 from essential.errors import DataError, TrainingError
 from essential.files.sealed import Array
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData, nothing
@@ -80,7 +81,8 @@ def learn_task(
         method: changed; afterwards on the device of `training`.
         task: the next one: its index is the number of tasks that the method has learned.
         training: the optimisation.
-        start: where in the task it starts; None: at its beginning.
+        start: where in the task a saved state goes on; None: at its beginning. A method that has begun the task does
+            not begin it again.
         title: what `progress` calls the task.
         progress: shows how far it is.
         on_epoch: called after every epoch.
@@ -88,27 +90,42 @@ def learn_task(
 
     Raises:
         ConfigError: the memory budget cannot hold one exemplar of every class.
-        DataError: a stage has no clip to learn from.
+        DataError: the task is not the next one, or a stage has no clip to learn from.
         TrainingError: a loss is not finite.
     """
-    start, progress, group = start or Start(task.index), progress or Progress(), group or SingleProcess()
+    first, progress, group = start or Start(task.index), progress or Progress(), group or SingleProcess()
     device = choose_device(training.device)
-    method.network.to(device)
-    # A state that was saved inside a task was saved after its `begin`.
-    if len(method.slots) == task.index:
-        change(group, method, lambda: method.begin(task), device=device)
 
     def after(done: EpochDone) -> None:
         if on_epoch is not None:
             on_epoch(done)
         progress.advance(done.report.epoch + 1, f"loss {sum(done.report.losses.values()):.3f}")
 
-    for index, stage in [*enumerate(method.stages(task))][start.stage :]:
-        here = start if index == start.stage else Start(task.index, index)
-        with phase(progress, f"{title}: {stage.name}", stage.epochs or training.epochs):
-            progress.advance(here.epoch)
-            fit(method, stage, training, start=here, on_epoch=after, group=group)
-    change(group, method, lambda: method.finish(task), device=device)
+    with turn(training.threads, group):
+        _refuse_another_task(method, task, start)
+        method.network.to(device)
+        # A state that was saved inside a task was saved after its `begin`.
+        if len(method.slots) == task.index:
+            change(group, method, lambda: method.begin(task), device=device)
+        for index, stage in [*enumerate(method.stages(task))][first.stage :]:
+            here = first if index == first.stage else Start(task.index, index)
+            with phase(progress, f"{title}: {stage.name}", _epochs(stage, training)):
+                progress.advance(here.epoch)
+                fit(method, stage, training, start=here, on_epoch=after, group=group)
+        change(group, method, lambda: method.finish(task), device=device)
+
+
+def _refuse_another_task(method: Method, task: TaskData, start: Start | None) -> None:
+    """Refuse a task that is not the next one, or, with `start`, not the one that the method has begun."""
+    begun = len(method.slots)
+    if begun != task.index and (start is None or begun != task.index + 1):
+        raise DataError(
+            f"is task {task.index}, but the method has begun {begun} tasks: task {begun} is the next",
+            where="task",
+            remedy="give each task once, in their order, or build a new method",
+        )
+    if start is not None and start.task != task.index:
+        raise DataError(f"is of task {start.task}, but the task is {task.index}", where="start", remedy="give its own")
 
 
 def fit(
@@ -141,7 +158,7 @@ def fit(
     if not (clips := len(table)):
         raise DataError(f"stage {stage.name!r} has no clip to learn from; check the data and the memory's settings")
     optimizer = _optimizer(stage, training, device, start.optimizer)
-    steps, epochs = steps_per_epoch(clips, training), stage.epochs or training.epochs
+    steps, epochs = steps_per_epoch(clips, training), _epochs(stage, training)
     schedule = [rate * stage.learning_rate_scale for rate in learning_rates(epochs * steps, steps, training)]
     graph = CudaGraph(enabled=stage.steady and device.type == "cuda" and group.size == 1)
     method.network.requires_grad_(False).eval()
@@ -161,6 +178,10 @@ def fit(
         report = _finite(EpochReport(start.task, stage.name, epoch, means, rates[-1]))
         on_epoch(EpochDone(report, stage, start.stage, epochs, optimizer))
     optimizer.zero_grad(set_to_none=True)
+
+
+def _epochs(stage: Stage, training: TrainingConfig) -> int:
+    return training.epochs if stage.epochs is None else stage.epochs
 
 
 def steps_per_epoch(clips: int, training: TrainingConfig) -> int:

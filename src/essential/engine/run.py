@@ -18,9 +18,9 @@ from essential.engine.learn_task import EpochDone, EpochReport, learn_task, opti
 from essential.engine.process_group import ProcessGroup, SingleProcess, require_equal
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
+from essential.engine.turns import turn
 from essential.engine.workspace import Workspace, data_root, open_workspace
 from essential.errors import CheckpointError, ConfigError, DataError, RunError, TrainingError
-from essential.features.cores import torch_threads
 from essential.features.index import refuse_broken
 from essential.files.atomic import folder_lock
 from essential.memory.ledger import total_by_kind
@@ -94,7 +94,7 @@ def train(
         if group.from_first(folder.record.exists):
             return record_of_all(lambda: Record.read(folder.record), group)
         observers = _Observers(on_epoch, on_task, sink) if group.first else _Observers()
-        with torch_threads(config.training.threads):
+        with turn(config.training.threads, group):
             return _Run(config, folder, progress, group, observers).to_the_end()
 
 
@@ -111,7 +111,7 @@ def extract(
         raise ConfigError("features.mode=live keeps no store; use -s features.mode=stored to extract")
     group = group or SingleProcess()
     progress = progress if group.first else Progress()
-    with torch_threads(config.training.threads):
+    with turn(config.training.threads, group):
         workspace = open_workspace(config.with_absolute_paths(), progress, group=group)
         broken = workspace.extract(workspace.protocol.videos, progress, part=part, group=group)
     refuse_broken(broken, config.features.on_broken_video)

@@ -12,9 +12,9 @@ from essential.engine.process_group import ProcessGroup, SingleProcess
 from essential.engine.run import make_record, record_of_all
 from essential.engine.run_folder import RunFolder, differences
 from essential.engine.settings import RunConfig
+from essential.engine.turns import turn
 from essential.engine.workspace import Workspace, data_root, open_workspace
 from essential.errors import CheckpointError, RunError
-from essential.features.cores import torch_threads
 from essential.files.atomic import folder_lock
 from essential.files.untrusted import read_json
 from essential.progress import Progress, phase
@@ -54,7 +54,7 @@ def evaluate(
     wanted = resolved(folder.config(), overrides, name=f"{folder.path / 'config.yaml'}").with_absolute_paths()
     wanted.data.require_places()
     if folder.imported and not folder.record.exists():
-        with folder_lock(folder.path) if group.first else nullcontext(), torch_threads(wanted.training.threads):
+        with folder_lock(folder.path) if group.first else nullcontext(), turn(wanted.training.threads, group):
             return _first_score(folder, wanted, progress, group)
     record = Record.read(folder.record)
     folder.refuse_another(wanted)
@@ -63,7 +63,7 @@ def evaluate(
         wanted = wanted.model_copy(update={"features": wanted.features.model_copy(update={"on_broken_video": "fail"})})
     protocol = folder.protocol(data_root(wanted))
     _refuse_another_list(folder, wanted, protocol)
-    with torch_threads(wanted.training.threads):
+    with turn(wanted.training.threads, group):
         workspace = open_workspace(wanted, progress, protocol=protocol, group=group)
         folder.refuse_other_features(workspace.origin)
         tasks = workspace.protocol.tasks[: len(record.accuracy)]

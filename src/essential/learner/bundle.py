@@ -31,13 +31,13 @@ from pydantic import Field, ValidationError
 from essential.engine.config import load_config, memory_section, with_overrides
 from essential.engine.run_folder import differences
 from essential.engine.settings import OF_THE_MACHINE, RunConfig, refuse_missing_plugins
+from essential.engine.turns import turn
 from essential.engine.workspace import FeatureOrigin
 from essential.errors import BundleError, CheckpointError, ConfigError
 from essential.files.sealed import Array, read_sealed, write_sealed
 from essential.files.versioned_json import Part
 from essential.learner.calibration import HeldOut
 from essential.learner.model import Model, ModelSettings
-from essential.learner.threads import turn
 from essential.models.growing import below
 
 WHAT = "essential bundle"

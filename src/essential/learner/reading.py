@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from essential.engine.turns import turn
 from essential.features.config import FeaturesConfig
 from essential.features.cores import share_cores
 from essential.features.pipeline import Asked, ClipEncoder, VideoFeatures, reading
@@ -18,7 +19,7 @@ from essential.features.provenance import Recipe
 from essential.learner.clips import Expanded
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.prediction import Prediction, Span, spans_of
-from essential.learner.threads import Arrivals, turn
+from essential.learner.threads import Arrivals
 from essential.protocols.protocol import Video
 from essential.video.config import PixelFormat
 from essential.video.windows import WindowedVideo

@@ -1,33 +1,16 @@
 """Threads around a learner: those that use one take turns, and one reads what is asked ahead of the answers."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import wraps
 from queue import Empty, Queue
-from threading import Event, RLock, Thread
+from threading import Event, Thread
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
-import torch
-
-from essential.features.cores import torch_threads
-
-# By process: a forked one has a copy of its parent's, which a thread that it does not have may hold for ever.
-_LOCKS: dict[int, Any] = {}
+from essential.engine.turns import turn
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 Item = TypeVar("Item")
-
-
-@contextmanager
-def turn(threads: int | None) -> Iterator[None]:
-    """Wait until no other thread computes with a learner; then let torch compute with `threads` threads, see there.
-
-    All learners of a process share one lock, as they change for a while what belongs to the process: torch's number of
-    threads and its generator of random numbers. Both are put back.
-    """
-    with _LOCKS.setdefault(os.getpid(), RLock()), torch_threads(threads), torch.random.fork_rng(devices=[]):
-        yield
 
 
 def in_turn(method: Method) -> Method:

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from essential.api.arrays import Features
 from essential.encoders import FrameEncoder, build_encoder
 from essential.engine.settings import choose_device
+from essential.engine.turns import turn
 from essential.engine.workspace import FeatureOrigin
 from essential.errors import BundleError, ConfigError, DataError
 from essential.features.provenance import Recipe, build_recipe
@@ -36,7 +37,7 @@ from essential.learner.lesson import LessonClips, checked_features, clips_of_fea
 from essential.learner.model import Model
 from essential.learner.prediction import Prediction, Span
 from essential.learner.reading import ClipReader
-from essential.learner.threads import in_turn, turn
+from essential.learner.threads import in_turn
 from essential.memory.ledger import LedgerEntry
 from essential.progress import Progress, phase
 from essential.protocols.class_names import alike, known_as

@@ -131,13 +131,16 @@ class Stage:
     """One training phase inside a task: what trains, on what, for how long. All else is frozen and in evaluation.
 
     Attributes:
-        epochs: how many; None: as the training's settings say.
+        epochs: how many, 1 or more; None: as the training's settings say.
         prepare: called before the first epoch, after the stages before; not again by a run that resumes in a later
             epoch. It may change the method; the next saved state holds the change.
         learning_rate_scale: times the engine's learning rate.
         steady: every step does the same operations on all batches of one shape, and depends on nothing in Python that
             changes during the stage. Its loss makes tensors on the clips' device alone, reads nothing back, and draws
             only from torch's global generator of that device. The engine may then replay a step as a CUDA graph.
+
+    Raises:
+        ValueError: it has no epoch.
     """
 
     name: str
@@ -147,6 +150,10 @@ class Stage:
     prepare: Callable[[], None] = nothing
     learning_rate_scale: float = 1.0
     steady: bool = False
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None and self.epochs < 1:
+            raise ValueError(f"the stage {self.name!r} has epochs={self.epochs}; give 1 or more, or leave it out")
 
 
 class Method(ABC):
