@@ -19,6 +19,7 @@ from essential.contract.synthetic_tasks import DIM, FRAMES, SyntheticTask, clips
 from essential.engine.learn_task import EpochDone, EpochReport, Start, learn_task, optimizer_state
 from essential.engine.process_group import ProcessGroup, SingleProcess
 from essential.engine.settings import TrainingConfig
+from essential.engine.turns import turn
 from essential.files.sealed import Array
 from essential.memory.ledger import total_by_kind
 from essential.methods import METHODS, MethodConfig, build_method, method_section, method_summaries
@@ -105,6 +106,12 @@ def tasks_for(method: Method, sizes: Sequence[int], **clips: Any) -> list[Synthe
     return make_tasks(sizes, all_tasks=method.needs_all_tasks, **clips)
 
 
+def begin(method: Method, task: SyntheticTask) -> None:
+    """Begin a task with as many threads as it is learned with: another number rounds differently."""
+    with turn(TRAINING.threads):
+        method.begin(task)
+
+
 def learn(
     method: Method, task: SyntheticTask, *, training: TrainingConfig = TRAINING, **further: Any
 ) -> list[EpochReport]:
@@ -181,7 +188,7 @@ def test_scores_the_slots_seen_and_no_others_and_reads_no_old_training_clips(nam
 def test_every_loss_is_finite_and_what_trains_has_a_gradient(name: str) -> None:
     method = build(name)
     for task in tasks_for(method, [2, 2]):
-        method.begin(task)
+        begin(method, task)
         for stage in method.stages(task):
             method.network.requires_grad_(False)
             for module in stage.trains:
@@ -204,7 +211,7 @@ def test_every_loss_is_finite_and_what_trains_has_a_gradient(name: str) -> None:
 def test_losses_change_neither_the_batch_nor_the_method_and_draw_only_where_they_say(name: str) -> None:
     method = build(name)
     for task in tasks_for(method, [2, 2]):
-        method.begin(task)
+        begin(method, task)
         for stage in method.stages(task):
             stage.prepare()
             batch = stage.data().epoch(0).rows(torch.arange(4))
@@ -250,7 +257,7 @@ def test_a_restart_after_any_stage_changes_nothing(name: str) -> None:
     straight, method = build(name), build(name)
     for task in tasks_for(straight, [2, 3, 1]):
         learn(straight, task)
-        method.begin(task)
+        begin(method, task)
         method = restarted(name, method.state_dict())
         stages = len(method.stages(task))
         for index in range(stages):
@@ -270,7 +277,7 @@ def test_a_restart_inside_a_stage_changes_nothing(name: str) -> None:
     before = copy.deepcopy(straight.state_dict())
     learn(straight, second)
     method.load_state_dict(before)
-    method.begin(second)
+    begin(method, second)
     for index in range(len(method.stages(second))):
         # What the stages before have left, then one epoch more.
         begun = restarted(name, method.state_dict())
@@ -367,7 +374,7 @@ def test_memory_never_exceeds_its_budget(keeping: str, tmp_path: Path) -> None:
         used.append(MemoryBytes.model_validate(total_by_kind(method.ledger())).budgeted)
 
     for task in tasks_for(method, [2, 1, 1]):
-        method.begin(task)
+        begin(method, task)
         count()
         learn_task(method, task, TRAINING, start=Start(task.index), on_epoch=count)
         count()
