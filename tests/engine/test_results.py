@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,16 +89,24 @@ text, truth, nothing = named(lambda run: "0.5"), named(lambda run: True), named(
 """
 
 
-def test_a_plug_in_metric_without_a_value_is_none_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ("ends", "good", "infinite", "nan", "nothing", "own", "raises", "silent", "text", "truth", "unhashable")
-    metrics = {name: f"broken_metrics:{name}" for name in names} | {"two words": "broken_metrics:good"}
-    make_plugin(tmp_path, "odd-metrics", {"essential.metrics": metrics}, modules={"broken_metrics": BROKEN_METRICS})
-    monkeypatch.syspath_prepend(tmp_path)
+def _with_plugins(
+    metrics: dict[str, str], modules: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Registry[Any], Progress, list[str]]:
+    """Install metrics; return the registry that is used from here on, and a progress with the list of its notes."""
+    make_plugin(folder, "more-metrics", {"essential.metrics": metrics}, modules=modules)
+    monkeypatch.syspath_prepend(folder)
     found = Registry("essential.metrics", METRICS.built_in, fault=METRICS._fault)
     monkeypatch.setattr("essential.engine.evaluate.METRICS", found)
     notes: list[str] = []
     progress = Progress()
     monkeypatch.setattr(progress, "say", notes.append)
+    return found, progress, notes
+
+
+def test_a_plug_in_metric_without_a_value_is_none_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("ends", "good", "infinite", "nan", "nothing", "own", "raises", "silent", "text", "truth", "unhashable")
+    metrics = {name: f"broken_metrics:{name}" for name in names} | {"two words": "broken_metrics:good"}
+    found, progress, notes = _with_plugins(metrics, {"broken_metrics": BROKEN_METRICS}, tmp_path, monkeypatch)
     predictions = [_predictions(t, "cnn", HEAD[t]) for t in range(2)]
     content = scored(predictions, class_counts=CLASS_COUNTS, progress=progress)
     assert content["accuracy"] == ((1.0, None), (0.5, 0.0))
@@ -127,13 +136,7 @@ def test_more_metrics_of_plug_ins_than_a_record_holds_are_left_out_by_name(
     names = [f"m{number:03}" for number in range(MOST_OTHER_METRICS + 2)]
     metrics = {name: "many_metrics:one" for name in names}
     source = "from essential.metrics import Metric\none = Metric('One', lambda run: 0.5, 'a metric', 'this test')"
-    make_plugin(tmp_path, "many-metrics", {"essential.metrics": metrics}, modules={"many_metrics": source})
-    monkeypatch.syspath_prepend(tmp_path)
-    found = Registry("essential.metrics", METRICS.built_in, fault=METRICS._fault)
-    monkeypatch.setattr("essential.engine.evaluate.METRICS", found)
-    notes: list[str] = []
-    progress = Progress()
-    monkeypatch.setattr(progress, "say", notes.append)
+    _, progress, notes = _with_plugins(metrics, {"many_metrics": source}, tmp_path, monkeypatch)
     values = scored([_predictions(0, "cnn", HEAD[0])], class_counts=[1], progress=progress)["metrics"].model_dump()
     assert [name for name in names if name in values] == names[:MOST_OTHER_METRICS]
     assert notes == ["a record holds 100 metrics of plug-ins; left out: 'm100', 'm101'"]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from essential.engine.clips import longest_names
 from essential.learner.lesson import LessonClips, LessonTask
+from essential.protocols.protocol import longest_names
 
 
 def _task(views: int) -> LessonTask:
@@ -34,4 +34,4 @@ def test_epochs_take_the_augmented_views_in_turn(views: int, seen: list[int]) ->
 
 
 def test_the_longest_name_of_a_class_is_that_of_most_bytes() -> None:
-    assert longest_names([3, 5, 3], ["abcd", "x", "äöü"]) == ["äöü", "x"]
+    assert longest_names([(3, "abcd"), (5, "x"), (3, "äöü")]) == ["äöü", "x"]

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from essential.engine.clips import ClipTable, longest_names
+from essential.engine.clips import ClipTable
 from essential.errors import ConfigError, DataError
+from essential.protocols.protocol import longest_names
 from essential.shown import named, nearest, quoted
 
 Features = np.ndarray | Tensor
@@ -49,7 +50,7 @@ class ArrayTask:
     @property
     def longest_names(self) -> list[str]:
         """The longest name of each class's training clips; see `Method.check_room`."""
-        return longest_names(self.train.slots.tolist(), self.train.names)
+        return longest_names(zip(self.train.slots.tolist(), self.train.names, strict=True))
 
 
 def tasks_from_arrays(
@@ -253,4 +254,7 @@ def _task_clips(
 
 def _gather(features: Features, places: Tensor, indices: Tensor) -> Tensor:
     at = places[indices]
-    return _as_float32(features[at.to(features.device)] if isinstance(features, Tensor) else features[at.numpy()])
+    if isinstance(features, Tensor):
+        return _as_float32(features[at.to(features.device)])
+    # The rows are a copy already, which only another type has to be copied once more.
+    return torch.from_numpy(features[at.numpy()].astype(np.float32, copy=False))

@@ -1,6 +1,6 @@
 """A task's clips, as methods see them: batches out of a feature source, stored or live."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,14 +11,6 @@ from essential.errors import DataError
 from essential.features.source import FeatureSource
 from essential.methods.contract import Batch
 from essential.protocols.protocol import Protocol, Task, Video
-
-
-def longest_names(slots: Iterable[int], names: Iterable[str]) -> list[str]:
-    """Return the name of most bytes of each slot's clips; see `Method.check_room`."""
-    longest: dict[int, str] = {}
-    for slot, name in zip(slots, names, strict=True):
-        longest[slot] = max(longest.get(slot, ""), name, key=lambda each: len(each.encode()))
-    return [*longest.values()]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from essential.engine.clips import longest_names
 from essential.engine.learn_task import learn_task
 from essential.engine.settings import TrainingConfig
 from essential.errors import ConfigError, DataError, TrainingError
@@ -23,6 +22,7 @@ from essential.methods import METHODS, MethodConfig, build_method
 from essential.methods.contract import Method
 from essential.models.seeded import torch_generator
 from essential.progress import Progress
+from essential.protocols.protocol import longest_names
 
 # One clip in so many is held out, so that a class of few clips is learned from nearly all of them.
 _CLIPS_PER_HELD_OUT = 5
@@ -141,7 +141,8 @@ class Model:
         after = Model.restored(self.settings, self.method.state_dict(), (*self.labels, *clips.classes), held_out)
         task = LessonTask(len(self.method.slots), slots, clips, trained)
         old, new = after.method.memory, task.plain()
-        names = longest_names([*old.slots.tolist(), *new.slots.tolist()], [*old.names, *new.names])
+        slots_and_names = zip([*old.slots.tolist(), *new.slots.tolist()], [*old.names, *new.names], strict=True)
+        names = longest_names(slots_and_names)
         after.method.check_room(names, tasks=task.index + 1)
         try:
             learn_task(after.method, task, self.settings.training, progress=progress)

@@ -5,14 +5,14 @@ Names and numbers only.
 
 import gc
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from operator import attrgetter
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -118,10 +118,7 @@ class Protocol:
 
     def longest_names(self) -> list[str]:
         """Return the longest key among each class's training videos: keys take room in a memory too."""
-        longest = dict.fromkeys(self.slots, "")
-        for video in (video for task in self.tasks for video in task.train):
-            longest[video.label] = max(longest[video.label], video.key, key=lambda key: len(key.encode()))
-        return list(longest.values())
+        return longest_names((video.label, video.key) for task in self.tasks for video in task.train)
 
     @cached_property
     def id(self) -> str:
@@ -134,6 +131,14 @@ class Protocol:
                 digest.update(f"{',' if place else ''}{canonical_json([task.classes, videos])}".encode())
         digest.update(b"]")
         return digest.hexdigest()[:16]
+
+
+def longest_names(classes_and_names: Iterable[tuple[Any, str]]) -> list[str]:
+    """Return, of the names of each class's clips, the one of most bytes; see `Method.check_room`."""
+    longest: dict[Any, str] = {}
+    for label, name in classes_and_names:
+        longest[label] = max(longest.get(label, ""), name, key=lambda each: len(each.encode()))
+    return [*longest.values()]
 
 
 def order_classes(classes: Sequence[str], order_seed: int | None, rule: OrderRule = "essential") -> list[str]:
