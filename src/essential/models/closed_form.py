@@ -45,7 +45,9 @@ class ClipVector(nn.Module):
 
     def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch width"]:
         vectors: Tensor = (self.over_time @ features.double()).flatten(1)
-        return nn.functional.normalize(vectors, dim=1) if self.unit else vectors
+        if self.unit:
+            vectors = nn.functional.normalize(vectors, dim=1)
+        return vectors
 
 
 def cosines(frames: int) -> Float[Tensor, "frames frames"]:
