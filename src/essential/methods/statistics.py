@@ -135,7 +135,8 @@ class ClassStatistics(Growing):
         inside = torch.zeros(squares.shape[1], dtype=torch.bool).index_fill(0, numbers, True).to(squares.device)
         share = squares[:, inside].sum(dim=1) / squares.sum(dim=1).where(squares.any(dim=1), 1.0)
         self.fourth = (self.fourth * share.square())[:blocks]
-        self.scatter_codes = self.scatter_codes[:blocks, pack_upper(inside[:, None] & inside)]
+        both = inside[:, None] & inside
+        self.scatter_codes = self.scatter_codes[:blocks, both[torch.ones_like(both).triu()]]
         self.deviations = self.deviations[:blocks, inside]
         self.mean_codes, self.mean_scales = self.mean_codes[:, :blocks, inside], self.mean_scales[:, :blocks].clone()
 
