@@ -43,7 +43,7 @@ class Packing:
     @classmethod
     def of(cls, bits: Bits, *, seed: int, dim: int) -> "Packing | None":
         """Return the packing of a run's seed, before its first exemplar; None for 32 bits, which nothing packs."""
-        return None if bits == 32 else cls(bits, seed_from("memory", seed), torch.zeros(dim))
+        return None if bits == 32 else cls(bits, seed_from("memory", seed), torch.zeros(dim, dtype=torch.float32))
 
     def around(self, features: Float[Tensor, "exemplars kept dim"]) -> "Packing":
         """Return this packing with the mean of those frames as its centre."""
