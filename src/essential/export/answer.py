@@ -32,8 +32,8 @@ class FeatureAnswer(nn.Module):
 
     def __init__(self, labelled: LabelledPredictor) -> None:
         super().__init__()
-        predictor = _copied(labelled.predictor)
-        self.scores = _WhitenedDistances(predictor) if isinstance(predictor, MahalanobisDistances) else predictor
+        given, predictor = labelled.predictor, _copied(labelled.predictor)
+        self.scores = _WhitenedDistances(given) if isinstance(given, MahalanobisDistances) else predictor
         # Not a module of its own: what it has is in the one before already.
         self._tokens = predictor.tokens
         self.temperature = labelled.temperature
@@ -100,11 +100,14 @@ class _WhitenedDistances(nn.Module):
 
     means: Tensor
     whitenings: Tensor
+    directions: Tensor | None
 
     def __init__(self, distances: MahalanobisDistances) -> None:
         super().__init__()
+        distances = deepcopy(distances).cpu()
         self.vectors = distances.vectors
-        means, packed, self.directions = distances.parts()
+        means, packed, directions = distances.parts()
+        self.register_buffer("directions", directions)
         self.register_buffer("means", means.transpose(0, 1)[:, :, None].double())
         self.register_buffer("whitenings", unpack_upper(packed).transpose(0, 1))
 

@@ -10,7 +10,7 @@ from essential.methods.statistics import ClassStatistics
 
 # Of the mean eigenvalue of X^T X: the ridges that are tried, in descending order, ten per decade.
 _STRENGTHS = 10 ** torch.linspace(3, -5, 81, dtype=torch.float64)
-# Of the largest eigenvalue: an eigenvalue below it is rounding.
+# Of the largest eigenvalue: one below it is rounding of float64.
 _RANK = 1e-12
 # Ridges whose errors are this close are equal but for rounding; the strongest is taken.
 _EQUAL = 1e-6
@@ -20,12 +20,17 @@ _EQUAL = 1e-6
 class RidgeProblem:
     """Ridge regression of the classes' indicators on the clips' vectors, in the eigenvectors of X^T X.
 
+    X^T X is the scatter within classes, between two blocks nothing, and what the means say of the scatter between
+    classes, between two blocks too.
+
     With X the vectors about their mean, and Y the indicators (1 in the clip's class, 0 elsewhere) about theirs, the
     weights are (X^T X + ridge I)^-1 X^T Y. The intercept is not penalised. One eigendecomposition serves every ridge.
 
     Attributes:
-        values: eigenvalues of X^T X, none below 0.
-        vectors: its eigenvectors, one per column.
+        values: eigenvalues of X^T X, but for those that may be rounding.
+        vectors: their eigenvectors, one per column.
+        mean_value: of all eigenvalues.
+        rounding: what the rounding of the statistics may make of an eigenvalue of 0.
         targets: the eigenvectors' products with X^T Y.
         spread: the sum of the squares of Y.
         clips: rows of X.
@@ -33,9 +38,11 @@ class RidgeProblem:
         shares: each class's share of the clips, the mean of Y before it was taken off.
     """
 
-    values: Float[Tensor, " width"]
-    vectors: Float[Tensor, "width width"]
-    targets: Float[Tensor, "width slots"]
+    values: Float[Tensor, " kept"]
+    vectors: Float[Tensor, "width kept"]
+    mean_value: float
+    rounding: float
+    targets: Float[Tensor, "kept slots"]
     spread: float
     clips: int
     mean: Float[Tensor, " width"]
@@ -52,11 +59,16 @@ class RidgeProblem:
         between = (means - mean).T * counts
         gram = torch.block_diag(*(block.covariance * clips for block in blocks)) + between @ (means - mean)
         values, vectors = torch.linalg.eigh(gram)
+        # Independent errors of one step make a matrix whose largest eigenvalue is about the root of four widths.
+        rounding = 2 * len(gram) ** 0.5 * statistics.step * float(gram.diagonal().max())
         varies = float(gram.trace()) > sum(block.negligible for block in blocks) * clips
+        kept = values > (max(_RANK * float(values[-1]), rounding) if varies else torch.inf)
         return cls(
-            values.clamp(min=0) if varies else torch.zeros_like(values),
-            vectors,
-            vectors.T @ between,
+            values[kept],
+            vectors[:, kept],
+            float(gram.trace()) / len(gram),
+            rounding,
+            vectors[:, kept].T @ between,
             spread=float((counts * (1 - shares)).sum()),
             clips=clips,
             mean=mean,
@@ -70,15 +82,14 @@ class RidgeProblem:
         Technometrics 1979, equation 1.4. Sums of what is left along each eigenvector are exact also where there are
         more numbers than clips.
         """
-        if not self.values.any():
+        if not len(self.values):
             return 1.0
-        kept = self.values > _RANK * self.values.max()
-        values = self.values[kept]
-        explained = self.targets[kept].square().sum(dim=1) / values
-        free = self.clips - 1 - len(values)
+        explained = self.targets.square().sum(dim=1) / self.values
+        free = self.clips - 1 - len(self.values)
         outside = max(self.spread - float(explained.sum()), 0.0) if free > 0 else 0.0
-        ridges = _STRENGTHS.to(values) * self.values.mean()
-        left = ridges[:, None] / (values + ridges[:, None])
+        ridges = _STRENGTHS.to(self.values) * self.mean_value
+        ridges = ridges[ridges > self.rounding]
+        left = ridges[:, None] / (self.values + ridges[:, None])
         errors = (outside + left.square() @ explained) / (max(free, 0) + left.sum(dim=1)).square()
         first = (errors <= errors.min() * (1 + _EQUAL)).nonzero()[0, 0]
         return float(ridges[first])

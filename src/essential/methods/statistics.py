@@ -142,6 +142,11 @@ class ClassStatistics(Growing):
         codes = _decoded(self.mean_codes).view(-1, self.form.blocks, self.form.rank)
         return codes * self.mean_scales.double().view(-1, self.form.blocks, 1)
 
+    @property
+    def step(self) -> float:
+        """Between two fractions that are kept."""
+        return 1 / _most(self.form.bits)
+
     def blocks(self, slot: int | None = None) -> Iterator[Block]:
         """Give the statistics of all classes block by block; with scatters of their own, those of one slot."""
         only = slice(None) if slot is None else slice(slot, slot + 1)
