@@ -87,7 +87,7 @@ def own_scatter(
         description=_description(points, y_label),
         drawing=scatter_chart(name, drawn, y_label=y_label, x_label=CARRIED, budgets=budgets),
         data=[
-            (*_columns(y_label), "least", "greatest", "on the Pareto front"),
+            (*_columns(y_label, "carried bytes"), "least", "greatest", "on the Pareto front"),
             *((*_row(point), point.least, point.greatest, int(point.on_front)) for point in points),
         ],
         points=drawn,
@@ -160,8 +160,8 @@ def _description(points: Sequence[ScatterPoint], y_label: str) -> str:
     return f"Scatter chart, {measure} against kept bytes. {'; '.join(named[:_DESCRIBED])}{more}."
 
 
-def _columns(y_label: str) -> tuple[str, ...]:
-    return "label", "method", "published", y_label.lower(), "standard deviation", "kept bytes", "memory"
+def _columns(y_label: str, x_label: str = "kept bytes") -> tuple[str, ...]:
+    return "label", "method", "published", y_label.lower(), "standard deviation", x_label, "memory"
 
 
 def _row(point: ScatterPoint) -> tuple[Value, ...]:
