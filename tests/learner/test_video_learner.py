@@ -16,6 +16,7 @@ from essential.features.cores import cpu_cores
 from essential.features.source import encode_all
 from essential.files.sealed import read_sealed
 from essential.learner import lesson
+from essential.learner.held_out import bytes_of
 from essential.memory.ledger import total_by_kind
 from essential.progress import Progress
 from taught import MACHINE, Clips, new_learner
@@ -243,8 +244,8 @@ def test_the_clips_held_out_take_a_quarter_of_the_budget_at_most(clips: Clips) -
     for motions in (("left", "right"), ("up", "down"), ("grow", "shrink")):
         learner.learn(clips.to_teach(*motions))
     held = learner.held_out
-    assert 0 < held.bytes <= 15_000
-    counts = np.bincount(held.slots, minlength=6)
+    assert 0 < bytes_of(held) <= 15_000
+    counts = held.slots.bincount(minlength=6)
     assert counts.max() - counts.min() <= 1
 
 

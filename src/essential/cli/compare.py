@@ -25,7 +25,13 @@ def compare(
     methods: Annotated[str, option("--methods", "A,B", "Methods, or all.")] = "essential,joint,finetune,replay",
     seeds: Annotated[str, option("--seeds", "N,N", "Seeds.")] = "0,1,2",
     budgets: Annotated[
-        str | None, option("--budgets", "SIZE,SIZE", "Memory of each method that takes a budget, such as 150KiB.")
+        str | None,
+        option(
+            "--budgets",
+            "SIZE,SIZE",
+            "Memory of each method that takes a budget, such as 150KiB.",
+            also="--budget-bytes",
+        ),
     ] = None,
     overrides: Overrides = None,
 ) -> None:
