@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from essential import VideoLearner
 from essential.errors import CheckpointError, ConfigError, DataError
 from essential.features.cores import cpu_cores
+from essential.features.source import encode_all
 from essential.files.sealed import read_sealed
+from essential.learner import lesson
 from essential.learner.held_out import bytes_of
 from essential.memory.ledger import total_by_kind
 from essential.progress import Progress
@@ -324,3 +327,18 @@ def test_spans_of_a_long_video_name_what_is_shown_when(learner: VideoLearner, cl
         assert one.segment.end_seconds == other.segment.start_seconds
         assert one.label != other.label
     assert spans[-1].segment.end_seconds == pytest.approx(whole[0].segment.end_seconds)
+
+
+@pytest.mark.parametrize(("method", "views"), [("slda", (0,)), ("finetune", (0, 1, 2))])
+def test_augmented_views_are_made_for_methods_that_train_alone(
+    clips: Clips, monkeypatch: pytest.MonkeyPatch, method: str, views: tuple[int, ...]
+) -> None:
+    asked = []
+
+    def read(*arguments: Any, **more: Any) -> Any:
+        asked.append(arguments[1].view_numbers)
+        return encode_all(*arguments, **more)
+
+    monkeypatch.setattr(lesson, "encode_all", read)
+    new_learner("features.views=2", "training.epochs=1", method=method).learn(clips.to_teach("left", "right"))
+    assert asked == [views]

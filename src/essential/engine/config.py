@@ -45,7 +45,7 @@ def load_config(
     """
     content = _content(name_or_path)
     if method is not None:
-        content["method"] = _another_method(method, content.get("method", {}))
+        content |= {"method": _another_method(method, content.get("method", {})), "asked_for": method}
     for override in overrides:
         _apply(content, override)
     name = f"{name_or_path} with --method {method}" if method else str(name_or_path)

@@ -155,7 +155,8 @@ class Bundle:
 
 def model_settings(config: RunConfig, held_out_per_class: int) -> ModelSettings:
     """Return the settings of a model out of a config; ConfigError as for `ModelSettings`."""
-    return ModelSettings(config.method, config.training, config.video.frames, config.seed, held_out_per_class)
+    sections = config.method, config.training, config.features
+    return ModelSettings(*sections, config.video.frames, config.seed, held_out_per_class)
 
 
 def new_settings(config: str, overrides: Sequence[str], method: str | None, budget_bytes: int | None) -> RunConfig:

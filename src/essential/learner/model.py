@@ -13,6 +13,7 @@ from jaxtyping import Int
 from essential.engine.learn_task import learn_task
 from essential.engine.settings import TrainingConfig
 from essential.errors import ConfigError, TrainingError
+from essential.features.config import FeaturesConfig
 from essential.files.sealed import Array
 from essential.learner.calibration import known_labels
 from essential.learner.held_out import bytes_of, held_out_clips, no_held_out_clips, within
@@ -42,6 +43,7 @@ class ModelSettings:
 
     method: MethodConfig
     training: TrainingConfig
+    features: FeaturesConfig
     frames: int
     seed: int
     held_out_per_class: int
@@ -143,7 +145,7 @@ class Model:
         if self.settings.budget_bytes is not None:
             held_out = within(held_out, self.settings.budget_bytes // 4)
         after = Model.restored(self.settings, self.method.state_dict(), (*self.labels, *clips.classes), held_out)
-        task = LessonTask(len(self.method.slots), slots, clips, trained)
+        task = LessonTask(len(self.method.slots), slots, clips, trained, self.settings.features)
         old, new = after.method.memory, task.plain()
         slots_and_names = zip([*old.slots.tolist(), *new.slots.tolist()], [*old.names, *new.names], strict=True)
         names = longest_names(slots_and_names)

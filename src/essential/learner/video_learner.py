@@ -368,10 +368,10 @@ class VideoLearner:
         return lesson
 
     def _recipe(self) -> Recipe:
-        video = self.config.video
-        return build_recipe(
-            self.config.features, self.encoder, augment=video.augment, frames=video.frames, seed=_SEED_OF_VIEWS
-        )
+        video, features = self.config.video, self.config.features
+        if not self._model.method.is_trained:
+            features = features.model_copy(update={"views": 0})
+        return build_recipe(features, self.encoder, augment=video.augment, frames=video.frames, seed=_SEED_OF_VIEWS)
 
     def _reader(self) -> ClipReader:
         return ClipReader(self.labelled_predictor, self._recipe(), self.config.features, self.config.training.threads)

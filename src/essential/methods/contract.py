@@ -221,6 +221,12 @@ class Method(ABC):
 
     @final
     @property
+    def is_trained(self) -> bool:
+        """Whether it has stages. Without any it learns from the plain view alone, so no other need be made for it."""
+        return type(self).stages is not Method.stages
+
+    @final
+    @property
     def predictor(self) -> Predictor:
         """What scores clips."""
         predictor = self.network["predictor"]

@@ -1,11 +1,12 @@
 """Predictors whose numbers are computed, not trained, from one vector of float64 per clip.
 
-They are linear scores, or distances to the classes' means. All compute in float64: an inverse covariance enlarges every
-rounding. What is final once a class has been seen is kept as float32.
+They are linear scores, or Mahalanobis distances to the classes' means. All compute in float64: an inverse covariance
+enlarges every rounding.
 """
 
 import math
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,28 +14,54 @@ from torch import Tensor, nn
 
 from essential.models.classifier import Predictor
 
-ClipForm = Literal["mean", "side-by-side"]
+ClipForm = Literal["mean", "side-by-side", "dct"]
 
 
 class ClipVector(nn.Module):
-    """One vector per clip: the mean of its frames, blind to their order, or all side by side, the first one first.
+    """One vector per clip, in one of three forms; with `unit` it has length 1, and a vector of zeros stays.
 
-    With `unit` it has length 1; a vector of zeros stays.
+    mean: the mean of the frames, blind to their order; side-by-side: all frames, the first one first; dct: the first
+    `coefficients` of the orthonormal DCT-II over the frames, the constant one first.
+
+    Attributes:
+        blocks: coefficients side by side, each with a covariance of its own; 1 in the other forms.
+        width: of all blocks.
+        over_time: what each row of the vector's numbers takes of each frame.
     """
 
-    def __init__(self, form: ClipForm, *, dim: int, frames: int, unit: bool = False) -> None:
+    over_time: Tensor
+
+    def __init__(self, form: ClipForm, *, dim: int, frames: int, coefficients: int = 1, unit: bool = False) -> None:
         super().__init__()
-        self.form, self.unit = form, unit
-        self.width = dim if form == "mean" else dim * frames
+        self.unit = unit
+        if form == "mean":
+            over_time = torch.full((1, frames), 1 / frames, dtype=torch.float64)
+        elif form == "side-by-side":
+            over_time = torch.eye(frames, dtype=torch.float64)
+        else:
+            over_time = cosines(frames)[:coefficients]
+        self.register_buffer("over_time", over_time, persistent=False)
+        self.blocks = coefficients if form == "dct" else 1
+        self.width = dim * len(over_time)
 
     def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch width"]:
-        numbers = features.double()
-        vectors = numbers.mean(dim=1) if self.form == "mean" else numbers.flatten(1)
-        return nn.functional.normalize(vectors, dim=1) if self.unit else vectors
+        vectors: Tensor = (self.over_time @ features.double()).flatten(1)
+        unit: Tensor = nn.functional.normalize(vectors, dim=1) if self.unit else vectors
+        return unit
+
+
+def cosines(frames: int) -> Float[Tensor, "frames frames"]:
+    """Return the orthonormal DCT-II over so many frames, a coefficient per row, slow ones first (float64)."""
+    places = torch.arange(frames, dtype=torch.float64)
+    rows: Tensor = torch.cos(torch.pi / frames * places[:, None] * (places + 0.5)) * (2 / frames) ** 0.5
+    rows[0] /= 2**0.5
+    return rows
 
 
 class RandomFeatures(nn.Module):
     """A fixed random projection of vectors of `width` numbers to `number`, standard normal, and a ReLU.
+
+    It is made from a seed wherever it is needed, so it is part of no state. Version 0.1.0 stored it: that is left out.
 
     Source: McDonnell et al., RanPAC, NeurIPS 2023.
     """
@@ -43,10 +70,14 @@ class RandomFeatures(nn.Module):
 
     def __init__(self, width: int, number: int, *, generator: torch.Generator) -> None:
         super().__init__()
-        self.register_buffer("projection", torch.randn(width, number, generator=generator))
+        self.register_buffer("projection", torch.randn(width, number, generator=generator), persistent=False)
 
     def forward(self, vectors: Float[Tensor, "batch width"]) -> Float[Tensor, "batch number"]:
         return (vectors @ self.projection.to(vectors)).relu()
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any) -> None:
+        known = {name: value for name, value in state_dict.items() if name != f"{prefix}projection"}
+        super()._load_from_state_dict(known, prefix, *args)
 
 
 class ClosedFormPredictor(Predictor):
@@ -79,55 +110,73 @@ class LinearScores(ClosedFormPredictor):
         return nn.functional.linear(self.vectors(features), self.weight, self.bias)
 
 
-class MeanDistances(ClosedFormPredictor):
-    """Scores are minus the squared distances to the classes' means."""
-
-    grows = ("means",)
-    means: Tensor
-
-    def __init__(self, vectors: nn.Module, *, width: int) -> None:
-        super().__init__(vectors, width=width)
-        self.register_buffer("means", torch.zeros(0, width))
-
-    def add(self, mean: Float[Tensor, " width"]) -> None:
-        """Add a class behind the present ones."""
-        self.means = torch.cat([self.means, mean[None].to(self.means)])
-
-    def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
-        return -squared_distances(self.vectors(features), self.means.double())
-
-
 class MahalanobisDistances(ClosedFormPredictor):
-    """Scores are minus the squared Mahalanobis distances to the classes' means, by each class's own covariance.
+    """Scores are minus the squared Mahalanobis distances to the classes' means, by each class's own covariances.
 
-    Beside its mean, a class has an upper triangular matrix W, packed: W W^T is the inverse of its covariance.
+    Of a clip's vector, `reduced` keeps some blocks of some numbers. Beside its mean, a class has for each block an
+    upper triangular matrix W, packed: W W^T is the inverse of its covariance. All is stored flat, for a budget changes
+    its shape; `shape` has the blocks, and the numbers of a block.
     """
 
-    grows = ("means", "whitenings")
+    grows = ("means", "whitenings", "directions")
     means: Tensor
     whitenings: Tensor
+    directions: Tensor
+    shape: Tensor
 
     def __init__(self, vectors: nn.Module, *, width: int) -> None:
         super().__init__(vectors, width=width)
-        self.register_buffer("means", torch.zeros(0, width))
-        self.register_buffer("whitenings", torch.zeros(0, packed_size(width)))
+        self.register_buffer("means", torch.zeros(0))
+        self.register_buffer("whitenings", torch.zeros(0))
+        self.register_buffer("directions", torch.zeros(0, dtype=torch.float64))
+        self.register_buffer("shape", torch.zeros(2, dtype=torch.long))
 
-    def add(self, mean: Float[Tensor, " width"], covariance: Float[Tensor, "width width"]) -> None:
-        """Add a class behind the present ones; its covariance is positive definite."""
-        factor = torch.linalg.cholesky(covariance)
-        identity = torch.eye(len(factor), dtype=factor.dtype, device=factor.device)
-        inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
-        self.means = torch.cat([self.means, mean[None].to(self.means)])
-        self.whitenings = torch.cat([self.whitenings, pack_upper(inverse.T)[None].to(self.whitenings)])
+    def set(
+        self,
+        means: Float[Tensor, "slots blocks rank"],
+        covariances: Iterable[Float[Tensor, "blocks rank rank"]],
+        directions: Float[Tensor, "whole rank"] | None,
+    ) -> None:
+        """Score with these numbers: a mean and positive definite covariances of each slot."""
+        packed = []
+        for covariance in covariances:
+            factor = torch.linalg.cholesky(covariance)
+            identity = torch.eye(factor.shape[-1]).to(factor).expand_as(factor)
+            inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
+            packed.append(pack_upper(inverse.mT).to(self.whitenings).flatten())
+        self.means, self.whitenings = means.to(self.means).flatten(), torch.cat(packed)
+        self.directions = self.directions[:0] if directions is None else directions.flatten()
+        self.shape = self.shape.new_tensor(means.shape[1:])
+
+    def parts(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return means (slots, blocks, rank), packed matrices (slots, blocks, packed), and directions, if any."""
+        blocks, rank = self.shape.tolist()
+        directions = self.directions.view(-1, rank) if len(self.directions) else None
+        packed = self.whitenings.view(-1, blocks, packed_size(rank))
+        return self.means.view(-1, blocks, rank), packed, directions
 
     def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
         """Score dense clips, one class after the other: all matrices at once would not fit into memory."""
-        vectors: Tensor = self.vectors(features)
-        distances = vectors.new_zeros(len(vectors), len(self.means))
-        for slot, (mean, packed) in enumerate(zip(self.means, self.whitenings, strict=True)):
-            apart = vectors - mean.to(vectors)
-            distances[:, slot] = (apart @ unpack_upper(packed).to(apart)).square().sum(dim=1)
+        means, whitenings, directions = self.parts()
+        vectors = reduced(self.vectors(features), means.shape[1:], directions)
+        distances = vectors.new_zeros(len(vectors), len(means))
+        for slot, (mean, packed) in enumerate(zip(means, whitenings, strict=True)):
+            apart = (vectors - mean.to(vectors)).transpose(0, 1)
+            distances[:, slot] = (apart @ unpack_upper(packed).to(apart)).square().sum(dim=(0, 2))
         return -distances
+
+
+def reduced(
+    vectors: Float[Tensor, "clips numbers"], shape: Sequence[int], directions: Float[Tensor, "whole rank"] | None
+) -> Float[Tensor, "clips blocks rank"]:
+    """Return the first blocks of vectors, and of each block the products with `directions`, or else the first numbers.
+
+    `shape` says how many blocks and numbers of each. Without directions vectors have one block, or all its numbers are
+    kept.
+    """
+    blocks, rank = shape[0], shape[1] if directions is None else len(directions)
+    kept: Tensor = vectors[:, : blocks * rank].unflatten(1, (blocks, rank))
+    return kept if directions is None else kept @ directions
 
 
 def squared_distances(
@@ -143,23 +192,17 @@ def packed_size(width: int) -> int:
     return width * (width + 1) // 2
 
 
-def pack_upper(matrix: Float[Tensor, "width width"]) -> Float[Tensor, " packed"]:
+def pack_upper(matrix: Float[Tensor, "*blocks width width"]) -> Float[Tensor, "*blocks packed"]:
     """Return the upper triangle, row after row; what lies below the diagonal is ignored."""
-    return matrix[_upper(len(matrix), matrix.device)]
+    return matrix[..., _upper(matrix.shape[-1], matrix.device)]
 
 
-def unpack_upper(packed: Float[Tensor, " packed"]) -> Float[Tensor, "width width"]:
+def unpack_upper(packed: Float[Tensor, "*blocks packed"]) -> Float[Tensor, "*blocks width width"]:
     """Return the upper triangular matrix that `pack_upper` was given, with zeros below the diagonal."""
-    width = (math.isqrt(8 * len(packed) + 1) - 1) // 2
-    matrix = packed.new_zeros(width, width)
-    matrix[_upper(width, packed.device)] = packed
+    width = (math.isqrt(8 * packed.shape[-1] + 1) - 1) // 2
+    matrix = packed.new_zeros(*packed.shape[:-1], width, width)
+    matrix[..., _upper(width, packed.device)] = packed
     return matrix
-
-
-def unpack_symmetric(packed: Float[Tensor, " packed"]) -> Float[Tensor, "width width"]:
-    """Return the symmetric matrix that `pack_upper` was given."""
-    upper = unpack_upper(packed)
-    return upper + upper.triu(1).T
 
 
 def _upper(width: int, device: torch.device) -> Bool[Tensor, "width width"]:
