@@ -237,7 +237,7 @@ def test_methods_stand_at_each_budget_and_what_is_over_it_or_a_bound_stands_apar
         ("At 1,000\xa0B", ["essential", "replay"], True),
         ("At 2,000\xa0B", ["replay", "essential"], True),
         ("At 4,000\xa0B", ["replay", "essential"], True),
-        ("At any budget", ["ncm"], True),
+        ("Without a budget", ["ncm"], True),
         ("Over the budget", ["slda"], False),
         ("Given all videos", ["joint"], False),
     ]

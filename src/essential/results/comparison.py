@@ -153,7 +153,7 @@ class Comparison:
         places: list[int | None] = [*self.call.budgets, None] if self.call.several else [None]
         ranked = [
             Group(
-                "" if not self.call.several else f"At {budget_shown(place)}" if place else "At any budget",
+                "" if not self.call.several else f"At {budget_shown(place)}" if place else "Without a budget",
                 tuple(r for r in rows if r.keeps_to_the_rules and (r.budget_bytes == place or not self.call.several)),
             )
             for place in places
