@@ -262,6 +262,16 @@ def test_a_budget_of_the_settings_that_the_call_does_not_name_makes_no_group() -
     assert [group.title for group in comparison.groups] == [""]
 
 
+def test_methods_that_carry_more_than_a_budget_with_their_modules_are_named() -> None:
+    comparison = compare(_at_sizes(), Call(SIZES, overrides=("a=1",), left_out=("b at 1B: no room",)))
+    assert comparison.modules_note == "Carried beyond the budget, which does not cap MR modules: essential."
+    assert comparison.call_notes == ["Settings changed: a=1.", "Left out: b at 1B: no room.", comparison.modules_note]
+    assert compare([run for run in _at_sizes() if run[0] != "essential"], Call(SIZES)).modules_note is None
+    assert compare([made_run("essential", 0, 0.5, modules=9)]).call_notes == [], (
+        "without a budget there is none to pass"
+    )
+
+
 def test_tests_are_made_and_corrected_at_each_budget() -> None:
     comparison = compare(_at_sizes(), Call(SIZES))
     tests = {(row.method, row.budget_bytes): row.test for row in comparison.rows}
