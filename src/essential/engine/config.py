@@ -37,7 +37,7 @@ def load_config(
         overrides: applied in this order.
         method: a shipped method to use instead of the config's, with the config's settings of classifier, exemplars per
             class, bits of the memory and rehearsal epochs where it has such. The config's own method stays as it is.
-        budget_bytes: cap on what a method with exemplars keeps, in the place of any number per class.
+        budget_bytes: cap on what a method keeps that can keep less, in the place of any number of exemplars per class.
 
     Raises:
         ConfigError: no such config or method; not YAML; an unknown key (the nearest known one is named); a value out
