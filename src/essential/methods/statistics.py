@@ -164,14 +164,16 @@ class ClassStatistics(Growing):
         missing = (self.whole.rank - by_block.shape[2], self.whole.blocks - self.form.blocks)
         return nn.functional.pad(by_block, (0, missing[0], 0, missing[1])).flatten(1)
 
-    def fit(self, budget_bytes: int) -> None:
+    def fit(self, budget_bytes: int, *, most_blocks: int | None = None) -> None:
         """Take on the largest form in which the classes fit: fewer bits, then fewer numbers, then fewer blocks.
+
+        Where fewer bits do not do, blocks beyond `most_blocks` are given up before numbers.
 
         Raises:
             ConfigError: none fits.
         """
         self.check_room(budget_bytes, len(self.counts))
-        for form in self._smaller_forms():
+        for form in self._smaller_forms(most_blocks):
             if self.bytes_of(len(self.counts), form) <= budget_bytes:
                 if form != self.form:
                     self._take(form)
@@ -238,10 +240,10 @@ class ClassStatistics(Growing):
             "signs": (directions * -(-self.whole.rank // 8), torch.uint8),
         }
 
-    def _smaller_forms(self) -> Iterator[Form]:
+    def _smaller_forms(self, most_blocks: int | None) -> Iterator[Form]:
         bits, most, rank = self.form
         yield from (Form(fewer, most, rank) for fewer in (64, 32, 16) if fewer <= bits)
-        for blocks in range(most, 0, -1):
+        for blocks in range(min(most, most_blocks or most), 0, -1):
             yield from (Form(16, blocks, fewer) for fewer in range(rank, min(_FEW, rank) - 1, -1))
         yield from (Form(16, 1, fewer) for fewer in range(min(_FEW, rank), 0, -1))
 
