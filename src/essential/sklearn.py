@@ -157,7 +157,9 @@ class IncrementalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         seed = int(check_random_state(self.random_state).randint(_MOST_SEED))
         config = method_config(self.method, {**(self.settings or {}), **own}, seed=seed)
         training = training_config(self.training, {"epochs": self.epochs})
-        settings = ModelSettings(config.method, training, self.frames_, seed, int(self.held_out_per_class))
+        settings = ModelSettings(
+            config.method, training, config.features, self.frames_, seed, int(self.held_out_per_class)
+        )
         with turn(training.threads):
             return Model.new(settings, dim)
 

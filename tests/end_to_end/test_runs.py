@@ -33,7 +33,7 @@ def runs(small_data: Path, small_store: Path, tmp_path_factory: pytest.TempPathF
 @pytest.mark.parametrize("arm", ARMS)
 def test_the_record_says_what_was_done(runs: dict[str, Path], arm: str) -> None:
     record = json.loads((runs[arm] / "record.json").read_text())
-    assert record["schema_version"] == 2
+    assert record["schema_version"] == 3
     assert [len(task["classes"]) for task in record["protocol"]["tasks"]] == [2, 2, 2, 2]
     assert [task["train_videos"] for task in record["protocol"]["tasks"]] == [8, 8, 8, 8]
     assert [task["test_videos"] for task in record["protocol"]["tasks"]] == [4, 4, 4, 4]
@@ -153,6 +153,38 @@ def test_evaluation_from_the_checkpoints_alone_gives_the_same_accuracies(runs: d
         record = evaluate(copy, progress=QUIET)
         assert record.accuracy == Record.read(runs[arm] / "record.json").accuracy
         assert record == Record.read(runs[arm] / "record.json")
+
+
+class _StopInside(Progress):
+    """Stops a run after the third epoch of the third task's first stage."""
+
+    class Stopped(Exception):
+        """The epoch ended."""
+
+    def start(self, title: str, total: int) -> None:  # noqa: ARG002
+        self._title = title
+
+    def advance(self, done: int, note: str = "") -> None:  # noqa: ARG002
+        if (self._title, done) == ("task 3 of 4: task", 3):
+            raise self.Stopped
+
+
+@pytest.mark.numeric
+def test_a_run_on_plain_and_augmented_views_resumes_with_the_view_whose_turn_it_is(
+    runs: dict[str, Path], small_data: Path, small_store: Path, tmp_path: Path
+) -> None:
+    # The state is of the second epoch: the resumed run begins at the third, which is plain.
+    config = small_config("essential", small_data, small_store, "features.train_on=both")
+    train(config, tmp_path / "whole", resume=False, progress=QUIET)
+    with pytest.raises(_StopInside.Stopped):
+        train(config, tmp_path / "resumed", resume=False, progress=_StopInside())
+    train(config, tmp_path / "resumed", resume=True, progress=QUIET)
+    of_whole, of_resumed, of_augmented = (
+        RunFolder(folder).read_predictions(3).scores
+        for folder in (tmp_path / "whole", tmp_path / "resumed", runs["essential"])
+    )
+    np.testing.assert_array_equal(of_whole, of_resumed)
+    assert not np.array_equal(of_whole, of_augmented)
 
 
 def test_old_videos_and_their_features_are_not_needed_for_the_next_task(

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,10 @@ import pytest
 from essential import VideoLearner
 from essential.errors import CheckpointError, ConfigError, DataError
 from essential.features.cores import cpu_cores
+from essential.features.source import encode_all
 from essential.files.sealed import read_sealed
+from essential.learner import lesson
+from essential.learner.held_out import bytes_of
 from essential.memory.ledger import total_by_kind
 from essential.progress import Progress
 from taught import MACHINE, Clips, new_learner
@@ -250,8 +254,8 @@ def test_the_clips_held_out_take_a_quarter_of_the_budget_at_most(clips: Clips) -
     for motions in (("left", "right"), ("up", "down"), ("grow", "shrink")):
         learner.learn(clips.to_teach(*motions))
     held = learner.held_out
-    assert 0 < held.bytes <= 15_000
-    counts = np.bincount(held.slots, minlength=6)
+    assert 0 < bytes_of(held) <= 15_000
+    counts = held.slots.bincount(minlength=6)
     assert counts.max() - counts.min() <= 1
 
 
@@ -333,3 +337,18 @@ def test_spans_of_a_long_video_name_what_is_shown_when(learner: VideoLearner, cl
         assert one.segment.end_seconds == other.segment.start_seconds
         assert one.label != other.label
     assert spans[-1].segment.end_seconds == pytest.approx(whole[0].segment.end_seconds)
+
+
+@pytest.mark.parametrize(("method", "views"), [("slda", (0,)), ("finetune", (0, 1, 2))])
+def test_augmented_views_are_made_for_methods_that_train_alone(
+    clips: Clips, monkeypatch: pytest.MonkeyPatch, method: str, views: tuple[int, ...]
+) -> None:
+    asked = []
+
+    def read(*arguments: Any, **more: Any) -> Any:
+        asked.append(arguments[1].view_numbers)
+        return encode_all(*arguments, **more)
+
+    monkeypatch.setattr(lesson, "encode_all", read)
+    new_learner("features.views=2", "training.epochs=1", method=method).learn(clips.to_teach("left", "right"))
+    assert asked == [views]

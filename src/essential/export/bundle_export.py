@@ -63,9 +63,8 @@ def export_bundle(bundle: Path, path: Path, *, takes: Takes = "frames", override
         refuse_unwritable(each)
     # As on most machines that will use the export.
     learner = VideoLearner.load(bundle, overrides=(*overrides, "training.device=cpu"))
-    return write_export(
-        learner.labelled_predictor, learner.encoder, path, held_out=learner.held_out.features, takes=takes
-    )
+    held_out = learner.held_out.features.numpy()
+    return write_export(learner.labelled_predictor, learner.encoder, path, held_out=held_out, takes=takes)
 
 
 def write_export(

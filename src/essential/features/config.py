@@ -24,6 +24,11 @@ class FeaturesConfig(Section):
         le=1000,
         description="Augmented training views kept per video (stored mode); 0 trains on the plain view.",
     )
+    train_on: Literal["augmented", "both"] = Field(
+        "augmented",
+        description="augmented: the augmented views in turn, one an epoch, as the paper does. both: the plain view, "
+        "which tests see, in every second epoch from the first on, and the augmented ones in turn in the others.",
+    )
     dtype: FeatureType = Field("float32", description="How a feature is kept; float16 halves the store.")
     precision: Precision = Field(
         "float32",
@@ -61,3 +66,16 @@ class FeaturesConfig(Section):
         "fail",
         description="A video that cannot be read: stop and name it, or go on without it and name it in the record.",
     )
+
+    def training_view(self, epoch: int, augmented: int | None) -> int:
+        """Return the view that an epoch, counted from 0, learns from: 0 is the plain one.
+
+        There are so many augmented views (None: as many as anyone asks for); without any, every epoch is plain.
+        """
+        if augmented == 0:
+            return 0
+        if self.train_on == "both":
+            if epoch % 2 == 0:
+                return 0
+            epoch //= 2
+        return 1 + (epoch if augmented is None else epoch % augmented)

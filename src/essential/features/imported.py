@@ -96,7 +96,7 @@ class ImportedSource(FeatureSource):
     def __init__(self, path: Path, videos: Sequence[Video], *, frames: int, config: FeaturesConfig, seed: int) -> None:
         provenance = imported_provenance(path)
         views = None if config.mode == "live" else config.views
-        super().__init__(frames=frames, dim=provenance["encoder"]["dim"], views=views, skipped={})
+        super().__init__(config, frames=frames, dim=provenance["encoder"]["dim"], views=views, skipped={})
         self._stored_frames: int = provenance["sampling"]["frames"]
         self._seed = seed
         found = look_up(path, videos, provenance)

@@ -28,18 +28,19 @@ class FeatureSource(ABC):
         skipped: why each video that is left out could not be read, by key.
     """
 
-    def __init__(self, *, frames: int, dim: int, views: int | None, skipped: dict[str, str]) -> None:
+    def __init__(
+        self, config: FeaturesConfig, *, frames: int, dim: int, views: int | None, skipped: dict[str, str]
+    ) -> None:
         self.frames, self.dim, self.views, self.skipped = frames, dim, views, skipped
+        self._config = config
 
     @abstractmethod
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
         """Return one view of the videos: 0 is the plain view, others are augmented. Skipped videos are left out."""
 
     def training_view(self, epoch: int) -> int:
-        """Return the view to train on in an epoch, counted from 0: the augmented ones in turn, else the plain one."""
-        if self.views is None:
-            return 1 + epoch
-        return 1 + epoch % self.views if self.views else 0
+        """Return the view that an epoch, counted from 0, learns from; see `FeaturesConfig.training_view`."""
+        return self._config.training_view(epoch, self.views)
 
 
 def open_source(
@@ -76,7 +77,7 @@ class StoredSource(FeatureSource):
         refuse_changed(found)
         skipped = found.reasons()
         refuse_broken(skipped, config.on_broken_video)
-        super().__init__(frames=recipe.frames, dim=recipe.encoder.dim, views=recipe.views, skipped=skipped)
+        super().__init__(config, frames=recipe.frames, dim=recipe.encoder.dim, views=recipe.views, skipped=skipped)
         self._shards = map_shards(found)
         self._by_key = found.by_key
         # One more than there are places: what is not found is place -1, the last.
@@ -129,8 +130,8 @@ class LiveSource(FeatureSource):
     def __init__(
         self, videos: Sequence[Video], *, recipe: Recipe, config: FeaturesConfig, progress: Progress = lambda *_: None
     ) -> None:
-        super().__init__(frames=recipe.frames, dim=recipe.encoder.dim, views=None, skipped={})
-        self._recipe, self._config = recipe, config
+        super().__init__(config, frames=recipe.frames, dim=recipe.encoder.dim, views=None, skipped={})
+        self._recipe = recipe
         items = [(video, recipe.request((0,))) for video in videos]
         with closing(read_each(items, config=config, sharing=Sharing(decoders(config.workers), 1))) as every:
             for done, (_, read) in enumerate(every, 1):

@@ -61,21 +61,21 @@ class LessonClips:
 
 @dataclass(frozen=True, eq=False)
 class LessonTask:
-    """Some rows of the clips as a method's task; see `methods.contract.TaskData`."""
+    """Some rows of the clips as a method's task, its epochs as `config` says; see `methods.contract.TaskData`."""
 
     index: int
     slots: range
     clips: LessonClips
     rows: Int[np.ndarray, " rows"]
+    config: FeaturesConfig
 
     def plain(self) -> ClipTable:
         """Return the plain view."""
         return self._view(0)
 
     def epoch(self, epoch: int) -> ClipTable:
-        """Return the augmented view whose turn it is, or else the plain one."""
-        augmented = len(self.clips.features[0]) - 1
-        return self._view(1 + epoch % augmented if augmented else 0)
+        """Return the clips in the view of this epoch."""
+        return self._view(self.config.training_view(epoch, len(self.clips.features[0]) - 1))
 
     def _view(self, view: int) -> ClipTable:
         clips, rows = self.clips, self.rows

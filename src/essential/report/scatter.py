@@ -1,17 +1,13 @@
-"""Accuracy against kept bytes, points labelled: of the methods on the page, and beside what others have published.
+"""Accuracy against bytes, points labelled or joined: of the methods on the page, and beside what others have published.
 
 The bytes' axis is logarithmic and has no place for 0, nor for the videos themselves, which are not counted in bytes,
 nor for a memory of which nobody says how large it is: each gets a strip of its own, apart from the scale.
 """
 
 import math
-import re
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
-from itertools import count, product
-from string import ascii_lowercase
 
 import numpy as np
 from jaxtyping import Float
@@ -19,11 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from essential.published import PublishedFigure, is_joint, published_for
-from essential.report.drawing import Drawing, Drawn, FigureView, LineStyle, Palette, Sheet, Value, dress
-from essential.report.lines import Line
-from essential.results.formats import BYTE_UNITS, human_bytes, percent
-from essential.results.measures import FINAL, column_title, in_order, is_accuracy, metric_of
+from essential.report.drawing import Drawing, Drawn, LineStyle, Palette, Sheet, dress
+from essential.results.formats import BYTE_UNITS
+from essential.results.runs import grouped_by
 
 PUBLISHED = LineStyle(None, hollow=True)
 """The look of what was not run here."""
@@ -51,7 +45,11 @@ Kept = int | Apart
 
 @dataclass(frozen=True)
 class ScatterPoint:
-    """A method, with accuracy and deviation in percent; `behind` is what the list beside the drawing says of it."""
+    """A method, with accuracy and deviation in percent; `behind` is what the list beside the drawing says of it.
+
+    Points of one name without labels are joined, and have a band from the `least` to the `greatest` accuracy. A
+    `reference` is there at every larger budget too.
+    """
 
     label: str
     name: str
@@ -60,19 +58,32 @@ class ScatterPoint:
     kept: Kept
     look: LineStyle
     behind: str = ""
+    least: float = 0.0
+    greatest: float = 0.0
+    on_front: bool = False
+    reference: bool = False
+
+
+KEPT, CARRIED = "Kept from task to task, without MR modules", "Carried from task to task"
 
 
 def scatter_chart(
-    name: str, points: Sequence[ScatterPoint], *, y_label: str, budget_bytes: int | None = None, note: str = ""
+    name: str,
+    points: Sequence[ScatterPoint],
+    *,
+    y_label: str,
+    x_label: str = KEPT,
+    budgets: Sequence[int] = (),
+    note: str = "",
 ) -> Drawing:
-    """Return a drawing of at least one point, all with labels of their own; `name` is unique on the page.
+    """Return a drawing of at least one point, with labels of their own or none; `name` is unique on the page.
 
-    The budget is a line. `note` says in a file's legend what is to be known of the published points.
+    Budgets are lines. `note` says in a file's legend what is to be known of the published points.
     """
 
     def draw(palette: Palette) -> Drawn:
         figure, axes = _SHEET.plot()
-        dress(axes, palette, x_label="Kept from task to task, without MR modules", y_label=y_label)
+        dress(axes, palette, x_label=x_label, y_label=y_label)
         low = min(point.accuracy - point.deviation for point in points)
         high = max(point.accuracy + point.deviation for point in points)
         room = max(0.06 * (high - low), 1.0)
@@ -80,19 +91,23 @@ def scatter_chart(
         axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if 0 <= value <= 100 else ""))
         axes.axhline(axes.get_ylim()[0], color=palette.ink, alpha=0.7, linewidth=1, clip_on=False)
-        places = _lay_out(axes, palette, [point.kept for point in points], budget_bytes)
-        keys = [_draw_point(axes, palette, places[point.kept], point) for point in points]
+        places = _lay_out(axes, palette, [point.kept for point in points], budgets)
+        labelled = [(places[point.kept], point) for point in points if point.label]
+        keys = [_draw_point(axes, palette, place, point) for place, point in labelled]
+        curves = grouped_by((point for point in points if not point.label), lambda point: point.name)
+        keys += [_draw_curve(axes, palette, places, curve) for curve in curves.values()]
         if note:
             keys.append(Line2D([], [], label=note, **PUBLISHED.look(palette, size=5.5) | {"linestyle": ""}))
-        _draw_labels(axes, palette, [(places[point.kept], point) for point in points])
+        if labelled:
+            _draw_labels(axes, palette, labelled)
         return figure, keys
 
     return Drawing(name, draw)
 
 
-def _lay_out(axes: Axes, palette: Palette, kept: Sequence[Kept], budget_bytes: int | None) -> dict[Kept, float]:
-    """Draw the scale, its strips and the budget; return where each memory lies, in points from the left."""
-    counts = {count for count in (*kept, budget_bytes) if isinstance(count, int) and count}
+def _lay_out(axes: Axes, palette: Palette, kept: Sequence[Kept], budgets: Sequence[int]) -> dict[Kept, float]:
+    """Draw the scale, its strips and the budgets; return where each memory lies, in points from the left."""
+    counts = {count for count in (*kept, *budgets) if isinstance(count, int) and count}
     powers = [math.log2(count) for count in counts] or [10.0, 20.0]
     room = max(0.06 * (max(powers) - min(powers)), 0.75)
     low, high = min(powers) - room, max(powers) + room
@@ -117,12 +132,31 @@ def _lay_out(axes: Axes, palette: Palette, kept: Sequence[Kept], budget_bytes: i
     axes.set_xticks([place for place, _ in ticks], [name for _, name in ticks], linespacing=1.45)
     axes.tick_params(axis="x", pad=7)
     axes.xaxis.labelpad = 10
-    if budget_bytes:
-        place = places[budget_bytes]
-        axes.axvline(place, color=palette.ink, alpha=0.6, linewidth=1.2, linestyle=(0, (5, 2.5)), zorder=1)
+    for place in (places[budget] for budget in budgets):
+        alpha = 0.6 if len(budgets) == 1 else 0.3
+        axes.axvline(place, color=palette.ink, alpha=alpha, linewidth=1.2, linestyle=(0, (5, 2.5)), zorder=1)
+    if budgets:
+        place, words = places[budgets[-1]], "budget" if len(budgets) == 1 else "budgets"
         side = "right" if place > _AREA[0] * 0.8 else "left" if place < _AREA[0] * 0.2 else "center"
-        axes.text(place, 1.02, "budget", transform=axes.get_xaxis_transform(), ha=side, va="bottom", color=palette.ink)
+        axes.text(place, 1.02, words, transform=axes.get_xaxis_transform(), ha=side, va="bottom", color=palette.ink)
     return places
+
+
+def _draw_curve(axes: Axes, palette: Palette, places: Mapping[Kept, float], points: Sequence[ScatterPoint]) -> Line2D:
+    """Draw a method over its budgets with a band over seeds, rings on the front, and a rule of a reference."""
+    points = sorted(points, key=lambda point: places[point.kept])
+    x, y = [places[point.kept] for point in points], [point.accuracy for point in points]
+    look = points[0].look.look(palette, size=7.0) | {"zorder": 3}
+    ends = [point.least for point in points], [point.greatest for point in points]
+    axes.fill_between(x, *ends, color=look["color"], alpha=0.15, linewidth=0, zorder=1.5)
+    axes.vlines(x, *ends, color=look["color"], linewidth=1.6, zorder=2)
+    if points[0].reference:
+        across = (x[0], _AREA[0]) if isinstance(points[0].kept, int) else (0, _AREA[0])
+        axes.hlines(y[0], *across, color=look["color"], alpha=0.6, linewidth=1.2, linestyle=(0, (1, 2)), zorder=1.5)
+    front = [(place, point.accuracy) for place, point in zip(x, points, strict=True) if point.on_front]
+    for spot in front:
+        axes.plot(*spot, "o", markersize=15, markerfacecolor="none", color=palette.ink, linewidth=1.4, clip_on=False)
+    return axes.plot(x, y, label=points[0].name, **look)[0]
 
 
 def _draw_point(axes: Axes, palette: Palette, place: float, point: ScatterPoint) -> Line2D:
@@ -177,170 +211,3 @@ def place_labels(points: Sequence[Place], size: Place, *, area: Place) -> Float[
         places = np.vstack([places, around[free.argmax()]])
     chosen: Float[np.ndarray, "points 2"] = places[linear_sum_assignment(cdist(spots, places))[1]]
     return chosen
-
-
-FRAME_BYTES = 224 * 224 * 3
-"""Of one frame, as methods that keep videos read it: 224 by 224 pixels of three bytes."""
-_DESCRIBED = 8
-_ELSEWHERE = "published elsewhere for a protocol of this name, not run here"
-_ASSUMED = (
-    f" Sources that count their memory in frames do not say how many bytes these are: a frame is put at "
-    f"{human_bytes(FRAME_BYTES)} (224 by 224 pixels, uncompressed), of which a JPEG file would take a fraction."
-)
-_EXPONENT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
-
-
-@dataclass(frozen=True, eq=False)
-class ScatterView(FigureView):
-    """A figure with a list of its points beside it."""
-
-    points: Sequence[ScatterPoint] = ()
-
-
-def _own_points(lines: Sequence[Line], metric: str) -> list[ScatterPoint]:
-    """Return the places of what was run, by number, MR modules left out; there is none without such a measure."""
-    points = []
-    for number, line in enumerate(lines, 1):
-        spread = line.results.spread(metric)
-        if spread.mean is not None:
-            kept = Apart.ALL_VIDEOS if line.results.needs_all_tasks else line.results.kept("budgeted")
-            percents = 100 * spread.mean, 100 * (spread.std or 0.0)
-            points.append(ScatterPoint(str(number), line.name, *percents, kept, line.style))
-    return points
-
-
-def own_scatter(lines: Sequence[Line], anchor: str, budget_bytes: int | None = None) -> ScatterView | None:
-    """Return final accuracy against kept bytes; None if no method has an accuracy."""
-    points = _own_points(lines, FINAL)
-    if not points:
-        return None
-    name, y_label = f"{anchor}-accuracy-and-memory", "Final accuracy, %"
-    return ScatterView(
-        title="Accuracy against memory",
-        note="Final accuracy in percent (up) against what is kept from task to task (across, log axis). Bars: ± one "
-        "standard deviation over seeds. Methods that keep nothing, or everything, are drawn beside the log axis."
-        + _modules(lines),
-        description=_description(points, y_label),
-        drawing=scatter_chart(name, points, y_label=y_label, budget_bytes=budget_bytes),
-        data=[_columns(y_label), *map(_row, points)],
-        points=points,
-    )
-
-
-def published_scatter(lines: Sequence[Line], protocol: str, anchor: str) -> ScatterView | None:
-    """Return the same beside what was published for a protocol of this name; None if nothing was that can be shown.
-
-    It is of the accuracy that most was published of, among those that a method here has.
-    """
-    # Hollow is what was published, so that whatever was run here is filled.
-    lines = [replace(line, style=replace(line.style, hollow=False)) for line in lines]
-    figures = [figure for figure in published_for(protocol) if is_accuracy(figure.metric) and figure.value is not None]
-    for metric, _ in Counter(_measure(figure.metric) for figure in figures).most_common():
-        if own := _own_points(lines, metric):
-            break
-    else:
-        return None
-    figures = _once([figure for figure in figures if _measure(figure.metric) == metric])
-    # a, b, ..., z, aa, ab, ...
-    letters = (letter for size in count(1) for letter in map("".join, product(ascii_lowercase, repeat=size)))
-    others = [(_point(figure, label), figure) for figure, label in zip(figures, letters, strict=False)]
-    assumed, y_label = (
-        _ASSUMED if any("frames" in (each.memory or "") for each in figures) else "",
-        column_title(metric),
-    )
-    points = [*own, *(point for point, _ in others)]
-    return ScatterView(
-        title="Beside published methods",
-        note=f"{metric_of(metric).title}, in percent (up), against what is kept (across). Numbers: run here. Letters, "
-        f"hollow: {_ELSEWHERE}, with other backbones, and most with whole videos in memory, so that places in the "
-        f"figure are no ranking.{assumed}{_modules(lines)}",
-        description=_description(points, y_label),
-        drawing=scatter_chart(f"{anchor}-published", points, y_label=y_label, note=f"Hollow: {_ELSEWHERE}.{assumed}"),
-        data=[
-            (*_columns(y_label), "mark", "source", "uncertain", "reading", "memory as printed", "bytes are assumed"),
-            *((*_row(point), "run here", *[None] * 5) for point in own),
-            *((*_row(point), *_origin(figure)) for point, figure in others),
-        ],
-        points=points,
-    )
-
-
-def stated_memory(memory: str | None) -> Kept:
-    """Return the bytes of what a source says the memory holds, such as 8.4 MiB or so many frames."""
-    text = (memory or "").translate(_EXPONENT)
-    if text == "none":
-        return 0
-    if mebibytes := re.fullmatch(r"([\d.]+) MiB", text):
-        return round(float(mebibytes[1]) * 1024**2)
-    frames = re.search(r"([\d.]+) \u00d7 10(\d+) frames$", text)
-    return round(float(frames[1]) * 10 ** int(frames[2]) * FRAME_BYTES) if frames else Apart.NOT_STATED
-
-
-def _modules(lines: Sequence[Line]) -> str:
-    """Say in a sentence what the MR modules take, which are left out; nothing where there are none."""
-    sizes = {line: size for line in lines if (size := line.results.kept("retrieval_modules"))}
-    if not sizes:
-        return ""
-    span = " to ".join(map(human_bytes, dict.fromkeys((min(sizes.values()), max(sizes.values())))))
-    whose = f"of {next(iter(sizes)).name}" if len(sizes) == 1 else f"of {len(sizes)} methods run here"
-    return f" Left out, as papers do: the MR (memory retrieval) modules {whose}, which take {span}."
-
-
-def _description(points: Sequence[ScatterPoint], y_label: str) -> str:
-    named = [f"{each.name}: {percent(each.accuracy / 100)} % with {_kept_words(each.kept)}" for each in points]
-    more = f"; and {len(named) - _DESCRIBED} more methods" if len(named) > _DESCRIBED else ""
-    measure = y_label.removesuffix(", %").lower()
-    return f"Scatter chart, {measure} against kept bytes. {'; '.join(named[:_DESCRIBED])}{more}."
-
-
-def _columns(y_label: str) -> tuple[str, ...]:
-    return "label", "method", "published", y_label.lower(), "standard deviation", "kept bytes", "memory"
-
-
-def _row(point: ScatterPoint) -> tuple[Value, ...]:
-    kept, published = point.kept if isinstance(point.kept, int) else None, int(point.look == PUBLISHED)
-    return point.label, point.name, published, point.accuracy, point.deviation, kept, _kept_words(point.kept)
-
-
-def _origin(figure: PublishedFigure) -> tuple[Value, ...]:
-    """Return where a figure is from, and how well it is founded."""
-    doubt, assumed = int(figure.uncertain), int("frames" in (figure.memory or ""))
-    return figure.mark, figure.source, doubt, _reading(figure).removeprefix(", "), figure.memory, assumed
-
-
-def _measure(metric: str) -> str:
-    """Return the metric of which this is one reading, or itself."""
-    return metric.removesuffix(f"_{metric_of(metric).reading}")
-
-
-def _reading(figure: PublishedFigure) -> str:
-    """Return what the title of a reading says beyond its measure's."""
-    return metric_of(figure.metric).title.removeprefix(metric_of(_measure(figure.metric)).title)
-
-
-def _once(figures: Sequence[PublishedFigure]) -> list[PublishedFigure]:
-    """Return one figure per method, backbone and memory, and again where a source prints another value.
-
-    Of several readings of one measure it is the first in the registry's order.
-    """
-    names = in_order(figure.metric for figure in figures)
-    # The last of a key stays.
-    last_first = sorted(figures, key=lambda figure: names.index(figure.metric), reverse=True)
-    chosen = {(figure.method, figure.backbone, figure.memory, figure.source): figure for figure in last_first}
-    once = {(figure.method, figure.backbone, figure.memory, figure.value): figure for figure in chosen.values()}
-    return sorted(once.values(), key=lambda figure: -(figure.value or 0))
-
-
-def _point(figure: PublishedFigure, label: str) -> ScatterPoint:
-    kept = Apart.ALL_VIDEOS if is_joint(figure.method) else stated_memory(figure.memory)
-    name = f"{figure.method} ({figure.backbone or 'backbone not stated'})"
-    doubt = ", uncertain" if figure.uncertain else ""
-    memory = "all videos" if is_joint(figure.method) else figure.memory or "memory not stated"
-    behind = f"{figure.value}{doubt}{_reading(figure)}; {memory}"
-    return ScatterPoint(label, name, float(figure.value or 0), 0.0, kept, PUBLISHED, behind)
-
-
-def _kept_words(kept: Kept) -> str:
-    if isinstance(kept, Apart):
-        return "memory not stated" if kept is Apart.NOT_STATED else "all videos"
-    return human_bytes(kept)
