@@ -167,8 +167,8 @@ def new_settings(config: str, overrides: Sequence[str], method: str | None, budg
     section = memory_section(settings)
     if section is None:
         raise ConfigError(
-            f"memory_budget_bytes={budget_bytes} caps nothing: the method {settings.method.name!r} keeps no exemplars",
-            remedy="leave it out, or choose a method with a memory",
+            f"memory_budget_bytes={budget_bytes} caps nothing: the method {settings.method.name!r} cannot keep less",
+            remedy="leave it out, or choose a method with a memory or statistics",
         )
     for override in overrides:
         if override.partition("=")[0].strip() in (f"{section}.budget_bytes", f"{section}.exemplars_per_class"):

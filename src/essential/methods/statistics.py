@@ -192,6 +192,20 @@ class ClassStatistics(Growing):
         layout = self._layout(form or self.form, classes).values()
         return sum(numbers * dtype.itemsize for numbers, dtype in layout)
 
+    def cut(self, blocks: int, numbers: Int[Tensor, " kept"]) -> None:
+        """Keep the first `blocks`, and of each the numbers at these places, in ascending order.
+
+        What stays is as it was, but for the sums of fourth powers: the share of the mean squares' squares is taken.
+        """
+        squares = self.deviations.double().square()
+        inside = torch.zeros(squares.shape[1], dtype=torch.bool).index_fill(0, numbers, True).to(squares.device)
+        share = squares[:, inside].sum(dim=1) / squares.sum(dim=1).where(squares.any(dim=1), 1.0)
+        self.fourth = (self.fourth * share.square())[:blocks]
+        both = inside[:, None] & inside
+        self.scatter_codes = self.scatter_codes[:blocks, both[torch.ones_like(both).triu()]]
+        self.deviations = self.deviations[:blocks, inside]
+        self.mean_codes, self.mean_scales = self.mean_codes[:, :blocks, inside], self.mean_scales[:, :blocks].clone()
+
     def ledger(self) -> list[LedgerEntry]:
         titles = {
             "counts": "class counts",
