@@ -145,7 +145,7 @@ def test_budgets_are_compared_in_every_file_and_more_of_them_add_their_own_runs(
     out = tmp_path / "out of it"
 
     def run(budgets: str, runs: int) -> str:
-        arguments = ("--methods", "replay-sparse,replay,slda-temporal", "--seeds", "0", "--budgets", budgets)
+        arguments = ("--methods", "replay-sparse,replay,finetune", "--seeds", "0", "--budgets", budgets)
         outcome = essential("compare", *arguments, "--out", out, *settings)
         assert outcome.code == 0, outcome.err
         assert f"({runs} of {runs})" in outcome.err
