@@ -93,7 +93,7 @@ def noise_within(block: Block, factor: Float[Tensor, "width width"], shrinkage: 
     the other clips; here q is the mean.
     """
     freedom = max(block.clips - len(block.counts), 1)
-    distance = float(torch.cholesky_solve(block.covariance, factor).trace())
+    distance = float((torch.cholesky_inverse(factor) * block.covariance).sum())
     left_out = max(1 - (1 - shrinkage) * distance / freedom, _LEFT_OUT)
     return distance * block.clips / freedom / len(factor) / left_out
 

@@ -34,6 +34,7 @@ from essential.methods.statistics import (
     ClassStatistics,
     Form,
     directions_of,
+    leading_directions,
     packed_signs,
     statistics_ledger,
 )
@@ -185,5 +186,4 @@ def principal_directions(table: BatchTable, number: int, device: torch.device) -
         own = table.rows(clips).to(device).features.double().flatten(0, 1)
         frames, total, squares = frames + len(own), total.to(own) + own.sum(dim=0), squares.to(own) + own.T @ own
     mean = total / frames
-    vectors: Tensor = torch.linalg.eigh(squares / frames - mean[:, None] * mean).eigenvectors
-    return vectors[:, -number:].flip(1)
+    return leading_directions(squares / frames - mean[:, None] * mean, number)

@@ -274,14 +274,7 @@ class ClassStatistics(Growing):
         between = (apart * counts[:, None, None]).flatten(0, 1).T @ apart.flatten(0, 1)
         groups = range(len(self.fourth) // self.form.blocks)
         total = sum((self._scatter(group).sum(dim=0) for group in groups), start=between)
-        # Orthogonal iteration: a wide matrix has far more eigenvectors than are kept.
-        start = torch.randn(len(total), number, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        directions = torch.linalg.qr(start.to(total)).Q
-        for _ in range(_ROUNDS):
-            directions = torch.linalg.qr(total @ directions).Q
-        _, turn = torch.linalg.eigh(directions.T @ total @ directions)
-        turned: Tensor = directions @ turn.flip(1)
-        return turned
+        return leading_directions(total, number)
 
     def directions(self) -> Float[Tensor, "width rank"] | None:
         """Return what the signs say; None where all numbers are kept."""
@@ -353,6 +346,20 @@ def _most(bits: int) -> int:
     # What float64 holds exactly: more than 53 bits are in no number here.
     most: int = 2 ** (min(bits, 54) - 1) - 1
     return most
+
+
+def leading_directions(total: Float[Tensor, "width width"], number: int) -> Float[Tensor, "width number"]:
+    """Return eigenvectors of a positive matrix, those of the largest eigenvalues first, as near as a few rounds come.
+
+    By orthogonal iteration: a wide matrix has far more eigenvectors than are wanted.
+    """
+    start = torch.randn(len(total), number, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    directions = torch.linalg.qr(start.to(total)).Q
+    for _ in range(_ROUNDS):
+        directions = torch.linalg.qr(total @ directions).Q
+    _, turn = torch.linalg.eigh(directions.T @ total @ directions)
+    turned: Tensor = directions @ turn.flip(1)
+    return turned
 
 
 def packed_signs(directions: Float[Tensor, "width rank"]) -> UInt8[Tensor, " bytes"]:
