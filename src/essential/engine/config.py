@@ -125,7 +125,7 @@ def training_config(given: TrainingConfig | Mapping[str, Any] | None, changes: M
 
 
 def memory_section(config: RunConfig) -> str | None:
-    """Return the key of the section that a budget in bytes belongs to; None if the method keeps nothing it could cap."""
+    """Return the key of the section that a budget in bytes belongs to; None if there is nothing that it could cap."""
     budgeted = _budgeted(config)
     return None if budgeted is None else "method" if budgeted is config.method else "method.base"
 
