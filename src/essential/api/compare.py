@@ -9,7 +9,7 @@ Runs share videos and features. The same call continues a comparison, also with 
 the cores hold several runs (`training.threads`), so many are done at once, each in a process of its own.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -159,7 +159,7 @@ def parsed_budgets(budgets: Sequence[int | str] | int | str) -> tuple[int, ...]:
     Raises:
         ConfigError: one is no size, or there twice.
     """
-    given = budgets.split(",") if isinstance(budgets, str) else [budgets] if isinstance(budgets, Integral) else budgets
+    given = budgets if isinstance(budgets, Iterable) and not isinstance(budgets, str) else str(budgets).split(",")
     try:
         sizes = sorted(map(parsed_size, given))
     except ConfigError as error:

@@ -54,8 +54,9 @@ def load_config(
     if budget_bytes is None or section is None:
         return config
     # The budget alone decides how many: a number per class beside it would leave part of it unused.
-    for setting in (f"budget_bytes={budget_bytes}", "exemplars_per_class=null"):
-        _apply(content, f"{section}.{setting}")
+    _apply(content, f"{section}.budget_bytes={budget_bytes}")
+    if isinstance(_budgeted(config), MemoryConfig):
+        _apply(content, f"{section}.exemplars_per_class=null")
     return parse_config(content, name)
 
 
@@ -124,10 +125,16 @@ def training_config(given: TrainingConfig | Mapping[str, Any] | None, changes: M
 
 
 def memory_section(config: RunConfig) -> str | None:
-    """Return the key of the section that says how many exemplars are kept; None if the method keeps none."""
-    if isinstance(config.method, MemoryConfig):
-        return "method"
-    return "method.base" if isinstance(getattr(config.method, "base", None), MemoryConfig) else None
+    """Return the key of the section that a budget in bytes belongs to; None if the method keeps nothing it could cap."""
+    budgeted = _budgeted(config)
+    return None if budgeted is None else "method" if budgeted is config.method else "method.base"
+
+
+def _budgeted(config: RunConfig) -> Section | None:
+    for section in (config.method, getattr(config.method, "base", None)):
+        if section is not None and "budget_bytes" in type(section).model_fields:
+            return section
+    return None
 
 
 def _apply(content: dict[str, Any], override: str) -> None:
