@@ -11,8 +11,8 @@ This project's own; docs/spectral.md derives it and shows what was tried. Nothin
    `expected_discriminant`: a block in which the classes do not differ gets hardly any score;
 4. a class's score is that of linear discriminant analysis, summed over the blocks.
 
-A budget leaves the areas half of it at most; what does not fit is given up as `ClassStatistics` does, the areas of the
-last directions first.
+A budget leaves the areas half of it at most. What does not fit is given up as `ClassStatistics` does, but first the
+blocks that say nothing; and of the areas those of the last directions.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,12 +28,13 @@ from essential.errors import ConfigError
 from essential.memory.ledger import LedgerEntry
 from essential.methods.closed_form import ClosedFormConfig, Linear
 from essential.methods.contract import BatchTable, TaskData
-from essential.methods.discriminant import expected_discriminant, invertible, side_by_side
+from essential.methods.discriminant import chosen_shrinkage, expected_discriminant, side_by_side
 from essential.methods.statistics import (
     Bits,
     ClassStatistics,
     Form,
     directions_of,
+    leading_directions,
     packed_signs,
     statistics_ledger,
 )
@@ -41,6 +42,8 @@ from essential.models.closed_form import ClipVector, LinearScores
 
 _DIRECTIONS = 16
 _AT_ONCE = 512
+# How many classes it takes to say that a block says nothing, and how little, of what the best one says, is nothing.
+_JUDGES, _NOTHING = 4, 0.02
 
 
 class SpectralConfig(ClosedFormConfig):
@@ -92,9 +95,11 @@ class SpectrumAndAreas(nn.Module):
 
 
 class Spectral(Linear[SpectralConfig]):
-    """Attributes:
-    vectors: makes spectrum and areas of a clip.
-    areas: the statistics of the areas; `statistics` are those of the spectrum.
+    """The method.
+
+    Attributes:
+        vectors: makes spectrum and areas of a clip.
+        areas: the statistics of the areas; `statistics` are those of the spectrum.
     """
 
     Config = SpectralConfig
@@ -130,7 +135,7 @@ class Spectral(Linear[SpectralConfig]):
         self.score()
 
     def solve(self, statistics: ClassStatistics) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
-        return side_by_side(expected_discriminant(block, invertible(block, None)) for block in statistics.blocks())
+        return side_by_side(expected_discriminant(block, chosen_shrinkage(block)) for block in statistics.blocks())
 
     def score(self) -> None:
         solved = [(each, *self.solve(each)) for each in (self.statistics, self.areas)]
@@ -153,12 +158,25 @@ class Spectral(Linear[SpectralConfig]):
         return [each.bytes_of(classes, Form(16, 1, 1)) for each in (self.statistics, self.areas)]
 
     def _fit(self, budget: int) -> None:
-        """Leave areas half of the budget at most, and the spectrum the rest."""
+        """Leave areas half of the budget at most, and the spectrum the rest; what says nothing goes first."""
         classes = len(self.statistics.counts)
         self._check_room(classes)
         (of_spectrum, of_areas), left = self._least(classes), budget - self.vectors.signs.nbytes
-        self.areas.fit(max(min(left // 2, left - of_spectrum), of_areas))
-        self.statistics.fit(left - self.areas.bytes_of(classes))
+        if self.statistics.bytes_of(classes) + self.areas.bytes_of(classes) <= left:
+            return
+        *spectrum, areas = self._say_something()
+        self.areas.fit(max(min(left // 2, left - of_spectrum), of_areas) if areas else of_areas)
+        most = max((place for place, says in enumerate(spectrum, 1) if says), default=1)
+        self.statistics.fit(left - self.areas.bytes_of(classes), most_blocks=most)
+
+    def _say_something(self) -> list[bool]:
+        """Return of every block, that of the areas last, whether it tells the classes apart."""
+        distances = []
+        for block in (*self.statistics.blocks(), *self.areas.blocks()):
+            weight, _ = expected_discriminant(block, chosen_shrinkage(block))
+            distances.append(float((weight @ block.covariance * weight).sum()))
+        enough = len(self.statistics.counts) >= _JUDGES
+        return [not enough or distance > _NOTHING * max(distances) for distance in distances]
 
 
 def principal_directions(table: BatchTable, number: int, device: torch.device) -> Float[Tensor, "dim number"]:
@@ -168,5 +186,4 @@ def principal_directions(table: BatchTable, number: int, device: torch.device) -
         own = table.rows(clips).to(device).features.double().flatten(0, 1)
         frames, total, squares = frames + len(own), total.to(own) + own.sum(dim=0), squares.to(own) + own.T @ own
     mean = total / frames
-    vectors: Tensor = torch.linalg.eigh(squares / frames - mean[:, None] * mean).eigenvectors
-    return vectors[:, -number:].flip(1)
+    return leading_directions(squares / frames - mean[:, None] * mean, number)

@@ -164,14 +164,16 @@ class ClassStatistics(Growing):
         missing = (self.whole.rank - by_block.shape[2], self.whole.blocks - self.form.blocks)
         return nn.functional.pad(by_block, (0, missing[0], 0, missing[1])).flatten(1)
 
-    def fit(self, budget_bytes: int) -> None:
+    def fit(self, budget_bytes: int, *, most_blocks: int | None = None) -> None:
         """Take on the largest form in which the classes fit: fewer bits, then fewer numbers, then fewer blocks.
+
+        Where fewer bits do not do, blocks beyond `most_blocks` are given up before numbers.
 
         Raises:
             ConfigError: none fits.
         """
         self.check_room(budget_bytes, len(self.counts))
-        for form in self._smaller_forms():
+        for form in self._smaller_forms(most_blocks):
             if self.bytes_of(len(self.counts), form) <= budget_bytes:
                 if form != self.form:
                     self._take(form)
@@ -238,10 +240,10 @@ class ClassStatistics(Growing):
             "signs": (directions * -(-self.whole.rank // 8), torch.uint8),
         }
 
-    def _smaller_forms(self) -> Iterator[Form]:
+    def _smaller_forms(self, most_blocks: int | None) -> Iterator[Form]:
         bits, most, rank = self.form
         yield from (Form(fewer, most, rank) for fewer in (64, 32, 16) if fewer <= bits)
-        for blocks in range(most, 0, -1):
+        for blocks in range(min(most, most_blocks or most), 0, -1):
             yield from (Form(16, blocks, fewer) for fewer in range(rank, min(_FEW, rank) - 1, -1))
         yield from (Form(16, 1, fewer) for fewer in range(min(_FEW, rank), 0, -1))
 
@@ -272,14 +274,7 @@ class ClassStatistics(Growing):
         between = (apart * counts[:, None, None]).flatten(0, 1).T @ apart.flatten(0, 1)
         groups = range(len(self.fourth) // self.form.blocks)
         total = sum((self._scatter(group).sum(dim=0) for group in groups), start=between)
-        # Orthogonal iteration: a wide matrix has far more eigenvectors than are kept.
-        start = torch.randn(len(total), number, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        directions = torch.linalg.qr(start.to(total)).Q
-        for _ in range(_ROUNDS):
-            directions = torch.linalg.qr(total @ directions).Q
-        _, turn = torch.linalg.eigh(directions.T @ total @ directions)
-        turned: Tensor = directions @ turn.flip(1)
-        return turned
+        return leading_directions(total, number)
 
     def directions(self) -> Float[Tensor, "width rank"] | None:
         """Return what the signs say; None where all numbers are kept."""
@@ -351,6 +346,20 @@ def _most(bits: int) -> int:
     # What float64 holds exactly: more than 53 bits are in no number here.
     most: int = 2 ** (min(bits, 54) - 1) - 1
     return most
+
+
+def leading_directions(total: Float[Tensor, "width width"], number: int) -> Float[Tensor, "width number"]:
+    """Return eigenvectors of a positive matrix, those of the largest eigenvalues first, as near as a few rounds come.
+
+    By orthogonal iteration: a wide matrix has far more eigenvectors than are wanted.
+    """
+    start = torch.randn(len(total), number, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    directions = torch.linalg.qr(start.to(total)).Q
+    for _ in range(_ROUNDS):
+        directions = torch.linalg.qr(total @ directions).Q
+    _, turn = torch.linalg.eigh(directions.T @ total @ directions)
+    turned: Tensor = directions @ turn.flip(1)
+    return turned
 
 
 def packed_signs(directions: Float[Tensor, "width rank"]) -> UInt8[Tensor, " bytes"]:
