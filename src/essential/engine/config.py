@@ -1,6 +1,7 @@
 """From a name or a YAML file, and `key.sub=value` overrides, to a checked `RunConfig`. Nothing in a config is run."""
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -53,9 +54,10 @@ def load_config(
     section = memory_section(config)
     if budget_bytes is None or section is None:
         return config
-    # The budget alone decides how many: a number per class beside it would leave part of it unused.
-    for setting in (f"budget_bytes={budget_bytes}", "exemplars_per_class=null"):
-        _apply(content, f"{section}.{setting}")
+    _apply(content, f"{section}.budget_bytes={budget_bytes}")
+    if hasattr(attrgetter(section)(config), "exemplars_per_class"):
+        # The budget alone decides how many: a number per class beside it would leave part of it unused.
+        _apply(content, f"{section}.exemplars_per_class=null")
     return parse_config(content, name)
 
 
@@ -124,10 +126,9 @@ def training_config(given: TrainingConfig | Mapping[str, Any] | None, changes: M
 
 
 def memory_section(config: RunConfig) -> str | None:
-    """Return the key of the section that says how many exemplars are kept; None if the method keeps none."""
-    if isinstance(config.method, MemoryConfig):
-        return "method"
-    return "method.base" if isinstance(getattr(config.method, "base", None), MemoryConfig) else None
+    """Return the key of the section that a budget in bytes belongs to; None if the method cannot keep less."""
+    sections = {"method": config.method, "method.base": getattr(config.method, "base", None)}
+    return next((key for key, section in sections.items() if hasattr(section, "budget_bytes")), None)
 
 
 def _apply(content: dict[str, Any], override: str) -> None:
