@@ -1,15 +1,18 @@
 """Linear discriminant analysis from statistics: shrunken covariances, and class means drawn towards their centre."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from essential.methods.statistics import Block
+from essential.methods.statistics import Block, ClassStatistics
 
 # Streaming LDA's fixed shrinkage. Two clips of one class would ask for none at all, and leave a singular matrix.
 LEAST = 1e-4
+
+Means = Literal["expected", "plain"]
 
 
 def ledoit_wolf(covariance: Float[Tensor, "width width"], fourth: float, *, clips: int) -> float:
@@ -119,9 +122,10 @@ def _gains(
     return alone + (1 - alone) * rest
 
 
-def side_by_side(
-    parts: Iterable[tuple[Float[Tensor, "slots _"], Float[Tensor, " slots"]]],
-) -> tuple[Float[Tensor, "slots numbers"], Float[Tensor, " slots"]]:
-    """Return weight and bias of the sum of the blocks' scores."""
-    weights, biases = zip(*parts, strict=True)
+def linear_scores(
+    statistics: ClassStatistics, means: Means, covariance: Callable[[Block], Float[Tensor, "width width"]]
+) -> tuple[Float[Tensor, "slots kept"], Float[Tensor, " slots"]]:
+    """Return weight and bias of the sum of the blocks' scores, each by its `covariance`, which is positive definite."""
+    scores = expected_discriminant if means == "expected" else discriminant
+    weights, biases = zip(*(scores(block, covariance(block)) for block in statistics.blocks()), strict=True)
     return torch.cat(weights, dim=1), torch.stack(biases).sum(dim=0)

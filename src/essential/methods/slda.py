@@ -25,19 +25,15 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from essential.methods.closed_form import ClosedFormConfig, Linear
-from essential.methods.discriminant import discriminant, expected_discriminant, invertible, side_by_side
+from essential.methods.closed_form import DiscriminantConfig, Linear
+from essential.methods.discriminant import invertible, linear_scores
 from essential.methods.statistics import ClassStatistics
 
 
-class SldaConfig(ClosedFormConfig):
+class SldaConfig(DiscriminantConfig):
     name: Literal["slda"] = "slda"
     shrinkage: float | None = Field(
         None, gt=0, le=1, description="weight of the mean variance in the covariance; none: Ledoit and Wolf's choice"
-    )
-    means: Literal["expected", "plain"] = Field(
-        "expected",
-        description="a class's expected true mean, which few clips draw towards the centre; or that of clips",
     )
 
 
@@ -45,5 +41,4 @@ class Slda(Linear[SldaConfig]):
     Config = SldaConfig
 
     def solve(self, statistics: ClassStatistics) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
-        scores = expected_discriminant if self.config.means == "expected" else discriminant
-        return side_by_side(scores(block, invertible(block, self.config.shrinkage)) for block in statistics.blocks())
+        return linear_scores(statistics, self.config.means, lambda block: invertible(block, self.config.shrinkage))
