@@ -280,5 +280,5 @@ def test_over_several_budgets_the_text_files_have_a_table_of_budgets_before_that
     for name in ("fig:frontier", "tab:frontier", "tab:comparison", "{accuracy-against-memory.pdf}"):
         assert latex.count(name) == 1
     titles = re.findall(r"\\emph\{(.*?)\}", latex)
-    assert titles == ["At 2~KiB", "At 8~KiB", "At any budget", "Over the budget"]
+    assert titles == ["At 2~KiB", "At 8~KiB", "Without a budget", "Over the budget"]
     assert latex.count("\\textbf") == 4 * 3, "the best of four measures at each budget, and without one"

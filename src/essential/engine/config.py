@@ -1,6 +1,7 @@
 """From a name or a YAML file, and `key.sub=value` overrides, to a checked `RunConfig`. Nothing in a config is run."""
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -53,9 +54,9 @@ def load_config(
     section = memory_section(config)
     if budget_bytes is None or section is None:
         return config
-    # The budget alone decides how many: a number per class beside it would leave part of it unused.
     _apply(content, f"{section}.budget_bytes={budget_bytes}")
-    if isinstance(_budgeted(config), MemoryConfig):
+    if hasattr(attrgetter(section)(config), "exemplars_per_class"):
+        # The budget alone decides how many: a number per class beside it would leave part of it unused.
         _apply(content, f"{section}.exemplars_per_class=null")
     return parse_config(content, name)
 
@@ -125,16 +126,9 @@ def training_config(given: TrainingConfig | Mapping[str, Any] | None, changes: M
 
 
 def memory_section(config: RunConfig) -> str | None:
-    """Return the key of the section that a budget in bytes belongs to; None if there is nothing that it could cap."""
-    budgeted = _budgeted(config)
-    return None if budgeted is None else "method" if budgeted is config.method else "method.base"
-
-
-def _budgeted(config: RunConfig) -> Section | None:
-    for section in (config.method, getattr(config.method, "base", None)):
-        if section is not None and "budget_bytes" in type(section).model_fields:
-            return section
-    return None
+    """Return the key of the section that a budget in bytes belongs to; None if the method cannot keep less."""
+    sections = {"method": config.method, "method.base": getattr(config.method, "base", None)}
+    return next((key for key, section in sections.items() if hasattr(section, "budget_bytes")), None)
 
 
 def _apply(content: dict[str, Any], override: str) -> None:

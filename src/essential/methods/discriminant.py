@@ -1,16 +1,18 @@
 """Linear discriminant analysis from statistics: shrunken covariances, and class means drawn towards their centre."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from essential.methods.statistics import Block, ClassStatistics
+from essential.methods.statistics import Block
 
 # Streaming LDA's fixed shrinkage. Two clips of one class would ask for none at all, and leave a singular matrix.
 LEAST = 1e-4
+# Where nearly every direction is a clip's own, the distance of one left out is not known.
+_LEFT_OUT = 0.05
 
 Means = Literal["expected", "plain"]
 
@@ -43,11 +45,9 @@ def shrunk(
     return (1 - shrinkage) * covariance + shrinkage * trace / len(covariance) * identity
 
 
-def invertible(block: Block, shrinkage: float | None) -> Float[Tensor, "width width"]:
-    """Return the block's covariance, shrunk; without a shrinkage by Ledoit and Wolf's choice."""
-    if shrinkage is None:
-        shrinkage = max(ledoit_wolf(block.covariance, block.fourth, clips=block.clips), LEAST)
-    return shrunk(block.covariance, shrinkage, negligible=block.negligible)
+def chosen_shrinkage(block: Block) -> float:
+    """Return Ledoit and Wolf's choice for a block's covariance, or the least that leaves an inverse."""
+    return max(ledoit_wolf(block.covariance, block.fourth, clips=block.clips), LEAST)
 
 
 def discriminant(
@@ -62,13 +62,20 @@ def discriminant(
 
 
 def expected_discriminant(
-    block: Block, covariance: Float[Tensor, "width width"]
+    block: Block, shrinkage: float
+) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
+    """Return weight and bias of `expected_by` the block's covariance, shrunk."""
+    return expected_by(block, shrunk(block.covariance, shrinkage, negligible=block.negligible), shrinkage)
+
+
+def expected_by(
+    block: Block, covariance: Float[Tensor, "width width"], shrinkage: float
 ) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
     """Return weight and bias of `discriminant`, measured from the classes' centre, of the expected true means.
 
     A class's mean of few clips lies further from everything than its true mean does. In coordinates in which L is the
     identity, the means are a matrix of signal and noise; `_gains` says which part of each direction is signal. A block
-    in which the classes do not differ gets hardly any score.
+    in which the classes do not differ gets hardly any score. For `shrinkage` see `noise_within`.
     """
     counts, factor = block.counts, torch.linalg.cholesky(covariance)
     whitened = torch.linalg.solve_triangular(factor, block.means.T, upper=False).T
@@ -76,9 +83,7 @@ def expected_discriminant(
     alike = block.clips - float(counts.square().sum()) / block.clips
     if alike <= 0:  # one class
         return torch.zeros_like(whitened), torch.zeros_like(counts)
-    freedom = block.clips - len(counts)
-    trace = float(torch.cholesky_solve(block.covariance, factor).trace())
-    noise = trace * block.clips / max(freedom, 1) / len(factor)
+    noise = noise_within(block, factor, shrinkage)
     _, strengths, directions = torch.linalg.svd((counts / alike).sqrt()[:, None] * apart, full_matrices=False)
     most = min(len(counts) - 1, len(factor))
     gains = _gains(strengths[:most].square(), noise, counts, effective=alike / (len(counts) - 1), width=len(factor))
@@ -87,6 +92,19 @@ def expected_discriminant(
     expected = gains * (along - centre)
     weight = torch.linalg.solve_triangular(factor.T, directions[:most].T @ expected.T, upper=True).T
     return weight, -(expected * (centre + expected / 2)).sum(dim=1)
+
+
+def noise_within(block: Block, factor: Float[Tensor, "width width"], shrinkage: float) -> float:
+    """Return the mean square, per number whitened by `factor`, of a clip about its class's true mean.
+
+    The covariance contains the clips that it measures, so where they are few they look near. By Sherman and Morrison's
+    formula a squared distance q under a covariance of n clips, shrunk by s, is q / (1 - (1 - s) q / n) under that of
+    the other clips; here q is the mean.
+    """
+    freedom = max(block.clips - len(block.counts), 1)
+    distance = float((torch.cholesky_inverse(factor) * block.covariance).sum())
+    left_out = max(1 - (1 - shrinkage) * distance / freedom, _LEFT_OUT)
+    return distance * block.clips / freedom / len(factor) / left_out
 
 
 def _gains(
@@ -122,10 +140,9 @@ def _gains(
     return alone + (1 - alone) * rest
 
 
-def linear_scores(
-    statistics: ClassStatistics, means: Means, covariance: Callable[[Block], Float[Tensor, "width width"]]
-) -> tuple[Float[Tensor, "slots kept"], Float[Tensor, " slots"]]:
-    """Return weight and bias of the sum of the blocks' scores, each by its `covariance`, which is positive definite."""
-    scores = expected_discriminant if means == "expected" else discriminant
-    weights, biases = zip(*(scores(block, covariance(block)) for block in statistics.blocks()), strict=True)
+def side_by_side(
+    parts: Iterable[tuple[Float[Tensor, "slots _"], Float[Tensor, " slots"]]],
+) -> tuple[Float[Tensor, "slots numbers"], Float[Tensor, " slots"]]:
+    """Return weight and bias of the sum of the blocks' scores."""
+    weights, biases = zip(*parts, strict=True)
     return torch.cat(weights, dim=1), torch.stack(biases).sum(dim=0)

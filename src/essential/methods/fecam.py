@@ -30,7 +30,7 @@ from pydantic import Field
 from torch import Tensor
 
 from essential.methods.closed_form import ClosedForm, DiscriminantConfig
-from essential.methods.discriminant import linear_scores
+from essential.methods.discriminant import discriminant, expected_by, side_by_side
 from essential.methods.statistics import Block, ClassStatistics
 from essential.models.closed_form import ClipVector, LinearScores, MahalanobisDistances
 
@@ -58,12 +58,17 @@ class Fecam(ClosedForm[FecamConfig, LinearScores | MahalanobisDistances]):
     def score(self) -> None:
         scores, statistics = self.scores, self.statistics
         if isinstance(scores, LinearScores):
-            weight, bias = linear_scores(statistics, self.config.means, self._correlations)
+            weight, bias = side_by_side(map(self._solve, statistics.blocks()))
             scores.set(statistics.widened(weight), bias)
             return
         slots = range(len(statistics.counts))
         own = (torch.stack([self._correlations(block) for block in statistics.blocks(slot)]) for slot in slots)
         scores.set(statistics.means, own, statistics.directions())
+
+    def _solve(self, block: Block) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
+        covariance = self._correlations(block)
+        # So much is added to it that a clip hardly shows in the matrix by which it is measured: as if all were shrunk.
+        return discriminant(block, covariance) if self.config.means == "plain" else expected_by(block, covariance, 1.0)
 
     def _correlations(self, block: Block) -> Float[Tensor, "width width"]:
         return correlations(block.covariance, added=self.config.shrinkage, negligible=block.negligible)

@@ -153,7 +153,7 @@ class Comparison:
         places: list[int | None] = [*self.call.budgets, None] if self.call.several else [None]
         ranked = [
             Group(
-                "" if not self.call.several else f"At {budget_shown(place)}" if place else "At any budget",
+                "" if not self.call.several else f"At {budget_shown(place)}" if place else "Without a budget",
                 tuple(r for r in rows if r.keeps_to_the_rules and (r.budget_bytes == place or not self.call.several)),
             )
             for place in places
@@ -233,10 +233,18 @@ class Comparison:
         )
 
     @property
+    def modules_note(self) -> str | None:
+        """Which methods keep to their budget and yet carry more with their MR modules; None if there is none."""
+        beyond = [row.method for row in self.rows if row.within_budget and (row.carried_bytes or 0) > (row.limit or 0)]
+        names = ", ".join(dict.fromkeys(beyond))
+        return f"Carried beyond the budget, which does not cap MR modules: {names}." if beyond else None
+
+    @property
     def call_notes(self) -> list[str]:
-        """A sentence on the settings that were changed, and one on each method and budget that was left out."""
+        """Sentences on the settings that were changed, on each method and budget that was left out, and on modules."""
         changed = [f"Settings changed: {', '.join(self.call.overrides)}."] if self.call.overrides else []
-        return changed + [f"Left out: {reason}." for reason in self.call.left_out]
+        left_out = [f"Left out: {reason}." for reason in self.call.left_out]
+        return [*changed, *left_out, *filter(None, [self.modules_note])]
 
     @property
     def record_notes(self) -> list[str]:

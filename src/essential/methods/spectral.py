@@ -1,0 +1,189 @@
+"""Spectral: linear discriminant analysis of a clip's spectrum over time and of the areas that its path encloses.
+
+This project's own; docs/spectral.md derives it and shows what was tried. Nothing is trained and no clip is kept.
+
+1. a clip is a few blocks of numbers: the first coefficients of its frames' cosine transform over time, and the areas
+   sum_t z_t z_{t+1}^T - z_{t+1} z_t^T, where z are the numbers of a frame along 16 directions: the principal ones of
+   the first task's frames, every number of them rounded to its sign. Areas do not change when a motion comes later in
+   the clip or at another speed;
+2. keep each class's count and mean, and for each block the scatter of all clips about their class's mean;
+3. after each task, shrink each block's covariance within classes, and take of each class's mean what is not noise; see
+   `expected_discriminant`: a block in which the classes do not differ gets hardly any score;
+4. a class's score is that of linear discriminant analysis, summed over the blocks.
+
+A budget leaves the areas half of it at most. What does not fit is given up as `ClassStatistics` does, but first the
+blocks that say nothing; and of the areas those of the last directions.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from essential.errors import ConfigError
+from essential.memory.ledger import LedgerEntry
+from essential.methods.closed_form import ClosedFormConfig, Linear
+from essential.methods.contract import BatchTable, TaskData
+from essential.methods.discriminant import chosen_shrinkage, expected_discriminant, side_by_side
+from essential.methods.statistics import (
+    Bits,
+    ClassStatistics,
+    Form,
+    directions_of,
+    leading_directions,
+    packed_signs,
+    statistics_ledger,
+)
+from essential.models.closed_form import ClipVector, LinearScores
+
+_DIRECTIONS = 16
+_AT_ONCE = 512
+# How many classes it takes to say that a block says nothing, and how little, of what the best one says, is nothing.
+_JUDGES, _NOTHING = 4, 0.02
+
+
+class SpectralConfig(ClosedFormConfig):
+    name: Literal["spectral"] = "spectral"
+    clip: Literal["dct"] = Field("dct", description="a clip is its spectrum over time, and its areas")
+    statistics_bits: Bits = Field(16, description="bits of each number of means and covariances")
+
+
+class SpectrumAndAreas(nn.Module):
+    """The vector of a clip's spectrum, then its areas between any two of the directions: (0, 1), (0, 2), (1, 2)...
+
+    Attributes:
+        areas: how many.
+        width: of spectrum and areas.
+        signs: of the directions, a bit each.
+        directions: what the signs say, as columns of length 1, orthogonal to each other.
+    """
+
+    signs: Tensor
+    directions: Tensor
+    pairs: Tensor
+
+    def __init__(self, spectrum: ClipVector) -> None:
+        super().__init__()
+        dim = spectrum.width // spectrum.blocks
+        number = min(_DIRECTIONS, dim)
+        # By the later direction of each pair, so that the first areas are those of the first directions.
+        # Where a frame is one number there is one area, which is 0.
+        later, earlier = torch.tril_indices(number, number, -1 if number > 1 else 0, device="cpu")
+        self.spectrum, self.areas, self.width = spectrum, len(later), spectrum.width + len(later)
+        self.register_buffer("pairs", earlier * number + later, persistent=False)
+        self.register_buffer("signs", torch.zeros(number * -(-dim // 8), dtype=torch.uint8))
+        self.register_buffer("directions", torch.zeros(dim, number, dtype=torch.float64), persistent=False)
+
+    def look_along(self, directions: Float[Tensor, "dim number"]) -> None:
+        """Take areas along these directions, as far as their signs tell them."""
+        self.signs = packed_signs(directions)
+        self.directions = directions_of(self.signs, len(directions))
+
+    def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch width"]:
+        along = features.double() @ self.directions
+        products = along[:, :-1].mT @ along[:, 1:]
+        areas = (products - products.mT).flatten(1).index_select(1, self.pairs)
+        return torch.cat([self.spectrum(features), areas], dim=1)
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        self.directions = directions_of(self.signs, len(self.directions))
+
+
+class Spectral(Linear[SpectralConfig]):
+    """The method.
+
+    Attributes:
+        vectors: makes spectrum and areas of a clip.
+        areas: the statistics of the areas; `statistics` are those of the spectrum.
+    """
+
+    Config = SpectralConfig
+
+    def __init__(self, config: SpectralConfig, *, dim: int, frames: int, seed: int) -> None:
+        super().__init__(config, dim=dim, frames=frames, seed=seed)
+        self.network["areas"] = self.areas
+
+    def make(self, vectors: ClipVector, seed: int) -> tuple[LinearScores, ClassStatistics]:  # noqa: ARG002
+        self.vectors = SpectrumAndAreas(vectors)
+        self.areas = ClassStatistics(self.vectors.areas, bits=self.config.statistics_bits, directed=False)
+        return LinearScores(self.vectors, width=self.vectors.width), self.statistics_of(vectors, "shared")
+
+    def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: ARG002
+        self._check_room(max(len(names), len(self.statistics.counts)))
+
+    def finish(self, task: TaskData) -> None:
+        """Add the task's classes to the statistics, and compute the scores of all classes anew."""
+        if len(self.slots) == 1:
+            device = self.vectors.directions.device
+            self.vectors.look_along(principal_directions(task.plain(), self.vectors.directions.shape[1], device))
+        width, areas = self.vectors.spectrum.width, list[Float[Tensor, "clips areas"]]()
+
+        def spectra() -> Iterator[Float[Tensor, "clips width"]]:
+            for vectors in self._vectors_by_class(task):
+                areas.append(vectors[:, width:])
+                yield vectors[:, :width]
+
+        self.statistics.add(spectra())
+        self.areas.add(areas)
+        if self.config.budget_bytes is not None:
+            self._fit(self.config.budget_bytes)
+        self.score()
+
+    def solve(self, statistics: ClassStatistics) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
+        return side_by_side(expected_discriminant(block, chosen_shrinkage(block)) for block in statistics.blocks())
+
+    def score(self) -> None:
+        solved = [(each, *self.solve(each)) for each in (self.statistics, self.areas)]
+        self.scores.set(*side_by_side((each.widened(weight), bias) for each, weight, bias in solved))
+
+    def ledger(self) -> list[LedgerEntry]:
+        areas = [replace(entry, name=f"areas: {entry.name}") for entry in self.areas.ledger()]
+        return self.statistics.ledger() + areas + statistics_ledger({"areas: signs of directions": self.vectors.signs})
+
+    def _check_room(self, classes: int) -> None:
+        budget, least = self.config.budget_bytes, sum(self._least(classes)) + self.vectors.signs.nbytes
+        if budget is not None and budget < least:
+            raise ConfigError(
+                f"{budget} bytes do not hold {classes} classes, whose smallest statistics take {least}",
+                where="method.budget_bytes",
+                remedy=f"give {least} or more",
+            )
+
+    def _least(self, classes: int) -> list[int]:
+        return [each.bytes_of(classes, Form(16, 1, 1)) for each in (self.statistics, self.areas)]
+
+    def _fit(self, budget: int) -> None:
+        """Leave areas half of the budget at most, and the spectrum the rest; what says nothing goes first."""
+        classes = len(self.statistics.counts)
+        self._check_room(classes)
+        (of_spectrum, of_areas), left = self._least(classes), budget - self.vectors.signs.nbytes
+        if self.statistics.bytes_of(classes) + self.areas.bytes_of(classes) <= left:
+            return
+        *spectrum, areas = self._say_something()
+        self.areas.fit(max(min(left // 2, left - of_spectrum), of_areas) if areas else of_areas)
+        most = max((place for place, says in enumerate(spectrum, 1) if says), default=1)
+        self.statistics.fit(left - self.areas.bytes_of(classes), most_blocks=most)
+
+    def _say_something(self) -> list[bool]:
+        """Return of every block, that of the areas last, whether it tells the classes apart."""
+        distances = []
+        for block in (*self.statistics.blocks(), *self.areas.blocks()):
+            weight, _ = expected_discriminant(block, chosen_shrinkage(block))
+            distances.append(float((weight @ block.covariance * weight).sum()))
+        enough = len(self.statistics.counts) >= _JUDGES
+        return [not enough or distance > _NOTHING * max(distances) for distance in distances]
+
+
+def principal_directions(table: BatchTable, number: int, device: torch.device) -> Float[Tensor, "dim number"]:
+    """Return the principal directions of the frames of all clips about their mean, the one of most variance first."""
+    frames, total, squares = 0, torch.zeros(()), torch.zeros(())
+    for clips in torch.arange(len(table)).split(_AT_ONCE):
+        own = table.rows(clips).to(device).features.double().flatten(0, 1)
+        frames, total, squares = frames + len(own), total.to(own) + own.sum(dim=0), squares.to(own) + own.T @ own
+    mean = total / frames
+    return leading_directions(squares / frames - mean[:, None] * mean, number)
