@@ -124,7 +124,8 @@ class Essential(Trained[EssentialConfig]):
         if not len(self.retrieval):
             return None
         embedding = self.classifier.encoder.temporal_embedding
-        return self._retrieve_all(MemoryClips(memory), embedding) - embedding.cpu()
+        retrieved = self._retrieve_all(MemoryClips(memory), embedding)
+        return self.classifier.encoder.features_of(retrieved.to(embedding.device)).cpu()
 
     @property
     def frozen_parts(self) -> Sequence[str]:
@@ -212,7 +213,8 @@ class Essential(Trained[EssentialConfig]):
         with in_evaluation(self.retrieval):
             for indices in clips.memory.tasks.argsort(stable=True).split(_AT_ONCE):
                 batch = clips.rows(indices).to(embedding.device)
-                retrieved[indices] = self._retrieve(batch.features + embedding[batch.positions], batch.tasks).cpu()
+                sparse = self.classifier.encoder.place(batch.features, batch.positions, embedding=embedding)
+                retrieved[indices] = self._retrieve(sparse, batch.tasks).cpu()
         return retrieved
 
     def _retrieve(
