@@ -60,7 +60,7 @@ def test_runs_are_every_method_with_every_seed_in_one_folder(tmp_path: Path) -> 
 def test_every_method_stands_on_the_protocols_data_features_and_training(tmp_path: Path) -> None:
     runs = plan(tmp_path, methods=("all",), seeds=(0,))
     assert [run.method for run in runs] == [*shipped_methods()]
-    shared = [run.config.model_dump(exclude={"method"}) for run in runs]
+    shared = [run.config.model_dump(exclude={"method", "asked_for"}) for run in runs]
     assert all(each == shared[0] for each in shared)
     for run in runs:
         method = run.config.method.model_dump()
@@ -77,10 +77,11 @@ def test_the_protocols_own_method_is_as_the_protocol_has_it(tmp_path: Path) -> N
 
 
 def test_a_budget_takes_the_place_of_a_number_per_class(tmp_path: Path) -> None:
-    runs = plan(tmp_path, methods=("all",), seeds=(0,), budget_bytes=5000)
+    runs = plan(tmp_path, methods=("all",), seeds=(0,), budgets=5000)
     sections = [run.config.method.model_dump() for run in runs]
     sections = [section.get("base", section) for section in sections]
     capped = [section for section in sections if "budget_bytes" in section]
+    assert [run.budget_bytes for run in runs if run.budget_bytes] == [5000] * len(capped)
     assert len(capped) >= 3
     assert all(section["budget_bytes"] == 5000 and section["exemplars_per_class"] is None for section in capped)
 
@@ -96,9 +97,15 @@ def test_a_budget_takes_the_place_of_a_number_per_class(tmp_path: Path) -> None:
         ({"methods": ()}, "methods names none; name each once"),
         ({"protocol": "moving-digit"}, "no config is called 'moving-digit'"),
         (
-            {"methods": ("finetune", "joint"), "budget_bytes": 9000},
-            "budget_bytes=9000 caps nothing: none of finetune, joint keeps exemplars",
+            {"methods": ("finetune", "joint"), "budgets": (9000, "64KiB")},
+            "budgets=9000B,64KiB caps nothing: none of finetune, joint takes a budget; leave it out",
         ),
+        (
+            {"budgets": "32kb"},
+            r"budgets: '32kb' is no size in bytes; write .* with B, KiB, MiB or GiB .* such as 32KiB",
+        ),
+        ({"budgets": (0,)}, "budgets: '0' is no size in bytes"),
+        ({"budgets": ("32KiB", "64KiB", 32768)}, "budgets names 32KiB twice; name each once"),
         (
             {"overrides": ("method.frames_kept=2",)},
             r"method\.frames_kept: the method 'finetune' keeps no exemplars, so it has no use for it",
@@ -106,8 +113,8 @@ def test_a_budget_takes_the_place_of_a_number_per_class(tmp_path: Path) -> None:
         ({"overrides": ("seed=7",)}, "-s seed=7: a comparison makes this setting itself; use its methods and seeds"),
         ({"overrides": ("method={name: replay}",)}, "a comparison makes this setting itself"),
         (
-            {"methods": ("icarl-tc",), "budget_bytes": 9000, "overrides": ("method.base.exemplars_per_class=3",)},
-            r"-s method\.base\.exemplars_per_class=3: budget_bytes replaces it; give one of the two",
+            {"methods": ("icarl-tc",), "budgets": 9000, "overrides": ("method.base.exemplars_per_class=3",)},
+            r"-s method\.base\.exemplars_per_class=3: budgets replaces it; give one of the two",
         ),
         ({"protocol": "methods/replay"}, "methods/replay holds a method and no data"),
     ],
@@ -118,10 +125,62 @@ def test_what_cannot_be_planned(tmp_path: Path, changes: dict[str, Any], message
 
 
 def test_a_budget_that_is_too_small_is_refused_before_anything_is_run(tmp_path: Path, small: tuple[str, ...]) -> None:
-    runs = plan(tmp_path, overrides=small, methods=("finetune", "replay"), budget_bytes=9000)
-    with pytest.raises(ConfigError, match=r"leaves 9000 bytes for exemplars, but one exemplar for each of 8 classes"):
+    runs = plan(tmp_path, overrides=small, methods=("finetune", "replay"), budgets=("1MiB", 9000))
+    with pytest.raises(
+        ConfigError, match=r"replay at 9000B: .*leaves 9000 bytes for exemplars, but one exemplar for each of 8 classes"
+    ):
+        check_runs(runs, QUIET)
+    runs = plan(tmp_path, overrides=small, methods=("icarl", "replay"), budgets=9000)
+    with pytest.raises(
+        ConfigError, match=r"no method has room in the budget:\n  icarl at 9000B: .*\n  replay at 9000B"
+    ):
         check_runs(runs, QUIET)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_method_that_has_no_room_where_another_has_is_left_out_there(tmp_path: Path, small: tuple[str, ...]) -> None:
+    dense, sparse = "replay", "replay-sparse"
+    runs = plan(tmp_path, overrides=small, methods=(dense, "finetune", sparse), budgets=("12KiB", "64KiB"))
+    fitting, left_out = check_runs(runs, QUIET)
+    assert [(run.method, run.budget_bytes) for run in fitting if run.seed == 0] == [
+        (dense, 65536),
+        ("finetune", None),
+        (sparse, 12288),
+        (sparse, 65536),
+    ]
+    assert len(fitting) == 8
+    (reason,) = left_out
+    assert reason.startswith("replay at 12KiB: method.budget_bytes: the memory budget leaves 12288 bytes")
+
+
+def test_methods_that_take_a_budget_are_run_at_each_and_others_once(tmp_path: Path) -> None:
+    runs = plan(tmp_path, budgets=("1.5MiB", "150 KiB", 70_001), seeds=(0, 1))
+    assert [(run.folder.name, run.budget_bytes) for run in runs[:4]] == [
+        ("finetune-0", None),
+        ("essential-70001B-0", 70_001),
+        ("essential-150KiB-0", 153_600),
+        ("essential-1536KiB-0", 1_572_864),
+    ]
+    assert len(runs) == 8
+    assert [run.label for run in runs[:2]] == ["finetune", "essential at 70001B"]
+    assert all(run.config.method.model_dump()["budget_bytes"] == run.budget_bytes for run in runs if run.budget_bytes)
+
+
+def test_a_comparison_from_before_there_were_several_budgets_is_continued(
+    tmp_path: Path, small: tuple[str, ...]
+) -> None:
+    def planned(budgets: object) -> list[PlannedRun]:
+        return plan(tmp_path, overrides=small, methods=("replay",), seeds=(0,), budgets=budgets)
+
+    (before,) = planned("64KiB")
+    old = replace(before, folder=before.folder.with_name("replay-0"))
+    do_runs([old], QUIET)
+    for gone in ("record.json", "config.yaml"):
+        path = old.folder / gone
+        path.write_text(path.read_text().replace("asked_for: replay\n", ""))
+    less, same = planned(("64KiB", "32KiB"))
+    assert (less.folder.name, same.folder.name) == ("replay-32KiB-0", "replay-0")
+    assert (less.done, same.done) == (False, True)
 
 
 def test_what_is_done_is_not_repeated_and_what_differs_is_refused(tmp_path: Path, small: tuple[str, ...]) -> None:

@@ -30,7 +30,7 @@ VCLIMB = tuple(
     for tasks in (10, 20)
 )
 ESSENTIAL = NAMES[0]
-SECTIONS = "known here: data, encoder, features, method, protocol, seed, summary, training, video"
+SECTIONS = "known here: asked_for, data, encoder, features, method, protocol, seed, summary, training, video"
 
 
 def _message(name: str | Path, *overrides: str) -> str:
@@ -192,7 +192,7 @@ def test_an_override_can_fill_a_section_that_the_file_lacks(tmp_path: Path) -> N
         ("video.augment.crop_scal=1", "video.augment.crop_scal", "crop_scale", "crop_ratio, crop_scale"),
         ("encoder.nam=tiny", "encoder.nam", "name", "adapter_layers, arguments, "),
         ("features.view=1", "features.view", "views", "batch_clips, dtype, mode, "),
-        ("trainin.epochs=3", "trainin", "training", "data, encoder, features, "),
+        ("trainin.epochs=3", "trainin", "training", "asked_for, data, encoder, features, "),
     ],
 )
 def test_an_unknown_key_is_told_with_the_nearest_and_all_known(

@@ -80,5 +80,6 @@ def test_a_bundle_predicts_and_counts_its_bytes(kept: Path) -> None:
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     bundle = Bundle.read(kept / "slda.bundle")
     assert bundle.model.labels == learner.classes
-    # SLDA keeps for 8 classes of width 128: counts, means, half of a symmetric scatter in float64, one sum.
-    assert sum(entry.bytes for entry in learner.memory) == 8 * 8 + 8 * 128 * 4 + 128 * 129 // 2 * 8 + 8
+    # SLDA keeps for 8 classes of width 128, since then in 32 bits: counts, means, half of a symmetric scatter, scales of
+    # means and scatter, one sum.
+    assert sum(entry.bytes for entry in learner.memory) == 8 * 8 + 8 * 129 * 4 + (128 * 129 // 2 + 128) * 4 + 8

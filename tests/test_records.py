@@ -35,7 +35,7 @@ CONTENT: dict[str, Any] = {
             {"classes": ["1 up"], "train_videos": 40, "test_videos": 0},
         ],
     },
-    "method": {"name": "essential", "config": {"memory_mode": "task", "layers": [1, 2]}},
+    "method": {"name": "essential", "asked_for": None, "config": {"memory_mode": "task", "layers": [1, 2]}},
     "encoder": {"name": "tiny", "fingerprint": "ab" * 32},
     "seed": 0,
     "reading": "cnn",
@@ -245,8 +245,10 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes, message: str) -
 
 
 def test_a_newer_schema_says_so_whatever_else_it_holds(tmp_path: Path) -> None:
-    path = _write(tmp_path / "record.json", {"schema_version": 3, "new": True})
-    with pytest.raises(RunError, match=f"record.json has schema_version 3, .* reads {SCHEMA_VERSION} at most"):
+    path = _write(tmp_path / "record.json", {"schema_version": SCHEMA_VERSION + 1, "new": True})
+    with pytest.raises(
+        RunError, match=f"record.json has schema_version {SCHEMA_VERSION + 1}, .* reads {SCHEMA_VERSION} at most"
+    ):
         Record.read(path)
 
 

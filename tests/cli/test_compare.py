@@ -13,6 +13,7 @@ from small_runs import SMALL
 
 METHODS = "essential,ncm,replay"
 BUDGET = 40_000
+SIZE = "40000B"
 pytestmark = pytest.mark.usefixtures("shapes_checked_elsewhere")
 
 
@@ -37,16 +38,20 @@ def test_one_command_gives_the_table_the_page_and_the_files(
     essential: Essential, compared: Path, settings: list[str]
 ) -> None:
     outcome = essential(
-        *("compare", "--methods", METHODS, "--seeds", "0,1", "--budget-bytes", BUDGET, "--out", compared, *settings)
+        *("compare", "--methods", METHODS, "--seeds", "0,1", "--budgets", BUDGET, "--out", compared, *settings)
     )
     assert outcome.code == 0, outcome.err
     assert "moving-digits" in outcome.out
     assert [name in outcome.out for name in METHODS.split(",")] == [True] * 3
-    assert "replay, seed 1 (6 of 6)" in outcome.err
+    assert "replay at 40000B, seed 1 (6 of 6)" in outcome.err
     rows = json.loads((compared / "compare.json").read_text())
     assert [row["method"] for row in rows] == METHODS.split(",")
     for row in rows:
-        records = [json.loads((compared / "runs" / f"{row['method']}-{s}" / "record.json").read_text()) for s in (0, 1)]
+        name = row["method"] if row["budget_bytes"] is None else f"{row['method']}-{SIZE}"
+        records = [json.loads((compared / "runs" / f"{name}-{s}" / "record.json").read_text()) for s in (0, 1)]
+        assert {record["method"]["asked_for"] for record in records} == {row["method"]}
+        carried = [memory["total"] for record in records for memory in record["memory_bytes_by_task"]]
+        assert row["carried_bytes"] == max(carried)
         finals = [record["metrics"]["final_accuracy"] for record in records]
         assert row["seeds"] == [0, 1]
         assert row["final_accuracy"]["mean"] == pytest.approx(sum(finals) / 2)
@@ -63,10 +68,10 @@ def test_one_command_gives_the_table_the_page_and_the_files(
 
 
 def test_it_goes_on_where_it_was_and_takes_more(essential: Essential, compared: Path, settings: list[str]) -> None:
-    record = compared / "runs" / "essential-0" / "record.json"
+    record = compared / "runs" / f"essential-{SIZE}-0" / "record.json"
     made = record.stat().st_mtime_ns
     outcome = essential(
-        *("compare", "--methods", f"{METHODS},finetune", "--seeds", "0", "--budget-bytes", BUDGET, "--out", compared),
+        *("compare", "--methods", f"{METHODS},finetune", "--seeds", "0", "--budgets", BUDGET, "--out", compared),
         *settings,
     )
     assert outcome.code == 0, outcome.err
@@ -85,7 +90,7 @@ def test_other_settings_in_the_same_folder_are_refused(
         (["-s", "video.frames=4"], "video.frames: there 8, here 4"),
     ):
         outcome = essential(
-            *("compare", "--methods", METHODS, "--seeds", "0", "--budget-bytes", BUDGET, "--out", compared),
+            *("compare", "--methods", METHODS, "--seeds", "0", "--budgets", BUDGET, "--out", compared),
             *settings,
             *changes,
         )
@@ -111,10 +116,12 @@ def test_a_seed_that_runs_elsewhere_is_named(essential: Essential, tmp_path: Pat
     ("arguments", "words"),
     [
         (
-            ["--methods", "replay", "--budget-bytes", "9000"],
+            ["--methods", "replay", "--budgets", "9000"],
             "leaves 9000 bytes for exemplars, but one exemplar for each",
         ),
-        (["--methods", "finetune,ncm", "--budget-bytes", "9000"], "none of finetune, ncm keeps exemplars"),
+        (["--methods", "finetune,joint", "--budgets", "9000"], "none of finetune, joint takes a budget"),
+        (["--budgets", "32KiB,"], "--budgets '32KiB,' is not a list of sizes such as 32KiB,2MiB"),
+        (["--budgets", "32kb"], "budgets: '32kb' is no size in bytes; write whole bytes, or a number with B, KiB, MiB"),
         (["--methods", "finetune", "-s", "method.budget_bytes=9000"], "the method 'finetune' keeps no exemplars"),
         (["--methods", "ncn"], "no method is called 'ncn' (did you mean 'ncm'?)"),
         (["--methods", "ncm,,joint"], "--methods 'ncm,,joint' is not a list of names; write them as a,b,c"),
@@ -130,3 +137,40 @@ def test_what_is_refused_leaves_nothing_behind(
     assert words in outcome.err
     assert "Traceback" not in outcome.err
     assert not (tmp_path / "out").exists()
+
+
+def test_budgets_are_compared_in_every_file_and_more_of_them_add_their_own_runs(
+    essential: Essential, tmp_path: Path, settings: list[str]
+) -> None:
+    out = tmp_path / "out of it"
+
+    def run(budgets: str, runs: int) -> str:
+        arguments = ("--methods", "replay-sparse,replay,slda-temporal", "--seeds", "0", "--budgets", budgets)
+        outcome = essential("compare", *arguments, "--out", out, *settings)
+        assert outcome.code == 0, outcome.err
+        assert f"({runs} of {runs})" in outcome.err
+        return outcome.out
+
+    run("64KiB", 3)
+    made = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/record.json")}
+    text = run("12KiB,64KiB,1MiB", 3)
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    rows = json.loads((out / "compare.json").read_text())
+    kept = [(row["method"], row["budget_bytes"]) for row in rows]
+    assert ("replay", 12288) not in kept, "one clip of each class takes more"
+    assert {("replay-sparse", size) for size in (12288, 65536, 1048576)} <= set(kept)
+    for row in rows:
+        assert row["command"].startswith("essential compare --config moving-digits --methods replay-sparse,replay")
+        assert f"--budgets 12KiB,64KiB,1MiB --out '{out}' -s data.moving_digits.digits=1 " in row["command"]
+        assert "training.epochs=2" in row["overrides"]
+        assert row["on_pareto_front"] in (True, False)
+    assert any(row["on_pareto_front"] for row in rows)
+    for shown in (text, *((out / f"compare.{kind}").read_text() for kind in ("html", "md", "tex"))):
+        for words in ("12\xa0KiB", "64\xa0KiB", "1\xa0MiB", "training.epochs=2", "replay at 12KiB: "):
+            assert any(words.replace("\xa0", gap) in shown for gap in ("\xa0", " ", "~")), words
+    assert "essential compare --config" in (out / "compare.html").read_text()
+    assert "command: essential compare --config moving-digits --methods" in text
+    assert "on the Pareto front" in text
+    with (out / "accuracy-against-memory.csv").open() as file:
+        assert {line["method"] for line in csv.DictReader(file)} >= {"replay-sparse", "replay"}
+    assert [path.name for path in (out / "runs").iterdir() if path.name.startswith("replay-12KiB")] == []

@@ -10,7 +10,7 @@ from small_runs import run_command
 OPTIONS = {
     "demo": {"--out", "--seed", "--compare"},
     "train": {"--config", "--method", "--out", "--seed", "--resume", "--tensorboard", "--wandb", "--set"},
-    "compare": {"--config", "--methods", "--seeds", "--budget-bytes", "--out", "--set"},
+    "compare": {"--config", "--methods", "--seeds", "--budgets", "--out", "--set"},
     "extract": {"--config", "--store", "--shard", "--set"},
     "evaluate": {"--set"},
     "import-checkpoint": {"--config", "--out", "--temporal-embedding", "--set"},
@@ -104,7 +104,7 @@ def test_a_long_example_can_be_copied_line_by_line(essential: Essential) -> None
             "Invalid value for '--test-clips': '10000': ",
         ),
         (["compare", "--methods", "joint"], "Missing option '--out'"),
-        (["compare", "--out", "x", "--budget-bytes", "0"], "Invalid value for '--budget-bytes': '0': "),
+        (["compare", "--out", "x", "--budgets", "0"], "budgets: '0' is no size in bytes"),
         (["memory"], "Missing argument 'RUN|BUNDLE'"),
         (["report"], "Missing argument 'RUN'"),
         (["site", "runs"], "Missing option '--out'"),

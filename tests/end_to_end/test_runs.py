@@ -33,7 +33,7 @@ def runs(small_data: Path, small_store: Path, tmp_path_factory: pytest.TempPathF
 @pytest.mark.parametrize("arm", ARMS)
 def test_the_record_says_what_was_done(runs: dict[str, Path], arm: str) -> None:
     record = json.loads((runs[arm] / "record.json").read_text())
-    assert record["schema_version"] == 2
+    assert record["schema_version"] == 3
     assert [len(task["classes"]) for task in record["protocol"]["tasks"]] == [2, 2, 2, 2]
     assert [task["train_videos"] for task in record["protocol"]["tasks"]] == [8, 8, 8, 8]
     assert [task["test_videos"] for task in record["protocol"]["tasks"]] == [4, 4, 4, 4]

@@ -101,7 +101,10 @@ def test_every_cap_that_is_too_small_is_named() -> None:
     ],
 )
 def test_each_class_has_its_share(budget: Budget, classes: int, share: int | None) -> None:
-    assert budget.quota(classes, exemplar_bytes=100, kept=2) == share
+    # The features of an exemplar have 2 x 12 x 4 bytes; in 4 bits, and a scale per frame, 2 x (6 + 2).
+    assert budget.quota(classes, EpisodicMemory.empty(kept=2, dim=12)) == share
+    if budget.bytes is not None:
+        assert budget.quota(classes, EpisodicMemory.empty(kept=2, dim=12, bits=4)) == budget.bytes // 16 // classes
 
 
 def test_no_class_has_more_than_its_share_where_others_have_too_few() -> None:

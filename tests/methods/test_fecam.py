@@ -73,7 +73,8 @@ def test_correlations_have_ones_on_the_diagonal_and_no_variance_gives_the_identi
 
 
 @pytest.mark.parametrize(
-    ("covariance", "expected"), [("class", 6 * 5 * 4 + 6 * 15 * 4), ("shared", 6 * 8 + 6 * 5 * 4 + 15 * 8 + 8)]
+    ("covariance", "expected"),
+    [("class", 6 * 5 * 4 + 6 * 15 * 4), ("shared", 6 * 8 + 6 * (5 * 4 + 4) + 15 * 4 + 5 * 4 + 8)],
 )
 def test_every_byte_that_is_kept_is_counted(covariance: str, expected: int) -> None:
     method = _learned(FecamConfig(covariance=covariance))

@@ -12,7 +12,9 @@ from essential.methods import MethodConfig, build_method
 from essential.methods.contract import Method
 from pooled_tasks import learn_all, make_pool, pooled_tasks
 
-NAMES = [f"{name}{form}" for name in ("analytic", "fecam", "ncm", "ranpac", "slda") for form in ("", "-temporal")]
+NAMES = [
+    f"{name}{form}" for name in ("analytic", "fecam", "ncm", "ranpac", "slda") for form in ("", "-temporal", "-dct")
+]
 EXTRA: dict[str, dict[str, Any]] = {
     "fecam-shared": {"name": "fecam", "covariance": "shared"},
     "fecam-class-temporal": {"name": "fecam", "clip": "side-by-side"},

@@ -18,7 +18,7 @@ def _clips(classes: int, per_class: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def _problem(clips: Tensor, labels: Tensor) -> RidgeProblem:
-    statistics = ClassStatistics(clips.shape[1])
+    statistics = ClassStatistics(clips.shape[1], bits=64)
     statistics.add([clips[labels == label] for label in range(int(labels.max()) + 1)])
     return RidgeProblem.of(statistics)
 

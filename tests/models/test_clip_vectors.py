@@ -1,6 +1,7 @@
 """A clip as one vector: what each form sees of the order of frames, and what is drawn at random."""
 
 import pytest
+import scipy.fft
 import torch
 
 from essential.models.closed_form import ClipVector, RandomFeatures
@@ -26,7 +27,21 @@ def test_side_by_side_keeps_the_order_of_frames() -> None:
     assert not torch.allclose(vectors, side_by_side(CLIPS.flip(1)))
 
 
-@pytest.mark.parametrize("form", ["mean", "side-by-side"])
+def test_a_spectrum_is_the_dct_over_the_frames_slow_coefficients_first() -> None:
+    spectrum = ClipVector("dct", dim=5, frames=3, coefficients=2)
+    assert spectrum.blocks == 2
+    expected = scipy.fft.dct(CLIPS.double().numpy(), type=2, norm="ortho", axis=1)[:, :2]
+    assert torch.allclose(spectrum(CLIPS), torch.from_numpy(expected.copy()).flatten(1))
+    whole = ClipVector("dct", dim=5, frames=3, coefficients=3)(CLIPS)
+    assert torch.allclose(whole.norm(dim=1), CLIPS.double().flatten(1).norm(dim=1))
+
+
+def test_the_spectrum_of_one_frame_is_the_frame() -> None:
+    one = ClipVector("dct", dim=5, frames=1)
+    assert torch.allclose(one(CLIPS[:, :1]), CLIPS[:, 0].double())
+
+
+@pytest.mark.parametrize("form", ["mean", "side-by-side", "dct"])
 def test_the_width_is_what_comes_out(form: str) -> None:
     vectors = ClipVector(form, dim=5, frames=3)
     assert vectors(CLIPS).shape == (4, vectors.width)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from essential.models.closed_form import pack_upper, packed_size, unpack_symmetric, unpack_upper
+from essential.models.closed_form import pack_upper, packed_size, unpack_upper
 
 
 def test_the_order_is_row_after_row() -> None:
@@ -12,10 +12,10 @@ def test_the_order_is_row_after_row() -> None:
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 7, 150])
-def test_a_matrix_comes_back(width: int) -> None:
-    matrix = torch.randn(width, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    symmetric = matrix + matrix.T
-    packed = pack_upper(symmetric)
-    assert len(packed) == packed_size(width) == sum(range(width + 1))
-    assert torch.equal(unpack_symmetric(packed), symmetric)
-    assert torch.equal(unpack_upper(pack_upper(matrix)), matrix.triu())
+@pytest.mark.parametrize("blocks", [(), (3,)])
+def test_a_matrix_comes_back(width: int, blocks: tuple[int, ...]) -> None:
+    matrix = torch.randn(*blocks, width, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    packed = pack_upper(matrix)
+    assert packed.shape == (*blocks, packed_size(width))
+    assert packed_size(width) == sum(range(width + 1))
+    assert torch.equal(unpack_upper(packed), matrix.triu())

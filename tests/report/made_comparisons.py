@@ -51,9 +51,17 @@ def kept_bytes(budgeted: int, modules: int = 0) -> dict[str, int]:
 
 
 def made_run(
-    name: str, seed: int, accuracy: float, *, kept: int | None = 1000, modules: int = 0, tasks: int = 3, **fields: Any
+    name: str,
+    seed: int,
+    accuracy: float,
+    *,
+    kept: int | None = 1000,
+    modules: int = 0,
+    tasks: int = 3,
+    budget: int | None = None,
+    **fields: Any,
 ) -> Run:
-    """A run that keeps `kept` bytes after every task; None: it was given all videos."""
+    """A run that keeps `kept` bytes after every task; None: it was given all videos. Its settings have the budget."""
     memory = kept_bytes(kept or 0, modules)
     content = {
         "metrics": made_metrics(accuracy),
@@ -64,7 +72,7 @@ def made_run(
         **fields,
     }
     record = make_record(method=name, seed=seed, tasks=tasks, **content)
-    settings = {**record.method.config, "needs_all_tasks": kept is None}
+    settings = {**record.method.config, "needs_all_tasks": kept is None, "budget_bytes": budget}
     return name, record.model_copy(update={"method": record.method.model_copy(update={"config": settings})})
 
 

@@ -10,7 +10,7 @@ from parsed_page import ParsedPage
 from essential.report.drawing import LineStyle, inline_svg
 from essential.report.page import comparison_page
 from essential.report.scatter import Apart, Kept, ScatterPoint, scatter_chart
-from essential.results.comparison import compare
+from essential.results.comparison import Call, compare
 from essential.results.formats import NONE
 
 HOSTILE = "<script>alert('x')</script>\"&{{ 7 * 7 }}"
@@ -19,20 +19,22 @@ NAMESPACES = re.compile(r"""xmlns(:\w+)?=["'][^"']*["']""")
 
 @pytest.fixture(scope="module")
 def many() -> str:
-    return comparison_page(compare(many_runs(), budget_bytes=BUDGET))
+    return comparison_page(compare(many_runs(), Call((BUDGET,))))
 
 
 def test_every_method_is_in_the_table_the_figure_and_the_costs(many: str) -> None:
     page = ParsedPage(many)
-    comparison = compare(many_runs(), budget_bytes=BUDGET)
+    comparison = compare(many_runs(), Call((BUDGET,)))
     for row in comparison.rows:
         mean, std = row.final_accuracy.mean, row.final_accuracy.std
         assert mean is not None
         assert std is not None
         note = "baseline " if row.method == "essential" else ""
-        assert f"{row.rank} {row.method} {note}{100 * mean:.2f} ± {100 * std:.2f} " in page.text
-        assert page.text.count(f"{row.rank} {row.method} ") == 4, "two tables more, and the figure's list"
-        assert f">{row.rank}</text>" in many, "its number is in the figure"
+        place = f"{comparison.places[row]} " if row in comparison.places else ""
+        assert f" {place}{row.method} {note}{100 * mean:.2f} ± {100 * std:.2f} " in page.text
+        number = comparison.ordered.index(row) + 1
+        assert f" {number} {row.method} " in page.text, "in the figure's list"
+        assert f">{number}</text>" in many, "its number is in the figure"
     for row in comparison.rows:
         for record in row.records:
             assert f"{row.method} {record.seed} {100 * (record.metrics.final_accuracy or 0):.2f} " in page.text
@@ -41,20 +43,21 @@ def test_every_method_is_in_the_table_the_figure_and_the_costs(many: str) -> Non
 def test_the_page_says_what_its_numbers_are_of(many: str) -> None:
     text = ParsedPage(many).text
     for words in (
-        "Memory budget 391 KiB",
+        "Memory budget 400,000 B",
         "Baseline essential",
         "Seeds 0, 1, 2",
         "Reading features, all runs 18.9 s",
         "tiny fefefefefefe",
         "0123456789abcdef",
-        "879 KiB†",
+        "Over the budget",
         "all videos",
+        "(0.017)",
         "three seeds leave two degrees of freedom",
         "Holm-corrected for 20 tests",
     ):
         assert words in text
     assert "Forward transfer, against joint" in text
-    alone = comparison_page(compare([run for run in many_runs() if run[0] != "joint"], budget_bytes=BUDGET))
+    alone = comparison_page(compare([run for run in many_runs() if run[0] != "joint"], Call((BUDGET,))))
     assert "By other definitions" not in ParsedPage(alone).text
 
 
@@ -85,7 +88,7 @@ def test_whatever_comes_from_a_record_is_escaped() -> None:
         "skipped_videos": [{"video": HOSTILE, "split": "test", "reason": HOSTILE}],
     }
     runs = [made_run(name, 0, 0.5, tasks=1, **fields) for name in (HOSTILE, HOSTILE * 2)]
-    html = comparison_page(compare(runs, budget_bytes=None))
+    html = comparison_page(compare(runs))
     page = ParsedPage(html)
     assert page.tags["script"] == 0
     assert "<script" not in html
@@ -96,14 +99,14 @@ def test_whatever_comes_from_a_record_is_escaped() -> None:
 def test_other_definitions_are_shown_where_a_method_has_them() -> None:
     metrics = made_metrics(0.5, vclimb_accuracy=0.4321, average_incremental_accuracy_nme=0.6789)
     runs = [made_run("icarl", 0, 0.5, metrics=metrics), made_run("other", 0, 0.4)]
-    text = ParsedPage(comparison_page(compare(runs, budget_bytes=None))).text
+    text = ParsedPage(comparison_page(compare(runs))).text
     titles = "Method Average incremental, nearest means (NME), % vCLIMB Acc, %"
     assert f"{titles} 1 icarl 67.89 43.21 2 other {NONE} {NONE}" in text
 
 
 def test_a_method_with_fewer_seeds_says_so() -> None:
     runs = [made_run("a", seed, 0.5) for seed in range(2)] + [made_run("b", 1, 0.4)]
-    text = ParsedPage(comparison_page(compare(runs, budget_bytes=None))).text
+    text = ParsedPage(comparison_page(compare(runs))).text
     assert "standard deviation over up to 2 seeds" in text
     assert "1 a baseline 50.00 ± 0.00" in text
     assert "2 b 1 seed: 1 40.00 " in text
@@ -111,7 +114,7 @@ def test_a_method_with_fewer_seeds_says_so() -> None:
 
 def test_without_an_accuracy_there_is_no_figure() -> None:
     blind = made_metrics(0.5) | {"final_accuracy": None}
-    text = ParsedPage(comparison_page(compare([made_run("a", 0, 0, metrics=blind)], budget_bytes=None))).text
+    text = ParsedPage(comparison_page(compare([made_run("a", 0, 0, metrics=blind)]))).text
     assert "Accuracy and memory" not in text
     assert f"1 a {NONE} 55.00" in text
 
@@ -119,7 +122,7 @@ def test_without_an_accuracy_there_is_no_figure() -> None:
 def test_skipped_videos_are_told_once_with_the_coverage() -> None:
     skipped = [{"video": "test/b/2.avi", "split": "test", "reason": "0 bytes"}]
     runs = [made_run(name, 0, 0.5, skipped_videos=skipped) for name in ("a", "b")]
-    text = ParsedPage(comparison_page(compare(runs, budget_bytes=None))).text
+    text = ParsedPage(comparison_page(compare(runs))).text
     assert text.count("test/b/2.avi") == 1
     assert "Every run covers 100.0 % of the listed training videos and 98.4 % of the listed test videos" in text
 
@@ -132,8 +135,8 @@ def _point(number: int, kept: Kept) -> ScatterPoint:
     return ScatterPoint(str(number), f"method {number}", 50.0 + number, 1.0, kept, LineStyle(0))
 
 
-def _drawn(points: list[ScatterPoint], budget_bytes: int | None = None) -> list[str]:
-    return _texts(inline_svg(scatter_chart("c", points, y_label="Accuracy, %", budget_bytes=budget_bytes)))
+def _drawn(points: list[ScatterPoint], budget: int | None = None) -> list[str]:
+    return _texts(inline_svg(scatter_chart("c", points, y_label="Accuracy, %", budgets=[budget] if budget else [])))
 
 
 def test_the_figure_has_a_place_for_nothing_for_all_videos_and_for_what_nobody_states() -> None:

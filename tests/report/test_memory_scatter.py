@@ -179,6 +179,6 @@ def test_without_common_ground_nothing_is_shown(protocol: str, metric: str, accu
 def test_all_videos_are_no_number_of_bytes() -> None:
     view = own_scatter([_own("final_accuracy", 0.5, kept=Apart.ALL_VIDEOS)], "p")
     assert view is not None
-    assert list(view.data[1:]) == [("1", "ours", 0, 50.0, 0.0, None, "all videos")]
+    assert list(view.data[1:]) == [("1", "ours", 0, 50.0, 0.0, None, "all videos", 50.0, 50.0, 0)]
     assert "ours: 50.0 % with all videos" in view.description
     assert own_scatter([_own("final_accuracy", None)], "p") is None

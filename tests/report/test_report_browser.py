@@ -17,6 +17,7 @@ from made_records import make_record
 
 from essential.report import ReportedRun, write_report
 from essential.report.page import write_comparison
+from essential.results.comparison import Call
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on this machine")
@@ -116,7 +117,7 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A comparison of many methods, one of them with a long name."""
     runs = [*many_runs(), *(made_run("essential:" + "x" * 80, seed, 0.5) for seed in range(2))]
     path = tmp_path_factory.mktemp("comparison") / "compare.html"
-    write_comparison(runs, path.parent, budget_bytes=BUDGET)
+    write_comparison(runs, path.parent, Call((BUDGET,)))
     path.write_text(path.read_text(encoding="utf-8").replace("<details", "<details open"), encoding="utf-8")
     return path
 

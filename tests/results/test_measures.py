@@ -68,7 +68,7 @@ def test_a_run_s_page_shows_them(record: Record, tmp_path: Path) -> None:
 
 
 def test_a_comparison_has_them_where_one_method_has(record: Record) -> None:
-    comparison = compare([("a", record), ("b", make_record(method="b"))], budget_bytes=None)
+    comparison = compare([("a", record), ("b", make_record(method="b"))])
     html = comparison_page(comparison)
     assert "&lt;Plasticity&gt; &amp; 50 %, points</th>" in html
     assert ">stray</th>" in html, "its unit is not known"

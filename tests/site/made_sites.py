@@ -24,6 +24,7 @@ def made_found(
     *,
     protocol_name: str = PUBLISHED,
     settings: dict[str, Any] | None = None,
+    asked_for: str | None = None,
     label: str = "run",
     **fields: Any,
 ) -> FoundRecord:
@@ -34,8 +35,9 @@ def made_found(
         **fields,
     }
     record = make_record(method=method, seed=seed, protocol_name=protocol_name, **made)
-    if settings is not None:
-        record = record.model_copy(update={"method": record.method.model_copy(update={"config": settings})})
+    if settings is not None or asked_for:
+        changes = {"asked_for": asked_for, "config": record.method.config if settings is None else settings}
+        record = record.model_copy(update={"method": record.method.model_copy(update=changes)})
     content = record.model_dump_json().encode()
     return FoundRecord(label, record, content, hashlib.sha256(content).hexdigest())
 

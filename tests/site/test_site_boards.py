@@ -39,6 +39,25 @@ def test_seeds_of_one_setting_are_one_row_with_mean_and_deviation() -> None:
     assert board.ours[0].backbone == "tiny, 8 frames"
 
 
+def test_a_row_has_the_name_that_was_asked_for_and_older_records_the_method_s_own() -> None:
+    side = {"clip": "side-by-side"}
+    board = _board(
+        made_found("slda", 0, 0.5, settings={"clip": "mean"}, asked_for="slda"),
+        made_found("slda", 0, 0.6, settings=side),
+        made_found("slda", 1, 0.8, settings=side, asked_for="slda-temporal"),
+    )
+    assert [(row.method, row.settings, row.seeds) for row in board.ours] == [
+        ("slda-temporal", "", (0, 1)),
+        ("slda", "", (0,)),
+    ]
+    old = _board(made_found("slda", 0, 0.5, settings={"clip": "mean"}), made_found("slda", 0, 0.6, settings=side))
+    assert [(row.method, row.settings) for row in old.ours] == [
+        ("slda", 'clip="side-by-side"'),
+        ("slda", 'clip="mean"'),
+    ]
+    assert old.ours[0].anchor == board.ours[0].anchor, "a name changes no address"
+
+
 def test_a_seed_that_was_run_twice_counts_once() -> None:
     seconds = {"extract": 2.0, "train": 2.5, "evaluate": 0.5}
     board = _board(made_found("a", 0, 0.2), made_found("a", 0, 0.4, seconds=seconds), made_found("a", 1, 0.9))

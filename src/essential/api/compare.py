@@ -1,11 +1,12 @@
-"""Many methods and seeds on one protocol: plan the runs, check them, and do those that are not complete.
+"""Many methods, budgets and seeds on one protocol: plan the runs, check them, and do those that are not complete.
 
     OUT/
-      runs/METHOD-SEED/       one run folder each
-      compare.*, compare.html what `report` makes of their records
+      runs/METHOD-SEED/           one run folder each
+      runs/METHOD-BUDGET-SEED/    at a memory budget, such as 150KiB
+      compare.*, compare.html     what `report` makes of their records
 
-Runs share videos and features. The same call continues a comparison, also with more methods or seeds. Where the cores
-hold several runs (`training.threads`), so many are done at once, each in a process of its own.
+Runs share videos and features. The same call continues a comparison, also with more methods, budgets or seeds. Where
+the cores hold several runs (`training.threads`), so many are done at once, each in a process of its own.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,12 +30,13 @@ from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig, choose_device
 from essential.engine.turns import turn
 from essential.engine.workspace import Workspace, data_root, open_workspace
-from essential.errors import ComparisonError, ConfigError, EssentialError
+from essential.errors import ComparisonError, ConfigError, EssentialError, RunError
 from essential.features.cores import cpu_cores
 from essential.files.atomic import refuse_unwritable
 from essential.methods import method_summaries
 from essential.progress import Progress, phase
 from essential.records import Record
+from essential.results.formats import parsed_size, size_text
 
 ALL = "all"
 _AT_ONCE = 8
@@ -44,12 +46,18 @@ _INSTEAD_OF_BUDGET = ("budget_bytes", "exemplars_per_class")
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of the comparison: the method as the user named it, the seed, the settings, the folder."""
+    """One run of the comparison: the method as the user named it, its budget, the seed, the settings, the folder."""
 
     method: str
+    budget_bytes: int | None
     seed: int
     config: RunConfig
     folder: Path
+
+    @property
+    def label(self) -> str:
+        """The method, and its budget if it has one."""
+        return self.method if self.budget_bytes is None else f"{self.method} at {size_text(self.budget_bytes)}"
 
     @property
     def done(self) -> bool:
@@ -66,37 +74,40 @@ def compare(
     *,
     methods: Sequence[str] | str,
     seeds: Sequence[int] = (0,),
-    budget_bytes: int | None = None,
+    budgets: Sequence[int | str] | int | str = (),
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
     on_run: OnRun | None = None,
 ) -> list[tuple[str, Record]]:
     """Run methods on one protocol, with the same features and seeds; what is complete is read, not repeated.
 
+    Each method that takes a memory budget is run at each of the budgets, the others once. A method that has no room in
+    a budget is left out there.
+
     With `training.threads` several runs are done at once, in processes that import the calling script: there, it
     must stand below `if __name__ == "__main__":`.
 
     Args:
         protocol: a shipped config, the folder of such, or a YAML file; its own method is used as it is there.
-        out: the comparison's folder; each run has one below it, `runs/METHOD-SEED`.
+        out: the comparison's folder; each run has one below it, `runs/METHOD-SEED` or `runs/METHOD-BUDGET-SEED`.
         methods: shipped methods, in the order to show; `all` stands for every one.
         seeds: of the runs.
-        budget_bytes: cap on what every method with exemplars keeps, in the place of any number per class.
+        budgets: caps on what a method keeps, in bytes or as "150KiB", in the place of any number per class.
         overrides: such as `data.root=DIR`, for every run.
         progress: shows how far it is.
         on_run: called when a run begins: with it, its number from 1, and how many there are to do.
 
     Returns:
-        The records of all, each under its method's name.
+        The records of all, each under its method's name; `record.method.budget_bytes` is its budget.
 
     Raises:
         ConfigError: no such config or method; one named twice; a setting that a method does not have, or that the
-            comparison itself makes; a budget that no method can use.
+            comparison itself makes; a budget that is no size, or that no method can use.
         ComparisonError: a run failed, when all others are done; or a folder holds a run on another protocol.
         EssentialError: a folder holds another run, or the data cannot be used; nothing is learned then.
     """
-    runs = plan_runs(protocol, out, methods, seeds, budget_bytes=budget_bytes, overrides=overrides)
-    check_runs(runs, progress or Progress())
+    runs = plan_runs(protocol, out, methods, seeds, budgets=budgets, overrides=overrides)
+    runs, _ = check_runs(runs, progress or Progress())
     return do_runs(runs, progress or Progress(), on_run)
 
 
@@ -106,53 +117,94 @@ def plan_runs(
     methods: Sequence[str] | str,
     seeds: Sequence[int],
     *,
-    budget_bytes: int | None = None,
+    budgets: Sequence[int | str] | int | str = (),
     overrides: Sequence[str] = (),
 ) -> list[PlannedRun]:
     """Return the runs of a comparison, all methods of one seed before those of the next; see `compare`."""
+    sizes = parsed_budgets(budgets)
     for override in overrides:
-        _refuse_own_setting(override, budget_bytes)
+        _refuse_own_setting(override, capped=bool(sizes))
     named = [methods] if isinstance(methods, str) else [*methods]
     wanted = [*method_summaries()] if named == [ALL] else named
     for what, each in (("methods", wanted), ("seeds", [*map(str, seeds)])):
-        twice = sorted({one for one in each if each.count(one) > 1})
-        if twice or not each:
-            problem = f"{what} names {', '.join(twice) + ' twice' if twice else 'none'}"
-            raise ConfigError(problem, remedy="name each once")
+        _refuse_twice(what, each)
+        if not each:
+            raise ConfigError(f"{what} names none", remedy="name each once")
     wrong = [seed for seed in seeds if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0]
     if wrong:
         raise ConfigError(f"seeds names {wrong[0]!r}", remedy="seeds are whole numbers from 0")
     shipped = protocol_config(protocol)
-    configs = {name: load_config(shipped, overrides, method=name, budget_bytes=budget_bytes) for name in wanted}
-    if budget_bytes and not any(memory_section(config) for config in configs.values()):
+    configs: dict[tuple[str, int | None], RunConfig] = {}
+    for name in wanted:
+        config = load_config(shipped, overrides, method=name)
+        if not sizes or memory_section(config) is None:
+            configs[name, None] = config
+        else:
+            configs |= {(name, b): load_config(shipped, overrides, method=name, budget_bytes=b) for b in sizes}
+    if sizes and not any(budget for _, budget in configs):
         raise ConfigError(
-            f"budget_bytes={budget_bytes} caps nothing: none of {', '.join(wanted)} keeps exemplars",
+            f"budgets={','.join(map(size_text, sizes))} caps nothing: none of {', '.join(wanted)} takes a budget",
             remedy="leave it out, or add a method with a memory",
         )
     return [
-        PlannedRun(name, seed, config.model_copy(update={"seed": seed}), Path(out) / "runs" / f"{name}-{seed}")
+        _planned(name, budget, config.model_copy(update={"seed": seed}), Path(out) / "runs")
         for seed in map(int, seeds)
-        for name, config in configs.items()
+        for (name, budget), config in configs.items()
     ]
 
 
-def _refuse_own_setting(override: str, budget_bytes: int | None) -> None:
+def parsed_budgets(budgets: Sequence[int | str] | int | str) -> tuple[int, ...]:
+    """Return budgets in bytes, the least first.
+
+    Raises:
+        ConfigError: one is no size, or there twice.
+    """
+    given = [budgets] if isinstance(budgets, int | str) else budgets
+    try:
+        sizes = sorted(map(parsed_size, given))
+    except ConfigError as error:
+        raise ConfigError(error.problem, where="budgets", remedy=error.remedy) from error
+    _refuse_twice("budgets", [*map(size_text, sizes)])
+    return tuple(sizes)
+
+
+def _refuse_twice(what: str, names: Sequence[str]) -> None:
+    twice = sorted({one for one in names if names.count(one) > 1})
+    if twice:
+        raise ConfigError(f"{what} names {', '.join(twice)} twice", remedy="name each once")
+
+
+def _planned(name: str, budget: int | None, config: RunConfig, folder: Path) -> PlannedRun:
+    plain = folder / f"{name}-{config.seed}"
+    path = plain if budget is None else folder / f"{name}-{size_text(budget)}-{config.seed}"
+    if path != plain and RunFolder(plain).begun:
+        # A comparison at one budget had it in its settings alone.
+        with suppress(RunError):
+            RunFolder(plain).refuse_another(config.with_absolute_paths())
+            path = plain
+    return PlannedRun(name, budget, config.seed, config, path)
+
+
+def _refuse_own_setting(override: str, *, capped: bool) -> None:
     key = override.partition("=")[0].strip()
     if key in _NOT_FOR_ALL:
         raise ConfigError(
             "a comparison makes this setting itself", where=f"-s {override}", remedy="use its methods and seeds"
         )
-    if budget_bytes and key.startswith("method.") and key.rpartition(".")[2] in _INSTEAD_OF_BUDGET:
-        raise ConfigError("budget_bytes replaces it", where=f"-s {override}", remedy="give one of the two")
+    if capped and key.startswith("method.") and key.rpartition(".")[2] in _INSTEAD_OF_BUDGET:
+        raise ConfigError("budgets replaces it", where=f"-s {override}", remedy="give one of the two")
 
 
-def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
+def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> tuple[list[PlannedRun], list[str]]:
     """Refuse, before anything is learned, what cannot be run or compared; then extract the features.
+
+    Returns:
+        The runs that there is room for; and of each method and budget that there is none for, why.
 
     Raises:
         RunError: a folder holds a run of other settings, or of other features.
         ComparisonError: a folder holds a run on another protocol.
-        ConfigError: a method does not fit the encoder, or its budget not the protocol.
+        ConfigError: a method does not fit the encoder, or a budget no method that takes one.
     """
     out = runs[0].folder.parent.parent
     if out.exists() and not out.is_dir():
@@ -166,16 +218,30 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> None:
         workspace = open_workspace(runs[0].config.with_absolute_paths(), progress)
         for run in runs:
             _refuse_other_protocol(run, workspace)
-        protocol = workspace.protocol
-        for run in (run for run in runs if run.seed == runs[0].seed):
-            method = replace(workspace, config=run.config).build_method()
-            try:
-                method.check_room(protocol.longest_names(), tasks=len(protocol.tasks))
-            except ConfigError as error:
-                where = ": ".join(filter(None, (run.method, error.where)))
-                raise ConfigError(error.problem, where=where, remedy=error.remedy) from error
+        refusals = _refusals([run for run in runs if run.seed == runs[0].seed], workspace)
         if workspace.encoder is not None and workspace.config.features.mode == "stored":
-            workspace.source(protocol.videos, progress)
+            workspace.source(workspace.protocol.videos, progress)
+    fitting = [run for run in runs if (run.method, run.budget_bytes) not in refusals]
+    return fitting, [str(error) for error in refusals.values()]
+
+
+def _refusals(runs: Sequence[PlannedRun], workspace: Workspace) -> dict[tuple[str, int | None], ConfigError]:
+    """Return why methods do not fit their budgets; raise if none fits one, or one without a budget does not fit."""
+    names, tasks = workspace.protocol.longest_names(), len(workspace.protocol.tasks)
+    refusals: dict[tuple[str, int | None], ConfigError] = {}
+    for run in runs:
+        method = replace(workspace, config=run.config).build_method()
+        try:
+            method.check_room(names, tasks=tasks)
+        except ConfigError as error:
+            where = ": ".join(filter(None, (run.label, error.where)))
+            refusals[run.method, run.budget_bytes] = ConfigError(error.problem, where=where, remedy=error.remedy)
+    for budget in dict.fromkeys(run.budget_bytes for run in runs):
+        refused = [error for (_, size), error in refusals.items() if size == budget]
+        if refused and (budget is None or len(refused) == sum(run.budget_bytes == budget for run in runs)):
+            reasons = "\n  ".join(map(str, refused))
+            raise refused[0] if len(refused) == 1 else ConfigError(f"no method has room in the budget:\n  {reasons}")
+    return refusals
 
 
 def do_runs(runs: Sequence[PlannedRun], progress: Progress, on_run: OnRun | None = None) -> list[tuple[str, Record]]:
@@ -201,7 +267,7 @@ def do_runs(runs: Sequence[PlannedRun], progress: Progress, on_run: OnRun | None
         outcomes = _at_once(begun(), count, progress, total=len(left))
     else:
         outcomes = ((run, _try(run, progress)) for run in begun())
-    failed = [f"{run.method} with seed {run.seed} ({run.folder}): {reason}" for run, reason in outcomes if reason]
+    failed = [f"{run.label} with seed {run.seed} ({run.folder}): {reason}" for run, reason in outcomes if reason]
     if failed:
         lines = "\n  ".join(failed)
         raise ComparisonError(f"{len(failed)} of {len(runs)} runs failed, the others are kept:\n  {lines}")

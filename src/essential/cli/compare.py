@@ -1,6 +1,7 @@
 """`essential compare`: methods and seeds on one protocol."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
     from essential.api.compare import PlannedRun
     from essential.results.comparison import Comparison, MethodRow
 
-_OVER = "!"
-_COLUMNS = ("method", "final acc.", "avg. inc.", "kept", "forgetting", "p (Holm)", "seconds", "params")
+_COLUMNS = ("method", "final acc.", "avg.", "kept", "carried", "forg.", "p", "sec.")
 
 
 def compare(
@@ -23,42 +23,57 @@ def compare(
     ] = "moving-digits",
     methods: Annotated[str, option("--methods", "A,B", "Methods, or all.")] = "essential,joint,finetune,replay",
     seeds: Annotated[str, option("--seeds", "N,N", "Seeds.")] = "0,1,2",
-    budget_bytes: Annotated[
-        int | None, option("--budget-bytes", "N", "Memory of each method with exemplars.", min=1)
+    budgets: Annotated[
+        str | None,
+        option(
+            "--budgets",
+            "SIZE,SIZE",
+            "Memory of each method that takes a budget, such as 150KiB.",
+            also="--budget-bytes",
+        ),
     ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Compare methods over several seeds on one protocol.
 
-    All runs share videos and features. Finished runs are kept: the same command continues, and more methods or seeds
-    add only their own runs.
+    All runs share videos and features. With several budgets it shows accuracy against bytes. Finished runs are kept:
+    the same command continues, and more methods, budgets or seeds add only their own runs.
 
     \b
     Examples:
-      essential compare --methods essential,icarl --budget-bytes 153600 --out cmp
+      essential compare --methods essential,icarl --budgets 150KiB --out cmp
+      essential compare --methods all --budgets 32KiB,150KiB,2MiB --out front
       essential compare --config tcd/ucf101-10x5 --methods all --out ucf101 \\
         -s data.root=VIDEOS -s data.annotations=LISTS
     """
-    from essential.api.compare import compare as run_all
+    from essential.api.compare import check_runs, do_runs, parsed_budgets, plan_runs
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.runs import print_skipped
     from essential.report.page import write_comparison
+    from essential.results.comparison import Call
 
     def announce(run: "PlannedRun", number: int, count: int) -> None:
-        say(f"== {run.method}, seed {run.seed} ({number} of {count})", err=True)
+        say(f"== {run.label}, seed {run.seed} ({number} of {count})", err=True)
 
     numbers = _listed("--seeds", seeds, part="[0-9]+", what="whole numbers from 0; write them as 0,1,2")
-    records = run_all(
+    given = None if budgets is None else _listed("--budgets", budgets, part=".+", what="sizes such as 32KiB,2MiB")
+    sizes = parsed_budgets(given or ())
+    runs = plan_runs(
         config,
         out,
-        methods=_listed("--methods", methods, part=".+", what="names; write them as a,b,c"),
-        seeds=[int(number) for number in numbers],
-        budget_bytes=budget_bytes,
+        _listed("--methods", methods, part=".+", what="names; write them as a,b,c"),
+        [int(number) for number in numbers],
+        budgets=sizes,
         overrides=overrides or (),
-        progress=terminal_progress(),
-        on_run=announce,
     )
-    comparison = write_comparison(records, out, budget_bytes=budget_bytes)
+    progress = terminal_progress()
+    runs, left_out = check_runs(runs, progress)
+    named = {"--config": config, "--methods": methods, "--seeds": seeds, "--budgets": budgets, "--out": str(out)}
+    words = [word for name, value in named.items() if value is not None for word in (name, value)]
+    words += [word for override in overrides or () for word in ("-s", override)]
+    command = shlex.join(["essential", "compare", *words])
+    call = Call(sizes, tuple(overrides or ()), command, tuple(left_out))
+    comparison = write_comparison(do_runs(runs, progress, announce), out, call)
     print_comparison(comparison)
     print_skipped(comparison.example)
     say(f"tables: {out / 'compare.csv'}, .json, .tex, .md\npage: {out / 'compare.html'}")
@@ -73,36 +88,59 @@ def _listed(option_: str, text: str, *, part: str, what: str) -> list[str]:
 
 
 def print_comparison(comparison: "Comparison") -> None:
-    """Print one row per method, the best final accuracy first, and notes on the columns."""
-    from essential.cli.console import print_table, size
+    """Print methods, the best final accuracy first, or by budgets, if there are several; and notes."""
+    from essential.cli.console import print_table
     from essential.cli.runs import protocol_title
+    from essential.results.formats import NBSP, budget_shown
 
-    title = f"{protocol_title(comparison.example)}, seeds {', '.join(map(str, comparison.seeds))}"
-    print_table(_COLUMNS, [_cells(row) for row in comparison.ranked], title=title)
-    say("kept: bytes carried from task to task, without MR modules and the trained classifier")
-    if comparison.budget_bytes is not None:
-        over = any(row.within_budget is False and not row.needs_all_tasks for row in comparison.rows)
-        say(f"budget: {size(comparison.budget_bytes)}" + (f"; {_OVER} kept more" if over else ""))
-    features = f"reading features took {comparison.extract_seconds:.1f} s in all runs"
-    seconds = f"seconds: training and evaluation of one run; {features}"
-    for note in filter(None, (comparison.test_note, seconds, *comparison.record_notes)):
+    call = comparison.call
+    say(f"{protocol_title(comparison.example)}, seeds {', '.join(map(str, comparison.seeds))}")
+    if call.several:
+        _print_by_budget(comparison)
+    for group in comparison.groups:
+        if not (call.several and any(row.budget_bytes for row in group.rows) and group.is_ranked):
+            print_table(_COLUMNS, [_cells(row) for row in group.rows], title=group.title or None)
+    notes = [
+        "kept: after the last task, without MR modules and the trained classifier"
+        + (", which a budget caps" if call.budgets else ""),
+        "carried: the most after any task, with MR modules",
+        "budget: " + budget_shown(call.budgets[0]).replace(NBSP, " ") if len(call.budgets) == 1 else None,
+        None if call.several else comparison.test_note,
+        "avg.: average incremental accuracy; forg.: forgetting from best; sec.: seconds of one run",
+        f"reading features took {comparison.extract_seconds:.1f} s in all runs",
+    ]
+    notes += [*comparison.record_notes, *comparison.call_notes, call.command and f"command: {call.command}"]
+    for note in filter(None, notes):
         say(note)
+
+
+def _print_by_budget(comparison: "Comparison") -> None:
+    from essential.cli.console import print_table, size
+    from essential.report.comparison_tables import frontier_matrix
+    from essential.results.formats import percent
+
+    def accuracy(row: "MethodRow") -> str:
+        final = row.final_accuracy
+        std = "" if final.std is None else f"±{percent(final.std)}"
+        return percent(final.mean) + std + ("*" if row in comparison.front else " ")
+
+    head, *lines = frontier_matrix(comparison, accuracy)
+    print_table(head, lines, title="final accuracy, %; *: on the Pareto front")
+    head, *lines = frontier_matrix(comparison, lambda row: size(row.carried_bytes or 0))
+    print_table(head, lines, title="carried")
 
 
 def _cells(row: "MethodRow") -> list[str]:
     from essential.cli.console import fraction, size
-    from essential.results.formats import probability
 
-    final, measures, parameters = row.final_accuracy, row.measures, row.trainable_parameters
-    kept = (f"{_OVER} " if row.within_budget is False else "") + size(row.memory_bytes)
-    p = row.test.p_holm if row.test else None
+    final, measures = row.final_accuracy, row.measures
     return [
-        row.method,
-        fraction(final.mean) + ("" if final.std is None else f" ± {final.std:.3f}"),
+        row.name,
+        fraction(final.mean) + ("" if final.std is None else f"±{final.std:.3f}".replace("±0.", "±.")),
         fraction(measures["average_incremental_accuracy"].mean),
-        "all videos" if row.needs_all_tasks else kept,
+        "all videos" if row.needs_all_tasks else size(row.memory_bytes),
+        "-" if row.carried_bytes is None else size(row.carried_bytes),
         fraction(measures["forgetting_from_best"].mean),
-        "-" if p is None else probability(p),
-        f"{row.seconds:.1f}",
-        "-" if parameters is None else f"{parameters:,}",
+        row.test.shown if row.test and row.test.p is not None else "-",
+        f"{row.seconds:.1f}" if row.seconds < 1000 else f"{row.seconds:.0f}",
     ]

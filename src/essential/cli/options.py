@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 
-def option(name: str, value: str | None, text: str, **more: Any) -> Any:
-    """Return the declaration of an option: its name, what its value is called in the help, and the help text."""
-    return typer.Option(name, metavar=value, help=text, **more)
+def option(name: str, value: str | None, text: str, *, also: str | None = None, **more: Any) -> Any:
+    """Return the declaration of an option: its name, what its value is called in the help, the help, another name."""
+    return typer.Option(*filter(None, (name, also)), metavar=value, help=text, **more)
 
 
 def argument(value: str, text: str) -> Any:

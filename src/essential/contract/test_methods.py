@@ -20,6 +20,7 @@ from essential.engine.learn_task import EpochDone, EpochReport, Start, learn_tas
 from essential.engine.process_group import ProcessGroup, SingleProcess
 from essential.engine.settings import TrainingConfig
 from essential.engine.turns import turn
+from essential.errors import CheckpointError
 from essential.files.sealed import Array
 from essential.memory.ledger import total_by_kind
 from essential.methods import METHODS, MethodConfig, build_method, method_section, method_summaries
@@ -289,6 +290,25 @@ def test_a_restart_inside_a_stage_changes_nothing(name: str) -> None:
 
 @numeric
 @pytest.mark.usefixtures("unchecked_shapes")
+def test_a_memory_in_few_bits_is_the_same_after_a_restart_and_is_of_one_setting(keeping: str) -> None:
+    settings: dict[str, Any] = {"memory_bits": 2, **ONE_EPOCH}
+    straight, method = build(keeping, **settings), build(keeping, **settings)
+    for task in tasks_for(straight, [2, 1, 2]):
+        learn(straight, task, training=SHORT)
+        learn(method, task, training=SHORT)
+        state, method = method.state_dict(), build(keeping, **settings)
+        method.load_state_dict(state)
+        assert_same_state(method.state_dict(), straight.state_dict())
+        assert torch.equal(method.memory.features, straight.memory.features)
+        assert torch.equal(method.memory.logits.isnan(), straight.memory.logits.isnan())
+    with pytest.raises(CheckpointError, match=r"2 bits a number, and method\.memory_bits is 4"):
+        build(keeping, memory_bits=4).load_state_dict(state)
+    with pytest.raises(CheckpointError, match="another rotation"):
+        build(keeping, seed=1, memory_bits=2).load_state_dict(state)
+
+
+@numeric
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_a_copy_and_a_pickle_learn_apart_from_the_original(name: str) -> None:
     original = build(name)
     first, second = tasks_for(original, [2, 2])
@@ -365,9 +385,10 @@ def test_more_than_a_hundred_classes(name: str) -> None:
     assert scores(method, 121).shape == (121, 121)
 
 
-def test_memory_never_exceeds_its_budget(keeping: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bits", [32, 4])
+def test_memory_never_exceeds_its_budget(keeping: str, bits: int, tmp_path: Path) -> None:
     budget = 9000
-    method = build(keeping, budget_bytes=budget, exemplars_per_class=50)
+    method = build(keeping, budget_bytes=budget, exemplars_per_class=50, memory_bits=bits)
     used = []
 
     def count(_: EpochDone | None = None) -> None:

@@ -18,7 +18,7 @@ from essential.methods.exemplars import MemoryConfig
 from essential.shown import nearest, quoted
 
 # Settings of a protocol's config that hold for every method which has them.
-_SHARED = ("classifier", "exemplars_per_class", "rehearsal_epochs")
+_SHARED = ("classifier", "exemplars_per_class", "memory_bits", "rehearsal_epochs")
 
 
 def load_config(
@@ -36,7 +36,7 @@ def load_config(
         name_or_path: the config.
         overrides: applied in this order.
         method: a shipped method to use instead of the config's, with the config's settings of classifier, exemplars per
-            class and rehearsal epochs where it has such. The config's own method stays as it is.
+            class, bits of the memory and rehearsal epochs where it has such. The config's own method stays as it is.
         budget_bytes: cap on what a method with exemplars keeps, in the place of any number per class.
 
     Raises:
@@ -45,7 +45,7 @@ def load_config(
     """
     content = _content(name_or_path)
     if method is not None:
-        content["method"] = _another_method(method, content.get("method", {}))
+        content |= {"method": _another_method(method, content.get("method", {})), "asked_for": method}
     for override in overrides:
         _apply(content, override)
     name = f"{name_or_path} with --method {method}" if method else str(name_or_path)

@@ -326,6 +326,7 @@ def make_record(
         },
         "method": {
             "name": config.method.name,
+            "asked_for": config.asked_for,
             "config": {**identity["method"], "needs_all_tasks": method.needs_all_tasks},
         },
         "encoder": {"name": workspace.origin.name, "fingerprint": workspace.origin.fingerprint},

@@ -65,6 +65,7 @@ class RunConfig(Section):
     model_config = ConfigDict(defer_build=True)
 
     summary: str = Field("", description="one line that says what the run is")
+    asked_for: str | None = Field(None, description="the name of the method's settings, as --method takes it")
     data: DataConfig
     protocol: ProtocolConfig = ProtocolConfig()
     video: VideoConfig = VideoConfig()
@@ -98,7 +99,7 @@ class RunConfig(Section):
         """
         # The record's fingerprint of the encoder says what was in the file.
         weights = {"encoder": {"weights"}} if isinstance(self.encoder.weights, Path) else {}
-        return self.model_dump(mode="json", exclude={"summary": True, **OF_THE_MACHINE, **weights})
+        return self.model_dump(mode="json", exclude={"summary": True, "asked_for": True, **OF_THE_MACHINE, **weights})
 
 
 def refuse_missing_plugins(content: object, path: Path, error: type[EssentialError]) -> None:

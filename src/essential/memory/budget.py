@@ -34,12 +34,12 @@ class Budget:
         used = [(most, self.per_class), *((amount, cap) for _, amount, cap, _ in self._totals(memory))]
         return all(cap is None or amount <= cap for amount, cap in used)
 
-    def quota(self, classes: int, *, exemplar_bytes: int, kept: int) -> int | None:
+    def quota(self, classes: int, memory: EpisodicMemory) -> int | None:
         """Return each class's share, m = memory / classes seen in iCaRL; at least 1, None without any cap.
 
-        An exemplar has `kept` frames, and features of `exemplar_bytes`; names and the file's header come on top.
+        Of bytes, those of the features are counted; names and the file's header come on top.
         """
-        sizes = ((self.exemplars, 1), (self.frames, kept), (self.bytes, exemplar_bytes))
+        sizes = ((self.exemplars, 1), (self.frames, memory.features.shape[1]), (self.bytes, memory.exemplar_bytes))
         shares = [cap // size // classes for cap, size in sizes if cap is not None]
         shares += [] if self.per_class is None else [self.per_class]
         return max(1, min(shares)) if shares else None
@@ -53,8 +53,7 @@ class Budget:
         if not len(memory):
             return memory
         counts = torch.bincount(memory.slots)
-        _, kept, dim = memory.features.shape
-        share = self.quota(int((counts > 0).sum()), exemplar_bytes=kept * dim * 4, kept=kept)
+        share = self.quota(int((counts > 0).sum()), memory)
         most = int(counts.max())
         memory = memory.at_most_per_class(most if share is None else share)
         return self._largest(memory, 1, most, memory.at_most_per_class)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from essential.errors import CheckpointError
 from essential.files.sealed import Array, read_sealed, sealed_size, write_sealed
 from essential.memory.ledger import LedgerEntry
+from essential.memory.packing import Bits, Packing
 
 _COLUMNS = ("features", "positions", "slots", "tasks")
 _METADATA = {"what": "episodic memory", "version": 1}
@@ -29,6 +30,8 @@ class EpisodicMemory:
         tasks: the task that each exemplar came with.
         names: each exemplar's video, for the record alone.
         logits: of each exemplar when it was stored, NaN for later slots; (exemplars, slots seen). For DER++ alone.
+        packing: how features and logits are stored in less than 32 bits a number; they are then what `codes` say.
+        codes: the columns of `packing`, which the file holds in the place of features and logits.
 
     Raises:
         ValueError: the shapes do not fit each other.
@@ -40,29 +43,36 @@ class EpisodicMemory:
     tasks: Int[Tensor, " exemplars"]
     names: tuple[str, ...]
     logits: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    packing: Packing | None = None
+    codes: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.logits.numel() == 0:
             object.__setattr__(self, "logits", torch.zeros(len(self.slots), 0))
         kept = tuple(self.features.shape[:2])
         shapes = [tuple(each.shape) for each in (self.positions, self.slots, self.tasks)]
-        rows = {len(self.names), len(self.logits)}
+        rows = {len(self.names), len(self.logits), *map(len, self.codes.values())}
         if self.features.ndim != 3 or shapes != [kept, kept[:1], kept[:1]] or rows != {kept[0]}:
             raise ValueError(f"the memory holds features of shape {tuple(self.features.shape)} beside {shapes}")
 
     @classmethod
-    def empty(cls, *, kept: int, dim: int) -> "EpisodicMemory":
-        """Return a memory of no exemplars."""
+    def empty(cls, *, kept: int, dim: int, bits: Bits = 32, seed: int = 0) -> "EpisodicMemory":
+        """Return a memory of no exemplars; those to come are stored in `bits` bits a number, rotated as `seed` says."""
         none = torch.zeros(0, dtype=torch.long)
-        return cls(torch.zeros(0, kept, dim), torch.zeros(0, kept, dtype=torch.long), none, none, ())
+        empty = cls(torch.zeros(0, kept, dim), torch.zeros(0, kept, dtype=torch.long), none, none, ())
+        return replace(empty, packing=Packing.of(bits, seed=seed, dim=dim))
 
     def __len__(self) -> int:
         return len(self.slots)
 
     def extended(self, other: "EpisodicMemory") -> "EpisodicMemory":
-        """Concatenate: `self`, then `other`."""
+        """Concatenate: `self`, then `other`, which is stored as `self` is."""
+        packing = self.packing
+        other = other._stored(packing.around(other.features) if packing and not len(self) else packing)
         columns: dict[str, Any] = {name: torch.cat([getattr(self, name), getattr(other, name)]) for name in _COLUMNS}
-        return replace(self, **columns, names=self.names + other.names, logits=_side_by_side(self.logits, other.logits))
+        logits, names = _side_by_side(self.logits, other.logits, torch.nan), self.names + other.names
+        codes = {name: _side_by_side(self.codes.get(name, new[:0]), new, 0.0) for name, new in other.codes.items()}
+        return EpisodicMemory(**columns, names=names, logits=logits, packing=other.packing, codes=codes)
 
     def at_most_per_class(self, quota: int) -> "EpisodicMemory":
         """Return a memory with the first `quota` exemplars of each class."""
@@ -92,9 +102,11 @@ class EpisodicMemory:
         if not len(self):
             return []
         sizes = {name: array.nbytes for name, array in self.arrays().items()}
+        of_logits = sum(size for name, size in sizes.items() if name.startswith("logits"))
+        others = of_logits + sum(sizes[name] for name in ("positions", "slots", "tasks", "names"))
         parts = {
-            "logits": sizes.get("logits", 0),
-            "frame features": sizes["features"],
+            "logits": of_logits,
+            "frame features": sum(sizes.values()) - others,
             "frame positions": sizes["positions"],
             "classes and tasks": sizes["slots"] + sizes["tasks"],
             "video names": sizes["names"],
@@ -120,15 +132,19 @@ class EpisodicMemory:
         """Return the memory as arrays in the types that the file stores."""
         # No file name holds a NUL.
         names = "\0".join(self.names).encode()
-        optional = {"logits": self.logits.numpy()} if self.logits.shape[1] else {}
         return {
-            **optional,
-            "features": self.features.numpy(),
+            **self._numbers(),
             "positions": self.positions.numpy().astype(np.uint16),
             "slots": self.slots.numpy().astype(np.uint32),
             "tasks": self.tasks.numpy().astype(np.uint16),
             "names": np.frombuffer(names, dtype=np.uint8),
         }
+
+    def _numbers(self) -> dict[str, Array]:
+        if self.packing is not None:
+            return self.packing.arrays(self.codes)
+        optional = {"logits": self.logits.numpy()} if self.logits.shape[1] else {}
+        return {**optional, "features": self.features.numpy()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> "EpisodicMemory":
@@ -139,10 +155,14 @@ class EpisodicMemory:
 
         text = arrays["names"].tobytes().decode()
         names = tuple(text.split("\0")) if len(arrays["slots"]) else ()
-        logits = torch.from_numpy(arrays["logits"].copy()) if "logits" in arrays else torch.zeros(0, 0)
-        features = torch.from_numpy(arrays["features"].copy())
+        packing, codes = Packing.from_arrays(arrays) if "packing" in arrays else (None, {})
+        if packing is None:
+            logits = torch.from_numpy(arrays["logits"].copy()) if "logits" in arrays else torch.zeros(0, 0)
+            features = torch.from_numpy(arrays["features"].copy())
+        else:
+            features, logits = packing.decode(codes)
         try:
-            memory = cls(features, long("positions"), long("slots"), long("tasks"), names, logits)
+            memory = cls(features, long("positions"), long("slots"), long("tasks"), names, logits, packing, codes)
         except ValueError as error:
             raise CheckpointError(str(error)) from error
         negative = any(bool((each < 0).any()) for each in (memory.positions, memory.slots, memory.tasks))
@@ -150,14 +170,42 @@ class EpisodicMemory:
             raise CheckpointError("the memory holds numbers of another type, or below 0, where none are stored")
         return memory
 
+    def refuse_other_packing(self, read: "EpisodicMemory") -> None:
+        """Raise a CheckpointError if `read` is stored in other bits, or rotated otherwise, than this memory."""
+        own, other = self.packing, read.packing
+        bits, stored = (32 if each is None else each.bits for each in (own, other))
+        if bits != stored:
+            problem = f"the memory was stored in {stored} bits a number, and method.memory_bits is {bits}"
+        elif own is not None and other is not None and own.seed != other.seed:
+            problem = "the memory was stored with another rotation than that of this seed"
+        else:
+            return
+        raise CheckpointError(problem, remedy="use the config and the seed it was made with")
+
     def take(self, index: Int[Tensor, " chosen"]) -> "EpisodicMemory":
         """Return a memory of the exemplars at `index`, in that order."""
-        columns: dict[str, Any] = {name: getattr(self, name)[index] for name in _COLUMNS}
-        return replace(self, **columns, names=tuple(self.names[i] for i in index.tolist()), logits=self.logits[index])
+        columns: dict[str, Any] = {name: getattr(self, name)[index] for name in (*_COLUMNS, "logits")}
+        codes = {name: column[index] for name, column in self.codes.items()}
+        return replace(self, **columns, names=tuple(self.names[i] for i in index.tolist()), codes=codes)
+
+    @property
+    def exemplar_bytes(self) -> int:
+        """Bytes of one exemplar's features, as stored."""
+        kept, dim = self.features.shape[1:]
+        return kept * dim * 4 if self.packing is None else self.packing.exemplar_bytes(kept)
+
+    def _stored(self, packing: Packing | None) -> "EpisodicMemory":
+        """Return the memory with features and logits as `packing` stores them."""
+        if packing is self.packing:
+            return self
+        codes = {} if packing is None else packing.encode(self.features, self.logits)
+        features, logits = (self.features, self.logits) if packing is None else packing.decode(codes)
+        return replace(self, features=features, logits=logits, packing=packing, codes=codes)
 
 
-def _side_by_side(first: Tensor, second: Tensor) -> Tensor:
-    """Put rows of different widths under each other, the narrower ones filled up with NaN."""
-    width = max(first.shape[1], second.shape[1])
-    filled = [nn.functional.pad(rows, (0, width - rows.shape[1]), value=torch.nan) for rows in (first, second)]
-    return torch.cat(filled)
+def _side_by_side(first: Tensor, second: Tensor, value: float) -> Tensor:
+    """Put rows of different widths under each other, the narrower ones filled up with `value`."""
+    if first.ndim == 1:
+        return torch.cat([first, second])
+    width = max(first.shape[-1], second.shape[-1])
+    return torch.cat([nn.functional.pad(rows, (0, width - rows.shape[-1]), value=value) for rows in (first, second)])

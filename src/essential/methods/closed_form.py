@@ -9,15 +9,25 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from essential.configs.schema import Section
+from essential.errors import ConfigError
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.methods.contract import Method, TaskData
-from essential.methods.statistics import ClassStatistics, RidgeProblem
+from essential.methods.statistics import Bits, ClassStatistics, RidgeProblem
 from essential.models.closed_form import ClipForm, ClipVector, ClosedFormPredictor, LinearScores
+
+# More frames' slow coefficients rarely say more: see docs/methods.md.
+_COEFFICIENTS = 4
 
 
 class ClosedFormConfig(Section):
-    clip: ClipForm = Field("mean", description="a clip is the mean of its frames, or all of them side by side")
+    clip: ClipForm = Field(
+        "mean", description="a clip is the mean of its frames, all of them side by side, or their spectrum over time"
+    )
+    coefficients: int | None = Field(
+        None, ge=1, description="of a spectrum (dct), the slowest first; none: 4, or all where a clip has fewer frames"
+    )
+    statistics_bits: Bits = Field(32, description="bits of each number of means and covariances")
 
 
 Settings = TypeVar("Settings", bound=ClosedFormConfig)
@@ -29,7 +39,11 @@ class ClosedForm(Method, Generic[Settings, Scores]):
 
     Attributes:
         unit_length: a clip's vector is scaled to length 1.
+        blocks: of a clip's vector; see `ClipVector`.
         scores: the predictor.
+
+    Raises:
+        ConfigError: more coefficients are asked for than a clip has frames.
     """
 
     draws_nothing = True
@@ -37,7 +51,9 @@ class ClosedForm(Method, Generic[Settings, Scores]):
 
     def __init__(self, config: Settings, *, dim: int, frames: int, seed: int) -> None:
         self.config = config
-        vectors = ClipVector(config.clip, dim=dim, frames=frames, unit=self.unit_length)
+        coefficients = _coefficients(config, frames)
+        vectors = ClipVector(config.clip, dim=dim, frames=frames, coefficients=coefficients, unit=self.unit_length)
+        self.blocks = vectors.blocks
         self.scores = self.make_scores(vectors, vectors.width, seed)
         super().__init__(self.scores, EpisodicMemory.empty(kept=frames, dim=dim), seed=seed)
 
@@ -67,12 +83,21 @@ class ClosedForm(Method, Generic[Settings, Scores]):
             yield self.scores.vectors(table.rows(clips).to(device).features)
 
 
+def _coefficients(config: ClosedFormConfig, frames: int) -> int:
+    asked = min(_COEFFICIENTS, frames) if config.coefficients is None else config.coefficients
+    if asked > frames:
+        problem = f"{asked} is more than the clip's video.frames={frames}"
+        raise ConfigError(problem, where="method.coefficients", remedy=f"use {frames} at most")
+    return asked
+
+
 class FromStatistics(ClosedForm[Settings, LinearScores]):
     """A method that computes linear scores of all classes from the statistics of all clips seen."""
 
     def __init__(self, config: Settings, *, dim: int, frames: int, seed: int) -> None:
         super().__init__(config, dim=dim, frames=frames, seed=seed)
-        self.statistics = ClassStatistics(self.scores.width)
+        width, blocks = self.scores.width, self.blocks
+        self.statistics = ClassStatistics(width // blocks, blocks=blocks, bits=config.statistics_bits)
         self.network["statistics"] = self.statistics
 
     def make_scores(self, vectors: nn.Module, width: int, seed: int) -> LinearScores:  # noqa: ARG002
@@ -92,6 +117,7 @@ class FromStatistics(ClosedForm[Settings, LinearScores]):
 
 
 class RidgeConfig(ClosedFormConfig):
+    statistics_bits: Bits = Field(64, description="bits of each number of means and covariances")
     ridge: float | None = Field(None, gt=0, description="the penalty; none: by generalised cross-validation")
 
 

@@ -250,7 +250,9 @@ class Method(ABC):
     @final
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
         """Become what `state` says; a CheckpointError if it is not of this method with this config."""
-        tensors, self.memory, self.slots[:] = unpack(state)
+        tensors, memory, slots = unpack(state)
+        self.memory.refuse_other_packing(memory)
+        self.memory, self.slots[:] = memory, slots
         self._load_network(tensors)
 
     @final

@@ -13,6 +13,7 @@ from essential.configs.schema import Section
 from essential.errors import ConfigError
 from essential.memory.budget import Budget
 from essential.memory.episodic import EpisodicMemory
+from essential.memory.packing import Bits
 from essential.memory.selection import (
     Policy,
     herded_clips,
@@ -47,6 +48,7 @@ class MemoryConfig(Section):
     total_frames: int | None = Field(None, ge=1, description="frames stored in all, as vCLIMB counts")
     budget_bytes: int | None = Field(None, ge=1, description="hard cap on all that is kept but MR modules, in bytes")
     policy: Policy = Field("random", description="which clips; reservoir fills up what small classes leave free")
+    memory_bits: Bits = Field(32, description="bits of every stored number; 32: as it is, 16 to 2: rotated and rounded")
 
 
 class ExemplarKeeper:
@@ -66,6 +68,10 @@ class ExemplarKeeper:
             raise ConfigError("the memory has no cap", where="method", remedy=f"set one of {caps}")
         self.config, self.frames, self.dim, self.seed, self.keeps_logits = config, frames, dim, seed, keeps_logits
 
+    def empty(self) -> EpisodicMemory:
+        """Return a memory of no exemplars, stored as the settings say."""
+        return EpisodicMemory.empty(kept=self.kept, dim=self.dim, bits=self.config.memory_bits, seed=self.seed)
+
     def budget(self, reserved_bytes: int = 0) -> Budget:
         """Return the caps, `reserved_bytes` of the bytes taken off."""
         config = self.config
@@ -80,7 +86,7 @@ class ExemplarKeeper:
         # A reservoir gives what small classes leave free to the others. A class that was forgotten has no share.
         classes = len(memory.slots.unique()) + len(task.slots)
         sharers = 1 if self.config.policy == "reservoir" else classes
-        room = self.budget(reserved_bytes).quota(sharers, exemplar_bytes=self.kept * self.dim * 4, kept=self.kept)
+        room = self.budget(reserved_bytes).quota(sharers, memory)
         chosen, logits = self._choose(table, classifier, room or len(table), generator)
         clips, positions, names = table.rows(chosen), self._positions(len(chosen), generator), table.names
         new = EpisodicMemory(
@@ -106,7 +112,7 @@ class ExemplarKeeper:
         features, positions = torch.zeros(count, self.kept, self.dim), none[:, None].expand(-1, self.kept)
         logits = torch.zeros(count, count if self.keeps_logits else 0)
         least = EpisodicMemory(features, positions, torch.arange(count), none, tuple(names), logits)
-        self.budget(reserved_bytes).with_equal_quotas(least)
+        self.budget(reserved_bytes).with_equal_quotas(self.empty().extended(least))
 
     def _choose(
         self, table: BatchTable, classifier: ClipClassifier, room: int, generator: torch.Generator

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from essential.memory.ledger import LedgerEntry
 from essential.methods.closed_form import ClosedForm, ClosedFormConfig
-from essential.methods.statistics import ClassStatistics, discriminant, statistics_ledger
+from essential.methods.statistics import Block, ClassStatistics, discriminant, side_by_side, statistics_ledger
 from essential.models.closed_form import LinearScores, MahalanobisDistances
 
 
@@ -48,7 +48,8 @@ class Fecam(ClosedForm[FecamConfig, LinearScores | MahalanobisDistances]):
     def __init__(self, config: FecamConfig, *, dim: int, frames: int, seed: int) -> None:
         super().__init__(config, dim=dim, frames=frames, seed=seed)
         if config.covariance == "shared":
-            self.statistics = ClassStatistics(self.scores.width)
+            width = self.scores.width // self.blocks
+            self.statistics = ClassStatistics(width, blocks=self.blocks, bits=config.statistics_bits)
             self.network["statistics"] = self.statistics
 
     def make_scores(self, vectors: nn.Module, width: int, seed: int) -> LinearScores | MahalanobisDistances:  # noqa: ARG002
@@ -59,20 +60,22 @@ class Fecam(ClosedForm[FecamConfig, LinearScores | MahalanobisDistances]):
         scores = self.scores
         if isinstance(scores, LinearScores):
             self.statistics.add(classes)
-            scores.set(*discriminant(self.statistics.means.double(), self._correlations(self.statistics)))
+            blocks = self.statistics.blocks()
+            scores.set(*side_by_side(discriminant(block, self._correlations(block)) for block in blocks))
             return
         for vectors in classes:
             own = ClassStatistics(vectors.shape[1]).to(vectors.device)
             own.add([vectors])
-            scores.add(own.means[0], self._correlations(own))
+            (block,) = own.blocks()
+            scores.add(block.means[0], self._correlations(block))
 
     def ledger(self) -> list[LedgerEntry]:
         if isinstance(self.scores, LinearScores):
             return self.statistics.ledger()
         return statistics_ledger({"class means": self.scores.means, "class covariances": self.scores.whitenings})
 
-    def _correlations(self, statistics: ClassStatistics) -> Float[Tensor, "width width"]:
-        return correlations(statistics.covariance(), added=self.config.shrinkage, negligible=statistics.negligible)
+    def _correlations(self, block: Block) -> Float[Tensor, "width width"]:
+        return correlations(block.covariance, added=self.config.shrinkage, negligible=block.negligible)
 
 
 def correlations(

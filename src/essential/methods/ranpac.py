@@ -41,7 +41,7 @@ class Ranpac(Ridge[RanpacConfig]):
     draws_nothing = False
 
     def make_scores(self, vectors: nn.Module, width: int, seed: int) -> LinearScores:
-        number = self.config.random_features
+        number, self.blocks = self.config.random_features, 1
         self.random = RandomFeatures(width, number, generator=torch_generator(seed, "ranpac"))
         return LinearScores(nn.Sequential(vectors, self.random), width=number)
 

@@ -3,10 +3,11 @@
 Source: Hayes and Kanan, Lifelong Machine Learning with Deep Streaming Linear Discriminant Analysis, CVPR Workshops
 2020, section 3.
 
-1. a clip is a vector: the mean of its frames, or its frames side by side;
-2. keep each class's mean and count, and the scatter of all clips about their class's mean;
+1. a clip is a vector: the mean of its frames, its frames side by side, or the first coefficients of their cosine
+   transform over time, each of which is a block;
+2. keep each class's mean and count, and for each block the scatter of all clips about their class's mean;
 3. after each task, shrink the covariance S within classes towards a multiple of the identity, and invert it: L;
-4. class k's score of a vector x is  m_k L x - m_k L m_k / 2.
+4. class k's score of a vector x is  m_k L x - m_k L m_k / 2, summed over the blocks.
 
 Differs from the paper:
 - S is exact for any order of clips; the paper's update takes each clip's distance from its class's running mean.
@@ -23,7 +24,7 @@ from pydantic import Field
 from torch import Tensor
 
 from essential.methods.closed_form import ClosedFormConfig, FromStatistics
-from essential.methods.statistics import LEAST, ClassStatistics, discriminant, ledoit_wolf, shrunk
+from essential.methods.statistics import ClassStatistics, damped_discriminant, discriminant, side_by_side
 
 
 class SldaConfig(ClosedFormConfig):
@@ -37,8 +38,5 @@ class Slda(FromStatistics[SldaConfig]):
     Config = SldaConfig
 
     def solve(self, statistics: ClassStatistics) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
-        covariance, shrinkage = statistics.covariance(), self.config.shrinkage
-        if shrinkage is None:
-            shrinkage = max(ledoit_wolf(covariance, float(statistics.fourth), clips=statistics.clips), LEAST)
-        inverted = shrunk(covariance, shrinkage, negligible=statistics.negligible)
-        return discriminant(statistics.means.double(), inverted)
+        scores = damped_discriminant if self.config.clip == "dct" else discriminant
+        return side_by_side(scores(block, block.invertible(self.config.shrinkage)) for block in statistics.blocks())

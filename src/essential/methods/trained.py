@@ -85,11 +85,11 @@ class Trained(Method, Generic[Settings]):
         self.config, self.dim, self.frames, self.seed = config, dim, frames, seed
         self.classifier = self._initial_classifier()
         self.keeper: ExemplarKeeper | None = None
-        kept = frames
+        memory = EpisodicMemory.empty(kept=frames, dim=dim)
         if isinstance(config, MemoryConfig):
             self.keeper = ExemplarKeeper(config, frames=frames, dim=dim, seed=seed, keeps_logits=self.keeps_logits)
-            kept = self.keeper.kept
-        super().__init__(self.make_predictor(), EpisodicMemory.empty(kept=kept, dim=dim), seed=seed)
+            memory = self.keeper.empty()
+        super().__init__(self.make_predictor(), memory, seed=seed)
         if self.distils:
             self.network.at_times(_TEACHER, self._make_teacher)
 

@@ -13,24 +13,49 @@ from torch import Tensor, nn
 
 from essential.models.classifier import Predictor
 
-ClipForm = Literal["mean", "side-by-side"]
+ClipForm = Literal["mean", "side-by-side", "dct"]
 
 
 class ClipVector(nn.Module):
-    """One vector per clip: the mean of its frames, blind to their order, or all side by side, the first one first.
+    """One vector per clip, in one of three forms; with `unit` it has length 1, and a vector of zeros stays.
 
-    With `unit` it has length 1; a vector of zeros stays.
+    mean: the mean of the frames, blind to their order; side-by-side: all frames, the first one first; dct: the first
+    `coefficients` of the orthonormal DCT-II over the frames, the constant one first.
+
+    Attributes:
+        blocks: coefficients side by side, each with a covariance of its own; 1 in the other forms.
+        width: of all blocks.
+        over_time: what each row of the vector's numbers takes of each frame.
     """
 
-    def __init__(self, form: ClipForm, *, dim: int, frames: int, unit: bool = False) -> None:
+    over_time: Tensor
+
+    def __init__(self, form: ClipForm, *, dim: int, frames: int, coefficients: int = 1, unit: bool = False) -> None:
         super().__init__()
-        self.form, self.unit = form, unit
-        self.width = dim if form == "mean" else dim * frames
+        self.unit = unit
+        if form == "mean":
+            over_time = torch.full((1, frames), 1 / frames, dtype=torch.float64)
+        elif form == "side-by-side":
+            over_time = torch.eye(frames, dtype=torch.float64)
+        else:
+            over_time = cosines(frames)[:coefficients]
+        self.register_buffer("over_time", over_time, persistent=False)
+        self.blocks = coefficients if form == "dct" else 1
+        self.width = dim * len(over_time)
 
     def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch width"]:
-        numbers = features.double()
-        vectors = numbers.mean(dim=1) if self.form == "mean" else numbers.flatten(1)
-        return nn.functional.normalize(vectors, dim=1) if self.unit else vectors
+        vectors: Tensor = (self.over_time @ features.double()).flatten(1)
+        if self.unit:
+            vectors = nn.functional.normalize(vectors, dim=1)
+        return vectors
+
+
+def cosines(frames: int) -> Float[Tensor, "frames frames"]:
+    """Return the orthonormal DCT-II over so many frames, a coefficient per row, slow ones first (float64)."""
+    places = torch.arange(frames, dtype=torch.float64)
+    rows = torch.cos(torch.pi / frames * places[:, None] * (places + 0.5)) * (2 / frames) ** 0.5
+    rows[0] /= 2**0.5
+    return rows
 
 
 class RandomFeatures(nn.Module):
@@ -143,23 +168,17 @@ def packed_size(width: int) -> int:
     return width * (width + 1) // 2
 
 
-def pack_upper(matrix: Float[Tensor, "width width"]) -> Float[Tensor, " packed"]:
+def pack_upper(matrix: Float[Tensor, "*blocks width width"]) -> Float[Tensor, "*blocks packed"]:
     """Return the upper triangle, row after row; what lies below the diagonal is ignored."""
-    return matrix[_upper(len(matrix), matrix.device)]
+    return matrix[..., _upper(matrix.shape[-1], matrix.device)]
 
 
-def unpack_upper(packed: Float[Tensor, " packed"]) -> Float[Tensor, "width width"]:
+def unpack_upper(packed: Float[Tensor, "*blocks packed"]) -> Float[Tensor, "*blocks width width"]:
     """Return the upper triangular matrix that `pack_upper` was given, with zeros below the diagonal."""
-    width = (math.isqrt(8 * len(packed) + 1) - 1) // 2
-    matrix = packed.new_zeros(width, width)
-    matrix[_upper(width, packed.device)] = packed
+    width = (math.isqrt(8 * packed.shape[-1] + 1) - 1) // 2
+    matrix = packed.new_zeros(*packed.shape[:-1], width, width)
+    matrix[..., _upper(width, packed.device)] = packed
     return matrix
-
-
-def unpack_symmetric(packed: Float[Tensor, " packed"]) -> Float[Tensor, "width width"]:
-    """Return the symmetric matrix that `pack_upper` was given."""
-    upper = unpack_upper(packed)
-    return upper + upper.triu(1).T
 
 
 def _upper(width: int, device: torch.device) -> Bool[Tensor, "width width"]:

@@ -8,7 +8,7 @@ from pydantic import Field, create_model, model_validator
 from essential.files.versioned_json import Part, Whole
 from essential.metrics import METRICS, SECOND_NAMES, Scores, name_fault, rounding, seen_accuracy_by_task
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUILT_IN = {name: METRICS[name] for name in METRICS.built_in if name not in SECOND_NAMES}
 """The metrics that every record has a place for; a record without one of them is older than it."""
 MOST_OTHER_METRICS = 100
@@ -52,10 +52,17 @@ class ProtocolRecord(Part):
 
 
 class MethodRecord(Part):
-    """How it was learned."""
+    """How it was learned; `asked_for` is the name of its settings, such as slda-temporal, if it had one."""
 
     name: str
+    asked_for: str | None = None
     config: Mapping[str, Any]
+
+    @property
+    def budget_bytes(self) -> int | None:
+        """The cap on its memory; None without one, and for a method that takes none."""
+        own = self.config.get("base", self.config)
+        return own.get("budget_bytes") if isinstance(own, Mapping) else None
 
     @property
     def needs_all_tasks(self) -> bool:

@@ -1,17 +1,19 @@
 """A comparison as text: JSON and CSV for programs, unrounded; Markdown and LaTeX tables for readers."""
 
 import re
+import shlex
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from essential.report.charts import KINDS
 from essential.report.rendering import render_text
 from essential.results import formats
 from essential.results.comparison import Comparison, MethodRow
-from essential.results.formats import MINUS, NBSP, NONE, grouped, human_bytes, probability, signed_percent
+from essential.results.formats import MINUS, NBSP, NONE, budget_shown, grouped, human_bytes, signed_percent
 from essential.results.measures import MAIN, column_title, metric_of
 
-OVER = "†"
-"""Marks a method that kept more than the budget."""
+FRONT = "\u2217"
+"""Marks what is on the Pareto front."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 _ESCAPES = str.maketrans(
     {
@@ -29,16 +31,17 @@ _ESCAPES = str.maketrans(
         NONE: r"\textendash{}",
         MINUS: "$-$",
         "±": r"$\pm$",
-        OVER: r"$^\dagger$",
+        FRONT: r"$^\ast$",
     }
 )
 
 
 def as_objects(comparison: Comparison) -> list[dict[str, Any]]:
-    """Return one JSON object per method, in the order the user gave; fractions, bytes and seconds, unrounded.
+    """Return one JSON object per method and budget, in the order the user gave; fractions, bytes, seconds, unrounded.
 
-    `memory_bytes` is what the method's ledger adds up to without MR modules: 0 for a method that `needs_all_tasks`,
-    which keeps all videos instead.
+    `memory_bytes` is what the method's ledger adds up to after the last task without MR modules, the mean over seeds: 0
+    for a method that `needs_all_tasks`, which keeps all videos instead. `carried_bytes` is the most that it adds up to
+    with them, after any task of any seed: null for such a method.
     """
     return [_as_object(comparison, row) for row in comparison.rows]
 
@@ -53,8 +56,10 @@ def _as_object(comparison: Comparison, row: MethodRow) -> dict[str, Any]:
         "memory_bytes": row.memory_bytes,
         "memory_bytes_by_kind": {kind: row.kept(kind) for kind in KINDS},
         "needs_all_tasks": row.needs_all_tasks,
+        "carried_bytes": row.carried_bytes,
         "budget_bytes": row.budget_bytes,
         "within_budget": row.within_budget,
+        "on_pareto_front": row in comparison.front,
         "trainable_parameters": row.trainable_parameters,
         "seconds": row.seconds,
         "train_seconds": row.train_seconds,
@@ -64,6 +69,8 @@ def _as_object(comparison: Comparison, row: MethodRow) -> dict[str, Any]:
         and {"seeds": list(test.seeds), "mean_difference": test.difference, "p": test.p, "p_holm": test.p_holm},
         "protocol": {"name": example.protocol.name, "id": example.protocol.id},
         "encoder": {"name": example.encoder.name, "fingerprint": example.encoder.fingerprint},
+        "overrides": list(comparison.call.overrides),
+        "command": comparison.call.command,
     }
 
 
@@ -79,6 +86,7 @@ def _flat(content: dict[str, Any], metrics: list[str]) -> dict[str, Any]:
     parts = {
         **{name: {f"{name}_{part}": value for part, value in content[name].items()} for name in metrics},
         "seeds": {"seeds": " ".join(map(str, content["seeds"]))},
+        "overrides": {"overrides": " ".join(map(shlex.quote, content["overrides"]))},
         "memory_bytes_by_kind": {f"{kind}_bytes": size for kind, size in content["memory_bytes_by_kind"].items()},
     }
     flat: dict[str, Any] = {}
@@ -95,42 +103,66 @@ def cells(row: MethodRow) -> dict[str, str]:
         "Seeds": str(len(row.seeds)),
         **{column_title(name): row.spread(name).shown for name in MAIN},
         "Kept": kept(row),
-        "MR modules": human_bytes(row.kept("retrieval_modules")),
+        "Carried": human_bytes(row.carried_bytes),
         "Parameters": NONE if parameters is None else grouped(parameters),
         "Seconds": f"{row.seconds:.1f}",
         "Difference": signed_percent(test.difference if test else None),
-        "p (Holm)": probability(test.p_holm if test else None),
+        "p (Holm)": test.shown if test else NONE,
     }
 
 
 def kept(row: MethodRow) -> str:
-    """Return what a method keeps from task to task, marked if that is over the budget."""
-    if row.needs_all_tasks:
-        return "all videos"
-    return human_bytes(row.memory_bytes) + (OVER if row.within_budget is False else "")
+    """Return what a method keeps from task to task, MR modules apart."""
+    return "all videos" if row.needs_all_tasks else human_bytes(row.memory_bytes)
 
 
 def as_markdown(comparison: Comparison) -> str:
-    """Return a GitHub table, the best method first, under a paragraph that says what it is of."""
+    """Return a GitHub table, the best method first, under a paragraph that says what it is of.
+
+    Over several budgets it stands below one of the final accuracies, methods down and budgets across.
+    """
     return render_text("compare.md", escape=_markdown, **_content(comparison))
 
 
 def as_latex(comparison: Comparison) -> str:
     """Return a table float in the style of booktabs, the best method first, and the best value of each measure bold.
 
-    Bold is for methods that keep to the rules: they see one task at a time, and keep to the budget if there is one.
+    Bold is for methods that keep to the rules: they see one task at a time, and keep to the budget if there is one. It
+    is given at each budget. Over several budgets the float stands below one like that of `as_markdown`.
     """
-    best = {(row, column_title(name)) for name in MAIN for row in _best(comparison, name)}
+    ranked = [group.rows for group in comparison.groups if group.is_ranked]
+    best = {(row, column_title(name)) for name in MAIN for rows in ranked for row in _best(rows, name)}
     return render_text("compare.tex", escape=escaped, best=best, **_content(comparison))
 
 
 def _content(comparison: Comparison) -> dict[str, Any]:
     return {
         "comparison": comparison,
-        "notes": render_text("compare_notes.txt", comparison=comparison, over=OVER).splitlines(),
+        "notes": render_text("compare_notes.txt", comparison=comparison, front=FRONT).splitlines(),
         "titles": list(cells(comparison.rows[0])),
-        "rows": [(row, cells(row)) for row in comparison.ranked],
+        "cells": cells,
+        "front": FRONT,
+        "matrix": frontier_matrix(comparison, lambda row: _marked(comparison, row)),
     }
+
+
+def frontier_matrix(comparison: Comparison, show: Callable[[MethodRow], str]) -> list[list[str]]:
+    """Return what is shown of methods, down, at budgets, across, with a head; empty unless there are several budgets.
+
+    Rows that are over their budget are left out, and so are methods that take none.
+    """
+    if not comparison.call.several:
+        return []
+    fitting = {(row.method, row.budget_bytes): row for row in comparison.rows if row.within_budget}
+    names = dict.fromkeys(name for name, budget in fitting if budget)
+    lines = [[fitting.get((name, budget)) for budget in comparison.call.budgets] for name in names]
+    head = ["Method", *map(budget_shown, comparison.call.budgets)]
+    shown = [[NONE if row is None else show(row) for row in line] for line in lines]
+    return [head, *([name, *line] for name, line in zip(names, shown, strict=True))]
+
+
+def _marked(comparison: Comparison, row: MethodRow) -> str:
+    return row.final_accuracy.shown + (FRONT if row in comparison.front else "")
 
 
 def escaped(text: str) -> str:
@@ -138,9 +170,9 @@ def escaped(text: str) -> str:
     return re.sub("-(?=-)", "-{}", re.sub(r"[ \t\r\n]+", " ", text).translate(_ESCAPES))
 
 
-def _best(comparison: Comparison, name: str) -> list[MethodRow]:
-    """Return the best of those that keep to the rules, as the table rounds it, so that what looks equal is together."""
-    means = {row: row.spread(name).mean for row in comparison.rows if row.keeps_to_the_rules}
+def _best(rows: Sequence[MethodRow], name: str) -> list[MethodRow]:
+    """Return the best rows, as the table rounds them, so that what looks equal is together."""
+    means = {row: row.spread(name).mean for row in rows}
     known = {row: round(mean, 4) for row, mean in means.items() if mean is not None}
     best = min if metric_of(name).less_is_better else max
     return [row for row, mean in known.items() if mean == best(known.values())]

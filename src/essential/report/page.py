@@ -10,7 +10,7 @@ from essential.files.atomic import write_bytes, write_json, write_text
 from essential.records import ProtocolRecord, SkippedVideo
 from essential.records.analysis import MOST_FORGOTTEN, ForgottenClip
 from essential.report.charts import KINDS, memory_bars
-from essential.report.comparison_tables import OVER, as_csv, as_latex, as_markdown, as_objects, kept
+from essential.report.comparison_tables import as_csv, as_latex, as_markdown, as_objects, frontier_matrix, kept
 from essential.report.drawing import FigureView, LineStyle, NumberRow, figure_files
 from essential.report.lines import (
     Line,
@@ -24,10 +24,10 @@ from essential.report.rendering import render
 from essential.report.run_figures import RunView
 from essential.report.scatter import ScatterView, own_scatter, published_scatter
 from essential.results import formats
-from essential.results.comparison import Comparison, MethodRow, Run, compare
+from essential.results.comparison import Call, Comparison, MethodRow, Run, compare
 from essential.results.formats import human_bytes, slug
 from essential.results.measures import MAIN
-from essential.results.runs import all_but_seed, distinguishing_settings, grouped_by
+from essential.results.runs import SeedRuns, all_but_seed, distinguishing_settings, grouped_by
 
 _IMAGE_LETTERS = 700_000
 """Of all images on a page together, so that it stays below 3 MB."""
@@ -126,11 +126,11 @@ def _lines(families: Sequence[Sequence[ReportedRun]], number: int) -> tuple[Line
 
     Runs are numbered from `number`.
     """
-    settings = distinguishing_settings([members[0].record for members in families])
+    seed_runs = [SeedRuns(tuple(run.record for run in members)) for members in families]
     lines: list[Line] = []
-    for members, apart in zip(families, settings, strict=True):
-        seeds = len({run.record.seed for run in members})
-        name = ", ".join(filter(None, (members[0].record.method.name, apart)))
+    for members, own, apart in zip(families, seed_runs, distinguishing_settings(seed_runs), strict=True):
+        seeds = len(own.seeds)
+        name = ", ".join(filter(None, (own.method_name, apart)))
         for part in [members] if seeds == len(members) > 1 else [[run] for run in members]:
             style = LineStyle(len(lines))
             views = [RunView(number + i, run.label, run.record, run.analysis, style) for i, run in enumerate(part)]
@@ -223,17 +223,17 @@ _DRAWN = 8
 """Lines in a chart over tasks: more cannot be distinguished."""
 
 
-def write_comparison(runs: Sequence[Run], folder: Path, *, budget_bytes: int | None) -> Comparison:
+def write_comparison(runs: Sequence[Run], folder: Path, call: Call | None = None) -> Comparison:
     """Compare finished runs, and write compare.html, compare.tex, compare.md, compare.csv and compare.json.
 
-    The same runs give the same bytes. Each file appears whole or not at all; the folder is made if it is missing.
-    `budget_bytes` caps what a method keeps, MR modules aside.
+    The figure of accuracy against memory is in files of its own too: accuracy-against-memory.svg, .pdf and .csv. The
+    same runs give the same bytes. Each file appears whole or not at all; the folder is made if it is missing.
 
     Raises:
         ComparisonError: runs differ in more than the method and the seed; nothing is written.
         FileSystemError: the disk refuses.
     """
-    comparison = compare(runs, budget_bytes=budget_bytes)
+    comparison = compare(runs, call)
     texts = {
         "compare.html": comparison_page(comparison),
         "compare.tex": as_latex(comparison),
@@ -243,6 +243,8 @@ def write_comparison(runs: Sequence[Run], folder: Path, *, budget_bytes: int | N
     for name, text in texts.items():
         write_text(folder / name, text)
     write_json(folder / "compare.json", as_objects(comparison))
+    figure = comparison_scatter(comparison)
+    _write([figure] if figure else [], folder)
     return comparison
 
 
@@ -250,36 +252,59 @@ def comparison_page(comparison: Comparison) -> str:
     """Return the page: it asks the network for nothing and runs no script; the same runs give the same text."""
     # What all runs have in common, read from one of them.
     group = group_runs([ReportedRun("Every run", comparison.example)])[0]
-    methods = [_line(row, _look(comparison, row)) for row in comparison.ranked]
+    shown = comparison.front if comparison.call.several else comparison.ordered
     lines = _compared_lines(comparison)
+    scatter = comparison_scatter(comparison)
     return render(
         "comparison.html",
         comparison=comparison,
         group=group,
-        scatter=own_scatter(methods, "compared", comparison.budget_bytes),
-        beside=published_scatter(methods, group.protocol.name, "compared"),
+        scatter=scatter,
+        beside=published_scatter(
+            [_line(row, _look(comparison, row)) for row in shown], group.protocol.name, "compared"
+        ),
+        matrix=frontier_matrix(comparison, lambda row: row.final_accuracy.shown),
+        on_front={(row.method, row.budget_bytes) for row in comparison.front},
         lines=lines,
         charts=figures_over_tasks(lines, "compared"),
-        swatches=swatches([line.style for line in lines]),
+        swatches=swatches(
+            [line.style for line in lines] + [point.look for point in scatter.points if not point.label]
+            if scatter
+            else []
+        ),
         others=[
             name
             for name in comparison.metrics
             if name not in MAIN and any(row.spread(name).mean is not None for row in comparison.rows)
         ],
         kept=kept,
-        over=OVER,
     )
+
+
+def comparison_scatter(comparison: Comparison) -> ScatterView | None:
+    """Return final accuracy against carried bytes, a line a method over several budgets; None without an accuracy."""
+    styles = {
+        name: LineStyle(number) for number, name in enumerate(dict.fromkeys(r.method for r in comparison.ordered))
+    }
+    lines = {}
+    for row in comparison.ordered:
+        style = replace(styles[row.method], hollow=not row.keeps_to_the_rules)
+        lines[row] = _line(row, style if comparison.call.several else _look(comparison, row))
+    front = [lines[row] for row in comparison.front]
+    return own_scatter([*lines.values()], "compared", comparison.call.budgets, front)
 
 
 def _compared_lines(comparison: Comparison) -> list[Line]:
     """Return the most accurate methods, and the baseline wherever it stands, a line each."""
-    rows = [row for row in comparison.ranked if row.rank <= _DRAWN or row.method == comparison.baseline]
-    rows = rows if len(rows) <= _DRAWN else [*rows[: _DRAWN - 1], rows[-1]]
-    return [_line(row, LineStyle(number)) for number, row in enumerate(rows)]
+    rows = sorted(comparison.rows, key=lambda row: row.final, reverse=True)
+    chosen = rows[:_DRAWN]
+    if not any(row.method == comparison.baseline for row in chosen):
+        chosen[-1] = next(row for row in rows if row.method == comparison.baseline)
+    return [replace(_line(row, LineStyle(number)), name=row.name) for number, row in enumerate(chosen)]
 
 
 def _line(row: MethodRow, style: LineStyle) -> Line:
-    named = [(f"{row.method}, seed {record.seed}", record) for record in row.records]
+    named = [(f"{row.name}, seed {record.seed}", record) for record in row.records]
     runs = [RunView(number, name, record, None, style) for number, (name, record) in enumerate(named)]
     return Line(row.method, style, tuple(runs))
 

@@ -45,7 +45,17 @@ def _environment(folder: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = ("percent", "signed_percent", "probability", "human_bytes", "duration", "counted", "grouped", "inside")
+    filters = (
+        "percent",
+        "signed_percent",
+        "probability",
+        "human_bytes",
+        "budget_shown",
+        "duration",
+        "counted",
+        "grouped",
+        "inside",
+    )
     made.filters |= {name: getattr(formats, name) for name in filters}
     made.filters["as_json"] = partial(json.dumps, indent=2, ensure_ascii=False)
     shared = (

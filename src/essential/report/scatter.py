@@ -1,4 +1,4 @@
-"""Accuracy against kept bytes, points labelled: of the methods on the page, and beside what others have published.
+"""Accuracy against bytes, points labelled or joined: of the methods on the page, and beside what others have published.
 
 The bytes' axis is logarithmic and has no place for 0, nor for the videos themselves, which are not counted in bytes,
 nor for a memory of which nobody says how large it is: each gets a strip of its own, apart from the scale.
@@ -7,7 +7,7 @@ nor for a memory of which nobody says how large it is: each gets a strip of its 
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import count, product
@@ -24,6 +24,7 @@ from essential.report.drawing import Drawing, Drawn, FigureView, LineStyle, Pale
 from essential.report.lines import Line
 from essential.results.formats import BYTE_UNITS, human_bytes, percent
 from essential.results.measures import FINAL, column_title, in_order, is_accuracy, metric_of
+from essential.results.runs import SeedRuns, grouped_by
 
 PUBLISHED = LineStyle(None, hollow=True)
 """The look of what was not run here."""
@@ -51,7 +52,11 @@ Kept = int | Apart
 
 @dataclass(frozen=True)
 class ScatterPoint:
-    """A method, with accuracy and deviation in percent; `behind` is what the list beside the drawing says of it."""
+    """A method, with accuracy and deviation in percent; `behind` is what the list beside the drawing says of it.
+
+    Points of one name without labels are joined, and have a band from the `least` to the `greatest` accuracy. A
+    `reference` is there at every larger budget too.
+    """
 
     label: str
     name: str
@@ -60,19 +65,32 @@ class ScatterPoint:
     kept: Kept
     look: LineStyle
     behind: str = ""
+    least: float = 0.0
+    greatest: float = 0.0
+    on_front: bool = False
+    reference: bool = False
+
+
+KEPT, CARRIED = "Kept from task to task, without MR modules", "Carried from task to task"
 
 
 def scatter_chart(
-    name: str, points: Sequence[ScatterPoint], *, y_label: str, budget_bytes: int | None = None, note: str = ""
+    name: str,
+    points: Sequence[ScatterPoint],
+    *,
+    y_label: str,
+    x_label: str = KEPT,
+    budgets: Sequence[int] = (),
+    note: str = "",
 ) -> Drawing:
-    """Return a drawing of at least one point, all with labels of their own; `name` is unique on the page.
+    """Return a drawing of at least one point, with labels of their own or none; `name` is unique on the page.
 
-    The budget is a line. `note` says in a file's legend what is to be known of the published points.
+    Budgets are lines. `note` says in a file's legend what is to be known of the published points.
     """
 
     def draw(palette: Palette) -> Drawn:
         figure, axes = _SHEET.plot()
-        dress(axes, palette, x_label="Kept from task to task, without MR modules", y_label=y_label)
+        dress(axes, palette, x_label=x_label, y_label=y_label)
         low = min(point.accuracy - point.deviation for point in points)
         high = max(point.accuracy + point.deviation for point in points)
         room = max(0.06 * (high - low), 1.0)
@@ -80,19 +98,23 @@ def scatter_chart(
         axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if 0 <= value <= 100 else ""))
         axes.axhline(axes.get_ylim()[0], color=palette.ink, alpha=0.7, linewidth=1, clip_on=False)
-        places = _lay_out(axes, palette, [point.kept for point in points], budget_bytes)
-        keys = [_draw_point(axes, palette, places[point.kept], point) for point in points]
+        places = _lay_out(axes, palette, [point.kept for point in points], budgets)
+        labelled = [(places[point.kept], point) for point in points if point.label]
+        keys = [_draw_point(axes, palette, place, point) for place, point in labelled]
+        curves = grouped_by((point for point in points if not point.label), lambda point: point.name)
+        keys += [_draw_curve(axes, palette, places, curve) for curve in curves.values()]
         if note:
             keys.append(Line2D([], [], label=note, **PUBLISHED.look(palette, size=5.5) | {"linestyle": ""}))
-        _draw_labels(axes, palette, [(places[point.kept], point) for point in points])
+        if labelled:
+            _draw_labels(axes, palette, labelled)
         return figure, keys
 
     return Drawing(name, draw)
 
 
-def _lay_out(axes: Axes, palette: Palette, kept: Sequence[Kept], budget_bytes: int | None) -> dict[Kept, float]:
-    """Draw the scale, its strips and the budget; return where each memory lies, in points from the left."""
-    counts = {count for count in (*kept, budget_bytes) if isinstance(count, int) and count}
+def _lay_out(axes: Axes, palette: Palette, kept: Sequence[Kept], budgets: Sequence[int]) -> dict[Kept, float]:
+    """Draw the scale, its strips and the budgets; return where each memory lies, in points from the left."""
+    counts = {count for count in (*kept, *budgets) if isinstance(count, int) and count}
     powers = [math.log2(count) for count in counts] or [10.0, 20.0]
     room = max(0.06 * (max(powers) - min(powers)), 0.75)
     low, high = min(powers) - room, max(powers) + room
@@ -117,12 +139,31 @@ def _lay_out(axes: Axes, palette: Palette, kept: Sequence[Kept], budget_bytes: i
     axes.set_xticks([place for place, _ in ticks], [name for _, name in ticks], linespacing=1.45)
     axes.tick_params(axis="x", pad=7)
     axes.xaxis.labelpad = 10
-    if budget_bytes:
-        place = places[budget_bytes]
-        axes.axvline(place, color=palette.ink, alpha=0.6, linewidth=1.2, linestyle=(0, (5, 2.5)), zorder=1)
+    for place in (places[budget] for budget in budgets):
+        alpha = 0.6 if len(budgets) == 1 else 0.3
+        axes.axvline(place, color=palette.ink, alpha=alpha, linewidth=1.2, linestyle=(0, (5, 2.5)), zorder=1)
+    if budgets:
+        place, words = places[budgets[-1]], "budget" if len(budgets) == 1 else "budgets"
         side = "right" if place > _AREA[0] * 0.8 else "left" if place < _AREA[0] * 0.2 else "center"
-        axes.text(place, 1.02, "budget", transform=axes.get_xaxis_transform(), ha=side, va="bottom", color=palette.ink)
+        axes.text(place, 1.02, words, transform=axes.get_xaxis_transform(), ha=side, va="bottom", color=palette.ink)
     return places
+
+
+def _draw_curve(axes: Axes, palette: Palette, places: Mapping[Kept, float], points: Sequence[ScatterPoint]) -> Line2D:
+    """Draw a method over its budgets with a band over seeds, rings on the front, and a rule of a reference."""
+    points = sorted(points, key=lambda point: places[point.kept])
+    x, y = [places[point.kept] for point in points], [point.accuracy for point in points]
+    look = points[0].look.look(palette, size=7.0) | {"zorder": 3}
+    ends = [point.least for point in points], [point.greatest for point in points]
+    axes.fill_between(x, *ends, color=look["color"], alpha=0.15, linewidth=0, zorder=1.5)
+    axes.vlines(x, *ends, color=look["color"], linewidth=1.6, zorder=2)
+    if points[0].reference:
+        across = (x[0], _AREA[0]) if isinstance(points[0].kept, int) else (0, _AREA[0])
+        axes.hlines(y[0], *across, color=look["color"], alpha=0.6, linewidth=1.2, linestyle=(0, (1, 2)), zorder=1.5)
+    front = [(place, point.accuracy) for place, point in zip(x, points, strict=True) if point.on_front]
+    for spot in front:
+        axes.plot(*spot, "o", markersize=15, markerfacecolor="none", color=palette.ink, linewidth=1.4, clip_on=False)
+    return axes.plot(x, y, label=points[0].name, **look)[0]
 
 
 def _draw_point(axes: Axes, palette: Palette, place: float, point: ScatterPoint) -> Line2D:
@@ -187,6 +228,7 @@ _ASSUMED = (
     f" Sources that count their memory in frames do not say how many bytes these are: a frame is put at "
     f"{human_bytes(FRAME_BYTES)} (224 by 224 pixels, uncompressed), of which a JPEG file would take a fraction."
 )
+_BARS = "Bars: ± one standard deviation over seeds."
 _EXPONENT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 
 
@@ -196,33 +238,61 @@ class ScatterView(FigureView):
 
     points: Sequence[ScatterPoint] = ()
 
+    @property
+    def listed(self) -> list[ScatterPoint]:
+        """Those that the list has: of joined points one."""
+        return [same[0] for same in grouped_by(self.points, lambda point: (point.label, point.name)).values()]
 
-def _own_points(lines: Sequence[Line], metric: str) -> list[ScatterPoint]:
-    """Return the places of what was run, by number, MR modules left out; there is none without such a measure."""
+
+def _own_points(lines: Sequence[Line], metric: str, carried: Callable[[SeedRuns], int | None]) -> list[ScatterPoint]:
+    """Return the places of what was run, by number; there is none without such a measure."""
     points = []
     for number, line in enumerate(lines, 1):
         spread = line.results.spread(metric)
         if spread.mean is not None:
-            kept = Apart.ALL_VIDEOS if line.results.needs_all_tasks else line.results.kept("budgeted")
             percents = 100 * spread.mean, 100 * (spread.std or 0.0)
-            points.append(ScatterPoint(str(number), line.name, *percents, kept, line.style))
+            kept = None if line.results.needs_all_tasks else carried(line.results)
+            point = ScatterPoint(
+                str(number), line.name, *percents, Apart.ALL_VIDEOS if kept is None else kept, line.style
+            )
+            points.append(replace(point, least=100 * (spread.least or 0), greatest=100 * (spread.greatest or 0)))
     return points
 
 
-def own_scatter(lines: Sequence[Line], anchor: str, budget_bytes: int | None = None) -> ScatterView | None:
-    """Return final accuracy against kept bytes; None if no method has an accuracy."""
-    points = _own_points(lines, FINAL)
+def own_scatter(
+    lines: Sequence[Line], anchor: str, budgets: Sequence[int] = (), front: Collection[Line] = ()
+) -> ScatterView | None:
+    """Return final accuracy against carried bytes; None if no method has an accuracy.
+
+    Over several budgets, lines of one name are joined, and those on the Pareto front are marked.
+    """
+    lines = [line for line in lines if line.results.spread(FINAL).mean is not None]
+    points = _own_points(lines, FINAL, lambda results: results.carried_bytes)
     if not points:
         return None
+    if len(budgets) > 1:
+        points = [
+            replace(
+                point,
+                label="",
+                on_front=line in front,
+                reference=line.results.example.method.budget_bytes not in budgets,
+            )
+            for line, point in zip(lines, points, strict=True)
+        ]
     name, y_label = f"{anchor}-accuracy-and-memory", "Final accuracy, %"
+    spread = "Bars and bands: the least to the greatest over seeds." if len(budgets) > 1 else _BARS
     return ScatterView(
         title="Accuracy against memory",
-        note="Final accuracy in percent (up) against what is kept from task to task (across, log axis). Bars: ± one "
-        "standard deviation over seeds. Methods that keep nothing, or everything, are drawn beside the log axis."
-        + _modules(lines),
+        note=f"Final accuracy in percent (up) against what is carried from task to task (across, log axis): the most "
+        f"after any task of any seed, MR (memory retrieval) modules included. {spread} Methods that carry nothing, or "
+        "all videos, are drawn beside the log axis.",
         description=_description(points, y_label),
-        drawing=scatter_chart(name, points, y_label=y_label, budget_bytes=budget_bytes),
-        data=[_columns(y_label), *map(_row, points)],
+        drawing=scatter_chart(name, points, y_label=y_label, x_label=CARRIED, budgets=budgets),
+        data=[
+            (*_columns(y_label), "least", "greatest", "on the Pareto front"),
+            *((*_row(point), point.least, point.greatest, int(point.on_front)) for point in points),
+        ],
         points=points,
     )
 
@@ -236,7 +306,7 @@ def published_scatter(lines: Sequence[Line], protocol: str, anchor: str) -> Scat
     lines = [replace(line, style=replace(line.style, hollow=False)) for line in lines]
     figures = [figure for figure in published_for(protocol) if is_accuracy(figure.metric) and figure.value is not None]
     for metric, _ in Counter(_measure(figure.metric) for figure in figures).most_common():
-        if own := _own_points(lines, metric):
+        if own := _own_points(lines, metric, lambda results: results.kept("budgeted")):
             break
     else:
         return None

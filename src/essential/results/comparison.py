@@ -1,9 +1,9 @@
-"""Methods side by side: what their finished runs, several seeds each, amount to."""
+"""Methods side by side, at one memory budget or at several: what their finished runs, several seeds each, amount to."""
 
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
 from typing import Any
@@ -13,14 +13,17 @@ import numpy as np
 from essential.errors import ComparisonError
 from essential.metrics import forward_transfer
 from essential.records import Record
-from essential.results.formats import counted, percent
+from essential.results.formats import budget_shown, counted, percent, probability
 from essential.results.measures import FINAL, FORWARD_TRANSFER, REFERENCE, in_order, values_of
 from essential.results.runs import SeedRuns, Spread, differences, grouped_by, mark_notes, spread_of
 
 BASELINE = "essential"
 _NAMES_SHOWN = 3
+_FEW_SEEDS = 5
 Run = tuple[str, Record]
 """A method's name, as the user wrote it, and a record."""
+Key = tuple[str, int | None]
+"""A method's name and the budget of its runs."""
 _ALL_EQUAL = 1e-9
 """Differences of accuracies are multiples of one over the number of test videos; what is closer is rounding."""
 
@@ -38,17 +41,47 @@ class PairedTest:
     p: float | None
     p_holm: float | None = None
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether there are too few seeds to rely on its p."""
+        return self.p is not None and len(self.seeds) < _FEW_SEEDS
+
+    @property
+    def shown(self) -> str:
+        """The corrected p with three digits, in brackets where it is doubtful."""
+        return f"({probability(self.p_holm)})" if self.doubtful else probability(self.p_holm)
+
+
+@dataclass(frozen=True)
+class Call:
+    """What was asked for: the budgets from the least, settings that were changed, the command, and what was left out.
+
+    `left_out` says of each method and budget that it does not fit, and why.
+    """
+
+    budgets: tuple[int, ...] = ()
+    overrides: tuple[str, ...] = ()
+    command: str = ""
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def several(self) -> bool:
+        """Whether methods were run at more than one budget."""
+        return len(self.budgets) > 1
+
 
 @dataclass(frozen=True, eq=False)
 class MethodRow(SeedRuns):
-    """One method's runs, by seed: ranked from 1 by final accuracy, and tested unless it is the baseline.
+    """One method's runs at one budget, by seed; tested unless it is the baseline.
 
-    `forward_transfer` is one of its measures, without a value where `REFERENCE` has no run of a seed.
+    `budget_bytes` is None for a method that takes none; `limit` is then the largest of all. `forward_transfer` is one
+    of its measures, without a value where `REFERENCE` has no run of a seed.
     """
 
     method: str
+    name: str
     budget_bytes: int | None
-    rank: int
+    limit: int | None
     test: PairedTest | None
     forward_transfer: Spread
 
@@ -67,11 +100,10 @@ class MethodRow(SeedRuns):
 
     @property
     def within_budget(self) -> bool | None:
-        """Whether no seed kept more than the budget after any task; None without a budget."""
-        if self.budget_bytes is None:
+        """Whether no seed kept more than the budget after any task; None where there is no budget."""
+        if self.limit is None:
             return None
-        kept = [memory for record in self.records for memory in (*record.memory_bytes_by_task, record.memory_bytes)]
-        return not self.needs_all_tasks and max(memory.budgeted for memory in kept) <= self.budget_bytes
+        return not self.needs_all_tasks and max(memory.budgeted for memory in self.memories) <= self.limit
 
     @property
     def keeps_to_the_rules(self) -> bool:
@@ -99,17 +131,68 @@ class MethodRow(SeedRuns):
 
 
 @dataclass(frozen=True, eq=False)
+class Group:
+    """Rows of a table that stand together, the best final accuracy first; only ranked ones have places in it.
+
+    `title` is empty where no other group is ranked.
+    """
+
+    title: str
+    rows: tuple[MethodRow, ...]
+    is_ranked: bool = True
+
+
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """Methods in the order the user gave, what their runs share, and the method that all others are tested against."""
 
     rows: tuple[MethodRow, ...]
     baseline: str
-    budget_bytes: int | None
+    call: Call = field(default_factory=Call)
 
     @cached_property
-    def ranked(self) -> list[MethodRow]:
-        """The rows by final accuracy, the best first."""
-        return sorted(self.rows, key=lambda row: row.rank)
+    def groups(self) -> list[Group]:
+        """Those that are ranked, at each budget and without one; then the rows that are over it; then the bounds."""
+        # Equal ones in the order given, those without an accuracy last.
+        rows = sorted(self.rows, key=lambda row: row.final, reverse=True)
+        places: list[int | None] = [*self.call.budgets, None] if self.call.several else [None]
+        ranked = [
+            Group(
+                "" if not self.call.several else f"At {budget_shown(place)}" if place else "At any budget",
+                tuple(r for r in rows if r.keeps_to_the_rules and (r.budget_bytes == place or not self.call.several)),
+            )
+            for place in places
+        ]
+        over = [row for row in rows if row.within_budget is False and not row.needs_all_tasks]
+        bounds = [row for row in rows if row.needs_all_tasks]
+        apart = [Group("Over the budget", tuple(over), False), Group("Given all videos", tuple(bounds), False)]
+        return [group for group in (*ranked, *apart) if group.rows]
+
+    @property
+    def ordered(self) -> list[MethodRow]:
+        """The rows as tables have them, group after group."""
+        return [row for group in self.groups for row in group.rows]
+
+    @cached_property
+    def places(self) -> dict[MethodRow, int]:
+        """The place of each ranked row in its group, from 1."""
+        ranked = [group.rows for group in self.groups if group.is_ranked]
+        return {row: place for rows in ranked for place, row in enumerate(rows, start=1)}
+
+    @cached_property
+    def front(self) -> list[MethodRow]:
+        """The Pareto front of mean final accuracy and carried bytes, from the least bytes.
+
+        A row is on it unless another has as much of the one and as little of the other, and more or less of one of
+        them. Bounds, and rows that are over the budget, are neither on it nor stand before others.
+        """
+        known = [row for row in self.rows if row.keeps_to_the_rules and row.final >= 0]
+        points = {row: (row.carried_bytes or 0, -row.final) for row in known}
+        front: list[MethodRow] = []
+        for row in sorted(known, key=points.__getitem__):
+            if not front or row.final > front[-1].final or points[row] == points[front[-1]]:
+                front.append(row)
+        return front
 
     @property
     def example(self) -> Record:
@@ -140,10 +223,25 @@ class Comparison:
         """What the p values are; None where there are none."""
         if not self.tested:
             return None
-        return (
-            f"p: two-sided paired t-test of final accuracy against {self.baseline} over common seeds, Holm-corrected "
-            f"({counted(self.tested, 'test')}); unreliable with few seeds"
+        at_once = " at each budget" if self.call.several else ""
+        note = (
+            f"p: two-sided paired t-test of final accuracy against {self.baseline} over common seeds, Holm-corrected"
+            f"{at_once} ({counted(self.tested, 'test')})"
         )
+        least = [len(row.test.seeds) for row in self.rows if row.test and row.test.doubtful]
+        if not least:
+            return note
+        bound = f"{2 / 2 ** min(least):g} with {min(least)}"
+        return (
+            f"{note}; in brackets with fewer than {_FEW_SEEDS} seeds, where it rests on a normal spread that so few "
+            f"cannot show: a test of signs, which needs none, gives 2/2^n at least ({bound})"
+        )
+
+    @property
+    def call_notes(self) -> list[str]:
+        """A sentence on the settings that were changed, and one on each method and budget that was left out."""
+        changed = [f"Settings changed: {', '.join(self.call.overrides)}."] if self.call.overrides else []
+        return changed + [f"Left out: {reason}." for reason in self.call.left_out]
 
     @property
     def record_notes(self) -> list[str]:
@@ -160,45 +258,65 @@ class Comparison:
         ]
 
 
-def compare(runs: Sequence[Run], *, budget_bytes: int | None) -> Comparison:
-    """Return the comparison of methods; `budget_bytes` caps what a method keeps, MR modules aside.
+def compare(runs: Sequence[Run], call: Call | None = None) -> Comparison:
+    """Return the comparison of methods, each at the budgets of the call that its runs have; it caps all but MR modules.
 
     Raises:
-        ComparisonError: there is no run; one has tasks left to learn; a method has a seed twice, or other settings
-            from seed to seed; or two runs differ in protocol, encoder, video or features settings, data or skipped
-            videos.
+        ComparisonError: there is no run; one has tasks left to learn; a method has a seed twice at one budget, or other
+            settings from seed to seed; or two runs differ in protocol, encoder, video or features settings, data or
+            skipped videos.
     """
-    _check_comparable(runs)
+    call = call or Call()
+    _check_comparable(runs, call)
     methods = {
-        name: SeedRuns(tuple(sorted((record for _, record in own), key=lambda record: record.seed)))
-        for name, own in grouped_by(runs, lambda run: run[0]).items()
+        key: SeedRuns(tuple(sorted((record for _, record in own), key=lambda record: record.seed)))
+        for key, own in grouped_by(runs, lambda run: _key(run, call)).items()
     }
-    baseline = BASELINE if BASELINE in methods else runs[0][0]
-    tests = _tests(methods, baseline)
-    # Equal ones in the order given, those without an accuracy last.
-    order = sorted(methods, key=lambda name: methods[name].final, reverse=True)
-    reference = {record.seed: record for record in methods[REFERENCE].records} if REFERENCE in methods else {}
+    names = [name for name, _ in methods]
+    baseline = BASELINE if BASELINE in names else names[0]
+    tests = _tests(methods, baseline, call)
+    reference = {r.seed: r for (name, _), own in methods.items() if name == REFERENCE for r in own.records}
     rows = [
-        MethodRow(own.records, name, budget_bytes, order.index(name) + 1, tests.get(name), _transfer(own, reference))
-        for name, own in methods.items()
+        MethodRow(
+            own.records,
+            name,
+            f"{name}, {budget_shown(budget)}" if budget and call.several else name,
+            budget,
+            budget or max(call.budgets, default=None),
+            tests.get((name, budget)),
+            _transfer(own, reference),
+        )
+        for (name, budget), own in methods.items()
     ]
-    return Comparison(tuple(rows), baseline, budget_bytes)
+    return Comparison(tuple(rows), baseline, call)
 
 
-def _tests(methods: dict[str, SeedRuns], baseline: str) -> dict[str, PairedTest]:
-    """Return the test of every method that has a seed in common with the baseline."""
+def _key(run: Run, call: Call) -> Key:
+    budget = run[1].method.budget_bytes
+    return run[0], budget if budget in call.budgets else None
+
+
+def _tests(methods: dict[Key, SeedRuns], baseline: str, call: Call) -> dict[Key, PairedTest]:
+    """Return the test of everything that has a seed in common with the baseline at its budget, or with the only one."""
     accuracies = {
-        name: {r.seed: value for r in own.records if (value := values_of(r)[FINAL]) is not None}
-        for name, own in methods.items()
+        key: {r.seed: value for r in own.records if (value := values_of(r)[FINAL]) is not None}
+        for key, own in methods.items()
     }
-    tests = {}
-    for name, own in accuracies.items():
-        seeds = tuple(sorted(own.keys() & accuracies[baseline].keys()))
-        if seeds and name != baseline:
-            pairs = [own[seed] for seed in seeds], [accuracies[baseline][seed] for seed in seeds]
-            tests[name] = PairedTest(seeds, fmean(pairs[0]) - fmean(pairs[1]), paired_p(*pairs))
-    corrected = holm([test.p for test in tests.values()])
-    return {name: replace(test, p_holm=p) for (name, test), p in zip(tests.items(), corrected, strict=True)}
+    known = {key: own for key, own in accuracies.items() if key[0] == baseline}
+    tests: dict[Key, PairedTest] = {}
+    for key, own in accuracies.items():
+        # One without a budget stands against all; at a single budget, all against the only one.
+        only = {} if call.several else next(iter(known.values()))
+        against = known.get((baseline, key[1])) or known.get((baseline, None)) or only
+        seeds = tuple(sorted(own.keys() & against.keys()))
+        if seeds and key not in known:
+            pairs = [own[seed] for seed in seeds], [against[seed] for seed in seeds]
+            tests[key] = PairedTest(seeds, fmean(pairs[0]) - fmean(pairs[1]), paired_p(*pairs))
+    corrected: dict[Key, PairedTest] = {}
+    for together in grouped_by(tests, lambda key: key[1] if call.several else None).values():
+        for key, p in zip(together, holm([tests[key].p for key in together]), strict=True):
+            corrected[key] = replace(tests[key], p_holm=p)
+    return corrected
 
 
 def _transfer(own: SeedRuns, reference: dict[int, Record]) -> Spread:
@@ -237,7 +355,7 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
     return [None if math.isnan(value) else value for value in corrected.tolist()]
 
 
-def _check_comparable(runs: Sequence[Run]) -> None:
+def _check_comparable(runs: Sequence[Run], call: Call) -> None:
     """Refuse runs whose numbers do not answer the same question."""
     if not runs:
         raise ComparisonError("a comparison needs at least one run, 0 were given; give finished runs")
@@ -248,19 +366,19 @@ def _check_comparable(runs: Sequence[Run]) -> None:
                 f"{_named(run)} has learned {learned} of {tasks} tasks, and only finished runs can be compared; "
                 "train it to the end, or leave it out"
             )
-    for (name, seed), times in Counter((name, record.seed) for name, record in runs).items():
+    for ((name, _), seed), times in Counter((_key(run, call), run[1].seed) for run in runs).items():
         if times > 1:
             raise ComparisonError(f"method {name!r} is there twice with seed {seed}; give each seed of a method once")
     for other in runs[1:]:
         for what, values, advice in _conditions(runs[0][1], other[1]):
             _refuse(runs[0], other, what=what, values=values, advice=advice)
-    _check_settings(runs)
+    _check_settings(runs, call)
 
 
-def _check_settings(runs: Sequence[Run]) -> None:
+def _check_settings(runs: Sequence[Run], call: Call) -> None:
     # Seeds are averaged only over runs that differ in nothing else.
     advice = "give runs of other settings as methods of other names, or train them again"
-    for first, *others in grouped_by(runs, lambda run: run[0]).values():
+    for first, *others in grouped_by(runs, lambda run: _key(run, call)).values():
         for other in others:
             for what, values in differences(_settings(first[1]), _settings(other[1])):
                 _refuse(first, other, what=what, values=values, advice=advice)

@@ -4,7 +4,9 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 
+from essential.errors import ConfigError
 from essential.files.atomic import sha256_of_json
 from essential.shown import plain_cell
 
@@ -16,6 +18,8 @@ NBSP = "\u00a0"
 _LONGEST_NAME = 48
 _DIGITS = 12
 BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_UNITS_READ = 4
+_UNITS = "|".join(BYTE_UNITS[:_UNITS_READ])
 
 
 def percent(fraction: float | None, decimals: int = 1) -> str:
@@ -44,6 +48,35 @@ def human_bytes(count: int | None) -> str:
     value = count / 1024**power
     decimals = 0 if power == 0 or value >= 99.95 else 1 if value >= 9.995 else 2
     return f"{value:.{decimals}f}{NBSP}{BYTE_UNITS[power]}"
+
+
+def size_text(count: int) -> str:
+    """153_600 as "150KiB": the largest unit that gives a whole number, as `parsed_size` reads it."""
+    power = next(power for power in reversed(range(_UNITS_READ)) if count % 1024**power == 0)
+    return f"{count // 1024**power}{BYTE_UNITS[power]}"
+
+
+def budget_shown(count: int) -> str:
+    """A budget, exact, for a reader: 153_600 as "150 KiB", 153_601 as "153,601 B"."""
+    number, unit = re.findall(r"\d+|\D+", size_text(count))
+    return f"{grouped(int(number))}{NBSP}{unit}"
+
+
+def parsed_size(size: int | str) -> int:
+    """Return the bytes of a whole number, or of a text such as "150KiB", "1.5 MiB" or "153600".
+
+    Raises:
+        ConfigError: it is something else, not a whole number of bytes, or nothing.
+    """
+    text = str(size).strip()
+    found = None if isinstance(size, bool) else re.fullmatch(rf"([0-9]{{1,15}}(?:\.[0-9]{{1,9}})?) ?({_UNITS})?", text)
+    count = Fraction(found[1]) * 1024 ** BYTE_UNITS.index(found[2] or "B") if found else Fraction(0)
+    if count < 1 or count.denominator > 1:
+        raise ConfigError(
+            f"{text[:_LONGEST_NAME]!r} is no size in bytes",
+            remedy="write whole bytes, or a number with B, KiB, MiB or GiB (1 KiB is 1,024 bytes), such as 32KiB",
+        )
+    return int(count)
 
 
 def byte_power(count: int) -> int:

@@ -95,7 +95,7 @@ def row_of_runs(runs: SeedRuns, *, place: int | None, settings: str) -> Row:
     return Row(
         # It stays the same when seeds are added.
         anchor=stem(example.method.name, identity),
-        method=example.method.name,
+        method=runs.method_name,
         backbone=runs.backbone,
         cells={
             name: Cell(_percent(spread.mean), spread.shown, _percent(spread.std))

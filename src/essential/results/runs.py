@@ -9,7 +9,7 @@ from functools import cached_property
 from statistics import fmean, stdev
 from typing import Any, TypeVar
 
-from essential.records import Record
+from essential.records import MemoryBytes, Record
 from essential.results.formats import counted, percent
 from essential.results.measures import FINAL, in_order, values_of
 
@@ -62,6 +62,12 @@ class SeedRuns:
         return self.records[0]
 
     @property
+    def method_name(self) -> str:
+        """The name of the method's settings, such as slda-temporal; the method's own where no record says it."""
+        asked_for = (record.method.asked_for for record in self.records)
+        return next(filter(None, asked_for), self.example.method.name)
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         return tuple(sorted({record.seed for record in self.records}))
 
@@ -92,6 +98,16 @@ class SeedRuns:
     def kept(self, kind: str) -> int:
         """Bytes of a kind after the last task, the mean over runs; `budgeted` is all but the MR modules."""
         return round(self.mean(lambda record: getattr(record.memory_bytes, kind)))
+
+    @cached_property
+    def memories(self) -> list[MemoryBytes]:
+        """What was kept after every task of every run."""
+        return [memory for record in self.records for memory in (*record.memory_bytes_by_task, record.memory_bytes)]
+
+    @property
+    def carried_bytes(self) -> int | None:
+        """The most that was carried on after a task, over tasks and seeds, MR modules included; None: all videos."""
+        return None if self.needs_all_tasks else max(memory.total for memory in self.memories)
 
     def mean(self, value: Callable[[Record], float]) -> float:
         return fmean(value(record) for record in self.records)
@@ -133,14 +149,19 @@ def grouped_by(items: Iterable[_Item], key: Callable[[_Item], _Key]) -> dict[_Ke
 def all_but_seed(record: Record) -> str:
     """Return what runs that differ in their seed alone have in common."""
     config = {key: value for key, value in record.config.items() if key != "seed"}
-    parts = [record.method.model_dump(mode="json"), record.encoder.model_dump(mode="json"), config]
+    # One method has several names, and records of older versions none.
+    parts = [
+        record.method.model_dump(mode="json", exclude={"asked_for"}),
+        record.encoder.model_dump(mode="json"),
+        config,
+    ]
     return json.dumps(parts, sort_keys=True, default=str)
 
 
-def distinguishing_settings(records: Sequence[Record]) -> list[str]:
-    """Return, for each record, the settings by which those of the same method differ; empty where there is one."""
-    settings = [dict(_settings(record)) for record in records]
-    names = [record.method.name for record in records]
+def distinguishing_settings(families: Sequence[SeedRuns]) -> list[str]:
+    """Return, for each, the settings by which those of the same name differ; empty where there is one."""
+    settings = [dict(_settings(family.example)) for family in families]
+    names = [family.method_name for family in families]
     of_method = grouped_by(zip(names, settings, strict=True), lambda named: named[0])
     apart = {name: settings_apart([own for _, own in same]) for name, same in of_method.items()}
     return [_in_short(own, apart[name]) for name, own in zip(names, settings, strict=True)]

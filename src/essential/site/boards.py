@@ -128,7 +128,7 @@ def _board(name: str, folder: str, members: Sequence[FoundRecord]) -> Board:
     seeds = [sorted(found, key=lambda run: (run.record.seed, run.sha256)) for _, found in sorted(groups.items())]
     families = [Family(tuple(run.record for run in runs), tuple(runs)) for runs in seeds]
     families.sort(key=lambda family: -family.final)
-    settings = distinguishing_settings([family.example for family in families])
+    settings = distinguishing_settings(families)
     places = _places(families)
     rows = [
         row_of_runs(family, place=places.get(family), settings=apart)
