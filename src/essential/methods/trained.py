@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -13,8 +13,9 @@ from essential.configs.schema import Section
 from essential.errors import ConfigError
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.selection import Policy
-from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
-from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, set_exemplar_means
+from essential.methods.contract import Batch, BatchTable, LossTerm, Method, Stage, TaskData
+from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, judge, set_exemplar_means
+from essential.methods.statistics import Block
 from essential.models.classifier import ClipClassifier, GrowingHead, Head, Predictor, TokenPredictor
 from essential.models.seeded import torch_generator, torch_seeded
 
@@ -209,17 +210,26 @@ def start_in_closed_form(classifier: ClipClassifier, table: BatchTable, *, white
 
     With `whiten`, frames are whitened from now on by their covariance within the table's classes.
     """
-    slots = table.slots.unique().tolist()
-    if whiten:
-        statistics = ClassStatistics(classifier.head_dim).to(device)
-        statistics.add(table.rows((table.slots == slot).nonzero()[:, 0]).features.flatten(0, 1).double() for slot in slots)
-        covariance = statistics.covariance()
-        shrinkage = max(ledoit_wolf(covariance, float(statistics.fourth), clips=statistics.clips), LEAST)
-        classifier.encoder.whitening.fit(mean, shrunk(covariance, shrinkage, negligible=statistics.negligible))
+    slots, encoder = table.slots.unique().tolist(), classifier.encoder
+    if whiten and encoder.whitening is not None:
+        encoder.whitening.fit(frame_statistics(table, slots).invertible())
     if isinstance(classifier.head, GrowingHead):
         tokens, _ = judge(classifier, table)
         means = torch.stack([tokens[table.slots == slot].mean(dim=0) for slot in slots])
         classifier.head.start_at_means(means)
+
+
+def frame_statistics(table: BatchTable, slots: Sequence[int]) -> Block:
+    """Return counts, means and the pooled covariance within classes of the frames of a table's clips, in float64."""
+    counts, means, scatter, fourth = [], [], torch.zeros(()), 0.0
+    for slot in slots:
+        frames = table.rows((table.slots == slot).nonzero()[:, 0]).features.flatten(0, 1).double()
+        counts.append(float(len(frames)))
+        means.append(frames.mean(dim=0))
+        apart = frames - means[-1]
+        scatter = scatter + apart.T @ apart
+        fourth += float(apart.square().sum(dim=1).square().sum())
+    return Block(torch.tensor(counts).double(), torch.stack(means), scatter / sum(counts), fourth)
 
 
 def logits_of(predictor: TokenPredictor, batch: Batch) -> Float[Tensor, "batch slots"]:

@@ -90,32 +90,31 @@ class TemporalEncoder(nn.Module):
 
 
 class Whitening(nn.Module):
-    """Takes `mean` off vectors and multiplies them with a lower triangular `factor`; at first neither changes them.
+    """Multiplies vectors with a lower triangular `factor`, at first the identity.
 
-    With L the Cholesky factor of a covariance, `factor` is its inverse: vectors of that covariance get the identity's.
+    It takes no mean off: the length that all vectors have in common keeps a LayerNorm behind it from evening out the
+    lengths in which they differ.
     """
 
-    mean: Tensor
     factor: Tensor
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("factor", torch.eye(dim))
 
-    def fit(self, mean: Float[Tensor, " dim"], covariance: Float[Tensor, "dim dim"]) -> None:
-        """Whiten vectors of this mean and positive definite covariance from now on."""
+    def fit(self, covariance: Float[Tensor, "dim dim"]) -> None:
+        """Give vectors of this positive definite covariance the identity's from now on."""
         lower = torch.linalg.cholesky(covariance)
-        self.mean.copy_(mean)
-        self.factor.copy_(torch.linalg.solve_triangular(lower, torch.eye(len(lower)).to(lower), upper=False))
+        identity = torch.eye(len(lower), dtype=lower.dtype, device=lower.device)
+        self.factor.copy_(torch.linalg.solve_triangular(lower, identity, upper=False))
 
     def forward(self, vectors: Float[Tensor, "batch kept dim"]) -> Float[Tensor, "batch kept dim"]:
-        return nn.functional.linear(vectors - self.mean, self.factor)
+        return nn.functional.linear(vectors, self.factor)
 
     def undo(self, whitened: Float[Tensor, "batch kept dim"]) -> Float[Tensor, "batch kept dim"]:
         """Return the vectors that whitening made these of."""
         rows = torch.linalg.solve_triangular(self.factor, whitened.flatten(0, 1).T, upper=False).T
-        return rows.unflatten(0, whitened.shape[:2]) + self.mean
+        return rows.unflatten(0, whitened.shape[:2])
 
 
 class _Layer(nn.Module):
