@@ -83,7 +83,8 @@ def test_a_budget_takes_the_place_of_a_number_per_class(tmp_path: Path) -> None:
     capped = [section for section in sections if "budget_bytes" in section]
     assert [run.budget_bytes for run in runs if run.budget_bytes] == [5000] * len(capped)
     assert len(capped) >= 3
-    assert all(section["budget_bytes"] == 5000 and section["exemplars_per_class"] is None for section in capped)
+    assert all(section["budget_bytes"] == 5000 and not section.get("exemplars_per_class") for section in capped)
+    assert {"essential", "slda", "ranpac", "ncm"} <= {section["name"] for section in capped}
 
 
 @pytest.mark.parametrize(

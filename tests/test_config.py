@@ -237,6 +237,7 @@ def test_the_keys_of_another_method_are_unknown() -> None:
         ),
         ("method.frames_kept=0", "method.frames_kept", "0", "greater than or equal to 1"),
         ("method.classifier.heads=0", "method.classifier.heads", "0", "greater than or equal to 1"),
+        ("method.memory_bits=3", "method.memory_bits", "3", "32, 16, 8, 4 or 2"),
         ("method.memory_mode=all", "method.memory_mode", "'all'", "'task', 'global' or 'identity'"),
         ("video.frames=1", "video.frames", "1", "greater than or equal to 2"),
         ("video.augment.crop_scale=[1.0,0.8]", "video.augment.crop_scale", "[1.0, 0.8]", "give [least, greatest]"),

@@ -1,10 +1,11 @@
-"""What version 0.1.0 wrote before its modules were moved is read as before: runs, a store, features, a bundle."""
+"""What version 0.1.0 wrote is read as before: runs, a store, features, a bundle, and memories in few bits."""
 
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
@@ -12,6 +13,7 @@ from essential.engine.score import evaluate
 from essential.features.store import open_store, read_provenance
 from essential.learner import VideoLearner
 from essential.learner.bundle import Bundle
+from essential.memory.episodic import EpisodicMemory
 from essential.progress import Progress
 from essential.records import Record
 
@@ -80,6 +82,23 @@ def test_a_bundle_predicts_and_counts_its_bytes(kept: Path) -> None:
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     bundle = Bundle.read(kept / "slda.bundle")
     assert bundle.model.labels == learner.classes
-    # SLDA keeps for 8 classes of width 128, since then in 32 bits: counts, means, half of a symmetric scatter, scales of
-    # means and scatter, one sum.
-    assert sum(entry.bytes for entry in learner.memory) == 8 * 8 + 8 * 129 * 4 + (128 * 129 // 2 + 128) * 4 + 8
+    # SLDA keeps for 8 classes of width 128, since then in 32 bits: counts, means, half of a symmetric scatter, scales
+    # of means and scatter, one sum.
+    assert sum(entry.bytes for entry in learner.memory) == 8 * 4 + 8 * 129 * 4 + (128 * 129 // 2 + 128) * 4 + 8
+
+
+@pytest.mark.parametrize(("bits", "most"), [(2, 1.31), (4, 0.39), (8, 0.022), (16, 0.0001)])
+def test_codes_in_few_bits_stand_for_the_features_that_were_stored(bits: int, most: float) -> None:
+    memory = EpisodicMemory.read(KEPT / f"memory-{bits}-bits.safetensors")
+    assert memory.names == ("clip 0", "clip 1", "clip 0", "clip 1", "clip 2")
+    assert memory.packing is not None
+    assert memory.packing.bits == bits
+    assert memory.logits.isnan().sum(dim=1).tolist() == [3, 3, 0, 0, 0]
+    # Two clips of a task, then three of another; 2 frames of 20 numbers each. With another rotation frames are 4 off.
+    for start, stop in ((0, 2), (2, 5)):
+        places = torch.arange((stop - start) * 2 * 20, dtype=torch.float64) + start * 100
+        features = (3 + (places * places / 7).sin()).reshape(-1, 2, 20)
+        off = (memory.features[start:stop] - features).norm(dim=2)
+        assert off.max() <= most
+        logits = (torch.arange((stop - start) * stop, dtype=torch.float64) * 1.7).cos().reshape(-1, stop)
+        assert (memory.logits[start:stop, :stop] - logits).norm(dim=1).max() <= most

@@ -145,10 +145,18 @@ def train(
 
 
 def fit_lda(
-    stream: Stream, _: int, seed: int, *, mean: bool, kind: type = supervised.StreamingLDA, shrink: bool = False
+    stream: Stream,
+    _: int,
+    seed: int,
+    *,
+    mean: bool,
+    kind: type = supervised.StreamingLDA,
+    shrink: bool = False,
+    scale: float = 1.0,
 ) -> list[float]:
-    """Fit streaming LDA to clips as vectors, with our shrinkage if `shrink`."""
+    """Fit streaming LDA to clips as vectors, `scale` times as large, with our shrinkage if `shrink`."""
     RNGManager.set_random_seeds(seed)
+    stream = replace(stream, X=scale * stream.X, Xt=scale * stream.Xt)
     X, Xt = (clips.mean(axis=1) if mean else clips.reshape(len(clips), -1) for clips in (stream.X, stream.Xt))
     built = kind(
         slda_model=nn.Identity(),
@@ -213,6 +221,7 @@ for _name, _mean in (("slda", True), ("slda-temporal", False)):
         (_name, "our shrinkage"): partial(fit_lda, mean=_mean, shrink=True),
         (_name, "no first clips"): partial(fit_lda, mean=_mean, kind=AfterTheFirst),
         (_name, "both"): partial(fit_lda, mean=_mean, kind=AfterTheFirst, shrink=True),
+        (_name, "clips times 10"): partial(fit_lda, mean=_mean, scale=10.0),
     }
 
 if __name__ == "__main__":

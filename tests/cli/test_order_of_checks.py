@@ -69,7 +69,7 @@ FROM_LIST = ("-s", "data.kind=list", "-s", "data.path=file", "-s", "data.root=cl
         (("predict", "file", "none.mp4", "gone"), "there is no file and no folder 'none.mp4', 'gone'"),
         (("predict", "none.bundle", "none.mp4"), "there is no bundle none.bundle"),
         (("learn", "--into", "b", "--videos", "clips", "--method", "joint"), "'joint' needs all old clips"),
-        (("learn", "--into", "b", "--videos", "clips", "--method", "ncm", "--budget-bytes", "9"), "caps nothing"),
+        (("learn", "--into", "b", "--videos", "clips", "--method", "lwf", "--budget-bytes", "9"), "caps nothing"),
         (("learn", "--into", "file/b", "--videos", "clips"), "file"),
         (("export", "b", "--out", "file/x.pt2"), "file/x.pt2"),
         (("export", "b", "--out", "foreign"), "foreign"),

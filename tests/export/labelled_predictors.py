@@ -10,8 +10,9 @@ from pydantic import TypeAdapter
 
 from essential.configs.shipped import method_section
 from essential.contract.synthetic_tasks import clips_of, make_tasks
-from essential.learner.calibration import HeldOut
+from essential.learner.held_out import held_out_clips, no_held_out_clips
 from essential.learner.labelled_predictor import LabelledPredictor, build_labelled_predictor
+from essential.memory.episodic import EpisodicMemory
 from essential.methods import METHODS, MethodConfig, build_method
 
 FRAMES = 8
@@ -34,11 +35,11 @@ def labelled_predictor_of(name: str, *, dim: int = 24, held_out_clips: int = 12)
     return replace(labelled, temperature=float(scores[:, np.isfinite(scores[0])].std()))
 
 
-def held_out(clips: int, *, dim: int = 24) -> HeldOut:
+def held_out(clips: int, *, dim: int = 24) -> EpisodicMemory:
     """Return held-out clips of the classes that are known."""
     slots = torch.tensor([0, 1, 3, 4]).repeat(3)[:clips]
-    features = clips_of(slots, frames=FRAMES, dim=dim, seed=9).numpy().astype(np.float16)
-    return HeldOut(features, slots.numpy().astype(np.int32))
+    features = clips_of(slots, frames=FRAMES, dim=dim, seed=9).numpy()
+    return no_held_out_clips(FRAMES, dim).extended(held_out_clips(features, slots.numpy()))
 
 
 def asked_features(clips: int, *, dim: int = 24) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -67,7 +67,7 @@ def test_a_clip_given_as_a_folder_of_frames_is_asked_by_its_folder(learner: Vide
 
 @pytest.mark.numeric
 def test_each_clip_is_read_once(learner: VideoLearner, monkeypatch: pytest.MonkeyPatch) -> None:
-    labelled, features = learner.labelled_predictor, learner.held_out.features
+    labelled, features = learner.labelled_predictor, learner.held_out.features.numpy()
     measure = labelled.out_of_distribution
     assert measure is not None
     plain = replace(labelled, out_of_distribution=None).answers(features)

@@ -5,14 +5,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from essential import VideoLearner
 from essential.errors import BundleError, CheckpointError, InUseError
 from essential.files.atomic import file_lock
 from essential.files.sealed import read_sealed, write_sealed
 from essential.learner.bundle import VERSION, Bundle
-from taught import MACHINE
+from taught import MACHINE, Clips
 
 
 def _rewritten(bundle: Path, target: Path, **changes: Any) -> Path:
@@ -120,6 +122,30 @@ def test_a_bundle_of_wrong_arrays_under_a_new_seal_is_refused(taught_bundle: Pat
         write_sealed(target, changed, metadata)
         with pytest.raises(BundleError, match=rf"{place}\.bundle"):
             VideoLearner.load(target)
+
+
+def test_clips_held_out_are_read_as_version_1_kept_them_and_learned_on_with(
+    taught_bundle: Path, tmp_path: Path, clips: Clips
+) -> None:
+    arrays, metadata = read_sealed(taught_bundle, CheckpointError)
+    new = Bundle.read(taught_bundle).model.held_out
+    old = {name: array for name, array in arrays.items() if not name.startswith("held_out.")}
+    features = new.features.numpy().astype(np.float16)
+    old |= {"held_out.features": features, "held_out.slots": new.slots.numpy().astype(np.int32)}
+    write_sealed(tmp_path / "old.bundle", old, {**metadata, "version": 1})
+    learner = VideoLearner.load(tmp_path / "old.bundle", overrides=MACHINE)
+    assert learner.held_out.slots.equal(new.slots)
+    # Two times 8 bits and once float16: at most half a step of each in every number, see tests/memory.
+    step = (new.features - new.features.mean(dim=(0, 1))).norm(dim=2, keepdim=True) / 255
+    assert ((learner.held_out.features - new.features).norm(dim=2) <= 3 * step[..., 0] * features.shape[2] ** 0.5).all()
+    learner.learn(clips.to_teach("up"))
+    learner.save(tmp_path / "new.bundle")
+    again = VideoLearner.load(tmp_path / "new.bundle", overrides=MACHINE)
+    assert torch.equal(again.held_out.features, learner.held_out.features)
+    for name, value in (("features", features.astype(np.float32)), ("slots", old["held_out.slots"].astype(np.int64))):
+        write_sealed(tmp_path / "odd.bundle", {**old, f"held_out.{name}": value}, {**metadata, "version": 1})
+        with pytest.raises(BundleError, match=rf"odd\.bundle is not a bundle .*held-out clips of type .*{value.dtype}"):
+            VideoLearner.load(tmp_path / "odd.bundle")
 
 
 def test_another_encoder_is_refused(taught_bundle: Path, tmp_path: Path) -> None:

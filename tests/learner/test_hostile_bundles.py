@@ -80,7 +80,7 @@ def test_an_array_that_holds_no_numbers(parts: tuple[Arrays, dict[str, Any]], tm
     arrays, note = parts
     path = tmp_path / "odd.bundle"
     floats = [name for name, array in arrays.items() if array.dtype.kind == "f" and array.size]
-    assert {"held_out.features", "method.memory.features"} < set(floats)
+    assert {"held_out.centre", "method.memory.features"} < set(floats)
     for name in floats:
         odd = arrays[name].copy()
         odd.reshape(-1)[-1] = value
@@ -159,7 +159,13 @@ def _features_bundle(path: Path, method: str) -> tuple[Arrays, dict[str, Any]]:
 def _claiming(arrays: Arrays, wide: int) -> Arrays:
     """Return the arrays with all that hold no number as wide as a forger wants them, which costs no byte."""
     empty = {name: array for name, array in arrays.items() if not array.size and array.shape[-1:] == (16,)}
-    return {**arrays, **{name: np.zeros((*array.shape[:-1], wide), array.dtype) for name, array in empty.items()}}
+    # Of the clips held out a row of codes has one byte for each number of the centre, which is written.
+    held = {"held_out.centre": np.zeros(wide, np.float32), "held_out.features_codes": np.zeros((0, 8, wide), np.uint8)}
+    return {
+        **arrays,
+        **{name: np.zeros((*array.shape[:-1], wide), array.dtype) for name, array in empty.items()},
+        **held,
+    }
 
 
 READ = """

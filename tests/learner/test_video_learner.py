@@ -16,6 +16,7 @@ from essential.features.cores import cpu_cores
 from essential.features.source import encode_all
 from essential.files.sealed import read_sealed
 from essential.learner import lesson
+from essential.learner.held_out import bytes_of
 from essential.memory.ledger import total_by_kind
 from essential.progress import Progress
 from taught import MACHINE, Clips, new_learner
@@ -217,8 +218,18 @@ def test_the_budget_caps_all_that_is_kept_of_old_clips(clips: Clips) -> None:
         assert kept["total"] - kept["retrieval_modules"] <= budget
     with pytest.raises(ConfigError, match="memory budget"):
         new_learner(budget_bytes=5_000).learn(clips.to_teach("left"))
-    with pytest.raises(ConfigError, match="memory_budget_bytes=1000 caps nothing: the method 'ncm' keeps no exemplars"):
-        new_learner(method="ncm", budget_bytes=1000)
+    with pytest.raises(ConfigError, match="memory_budget_bytes=1000 caps nothing: the method 'lwf' cannot keep less"):
+        new_learner(method="lwf", budget_bytes=1000)
+
+
+def test_statistics_of_a_closed_form_shrink_into_the_budget(clips: Clips) -> None:
+    learner = new_learner(method="slda-dct", budget_bytes=20_000)
+    for motions in (("left", "right"), ("up",), ("down",)):
+        learner.learn(clips.to_teach(*motions))
+        assert total_by_kind(learner.memory)["total"] <= 20_000
+    assert len(learner.classes) == 4
+    with pytest.raises(ConfigError, match=r"method\.budget_bytes: 30 bytes do not hold 1 classes, .* give \d+ or more"):
+        new_learner(method="slda-dct", budget_bytes=30).learn(clips.to_teach("left"))
 
 
 def test_a_class_that_comes_and_goes_leaves_no_trace_in_the_budget(clips: Clips) -> None:
@@ -243,8 +254,8 @@ def test_the_clips_held_out_take_a_quarter_of_the_budget_at_most(clips: Clips) -
     for motions in (("left", "right"), ("up", "down"), ("grow", "shrink")):
         learner.learn(clips.to_teach(*motions))
     held = learner.held_out
-    assert 0 < held.bytes <= 15_000
-    counts = np.bincount(held.slots, minlength=6)
+    assert 0 < bytes_of(held) <= 15_000
+    counts = held.slots.bincount(minlength=6)
     assert counts.max() - counts.min() <= 1
 
 

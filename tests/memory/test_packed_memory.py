@@ -24,7 +24,7 @@ def arrived(classes: range, per_class: int = 4, *, dim: int = DIM, logits: int =
     """Return exemplars as a task gives them, far from zero, as an encoder's features are."""
     count = per_class * len(classes)
     generator = torch.Generator().manual_seed(classes.start)
-    slots = torch.tensor(list(classes)).repeat_interleave(per_class)
+    slots = torch.arange(classes.start, classes.stop).repeat_interleave(per_class)
     return EpisodicMemory(
         5 + torch.randn(count, KEPT, dim, generator=generator) * torch.rand(dim, generator=generator),
         torch.arange(KEPT).expand(count, -1),
@@ -131,6 +131,16 @@ def test_equal_clips_are_kept_exactly(bits: Bits) -> None:
     later = memory.extended(arrived(range(6, 7), dim=5))
     assert torch.equal(later.features[:6], clips.features)
     assert later.features.isfinite().all()
+
+
+@pytest.mark.parametrize("bits", PACKED)
+def test_an_empty_memory_costs_nothing_and_is_read_back(bits: Bits) -> None:
+    for memory in (packed(arrived(range(0)), bits=bits), packed(arrived(range(1)), bits=bits).without(0)):
+        assert memory.ledger() == []
+        read = EpisodicMemory.from_arrays(memory.arrays())
+        assert read.features.shape == (0, KEPT, DIM)
+        later = arrived(range(2))
+        assert same(read.extended(later), packed(later, bits=bits))
 
 
 @pytest.mark.parametrize("bits", PACKED)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from essential.methods.analytic import Analytic, AnalyticConfig
-from essential.methods.statistics import RidgeProblem
+from essential.methods.ridge import RidgeProblem
 from pooled_tasks import PooledTask, learn_all, make_pool, pooled_tasks
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]

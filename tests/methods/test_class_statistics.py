@@ -109,7 +109,7 @@ def test_equal_clips_are_no_variance_and_others_are() -> None:
 def test_every_byte_is_counted_as_stored(bits: Bits) -> None:
     statistics = _statistics(CLASSES, blocks=2, bits=bits)
     stored = sum(tensor.numpy().nbytes for tensor in statistics.state_dict().values())
-    assert stored == 3 * 8 + (3 * 4 + 2 * 3) * bits // 8 + (3 * 2 + 4) * 4 + 2 * 8
+    assert stored == 3 * 4 + (3 * 4 + 2 * 3) * bits // 8 + (3 * 2 + 4) * 4 + 2 * 8 == statistics.bytes_of(3)
     ledger = statistics.ledger()
     assert total_by_kind(ledger)["statistics"] == total_by_kind(ledger)["total"] == stored
     assert not any(entry.in_paper_figure for entry in ledger)

@@ -23,12 +23,15 @@ def test_it_is_the_nearest_centroid_of_unit_vectors(clip: str) -> None:
     assert len(set(scores.argmax(dim=1).tolist())) > 3
     for row, slot in ((0, 0), (3, 5), (11, 2)):
         distance = sum((float(a) - float(b)) ** 2 for a, b in zip(test[row], other.centroids_[slot], strict=True))
-        assert float(scores[row, slot]) == pytest.approx(-distance, abs=1e-6)
+        assert float(scores[row, slot]) == pytest.approx(1 - distance, abs=1e-6)
 
 
 def test_the_means_are_all_that_is_kept() -> None:
     features, labels = make_pool()
     method = Ncm(NcmConfig(), dim=5, frames=3, seed=0)
     learn_all(method, pooled_tasks(features, labels, range(6), [6]))
-    assert [(entry.kind, entry.bytes) for entry in method.ledger()] == [("statistics", 6 * 5 * 4)]
-    assert sum(tensor.nbytes for tensor in method.network.state_dict().values()) == 6 * 5 * 4
+    entries = {entry.name: entry.bytes for entry in method.ledger()}
+    assert entries == {"class counts": 6 * 4, "class means": 6 * 5 * 4, "scales of means": 6 * 4}
+    assert {entry.kind for entry in method.ledger()} == {"statistics"}
+    stored = method.network["statistics"].state_dict().values()
+    assert sum(tensor.nbytes for tensor in stored) == sum(entries.values())

@@ -31,12 +31,22 @@ def test_it_is_a_ridge_regression_on_the_projected_clips() -> None:
     assert torch.allclose(method.predictor(tests), expected, atol=1e-5)
 
 
-def test_the_projection_travels_with_the_predictor_and_is_counted() -> None:
+def test_the_projection_is_made_from_its_seed_and_stored_nowhere() -> None:
     tests = make_pool(seed=1)[0]
-    method, other = _learned(0), _learned(1)
+    method, other, fresh = _learned(0), _learned(1), Ranpac(RanpacConfig(random_features=40), dim=5, frames=3, seed=0)
     assert not torch.equal(method.random.projection, other.random.projection)
-    other.load_predictor(method.predictor.state_dict())
-    assert torch.equal(method.predictor(tests), other.predictor(tests))
+    state = method.state_dict()
+    assert not [name for name in state if "projection" in name]
+    fresh.load_state_dict(state)
+    assert torch.equal(method.predictor(tests), fresh.predictor(tests))
     by_name = {entry.name: entry.bytes for entry in method.ledger()}
-    assert by_name["random projection"] == 5 * 40 * 4
     assert by_name["scatter within classes"] == 40 * 41 // 2 * 8
+    assert sum(by_name.values()) == method.statistics.bytes_of(6)
+
+
+def test_a_projection_that_version_0_1_stored_is_left_out() -> None:
+    method, fresh = _learned(0), Ranpac(RanpacConfig(random_features=40), dim=5, frames=3, seed=0)
+    stored = {"network.predictor.vectors.1.projection": torch.zeros(5, 40).numpy()}
+    fresh.load_state_dict(method.state_dict() | stored)
+    assert torch.equal(fresh.random.projection, method.random.projection)
+    fresh.load_predictor(method.predictor.state_dict() | {"vectors.1.projection": torch.zeros(5, 40)})

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from essential.methods.statistics import ClassStatistics, RidgeProblem
+from essential.methods.ridge import RidgeProblem
+from essential.methods.statistics import ClassStatistics
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.covariance import ledoit_wolf as sklearn_ledoit_wolf
 
-from essential.methods.statistics import ledoit_wolf, shrunk
+from essential.methods.discriminant import ledoit_wolf, shrunk
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 

@@ -237,7 +237,7 @@ def test_methods_stand_at_each_budget_and_what_is_over_it_or_a_bound_stands_apar
         ("At 1,000\xa0B", ["essential", "replay"], True),
         ("At 2,000\xa0B", ["replay", "essential"], True),
         ("At 4,000\xa0B", ["replay", "essential"], True),
-        ("At any budget", ["ncm"], True),
+        ("Without a budget", ["ncm"], True),
         ("Over the budget", ["slda"], False),
         ("Given all videos", ["joint"], False),
     ]
@@ -260,6 +260,16 @@ def test_a_budget_of_the_settings_that_the_call_does_not_name_makes_no_group() -
     comparison = compare([made_run("a", 0, 0.5, budget=3000), made_run("b", 0, 0.6, kept=9000)])
     assert [(row.budget_bytes, row.within_budget) for row in comparison.rows] == [(None, None)] * 2
     assert [group.title for group in comparison.groups] == [""]
+
+
+def test_methods_that_carry_more_than_a_budget_with_their_modules_are_named() -> None:
+    comparison = compare(_at_sizes(), Call(SIZES, overrides=("a=1",), left_out=("b at 1B: no room",)))
+    assert comparison.modules_note == "Carried beyond the budget, which does not cap MR modules: essential."
+    assert comparison.call_notes == ["Settings changed: a=1.", "Left out: b at 1B: no room.", comparison.modules_note]
+    assert compare([run for run in _at_sizes() if run[0] != "essential"], Call(SIZES)).modules_note is None
+    assert compare([made_run("essential", 0, 0.5, modules=9)]).call_notes == [], (
+        "without a budget there is none to pass"
+    )
 
 
 def test_tests_are_made_and_corrected_at_each_budget() -> None:

@@ -13,7 +13,7 @@ from made_comparisons import BUDGET, METHODS, made_metrics, made_run, many_runs
 from essential.cli.compare import print_comparison
 from essential.configs.shipped import shipped_methods
 from essential.errors import ComparisonError
-from essential.report.comparison_tables import as_csv, as_latex, as_markdown, escaped
+from essential.report.comparison_tables import FRONT, as_csv, as_latex, as_markdown, escaped
 from essential.report.page import write_comparison
 from essential.results.comparison import Call, compare
 from essential.results.formats import NONE
@@ -262,3 +262,23 @@ def test_the_terminal_shows_names_as_they_are(
     assert "[red]x[/red]" in shown
     assert "budget" not in shown
     assert "\np:" not in shown
+
+
+def test_over_several_budgets_the_text_files_have_a_table_of_budgets_before_that_of_all() -> None:
+    sizes = (2048, 8192)
+    runs = [made_run("a", 0, 0.5 + size / 1e5, kept=size, budget=size) for size in sizes]
+    runs += [made_run("b", 0, 0.9, kept=8000, budget=8192), made_run("ncm", 0, 0.4, kept=10)]
+    runs += [made_run("b", 0, 0.95, kept=2049, budget=2048)]
+    comparison = compare(runs, Call(sizes))
+    matrix = "| Method | 2 KiB | 8 KiB |\n| --- | ---: | ---: |\n"
+    assert matrix + f"| a | 52.05{FRONT} | 58.19 |\n| b | {NONE} | 90.00{FRONT} |\n\n| Method | Seeds" in as_markdown(
+        comparison
+    )
+    latex = as_latex(comparison)
+    assert "    a & 52.05$^\\ast$ & 58.19 \\\\\n    b & \\textendash{} & 90.00$^\\ast$ \\\\\n" in latex
+    assert latex.count("{") == latex.count("}")
+    for name in ("fig:frontier", "tab:frontier", "tab:comparison", "{accuracy-against-memory.pdf}"):
+        assert latex.count(name) == 1
+    titles = re.findall(r"\\emph\{(.*?)\}", latex)
+    assert titles == ["At 2~KiB", "At 8~KiB", "Without a budget", "Over the budget"]
+    assert latex.count("\\textbf") == 4 * 3, "the best of four measures at each budget, and without one"

@@ -155,3 +155,43 @@ def test_the_figure_is_drawn_whatever_is_kept(kept: list[Kept]) -> None:
     texts = _drawn(points)
     assert {point.label for point in points} <= set(texts)
     assert "nan" not in " ".join(texts)
+
+
+def test_several_budgets_have_a_table_of_methods_by_budgets_that_leads_the_page() -> None:
+    call = Call(
+        (4096, 65536),
+        ("training.epochs=4", f"data.root={HOSTILE}"),
+        "essential compare --out 'my <folder>'",
+        (f"replay at 4KiB: {HOSTILE}; raise it",),
+    )
+    runs = [
+        made_run(name, seed, accuracy + size / 1e6 + seed / 100 * (seed + place), kept=size - 96, budget=size)
+        for place, (name, accuracy) in enumerate((("essential", 0.7), ("icarl", 0.6)))
+        for size in call.budgets
+        for seed in range(2)
+    ]
+    runs += [made_run("replay", seed, 0.95, kept=65000, budget=65536) for seed in range(2)]
+    runs += [
+        made_run(name, seed, x, kept=k)
+        for name, x, k in (("ewc", 0.3, 70000), ("joint", 0.99, None))
+        for seed in (0, 1)
+    ]
+    html = comparison_page(compare(runs, call))
+    page = ParsedPage(html)
+    matrix = page.text.index("Method 4 KiB 64 KiB essential 70.91 ± 0.71 77.05 ± 0.71")
+    assert matrix < page.text.index("Accuracy against memory") < page.text.index("At 4 KiB 1 essential")
+    assert f"replay {NONE} 95.00 ± 0.00" in page.text
+    assert "Memory budgets 4 KiB, 64 KiB" in page.text
+    assert f"training.epochs=4 data.root={HOSTILE}" in page.text
+    assert "essential compare --out 'my <folder>'" in page.text
+    assert f"replay at 4KiB: {HOSTILE}; raise it" in page.text
+    assert "Over the budget ewc 30.00" in page.text
+    assert "Given all videos joint 99.00" in page.text
+    assert page.text.count("essential baseline, on the Pareto front") == 1, "at 4 KiB, and not at 64 KiB"
+    assert page.text.count("replay on the Pareto front") == 1
+    assert '<td class="quiet">(' in html, "two seeds say little"
+    assert page.tags["script"] == 0
+    assert not re.search(r"https?://|@import|url\((?!#)", NAMESPACES.sub("", html))
+    assert [name for name, count in Counter(page.values("id")).items() if count > 1] == []
+    targets = {value.removeprefix("#") for value in page.values("href") + page.values("xlink:href")}
+    assert targets <= set(page.values("id"))

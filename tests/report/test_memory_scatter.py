@@ -10,16 +10,9 @@ from made_comparisons import made_metrics, made_run
 from essential.published import published_figures, published_for
 from essential.report.drawing import PAGE, LineStyle, figure_files, own_settings
 from essential.report.lines import Line
+from essential.report.memory_scatter import FRAME_BYTES, own_scatter, published_scatter, stated_memory
 from essential.report.run_figures import RunView
-from essential.report.scatter import (
-    FRAME_BYTES,
-    PUBLISHED,
-    Apart,
-    Kept,
-    own_scatter,
-    published_scatter,
-    stated_memory,
-)
+from essential.report.scatter import PUBLISHED, Apart, Kept
 
 
 def _own(metric: str, *accuracies: float | None, kept: Kept = 1000, modules: int = 0, name: str = "ours") -> Line:
@@ -174,6 +167,41 @@ def test_of_several_readings_one_is_shown_and_named() -> None:
 )
 def test_without_common_ground_nothing_is_shown(protocol: str, metric: str, accuracy: float | None) -> None:
     assert published_scatter([_own(metric, accuracy)], protocol, "p") is None
+
+
+def _at(name: str, budget: int | None, *accuracies: float, kept: int | None = 1000, style: int = 0) -> Line:
+    """A method at a budget, with a seed for each accuracy."""
+    runs = [made_run(name, seed, accuracy, kept=kept, budget=budget) for seed, accuracy in enumerate(accuracies)]
+    views = (RunView(n, name, record, None, LineStyle(style)) for n, (_, record) in enumerate(runs))
+    return Line(name, LineStyle(style), tuple(views))
+
+
+def test_over_several_budgets_a_method_is_one_line_with_a_band_and_the_front_is_marked() -> None:
+    small, large = _at("ours", 2000, 0.5, 0.7, kept=1900), _at("ours", 9000, 0.8, 0.84, kept=8000)
+    lines = [
+        *(small, large, _at("other", 2000, 0.55, 0.55, kept=1500, style=1)),
+        *(_at("fixed", None, 0.65, kept=700, style=2), _at("poor", None, 0.1, kept=0, style=3)),
+        _at("joint", None, 0.9, kept=None, style=4),
+    ]
+    view = own_scatter(lines, "p", (2000, 9000), front=[small, large])
+    assert view is not None
+    columns, *rows = view.data
+    assert [dict(zip(columns, row, strict=True))["on the Pareto front"] for row in rows] == [1, 1, 0, 0, 0, 0]
+    assert [row[-3:-1] for row in rows[:2]] == [pytest.approx((50, 70)), pytest.approx((80, 84))]
+    assert "Not drawn, below: poor (10.0 %)." in view.note
+    assert [point.name for point in view.listed] == ["ours", "other", "fixed", "joint"]
+    assert [point.name for point in view.points if point.reference] == ["fixed", "joint"]
+    with own_settings("p"):
+        figure, keys = view.drawing.draw(PAGE)
+    assert [key.get_label() for key in keys] == ["ours", "other", "fixed", "joint"]
+    x, y = keys[0].get_data()  # type: ignore[attr-defined]
+    assert list(y) == pytest.approx([60.0, 82.0])
+    assert x[0] < x[1], "from the least bytes"
+    (axes,) = figure.axes
+    rings = [line for line in axes.lines if line.get_markersize() == 15]
+    heights = [float(height) for ring in rings for height in ring.get_ydata()]  # type: ignore[union-attr]
+    assert sorted(heights) == pytest.approx([60.0, 82.0])
+    assert figure_files(view.drawing)["pdf"].startswith(b"%PDF")
 
 
 def test_all_videos_are_no_number_of_bytes() -> None:

@@ -112,12 +112,20 @@ def measure(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Measure:
     return measured
 
 
-@pytest.fixture(scope="module")
-def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A comparison of many methods, one of them with a long name."""
-    runs = [*many_runs(), *(made_run("essential:" + "x" * 80, seed, 0.5) for seed in range(2))]
+@pytest.fixture(scope="module", params=[(BUDGET,), (32_768, 65_536, 153_600, 524_288, 2_097_152)])
+def comparison(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A comparison of many methods, one of them with a long name, at one budget or several."""
+    budgets = request.param
+    long = "essential:" + "x" * 80
+    runs = [
+        *many_runs(),
+        *(made_run(long, seed, 0.5, kept=size - 9, budget=size) for size in budgets for seed in (0, 1)),
+    ]
     path = tmp_path_factory.mktemp("comparison") / "compare.html"
-    write_comparison(runs, path.parent, Call((BUDGET,)))
+    call = Call(
+        budgets, ("training.epochs=4", "data.root=" + "y" * 200), "essential compare -s " + "z" * 300, ("w" * 200,)
+    )
+    write_comparison(runs, path.parent, call)
     path.write_text(path.read_text(encoding="utf-8").replace("<details", "<details open"), encoding="utf-8")
     return path
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -99,7 +100,8 @@ def print_comparison(comparison: "Comparison") -> None:
         _print_by_budget(comparison)
     for group in comparison.groups:
         if not (call.several and any(row.budget_bytes for row in group.rows) and group.is_ranked):
-            print_table(_COLUMNS, [_cells(row) for row in group.rows], title=group.title or None)
+            marked = comparison.front if call.several else ()
+            print_table(_COLUMNS, [_cells(row, marked) for row in group.rows], title=group.title or None)
     notes = [
         "kept: after the last task, without MR modules and the trained classifier"
         + (", which a budget caps" if call.budgets else ""),
@@ -130,13 +132,14 @@ def _print_by_budget(comparison: "Comparison") -> None:
     print_table(head, lines, title="carried")
 
 
-def _cells(row: "MethodRow") -> list[str]:
+def _cells(row: "MethodRow", marked: Collection["MethodRow"]) -> list[str]:
     from essential.cli.console import fraction, size
 
     final, measures = row.final_accuracy, row.measures
+    std = "" if final.std is None else f"±{final.std:.3f}".replace("±0.", "±.")
     return [
         row.name,
-        fraction(final.mean) + ("" if final.std is None else f"±{final.std:.3f}".replace("±0.", "±.")),
+        fraction(final.mean) + std + "*" * (row in marked),
         fraction(measures["average_incremental_accuracy"].mean),
         "all videos" if row.needs_all_tasks else size(row.memory_bytes),
         "-" if row.carried_bytes is None else size(row.carried_bytes),

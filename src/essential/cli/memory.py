@@ -36,7 +36,7 @@ def memory(kept: Annotated[Path, argument("RUN|BUNDLE", "Folder of a run, or fil
     if not kept.exists():
         raise RunError(f"there is no run folder and no bundle {kept}; check the name")
     record = Record.read(kept / "record.json")
-    title = f"method {record.method.name}, {counted(record.exemplars, 'exemplar')}"
+    title = f"method {record.method.shown}, {counted(record.exemplars, 'exemplar')}"
     _print_ledger(record.marked(title), record.ledger)
 
 

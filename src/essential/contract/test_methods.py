@@ -293,6 +293,7 @@ def test_a_restart_inside_a_stage_changes_nothing(name: str) -> None:
 def test_a_memory_in_few_bits_is_the_same_after_a_restart_and_is_of_one_setting(keeping: str) -> None:
     settings: dict[str, Any] = {"memory_bits": 2, **ONE_EPOCH}
     straight, method = build(keeping, **settings), build(keeping, **settings)
+    method.load_state_dict(straight.state_dict())
     for task in tasks_for(straight, [2, 1, 2]):
         learn(straight, task, training=SHORT)
         learn(method, task, training=SHORT)

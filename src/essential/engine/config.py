@@ -1,6 +1,7 @@
 """From a name or a YAML file, and `key.sub=value` overrides, to a checked `RunConfig`. Nothing in a config is run."""
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -37,7 +38,7 @@ def load_config(
         overrides: applied in this order.
         method: a shipped method to use instead of the config's, with the config's settings of classifier, exemplars per
             class, bits of the memory and rehearsal epochs where it has such. The config's own method stays as it is.
-        budget_bytes: cap on what a method with exemplars keeps, in the place of any number per class.
+        budget_bytes: cap on what a method keeps that can keep less, in the place of any number of exemplars per class.
 
     Raises:
         ConfigError: no such config or method; not YAML; an unknown key (the nearest known one is named); a value out
@@ -53,9 +54,10 @@ def load_config(
     section = memory_section(config)
     if budget_bytes is None or section is None:
         return config
-    # The budget alone decides how many: a number per class beside it would leave part of it unused.
-    for setting in (f"budget_bytes={budget_bytes}", "exemplars_per_class=null"):
-        _apply(content, f"{section}.{setting}")
+    _apply(content, f"{section}.budget_bytes={budget_bytes}")
+    if hasattr(attrgetter(section)(config), "exemplars_per_class"):
+        # The budget alone decides how many: a number per class beside it would leave part of it unused.
+        _apply(content, f"{section}.exemplars_per_class=null")
     return parse_config(content, name)
 
 
@@ -124,10 +126,9 @@ def training_config(given: TrainingConfig | Mapping[str, Any] | None, changes: M
 
 
 def memory_section(config: RunConfig) -> str | None:
-    """Return the key of the section that says how many exemplars are kept; None if the method keeps none."""
-    if isinstance(config.method, MemoryConfig):
-        return "method"
-    return "method.base" if isinstance(getattr(config.method, "base", None), MemoryConfig) else None
+    """Return the key of the section that has a budget in bytes; None if the method knows none."""
+    sections = {"method": config.method, "method.base": getattr(config.method, "base", None)}
+    return next((key for key, section in sections.items() if hasattr(section, "budget_bytes")), None)
 
 
 def _apply(content: dict[str, Any], override: str) -> None:

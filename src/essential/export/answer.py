@@ -15,7 +15,7 @@ from essential.encoders import FrameEncoder
 from essential.learner.calibration import OutOfDistribution, known_labels
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.models.classifier import Predictor
-from essential.models.closed_form import MahalanobisDistances, squared_distances, unpack_upper
+from essential.models.closed_form import MahalanobisDistances, reduced, squared_distances, unpack_upper
 
 Answers = tuple[Tensor, ...]
 
@@ -32,8 +32,8 @@ class FeatureAnswer(nn.Module):
 
     def __init__(self, labelled: LabelledPredictor) -> None:
         super().__init__()
-        predictor = _copied(labelled.predictor)
-        self.scores = _WhitenedDistances(predictor) if isinstance(predictor, MahalanobisDistances) else predictor
+        given, predictor = labelled.predictor, _copied(labelled.predictor)
+        self.scores = _WhitenedDistances(given) if isinstance(given, MahalanobisDistances) else predictor
         # Not a module of its own: what it has is in the one before already.
         self._tokens = predictor.tokens
         self.temperature = labelled.temperature
@@ -100,17 +100,23 @@ class _WhitenedDistances(nn.Module):
 
     means: Tensor
     whitenings: Tensor
+    directions: Tensor | None
 
     def __init__(self, distances: MahalanobisDistances) -> None:
         super().__init__()
+        distances = deepcopy(distances).cpu()
         self.vectors = distances.vectors
-        self.register_buffer("means", distances.means)
-        self.register_buffer("whitenings", torch.stack([unpack_upper(packed) for packed in distances.whitenings]))
+        means, packed, directions = distances.parts()
+        self.register_buffer("directions", directions)
+        self.register_buffer("means", means.transpose(0, 1)[:, :, None].double())
+        self.register_buffer("whitenings", unpack_upper(packed).transpose(0, 1))
 
     def forward(self, features: Float[Tensor, "clips frames dim"]) -> Float[Tensor, "clips slots"]:
         """Score dense clips."""
-        apart = self.vectors(features)[None] - self.means.double()[:, None]
-        squares: Tensor = (apart @ self.whitenings.double()).square().sum(dim=2)
+        blocks, _, _, rank = self.means.shape
+        vectors = reduced(self.vectors(features), (blocks, rank), self.directions)
+        apart = vectors.transpose(0, 1)[:, None] - self.means
+        squares: Tensor = (apart @ self.whitenings.double()).square().sum(dim=(0, 3))
         return -squares.T
 
 

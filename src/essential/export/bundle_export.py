@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch import nn
+from torch import Tensor, nn
 
 from essential.encoders import FrameEncoder
 from essential.errors import EssentialError, ExportError
@@ -73,7 +73,7 @@ def write_export(
     encoder: FrameEncoder,
     path: Path,
     *,
-    held_out: Float[np.ndarray, "clips frames dim"],
+    held_out: Float[Tensor, "clips frames dim"],
     takes: Takes,
 ) -> Export:
     """Write a labelled predictor on the CPU, as `export_bundle` does, checked on `held_out` and made-up clips."""
@@ -81,7 +81,7 @@ def write_export(
     frames = held_out.shape[1]
     note = describe(labelled, encoder, frames=frames, takes=takes)
     made_up = random_features(_CLIPS_CHECKED, frames=frames, dim=encoder.dim)
-    features = np.concatenate([held_out.astype(np.float32), made_up])
+    features = np.concatenate([held_out.numpy(), made_up])
     answer = FeatureAnswer(labelled)
     worst = worst_difference(eager_run(answer), labelled, features, features)
     clips: Values = features

@@ -3,8 +3,7 @@
 A sealed safetensors file:
 
     arrays     method.*             the method's whole state: network, episodic memory, slots of every lesson
-               held_out.features    float16 frame features of the held-out clips
-               held_out.slots       their classes
+               held_out.*           the held-out clips, as an episodic memory of 8 bits
     metadata   what, version        "essential bundle", and the version of this layout
                config               all settings but what a machine's owner decides: paths, device, processes, limits
                encoder              name, fingerprint and width of the frozen encoder, which is not inside; without a
@@ -36,12 +35,12 @@ from essential.engine.workspace import FeatureOrigin
 from essential.errors import BundleError, CheckpointError, ConfigError
 from essential.files.sealed import Array, read_sealed, write_sealed
 from essential.files.versioned_json import Part
-from essential.learner.calibration import HeldOut
+from essential.learner.held_out import read_held_out
 from essential.learner.model import Model, ModelSettings
 from essential.models.growing import below
 
 WHAT = "essential bundle"
-VERSION = 1
+VERSION = 2
 # Logits of slots that came later were never stored, and are NaN.
 _MAY_HOLD_NAN = "method.memory.logits"
 
@@ -107,7 +106,7 @@ class Bundle:
         """Write the bundle, whole or not at all, and return its bytes; FileSystemError if it cannot."""
         model = self.model
         arrays = {f"method.{name}": array for name, array in model.method.state_dict().items()}
-        arrays |= {"held_out.features": model.held_out.features, "held_out.slots": model.held_out.slots}
+        arrays |= {f"held_out.{name}": array for name, array in model.held_out.arrays().items()}
         metadata = {
             "what": WHAT,
             "version": VERSION,
@@ -138,12 +137,12 @@ class Bundle:
         with damage_explained(path):
             # From text: a tuple, which JSON does not have, is refused in what was read from it already.
             note = _Note.model_validate_json(json.dumps(metadata), strict=True)
-            held_out = HeldOut(arrays["held_out.features"], arrays["held_out.slots"])
             portable = _portable(note.config)
             refuse_missing_plugins(portable, path, BundleError)
             config = RunConfig.model_validate(portable)
             _check_arrays(arrays)
-            _check_held_out(held_out, frames=config.video.frames, dim=note.encoder.dim)
+            clips = below("held_out.", arrays)
+            held_out = read_held_out(clips, frames=config.video.frames, dim=note.encoder.dim)
         config = _overridden(config, overrides, path)
         settings = model_settings(config, note.held_out_per_class)
         with turn(config.training.threads), damage_explained(path):
@@ -168,8 +167,8 @@ def new_settings(config: str, overrides: Sequence[str], method: str | None, budg
     section = memory_section(settings)
     if section is None:
         raise ConfigError(
-            f"memory_budget_bytes={budget_bytes} caps nothing: the method {settings.method.name!r} keeps no exemplars",
-            remedy="leave it out, or choose a method with a memory",
+            f"memory_budget_bytes={budget_bytes} caps nothing: the method {settings.method.name!r} cannot keep less",
+            remedy="leave it out, or choose a method with a memory or statistics",
         )
     for override in overrides:
         if override.partition("=")[0].strip() in (f"{section}.budget_bytes", f"{section}.exemplars_per_class"):
@@ -270,7 +269,7 @@ def _refuse_misfit(model: Model, dim: int) -> None:
     if len(model.labels) != slots:
         raise ValueError(f"{len(model.labels)} labels for {slots} slots")
     memory = method.memory
-    named = np.concatenate([memory.slots.numpy(), model.held_out.slots])
+    named = torch.cat([memory.slots, model.held_out.slots])
     if len(named) and not 0 <= named.min() <= named.max() < slots:
         raise ValueError(f"a clip of slot {named.max()}, of {slots}")
     if memory.features.shape[2] != dim or (len(memory) and int(memory.positions.max()) >= frames):
@@ -282,10 +281,3 @@ def _check_arrays(arrays: Mapping[str, Array]) -> None:
         odd = np.isinf(array) if name == _MAY_HOLD_NAN else ~np.isfinite(array)
         if odd.any():
             raise ValueError(f"{name} holds {array[odd][0]}, which is no number")
-
-
-def _check_held_out(held: HeldOut, *, frames: int, dim: int) -> None:
-    if held.features.shape != (len(held.slots), frames, dim) or held.slots.ndim != 1:
-        raise ValueError(f"held-out clips of shape {held.features.shape} with {held.slots.shape} slots")
-    if held.features.dtype != np.float16 or held.slots.dtype != np.int32:
-        raise ValueError(f"held-out clips of type {held.features.dtype} and {held.slots.dtype}")

@@ -1,4 +1,4 @@
-"""Held-out clips, and what is set on them: probabilities of labels, and the out-of-distribution score.
+"""What is set on held-out clips: probabilities of labels, and the out-of-distribution score.
 
 Probabilities: a softmax of the scores divided by one temperature, which minimises the cross-entropy of the held-out
 clips: they are as new to the predictor as a user's clip. Source: Guo et al., On Calibration of Modern Neural Networks,
@@ -28,43 +28,6 @@ REJECTED_SHARE = 0.05
 Scores = Float[np.ndarray, "clips slots"]
 Vectors = Float[np.ndarray, "clips width"]
 Slots = Int[np.ndarray, " clips"]
-
-
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """Frame features of clips that were not trained on, as float16, and their slots."""
-
-    features: Float[np.ndarray, "clips frames dim"]
-    slots: Int[np.ndarray, " clips"]
-
-    @classmethod
-    def none(cls, frames: int, dim: int) -> "HeldOut":
-        """Return no clips."""
-        return cls(np.zeros((0, frames, dim), np.float16), np.zeros(0, np.int32))
-
-    def extended(self, other: "HeldOut") -> "HeldOut":
-        """Concatenate: `self`, then `other`."""
-        return HeldOut(np.concatenate([self.features, other.features]), np.concatenate([self.slots, other.slots]))
-
-    def without(self, slot: int) -> "HeldOut":
-        """Return all but the clips of one slot."""
-        kept = self.slots != slot
-        return HeldOut(self.features[kept], self.slots[kept])
-
-    def at_most(self, most_bytes: int) -> "HeldOut":
-        """Return as many clips as fit; the last clip of the class with most clips goes first."""
-        kept = list(range(len(self.slots)))
-        fits = most_bytes // max(1, self.bytes // max(1, len(kept)))
-        while len(kept) > fits:
-            counts = np.bincount(self.slots[kept])
-            fullest = int(counts.argmax())
-            kept.remove(max(place for place in kept if self.slots[place] == fullest))
-        return HeldOut(self.features[kept], self.slots[kept])
-
-    @property
-    def bytes(self) -> int:
-        """Bytes as stored, without the file's header."""
-        return self.features.nbytes + self.slots.nbytes
 
 
 def temperature_of(scores: Scores, slots: Int[np.ndarray, " clips"], labels: Sequence[str | None]) -> float:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from essential.errors import BundleError
 from essential.learner.calibration import (
-    HeldOut,
     OutOfDistribution,
     known_labels,
     label_probabilities,
@@ -92,12 +91,12 @@ class LabelledPredictor:
             found.append(Prediction(path, top, None if unknown is None else float(unknown[row]), frames=frames))
         return found
 
-    def recognised(self, held_out: HeldOut) -> dict[str, tuple[int, int]]:
+    def recognised(self, held_out: EpisodicMemory) -> dict[str, tuple[int, int]]:
         """Return of each class with clips held out: how many are recognised, of how many."""
         found: dict[str, tuple[int, int]] = {}
         if not len(held_out.slots):
             return found
-        known, probabilities, _ = self.answers(held_out.features)
+        known, probabilities, _ = self.answers(held_out.features.numpy())
         for slot, guess in zip(held_out.slots.tolist(), probabilities.argmax(axis=1).tolist(), strict=True):
             label = str(self.labels[slot])
             right, of = found.get(label, (0, 0))
@@ -106,20 +105,19 @@ class LabelledPredictor:
 
 
 def build_labelled_predictor(
-    predictor: Predictor, labels: Sequence[str | None], memory: EpisodicMemory, held_out: HeldOut
+    predictor: Predictor, labels: Sequence[str | None], memory: EpisodicMemory, held_out: EpisodicMemory
 ) -> LabelledPredictor:
     """Return a predictor, set to evaluation, with labels, calibrated on the clips held out and the exemplars."""
     predictor.eval()
     uncalibrated = LabelledPredictor(predictor, labels, 1.0, None)
-    slots = [memory.slots.numpy(), held_out.slots.astype(np.int64)]
-    temperature = temperature_of(uncalibrated.scores(held_out.features), slots[1], labels)
+    slots = [memory.slots.numpy(), held_out.slots.numpy()]
+    temperature = temperature_of(uncalibrated.scores(held_out.features.numpy()), slots[1], labels)
     # A class of which nothing is kept would always look unknown.
     kept = {labels[slot] for slot in np.concatenate(slots).tolist()}
     measure = None
     if kept.issuperset(known_labels(labels)):
-        of_exemplars = _by_parts(predictor, predictor.tokens, memory.features, memory.positions)
-        of_held_out = _by_parts(predictor, predictor.tokens, *_dense(held_out.features))
-        measure = out_of_distribution_of(of_exemplars, slots[0], of_held_out, slots[1])
+        vectors = [_by_parts(predictor, predictor.tokens, each.features, each.positions) for each in (memory, held_out)]
+        measure = out_of_distribution_of(vectors[0], slots[0], vectors[1], slots[1])
     return LabelledPredictor(predictor, labels, temperature, measure)
 
 

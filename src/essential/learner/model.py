@@ -12,12 +12,14 @@ from jaxtyping import Int
 
 from essential.engine.learn_task import learn_task
 from essential.engine.settings import TrainingConfig
-from essential.errors import ConfigError, DataError, TrainingError
+from essential.errors import ConfigError, TrainingError
 from essential.features.config import FeaturesConfig
 from essential.files.sealed import Array
-from essential.learner.calibration import HeldOut, known_labels
+from essential.learner.calibration import known_labels
+from essential.learner.held_out import bytes_of, held_out_clips, no_held_out_clips, within
 from essential.learner.labelled_predictor import LabelledPredictor, build_labelled_predictor
 from essential.learner.lesson import LessonClips, LessonTask
+from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.methods import METHODS, MethodConfig, build_method
 from essential.methods.contract import Method
@@ -95,19 +97,19 @@ class Model:
     settings: ModelSettings
     method: Method
     labels: tuple[str | None, ...]
-    held_out: HeldOut
+    held_out: EpisodicMemory
 
     @classmethod
     def new(cls, settings: ModelSettings, dim: int) -> "Model":
         """Return a model that knows no class, for features of `dim` numbers per frame."""
-        return cls(settings, settings.build_method(dim), (), HeldOut.none(settings.frames, dim))
+        return cls(settings, settings.build_method(dim), (), no_held_out_clips(settings.frames, dim))
 
     @classmethod
     def restored(
-        cls, settings: ModelSettings, state: Mapping[str, Array], labels: Sequence[str | None], held_out: HeldOut
+        cls, settings: ModelSettings, state: Mapping[str, Array], labels: Sequence[str | None], held_out: EpisodicMemory
     ) -> "Model":
         """Return the model with a method's state, on the CPU; CheckpointError if it is none of that method."""
-        method = settings.build_method(held_out.features.shape[2], reserved_bytes=held_out.bytes)
+        method = settings.build_method(held_out.features.shape[2], reserved_bytes=bytes_of(held_out))
         method.load_state_dict(state)
         return cls(settings, method, tuple(labels), held_out)
 
@@ -123,23 +125,25 @@ class Model:
 
     def ledger(self) -> list[LedgerEntry]:
         """Count every byte that is kept beside the predictor."""
-        held = LedgerEntry("episodic", "clips held out for calibration", self.held_out.bytes, in_paper_figure=False)
-        return [*self.method.ledger(), *([held] if len(self.held_out.slots) else [])]
+        size = bytes_of(self.held_out)
+        held = LedgerEntry("episodic", "clips held out for calibration", size, in_paper_figure=False)
+        return [*self.method.ledger(), *([held] if size else [])]
 
     def learned(self, clips: LessonClips, progress: Progress) -> tuple["Model", int]:
         """Return the model after a lesson, and how many clips were held out; this one stays as it is.
 
         Raises:
             ConfigError: the memory budget cannot hold one exemplar of every class.
-            DataError: a held-out clip's features are too large to be kept.
             TrainingError: a loss is not finite.
         """
         first = len(self.labels)
         slots = range(first, first + len(clips.classes))
         trained, kept = self._split(clips)
-        held_out = self.held_out.extended(_stored(clips, kept, first))
+        held_out = self.held_out
+        if len(kept):
+            held_out = held_out.extended(held_out_clips(clips.view(kept, 0), clips.places[kept] + first))
         if self.settings.budget_bytes is not None:
-            held_out = held_out.at_most(self.settings.budget_bytes // 4)
+            held_out = within(held_out, self.settings.budget_bytes // 4)
         after = Model.restored(self.settings, self.method.state_dict(), (*self.labels, *clips.classes), held_out)
         task = LessonTask(len(self.method.slots), slots, clips, trained, self.settings.features)
         old, new = after.method.memory, task.plain()
@@ -176,16 +180,3 @@ class Model:
             kept += [own[row] for row in sorted(order[:count])]
             trained += [own[row] for row in sorted(order[count:])]
         return np.array(trained, np.int64), np.array(kept, np.int64)
-
-
-def _stored(clips: LessonClips, rows: Rows, first_slot: int) -> HeldOut:
-    if not len(rows):
-        return HeldOut.none(*clips.features[0].shape[1:])
-    with np.errstate(over="ignore"):
-        stored = clips.view(rows, 0).astype(np.float16)
-    if not np.isfinite(stored).all():
-        raise DataError(
-            "features of held-out clips are too large for float16",
-            remedy="begin without such clips: held_out_per_class=0, or --held-out 0 on the command line",
-        )
-    return HeldOut(stored, (clips.places[rows] + first_slot).astype(np.int32))

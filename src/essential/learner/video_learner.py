@@ -22,7 +22,6 @@ from essential.engine.workspace import FeatureOrigin
 from essential.errors import BundleError, ConfigError, DataError
 from essential.features.provenance import Recipe, build_recipe
 from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings
-from essential.learner.calibration import HeldOut
 from essential.learner.clips import (
     Expanded,
     Given,
@@ -38,6 +37,7 @@ from essential.learner.model import Model
 from essential.learner.prediction import Prediction, Span
 from essential.learner.reading import ClipReader
 from essential.learner.threads import in_turn
+from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.progress import Progress, phase
 from essential.protocols.class_names import alike, known_as
@@ -186,8 +186,8 @@ class VideoLearner:
         return self._encoder
 
     @property
-    def held_out(self) -> HeldOut:
-        """The clips that were not learned from."""
+    def held_out(self) -> EpisodicMemory:
+        """The clips that were not learned from, all frames of each, in 8 bits a number."""
         return self._model.held_out
 
     @property

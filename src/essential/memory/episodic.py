@@ -60,7 +60,8 @@ class EpisodicMemory:
         """Return a memory of no exemplars; those to come are stored in `bits` bits a number, rotated as `seed` says."""
         none = torch.zeros(0, dtype=torch.long)
         empty = cls(torch.zeros(0, kept, dim), torch.zeros(0, kept, dtype=torch.long), none, none, ())
-        return replace(empty, packing=Packing.of(bits, seed=seed, dim=dim))
+        packing = Packing.of(bits, seed=seed, dim=dim)
+        return empty if packing is None else replace(empty, packing=packing, codes=packing.no_codes(kept))
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -185,8 +186,10 @@ class EpisodicMemory:
     def take(self, index: Int[Tensor, " chosen"]) -> "EpisodicMemory":
         """Return a memory of the exemplars at `index`, in that order."""
         columns: dict[str, Any] = {name: getattr(self, name)[index] for name in (*_COLUMNS, "logits")}
-        codes = {name: column[index] for name, column in self.codes.items()}
-        return replace(self, **columns, names=tuple(self.names[i] for i in index.tolist()), codes=codes)
+        codes, names = {name: rows[index] for name, rows in self.codes.items()}, (self.names[i] for i in index.tolist())
+        # What no exemplar is left of leaves no mean either.
+        packing = self.packing if len(index) or self.packing is None else self.packing.without_centre()
+        return replace(self, **columns, names=tuple(names), packing=packing, codes=codes)
 
     @property
     def exemplar_bytes(self) -> int:

@@ -43,15 +43,24 @@ class Packing:
     @classmethod
     def of(cls, bits: Bits, *, seed: int, dim: int) -> "Packing | None":
         """Return the packing of a run's seed, before its first exemplar; None for 32 bits, which nothing packs."""
-        return None if bits == 32 else cls(bits, seed_from("memory", seed), torch.zeros(dim))
+        return None if bits == 32 else cls(bits, seed_from("memory", seed), torch.zeros(dim, dtype=torch.float32))
 
     def around(self, features: Float[Tensor, "exemplars kept dim"]) -> "Packing":
         """Return this packing with the mean of those frames as its centre."""
         return replace(self, centre=features.double().mean(dim=(0, 1)).float()) if features.numel() else self
 
+    def without_centre(self) -> "Packing":
+        """Return this packing before its first exemplar."""
+        return replace(self, centre=torch.zeros_like(self.centre))
+
     def exemplar_bytes(self, kept: int) -> int:
         """Return the bytes of the features of one exemplar of `kept` frames."""
         return kept * (packed_bytes(len(self.centre), self.bits) + torch.bfloat16.itemsize)
+
+    def no_codes(self, kept: int) -> dict[str, Tensor]:
+        """Return the columns of no exemplar."""
+        codes = torch.zeros(0, kept, packed_bytes(len(self.centre), self.bits), dtype=torch.uint8)
+        return {"features_codes": codes, "features_scales": torch.zeros(0, kept, dtype=torch.bfloat16)}
 
     def encode(
         self, features: Float[Tensor, "exemplars kept dim"], logits: Float[Tensor, "exemplars scored"]

@@ -57,6 +57,7 @@ METHODS: "Registry[type[Method]]" = Registry(
         "ranpac": "essential.methods.ranpac:Ranpac",
         "replay": "essential.methods.replay:Replay",
         "slda": "essential.methods.slda:Slda",
+        "spectral": "essential.methods.spectral:Spectral",
         "temporal-consistency": "essential.methods.temporal_consistency:TemporalConsistency",
         "ucir": "essential.methods.ucir:UCIR",
     },

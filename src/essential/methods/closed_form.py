@@ -1,19 +1,20 @@
 """What methods in closed form share: a clip is a vector, and what is kept of a class is computed from its vectors."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Generic, TypeVar
 
 from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from essential.configs.schema import Section
 from essential.errors import ConfigError
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.methods.contract import Method, TaskData
-from essential.methods.statistics import Bits, ClassStatistics, RidgeProblem
+from essential.methods.ridge import RidgeProblem
+from essential.methods.statistics import Bits, ClassStatistics, Scatters
 from essential.models.closed_form import ClipForm, ClipVector, ClosedFormPredictor, LinearScores
 
 # More frames' slow coefficients rarely say more: see docs/methods.md.
@@ -28,6 +29,9 @@ class ClosedFormConfig(Section):
         None, ge=1, description="of a spectrum (dct), the slowest first; none: 4, or all where a clip has fewer frames"
     )
     statistics_bits: Bits = Field(32, description="bits of each number of means and covariances")
+    budget_bytes: int | None = Field(
+        None, ge=1, description="hard cap on the statistics: fewer bits, then numbers of a frame, then coefficients"
+    )
 
 
 Settings = TypeVar("Settings", bound=ClosedFormConfig)
@@ -35,12 +39,12 @@ Scores = TypeVar("Scores", bound=ClosedFormPredictor)
 
 
 class ClosedForm(Method, Generic[Settings, Scores]):
-    """A method that computes its scores when a task ends, and trains nothing.
+    """A method that computes its scores, when a task ends, from the statistics of all clips seen, and trains nothing.
 
     Attributes:
         unit_length: a clip's vector is scaled to length 1.
-        blocks: of a clip's vector; see `ClipVector`.
         scores: the predictor.
+        statistics: all that is kept.
 
     Raises:
         ConfigError: more coefficients are asked for than a clip has frames.
@@ -53,23 +57,39 @@ class ClosedForm(Method, Generic[Settings, Scores]):
         self.config = config
         coefficients = _coefficients(config, frames)
         vectors = ClipVector(config.clip, dim=dim, frames=frames, coefficients=coefficients, unit=self.unit_length)
-        self.blocks = vectors.blocks
-        self.scores = self.make_scores(vectors, vectors.width, seed)
+        self.scores, self.statistics = self.make(vectors, seed)
         super().__init__(self.scores, EpisodicMemory.empty(kept=frames, dim=dim), seed=seed)
+        self.network["statistics"] = self.statistics
 
     @abstractmethod
-    def make_scores(self, vectors: nn.Module, width: int, seed: int) -> Scores:
-        """Make the predictor, whose vectors begin with what `vectors` makes of a clip, `width` numbers."""
+    def make(self, vectors: ClipVector, seed: int) -> tuple[Scores, ClassStatistics]:
+        """Return the predictor, whose vectors begin with `vectors`, and empty statistics of its vectors."""
+
+    @abstractmethod
+    def score(self) -> None:
+        """Set the predictor to the statistics."""
+
+    def statistics_of(self, vectors: ClipVector, scatters: Scatters) -> ClassStatistics:
+        """Return empty statistics of a clip's vectors."""
+        blocks = vectors.blocks
+        bits = self.config.statistics_bits
+        return ClassStatistics(vectors.width // blocks, blocks=blocks, bits=bits, scatters=scatters)
 
     def begin(self, task: TaskData) -> None:
         self.slots.append(task.slots)
 
-    def finish(self, task: TaskData) -> None:
-        self.learn(self._vectors_by_class(task))
+    def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: ARG002
+        if self.config.budget_bytes is not None:
+            self.statistics.check_room(self.config.budget_bytes, max(len(names), len(self.statistics.counts)))
 
-    @abstractmethod
-    def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
-        """Add classes behind those seen, each given by the vectors of all its clips, and have scores for all."""
+    def finish(self, task: TaskData) -> None:
+        self.statistics.add(self._vectors_by_class(task))
+        if self.config.budget_bytes is not None:
+            self.statistics.fit(self.config.budget_bytes)
+        self.score()
+
+    def ledger(self) -> list[LedgerEntry]:
+        return self.statistics.ledger()
 
     def _vectors_by_class(self, task: TaskData) -> Iterator[Float[Tensor, "clips width"]]:
         """Give the vectors of each class of the task, in order of its slots.
@@ -91,29 +111,21 @@ def _coefficients(config: ClosedFormConfig, frames: int) -> int:
     return asked
 
 
-class FromStatistics(ClosedForm[Settings, LinearScores]):
-    """A method that computes linear scores of all classes from the statistics of all clips seen."""
+class Linear(ClosedForm[Settings, LinearScores]):
+    """A method whose scores are linear."""
 
-    def __init__(self, config: Settings, *, dim: int, frames: int, seed: int) -> None:
-        super().__init__(config, dim=dim, frames=frames, seed=seed)
-        width, blocks = self.scores.width, self.blocks
-        self.statistics = ClassStatistics(width // blocks, blocks=blocks, bits=config.statistics_bits)
-        self.network["statistics"] = self.statistics
+    scatters: ClassVar[Scatters] = "shared"
 
-    def make_scores(self, vectors: nn.Module, width: int, seed: int) -> LinearScores:  # noqa: ARG002
-        return LinearScores(vectors, width=width)
+    def make(self, vectors: ClipVector, seed: int) -> tuple[LinearScores, ClassStatistics]:  # noqa: ARG002
+        return LinearScores(vectors, width=vectors.width), self.statistics_of(vectors, self.scatters)
 
-    def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
-        """Add the classes to the statistics, and compute the scores anew."""
-        self.statistics.add(classes)
-        self.scores.set(*self.solve(self.statistics))
+    def score(self) -> None:
+        weight, bias = self.solve(self.statistics)
+        self.scores.set(self.statistics.widened(weight), bias)
 
     @abstractmethod
     def solve(self, statistics: ClassStatistics) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
-        """Return weight and bias of the scores."""
-
-    def ledger(self) -> list[LedgerEntry]:
-        return self.statistics.ledger()
+        """Return weight and bias of the scores of what the statistics keep of a vector."""
 
 
 class RidgeConfig(ClosedFormConfig):
@@ -124,7 +136,7 @@ class RidgeConfig(ClosedFormConfig):
 RidgeSettings = TypeVar("RidgeSettings", bound=RidgeConfig)
 
 
-class Ridge(FromStatistics[RidgeSettings]):
+class Ridge(Linear[RidgeSettings]):
     """A method that regresses the class indicators on the clips' vectors."""
 
     def solve(self, statistics: ClassStatistics) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:

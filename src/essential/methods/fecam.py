@@ -19,18 +19,17 @@ shared covariance is of each task's vectors about the task's mean, mixed by the 
 scaled to correlations; here it does not depend on the tasks.
 """
 
-from collections.abc import Iterable
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
-from essential.memory.ledger import LedgerEntry
 from essential.methods.closed_form import ClosedForm, ClosedFormConfig
-from essential.methods.statistics import Block, ClassStatistics, discriminant, side_by_side, statistics_ledger
-from essential.models.closed_form import LinearScores, MahalanobisDistances
+from essential.methods.discriminant import discriminant, side_by_side
+from essential.methods.statistics import Block, ClassStatistics
+from essential.models.closed_form import ClipVector, LinearScores, MahalanobisDistances
 
 
 class FecamConfig(ClosedFormConfig):
@@ -45,34 +44,23 @@ class Fecam(ClosedForm[FecamConfig, LinearScores | MahalanobisDistances]):
     Config = FecamConfig
     unit_length = True
 
-    def __init__(self, config: FecamConfig, *, dim: int, frames: int, seed: int) -> None:
-        super().__init__(config, dim=dim, frames=frames, seed=seed)
-        if config.covariance == "shared":
-            width = self.scores.width // self.blocks
-            self.statistics = ClassStatistics(width, blocks=self.blocks, bits=config.statistics_bits)
-            self.network["statistics"] = self.statistics
-
-    def make_scores(self, vectors: nn.Module, width: int, seed: int) -> LinearScores | MahalanobisDistances:  # noqa: ARG002
+    def make(
+        self,
+        vectors: ClipVector,
+        seed: int,  # noqa: ARG002
+    ) -> tuple[LinearScores | MahalanobisDistances, ClassStatistics]:
         kind = LinearScores if self.config.covariance == "shared" else MahalanobisDistances
-        return kind(vectors, width=width)
+        return kind(vectors, width=vectors.width), self.statistics_of(vectors, self.config.covariance)
 
-    def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
-        scores = self.scores
+    def score(self) -> None:
+        scores, statistics = self.scores, self.statistics
         if isinstance(scores, LinearScores):
-            self.statistics.add(classes)
-            blocks = self.statistics.blocks()
-            scores.set(*side_by_side(discriminant(block, self._correlations(block)) for block in blocks))
+            weight, bias = side_by_side(discriminant(block, self._correlations(block)) for block in statistics.blocks())
+            scores.set(statistics.widened(weight), bias)
             return
-        for vectors in classes:
-            own = ClassStatistics(vectors.shape[1]).to(vectors.device)
-            own.add([vectors])
-            (block,) = own.blocks()
-            scores.add(block.means[0], self._correlations(block))
-
-    def ledger(self) -> list[LedgerEntry]:
-        if isinstance(self.scores, LinearScores):
-            return self.statistics.ledger()
-        return statistics_ledger({"class means": self.scores.means, "class covariances": self.scores.whitenings})
+        slots = range(len(statistics.counts))
+        own = (torch.stack([self._correlations(block) for block in statistics.blocks(slot)]) for slot in slots)
+        scores.set(statistics.means, own, statistics.directions())
 
     def _correlations(self, block: Block) -> Float[Tensor, "width width"]:
         return correlations(block.covariance, added=self.config.shrinkage, negligible=block.negligible)

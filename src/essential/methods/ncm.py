@@ -10,32 +10,25 @@ Near-Zero Cost, TPAMI 2013, whose starting point it is.
 Differs from the paper: no metric is learned; vectors have length 1, and their means are taken as they come.
 """
 
-from collections.abc import Iterable
 from typing import Literal
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from essential.memory.ledger import LedgerEntry
-from essential.methods.closed_form import ClosedForm, ClosedFormConfig
-from essential.methods.statistics import statistics_ledger
-from essential.models.closed_form import MeanDistances
+from essential.methods.closed_form import ClosedFormConfig, Linear
+from essential.methods.statistics import ClassStatistics
 
 
 class NcmConfig(ClosedFormConfig):
     name: Literal["ncm"] = "ncm"
 
 
-class Ncm(ClosedForm[NcmConfig, MeanDistances]):
+class Ncm(Linear[NcmConfig]):
     Config = NcmConfig
     unit_length = True
+    scatters = "none"
 
-    def make_scores(self, vectors: nn.Module, width: int, seed: int) -> MeanDistances:  # noqa: ARG002
-        return MeanDistances(vectors, width=width)
-
-    def learn(self, classes: Iterable[Float[Tensor, "clips width"]]) -> None:
-        for vectors in classes:
-            self.scores.add(vectors.mean(dim=0))
-
-    def ledger(self) -> list[LedgerEntry]:
-        return statistics_ledger({"class means": self.scores.means})
+    def solve(self, statistics: ClassStatistics) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
+        """Return what gives minus the squared distances, but for a clip's own square, the same for all classes."""
+        means = statistics.means.flatten(1)
+        return 2 * means, -means.square().sum(dim=1)

@@ -21,10 +21,9 @@ from typing import Literal
 from pydantic import Field
 from torch import nn
 
-from essential.memory.ledger import LedgerEntry
 from essential.methods.closed_form import Ridge, RidgeConfig
-from essential.methods.statistics import statistics_ledger
-from essential.models.closed_form import LinearScores, RandomFeatures
+from essential.methods.statistics import ClassStatistics
+from essential.models.closed_form import ClipVector, LinearScores, RandomFeatures
 from essential.models.seeded import torch_generator
 
 
@@ -40,10 +39,9 @@ class Ranpac(Ridge[RanpacConfig]):
 
     draws_nothing = False
 
-    def make_scores(self, vectors: nn.Module, width: int, seed: int) -> LinearScores:
-        number, self.blocks = self.config.random_features, 1
-        self.random = RandomFeatures(width, number, generator=torch_generator(seed, "ranpac"))
-        return LinearScores(nn.Sequential(vectors, self.random), width=number)
-
-    def ledger(self) -> list[LedgerEntry]:
-        return super().ledger() + statistics_ledger({"random projection": self.random.projection})
+    def make(self, vectors: ClipVector, seed: int) -> tuple[LinearScores, ClassStatistics]:
+        number, bits = self.config.random_features, self.config.statistics_bits
+        self.random = RandomFeatures(vectors.width, number, generator=torch_generator(seed, "ranpac"))
+        # A random feature is as good as another: under a budget the first ones are kept.
+        statistics = ClassStatistics(number, bits=bits, directed=False)
+        return LinearScores(nn.Sequential(vectors, self.random), width=number), statistics

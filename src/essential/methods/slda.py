@@ -13,6 +13,8 @@ Differs from the paper:
 - S is exact for any order of clips; the paper's update takes each clip's distance from its class's running mean.
 - The shrinkage is Ledoit and Wolf's, towards the mean variance; the paper has 1e-4 towards the identity. On
   moving-digits, frames side by side, the final accuracy is 0.92 instead of 0.78.
+- A class's mean is the one expected of its clips and of all classes; see `expected_discriminant`. The paper's is that
+  of its clips (`plain`).
 
 Differs from the authors' code: no covariance of a base stage (theirs is OAS's) is needed.
 """
@@ -23,8 +25,9 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from essential.methods.closed_form import ClosedFormConfig, FromStatistics
-from essential.methods.statistics import ClassStatistics, damped_discriminant, discriminant, side_by_side
+from essential.methods.closed_form import ClosedFormConfig, Linear
+from essential.methods.discriminant import discriminant, expected_discriminant, invertible, side_by_side
+from essential.methods.statistics import ClassStatistics
 
 
 class SldaConfig(ClosedFormConfig):
@@ -32,11 +35,15 @@ class SldaConfig(ClosedFormConfig):
     shrinkage: float | None = Field(
         None, gt=0, le=1, description="weight of the mean variance in the covariance; none: Ledoit and Wolf's choice"
     )
+    means: Literal["expected", "plain"] = Field(
+        "expected",
+        description="a class's expected true mean, which few clips draw towards the centre; or that of clips",
+    )
 
 
-class Slda(FromStatistics[SldaConfig]):
+class Slda(Linear[SldaConfig]):
     Config = SldaConfig
 
     def solve(self, statistics: ClassStatistics) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
-        scores = damped_discriminant if self.config.clip == "dct" else discriminant
-        return side_by_side(scores(block, block.invertible(self.config.shrinkage)) for block in statistics.blocks())
+        scores = expected_discriminant if self.config.means == "expected" else discriminant
+        return side_by_side(scores(block, invertible(block, self.config.shrinkage)) for block in statistics.blocks())

@@ -1,34 +1,40 @@
-"""Statistics of all classes seen, kept instead of exemplars, and linear scores computed from them alone.
+"""Statistics of all classes seen, kept instead of exemplars; `discriminant` and `ridge` compute scores from them alone.
 
 They are each class's count and mean, and for each block of the clips' numbers one scatter of all clips about their
-class's mean; none depends on the order of the classes or on their split into tasks, but for the rounding of its bits.
+class's mean; none depends on the order of the classes or on their split into tasks, but for the rounding to their bits.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor, nn
 
+from essential.errors import ConfigError
 from essential.memory.ledger import LedgerEntry
-from essential.models.closed_form import pack_upper, packed_size, unpack_upper
+from essential.models.closed_form import pack_upper, packed_size, reduced, unpack_upper
 from essential.models.growing import Growing, below
 
 # Of a mean squared length: what lies below is the rounding of equal vectors, not variance.
 _NOTHING = 1e-20
-# Of the mean eigenvalue of X^T X: the ridges that are tried, in descending order, ten per decade.
-_STRENGTHS = 10 ** torch.linspace(3, -5, 81, dtype=torch.float64)
-# Of the largest eigenvalue: an eigenvalue below it is rounding.
-_RANK = 1e-12
-# Ridges whose errors are this close are equal but for rounding; the strongest is taken.
-_EQUAL = 1e-6
-# Streaming LDA's fixed shrinkage. Two clips of one class would ask for none at all, and leave a singular matrix.
-LEAST = 1e-4
+# Under a budget fewer numbers of a block are kept, down to so many, before a block is dropped; see docs/methods.md.
+_FEW = 16
+_ROUNDS = 8
 
 Bits = Literal[16, 32, 64]
+Scatters = Literal["shared", "class", "none"]
+_CODES: dict[int, torch.dtype] = {16: torch.int16, 32: torch.int32, 64: torch.int64}
+
+
+class Form(NamedTuple):
+    """How much is kept: bits of a number, blocks of a vector, numbers of a block."""
+
+    bits: int
+    blocks: int
+    rank: int
 
 
 @dataclass(frozen=True)
@@ -57,99 +63,273 @@ class Block:
         """The trace of a covariance below which it is rounding: there is no variance at all."""
         return _NOTHING * float(self.means.square().sum(dim=1).mean())
 
-    def invertible(self, shrinkage: float | None = None) -> Float[Tensor, "width width"]:
-        """Return the covariance shrunk towards its mean variance; without a shrinkage by Ledoit and Wolf's choice."""
-        if shrinkage is None:
-            shrinkage = max(ledoit_wolf(self.covariance, self.fourth, clips=self.clips), LEAST)
-        return shrunk(self.covariance, shrinkage, negligible=self.negligible)
-
 
 class ClassStatistics(Growing):
-    """Counts, means and, block by block, the pooled within-class scatter of vectors.
+    """Counts, means and, block by block, scatters within classes of vectors, in the form that there is room for.
 
     A vector has `blocks` blocks of `width` numbers; nothing is kept of the covariance between two blocks. Numbers are
-    kept as integers of `bits` bits and the scales that they are fractions of. A class comes in one task, so nothing is
-    added to its mean later.
+    integers, of so many bits, and the scales that they are fractions of. A class comes in one task, so nothing is added
+    to its mean later.
+
+    A smaller form has fewer bits, the first blocks only, or of each block its products with the first of some
+    directions. They are the principal ones of all that was added, every number of them rounded to its sign, made
+    orthonormal one after the other. What is added later is reduced alike, so sums stay exact; but the fourth powers are
+    taken to fall as the square of the variance.
+
+    Args:
+        scatters: one for all classes, each class its own, or none.
+        directed: fewer numbers are products with directions; otherwise the first ones, where all are alike.
 
     Attributes:
+        form: what is kept now.
         counts: clips of each slot.
         mean_codes: each slot's means, as fractions of `mean_scales`, the largest number of the slot's block.
-        scatter_codes: each block's upper triangle of the sum over all clips of (x - mean)(x - mean)^T, as fractions of
-            the products of the two numbers' `deviations`, the roots of its diagonal: as correlations.
-        fourth: the sum over all clips of |x - mean|^4, for each block.
+        scatter_codes: the upper triangles of the sums over all clips of (x - mean)(x - mean)^T, as fractions of the
+            products of the two numbers' `deviations`, the roots of their diagonals: as correlations.
+        fourth: for each scatter the sum over all clips of |x - mean|^4.
+        signs: of the directions, a bit each.
     """
 
-    grows = ("counts", "mean_codes", "mean_scales")
+    grows = ("counts", "mean_codes", "mean_scales", "scatter_codes", "deviations", "fourth", "signs")
     counts: Tensor
     mean_codes: Tensor
     mean_scales: Tensor
     scatter_codes: Tensor
     deviations: Tensor
     fourth: Tensor
+    signs: Tensor
 
-    def __init__(self, width: int, *, blocks: int = 1, bits: Bits = 32) -> None:
+    def __init__(
+        self, width: int, *, blocks: int = 1, bits: Bits = 32, scatters: Scatters = "shared", directed: bool = True
+    ) -> None:
         super().__init__()
-        codes = {16: torch.int16, 32: torch.int32, 64: torch.int64}[bits]
-        self.register_buffer("counts", torch.zeros(0, dtype=torch.long))
-        self.register_buffer("mean_codes", torch.zeros(0, blocks, width, dtype=codes))
-        self.register_buffer("mean_scales", torch.zeros(0, blocks))
-        self.register_buffer("scatter_codes", torch.zeros(blocks, packed_size(width), dtype=codes))
-        self.register_buffer("deviations", torch.zeros(blocks, width))
-        self.register_buffer("fourth", torch.zeros(blocks, dtype=torch.float64))
+        self.scatters, self.directed = scatters, directed
+        self.form = self.whole = Form(bits, blocks, width)
+        for name, (numbers, dtype) in self._layout(self.form, 0).items():
+            self.register_buffer(name, torch.zeros(numbers, dtype=dtype))
 
     def add(self, classes: Iterable[Float[Tensor, "_ numbers"]]) -> None:
         """Add classes behind the present ones, each given by all its vectors (float64), block after block."""
-        counts, means = [self.counts], []
-        scatter, fourth = self._scatter(), self.fourth
+        directions, pooled = self.directions(), self._scatter(0) if self.scatters == "shared" else None
+        counts, means, scatters, fourths = [], [], [], []
         for vectors in classes:
-            numbers = vectors.unflatten(1, self.deviations.shape).transpose(0, 1)
+            numbers = reduced(vectors, self.form[1:], directions).transpose(0, 1)
             mean = numbers.mean(dim=1)
-            apart = numbers - mean[:, None]
-            scatter.baddbmm_(apart.mT, apart)
-            fourth = fourth + apart.square().sum(dim=2).square().sum(dim=1)
-            counts.append(self.counts.new_tensor([len(vectors)]))
+            counts.append(len(vectors))
             means.append(mean)
-        if not means:
+            if self.scatters == "none":
+                continue
+            apart = numbers - mean[:, None]
+            fourths.append(apart.square().sum(dim=2).square().sum(dim=1))
+            if pooled is None:
+                scatters.append(apart.mT @ apart)
+            else:
+                pooled.baddbmm_(apart.mT, apart)
+        if not counts:
             return
-        self.counts, self.fourth = torch.cat(counts), fourth
-        self._keep_means(torch.stack(means))
-        self._keep_scatter(scatter)
+        self.counts = torch.cat([self.counts, self.counts.new_tensor(counts)])
+        self._append("mean_codes", "mean_scales", self._encoded_means(torch.stack(means)))
+        if pooled is not None:
+            self.scatter_codes, self.deviations = self._encoded_scatters([pooled])
+            self.fourth = self.fourth + torch.stack(fourths).sum(dim=0)
+        elif scatters:
+            self._append("scatter_codes", "deviations", self._encoded_scatters(scatters))
+            self.fourth = torch.cat([self.fourth, *fourths])
 
     @property
-    def means(self) -> Float[Tensor, "slots blocks width"]:
+    def means(self) -> Float[Tensor, "slots blocks rank"]:
         """Each slot's mean (float64)."""
-        return _decoded(self.mean_codes) * self.mean_scales.double()[..., None]
+        codes = _decoded(self.mean_codes).view(-1, self.form.blocks, self.form.rank)
+        return codes * self.mean_scales.double().view(-1, self.form.blocks, 1)
 
-    def blocks(self) -> Iterator[Block]:
-        """Give the statistics block by block."""
-        means, clips = self.means, max(int(self.counts.sum()), 1)
-        for index, fourth in enumerate(self.fourth.tolist()):
-            yield Block(self.counts.double(), means[:, index], self._scatter(index)[0] / clips, fourth)
+    @property
+    def step(self) -> float:
+        """Between two fractions that are kept."""
+        return 1 / _most(self.form.bits)
+
+    def blocks(self, slot: int | None = None) -> Iterator[Block]:
+        """Give the statistics of all classes block by block; with scatters of their own, those of one slot."""
+        only = slice(None) if slot is None else slice(slot, slot + 1)
+        counts, means, group = self.counts[only].double(), self.means[only], slot or 0
+        scatter = self._scatter(group) / max(float(counts.sum()), 1.0)
+        fourth = self.fourth.view(-1, self.form.blocks)[group].tolist()
+        for index in range(self.form.blocks):
+            yield Block(counts, means[:, index], scatter[index], fourth[index])
+
+    def widened(self, weight: Float[Tensor, "slots kept"]) -> Float[Tensor, "slots numbers"]:
+        """Return weights of a whole vector's numbers for weights of what is kept of them; the others have weight 0."""
+        by_block, directions = weight.unflatten(1, (self.form.blocks, self.form.rank)), self.directions()
+        if directions is not None:
+            by_block = by_block @ directions.T
+        missing = (self.whole.rank - by_block.shape[2], self.whole.blocks - self.form.blocks)
+        return nn.functional.pad(by_block, (0, missing[0], 0, missing[1])).flatten(1)
+
+    def fit(self, budget_bytes: int) -> None:
+        """Take on the largest form in which the classes fit: fewer bits, then fewer numbers, then fewer blocks.
+
+        Raises:
+            ConfigError: none fits.
+        """
+        self.check_room(budget_bytes, len(self.counts))
+        for form in self._smaller_forms():
+            if self.bytes_of(len(self.counts), form) <= budget_bytes:
+                if form != self.form:
+                    self._take(form)
+                return
+
+    def check_room(self, budget_bytes: int, classes: int) -> None:
+        """Raise a ConfigError if no form of so many classes fits."""
+        smallest = self.bytes_of(classes, Form(16, 1, 1))
+        if smallest > budget_bytes:
+            raise ConfigError(
+                f"{budget_bytes} bytes do not hold {classes} classes, whose smallest statistics take {smallest}",
+                where="method.budget_bytes",
+                remedy=f"give {smallest} or more",
+            )
+
+    def bytes_of(self, classes: int, form: Form | None = None) -> int:
+        """Return the bytes of so many classes, as stored, in the present form or another."""
+        layout = self._layout(form or self.form, classes).values()
+        return sum(numbers * dtype.itemsize for numbers, dtype in layout)
+
+    def cut(self, blocks: int, numbers: Int[Tensor, " kept"]) -> None:
+        """Keep the first `blocks`, and of each the numbers at these places, in ascending order.
+
+        What stays is as it was, but for the sums of fourth powers: the share of the mean squares' squares is taken.
+        """
+        squares = self.deviations.double().square()
+        inside = torch.zeros(squares.shape[1], dtype=torch.bool).index_fill(0, numbers, True).to(squares.device)
+        share = squares[:, inside].sum(dim=1) / squares.sum(dim=1).where(squares.any(dim=1), 1.0)
+        self.fourth = (self.fourth * share.square())[:blocks]
+        both = inside[:, None] & inside
+        self.scatter_codes = self.scatter_codes[:blocks, both[torch.ones_like(both).triu()]]
+        self.deviations = self.deviations[:blocks, inside]
+        self.mean_codes, self.mean_scales = self.mean_codes[:, :blocks, inside], self.mean_scales[:, :blocks].clone()
 
     def ledger(self) -> list[LedgerEntry]:
-        scatter = {"deviations": self.deviations, "scatter within classes": self.scatter_codes}
-        means = {"class means": self.mean_codes, "scales of means": self.mean_scales}
-        kept = {"class counts": self.counts, **means, **scatter, "sums of fourth powers": self.fourth}
+        titles = {
+            "counts": "class counts",
+            "mean_codes": "class means",
+            "mean_scales": "scales of means",
+            "scatter_codes": "scatter within classes",
+            "deviations": "deviations",
+            "fourth": "sums of fourth powers",
+            "signs": "signs of directions",
+        }
+        kept = {title: getattr(self, name) for name, title in titles.items() if len(getattr(self, name))}
         return statistics_ledger(kept)
 
-    def _scatter(self, *only: int) -> Float[Tensor, "blocks width width"]:
-        which = list(only) or slice(None)
-        scatter = unpack_upper(_decoded(self.scatter_codes[which]))
+    def take_shape(self, state: Mapping[str, Tensor]) -> None:
+        """Take on a state's form; a RuntimeError if it is not one of these statistics."""
+        if not state:
+            return
+        classes, codes = len(state["counts"]), state["mean_codes"]
+        form = self.form = self.whole
+        if classes:
+            blocks = len(state["mean_scales"]) // classes
+            bits = form.bits if codes.is_meta else 8 * codes.dtype.itemsize
+            form = Form(bits, blocks, len(codes) // max(classes * blocks, 1))
+        layout = self._layout(form, classes) if form.bits in _CODES else {}
+        given = {name: len(tensor) for name, tensor in state.items()}
+        fits = given == {name: numbers for name, (numbers, _) in layout.items()}
+        if not fits or form.blocks > self.whole.blocks or form.rank > self.whole.rank:
+            raise RuntimeError(f"statistics of {given} numbers are none of vectors of {self.whole}")
+        self.form = form
+        for name, (numbers, dtype) in layout.items():
+            setattr(self, name, getattr(self, name).new_zeros(numbers, dtype=dtype))
+
+    def _layout(self, form: Form, classes: int) -> dict[str, tuple[int, torch.dtype]]:
+        """Return the numbers of every buffer, and their type."""
+        groups = {"shared": 1, "class": classes, "none": 0}[self.scatters] * form.blocks
+        directions = form.rank if self.directed and form.rank < self.whole.rank else 0
+        return {
+            "counts": (classes, torch.int32),
+            "mean_codes": (classes * form.blocks * form.rank, _CODES[form.bits]),
+            "mean_scales": (classes * form.blocks, torch.float32),
+            "scatter_codes": (groups * packed_size(form.rank), _CODES[form.bits]),
+            "deviations": (groups * form.rank, torch.float32),
+            "fourth": (groups, torch.float64),
+            "signs": (directions * -(-self.whole.rank // 8), torch.uint8),
+        }
+
+    def _smaller_forms(self) -> Iterator[Form]:
+        bits, most, rank = self.form
+        yield from (Form(fewer, most, rank) for fewer in (64, 32, 16) if fewer <= bits)
+        for blocks in range(most, 0, -1):
+            yield from (Form(16, blocks, fewer) for fewer in range(rank, min(_FEW, rank) - 1, -1))
+        yield from (Form(16, 1, fewer) for fewer in range(min(_FEW, rank), 0, -1))
+
+    def _take(self, form: Form) -> None:
+        """Take on a smaller form."""
+        old, new = deepcopy(self), form.rank < self.whole.rank and self.directed and not len(self.signs)
+        if new:
+            self.signs = _packed(self._principal(form.rank) >= 0)
+        self.form = form
+        self.signs = self.signs[: self._layout(form, 0)["signs"][0]]
+        turn = self.directions() if new else torch.eye(old.form.rank, form.rank).to(old.means)
+        assert turn is not None
+        self.mean_codes, self.mean_scales = self._encoded_means(old.means[:, : form.blocks] @ turn)
+        groups = range(len(old.fourth) // old.form.blocks)
+        turned = (turn.T @ old._scatter(group)[: form.blocks] @ turn for group in groups)
+        self.scatter_codes, self.deviations = self._encoded_scatters(turned)
+        of_block = [
+            each.double().view(-1, shape.rank).square().sum(dim=1).view(-1, shape.blocks)[:, : form.blocks]
+            for each, shape in ((self.deviations, form), (old.deviations, old.form))
+        ]
+        share = of_block[0] / of_block[1].where(of_block[1] > 0, 1.0)
+        self.fourth = (old.fourth.view(-1, old.form.blocks)[:, : form.blocks] * share.square()).flatten()
+
+    def _principal(self, number: int) -> Float[Tensor, "width number"]:
+        """Return principal directions of all vectors about their mean, all blocks taken together."""
+        means, counts = self.means, self.counts.double()
+        apart = means - (counts @ means.flatten(1) / counts.sum()).view_as(means[0])
+        between = (apart * counts[:, None, None]).flatten(0, 1).T @ apart.flatten(0, 1)
+        groups = range(len(self.fourth) // self.form.blocks)
+        total = sum((self._scatter(group).sum(dim=0) for group in groups), start=between)
+        # Orthogonal iteration: a wide matrix has far more eigenvectors than are kept.
+        start = torch.randn(len(total), number, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        directions = torch.linalg.qr(start.to(total)).Q
+        for _ in range(_ROUNDS):
+            directions = torch.linalg.qr(total @ directions).Q
+        _, turn = torch.linalg.eigh(directions.T @ total @ directions)
+        turned: Tensor = directions @ turn.flip(1)
+        return turned
+
+    def directions(self) -> Float[Tensor, "width rank"] | None:
+        """Return what the signs say, as columns of length 1, orthogonal to each other; the first are those of fewer."""
+        if not len(self.signs):
+            return None
+        signs = _unpacked(self.signs.view(self.form.rank, -1), self.whole.rank)
+        columns, triangle = torch.linalg.qr(signs)
+        positive: Tensor = columns * triangle.diagonal().sign().where(triangle.diagonal() != 0, 1.0)
+        return positive
+
+    def _scatter(self, group: int) -> Float[Tensor, "blocks rank rank"]:
+        """Return the scatters of the clips of all classes, or with scatters of their own of one class."""
+        blocks, rank = self.form.blocks, self.form.rank
+        scatter = unpack_upper(_decoded(self.scatter_codes.view(-1, blocks, packed_size(rank))[group]))
         scatter += scatter.triu(1).mT
-        deviations = self.deviations[which].double()
+        deviations = self.deviations.view(-1, blocks, rank)[group].double()
         return scatter.mul_(deviations[:, :, None]).mul_(deviations[:, None])
 
-    def _keep_scatter(self, scatter: Float[Tensor, "blocks width width"]) -> None:
-        self.deviations = _at_least(scatter.diagonal(dim1=1, dim2=2).sqrt()).to(self.deviations)
-        by = self.deviations.double().where(self.deviations > 0, 1.0)
-        scatter = scatter.div_(by[:, :, None]).div_(by[:, None])
-        self.scatter_codes = _encoded(pack_upper(scatter), self.scatter_codes)
+    def _encoded_scatters(self, scatters: Iterable[Float[Tensor, "blocks rank rank"]]) -> tuple[Tensor, Tensor]:
+        codes, deviations = [self.scatter_codes[:0].to(_CODES[self.form.bits])], [self.deviations[:0]]
+        for scatter in scatters:
+            deviation = _at_least(scatter.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt())
+            by = deviation.double().where(deviation > 0, 1.0)
+            correlations = pack_upper(scatter / by[:, :, None] / by[:, None])
+            codes.append(_encoded(correlations, self.form.bits).flatten())
+            deviations.append(deviation.flatten())
+        return torch.cat(codes), torch.cat(deviations)
 
-    def _keep_means(self, means: Float[Tensor, "new blocks width"]) -> None:
-        scales = _at_least(means.abs().amax(dim=2)).to(self.mean_scales)
+    def _encoded_means(self, means: Float[Tensor, "new blocks rank"]) -> tuple[Tensor, Tensor]:
+        scales = _at_least(means.abs().amax(dim=2))
         fractions = means / scales.double().where(scales > 0, 1.0)[..., None]
-        self.mean_scales = torch.cat([self.mean_scales, scales])
-        self.mean_codes = torch.cat([self.mean_codes, _encoded(fractions, self.mean_codes)])
+        return _encoded(fractions, self.form.bits).flatten(), scales.flatten()
+
+    def _append(self, codes: str, scales: str, new: tuple[Tensor, Tensor]) -> None:
+        for name, tensor in zip((codes, scales), new, strict=True):
+            setattr(self, name, torch.cat([getattr(self, name), tensor]))
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any, **kwargs: Any) -> None:
         own = below(prefix, state_dict)
@@ -159,181 +339,50 @@ class ClassStatistics(Growing):
 
     def _of_version_0_1(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the state for one that holds means and one scatter in floating point."""
+        layout = self._layout(self.whole, len(state["counts"]))
+        if state["scatter"].is_meta:
+            return {name: state["counts"].new_zeros(numbers) for name, (numbers, _) in layout.items()}
         encoded = deepcopy(self)
-        encoded.mean_codes, encoded.mean_scales = encoded.mean_codes[:0], encoded.mean_scales[:0]
-        encoded._keep_means(state["means"].double().unflatten(1, encoded.deviations.shape))
-        if not state["scatter"].is_meta:
-            upper = unpack_upper(state["scatter"])[None]
-            encoded._keep_scatter(upper + upper.triu(1).mT)
+        encoded.form = self.whole
+        upper = unpack_upper(state["scatter"])[None]
+        encoded.mean_codes, encoded.mean_scales = encoded._encoded_means(state["means"].double()[:, None])
+        encoded.scatter_codes, encoded.deviations = encoded._encoded_scatters([upper + upper.triu(1).mT])
         return {**encoded.state_dict(), "counts": state["counts"], "fourth": state["fourth"]}
 
 
 def _at_least(numbers: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
-    # A scale that float32 rounds is not below what it scales.
-    return numbers * (1 + 2**-22)
+    # A scale in float32 is not below what it scales.
+    return (numbers * (1 + 2**-22)).float()
 
 
-def _encoded(fractions: Float[Tensor, "*any"], like: Tensor) -> Int[Tensor, "*any"]:
-    most = _most(like)
-    return (fractions * most).round().clamp(-most, most).to(like)
+def _encoded(fractions: Float[Tensor, "*any"], bits: int) -> Int[Tensor, "*any"]:
+    most = _most(bits)
+    return (fractions * most).round().clamp(-most, most).to(_CODES[bits])
 
 
 def _decoded(codes: Int[Tensor, "*any"]) -> Float[Tensor, "*any"]:
-    return codes.double() / _most(codes)
+    return codes.double() / _most(8 * codes.dtype.itemsize)
 
 
-def _most(codes: Tensor) -> int:
+def _most(bits: int) -> int:
     # What float64 holds exactly: more than 53 bits are in no number here.
-    return min(torch.iinfo(codes.dtype).max, 2**53)
+    most: int = 2 ** (min(bits, 54) - 1) - 1
+    return most
+
+
+def _packed(signs: Bool[Tensor, "width rank"]) -> UInt8[Tensor, " bytes"]:
+    """Return a bit for every sign, direction after direction, each from a new byte on."""
+    padded = nn.functional.pad(signs.T.to(torch.uint8), (0, -len(signs) % 8)).unflatten(1, (-1, 8))
+    packed: Tensor = (padded << torch.arange(8, dtype=torch.uint8, device=signs.device)).sum(dim=2, dtype=torch.uint8)
+    return packed.flatten()
+
+
+def _unpacked(packed: UInt8[Tensor, "rank bytes"], width: int) -> Float[Tensor, "width rank"]:
+    """Return 1 or -1 for every bit."""
+    bits = packed[..., None] >> torch.arange(8, dtype=torch.uint8, device=packed.device) & 1
+    return (2.0 * bits.flatten(1)[:, :width].double() - 1).T
 
 
 def statistics_ledger(kept: Mapping[str, Tensor]) -> list[LedgerEntry]:
     """Return an entry for each tensor that is kept instead of exemplars; no paper's memory figure counts such."""
     return [LedgerEntry("statistics", name, tensor.nbytes, in_paper_figure=False) for name, tensor in kept.items()]
-
-
-def ledoit_wolf(covariance: Float[Tensor, "width width"], fourth: float, *, clips: int) -> float:
-    """Return the shrinkage, between 0 and 1, with the least expected squared error.
-
-    Of vectors x of mean 0, `covariance` is the mean over the clips of x x^T, and `fourth` the sum of |x|^4.
-
-    Source: Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance matrices, JMVA 2004,
-    lemma 3.2 to 3.4.
-    """
-    squares = float(covariance.square().sum())
-    distance = squares - float(covariance.trace()) ** 2 / len(covariance)
-    error = (fourth / clips - squares) / clips
-    return min(max(error / distance, 0.0), 1.0) if distance > 0 else 1.0
-
-
-def shrunk(
-    covariance: Float[Tensor, "width width"], shrinkage: float, *, negligible: float = 0.0
-) -> Float[Tensor, "width width"]:
-    """Return (1 - s) covariance + s m identity, where m is the mean variance and s, from 0 to 1, the shrinkage.
-
-    The identity where the trace is `negligible`: there is no variance.
-    """
-    identity = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
-    trace = float(covariance.trace())
-    if trace <= negligible:
-        return identity
-    return (1 - shrinkage) * covariance + shrinkage * trace / len(covariance) * identity
-
-
-def discriminant(
-    block: Block, covariance: Float[Tensor, "width width"]
-) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
-    """Return weight and bias of the scores  m L x - m L m / 2, L the inverse of a positive definite covariance.
-
-    They differ from minus half the squared Mahalanobis distance by x L x / 2, which is the same for all classes.
-    """
-    weight = torch.cholesky_solve(block.means.T, torch.linalg.cholesky(covariance)).T
-    return weight, -0.5 * (weight * block.means).sum(dim=1)
-
-
-def damped_discriminant(
-    block: Block, covariance: Float[Tensor, "width width"]
-) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
-    """Return weight and bias of `discriminant` with the means drawn towards their common centre, and from there.
-
-    A mean of n clips is its class's true one and noise. With distances measured by L, the inverse covariance, let t be
-    the mean squared distance of a clip from its class's mean, and b that of a class's true mean from the centre, as the
-    counts and means imply it (DerSimonian and Laird, Meta-analysis in clinical trials, 1986, equation 8). The expected
-    true mean is then the centre and b / (b + t / n) of the way to the mean: classes that do not differ in a block get
-    no score from it.
-    """
-    counts, means = block.counts, block.means
-    factor = torch.linalg.cholesky(covariance)
-    freedom = block.clips - len(counts)
-    noise = float(torch.cholesky_solve(block.covariance, factor).trace()) * block.clips / max(freedom, 1)
-    from_all = means - counts @ means / block.clips
-    apart = counts @ (from_all * torch.cholesky_solve(from_all.T, factor).T).sum(dim=1)
-    weighed = block.clips - float(counts.square().sum()) / block.clips
-    between = max((float(apart) - (len(counts) - 1) * noise) / weighed, 0.0) if weighed > 0 else 0.0
-    kept = between / (between + noise / counts) if between + noise > 0 else torch.ones_like(counts)
-    shares = kept / kept.sum() if between > 0 else counts / block.clips
-    centre = shares @ means
-    moved = kept[:, None] * (means - centre)
-    weight = torch.cholesky_solve(moved.T, factor).T
-    return weight, -(weight * (centre + moved / 2)).sum(dim=1)
-
-
-def side_by_side(
-    parts: Iterable[tuple[Float[Tensor, "slots _"], Float[Tensor, " slots"]]],
-) -> tuple[Float[Tensor, "slots numbers"], Float[Tensor, " slots"]]:
-    """Return weight and bias of the sum of the blocks' scores."""
-    weights, biases = zip(*parts, strict=True)
-    return torch.cat(weights, dim=1), torch.stack(biases).sum(dim=0)
-
-
-@dataclass(frozen=True)
-class RidgeProblem:
-    """Ridge regression of the classes' indicators on the clips' vectors, in the eigenvectors of X^T X.
-
-    With X the vectors about their mean, and Y the indicators (1 in the clip's class, 0 elsewhere) about theirs, the
-    weights are (X^T X + ridge I)^-1 X^T Y. The intercept is not penalised. One eigendecomposition serves every ridge.
-
-    Attributes:
-        values: eigenvalues of X^T X, none below 0.
-        vectors: its eigenvectors, one per column.
-        targets: the eigenvectors' products with X^T Y.
-        spread: the sum of the squares of Y.
-        clips: rows of X.
-        mean: of the vectors, before it was taken off.
-        shares: each class's share of the clips, the mean of Y before it was taken off.
-    """
-
-    values: Float[Tensor, " width"]
-    vectors: Float[Tensor, "width width"]
-    targets: Float[Tensor, "width slots"]
-    spread: float
-    clips: int
-    mean: Float[Tensor, " width"]
-    shares: Float[Tensor, " slots"]
-
-    @classmethod
-    def of(cls, statistics: ClassStatistics) -> "RidgeProblem":
-        """Pose the problem for all clips that the statistics are of; without any variance all eigenvalues are 0."""
-        blocks = list(statistics.blocks())
-        counts, clips = blocks[0].counts, blocks[0].clips
-        means = torch.cat([block.means for block in blocks], dim=1)
-        shares = counts / clips
-        mean = shares @ means
-        between = (means - mean).T * counts
-        gram = torch.block_diag(*(block.covariance * clips for block in blocks)) + between @ (means - mean)
-        values, vectors = torch.linalg.eigh(gram)
-        varies = float(gram.trace()) > sum(block.negligible for block in blocks) * clips
-        return cls(
-            values.clamp(min=0) if varies else torch.zeros_like(values),
-            vectors,
-            vectors.T @ between,
-            spread=float((counts * (1 - shares)).sum()),
-            clips=clips,
-            mean=mean,
-            shares=shares,
-        )
-
-    def best_ridge(self) -> float:
-        """Return the ridge with the least generalised cross-validation error, (squares left) / (freedom left)^2.
-
-        Source: Golub, Heath and Wahba, Generalized cross-validation as a method for choosing a good ridge parameter,
-        Technometrics 1979, equation 1.4. Sums of what is left along each eigenvector are exact also where there are
-        more numbers than clips.
-        """
-        if not self.values.any():
-            return 1.0
-        kept = self.values > _RANK * self.values.max()
-        values = self.values[kept]
-        explained = self.targets[kept].square().sum(dim=1) / values
-        free = self.clips - 1 - len(values)
-        outside = max(self.spread - float(explained.sum()), 0.0) if free > 0 else 0.0
-        ridges = _STRENGTHS.to(values) * self.values.mean()
-        left = ridges[:, None] / (values + ridges[:, None])
-        errors = (outside + left.square() @ explained) / (max(free, 0) + left.sum(dim=1)).square()
-        first = (errors <= errors.min() * (1 + _EQUAL)).nonzero()[0, 0]
-        return float(ridges[first])
-
-    def solve(self, ridge: float) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
-        """Return weight and bias of the scores."""
-        weight = self.targets.T / (self.values + ridge) @ self.vectors.T
-        return weight, self.shares - weight @ self.mean

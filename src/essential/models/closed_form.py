@@ -1,11 +1,12 @@
 """Predictors whose numbers are computed, not trained, from one vector of float64 per clip.
 
-They are linear scores, or distances to the classes' means. All compute in float64: an inverse covariance enlarges every
-rounding. What is final once a class has been seen is kept as float32.
+They are linear scores, or Mahalanobis distances to the classes' means. All compute in float64: an inverse covariance
+enlarges every rounding.
 """
 
 import math
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -45,21 +46,22 @@ class ClipVector(nn.Module):
 
     def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch width"]:
         vectors: Tensor = (self.over_time @ features.double()).flatten(1)
-        if self.unit:
-            vectors = nn.functional.normalize(vectors, dim=1)
-        return vectors
+        unit: Tensor = nn.functional.normalize(vectors, dim=1) if self.unit else vectors
+        return unit
 
 
 def cosines(frames: int) -> Float[Tensor, "frames frames"]:
     """Return the orthonormal DCT-II over so many frames, a coefficient per row, slow ones first (float64)."""
     places = torch.arange(frames, dtype=torch.float64)
-    rows = torch.cos(torch.pi / frames * places[:, None] * (places + 0.5)) * (2 / frames) ** 0.5
+    rows: Tensor = torch.cos(torch.pi / frames * places[:, None] * (places + 0.5)) * (2 / frames) ** 0.5
     rows[0] /= 2**0.5
     return rows
 
 
 class RandomFeatures(nn.Module):
     """A fixed random projection of vectors of `width` numbers to `number`, standard normal, and a ReLU.
+
+    It is made from a seed wherever it is needed, so it is part of no state. Version 0.1.0 stored it: that is left out.
 
     Source: McDonnell et al., RanPAC, NeurIPS 2023.
     """
@@ -68,10 +70,14 @@ class RandomFeatures(nn.Module):
 
     def __init__(self, width: int, number: int, *, generator: torch.Generator) -> None:
         super().__init__()
-        self.register_buffer("projection", torch.randn(width, number, generator=generator))
+        self.register_buffer("projection", torch.randn(width, number, generator=generator), persistent=False)
 
     def forward(self, vectors: Float[Tensor, "batch width"]) -> Float[Tensor, "batch number"]:
         return (vectors @ self.projection.to(vectors)).relu()
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any) -> None:
+        known = {name: value for name, value in state_dict.items() if name != f"{prefix}projection"}
+        super()._load_from_state_dict(known, prefix, *args)
 
 
 class ClosedFormPredictor(Predictor):
@@ -104,55 +110,73 @@ class LinearScores(ClosedFormPredictor):
         return nn.functional.linear(self.vectors(features), self.weight, self.bias)
 
 
-class MeanDistances(ClosedFormPredictor):
-    """Scores are minus the squared distances to the classes' means."""
-
-    grows = ("means",)
-    means: Tensor
-
-    def __init__(self, vectors: nn.Module, *, width: int) -> None:
-        super().__init__(vectors, width=width)
-        self.register_buffer("means", torch.zeros(0, width))
-
-    def add(self, mean: Float[Tensor, " width"]) -> None:
-        """Add a class behind the present ones."""
-        self.means = torch.cat([self.means, mean[None].to(self.means)])
-
-    def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
-        return -squared_distances(self.vectors(features), self.means.double())
-
-
 class MahalanobisDistances(ClosedFormPredictor):
-    """Scores are minus the squared Mahalanobis distances to the classes' means, by each class's own covariance.
+    """Scores are minus the squared Mahalanobis distances to the classes' means, by each class's own covariances.
 
-    Beside its mean, a class has an upper triangular matrix W, packed: W W^T is the inverse of its covariance.
+    Of a clip's vector, `reduced` keeps some blocks of some numbers. Beside its mean, a class has for each block an
+    upper triangular matrix W, packed: W W^T is the inverse of its covariance. All is stored flat, for a budget changes
+    its shape; `shape` has the blocks, and the numbers of a block.
     """
 
-    grows = ("means", "whitenings")
+    grows = ("means", "whitenings", "directions")
     means: Tensor
     whitenings: Tensor
+    directions: Tensor
+    shape: Tensor
 
     def __init__(self, vectors: nn.Module, *, width: int) -> None:
         super().__init__(vectors, width=width)
-        self.register_buffer("means", torch.zeros(0, width))
-        self.register_buffer("whitenings", torch.zeros(0, packed_size(width)))
+        self.register_buffer("means", torch.zeros(0))
+        self.register_buffer("whitenings", torch.zeros(0))
+        self.register_buffer("directions", torch.zeros(0, dtype=torch.float64))
+        self.register_buffer("shape", torch.zeros(2, dtype=torch.long))
 
-    def add(self, mean: Float[Tensor, " width"], covariance: Float[Tensor, "width width"]) -> None:
-        """Add a class behind the present ones; its covariance is positive definite."""
-        factor = torch.linalg.cholesky(covariance)
-        identity = torch.eye(len(factor), dtype=factor.dtype, device=factor.device)
-        inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
-        self.means = torch.cat([self.means, mean[None].to(self.means)])
-        self.whitenings = torch.cat([self.whitenings, pack_upper(inverse.T)[None].to(self.whitenings)])
+    def set(
+        self,
+        means: Float[Tensor, "slots blocks rank"],
+        covariances: Iterable[Float[Tensor, "blocks rank rank"]],
+        directions: Float[Tensor, "whole rank"] | None,
+    ) -> None:
+        """Score with these numbers: a mean and positive definite covariances of each slot."""
+        packed = []
+        for covariance in covariances:
+            factor = torch.linalg.cholesky(covariance)
+            identity = torch.eye(factor.shape[-1]).to(factor).expand_as(factor)
+            inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
+            packed.append(pack_upper(inverse.mT).to(self.whitenings).flatten())
+        self.means, self.whitenings = means.to(self.means).flatten(), torch.cat(packed)
+        self.directions = self.directions[:0] if directions is None else directions.flatten()
+        self.shape = self.shape.new_tensor(means.shape[1:])
+
+    def parts(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return means (slots, blocks, rank), packed matrices (slots, blocks, packed), and directions, if any."""
+        blocks, rank = self.shape.tolist()
+        directions = self.directions.view(-1, rank) if len(self.directions) else None
+        packed = self.whitenings.view(-1, blocks, packed_size(rank))
+        return self.means.view(-1, blocks, rank), packed, directions
 
     def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
         """Score dense clips, one class after the other: all matrices at once would not fit into memory."""
-        vectors: Tensor = self.vectors(features)
-        distances = vectors.new_zeros(len(vectors), len(self.means))
-        for slot, (mean, packed) in enumerate(zip(self.means, self.whitenings, strict=True)):
-            apart = vectors - mean.to(vectors)
-            distances[:, slot] = (apart @ unpack_upper(packed).to(apart)).square().sum(dim=1)
+        means, whitenings, directions = self.parts()
+        vectors = reduced(self.vectors(features), means.shape[1:], directions)
+        distances = vectors.new_zeros(len(vectors), len(means))
+        for slot, (mean, packed) in enumerate(zip(means, whitenings, strict=True)):
+            apart = (vectors - mean.to(vectors)).transpose(0, 1)
+            distances[:, slot] = (apart @ unpack_upper(packed).to(apart)).square().sum(dim=(0, 2))
         return -distances
+
+
+def reduced(
+    vectors: Float[Tensor, "clips numbers"], shape: Sequence[int], directions: Float[Tensor, "whole rank"] | None
+) -> Float[Tensor, "clips blocks rank"]:
+    """Return the first blocks of vectors, and of each block the products with `directions`, or else the first numbers.
+
+    `shape` says how many blocks and numbers of each. Without directions vectors have one block, or all its numbers are
+    kept.
+    """
+    blocks, rank = shape[0], shape[1] if directions is None else len(directions)
+    kept: Tensor = vectors[:, : blocks * rank].unflatten(1, (blocks, rank))
+    return kept if directions is None else kept @ directions
 
 
 def squared_distances(

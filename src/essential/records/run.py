@@ -59,6 +59,11 @@ class MethodRecord(Part):
     config: Mapping[str, Any]
 
     @property
+    def shown(self) -> str:
+        """The name for a reader: the one that was asked for, or the method's own."""
+        return self.asked_for or self.name
+
+    @property
     def budget_bytes(self) -> int | None:
         """The cap on its memory; None without one, and for a method that takes none."""
         own = self.config.get("base", self.config)

@@ -20,11 +20,12 @@ from essential.report.lines import (
     frames_read_figure,
     memory_figure,
 )
+from essential.report.memory_scatter import ScatterView, own_scatter, published_scatter
 from essential.report.rendering import render
 from essential.report.run_figures import RunView
-from essential.report.scatter import ScatterView, own_scatter, published_scatter
 from essential.results import formats
-from essential.results.comparison import Call, Comparison, MethodRow, Run, compare
+from essential.results.comparable import Run
+from essential.results.comparison import Call, Comparison, MethodRow, compare
 from essential.results.formats import human_bytes, slug
 from essential.results.measures import MAIN
 from essential.results.runs import SeedRuns, all_but_seed, distinguishing_settings, grouped_by

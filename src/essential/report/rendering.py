@@ -57,6 +57,7 @@ def _environment(folder: Path) -> Environment:
         "inside",
     )
     made.filters |= {name: getattr(formats, name) for name in filters}
+    made.filters["column_title"] = measures.column_title
     made.filters["as_json"] = partial(json.dumps, indent=2, ensure_ascii=False)
     shared = (
         measures.column_title,

@@ -1,27 +1,22 @@
 """Methods side by side, at one memory budget or at several: what their finished runs, several seeds each, amount to."""
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 
-from essential.errors import ComparisonError
 from essential.metrics import forward_transfer
 from essential.records import Record
+from essential.results.comparable import Run, refuse_incomparable
 from essential.results.formats import budget_shown, counted, percent, probability
 from essential.results.measures import FINAL, FORWARD_TRANSFER, REFERENCE, in_order, values_of
-from essential.results.runs import SeedRuns, Spread, differences, grouped_by, mark_notes, spread_of
+from essential.results.runs import SeedRuns, Spread, grouped_by, mark_notes, spread_of
 
 BASELINE = "essential"
-_NAMES_SHOWN = 3
 _FEW_SEEDS = 5
-Run = tuple[str, Record]
-"""A method's name, as the user wrote it, and a record."""
 Key = tuple[str, int | None]
 """A method's name and the budget of its runs."""
 _ALL_EQUAL = 1e-9
@@ -158,7 +153,7 @@ class Comparison:
         places: list[int | None] = [*self.call.budgets, None] if self.call.several else [None]
         ranked = [
             Group(
-                "" if not self.call.several else f"At {budget_shown(place)}" if place else "At any budget",
+                "" if not self.call.several else f"At {budget_shown(place)}" if place else "Without a budget",
                 tuple(r for r in rows if r.keeps_to_the_rules and (r.budget_bytes == place or not self.call.several)),
             )
             for place in places
@@ -238,10 +233,18 @@ class Comparison:
         )
 
     @property
+    def modules_note(self) -> str | None:
+        """Which methods keep to their budget and yet carry more with their MR modules; None if there is none."""
+        beyond = [row.method for row in self.rows if row.within_budget and (row.carried_bytes or 0) > (row.limit or 0)]
+        names = ", ".join(dict.fromkeys(beyond))
+        return f"Carried beyond the budget, which does not cap MR modules: {names}." if beyond else None
+
+    @property
     def call_notes(self) -> list[str]:
-        """A sentence on the settings that were changed, and one on each method and budget that was left out."""
+        """Sentences on the settings that were changed, on each method and budget that was left out, and on modules."""
         changed = [f"Settings changed: {', '.join(self.call.overrides)}."] if self.call.overrides else []
-        return changed + [f"Left out: {reason}." for reason in self.call.left_out]
+        left_out = [f"Left out: {reason}." for reason in self.call.left_out]
+        return [*changed, *left_out, *filter(None, [self.modules_note])]
 
     @property
     def record_notes(self) -> list[str]:
@@ -267,10 +270,11 @@ def compare(runs: Sequence[Run], call: Call | None = None) -> Comparison:
             skipped videos.
     """
     call = call or Call()
-    _check_comparable(runs, call)
+    together = grouped_by(runs, lambda run: _key(run, call))
+    refuse_incomparable([*together.values()])
     methods = {
         key: SeedRuns(tuple(sorted((record for _, record in own), key=lambda record: record.seed)))
-        for key, own in grouped_by(runs, lambda run: _key(run, call)).items()
+        for key, own in together.items()
     }
     names = [name for name, _ in methods]
     baseline = BASELINE if BASELINE in names else names[0]
@@ -353,74 +357,3 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
     order = np.argsort(corrected, kind="stable")[:count]
     corrected[order] = np.minimum(np.maximum.accumulate(corrected[order] * np.arange(count, 0, -1)), 1.0)
     return [None if math.isnan(value) else value for value in corrected.tolist()]
-
-
-def _check_comparable(runs: Sequence[Run], call: Call) -> None:
-    """Refuse runs whose numbers do not answer the same question."""
-    if not runs:
-        raise ComparisonError("a comparison needs at least one run, 0 were given; give finished runs")
-    for run in runs:
-        learned, tasks = len(run[1].accuracy), len(run[1].protocol.tasks)
-        if learned < tasks:
-            raise ComparisonError(
-                f"{_named(run)} has learned {learned} of {tasks} tasks, and only finished runs can be compared; "
-                "train it to the end, or leave it out"
-            )
-    for ((name, _), seed), times in Counter((_key(run, call), run[1].seed) for run in runs).items():
-        if times > 1:
-            raise ComparisonError(f"method {name!r} is there twice with seed {seed}; give each seed of a method once")
-    for other in runs[1:]:
-        for what, values, advice in _conditions(runs[0][1], other[1]):
-            _refuse(runs[0], other, what=what, values=values, advice=advice)
-    _check_settings(runs, call)
-
-
-def _check_settings(runs: Sequence[Run], call: Call) -> None:
-    # Seeds are averaged only over runs that differ in nothing else.
-    advice = "give runs of other settings as methods of other names, or train them again"
-    for first, *others in grouped_by(runs, lambda run: _key(run, call)).values():
-        for other in others:
-            for what, values in differences(_settings(first[1]), _settings(other[1])):
-                _refuse(first, other, what=what, values=values, advice=advice)
-
-
-def _settings(record: Record) -> dict[str, Any]:
-    rest = {key: value for key, value in record.config.items() if key not in ("seed", "method")}
-    return {**rest, "method": {"name": record.method.name, **record.method.config}}
-
-
-def _conditions(first: Record, other: Record) -> Iterator[tuple[str, tuple[str, str], str]]:
-    """Give everything that must agree between any two runs and does not: what, both values, and what to do."""
-    both = first, other
-    if first.protocol.id != other.protocol.id:
-        ours, theirs = (f"{record.protocol.name} ({record.protocol.id})" for record in both)
-        yield "protocol", (ours, theirs), "compare runs of one protocol at a time"
-    if first.encoder.fingerprint != other.encoder.fingerprint:
-        ours, theirs = (f"{record.encoder.name} ({record.encoder.fingerprint[:12]})" for record in both)
-        yield "encoder", (ours, theirs), "train both with the same encoder and weights"
-    for what, values in differences({"data": first.data}, {"data": other.data}):
-        yield what, values, "train both on the same data"
-    sections = [{key: record.config.get(key, {}) for key in ("video", "features")} for record in both]
-    for what, values in differences(*sections):
-        yield what, values, "train both with the same setting"
-    skipped = [{f"{video.video} ({video.split})" for video in record.skipped_videos} for record in both]
-    if skipped[0] != skipped[1]:
-        values = _some(skipped[0], skipped[1]), _some(skipped[1], skipped[0])
-        yield "skipped videos", values, "repair the videos, or take them out of the data, and train both again"
-
-
-def _some(skipped: set[str], elsewhere: set[str]) -> str:
-    names = sorted(skipped - elsewhere)
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return f"{len(skipped)} in all, {', '.join(names[:_NAMES_SHOWN]) or 'none'}{more} in this run alone"
-
-
-def _refuse(first: Run, other: Run, *, what: str, values: tuple[str, str], advice: str) -> None:
-    raise ComparisonError(
-        f"{_named(first)} and {_named(other)} cannot be compared: they differ in {what}\n"
-        f"  {_named(first)}: {values[0]}\n  {_named(other)}: {values[1]}\n{advice[0].upper()}{advice[1:]}"
-    )
-
-
-def _named(run: Run) -> str:
-    return f"{run[0]} (seed {run[1].seed})"

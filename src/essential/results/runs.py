@@ -63,9 +63,8 @@ class SeedRuns:
 
     @property
     def method_name(self) -> str:
-        """The name of the method's settings, such as slda-temporal; the method's own where no record says it."""
-        asked_for = (record.method.asked_for for record in self.records)
-        return next(filter(None, asked_for), self.example.method.name)
+        """The name that was asked for, such as slda-temporal; the method's own where no record says it."""
+        return next((r.method.shown for r in self.records if r.method.asked_for), self.example.method.name)
 
     @property
     def seeds(self) -> tuple[int, ...]:
