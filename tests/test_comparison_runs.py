@@ -81,7 +81,7 @@ def test_a_budget_takes_the_place_of_a_number_per_class(tmp_path: Path) -> None:
     sections = [run.config.method.model_dump() for run in runs]
     sections = [section.get("base", section) for section in sections]
     capped = [section for section in sections if "budget_bytes" in section]
-    assert [run.budget_bytes for run in runs if run.budget_bytes] == [5000] * len(capped)
+    assert [run.budget_bytes for run in runs if run.budget_bytes] == [5000] * len(capped), "what has a cap is run at it"
     assert len(capped) >= 3
     assert all(section["budget_bytes"] == 5000 and not section.get("exemplars_per_class") for section in capped)
     assert {"essential", "slda", "ranpac", "ncm"} <= {section["name"] for section in capped}

@@ -1,5 +1,7 @@
 """`benchmarks/peers`: both sides run on the same arrays, and their runs are set beside each other."""
 
+import ast
+import importlib
 import importlib.util
 import json
 import os
@@ -115,6 +117,15 @@ def test_the_arrays_are_those_of_a_run(tmp_path: Path) -> None:
         assert arrays["y"].tolist() == sorted(arrays["y"].tolist())
         assert np.bincount(arrays["yt"]).tolist() == [1] * 24
         assert arrays["sizes"].tolist() == [4] * 6
+
+
+def test_what_their_side_takes_of_essential_is_there() -> None:
+    imports = [node for node in ast.walk(ast.parse((PEERS / "theirs.py").read_text())) if type(node) is ast.ImportFrom]
+    taken = {(node.module or "", each.name) for node in imports for each in node.names}
+    of_essential = {(module, name) for module, name in taken if module.startswith("essential.")}
+    assert ("essential.methods.trained", "build_classifier") in of_essential
+    missing = {(module, name) for module, name in of_essential if not hasattr(importlib.import_module(module), name)}
+    assert not missing
 
 
 @pytest.mark.skipif(not THEIR_PYTHON.exists(), reason="Avalanche has no environment here: `make -C benchmarks/peers`")

@@ -19,6 +19,9 @@ def main() -> None:
     parser.add_argument("theirs", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="JSON file of the rows")
     arguments = parser.parse_args()
+    for path in (arguments.ours, arguments.theirs):
+        if not path.is_file():
+            parser.error(f"{path} is not there: write it with ours.py and theirs.py")
     ours, theirs = (json.loads(path.read_text()) for path in (arguments.ours, arguments.theirs))
     different = [key for key, value in ours["same"].items() if theirs["same"][key] != value]
     if different:

@@ -154,7 +154,10 @@ def fit_lda(
     shrink: bool = False,
     scale: float = 1.0,
 ) -> list[float]:
-    """Fit streaming LDA to clips as vectors, `scale` times as large, with our shrinkage if `shrink`."""
+    """Fit streaming LDA to clips as vectors, `scale` times as large, with our shrinkage if `shrink`.
+
+    A batch is a whole task: Avalanche inverts the covariance before each.
+    """
     RNGManager.set_random_seeds(seed)
     stream = replace(stream, X=scale * stream.X, Xt=scale * stream.Xt)
     X, Xt = (clips.mean(axis=1) if mean else clips.reshape(len(clips), -1) for clips in (stream.X, stream.Xt))
@@ -163,7 +166,7 @@ def fit_lda(
         criterion=nn.CrossEntropyLoss(),
         input_size=X.shape[1],
         num_classes=int(stream.sizes.sum()),
-        train_mb_size=BATCH_SIZE,
+        train_mb_size=len(X),
         evaluator=None,
         **({"shrinkage_param": our_shrinkage(X, stream)} if shrink else {}),
     )

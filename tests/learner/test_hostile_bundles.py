@@ -196,7 +196,9 @@ def test_a_small_file_that_claims_wide_features_takes_no_memory(method: str, tmp
         own = {**note, "encoder": {**note["encoder"], "dim": dim}}
         write_sealed(tmp_path / f"{name}.bundle", _claiming(arrays, dim), own)
     assert (tmp_path / "odd.bundle").stat().st_size < 500_000
-    with pytest.raises(BundleError, match=r"odd\.bundle is not a bundle .*(has the shape|size mismatch)"):
+    with pytest.raises(
+        BundleError, match=r"odd\.bundle is not a bundle .*(has the shape|size mismatch|none of vectors)"
+    ):
         Bundle.read(tmp_path / "odd.bundle")
     command = [sys.executable, "-c", READ, str(tmp_path / "little.bundle"), str(tmp_path / "odd.bundle")]
     more = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)

@@ -107,7 +107,7 @@ def test_features_are_off_by_what_the_levels_leave(bits: Bits) -> None:
     centre = raw.features.double().mean(dim=(0, 1))
     torch.testing.assert_close(memory.packing.centre.double(), centre, rtol=2**-23, atol=0)
     turned = rotated(raw.features.double() - memory.packing.centre, memory.packing.seed)
-    scales = memory.codes["features_scales"].double()[..., None]
+    scales = memory.codes["features_scales"].view(torch.bfloat16).double()[..., None]
     table = levels(bits)
     least = (turned[..., None] - table * scales[..., None]).abs().amin(dim=-1).square().sum(dim=-1)
     off = (memory.features.double() - raw.features).square().sum(dim=-1)
@@ -216,11 +216,11 @@ def _changed(arrays: dict[str, Array], name: str, value: Any) -> dict[str, Array
         ("features_codes", lambda array: array[..., :-1]),
         ("features_codes", lambda array: array[:-1]),
         ("features_codes", lambda array: array.astype(np.int8)),
-        ("features_scales", lambda array: array | np.uint16(0x7F80)),
+        ("features_scales", lambda array: array | np.int16(0x7F80)),
         ("features_scales", lambda array: array.astype(np.float32)),
         ("logits_codes", lambda array: array[:, :-1]),
-        ("logits_known", lambda array: array + np.uint32(9)),
-        ("logits_known", lambda array: array * np.uint32(0)),
+        ("logits_known", lambda array: array + np.int32(9)),
+        ("logits_known", lambda array: array * np.int32(0)),
         ("slots", lambda array: array[:-1]),
     ],
 )

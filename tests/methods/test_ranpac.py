@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from essential.errors import CheckpointError
 from essential.methods.ranpac import Ranpac, RanpacConfig
 from pooled_tasks import learn_all, make_pool, pooled_tasks
 
@@ -31,22 +32,25 @@ def test_it_is_a_ridge_regression_on_the_projected_clips() -> None:
     assert torch.allclose(method.predictor(tests), expected, atol=1e-5)
 
 
-def test_the_projection_is_made_from_its_seed_and_stored_nowhere() -> None:
+def test_the_projection_is_made_from_its_seed_which_alone_is_stored() -> None:
     tests = make_pool(seed=1)[0]
-    method, other, fresh = _learned(0), _learned(1), Ranpac(RanpacConfig(random_features=40), dim=5, frames=3, seed=0)
+    method, other = _learned(0), _learned(1)
     assert not torch.equal(method.random.projection, other.random.projection)
-    state = method.state_dict()
+    state = method.predictor.state_dict()
+    assert state["vectors.1.seed"].nbytes == 8
     assert not [name for name in state if "projection" in name]
-    fresh.load_state_dict(state)
-    assert torch.equal(method.predictor(tests), fresh.predictor(tests))
+    other.load_predictor(state)
+    assert torch.equal(method.predictor(tests), other.predictor(tests))
     by_name = {entry.name: entry.bytes for entry in method.ledger()}
     assert by_name["scatter within classes"] == 40 * 41 // 2 * 8
     assert sum(by_name.values()) == method.statistics.bytes_of(6)
 
 
-def test_a_projection_that_version_0_1_stored_is_left_out() -> None:
+def test_a_projection_that_version_0_1_stored_is_made_again_or_refused() -> None:
     method, fresh = _learned(0), Ranpac(RanpacConfig(random_features=40), dim=5, frames=3, seed=0)
-    stored = {"network.predictor.vectors.1.projection": torch.zeros(5, 40).numpy()}
-    fresh.load_state_dict(method.state_dict() | stored)
+    stored = "network.predictor.vectors.1.projection"
+    state = {name: array for name, array in method.state_dict().items() if not name.endswith(".seed")}
+    fresh.load_state_dict(state | {stored: method.random.projection.numpy()})
     assert torch.equal(fresh.random.projection, method.random.projection)
-    fresh.load_predictor(method.predictor.state_dict() | {"vectors.1.projection": torch.zeros(5, 40)})
+    with pytest.raises(CheckpointError, match="a random projection of another seed"):
+        fresh.load_state_dict(state | {stored: _learned(1).random.projection.numpy()})

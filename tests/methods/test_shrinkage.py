@@ -5,7 +5,8 @@ import pytest
 import torch
 from sklearn.covariance import ledoit_wolf as sklearn_ledoit_wolf
 
-from essential.methods.discriminant import ledoit_wolf, shrunk
+from essential.methods.discriminant import chosen_shrinkage, ledoit_wolf, noise_within, shrunk
+from essential.methods.statistics import ClassStatistics
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 
@@ -56,3 +57,20 @@ def test_no_variance_gives_the_identity() -> None:
     none = torch.zeros(3, 3, dtype=torch.float64)
     assert torch.equal(shrunk(none, 0.5), torch.eye(3, dtype=torch.float64))
     assert torch.equal(shrunk(none + 1e-30, 0.5, negligible=1e-20), torch.eye(3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("classes", "per_class", "width"), [(30, 5, 64), (10, 20, 40), (4, 10, 60)])
+def test_the_noise_is_that_of_clips_that_were_not_learned_from(classes: int, per_class: int, width: int) -> None:
+    generator = torch.Generator().manual_seed(width)
+    mixing = torch.randn(width, width, generator=generator) / torch.arange(1, width + 1)
+    statistics = ClassStatistics(width, bits=64)
+    statistics.add(torch.randn(classes, per_class, width, generator=generator) @ mixing)
+    (block,) = statistics.blocks()
+    shrinkage = chosen_shrinkage(block)
+    factor = torch.linalg.cholesky(shrunk(block.covariance, shrinkage))
+    fresh = torch.randn(4000, width, generator=generator) @ mixing
+    expected = float(torch.linalg.solve_triangular(factor, fresh.T, upper=False).square().mean())
+    measured = float(torch.cholesky_solve(block.covariance, factor).trace()) / width
+    freedom = classes * per_class / (classes * per_class - classes)
+    assert measured * freedom < 0.85 * expected
+    assert noise_within(block, factor, shrinkage) == pytest.approx(expected, rel=0.1)

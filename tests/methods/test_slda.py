@@ -68,7 +68,8 @@ def _one_block(train: np.ndarray, labels: np.ndarray, test: np.ndarray, shrinkag
     root = vectors / np.sqrt(values) @ vectors.T
     train, means, test = train @ root, means @ root, test @ root
     noise = sum(np.sum((x - means[label]) ** 2) for x, label in zip(train, labels, strict=True))
-    noise /= (clips - classes) * width
+    left_out = max(1 - (1 - shrinkage) * noise / clips / (clips - classes), 0.05)
+    noise /= (clips - classes) * width * left_out
     effective = (clips - np.sum(counts**2) / clips) / (classes - 1)
     apart = means - train.mean(axis=0)
     sample = sum(n * np.outer(row, row) for n, row in zip(counts, apart, strict=True)) / (effective * (classes - 1))

@@ -54,7 +54,7 @@ def test_unit_vectors_keep_their_direction_and_zero_stays() -> None:
 
 
 def test_random_features_are_a_cut_off_projection() -> None:
-    random = RandomFeatures(5, 4000, generator=torch.Generator().manual_seed(1))
+    random = RandomFeatures(5, 4000, seed=1)
     vectors = CLIPS[:, 0].double()
     features = random(vectors)
     assert features[1, 7] == pytest.approx(max(0.0, float(vectors[1] @ random.projection[:, 7].double())))

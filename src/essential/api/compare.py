@@ -9,7 +9,7 @@ Runs share videos and features. The same call continues a comparison, also with 
 the cores hold several runs (`training.threads`), so many are done at once, each in a process of its own.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -92,7 +92,7 @@ def compare(
         out: the comparison's folder; each run has one below it, `runs/METHOD-SEED` or `runs/METHOD-BUDGET-SEED`.
         methods: shipped methods, in the order to show; `all` stands for every one.
         seeds: of the runs.
-        budgets: caps on what a method keeps, in bytes or as "150KiB", in the place of any number per class.
+        budgets: caps on what a method keeps, in bytes or as "150KiB,2MiB", in the place of any number per class.
         overrides: such as `data.root=DIR`, for every run.
         progress: shows how far it is.
         on_run: called when a run begins: with it, its number from 1, and how many there are to do.
@@ -159,7 +159,7 @@ def parsed_budgets(budgets: Sequence[int | str] | int | str) -> tuple[int, ...]:
     Raises:
         ConfigError: one is no size, or there twice.
     """
-    given = [budgets] if isinstance(budgets, int | str) else budgets
+    given = budgets if isinstance(budgets, Iterable) and not isinstance(budgets, str) else str(budgets).split(",")
     try:
         sizes = sorted(map(parsed_size, given))
     except ConfigError as error:

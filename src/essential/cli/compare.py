@@ -57,8 +57,7 @@ def compare(
         say(f"== {run.label}, seed {run.seed} ({number} of {count})", err=True)
 
     numbers = _listed("--seeds", seeds, part="[0-9]+", what="whole numbers from 0; write them as 0,1,2")
-    given = None if budgets is None else _listed("--budgets", budgets, part=".+", what="sizes such as 32KiB,2MiB")
-    sizes = parsed_budgets(given or ())
+    sizes = parsed_budgets(() if budgets is None else budgets)
     runs = plan_runs(
         config,
         out,

@@ -126,7 +126,7 @@ def training_config(given: TrainingConfig | Mapping[str, Any] | None, changes: M
 
 
 def memory_section(config: RunConfig) -> str | None:
-    """Return the key of the section that has a budget in bytes; None if the method knows none."""
+    """Return the key of the section that a budget in bytes belongs to; None if the method cannot keep less."""
     sections = {"method": config.method, "method.base": getattr(config.method, "base", None)}
     return next((key for key, section in sections.items() if hasattr(section, "budget_bytes")), None)
 

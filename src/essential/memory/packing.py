@@ -60,65 +60,49 @@ class Packing:
     def no_codes(self, kept: int) -> dict[str, Tensor]:
         """Return the columns of no exemplar."""
         codes = torch.zeros(0, kept, packed_bytes(len(self.centre), self.bits), dtype=torch.uint8)
-        return {"features_codes": codes, "features_scales": torch.zeros(0, kept, dtype=torch.bfloat16)}
+        return {"features_codes": codes, "features_scales": torch.zeros(0, kept, dtype=torch.int16)}
 
     def encode(
         self, features: Float[Tensor, "exemplars kept dim"], logits: Float[Tensor, "exemplars scored"]
     ) -> dict[str, Tensor]:
         """Return the columns of finite features, and of logits that are NaN for later slots."""
         of_features = encoded(features.double() - self.centre, bits=self.bits, seed=self.seed)
-        columns = {"features_codes": of_features.packed, "features_scales": of_features.scales}
+        columns = {"features_codes": of_features.packed, "features_scales": of_features.scales.view(torch.int16)}
         if not logits.shape[1]:
             return columns
-        known = (~logits.isnan()).sum(dim=1)
+        known = (~logits.isnan()).sum(dim=1, dtype=torch.int32)
         codes = torch.zeros(len(logits), packed_bytes(logits.shape[1], self.bits), dtype=torch.uint8)
         scales = torch.zeros(len(logits), dtype=torch.bfloat16)
         for count in known.unique().tolist():
             rows = known == count
             own = encoded(logits[rows, :count], bits=self.bits, seed=self.seed)
             codes[rows, : own.packed.shape[1]], scales[rows] = own.packed, own.scales
-        return {**columns, "logits_codes": codes, "logits_scales": scales, "logits_known": known}
+        return {**columns, "logits_codes": codes, "logits_scales": scales.view(torch.int16), "logits_known": known}
 
     def decode(self, columns: Columns) -> Decoded:
         """Return features and logits; the same bits for an exemplar, whichever others there are."""
-        of_features = Codes(columns["features_codes"], columns["features_scales"])
+        of_features = Codes(columns["features_codes"], columns["features_scales"].view(torch.bfloat16))
         features = decoded(of_features, bits=self.bits, seed=self.seed, numbers=len(self.centre)) + self.centre
         known = columns.get("logits_known", torch.zeros(len(features), dtype=torch.long))
         logits = torch.full((len(features), int(known.max()) if len(known) else 0), torch.nan)
         for count in filter(None, known.unique().tolist()):
             rows = known == count
             packed = columns["logits_codes"][rows, : packed_bytes(count, self.bits)]
-            own = Codes(packed, columns["logits_scales"][rows])
+            own = Codes(packed, columns["logits_scales"][rows].view(torch.bfloat16))
             logits[rows, :count] = decoded(own, bits=self.bits, seed=self.seed, numbers=count).to(logits.dtype)
         return features.to(logits.dtype), logits
 
     def arrays(self, columns: Columns) -> dict[str, Array]:
-        """Return everything in the types that the file stores."""
-        own: dict[str, Array] = {"packing": np.array([self.bits, self.seed], np.int64), "centre": self.centre.numpy()}
-        for name, column in columns.items():
-            match column.dtype:
-                case torch.bfloat16:
-                    own[name] = column.view(torch.int16).numpy().view(np.uint16)
-                case torch.int64:
-                    own[name] = column.numpy().astype(np.uint32)
-                case _:
-                    own[name] = column.numpy()
-        return own
+        """Return everything as the file stores it."""
+        own = {"packing": np.array([self.bits, self.seed], np.int64), "centre": self.centre.numpy()}
+        return own | {name: column.numpy() for name, column in columns.items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> tuple["Packing", dict[str, Tensor]]:
         """Undo `arrays`; a CheckpointError if they are of no packing."""
-        (bits, seed), centre = arrays["packing"].tolist(), torch.from_numpy(arrays["centre"].copy())
-        columns: dict[str, Tensor] = {}
-        for name in _COLUMNS & arrays.keys():
-            array = arrays[name]
-            match array.dtype:
-                case np.uint16:
-                    columns[name] = torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
-                case np.uint32:
-                    columns[name] = torch.from_numpy(array.astype(np.int64))
-                case _:
-                    columns[name] = torch.from_numpy(array.copy())
+        bits, seed = arrays["packing"].tolist()
+        columns = {name: torch.from_numpy(arrays[name].copy()) for name in _COLUMNS & arrays.keys()}
+        centre = torch.from_numpy(arrays["centre"].copy())
         packing = cls(bits, seed, centre)
         sound = bits in PACKED and centre.dtype == torch.float32 and bool(centre.isfinite().all())
         if not sound or not packing._fit(columns):
@@ -135,6 +119,9 @@ class Packing:
             pairs.append((codes, scales))
             fit &= len(known) == len(codes) and bool((known > 0).all())
             fit &= packed_bytes(int(known.max()), self.bits) <= codes.shape[-1]
-        types = (torch.uint8, torch.bfloat16)
-        fitting = ((codes.dtype, scales.dtype) == types and codes.shape[:-1] == scales.shape for codes, scales in pairs)
-        return fit and all(fitting) and all(bool(scales.isfinite().all()) for _, scales in pairs)
+        return fit and all(
+            (codes.dtype, scales.dtype) == (torch.uint8, torch.int16)
+            and codes.shape[:-1] == scales.shape
+            and bool(scales.view(torch.bfloat16).isfinite().all())
+            for codes, scales in pairs
+        )

@@ -214,9 +214,6 @@ class Method(ABC):
         """Count everything that is carried to the next task beside the predictor."""
         return self.memory.ledger()
 
-    def resize(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027
-        """Take on the widths of a state of `network` that is about to be loaded, where a budget may cut them."""
-
     @property
     def frozen_parts(self) -> Sequence[str]:
         """Names of the parts of `network` that will not change again, such as `retrieval.3`; they are saved once."""
@@ -267,8 +264,6 @@ class Method(ABC):
     def _load_network(self, tensors: dict[str, Tensor]) -> None:
         own = self.predictor.completed(below(_PREDICTOR, tensors))
         tensors |= {_PREDICTOR + name: tensor for name, tensor in own.items()}
-        with state_that_fits():
-            self.resize(tensors)
         refuse_other_shapes(self.network.state_dict(), tensors)
         with state_that_fits():
             self.network.load_state_dict(tensors)

@@ -10,6 +10,8 @@ from essential.methods.statistics import Block
 
 # Streaming LDA's fixed shrinkage. Two clips of one class would ask for none at all, and leave a singular matrix.
 LEAST = 1e-4
+# Where nearly every direction is a clip's own, the distance of one left out is not known.
+_LEFT_OUT = 0.05
 
 
 def ledoit_wolf(covariance: Float[Tensor, "width width"], fourth: float, *, clips: int) -> float:
@@ -40,11 +42,9 @@ def shrunk(
     return (1 - shrinkage) * covariance + shrinkage * trace / len(covariance) * identity
 
 
-def invertible(block: Block, shrinkage: float | None) -> Float[Tensor, "width width"]:
-    """Return the block's covariance, shrunk; without a shrinkage by Ledoit and Wolf's choice."""
-    if shrinkage is None:
-        shrinkage = max(ledoit_wolf(block.covariance, block.fourth, clips=block.clips), LEAST)
-    return shrunk(block.covariance, shrinkage, negligible=block.negligible)
+def chosen_shrinkage(block: Block) -> float:
+    """Return Ledoit and Wolf's choice for a block's covariance, or the least that leaves an inverse."""
+    return max(ledoit_wolf(block.covariance, block.fourth, clips=block.clips), LEAST)
 
 
 def discriminant(
@@ -59,7 +59,7 @@ def discriminant(
 
 
 def expected_discriminant(
-    block: Block, covariance: Float[Tensor, "width width"]
+    block: Block, shrinkage: float
 ) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
     """Return weight and bias of `discriminant`, measured from the classes' centre, of the expected true means.
 
@@ -67,15 +67,14 @@ def expected_discriminant(
     identity, the means are a matrix of signal and noise; `_gains` says which part of each direction is signal. A block
     in which the classes do not differ gets hardly any score.
     """
-    counts, factor = block.counts, torch.linalg.cholesky(covariance)
+    counts = block.counts
+    factor = torch.linalg.cholesky(shrunk(block.covariance, shrinkage, negligible=block.negligible))
     whitened = torch.linalg.solve_triangular(factor, block.means.T, upper=False).T
     apart = whitened - counts @ whitened / block.clips
     alike = block.clips - float(counts.square().sum()) / block.clips
     if alike <= 0:  # one class
         return torch.zeros_like(whitened), torch.zeros_like(counts)
-    freedom = block.clips - len(counts)
-    trace = float(torch.cholesky_solve(block.covariance, factor).trace())
-    noise = trace * block.clips / max(freedom, 1) / len(factor)
+    noise = noise_within(block, factor, shrinkage)
     _, strengths, directions = torch.linalg.svd((counts / alike).sqrt()[:, None] * apart, full_matrices=False)
     most = min(len(counts) - 1, len(factor))
     gains = _gains(strengths[:most].square(), noise, counts, effective=alike / (len(counts) - 1), width=len(factor))
@@ -84,6 +83,19 @@ def expected_discriminant(
     expected = gains * (along - centre)
     weight = torch.linalg.solve_triangular(factor.T, directions[:most].T @ expected.T, upper=True).T
     return weight, -(expected * (centre + expected / 2)).sum(dim=1)
+
+
+def noise_within(block: Block, factor: Float[Tensor, "width width"], shrinkage: float) -> float:
+    """Return the mean square, per number whitened by `factor`, of a clip about its class's true mean.
+
+    The covariance contains the clips that it measures, so where they are few they look near. By Sherman and Morrison's
+    formula a squared distance q under a covariance of n clips, shrunk by s, is q / (1 - (1 - s) q / n) under that of
+    the other clips; here q is the mean.
+    """
+    freedom = max(block.clips - len(block.counts), 1)
+    distance = float((torch.cholesky_inverse(factor) * block.covariance).sum())
+    left_out = max(1 - (1 - shrinkage) * distance / freedom, _LEFT_OUT)
+    return distance * block.clips / freedom / len(factor) / left_out
 
 
 def _gains(

@@ -24,7 +24,7 @@ from torch import nn
 from essential.methods.closed_form import Ridge, RidgeConfig
 from essential.methods.statistics import ClassStatistics
 from essential.models.closed_form import ClipVector, LinearScores, RandomFeatures
-from essential.models.seeded import torch_generator
+from essential.seeding import seed_from
 
 
 class RanpacConfig(RidgeConfig):
@@ -41,7 +41,7 @@ class Ranpac(Ridge[RanpacConfig]):
 
     def make(self, vectors: ClipVector, seed: int) -> tuple[LinearScores, ClassStatistics]:
         number, bits = self.config.random_features, self.config.statistics_bits
-        self.random = RandomFeatures(vectors.width, number, generator=torch_generator(seed, "ranpac"))
+        self.random = RandomFeatures(vectors.width, number, seed=seed_from(seed, "ranpac"))
         # A random feature is as good as another: under a budget the first ones are kept.
         statistics = ClassStatistics(number, bits=bits, directed=False)
         return LinearScores(nn.Sequential(vectors, self.random), width=number), statistics

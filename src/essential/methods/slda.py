@@ -26,8 +26,8 @@ from pydantic import Field
 from torch import Tensor
 
 from essential.methods.closed_form import ClosedFormConfig, Linear
-from essential.methods.discriminant import discriminant, expected_discriminant, invertible, side_by_side
-from essential.methods.statistics import ClassStatistics
+from essential.methods.discriminant import chosen_shrinkage, discriminant, expected_discriminant, shrunk, side_by_side
+from essential.methods.statistics import Block, ClassStatistics
 
 
 class SldaConfig(ClosedFormConfig):
@@ -45,5 +45,10 @@ class Slda(Linear[SldaConfig]):
     Config = SldaConfig
 
     def solve(self, statistics: ClassStatistics) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
-        scores = expected_discriminant if self.config.means == "expected" else discriminant
-        return side_by_side(scores(block, invertible(block, self.config.shrinkage)) for block in statistics.blocks())
+        return side_by_side(self._solve(block) for block in statistics.blocks())
+
+    def _solve(self, block: Block) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
+        shrinkage = self.config.shrinkage or chosen_shrinkage(block)
+        if self.config.means == "expected":
+            return expected_discriminant(block, shrinkage)
+        return discriminant(block, shrunk(block.covariance, shrinkage, negligible=block.negligible))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from essential.errors import ConfigError
@@ -164,14 +164,16 @@ class ClassStatistics(Growing):
         missing = (self.whole.rank - by_block.shape[2], self.whole.blocks - self.form.blocks)
         return nn.functional.pad(by_block, (0, missing[0], 0, missing[1])).flatten(1)
 
-    def fit(self, budget_bytes: int) -> None:
+    def fit(self, budget_bytes: int, *, most_blocks: int | None = None) -> None:
         """Take on the largest form in which the classes fit: fewer bits, then fewer numbers, then fewer blocks.
+
+        Where fewer bits do not do, blocks beyond `most_blocks` are given up before numbers.
 
         Raises:
             ConfigError: none fits.
         """
         self.check_room(budget_bytes, len(self.counts))
-        for form in self._smaller_forms():
+        for form in self._smaller_forms(most_blocks):
             if self.bytes_of(len(self.counts), form) <= budget_bytes:
                 if form != self.form:
                     self._take(form)
@@ -191,20 +193,6 @@ class ClassStatistics(Growing):
         """Return the bytes of so many classes, as stored, in the present form or another."""
         layout = self._layout(form or self.form, classes).values()
         return sum(numbers * dtype.itemsize for numbers, dtype in layout)
-
-    def cut(self, blocks: int, numbers: Int[Tensor, " kept"]) -> None:
-        """Keep the first `blocks`, and of each the numbers at these places, in ascending order.
-
-        What stays is as it was, but for the sums of fourth powers: the share of the mean squares' squares is taken.
-        """
-        squares = self.deviations.double().square()
-        inside = torch.zeros(squares.shape[1], dtype=torch.bool).index_fill(0, numbers, True).to(squares.device)
-        share = squares[:, inside].sum(dim=1) / squares.sum(dim=1).where(squares.any(dim=1), 1.0)
-        self.fourth = (self.fourth * share.square())[:blocks]
-        both = inside[:, None] & inside
-        self.scatter_codes = self.scatter_codes[:blocks, both[torch.ones_like(both).triu()]]
-        self.deviations = self.deviations[:blocks, inside]
-        self.mean_codes, self.mean_scales = self.mean_codes[:, :blocks, inside], self.mean_scales[:, :blocks].clone()
 
     def ledger(self) -> list[LedgerEntry]:
         titles = {
@@ -252,10 +240,10 @@ class ClassStatistics(Growing):
             "signs": (directions * -(-self.whole.rank // 8), torch.uint8),
         }
 
-    def _smaller_forms(self) -> Iterator[Form]:
+    def _smaller_forms(self, most_blocks: int | None) -> Iterator[Form]:
         bits, most, rank = self.form
         yield from (Form(fewer, most, rank) for fewer in (64, 32, 16) if fewer <= bits)
-        for blocks in range(most, 0, -1):
+        for blocks in range(min(most, most_blocks or most), 0, -1):
             yield from (Form(16, blocks, fewer) for fewer in range(rank, min(_FEW, rank) - 1, -1))
         yield from (Form(16, 1, fewer) for fewer in range(min(_FEW, rank), 0, -1))
 
@@ -263,7 +251,7 @@ class ClassStatistics(Growing):
         """Take on a smaller form."""
         old, new = deepcopy(self), form.rank < self.whole.rank and self.directed and not len(self.signs)
         if new:
-            self.signs = _packed(self._principal(form.rank) >= 0)
+            self.signs = packed_signs(self._principal(form.rank))
         self.form = form
         self.signs = self.signs[: self._layout(form, 0)["signs"][0]]
         turn = self.directions() if new else torch.eye(old.form.rank, form.rank).to(old.means)
@@ -286,23 +274,13 @@ class ClassStatistics(Growing):
         between = (apart * counts[:, None, None]).flatten(0, 1).T @ apart.flatten(0, 1)
         groups = range(len(self.fourth) // self.form.blocks)
         total = sum((self._scatter(group).sum(dim=0) for group in groups), start=between)
-        # Orthogonal iteration: a wide matrix has far more eigenvectors than are kept.
-        start = torch.randn(len(total), number, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        directions = torch.linalg.qr(start.to(total)).Q
-        for _ in range(_ROUNDS):
-            directions = torch.linalg.qr(total @ directions).Q
-        _, turn = torch.linalg.eigh(directions.T @ total @ directions)
-        turned: Tensor = directions @ turn.flip(1)
-        return turned
+        return leading_directions(total, number)
 
     def directions(self) -> Float[Tensor, "width rank"] | None:
-        """Return what the signs say, as columns of length 1, orthogonal to each other; the first are those of fewer."""
+        """Return what the signs say; None where all numbers are kept."""
         if not len(self.signs):
             return None
-        signs = _unpacked(self.signs.view(self.form.rank, -1), self.whole.rank)
-        columns, triangle = torch.linalg.qr(signs)
-        positive: Tensor = columns * triangle.diagonal().sign().where(triangle.diagonal() != 0, 1.0)
-        return positive
+        return directions_of(self.signs, self.whole.rank)
 
     def _scatter(self, group: int) -> Float[Tensor, "blocks rank rank"]:
         """Return the scatters of the clips of all classes, or with scatters of their own of one class."""
@@ -370,17 +348,34 @@ def _most(bits: int) -> int:
     return most
 
 
-def _packed(signs: Bool[Tensor, "width rank"]) -> UInt8[Tensor, " bytes"]:
-    """Return a bit for every sign, direction after direction, each from a new byte on."""
-    padded = nn.functional.pad(signs.T.to(torch.uint8), (0, -len(signs) % 8)).unflatten(1, (-1, 8))
-    packed: Tensor = (padded << torch.arange(8, dtype=torch.uint8, device=signs.device)).sum(dim=2, dtype=torch.uint8)
+def leading_directions(total: Float[Tensor, "width width"], number: int) -> Float[Tensor, "width number"]:
+    """Return eigenvectors of a positive matrix, those of the largest eigenvalues first, as near as a few rounds come.
+
+    By orthogonal iteration: a wide matrix has far more eigenvectors than are wanted.
+    """
+    start = torch.randn(len(total), number, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    directions = torch.linalg.qr(start.to(total)).Q
+    for _ in range(_ROUNDS):
+        directions = torch.linalg.qr(total @ directions).Q
+    _, turn = torch.linalg.eigh(directions.T @ total @ directions)
+    turned: Tensor = directions @ turn.flip(1)
+    return turned
+
+
+def packed_signs(directions: Float[Tensor, "width rank"]) -> UInt8[Tensor, " bytes"]:
+    """Return the sign of every number in a bit, direction after direction, each from a new byte on."""
+    padded = nn.functional.pad((directions >= 0).T.to(torch.uint8), (0, -len(directions) % 8)).unflatten(1, (-1, 8))
+    places = torch.arange(8, dtype=torch.uint8, device=directions.device)
+    packed: Tensor = (padded << places).sum(dim=2, dtype=torch.uint8)
     return packed.flatten()
 
 
-def _unpacked(packed: UInt8[Tensor, "rank bytes"], width: int) -> Float[Tensor, "width rank"]:
-    """Return 1 or -1 for every bit."""
-    bits = packed[..., None] >> torch.arange(8, dtype=torch.uint8, device=packed.device) & 1
-    return (2.0 * bits.flatten(1)[:, :width].double() - 1).T
+def directions_of(signs: UInt8[Tensor, " bytes"], width: int) -> Float[Tensor, "width rank"]:
+    """Return what signs say, as columns of length 1, orthogonal to each other; the first are those of fewer signs."""
+    bits = signs.view(-1, -(-width // 8), 1) >> torch.arange(8, dtype=torch.uint8, device=signs.device) & 1
+    columns, triangle = torch.linalg.qr((2.0 * bits.flatten(1)[:, :width].double() - 1).T)
+    positive: Tensor = columns * triangle.diagonal().sign().where(triangle.diagonal() != 0, 1.0)
+    return positive
 
 
 def statistics_ledger(kept: Mapping[str, Tensor]) -> list[LedgerEntry]:

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from essential.models.classifier import Predictor
+from essential.models.growing import below
 
 ClipForm = Literal["mean", "side-by-side", "dct"]
 
@@ -61,23 +62,36 @@ def cosines(frames: int) -> Float[Tensor, "frames frames"]:
 class RandomFeatures(nn.Module):
     """A fixed random projection of vectors of `width` numbers to `number`, standard normal, and a ReLU.
 
-    It is made from a seed wherever it is needed, so it is part of no state. Version 0.1.0 stored it: that is left out.
+    A state holds the seed alone, of which the projection is made again; version 0.1.0 stored the projection instead.
 
     Source: McDonnell et al., RanPAC, NeurIPS 2023.
     """
 
+    seed: Tensor
     projection: Tensor
 
-    def __init__(self, width: int, number: int, *, generator: torch.Generator) -> None:
+    def __init__(self, width: int, number: int, *, seed: int) -> None:
         super().__init__()
+        self.register_buffer("seed", torch.tensor(seed))
+        generator = torch.Generator().manual_seed(seed)
         self.register_buffer("projection", torch.randn(width, number, generator=generator), persistent=False)
 
     def forward(self, vectors: Float[Tensor, "batch width"]) -> Float[Tensor, "batch number"]:
         return (vectors @ self.projection.to(vectors)).relu()
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any) -> None:
-        known = {name: value for name, value in state_dict.items() if name != f"{prefix}projection"}
-        super()._load_from_state_dict(known, prefix, *args)
+        own = below(prefix, state_dict)
+        if "seed" in own and not self.seed.is_meta:
+            made = RandomFeatures(*self.projection.shape, seed=int(own["seed"]))
+            self.projection = made.projection.to(self.projection)
+        elif "projection" in own:
+            # The seed is the same wherever the config is; what was drawn of it long ago may differ by rounding.
+            if not own["projection"].is_meta and not torch.allclose(
+                own["projection"].to(self.projection), self.projection
+            ):
+                raise RuntimeError("a random projection of another seed")
+            state_dict = {f"{prefix}seed": self.seed}
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 class ClosedFormPredictor(Predictor):
