@@ -35,7 +35,7 @@ class Joint(Trained[JointConfig]):
 
     def begin(self, task: TaskData) -> None:
         self.slots.append(task.slots)
-        self.start_again(task)
+        self.start_again()
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         return [Stage("joint", lambda: task, [self.classifier], steady=True)]

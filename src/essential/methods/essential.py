@@ -124,8 +124,7 @@ class Essential(Trained[EssentialConfig]):
         if not len(self.retrieval):
             return None
         embedding = self.classifier.encoder.temporal_embedding
-        retrieved = self._retrieve_all(MemoryClips(memory), embedding)
-        return self.classifier.encoder.features_of(retrieved.to(embedding.device)).cpu()
+        return self._retrieve_all(MemoryClips(memory), embedding) - embedding.cpu()
 
     @property
     def frozen_parts(self) -> Sequence[str]:
@@ -213,8 +212,7 @@ class Essential(Trained[EssentialConfig]):
         with in_evaluation(self.retrieval):
             for indices in clips.memory.tasks.argsort(stable=True).split(_AT_ONCE):
                 batch = clips.rows(indices).to(embedding.device)
-                sparse = self.classifier.encoder.place(batch.features, batch.positions, embedding=embedding)
-                retrieved[indices] = self._retrieve(sparse, batch.tasks).cpu()
+                retrieved[indices] = self._retrieve(batch.features + embedding[batch.positions], batch.tasks).cpu()
         return retrieved
 
     def _retrieve(

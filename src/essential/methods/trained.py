@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -13,9 +13,8 @@ from essential.configs.schema import Section
 from essential.errors import ConfigError
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.selection import Policy
-from essential.methods.contract import Batch, BatchTable, LossTerm, Method, Stage, TaskData
-from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, judge, set_exemplar_means
-from essential.methods.statistics import Block
+from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
+from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, set_exemplar_means
 from essential.models.classifier import ClipClassifier, GrowingHead, Head, Predictor, TokenPredictor
 from essential.models.seeded import torch_generator, torch_seeded
 
@@ -36,12 +35,6 @@ class ClassifierConfig(Section):
     dropout: float = Field(0.2, ge=0, lt=1, description="dropout before the head (dropout_ratio)")
     drop_path: float = Field(0.2, ge=0, lt=1, description="chance to skip a layer in training")
     init_scale: float = Field(0.001, gt=0, description="scale of the head's initial weights (init_scale)")
-    start: Literal["random", "closed-form"] = Field(
-        "random",
-        description="random: as the authors' code. closed-form, for few clips and any encoder's features: frames are "
-        "whitened by the first task's covariance within classes, a token starts as their mean, and a class's row as "
-        "LDA's",
-    )
 
     def heads_for(self, dim: int) -> int:
         """Return what is set, or the largest divisor of `dim` with 64 numbers or more per head."""
@@ -121,17 +114,13 @@ class Trained(Method, Generic[Settings]):
             self.network.add(_TEACHER)
         self.slots.append(task.slots)
         grow_head(self.classifier, task.slots, seed=self.seed)
-        if self.config.classifier.start == "closed-form":
-            start_in_closed_form(self.classifier, task.plain(), whiten=task.index == 0)
 
-    def start_again(self, task: TaskData) -> None:
-        """Have a classifier with its initial values, and a row for every slot begun, whose clips `task` has."""
-        self.classifier = self._initial_classifier().to(next(self.classifier.parameters()).device)
+    def start_again(self) -> None:
+        """Have a classifier with its initial values, and a row for every slot begun."""
+        self.classifier = self._initial_classifier()
         for slots in self.slots:
             grow_head(self.classifier, slots, seed=self.seed)
         self.network["predictor"] = self.make_predictor()
-        if self.config.classifier.start == "closed-form":
-            start_in_closed_form(self.classifier, task.plain(), whiten=True)
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         """One stage on the task's clips, and on the exemplars if any are kept."""
@@ -183,9 +172,8 @@ def build_classifier(
             where="method.classifier.heads",
             remedy=f"use one of {fitting}",
         )
-    closed_form = config.start == "closed-form"
     with torch_seeded(seed, "classifier"):
-        classifier = ClipClassifier(
+        return ClipClassifier(
             dim,
             frames=frames,
             layers=config.layers,
@@ -193,43 +181,12 @@ def build_classifier(
             dropout=config.dropout,
             drop_path=config.drop_path,
             head=head or GrowingHead(dim, init_scale=config.init_scale),
-            whitens=closed_form,
         )
-    if closed_form:
-        classifier.encoder.start_at_mean()
-    return classifier
 
 
 def grow_head(classifier: ClipClassifier, slots: range, *, seed: int) -> None:
     """Add the rows of newly arrived `slots`."""
     classifier.head.grow(len(slots), generator=torch_generator(seed, "head", slots.start))
-
-
-def start_in_closed_form(classifier: ClipClassifier, table: BatchTable, *, whiten: bool) -> None:
-    """Let the last rows of a linear head, those of the table's classes, score as LDA does.
-
-    With `whiten`, frames are whitened from now on by their covariance within the table's classes.
-    """
-    slots, encoder = table.slots.unique().tolist(), classifier.encoder
-    if whiten and encoder.whitening is not None:
-        encoder.whitening.fit(frame_statistics(table, slots).invertible())
-    if isinstance(classifier.head, GrowingHead):
-        tokens, _ = judge(classifier, table)
-        means = torch.stack([tokens[table.slots == slot].mean(dim=0) for slot in slots])
-        classifier.head.start_at_means(means)
-
-
-def frame_statistics(table: BatchTable, slots: Sequence[int]) -> Block:
-    """Return counts, means and the pooled covariance within classes of the frames of a table's clips, in float64."""
-    counts, means, scatter, fourth = [], [], torch.zeros(()), 0.0
-    for slot in slots:
-        frames = table.rows((table.slots == slot).nonzero()[:, 0]).features.flatten(0, 1).double()
-        counts.append(float(len(frames)))
-        means.append(frames.mean(dim=0))
-        apart = frames - means[-1]
-        scatter = scatter + apart.T @ apart
-        fourth += float(apart.square().sum(dim=1).square().sum())
-    return Block(torch.tensor(counts).double(), torch.stack(means), scatter / sum(counts), fourth)
 
 
 def logits_of(predictor: TokenPredictor, batch: Batch) -> Float[Tensor, "batch slots"]:

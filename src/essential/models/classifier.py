@@ -51,13 +51,6 @@ class GrowingHead(Head):
         self.weight = nn.Parameter(torch.cat([old, new.to(old)]))
         self.bias = nn.Parameter(torch.cat([self.bias.detach(), torch.zeros(rows).to(old)]))
 
-    @torch.no_grad()
-    def start_at_means(self, means: Float[Tensor, "rows dim"]) -> None:
-        """Let the last rows score a token x by  m x - m m / 2: LDA's score, where the covariance is the identity."""
-        rows = len(means)
-        self.weight[-rows:] = means
-        self.bias[-rows:] = -0.5 * means.square().sum(dim=1)
-
     def forward(self, tokens: Float[Tensor, "batch *readings dim"]) -> Float[Tensor, "batch *readings slots"]:
         return nn.functional.linear(tokens, self.weight, self.bias)
 
@@ -174,21 +167,10 @@ class ClipClassifier(TokenPredictor):
     exemplar_means: Tensor
 
     def __init__(
-        self,
-        dim: int,
-        *,
-        frames: int,
-        layers: int,
-        heads: int,
-        dropout: float,
-        drop_path: float,
-        head: Head,
-        whitens: bool = False,
+        self, dim: int, *, frames: int, layers: int, heads: int, dropout: float, drop_path: float, head: Head
     ) -> None:
         super().__init__()
-        self.encoder = TemporalEncoder(
-            dim, frames=frames, layers=layers, heads=heads, drop_path=drop_path, whitens=whitens
-        )
+        self.encoder = TemporalEncoder(dim, frames=frames, layers=layers, heads=heads, drop_path=drop_path)
         self.dropout = Dropout(dropout)
         self.head = head
         self.register_buffer("exemplar_means", torch.zeros(0, dim))

@@ -23,45 +23,19 @@ class TemporalEncoder(nn.Module):
     """Frame features of a clip, in; one token for the clip, out.
 
     A dense clip has `frames`; `heads` divide `dim`; `drop_path` is the chance that a clip skips a layer in training.
-    With `whitens`, frames are whitened before all else.
     """
 
-    def __init__(
-        self, dim: int, *, frames: int, layers: int, heads: int, drop_path: float, whitens: bool = False
-    ) -> None:
+    def __init__(self, dim: int, *, frames: int, layers: int, heads: int, drop_path: float) -> None:
         super().__init__()
-        self.whitening = Whitening(dim) if whitens else None
         self.temporal_embedding = nn.Parameter(torch.zeros(frames, dim))
         self.query = nn.Parameter(torch.randn(dim).mul_(dim**-0.5))
         self.layers = nn.ModuleList(_Layer(dim, heads=heads, drop_path=drop_path) for _ in range(layers))
 
-    @torch.no_grad()
-    def start_at_mean(self) -> None:
-        """Let a clip's token be `query` plus the mean of its normalised frames, whatever their order."""
-        for number, layer in enumerate(self.layers):
-            attention, dim = layer.attention, len(self.query)
-            for bias in (attention.in_proj_bias, attention.out_proj.bias):
-                bias.zero_()
-            attention.in_proj_weight[:dim] = 0
-            attention.in_proj_weight[2 * dim :] = torch.eye(dim)
-            attention.out_proj.weight.copy_(torch.eye(dim) * (number == 0))
-
     def place(
-        self,
-        features: Float[Tensor, "batch kept dim"],
-        positions: Int[Tensor, "batch kept"],
-        *,
-        embedding: Float[Tensor, "frames dim"] | None = None,
+        self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]
     ) -> Float[Tensor, "batch kept dim"]:
         """Add to each frame feature the embedding of its position (0 to frames - 1) in the dense clip."""
-        if self.whitening is not None:
-            features = self.whitening(features)
-        return features + nn.functional.embedding(positions, self.temporal_embedding if embedding is None else embedding)
-
-    def features_of(self, placed: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch frames dim"]:
-        """Undo `place` for dense clips."""
-        features = placed - self.temporal_embedding
-        return features if self.whitening is None else self.whitening.undo(features)
+        return features + nn.functional.embedding(positions, self.temporal_embedding)
 
     def forward(self, placed: Float[Tensor, "batch kept dim"]) -> Float[Tensor, "batch dim"]:
         """Encode frames that `place` or memory retrieval has given; any number of them."""
@@ -87,34 +61,6 @@ class TemporalEncoder(nn.Module):
             token = layer(token, frames, visible)
             tokens.append(token)
         return tokens
-
-
-class Whitening(nn.Module):
-    """Multiplies vectors with a lower triangular `factor`, at first the identity.
-
-    It takes no mean off: the length that all vectors have in common keeps a LayerNorm behind it from evening out the
-    lengths in which they differ.
-    """
-
-    factor: Tensor
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.register_buffer("factor", torch.eye(dim))
-
-    def fit(self, covariance: Float[Tensor, "dim dim"]) -> None:
-        """Give vectors of this positive definite covariance the identity's from now on."""
-        lower = torch.linalg.cholesky(covariance)
-        identity = torch.eye(len(lower), dtype=lower.dtype, device=lower.device)
-        self.factor.copy_(torch.linalg.solve_triangular(lower, identity, upper=False))
-
-    def forward(self, vectors: Float[Tensor, "batch kept dim"]) -> Float[Tensor, "batch kept dim"]:
-        return nn.functional.linear(vectors, self.factor)
-
-    def undo(self, whitened: Float[Tensor, "batch kept dim"]) -> Float[Tensor, "batch kept dim"]:
-        """Return the vectors that whitening made these of."""
-        rows = torch.linalg.solve_triangular(self.factor, whitened.flatten(0, 1).T, upper=False).T
-        return rows.unflatten(0, whitened.shape[:2])
 
 
 class _Layer(nn.Module):
