@@ -81,7 +81,7 @@ class VideoLearner:
         encoder: str | None = None,
         method: str | None = None,
         memory_budget_bytes: int | None = None,
-        config: str = "own/essential",
+        config: str = "own/spectral",
         overrides: Sequence[str] = (),
         held_out_per_class: int = 4,
         feature_dim: int | None = None,
