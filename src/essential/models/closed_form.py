@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from essential.models.classifier import Predictor
 from essential.models.growing import below
 
+# Of the mean variance: what is added until a covariance has a factor.
+_ADDED = [4.0**power for power in range(-12, 1)]
+
 ClipForm = Literal["mean", "side-by-side", "dct"]
 
 
@@ -154,7 +157,7 @@ class MahalanobisDistances(ClosedFormPredictor):
         """Score with these numbers: a mean and positive definite covariances of each slot."""
         packed = []
         for covariance in covariances:
-            factor = torch.linalg.cholesky(covariance)
+            factor = factor_of(covariance)
             identity = torch.eye(factor.shape[-1]).to(factor).expand_as(factor)
             inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
             packed.append(pack_upper(inverse.mT).to(self.whitenings).flatten())
@@ -191,6 +194,22 @@ def reduced(
     blocks, rank = shape[0], shape[1] if directions is None else len(directions)
     kept: Tensor = vectors[:, : blocks * rank].unflatten(1, (blocks, rank))
     return kept if directions is None else kept @ directions
+
+
+def factor_of(covariances: Float[Tensor, "*any width width"]) -> Float[Tensor, "*any width width"]:
+    """Return the Cholesky factors of covariances that are positive definite but for the rounding of their numbers.
+
+    Where the rounding leaves none, variance is added to all numbers, in steps, until there is one.
+    """
+    factors: Tensor
+    factors, failed = torch.linalg.cholesky_ex(covariances)
+    mean = covariances.diagonal(dim1=-2, dim2=-1).mean(dim=-1)[..., None, None]
+    identity = torch.eye(covariances.shape[-1]).to(covariances)
+    for share in _ADDED:
+        if not failed.any():
+            break
+        factors, failed = torch.linalg.cholesky_ex(covariances + share * mean * identity)
+    return factors
 
 
 def squared_distances(
