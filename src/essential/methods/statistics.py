@@ -235,7 +235,7 @@ class ClassStatistics(Growing):
         layout = self._layout(form, classes) if form.bits in _CODES else {}
         given = {name: len(tensor) for name, tensor in state.items()}
         fits = given == {name: numbers for name, (numbers, _) in layout.items()}
-        if not fits or form.blocks > self.whole.blocks or form.rank > self.whole.rank:
+        if not fits or not 0 < form.blocks <= self.whole.blocks or not 0 < form.rank <= self.whole.rank:
             raise RuntimeError(f"statistics of {given} numbers are none of vectors of {self.whole}")
         self.form = form
         for name, (numbers, dtype) in layout.items():
