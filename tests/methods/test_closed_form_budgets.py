@@ -1,5 +1,6 @@
 """Closed forms under a budget: what is kept at every size, that it is exact, and what is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -151,6 +152,7 @@ def test_ssv2_as_spectra_takes_less_than_its_exemplars() -> None:
     kept = ClassStatistics(768, blocks=4, bits=16).bytes_of(174)
     assert kept == 174 * 4 + 174 * 4 * (768 * 2 + 4) + 4 * (768 * 769 // 2 * 2 + 768 * 4 + 8)
     assert kept <= 3.5 * 2**20
+    assert f"| {kept / 2**20:.2f} MiB |" in (Path(__file__).parents[2] / "docs" / "methods.md").read_text()
 
 
 @pytest.mark.parametrize(
