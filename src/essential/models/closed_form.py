@@ -40,7 +40,7 @@ class ClipVector(nn.Module):
         elif form == "side-by-side":
             over_time = torch.eye(frames, dtype=torch.float64)
         else:
-            over_time = cosines(frames)[:coefficients]
+            over_time = cosines(frames)[:coefficients].clone()
         self.register_buffer("over_time", over_time, persistent=False)
         self.blocks = coefficients if form == "dct" else 1
         self.width = dim * len(over_time)
