@@ -42,7 +42,7 @@ from essential.models.closed_form import ClipVector, LinearScores
 
 _DIRECTIONS = 16
 _AT_ONCE = 512
-# A block says nothing if the classes are not this many times as far apart in it as in the best one; and for good, once it
+# A block says nothing if the classes are not this many times as far apart in it as in the best one; for good, once that
 # is said of so many classes.
 _NOTHING, _JUDGES = 0.03, 4
 
