@@ -173,7 +173,7 @@ class _StopInside(Progress):
 def test_a_run_on_plain_and_augmented_views_resumes_with_the_view_whose_turn_it_is(
     runs: dict[str, Path], small_data: Path, small_store: Path, tmp_path: Path
 ) -> None:
-    # The state is of the second epoch: the resumed run begins at the third, which is plain.
+    # The state is of the second epoch, after one of the plain view and one of the first augmented view.
     config = small_config("essential", small_data, small_store, "features.train_on=both")
     train(config, tmp_path / "whole", resume=False, progress=QUIET)
     with pytest.raises(_StopInside.Stopped):

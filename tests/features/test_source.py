@@ -98,11 +98,11 @@ def test_training_views_take_turns(tmp_path: Path, change: Callable[..., Recipe]
     live = LiveSource([], recipe=change(views=0), config=config)
     assert [live.training_view(epoch) for epoch in range(3)] == [1, 2, 3]
 
-    config = config.model_copy(update={"train_on": "both"})
-    assert [stored(3).training_view(epoch) for epoch in range(9)] == [0, 1, 0, 2, 0, 3, 0, 1, 0]
+    config = config.model_copy(update={"train_on": "both", "views": 2})
+    assert [stored(3).training_view(epoch) for epoch in range(9)] == [0, 1, 2, 3, 0, 1, 2, 3, 0]
     assert [stored(0).training_view(epoch) for epoch in range(3)] == [0, 0, 0]
     live = LiveSource([], recipe=change(views=0), config=config)
-    assert [live.training_view(epoch) for epoch in range(5)] == [0, 1, 0, 2, 0]
+    assert [live.training_view(epoch) for epoch in range(8)] == [0, 1, 2, 0, 4, 5, 0, 7]
 
 
 def test_live_features_do_not_depend_on_the_workers(videos: list[Video], recipe: Recipe) -> None:

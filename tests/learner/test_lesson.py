@@ -33,7 +33,7 @@ def test_a_task_gives_its_rows_with_their_slots() -> None:
         (1, "augmented", [0, 0, 0, 0, 0, 0]),
         (1, "both", [0, 0, 0, 0, 0, 0]),
         (3, "augmented", [1, 2, 1, 2, 1, 2]),
-        (3, "both", [0, 1, 0, 2, 0, 1]),
+        (3, "both", [0, 1, 2, 0, 1, 2]),
     ],
 )
 def test_epochs_take_the_views_in_turn(views: int, train_on: str, seen: list[int]) -> None:

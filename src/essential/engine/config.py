@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from yaml import MarkedYAMLError
 
 from essential.configs.schema import Section
-from essential.configs.shipped import config_text, sections_of
+from essential.configs.shipped import config_text, sections_of, shipped_configs
 from essential.engine.settings import RunConfig, TrainingConfig
 from essential.errors import ConfigError
 from essential.files.untrusted import parse_yaml, read_bounded
@@ -37,7 +37,8 @@ def load_config(
         name_or_path: the config.
         overrides: applied in this order.
         method: a shipped method to use instead of the config's, with the config's settings of classifier, exemplars per
-            class, bits of the memory and rehearsal epochs where it has such. The config's own method stays as it is.
+            class, bits of the memory and rehearsal epochs where it has such. The config's own method stays as it is,
+            and one that has a shipped config beside this one, as `own/joint` beside `own/essential`, is as there.
         budget_bytes: cap on what a method keeps that can keep less, in the place of any number of exemplars per class.
 
     Raises:
@@ -45,7 +46,10 @@ def load_config(
             of range.
     """
     content = _content(name_or_path)
-    if method is not None:
+    beside = f"{str(name_or_path).rpartition('/')[0]}/{method}"
+    if beside in shipped_configs():
+        content |= {"method": _content(beside)["method"], "asked_for": method}
+    elif method is not None:
         content |= {"method": _another_method(method, content.get("method", {})), "asked_for": method}
     for override in overrides:
         _apply(content, override)

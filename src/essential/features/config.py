@@ -27,7 +27,7 @@ class FeaturesConfig(Section):
     train_on: Literal["augmented", "both"] = Field(
         "augmented",
         description="augmented: the augmented views in turn, one an epoch, as the paper does. both: the plain view, "
-        "which tests see, in every second epoch from the first on, and the augmented ones in turn in the others.",
+        "which tests see, has its turn too, the first of so many and one.",
     )
     dtype: FeatureType = Field("float32", description="How a feature is kept; float16 halves the store.")
     precision: Precision = Field(
@@ -75,7 +75,6 @@ class FeaturesConfig(Section):
         if augmented == 0:
             return 0
         if self.train_on == "both":
-            if epoch % 2 == 0:
-                return 0
-            epoch //= 2
+            turn = epoch % (1 + (self.views if augmented is None else augmented))
+            return epoch if augmented is None and turn else turn
         return 1 + (epoch if augmented is None else epoch % augmented)

@@ -32,15 +32,16 @@ class ClassifierConfig(Section):
         description="attention heads, which divide the feature width; none: one per 64 numbers, 12 for CLIP's 768 "
         "as the authors have (temporal_heads)",
     )
+    fewest_heads: int = Field(1, ge=1, description="heads of narrower features, where `heads` is none")
     dropout: float = Field(0.2, ge=0, lt=1, description="dropout before the head (dropout_ratio)")
     drop_path: float = Field(0.2, ge=0, lt=1, description="chance to skip a layer in training")
     init_scale: float = Field(0.001, gt=0, description="scale of the head's initial weights (init_scale)")
 
     def heads_for(self, dim: int) -> int:
-        """Return what is set, or the largest divisor of `dim` with 64 numbers or more per head."""
+        """Return what is set, or the largest divisor of `dim` up to one head per 64 numbers, or up to the fewest."""
         if self.heads is not None:
             return self.heads
-        return max(heads for heads in range(1, max(1, dim // 64) + 1) if dim % heads == 0)
+        return max(heads for heads in range(1, max(self.fewest_heads, dim // 64) + 1) if dim % heads == 0)
 
 
 class TrainedConfig(Section):

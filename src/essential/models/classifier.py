@@ -280,3 +280,40 @@ class BiasCorrected(AroundClassifier):
         """Let every pair change nothing, as if new."""
         for pair in self.pairs:
             pair.load_state_dict(BiasPair().state_dict())
+
+
+class Blended(Predictor):
+    """Scores are those of another predictor and the classifier's logits, each times its own weight."""
+
+    reading = "cnn"
+    weights: Tensor
+
+    def __init__(self, classifier: ClipClassifier, other: Predictor) -> None:
+        super().__init__()
+        self.classifier, self.other = classifier, other
+        self.register_buffer("weights", torch.ones(2, dtype=torch.float64))
+
+    def tokens(
+        self, features: Float[Tensor, "batch kept dim"], positions: Int[Tensor, "batch kept"]
+    ) -> Float[Tensor, "batch dim"]:
+        return self.classifier.tokens(features, positions)
+
+    def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
+        of_other, of_classifier = self.weights
+        blended: Tensor = of_other * self.other(features) + of_classifier * self.classifier(features)
+        return blended
+
+    def weigh(
+        self, of_other: Float[Tensor, "clips slots"], logits: Float[Tensor, "clips slots"], slots: Int[Tensor, " clips"]
+    ) -> None:
+        """Take the weights, of those in `BLENDS`, with the least cross-entropy on clips that neither has learned."""
+        pairs = torch.cartesian_prod(BLENDS, BLENDS)
+        losses = [
+            nn.functional.cross_entropy(other * of_other.double() + own * logits.double(), slots)
+            for other, own in pairs.tolist()
+        ]
+        self.weights.copy_(pairs[int(torch.stack(losses).argmin())])
+
+
+# Nothing, and powers of 2 from 1/256 to 8.
+BLENDS = torch.cat([torch.zeros(1), 2.0 ** torch.arange(-8, 4)]).double()
