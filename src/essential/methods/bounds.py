@@ -5,9 +5,9 @@
 - Joint trains a fresh classifier after each task, on the clips of all tasks so far (`needs_all_tasks`; the record says
   so). The last row of the accuracy matrix is what training once on everything gives.
 
-A few hundred clips are too few to train a classifier that is as good as one in closed form. With `blend`, joint holds one
-clip in five of each class out, trains on the others, and adds to the logits the scores of the method `spectral` on all
-clips. The weights of the two are those of least cross-entropy on the clips held out, with `spectral` on the others.
+A few hundred clips are too few to train a classifier that is as good as one in closed form. With `blend`, joint holds
+one clip in five of each class out, trains on the others, and adds to the logits the scores of the method `spectral` on
+all clips. The weights of the two are those of least cross-entropy on the clips held out, with `spectral` on the others.
 """
 
 from collections.abc import Sequence
