@@ -13,7 +13,7 @@ from essential.methods import METHODS
 
 ARMS = ("essential", "finetune", "joint", "replay-dense", "replay-sparse")
 NAMES = tuple(f"moving-digits/{arm}" for arm in ARMS)
-OWN = tuple(f"own/{arm}" for arm in ARMS)
+OWN = ("own/spectral", *(f"own/{arm}" for arm in ARMS))
 # Classes of the first task and tasks of each of TCD's settings (facts: 51 + 10x5 and so on, classes x tasks).
 TCD = {
     "tcd/ucf101-10x5": ("ucf101", 51, 6),

@@ -51,7 +51,7 @@ def test_each_class_measures_by_its_own_correlations(clip: str, added: float) ->
 @pytest.mark.parametrize("clip", ["mean", "side-by-side"])
 def test_a_shared_covariance_orders_classes_by_the_same_distance(clip: str) -> None:
     (features, labels), tests = make_pool(), make_pool(seed=1)[0]
-    scores = _learned(FecamConfig(clip=clip, covariance="shared")).predictor(tests)
+    scores = _learned(FecamConfig(clip=clip, covariance="shared", means="plain")).predictor(tests)
     train, test = _unit_vectors(features, clip), _unit_vectors(tests, clip)
     means = np.stack([train[labels == label].mean(axis=0) for label in range(6)])
     centred = train - means[labels]

@@ -114,9 +114,12 @@ def test_a_method_with_fewer_seeds_says_so() -> None:
 
 def test_without_an_accuracy_there_is_no_figure() -> None:
     blind = made_metrics(0.5) | {"final_accuracy": None}
-    text = ParsedPage(comparison_page(compare([made_run("a", 0, 0, metrics=blind)]))).text
+    html = comparison_page(compare([made_run(name, 0, 0, metrics=blind) for name in ("a", "b")]))
+    text = ParsedPage(html).text
     assert "Accuracy and memory" not in text
-    assert f"1 a {NONE} 55.00" in text
+    page = ParsedPage(html)
+    assert {value.removeprefix("#") for value in page.values("href")} <= set(page.values("id"))
+    assert f"1 a baseline {NONE} 55.00" in text
 
 
 def test_skipped_videos_are_told_once_with_the_coverage() -> None:

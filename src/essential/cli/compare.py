@@ -22,7 +22,9 @@ def compare(
     config: Annotated[
         str, option("--config", "NAME", "The protocol: a shipped config or a YAML file.")
     ] = "moving-digits",
-    methods: Annotated[str, option("--methods", "A,B", "Methods, or all.")] = "essential,joint,finetune,replay",
+    methods: Annotated[
+        str, option("--methods", "A,B", "Methods, or all.")
+    ] = "spectral,essential,joint,finetune,replay",
     seeds: Annotated[str, option("--seeds", "N,N", "Seeds.")] = "0,1,2",
     budgets: Annotated[
         str | None,

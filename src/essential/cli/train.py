@@ -9,7 +9,7 @@ from essential.cli.terminal import say
 
 def train(
     out: RunOut,
-    config: Config = "own/essential",
+    config: Config = "own/spectral",
     method: Method = None,
     seed: Seed = None,
     resume: Annotated[bool, option("--resume", None, "Continue the run in --out, if there is one.")] = False,

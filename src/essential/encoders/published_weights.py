@@ -36,8 +36,8 @@ def refuse_without_network(config: EncoderConfig) -> None:
         return
     raise NoNetworkError(
         f"no network: the published weights of the encoder {config.name!r} ({config.timm_name} in timm) could "
-        "not be downloaded. Use the embedded encoder, tiny, or fetch them elsewhere under that name and add "
-        "-s encoder.weights=FILE"
+        "not be downloaded. Use the embedded encoder (-s encoder.name=tiny), or fetch them elsewhere under that name "
+        "and add -s encoder.weights=FILE"
     )
 
 

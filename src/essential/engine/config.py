@@ -37,8 +37,8 @@ def load_config(
         name_or_path: the config.
         overrides: applied in this order.
         method: a shipped method to use instead of the config's, with the config's settings of classifier, exemplars per
-            class, bits of the memory and rehearsal epochs where it has such. The config's own method stays as it is;
-            one that has a shipped config beside this one, as `own/joint` beside `own/essential`, is as it is there.
+            class, bits of the memory and rehearsal epochs where it has such. The config's own method stays as it is,
+            and one that has a shipped config beside this one, as `own/joint` beside `own/essential`, is as there.
         budget_bytes: cap on what a method keeps that can keep less, in the place of any number of exemplars per class.
 
     Raises:

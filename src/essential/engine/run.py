@@ -130,7 +130,8 @@ def refuse_taken(folder: RunFolder, config: RunConfig, *, resume: bool) -> None:
         )
     elif not resume:
         raise RunError(
-            f"{folder.path} holds a run already", remedy="add --resume to continue it, or choose another --out"
+            f"{folder.path} holds a run already",
+            remedy="add --resume (resume=True) to continue it, or choose another --out",
         )
     else:
         folder.refuse_another(config)

@@ -3,8 +3,9 @@
 Source: Zhuang, Weng, Wei, Xie, Toh and Lin, ACIL: Analytic Class-Incremental Learning with Absolute Memorization and
 Privacy Protection, NeurIPS 2022, equation 4 (the joint solution) and equations 9 and 10 (its recursion).
 
-1. a clip is a vector: the mean of its frames, or its frames side by side;
-2. keep each class's mean and count, and the scatter of all clips about their class's mean;
+1. a clip is a vector: the mean of its frames, its frames side by side, or its spectrum over time;
+2. keep each class's mean and count, and the scatter of all clips about their class's mean, for each coefficient of a
+   spectrum one;
 3. after each task, solve the ridge regression of the class indicators on the vectors; see `RidgeProblem`;
 4. a clip belongs to the class with the largest regressed indicator. The paper's gamma is `ridge`.
 

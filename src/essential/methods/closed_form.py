@@ -13,6 +13,7 @@ from essential.errors import ConfigError
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.methods.contract import Method, TaskData
+from essential.methods.discriminant import Means
 from essential.methods.ridge import RidgeProblem
 from essential.methods.statistics import Bits, ClassStatistics, Scatters
 from essential.models.closed_form import ClipForm, ClipVector, ClosedFormPredictor, LinearScores
@@ -31,6 +32,13 @@ class ClosedFormConfig(Section):
     statistics_bits: Bits = Field(32, description="bits of each number of means and covariances")
     budget_bytes: int | None = Field(
         None, ge=1, description="hard cap on the statistics: fewer bits, then numbers of a frame, then coefficients"
+    )
+
+
+class DiscriminantConfig(ClosedFormConfig):
+    means: Means = Field(
+        "expected",
+        description="a class's expected true mean, which few clips draw towards the centre; or that of clips",
     )
 
 

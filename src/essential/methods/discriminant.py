@@ -1,6 +1,7 @@
 """Linear discriminant analysis from statistics: shrunken covariances, and class means drawn towards their centre."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,8 @@ from essential.methods.statistics import Block
 LEAST = 1e-4
 # Where nearly every direction is a clip's own, the distance of one left out is not known.
 _LEFT_OUT = 0.05
+
+Means = Literal["expected", "plain"]
 
 
 def ledoit_wolf(covariance: Float[Tensor, "width width"], fourth: float, *, clips: int) -> float:
@@ -61,14 +64,20 @@ def discriminant(
 def expected_discriminant(
     block: Block, shrinkage: float
 ) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
+    """Return weight and bias of `expected_by` the block's covariance, shrunk."""
+    return expected_by(block, shrunk(block.covariance, shrinkage, negligible=block.negligible), shrinkage)
+
+
+def expected_by(
+    block: Block, covariance: Float[Tensor, "width width"], shrinkage: float
+) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
     """Return weight and bias of `discriminant`, measured from the classes' centre, of the expected true means.
 
     A class's mean of few clips lies further from everything than its true mean does. In coordinates in which L is the
     identity, the means are a matrix of signal and noise; `_gains` says which part of each direction is signal. A block
-    in which the classes do not differ gets hardly any score.
+    in which the classes do not differ gets hardly any score. For `shrinkage` see `noise_within`.
     """
-    counts = block.counts
-    factor = torch.linalg.cholesky(shrunk(block.covariance, shrinkage, negligible=block.negligible))
+    counts, factor = block.counts, torch.linalg.cholesky(covariance)
     whitened = torch.linalg.solve_triangular(factor, block.means.T, upper=False).T
     apart = whitened - counts @ whitened / block.clips
     alike = block.clips - float(counts.square().sum()) / block.clips

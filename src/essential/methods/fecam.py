@@ -4,14 +4,17 @@ Source: Goswami, Liu, Twardowski and van de Weijer, FeCAM: Exploiting the Hetero
 Exemplar-Free Continual Learning, NeurIPS 2023, section 3: covariance shrinkage, correlation normalisation, Mahalanobis
 distance; many-shot (a covariance per class) and few-shot (one for all).
 
-1. a clip is a vector: the mean of its frames, or its frames side by side, scaled to length 1;
-2. keep each class's mean and covariance, or one covariance of all clips about their class's mean (`shared`);
+1. a clip is a vector of length 1: the mean of its frames, its frames side by side, or its spectrum over time, each
+   coefficient of which is a block;
+2. keep each class's mean and a covariance per block, or one of all clips about their class's mean (`shared`);
 3. add `shrinkage` times the mean variance to every variance, and scale the matrix to a correlation matrix;
 4. a clip belongs to the class whose mean is nearest by the inverse of that matrix.
 
 Differs from the paper:
 - No Tukey transformation, which the paper has for ReLU features. These have both signs, and on moving-digits a signed
   square root gives 0.93 instead of 0.96 (shared, frames side by side).
+- With one covariance, a class's mean is the one expected of its clips and of all classes, as in `slda.py`; the paper's
+  is that of its clips (`means: plain`).
 - Nothing is added off the diagonal (the paper's gamma_2), as in the authors' scripts for transformers.
 
 Differs from the authors' code: a class of one clip, or of equal ones, has the identity as its correlations. Their
@@ -26,13 +29,13 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from essential.methods.closed_form import ClosedForm, ClosedFormConfig
-from essential.methods.discriminant import discriminant, side_by_side
+from essential.methods.closed_form import ClosedForm, DiscriminantConfig
+from essential.methods.discriminant import discriminant, expected_by, side_by_side
 from essential.methods.statistics import Block, ClassStatistics
 from essential.models.closed_form import ClipVector, LinearScores, MahalanobisDistances
 
 
-class FecamConfig(ClosedFormConfig):
+class FecamConfig(DiscriminantConfig):
     name: Literal["fecam"] = "fecam"
     covariance: Literal["class", "shared"] = Field(
         "class", description="each class its own, which takes much room for wide vectors; or one for all"
@@ -55,12 +58,17 @@ class Fecam(ClosedForm[FecamConfig, LinearScores | MahalanobisDistances]):
     def score(self) -> None:
         scores, statistics = self.scores, self.statistics
         if isinstance(scores, LinearScores):
-            weight, bias = side_by_side(discriminant(block, self._correlations(block)) for block in statistics.blocks())
+            weight, bias = side_by_side(map(self._solve, statistics.blocks()))
             scores.set(statistics.widened(weight), bias)
             return
         slots = range(len(statistics.counts))
         own = (torch.stack([self._correlations(block) for block in statistics.blocks(slot)]) for slot in slots)
         scores.set(statistics.means, own, statistics.directions())
+
+    def _solve(self, block: Block) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
+        covariance = self._correlations(block)
+        # So much is added to it that a clip hardly shows in the matrix by which it is measured: as if all were shrunk.
+        return discriminant(block, covariance) if self.config.means == "plain" else expected_by(block, covariance, 1.0)
 
     def _correlations(self, block: Block) -> Float[Tensor, "width width"]:
         return correlations(block.covariance, added=self.config.shrinkage, negligible=block.negligible)

@@ -3,7 +3,7 @@
 Source: Mensink, Verbeek, Perronnin and Csurka, Distance-Based Image Classification: Generalizing to New Classes at
 Near-Zero Cost, TPAMI 2013, whose starting point it is.
 
-1. a clip is a vector: the mean of its frames, or its frames side by side, scaled to length 1;
+1. a clip is a vector of length 1: the mean of its frames, its frames side by side, or its spectrum over time;
 2. keep the mean of each class's vectors;
 3. a clip belongs to the class whose mean is nearest.
 

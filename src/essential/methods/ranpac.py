@@ -3,7 +3,7 @@
 Source: McDonnell, Gong, Parvaneh, Abbasnejad and van den Hengel, RanPAC: Random Projections and Pre-trained Models for
 Continual Learning, NeurIPS 2023, algorithm 1, phase 2.
 
-1. a clip is a vector: the mean of its frames, or its frames side by side;
+1. a clip is a vector: the mean of its frames, its frames side by side, or its spectrum over time;
 2. project it at random, once and for all, to `random_features` numbers and cut off below 0;
 3. keep each class's mean and count, and the scatter of all clips about their class's mean;
 4. after each task, solve the ridge regression of the class indicators on the random features; see `RidgeProblem`.

@@ -25,19 +25,15 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from essential.methods.closed_form import ClosedFormConfig, Linear
+from essential.methods.closed_form import DiscriminantConfig, Linear
 from essential.methods.discriminant import chosen_shrinkage, discriminant, expected_discriminant, shrunk, side_by_side
 from essential.methods.statistics import Block, ClassStatistics
 
 
-class SldaConfig(ClosedFormConfig):
+class SldaConfig(DiscriminantConfig):
     name: Literal["slda"] = "slda"
     shrinkage: float | None = Field(
         None, gt=0, le=1, description="weight of the mean variance in the covariance; none: Ledoit and Wolf's choice"
-    )
-    means: Literal["expected", "plain"] = Field(
-        "expected",
-        description="a class's expected true mean, which few clips draw towards the centre; or that of clips",
     )
 
 

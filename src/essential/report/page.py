@@ -253,26 +253,22 @@ def comparison_page(comparison: Comparison) -> str:
     """Return the page: it asks the network for nothing and runs no script; the same runs give the same text."""
     # What all runs have in common, read from one of them.
     group = group_runs([ReportedRun("Every run", comparison.example)])[0]
-    shown = comparison.front if comparison.call.several else comparison.ordered
+    rows = comparison.front if comparison.call.several else comparison.ordered
+    beside = [_line(row, _look(comparison, row)) for row in rows]
     lines = _compared_lines(comparison)
     scatter = comparison_scatter(comparison)
+    joined = [point.look for point in (scatter.points if scatter else ()) if not point.label]
     return render(
         "comparison.html",
         comparison=comparison,
         group=group,
         scatter=scatter,
-        beside=published_scatter(
-            [_line(row, _look(comparison, row)) for row in shown], group.protocol.name, "compared"
-        ),
+        beside=published_scatter(beside, group.protocol.name, "compared"),
         matrix=frontier_matrix(comparison, lambda row: row.final_accuracy.shown),
         on_front={(row.method, row.budget_bytes) for row in comparison.front},
         lines=lines,
         charts=figures_over_tasks(lines, "compared"),
-        swatches=swatches(
-            [line.style for line in lines] + [point.look for point in scatter.points if not point.label]
-            if scatter
-            else []
-        ),
+        swatches=swatches([*(line.style for line in lines), *joined]),
         others=[
             name
             for name in comparison.metrics
@@ -284,13 +280,12 @@ def comparison_page(comparison: Comparison) -> str:
 
 def comparison_scatter(comparison: Comparison) -> ScatterView | None:
     """Return final accuracy against carried bytes, a line a method over several budgets; None without an accuracy."""
-    styles = {
-        name: LineStyle(number) for number, name in enumerate(dict.fromkeys(r.method for r in comparison.ordered))
-    }
-    lines = {}
-    for row in comparison.ordered:
-        style = replace(styles[row.method], hollow=not row.keeps_to_the_rules)
-        lines[row] = _line(row, style if comparison.call.several else _look(comparison, row))
+    lines = {row: _line(row, _look(comparison, row)) for row in comparison.ordered}
+    if comparison.call.several:
+        names = list(dict.fromkeys(row.method for row in lines))
+        for row, line in lines.items():
+            style = LineStyle(names.index(row.method), hollow=not row.keeps_to_the_rules)
+            lines[row] = replace(line, name=row.method, style=style)
     front = [lines[row] for row in comparison.front]
     return own_scatter([*lines.values()], "compared", comparison.call.budgets, front)
 
@@ -301,13 +296,13 @@ def _compared_lines(comparison: Comparison) -> list[Line]:
     chosen = rows[:_DRAWN]
     if not any(row.method == comparison.baseline for row in chosen):
         chosen[-1] = next(row for row in rows if row.method == comparison.baseline)
-    return [replace(_line(row, LineStyle(number)), name=row.name) for number, row in enumerate(chosen)]
+    return [_line(row, LineStyle(number)) for number, row in enumerate(chosen)]
 
 
 def _line(row: MethodRow, style: LineStyle) -> Line:
     named = [(f"{row.name}, seed {record.seed}", record) for record in row.records]
     runs = [RunView(number, name, record, None, style) for number, (name, record) in enumerate(named)]
-    return Line(row.method, style, tuple(runs))
+    return Line(row.name, style, tuple(runs))
 
 
 def _look(comparison: Comparison, row: MethodRow) -> LineStyle:
