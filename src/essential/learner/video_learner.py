@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from essential.api.arrays import Features
 from essential.encoders import FrameEncoder, build_encoder
+from essential.engine.config import own_config
 from essential.engine.settings import choose_device
 from essential.engine.turns import turn
 from essential.engine.workspace import FeatureOrigin
@@ -97,8 +98,7 @@ class VideoLearner:
             raise ConfigError("a bundle's settings are fixed", remedy="give the bundle alone, or new settings alone")
         if bundle is None:
             chosen = [] if encoder is None else [f"encoder.name={encoder}"]
-            config = config or ("own/spectral" if method is None else "own/essential")
-            settings = new_settings(config, [*chosen, *overrides], method, memory_budget_bytes)
+            settings = new_settings(config or own_config(method), [*chosen, *overrides], method, memory_budget_bytes)
             own = model_settings(settings, held_out_per_class)  # refused before an encoder is loaded
         else:
             settings = bundle.config
