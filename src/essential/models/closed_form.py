@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from essential.models.classifier import Predictor
 from essential.models.growing import below
 
-# Of the mean variance: what is added until a covariance has a factor.
-_ADDED = [4.0**power for power in range(-12, 1)]
+_POSITIVE = 1e-4
 
 ClipForm = Literal["mean", "side-by-side", "dct"]
 
@@ -43,7 +42,7 @@ class ClipVector(nn.Module):
         elif form == "side-by-side":
             over_time = torch.eye(frames, dtype=torch.float64)
         else:
-            over_time = cosines(frames)[:coefficients]
+            over_time = cosines(frames)[:coefficients].clone()  # an exported file wants a whole tensor
         self.register_buffer("over_time", over_time, persistent=False)
         self.blocks = coefficients if form == "dct" else 1
         self.width = dim * len(over_time)
@@ -157,7 +156,7 @@ class MahalanobisDistances(ClosedFormPredictor):
         """Score with these numbers: a mean and positive definite covariances of each slot."""
         packed = []
         for covariance in covariances:
-            factor = factor_of(covariance)
+            factor = torch.stack([positive_factor(block) for block in covariance])
             identity = torch.eye(factor.shape[-1]).to(factor).expand_as(factor)
             inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
             packed.append(pack_upper(inverse.mT).to(self.whitenings).flatten())
@@ -196,20 +195,18 @@ def reduced(
     return kept if directions is None else kept @ directions
 
 
-def factor_of(covariances: Float[Tensor, "*any width width"]) -> Float[Tensor, "*any width width"]:
-    """Return the Cholesky factors of covariances that are positive definite but for the rounding of their numbers.
+def positive_factor(covariance: Float[Tensor, "width width"]) -> Float[Tensor, "width width"]:
+    """Return the Cholesky factor of a covariance that is positive but for the rounding of what it was kept as.
 
-    Where the rounding leaves none, variance is added to all numbers, in steps, until there is one.
+    Eigenvalues that rounding has made negative, or too small, are raised to `_POSITIVE` times their mean.
     """
-    factors: Tensor
-    factors, failed = torch.linalg.cholesky_ex(covariances)
-    mean = covariances.diagonal(dim1=-2, dim2=-1).mean(dim=-1)[..., None, None]
-    identity = torch.eye(covariances.shape[-1]).to(covariances)
-    for share in _ADDED:
-        if not failed.any():
-            break
-        factors, failed = torch.linalg.cholesky_ex(covariances + share * mean * identity)
-    return factors
+    factor: Tensor
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    if int(failed):
+        values, vectors = torch.linalg.eigh(covariance)
+        raised = values.clamp(min=_POSITIVE * float(values.mean()))
+        factor = torch.linalg.cholesky(vectors * raised @ vectors.T)
+    return factor
 
 
 def squared_distances(
