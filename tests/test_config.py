@@ -10,6 +10,7 @@ from essential.configs.shipped import config_text, shipped_configs, shipped_meth
 from essential.engine.config import load_config
 from essential.errors import ConfigError
 from essential.methods import METHODS
+from essential.methods.bounds import JointConfig
 
 ARMS = ("essential", "finetune", "joint", "replay-dense", "replay-sparse")
 NAMES = tuple(f"moving-digits/{arm}" for arm in ARMS)
@@ -450,3 +451,17 @@ def test_a_method_alone_is_no_config_and_can_be_shown() -> None:
     assert config_text("icarl") == config_text("methods/icarl")
     assert "icarl" not in shipped_configs()
     assert all(len(summary) > 20 for summary in shipped_methods().values())
+
+
+def test_a_users_file_in_a_folder_called_own_is_no_shipped_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own").mkdir()
+    Path("own/mine.yaml").write_text(
+        "data: {kind: folder}\nencoder: {name: tiny}\nmethod: {name: finetune, classifier: {layers: 3}}\n"
+    )
+    method = load_config("own/mine.yaml", method="joint").method
+    assert isinstance(method, JointConfig)
+    assert method.classifier.layers == 3
+    assert not method.blend

@@ -246,7 +246,7 @@ class Essential(Trained[EssentialConfig]):
         if index >= self.modules(index + 1):
             raise CheckpointError(
                 f"the checkpoint holds {index + 1} MR modules or more, but method.memory_mode={config.memory_mode} "
-                f"makes {self.modules(index + 1)}; use the config it was made with"
+                f"makes {self.modules(index + 1)}; use the config and the version it was made with"
             )
         with torch_seeded(self.seed, "retrieval", index):
             module = MemoryRetrieval(

@@ -51,7 +51,7 @@ def refuse_other_shapes(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) 
         if own[name].ndim != given[name].ndim or own[name].shape[1:] != given[name].shape[1:]:
             raise CheckpointError(
                 f"the checkpoint's {name!r} has the shape {tuple(given[name].shape)}, which does not fit this method's "
-                "configuration; use the config it was made with"
+                "configuration; use the config and the version it was made with"
             )
 
 
@@ -62,5 +62,6 @@ def state_that_fits() -> Iterator[None]:
         yield
     except (RuntimeError, KeyError) as error:
         raise CheckpointError(
-            f"the checkpoint does not fit this method's configuration ({error}); use the config it was made with"
+            f"the checkpoint does not fit this method's configuration ({error}); use the config and the version it was "
+            "made with"
         ) from error
