@@ -106,13 +106,25 @@ def test_the_two_published_scripts(name: str, script: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("name", OWN)
 def test_configs_for_own_data_differ_in_summary_and_method_alone(name: str) -> None:
-    config, essential = load_config(name), load_config(OWN[0])
+    config, essential = load_config(name), load_config(OWN[1])
     assert config.summary == shipped_configs()[name]
     assert config.method.name == name.partition("/")[2].partition("-")[0]
-    fixed = {"summary", "method"}
+    # Spectral reads no augmented view.
+    fixed = {"summary": True, "method": True, "features": {"views"}}
     assert config.model_dump(exclude=fixed) == essential.model_dump(exclude=fixed)
+    assert config.features.views == (0 if name == "own/spectral" else 4)
+    assert (config.features.train_on, config.video.augment.horizontal_flip) == ("both", False)
     with pytest.raises(ConfigError, match="needs the folder of the videos"):
         config.data.require_places()
+
+
+def test_a_method_with_a_shipped_config_beside_the_asked_one_is_as_it_is_there() -> None:
+    joint = load_config("own/essential", method="joint")
+    assert joint.method == load_config("own/joint").method
+    assert joint.method.model_dump()["blend"]
+    assert not load_config("vclimb/ucf101-10", method="joint").method.model_dump()["blend"]
+    shared = load_config("own/essential", method="icarl").method.model_dump()["classifier"]
+    assert (shared["heads"], shared["fewest_heads"]) == (None, 8)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -182,7 +194,7 @@ def test_an_override_can_fill_a_section_that_the_file_lacks(tmp_path: Path) -> N
     [
         ("training.epoch=3", "training.epoch", "epochs", "batch_size, "),
         ("method.frame_kept=2", "method.frame_kept", "frames_kept", "budget_bytes, classifier, "),
-        ("method.classifier.head=2", "method.classifier.head", "heads", "drop_path, dropout, heads"),
+        ("method.classifier.head=2", "method.classifier.head", "heads", "drop_path, dropout, fewest_heads, "),
         (
             "data.moving_digit.digits=1",
             "data.moving_digit",
@@ -210,7 +222,7 @@ def test_the_keys_of_another_method_are_unknown() -> None:
     message = _message(ESSENTIAL, "method.name=joint")
     for key in ("frames_kept", "exemplars_per_class"):
         assert f"method.{key}: the method 'joint' keeps no exemplars" in message
-    assert "unknown key 'method.rehearsal_epochs'; known here: classifier, name" in message
+    assert "unknown key 'method.rehearsal_epochs'; known here: blend, classifier, name" in message
 
 
 @pytest.mark.parametrize(

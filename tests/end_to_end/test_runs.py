@@ -164,7 +164,7 @@ class _StopInside(Progress):
     def start(self, title: str, total: int) -> None:  # noqa: ARG002
         self._title = title
 
-    def advance(self, done: int, note: str = "") -> None:  # noqa: ARG002
+    def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:  # noqa: ARG002
         if (self._title, done) == ("task 3 of 4: task", 3):
             raise self.Stopped
 

@@ -1,5 +1,6 @@
 """Closed forms under a budget: what is kept at every size, that it is exact, and what is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,6 +109,28 @@ def test_what_is_dropped_before_a_task_or_after_it_is_the_same() -> None:
         assert float(apart.abs().max()) <= 30 * early.step * float((deviations.max() / deviations.min()) ** 2)
 
 
+@pytest.mark.parametrize("name", ["slda", "slda-temporal", "slda-dct", "fecam", "fecam-temporal"])
+def test_rounding_to_few_bits_leaves_every_eigenvalue_positive(name: str) -> None:
+    # Six directions of sixty, of variances over eight decades: in 16 bits what is left has negative eigenvalues.
+    generator = torch.Generator().manual_seed(0)
+    wide = torch.randn(12, FRAMES, 60, generator=generator) * torch.logspace(-2, 2, 60)
+    method = build_method(
+        TypeAdapter(MethodConfig).validate_python(
+            sections_of(config_text(f"methods/{name}"), name)["method"] | {"statistics_bits": 16, "shrinkage": 1e-5}
+        ),
+        dim=60,
+        frames=FRAMES,
+        seed=0,
+    )
+    learn_all(method, pooled_tasks(wide, torch.arange(6).repeat(2), range(6), [3, 3]))
+    assert isinstance(method, ClosedForm)
+    blocks = [block for slot in ([0] if name == "fecam" else [None]) for block in method.statistics.blocks(slot)]
+    assert min(float(torch.linalg.eigvalsh(block.covariance)[0]) for block in blocks) < 0
+    scores = method.predictor(wide)
+    assert torch.isfinite(scores).all()
+    assert float((scores.argmax(dim=1) == torch.arange(6).repeat(2)).float().mean()) > 0.9
+
+
 @pytest.mark.numeric
 def test_fewer_directions_are_the_first_of_more() -> None:
     features, labels = _pool()
@@ -151,6 +174,7 @@ def test_ssv2_as_spectra_takes_less_than_its_exemplars() -> None:
     kept = ClassStatistics(768, blocks=4, bits=16).bytes_of(174)
     assert kept == 174 * 4 + 174 * 4 * (768 * 2 + 4) + 4 * (768 * 769 // 2 * 2 + 768 * 4 + 8)
     assert kept <= 3.5 * 2**20
+    assert f"| {kept / 2**20:.2f} MiB |" in (Path(__file__).parents[2] / "docs" / "methods.md").read_text()
 
 
 @pytest.mark.parametrize(

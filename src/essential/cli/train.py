@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Annotated
 
-from essential.cli.options import Config, Method, Overrides, RunOut, Seed, option
+from essential.cli.options import Method, Overrides, RunOut, Seed, option
 from essential.cli.terminal import say
 
 
 def train(
     out: RunOut,
-    config: Config = "own/spectral",
+    config: Annotated[
+        str | None, option("--config", "NAME", "A shipped config or a YAML file; default: for your own data.")
+    ] = None,
     method: Method = None,
     seed: Seed = None,
     resume: Annotated[bool, option("--resume", None, "Continue the run in --out, if there is one.")] = False,
@@ -36,7 +38,7 @@ def train(
     """
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.runs import analysis_of, print_runs, print_skipped, run_name
-    from essential.engine.config import load_config
+    from essential.engine.config import load_config, own_config
     from essential.engine.ranks import open_process_group
     from essential.engine.run import train as run
     from essential.report import ReportedRun, write_report
@@ -47,7 +49,7 @@ def train(
 
     with open_process_group() as group:
         drawn = [] if seed is None else [f"seed={seed}"]
-        settings = load_config(config, [*(overrides or []), *drawn], method=method)
+        settings = load_config(config or own_config(method), [*(overrides or []), *drawn], method=method)
         with open_sinks(tensorboard=tensorboard, wandb=wandb, warn=warn) as sink:
             record = run(settings, out, resume=resume, progress=terminal_progress(), group=group, sink=sink)
         if not group.first:

@@ -99,6 +99,11 @@ def _with_shared(section: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str
     return {**shared, **section, **nested}
 
 
+def own_config(method: str | None) -> str:
+    """Return the config for own data where none is named: of `spectral`, or for another method the trained ones'."""
+    return "own/spectral" if method in (None, "spectral") else "own/essential"
+
+
 def resolved(config: RunConfig | str | Path, overrides: Sequence[str] = (), *, name: str = "given") -> RunConfig:
     """Return a config, or the one of that name or file, with overrides applied; see `load_config`."""
     return with_overrides(config, overrides, name) if isinstance(config, RunConfig) else load_config(config, overrides)

@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from essential.api.arrays import Features
 from essential.encoders import FrameEncoder, build_encoder
+from essential.engine.config import own_config
 from essential.engine.settings import choose_device
 from essential.engine.turns import turn
 from essential.engine.workspace import FeatureOrigin
@@ -62,7 +63,8 @@ class VideoLearner:
         method: how it learns, such as `icarl`; None: the config's.
         memory_budget_bytes: cap on all that is kept of old clips, exemplars and the clips held out, MR modules apart;
             None: as many exemplars per class as the config says.
-        config: a shipped config or a YAML file, for all other settings. Its data and tasks have no meaning here.
+        config: a shipped config or a YAML file, for all other settings; None: `own/spectral`, or with a method
+            `own/essential`. Its data and tasks have no meaning here.
         overrides: such as `training.epochs=60`.
         held_out_per_class: clips of a class, of five or more, that are not learned from but kept, to calibrate
             probabilities and the threshold of the out-of-distribution score; 0: neither is calibrated.
@@ -81,7 +83,7 @@ class VideoLearner:
         encoder: str | None = None,
         method: str | None = None,
         memory_budget_bytes: int | None = None,
-        config: str = "own/spectral",
+        config: str | None = None,
         overrides: Sequence[str] = (),
         held_out_per_class: int = 4,
         feature_dim: int | None = None,
@@ -96,7 +98,7 @@ class VideoLearner:
             raise ConfigError("a bundle's settings are fixed", remedy="give the bundle alone, or new settings alone")
         if bundle is None:
             chosen = [] if encoder is None else [f"encoder.name={encoder}"]
-            settings = new_settings(config, [*chosen, *overrides], method, memory_budget_bytes)
+            settings = new_settings(config or own_config(method), [*chosen, *overrides], method, memory_budget_bytes)
             own = model_settings(settings, held_out_per_class)  # refused before an encoder is loaded
         else:
             settings = bundle.config

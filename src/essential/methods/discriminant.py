@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from essential.methods.statistics import Block
+from essential.models.closed_form import positive_factor
 
 # Streaming LDA's fixed shrinkage. Two clips of one class would ask for none at all, and leave a singular matrix.
 LEAST = 1e-4
@@ -57,7 +58,7 @@ def discriminant(
 
     They differ from minus half the squared Mahalanobis distance by x L x / 2, which is the same for all classes.
     """
-    weight = torch.cholesky_solve(block.means.T, torch.linalg.cholesky(covariance)).T
+    weight = torch.cholesky_solve(block.means.T, positive_factor(covariance)).T
     return weight, -0.5 * (weight * block.means).sum(dim=1)
 
 
@@ -77,7 +78,7 @@ def expected_by(
     identity, the means are a matrix of signal and noise; `_gains` says which part of each direction is signal. A block
     in which the classes do not differ gets hardly any score. For `shrinkage` see `noise_within`.
     """
-    counts, factor = block.counts, torch.linalg.cholesky(covariance)
+    counts, factor = block.counts, positive_factor(covariance)
     whitened = torch.linalg.solve_triangular(factor, block.means.T, upper=False).T
     apart = whitened - counts @ whitened / block.clips
     alike = block.clips - float(counts.square().sum()) / block.clips

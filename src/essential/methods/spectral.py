@@ -7,9 +7,9 @@ This project's own; docs/spectral.md derives it and shows what was tried. Nothin
    the first task's frames, every number of them rounded to its sign. Areas do not change when a motion comes later in
    the clip or at another speed;
 2. keep each class's count and mean, and for each block the scatter of all clips about their class's mean;
-3. after each task, shrink each block's covariance within classes, and take of each class's mean what is not noise; see
-   `expected_discriminant`: a block in which the classes do not differ gets hardly any score;
-4. a class's score is that of linear discriminant analysis, summed over the blocks.
+3. after each task, shrink each block's covariance within classes, and take of each class's mean what is not noise: see
+   `expected_discriminant`;
+4. a class's score is that of linear discriminant analysis, summed over the blocks in which the classes are apart.
 
 A budget leaves the areas half of it at most. What does not fit is given up as `ClassStatistics` does, but first the
 blocks that say nothing; and of the areas those of the last directions.
@@ -26,9 +26,9 @@ from torch import Tensor, nn
 
 from essential.errors import ConfigError
 from essential.memory.ledger import LedgerEntry
-from essential.methods.closed_form import ClosedFormConfig, Linear
+from essential.methods.closed_form import ClosedForm, ClosedFormConfig
 from essential.methods.contract import BatchTable, TaskData
-from essential.methods.discriminant import chosen_shrinkage, expected_discriminant, side_by_side
+from essential.methods.discriminant import chosen_shrinkage, expected_discriminant, shrunk, side_by_side
 from essential.methods.statistics import (
     Bits,
     ClassStatistics,
@@ -42,8 +42,9 @@ from essential.models.closed_form import ClipVector, LinearScores
 
 _DIRECTIONS = 16
 _AT_ONCE = 512
-# How many classes it takes to say that a block says nothing, and how little, of what the best one says, is nothing.
-_JUDGES, _NOTHING = 4, 0.02
+# A block says nothing if the classes are not this many times as far apart in it as in the best one; for good, once that
+# is said of so many classes.
+_NOTHING, _JUDGES = 0.03, 4
 
 
 class SpectralConfig(ClosedFormConfig):
@@ -94,7 +95,7 @@ class SpectrumAndAreas(nn.Module):
         self.directions = directions_of(self.signs, len(self.directions))
 
 
-class Spectral(Linear[SpectralConfig]):
+class Spectral(ClosedForm[SpectralConfig, LinearScores]):
     """The method.
 
     Attributes:
@@ -134,12 +135,22 @@ class Spectral(Linear[SpectralConfig]):
             self._fit(self.config.budget_bytes)
         self.score()
 
-    def solve(self, statistics: ClassStatistics) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
-        return side_by_side(expected_discriminant(block, chosen_shrinkage(block)) for block in statistics.blocks())
-
     def score(self) -> None:
-        solved = [(each, *self.solve(each)) for each in (self.statistics, self.areas)]
-        self.scores.set(*side_by_side((each.widened(weight), bias) for each, weight, bias in solved))
+        solved, blocks = self.solve(), self.statistics.form.blocks
+        parts = (self.statistics, side_by_side(solved[:blocks])), (self.areas, side_by_side(solved[blocks:]))
+        self.scores.set(*side_by_side((each.widened(weight), bias) for each, (weight, bias) in parts))
+
+    def solve(self) -> list[tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]]:
+        """Return weight and bias of every block, that of the areas last; 0 of one that says nothing."""
+        solved, apart = [], []
+        for block in (*self.statistics.blocks(), *self.areas.blocks()):
+            shrinkage = chosen_shrinkage(block)
+            weight, bias = expected_discriminant(block, shrinkage)
+            covariance = shrunk(block.covariance, shrinkage, negligible=block.negligible)
+            solved.append((weight, bias))
+            apart.append(float((weight @ covariance * weight).sum()))
+        heard = [float(distance > _NOTHING * max(apart)) for distance in apart]
+        return [(weight * says, bias * says) for (weight, bias), says in zip(solved, heard, strict=True)]
 
     def ledger(self) -> list[LedgerEntry]:
         areas = [replace(entry, name=f"areas: {entry.name}") for entry in self.areas.ledger()]
@@ -164,19 +175,10 @@ class Spectral(Linear[SpectralConfig]):
         (of_spectrum, of_areas), left = self._least(classes), budget - self.vectors.signs.nbytes
         if self.statistics.bytes_of(classes) + self.areas.bytes_of(classes) <= left:
             return
-        *spectrum, areas = self._say_something()
+        *spectrum, areas = [classes < _JUDGES or bool(weight.any()) for weight, _ in self.solve()]
         self.areas.fit(max(min(left // 2, left - of_spectrum), of_areas) if areas else of_areas)
         most = max((place for place, says in enumerate(spectrum, 1) if says), default=1)
         self.statistics.fit(left - self.areas.bytes_of(classes), most_blocks=most)
-
-    def _say_something(self) -> list[bool]:
-        """Return of every block, that of the areas last, whether it tells the classes apart."""
-        distances = []
-        for block in (*self.statistics.blocks(), *self.areas.blocks()):
-            weight, _ = expected_discriminant(block, chosen_shrinkage(block))
-            distances.append(float((weight @ block.covariance * weight).sum()))
-        enough = len(self.statistics.counts) >= _JUDGES
-        return [not enough or distance > _NOTHING * max(distances) for distance in distances]
 
 
 def principal_directions(table: BatchTable, number: int, device: torch.device) -> Float[Tensor, "dim number"]:

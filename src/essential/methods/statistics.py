@@ -375,7 +375,7 @@ def directions_of(signs: UInt8[Tensor, " bytes"], width: int) -> Float[Tensor, "
     bits = signs.view(-1, -(-width // 8), 1) >> torch.arange(8, dtype=torch.uint8, device=signs.device) & 1
     columns, triangle = torch.linalg.qr((2.0 * bits.flatten(1)[:, :width].double() - 1).T)
     positive: Tensor = columns * triangle.diagonal().sign().where(triangle.diagonal() != 0, 1.0)
-    return positive
+    return positive.contiguous()
 
 
 def statistics_ledger(kept: Mapping[str, Tensor]) -> list[LedgerEntry]:

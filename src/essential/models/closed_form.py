@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from essential.models.classifier import Predictor
 from essential.models.growing import below
 
+_POSITIVE = 1e-4
+
 ClipForm = Literal["mean", "side-by-side", "dct"]
 
 
@@ -40,7 +42,7 @@ class ClipVector(nn.Module):
         elif form == "side-by-side":
             over_time = torch.eye(frames, dtype=torch.float64)
         else:
-            over_time = cosines(frames)[:coefficients]
+            over_time = cosines(frames)[:coefficients].clone()  # an exported file wants a whole tensor
         self.register_buffer("over_time", over_time, persistent=False)
         self.blocks = coefficients if form == "dct" else 1
         self.width = dim * len(over_time)
@@ -154,7 +156,7 @@ class MahalanobisDistances(ClosedFormPredictor):
         """Score with these numbers: a mean and positive definite covariances of each slot."""
         packed = []
         for covariance in covariances:
-            factor = torch.linalg.cholesky(covariance)
+            factor = torch.stack([positive_factor(block) for block in covariance])
             identity = torch.eye(factor.shape[-1]).to(factor).expand_as(factor)
             inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
             packed.append(pack_upper(inverse.mT).to(self.whitenings).flatten())
@@ -191,6 +193,20 @@ def reduced(
     blocks, rank = shape[0], shape[1] if directions is None else len(directions)
     kept: Tensor = vectors[:, : blocks * rank].unflatten(1, (blocks, rank))
     return kept if directions is None else kept @ directions
+
+
+def positive_factor(covariance: Float[Tensor, "width width"]) -> Float[Tensor, "width width"]:
+    """Return the Cholesky factor of a covariance that is positive but for the rounding of what it was kept as.
+
+    Eigenvalues that rounding has made negative, or too small, are raised to `_POSITIVE` times their mean.
+    """
+    factor: Tensor
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    if int(failed):
+        values, vectors = torch.linalg.eigh(covariance)
+        raised = values.clamp(min=_POSITIVE * float(values.mean()))
+        factor = torch.linalg.cholesky(vectors * raised @ vectors.T)
+    return factor
 
 
 def squared_distances(
