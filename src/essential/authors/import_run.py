@@ -134,6 +134,8 @@ def _settings(
     network: dict[str, Any] = {
         "method.name": "essential",
         "method.classifier.layers": first.layers,
+        # Their heads are a flag, or of 64 numbers each; those of a config for narrow features are not theirs.
+        "method.classifier.fewest_heads": 1,
         "video.frames": first.frames,
         "encoder": {**encoder.model_dump(mode="json", exclude_defaults=True), **_PIXELS},
     }
@@ -178,7 +180,8 @@ def _write_checkpoints(
         if task:
             last = read_authors_checkpoint(file)
             _refuse_another_network(file, last, first)
-        run.write_checkpoint(task, last.classifier)
+        no_means = torch.zeros(0, len(last.classifier["encoder.query"]))
+        run.write_checkpoint(task, {**last.classifier, "exemplar_means": no_means})
         progress.advance(task + 1)
     return last
 
