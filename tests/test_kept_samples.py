@@ -42,6 +42,12 @@ def test_a_complete_run_is_read_and_scored_again(kept: Path, name: str) -> None:
     assert stored.scores.shape == (8, 4)
 
 
+@pytest.mark.parametrize("name", ["essential", "icarl"])
+def test_a_run_of_now_may_be_compared_with_an_old_one(kept: Path, name: str) -> None:
+    run = kept / f"run-{name}"
+    assert Record.read(run / "record.json").config == RunFolder(run).config().identity()
+
+
 def test_scores_of_old_checkpoints_are_those_that_were_stored(kept: Path) -> None:
     run = kept / "run-essential"
     stored = RunFolder(run).read_predictions(1)

@@ -1,6 +1,7 @@
 """What of a config decides a run's numbers, and what only says where things are on this machine."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,3 +39,18 @@ def test_words_for_weights_are_no_paths_and_do_decide(tmp_path: Path, monkeypatc
 )
 def test_every_other_encoder_setting_decides(override: str) -> None:
     assert _config(override).identity() != _config().identity()
+
+
+@pytest.mark.parametrize(
+    "override", ["method.blend=true", "features.train_on=both", "method.classifier.fewest_heads=8"]
+)
+def test_settings_that_came_later_decide_where_they_change_something(override: str) -> None:
+    key = override.partition("=")[0].split(".")
+
+    def of(identity: Any) -> Any:
+        for part in key[:-1]:
+            identity = identity[part]
+        return identity.get(key[-1], "not set")
+
+    assert of(_config().identity()) == "not set"
+    assert of(_config(override).identity()) in (True, "both", 8)

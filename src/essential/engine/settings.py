@@ -23,6 +23,9 @@ OF_THE_MACHINE: dict[str, set[str]] = {
     "training": {"threads", "device", "checkpoint_epochs"},
 }
 
+# Settings that came after version 0.1.0, and what it did without them.
+_AS_BEFORE = {"train_on": "augmented", "memory_bits": 32, "fewest_heads": 1, "blend": False}
+
 
 class VideoConfig(Section):
     """How a clip is taken from a video."""
@@ -95,11 +98,21 @@ class RunConfig(Section):
         """Return what decides the numbers: everything but this machine's paths, devices and worker counts.
 
         On one machine two runs of equal identity give the same record (other processors, or another number of
-        threads, round differently); a run resumes only under its own identity.
+        threads, round differently); a run resumes only under its own identity. Settings that came later are left out
+        where they change nothing, so that a record says the same as one of version 0.1.0.
         """
         # The record's fingerprint of the encoder says what was in the file.
         weights = {"encoder": {"weights"}} if isinstance(self.encoder.weights, Path) else {}
-        return self.model_dump(mode="json", exclude={"summary": True, "asked_for": True, **OF_THE_MACHINE, **weights})
+        dumped = self.model_dump(mode="json", exclude={"summary": True, "asked_for": True, **OF_THE_MACHINE, **weights})
+        return _without_what_is_as_before(dumped)
+
+
+def _without_what_is_as_before(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_what_is_as_before(value) if isinstance(value, Mapping) else value
+        for key, value in settings.items()
+        if key not in _AS_BEFORE or value != _AS_BEFORE[key]
+    }
 
 
 def refuse_missing_plugins(content: object, path: Path, error: type[EssentialError]) -> None:
