@@ -12,6 +12,17 @@ from essential.files.atomic import sha256_of_json
 from essential.records import SCHEMA_VERSION, Record
 
 MEMORY = {"episodic": 100, "semantic": 20, "statistics": 7, "retrieval_modules": 3, "total": 130}
+ADDED_LATER = {
+    "record": ("reading", "class_accuracy", "trainable_parameters"),
+    "metrics": (
+        "average_incremental_accuracy_cnn",
+        "average_incremental_accuracy_nme",
+        "vclimb_accuracy",
+        "vclimb_accuracy_unweighted",
+        "vclimb_bwf",
+        "tcd_forgetting",
+    ),
+}
 CONTENT: dict[str, Any] = {
     "schema_version": SCHEMA_VERSION,
     "protocol": {
@@ -53,6 +64,9 @@ CONTENT: dict[str, Any] = {
     "ledger": [{"kind": "episodic", "name": "frame features", "bytes": 100, "in_paper_figure": True}],
     "memory_bytes_by_task": [MEMORY, MEMORY],
 }
+
+
+OLD = {**CONTENT, "schema_version": 1}
 
 
 def _changed(**changes: Any) -> dict[str, Any]:
@@ -148,10 +162,16 @@ def test_a_single_task_has_null_forgetting() -> None:
     assert Record.model_validate(content).metrics.backward_forgetting is None
 
 
-def test_a_record_without_a_digest_counts_as_changed(tmp_path: Path) -> None:
-    path = _write(tmp_path / "record.json", CONTENT)
-    with pytest.raises(RunError, match=r"record\.json was changed after it was written"):
-        Record.read(path)
+def test_a_record_of_an_older_version_is_read_and_says_nothing_of_what_it_did_not_know(tmp_path: Path) -> None:
+    old = {key: value for key, value in OLD.items() if key not in ADDED_LATER["record"]}
+    old["metrics"] = {key: value for key, value in CONTENT["metrics"].items() if key not in ADDED_LATER["metrics"]}
+    memory = {key: value for key, value in MEMORY.items() if key != "statistics"} | {"total": 123}
+    old |= {"memory_bytes": memory, "memory_bytes_by_task": [memory, memory]}
+    record = Record.read(_write(tmp_path / "record.json", old))
+    assert (record.reading, record.class_accuracy, record.trainable_parameters) == ("cnn", (), None)
+    assert [getattr(record.metrics, name) for name in ADDED_LATER["metrics"]] == [None] * 6
+    assert record.memory_bytes.statistics == 0
+    assert record.marked("old") == "old (no digest)"
 
 
 def _with_other(text: str, found: str, put: str) -> str:
@@ -237,7 +257,7 @@ def test_a_newer_schema_says_so_whatever_else_it_holds(tmp_path: Path) -> None:
     [
         ({"speed": 3}, r"speed: Extra inputs are not permitted \(found 3\)"),
         ({"seed": "zero"}, r"seed: .* integer .*\(found 'zero'\)"),
-        ({"schema_version": 0}, r"schema_version: .* greater than or equal to 2 \(found 0\)"),
+        ({"schema_version": 0}, r"schema_version: .* greater than or equal to 1 \(found 0\)"),
         ({"exemplars": -1}, r"exemplars: .* \(found -1\)"),
         ({"accuracy": [[90.0, None], [80.0, 70.0]]}, r"accuracy.0.0: .* less than or equal to 1 \(found 90.0\)"),
         ({"accuracy": [[0.9, None], [0.8]]}, r"accuracy has 2 rows of lengths \[1, 2\] for 2 tasks"),
@@ -263,6 +283,6 @@ def test_not_a_number_is_refused(tmp_path: Path) -> None:
 
 
 def test_missing_keys_are_named_and_many_are_counted(tmp_path: Path) -> None:
-    path = _write(tmp_path / "record.json", {"schema_version": SCHEMA_VERSION})
+    path = _write(tmp_path / "record.json", {"schema_version": 1})
     with pytest.raises(RunError, match=r"protocol: Field required; .*and 12 more; run its command again"):
         Record.read(path)

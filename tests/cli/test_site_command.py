@@ -40,7 +40,7 @@ def test_a_site_is_no_source_of_records_for_the_next(tmp_path: Path, essential: 
 def test_a_broken_record_is_named_and_nothing_is_written(tmp_path: Path, essential: Essential) -> None:
     _run(tmp_path / "runs" / "good", 0)
     (tmp_path / "runs" / "bad").mkdir()
-    (tmp_path / "runs" / "bad" / "record.json").write_text('{"schema_version": 2}')
+    (tmp_path / "runs" / "bad" / "record.json").write_text('{"schema_version": 1}')
     outcome = essential("site", tmp_path / "runs", "--out", tmp_path / "site")
     assert outcome.code == 2
     assert outcome.err.startswith("error: 1 of 2 files is not a valid record; fix it or remove it")

@@ -106,7 +106,9 @@ def test_a_bundle_of_wrong_content_under_a_new_seal_is_refused(
 
 def test_a_bundle_of_wrong_arrays_under_a_new_seal_is_refused(taught_bundle: Path, tmp_path: Path) -> None:
     arrays, metadata = read_sealed(taught_bundle, CheckpointError)
-    left_out = [{key: value for key, value in arrays.items() if key != name} for name in arrays]
+    # Without the means of exemplars a state is whole.
+    needed = [name for name in arrays if not name.endswith("exemplar_means")]
+    left_out = [{key: value for key, value in arrays.items() if key != name} for name in needed]
     others = [
         {**arrays, "method.task_slots": arrays["method.task_slots"] * 1.5},
         {**arrays, "method.task_slots": arrays["method.task_slots"] + 5},

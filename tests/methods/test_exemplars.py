@@ -197,7 +197,9 @@ def test_what_is_kept_does_not_depend_on_which_class_came_first(
     assert sorted(memory.slots.bincount().tolist()) == kept
 
 
-def test_a_classifier_without_means_reads_by_its_head_alone() -> None:
-    after = classifier(3)
+def test_a_state_without_means_is_one_without_any() -> None:
+    before, after = classifier(3), classifier(3)
+    state = {name: value for name, value in before.state_dict().items() if name != "exemplar_means"}
+    after.load_state_dict(after.completed(state))
     assert after.exemplar_means.shape == (0, 24)
     assert after.readings(torch.zeros(1, 8, 24)).keys() == {"cnn"}

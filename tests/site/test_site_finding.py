@@ -1,5 +1,6 @@
 """Which records a site is made of."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -43,16 +44,18 @@ def test_every_file_that_is_no_record_is_named(tmp_path: Path) -> None:
         find_records([runs])
 
 
-def test_a_changed_record_is_refused_or_marked(tmp_path: Path) -> None:
+def test_a_changed_record_is_refused_or_marked_and_an_old_one_is_marked(tmp_path: Path) -> None:
     runs = write_runs(tmp_path / "runs", [made_found(seed=seed) for seed in range(3)])
-    changed = runs / "run-0" / "record.json"
+    changed, old = (runs / f"run-{number}" / "record.json" for number in (0, 1))
     changed.write_text(changed.read_text().replace('"exemplars": 36', '"exemplars": 35'))
+    content = {**json.loads(old.read_text()), "schema_version": 1}
+    old.write_text(json.dumps({key: value for key, value in content.items() if key != "sha256"}))
     with pytest.raises(RunError, match=r"run-0/record.json was changed after it was written: .*--unverified"):
         find_records([runs])
     found = find_records([runs], unverified=True).records
-    assert [each.label for each in found] == ["runs/run-0 (unverified)", "runs/run-1", "runs/run-2"]
+    assert [each.label for each in found] == ["runs/run-0 (unverified)", "runs/run-1 (no digest)", "runs/run-2"]
     [board] = [board for board in make_boards(found) if board.ours]
-    assert board.ours[0].notes == ("unverified: 1 of 3 records",)
+    assert board.ours[0].notes == ("no digest: 1 of 3 records", "unverified: 1 of 3 records")
     write_site(find_records([runs], unverified=True), tmp_path / "site")
     assert "(unverified: 1 of 3 records)" in (tmp_path / "site" / "index.html").read_text()
 

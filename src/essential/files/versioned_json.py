@@ -16,7 +16,9 @@ from essential.files.untrusted import read_json
 from essential.shown import quoted
 
 DIGEST = "sha256"
+NO_DIGEST = "no digest"
 UNVERIFIED = "unverified"
+_FIRST_WITH_DIGEST = 2
 _CHANGED = f"was changed after it was written: its {DIGEST} is not that of its content"
 
 
@@ -47,12 +49,13 @@ class Whole(Part):
 
     @property
     def mark(self) -> str:
-        """`UNVERIFIED` if the file was changed after it was written, or contradicts itself; else empty."""
+        """Why the file cannot be trusted as it was read: `NO_DIGEST`, `UNVERIFIED`, or empty."""
         return self._mark
 
     def marked(self, name: str, *others: "Whole | None") -> str:
-        """Return `name`, with the mark in brackets if this file or one of `others` has it."""
-        return f"{name} ({UNVERIFIED})" if any(each and each.mark for each in (self, *others)) else name
+        """Return `name` with the marks of this file and of `others`, in brackets."""
+        marks = sorted({each.mark for each in (self, *others) if each is not None} - {""})
+        return f"{name} ({', '.join(marks)})" if marks else name
 
     def contradiction(self) -> str | None:
         """Return which content does not follow from the rest, or None."""
@@ -78,12 +81,13 @@ class Whole(Part):
             whole = cls.model_validate_json(json.dumps(content), strict=True)
         except ValidationError as error:
             raise RunError(f"{path} is not a valid {noun}: {_explain(error, noun)}; {cls.remedy}") from error
-        problem = whole.contradiction() if digest == sha256_of_json(content) else _CHANGED
+        old = digest is None and content["schema_version"] < _FIRST_WITH_DIGEST
+        problem = whole.contradiction() if old or digest == sha256_of_json(content) else _CHANGED
         if problem and not unverified:
             raise RunError(
                 f"{path} {problem}; {cls.remedy}. report and site show it as it is, marked, with --unverified"
             )
-        whole._mark = UNVERIFIED if problem else ""
+        whole._mark = UNVERIFIED if problem else NO_DIGEST if old else ""
         return whole
 
     @classmethod

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from essential.methods.statistics import Block
+from essential.methods.statistics import NOTHING, Block
 from essential.models.closed_form import positive_factor
 
 # Streaming LDA's fixed shrinkage. Two clips of one class would ask for none at all, and leave a singular matrix.
@@ -47,8 +47,11 @@ def shrunk(
 
 
 def chosen_shrinkage(block: Block) -> float:
-    """Return Ledoit and Wolf's choice for a block's covariance, or the least that leaves an inverse."""
-    return max(ledoit_wolf(block.covariance, block.fourth, clips=block.clips), LEAST)
+    """Return Ledoit and Wolf's choice for a block's covariance, or the least that leaves an inverse.
+
+    Many clips of few dimensions ask for less than the rounding of the covariance changes its eigenvalues.
+    """
+    return max(ledoit_wolf(block.covariance, block.fourth, clips=block.clips), LEAST, block.rounding)
 
 
 def discriminant(
@@ -128,15 +131,15 @@ def _gains(
     ratio, spread = len(variances) / max(degrees, width), max(1.0, width / degrees)
     # The median of the Marchenko-Pastur law lies about a third of the ratio below its mean.
     bulk = max(float(variances.quantile(0.5)) / (1 - ratio / 3) / spread, noise / effective)
-    if bulk <= 0:
+    if bulk <= NOTHING * float(variances.max()):
         return torch.ones(len(counts), len(variances)).to(variances)
     between = bulk - noise / effective
     outlying = variances / (bulk * spread)
     inside = (outlying - ratio - 1).square() - 4 * ratio
     kept = torch.where(outlying > (1 + ratio**0.5) ** 2, inside.clamp(min=0).sqrt() / outlying, 0.0)
-    strength = kept / (1 - kept) * bulk
     own = (between + noise / counts)[:, None]
-    alone = strength / (strength + own).clamp(min=torch.finfo(strength.dtype).tiny)
+    # The strength kept / (1 - kept) bulk, of all, where `kept` may be 1.
+    alone = kept * bulk / (kept * bulk + (1 - kept) * own).clamp(min=torch.finfo(kept.dtype).tiny)
     rest = between / own if between > 0 else torch.zeros_like(own)
     return alone + (1 - alone) * rest
 

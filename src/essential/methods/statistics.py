@@ -4,6 +4,7 @@ They are each class's count and mean, and for each block of the clips' numbers o
 class's mean; none depends on the order of the classes or on their split into tasks, but for the rounding to their bits.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -13,13 +14,13 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from essential.errors import ConfigError
+from essential.errors import ConfigError, DataError
 from essential.memory.ledger import LedgerEntry
 from essential.models.closed_form import pack_upper, packed_size, reduced, unpack_upper
 from essential.models.growing import Growing, below
 
 # Of a mean squared length: what lies below is the rounding of equal vectors, not variance.
-_NOTHING = 1e-20
+NOTHING = 1e-20
 # Under a budget fewer numbers of a block are kept, down to so many, before a block is dropped; see docs/methods.md.
 _FEW = 16
 _ROUNDS = 8
@@ -46,12 +47,14 @@ class Block:
         means: each slot's mean.
         covariance: pooled, within classes: the scatter by the number of clips.
         fourth: the sum over all clips of |x - mean|^4.
+        rounding: what an eigenvalue may be off by, of the variances, because of the bits of the covariance.
     """
 
     counts: Float[Tensor, " slots"]
     means: Float[Tensor, "slots width"]
     covariance: Float[Tensor, "width width"]
     fourth: float
+    rounding: float = 0.0
 
     @property
     def clips(self) -> int:
@@ -61,7 +64,7 @@ class Block:
     @property
     def negligible(self) -> float:
         """The trace of a covariance below which it is rounding: there is no variance at all."""
-        return _NOTHING * float(self.means.square().sum(dim=1).mean())
+        return NOTHING * float(self.means.square().sum(dim=1).mean())
 
 
 class ClassStatistics(Growing):
@@ -109,7 +112,11 @@ class ClassStatistics(Growing):
             self.register_buffer(name, torch.zeros(numbers, dtype=dtype))
 
     def add(self, classes: Iterable[Float[Tensor, "_ numbers"]]) -> None:
-        """Add classes behind the present ones, each given by all its vectors (float64), block after block."""
+        """Add classes behind the present ones, each given by all its vectors (float64), block after block.
+
+        Raises:
+            DataError: sums of them do not fit into float32.
+        """
         directions, pooled = self.directions(), self._scatter(0) if self.scatters == "shared" else None
         counts, means, scatters, fourths = [], [], [], []
         for vectors in classes:
@@ -147,6 +154,14 @@ class ClassStatistics(Growing):
         """Between two fractions that are kept."""
         return 1 / _most(self.form.bits)
 
+    @property
+    def rounding(self) -> float:
+        """What an eigenvalue of correlations of one block may be off by, because of their bits.
+
+        Independent errors of one step make a matrix whose largest eigenvalue is about the root of four widths.
+        """
+        return 2 * math.sqrt(self.form.rank) * self.step
+
     def blocks(self, slot: int | None = None) -> Iterator[Block]:
         """Give the statistics of all classes block by block; with scatters of their own, those of one slot."""
         only = slice(None) if slot is None else slice(slot, slot + 1)
@@ -154,7 +169,7 @@ class ClassStatistics(Growing):
         scatter = self._scatter(group) / max(float(counts.sum()), 1.0)
         fourth = self.fourth.view(-1, self.form.blocks)[group].tolist()
         for index in range(self.form.blocks):
-            yield Block(counts, means[:, index], scatter[index], fourth[index])
+            yield Block(counts, means[:, index], scatter[index], fourth[index], self.rounding)
 
     def widened(self, weight: Float[Tensor, "slots kept"]) -> Float[Tensor, "slots numbers"]:
         """Return weights of a whole vector's numbers for weights of what is kept of them; the others have weight 0."""
@@ -220,7 +235,7 @@ class ClassStatistics(Growing):
         layout = self._layout(form, classes) if form.bits in _CODES else {}
         given = {name: len(tensor) for name, tensor in state.items()}
         fits = given == {name: numbers for name, (numbers, _) in layout.items()}
-        if not fits or form.blocks > self.whole.blocks or form.rank > self.whole.rank:
+        if not fits or not 0 < form.blocks <= self.whole.blocks or not 0 < form.rank <= self.whole.rank:
             raise RuntimeError(f"statistics of {given} numbers are none of vectors of {self.whole}")
         self.form = form
         for name, (numbers, dtype) in layout.items():
@@ -330,7 +345,13 @@ class ClassStatistics(Growing):
 
 def _at_least(numbers: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
     # A scale in float32 is not below what it scales.
-    return (numbers * (1 + 2**-22)).float()
+    scales: Tensor = (numbers * (1 + 2**-22)).float()
+    if not scales.isfinite().all():
+        raise DataError(
+            "features are so large that statistics of them leave float32",
+            remedy="divide all features by one number, such as 1e10",
+        )
+    return scales
 
 
 def _encoded(fractions: Float[Tensor, "*any"], bits: int) -> Int[Tensor, "*any"]:

@@ -1,6 +1,7 @@
 """The clip classifier that every trained method shares, its heads, and what decides by something else than logits."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -132,6 +133,10 @@ class Predictor(Growing, ABC):
         """Return the scores of clips with these tokens; None if they do not follow from tokens."""
         return None
 
+    def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return `state` with what an older version, or other code, did not have."""
+        return dict(state)
+
 
 class TokenPredictor(Predictor):
     """A predictor that decides by a clip's token alone."""
@@ -192,6 +197,9 @@ class ClipClassifier(TokenPredictor):
         tokens = self.dense_tokens(features)
         by_means = {"nme": self.cosines(tokens)} if len(self.exemplar_means) else {}
         return {"cnn": self.logits(tokens), **by_means}
+
+    def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {"exemplar_means": torch.zeros(0, self.exemplar_means.shape[1]), **state}
 
 
 class AroundClassifier(TokenPredictor):

@@ -124,7 +124,7 @@ class Analysis(Whole):
     newest = SCHEMA_VERSION
     kind = "an analysis"
     remedy = "delete it, and report makes it again"
-    schema_version: int = Field(default=SCHEMA_VERSION, ge=2, le=SCHEMA_VERSION)
+    schema_version: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
     protocol_id: str
     class_names: tuple[str, ...] = Field(min_length=1)
     class_tasks: tuple[Count, ...]

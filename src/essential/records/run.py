@@ -176,7 +176,7 @@ class Record(Whole):
     Attributes:
         reading: which scores give the accuracies: `cnn` (trained head), `nme` (nearest mean of exemplars), closed form.
         accuracy: row = after task, column = on task; null where not yet learned or without a test video.
-        class_accuracy: after the last task, by class in order of arrival; may be empty.
+        class_accuracy: after the last task, by class in order of arrival; empty in older records.
         trainable_parameters: of the last task; null for an imported run.
         memory_bytes_by_task: one entry per task learned.
     """
@@ -185,7 +185,7 @@ class Record(Whole):
     kind = "a record"
     remedy = "run its command again"
     indent = 2
-    schema_version: int = Field(default=SCHEMA_VERSION, ge=2, le=SCHEMA_VERSION)
+    schema_version: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
     protocol: ProtocolRecord
     method: MethodRecord
     encoder: EncoderRecord

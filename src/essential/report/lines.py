@@ -39,7 +39,7 @@ class ReportedRun:
 
     @property
     def label(self) -> str:
-        """Its name, with a mark where its files were changed."""
+        """Its name, with a mark where its files have no digest or were changed."""
         return self.record.marked(self.name, self.analysis)
 
 

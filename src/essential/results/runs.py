@@ -179,6 +179,7 @@ def _settings(record: Record) -> Iterator[tuple[str, Any]]:
 
 
 def mark_notes(records: Sequence[Record]) -> list[str]:
-    """Return how many of the records were changed, if any."""
-    changed = [record.mark for record in records if record.mark]
-    return [f"{changed[0]}: {len(changed)} of {counted(len(records), 'record')}"] if changed else []
+    """Return how many of the records have no digest or were changed, by the reason."""
+    marks = Counter(record.mark for record in records if record.mark)
+    of = f"of {len(records)} record{'s' if len(records) > 1 else ''}"
+    return [f"{mark}: {times} {of}" for mark, times in sorted(marks.items())]
