@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from essential.configs.shipped import method_section, shipped_methods
+from essential.configs.shipped import shipped_methods
 from essential.features.imported import import_features
-from essential.methods import METHODS
+from essential.methods import METHODS, method_section
 from essential.records import Record
 from in_process import Essential
 from small_runs import record_without_seconds

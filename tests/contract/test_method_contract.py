@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import torch
 
-from essential.configs.shipped import method_section, shipped_methods
+from essential.configs.shipped import shipped_methods
 from essential.contract.synthetic_tasks import clips_of
 from essential.contract.test_methods import *  # noqa: F403
 from essential.contract.test_methods import CONFIGS, NUMERIC, learned, small
-from essential.methods import METHODS
+from essential.methods import METHODS, method_section
 from essential.methods.contract import Batch
 
 # Ways of a method that no shipped config chooses.

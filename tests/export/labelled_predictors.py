@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from pydantic import TypeAdapter
 
-from essential.configs.shipped import method_section
 from essential.contract.synthetic_tasks import clips_of, make_tasks
 from essential.learner.held_out import held_out_clips, no_held_out_clips
 from essential.learner.labelled_predictor import LabelledPredictor, build_labelled_predictor
 from essential.memory.episodic import EpisodicMemory
-from essential.methods import METHODS, MethodConfig, build_method
+from essential.methods import METHODS, MethodConfig, build_method, method_section
 
 FRAMES = 8
 # Slot 2 was forgotten, and the class `wave` was taught twice.

@@ -6,13 +6,13 @@ import torch
 from labelled_predictors import FRAMES, asked_features, labelled_predictor_of
 from torch import Tensor
 
-from essential.configs.shipped import method_section, shipped_methods
+from essential.configs.shipped import shipped_methods
 from essential.errors import ExportError
 from essential.export.answer import FeatureAnswer
 from essential.export.bundle_export import random_features, worst_difference
 from essential.export.forms import CLIPS_TRACED, Run, eager_run, onnx_bytes, onnx_run, program_of, pt2_bytes, pt2_run
 from essential.learner.labelled_predictor import LabelledPredictor
-from essential.methods import METHODS
+from essential.methods import METHODS, method_section
 from essential.models.classifier import Predictor
 
 pytestmark = pytest.mark.numeric

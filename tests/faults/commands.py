@@ -66,7 +66,7 @@ def _after(prepare: Callable[[Path], None], *commands: tuple[str, ...]) -> Calla
     return made
 
 
-_TAUGHT = _after(_to_learn, (*_LEARN, "--encoder", "tiny"))
+_TAUGHT = _after(_to_learn, (*_LEARN, "--encoder", "tiny", "--method", "essential"))
 _TRAINED = _after(_to_train, _TRAIN)
 
 
@@ -89,7 +89,7 @@ def _taught_and_more(folder: Path) -> None:
 
 
 COMMANDS = (
-    Command("learn, new", (*_LEARN, "--encoder", "tiny"), _to_learn, once=True),
+    Command("learn, new", (*_LEARN, "--encoder", "tiny", "--method", "essential"), _to_learn, once=True),
     Command("learn, more", _LEARN, _taught_and_more, once=True),
     Command("forget", ("forget", "a.bundle", "up", "-s", "training.threads=1"), _TAUGHT, once=True),
     Command("features import", ("features", "import", "f.npy", "l.csv", "--out", "deep/store"), _to_import),

@@ -1,6 +1,6 @@
 """The metrics against hand-computed cases and brute-force loops."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -12,12 +12,18 @@ from essential.metrics import (
     Scores,
     accuracy_matrix,
     accuracy_on_seen,
-    backward_forgetting,
     backward_forgetting_by_task,
-    forgetting_from_best,
     forgetting_from_best_by_task,
     seen_accuracy_by_task,
 )
+
+
+def _of_matrix(name: str) -> Callable[[AccuracyMatrix], float | None]:
+    return lambda matrix: METRICS[name].compute(Scores(matrix, [], [], []))
+
+
+forgetting_from_best = _of_matrix("forgetting_from_best")
+backward_forgetting = _of_matrix("backward_forgetting")
 
 
 def _evaluation(predicted: list[int], slots: list[int], tasks: list[int]) -> Evaluation:

@@ -1,6 +1,6 @@
 """The metrics by name against plain loops over predictions, on runs of any shape, and cases computed by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -18,18 +18,25 @@ from essential.metrics import (
     Scores,
     accuracy_matrix,
     accuracy_on_seen,
-    backward_forgetting,
     class_accuracy,
-    forgetting_from_best,
     forward_transfer,
     rounding,
     seen_accuracy_by_task,
     tcd_forgetting,
     vclimb_accuracy,
-    vclimb_accuracy_unweighted,
     vclimb_bwf,
 )
 from essential.records import Metrics
+
+
+def _of_matrix(name: str) -> Callable[[AccuracyMatrix], float | None]:
+    return lambda matrix: METRICS[name].compute(Scores(matrix, [], [], []))
+
+
+forgetting_from_best = _of_matrix("forgetting_from_best")
+backward_forgetting = _of_matrix("backward_forgetting")
+vclimb_accuracy_unweighted = _of_matrix("vclimb_accuracy_unweighted")
+
 
 HALF_LEARNED: AccuracyMatrix = [[0.5, None, None], [0.75, 1.0, None], [0.25, 0.5, 0.75]]
 

@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from essential.results.runs import Spread, flattened, settings_apart, spread_of
+from essential.nested import flattened, keys_apart
+from essential.results.runs import Spread, spread_of
 
 
 def test_the_order_of_the_seeds_makes_no_difference_not_even_to_the_last_digit() -> None:
@@ -26,5 +27,5 @@ def test_settings_are_told_apart_by_their_whole_names_in_order() -> None:
     first = dict(flattened({"name": "a", "memory": {"policy": "herding", "caps": {}}, "epochs": 1}))
     second = dict(flattened({"name": "a", "memory": {"policy": "random", "caps": {}}, "epochs": 1, "seed": 2}))
     assert first == {"name": "a", "memory.policy": "herding", "memory.caps": {}, "epochs": 1}
-    assert settings_apart([first, second]) == ["memory.policy", "seed"]
-    assert settings_apart([first]) == []
+    assert keys_apart([first, second]) == ["memory.policy", "seed"]
+    assert keys_apart([first]) == []

@@ -30,7 +30,7 @@ def service(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """A service that has a token and tells the unknown."""
     folder = tmp_path_factory.mktemp("page")
     quick = ["training.epochs=4", "method.rehearsal_epochs=4", "features.views=0", "features.workers=0"]
-    learner = VideoLearner(encoder="tiny", overrides=quick)
+    learner = VideoLearner(encoder="tiny", method="essential", overrides=quick)
     learner.learn({name: sorted(small_data.glob(f"*/{name}/*")) for name in KNOWN})
     learner.save(folder / "actions.bundle")
     with running_service(folder / "actions.bundle", folder / "s", token=TOKEN) as running:

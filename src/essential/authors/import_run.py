@@ -134,6 +134,8 @@ def _settings(
     network: dict[str, Any] = {
         "method.name": "essential",
         "method.classifier.layers": first.layers,
+        # Their heads are a flag, or of 64 numbers each; those of a config for narrow features are not theirs.
+        "method.classifier.fewest_heads": 1,
         "video.frames": first.frames,
         "encoder": {**encoder.model_dump(mode="json", exclude_defaults=True), **_PIXELS},
     }

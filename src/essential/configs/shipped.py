@@ -1,6 +1,5 @@
 """The shipped configs as text, which need no schema and no heavy import."""
 
-from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -35,23 +34,6 @@ def config_text(name: str) -> str:
         hint = nearest(name, [*shipped_configs()])
         raise ConfigError(f"no config is called {name!r}{hint}; `essential configs` lists those that are shipped")
     return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
-
-
-def method_section(name: str, *, others: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the settings of a shipped method: the section `method` of a config.
-
-    Args:
-        name: the method's.
-        others: names of methods that are known too, for the error.
-
-    Raises:
-        ConfigError: no method of that name is shipped.
-    """
-    if _METHODS + name not in _names():
-        known = [*shipped_methods(), *others]
-        raise ConfigError(f"no method is called {name!r}{nearest(name, known)}; known: {', '.join(known)}")
-    section: dict[str, Any] = sections_of(config_text(_METHODS + name), name)["method"]
-    return section
 
 
 def protocol_config(name: str) -> str:

@@ -139,15 +139,8 @@ def fit(
 ) -> None:
     """Prepare the stage if it starts, train what it names, and call `on_epoch` after every epoch, on every rank.
 
-    Args:
-        method: changed; on the device of `training`.
-        start: where to start: in `stage`, of its task. All that is random derives from task and method seed.
-        on_epoch: gets the same report on every rank.
-        group: the ranks that train together, on equal methods; None: this process alone.
-
-    Raises:
-        DataError: the stage has no clip to learn from.
-        TrainingError: a loss is not finite.
+    Arguments and errors are those of `learn_task`; `start` is in `stage`. All that is random derives from the task and
+    the method's seed.
     """
     group, device = group or SingleProcess(), choose_device(training.device)
     if start.epoch == 0 and stage.prepare is not nothing:

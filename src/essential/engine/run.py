@@ -103,9 +103,7 @@ def extract(
 ) -> tuple[Path, dict[str, str]]:
     """Fill the feature store, or part (i, n) of it, which ranks share; return its folder and the broken videos.
 
-    Raises:
-        ConfigError: the config asks for live features, which are not stored.
-        EssentialError: as in `train`.
+    Errors are those of `train`, and a ConfigError if the config asks for live features, which are not stored.
     """
     if config.features.mode == "live":
         raise ConfigError("features.mode=live keeps no store; use -s features.mode=stored to extract")

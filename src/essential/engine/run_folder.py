@@ -21,6 +21,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from essential import nested
 from essential.engine.evaluate import Predictions
 from essential.engine.learn_task import EpochReport, Start
 from essential.engine.process_group import Message, ProcessGroup
@@ -293,13 +294,7 @@ class RunFolder:
         return self.path / "settled" / f"{part}.safetensors"
 
 
-def differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[str]:
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     """List the settings that differ, as `key: there X, here Y`."""
-    found = []
-    for key in sorted({*there, *here}):
-        old, new = there.get(key), here.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found += differences(old, new, f"{prefix}{key}.")
-        elif old != new:
-            found.append(f"{prefix}{key}: there {old!r}, here {new!r}")
-    return found
+    apart = nested.differences(there, here, show=repr, absent="None")
+    return [f"{key}: there {old}, here {new}" for key, (old, new) in sorted(apart)]

@@ -92,13 +92,9 @@ class Workspace:
     def source(
         self, videos: Sequence[Video], progress: Progress, *, group: ProcessGroup | None = None
     ) -> FeatureSource:
-        """Return the features of `videos`, all that will be asked for; what is to be stored is extracted first.
+        """Return the features of `videos`, all that will be asked for; errors as of `open_source`.
 
-        The ranks of `group` share the extraction.
-
-        Raises:
-            DataError: a video is broken and the config says to fail.
-            StoreError: the store is damaged, or was made by something else.
+        What is to be stored is extracted first; the ranks of `group` share the extraction.
         """
         if self.encoder is None:
             frames, features = self.config.video.frames, self.config.features
@@ -120,9 +116,7 @@ class Workspace:
     def stored(self, videos: Sequence[Video]) -> FeatureSource:
         """Return the features of `videos` that are there already; reads no video and computes none.
 
-        Raises:
-            StoreError: features are live, or the store is gone, damaged, made by something else, or lacks a video.
-            DataError: a video is broken and the config says to fail.
+        Errors as of `StoredSource.open`, and a StoreError if features are live.
         """
         if self.encoder is None:
             return self.source(videos, Progress())
@@ -135,9 +129,7 @@ class Workspace:
     ) -> dict[str, str]:
         """Fill the store, or part (i, n) of it, each rank with its share; return the broken videos that all found.
 
-        Raises:
-            ConfigError: the features were imported, or there is no such part.
-            StoreError: the store is damaged, or was made by something else.
+        Errors as of `features.extract`, and a ConfigError if the features were imported.
         """
         index, count = part
         with phase(progress, "extract features", len(videos)):

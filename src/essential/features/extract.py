@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from essential.features.index import Located, locate, read_index, refuse_broken,
 from essential.features.pipeline import encode_each
 from essential.features.provenance import Recipe
 from essential.features.store import Features, FeatureStore, Shard, VideoId, VideoNote, create_store, video_id
-from essential.protocols.protocol import Split, Video
+from essential.protocols.protocol import SPLITS, Split, Video
 
 Progress = Callable[[int, int], None]
 # The rows of each shard that are to be computed; the others are kept as they are.
@@ -107,7 +106,7 @@ def _run(
     Videos may overtake each other, so that a few shards can be open at a time: those with a video that hangs.
     """
     places = [(shard, row) for shard, rows in jobs.items() for row in rows]
-    requests = {split: recipe.request(view_numbers(split, recipe.views)) for split in get_args(Split)}
+    requests = {split: recipe.request(view_numbers(split, recipe.views)) for split in SPLITS}
     items = [(wanted[shard.split, shard.keys[row]], requests[shard.split]) for shard, row in places]
     unfinished: dict[Shard, tuple[Features, dict[int, VideoNote]]] = {}
     with closing(encode_each(items, recipe=recipe, config=config)) as every:

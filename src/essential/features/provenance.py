@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from essential import nested
 from essential.encoders.base import FrameEncoder
 from essential.features.config import FeaturesConfig, FeatureType, Precision
 from essential.video.config import AugmentConfig
@@ -71,23 +72,8 @@ def build_recipe(
 
 
 def differences(
-    found: Mapping[str, Any],
-    wanted: Mapping[str, Any],
-    *,
-    found_name: str = "in the store",
-    wanted_name: str = "wanted",
+    found: Mapping[str, Any], wanted: Mapping[str, Any], found_name: str = "in the store", wanted_name: str = "wanted"
 ) -> list[str]:
     """Return one line per value that differs between two provenances, named with dots; empty if they are equal."""
-    ours, theirs = _flat(wanted), _flat(found)
-    return [
-        f"{name}: {theirs.get(name, 'nothing')} {found_name}, {ours.get(name, 'nothing')} {wanted_name}"
-        for name in sorted(ours.keys() | theirs.keys())
-        if name not in ours or name not in theirs or ours[name] != theirs[name]
-    ]
-
-
-def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in content.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat
+    apart = nested.differences(found, wanted, show=str, absent="nothing")
+    return [f"{key}: {theirs} {found_name}, {ours} {wanted_name}" for key, (theirs, ours) in sorted(apart)]

@@ -58,7 +58,7 @@ def open_source(
 
     Raises:
         DataError: a video is broken and the config says to fail.
-        StoreError: the store is damaged, or was made by something else.
+        StoreError: the store is damaged, or was made by something else, or a video changed since.
     """
     if config.mode == "live":
         return LiveSource(videos, recipe=recipe, config=config, progress=progress)
@@ -71,7 +71,7 @@ def open_source(
 
 
 class StoredSource(FeatureSource):
-    """Features of the videos found in a store, read through memory maps; errors as of `StoredSource.open`."""
+    """Features of the videos found in a store, read through memory maps; errors as of `open_source`."""
 
     def __init__(self, found: Located, *, recipe: Recipe, config: FeaturesConfig) -> None:
         refuse_changed(found)
@@ -88,12 +88,7 @@ class StoredSource(FeatureSource):
 
     @classmethod
     def open(cls, path: Path, videos: Sequence[Video], *, recipe: Recipe, config: FeaturesConfig) -> "StoredSource":
-        """Open the store at `path` for `videos`.
-
-        Raises:
-            StoreError: the store was made by something else, lacks a video or is damaged, or a video changed since.
-            DataError: a video is broken and the config says to fail.
-        """
+        """Open the store at `path` for `videos`; errors as of `open_source`, and a StoreError if it lacks a video."""
         found = look_up(path, videos, recipe.provenance())
         refuse_missing(found, videos, remedy="run `essential extract` first (every one of its --shard parts)")
         return cls(found, recipe=recipe, config=config)

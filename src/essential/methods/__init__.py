@@ -14,9 +14,10 @@ import yaml
 from pydantic import Field
 
 from essential.configs.schema import Section
-from essential.configs.shipped import config_text, shipped_methods
-from essential.configs.shipped import method_section as shipped_section
+from essential.configs.shipped import config_text, sections_of, shipped_methods
+from essential.errors import ConfigError
 from essential.registry import Registry
+from essential.shown import nearest
 
 if TYPE_CHECKING:
     from essential.methods.contract import Method
@@ -97,10 +98,14 @@ def method_section(name: str) -> dict[str, Any]:
     Raises:
         ConfigError: no method of that name is shipped or installed.
     """
-    if name not in shipped_methods() and (name in METHODS.plugins() or name in METHODS.broken()):
+    if name in shipped_methods():
+        section: dict[str, Any] = sections_of(config_text(name), name)["method"]
+        return section
+    if name in METHODS.plugins() or name in METHODS.broken():
         METHODS.load(name)
         return {"name": name}
-    return shipped_section(name, others=METHODS.plugins())
+    known = [*shipped_methods(), *METHODS.plugins()]
+    raise ConfigError(f"no method is called {name!r}{nearest(name, known)}; known: {', '.join(known)}")
 
 
 def settings_text(name: str) -> str:

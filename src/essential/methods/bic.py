@@ -85,15 +85,12 @@ class BiC(Trained[BiCConfig]):
         if stage == "bias":
             yield LossTerm("bias", classification)
             return
-        teacher = self.teacher(BiasCorrected)
-        if teacher is None:
-            yield LossTerm("classification", classification)
-            return
+        # In the first task there are no old slots, and it is 0.
         weight = self.slots[-1].start / self.slots[-1].stop
         yield LossTerm("classification", classification, 1 - weight)
-        with torch.no_grad():
-            wanted = logits_of(teacher, batch)
-        yield LossTerm("distillation", distillation(logits[:, : wanted.shape[1]], wanted), weight)
+        wanted = self.before(lambda teacher: logits_of(teacher, batch))
+        if wanted is not None:
+            yield LossTerm("distillation", distillation(logits[:, : wanted.shape[1]], wanted), weight)
 
     def _parts(self, slots: Int[Tensor, " clips"]) -> tuple[Int[Tensor, " learned"], Int[Tensor, " held"]]:
         """Split a task's clips and exemplars, the same way every time."""

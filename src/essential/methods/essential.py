@@ -36,6 +36,7 @@ from essential.errors import CheckpointError
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.memory.selection import random_positions
+from essential.methods.anchor import NamedBuffers
 from essential.methods.contract import Batch, LossTerm, Stage, TaskData, TrainingData
 from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfig, take_frames
 from essential.methods.trained import Trained, TrainedConfig, cross_entropy
@@ -193,8 +194,8 @@ class Essential(Trained[EssentialConfig]):
         # What rehearsal retrieves with is kept, so that a run that resumes inside the stage retrieves the same again.
         self.network.add(_AT_REHEARSAL)
 
-    def _kept_embedding(self) -> "_Kept":
-        return _Kept(self.classifier.encoder.temporal_embedding)
+    def _kept_embedding(self) -> NamedBuffers:
+        return NamedBuffers({"values": self.classifier.encoder.temporal_embedding.detach().clone()})
 
     def _rehearsal_clips(self) -> TrainingData:
         clips = MemoryClips(self.memory)
@@ -258,11 +259,3 @@ class Essential(Trained[EssentialConfig]):
                 mode=config.prompt_mode,
             )
         return module.to(self.classifier.encoder.query.device)
-
-
-class _Kept(nn.Module):
-    """A copy of a tensor, as a buffer `values`."""
-
-    def __init__(self, values: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("values", values.detach().clone())

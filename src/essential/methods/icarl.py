@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from essential.methods.contract import Batch, LossTerm
 from essential.methods.trained import HerdedConfig, Trained, cross_entropy, logits_of
-from essential.models.classifier import ClipClassifier, NearestMeans
+from essential.models.classifier import NearestMeans
 
 
 class ICaRLConfig(HerdedConfig):
@@ -51,10 +51,8 @@ class ICaRL(Trained[ICaRLConfig]):
         else:
             classification = cross_entropy(logits, batch.slots)
         yield LossTerm("classification", classification)
-        teacher = self.teacher(ClipClassifier)
-        if teacher is not None:
-            with torch.no_grad():
-                targets = logits_of(teacher, batch).sigmoid()
+        targets = self.before(lambda teacher: logits_of(teacher, batch).sigmoid())
+        if targets is not None:
             yield LossTerm("distillation", binary_cross_entropy(logits[:, :first], targets))
 
 

@@ -23,7 +23,6 @@ from pydantic import Field
 
 from essential.methods.contract import Batch, LossTerm
 from essential.methods.trained import Trained, TrainedConfig, cross_entropy, distillation, logits_of
-from essential.models.classifier import ClipClassifier
 
 
 class LwFConfig(TrainedConfig):
@@ -39,9 +38,7 @@ class LwF(Trained[LwFConfig]):
     def losses(self, stage: str, batch: Batch, *, generator: torch.Generator) -> Sequence[LossTerm]:  # noqa: ARG002
         logits = logits_of(self.classifier, batch)
         own = LossTerm("classification", cross_entropy(logits, batch.slots, among=self.slots[-1]))
-        teacher = self.teacher(ClipClassifier)
-        if teacher is None:
+        wanted = self.before(lambda teacher: teacher(batch.features))
+        if wanted is None:
             return [own]
-        with torch.no_grad():
-            wanted = teacher(batch.features)
         return [own, LossTerm("distillation", distillation(logits[:, : wanted.shape[1]], wanted), self.config.weight)]

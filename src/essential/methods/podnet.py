@@ -74,11 +74,9 @@ class PODNet(Trained[PODNetConfig]):
         tokens = _tokens_by_layer(self.classifier, batch)
         logits = self.classifier.logits(tokens[-1])
         yield LossTerm("classification", margin_nca(logits, batch.slots, self.config.margin * self.head.scale))
-        teacher = self.teacher(ClipClassifier)
-        if teacher is None:
+        before = self.before(lambda teacher: _tokens_by_layer(teacher, batch))
+        if before is None:
             return
-        with torch.no_grad():
-            before = _tokens_by_layer(teacher, batch)
         distances = torch.stack([unit_distance(now, then) for now, then in zip(tokens, before, strict=True)])
         ratio = math.sqrt(self.slots[-1].stop / len(self.slots[-1]))
         yield LossTerm("flat_distillation", distances[-1], self.config.flat_distillation * ratio)

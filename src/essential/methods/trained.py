@@ -1,8 +1,8 @@
 """What methods that train the clip classifier share: it grows with tasks, may have a teacher, may keep exemplars."""
 
 import copy
-from collections.abc import Iterable, Sequence
-from typing import ClassVar, Generic, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -57,7 +57,7 @@ class HerdedConfig(MemoryConfig, TrainedConfig):
 
 
 Settings = TypeVar("Settings", bound=TrainedConfig)
-Kind = TypeVar("Kind", bound=Predictor)
+Given = TypeVar("Given")
 
 
 class Trained(Method, Generic[Settings]):
@@ -147,11 +147,11 @@ class Trained(Method, Generic[Settings]):
         reserved = self.reserved_bytes(len(self.slots))
         self.memory = self.keeper.extend(self.memory, task, self.classifier, reserved_bytes=reserved)
 
-    def teacher(self, kind: type[Kind]) -> Kind | None:
-        """Return the teacher, which is of that kind; None in the first task."""
+    @torch.no_grad()
+    def before(self, compute: Callable[[Any], Given]) -> Given | None:
+        """Return what `compute` gives of the teacher, a copy of `student`; None in the first task, which has none."""
         teacher = dict(self.network.items()).get(_TEACHER)
-        assert teacher is None or isinstance(teacher, kind)
-        return teacher
+        return None if teacher is None else compute(teacher)
 
     def _make_teacher(self) -> Predictor:
         return copy.deepcopy(self.student).requires_grad_(False).eval()

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from essential.methods.contract import Batch, LossTerm, TaskData
 from essential.methods.exemplars import unit_token_sums
 from essential.methods.trained import HerdedConfig, Trained, cross_entropy
-from essential.models.classifier import ClipClassifier, CosineHead
+from essential.models.classifier import CosineHead
 
 _FIRST_SCALE = 10.0
 
@@ -63,11 +63,9 @@ class UCIR(Trained[UCIRConfig]):
         tokens = self.classifier.tokens(batch.features, batch.positions)
         cosines = self.head.similarities(self.classifier.dropout(tokens), fixed=self.slots[-1].start)
         yield LossTerm("classification", cross_entropy(self.head.scale * cosines, batch.slots))
-        teacher = self.teacher(ClipClassifier)
-        if teacher is None:
+        before = self.before(lambda teacher: teacher.tokens(batch.features, batch.positions))
+        if before is None:
             return
-        with torch.no_grad():
-            before = teacher.tokens(batch.features, batch.positions)
         config, new = self.config, self.slots[-1]
         ratio = math.sqrt(new.start / len(new))
         ranking = margin_ranking(cosines, batch.slots, new.start, margin=config.margin, nearest=config.nearest_new)

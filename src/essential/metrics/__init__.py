@@ -32,10 +32,8 @@ __all__ = [
     "Scores",
     "accuracy_matrix",
     "accuracy_on_seen",
-    "backward_forgetting",
     "backward_forgetting_by_task",
     "class_accuracy",
-    "forgetting_from_best",
     "forgetting_from_best_by_task",
     "forward_transfer",
     "name_fault",
@@ -43,26 +41,8 @@ __all__ = [
     "seen_accuracy_by_task",
     "tcd_forgetting",
     "vclimb_accuracy",
-    "vclimb_accuracy_unweighted",
     "vclimb_bwf",
 ]
-
-
-def forgetting_from_best(matrix: AccuracyMatrix) -> float | None:
-    """Return the plain mean, over the old tasks, of the best accuracy ever reached minus the accuracy now.
-
-    Source: the ESSENTIAL authors' evaluation code. "Now" is a candidate for the best, so the value is never negative;
-    Chaudhry et al., ECCV 2018, leave it out.
-    """
-    return plain_mean(forgetting_from_best_by_task(matrix))
-
-
-def backward_forgetting(matrix: AccuracyMatrix) -> float | None:
-    """Return the plain mean, over the old tasks, of the accuracy just after learning minus now: forgetting from first.
-
-    Source: BWF of vCLIMB (Villa et al., CVPR 2022) by its formula, mean_j (R[j][j] - R[N][j]); see `vclimb_bwf`.
-    """
-    return plain_mean(backward_forgetting_by_task(matrix))
 
 
 def tcd_forgetting(matrix: AccuracyMatrix, test_videos: Sequence[int]) -> float | None:
@@ -82,12 +62,19 @@ def tcd_forgetting(matrix: AccuracyMatrix, test_videos: Sequence[int]) -> float 
 
 
 def forgetting_from_best_by_task(matrix: AccuracyMatrix) -> list[float | None]:
-    """Return the terms of `forgetting_from_best`, one per old task; None for a task without a test video."""
+    """Return the best accuracy ever reached minus the accuracy now, of each old task; None without a test video.
+
+    Source: the ESSENTIAL authors' evaluation code. "Now" is a candidate for the best, so the value is never negative;
+    Chaudhry et al., ECCV 2018, leave it out.
+    """
     return [max(history) - history[-1] if history else None for history in _histories(matrix)]
 
 
 def backward_forgetting_by_task(matrix: AccuracyMatrix) -> list[float | None]:
-    """Return the terms of `backward_forgetting`, one per old task; None for a task without a test video."""
+    """Return the accuracy just after learning minus now, of each old task; None without a test video.
+
+    Source: BWF of vCLIMB (Villa et al., CVPR 2022) by its formula, mean_j (R[j][j] - R[N][j]); see `vclimb_bwf`.
+    """
     return [history[0] - history[-1] if history else None for history in _histories(matrix)]
 
 
@@ -101,14 +88,6 @@ def vclimb_accuracy(matrix: AccuracyMatrix, class_counts: Sequence[int]) -> floa
     """
     _check_counts(matrix, class_counts)
     return weighted_mean(matrix[-1], class_counts)
-
-
-def vclimb_accuracy_unweighted(matrix: AccuracyMatrix) -> float | None:
-    """Return Acc by its formula: the plain mean of R[N][j] over the tasks learned.
-
-    Source: vCLIMB, section on metrics; the ESSENTIAL authors' code prints this one. None without test videos.
-    """
-    return plain_mean(matrix[-1])
 
 
 def vclimb_bwf(matrix: AccuracyMatrix, class_counts: Sequence[int]) -> float | None:
@@ -235,7 +214,7 @@ VCLIMB_ACCURACY = Metric(
 )
 VCLIMB_ACCURACY_UNWEIGHTED = Metric(
     "vCLIMB Acc, unweighted",
-    lambda run: vclimb_accuracy_unweighted(run.matrix),
+    lambda run: plain_mean(run.matrix[-1]),
     "plain mean of the tasks' accuracies after the last task",
     "Acc of vCLIMB (CVPR 2022) by its formula",
 )
@@ -248,14 +227,14 @@ VCLIMB_BWF = Metric(
 )
 FORGETTING_FROM_BEST = Metric(
     "Forgetting from best",
-    lambda run: forgetting_from_best(run.matrix),
+    lambda run: plain_mean(forgetting_from_best_by_task(run.matrix)),
     "plain mean, over the old tasks, of the best accuracy ever reached minus the accuracy at the end",
     "the ESSENTIAL authors' code (ICCV 2025)",
     less_is_better=True,
 )
 BACKWARD_FORGETTING = Metric(
     "Backward forgetting",
-    lambda run: backward_forgetting(run.matrix),
+    lambda run: plain_mean(backward_forgetting_by_task(run.matrix)),
     "plain mean, over the old tasks, of the accuracy just after learning minus the accuracy at the end",
     "BWF of vCLIMB (CVPR 2022) by its formula; also called forgetting from first",
     less_is_better=True,

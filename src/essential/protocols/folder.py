@@ -8,12 +8,11 @@ from essential.errors import DataError
 from essential.protocols.class_names import class_name
 from essential.protocols.listed import refuse_untrained
 from essential.protocols.moving_digits import MARKER
-from essential.protocols.protocol import Listing, Split, Video
+from essential.protocols.protocol import SPLITS, Listing, Video
 from essential.protocols.source import Dataset
 from essential.protocols.video_walk import BESIDE, PassedOver, VideoWalk
 
 _LAYOUT = "lay the videos out as train/<class>/* and test/<class>/*"
-_SPLITS: tuple[Split, Split] = ("train", "test")
 
 
 class ClassFolders(NamedTuple):
@@ -33,7 +32,7 @@ def folder_listing(root: Path) -> Listing:
         raise DataError(f"data folder {root} does not exist; give an existing one as data.root, and {_LAYOUT}")
     passed_over = PassedOver()
     videos = []
-    for split in _SPLITS:
+    for split in SPLITS:
         if not (root / split).is_dir():
             raise DataError(f"data folder {root} has no folder {split!r}; {_LAYOUT}")
         found = class_folders(root / split, _LAYOUT)
@@ -46,7 +45,7 @@ def folder_listing(root: Path) -> Listing:
         raise DataError(f"the name of the file {odd!r} in {root} is not UTF-8 text; rename the file")
     refuse_untrained(videos, str(root))
     for path in root.iterdir():
-        if path.name not in (*_SPLITS, MARKER) and path.name[0] != ".":
+        if path.name not in (*SPLITS, MARKER) and path.name[0] != ".":
             passed_over.add(BESIDE, str(path))
     return Listing.by_name(videos, passed_over)
 

@@ -11,19 +11,18 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 from essential.errors import DataError
 from essential.protocols.class_names import class_name
 from essential.protocols.listed import refuse_untrained
-from essential.protocols.protocol import Listing, Split, Video
+from essential.protocols.protocol import SPLITS, Listing, Video
 from essential.protocols.source import Dataset
 from essential.protocols.text_files import Line, bytes_of, refuse_repeats, text_of
 from essential.protocols.video_walk import is_below
 from essential.shown import nearest
 
 STORED_LABELS = "videos.csv"
-_SPLITS: tuple[Split, ...] = get_args(Split)
 _NAMED_AT_MOST = 10
 
 
@@ -169,9 +168,9 @@ def _labels(path: Path, rows: int | None = None) -> dict[int, Video]:
 
 
 def _video(key: str, file: str | Path, row: dict[str, str], line: Line) -> Video:
-    split = next((split for split in _SPLITS if split == row["split"]), None)
+    split = next((split for split in SPLITS if split == row["split"]), None)
     if split is None:
-        raise line.error(f"split is {row['split']!r}", f"use one of {', '.join(_SPLITS)}")
+        raise line.error(f"split is {row['split']!r}", f"use one of {', '.join(SPLITS)}")
     return Video(key, str(file), class_name(row["label"], f"{line.file}, {line.place}"), split)
 
 

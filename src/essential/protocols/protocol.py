@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import accumulate
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from essential.protocols.video_walk import PassedOver
 from essential.seeding import numpy_generator
 
 Split = Literal["train", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 OrderRule = Literal["essential", "tcd"]
 
 _LARGEST_SEED = 2**32 - 1

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 from essential.metrics import backward_forgetting_by_task
+from essential.nested import flattened
 from essential.records import Record
 from essential.records.analysis import Analysis
 from essential.report.charts import ChartLine, line_chart
@@ -15,7 +16,7 @@ from essential.report.drawing import FigureView, LineStyle, NumberRow
 from essential.report.run_figures import RunView
 from essential.results.formats import BYTE_UNITS, NONE, byte_power, counted, human_bytes, percent, slug
 from essential.results.measures import FINAL, values_of
-from essential.results.runs import SeedRuns, all_but_seed, flattened, grouped_by, spread_of
+from essential.results.runs import SeedRuns, all_but_seed, grouped_by, spread_of
 
 _DESCRIBED = 8
 _SETTING = "frames_kept"

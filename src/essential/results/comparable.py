@@ -6,8 +6,8 @@ from itertools import chain
 from typing import Any
 
 from essential.errors import ComparisonError
+from essential.nested import differences
 from essential.records import Record
-from essential.results.runs import differences
 
 Run = tuple[str, Record]
 """A method's name, as the user wrote it, and a record."""

@@ -9,6 +9,7 @@ from functools import cached_property
 from statistics import fmean, stdev
 from typing import Any, TypeVar
 
+from essential.nested import as_json, flattened, keys_apart
 from essential.records import MemoryBytes, Record
 from essential.results.formats import counted, percent
 from essential.results.measures import FINAL, in_order, values_of
@@ -162,12 +163,12 @@ def distinguishing_settings(families: Sequence[SeedRuns]) -> list[str]:
     settings = [dict(_settings(family.example)) for family in families]
     names = [family.method_name for family in families]
     of_method = grouped_by(zip(names, settings, strict=True), lambda named: named[0])
-    apart = {name: settings_apart([own for _, own in same]) for name, same in of_method.items()}
+    apart = {name: keys_apart([own for _, own in same]) for name, same in of_method.items()}
     return [_in_short(own, apart[name]) for name, own in zip(names, settings, strict=True)]
 
 
 def _in_short(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
-    shown = [f"{key}={as_text(settings[key])}" for key in keys[:_SETTINGS_SHOWN] if key in settings]
+    shown = [f"{key}={as_json(settings[key])}" for key in keys[:_SETTINGS_SHOWN] if key in settings]
     more = [f"and {len(keys) - _SETTINGS_SHOWN} more"] if len(keys) > _SETTINGS_SHOWN else []
     return ", ".join([*shown, *more])
 
@@ -175,36 +176,6 @@ def _in_short(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
 def _settings(record: Record) -> Iterator[tuple[str, Any]]:
     yield from flattened(record.method.config)
     yield from flattened({key: value for key, value in record.config.items() if key not in _ELSEWHERE})
-
-
-def as_text(value: Any) -> str:
-    """Return a setting as JSON."""
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def flattened(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Give every value of nested mappings with its key in the form section.key."""
-    if isinstance(content, Mapping) and content:
-        for key, value in content.items():
-            yield from flattened(value, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, content
-
-
-def settings_apart(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the keys at which flat settings differ, one of which may lack a key."""
-    keys = dict.fromkeys(key for each in settings for key in each)
-    # A record that was read has lists where one just made has tuples: as JSON they are the same.
-    texts = [{key: json.dumps(value, default=str) for key, value in each.items()} for each in settings]
-    return [key for key in keys if len({each.get(key) for each in texts}) > 1]
-
-
-def differences(first: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Give every key, in the form section.key, at which two nested mappings differ, and both values."""
-    sides = [dict(flattened(each)) for each in (first, other)]
-    for key in settings_apart(sides):
-        ours, theirs = (as_text(side[key]) if key in side else "not set" for side in sides)
-        yield key, (ours, theirs)
 
 
 def mark_notes(records: Sequence[Record]) -> list[str]:

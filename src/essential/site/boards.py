@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 from essential.configs.shipped import shipped_configs
 from essential.files.atomic import canonical_json
+from essential.nested import differences
 from essential.published import is_joint, published_figures
 from essential.records import ProtocolRecord
 from essential.results.formats import slug, stem
 from essential.results.measures import MAIN, in_order, is_accuracy
 from essential.results.rows import PublishedTable, Row, other_tasks_note, published_table, row_of_runs
-from essential.results.runs import SeedRuns, all_but_seed, differences, distinguishing_settings, grouped_by
+from essential.results.runs import SeedRuns, all_but_seed, distinguishing_settings, grouped_by
 from essential.site.finding import FoundRecord
 
 _SHOWN = 4

@@ -6,12 +6,12 @@ from fractions import Fraction
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from essential.configs.schema import Section
 from essential.errors import VideoError
 from essential.protocols.places import Found
-from essential.protocols.protocol import Protocol, Split, Video
+from essential.protocols.protocol import SPLITS, Protocol, Split, Video
 from essential.video.container import opened_video, survey_file
 from essential.video.decode import check_count
 from essential.video.frame_folder import identity_of, numbered_images, read_frame_folder, size_of
@@ -20,9 +20,8 @@ from essential.video.timing import Timing
 from essential.video.worker_pool import Lost, map_files
 
 Progress = Callable[[int, int], None]
-_SPLITS: tuple[Split, Split] = ("train", "test")
 Kind = Literal["missing", "unreadable", "too short", "ambiguous"]
-KINDS: tuple[Kind, ...] = ("missing", "unreadable", "too short", "ambiguous")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Problem(Section):
@@ -152,7 +151,7 @@ def check_videos(
         root=str(root),
         frames=frames,
         passed_over=dict(protocol.passed_over),
-        coverage={split: _coverage([count for count in counts if count.split == split]) for split in _SPLITS},
+        coverage={split: _coverage([count for count in counts if count.split == split]) for split in SPLITS},
         counts=counts,
         problems=problems,
         duplicates=tuple(_duplicates(readable, keys, hashes)),
@@ -272,7 +271,7 @@ def _counts(protocol: Protocol, problems: Sequence[Problem]) -> Iterator[Count]:
     listed = Counter((video.label, video.split) for video in protocol.videos)
     wrong = Counter((problem.label, problem.split, problem.kind) for problem in problems)
     for task in protocol.tasks:
-        for label, split in product(task.classes, _SPLITS):
+        for label, split in product(task.classes, SPLITS):
             numbers: dict[Kind, int] = {kind: wrong[label, split, kind] for kind in KINDS}
             yield Count(task=task.index, label=label, split=split, listed=listed[label, split], problems=numbers)
 
