@@ -329,7 +329,9 @@ def test_an_empty_bundle_is_begun_held_and_left_whole_by_ctrl_c(
 ) -> None:
     folder = tmp_path_factory.mktemp("ended")
     bundle = folder / "new.bundle"
-    with running_service(bundle, folder / "s", "--encoder", "tiny", end=signal.SIGINT) as service:
+    # A lesson that lasts until it is broken off.
+    slow = ("-s", "method.name=essential", "-s", "training.epochs=1000")
+    with running_service(bundle, folder / "s", "--encoder", "tiny", *slow, end=signal.SIGINT) as service:
         empty = bundle.read_bytes()
         answer = service.predict(clips[NEW][0])
         assert (answer.status, answer.code) == (409, "nothing_taught")
