@@ -191,6 +191,11 @@ def test_settings_that_are_not_offered_are_refused(changes: str, message: str) -
         load_config("moving-digits/joint", [f"method.{changes}"], method="slda-dct")
 
 
+def test_coefficients_of_what_is_no_spectrum_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"method\.coefficients=2 is for clip=dct, and method\.clip=mean"):
+        load_config("moving-digits/essential", ["method.coefficients=2"], method="slda")
+
+
 def test_more_coefficients_than_frames_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"method\.coefficients: 4 is more than the clip's video\.frames=3; use 3 at"):
         _build("slda-dct", coefficients=4)

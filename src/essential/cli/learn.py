@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from essential.learner.video_learner import VideoLearner
 
 _NEW = "New bundle: "
-_HELD_OUT = f"{_NEW}clips per class kept for checking (classes of 20 or more).  [default: 4]"
+_HELD_OUT = f"{_NEW}most clips per class kept for checking, one in five.  [default: 4]"
 # The options of a new bundle, and what the learner calls them.
 _OF_NEW = {
     **{"--encoder": "encoder", "--method": "method", "--config": "config"},
@@ -60,6 +60,7 @@ def learn(
                 options = ", ".join(chosen)
                 raise BundleError(
                     f"{into} is there already, and {options} can be given for a new bundle only; leave it out"
+                    + (", and give -s method.budget_bytes=N" if "--budget-bytes" in chosen else "")
                 )
             read = Bundle.read(into, overrides or ()) if into.exists() else None
             if read is not None and not more_of_known:
@@ -102,4 +103,4 @@ def _print_lesson(lesson: "Lesson", learner: "VideoLearner") -> None:
         weakest, (right, of) = min(counts.items(), key=lambda item: item[1][0] / item[1][1])
         right_of_all, of_all = map(sum, zip(*counts.values(), strict=True))
         say(f"held-out clips recognised: {right_of_all} of {of_all} (weakest: {weakest}, {right} of {of})")
-    say(f"kept of clips: {size(sum(entry.bytes for entry in learner.memory if entry.kind == 'episodic'))}")
+    say(f"kept of clips: {size(sum(entry.bytes for entry in learner.memory))}")

@@ -38,7 +38,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         CheckpointError: the file is missing, damaged, of another kind, or a pickle that asks for something else.
     """
     if not path.exists():
-        raise CheckpointError(f"there is no weight file {path}; correct encoder.weights")
+        raise CheckpointError(f"there is no weight file {path}; give it with -s encoder.weights=FILE")
     plain_file(path)
     if path.suffix == ".safetensors":
         try:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar, Generic, TypeVar
 
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from essential.configs.schema import Section
@@ -33,6 +33,12 @@ class ClosedFormConfig(Section):
     budget_bytes: int | None = Field(
         None, ge=1, description="hard cap on the statistics: fewer bits, then numbers of a frame, then coefficients"
     )
+
+    @model_validator(mode="after")
+    def _coefficients_of_a_spectrum(self) -> "ClosedFormConfig":
+        if self.coefficients is not None and self.clip != "dct":
+            raise ValueError(f"method.coefficients={self.coefficients} is for clip=dct, and method.clip={self.clip}")
+        return self
 
 
 class DiscriminantConfig(ClosedFormConfig):

@@ -162,7 +162,7 @@ class Spectral(ClosedForm[SpectralConfig, LinearScores]):
             raise ConfigError(
                 f"{budget} bytes do not hold {classes} classes, whose smallest statistics take {least}",
                 where="method.budget_bytes",
-                remedy=f"give {least} or more",
+                remedy=f"give {least} or more; every further class takes more",
             )
 
     def _least(self, classes: int) -> list[int]:

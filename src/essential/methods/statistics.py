@@ -201,7 +201,7 @@ class ClassStatistics(Growing):
             raise ConfigError(
                 f"{budget_bytes} bytes do not hold {classes} classes, whose smallest statistics take {smallest}",
                 where="method.budget_bytes",
-                remedy=f"give {smallest} or more",
+                remedy=f"give {smallest} or more; every further class takes more",
             )
 
     def bytes_of(self, classes: int, form: Form | None = None) -> int:
