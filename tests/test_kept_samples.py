@@ -1,5 +1,6 @@
 """What version 0.1.0 wrote is read as before: runs, a store, features, a bundle, and memories in few bits."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -62,12 +63,19 @@ def test_scores_of_old_checkpoints_are_those_that_were_stored(kept: Path) -> Non
 
 def test_a_run_that_was_stopped_inside_a_stage_goes_on(kept: Path) -> None:
     run = kept / "run-stopped"
-    before = (run / "log.jsonl").read_text()
+    before = _epochs(run)
     record = train(RunFolder(run).config(), run, resume=True, progress=Progress())
     assert len(record.accuracy) == 2
-    after = (run / "log.jsonl").read_text()
-    assert after.startswith(before)
-    assert '"epoch": 2' in after[len(before) :]
+    # An epoch after the last saved state is done again, and another processor rounds its loss differently.
+    after = _epochs(run)
+    assert after[: len(before)] == before
+    assert (1, "task", 2) in after[len(before) :]
+
+
+def _epochs(run: Path) -> list[tuple[int, str, int]]:
+    """Return task, stage and epoch of every epoch in a run's log."""
+    events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [(event["task"], event["stage"], event["epoch"]) for event in events if event["event"] == "epoch"]
 
 
 def test_the_shards_of_a_store_are_read(kept: Path) -> None:

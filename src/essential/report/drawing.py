@@ -28,7 +28,7 @@ _KEY_LETTERS = 76
 """As many as go on a line below a figure; mark and gap of a key take 8 of them."""
 _COLOURS = 8
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_DASHES: tuple[Any, ...] = ("solid", (0, (5.0, 1.8)), (0, (1.3, 1.5)), (0, (6.0, 1.6, 1.3, 1.6)))
+_DASHES: tuple[Any, ...] = ("solid", (0, (5.0, 1.8)), (0, (4.0, 1.4, 1.3, 1.4, 1.3, 1.4)), (0, (6.0, 1.6, 1.3, 1.6)))
 
 
 @dataclass(frozen=True)
