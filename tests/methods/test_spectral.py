@@ -13,7 +13,7 @@ from essential.memory.ledger import total_by_kind
 from essential.methods.discriminant import chosen_shrinkage, expected_discriminant, shrunk
 from essential.methods.spectral import Spectral, SpectralConfig, principal_directions
 from essential.methods.statistics import ClassStatistics
-from pooled_tasks import PooledTable, learn_all, make_pool, pooled_tasks
+from pooled_tasks import PooledTable, PooledTask, learn_all, make_pool, pooled_tasks
 
 DIM, FRAMES = 20, 5
 
@@ -54,6 +54,14 @@ def test_a_vector_is_the_spectrum_and_the_areas_of_loops_over_frames() -> None:
             for i in range(j)
         ]
         torch.testing.assert_close(vector, torch.tensor(spectrum + areas, dtype=torch.float64), rtol=1e-9, atol=1e-9)
+
+
+def test_a_task_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # With live features every reading decodes and encodes.
+    read = []
+    monkeypatch.setattr(PooledTask, "plain", lambda task: read.append(task.index) or task.clips)
+    _learned(sizes=(4, 2))
+    assert read == [0, 1]
 
 
 @pytest.mark.numeric
@@ -113,9 +121,10 @@ def test_scores_are_discriminants_of_every_coefficient_and_of_the_areas() -> Non
         statistics = ClassStatistics(stop - start, bits=64)
         statistics.add([vectors[labels == label][:, start:stop] for label in range(6)])
         (block,) = statistics.blocks()
-        weight, bias = expected_discriminant(block, chosen_shrinkage(block))
+        covariance = shrunk(block.covariance, chosen_shrinkage(block))
+        weight, bias = expected_discriminant(block, covariance, chosen_shrinkage(block))
         parts.append(tested[:, start:stop] @ weight.T + bias)
-        within = shrunk(block.covariance, chosen_shrinkage(block)).numpy()
+        within = covariance.numpy()
         apart.append(sum(float(row @ within @ row) for row in weight.numpy()))
     silent = [distance <= 0.03 * max(apart) for distance in apart]
     expected = sum(part for part, nothing in zip(parts, silent, strict=True) if not nothing)

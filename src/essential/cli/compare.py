@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,14 +71,17 @@ def compare(
     progress = terminal_progress()
     runs, left_out = check_runs(runs, progress)
     named = {"--config": config, "--methods": methods, "--seeds": seeds, "--budgets": budgets, "--out": str(out)}
-    words = [word for name, value in named.items() if value is not None for word in (name, value)]
-    words += [word for override in overrides or () for word in ("-s", override)]
-    command = shlex.join(["essential", "compare", *words])
-    call = Call(sizes, tuple(overrides or ()), command, tuple(left_out))
+    call = Call(sizes, tuple(overrides or ()), _command(named, overrides or ()), tuple(left_out))
     comparison = write_comparison(do_runs(runs, progress, announce), out, call)
     print_comparison(comparison)
     print_skipped(comparison.example)
     say(f"tables: {out / 'compare.csv'}, .json, .tex, .md\npage: {out / 'compare.html'}")
+
+
+def _command(named: Mapping[str, str | None], overrides: Sequence[str]) -> str:
+    """Return what to type for a comparison with these options, of which those that are None are left out."""
+    given = [*named.items(), *(("-s", override) for override in overrides)]
+    return shlex.join(["essential", "compare", *(word for name, value in given if value for word in (name, value))])
 
 
 def _listed(option_: str, text: str, *, part: str, what: str) -> list[str]:

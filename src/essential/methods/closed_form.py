@@ -12,10 +12,10 @@ from essential.configs.schema import Section
 from essential.errors import ConfigError
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
-from essential.methods.contract import Method, TaskData
+from essential.methods.contract import BatchTable, Method, TaskData
 from essential.methods.discriminant import Means
 from essential.methods.ridge import RidgeProblem
-from essential.methods.statistics import Bits, ClassStatistics, Scatters
+from essential.methods.statistics import Bits, ClassStatistics, Scatters, refuse_small
 from essential.models.closed_form import ClipForm, ClipVector, ClosedFormPredictor, LinearScores
 
 # More frames' slow coefficients rarely say more: see docs/methods.md.
@@ -94,25 +94,38 @@ class ClosedForm(Method, Generic[Settings, Scores]):
 
     def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: ARG002
         if self.config.budget_bytes is not None:
-            self.statistics.check_room(self.config.budget_bytes, max(len(names), len(self.statistics.counts)))
+            classes = max(len(names), len(self.statistics.counts))
+            refuse_small(self.config.budget_bytes, self.least_bytes(classes), classes)
 
     def finish(self, task: TaskData) -> None:
-        self.statistics.add(self._vectors_by_class(task))
+        self.learn(task.plain(), task.slots)
         if self.config.budget_bytes is not None:
-            self.statistics.fit(self.config.budget_bytes)
+            self.fit(self.config.budget_bytes)
         self.score()
+
+    def learn(self, table: BatchTable, slots: range) -> None:
+        """Add the classes of the table's clips to what is kept."""
+        self.statistics.add(self.vectors_by_class(table, slots))
+
+    def least_bytes(self, classes: int) -> int:
+        """Return the bytes of so many classes in the smallest form."""
+        return self.statistics.least_bytes(classes)
+
+    def fit(self, budget_bytes: int) -> None:
+        """Give up as much of what is kept as does not fit; a ConfigError if the smallest form does not."""
+        self.statistics.fit(budget_bytes)
 
     def ledger(self) -> list[LedgerEntry]:
         return self.statistics.ledger()
 
-    def _vectors_by_class(self, task: TaskData) -> Iterator[Float[Tensor, "clips width"]]:
-        """Give the vectors of each class of the task, in order of its slots.
+    def vectors_by_class(self, table: BatchTable, slots: range) -> Iterator[Float[Tensor, "clips width"]]:
+        """Give the vectors of each class of a task's clips, in order of its slots.
 
         A class's vectors depend on its own clips alone, to the bit, and not on how classes are split into tasks. Clips
         are read in the plain view: the choices of shrinkage and ridge count each view as a clip.
         """
-        table, device = task.plain(), next(self.network.buffers()).device
-        for slot in task.slots:
+        device = next(self.network.buffers()).device
+        for slot in slots:
             clips = (table.slots == slot).nonzero()[:, 0]
             yield self.scores.vectors(table.rows(clips).to(device).features)
 

@@ -66,13 +66,6 @@ def discriminant(
 
 
 def expected_discriminant(
-    block: Block, shrinkage: float
-) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
-    """Return weight and bias of `expected_by` the block's covariance, shrunk."""
-    return expected_by(block, shrunk(block.covariance, shrinkage, negligible=block.negligible), shrinkage)
-
-
-def expected_by(
     block: Block, covariance: Float[Tensor, "width width"], shrinkage: float
 ) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
     """Return weight and bias of `discriminant`, measured from the classes' centre, of the expected true means.

@@ -30,7 +30,7 @@ from pydantic import Field
 from torch import Tensor
 
 from essential.methods.closed_form import ClosedForm, DiscriminantConfig
-from essential.methods.discriminant import discriminant, expected_by, side_by_side
+from essential.methods.discriminant import discriminant, expected_discriminant, side_by_side
 from essential.methods.statistics import Block, ClassStatistics
 from essential.models.closed_form import ClipVector, LinearScores, MahalanobisDistances
 
@@ -67,8 +67,10 @@ class Fecam(ClosedForm[FecamConfig, LinearScores | MahalanobisDistances]):
 
     def _solve(self, block: Block) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
         covariance = self._correlations(block)
+        if self.config.means == "plain":
+            return discriminant(block, covariance)
         # So much is added to it that a clip hardly shows in the matrix by which it is measured: as if all were shrunk.
-        return discriminant(block, covariance) if self.config.means == "plain" else expected_by(block, covariance, 1.0)
+        return expected_discriminant(block, covariance, 1.0)
 
     def _correlations(self, block: Block) -> Float[Tensor, "width width"]:
         return correlations(block.covariance, added=self.config.shrinkage, negligible=block.negligible)

@@ -45,6 +45,7 @@ class Slda(Linear[SldaConfig]):
 
     def _solve(self, block: Block) -> tuple[Float[Tensor, "slots width"], Float[Tensor, " slots"]]:
         shrinkage = self.config.shrinkage or chosen_shrinkage(block)
-        if self.config.means == "expected":
-            return expected_discriminant(block, shrinkage)
-        return discriminant(block, shrunk(block.covariance, shrinkage, negligible=block.negligible))
+        covariance = shrunk(block.covariance, shrinkage, negligible=block.negligible)
+        if self.config.means == "plain":
+            return discriminant(block, covariance)
+        return expected_discriminant(block, covariance, shrinkage)

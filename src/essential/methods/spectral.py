@@ -15,7 +15,7 @@ A budget leaves the areas half of it at most. What does not fit is given up as `
 blocks that say nothing; and of the areas those of the last directions.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -24,18 +24,17 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from essential.errors import ConfigError
 from essential.memory.ledger import LedgerEntry
 from essential.methods.closed_form import ClosedForm, ClosedFormConfig
-from essential.methods.contract import BatchTable, TaskData
+from essential.methods.contract import BatchTable
 from essential.methods.discriminant import chosen_shrinkage, expected_discriminant, shrunk, side_by_side
 from essential.methods.statistics import (
     Bits,
     ClassStatistics,
-    Form,
     directions_of,
     leading_directions,
     packed_signs,
+    refuse_small,
     statistics_ledger,
 )
 from essential.models.closed_form import ClipVector, LinearScores
@@ -114,26 +113,19 @@ class Spectral(ClosedForm[SpectralConfig, LinearScores]):
         self.areas = ClassStatistics(self.vectors.areas, bits=self.config.statistics_bits, directed=False)
         return LinearScores(self.vectors, width=self.vectors.width), self.statistics_of(vectors, "shared")
 
-    def check_room(self, names: Sequence[str], *, tasks: int) -> None:  # noqa: ARG002
-        self._check_room(max(len(names), len(self.statistics.counts)))
-
-    def finish(self, task: TaskData) -> None:
-        """Add the task's classes to the statistics, and compute the scores of all classes anew."""
+    def learn(self, table: BatchTable, slots: range) -> None:
         if len(self.slots) == 1:
             device = self.vectors.directions.device
-            self.vectors.look_along(principal_directions(task.plain(), self.vectors.directions.shape[1], device))
+            self.vectors.look_along(principal_directions(table, self.vectors.directions.shape[1], device))
         width, areas = self.vectors.spectrum.width, list[Float[Tensor, "clips areas"]]()
 
         def spectra() -> Iterator[Float[Tensor, "clips width"]]:
-            for vectors in self._vectors_by_class(task):
+            for vectors in self.vectors_by_class(table, slots):
                 areas.append(vectors[:, width:])
                 yield vectors[:, :width]
 
         self.statistics.add(spectra())
         self.areas.add(areas)
-        if self.config.budget_bytes is not None:
-            self._fit(self.config.budget_bytes)
-        self.score()
 
     def score(self) -> None:
         solved, blocks = self.solve(), self.statistics.form.blocks
@@ -145,8 +137,8 @@ class Spectral(ClosedForm[SpectralConfig, LinearScores]):
         solved, apart = [], []
         for block in (*self.statistics.blocks(), *self.areas.blocks()):
             shrinkage = chosen_shrinkage(block)
-            weight, bias = expected_discriminant(block, shrinkage)
             covariance = shrunk(block.covariance, shrinkage, negligible=block.negligible)
+            weight, bias = expected_discriminant(block, covariance, shrinkage)
             solved.append((weight, bias))
             apart.append(float((weight @ covariance * weight).sum()))
         heard = [float(distance > _NOTHING * max(apart)) for distance in apart]
@@ -156,23 +148,16 @@ class Spectral(ClosedForm[SpectralConfig, LinearScores]):
         areas = [replace(entry, name=f"areas: {entry.name}") for entry in self.areas.ledger()]
         return self.statistics.ledger() + areas + statistics_ledger({"areas: signs of directions": self.vectors.signs})
 
-    def _check_room(self, classes: int) -> None:
-        budget, least = self.config.budget_bytes, sum(self._least(classes)) + self.vectors.signs.nbytes
-        if budget is not None and budget < least:
-            raise ConfigError(
-                f"{budget} bytes do not hold {classes} classes, whose smallest statistics take {least}",
-                where="method.budget_bytes",
-                remedy=f"give {least} or more; every further class takes more",
-            )
+    def least_bytes(self, classes: int) -> int:
+        least = self.statistics.least_bytes(classes) + self.areas.least_bytes(classes)
+        return least + self.vectors.signs.nbytes
 
-    def _least(self, classes: int) -> list[int]:
-        return [each.bytes_of(classes, Form(16, 1, 1)) for each in (self.statistics, self.areas)]
-
-    def _fit(self, budget: int) -> None:
+    def fit(self, budget_bytes: int) -> None:
         """Leave areas half of the budget at most, and the spectrum the rest; what says nothing goes first."""
         classes = len(self.statistics.counts)
-        self._check_room(classes)
-        (of_spectrum, of_areas), left = self._least(classes), budget - self.vectors.signs.nbytes
+        refuse_small(budget_bytes, self.least_bytes(classes), classes)
+        of_spectrum, of_areas = self.statistics.least_bytes(classes), self.areas.least_bytes(classes)
+        left = budget_bytes - self.vectors.signs.nbytes
         if self.statistics.bytes_of(classes) + self.areas.bytes_of(classes) <= left:
             return
         *spectrum, areas = [classes < _JUDGES or bool(weight.any()) for weight, _ in self.solve()]

@@ -187,22 +187,16 @@ class ClassStatistics(Growing):
         Raises:
             ConfigError: none fits.
         """
-        self.check_room(budget_bytes, len(self.counts))
+        refuse_small(budget_bytes, self.least_bytes(len(self.counts)), len(self.counts))
         for form in self._smaller_forms(most_blocks):
             if self.bytes_of(len(self.counts), form) <= budget_bytes:
                 if form != self.form:
                     self._take(form)
                 return
 
-    def check_room(self, budget_bytes: int, classes: int) -> None:
-        """Raise a ConfigError if no form of so many classes fits."""
-        smallest = self.bytes_of(classes, Form(16, 1, 1))
-        if smallest > budget_bytes:
-            raise ConfigError(
-                f"{budget_bytes} bytes do not hold {classes} classes, whose smallest statistics take {smallest}",
-                where="method.budget_bytes",
-                remedy=f"give {smallest} or more; every further class takes more",
-            )
+    def least_bytes(self, classes: int) -> int:
+        """Return the bytes of so many classes in the smallest form."""
+        return self.bytes_of(classes, Form(16, 1, 1))
 
     def bytes_of(self, classes: int, form: Form | None = None) -> int:
         """Return the bytes of so many classes, as stored, in the present form or another."""
@@ -264,17 +258,21 @@ class ClassStatistics(Growing):
 
     def _take(self, form: Form) -> None:
         """Take on a smaller form."""
-        old, new = deepcopy(self), form.rank < self.whole.rank and self.directed and not len(self.signs)
-        if new:
+        old, turn = deepcopy(self), None
+        if form.rank < self.whole.rank and self.directed and not len(self.signs):
             self.signs = packed_signs(self._principal(form.rank))
+            turn = self.directions()
         self.form = form
         self.signs = self.signs[: self._layout(form, 0)["signs"][0]]
-        turn = self.directions() if new else torch.eye(old.form.rank, form.rank).to(old.means)
-        assert turn is not None
-        self.mean_codes, self.mean_scales = self._encoded_means(old.means[:, : form.blocks] @ turn)
-        groups = range(len(old.fourth) // old.form.blocks)
-        turned = (turn.T @ old._scatter(group)[: form.blocks] @ turn for group in groups)
-        self.scatter_codes, self.deviations = self._encoded_scatters(turned)
+        # Along directions that are new, or else the first numbers.
+        means, groups = old.means[:, : form.blocks], range(len(old.fourth) // old.form.blocks)
+        scatters = (old._scatter(group)[: form.blocks] for group in groups)
+        if turn is None:
+            means, scatters = means[..., : form.rank], (each[:, : form.rank, : form.rank] for each in scatters)
+        else:
+            means, scatters = means @ turn, (turn.T @ each @ turn for each in scatters)
+        self.mean_codes, self.mean_scales = self._encoded_means(means)
+        self.scatter_codes, self.deviations = self._encoded_scatters(scatters)
         of_block = [
             each.double().view(-1, shape.rank).square().sum(dim=1).view(-1, shape.blocks)[:, : form.blocks]
             for each, shape in ((self.deviations, form), (old.deviations, old.form))
@@ -397,6 +395,16 @@ def directions_of(signs: UInt8[Tensor, " bytes"], width: int) -> Float[Tensor, "
     columns, triangle = torch.linalg.qr((2.0 * bits.flatten(1)[:, :width].double() - 1).T)
     positive: Tensor = columns * triangle.diagonal().sign().where(triangle.diagonal() != 0, 1.0)
     return positive.contiguous()
+
+
+def refuse_small(budget_bytes: int, least: int, classes: int) -> None:
+    """Raise a ConfigError if the smallest statistics of so many classes, `least` bytes, do not fit."""
+    if least > budget_bytes:
+        raise ConfigError(
+            f"{budget_bytes} bytes do not hold {classes} classes, whose smallest statistics take {least}",
+            where="method.budget_bytes",
+            remedy=f"give {least} or more; every further class takes more",
+        )
 
 
 def statistics_ledger(kept: Mapping[str, Tensor]) -> list[LedgerEntry]:

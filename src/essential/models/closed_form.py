@@ -83,7 +83,7 @@ class RandomFeatures(nn.Module):
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any) -> None:
         own = below(prefix, state_dict)
-        if "seed" in own and not self.seed.is_meta:
+        if "seed" in own and not self.seed.is_meta and not torch.equal(own["seed"].to(self.seed), self.seed):
             made = RandomFeatures(*self.projection.shape, seed=int(own["seed"]))
             self.projection = made.projection.to(self.projection)
         elif "projection" in own:
