@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm
 
 from clip_states import FRAMES, WIDTH, clip_pixels, clip_state
-from essential.encoders import EncoderConfig, FrameEncoder, build_encoder
+from essential.encoders import Encoder, EncoderConfig, build_encoder
 from essential.encoders.clip_layout import describe_clip, split_clip
 from essential.errors import CheckpointError, ConfigError
 
 State = dict[str, Tensor]
 
 
-def _build(state: State, folder: Path, **changes: Any) -> FrameEncoder:
+def _build(state: State, folder: Path, **changes: Any) -> Encoder:
     path = folder / "clip_temporal.safetensors"
     save_file(state, path)
     config = describe_clip(state, weights=path, temporal_embedding="temporal_embedding" in state)

@@ -7,12 +7,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from essential.encoders import PRESETS, EncoderConfig, FrameEncoder, build_encoder, tiny
+from essential.encoders import PRESETS, Encoder, EncoderConfig, build_encoder, tiny
 from essential.errors import CheckpointError, ConfigError
 
 
 @pytest.fixture(scope="module")
-def encoder() -> FrameEncoder:
+def encoder() -> Encoder:
     return build_encoder(EncoderConfig())
 
 
@@ -20,7 +20,7 @@ def clips(batch: int, frames: int, size: int = 64) -> torch.Tensor:
     return torch.randn(batch, frames, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
-def test_the_default_is_tiny(encoder: FrameEncoder) -> None:
+def test_the_default_is_tiny(encoder: Encoder) -> None:
     assert encoder.name == "tiny"
     assert list(PRESETS) == ["clip-vit-b16", "imagenet-vit-b16", "dinov2-vit-b14", "siglip-vit-b16"]
     assert encoder.dim == 128
@@ -38,14 +38,14 @@ def test_one_feature_per_frame_whatever_stands_beside_it() -> None:
     assert torch.equal(features, encoder(pixels))
 
 
-def test_it_is_frozen(encoder: FrameEncoder) -> None:
+def test_it_is_frozen(encoder: Encoder) -> None:
     assert not any(parameter.requires_grad for parameter in encoder.parameters())
     assert not encoder.train().training
     assert not any(module.training for module in encoder.modules())
     assert not encoder(clips(1, 1).requires_grad_()).requires_grad
 
 
-def test_the_fingerprint_is_of_weights_and_pixel_format(encoder: FrameEncoder) -> None:
+def test_the_fingerprint_is_of_weights_and_pixel_format(encoder: Encoder) -> None:
     again = build_encoder(EncoderConfig())
     assert encoder.fingerprint == again.fingerprint
     assert len(encoder.fingerprint) == 64
@@ -61,7 +61,7 @@ def test_the_fingerprint_is_of_weights_and_pixel_format(encoder: FrameEncoder) -
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 65), (48, 64)])
-def test_pixels_of_another_size_are_refused(height: int, width: int, encoder: FrameEncoder) -> None:
+def test_pixels_of_another_size_are_refused(height: int, width: int, encoder: Encoder) -> None:
     with pytest.raises(ConfigError, match=f"'tiny' wants frames of 64 x 64 pixels, not {height} x {width}"):
         encoder(torch.zeros(1, 1, 3, height, width))
 

@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from essential.encoders import ENCODERS, EncoderConfig, FrameEncoder, build_encoder
+from essential.encoders import ENCODERS, Encoder, EncoderConfig, build_encoder
 from essential.errors import ConfigError
 from essential.registry import Registry
 from made_plugins import make_plugin
 
 SOURCE = """
 import torch
-from essential.encoders.base import FrameEncoder
+from essential.encoders.base import Encoder
 from essential.video.config import PixelFormat
 
 PIXELS = PixelFormat(size=4, mean=(0.0,) * 3, std=(1.0,) * 3, interpolation="bilinear")
 
 
-class Mean(FrameEncoder):
+class Mean(Encoder):
     def __init__(self, scale):
         super().__init__("mean", dim=3, pixel_format=PIXELS, architecture="mean of each colour")
         self.scale = torch.nn.Parameter(torch.tensor(float(scale)))
@@ -40,14 +40,14 @@ def wrong(config):
 
 NONE = 3
 """
-Install = Callable[[str], Registry[Callable[[EncoderConfig], FrameEncoder]]]
+Install = Callable[[str], Registry[Callable[[EncoderConfig], Encoder]]]
 
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """Return a function that installs encoders, by name an attribute of SOURCE, and looks for plug-ins again."""
 
-    def install(attributes: str) -> Registry[Callable[[EncoderConfig], FrameEncoder]]:
+    def install(attributes: str) -> Registry[Callable[[EncoderConfig], Encoder]]:
         named = {name: f"made_encoders:{name}" for name in attributes.split()}
         make_plugin(tmp_path, "made", {"essential.encoders": named}, modules={"made_encoders": SOURCE})
         monkeypatch.syspath_prepend(tmp_path)
@@ -70,7 +70,7 @@ def test_an_encoder_of_a_plugin_is_built_by_name_and_frozen(install: Install) ->
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("wrong", "the encoder 'wrong' of a plug-in is a Linear, and must be a FrameEncoder"),
+        ("wrong", "the encoder 'wrong' of a plug-in is a Linear, and must be an Encoder"),
         (
             "NONE",
             "'NONE' cannot be used: made: it is 3, and must be a function",

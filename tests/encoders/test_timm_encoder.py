@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from essential.encoders import EncoderConfig, FrameEncoder, build_encoder, published_weights
+from essential.encoders import Encoder, EncoderConfig, build_encoder, published_weights
 from essential.encoders.config import PRESETS
 from essential.errors import CheckpointError, ConfigError
 
 
-def random(name: str, **settings: Any) -> FrameEncoder:
+def random(name: str, **settings: Any) -> Encoder:
     return build_encoder(EncoderConfig(name=name, weights="random", **settings))
 
 

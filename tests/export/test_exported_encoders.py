@@ -9,14 +9,14 @@ from labelled_predictors import FRAMES, labelled_predictor_of
 from safetensors.torch import save_file
 
 from clip_states import clip_state
-from essential.encoders import EncoderConfig, FrameEncoder, build_encoder
+from essential.encoders import Encoder, EncoderConfig, build_encoder
 from essential.encoders.clip_layout import describe_clip
 from essential.export.answer import FeatureAnswer, FrameAnswer
 from essential.export.bundle_export import describe, features_of, random_frames, worst_difference
 from essential.export.forms import CLIPS_TRACED, onnx_bytes, onnx_run, program_of, pt2_bytes, pt2_run
 
 
-def _adapted_clip(folder: Path) -> FrameEncoder:
+def _adapted_clip(folder: Path) -> Encoder:
     path = folder / "clip_temporal.safetensors"
     state = clip_state(depth=1, temporal_adapters=2, layers=(0,), frames=FRAMES)
     save_file(state, path)
@@ -29,10 +29,12 @@ def test_it_is_exported_with_the_numbers_it_has(kind: str, tmp_path: Path) -> No
     encoder = _adapted_clip(tmp_path) if kind == "adapted-clip" else build_encoder(timm)
     labelled = labelled_predictor_of("ncm", dim=encoder.dim)
     frames = random_frames(6, frames=FRAMES, size=encoder.pixel_format.size)
-    features = features_of(encoder, frames)
+    features = features_of(encoder, frames, frames=frames.shape[1])
     assert np.ptp(labelled.answers(features).probabilities, axis=0).max() > 0.01
     note = describe(labelled, encoder, frames=FRAMES, takes="frames")
-    program = program_of(FrameAnswer(encoder, FeatureAnswer(labelled)), torch.from_numpy(frames[:CLIPS_TRACED]))
+    program = program_of(
+        FrameAnswer(encoder, FeatureAnswer(labelled), frames=frames.shape[1]), torch.from_numpy(frames[:CLIPS_TRACED])
+    )
     assert worst_difference(pt2_run(pt2_bytes(program, note)), labelled, frames, features) < 1e-4
     if kind == "adapted-clip":  # its blocks are timm's, and more
         assert worst_difference(onnx_run(onnx_bytes(program, note)), labelled, frames, features) < 1e-4

@@ -4,13 +4,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from essential.encoders import FrameEncoder
+from essential.encoders import Encoder
 from essential.video.config import PixelFormat
 
 DIM = 6
 
 
-class FakeEncoder(FrameEncoder):
+class FakeEncoder(Encoder):
     """Sensitive to the place of things in a frame, so that two views of a video differ."""
 
     def __init__(self, name: str = "fake", *, seed: int = 0, size: int = 16) -> None:

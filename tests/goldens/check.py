@@ -16,7 +16,7 @@ from drawing import Golden, draw, read_golden, write_checkpoint
 from torch import Tensor, nn
 
 from essential.cli import main as essential
-from essential.encoders import FrameEncoder, build_encoder
+from essential.encoders import Encoder, build_encoder
 from essential.engine.run_folder import RunFolder
 from essential.methods import build_method
 from essential.methods.contract import Method
@@ -66,7 +66,7 @@ def import_golden(goldens: Path, name: str, folder: Path) -> Path:
     return run
 
 
-def load_run(run: Path) -> tuple[FrameEncoder, Method]:
+def load_run(run: Path) -> tuple[Encoder, Method]:
     """Return the encoder and the method that an imported run holds."""
     folder = RunFolder(run)
     config = folder.config()
@@ -80,7 +80,7 @@ def load_run(run: Path) -> tuple[FrameEncoder, Method]:
 
 
 @torch.no_grad()
-def compare(golden: Golden, encoder: FrameEncoder, method: Method) -> dict[str, float]:
+def compare(golden: Golden, encoder: Encoder, method: Method) -> dict[str, float]:
     """Return the largest absolute difference for every array of the golden file.
 
     Raises:
@@ -95,7 +95,7 @@ def compare(golden: Golden, encoder: FrameEncoder, method: Method) -> dict[str, 
     }
 
 
-def outputs(golden: Golden, encoder: FrameEncoder, method: Method) -> dict[str, Tensor]:
+def outputs(golden: Golden, encoder: Encoder, method: Method) -> dict[str, Tensor]:
     """Compute every array that a golden file may hold, under its name there."""
     classifier = method.predictor
     assert isinstance(classifier, ClipClassifier)

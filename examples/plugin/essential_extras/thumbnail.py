@@ -3,18 +3,18 @@
 from torch import Tensor, nn
 
 from essential.encoders import EncoderConfig
-from essential.encoders.base import FrameEncoder
+from essential.encoders.base import Encoder
 from essential.video.config import PixelFormat
 
 _SIDE = 8
 
 
-class Thumbnail(FrameEncoder):
+class Thumbnail(Encoder):
     """Mean colours of 8 x 8 fields."""
 
     def __init__(self, size: int) -> None:
         pixels = PixelFormat(size, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bilinear")
-        super().__init__("thumbnail", dim=3 * _SIDE**2, pixel_format=pixels, architecture="thumbnail-1")
+        super().__init__("thumbnail", dim=3 * _SIDE**2, pixel_format=pixels, architecture="thumbnail-1", per_frame=True)
 
     def encode(self, clips: Tensor) -> Tensor:
         """Encode each frame on its own."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from essential.authors.checkpoint import AuthorsCheckpoint, read_authors_checkpoint, settings_of
-from essential.encoders import FrameEncoder, build_encoder
+from essential.encoders import Encoder, build_encoder
 from essential.encoders.clip_layout import describe_clip
 from essential.engine.config import load_config
 from essential.engine.run_folder import Place, RunFolder
@@ -158,7 +158,7 @@ def _wanted_embedding(first: AuthorsCheckpoint, asked: bool | None) -> bool:
     return any("_Adapter" in name for name in first.encoder)
 
 
-def _write_encoder(run: RunFolder, first: AuthorsCheckpoint, config: RunConfig, file: Path) -> FrameEncoder:
+def _write_encoder(run: RunFolder, first: AuthorsCheckpoint, config: RunConfig, file: Path) -> Encoder:
     """Write the encoder's weights and build it from them, which accounts for every one of its keys."""
     kept = dict(first.encoder)
     if not config.encoder.adds_temporal_embedding:
@@ -203,7 +203,7 @@ def _refuse_another_network(file: Path, here: AuthorsCheckpoint, first: AuthorsC
             raise CheckpointError(f"{file} has {ours} {what}, the first checkpoint {theirs}", remedy=remedy)
 
 
-def _method(config: RunConfig, encoder: FrameEncoder, last: AuthorsCheckpoint) -> Method:
+def _method(config: RunConfig, encoder: Encoder, last: AuthorsCheckpoint) -> Method:
     """Return the method as it is after the last checkpoint, with an empty memory."""
     method = build_method(config.method, dim=encoder.dim, frames=config.video.frames, seed=config.seed)
     network: dict[str, Tensor] = dict(method.network.state_dict())

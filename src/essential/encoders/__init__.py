@@ -6,28 +6,28 @@ from essential.encoders.config import ENCODERS, PRESETS, EncoderConfig
 from essential.errors import ConfigError
 
 if TYPE_CHECKING:
-    from essential.encoders.base import FrameEncoder
+    from essential.encoders.base import Encoder
 
-__all__ = ["ENCODERS", "PRESETS", "EncoderConfig", "FrameEncoder", "build_encoder"]
+__all__ = ["ENCODERS", "PRESETS", "Encoder", "EncoderConfig", "build_encoder"]
 
 
-def build_encoder(config: EncoderConfig) -> "FrameEncoder":
+def build_encoder(config: EncoderConfig) -> "Encoder":
     """Return the frozen encoder that `config` names, on the CPU: one of `ENCODERS`, or an image model of timm.
 
     Raises:
         ConfigError: no encoder has that name, or it does not take the settings.
         CheckpointError: its weights are missing, damaged, or another network's.
     """
-    from essential.encoders.base import FrameEncoder
+    from essential.encoders.base import Encoder
 
     encoder = ENCODERS.get(config.name, build_image_model)(config)
-    if not isinstance(encoder, FrameEncoder):
+    if not isinstance(encoder, Encoder):
         kind = type(encoder).__name__
-        raise ConfigError(f"the encoder {config.name!r} of a plug-in is a {kind}, and must be a FrameEncoder")
+        raise ConfigError(f"the encoder {config.name!r} of a plug-in is a {kind}, and must be an Encoder")
     return encoder.freeze()
 
 
-def build_image_model(config: EncoderConfig) -> "FrameEncoder":
+def build_image_model(config: EncoderConfig) -> "Encoder":
     """Return a preset or another image model of timm, with AIM's adapters where the config has them."""
     # timm takes its time to import, and a machine that cannot get its weights does not need it.
     from essential.encoders.published_weights import any_weights_kept, refuse_without_network
@@ -42,8 +42,8 @@ def build_image_model(config: EncoderConfig) -> "FrameEncoder":
 
 def __getattr__(name: str) -> Any:
     # torch takes seconds to import, and a config has no use for it.
-    if name == "FrameEncoder":
-        from essential.encoders.base import FrameEncoder
+    if name == "Encoder":
+        from essential.encoders.base import Encoder
 
-        return FrameEncoder
+        return Encoder
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

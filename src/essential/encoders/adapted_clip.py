@@ -20,7 +20,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from essential.encoders.base import FrameEncoder
+from essential.encoders.base import Encoder
 from essential.encoders.clip_layout import to_clip_name, to_timm_names
 from essential.encoders.config import EncoderConfig
 from essential.encoders.timm_encoder import build_network, describe, pixel_format_of, resize
@@ -81,7 +81,7 @@ def _turned(tokens: Float[Tensor, "sequences places dim"], rows: int) -> Float[T
     return turned
 
 
-class AdaptedClip(FrameEncoder):
+class AdaptedClip(Encoder):
     """The class token of each frame after the final norm, from a CLIP ViT some of whose blocks are `AdaptedBlock`."""
 
     def __init__(
@@ -126,7 +126,7 @@ class AdaptedClip(FrameEncoder):
         return normed
 
 
-def build_adapted_clip(config: EncoderConfig) -> FrameEncoder:
+def build_adapted_clip(config: EncoderConfig) -> Encoder:
     """Return the CLIP ViT with the adapters and temporal embedding of its weight file; errors as of `build_timm`."""
     assert isinstance(config.weights, Path), "the config's own check"
     network = _clip_vit(build_network(config), config)

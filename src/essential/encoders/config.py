@@ -10,7 +10,7 @@ from essential.configs.schema import Section
 from essential.registry import Registry
 
 if TYPE_CHECKING:
-    from essential.encoders.base import FrameEncoder
+    from essential.encoders.base import Encoder
 
 Scalar = bool | int | float | str | None
 Positive = Annotated[float, Field(gt=0)]
@@ -28,7 +28,7 @@ TINY = "tiny"
 
 
 # Functions that build an encoder, by name. Beside them stands every image model of timm.
-ENCODERS: "Registry[Callable[[EncoderConfig], FrameEncoder]]" = Registry(
+ENCODERS: "Registry[Callable[[EncoderConfig], Encoder]]" = Registry(
     "essential.encoders",
     {TINY: "essential.encoders.tiny:build_tiny", **dict.fromkeys(PRESETS, "essential.encoders:build_image_model")},
     fault=lambda _, build: None if callable(build) else f"it is {build!r:.80}, and must be a function",

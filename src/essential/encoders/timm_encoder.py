@@ -10,7 +10,7 @@ from jaxtyping import Float
 from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
-from essential.encoders.base import FrameEncoder
+from essential.encoders.base import Encoder
 from essential.encoders.clip_layout import is_clip_layout, to_clip_name, to_timm_names
 from essential.encoders.config import ENCODERS, EncoderConfig
 from essential.encoders.published_weights import kept_weights, refuse_without_network
@@ -31,13 +31,13 @@ _RESERVED = frozenset(
 _MISFITS = (TypeError, ValueError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError)
 
 
-class TimmEncoder(FrameEncoder):
+class TimmEncoder(Encoder):
     """The pooled features of a timm model, before any head."""
 
     def __init__(
         self, name: str, network: nn.Module, *, dim: int, pixel_format: PixelFormat, architecture: str
     ) -> None:
-        super().__init__(name, dim=dim, pixel_format=pixel_format, architecture=architecture)
+        super().__init__(name, dim=dim, pixel_format=pixel_format, architecture=architecture, per_frame=True)
         self.network = network
 
     def encode(self, clips: Float[Tensor, "batch frames 3 size size"]) -> Float[Tensor, "batch frames dim"]:
@@ -47,7 +47,7 @@ class TimmEncoder(FrameEncoder):
         return torch.unflatten(self.network(frames), 0, clips.shape[:2])
 
 
-def build_timm(config: EncoderConfig) -> FrameEncoder:
+def build_timm(config: EncoderConfig) -> Encoder:
     """Return the timm model that `config` describes, with its weights, on the CPU.
 
     Raises:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from essential.encoders.base import FrameEncoder
+from essential.encoders.base import Encoder
 from essential.encoders.config import EncoderConfig
 from essential.errors import CheckpointError
 from essential.files.sealed import read_sealed
@@ -34,13 +34,13 @@ TINY_HIDDEN = 256
 _CELLS = 4 * 4
 
 
-class TinyEncoder(FrameEncoder):
+class TinyEncoder(Encoder):
     """See the module. Features have zero mean and unit variance on the frames the encoder was trained on."""
 
     def __init__(self) -> None:
         # The shapes are in the weights; the rest is this.
         architecture = f"convolutions {TINY_CONVOLUTIONS} with ReLU, flatten, linear with ReLU, linear"
-        super().__init__("tiny", dim=TINY_DIM, pixel_format=TINY_PIXELS, architecture=architecture)
+        super().__init__("tiny", dim=TINY_DIM, pixel_format=TINY_PIXELS, architecture=architecture, per_frame=True)
         self.convolutions = nn.ModuleList(
             nn.Conv2d(before, after, kernel, stride, kernel // 2) for before, after, kernel, stride in TINY_CONVOLUTIONS
         )
@@ -57,7 +57,7 @@ class TinyEncoder(FrameEncoder):
         return torch.unflatten(features, 0, clips.shape[:2])
 
 
-def build_tiny(_: EncoderConfig | None = None) -> FrameEncoder:
+def build_tiny(_: EncoderConfig | None = None) -> Encoder:
     """Return the embedded encoder with its shipped weights; a CheckpointError if they are missing or damaged."""
     arrays, _metadata = read_sealed(TINY_WEIGHTS, CheckpointError)
     encoder = TinyEncoder()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from essential.encoders import FrameEncoder, build_encoder
+from essential.encoders import Encoder, build_encoder
 from essential.engine.clips import ClipTable
 from essential.engine.evaluate import Predictions, predict
 from essential.engine.process_group import Message, ProcessGroup
@@ -59,7 +59,7 @@ class Workspace:
     root: Path
     protocol: Protocol
     origin: FeatureOrigin
-    encoder: FrameEncoder | None
+    encoder: Encoder | None
     device: torch.device
 
     def build_method(self) -> Method:
@@ -192,7 +192,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("ESSENTIAL_CACHE") or Path.home() / ".cache" / "essential")
 
 
-def _origin(config: RunConfig, encoder: FrameEncoder | None) -> FeatureOrigin:
+def _origin(config: RunConfig, encoder: Encoder | None) -> FeatureOrigin:
     if encoder is not None:
         return FeatureOrigin(encoder.name, encoder.fingerprint, encoder.dim)
     assert config.data.path is not None, "the protocol was read from it"

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from essential.encoders import FrameEncoder
+from essential.encoders.base import Encoder, over_time
 from essential.learner.calibration import OutOfDistribution, known_labels
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.models.classifier import Predictor
@@ -61,17 +61,19 @@ class FrameAnswer(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, encoder: FrameEncoder, answer: FeatureAnswer) -> None:
+    def __init__(self, encoder: Encoder, answer: FeatureAnswer, *, frames: int) -> None:
         super().__init__()
+        self.frames = frames
         self.encoder = deepcopy(encoder).cpu()
         self.answer = answer
         self.register_buffer("mean", torch.tensor(encoder.pixel_format.mean)[:, None, None])
         self.register_buffer("std", torch.tensor(encoder.pixel_format.std)[:, None, None])
 
-    def forward(self, frames: UInt8[Tensor, "clips frames size size 3"]) -> Answers:
+    def forward(self, frames: UInt8[Tensor, "clips read size size 3"]) -> Answers:
         """Answer clips of frames that have the encoder's size."""
         planes = frames.permute(0, 1, 4, 2, 3).contiguous()
-        answers: Answers = self.answer(self.encoder.encode((planes.float() / 255 - self.mean) / self.std))
+        features = self.encoder.encode((planes.float() / 255 - self.mean) / self.std)
+        answers: Answers = self.answer(over_time(features, self.frames))
         return answers
 
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from essential.encoders import FrameEncoder
+from essential.encoders import Encoder
 from essential.errors import EssentialError, ExportError
 from essential.export.answer import FeatureAnswer, FrameAnswer
 from essential.export.forms import CLIPS, CLIPS_TRACED, Run, Values, eager_run, form_of, program_of
@@ -70,7 +70,7 @@ def export_bundle(bundle: Path, path: Path, *, takes: Takes = "frames", override
 
 def write_export(
     labelled: LabelledPredictor,
-    encoder: FrameEncoder,
+    encoder: Encoder,
     path: Path,
     *,
     held_out: Float[Tensor, "clips frames dim"],
@@ -87,8 +87,9 @@ def write_export(
     clips: Values = features
     module: nn.Module = answer
     if takes == "frames":
-        clips = random_frames(_CLIPS_CHECKED, frames=frames, size=encoder.pixel_format.size)
-        module, features = FrameAnswer(encoder, answer), features_of(encoder, clips)
+        read, size = encoder.frames_read(frames), encoder.pixel_format.size
+        clips = random_frames(_CLIPS_CHECKED, frames=read, size=size)
+        module, features = FrameAnswer(encoder, answer, frames=frames), features_of(encoder, clips, frames=frames)
     content = form.content(program_of(module, torch.from_numpy(clips[:CLIPS_TRACED])), note)
     worst = max(worst, worst_difference(form.run(content), labelled, clips, features))
     note["checked"] = {"clips": len(clips), "largest_difference": worst}
@@ -115,7 +116,7 @@ def _write_both(path: Path, content: bytes, beside: Path, note: Mapping[str, Any
         raise
 
 
-def describe(labelled: LabelledPredictor, encoder: FrameEncoder, *, frames: int, takes: Takes) -> dict[str, Any]:
+def describe(labelled: LabelledPredictor, encoder: Encoder, *, frames: int, takes: Takes) -> dict[str, Any]:
     """Return the description of an export, which stands in it and beside it as JSON."""
     labels = [*known_labels(labelled.labels)]
     outputs = {
@@ -138,20 +139,20 @@ def describe(labelled: LabelledPredictor, encoder: FrameEncoder, *, frames: int,
         "labels": labels,
         "input": _input(encoder, frames=frames, takes=takes),
         "outputs": outputs,
-        "preparation": _preparation(encoder, frames=frames, takes=takes),
+        "preparation": _preparation(encoder, frames=encoder.frames_read(frames), takes=takes),
         "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint, "dim": encoder.dim},
     }
 
 
-def _input(encoder: FrameEncoder, *, frames: int, takes: Takes) -> dict[str, Any]:
-    size = encoder.pixel_format.size
+def _input(encoder: Encoder, *, frames: int, takes: Takes) -> dict[str, Any]:
+    size, read = encoder.pixel_format.size, encoder.frames_read(frames)
     if takes == "frames":
-        return {"name": takes, "type": "uint8", "shape": [CLIPS, frames, size, size, 3], "meaning": "RGB, 0 to 255"}
+        return {"name": takes, "type": "uint8", "shape": [CLIPS, read, size, size, 3], "meaning": "RGB, 0 to 255"}
     meaning = "of the encoder, one row for each frame"
     return {"name": takes, "type": "float32", "shape": [CLIPS, frames, encoder.dim], "meaning": meaning}
 
 
-def _preparation(encoder: FrameEncoder, *, frames: int, takes: Takes) -> dict[str, Any]:
+def _preparation(encoder: Encoder, *, frames: int, takes: Takes) -> dict[str, Any]:
     pixels = encoder.pixel_format
     inside = "inside the export" if takes == "frames" else "before the encoder"
     return {
@@ -194,10 +195,10 @@ def worst_difference(
 
 
 def features_of(
-    encoder: FrameEncoder, clips: UInt8[np.ndarray, "clips frames size size 3"]
+    encoder: Encoder, clips: UInt8[np.ndarray, "clips read size size 3"], *, frames: int
 ) -> Float[np.ndarray, "clips frames dim"]:
     """Return the learner's features of frames, computed in float32."""
-    through = ClipEncoder(encoder, frames=clips.shape[1], batch_clips=None, precision="float32")
+    through = ClipEncoder(encoder, frames=frames, batch_clips=None, precision="float32")
     found: list[tuple[int, Values]] = []
     for place, clip in enumerate(clips):
         found += through.add(place, plain_view(clip, encoder.pixel_format)[None])

@@ -12,7 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from essential.encoders.base import FrameEncoder
+from essential.encoders.base import Encoder
 
 # From these the encoder's share of the work is guessed, not measured: the number of threads must not depend on how busy
 # the machine is, as the rounding may depend on it. Ten times too much or too little still tells a ViT (280 thousand
@@ -30,7 +30,7 @@ class Sharing(NamedTuple):
     threads: int
 
 
-def share_cores(wanted_workers: int | None, *, encoder: FrameEncoder, frames: int, views: int) -> Sharing:
+def share_cores(wanted_workers: int | None, *, encoder: Encoder, frames: int, views: int) -> Sharing:
     """Return how many processes decode (`wanted_workers` if given), and how many threads the encoder has.
 
     Cores that are promised twice cost far more than they give: torch's threads wait for each other in a busy loop. So
@@ -56,11 +56,11 @@ def decoders(wanted: int | None) -> int:
     return cpu_cores() if wanted is None else wanted
 
 
-def clip_operations(encoder: FrameEncoder, frames: int) -> int:
+def clip_operations(encoder: Encoder, frames: int) -> int:
     """Return the floating-point operations in encoding a clip, a multiply-add counted as two; it encodes one."""
     size = encoder.pixel_format.size
     with _Operations() as operations, torch.no_grad():
-        encoder(torch.zeros(1, frames, 3, size, size, device=device_of(encoder)))
+        encoder(torch.zeros(1, encoder.frames_read(frames), 3, size, size, device=device_of(encoder)))
     total: int = operations.total
     return total
 
@@ -105,7 +105,7 @@ def cpu_cores() -> int:
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def device_of(encoder: FrameEncoder) -> torch.device:
+def device_of(encoder: Encoder) -> torch.device:
     """Return where the encoder computes."""
     # A plug-in's encoder may have no weights; it works where the clips are.
     return next((parameter.device for parameter in encoder.parameters()), torch.device("cpu"))

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from essential.encoders.base import FrameEncoder
+from essential.encoders.base import Encoder
 from essential.errors import DataError, VideoError
 from essential.features.config import FeaturesConfig, Precision
 from essential.features.cores import Sharing, device_of, share_cores, torch_threads
@@ -33,7 +33,7 @@ from essential.video.worker_pool import Lost, in_flight, run_tasks
 
 _CPU_CLIPS, _GPU_CLIPS = 1, 32
 
-Clips = Float[Tensor, "views frames 3 size size"]
+Clips = Float[Tensor, "views read 3 size size"]
 VideoFeatures = Float[np.ndarray, "views frames dim"]
 Item = tuple[Video, ViewRequest]
 # Of what is asked for, some may be known beforehand to be no video.
@@ -67,16 +67,17 @@ class ClipEncoder:
     On a GPU a batch's features are fetched when the next one has been sent from pinned memory: it computes meanwhile.
     """
 
-    def __init__(self, encoder: FrameEncoder, *, frames: int, batch_clips: int | None, precision: Precision) -> None:
+    def __init__(self, encoder: Encoder, *, frames: int, batch_clips: int | None, precision: Precision) -> None:
         self._encoder = encoder
         self._device = device_of(encoder)
         self._precision = precision
+        self._frames = frames
         on_cpu = self._device.type == "cpu"
         clips = batch_clips or (_CPU_CLIPS if on_cpu else _GPU_CLIPS)
         size = encoder.pixel_format.size
         # In turns: one is filled while the other may still be on its way to the GPU.
         self._buffers = deque(
-            torch.zeros(clips, frames, 3, size, size, pin_memory=self._device.type == "cuda")
+            torch.zeros(clips, encoder.frames_read(frames), 3, size, size, pin_memory=self._device.type == "cuda")
             for _ in range(1 if on_cpu else 2)
         )
         self._filled = 0
@@ -108,7 +109,7 @@ class ClipEncoder:
         pixels = self._buffers[0].to(self._device, non_blocking=True)
         mixed = torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bfloat16")
         with torch.inference_mode(), mixed:
-            self._sent.append((self._encoder(pixels), self._filled))
+            self._sent.append((self._encoder(pixels, self._frames), self._filled))
         self._filled = 0
         self._buffers.rotate()
         while len(self._sent) >= len(self._buffers):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from essential import nested
-from essential.encoders.base import FrameEncoder
+from essential.encoders.base import Encoder
 from essential.features.config import FeaturesConfig, FeatureType, Precision
 from essential.video.config import AugmentConfig
 from essential.video.decode import decoder_identity
@@ -14,12 +14,15 @@ from essential.video.views import ViewRequest, transform_identity
 
 SAMPLING_RULE = "equal segments; view 0: centres; view v >= 1: one random frame each, seeded by (seed, video key, v)"
 
+# Of an encoder that reads a number of frames of its own; see `encoders.base`.
+STEPS_RULE = "mean of the steps that reach into each of as many equal parts"
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recipe:
-    """Everything that decides a feature's value, the video apart: `frames` a clip, `views` augmented ones a video."""
+    """Everything that decides a feature's value, the video apart: `frames` features a clip, `views` augmented ones."""
 
-    encoder: FrameEncoder
+    encoder: Encoder
     augment: AugmentConfig
     frames: int
     views: int
@@ -30,7 +33,7 @@ class Recipe:
     def request(self, view_numbers: tuple[int, ...]) -> ViewRequest:
         """Return what to read of a video for these views."""
         return ViewRequest(
-            frames=self.frames,
+            frames=self.encoder.frames_read(self.frames),
             view_numbers=view_numbers,
             seed=self.seed,
             pixel_format=self.encoder.pixel_format,
@@ -40,7 +43,7 @@ class Recipe:
     def provenance(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values: the same recipe gives the same values on every machine."""
         encoder = self.encoder
-        content = {
+        content: dict[str, Any] = {
             "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint, "dim": encoder.dim},
             "transform": transform_identity(encoder.pixel_format, self.augment),
             "decoder": decoder_identity(),
@@ -49,6 +52,8 @@ class Recipe:
             "seed": self.seed,
             "dtype": self.dtype,
         }
+        if encoder.clip_frames is not None:
+            content["sampling"] |= {"read": encoder.clip_frames, "steps": STEPS_RULE}
         if self.precision != "float32":
             # Only then: stores made before there was a choice stay good.
             content["precision"] = self.precision
@@ -56,9 +61,7 @@ class Recipe:
         return plain
 
 
-def build_recipe(
-    config: FeaturesConfig, encoder: FrameEncoder, *, augment: AugmentConfig, frames: int, seed: int
-) -> Recipe:
+def build_recipe(config: FeaturesConfig, encoder: Encoder, *, augment: AugmentConfig, frames: int, seed: int) -> Recipe:
     """Return the recipe of a run: `frames` per clip, every view drawn from `seed`."""
     return Recipe(
         encoder=encoder,

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from essential.api.arrays import Features
-from essential.encoders import FrameEncoder, build_encoder
+from essential.encoders import Encoder, build_encoder
 from essential.engine.config import own_config
 from essential.engine.settings import choose_device
 from essential.engine.turns import turn
@@ -115,9 +115,7 @@ class VideoLearner:
         # The file whose numbers, which may be a stranger's, have not been used yet.
         self._untried = None if bundle is None else bundle.path
 
-    def _open_encoder(
-        self, bundle: Bundle | None, feature_dim: int | None
-    ) -> tuple[FeatureOrigin, FrameEncoder | None]:
+    def _open_encoder(self, bundle: Bundle | None, feature_dim: int | None) -> tuple[FeatureOrigin, Encoder | None]:
         if feature_dim is not None:
             try:
                 return FeatureOrigin("features", "", feature_dim), None
@@ -178,7 +176,7 @@ class VideoLearner:
         return self._model.ledger()
 
     @property
-    def encoder(self) -> FrameEncoder:
+    def encoder(self) -> Encoder:
         """The frozen encoder; ConfigError if the learner takes features alone."""
         if self._encoder is None:
             raise ConfigError(
@@ -339,7 +337,7 @@ class VideoLearner:
         self._refuse_unready()
         video = WindowedVideo(
             Path(path),
-            frames=self.config.video.frames,
+            frames=self.encoder.frames_read(self.config.video.frames),
             window_seconds=window_seconds,
             stride_seconds=window_seconds / 2 if stride_seconds is None else stride_seconds,
         )
