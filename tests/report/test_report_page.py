@@ -154,14 +154,6 @@ def test_a_run_without_test_videos_says_why_it_has_no_accuracy(tmp_path: Path) -
     assert "tried: accuracy" not in text
 
 
-def test_the_same_records_give_the_same_bytes(arms: list[tuple[str, Record]], tmp_path: Path) -> None:
-    first, second = tmp_path / "first.html", tmp_path / "second.html"
-    runs = [ReportedRun(*arm) for arm in arms]
-    write_report(runs, first)
-    write_report(runs, second)
-    assert first.read_bytes() == second.read_bytes()
-
-
 def test_the_user_s_matplotlib_settings_change_nothing_and_stay(arms: list[tuple[str, Record]], tmp_path: Path) -> None:
     expected = _write(arms, tmp_path)
     with mpl.rc_context({"lines.linewidth": 9, "svg.fonttype": "path", "axes.facecolor": "red"}):
