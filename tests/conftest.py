@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jaxtyping
 import pytest
@@ -12,6 +13,9 @@ from hypothesis import settings
 
 from in_process import Essential, Outcome
 from threads import THREADS
+
+if TYPE_CHECKING:
+    from chromium import Page
 
 pytest.register_assert_rewrite("essential.contract.test_methods")
 
@@ -90,6 +94,17 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_store(small_data: Path) -> Path:
     """Return the folder where all small runs keep their features."""
     return small_data.parent / "features"
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Page"]:
+    """Give a tab of a real browser; skip the test where there is none."""
+    from chromium import BROWSER, browser_page
+
+    if BROWSER is None:
+        pytest.skip("no chromium or google-chrome on this machine")
+    with browser_page(tmp_path_factory.mktemp("browser") / "profile") as page:
+        yield page
 
 
 @pytest.fixture

@@ -111,6 +111,7 @@ class Workspace:
                 recipe=self.recipe(),
                 store=self.store(),
                 progress=_advance(progress),
+                say=progress.say,
             )
 
     def stored(self, videos: Sequence[Video]) -> FeatureSource:
@@ -142,6 +143,7 @@ class Workspace:
                 config=self.config.features.model_copy(update={"on_broken_video": "skip"}),
                 part=(index + count * group.rank, count * group.size),
                 progress=_advance(progress),
+                say=progress.say,
             )
         return {key: reason for each in group.all_gather(Message(note=broken)) for key, reason in each.note.items()}
 
