@@ -181,7 +181,7 @@ def test_an_image_model_does_not_take_a_clip_networks_file(tmp_path: Path) -> No
         (VIDEOMAE, {"size": 64}, r"encoder\.size=64 is not allowed: .* allowed is 32; .*\{image_size: 64\}"),
         (VIDEOMAE, {"arguments": {"num_frames": 9}}, r"encoder\.frames=9 does not suit .* give a multiple of 2"),
         (VJEPA2, {"arguments": {"tubelet_size": 0}}, "patches and tubelets have a side of 1 or more"),
-        (VJEPA2, {"arguments": {"hiden_size": 48}}, r"holds 'hiden_size', .* did you mean 'hidden_size'\?"),
+        (VJEPA2, {"arguments": {"hiden_size": 48}}, r"holds 'hiden_size', .*did you mean 'hidden_size'\?"),
         (VJEPA2, {"arguments": {"in_chans": 1}}, "holds 'in_chans', which cannot be given"),
         (VJEPA2, {"arguments": {"hidden_size": "wide"}}, "do not suit the encoder .* expected int, got str"),
         (VJEPA2, {"arguments": {"hidden_size": 25}}, "do not suit the encoder .* not a multiple of the number of att"),

@@ -159,7 +159,9 @@ def build_clip_network(config: EncoderConfig) -> Encoder:
         interpolation=config.interpolation or "bilinear",
     )
     network = _network(family, settings, config)
-    architecture = f"transformers {transformers.__version__} {type(settings).__name__} {json.dumps(arguments)}"
+    architecture = (
+        f"transformers {transformers.__version__} {type(settings).__name__} {json.dumps(arguments, sort_keys=True)}"
+    )
     return ClipNetwork(config.name, network, family, settings, pixels=pixels, architecture=architecture)
 
 
