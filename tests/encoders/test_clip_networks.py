@@ -1,5 +1,6 @@
 """V-JEPA 2 and VideoMAE: the features of the library's own forward pass, weights read strictly, nothing downloaded."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -321,5 +322,8 @@ def test_transformers_is_loaded_by_these_alone_and_says_nothing() -> None:
         "assert 'transformers' not in sys.modules; from small_clip_networks import *; "
         "[build_encoder(small_config(name))(torch.zeros(1, 8, 3, 32, 32), 2) for name in ARGUMENTS]"
     )
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
+    # The small networks are a module of the tests.
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=here)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

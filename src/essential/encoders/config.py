@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, field_validator, model_validator
 
 from essential.configs.schema import Section
 from essential.registry import Registry
@@ -17,12 +17,22 @@ Positive = Annotated[float, Field(gt=0)]
 Layer = Annotated[int, Field(ge=0)]
 
 # Short names for the networks that video papers freeze, with the published weights that they mean.
+CLIP, LITE, TINY, AUTO = "clip-vit-b16", "efficientnet-lite0", "tiny", "auto"
 PRESETS = {
     # Its class token after the final norm, without the projection: what ESSENTIAL uses.
-    "clip-vit-b16": "vit_base_patch16_clip_quickgelu_224.openai",
+    CLIP: "vit_base_patch16_clip_quickgelu_224.openai",
     "imagenet-vit-b16": "vit_base_patch16_224.augreg2_in21k_ft_in1k",
     "dinov2-vit-b14": "vit_base_patch14_dinov2.lvd142m",
     "siglip-vit-b16": "vit_base_patch16_siglip_224.webli",
+    # TensorFlow's padding, batch norm and pixels. Its weights are in a package that is installed with this one.
+    LITE: "tf_efficientnet_lite0",
+}
+# Where timm publishes CLIP's; looked for without importing timm.
+CLIP_REPOSITORY = "timm/vit_base_patch16_clip_224.openai"
+_CHOICES = {
+    CLIP: "encoder: clip-vit-b16, whose weights are on this machine",
+    LITE: "encoder: efficientnet-lite0, as CLIP's weights are not on this machine; with -s encoder.name=clip-vit-b16 "
+    "they are downloaded (350 MB; on CPUs CLIP takes more than 10 times as long)",
 }
 # Networks that see motion, in transformers, and the repositories of the hub that have their weights.
 CLIP_PRESETS = {
@@ -31,7 +41,6 @@ CLIP_PRESETS = {
     "videomae-vit-b": "MCG-NJU/videomae-base-finetuned-kinetics",
     "videomae-vit-b-ssv2": "MCG-NJU/videomae-base-finetuned-ssv2",
 }
-TINY = "tiny"
 
 
 # Functions that build an encoder, by name. Beside them stands every image model of timm.
@@ -52,12 +61,13 @@ class EncoderConfig(Section):
     name: str = Field(
         default=TINY,
         description=f"The encoder: tiny (the embedded one), {', '.join(PRESETS)}, any image model of timm by its name "
-        f"there, or a plug-in's; of whole clips: {', '.join(CLIP_PRESETS)}.",
+        f"there, or a plug-in's; of whole clips: {', '.join(CLIP_PRESETS)}. auto: clip-vit-b16 where its weights are "
+        "given or on this machine, else efficientnet-lite0.",
     )
     weights: Literal["hub", "random"] | Path | None = Field(
         None,
         description="A file (.safetensors, .pth, .pt, .bin); hub: the published ones, downloaded once; random: "
-        "seeded random numbers. Without it hub, but tiny has its own.",
+        "seeded random numbers. Without it hub, but the weights of tiny and of efficientnet-lite0 are installed.",
     )
     arguments: dict[str, Scalar] = Field(
         default={},
@@ -89,6 +99,13 @@ class EncoderConfig(Section):
         "adapters (use_clip_temporal).",
     )
 
+    _is_chosen: bool = PrivateAttr(default=False)
+
+    @property
+    def choice(self) -> str | None:
+        """What `auto` chose, in one line; None if the encoder was named. It is lost where the config is written."""
+        return _CHOICES[self.name] if self._is_chosen else None
+
     @property
     def adds_temporal_embedding(self) -> bool:
         """Whether a temporal embedding is added to the tokens."""
@@ -102,12 +119,25 @@ class EncoderConfig(Section):
     @property
     def is_published(self) -> bool:
         """Whether its weights are those that were published."""
-        return self.name != TINY and self.weights in (None, "hub")
+        return self.weights == "hub" or (self.weights is None and self.name not in (TINY, LITE))
 
     @property
     def timm_name(self) -> str:
         """The network's name in timm."""
         return PRESETS.get(self.name, self.name)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _auto_is_one_of_two(cls, given: Any, handler: ModelWrapValidatorHandler["EncoderConfig"]) -> "EncoderConfig":
+        if not isinstance(given, dict) or given.get("name") != AUTO:
+            return handler(given)
+        # huggingface_hub takes its time to import, and most configs name their encoder.
+        from essential.encoders.published_weights import kept_weights
+
+        has_clip = given.get("weights") is not None or kept_weights(CLIP_REPOSITORY) is not None
+        chosen = handler({**given, "name": CLIP if has_clip else LITE})
+        chosen._is_chosen = given.get("weights") is None
+        return chosen
 
     @property
     def published_as(self) -> str:

@@ -172,8 +172,11 @@ def open_workspace(
     if store is not None and not os.path.isdir(store):  # noqa: PTH112 - a Path raises where a name is too long
         refuse_unwritable(store / "store.json")
     known = protocol or _read_protocol(config, progress)
-    encoder = None if config.data.kind == "features" else build_encoder(config.encoder)
-    if encoder is not None:
+    encoder = None
+    if config.data.kind != "features":
+        if config.encoder.choice is not None:
+            progress.say(config.encoder.choice)
+        encoder = build_encoder(config.encoder)
         encoder.check_frames(config.video.frames)
         encoder.to(device)
     if protocol is None and config.data.kind == "moving-digits":
