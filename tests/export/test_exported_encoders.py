@@ -14,7 +14,7 @@ from essential.encoders.clip_layout import describe_clip
 from essential.export.answer import FeatureAnswer, FrameAnswer
 from essential.export.bundle_export import describe, features_of, random_frames, worst_difference
 from essential.export.forms import CLIPS_TRACED, onnx_bytes, onnx_run, program_of, pt2_bytes, pt2_run
-from small_clip_networks import ARGUMENTS, small_config
+from small_video_networks import ARGUMENTS, small_config
 
 
 def _adapted_clip(folder: Path) -> Encoder:

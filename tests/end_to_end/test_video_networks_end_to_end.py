@@ -21,7 +21,7 @@ from essential.serve.messages import Limits, Setup
 from essential.video.config import AugmentConfig
 from essential.video.views import read_views
 from in_process import Essential
-from small_clip_networks import ARGUMENTS, DIM, FRAMES, small_config, small_overrides
+from small_video_networks import ARGUMENTS, DIM, FRAMES, small_config, small_overrides
 from taught import MACHINE
 from video_files import write_numbered_video
 
