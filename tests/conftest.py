@@ -1,5 +1,6 @@
 """Fixtures for all tests. This file also lets every test import the modules of this folder, such as `video_files`."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from chromium import Page
 
 pytest.register_assert_rewrite("essential.contract.test_methods")
+
+# What this machine has downloaded decides nothing: `encoder.name=auto` finds no CLIP, here and in processes of tests.
+os.environ["HF_HUB_CACHE"] = str(Path(__file__).parent / "nothing-downloaded")
 
 # No test is timed: how long an example takes says more of the machine than of the code.
 settings.register_profile("untimed", deadline=None)
