@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from essential.encoders.config import ENCODERS, PRESETS, EncoderConfig
 from essential.errors import ConfigError
+from essential.extras import require_extra
 
 if TYPE_CHECKING:
     from essential.encoders.base import Encoder
@@ -29,6 +30,11 @@ def build_encoder(config: EncoderConfig) -> "Encoder":
 
 def build_image_model(config: EncoderConfig) -> "Encoder":
     """Return a preset or another image model of timm, with AIM's adapters where the config has them."""
+    if config.frames is not None:
+        raise ConfigError(
+            f"encoder.frames={config.frames} is not allowed: {config.name!r} takes single frames, and reads "
+            "video.frames of them; leave it out"
+        )
     # timm takes its time to import, and a machine that cannot get its weights does not need it.
     from essential.encoders.published_weights import any_weights_kept, refuse_without_network
 
@@ -38,6 +44,14 @@ def build_image_model(config: EncoderConfig) -> "Encoder":
     from essential.encoders.timm_encoder import build_timm
 
     return build_adapted_clip(config) if config.is_temporal else build_timm(config)
+
+
+def build_clip_model(config: EncoderConfig) -> "Encoder":
+    """Return a network of transformers that sees whole clips, one of `CLIP_PRESETS`."""
+    require_extra("transformers", "transformers", of=f"the encoder {config.name!r}")
+    from essential.encoders.clip_networks import build_clip_network
+
+    return build_clip_network(config)
 
 
 def __getattr__(name: str) -> Any:

@@ -24,13 +24,24 @@ PRESETS = {
     "dinov2-vit-b14": "vit_base_patch14_dinov2.lvd142m",
     "siglip-vit-b16": "vit_base_patch16_siglip_224.webli",
 }
+# Networks that see motion, in transformers, and the repositories of the hub that have their weights.
+CLIP_PRESETS = {
+    "vjepa2-vit-l": "facebook/vjepa2-vitl-fpc64-256",
+    "vjepa2-vit-g": "facebook/vjepa2-vitg-fpc64-256",
+    "videomae-vit-b": "MCG-NJU/videomae-base-finetuned-kinetics",
+    "videomae-vit-b-ssv2": "MCG-NJU/videomae-base-finetuned-ssv2",
+}
 TINY = "tiny"
 
 
 # Functions that build an encoder, by name. Beside them stands every image model of timm.
 ENCODERS: "Registry[Callable[[EncoderConfig], Encoder]]" = Registry(
     "essential.encoders",
-    {TINY: "essential.encoders.tiny:build_tiny", **dict.fromkeys(PRESETS, "essential.encoders:build_image_model")},
+    {
+        TINY: "essential.encoders.tiny:build_tiny",
+        **dict.fromkeys(PRESETS, "essential.encoders:build_image_model"),
+        **dict.fromkeys(CLIP_PRESETS, "essential.encoders:build_clip_model"),
+    },
     fault=lambda _, build: None if callable(build) else f"it is {build!r:.80}, and must be a function",
 )
 
@@ -41,15 +52,24 @@ class EncoderConfig(Section):
     name: str = Field(
         default=TINY,
         description=f"The encoder: tiny (the embedded one), {', '.join(PRESETS)}, any image model of timm by its name "
-        "there, or a plug-in's.",
+        f"there, or a plug-in's; of whole clips: {', '.join(CLIP_PRESETS)}.",
     )
     weights: Literal["hub", "random"] | Path | None = Field(
         None,
-        description="A file (.safetensors, .pth, .pt, .bin); hub: the published ones, downloaded by timm; random: "
+        description="A file (.safetensors, .pth, .pt, .bin); hub: the published ones, downloaded once; random: "
         "seeded random numbers. Without it hub, but tiny has its own.",
     )
     arguments: dict[str, Scalar] = Field(
-        default={}, description="Further arguments of the timm model, such as {pad_type: same}, or of the plug-in."
+        default={},
+        description="Further arguments of the timm model, such as {pad_type: same}, of the plug-in, or the values of a "
+        "clip network that its published ones do not have, such as {num_hidden_layers: 6}.",
+    )
+    frames: int | None = Field(
+        None,
+        ge=1,
+        le=512,
+        description="Frames that an encoder of whole clips reads, whatever video.frames is: of V-JEPA 2 an even number "
+        "(64 without it; 16 take a sixth of the time), of VideoMAE the 16 of its training.",
     )
     size: int | None = Field(None, ge=8, le=4096, description="Pixels along a side of a frame.")
     mean: tuple[float, float, float] | None = Field(None, description="Taken from the RGB values, which are 0 to 1.")
@@ -81,13 +101,19 @@ class EncoderConfig(Section):
 
     @property
     def is_published(self) -> bool:
-        """Whether its weights are those that timm publishes."""
+        """Whether its weights are those that were published."""
         return self.name != TINY and self.weights in (None, "hub")
 
     @property
     def timm_name(self) -> str:
         """The network's name in timm."""
         return PRESETS.get(self.name, self.name)
+
+    @property
+    def published_as(self) -> str:
+        """What the network, or its published weights, are called, and where."""
+        repository = CLIP_PRESETS.get(self.name)
+        return f"{self.timm_name} in timm" if repository is None else f"{repository} on the hub"
 
     @field_validator("weights", mode="before")
     @classmethod

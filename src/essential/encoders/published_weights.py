@@ -1,4 +1,4 @@
-"""The published weights of timm's models: those that are on this machine, and whether the others can be fetched.
+"""Published weights: those that are on this machine, and whether the others can be fetched.
 
 The download tries for more than a minute before it says that there is no network, so that is checked before.
 """
@@ -10,10 +10,11 @@ from threading import Thread
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from huggingface_hub import constants, try_to_load_from_cache
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError
 
 from essential.encoders.config import EncoderConfig
-from essential.errors import NoNetworkError
+from essential.errors import CheckpointError, NoNetworkError
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
 _SECONDS = 1.5
@@ -23,6 +24,33 @@ def kept_weights(repository: str) -> Path | None:
     """Return the file of published weights that was downloaded before, if it was."""
     found = (try_to_load_from_cache(repository, name) for name in _FILES)
     return next((Path(file) for file in found if isinstance(file, str)), None)
+
+
+def fetched_weights(config: EncoderConfig, repository: str) -> Path:
+    """Return the file of an encoder's published weights, downloaded if it was not before.
+
+    Raises:
+        NoNetworkError: it was not, and nothing answers.
+        CheckpointError: it cannot be downloaded.
+    """
+    kept = kept_weights(repository)
+    if kept is not None:
+        return kept
+    refuse_without_network(config)
+    try:
+        with suppress(EntryNotFoundError):
+            return Path(hf_hub_download(repository, _FILES[0]))
+        return Path(hf_hub_download(repository, _FILES[1]))
+    except (OSError, EntryNotFoundError) as error:
+        raise not_downloaded(config, error) from error
+
+
+def not_downloaded(config: EncoderConfig, error: Exception) -> CheckpointError:
+    """Return the error for weights that the hub did not give, ready to be raised."""
+    return CheckpointError(
+        f"the published weights of the encoder {config.name!r} ({config.published_as}) cannot be downloaded "
+        f"({type(error).__name__}); fetch them elsewhere and add -s encoder.weights=FILE"
+    )
 
 
 def any_weights_kept() -> bool:
@@ -35,7 +63,7 @@ def refuse_without_network(config: EncoderConfig) -> None:
     if not constants.HF_HUB_OFFLINE and _answers(constants.ENDPOINT):
         return
     raise NoNetworkError(
-        f"no network: the published weights of the encoder {config.name!r} ({config.timm_name} in timm) could "
+        f"no network: the published weights of the encoder {config.name!r} ({config.published_as}) could "
         "not be downloaded. Use the embedded encoder (-s encoder.name=tiny), or fetch them elsewhere under that name "
         "and add -s encoder.weights=FILE"
     )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from essential.encoders.base import Encoder
 from essential.encoders.clip_layout import is_clip_layout, to_clip_name, to_timm_names
 from essential.encoders.config import ENCODERS, EncoderConfig
-from essential.encoders.published_weights import kept_weights, refuse_without_network
+from essential.encoders.published_weights import kept_weights, not_downloaded, refuse_without_network
 from essential.encoders.weight_files import fit_weights, read_weights
 from essential.errors import CheckpointError, ConfigError
 from essential.seeding import seed_from
@@ -196,7 +196,4 @@ def _published(config: EncoderConfig, name: str) -> nn.Module:
     try:
         return _create(config, name, pretrained=True)
     except OSError as error:
-        raise CheckpointError(
-            f"the published weights of {name!r} cannot be downloaded ({type(error).__name__}); fetch them elsewhere "
-            "and add -s encoder.weights=FILE"
-        ) from error
+        raise not_downloaded(config, error) from error
