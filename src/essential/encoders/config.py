@@ -35,12 +35,14 @@ _CHOICES = {
     "they are downloaded (350 MB; on CPUs CLIP takes more than 10 times as long)",
 }
 # Networks that see motion, in transformers, and the repositories of the hub that have their weights.
-CLIP_PRESETS = {
+VIDEO_PRESETS = {
     "vjepa2-vit-l": "facebook/vjepa2-vitl-fpc64-256",
     "vjepa2-vit-g": "facebook/vjepa2-vitg-fpc64-256",
     "videomae-vit-b": "MCG-NJU/videomae-base-finetuned-kinetics",
     "videomae-vit-b-ssv2": "MCG-NJU/videomae-base-finetuned-ssv2",
 }
+# Presets with a text tower, and the repositories of the hub that have its weights and its tokenizer.
+TEXT_TOWERS = {CLIP: "openai/clip-vit-base-patch16", "siglip-vit-b16": "google/siglip-base-patch16-224"}
 
 
 # Functions that build an encoder, by name. Beside them stands every image model of timm.
@@ -49,7 +51,7 @@ ENCODERS: "Registry[Callable[[EncoderConfig], Encoder]]" = Registry(
     {
         TINY: "essential.encoders.tiny:build_tiny",
         **dict.fromkeys(PRESETS, "essential.encoders:build_image_model"),
-        **dict.fromkeys(CLIP_PRESETS, "essential.encoders:build_clip_model"),
+        **dict.fromkeys(VIDEO_PRESETS, "essential.encoders:build_video_model"),
     },
     fault=lambda _, build: None if callable(build) else f"it is {build!r:.80}, and must be a function",
 )
@@ -61,7 +63,7 @@ class EncoderConfig(Section):
     name: str = Field(
         default=TINY,
         description=f"The encoder: tiny (the embedded one), {', '.join(PRESETS)}, any image model of timm by its name "
-        f"there, or a plug-in's; of whole clips: {', '.join(CLIP_PRESETS)}. auto: clip-vit-b16 where its weights are "
+        f"there, or a plug-in's; of whole clips: {', '.join(VIDEO_PRESETS)}. auto: clip-vit-b16 where its weights are "
         "given or on this machine, else efficientnet-lite0.",
     )
     weights: Literal["hub", "random"] | Path | None = Field(
@@ -72,14 +74,14 @@ class EncoderConfig(Section):
     arguments: dict[str, Scalar] = Field(
         default={},
         description="Further arguments of the timm model, such as {pad_type: same}, of the plug-in, or the values of a "
-        "clip network that its published ones do not have, such as {num_hidden_layers: 6}.",
+        "video network that its published ones do not have, such as {num_hidden_layers: 6}.",
     )
     frames: int | None = Field(
         None,
         ge=1,
         le=512,
         description="Frames that an encoder of whole clips reads, whatever video.frames is: of V-JEPA 2 an even number "
-        "(64 without it; 16 take a sixth of the time), of VideoMAE the 16 of its training.",
+        "(64 without it; 16 take a seventh of the operations), of VideoMAE the 16 of its training.",
     )
     size: int | None = Field(None, ge=8, le=4096, description="Pixels along a side of a frame.")
     mean: tuple[float, float, float] | None = Field(None, description="Taken from the RGB values, which are 0 to 1.")
@@ -98,6 +100,13 @@ class EncoderConfig(Section):
         description="Add the weights file's temporal embedding to the tokens of each frame; without it, if there are "
         "adapters (use_clip_temporal).",
     )
+
+    text_weights: Path | None = Field(
+        None,
+        description="A file with the weights of both towers of CLIP or SigLIP, for methods that use words; without it "
+        "the published ones, downloaded once.",
+    )
+    tokenizer: Path | None = Field(None, description="The text tower's tokenizer.json; without it the published one.")
 
     _is_chosen: bool = PrivateAttr(default=False)
 
@@ -142,7 +151,7 @@ class EncoderConfig(Section):
     @property
     def published_as(self) -> str:
         """What the network, or its published weights, are called, and where."""
-        repository = CLIP_PRESETS.get(self.name)
+        repository = VIDEO_PRESETS.get(self.name)
         return f"{self.timm_name} in timm" if repository is None else f"{repository} on the hub"
 
     @field_validator("weights", mode="before")
@@ -170,6 +179,15 @@ class EncoderConfig(Section):
             raise ValueError(
                 f"encoder.{changed[0]}={getattr(self, changed[0])!r} is not allowed: the encoder tiny takes no other "
                 f"setting; leave it out, or choose another encoder.name ({', '.join(PRESETS)}, or a timm model's)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _text_has_a_tower(self) -> "EncoderConfig":
+        if (self.text_weights or self.tokenizer) and self.name not in TEXT_TOWERS:
+            raise ValueError(
+                f"encoder.text_weights and encoder.tokenizer are of a text tower, and {self.name!r} has none; leave "
+                f"them out, or choose an encoder.name with one ({', '.join(TEXT_TOWERS)})"
             )
         return self
 

@@ -26,9 +26,9 @@ from transformers import (
 
 from essential import extras
 from essential.encoders import EncoderConfig, build_encoder, published_weights
-from essential.encoders.config import CLIP_PRESETS
+from essential.encoders.config import VIDEO_PRESETS
 from essential.errors import CheckpointError, ConfigError, EssentialError, NoNetworkError
-from small_clip_networks import ARGUMENTS, DIM, FRAMES, SIZE, small_config
+from small_video_networks import ARGUMENTS, DIM, FRAMES, SIZE, small_config
 
 NAMES = tuple(ARGUMENTS)
 VJEPA2, VIDEOMAE = NAMES
@@ -167,7 +167,7 @@ def test_weights_of_another_network_do_not_fit(name: str, tmp_path: Path) -> Non
         build_encoder(small_config(name, weights=tmp_path / "none.safetensors"))
 
 
-def test_an_image_model_does_not_take_a_clip_networks_file(tmp_path: Path) -> None:
+def test_an_image_model_does_not_take_a_video_networks_file(tmp_path: Path) -> None:
     weights = saved(tmp_path / "model.safetensors", theirs(VJEPA2).state_dict())
     with pytest.raises(CheckpointError, match="weights of another architecture"):
         build_encoder(EncoderConfig(name="test_vit", weights=weights))
@@ -189,7 +189,7 @@ def test_an_image_model_does_not_take_a_clip_networks_file(tmp_path: Path) -> No
         (VIDEOMAE, {"arguments": {"hidden_act": "cube"}}, "do not suit the encoder .*'cube'"),
     ],
 )
-def test_what_a_clip_network_cannot_do_is_refused(name: str, settings: dict[str, Any], message: str) -> None:
+def test_what_a_video_network_cannot_do_is_refused(name: str, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build_encoder(small_config(name, **settings))
 
@@ -266,11 +266,11 @@ def test_published_weights_that_are_kept_need_no_network(hub: Path, monkeypatch:
 
 
 @pytest.mark.usefixtures("hub")
-@pytest.mark.parametrize("name", CLIP_PRESETS)
+@pytest.mark.parametrize("name", VIDEO_PRESETS)
 def test_without_a_network_published_weights_are_not_tried(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(published_weights, "_answers", lambda _: False)
     monkeypatch.setattr(published_weights, "hf_hub_download", None)
-    with pytest.raises(NoNetworkError, match=rf"'{name}' \({CLIP_PRESETS[name]} on the hub\) could not be downloaded"):
+    with pytest.raises(NoNetworkError, match=rf"'{name}' \({VIDEO_PRESETS[name]} on the hub\) could not be downloaded"):
         build_encoder(EncoderConfig(name=name))
 
 
@@ -290,7 +290,7 @@ def test_either_kind_of_file_is_fetched_and_what_fails_says_what_to_do(
     monkeypatch.setattr(published_weights, "_answers", lambda _: True)
     monkeypatch.setattr(published_weights, "hf_hub_download", download)
     assert build_encoder(small_config(VIDEOMAE, weights="hub")).dim == DIM
-    assert asked == [(CLIP_PRESETS[VIDEOMAE], name) for name in ("model.safetensors", "pytorch_model.bin")]
+    assert asked == [(VIDEO_PRESETS[VIDEOMAE], name) for name in ("model.safetensors", "pytorch_model.bin")]
 
     (tmp_path / "pytorch_model.bin").unlink()
     with pytest.raises(CheckpointError, match=r"cannot be downloaded .*add -s encoder\.weights=FILE"):
@@ -319,7 +319,7 @@ def test_transformers_is_loaded_by_these_alone_and_says_nothing() -> None:
     program = (
         "import sys; from essential.encoders import EncoderConfig, build_encoder; import torch; build_encoder("
         "EncoderConfig(name='test_vit', weights='random')); import essential.learner; "
-        "assert 'transformers' not in sys.modules; from small_clip_networks import *; "
+        "assert 'transformers' not in sys.modules; from small_video_networks import *; "
         "[build_encoder(small_config(name))(torch.zeros(1, 8, 3, 32, 32), 2) for name in ARGUMENTS]"
     )
     # The small networks are a module of the tests.
