@@ -41,6 +41,8 @@ VIDEO_PRESETS = {
     "videomae-vit-b": "MCG-NJU/videomae-base-finetuned-kinetics",
     "videomae-vit-b-ssv2": "MCG-NJU/videomae-base-finetuned-ssv2",
 }
+# Presets with a text tower, and the repositories of the hub that have its weights and its tokenizer.
+TEXT_TOWERS = {CLIP: "openai/clip-vit-base-patch16", "siglip-vit-b16": "google/siglip-base-patch16-224"}
 
 
 # Functions that build an encoder, by name. Beside them stands every image model of timm.
@@ -98,6 +100,13 @@ class EncoderConfig(Section):
         description="Add the weights file's temporal embedding to the tokens of each frame; without it, if there are "
         "adapters (use_clip_temporal).",
     )
+
+    text_weights: Path | None = Field(
+        None,
+        description="A file with the weights of both towers of CLIP or SigLIP, for methods that use words; without it "
+        "the published ones, downloaded once.",
+    )
+    tokenizer: Path | None = Field(None, description="The text tower's tokenizer.json; without it the published one.")
 
     _is_chosen: bool = PrivateAttr(default=False)
 
@@ -170,6 +179,15 @@ class EncoderConfig(Section):
             raise ValueError(
                 f"encoder.{changed[0]}={getattr(self, changed[0])!r} is not allowed: the encoder tiny takes no other "
                 f"setting; leave it out, or choose another encoder.name ({', '.join(PRESETS)}, or a timm model's)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _text_has_a_tower(self) -> "EncoderConfig":
+        if (self.text_weights or self.tokenizer) and self.name not in TEXT_TOWERS:
+            raise ValueError(
+                f"encoder.text_weights and encoder.tokenizer are of a text tower, and {self.name!r} has none; leave "
+                f"them out, or choose an encoder.name with one ({', '.join(TEXT_TOWERS)})"
             )
         return self
 

@@ -19,6 +19,7 @@ from essential.features.index import refuse_broken
 from essential.features.provenance import Recipe
 from essential.features.short_clips import ShortClips
 from essential.features.source import encode_all
+from essential.models.text_scores import Words
 from essential.progress import Progress, phase
 from essential.protocols.class_names import class_name
 from essential.protocols.protocol import Video
@@ -69,6 +70,7 @@ class LessonTask:
     clips: LessonClips
     rows: Int[np.ndarray, " rows"]
     config: FeaturesConfig
+    words: Words | None = None
 
     def plain(self) -> ClipTable:
         """Return the plain view."""
