@@ -353,6 +353,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     [
         ("moving-digits/esential", " (did you mean 'moving-digits/essential'?)"),
         ("moving-digits/fine-tune", " (did you mean 'moving-digits/finetune'?)"),
+        ("icral", " (did you mean 'icarl'?)"),
         ("qq", ""),
         ("", ""),
         ("../configs/moving-digits/joint", " (did you mean 'moving-digits/joint'?)"),

@@ -11,7 +11,7 @@ import essential
 ROOT = Path(essential.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("version", "errors", "nested", "seeding", "shown", "progress", "registry"),
+    ("version", "errors", "extras", "nested", "seeding", "shown", "progress", "registry"),
     ("child_process", "files"),
     ("configs", "metrics", "torch_seed"),
     ("protocols", "published"),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from essential.engine.settings import RunConfig as RunConfig
     from essential.engine.settings import TrainingConfig as TrainingConfig
     from essential.learner import VideoLearner as VideoLearner
+    from essential.models.text_scores import Words as Words
     from essential.progress import Progress as Progress
     from essential.records import Record as Record
 
@@ -51,6 +52,7 @@ _MODULES = {
     "RunConfig": "engine.settings",
     "TrainingConfig": "engine.settings",
     "VideoLearner": "learner",
+    "Words": "models.text_scores",
     "Progress": "progress",
     "Record": "records",
 }

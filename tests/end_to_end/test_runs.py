@@ -11,7 +11,7 @@ import torch
 from essential.engine.run import extract, train
 from essential.engine.run_folder import RunFolder
 from essential.engine.score import evaluate
-from essential.errors import CheckpointError, DataError, RunError, StoreError
+from essential.errors import CheckpointError, ConfigError, DataError, RunError, StoreError
 from essential.files.sealed import read_sealed
 from essential.memory.episodic import EpisodicMemory
 from essential.progress import Progress
@@ -263,6 +263,18 @@ def test_a_store_of_another_recipe_is_refused(small_data: Path, small_store: Pat
     config = small_config("finetune", small_data, small_store, "features.views=3", "video.frames=4")
     with pytest.raises(StoreError, match=r"sampling\.frames: 8 in the store, 4 wanted(.|\n)*views: 2 in the store, 3"):
         train(config, tmp_path / "run", resume=False, progress=QUIET)
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"), [("method.frames_kept=9", "9 is more than"), ("method.budget_bytes=10", "leaves 10 bytes")]
+)
+def test_settings_that_do_not_fit_make_no_folder(
+    small_data: Path, small_store: Path, tmp_path: Path, setting: str, problem: str
+) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        train(small_config("replay-sparse", small_data, small_store, setting), tmp_path / "run", progress=QUIET)
+
+    assert not (tmp_path / "run").exists()
 
 
 def _flip_last_byte(path: Path) -> None:

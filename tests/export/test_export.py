@@ -17,7 +17,7 @@ from labelled_predictors import held_out, labelled_predictor_of
 from torchvision.transforms import InterpolationMode, v2
 from typer.testing import CliRunner
 
-from essential import VideoLearner
+from essential import VideoLearner, extras
 from essential.cli import app
 from essential.encoders.tiny import TINY_DIM, build_tiny
 from essential.errors import ConfigError, DataError, ExportError, FileSystemError
@@ -186,7 +186,7 @@ def test_without_the_extra_one_sentence_says_what_to_install(
     def without(name: str) -> object:
         return None if name in {"onnxscript", "onnxruntime"} else find_spec(name)
 
-    monkeypatch.setattr(forms, "find_spec", without)
+    monkeypatch.setattr(extras, "find_spec", without)
     wanted = r"needs onnxscript, onnxruntime, .*pip install 'essential-video\[export\]'"
     with pytest.raises(ConfigError, match=wanted):
         export_bundle(bundle, tmp_path / "squares.onnx")

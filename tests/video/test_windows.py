@@ -46,7 +46,7 @@ def test_each_window_is_the_segment_of_its_time(tmp_path: Path, kind: str) -> No
     assert len(clips) == len(video.windows) >= 5
     for window, clip in zip(video.windows, clips, strict=True):
         for segment in window.segments:
-            expected = read_views(Video("v", str(path), "", "test", Segment(*segment)), REQUEST)[0]
+            expected = read_views(Video("v", str(path), "", "test", Segment(*segment)), REQUEST).clips[0]
             torch.testing.assert_close(clip, expected)
 
 

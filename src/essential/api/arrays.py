@@ -1,5 +1,6 @@
 """Tasks from arrays in memory: no video, folder or config is needed to learn them."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from essential.engine.clips import ClipTable
 from essential.errors import ConfigError, DataError
+from essential.models.text_scores import Words
 from essential.protocols.protocol import longest_names
 from essential.shown import named, nearest, quoted
 
@@ -31,6 +33,7 @@ class ArrayTask:
         classes: its labels, in the order of the slots.
         train: the clips to learn from.
         test: the clips to score; there may be none.
+        words: of its classes, if they have any.
     """
 
     index: int
@@ -38,6 +41,7 @@ class ArrayTask:
     classes: tuple[Label, ...]
     train: ClipTable
     test: ClipTable
+    words: Words | None = None
 
     def epoch(self, epoch: int) -> ClipTable:  # noqa: ARG002
         """Return the training clips, the same in every epoch."""
@@ -61,6 +65,7 @@ def tasks_from_arrays(
     test: tuple[Features, Any] | None = None,
     order: Sequence[Label] | None = None,
     names: Iterable[str] | None = None,
+    words: Words | None = None,
 ) -> list[ArrayTask]:
     """Cut arrays into tasks, each with classes of its own. The features are not copied.
 
@@ -72,6 +77,7 @@ def tasks_from_arrays(
         order: all classes in the order in which they arrive; None: sorted.
         names: what each training clip is called, without NUL and halves of surrogate pairs; memory and ledger count it.
             None: `clip-` and its row.
+        words: what a text tower says of all classes, in the order in which they arrive; for `zero-shot` and `words`.
 
     Raises:
         DataError: an array cannot be used, or does not fit another; names the argument.
@@ -80,6 +86,8 @@ def tasks_from_arrays(
     train = _clips(X, y, "X", "y")
     classes = _classes(train[1], order)
     sizes = _sizes(sizes, classes)
+    if words is not None:
+        _check_words(words, len(classes), dim=X.shape[2])
     tested = (X[:0], []) if test is None else _test_clips(test, X, classes)
     stops = [sum(sizes[: index + 1]) for index in range(len(sizes))]
     slots = [range(stop - size, stop) for size, stop in zip(sizes, stops, strict=True)]
@@ -87,9 +95,20 @@ def tasks_from_arrays(
     of_train = _task_clips(*train, called, classes, slots)
     of_test = _task_clips(*tested, [f"test-{row}" for row in range(len(tested[1]))], classes, slots)
     return [
-        ArrayTask(index, slots[index], tuple(classes[slot] for slot in slots[index]), *both)
-        for index, both in enumerate(zip(of_train, of_test, strict=True))
+        ArrayTask(index, own, tuple(classes[slot] for slot in own), *both, None if words is None else words.of(own))
+        for index, (own, both) in enumerate(zip(slots, zip(of_train, of_test, strict=True), strict=True))
     ]
+
+
+def _check_words(words: Words, classes: int, *, dim: int) -> None:
+    if len(words.vectors) != classes or words.dim != dim:
+        problem = f"has {len(words.vectors)} vectors, for features of {words.dim} numbers"
+        raise DataError(problem, where="words", remedy=f"give one for each of {classes} classes, for {dim} numbers")
+    numbers = [words.vectors, *([] if words.projection is None else [words.projection])]
+    if not all(bool(each.isfinite().all()) for each in numbers) or not math.isfinite(words.scale) or words.scale <= 0:
+        raise DataError("has a number that is not finite, or no positive scale", where="words", remedy="replace it")
+    if not bool(words.vectors.any(dim=1).all()):
+        raise DataError("has a vector of zeros, which has no direction", where="words", remedy="replace it")
 
 
 def check_features(features: Any, where: str) -> None:

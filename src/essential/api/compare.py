@@ -23,6 +23,7 @@ from pathlib import Path
 from essential.analysis import analyse
 from essential.child_process import end_with_parent
 from essential.configs.shipped import protocol_config
+from essential.encoders import TEXT_TOWERS, refuse_without_tower, text_tower_is_here
 from essential.engine.allocator import keep_freed_memory
 from essential.engine.config import load_config, memory_section
 from essential.engine.run import train
@@ -33,12 +34,12 @@ from essential.engine.workspace import Workspace, data_root, open_workspace
 from essential.errors import ComparisonError, ConfigError, EssentialError, RunError
 from essential.features.cores import cpu_cores
 from essential.files.atomic import refuse_unwritable
-from essential.methods import method_summaries
+from essential.methods import METHODS, method_section, method_summaries
 from essential.progress import Progress, phase
 from essential.records import Record
 from essential.results.formats import parsed_size, size_text
 
-ALL = "all"
+ALL, FLOOR = "all", "zero-shot"
 _AT_ONCE = 8
 _NOT_FOR_ALL = ("seed", "method", "method.name")
 _INSTEAD_OF_BUDGET = ("budget_bytes", "exemplars_per_class")
@@ -90,7 +91,8 @@ def compare(
     Args:
         protocol: a shipped config, the folder of such, or a YAML file; its own method is used as it is there.
         out: the comparison's folder; each run has one below it, `runs/METHOD-SEED` or `runs/METHOD-BUDGET-SEED`.
-        methods: shipped methods, in the order to show; `all` stands for every one.
+        methods: shipped methods, in the order to show; `all` stands for every one. Where the encoder's text tower is on
+            this machine or given, `zero-shot` is added as the floor; else `all` leaves out what is made of words.
         seeds: of the runs.
         budgets: caps on what a method keeps, in bytes or as "150KiB,2MiB", in the place of any number per class.
         overrides: such as `data.root=DIR`, for every run.
@@ -125,7 +127,8 @@ def plan_runs(
     for override in overrides:
         _refuse_own_setting(override, capped=bool(sizes))
     named = [methods] if isinstance(methods, str) else [*methods]
-    wanted = [*method_summaries()] if named == [ALL] else named
+    shipped = protocol_config(protocol)
+    wanted = _with_floor(named, shipped, overrides)
     for what, each in (("methods", wanted), ("seeds", [*map(str, seeds)])):
         _refuse_twice(what, each)
         if not each:
@@ -133,10 +136,11 @@ def plan_runs(
     wrong = [seed for seed in seeds if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0]
     if wrong:
         raise ConfigError(f"seeds names {wrong[0]!r}", remedy="seeds are whole numbers from 0")
-    shipped = protocol_config(protocol)
     configs: dict[tuple[str, int | None], RunConfig] = {}
     for name in wanted:
-        config = load_config(shipped, overrides, method=name)
+        # What is set of the methods that were named is not for the floor beside them.
+        own = overrides if named == [ALL] or name in named else _without_method(overrides)
+        config = load_config(shipped, own, method=name)
         if not sizes or memory_section(config) is None:
             configs[name, None] = config
         else:
@@ -150,6 +154,36 @@ def plan_runs(
         _planned(name, budget, config.model_copy(update={"seed": seed}), Path(out) / "runs")
         for seed in map(int, seeds)
         for (name, budget), config in configs.items()
+    ]
+
+
+def _with_floor(named: Sequence[str], shipped: str, overrides: Sequence[str]) -> list[str]:
+    """Return the methods that are named, or all of them, with the floor where there are words, without words if not."""
+    if not named:
+        return []
+    spoken = text_tower_is_here(load_config(shipped, _without_method(overrides)).encoder)
+    if named == [ALL]:
+        return [name for name in method_summaries() if spoken or not _is_of_words(name)]
+    return [*named, FLOOR] if spoken and FLOOR not in named else [*named]
+
+
+def _without_method(overrides: Sequence[str]) -> list[str]:
+    return [override for override in overrides if not override.strip().startswith("method.")]
+
+
+def _is_of_words(name: str) -> bool:
+    return METHODS.load(method_section(name)["name"]).needs_words
+
+
+def words_left_out(runs: Sequence[PlannedRun]) -> list[str]:
+    """Return how to have runs of words in a comparison of all methods that has none, if the encoder has a tower."""
+    encoder = runs[0].config.encoder
+    if encoder.name not in TEXT_TOWERS or any(run.config.needs_words for run in runs):
+        return []
+    return [
+        f"words, zero-shot: the text tower of {encoder.name!r} is not on this machine; name them with --methods to "
+        "download it (pip install 'essential-video[transformers]'), or give -s encoder.text_weights=FILE -s "
+        "encoder.tokenizer=FILE"
     ]
 
 
@@ -214,10 +248,15 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> tuple[list[Pla
         folder = RunFolder(run.folder)
         if folder.begun:
             folder.refuse_another(run.config.with_absolute_paths())
+    for run in runs:
+        if run.config.needs_words:
+            refuse_without_tower(run.config.encoder)
     with turn(runs[0].config.training.threads):
         workspace = open_workspace(runs[0].config.with_absolute_paths(), progress)
+        of_words = [run for run in runs if run.config.needs_words]
+        spoken = replace(workspace, config=of_words[0].config).with_words() if of_words else workspace
         for run in runs:
-            _refuse_other_protocol(run, workspace)
+            _refuse_other_protocol(run, spoken if run in of_words else workspace)
         refusals = _refusals([run for run in runs if run.seed == runs[0].seed], workspace)
         if workspace.encoder is not None and workspace.config.features.mode == "stored":
             workspace.source(workspace.protocol.videos, progress)
@@ -287,6 +326,7 @@ def _refuse_other_protocol(run: PlannedRun, workspace: Workspace) -> None:
     if not folder.begun:
         return
     folder.refuse_other_features(workspace.origin)
+    folder.refuse_other_words(workspace.text_tower)
     record = Record.read(folder.record) if run.done else None
     there = folder.protocol(data_root(workspace.config)) if record is None else record.protocol
     if there is not None and there.id != workspace.protocol.id:

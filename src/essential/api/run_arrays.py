@@ -164,6 +164,9 @@ def _check(method: Method, tasks: Sequence[ArrayTask]) -> None:
             if seen.setdefault(label, number) != number:
                 twice = f"has the class {label!r}, as tasks[{seen[label]}] has"
                 raise DataError(twice, where=where, remedy="leave it out of one")
+        if method.needs_words and task.words is None:
+            problem = "has no words of its classes, and the method is made of them"
+            raise DataError(problem, where=where, remedy="give `words` to `tasks_from_arrays`")
         _check_clips(method, task, where)
         first_slot = task.slots.stop
     method.check_room([name for task in tasks for name in task.longest_names], tasks=len(tasks))

@@ -40,7 +40,8 @@ def compare(
     """Compare methods over several seeds on one protocol.
 
     All runs share videos and features. With several budgets it shows accuracy against bytes. Finished runs are kept:
-    the same command continues, and more methods, budgets or seeds add only their own runs.
+    the same command continues, and more methods, budgets or seeds add only their own runs. Where the encoder's text
+    tower is on this machine, zero-shot is added: the floor.
 
     \b
     Examples:
@@ -49,7 +50,7 @@ def compare(
       essential compare --config tcd/ucf101-10x5 --methods all --out ucf101 \\
         -s data.root=VIDEOS -s data.annotations=LISTS
     """
-    from essential.api.compare import check_runs, do_runs, parsed_budgets, plan_runs
+    from essential.api.compare import ALL, check_runs, do_runs, parsed_budgets, plan_runs, words_left_out
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.runs import print_skipped
     from essential.report.page import write_comparison
@@ -70,6 +71,7 @@ def compare(
     )
     progress = terminal_progress()
     runs, left_out = check_runs(runs, progress)
+    left_out += words_left_out(runs) if methods == ALL else []
     named = {"--config": config, "--methods": methods, "--seeds": seeds, "--budgets": budgets, "--out": str(out)}
     call = Call(sizes, tuple(overrides or ()), _command(named, overrides or ()), tuple(left_out))
     comparison = write_comparison(do_runs(runs, progress, announce), out, call)

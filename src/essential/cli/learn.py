@@ -2,7 +2,8 @@
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from essential.learner.video_learner import VideoLearner
 
 _NEW = "New bundle: "
+_ENCODER = f"{_NEW}clip-vit-b16 (downloads), efficientnet-lite0, ...; default: CLIP if it is here."
 _HELD_OUT = f"{_NEW}most clips per class kept for checking, one in five.  [default: 4]"
+_DESCRIBE = "A text for a class, which its words are taken from (repeatable; method words)."
 # The options of a new bundle, and what the learner calls them.
 _OF_NEW = {
     **{"--encoder": "encoder", "--method": "method", "--config": "config"},
@@ -23,15 +26,16 @@ _OF_NEW = {
 }
 
 
-def learn(
+def learn(  # noqa: PLR0913, PLR0917 - an option each
     into: Annotated[Path, option("--into", "BUNDLE", "The bundle; made if it is missing.")],
     videos: Annotated[Path, option("--videos", "DIR", "Clips as DIR/<class>/*.mp4.")],
-    encoder: Annotated[str | None, option("--encoder", "NAME", f"{_NEW}clip-vit-b16 (downloads), tiny, ...")] = None,
+    encoder: Annotated[str | None, option("--encoder", "NAME", _ENCODER)] = None,
     method: Method = None,
     budget_bytes: Annotated[int | None, option("--budget-bytes", "N", f"{_NEW}most bytes of old clips.", min=1)] = None,
     config: Annotated[str | None, option("--config", "NAME", f"{_NEW}config for all other settings.")] = None,
     held_out: Annotated[int | None, option("--held-out", "N", _HELD_OUT, min=0)] = None,
     more_of_known: Annotated[bool, option("--more-of-known", None, "Allow more clips for known classes.")] = False,
+    describe: Annotated[list[str] | None, option("--describe", "CLASS=TEXT", _DESCRIBE)] = None,
     overrides: Overrides = None,
 ) -> None:
     """Teach a bundle new classes from folders of clips.
@@ -43,18 +47,27 @@ def learn(
     Examples:
       essential learn --into actions.bundle --videos clips
       essential learn --into actions.bundle --videos new-clips
-      essential learn --into small.bundle --videos clips --encoder tiny
+      essential learn --into small.bundle --videos clips \\
+        --encoder efficientnet-lite0
+      essential learn --into words.bundle --videos clips --encoder clip-vit-b16 \\
+        --describe "wave=a person waves a hand"
     """
     from essential.cli.progress_bar import terminal_progress
+    from essential.engine.words import WordsConfig, refuse_undescribed
     from essential.errors import BundleError
     from essential.files.atomic import file_lock
     from essential.learner.bundle import Bundle
     from essential.learner.clips import clips_by_class, refuse_known
 
+    described = _described(describe or ())
+    if described and method is None and config is None and not into.exists():
+        method = "words"
     values = dict(zip(_OF_NEW, (encoder, method, config, budget_bytes, held_out), strict=True))
     chosen = {option: value for option, value in values.items() if value is not None}
     with bundle_told_on_ctrl_c(into):
         clips = clips_by_class(videos)
+        refuse_undescribed(described, [*clips.videos], "--describe")
+        WordsConfig().described(described)
         with file_lock(into):
             if chosen and into.exists():
                 options = ", ".join(chosen)
@@ -68,14 +81,29 @@ def learn(
             # From here on an encoder may be downloaded.
             settings = {"overrides": overrides or (), **{_OF_NEW[option]: value for option, value in chosen.items()}}
             learner = _learner(read, settings | {"progress": terminal_progress()})
-            lesson = learner.learn(clips, more_of_known=more_of_known)
+            lesson = learner.learn(clips, more_of_known=more_of_known, describe=described)
             written = learner.save(into)
         _print_lesson(lesson, learner)
         say(f"bundle: {into} ({written:,} bytes, {len(learner.classes)} classes)\ntry: essential predict {into} CLIP")
 
 
+def _described(given: Sequence[str]) -> dict[str, str]:
+    """Return the texts by class of options such as `wave=a person waves a hand`."""
+    from essential.errors import ConfigError
+
+    texts: dict[str, str] = {}
+    for each in given:
+        name, sign, text = each.partition("=")
+        problem = "is not of the form CLASS=TEXT" if not (sign and name) else "describes a class again"
+        if not (sign and name) or name in texts:
+            raise ConfigError(problem, where=f"--describe {each!r}", remedy="give each class one text: 'wave=a person'")
+        texts[name] = text
+    return texts
+
+
 def _learner(read: "Bundle | None", settings: Mapping[str, Any]) -> "VideoLearner":
     """Return the learner of a bundle, or a new one; without a network, with commands to copy in the error."""
+    from essential.encoders.config import LITE
     from essential.errors import NoNetworkError
     from essential.learner.video_learner import VideoLearner
 
@@ -84,10 +112,11 @@ def _learner(read: "Bundle | None", settings: Mapping[str, Any]) -> "VideoLearne
             return VideoLearner(bundle=read, progress=settings["progress"])
         return VideoLearner(**settings)
     except NoNetworkError as error:
-        command = shlex.join(["essential", *sys.argv[1:]])
-        ways = [f"{command} -s encoder.weights=FILE"]
+        words = ["essential", *sys.argv[1:]]
+        ways = [shlex.join([*words, "-s", "encoder.weights=FILE"])]
         if read is None:
-            ways.insert(0, f"{command} --encoder tiny")
+            instead = [LITE if before == "--encoder" else word for before, word in pairwise(["", *words])]
+            ways.insert(0, shlex.join(instead if instead != words else [*words, "-s", f"encoder.name={LITE}"]))
         raise NoNetworkError(
             error.problem, where=error.where, remedy="\n  ".join([error.remedy or "that is:", *ways])
         ) from error

@@ -31,7 +31,7 @@ def config_text(name: str) -> str:
     if _METHODS + name in _names():
         name = _METHODS + name
     if name not in _names():
-        hint = nearest(name, [*shipped_configs()])
+        hint = nearest(name, [*shipped_configs(), *shipped_methods()])
         raise ConfigError(f"no config is called {name!r}{hint}; `essential configs` lists those that are shipped")
     return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from essential.methods.contract import Batch
+from essential.models.text_scores import Words
 
 DIM, FRAMES = 24, 8
 
@@ -48,6 +49,10 @@ class SyntheticTask:
     all_slots: range | None = None
     closed: bool = False
 
+    @property
+    def words(self) -> Words:
+        return words_of(self.slots, dim=self.dim)
+
     def plain(self) -> SyntheticTable:
         return self._table(0)
 
@@ -72,6 +77,13 @@ def clips_of(slots: Tensor, *, frames: int = FRAMES, dim: int = DIM, seed: int =
     noise = torch.randn(len(slots), frames, dim, generator=torch.Generator().manual_seed(seed))
     clips: Tensor = still + time * motion + 0.1 * noise
     return clips
+
+
+def words_of(slots: Sequence[int], *, dim: int = DIM) -> Words:
+    """Return words of classes that say in which direction they are, and nothing of their motion."""
+    projection = torch.linalg.qr(torch.randn(dim, dim, generator=torch.Generator().manual_seed(0)))[0][: dim * 2 // 3]
+    vectors = torch.stack([projection @ _direction(2 * slot, dim) for slot in slots])
+    return Words(torch.nn.functional.normalize(vectors, dim=1), projection, scale=20.0)
 
 
 def make_tasks(sizes: Sequence[int], *, all_tasks: bool = False, **clips: Any) -> list[SyntheticTask]:

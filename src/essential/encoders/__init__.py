@@ -2,13 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
-from essential.encoders.config import ENCODERS, PRESETS, EncoderConfig
+from essential.encoders.config import ENCODERS, PRESETS, TEXT_TOWERS, EncoderConfig
 from essential.errors import ConfigError
+from essential.extras import has_extra, require_extra
 
 if TYPE_CHECKING:
     from essential.encoders.base import Encoder
+    from essential.encoders.text import TextTower
 
-__all__ = ["ENCODERS", "PRESETS", "Encoder", "EncoderConfig", "build_encoder"]
+__all__ = ["ENCODERS", "PRESETS", "TEXT_TOWERS", "Encoder", "EncoderConfig", "build_encoder", "build_text_tower"]
 
 
 def build_encoder(config: EncoderConfig) -> "Encoder":
@@ -29,6 +31,11 @@ def build_encoder(config: EncoderConfig) -> "Encoder":
 
 def build_image_model(config: EncoderConfig) -> "Encoder":
     """Return a preset or another image model of timm, with AIM's adapters where the config has them."""
+    if config.frames is not None:
+        raise ConfigError(
+            f"encoder.frames={config.frames} is not allowed: {config.name!r} takes single frames, and reads "
+            "video.frames of them; leave it out"
+        )
     # timm takes its time to import, and a machine that cannot get its weights does not need it.
     from essential.encoders.published_weights import any_weights_kept, refuse_without_network
 
@@ -38,6 +45,51 @@ def build_image_model(config: EncoderConfig) -> "Encoder":
     from essential.encoders.timm_encoder import build_timm
 
     return build_adapted_clip(config) if config.is_temporal else build_timm(config)
+
+
+def build_video_model(config: EncoderConfig) -> "Encoder":
+    """Return a network of transformers that sees whole clips, one of `VIDEO_PRESETS`."""
+    require_extra("transformers", "transformers", of=f"the encoder {config.name!r}")
+    from essential.encoders.video_networks import build_video_network
+
+    return build_video_network(config)
+
+
+def build_text_tower(config: EncoderConfig) -> "TextTower":
+    """Return the text tower of an encoder, with its weights and its tokenizer, downloaded if they are not here.
+
+    Raises:
+        ConfigError: the encoder has none, or the extra that it needs is not installed.
+        NoNetworkError, CheckpointError: a file is not there and cannot be fetched, is damaged, or another network's.
+    """
+    refuse_without_tower(config)
+    from essential.encoders.text import build_tower
+
+    return build_tower(config)
+
+
+def refuse_without_tower(config: EncoderConfig) -> None:
+    """Raise a ConfigError if the encoder has no text tower, or the extra that it needs is not installed."""
+    if config.name not in TEXT_TOWERS:
+        raise ConfigError(
+            f"the encoder {config.name!r} has no text tower, so classes have no words",
+            remedy=f"choose one that has ({', '.join(TEXT_TOWERS)}), or a method without words",
+        )
+    require_extra("transformers", "transformers", "tokenizers", of=f"the text tower of {config.name!r}")
+
+
+def text_tower_is_here(config: EncoderConfig) -> bool:
+    """Whether an encoder has a text tower that can be built without any download."""
+    from essential.encoders.published_weights import TOKENIZER_FILES, WEIGHT_FILES, kept_file
+
+    repository = TEXT_TOWERS.get(config.name)
+    return repository is not None and all(
+        (
+            bool(config.text_weights or kept_file(repository, WEIGHT_FILES)),
+            bool(config.tokenizer or kept_file(repository, TOKENIZER_FILES)),
+            has_extra("transformers", "tokenizers"),
+        )
+    )
 
 
 def __getattr__(name: str) -> Any:

@@ -9,6 +9,7 @@ into it, step floor(i S / T) to ceil((i + 1) S / T) - 1 for part i. With S = T n
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
 
@@ -97,11 +98,16 @@ class Encoder(nn.Module, ABC):
         description = [self.name, self.dim, self.architecture, asdict(self.pixel_format)]
         if self.clip_frames is not None:
             description.append(self.clip_frames)
-        digest = hashlib.sha256(json.dumps(description).encode())
-        for name, tensor in sorted(self.state_dict().items()):
-            digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        return digest(json.dumps(description), self.state_dict())
+
+
+def digest(description: str, tensors: Mapping[str, Tensor]) -> str:
+    """Return SHA-256 over a description and tensors with their names, in the order of these."""
+    summed = hashlib.sha256(description.encode())
+    for name, tensor in sorted(tensors.items()):
+        summed.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}".encode())
+        summed.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return summed.hexdigest()
 
 
 def over_time(features: Float[Tensor, "batch steps dim"], frames: int) -> Float[Tensor, "batch frames dim"]:

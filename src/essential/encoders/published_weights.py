@@ -1,28 +1,85 @@
-"""The published weights of timm's models: those that are on this machine, and whether the others can be fetched.
+"""Published weights: those that are on this machine, and whether the others can be fetched.
 
 The download tries for more than a minute before it says that there is no network, so that is checked before.
 """
 
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from huggingface_hub import constants, try_to_load_from_cache
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError
 
-from essential.encoders.config import EncoderConfig
-from essential.errors import NoNetworkError
+from essential.encoders.config import LITE, EncoderConfig
+from essential.errors import CheckpointError, NoNetworkError
 
-_FILES = ("model.safetensors", "pytorch_model.bin")
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+TOKENIZER_FILES = ("tokenizer.json",)
 _SECONDS = 1.5
 
 
 def kept_weights(repository: str) -> Path | None:
     """Return the file of published weights that was downloaded before, if it was."""
-    found = (try_to_load_from_cache(repository, name) for name in _FILES)
+    return kept_file(repository, WEIGHT_FILES)
+
+
+def kept_file(repository: str, names: Sequence[str]) -> Path | None:
+    """Return the first of some files that was downloaded before, if one was."""
+    found = (try_to_load_from_cache(repository, name) for name in names)
     return next((Path(file) for file in found if isinstance(file, str)), None)
+
+
+def fetched_file(repository: str, names: Sequence[str], what: str) -> Path:
+    """Return the first of some files of a repository, downloaded if none was before; errors as of `fetched_weights`."""
+    kept = kept_file(repository, names)
+    if kept is not None:
+        return kept
+    remedy = f"fetch {' or '.join(names)} of {repository} elsewhere, and add -s encoder.text_weights=FILE -s "
+    remedy += "encoder.tokenizer=FILE"
+    if not network_answers():
+        raise NoNetworkError(f"no network: the {what} could not be downloaded", remedy=remedy)
+    try:
+        return _downloaded(repository, names)
+    except (OSError, EntryNotFoundError) as error:
+        raise CheckpointError(f"the {what} cannot be downloaded ({type(error).__name__})", remedy=remedy) from error
+
+
+def fetched_weights(config: EncoderConfig, repository: str) -> Path:
+    """Return the file of an encoder's published weights, downloaded if it was not before.
+
+    Raises:
+        NoNetworkError: it was not, and nothing answers.
+        CheckpointError: it cannot be downloaded.
+    """
+    kept = kept_weights(repository)
+    if kept is not None:
+        return kept
+    refuse_without_network(config)
+    try:
+        return _downloaded(repository, WEIGHT_FILES)
+    except (OSError, EntryNotFoundError) as error:
+        raise not_downloaded(config, error) from error
+
+
+def _downloaded(repository: str, names: Sequence[str]) -> Path:
+    """Download the first of some files that the repository has; an EntryNotFoundError if it has none."""
+    *others, last = names
+    for name in others:
+        with suppress(EntryNotFoundError):
+            return Path(hf_hub_download(repository, name))
+    return Path(hf_hub_download(repository, last))
+
+
+def not_downloaded(config: EncoderConfig, error: Exception) -> CheckpointError:
+    """Return the error for weights that the hub did not give, ready to be raised."""
+    return CheckpointError(
+        f"the published weights of the encoder {config.name!r} ({config.published_as}) cannot be downloaded "
+        f"({type(error).__name__}); fetch them elsewhere and add -s encoder.weights=FILE"
+    )
 
 
 def any_weights_kept() -> bool:
@@ -32,13 +89,18 @@ def any_weights_kept() -> bool:
 
 def refuse_without_network(config: EncoderConfig) -> None:
     """Raise a NoNetworkError where nothing answers, after two seconds at the most."""
-    if not constants.HF_HUB_OFFLINE and _answers(constants.ENDPOINT):
+    if network_answers():
         return
     raise NoNetworkError(
-        f"no network: the published weights of the encoder {config.name!r} ({config.timm_name} in timm) could "
-        "not be downloaded. Use the embedded encoder (-s encoder.name=tiny), or fetch them elsewhere under that name "
-        "and add -s encoder.weights=FILE"
+        f"no network: the published weights of the encoder {config.name!r} ({config.published_as}) could "
+        f"not be downloaded. Use the encoder that is installed (-s encoder.name={LITE}), or fetch them elsewhere under "
+        "that name and add -s encoder.weights=FILE"
     )
+
+
+def network_answers() -> bool:
+    """Whether the hub can be asked; known after two seconds at the most."""
+    return not constants.HF_HUB_OFFLINE and _answers(constants.ENDPOINT)
 
 
 def _answers(url: str) -> bool:

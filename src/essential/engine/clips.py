@@ -10,6 +10,7 @@ from torch import Tensor
 from essential.errors import DataError
 from essential.features.source import FeatureSource
 from essential.methods.contract import Batch
+from essential.models.text_scores import Words
 from essential.protocols.protocol import Protocol, Task, Video
 
 
@@ -83,6 +84,7 @@ class TaskClips:
     slots: range
     videos: Sequence[Video]
     labelled: LabelledVideos
+    words: Words | None = None
 
     def epoch(self, epoch: int) -> ClipTable:
         """Return the clips in the view of this epoch."""

@@ -101,7 +101,7 @@ def _with_shared(section: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str
 
 def own_config(method: str | None) -> str:
     """Return the config for own data where none is named: of `spectral`, or for another method the trained ones'."""
-    return "own/spectral" if method in (None, "spectral") else "own/essential"
+    return "own/spectral" if method in (None, "spectral", "words", "zero-shot") else "own/essential"
 
 
 def resolved(config: RunConfig | str | Path, overrides: Sequence[str] = (), *, name: str = "given") -> RunConfig:

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch.optim import Optimizer
 
+from essential.encoders import EncoderConfig, refuse_without_tower
 from essential.engine.clips import ClipTable, LabelledVideos, TaskClips, check_coverage
 from essential.engine.config import resolved
 from essential.engine.evaluate import TaskReport, evaluated, scored
@@ -89,6 +90,9 @@ def train(
     progress = progress if progress and group.first else Progress()
     config.data.require_places()
     with folder_lock(folder.path) if group.first else nullcontext():
+        config = _with_encoder_of_first(config, folder, group)
+        if config.needs_words:
+            refuse_without_tower(config.encoder)
         if group.first:
             refuse_taken(folder, config, resume=resume)
         if group.from_first(folder.record.exists):
@@ -96,6 +100,15 @@ def train(
         observers = _Observers(on_epoch, on_task, sink) if group.first else _Observers()
         with turn(config.training.threads, group):
             return _Run(config, folder, progress, group, observers).to_the_end()
+
+
+def _with_encoder_of_first(config: RunConfig, folder: RunFolder, group: ProcessGroup) -> RunConfig:
+    """Return the config with the run's own encoder where `auto` chose one: now, or elsewhere, it may choose another."""
+    if config.encoder.choice is None:
+        return config
+    own = group.from_first(lambda: (folder.config() if folder.begun else config).encoder.model_dump(mode="json"))
+    same = own == config.encoder.model_dump(mode="json")
+    return config if same else config.model_copy(update={"encoder": EncoderConfig.model_validate(own)})
 
 
 def extract(
@@ -157,14 +170,14 @@ class _Run:
         self.seconds, self.last = dict(self.place.seconds), time.perf_counter()
         self.step = 0
         known = folder.protocol(data_root(config)) if group.first else None
-        self.workspace = open_workspace(config, progress, protocol=known, group=group)
+        self.workspace = open_workspace(config, progress, protocol=known, group=group).with_words()
         self.protocol = self.workspace.protocol
-        if group.first:
-            if folder.begun:
-                folder.refuse_other_features(self.workspace.origin)
-            folder.claim(config, self.protocol, self.workspace.root, self.workspace.origin)
+        if group.first and folder.begun:
+            folder.refuse_other_features(self.workspace.origin)
         self.method = self.workspace.build_method()
         self.method.check_room(self.protocol.longest_names(), tasks=len(self.protocol.tasks))
+        if group.first:
+            folder.claim(config, self.protocol, self.workspace.root, self.workspace.origin)
         if saved:
             self.method.load_state_dict(saved.method)
             self.method.network.to(self.workspace.device)
@@ -219,7 +232,8 @@ class _Run:
         tasks = self.protocol.tasks[: index + 1]
         stop = sum(len(task.classes) for task in tasks)
         videos = [video for task in (tasks if self.method.needs_all_tasks else tasks[-1:]) for video in task.train]
-        return TaskClips(index, range(stop - len(tasks[-1].classes), stop), videos, self.labelled)
+        slots, words = range(stop - len(tasks[-1].classes), stop), self.workspace.words
+        return TaskClips(index, slots, videos, self.labelled, words and words.of(slots))
 
     def _learn(self) -> None:
         index = self.place.task
@@ -328,7 +342,11 @@ def make_record(
             "asked_for": config.asked_for,
             "config": {**identity["method"], "needs_all_tasks": method.needs_all_tasks},
         },
-        "encoder": {"name": workspace.origin.name, "fingerprint": workspace.origin.fingerprint},
+        "encoder": {
+            "name": workspace.origin.name,
+            "fingerprint": workspace.origin.fingerprint,
+            "text_tower": workspace.text_tower,
+        },
         "seed": config.seed,
         **scored(predictions, class_counts=[len(t.classes) for t in protocol.tasks[: place.task]], progress=progress),
         "trainable_parameters": parameters,

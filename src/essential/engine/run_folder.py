@@ -146,10 +146,23 @@ class RunFolder:
                 remedy="use the weights it began with, or another folder",
             )
 
-    def claim(self, config: RunConfig, protocol: Protocol, root: Path, origin: FeatureOrigin) -> None:
+    def refuse_other_words(self, text_tower: str | None) -> None:
+        """Refuse words of another text tower than the run began with."""
+        tower = self._read(self._protocol, lambda content: content.get("text_tower"))
+        if tower != text_tower:
+            raise RunError(
+                f"{self.path} began with words of another text tower (fingerprint {str(tower)[:12]}) than these "
+                f"({str(text_tower)[:12]})",
+                remedy="give the encoder.text_weights and the encoder.tokenizer that it began with, or another folder",
+            )
+
+    def claim(
+        self, config: RunConfig, protocol: Protocol, root: Path, origin: FeatureOrigin, text_tower: str | None = None
+    ) -> None:
         """Write what the run is and what it learns; both are fixed once anything is learned."""
         self.write_config(config)
-        write_json(self._protocol, {**protocol_to_json(protocol, root), "features": asdict(origin)})
+        content = {**protocol_to_json(protocol, root), "features": asdict(origin)}
+        write_json(self._protocol, content if text_tower is None else {**content, "text_tower": text_tower})
 
     def origin(self) -> FeatureOrigin | None:
         """Return what made the features that the run began with; None if the folder does not say."""

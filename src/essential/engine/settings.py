@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from essential.configs.schema import Section
 from essential.encoders import EncoderConfig
+from essential.engine.words import WordsConfig
 from essential.errors import ConfigError, EssentialError
 from essential.features.config import FeaturesConfig
 from essential.methods import METHODS, MethodConfig
@@ -21,6 +22,7 @@ OF_THE_MACHINE: dict[str, set[str]] = {
     "features": {"store", "shard_videos", "on_broken_video", "workers", "worker_start", "video_seconds_limit"}
     | {"batch_clips"},
     "training": {"threads", "device", "checkpoint_epochs"},
+    "encoder": {"text_weights", "tokenizer"},
 }
 
 # Settings that came after version 0.1.0, and what it did without them.
@@ -75,8 +77,14 @@ class RunConfig(Section):
     encoder: EncoderConfig = EncoderConfig()
     features: FeaturesConfig = FeaturesConfig()
     method: MethodConfig
+    words: WordsConfig = WordsConfig()
     training: TrainingConfig = TrainingConfig()
     seed: int = Field(0, ge=0, description="initial weights, batches, dropout, exemplars")
+
+    @property
+    def needs_words(self) -> bool:
+        """Whether the method is made of its classes' words."""
+        return METHODS[self.method.name].needs_words
 
     def with_absolute_paths(self) -> "RunConfig":
         """Return the config with paths that mean the same from any working directory."""
@@ -90,7 +98,7 @@ class RunConfig(Section):
             update={
                 "data": absolute(self.data, "root", "path", "annotations"),
                 "features": absolute(self.features, "store"),
-                "encoder": absolute(self.encoder, "weights"),
+                "encoder": absolute(self.encoder, "weights", "text_weights", "tokenizer"),
             }
         )
 
@@ -101,9 +109,13 @@ class RunConfig(Section):
         threads, round differently); a run resumes only under its own identity. Settings that came later are left out
         where they change nothing, so that a record says the same as one of version 0.1.0.
         """
-        # The record's fingerprint of the encoder says what was in the file.
-        weights = {"encoder": {"weights"}} if isinstance(self.encoder.weights, Path) else {}
-        dumped = self.model_dump(mode="json", exclude={"summary": True, "asked_for": True, **OF_THE_MACHINE, **weights})
+        left_out: dict[str, Any] = {"summary": True, "asked_for": True, **OF_THE_MACHINE}
+        if isinstance(self.encoder.weights, Path):
+            # The record's fingerprint of the encoder says what was in the file.
+            left_out["encoder"] = {"weights", *OF_THE_MACHINE["encoder"]}
+        if not self.needs_words:
+            left_out["words"] = True
+        dumped = self.model_dump(mode="json", exclude=left_out)
         return _without_what_is_as_before(dumped)
 
 

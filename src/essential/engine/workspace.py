@@ -2,18 +2,19 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from essential.encoders import Encoder, build_encoder
+from essential.encoders import Encoder, build_encoder, build_text_tower
 from essential.engine.clips import ClipTable
 from essential.engine.evaluate import Predictions, predict
 from essential.engine.process_group import Message, ProcessGroup
 from essential.engine.settings import RunConfig, choose_device
+from essential.engine.words import refuse_undescribed, words_of_classes
 from essential.errors import ConfigError, StoreError
 from essential.features.cores import cpu_cores
 from essential.features.extract import extract
@@ -23,6 +24,7 @@ from essential.features.source import FeatureSource, StoredSource, open_source
 from essential.files.atomic import refuse_unwritable, sha256_of_json
 from essential.methods import build_method
 from essential.methods.contract import Method
+from essential.models.text_scores import Words
 from essential.progress import Progress, phase, when_free
 from essential.protocols.moving_digits import make_moving_digits, videos_to_make
 from essential.protocols.protocol import Listing, Protocol, Segment, Split, Task, Video
@@ -52,7 +54,10 @@ class FeatureOrigin:
 class Workspace:
     """The protocol of a run, where its videos are, and what turns them into features.
 
-    `encoder` is None where the features were imported.
+    Attributes:
+        encoder: None where the features were imported.
+        words: of all classes, in the order of their slots; None where the method has no use for them.
+        text_tower: the fingerprint of what made the words.
     """
 
     config: RunConfig
@@ -61,6 +66,23 @@ class Workspace:
     origin: FeatureOrigin
     encoder: Encoder | None
     device: torch.device
+    words: Words | None = None
+    text_tower: str | None = None
+
+    def with_words(self) -> "Workspace":
+        """Return the workspace with the words of its classes, if the config's method needs them.
+
+        Raises:
+            ConfigError: the encoder has no text tower, a class is described that is not there, or a text is too long.
+            CheckpointError: the tower's weights are missing, damaged, or another network's.
+        """
+        if not self.config.needs_words:
+            return self
+        classes, settings = [*self.protocol.slots], self.config.words
+        refuse_undescribed(settings.descriptions, classes, "words.descriptions")
+        tower = build_text_tower(self.config.encoder)
+        words = words_of_classes(classes, settings, tower, dim=self.origin.dim)
+        return replace(self, words=words, text_tower=tower.fingerprint)
 
     def build_method(self) -> Method:
         """Return the config's method, before its first task."""
@@ -111,6 +133,7 @@ class Workspace:
                 recipe=self.recipe(),
                 store=self.store(),
                 progress=_advance(progress),
+                say=progress.say,
             )
 
     def stored(self, videos: Sequence[Video]) -> FeatureSource:
@@ -142,6 +165,7 @@ class Workspace:
                 config=self.config.features.model_copy(update={"on_broken_video": "skip"}),
                 part=(index + count * group.rank, count * group.size),
                 progress=_advance(progress),
+                say=progress.say,
             )
         return {key: reason for each in group.all_gather(Message(note=broken)) for key, reason in each.note.items()}
 
@@ -170,8 +194,11 @@ def open_workspace(
     if store is not None and not os.path.isdir(store):  # noqa: PTH112 - a Path raises where a name is too long
         refuse_unwritable(store / "store.json")
     known = protocol or _read_protocol(config, progress)
-    encoder = None if config.data.kind == "features" else build_encoder(config.encoder)
-    if encoder is not None:
+    encoder = None
+    if config.data.kind != "features":
+        if config.encoder.choice is not None:
+            progress.say(config.encoder.choice)
+        encoder = build_encoder(config.encoder)
         encoder.check_frames(config.video.frames)
         encoder.to(device)
     if protocol is None and config.data.kind == "moving-digits":

@@ -5,7 +5,6 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from essential.errors import ConfigError, ExportError
+from essential.extras import require_extra
 
 Values = np.ndarray[Any, np.dtype[Any]]
 # Clips, any number of them, in; every output for them, out.
@@ -79,12 +79,7 @@ def pt2_run(content: bytes) -> Run:
 
 def require_onnx() -> None:
     """Raise a ConfigError if a package that ONNX needs is missing."""
-    missing = [name for name in _ONNX_NEEDS if find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"an ONNX file needs {', '.join(missing)}, which is not installed here",
-            remedy="install it: pip install 'essential-video[export]', or write a FILE.pt2, which needs torch alone",
-        )
+    require_extra("export", *_ONNX_NEEDS, of="an ONNX file", instead=", or write a FILE.pt2, which needs torch alone")
 
 
 def onnx_bytes(program: ExportedProgram, note: Mapping[str, Any]) -> bytes:

@@ -3,12 +3,13 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import current_process
 from multiprocessing.context import ForkServerProcess
 from typing import Any, NamedTuple
 
 import torch
+from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -57,10 +58,22 @@ def decoders(wanted: int | None) -> int:
 
 
 def clip_operations(encoder: Encoder, frames: int) -> int:
-    """Return the floating-point operations in encoding a clip, a multiply-add counted as two; it encodes one."""
+    """Return the floating-point operations in encoding a clip, a multiply-add counted as two.
+
+    It encodes a frame, where each is on its own. A clip that is encoded as a whole may take minutes, and its shapes are
+    enough; an encoder that computes with more than torch has none, and encodes one.
+    """
+    if encoder.per_frame:
+        return frames * _operations(encoder, 1)
+    with suppress(RuntimeError), FakeTensorMode(allow_non_fake_inputs=True):
+        return _operations(encoder, encoder.frames_read(frames))
+    return _operations(encoder, encoder.frames_read(frames))
+
+
+def _operations(encoder: Encoder, read: int) -> int:
     size = encoder.pixel_format.size
     with _Operations() as operations, torch.no_grad():
-        encoder(torch.zeros(1, encoder.frames_read(frames), 3, size, size, device=device_of(encoder)))
+        encoder(torch.zeros(1, read, 3, size, size, device=device_of(encoder)))
     total: int = operations.total
     return total
 

@@ -12,6 +12,7 @@ A sealed safetensors file:
                lessons              what each `learn` was given, and its result
                held_out_per_class
                taught               the class of every clip that was taught, by the first letters of its SHA-256
+               text_tower           fingerprint of what made the words of the classes; null without words
 
 The seal is a checksum: it shows damage and careless edits, not a forger who makes a new one.
 """
@@ -58,6 +59,7 @@ class Lesson:
         skipped: why each clip that is left out could not be read.
         held_out_accuracy: of the learner after the lesson on all clips held out so far; None without any.
         passed_over: how many files in the folders of the clips were not taken, by reason.
+        descriptions: the texts that stood in the place of classes' names.
     """
 
     classes: tuple[str | None, ...]
@@ -66,6 +68,7 @@ class Lesson:
     skipped: Mapping[str, str]
     held_out_accuracy: float | None
     passed_over: Mapping[str, int] = field(default_factory=dict)
+    descriptions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.classes) != len(self.clips):
@@ -75,7 +78,8 @@ class Lesson:
         """Return the lesson without any mention of a class."""
         classes = tuple(None if each == name else each for each in self.classes)
         skipped = {key: reason for key, reason in self.skipped.items() if not key.startswith(f"{name}/")}
-        return replace(self, classes=classes, skipped=skipped)
+        descriptions = {key: text for key, text in self.descriptions.items() if key != name}
+        return replace(self, classes=classes, skipped=skipped, descriptions=descriptions)
 
 
 class _Note(Part):
@@ -89,6 +93,7 @@ class _Note(Part):
     lessons: tuple[Lesson, ...]
     held_out_per_class: Count
     taught: dict[str, str]
+    text_tower: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ class Bundle:
     lessons: tuple[Lesson, ...] = ()
     taught: Mapping[str, str] = field(default_factory=dict)
     path: Path | None = None
+    text_tower: str | None = None
 
     def write(self, path: Path) -> int:
         """Write the bundle, whole or not at all, and return its bytes; FileSystemError if it cannot."""
@@ -116,6 +122,7 @@ class Bundle:
             "lessons": [asdict(lesson) for lesson in self.lessons],
             "held_out_per_class": model.settings.held_out_per_class,
             "taught": dict(self.taught),
+            "text_tower": self.text_tower,
         }
         # A link stays one.
         return write_sealed(path.resolve(), arrays, metadata)
@@ -150,7 +157,7 @@ class Bundle:
             settings.refuse_other_shapes(state, note.encoder.dim)
             model = Model.restored(settings, state, note.labels, held_out)
             _refuse_misfit(model, note.encoder.dim)
-        return cls(config, note.encoder, model, note.lessons, note.taught, path)
+        return cls(config, note.encoder, model, note.lessons, note.taught, path, note.text_tower)
 
 
 def model_settings(config: RunConfig, held_out_per_class: int) -> ModelSettings:

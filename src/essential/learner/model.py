@@ -24,6 +24,7 @@ from essential.memory.ledger import LedgerEntry
 from essential.methods import METHODS, MethodConfig, build_method
 from essential.methods.contract import Method
 from essential.models.seeded import torch_generator
+from essential.models.text_scores import Words
 from essential.progress import Progress
 from essential.protocols.protocol import longest_names
 
@@ -129,8 +130,13 @@ class Model:
         held = LedgerEntry("episodic", "clips held out for calibration", size, in_paper_figure=False)
         return [*self.method.ledger(), *([held] if size else [])]
 
-    def learned(self, clips: LessonClips, progress: Progress) -> tuple["Model", int]:
+    def learned(self, clips: LessonClips, progress: Progress, words: Words | None = None) -> tuple["Model", int]:
         """Return the model after a lesson, and how many clips were held out; this one stays as it is.
+
+        Args:
+            clips: of one class or more.
+            progress: shows how far it is.
+            words: of the classes, where the method needs them.
 
         Raises:
             ConfigError: the memory budget cannot hold one exemplar of every class.
@@ -145,7 +151,7 @@ class Model:
         if self.settings.budget_bytes is not None:
             held_out = within(held_out, self.settings.budget_bytes // 4)
         after = Model.restored(self.settings, self.method.state_dict(), (*self.labels, *clips.classes), held_out)
-        task = LessonTask(len(self.method.slots), slots, clips, trained, self.settings.features)
+        task = LessonTask(len(self.method.slots), slots, clips, trained, self.settings.features, words)
         old, new = after.method.memory, task.plain()
         slots_and_names = zip([*old.slots.tolist(), *new.slots.tolist()], [*old.names, *new.names], strict=True)
         names = longest_names(slots_and_names)

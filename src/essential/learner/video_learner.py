@@ -7,7 +7,7 @@ are held in memory while they are learned, and only the bundle is written.
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,10 +15,11 @@ import numpy as np
 from jaxtyping import Float
 
 from essential.api.arrays import Features
-from essential.encoders import Encoder, build_encoder
+from essential.encoders import Encoder, build_encoder, build_text_tower, refuse_without_tower
 from essential.engine.config import own_config
 from essential.engine.settings import choose_device
 from essential.engine.turns import turn
+from essential.engine.words import refuse_undescribed, words_of_classes
 from essential.engine.workspace import FeatureOrigin
 from essential.errors import BundleError, ConfigError, DataError
 from essential.features.provenance import Recipe, build_recipe
@@ -40,14 +41,24 @@ from essential.learner.reading import ClipReader
 from essential.learner.threads import in_turn
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
+from essential.models.text_scores import Words
 from essential.progress import Progress, phase
-from essential.protocols.class_names import alike, known_as
+from essential.protocols.class_names import alike, class_name, known_as
 from essential.video.windows import WindowedVideo
 
 _TOP = 5
 _SEED_OF_VIEWS = 0
 
 Number = TypeVar("Number")
+
+
+@dataclass(frozen=True)
+class _Spoken:
+    """The words of a lesson's classes, the descriptions that were given for it, and the text tower's fingerprint."""
+
+    words: Words | None = None
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    tower: str | None = None
 
 
 def _plain(number: Number) -> Number | int:
@@ -59,7 +70,8 @@ class VideoLearner:
     """A video classifier that learns class after class.
 
     Args:
-        encoder: the frozen encoder: `clip-vit-b16`, `tiny`, or another; None: the config's.
+        encoder: the frozen encoder: `clip-vit-b16`, `efficientnet-lite0`, or another; None: the config's, which is
+            `auto` in `own/*`: the first where its weights are on this machine, else the second.
         method: how it learns, such as `icarl`; None: the config's.
         memory_budget_bytes: cap on all that is kept of old clips, exemplars and the clips held out, MR modules apart;
             None: as many exemplars per class as the config says.
@@ -100,6 +112,8 @@ class VideoLearner:
             chosen = [] if encoder is None else [f"encoder.name={encoder}"]
             settings = new_settings(config or own_config(method), [*chosen, *overrides], method, memory_budget_bytes)
             own = model_settings(settings, held_out_per_class)  # refused before an encoder is loaded
+            if settings.needs_words:
+                refuse_without_tower(settings.encoder)
         else:
             settings = bundle.config
         self.config = settings.with_absolute_paths()
@@ -124,6 +138,8 @@ class VideoLearner:
                 raise ConfigError(problem, remedy="give the numbers per frame") from None
         if bundle is not None and not bundle.encoder.fingerprint:  # features were given as arrays
             return bundle.encoder, None
+        if bundle is None and self.config.encoder.choice is not None:
+            self._progress.say(self.config.encoder.choice)
         encoder = build_encoder(self.config.encoder)
         encoder.check_frames(self.config.video.frames)
         encoder.to(self._device)
@@ -212,7 +228,7 @@ class VideoLearner:
         return predictor
 
     @in_turn
-    def learn(self, clips: Given, *, more_of_known: bool = False) -> Lesson:
+    def learn(self, clips: Given, *, more_of_known: bool = False, describe: Mapping[str, str] | None = None) -> Lesson:
         """Learn classes from their clips; the clips are not needed again.
 
         It is done wholly or not at all: after an error the learner is as it was.
@@ -220,10 +236,13 @@ class VideoLearner:
         Args:
             clips: {"class": [paths]}, or a folder laid out as DIR/<class>/*.mp4; or what `clips_by_class` gave.
             more_of_known: allow further clips of known classes.
+            describe: for a method with words, texts in the place of the names of some of the classes; they are kept.
 
         Raises:
             DataError: see `clips_by_class` and `read_clips`; a class is known, or two clips have the same content.
-            ConfigError: the memory budget cannot hold one exemplar of every class.
+            ConfigError: the memory budget cannot hold one exemplar of every class; or the learner has no use for
+                descriptions, two are the same, or one is empty, too long, or of a class that is not given.
+            CheckpointError: the text tower's weights are missing or damaged.
             TrainingError: a loss is not finite.
         """
         self._refuse_fork()
@@ -232,9 +251,10 @@ class VideoLearner:
         if given.passed_over.line:
             self._progress.say(given.passed_over.line)
         by_class = self._allowed(given.videos, more_of_known=more_of_known)
+        spoken = self._words([*by_class], describe or {})
         first_slot, config = len(self._model.labels), self.config.features
         read = read_clips(by_class, first_slot=first_slot, recipe=recipe, config=config, progress=self._progress)
-        return self._learn(read, passed_over=given.passed_over.counts)
+        return self._learn(read, spoken, passed_over=given.passed_over.counts)
 
     @in_turn
     def learn_features(
@@ -259,7 +279,7 @@ class VideoLearner:
         self._refuse_fork()
         clips = clips_of_features(features, labels, self._clip_size)
         classes = tuple(self._allowed(dict.fromkeys(clips.classes), more_of_known=more_of_known))
-        return self._learn(replace(clips, classes=classes))
+        return self._learn(replace(clips, classes=classes), self._words(classes, {}))
 
     @in_turn
     def forget(self, name: str) -> None:
@@ -353,17 +373,50 @@ class VideoLearner:
             refuse_known(named, self.classes)
         return named
 
-    def _learn(self, clips: LessonClips, *, passed_over: Mapping[str, int] | None = None) -> Lesson:
+    def _words(self, classes: Sequence[str], describe: Mapping[str, str]) -> "_Spoken":
+        """Return the words of the classes of a lesson, by their descriptions, old or new, where they have some."""
+        if not self.config.needs_words:
+            if describe:
+                raise ConfigError(
+                    f"has no use in a learner by {self.config.method.name!r}, which learns without words",
+                    where="describe",
+                    remedy="leave it out, or begin a new bundle with the method words",
+                )
+            return _Spoken()
+        describe = {known_as(class_name(name, "describe"), self.classes): text for name, text in describe.items()}
+        refuse_undescribed(describe, classes, "describe")
+        kept = {name: text for lesson in self.lessons for name, text in lesson.descriptions.items()}
+        settings = self.config.words.described({**kept, **describe})
+        tower = build_text_tower(self.config.encoder)
+        if self._known.text_tower not in (None, tower.fingerprint):
+            raise BundleError(
+                f"was taught with words of another text tower (fingerprint {str(self._known.text_tower)[:12]}) than "
+                f"this ({tower.fingerprint[:12]})",
+                where=self._known.path,
+                remedy="give the files that it was taught with: -s encoder.text_weights=FILE -s encoder.tokenizer=FILE",
+            )
+        words = words_of_classes(classes, settings, tower, dim=self._clip_size[1])
+        return _Spoken(words, describe, tower.fingerprint)
+
+    def _learn(self, clips: LessonClips, spoken: "_Spoken", *, passed_over: Mapping[str, int] | None = None) -> Lesson:
         labels = {key: clips.classes[place] for key, place in zip(clips.keys, clips.places.tolist(), strict=True)}
         hashes = dict(zip(clips.keys, clips.hashes, strict=True))
         taught = self._known.taught
         refuse_same_content(hashes, labels, taught)
-        model, held_out = self._model.learned(clips, self._progress)
+        # Those of which no clip can be read are refused, so the words are of the same classes.
+        model, held_out = self._model.learned(clips, self._progress, spoken.words)
         right, of = np.sum([(0, 0), *model.predictor.recognised(model.held_out).values()], axis=0).tolist()
         accuracy = right / of if of else None
-        lesson = Lesson(clips.classes, clips.counts, held_out, clips.skipped, accuracy, passed_over or {})
+        taken = clips.classes, clips.counts, held_out, clips.skipped
+        lesson = Lesson(*taken, accuracy, passed_over or {}, spoken.descriptions)
         taught = {**taught, **{content: labels[key] for key, content in hashes.items()}}
-        self._known = replace(self._known, model=model, lessons=(*self.lessons, lesson), taught=taught)
+        self._known = replace(
+            self._known,
+            model=model,
+            lessons=(*self.lessons, lesson),
+            taught=taught,
+            text_tower=spoken.tower or self._known.text_tower,
+        )
         self._untried = None
         return lesson
 

@@ -61,6 +61,8 @@ METHODS: "Registry[type[Method]]" = Registry(
         "spectral": "essential.methods.spectral:Spectral",
         "temporal-consistency": "essential.methods.temporal_consistency:TemporalConsistency",
         "ucir": "essential.methods.ucir:UCIR",
+        "words": "essential.methods.words:WordsPrior",
+        "zero-shot": "essential.methods.zero_shot:ZeroShot",
     },
     fault=_fault,
 )

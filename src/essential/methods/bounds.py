@@ -21,7 +21,8 @@ from torch import Tensor
 
 from essential.methods.bic import hold_out
 from essential.methods.contract import BatchTable, Stage, TaskData
-from essential.methods.exemplars import MixedClips, MixedTable, judge
+from essential.methods.exemplars import judge
+from essential.methods.parts import PartTable, PartTask
 from essential.methods.spectral import Spectral, SpectralConfig
 from essential.methods.trained import Trained, TrainedConfig
 from essential.models.classifier import Blended, Predictor
@@ -62,16 +63,14 @@ class Joint(Trained[JointConfig]):
         self.start_again()
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
-        data = MixedClips(task, self.memory, lambda slots: self._parts(slots)[0]) if self.config.blend else task
+        data = PartTask(task, lambda slots: self._parts(slots)[0]) if self.config.blend else task
         return [Stage("joint", lambda: data, [self.classifier], steady=True)]
 
     def finish(self, task: TaskData) -> None:
         blended = self.predictor
         if isinstance(blended, Blended):
             table = task.plain()
-            learned, held = (
-                MixedTable(table, self.memory, part, table.slots[part]) for part in self._parts(table.slots)
-            )
+            learned, held = (PartTable(table, part) for part in self._parts(table.slots))
             scores, device = self._computed(learned), self.classifier.exemplar_means.device
             of_spectral = [
                 scores(held.rows(indices).to(device).features).cpu()
@@ -105,6 +104,7 @@ class _AllClips:
     table: BatchTable
     slots: range
     index: int = 0
+    words: None = None
 
     def epoch(self, epoch: int) -> BatchTable:  # noqa: ARG002
         return self.table

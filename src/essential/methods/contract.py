@@ -24,6 +24,7 @@ from essential.memory.ledger import LedgerEntry
 from essential.methods.state import pack, pack_network, refuse_other_shapes, state_that_fits, unpack
 from essential.models.classifier import Predictor
 from essential.models.growing import Parts, below
+from essential.models.text_scores import Words
 
 _PREDICTOR = "predictor."
 
@@ -95,13 +96,19 @@ class TrainingData(Protocol):
 
 @runtime_checkable
 class TaskData(TrainingData, Protocol):
-    """A task: its number from 0, its slots, and its training clips, or with `needs_all_tasks` those of all so far."""
+    """A task: its number from 0, its slots, and its training clips, or with `needs_all_tasks` those of all so far.
+
+    `words` are those of its slots, in their order; None where the classes have none.
+    """
 
     @property
     def index(self) -> int: ...
 
     @property
     def slots(self) -> range: ...
+
+    @property
+    def words(self) -> Words | None: ...
 
     def plain(self) -> BatchTable:
         """Return the clips without augmentation, as a test would see them."""
@@ -162,6 +169,7 @@ class Method(ABC):
     Attributes:
         Config: its settings.
         needs_all_tasks: the engine gives it the training clips of all tasks so far; the record says so.
+        needs_words: every task has to have words.
         draws_nothing: nothing in it is random, so every seed gives the same.
         network: every trained or frozen module; `predictor` is one of them. It is built, and takes the shapes of a
             state, on torch's meta device too, where tensors hold no numbers.
@@ -173,7 +181,8 @@ class Method(ABC):
 
     Config: ClassVar[type[Section]]
     needs_all_tasks: ClassVar[bool] = False
-    draws_nothing: ClassVar[bool] = False
+    needs_words: ClassVar[bool] = False
+    draws_nothing: bool = False
 
     def __init__(self, predictor: Predictor, memory: EpisodicMemory, *, seed: int) -> None:
         self.network = Parts({"predictor": predictor})
@@ -219,7 +228,6 @@ class Method(ABC):
         """Names of the parts of `network` that will not change again, such as `retrieval.3`; they are saved once."""
         return ()
 
-    @final
     @property
     def is_trained(self) -> bool:
         """Whether it has stages. Without any it learns from the plain view alone, so no other need be made for it."""

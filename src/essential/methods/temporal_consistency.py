@@ -12,8 +12,7 @@ Differs from the authors' code: the base is any method here that keeps exemplars
 second stage is left as it is, where theirs has the loss on reduced clips too.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -22,17 +21,15 @@ from pydantic import Field
 
 from essential.configs.schema import Section
 from essential.errors import ConfigError
-from essential.memory.episodic import EpisodicMemory
-from essential.memory.ledger import LedgerEntry
-from essential.methods import METHODS
 from essential.methods.bic import BiCConfig
-from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
+from essential.methods.contract import Batch, LossTerm, Stage, TaskData
 from essential.methods.der import DERConfig
 from essential.methods.exemplars import respread
 from essential.methods.icarl import ICaRLConfig
 from essential.methods.podnet import PODNetConfig
 from essential.methods.replay import ReplayConfig
 from essential.methods.ucir import UCIRConfig
+from essential.methods.wrapper import Wrapper
 
 
 class TemporalConsistencyConfig(Section):
@@ -45,8 +42,8 @@ class TemporalConsistencyConfig(Section):
     frames: int | None = Field(None, ge=1, description="frames of a reduced clip; none: base.frames_kept")
 
 
-class TemporalConsistency(Method):
-    """See the top of this file. The network, the memory and the slots are the base's own."""
+class TemporalConsistency(Wrapper):
+    """See the top of this file."""
 
     Config = TemporalConsistencyConfig
 
@@ -58,27 +55,7 @@ class TemporalConsistency(Method):
                 f"nothing to be consistent with; set method.frames or method.base.frames_kept to {frames - 1} at most"
             )
         self.kept = kept
-        build: Callable[..., Method] = METHODS[config.base.name]
-        with _settings_of_the_base():
-            self.base = build(config.base, dim=dim, frames=frames, seed=seed)
-        super().__init__(self.base.predictor, self.base.memory, seed=seed)
-        self.network, self.slots = self.base.network, self.base.slots
-
-    @property
-    def memory(self) -> EpisodicMemory:
-        """The base's exemplars."""
-        return self.base.memory
-
-    @memory.setter
-    def memory(self, memory: EpisodicMemory) -> None:
-        self.base.memory = memory
-
-    def check_room(self, names: Sequence[str], *, tasks: int) -> None:
-        with _settings_of_the_base():
-            self.base.check_room(names, tasks=tasks)
-
-    def begin(self, task: TaskData) -> None:
-        self.base.begin(task)
+        super().__init__(config.base, dim=dim, frames=frames, seed=seed)
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
         # Not steady: which frames a clip is reduced to is worked out on the CPU.
@@ -99,19 +76,3 @@ class TemporalConsistency(Method):
             again = self.base.losses(stage, reduced, generator=generator)
             term = next(term for term in again if term.name == "classification")
             yield term._replace(name="temporal_consistency", weight=term.weight * self.config.weight)
-
-    def finish(self, task: TaskData) -> None:
-        self.base.finish(task)
-
-    def ledger(self) -> list[LedgerEntry]:
-        return self.base.ledger()
-
-
-@contextmanager
-def _settings_of_the_base() -> Iterator[None]:
-    """Name the settings of the base, in its errors, as the user wrote them."""
-    try:
-        yield
-    except ConfigError as error:
-        where = None if error.where is None else f"method.base{error.where.removeprefix('method')}"
-        raise ConfigError(error.problem, where=where, remedy=error.remedy) from error

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -111,7 +111,7 @@ class Predictor(Growing, ABC):
             exemplars; `closed-form` scores are computed from statistics.
     """
 
-    reading: ClassVar[Literal["cnn", "nme", "closed-form"]]
+    reading: Literal["cnn", "nme", "closed-form"]
 
     @abstractmethod
     def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:

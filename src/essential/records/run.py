@@ -76,10 +76,11 @@ class MethodRecord(Part):
 
 
 class EncoderRecord(Part):
-    """The frozen network; `fingerprint` covers its weights."""
+    """The frozen network; `fingerprint` covers its weights, and `text_tower` those that made the classes' words."""
 
     name: str
     fingerprint: str
+    text_tower: str | None = None
 
 
 class _Metrics(Part, extra="allow"):
