@@ -1,8 +1,10 @@
 """Fixtures for all tests. This file also lets every test import the modules of this folder, such as `video_files`."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jaxtyping
 import pytest
@@ -12,7 +14,13 @@ from hypothesis import settings
 from in_process import Essential, Outcome
 from threads import THREADS
 
+if TYPE_CHECKING:
+    from chromium import Page
+
 pytest.register_assert_rewrite("essential.contract.test_methods")
+
+# What this machine has downloaded decides nothing: `encoder.name=auto` finds no CLIP, here and in processes of tests.
+os.environ["HF_HUB_CACHE"] = str(Path(__file__).parent / "nothing-downloaded")
 
 # No test is timed: how long an example takes says more of the machine than of the code.
 settings.register_profile("untimed", deadline=None)
@@ -86,6 +94,17 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_store(small_data: Path) -> Path:
     """Return the folder where all small runs keep their features."""
     return small_data.parent / "features"
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Page"]:
+    """Give a tab of a real browser; skip the test where there is none."""
+    from chromium import BROWSER, browser_page
+
+    if BROWSER is None:
+        pytest.skip("no chromium or google-chrome on this machine")
+    with browser_page(tmp_path_factory.mktemp("browser") / "profile") as page:
+        yield page
 
 
 @pytest.fixture

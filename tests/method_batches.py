@@ -29,12 +29,12 @@ def second_task(**settings: Any) -> tuple[Method, SyntheticTask]:
     return method, second
 
 
-def stir(network: torch.nn.Module) -> None:
-    """Move every parameter a little, as training would."""
-    generator = torch.Generator().manual_seed(3)
+def stir(network: torch.nn.Module, *, by: float = 0.1, seed: int = 3) -> None:
+    """Move every parameter a little, as training would: any new values do."""
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=by)
 
 
 def batch_of(method: Method, task: SyntheticTask, clips: int = 6) -> Batch:

@@ -149,10 +149,3 @@ def test_a_value_that_does_not_fit_is_named(tmp_path: Path, changes: dict[str, A
 def test_another_file_is_named(tmp_path: Path, content: Any, message: str) -> None:
     with pytest.raises(RunError, match=f"analysis.json {message}"):
         _read(tmp_path, content)
-
-
-def test_a_damaged_file_can_be_made_again(tmp_path: Path) -> None:
-    path = tmp_path / "analysis.json"
-    path.write_bytes(json.dumps(CONTENT).encode()[:100])
-    with pytest.raises(RunError, match=r"damaged and cannot be read as JSON .*delete it, and report makes it again"):
-        Analysis.read(path)

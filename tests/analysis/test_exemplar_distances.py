@@ -13,6 +13,7 @@ from essential.memory.episodic import EpisodicMemory
 from essential.methods import MethodConfig, build_method
 from essential.methods.contract import Method
 from essential.models.classifier import ClipClassifier
+from method_batches import stir
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 
@@ -23,10 +24,7 @@ def _method(**settings: object) -> Method:
     config = TypeAdapter(MethodConfig).validate_python(section)
     method = build_method(config, dim=24, frames=8, seed=0)
     method.begin(SyntheticTask(0, range(3)))
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in method.network.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+    stir(method.network, by=0.3, seed=1)
     method.network.eval()
     return method
 

@@ -12,6 +12,7 @@ from essential.memory.episodic import EpisodicMemory
 from essential.methods import MethodConfig, build_method
 from essential.methods.contract import Method
 from essential.protocols.protocol import Video
+from method_batches import stir
 
 CLIPS = 60
 SLOTS = torch.arange(5).repeat(CLIPS // 5)
@@ -30,10 +31,7 @@ def _method(name: str, **settings: object) -> Method:
         for stage in method.stages(task):
             stage.prepare()
         method.finish(task)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in method.network.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+    stir(method.network, by=0.3, seed=1)
     method.network.eval()
     return method
 

@@ -287,7 +287,7 @@ def test_memory_lists_the_ledger(tmp_path: Path, essential: Essential) -> None:
     assert "counted in papers: 9,000 bytes (8.79 KiB)" in outcome.out
 
 
-def test_configs_lists_all_that_are_shipped() -> None:
+def test_configs_lists_all_that_are_shipped_and_shows_one() -> None:
     # In a process of its own: typer's context is not of the type that typer has it declared as.
     result = run_command("configs", COLUMNS="200")
     assert result.returncode == 0, result.stderr
@@ -296,6 +296,9 @@ def test_configs_lists_all_that_are_shipped() -> None:
     for name, summary in configs.items():
         assert summary
         assert any(name in line and summary in line for line in result.stdout.splitlines())
+    shown = run_command("configs", "show", "moving-digits/joint")
+    assert shown.stdout.startswith("summary: ")
+    assert "name: joint" in shown.stdout
 
 
 def test_a_broken_plug_in_is_named_and_stops_nothing(tmp_path: Path) -> None:

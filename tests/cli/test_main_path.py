@@ -110,15 +110,6 @@ def test_evaluate_gives_the_same_accuracies(essential: Essential, run: Path) -> 
     assert Record.read(run / "evaluation.json").accuracy == Record.read(run / "record.json").accuracy
 
 
-def test_memory_shows_every_byte(essential: Essential, run: Path) -> None:
-    printed = _said(essential, "memory", run)
-    record = Record.read(run / "record.json")
-    assert f"total: {record.memory_bytes.total:,} bytes" in printed
-    assert "essential, 16 exemplars" in printed
-    for entry in record.ledger:
-        assert f"{entry.bytes:,}" in printed
-
-
 def test_report_of_two_runs(essential: Essential, run: Path, folder: Path) -> None:
     other = folder / "copy"
     other.mkdir()
@@ -153,15 +144,6 @@ def test_the_same_videos_as_a_folder_and_as_a_manifest_give_the_same_record(
         assert record["protocol"]["name"] == kind
         for key in ("accuracy", "metrics", "memory_bytes", "ledger"):
             assert record[key] == ours[key]
-
-
-def test_configs_are_listed_and_shown() -> None:
-    listed = _run("configs")
-    for name in ("essential", "finetune", "joint", "replay-dense", "replay-sparse"):
-        assert f"moving-digits/{name} " in listed
-    shown = _run("configs", "show", "moving-digits/joint")
-    assert shown.startswith("summary: ")
-    assert "name: joint" in shown
 
 
 def test_version() -> None:

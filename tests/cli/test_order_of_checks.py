@@ -122,8 +122,16 @@ def test_the_classes_of_the_clips_to_make_are_those_of_the_clips_made(tmp_path: 
     assert sorted(made) == sorted((video.key, video.label, video.split) for video in videos_to_make(config))
 
 
+@pytest.mark.parametrize(
+    ("given", "instead"),
+    [
+        (("--encoder", "clip-vit-b16"), "--encoder efficientnet-lite0"),
+        (("--encoder=clip-vit-b16",), "--encoder=clip-vit-b16 -s encoder.name=efficientnet-lite0"),
+        (("-s", "encoder.name=clip-vit-b16"), "-s encoder.name=clip-vit-b16 -s encoder.name=efficientnet-lite0"),
+    ],
+)
 def test_without_a_network_learn_ends_with_commands_to_copy(
-    essential: Essential, monkeypatch: pytest.MonkeyPatch
+    given: tuple[str, ...], instead: str, essential: Essential, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from essential.encoders import build_encoder
 
@@ -133,13 +141,13 @@ def test_without_a_network_learn_ends_with_commands_to_copy(
     monkeypatch.setattr("essential.learner.video_learner.build_encoder", build_encoder)
     monkeypatch.setattr(socket, "create_connection", refused)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", "nothing")
-    outcome = essential("learn", "--into", "my actions.bundle", "--videos", "clips")
+    outcome = essential("learn", "--into", "my actions.bundle", "--videos", "clips", *given)
     assert outcome.code == 2
     said, *commands = outcome.err.splitlines()
     assert said.startswith("error: no network: the published weights of the encoder 'clip-vit-b16'")
     assert said.endswith("; that is:")
     assert commands == [
-        "  essential learn --into 'my actions.bundle' --videos clips --encoder tiny",
-        "  essential learn --into 'my actions.bundle' --videos clips -s encoder.weights=FILE",
+        f"  essential learn --into 'my actions.bundle' --videos clips {instead}",
+        f"  essential learn --into 'my actions.bundle' --videos clips {' '.join(given)} -s encoder.weights=FILE",
     ]
     assert EncoderConfig(name="clip-vit-b16").timm_name in said

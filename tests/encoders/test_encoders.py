@@ -22,7 +22,8 @@ def clips(batch: int, frames: int, size: int = 64) -> torch.Tensor:
 
 def test_the_default_is_tiny(encoder: Encoder) -> None:
     assert encoder.name == "tiny"
-    assert list(PRESETS) == ["clip-vit-b16", "imagenet-vit-b16", "dinov2-vit-b14", "siglip-vit-b16"]
+    of_timm = ["clip-vit-b16", "imagenet-vit-b16", "dinov2-vit-b14", "siglip-vit-b16", "efficientnet-lite0"]
+    assert list(PRESETS) == of_timm
     assert encoder.dim == 128
     assert encoder.pixel_format.size == 64
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from essential.encoders import build_encoder
+from essential.encoders import EncoderConfig, build_encoder
 from essential.engine.run import train
 from essential.errors import CheckpointError
 from essential.features.pipeline import ClipEncoder
@@ -18,6 +18,8 @@ from essential.files.sealed import read_sealed
 from essential.learner import VideoLearner
 from essential.progress import Progress
 from small_runs import StopAt, record_without_seconds, run_command, run_ranks, small_config, small_overrides
+from small_video_networks import ARGUMENTS
+from small_video_networks import small_config as small_network
 
 pytestmark = [
     pytest.mark.gpu,
@@ -131,14 +133,16 @@ def test_ranks_that_share_a_gpu_do_what_one_process_does(small_data: Path, tmp_p
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_gpu_encodes_as_a_cpu_does(precision: str) -> None:
+@pytest.mark.parametrize("name", ["tiny", *ARGUMENTS])
+def test_a_gpu_encodes_as_a_cpu_does(name: str, precision: str) -> None:
     torch.manual_seed(0)
-    config = small_config("essential", Path("data"), Path("store"))
-    size = build_encoder(config.encoder).pixel_format.size
-    clips = torch.rand(5, 2, 8, 3, size, size)
+    config = small_network(name) if name in ARGUMENTS else EncoderConfig(name=name)
+    one = build_encoder(config)
+    size = one.pixel_format.size
+    clips = torch.rand(5, 2, one.frames_read(8), 3, size, size)
     found = {}
     for device in ("cpu", "cuda"):
-        encoder = build_encoder(config.encoder).to(device)
+        encoder = build_encoder(config).to(device)
         used = precision if device == "cuda" else "float32"
         batches = ClipEncoder(encoder, frames=8, batch_clips=3, precision=used)
         features = [each for place, video in enumerate(clips) for each in batches.add(place, video)]

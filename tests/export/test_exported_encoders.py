@@ -14,6 +14,7 @@ from essential.encoders.clip_layout import describe_clip
 from essential.export.answer import FeatureAnswer, FrameAnswer
 from essential.export.bundle_export import describe, features_of, random_frames, worst_difference
 from essential.export.forms import CLIPS_TRACED, onnx_bytes, onnx_run, program_of, pt2_bytes, pt2_run
+from small_video_networks import ARGUMENTS, small_config
 
 
 def _adapted_clip(folder: Path) -> Encoder:
@@ -23,18 +24,26 @@ def _adapted_clip(folder: Path) -> Encoder:
     return build_encoder(describe_clip(state, weights=path, temporal_embedding=True))
 
 
-@pytest.mark.parametrize("kind", ["adapted-clip", "timm"])
+def _encoder(kind: str, folder: Path) -> Encoder:
+    if kind == "adapted-clip":
+        return _adapted_clip(folder)
+    if kind == "timm":
+        return build_encoder(EncoderConfig(name="test_vit", weights="random", size=32))
+    return build_encoder(small_config(kind))
+
+
+@pytest.mark.parametrize("kind", ["adapted-clip", "timm", *ARGUMENTS])
 def test_it_is_exported_with_the_numbers_it_has(kind: str, tmp_path: Path) -> None:
-    timm = EncoderConfig(name="test_vit", weights="random", size=32)
-    encoder = _adapted_clip(tmp_path) if kind == "adapted-clip" else build_encoder(timm)
+    encoder = _encoder(kind, tmp_path)
     labelled = labelled_predictor_of("ncm", dim=encoder.dim)
-    frames = random_frames(6, frames=FRAMES, size=encoder.pixel_format.size)
-    features = features_of(encoder, frames, frames=frames.shape[1])
+    frames = random_frames(6, frames=encoder.frames_read(FRAMES), size=encoder.pixel_format.size)
+    features = features_of(encoder, frames, frames=FRAMES)
     assert np.ptp(labelled.answers(features).probabilities, axis=0).max() > 0.01
     note = describe(labelled, encoder, frames=FRAMES, takes="frames")
+    assert note["input"]["shape"][1] == note["preparation"]["frames"] == frames.shape[1]
     program = program_of(
-        FrameAnswer(encoder, FeatureAnswer(labelled), frames=frames.shape[1]), torch.from_numpy(frames[:CLIPS_TRACED])
+        FrameAnswer(encoder, FeatureAnswer(labelled), frames=FRAMES), torch.from_numpy(frames[:CLIPS_TRACED])
     )
     assert worst_difference(pt2_run(pt2_bytes(program, note)), labelled, frames, features) < 1e-4
-    if kind == "adapted-clip":  # its blocks are timm's, and more
+    if kind != "timm":  # their blocks are timm's, or transformers', and more
         assert worst_difference(onnx_run(onnx_bytes(program, note)), labelled, frames, features) < 1e-4

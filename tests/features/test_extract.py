@@ -21,7 +21,7 @@ from essential.features.provenance import Recipe
 from essential.features.store import open_store
 from essential.files.atomic import folder_lock
 from essential.protocols.protocol import Video
-from essential.video.views import ViewRequest, read_views
+from essential.video.views import ViewRequest, Views, read_views
 
 Content = Callable[[Path], dict[str, Any]]
 SHARDS = 3 + 2
@@ -48,7 +48,7 @@ def test_features_are_those_of_each_view_encoded_alone(whole: Path, videos: list
         views = (0, 1, 2) if shard.split == "train" else (0,)
         for row, key in enumerate(shard.keys):
             video = by_id[shard.split, key]
-            clips = read_views(video, recipe.request(views))
+            clips = read_views(video, recipe.request(views)).clips
             assert np.array_equal(features[row], torch.cat([recipe.encoder(clip[None]) for clip in clips]).numpy())
             assert note.videos[row].size_bytes == video.path.stat().st_size
             assert note.videos[row].broken is None
@@ -194,7 +194,7 @@ def test_the_same_part_twice_at_once_is_refused(
 def test_an_error_in_a_worker_that_is_no_broken_video_comes_through(
     tmp_path: Path, videos: list[Video], recipe: Recipe, config: FeaturesConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def faulty(*_: object) -> torch.Tensor:
+    def faulty(*_: object) -> Views:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(pipeline, "read_views", faulty)
@@ -283,7 +283,7 @@ class TestBrokenVideos:
             shutil.copy(recorded / key, root / key)
         read = []
 
-        def noted(video: Video, request: ViewRequest) -> torch.Tensor:
+        def noted(video: Video, request: ViewRequest) -> Views:
             read.append(video.key)
             return read_views(video, request)
 
@@ -312,7 +312,7 @@ class TestBrokenVideos:
         config: FeaturesConfig,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        def failing(video: Video, request: ViewRequest) -> torch.Tensor:
+        def failing(video: Video, request: ViewRequest) -> Views:
             if video.split == "test":
                 raise PermissionError(13, "Permission denied", str(video.path))
             if video.key == "train/a/0.mp4":

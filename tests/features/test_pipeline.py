@@ -23,7 +23,7 @@ from essential.features.provenance import Recipe
 from essential.features.source import LiveSource, StoredSource, open_source
 from essential.features.store import open_store
 from essential.protocols.protocol import Video
-from essential.video.views import ViewRequest, read_views
+from essential.video.views import ViewRequest, Views, read_views
 from essential.video.worker_pool import in_flight
 
 Content = Callable[[Path], dict[str, Any]]
@@ -53,7 +53,7 @@ def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[
     folder = tmp_path / "tried"
     folder.mkdir()
 
-    def faulty(video: Video, request: ViewRequest) -> Tensor:
+    def faulty(video: Video, request: ViewRequest) -> Views:
         (folder / f"{video.key.replace('/', ':')}-{time.monotonic_ns()}").touch()
         if video.key == KILLS:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -116,7 +116,7 @@ def test_a_worker_killed_once_changes_nothing(
     content: Content,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def deadly(video: Video, request: ViewRequest) -> Tensor:
+    def deadly(video: Video, request: ViewRequest) -> Views:
         clips = read_views(video, request)
         if video.key in REASONS and not (marker := tmp_path / video.path.name).exists():
             marker.touch()
@@ -142,7 +142,7 @@ def test_live_features_leave_out_the_same_videos(
 def test_workers_run_ahead_but_only_so_far(
     tmp_path: Path, videos: list[Video], recipe: Recipe, config: FeaturesConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def noted(video: Video, request: ViewRequest) -> Tensor:
+    def noted(video: Video, request: ViewRequest) -> Views:
         clips = read_views(video, request)
         (tmp_path / f"read-{video.path.parent.parent.name}-{video.path.name}").touch()
         return clips
@@ -153,7 +153,7 @@ def test_workers_run_ahead_but_only_so_far(
     items = [(video, recipe.request((0, 1))) for video in videos]
     for place, read in read_each(items, config=config, sharing=Sharing(workers=2, threads=1)):
         assert read.clips is not None
-        assert torch.equal(read.clips, read_views(videos[place], recipe.request((0, 1))))
+        assert torch.equal(read.clips, read_views(videos[place], recipe.request((0, 1))).clips)
         time.sleep(0.05)
         ahead.append(len(list(tmp_path.glob("read-*"))) - len(ahead))
     assert len(ahead) == len(videos)

@@ -19,6 +19,7 @@ from essential.features.store import open_store
 from essential.protocols.protocol import Segment, Video
 from essential.video.decode import read_frames
 from essential.video.frame_folder import identity_of
+from essential.video.views import Views
 from video_files import write_frame_folder
 
 FOLDER, FILE = "train/frames", "train/a/6.mp4"
@@ -146,7 +147,7 @@ def test_a_repaired_folder_alone_is_computed_again(
     read = []
     read_views = pipeline.read_views
 
-    def noted(video: Video, request: Any) -> torch.Tensor:
+    def noted(video: Video, request: Any) -> Views:
         read.append(video.key)
         return read_views(video, request)
 

@@ -41,7 +41,7 @@ def everything(table: FrameTable) -> torch.Tensor:
 def test_rows_equal_brute_force_indexing(source: FeatureSource, videos: list[Video], recipe: Recipe) -> None:
     asked = training(videos)[::-1]
     table = source.view(asked, 1)
-    clips = [recipe.encoder(read_views(video, recipe.request((1,))))[0] for video in asked]
+    clips = [recipe.encoder(read_views(video, recipe.request((1,))).clips)[0] for video in asked]
     for indices in ([0], [3, 1, 1, 6, 0], list(range(len(asked))), []):
         rows = table.rows(torch.tensor(indices, dtype=torch.int64))
         assert rows.dtype == torch.float32

@@ -8,6 +8,7 @@ from essential.contract.synthetic_tasks import SyntheticTask, make_tasks
 from essential.methods.ewc import EWC, EWCConfig
 from essential.methods.trained import ClassifierConfig
 from essential.models.seeded import torch_generator
+from method_batches import stir
 
 
 def build(**settings: object) -> EWC:
@@ -18,10 +19,7 @@ def build(**settings: object) -> EWC:
 def learn(method: EWC, task: SyntheticTask) -> None:
     """Stand in for training: any new values do."""
     method.begin(task)
-    generator = torch.Generator().manual_seed(task.index)
-    with torch.no_grad():
-        for parameter in method.classifier.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    stir(method.classifier, seed=task.index)
     method.finish(task)
 
 

@@ -12,6 +12,7 @@ from essential.methods.anchor import accumulated_gradient, drawn_slots, mean_ove
 from essential.methods.mas import length, squared_length
 from essential.methods.trained import ClassifierConfig, build_classifier, cross_entropy, grow_head
 from essential.models.classifier import ClipClassifier
+from method_batches import stir
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 
@@ -22,9 +23,7 @@ def classifier() -> ClipClassifier:
     config = ClassifierConfig(heads=4, layers=2, dropout=0.5, drop_path=0.5, init_scale=10.0)
     built = build_classifier(config, dim=24, frames=8, seed=3)
     grow_head(built, range(0, 5), seed=3)
-    with torch.no_grad():
-        for parameter in built.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    stir(built)
     return built.train()
 
 

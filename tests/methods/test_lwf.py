@@ -8,6 +8,7 @@ from essential.methods.contract import Batch
 from essential.methods.lwf import LwF, LwFConfig, distillation
 from essential.methods.trained import ClassifierConfig
 from essential.models.seeded import torch_generator
+from method_batches import stir
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 
@@ -17,17 +18,10 @@ def build(**settings: object) -> LwF:
     return LwF(config, dim=24, frames=8, seed=0)
 
 
-def disturb(method: LwF) -> None:
-    """Stand in for training: any new values do."""
-    with torch.no_grad():
-        for parameter in method.classifier.parameters():
-            parameter.add_(0.2 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(4)))
-
-
 def in_the_second_task(**settings: object) -> tuple[LwF, SyntheticTask, Batch]:
     method, (first, second) = build(**settings), make_tasks([3, 2])
     method.begin(first)
-    disturb(method)
+    stir(method.classifier, by=0.2)
     method.finish(first)
     method.begin(second)
     method.network.eval()
@@ -59,13 +53,13 @@ def test_the_first_task_has_no_teacher() -> None:
 def test_the_teacher_answers_as_the_classifier_did_before_the_task() -> None:
     method, (first, second) = build(), make_tasks([3, 2])
     method.begin(first)
-    disturb(method)
+    stir(method.classifier, by=0.2)
     method.finish(first)
     batch = second.plain().rows(torch.arange(5))
     method.network.eval()
     before = method.classifier(batch.features)
     method.begin(second)
-    disturb(method)
+    stir(method.classifier, by=0.2)
     _, distilled = method.losses("task", batch, generator=torch_generator(0))
     now = method.classifier(batch.features)[:, :3]
     assert not torch.allclose(now, before)
@@ -74,7 +68,7 @@ def test_the_teacher_answers_as_the_classifier_did_before_the_task() -> None:
 
 def test_old_rows_learn_from_the_teacher_alone_and_new_rows_from_the_labels() -> None:
     method, _, batch = in_the_second_task(weight=3.0)
-    disturb(method)
+    stir(method.classifier, by=0.2)
     own, distilled = method.losses("task", batch, generator=torch_generator(0))
     assert (own.weight, distilled.weight) == (1.0, 3.0)
     bias = method.classifier.head.bias
@@ -98,7 +92,7 @@ def test_nothing_is_carried_but_the_classifier() -> None:
 
 def test_a_restart_in_the_second_task_brings_the_teacher_back() -> None:
     method, _, batch = in_the_second_task()
-    disturb(method)
+    stir(method.classifier, by=0.2)
     restarted = build()
     restarted.load_state_dict(method.state_dict())
     restarted.network.eval()

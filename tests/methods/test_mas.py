@@ -8,6 +8,7 @@ from essential.contract.synthetic_tasks import SyntheticTable, make_tasks
 from essential.methods.mas import MAS, MASConfig
 from essential.methods.trained import ClassifierConfig
 from essential.models.seeded import torch_generator
+from method_batches import stir
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 
@@ -15,14 +16,6 @@ pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 def build(**settings: object) -> MAS:
     config = MASConfig.model_validate({"classifier": ClassifierConfig(heads=4, init_scale=10.0), **settings})
     return MAS(config, dim=24, frames=8, seed=0)
-
-
-def disturb(method: MAS, seed: int) -> None:
-    """Stand in for training: any new values do."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in method.classifier.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
 
 
 def per_clip_by_hand(method: MAS, clips: SyntheticTable) -> dict[str, Tensor]:
@@ -53,7 +46,7 @@ def test_importances_add_up_and_hold_to_the_values_that_the_reading_says(kind: s
     by_task: list[tuple[dict[str, Tensor], dict[str, Tensor]]] = []
     for before in old:
         method.begin(before)
-        disturb(method, before.index)
+        stir(method.classifier, seed=before.index)
         method.finish(before)
         values = {name: value.detach().clone() for name, value in method.classifier.named_parameters()}
         own = by_hand(method, before.plain())  # type: ignore[operator]
@@ -67,7 +60,7 @@ def test_importances_add_up_and_hold_to_the_values_that_the_reading_says(kind: s
         torch.testing.assert_close(got[name], value, rtol=1e-4, atol=1e-5)
     last = by_task[-1][1]
     method.begin(task)
-    disturb(method, 9)
+    stir(method.classifier, seed=9)
     # The paper: all importances around the last values. vCLIMB: each task's around its own.
     held = [(expected, last)] if kind == "per-clip" else by_task
     by_plain_sum = 0.0

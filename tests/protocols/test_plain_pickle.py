@@ -165,30 +165,6 @@ def test_the_memory_is_in_proportion_to_the_file(content: bytes, expected: str |
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize(
-    ("content", "opcode"),
-    [
-        (_text("call") + b")R.", "REDUCE"),
-        (b"}}b.", "BUILD"),
-        (b"(X\0\0\0\0o.", "OBJ"),
-        (b"Pname\n.", "PERSID"),
-        (b"X\0\0\0\0Q.", "BINPERSID"),
-        (b"\x97.", "NEXT_BUFFER"),
-        (b"\x97\x98.", "NEXT_BUFFER"),
-        (b"\x96" + b"\0" * 8 + b".", "BYTEARRAY8"),
-        (b"\x8f.", "EMPTY_SET"),
-        (b"(\x91.", "FROZENSET"),
-        (b"]2.", "DUP"),
-        (b"]0.", "POP"),
-        (b"(1.", "POP_MARK"),
-        (b"]]\x93.", "STACK_GLOBAL"),
-        (b"\x93.", "STACK_GLOBAL"),
-    ],
-)
-def test_opcodes_that_plain_data_does_not_need(content: bytes, opcode: str) -> None:
-    assert f"x.pkl: the opcode {opcode} " in _message(content)
-
-
 def test_a_very_long_global_is_named_in_short() -> None:
     message = _message(b"c" + b"os" * 50_000 + b"\nsystem\n.")
     assert "asks for the global 'osos" in message

@@ -1,23 +1,27 @@
-"""A page, parsed for the report's tests."""
+"""Pages, parsed for tests, and what holds of every one of them."""
 
+import re
 from collections import Counter
 from html.parser import HTMLParser
 
-VOID = {"meta", "br", "img"}
+VOID = {"meta", "link", "br", "img", "input"}
+NAMESPACES = re.compile(r"""xmlns(:\w+)?=["'][^"']*["']""")
 
 
 class ParsedPage(HTMLParser):
-    """Parses a page, and fails on a tag that is closed by another."""
+    """Parses a page, and fails on a tag that is closed by another, an identifier twice, and what runs at an event."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
         self.open: list[str] = []
         self.tags: Counter[str] = Counter()
         self.attributes: list[tuple[str, str, str | None]] = []
         self.words: list[str] = []
-        self.feed(text)
+        self.feed(html)
         self.close()
         assert self.open == [], "every tag is closed"
+        assert [name for name, count in Counter(self.values("id")).items() if count > 1] == []
+        assert [name for _, name, _ in self.attributes if name.startswith("on")] == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags[tag] += 1
@@ -43,3 +47,18 @@ class ParsedPage(HTMLParser):
 
     def values(self, attribute: str) -> list[str]:
         return [value or "" for _, name, value in self.attributes if name == attribute]
+
+
+class ReportPage(ParsedPage):
+    """A page of a report or a comparison: it asks the network for nothing, runs no script, and refers to itself."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(html)
+        assert not re.search(r"https?://|@import|url\((?!#)", NAMESPACES.sub("", html))
+        assert "<script" not in html
+        assert {"script", "link", "iframe"}.isdisjoint(self.tags)
+        sources = [value for name in ("src", "href", "xlink:href") for value in self.values(name)]
+        targets = [value.removeprefix("#") for value in sources if not value.startswith("data:image/")]
+        targets += re.findall(r"url\(#([^)]+)\)", html.split("</style>")[1]) + self.values("aria-labelledby")
+        assert len(targets) > 5
+        assert set(targets) <= set(self.values("id"))

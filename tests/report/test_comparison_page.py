@@ -1,11 +1,10 @@
 """The page that compares methods: its numbers and figure, that it is safe and offline, and stays readable."""
 
 import re
-from collections import Counter
 
 import pytest
 from made_comparisons import BUDGET, made_metrics, made_run, many_runs
-from parsed_page import ParsedPage
+from parsed_page import ReportPage
 
 from essential.report.drawing import LineStyle, inline_svg
 from essential.report.page import comparison_page
@@ -14,7 +13,6 @@ from essential.results.comparison import Call, compare
 from essential.results.formats import NONE
 
 HOSTILE = "<script>alert('x')</script>\"&{{ 7 * 7 }}"
-NAMESPACES = re.compile(r"""xmlns(:\w+)?=["'][^"']*["']""")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +21,7 @@ def many() -> str:
 
 
 def test_every_method_is_in_the_table_the_figure_and_the_costs(many: str) -> None:
-    page = ParsedPage(many)
+    page = ReportPage(many)
     comparison = compare(many_runs(), Call((BUDGET,)))
     for row in comparison.rows:
         mean, std = row.final_accuracy.mean, row.final_accuracy.std
@@ -41,7 +39,7 @@ def test_every_method_is_in_the_table_the_figure_and_the_costs(many: str) -> Non
 
 
 def test_the_page_says_what_its_numbers_are_of(many: str) -> None:
-    text = ParsedPage(many).text
+    text = ReportPage(many).text
     for words in (
         "Memory budget 400,000 B",
         "Baseline essential",
@@ -58,26 +56,7 @@ def test_the_page_says_what_its_numbers_are_of(many: str) -> None:
         assert words in text
     assert "Forward transfer, against joint" in text
     alone = comparison_page(compare([run for run in many_runs() if run[0] != "joint"], Call((BUDGET,))))
-    assert "By other definitions" not in ParsedPage(alone).text
-
-
-def test_the_page_asks_the_network_for_nothing_and_runs_no_script(many: str) -> None:
-    page = ParsedPage(many)
-    assert not re.search(r"https?://|@import|url\((?!#)", NAMESPACES.sub("", many))
-    assert page.tags["script"] == page.tags["link"] == page.tags["img"] == page.tags["iframe"] == 0
-    assert [value for value in page.values("href") + page.values("xlink:href") if not value.startswith("#")] == []
-    assert page.values("src") == []
-    assert [name for _, name, _ in page.attributes if name.startswith("on")] == []
-
-
-def test_identifiers_are_unique_and_every_reference_has_its_target(many: str) -> None:
-    page = ParsedPage(many)
-    ids = Counter(page.values("id"))
-    assert [name for name, count in ids.items() if count > 1] == []
-    targets = [value.removeprefix("#") for value in page.values("href") + page.values("xlink:href")]
-    targets += re.findall(r"url\(#([^)]+)\)", many.split("</style>")[1])
-    assert len(targets) > 20
-    assert set(targets) <= set(ids)
+    assert "By other definitions" not in ReportPage(alone).text
 
 
 def test_whatever_comes_from_a_record_is_escaped() -> None:
@@ -88,10 +67,7 @@ def test_whatever_comes_from_a_record_is_escaped() -> None:
         "skipped_videos": [{"video": HOSTILE, "split": "test", "reason": HOSTILE}],
     }
     runs = [made_run(name, 0, 0.5, tasks=1, **fields) for name in (HOSTILE, HOSTILE * 2)]
-    html = comparison_page(compare(runs))
-    page = ParsedPage(html)
-    assert page.tags["script"] == 0
-    assert "<script" not in html
+    page = ReportPage(comparison_page(compare(runs)))
     assert page.text.count(HOSTILE) > 10
     assert any(HOSTILE in value for value in page.values("aria-label"))
 
@@ -99,14 +75,14 @@ def test_whatever_comes_from_a_record_is_escaped() -> None:
 def test_other_definitions_are_shown_where_a_method_has_them() -> None:
     metrics = made_metrics(0.5, vclimb_accuracy=0.4321, average_incremental_accuracy_nme=0.6789)
     runs = [made_run("icarl", 0, 0.5, metrics=metrics), made_run("other", 0, 0.4)]
-    text = ParsedPage(comparison_page(compare(runs))).text
+    text = ReportPage(comparison_page(compare(runs))).text
     titles = "Method Average incremental, nearest means (NME), % vCLIMB Acc, %"
     assert f"{titles} 1 icarl 67.89 43.21 2 other {NONE} {NONE}" in text
 
 
 def test_a_method_with_fewer_seeds_says_so() -> None:
     runs = [made_run("a", seed, 0.5) for seed in range(2)] + [made_run("b", 1, 0.4)]
-    text = ParsedPage(comparison_page(compare(runs))).text
+    text = ReportPage(comparison_page(compare(runs))).text
     assert "standard deviation over up to 2 seeds" in text
     assert "1 a baseline 50.00 ± 0.00" in text
     assert "2 b 1 seed: 1 40.00 " in text
@@ -114,18 +90,15 @@ def test_a_method_with_fewer_seeds_says_so() -> None:
 
 def test_without_an_accuracy_there_is_no_figure() -> None:
     blind = made_metrics(0.5) | {"final_accuracy": None}
-    html = comparison_page(compare([made_run(name, 0, 0, metrics=blind) for name in ("a", "b")]))
-    text = ParsedPage(html).text
+    text = ReportPage(comparison_page(compare([made_run(name, 0, 0, metrics=blind) for name in ("a", "b")]))).text
     assert "Accuracy and memory" not in text
-    page = ParsedPage(html)
-    assert {value.removeprefix("#") for value in page.values("href")} <= set(page.values("id"))
     assert f"1 a baseline {NONE} 55.00" in text
 
 
 def test_skipped_videos_are_told_once_with_the_coverage() -> None:
     skipped = [{"video": "test/b/2.avi", "split": "test", "reason": "0 bytes"}]
     runs = [made_run(name, 0, 0.5, skipped_videos=skipped) for name in ("a", "b")]
-    text = ParsedPage(comparison_page(compare(runs))).text
+    text = ReportPage(comparison_page(compare(runs))).text
     assert text.count("test/b/2.avi") == 1
     assert "Every run covers 100.0 % of the listed training videos and 98.4 % of the listed test videos" in text
 
@@ -180,7 +153,7 @@ def test_several_budgets_have_a_table_of_methods_by_budgets_that_leads_the_page(
         for seed in (0, 1)
     ]
     html = comparison_page(compare(runs, call))
-    page = ParsedPage(html)
+    page = ReportPage(html)
     matrix = page.text.index("Method 4 KiB 64 KiB essential 70.91 ± 0.71 77.05 ± 0.71")
     assert matrix < page.text.index("Accuracy against memory") < page.text.index("At 4 KiB 1 essential")
     assert f"replay {NONE} 95.00 ± 0.00" in page.text
@@ -193,8 +166,3 @@ def test_several_budgets_have_a_table_of_methods_by_budgets_that_leads_the_page(
     assert page.text.count("essential baseline, on the Pareto front") == 1, "at 4 KiB, and not at 64 KiB"
     assert page.text.count("replay on the Pareto front") == 1
     assert '<td class="quiet">(' in html, "two seeds say little"
-    assert page.tags["script"] == 0
-    assert not re.search(r"https?://|@import|url\((?!#)", NAMESPACES.sub("", html))
-    assert [name for name, count in Counter(page.values("id")).items() if count > 1] == []
-    targets = {value.removeprefix("#") for value in page.values("href") + page.values("xlink:href")}
-    assert targets <= set(page.values("id"))

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from essential.cli import main
 from essential.errors import ConfigError
 from essential.serve import run
 from essential.serve.access import access_for
@@ -23,31 +22,26 @@ from essential.serve.run import most_connections, service_log
 from essential.serve.service import Service
 from essential.serve.uploads import upload_root
 from essential.serve.worker import start_method
+from in_process import Essential
 from small_runs import command
 
 SERVE = Path(sys.modules["essential.serve"].__file__ or "").parent
 
 
-def _error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str | Path, code: int = 2
-) -> str:
-    monkeypatch.setattr(sys, "argv", ["essential", "serve", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code == code
-    return capsys.readouterr().err.splitlines()[-1]
+def _error(essential: Essential, *arguments: str | Path) -> str:
+    outcome = essential("serve", *arguments)
+    assert outcome.code == 2
+    return outcome.err.splitlines()[-1]
 
 
-def test_bundles_that_cannot_be_served_are_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_bundles_that_cannot_be_served_are_named(essential: Essential, tmp_path: Path) -> None:
     there = tmp_path / "there.bundle"
     there.write_bytes(b"")
     missing = tmp_path / "missing.bundle"
-    said = _error(monkeypatch, capsys, missing)
+    said = _error(essential, missing)
     assert said.startswith(f"error: there is no bundle {missing}; begin an empty one with --encoder NAME")
-    assert "for a new bundle only" in _error(monkeypatch, capsys, there, "--encoder", "tiny")
-    assert "is a folder" in _error(monkeypatch, capsys, tmp_path)
+    assert "for a new bundle only" in _error(essential, there, "--encoder", "tiny")
+    assert "is a folder" in _error(essential, tmp_path)
     assert list(tmp_path.iterdir()) == [there]
 
 
@@ -64,27 +58,22 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     )
 
 
-def test_an_address_that_is_taken_or_not_ours_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    (tmp_path / "a.bundle").write_bytes(b"")
+def test_an_address_that_is_taken_or_not_ours_is_named(essential: Essential, tmp_path: Path) -> None:
+    bundle = tmp_path / "a.bundle"
+    bundle.write_bytes(b"")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        assert f"cannot listen at 127.0.0.1, port {port}" in _error(
-            monkeypatch, capsys, tmp_path / "a.bundle", "--port", port
-        )
-    assert "--host of this machine" in _error(
-        monkeypatch, capsys, tmp_path / "a.bundle", "--host", "192.0.2.7", "--port", "0"
-    )
+        assert f"cannot listen at 127.0.0.1, port {port}" in _error(essential, bundle, "--port", port)
+    assert "--host of this machine" in _error(essential, bundle, "--host", "192.0.2.7", "--port", "0")
 
 
 def test_without_the_extra_it_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, essential: Essential, tmp_path: Path
 ) -> None:
     for name in [name for name in sys.modules if name.startswith("essential.serve.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    said = _error(monkeypatch, capsys, tmp_path / "a.bundle")
+    said = _error(essential, tmp_path / "a.bundle")
     assert said == (
         "error: the service needs the package uvicorn, which is not installed; install the extra: "
         "pip install 'essential-video[serve]'"

@@ -5,16 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import BROWSER, Page, browser_page
 from running_service import RunningService, running_service
 
+from chromium import Page
 from essential.learner import VideoLearner
 from video_files import cut_short, write_numbered_video
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on this machine"),
-]
 
 TOKEN = "a-token-of-the-tests-0123456789"
 KNOWN = ("2-left", "2-up")
@@ -35,12 +30,6 @@ def service(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     learner.save(folder / "actions.bundle")
     with running_service(folder / "actions.bundle", folder / "s", token=TOKEN) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with browser_page(tmp_path_factory.mktemp("browser") / "profile") as page:
-        yield page
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from made_sites import PUBLISHED, made_found, many_found, other_protocol, published_protocol, skipped_test
+from made_sites import PUBLISHED, made_found, other_protocol, published_protocol, skipped_test
 
 from essential.published import published_figures, published_for
 from essential.results.formats import NONE
@@ -142,14 +142,6 @@ def test_an_unfinished_run_is_ranked_with_nothing() -> None:
     assert _places(board) == {"a": 1}
     assert [found.record.method.name for found in board.unfinished] == ["cut"]
     assert len(board.runs) == 2
-
-
-def test_the_order_of_the_records_changes_nothing() -> None:
-    def content(found: list[FoundRecord]) -> list[tuple[str, str]]:
-        return [(board.stem, json.dumps(as_objects(board))) for board in make_boards(found)]
-
-    found = many_found()
-    assert content(found) == content(found[::-1])
 
 
 def test_every_published_name_has_a_board_with_every_figure() -> None:

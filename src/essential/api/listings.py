@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from essential.configs.shipped import shipped_configs
-from essential.encoders.config import CLIP_PRESETS, ENCODERS, PRESETS, TINY
+from essential.encoders.config import ENCODERS, PRESETS, TINY, VIDEO_PRESETS
 from essential.methods import METHODS, method_summaries
 from essential.metrics import METRICS
 from essential.protocols.source import DATASETS
@@ -80,7 +80,7 @@ def list_methods() -> Catalogue:
 def list_encoders() -> Catalogue:
     """Return the frozen encoders that have a name of their own; any image model of timm can be named beside them."""
     own = {TINY: "the embedded one, for tests", **{name: f"{timm} of timm" for name, timm in PRESETS.items()}}
-    own |= {name: f"{repository} of the hub, which sees whole clips" for name, repository in CLIP_PRESETS.items()}
+    own |= {name: f"{repository} of the hub, which sees whole clips" for name, repository in VIDEO_PRESETS.items()}
     plugins = {name: (ENCODERS[name].__doc__ or "").partition("\n")[0] for name in ENCODERS if name not in own}
     return Catalogue({**own, **plugins}, ENCODERS.broken())
 

@@ -13,7 +13,6 @@ from essential.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from essential.engine.settings import RunConfig
-    from essential.protocols.audit import Extremes, ListAudit
     from essential.protocols.video_list import VideoList
     from essential.video.check import CheckReport, Count
 
@@ -131,14 +130,14 @@ def import_(
     Example:
       essential data import UCF101_data.pkl --out ucf101.json
     """
-    from essential.protocols.audit import audit_list
+    from essential.protocols.audit import entry_findings
     from essential.protocols.video_list import import_list, refuse_other_file, write_video_list
 
     refuse_other_file(out)
     video_list = import_list(source)
     write_video_list(video_list, out)
     _print_list(video_list)
-    for finding in _entry_findings(audit_list(video_list.tasks)):
+    for finding in entry_findings(video_list.tasks):
         say(f"note: {finding}")
     say(f"sha256: {video_list.sha256}\nlist: {out}")
 
@@ -153,13 +152,13 @@ def audit(source: Annotated[Path, argument("LIST", "A list of ours, or a publish
     Example:
       essential data audit ucf101.json
     """
-    from essential.protocols.audit import audit_list
+    from essential.protocols.audit import findings
     from essential.protocols.listed import refuse_unusable
     from essential.protocols.video_list import open_list
 
     video_list = open_list(source)
     _print_list(video_list)
-    for finding in _findings(audit_list(video_list.tasks)):
+    for finding in findings(video_list.tasks):
         say(f"- {finding}")
     try:
         refuse_unusable(video_list.tasks, video_list.name)
@@ -177,57 +176,6 @@ def _print_list(video_list: "VideoList") -> None:
     totals = [sum(row[place] for row in rows) for place in range(1 + len(splits))]
     numbered: list[list[object]] = [[number, *row] for number, row in enumerate(rows, 1)]
     print_table(("task", "classes", *splits), [*numbered, ["all", *totals]], title=video_list.name)
-
-
-def _findings(audit: "ListAudit") -> Iterator[str]:
-    """Yield what an audit found, a sentence each, the most important first."""
-    from essential.shown import named, quoted
-
-    for leak in audit.group_leaks:
-        yield (
-            f"group leakage: {leak.leaked_videos} of {leak.videos} {leak.split} videos have a clip of their own group "
-            f"in training ({leak.leaked_groups} of {leak.groups} groups): accuracy on this split is optimistic"
-        )
-    if not audit.group_leaks:
-        yield "groups: no name has a group number (UCF101's _gNN_cNN), so leaks by group cannot be checked"
-    for splits, files in audit.shared_files.items():
-        yield f"splits: {len(files)} videos are in both {' and '.join(splits)}: {named(files)}"
-    if not audit.shared_files:
-        yield f"splits: no video is in two splits ({', '.join(audit.splits)})"
-    for name, numbers in audit.repeated_classes.items():
-        yield f"classes: {quoted(name)} is in the tasks {', '.join(map(str, numbers))}; a class should arrive once"
-    if not audit.repeated_classes:
-        yield "classes: none is in two tasks"
-    for what, found in (
-        ("classes per task", audit.classes_per_task),
-        ("training entries per task", audit.training_per_task),
-        ("training entries per class", audit.training_per_class),
-    ):
-        if found is not None:
-            yield f"{what}: {_balance(found)}"
-    yield from _entry_findings(audit)
-
-
-def _balance(found: "Extremes") -> str:
-    if found.smallest == found.largest:
-        return f"{found.smallest} in each"
-    ratio = f", {found.largest / found.smallest:.1f} times as many" if found.smallest else ""
-    return f"from {found.smallest} ({found.smallest_of}) to {found.largest} ({found.largest_of}){ratio}"
-
-
-def _entry_findings(audit: "ListAudit") -> Iterator[str]:
-    """Yield the counts of odd entries by split: repetitions, odd segments, several classes in one video."""
-    for split, found in audit.splits.items():
-        repeats = f"entries that repeat one of the same class (the same one up to {found.most_repeated} times)"
-        odd = {
-            repeats: found.repeats,
-            "segments that end where they start, without a frame": found.empty,
-            "segments that start at or behind the end of their video, without a frame": found.started_past_end,
-            "segments that end more than 0.05 s behind the end of their video": found.ended_past_end,
-            "videos with entries of several classes (data.untrimmed leaves them out)": found.files_of_several_classes,
-            "videos with segments of different classes that overlap in time": found.files_of_overlapping_classes,
-        }
-        yield from (f"{split}: {what}: {count}" for what, count in odd.items() if count)
 
 
 def _config(

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from essential.learner.video_learner import VideoLearner
 
 _NEW = "New bundle: "
+_ENCODER = f"{_NEW}clip-vit-b16 (downloads), efficientnet-lite0, ...; default: CLIP if it is here."
 _HELD_OUT = f"{_NEW}most clips per class kept for checking, one in five.  [default: 4]"
 _DESCRIBE = "A text for a class, which its words are taken from (repeatable; method words)."
 # The options of a new bundle, and what the learner calls them.
@@ -27,7 +29,7 @@ _OF_NEW = {
 def learn(  # noqa: PLR0913, PLR0917 - an option each
     into: Annotated[Path, option("--into", "BUNDLE", "The bundle; made if it is missing.")],
     videos: Annotated[Path, option("--videos", "DIR", "Clips as DIR/<class>/*.mp4.")],
-    encoder: Annotated[str | None, option("--encoder", "NAME", f"{_NEW}clip-vit-b16 (downloads), tiny, ...")] = None,
+    encoder: Annotated[str | None, option("--encoder", "NAME", _ENCODER)] = None,
     method: Method = None,
     budget_bytes: Annotated[int | None, option("--budget-bytes", "N", f"{_NEW}most bytes of old clips.", min=1)] = None,
     config: Annotated[str | None, option("--config", "NAME", f"{_NEW}config for all other settings.")] = None,
@@ -45,7 +47,8 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
     Examples:
       essential learn --into actions.bundle --videos clips
       essential learn --into actions.bundle --videos new-clips
-      essential learn --into small.bundle --videos clips --encoder tiny
+      essential learn --into small.bundle --videos clips \\
+        --encoder efficientnet-lite0
       essential learn --into words.bundle --videos clips --encoder clip-vit-b16 \\
         --describe "wave=a person waves a hand"
     """
@@ -100,6 +103,7 @@ def _described(given: Sequence[str]) -> dict[str, str]:
 
 def _learner(read: "Bundle | None", settings: Mapping[str, Any]) -> "VideoLearner":
     """Return the learner of a bundle, or a new one; without a network, with commands to copy in the error."""
+    from essential.encoders.config import LITE
     from essential.errors import NoNetworkError
     from essential.learner.video_learner import VideoLearner
 
@@ -108,10 +112,11 @@ def _learner(read: "Bundle | None", settings: Mapping[str, Any]) -> "VideoLearne
             return VideoLearner(bundle=read, progress=settings["progress"])
         return VideoLearner(**settings)
     except NoNetworkError as error:
-        command = shlex.join(["essential", *sys.argv[1:]])
-        ways = [f"{command} -s encoder.weights=FILE"]
+        words = ["essential", *sys.argv[1:]]
+        ways = [shlex.join([*words, "-s", "encoder.weights=FILE"])]
         if read is None:
-            ways.insert(0, f"{command} --encoder tiny")
+            instead = [LITE if before == "--encoder" else word for before, word in pairwise(["", *words])]
+            ways.insert(0, shlex.join(instead if instead != words else [*words, "-s", f"encoder.name={LITE}"]))
         raise NoNetworkError(
             error.problem, where=error.where, remedy="\n  ".join([error.remedy or "that is:", *ways])
         ) from error

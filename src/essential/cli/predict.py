@@ -174,4 +174,5 @@ def _line(answer: "Answer") -> str:
         return f"{start:>9} - {end:>9}  {label or NONE_OF_THESE:<24} {answer.score:5.2f}  {path}"
     if answer.error is not None:
         return f"{'cannot be read':<24}       {path}: {answer.error}"
-    return f"{f'{NONE_OF_THESE} ({label})' if answer.unknown else label:<24} {answer.score:5.2f}  {path}"
+    short = f"  ({answer.short_clip})" if answer.short_clip else ""
+    return f"{f'{NONE_OF_THESE} ({label})' if answer.unknown else label:<24} {answer.score:5.2f}  {path}{short}"

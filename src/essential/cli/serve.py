@@ -12,7 +12,7 @@ _ALLOW_HOST = "Another name of this service, such as a proxy's. Repeatable."
 
 def serve(  # noqa: PLR0913, PLR0917 - each is an option of its own
     bundle: Annotated[Path, argument("BUNDLE", "The bundle; teaching changes it.")],
-    encoder: Annotated[str | None, option("--encoder", "NAME", "New bundle: clip-vit-b16, tiny, or another.")] = None,
+    encoder: Annotated[str | None, option("--encoder", "NAME", "New bundle: auto, clip-vit-b16, or another.")] = None,
     host: Annotated[str, option("--host", "HOST", "Where to listen; all but loopback need the token.")] = "127.0.0.1",
     port: Annotated[int, option("--port", "N", "0: any free port.", min=0, max=65535)] = 8765,
     token: Annotated[str | None, option("--token", "TEXT", _TOKEN, envvar="ESSENTIAL_TOKEN")] = None,
@@ -31,7 +31,7 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of its own
     \b
     Examples:
       essential serve actions.bundle
-      essential serve new.bundle --encoder tiny
+      essential serve new.bundle --encoder auto
       essential serve actions.bundle --host 0.0.0.0
     """
     from essential.errors import ConfigError

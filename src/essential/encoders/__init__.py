@@ -47,12 +47,12 @@ def build_image_model(config: EncoderConfig) -> "Encoder":
     return build_adapted_clip(config) if config.is_temporal else build_timm(config)
 
 
-def build_clip_model(config: EncoderConfig) -> "Encoder":
-    """Return a network of transformers that sees whole clips, one of `CLIP_PRESETS`."""
+def build_video_model(config: EncoderConfig) -> "Encoder":
+    """Return a network of transformers that sees whole clips, one of `VIDEO_PRESETS`."""
     require_extra("transformers", "transformers", of=f"the encoder {config.name!r}")
-    from essential.encoders.clip_networks import build_clip_network
+    from essential.encoders.video_networks import build_video_network
 
-    return build_clip_network(config)
+    return build_video_network(config)
 
 
 def build_text_tower(config: EncoderConfig) -> "TextTower":

@@ -14,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError
 
-from essential.encoders.config import EncoderConfig
+from essential.encoders.config import LITE, EncoderConfig
 from essential.errors import CheckpointError, NoNetworkError
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -93,8 +93,8 @@ def refuse_without_network(config: EncoderConfig) -> None:
         return
     raise NoNetworkError(
         f"no network: the published weights of the encoder {config.name!r} ({config.published_as}) could "
-        "not be downloaded. Use the embedded encoder (-s encoder.name=tiny), or fetch them elsewhere under that name "
-        "and add -s encoder.weights=FILE"
+        f"not be downloaded. Use the encoder that is installed (-s encoder.name={LITE}), or fetch them elsewhere under "
+        "that name and add -s encoder.weights=FILE"
     )
 
 

@@ -1,6 +1,7 @@
 """Frames through any image model of timm, without its head: each frame on its own, with the pixels it wants."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 
 from essential.encoders.base import Encoder
 from essential.encoders.clip_layout import is_clip_layout, to_clip_name, to_timm_names
-from essential.encoders.config import ENCODERS, EncoderConfig
+from essential.encoders.config import ENCODERS, LITE, EncoderConfig
+from essential.encoders.efficientnet_lite0 import fold_batch_norms, is_package_layout, package_names, package_weights
 from essential.encoders.published_weights import kept_weights, not_downloaded, refuse_without_network
 from essential.encoders.weight_files import fit_weights, read_weights
 from essential.errors import CheckpointError, ConfigError
@@ -54,19 +56,34 @@ def build_timm(config: EncoderConfig) -> Encoder:
         ConfigError: timm has no such model, or it does not take the arguments or the size.
         CheckpointError: the weights are missing, damaged, or another network's.
     """
-    network = build_network(config)
-    if isinstance(config.weights, Path):
-        state, path, encoder = read_weights(config.weights), config.weights, config.name
-        if is_clip_layout(state):
-            # Checkpoints of the authors hold a temporal embedding even where their tower does not add it.
-            state, unused = to_timm_names(state), ("temporal_embedding",)
-            fit_weights(network, state, path=path, encoder=encoder, leftovers=unused, shown=to_clip_name)
-        else:
-            fit_weights(network, state, path=path, encoder=encoder, leftovers=classifier_keys(network))
+    network, architecture = build_network(config), describe(config)
+    path = package_weights() if config.name == LITE and config.weights is None else config.weights
+    if isinstance(path, Path):
+        _load(network, config, path)
     resize(network, config)
     pixel_format = pixel_format_of(network, config)
     dim = feature_width(network, config, size=pixel_format.size)
-    return TimmEncoder(config.name, network, dim=dim, pixel_format=pixel_format, architecture=describe(config))
+    if config.name == LITE:
+        fold_batch_norms(network)
+        architecture += ", batch norms folded"
+    return TimmEncoder(config.name, network, dim=dim, pixel_format=pixel_format, architecture=architecture)
+
+
+def _load(network: nn.Module, config: EncoderConfig, path: Path) -> None:
+    state = read_weights(path)
+    fit = partial(fit_weights, network, path=path, encoder=config.name)
+    if is_clip_layout(state):
+        # Checkpoints of the authors hold a temporal embedding even where their tower does not add it.
+        fit(to_timm_names(state), leftovers=("temporal_embedding",), shown=to_clip_name)
+    elif is_package_layout(state):
+        theirs = package_names(network, state)
+        fit(
+            {ours: state[name] for ours, name in theirs.items()},
+            leftovers=("_fc.",),
+            shown=lambda key: theirs.get(key, key),
+        )
+    else:
+        fit(state, leftovers=classifier_keys(network))
 
 
 def build_network(config: EncoderConfig) -> nn.Module:

@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch.optim import Optimizer
 
-from essential.encoders import refuse_without_tower
+from essential.encoders import EncoderConfig, refuse_without_tower
 from essential.engine.clips import ClipTable, LabelledVideos, TaskClips, check_coverage
 from essential.engine.config import resolved
 from essential.engine.evaluate import TaskReport, evaluated, scored
@@ -89,9 +89,10 @@ def train(
     config = resolved(config, overrides).with_absolute_paths()
     progress = progress if progress and group.first else Progress()
     config.data.require_places()
-    if config.needs_words:
-        refuse_without_tower(config.encoder)
     with folder_lock(folder.path) if group.first else nullcontext():
+        config = _with_encoder_of_first(config, folder, group)
+        if config.needs_words:
+            refuse_without_tower(config.encoder)
         if group.first:
             refuse_taken(folder, config, resume=resume)
         if group.from_first(folder.record.exists):
@@ -99,6 +100,15 @@ def train(
         observers = _Observers(on_epoch, on_task, sink) if group.first else _Observers()
         with turn(config.training.threads, group):
             return _Run(config, folder, progress, group, observers).to_the_end()
+
+
+def _with_encoder_of_first(config: RunConfig, folder: RunFolder, group: ProcessGroup) -> RunConfig:
+    """Return the config with the run's own encoder where `auto` chose one: now, or elsewhere, it may choose another."""
+    if config.encoder.choice is None:
+        return config
+    own = group.from_first(lambda: (folder.config() if folder.begun else config).encoder.model_dump(mode="json"))
+    same = own == config.encoder.model_dump(mode="json")
+    return config if same else config.model_copy(update={"encoder": EncoderConfig.model_validate(own)})
 
 
 def extract(

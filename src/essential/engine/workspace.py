@@ -133,6 +133,7 @@ class Workspace:
                 recipe=self.recipe(),
                 store=self.store(),
                 progress=_advance(progress),
+                say=progress.say,
             )
 
     def stored(self, videos: Sequence[Video]) -> FeatureSource:
@@ -164,6 +165,7 @@ class Workspace:
                 config=self.config.features.model_copy(update={"on_broken_video": "skip"}),
                 part=(index + count * group.rank, count * group.size),
                 progress=_advance(progress),
+                say=progress.say,
             )
         return {key: reason for each in group.all_gather(Message(note=broken)) for key, reason in each.note.items()}
 
@@ -192,8 +194,11 @@ def open_workspace(
     if store is not None and not os.path.isdir(store):  # noqa: PTH112 - a Path raises where a name is too long
         refuse_unwritable(store / "store.json")
     known = protocol or _read_protocol(config, progress)
-    encoder = None if config.data.kind == "features" else build_encoder(config.encoder)
-    if encoder is not None:
+    encoder = None
+    if config.data.kind != "features":
+        if config.encoder.choice is not None:
+            progress.say(config.encoder.choice)
+        encoder = build_encoder(config.encoder)
         encoder.check_frames(config.video.frames)
         encoder.to(device)
     if protocol is None and config.data.kind == "moving-digits":

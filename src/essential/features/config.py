@@ -60,7 +60,7 @@ class FeaturesConfig(Section):
         None,
         ge=1,
         description="Clips encoded at once, of any videos. Without it 1 on a CPU, which loses nothing by it, "
-        "and 32 on a GPU.",
+        "and 32 on a GPU, or of an encoder of whole clips as many as have 256 frames.",
     )
     on_broken_video: BrokenVideos = Field(
         "fail",

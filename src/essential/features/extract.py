@@ -11,6 +11,7 @@ from essential.features.config import FeaturesConfig
 from essential.features.index import Located, locate, read_index, refuse_broken, refuse_changed
 from essential.features.pipeline import encode_each
 from essential.features.provenance import Recipe
+from essential.features.short_clips import ShortClips
 from essential.features.store import Features, FeatureStore, Shard, VideoId, VideoNote, create_store, video_id
 from essential.protocols.protocol import SPLITS, Split, Video
 
@@ -27,6 +28,7 @@ def extract(
     config: FeaturesConfig,
     part: tuple[int, int] = (0, 1),
     progress: Progress = lambda *_: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, str]:
     """Compute the shards of the store at `path` that `videos` need and that are not there yet.
 
@@ -37,6 +39,7 @@ def extract(
     Args:
         part: (i, n): only the shards whose place in the plan is i modulo n, for n jobs side by side.
         progress: called with (videos done, videos in all) as the work goes on.
+        say: called once at the end, with how many clips were too short, if any were.
 
     Raises:
         DataError: a video is broken and the config says to fail; everything else was extracted first.
@@ -62,7 +65,7 @@ def extract(
         with store.locked(f".lock-{part[0]}-of-{part[1]}"):
             # Asked again: another process may have held the lock until now, and done them.
             jobs = _find_jobs(locate(read_index(store), shards, videos), shards, config)
-            _run(store, jobs, wanted, recipe=recipe, config=config, progress=report)
+            _run(store, jobs, wanted, recipe=recipe, config=config, progress=report, say=say)
         found = locate(read_index(store), shards, videos)
     broken = found.reasons()
     refuse_broken(broken, config.on_broken_video)
@@ -100,6 +103,7 @@ def _run(
     recipe: Recipe,
     config: FeaturesConfig,
     progress: Progress,
+    say: Callable[[str], None],
 ) -> None:
     """Compute the jobs, and write each shard when its last video is there.
 
@@ -108,6 +112,7 @@ def _run(
     places = [(shard, row) for shard, rows in jobs.items() for row in rows]
     requests = {split: recipe.request(view_numbers(split, recipe.views)) for split in SPLITS}
     items = [(wanted[shard.split, shard.keys[row]], requests[shard.split]) for shard, row in places]
+    short = ShortClips(recipe.frames_read)
     unfinished: dict[Shard, tuple[Features, dict[int, VideoNote]]] = {}
     with closing(encode_each(items, recipe=recipe, config=config)) as every:
         for done, (place, encoded) in enumerate(every, 1):
@@ -116,12 +121,15 @@ def _run(
                 unfinished[shard] = _begin(store, shard, jobs[shard], recipe)
             features, notes = unfinished[shard]
             notes[row] = encoded.note
+            short.add(encoded.frame_count)
             if encoded.features is not None:
                 features[row] = encoded.features
             if len(notes) == len(shard.keys):
                 store.write(shard, features, [notes[row] for row in sorted(notes)])
                 del unfinished[shard]
             progress(done, len(items))
+    if short.line:
+        say(short.line)
 
 
 def _begin(

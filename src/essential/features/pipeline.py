@@ -32,6 +32,8 @@ from essential.video.views import ViewRequest, read_views
 from essential.video.worker_pool import Lost, in_flight, run_tasks
 
 _CPU_CLIPS, _GPU_CLIPS = 1, 32
+# Of clips that are encoded as a whole, some are very long.
+_GPU_FRAMES = 256
 
 Clips = Float[Tensor, "views read 3 size size"]
 VideoFeatures = Float[np.ndarray, "views frames dim"]
@@ -44,17 +46,19 @@ _Identify = Callable[[Path], VideoIdentity] | None
 
 
 class ReadVideo(NamedTuple):
-    """A video's views, or None where its note says why there are none."""
+    """A video's views, and the frames that it, or its segment, has; or None where its note says why there are none."""
 
     clips: Clips | None
     note: VideoNote
+    frame_count: int | None = None
 
 
 class EncodedVideo(NamedTuple):
-    """The features of a video's views, or None where its note says why there are none."""
+    """The features of a video's views, and its frames; or None where its note says why there are none."""
 
     features: VideoFeatures | None
     note: VideoNote
+    frame_count: int | None = None
 
 
 class ClipEncoder:
@@ -73,11 +77,12 @@ class ClipEncoder:
         self._precision = precision
         self._frames = frames
         on_cpu = self._device.type == "cpu"
-        clips = batch_clips or (_CPU_CLIPS if on_cpu else _GPU_CLIPS)
-        size = encoder.pixel_format.size
+        read, size = encoder.frames_read(frames), encoder.pixel_format.size
+        gpu_clips = _GPU_CLIPS if encoder.clip_frames is None else max(1, _GPU_FRAMES // read)
+        clips = batch_clips or (_CPU_CLIPS if on_cpu else gpu_clips)
         # In turns: one is filled while the other may still be on its way to the GPU.
         self._buffers = deque(
-            torch.zeros(clips, encoder.frames_read(frames), 3, size, size, pin_memory=self._device.type == "cuda")
+            torch.zeros(clips, read, 3, size, size, pin_memory=self._device.type == "cuda")
             for _ in range(1 if on_cpu else 2)
         )
         self._filled = 0
@@ -138,11 +143,11 @@ def encode_each(
     encoder = ClipEncoder(
         recipe.encoder, frames=recipe.frames, batch_clips=config.batch_clips, precision=recipe.precision
     )
-    notes: dict[int, VideoNote] = {}
+    under_way: dict[int, ReadVideo] = {}
 
     def finished(complete: Iterator[tuple[int, VideoFeatures]]) -> Iterator[tuple[int, EncodedVideo]]:
         for place, features in complete:
-            note = notes.pop(place)
+            _, note, frame_count = under_way.pop(place)
             with np.errstate(over="ignore"):
                 stored = features.astype(recipe.dtype)
             if not np.isfinite(stored).all():
@@ -150,7 +155,7 @@ def encode_each(
                     f"the encoder {recipe.encoder.name} gave features of {note.key} that are not finite as "
                     f"{recipe.dtype}; use features.dtype=float32, or another encoder"
                 )
-            yield place, EncodedVideo(stored, note)
+            yield place, EncodedVideo(stored, note, frame_count)
 
     views = max(len(request.view_numbers) for _, request in items)
     sharing = share_cores(config.workers, encoder=recipe.encoder, frames=recipe.frames, views=views)
@@ -159,7 +164,7 @@ def encode_each(
             if read.clips is None:
                 yield place, EncodedVideo(None, read.note)
             else:
-                notes[place] = read.note
+                under_way[place] = read._replace(clips=None)
                 yield from finished(encoder.add(place, read.clips))
     with torch_threads(sharing.threads):
         yield from finished(encoder.finish())
@@ -223,9 +228,8 @@ def reading(
                 yield place, _lost(video, result)
             else:
                 assert not isinstance(wanted, Lost), "what is lost beforehand is its own result"
-                note, readable = result
-                clips = _slot_view(slots.memory, slots.size, slot, wanted) if readable else None
-                yield place, ReadVideo(clips, note)
+                clips = None if result.frame_count is None else _slot_view(slots.memory, slots.size, slot, wanted)
+                yield place, result._replace(clips=clips)
             slots.release(place)
 
 
@@ -254,15 +258,15 @@ class _Slots:
         self._free.append(self.taken.pop(place)[2])
 
 
-def _read_into(memory: Any, size: int, identify: _Identify, task: _SlotItem) -> tuple[VideoNote, bool]:
-    """Read a video in a worker, and write its clips into its slot; return its note, and whether there are any."""
+def _read_into(memory: Any, size: int, identify: _Identify, task: _SlotItem) -> ReadVideo:
+    """Read a video in a worker, and write its clips into its slot; return the rest."""
     video, request, slot = task
     # A forked process that used a second thread would wait for ever for one that its parent had.
     with torch_threads(1):
         read = _read(video, request, identify)
         if read.clips is not None:
             _slot_view(memory, size, slot, request).copy_(read.clips)
-    return read.note, read.clips is not None
+    return read._replace(clips=None)
 
 
 def _slot_view(memory: Any, size: int, slot: int, request: ViewRequest) -> Tensor:
@@ -286,17 +290,18 @@ def _lost(video: Video, lost: Lost) -> ReadVideo:
 
 
 def _read(video: Video, request: ViewRequest, identify: _Identify) -> ReadVideo:
-    size, sha256, clips, reason = None, None, None, None
+    size, sha256, clips, frame_count, reason = None, None, None, None, None
     try:
         if identify is not None:
             size, sha256 = identify(video.path)
         # As in a worker, where torch has one thread: frames are too small to share.
         with torch_threads(1):
-            clips = read_views(video, request)
+            clips, frame_count = read_views(video, request)
     except FileNotFoundError:
         size, sha256, reason = None, None, absence(video.path)
     except (VideoError, OSError) as error:
         refuse_machines_fault(video.path, error)
         # Without the path: a store must not depend on where the videos are on this machine.
         reason = error.problem if isinstance(error, VideoError) else error.strerror or str(error)
-    return ReadVideo(clips, VideoNote(key=video.key, size_bytes=size, sha256=sha256, broken=reason))
+    note = VideoNote(key=video.key, size_bytes=size, sha256=sha256, broken=reason)
+    return ReadVideo(clips, note, frame_count)

@@ -30,10 +30,15 @@ class Recipe:
     dtype: FeatureType
     precision: Precision
 
+    @property
+    def frames_read(self) -> int:
+        """How many frames are read of a clip."""
+        return self.encoder.frames_read(self.frames)
+
     def request(self, view_numbers: tuple[int, ...]) -> ViewRequest:
         """Return what to read of a video for these views."""
         return ViewRequest(
-            frames=self.encoder.frames_read(self.frames),
+            frames=self.frames_read,
             view_numbers=view_numbers,
             seed=self.seed,
             pixel_format=self.encoder.pixel_format,

@@ -1,7 +1,7 @@
 """Where a method's frame features come from: a store, memory, or the videos themselves. A method cannot tell which."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from essential.features.extract import Progress, extract, view_numbers
 from essential.features.index import Located, look_up, refuse_broken, refuse_changed, refuse_missing
 from essential.features.pipeline import EncodedVideo, encode_each, read_each
 from essential.features.provenance import Recipe
+from essential.features.short_clips import ShortClips
 from essential.features.store import VideoNote, has_store
 from essential.features.tables import FrameTable, map_shards
 from essential.protocols.protocol import Video
@@ -50,21 +51,23 @@ def open_source(
     recipe: Recipe,
     store: Path,
     progress: Progress = lambda *_: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> FeatureSource:
     """Return the source that the config asks for, ready to give the features of `videos`.
 
     In stored mode this extracts what the store in the folder `store` lacks; in live mode it decodes every video once,
-    so that broken ones are known before training starts. `progress` gets (videos done, videos in all).
+    so that broken ones are known before training starts. `progress` gets (videos done, videos in all), `say` how many
+    of those that were read were too short, if any were.
 
     Raises:
         DataError: a video is broken and the config says to fail.
         StoreError: the store is damaged, or was made by something else, or a video changed since.
     """
     if config.mode == "live":
-        return LiveSource(videos, recipe=recipe, config=config, progress=progress)
+        return LiveSource(videos, recipe=recipe, config=config, progress=progress, say=say)
     found = look_up(store, videos, recipe.provenance()) if has_store(store) else None
     if found is None or len(found.videos) < len(videos) or found.broken():
-        extract(store, videos, recipe=recipe, config=config, progress=progress)
+        extract(store, videos, recipe=recipe, config=config, progress=progress, say=say)
         return StoredSource.open(store, videos, recipe=recipe, config=config)
     progress(len(videos), len(videos))
     return StoredSource(found, recipe=recipe, config=config)
@@ -123,15 +126,25 @@ class LiveSource(FeatureSource):
     """
 
     def __init__(
-        self, videos: Sequence[Video], *, recipe: Recipe, config: FeaturesConfig, progress: Progress = lambda *_: None
+        self,
+        videos: Sequence[Video],
+        *,
+        recipe: Recipe,
+        config: FeaturesConfig,
+        progress: Progress = lambda *_: None,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__(config, frames=recipe.frames, dim=recipe.encoder.dim, views=None, skipped={})
         self._recipe = recipe
         items = [(video, recipe.request((0,))) for video in videos]
+        short = ShortClips(recipe.frames_read)
         with closing(read_each(items, config=config, sharing=Sharing(decoders(config.workers), 1))) as every:
             for done, (_, read) in enumerate(every, 1):
                 self.skipped |= _broken([read.note])
+                short.add(read.frame_count)
                 progress(done, len(videos))
+        if short.line:
+            say(short.line)
         refuse_broken(self.skipped, config.on_broken_video)
 
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:

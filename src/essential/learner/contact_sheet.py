@@ -73,4 +73,5 @@ def _words(prediction: Prediction) -> tuple[str, str]:
     if prediction.error is not None:
         return "cannot be read", f"{prediction.path.name}: {prediction.error}"
     best = f"{prediction.label} {prediction.score:.2f}"
-    return (f"none of these ({best})" if prediction.unknown else best), prediction.path.name
+    short = f" ({prediction.short_clip})" if prediction.short_clip else ""
+    return (f"none of these ({best})" if prediction.unknown else best), prediction.path.name + short

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from essential.errors import BundleError
@@ -74,21 +74,14 @@ class LabelledPredictor:
             )
         return np.where([label is None for label in self.labels], -np.inf, scores)
 
-    def predictions(
-        self,
-        paths: Sequence[Path],
-        features: Features,
-        *,
-        top_k: int,
-        frames: UInt8[np.ndarray, "frames size size 3"] | None = None,
-    ) -> list[Prediction]:
-        """Return a prediction for each clip; `frames` are those of a single one."""
+    def predictions(self, paths: Sequence[Path], features: Features, *, top_k: int) -> list[Prediction]:
+        """Return a prediction for each clip."""
         labels, probabilities, unknown = self.answers(features)
         found = []
         for row, path in enumerate(paths):
             best = np.argsort(-probabilities[row], kind="stable")[:top_k]
             top = tuple(Scored(labels[place], float(probabilities[row, place])) for place in best)
-            found.append(Prediction(path, top, None if unknown is None else float(unknown[row]), frames=frames))
+            found.append(Prediction(path, top, None if unknown is None else float(unknown[row])))
         return found
 
     def recognised(self, held_out: EpisodicMemory) -> dict[str, tuple[int, int]]:

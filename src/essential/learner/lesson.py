@@ -17,6 +17,7 @@ from essential.errors import DataError
 from essential.features.config import FeaturesConfig
 from essential.features.index import refuse_broken
 from essential.features.provenance import Recipe
+from essential.features.short_clips import ShortClips
 from essential.features.source import encode_all
 from essential.models.text_scores import Words
 from essential.progress import Progress, phase
@@ -109,6 +110,11 @@ def read_clips(
         encoded = encode_all(
             videos, request, recipe=recipe, config=config, progress=lambda done, _: progress.advance(done)
         )
+    short = ShortClips(recipe.frames_read)
+    for one in encoded:
+        short.add(one.frame_count)
+    if short.line:
+        progress.say(short.line)
     skipped = {one.note.key: one.note.broken for one in encoded if one.note.broken is not None}
     refuse_broken(skipped, config.on_broken_video)
     read = [

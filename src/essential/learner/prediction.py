@@ -21,6 +21,16 @@ class Scored(NamedTuple):
     score: float
 
 
+class ShortClip(NamedTuple):
+    """How many frames a clip has, fewer than were read of it: some were read several times."""
+
+    frames: int
+    frames_read: int
+
+    def __str__(self) -> str:
+        return f"{self.frames} frames, repeated to {self.frames_read}"
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """The labels of one clip.
@@ -31,7 +41,8 @@ class Prediction:
         unknown_score: how far the clip is from all classes, above 1 for none of them; None where too few clips were
             held out to say so. Compare it only between answers of the same, unchanged learner.
         error: why the clip could not be read; None if it could.
-        frames: the pixels that the encoder saw, if they were asked for.
+        frames: the pixels that the encoder saw, if they were asked for; of one that sees very many, some.
+        short_clip: what the clip lacks, if it has fewer frames than are read.
     """
 
     path: Path
@@ -39,6 +50,7 @@ class Prediction:
     unknown_score: float | None = None
     error: str | None = None
     frames: UInt8[np.ndarray, "frames size size 3"] | None = None
+    short_clip: ShortClip | None = None
 
     @property
     def label(self) -> str | None:
@@ -61,7 +73,8 @@ class Prediction:
         if self.error is not None:
             return {"path": path, "error": self.error}
         unknown = {"unknown": self.unknown, "unknown_score": self.unknown_score}
-        return {"path": path, "label": self.label, "score": self.score, **unknown, "top": top}
+        short = {} if self.short_clip is None else {"short_clip": self.short_clip._asdict()}
+        return {"path": path, "label": self.label, "score": self.score, **unknown, "top": top, **short}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,14 +14,14 @@ from torch import Tensor
 from essential.engine.turns import turn
 from essential.features.config import FeaturesConfig
 from essential.features.cores import share_cores
-from essential.features.pipeline import Asked, ClipEncoder, VideoFeatures, reading
+from essential.features.pipeline import Asked, ClipEncoder, ReadVideo, VideoFeatures, reading
 from essential.features.provenance import Recipe
 from essential.learner.clips import Expanded
 from essential.learner.labelled_predictor import LabelledPredictor
-from essential.learner.prediction import Prediction, Span, spans_of
+from essential.learner.prediction import Prediction, ShortClip, Span, spans_of
 from essential.learner.threads import Arrivals
 from essential.protocols.protocol import Video
-from essential.video.config import PixelFormat
+from essential.video.views import segment_indices
 from essential.video.windows import WindowedVideo
 from essential.video.worker_pool import Lost
 
@@ -67,7 +67,7 @@ class ClipReader:
             sharing = share_cores(self.config.workers, encoder=self.recipe.encoder, frames=self.recipe.frames, views=1)
         arrivals = Arrivals(paths, ahead=max(1, sharing.workers))
         files: dict[int, Path] = {}
-        pixels: dict[int, Shown] = {}
+        seen: dict[int, tuple[Shown | None, ShortClip | None]] = {}
         unread: set[int] = set()
 
         def items() -> Iterator[Asked]:
@@ -84,8 +84,9 @@ class ClipReader:
                 return [(place, answer(place, features)) for place, features in encode()]
 
         def answer(place: int, features: VideoFeatures) -> Prediction:
-            path, frames = files.pop(place), pixels.pop(place, None)
-            return self.predictor.predictions([path], features, top_k=top_k, frames=frames)[0]
+            (prediction,) = self.predictor.predictions([files.pop(place)], features, top_k=top_k)
+            frames, short_clip = seen.pop(place)
+            return replace(prediction, frames=frames, short_clip=short_clip)
 
         every = reading(
             items(),
@@ -102,9 +103,11 @@ class ClipReader:
                     path = files.pop(place)
                     yield place, Prediction(path, error=read.note.broken or "it cannot be read")
                 else:
+                    shown = None
                     if with_frames:
                         with turn(sharing.threads):
-                            pixels[place] = _shown(read.clips[0], self.recipe.encoder.pixel_format)
+                            shown = self._shown(read.clips[0])
+                    seen[place] = shown, self._short(read)
                     yield from answers(partial(encoder.add, place, read.clips))
                 if not unread and not arrivals.is_next_known():
                     # Whoever sends the next path may be waiting for what is in a batch that is not full.
@@ -127,6 +130,21 @@ class ClipReader:
         probabilities, unknown = np.repeat(probabilities, times, axis=0), np.repeat(unknown, times)
         return spans_of(video.path, segments, labels, probabilities, unknown.tolist())
 
+    def _shown(self, clip: Float[Tensor, "read 3 size size"]) -> Shown:
+        """Return the frames of a clip, or of very many as many as there are features, as a person would see them."""
+        pixel_format, frames = self.recipe.encoder.pixel_format, min(len(clip), self.recipe.frames)
+        mean, std = (torch.tensor(values)[:, None, None] for values in (pixel_format.mean, pixel_format.std))
+        some = clip[segment_indices(len(clip), frames, generator=None)]
+        coloured = ((some * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+        pixels: Shown = coloured.permute(0, 2, 3, 1).numpy()
+        return pixels
+
+    def _short(self, read: ReadVideo) -> ShortClip | None:
+        frames_read = self.recipe.frames_read
+        if read.frame_count is None or read.frame_count >= frames_read:
+            return None
+        return ShortClip(read.frame_count, frames_read)
+
     def _encoder(self) -> ClipEncoder:
         return ClipEncoder(
             self.recipe.encoder,
@@ -134,11 +152,3 @@ class ClipReader:
             batch_clips=self.config.batch_clips,
             precision=self.recipe.precision,
         )
-
-
-def _shown(clip: Float[Tensor, "frames 3 size size"], pixel_format: PixelFormat) -> Shown:
-    """Return the pixels that an encoder was given, as a person would see them."""
-    mean, std = (torch.tensor(values)[:, None, None] for values in (pixel_format.mean, pixel_format.std))
-    coloured = ((clip * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
-    pixels: Shown = coloured.permute(0, 2, 3, 1).numpy()
-    return pixels

@@ -70,7 +70,8 @@ class VideoLearner:
     """A video classifier that learns class after class.
 
     Args:
-        encoder: the frozen encoder: `clip-vit-b16`, `tiny`, or another; None: the config's.
+        encoder: the frozen encoder: `clip-vit-b16`, `efficientnet-lite0`, or another; None: the config's, which is
+            `auto` in `own/*`: the first where its weights are on this machine, else the second.
         method: how it learns, such as `icarl`; None: the config's.
         memory_budget_bytes: cap on all that is kept of old clips, exemplars and the clips held out, MR modules apart;
             None: as many exemplars per class as the config says.
@@ -137,6 +138,8 @@ class VideoLearner:
                 raise ConfigError(problem, remedy="give the numbers per frame") from None
         if bundle is not None and not bundle.encoder.fingerprint:  # features were given as arrays
             return bundle.encoder, None
+        if bundle is None and self.config.encoder.choice is not None:
+            self._progress.say(self.config.encoder.choice)
         encoder = build_encoder(self.config.encoder)
         encoder.check_frames(self.config.video.frames)
         encoder.to(self._device)

@@ -34,14 +34,11 @@ __all__ = [
     "accuracy_on_seen",
     "backward_forgetting_by_task",
     "class_accuracy",
-    "forgetting_from_best_by_task",
     "forward_transfer",
     "name_fault",
     "rounding",
     "seen_accuracy_by_task",
     "tcd_forgetting",
-    "vclimb_accuracy",
-    "vclimb_bwf",
 ]
 
 
@@ -61,45 +58,12 @@ def tcd_forgetting(matrix: AccuracyMatrix, test_videos: Sequence[int]) -> float 
     return plain_mean(drops)
 
 
-def forgetting_from_best_by_task(matrix: AccuracyMatrix) -> list[float | None]:
-    """Return the best accuracy ever reached minus the accuracy now, of each old task; None without a test video.
-
-    Source: the ESSENTIAL authors' evaluation code. "Now" is a candidate for the best, so the value is never negative;
-    Chaudhry et al., ECCV 2018, leave it out.
-    """
-    return [max(history) - history[-1] if history else None for history in _histories(matrix)]
-
-
 def backward_forgetting_by_task(matrix: AccuracyMatrix) -> list[float | None]:
     """Return the accuracy just after learning minus now, of each old task; None without a test video.
 
-    Source: BWF of vCLIMB (Villa et al., CVPR 2022) by its formula, mean_j (R[j][j] - R[N][j]); see `vclimb_bwf`.
+    Source: BWF of vCLIMB (Villa et al., CVPR 2022) by its formula, mean_j (R[j][j] - R[N][j]); its code weighs.
     """
     return [history[0] - history[-1] if history else None for history in _histories(matrix)]
-
-
-def vclimb_accuracy(matrix: AccuracyMatrix, class_counts: Sequence[int]) -> float | None:
-    """Return Acc after the last task, sum_j c_j R[N][j] / sum_j c_j over the tasks learned; c_j are numbers of classes.
-
-    Source: vCLIMB's evaluation code (`num_classes`); its paper and website have no weights. None without test videos.
-
-    Raises:
-        ValueError: there are not as many numbers of classes as tasks learned.
-    """
-    _check_counts(matrix, class_counts)
-    return weighted_mean(matrix[-1], class_counts)
-
-
-def vclimb_bwf(matrix: AccuracyMatrix, class_counts: Sequence[int]) -> float | None:
-    """Return BWF, sum_j c_j (R[j][j] - R[N][j]) / sum_j c_j over the old tasks.
-
-    Source: vCLIMB's evaluation code; `backward_forgetting` is its formula, without weights.
-
-    Raises:
-        ValueError: there are not as many numbers of classes as tasks learned.
-    """
-    _check_counts(matrix, class_counts)
-    return weighted_mean(backward_forgetting_by_task(matrix), class_counts[:-1])
 
 
 def forward_transfer(matrix: AccuracyMatrix, reference: AccuracyMatrix) -> float | None:
@@ -128,13 +92,6 @@ def _histories(matrix: AccuracyMatrix) -> list[list[float]]:
     return [[accuracy for accuracy in column if accuracy is not None] for column in columns]
 
 
-def _check_counts(matrix: AccuracyMatrix, class_counts: Sequence[int]) -> None:
-    if len(class_counts) != len(matrix):
-        raise ValueError(
-            f"there are {len(class_counts)} numbers of classes for {len(matrix)} tasks learned; give one per task"
-        )
-
-
 @dataclass(frozen=True)
 class Scores:
     """What every metric of a run is computed from.
@@ -153,8 +110,16 @@ class Scores:
 
     @classmethod
     def of(cls, evaluations: Sequence[Evaluation], class_counts: Sequence[int]) -> "Scores":
-        """Return those of one evaluation per task learned; see `accuracy_matrix` for errors."""
+        """Return those of one evaluation per task learned.
+
+        Raises:
+            ValueError: see `accuracy_matrix`; or there are not as many numbers of classes as tasks learned.
+        """
         matrix = accuracy_matrix(evaluations)
+        if len(class_counts) != len(matrix):
+            raise ValueError(
+                f"there are {len(class_counts)} numbers of classes for {len(matrix)} tasks learned; give one per task"
+            )
         videos = [int((evaluations[-1].tasks == task).sum()) for task in range(len(matrix))]
         return cls(matrix, [accuracy_on_seen(each) for each in evaluations], videos, class_counts)
 
@@ -208,7 +173,8 @@ AVERAGE_INCREMENTAL_ACCURACY_NME = Metric(
 )
 VCLIMB_ACCURACY = Metric(
     "vCLIMB Acc",
-    lambda run: vclimb_accuracy(run.matrix, run.class_counts),
+    # The paper and the website have no weights.
+    lambda run: weighted_mean(run.matrix[-1], run.class_counts),
     "mean of the tasks' accuracies after the last task, weighted by their numbers of classes",
     "Acc of vCLIMB (CVPR 2022) by its code",
 )
@@ -220,14 +186,15 @@ VCLIMB_ACCURACY_UNWEIGHTED = Metric(
 )
 VCLIMB_BWF = Metric(
     "vCLIMB BWF",
-    lambda run: vclimb_bwf(run.matrix, run.class_counts),
+    lambda run: weighted_mean(backward_forgetting_by_task(run.matrix), run.class_counts[:-1]),
     "backward forgetting, the old tasks weighted by their numbers of classes",
     "BWF of vCLIMB (CVPR 2022) by its code",
     less_is_better=True,
 )
 FORGETTING_FROM_BEST = Metric(
     "Forgetting from best",
-    lambda run: plain_mean(forgetting_from_best_by_task(run.matrix)),
+    # "The end" is a candidate for the best, so it is never negative; Chaudhry et al., ECCV 2018, leave it out.
+    lambda run: plain_mean([max(history) - history[-1] for history in _histories(run.matrix) if history]),
     "plain mean, over the old tasks, of the best accuracy ever reached minus the accuracy at the end",
     "the ESSENTIAL authors' code (ICCV 2025)",
     less_is_better=True,

@@ -2,10 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
-from typing import NamedTuple
 
 from essential.protocols.listed import (
     Entry,
@@ -17,6 +15,7 @@ from essential.protocols.listed import (
     repeated_classes,
     splits_of,
 )
+from essential.shown import named, quoted
 
 # Lists round: an end this little behind the video's end is none.
 _TOLERANCE_SECONDS = 0.05
@@ -24,109 +23,63 @@ _TOLERANCE_SECONDS = 0.05
 _GROUP = re.compile(r"_g(\d+)_c\d+(?:\.[^./]*)?$")
 
 
-class Extremes(NamedTuple):
-    """The smallest and the largest of some counts, each with its owner."""
-
-    smallest: int
-    smallest_of: str
-    largest: int
-    largest_of: str
-
-
-class GroupLeak(NamedTuple):
-    """How much of a split shares a group (class and group number) with training."""
-
-    split: ListedSplit
-    videos: int  # entries of the split whose name has a group number
-    leaked_videos: int  # those of a group that is in training too
-    groups: int  # of the split
-    leaked_groups: int  # those that are in training too
+def findings(tasks: Tasks) -> Iterator[str]:
+    """Give what an audit finds, a sentence each, the most important first, also of a list that no run could use."""
+    tested = [split for split in splits_of(tasks) if split != "train"]
+    leaks = [leak for split in tested if (leak := _group_leak(tasks, split))]
+    yield from leaks or ["groups: no name has a group number (UCF101's _gNN_cNN), so leaks by group cannot be checked"]
+    yield from _shared_files(tasks)
+    repeated = repeated_classes(tasks)
+    for name, numbers in repeated.items():
+        yield f"classes: {quoted(name)} is in the tasks {', '.join(map(str, numbers))}; a class should arrive once"
+    if not repeated:
+        yield "classes: none is in two tasks"
+    yield from _balances(tasks)
+    yield from entry_findings(tasks)
 
 
-class SplitAudit(NamedTuple):
-    """One split."""
-
-    repeats: int  # entries that a class has had before
-    most_repeated: int  # how often the same entry is in a class at most
-    empty: int  # segments whose end is their start
-    started_past_end: int  # segments that start at or behind the end of their video
-    ended_past_end: int  # segments that end more than 0.05 s behind the end of their video
-    files_of_several_classes: int
-    files_of_overlapping_classes: int  # files in which segments of different classes overlap in time
+def entry_findings(tasks: Tasks) -> Iterator[str]:
+    """Give how many odd entries there are in each split, of each kind that there is."""
+    for split in splits_of(tasks):
+        yield from (f"{split}: {what}: {count}" for what, count in odd_entries(tasks, split).items() if count)
 
 
-@dataclass(frozen=True)
-class ListAudit:
-    """What a reader of results on an annotation list must know."""
-
-    splits: Mapping[ListedSplit, SplitAudit]
-    classes_per_task: Extremes | None
-    training_per_task: Extremes | None
-    training_per_class: Extremes | None
-    repeated_classes: Mapping[str, tuple[int, ...]]  # classes in several tasks, with the numbers of those, from 1
-    shared_files: Mapping[tuple[ListedSplit, ListedSplit], tuple[str, ...]]  # in both, by name; none: no pair
-    group_leaks: tuple[GroupLeak, ...]  # for each tested split whose names have group numbers
-
-
-def audit_list(tasks: Tasks) -> ListAudit:
-    """Audit a list, also one that no run could use."""
-    splits = splits_of(tasks)
-    numbered = [(f"task {number}", classes) for number, classes in enumerate(tasks, 1)]
-    per_class = dict.fromkeys((listed.name for classes in tasks for listed in classes), 0)
-    for label, _ in labelled(tasks, "train"):
-        per_class[label] += 1
-    return ListAudit(
-        splits={split: audit_split(tasks, split) for split in splits},
-        classes_per_task=extremes([(task, len(classes)) for task, classes in numbered]),
-        training_per_task=extremes([(task, sum(len(c.of("train")) for c in classes)) for task, classes in numbered]),
-        training_per_class=extremes([*per_class.items()]),
-        repeated_classes=repeated_classes(tasks),
-        shared_files=shared_files(tasks),
-        group_leaks=tuple(leak for split in splits if split != "train" if (leak := group_leak(tasks, split))),
-    )
-
-
-def extremes(counts: Sequence[tuple[str, int]]) -> Extremes | None:
-    """Return the smallest and the largest count, the first of equal ones; None if there is none."""
-    if not counts:
-        return None
-    smallest = min(counts, key=lambda item: item[1])
-    largest = max(counts, key=lambda item: item[1])
-    return Extremes(smallest[1], smallest[0], largest[1], largest[0])
-
-
-def audit_split(tasks: Tasks, split: ListedSplit) -> SplitAudit:
-    """Audit one split alone."""
+def odd_entries(tasks: Tasks, split: ListedSplit) -> dict[str, int]:
+    """Return how many entries of a split are odd, or how many of its videos, by in what."""
     entries = list(labelled(tasks, split))
     repeated = Counter(entries)
     segments = [entry for _, entry in entries if isinstance(entry, ListedSegment)]
     classes_per_file = Counter(file for file, _ in {(file_of(entry), label) for label, entry in entries})
-    timed = [(segment, segment.duration_seconds) for segment in segments]
-    return SplitAudit(
-        repeats=len(entries) - len(repeated),
-        most_repeated=max(repeated.values(), default=0),
-        empty=sum(segment.end_seconds == segment.start_seconds for segment in segments),
-        started_past_end=sum(length is not None and segment.start_seconds >= length for segment, length in timed),
-        ended_past_end=sum(
-            length is not None and segment.end_seconds > length + _TOLERANCE_SECONDS for segment, length in timed
+    timed = [(each, each.duration_seconds) for each in segments if each.duration_seconds is not None]
+    most = max(repeated.values(), default=0)
+    return {
+        f"entries that repeat one of the same class (the same one up to {most} times)": len(entries) - len(repeated),
+        "segments that end where they start, without a frame": sum(
+            segment.end_seconds == segment.start_seconds for segment in segments
         ),
-        files_of_several_classes=sum(count > 1 for count in classes_per_file.values()),
-        files_of_overlapping_classes=_overlapping_files(entries),
-    )
+        "segments that start at or behind the end of their video, without a frame": sum(
+            segment.start_seconds >= length for segment, length in timed
+        ),
+        "segments that end more than 0.05 s behind the end of their video": sum(
+            segment.end_seconds > length + _TOLERANCE_SECONDS for segment, length in timed
+        ),
+        "videos with entries of several classes (data.untrimmed leaves them out)": sum(
+            count > 1 for count in classes_per_file.values()
+        ),
+        "videos with segments of different classes that overlap in time": _overlapping_files(entries),
+    }
 
 
-def shared_files(tasks: Tasks) -> dict[tuple[ListedSplit, ListedSplit], tuple[str, ...]]:
-    """Return, for every two splits that share files, which."""
-    files = {split: {file_of(entry) for _, entry in labelled(tasks, split)} for split in splits_of(tasks)}
-    shared = {pair: tuple(sorted(files[pair[0]] & files[pair[1]])) for pair in combinations(files, 2)}
-    return {pair: both for pair, both in shared.items() if both}
-
-
-def group_leak(tasks: Tasks, split: ListedSplit) -> GroupLeak | None:
-    """Return how much of `split` shares a group with training; None where no name has a group number."""
+def _group_leak(tasks: Tasks, split: ListedSplit) -> str | None:
+    """Say how much of `split` shares a group, class and number, with training; None where no name has a number."""
     trained, tested = set(_groups(tasks, "train")), Counter(_groups(tasks, split))
     leaked = {group: count for group, count in tested.items() if group in trained}
-    return GroupLeak(split, tested.total(), sum(leaked.values()), len(tested), len(leaked)) if tested else None
+    if not tested:
+        return None
+    return (
+        f"group leakage: {sum(leaked.values())} of {tested.total()} {split} videos have a clip of their own group in "
+        f"training ({len(leaked)} of {len(tested)} groups): accuracy on this split is optimistic"
+    )
 
 
 def _groups(tasks: Tasks, split: ListedSplit) -> Iterator[tuple[str, int]]:
@@ -134,6 +87,40 @@ def _groups(tasks: Tasks, split: ListedSplit) -> Iterator[tuple[str, int]]:
         match = _GROUP.search(file_of(entry))
         if match:
             yield label, int(match[1])
+
+
+def _shared_files(tasks: Tasks) -> Iterator[str]:
+    files = {split: {file_of(entry) for _, entry in labelled(tasks, split)} for split in splits_of(tasks)}
+    shared = {pair: sorted(files[pair[0]] & files[pair[1]]) for pair in combinations(files, 2)}
+    for splits, both in shared.items():
+        if both:
+            yield f"splits: {len(both)} videos are in both {' and '.join(splits)}: {named(both)}"
+    if not any(shared.values()):
+        yield f"splits: no video is in two splits ({', '.join(files)})"
+
+
+def _balances(tasks: Tasks) -> Iterator[str]:
+    numbered = [(f"task {number}", classes) for number, classes in enumerate(tasks, 1)]
+    per_class = dict.fromkeys((listed.name for classes in tasks for listed in classes), 0)
+    for label, _ in labelled(tasks, "train"):
+        per_class[label] += 1
+    for what, counts in (
+        ("classes per task", [(task, len(classes)) for task, classes in numbered]),
+        ("training entries per task", [(task, sum(len(c.of("train")) for c in classes)) for task, classes in numbered]),
+        ("training entries per class", [*per_class.items()]),
+    ):
+        if counts:
+            yield f"{what}: {_balance(counts)}"
+
+
+def _balance(counts: Sequence[tuple[str, int]]) -> str:
+    """Say what the smallest and the largest count are, with the first that has it."""
+    smallest_of, smallest = min(counts, key=lambda item: item[1])
+    largest_of, largest = max(counts, key=lambda item: item[1])
+    if smallest == largest:
+        return f"{smallest} in each"
+    ratio = f", {largest / smallest:.1f} times as many" if smallest else ""
+    return f"from {smallest} ({smallest_of}) to {largest} ({largest_of}){ratio}"
 
 
 def _overlapping_files(entries: Iterable[tuple[str, Entry]]) -> int:

@@ -167,11 +167,19 @@ class Scored(BaseModel):
     score: float
 
 
+class ShortClip(BaseModel):
+    """How many frames a clip has, fewer than are read of it: some were read several times."""
+
+    frames: int
+    frames_read: int
+
+
 class Prediction(BaseModel):
     """The most probable classes of a clip, and the frames that the encoder saw, as data URIs.
 
     `unknown` says whether it looks like none of the classes, and `unknown_score` how far it is from all of them, above
-    1 for unknown; both are null while too few clips are kept to tell.
+    1 for unknown; both are null while too few clips are kept to tell. `short_clip` is null for a clip that has as many
+    frames as are read.
     """
 
     label: str
@@ -180,6 +188,7 @@ class Prediction(BaseModel):
     unknown: bool | None
     unknown_score: float | None
     frames: list[str]
+    short_clip: ShortClip | None = None
 
 
 class Classes(BaseModel):

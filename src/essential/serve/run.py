@@ -67,7 +67,7 @@ def _refuse_missing(setup: Setup) -> None:
     if path.is_dir():
         raise BundleError("it is a folder", where=path, remedy="give the file of a bundle")
     if begin_with is None and not path.exists():
-        remedy = "begin an empty one with --encoder NAME, such as clip-vit-b16 or tiny, or check the name"
+        remedy = "begin an empty one with --encoder NAME, such as clip-vit-b16 or efficientnet-lite0, or check the name"
         raise BundleError(f"there is no bundle {path}", remedy=remedy)
     if begin_with is not None and path.exists():
         raise BundleError(f"{path} is there already, and --encoder can be given for a new bundle only; leave it out")

@@ -5,7 +5,7 @@ torchvision takes seconds to import: it is imported where a transform is made.
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -51,7 +51,14 @@ class ViewRequest:
             )
 
 
-def read_views(video: Video, request: ViewRequest) -> Float[Tensor, "views frames 3 size size"]:
+class Views(NamedTuple):
+    """The views of a video, and how many frames it has, or its segment: if fewer than a view, some are repeated."""
+
+    clips: Float[Tensor, "views frames 3 size size"]
+    frame_count: int
+
+
+def read_views(video: Video, request: ViewRequest) -> Views:
     """Read a video, or its segment, once and return the views in the order asked for; errors as of `read_frames`.
 
     A view is a function of the video, its segment, `request.frames`, the pixel format, the augmentation, and
@@ -73,7 +80,7 @@ def read_views(video: Video, request: ViewRequest) -> Float[Tensor, "views frame
         for clip, seed in zip(clips, seeds, strict=True)
     ]
     # One view alone, as in an evaluation, is not copied.
-    return torch.stack(views) if len(views) > 1 else views[0].unsqueeze(0)
+    return Views(torch.stack(views) if len(views) > 1 else views[0].unsqueeze(0), decoded.frame_count)
 
 
 def segment_indices(frame_count: int, segments: int, *, generator: np.random.Generator | None) -> list[int]:

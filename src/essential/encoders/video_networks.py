@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from transformers import VideoMAEConfig, VideoMAEForVideoClassification, VJEPA2Config, VJEPA2Model
 
 from essential.encoders.base import Encoder
-from essential.encoders.config import CLIP_PRESETS, EncoderConfig, Scalar
+from essential.encoders.config import VIDEO_PRESETS, EncoderConfig, Scalar
 from essential.encoders.published_weights import fetched_weights
 from essential.encoders.weight_files import State, fit_weights, read_weights
 from essential.errors import ConfigError
@@ -115,7 +115,7 @@ _NETWORKS: Mapping[str, tuple[Family, dict[str, Scalar]]] = {
 }
 
 
-class ClipNetwork(Encoder):
+class VideoNetwork(Encoder):
     """The mean of a step's tokens, for each step of a clip; see the module."""
 
     def __init__(
@@ -137,7 +137,7 @@ class ClipNetwork(Encoder):
         return normed
 
 
-def build_clip_network(config: EncoderConfig) -> Encoder:
+def build_video_network(config: EncoderConfig) -> Encoder:
     """Return the network of transformers that `config` describes, with its weights, on the CPU.
 
     Raises:
@@ -159,12 +159,14 @@ def build_clip_network(config: EncoderConfig) -> Encoder:
         interpolation=config.interpolation or "bilinear",
     )
     network = _network(family, settings, config)
-    architecture = f"transformers {transformers.__version__} {type(settings).__name__} {json.dumps(arguments)}"
-    return ClipNetwork(config.name, network, family, settings, pixels=pixels, architecture=architecture)
+    architecture = (
+        f"transformers {transformers.__version__} {type(settings).__name__} {json.dumps(arguments, sort_keys=True)}"
+    )
+    return VideoNetwork(config.name, network, family, settings, pixels=pixels, architecture=architecture)
 
 
 def _network(family: Family, settings: Any, config: EncoderConfig) -> nn.Module:
-    path = fetched_weights(config, CLIP_PRESETS[config.name]) if config.is_published else config.weights
+    path = fetched_weights(config, VIDEO_PRESETS[config.name]) if config.is_published else config.weights
     state = family.named(read_weights(path)) if isinstance(path, Path) else None
     with drawing_from(seed_from("encoder", config.name)):
         try:

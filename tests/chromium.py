@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -70,9 +71,10 @@ class Page:
             time.sleep(0.05)
 
     def open(self, url: str) -> None:
-        """Go to an address and wait until it is there."""
+        """Go to an address and wait until it is there; a script of the page may change what follows its path."""
+        self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=url)
-        start = json.dumps(url.partition("#")[0])
+        start = json.dumps(re.split("[?#]", url)[0])
         self.wait_for(f"location.href.startsWith({start}) && document.readyState == 'complete'")
 
     def choose(self, selector: str, files: list[Path]) -> None:
