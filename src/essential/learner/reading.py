@@ -64,7 +64,7 @@ class ClipReader:
         request = self.recipe.request((0,))
         with turn(self.threads):
             encoder = self._encoder()
-            sharing = share_cores(self.config.workers, encoder=self.recipe.encoder, frames=self.recipe.frames, views=1)
+            sharing = share_cores(self.config.workers, recipe=self.recipe, views=1)
         arrivals = Arrivals(paths, ahead=max(1, sharing.workers))
         files: dict[int, Path] = {}
         seen: dict[int, tuple[Shown | None, ShortClip | None]] = {}
