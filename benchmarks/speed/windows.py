@@ -50,7 +50,7 @@ def _measured(path: Path, encoder: Encoder, stride: float) -> Result:
     video = WindowedVideo(path, frames=_FRAMES, window_seconds=_WINDOW, stride_seconds=stride * _WINDOW)
     numbers = np.array([window.frames for window in video.windows])
     recipe = build_recipe(FeaturesConfig(), encoder, augment=AugmentConfig(), frames=_FRAMES, seed=0)
-    sharing = share_cores(None, encoder=encoder, frames=_FRAMES, views=1)
+    sharing = share_cores(None, recipe=recipe, views=1)
     rates: dict[str, list[float]] = {"before": [], "now": []}
 
     def batches() -> ClipEncoder:

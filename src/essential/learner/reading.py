@@ -14,7 +14,7 @@ from torch import Tensor
 from essential.engine.turns import turn
 from essential.features.config import FeaturesConfig
 from essential.features.cores import Sharing, share_cores, torch_threads
-from essential.features.pipeline import Asked, ClipEncoder, ReadVideo, VideoFeatures, reading
+from essential.features.pipeline import Asked, ClipEncoder, VideoFeatures, reading
 from essential.features.provenance import Recipe
 from essential.features.windows import window_features
 from essential.learner.clips import Expanded
@@ -107,7 +107,7 @@ class ClipReader:
                     if with_frames:
                         with turn(sharing.threads):
                             shown = self._shown(read.clips[0])
-                    seen[place] = shown, self._short(read)
+                    seen[place] = shown, self._short(read.frame_count)
                     yield from answers(partial(encoder.add, place, read.clips))
                 if not unread and not arrivals.is_next_known():
                     # Whoever sends the next path may be waiting for what is in a batch that is not full.
@@ -125,10 +125,12 @@ class ClipReader:
         times = [len(window.segments) for window in video.windows]
         segments = [segment for window in video.windows for segment in window.segments]
         probabilities, unknown = np.repeat(probabilities, times, axis=0), np.repeat(unknown, times)
-        return spans_of(video.path, segments, answers[0].labels, probabilities, unknown.tolist())
+        short_clip = self._short(min(len({*window.frames}) for window in video.windows))
+        spans = spans_of(video.path, segments, answers[0].labels, probabilities, unknown.tolist())
+        return [replace(span, short_clip=short_clip) for span in spans]
 
     def _sharing(self) -> Sharing:
-        return share_cores(self.config.workers, encoder=self.recipe.encoder, frames=self.recipe.frames, views=1)
+        return share_cores(self.config.workers, recipe=self.recipe, views=1)
 
     def _shown(self, clip: Float[Tensor, "read 3 size size"]) -> Shown:
         """Return the frames of a clip, or of very many as many as there are features, as a person would see them."""
@@ -139,11 +141,9 @@ class ClipReader:
         pixels: Shown = coloured.permute(0, 2, 3, 1).numpy()
         return pixels
 
-    def _short(self, read: ReadVideo) -> ShortClip | None:
+    def _short(self, frames: int | None) -> ShortClip | None:
         frames_read = self.recipe.frames_read
-        if read.frame_count is None or read.frame_count >= frames_read:
-            return None
-        return ShortClip(read.frame_count, frames_read)
+        return None if frames is None or frames >= frames_read else ShortClip(frames, frames_read)
 
     def _encoder(self) -> ClipEncoder:
         return ClipEncoder(
