@@ -6,8 +6,10 @@ of each window. Ours encodes each frame once, and a second thread decodes the ne
 window as stride two of a window's eight frames are new, with half a window four: the encoder has a fourth or half of
 the work, the decoder the same. Where the encoder costs next to nothing there is nothing to gain.
 
-Of the processor's time, `mobilenetv2_035` and stride a quarter, 40 seconds of 320x240: 4.4 s were encoding and 0.6 s
-decoding and scaling before, 1.1 and 0.5 s are now; with the embedded `tiny` 0.26 and 0.50 were, 0.07 and 0.49 are.
+Seconds of a core for 40 seconds of 320x240 in windows of 2 seconds, stride a quarter, as (decoding and scaling) +
+(encoding): `mobilenetv2_035` 0.53 + 2.24 before and 0.46 + 0.57 now, `tf_efficientnet_lite0` 0.52 + 8.28 and
+0.51 + 2.25, the embedded `tiny` 0.50 + 0.26 and 0.49 + 0.07. So two free cores could give 4.8, 3.9 and 1.5, and one
+that others leave free 2.7, 3.2 and 1.4.
 """
 
 import tempfile
@@ -29,7 +31,7 @@ from essential.video.config import AugmentConfig
 from essential.video.windows import WindowedVideo
 
 _ENCODERS = ("mobilenetv2_035", "tf_efficientnet_lite0")
-_LENGTH, _WINDOW, _FRAMES, _TURNS = 20, 2.0, 8, 3
+_LENGTH, _WINDOW, _FRAMES, _TURNS = 40, 2.0, 8, 3
 # What is asked of each stride, as a part of the window.
 _BOUNDS = {0.25: 3.0, 0.5: 1.6}
 

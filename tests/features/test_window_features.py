@@ -67,8 +67,9 @@ def _brute_force(video: WindowedVideo, encoder: FakeEncoder) -> Float[np.ndarray
     return np.stack(features)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("kind", list(ENCODERS))
-@pytest.mark.parametrize(("workers", "batch_clips"), [(0, 1), (1, 1), (1, 3)])
+@pytest.mark.parametrize(("workers", "batch_clips"), [(0, 1), (1, 3)])
 @pytest.mark.parametrize(
     ("times", "window", "stride"),
     [
@@ -133,6 +134,19 @@ def test_damage_that_decoding_finds_is_told_and_the_thread_ends(tmp_path: Path, 
     with pytest.raises(VideoError, match=r"both\.ts: the size of its frames changes from 64x48 to 80x48"):
         list(features)
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("kind", ["frames", "clips"])
+def test_a_file_damaged_at_its_end_is_told_after_the_windows_before(tmp_path: Path, kind: str) -> None:
+    images = [numbered_frame(number) for number in range(100)]
+    path = write_video(tmp_path / "tail.mp4", images, options={"movflags": "faststart"})
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 9 // 10] + bytes(len(content) - len(content) * 9 // 10))
+    video = WindowedVideo(path, frames=FRAMES, window_seconds=0.4, stride_seconds=0.1)
+    features = _features(video, CountingEncoder(**ENCODERS[kind]))
+    assert len(next(features)) >= 16
+    with pytest.raises(VideoError, match=r"tail\.mp4: it cannot be decoded"):
+        list(features)
 
 
 def test_the_thread_ends_with_whoever_asks(tmp_path: Path) -> None:
