@@ -118,7 +118,7 @@ def rate_from_files(manifest: Path) -> float:
     items = [(video, recipe.request((0,))) for video in workspace.protocol.videos]
     size = encoder.pixel_format.size
     clip = torch.rand(1, recipe.frames, 3, size, size)
-    threads = share_cores(config.workers, encoder=encoder, frames=recipe.frames, views=1).threads
+    threads = share_cores(config.workers, recipe=recipe, views=1).threads
 
     def from_files() -> float:
         return len(items) / seconds(lambda: deque(encode_each(items, recipe=recipe, config=config), maxlen=0))
