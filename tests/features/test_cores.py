@@ -1,9 +1,12 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from fake_encoder import FakeEncoder
 
 from essential.features import cores
 from essential.features.cores import clip_operations, decoders, share_cores, torch_threads
+from essential.features.provenance import Recipe
 
 TINY, MOBILE, VIT = 10**8, 2 * 10**9, 28 * 10**10
 
@@ -24,27 +27,41 @@ TINY, MOBILE, VIT = 10**8, 2 * 10**9, 28 * 10**10
     ],
 )
 def test_the_encoder_gets_its_share_of_the_cores(
-    monkeypatch: pytest.MonkeyPatch, found: int, wanted: int | None, operations: int, expected: tuple[int, int]
+    monkeypatch: pytest.MonkeyPatch,
+    recipe: Recipe,
+    found: int,
+    wanted: int | None,
+    operations: int,
+    expected: tuple[int, int],
 ) -> None:
     monkeypatch.setattr(cores, "cpu_cores", lambda: found)
     monkeypatch.setattr(cores, "clip_operations", lambda *_: operations)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
-    assert share_cores(wanted, encoder=FakeEncoder(), frames=8, views=5) == expected
+    assert share_cores(wanted, recipe=recipe, views=5) == expected
 
 
-def test_a_limit_on_threads_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_encoder_that_computes_in_eight_bits_gets_fewer(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[..., Recipe]
+) -> None:
+    monkeypatch.setattr(cores, "cpu_cores", lambda: 16)
+    monkeypatch.setattr(cores, "clip_operations", lambda *_: MOBILE)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
+    assert share_cores(None, recipe=change(precision="int8"), views=5) == (13, 3)
+
+
+def test_a_limit_on_threads_is_kept(monkeypatch: pytest.MonkeyPatch, recipe: Recipe) -> None:
     monkeypatch.setattr(cores, "cpu_cores", lambda: 16)
     monkeypatch.setattr(cores, "clip_operations", lambda *_: VIT)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    assert share_cores(None, encoder=FakeEncoder(), frames=8, views=5) == (12, 4)
+    assert share_cores(None, recipe=recipe, views=5) == (12, 4)
 
 
-def test_beside_a_gpu_every_core_decodes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beside_a_gpu_every_core_decodes(monkeypatch: pytest.MonkeyPatch, recipe: Recipe) -> None:
     monkeypatch.setattr(cores, "cpu_cores", lambda: 16)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
-    encoder = FakeEncoder().to("meta")
-    assert share_cores(None, encoder=encoder, frames=8, views=5) == (16, 5)
-    assert share_cores(4, encoder=encoder, frames=8, views=5) == (4, 5)
+    recipe.encoder.to("meta")
+    assert share_cores(None, recipe=recipe, views=5) == (16, 5)
+    assert share_cores(4, recipe=recipe, views=5) == (4, 5)
 
 
 def test_where_nothing_is_encoded_every_core_decodes(monkeypatch: pytest.MonkeyPatch) -> None:

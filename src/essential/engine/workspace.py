@@ -19,6 +19,7 @@ from essential.errors import ConfigError, StoreError
 from essential.features.cores import cpu_cores
 from essential.features.extract import extract
 from essential.features.imported import ImportedSource, imported_provenance
+from essential.features.precision import refuse_precision
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import FeatureSource, StoredSource, open_source
 from essential.files.atomic import refuse_unwritable, sha256_of_json
@@ -201,6 +202,7 @@ def open_workspace(
         encoder = build_encoder(config.encoder)
         encoder.check_frames(config.video.frames)
         encoder.to(device)
+        refuse_precision(config.features.precision, encoder)
     if protocol is None and config.data.kind == "moving-digits":
         known = _make_moving_digits(config, progress)
     return Workspace(config, data_root(config), known, _origin(config, encoder), encoder, device)

@@ -14,6 +14,7 @@ from essential.encoders import Encoder
 from essential.errors import EssentialError, ExportError
 from essential.export.answer import FeatureAnswer, FrameAnswer
 from essential.export.forms import CLIPS, CLIPS_TRACED, Run, Values, eager_run, form_of, program_of
+from essential.features.config import Precision
 from essential.features.pipeline import ClipEncoder
 from essential.files.atomic import refuse_unwritable, write_bytes, write_json
 from essential.learner.calibration import known_labels
@@ -64,7 +65,12 @@ def export_bundle(bundle: Path, path: Path, *, takes: Takes = "frames", override
     # As on most machines that will use the export.
     learner = VideoLearner.load(bundle, overrides=(*overrides, "training.device=cpu"))
     return write_export(
-        learner.labelled_predictor, learner.encoder, path, held_out=learner.held_out.features, takes=takes
+        learner.labelled_predictor,
+        learner.encoder,
+        path,
+        held_out=learner.held_out.features,
+        takes=takes,
+        taught_in=learner.config.features.precision,
     )
 
 
@@ -75,8 +81,13 @@ def write_export(
     *,
     held_out: Float[Tensor, "clips frames dim"],
     takes: Takes,
+    taught_in: Precision = "float32",
 ) -> Export:
-    """Write a labelled predictor on the CPU, as `export_bundle` does, checked on `held_out` and made-up clips."""
+    """Write a labelled predictor on the CPU, as `export_bundle` does, checked on `held_out` and made-up clips.
+
+    An exported encoder computes in float32. Where the learner's does not, the description says how far the answers are
+    from the learner's on the made-up clips.
+    """
     form = form_of(path)
     frames = held_out.shape[1]
     note = describe(labelled, encoder, frames=frames, takes=takes)
@@ -90,6 +101,12 @@ def write_export(
         read, size = encoder.frames_read(frames), encoder.pixel_format.size
         clips = random_frames(_CLIPS_CHECKED, frames=read, size=size)
         module, features = FrameAnswer(encoder, answer, frames=frames), features_of(encoder, clips, frames=frames)
+    if taught_in != "float32":
+        note["taught_in"] = {"precision": taught_in}
+        if takes == "frames":
+            taught = features_of(encoder, clips, frames=frames, precision=taught_in)
+            probabilities = (labelled.answers(each).probabilities for each in (features, taught))
+            note["taught_in"]["largest_difference"] = _difference(*probabilities)
     content = form.content(program_of(module, torch.from_numpy(clips[:CLIPS_TRACED])), note)
     worst = max(worst, worst_difference(form.run(content), labelled, clips, features))
     note["checked"] = {"clips": len(clips), "largest_difference": worst}
@@ -195,10 +212,14 @@ def worst_difference(
 
 
 def features_of(
-    encoder: Encoder, clips: UInt8[np.ndarray, "clips read size size 3"], *, frames: int
+    encoder: Encoder,
+    clips: UInt8[np.ndarray, "clips read size size 3"],
+    *,
+    frames: int,
+    precision: Precision = "float32",
 ) -> Float[np.ndarray, "clips frames dim"]:
-    """Return the learner's features of frames, computed in float32."""
-    through = ClipEncoder(encoder, frames=frames, batch_clips=None, precision="float32")
+    """Return the learner's features of frames."""
+    through = ClipEncoder(encoder, frames=frames, batch_clips=None, precision=precision)
     found: list[tuple[int, Values]] = []
     for place, clip in enumerate(clips):
         found += through.add(place, plain_view(clip, encoder.pixel_format)[None])

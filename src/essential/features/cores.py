@@ -14,11 +14,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from essential.encoders.base import Encoder
+from essential.features.provenance import Recipe
 
 # From these the encoder's share of the work is guessed, not measured: the number of threads must not depend on how busy
 # the machine is, as the rounding may depend on it. Ten times too much or too little still tells a ViT (280 thousand
 # million operations for a clip) from a small network (a thousandth of that).
-_OPERATIONS_PER_SECOND = 5e10  # of a core
+_OPERATIONS_PER_SECOND = {"float32": 5e10, "bfloat16": 5e10, "int8": 2e11}  # of a core
 _SECONDS_TO_DECODE = 0.15  # a clip of ten seconds
 _SECONDS_TO_TRANSFORM = 0.02  # a view
 _IMPORTED_IN = os.getpid()
@@ -31,7 +32,7 @@ class Sharing(NamedTuple):
     threads: int
 
 
-def share_cores(wanted_workers: int | None, *, encoder: Encoder, frames: int, views: int) -> Sharing:
+def share_cores(wanted_workers: int | None, *, recipe: Recipe, views: int) -> Sharing:
     """Return how many processes decode (`wanted_workers` if given), and how many threads the encoder has.
 
     Cores that are promised twice cost far more than they give: torch's threads wait for each other in a busy loop. So
@@ -40,12 +41,12 @@ def share_cores(wanted_workers: int | None, *, encoder: Encoder, frames: int, vi
     """
     cores = cpu_cores()
     allowed = torch.get_num_threads()
-    if device_of(encoder).type != "cpu":
+    if device_of(recipe.encoder).type != "cpu":
         return Sharing(decoders(wanted_workers), allowed)
     if wanted_workers == 0:
         # They take turns.
         return Sharing(0, min(allowed, cores))
-    encoding = views * clip_operations(encoder, frames) / _OPERATIONS_PER_SECOND
+    encoding = views * clip_operations(recipe.encoder, recipe.frames) / _OPERATIONS_PER_SECOND[recipe.precision]
     decoding = _SECONDS_TO_DECODE + views * _SECONDS_TO_TRANSFORM
     threads = max(1, min(allowed, cores, round(cores * encoding / (encoding + decoding))))
     # Two at least where there are two cores: the encoder may wait for a video that is slow to decode.

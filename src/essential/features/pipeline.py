@@ -22,6 +22,7 @@ from essential.encoders.base import Encoder
 from essential.errors import DataError, VideoError
 from essential.features.config import FeaturesConfig, Precision
 from essential.features.cores import Sharing, device_of, share_cores, torch_threads
+from essential.features.precision import computing
 from essential.features.provenance import Recipe
 from essential.features.store import VideoNote
 from essential.files.given import absence
@@ -112,8 +113,7 @@ class ClipEncoder:
 
     def _send(self) -> None:
         pixels = self._buffers[0].to(self._device, non_blocking=True)
-        mixed = torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bfloat16")
-        with torch.inference_mode(), mixed:
+        with torch.inference_mode(), computing(self._precision, self._encoder):
             self._sent.append((self._encoder(pixels, self._frames), self._filled))
         self._filled = 0
         self._buffers.rotate()
@@ -158,7 +158,7 @@ def encode_each(
             yield place, EncodedVideo(stored, note, frame_count)
 
     views = max(len(request.view_numbers) for _, request in items)
-    sharing = share_cores(config.workers, encoder=recipe.encoder, frames=recipe.frames, views=views)
+    sharing = share_cores(config.workers, recipe=recipe, views=views)
     with closing(read_each(items, config=config, sharing=sharing)) as every:
         for place, read in every:
             if read.clips is None:

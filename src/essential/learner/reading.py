@@ -130,7 +130,7 @@ class ClipReader:
         return [replace(span, short_clip=short_clip) for span in spans]
 
     def _sharing(self) -> Sharing:
-        return share_cores(self.config.workers, encoder=self.recipe.encoder, frames=self.recipe.frames, views=1)
+        return share_cores(self.config.workers, recipe=self.recipe, views=1)
 
     def _shown(self, clip: Float[Tensor, "read 3 size size"]) -> Shown:
         """Return the frames of a clip, or of very many as many as there are features, as a person would see them."""

@@ -22,6 +22,7 @@ from essential.engine.turns import turn
 from essential.engine.words import refuse_undescribed, words_of_classes
 from essential.engine.workspace import FeatureOrigin
 from essential.errors import BundleError, ConfigError, DataError
+from essential.features.precision import refuse_precision
 from essential.features.provenance import Recipe, build_recipe
 from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings
 from essential.learner.clips import (
@@ -85,7 +86,8 @@ class VideoLearner:
 
     Raises:
         ConfigError: no such encoder, method, config or setting, or a budget for a method that keeps nothing.
-        BundleError: the bundle is damaged, or was taught with another encoder.
+        BundleError: the bundle is damaged, was taught with another encoder, or in a precision that this machine cannot
+            compute.
         CheckpointError: the encoder's weights are missing or damaged.
     """
 
@@ -151,6 +153,12 @@ class VideoLearner:
                 f"and this is {origin.name!r} ({origin.fingerprint[:12]})",
                 remedy="give the weights that it was taught with: -s encoder.weights=FILE",
             )
+        try:
+            refuse_precision(self.config.features.precision, encoder)
+        except ConfigError as error:
+            if bundle is None:
+                raise
+            raise BundleError(error.problem, where=bundle.path, remedy=error.remedy) from error
         return origin, encoder
 
     @classmethod

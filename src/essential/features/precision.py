@@ -1,0 +1,137 @@
+"""In which numbers an encoder computes: float32, bfloat16 by torch's autocast, or its linear layers in 8 bits.
+
+With int8 the products of linear layers are of whole numbers, and everything else is float32: patches, norms, attention
+between tokens, activations. Weights W (N, K) are rounded once, a row of the input x (M, K) when it comes:
+
+    w_n = max_k |W_nk| / 64       a_nk = round(W_nk / w_n)       -64 to 64
+    s_m = max_k |x_mk| / 127      c_mk = round(x_mk / s_m)      -127 to 127
+    y_mn = s_m w_n (sum_k c_mk a_nk) + b_n
+
+A scale for each row of both (token-wise and row-wise in Yao et al., "ZeroQuant", NeurIPS 2022; nothing is calibrated),
+so that a frame's features do not depend on what is encoded beside it. A sum is exact in 32 bits, on every processor:
+where there is no instruction for it (VNNI), two products at a time are added in 16 bits, one factor being shifted to 0
+to 255, and 2 x 255 x 64 < 2^15. With weights up to 127 these sums overflow there, silently.
+"""
+
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import torch
+from jaxtyping import Float, Int8
+from torch import Tensor, nn
+from torch.nn.functional import linear
+from torch.overrides import TorchFunctionMode
+
+from essential.encoders.base import Encoder
+from essential.errors import ConfigError
+from essential.features.config import Precision
+from essential.features.cores import device_of
+
+_LARGEST_WEIGHT, _LARGEST_INPUT = 64, 127
+# Of a row of zeros, which has no scale.
+_TINY = 1e-30
+# Others have no quick product of 8-bit numbers in torch, only a loop.
+_X86 = ("x86_64", "amd64", "i386", "i686", "x86")
+
+
+class RoundedWeights(NamedTuple):
+    """The weights of a linear layer as whole numbers, and what the numbers for each output are multiplied by."""
+
+    numbers: Int8[Tensor, "inner outputs"]
+    scales: Float[Tensor, " outputs"]
+
+
+def refuse_precision(precision: Precision, encoder: Encoder) -> None:
+    """Raise a ConfigError if this machine cannot compute the encoder in this precision, or if it would change nothing.
+
+    bfloat16 is computed everywhere, if slowly.
+    """
+    if precision != "int8":
+        return
+    problem, remedy = f"features.precision={precision} is not possible", "begin with features.precision=float32"
+    if not _linear_layers(encoder):
+        raise ConfigError(f"{problem}: the encoder {encoder.name!r} has no linear layers", remedy=remedy)
+    if (device := device_of(encoder).type) != "cpu":
+        raise ConfigError(
+            f"{problem} on {device}, only on a CPU",
+            remedy="use training.device=cpu, or begin with features.precision=bfloat16",
+        )
+    if platform.machine().lower() not in _X86 or not torch.backends.mkldnn.is_available():
+        raise ConfigError(
+            f"{problem}: on {platform.machine()} this torch {torch.__version__} has no quick products of 8 bits, which "
+            "oneDNN has for x86",
+            remedy=remedy,
+        )
+
+
+@contextmanager
+def computing(precision: Precision, encoder: Encoder) -> Iterator[None]:
+    """Let the encoder compute in this precision, in this thread; `refuse_precision` comes first."""
+    whole = _EightBits(rounded_layers(encoder)) if precision == "int8" else nullcontext()
+    with torch.autocast(device_of(encoder).type, torch.bfloat16, enabled=precision == "bfloat16"), whole:
+        yield
+
+
+class _EightBits(TorchFunctionMode):
+    """Computes `linear` of known weights in 8 bits, and everything else as it is."""
+
+    def __init__(self, layers: Mapping[int, RoundedWeights]) -> None:
+        super().__init__()
+        self._layers = layers
+
+    def __torch_function__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        del types
+        named = dict(kwargs or {})
+        return self._linear(*args, **named) if func is linear else func(*args, **named)
+
+    def _linear(self, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        rounded = self._layers.get(id(weight))
+        return linear(input, weight, bias) if rounded is None else eight_bit_linear(input, rounded, bias)
+
+
+# A bundle's encoder serves many videos, one after the other.
+_ROUNDED: "WeakKeyDictionary[Encoder, dict[int, RoundedWeights]]" = WeakKeyDictionary()
+
+
+def rounded_layers(encoder: Encoder) -> Mapping[int, RoundedWeights]:
+    """Return the weights of all linear layers, which are frozen, by the id of the parameter; rounded once."""
+    if encoder not in _ROUNDED:
+        _ROUNDED[encoder] = {id(layer.weight): round_weights(layer.weight) for layer in _linear_layers(encoder)}
+    return _ROUNDED[encoder]
+
+
+def _linear_layers(encoder: Encoder) -> list[nn.Linear]:
+    # Weights that are made anew of others, for each use, are no parameters.
+    linear_layers = (module for module in encoder.modules() if isinstance(module, nn.Linear))
+    return [layer for layer in linear_layers if isinstance(layer.weight, nn.Parameter)]
+
+
+def round_weights(weights: Float[Tensor, "outputs inner"]) -> RoundedWeights:
+    """Return weights as whole numbers, -64 to 64, by the rule at the top of this file."""
+    weights = weights.detach()
+    scales = weights.abs().amax(dim=1).clamp_min(_TINY) / _LARGEST_WEIGHT
+    # Rows of outputs in turn would take the product twenty times as long.
+    return RoundedWeights((weights / scales[:, None]).round().to(torch.int8).t().contiguous(), scales)
+
+
+def eight_bit_linear(
+    inputs: Float[Tensor, "*rows inner"], weights: RoundedWeights, bias: Float[Tensor, " outputs"] | None
+) -> Float[Tensor, "*rows outputs"]:
+    """Return the linear layer's outputs by the rule at the top of this file; not finite where an input is not."""
+    rows = inputs.reshape(-1, inputs.shape[-1])
+    # Every pass over so many numbers counts: in place, where it can be.
+    numbers = rows.abs()
+    largest = numbers.amax(dim=1, keepdim=True).clamp_min_(_TINY)
+    torch.mul(rows, _LARGEST_INPUT / largest, out=numbers)
+    sums = torch._int_mm(numbers.round_().to(torch.int8), weights.numbers)
+    outputs = sums.float().mul_(largest.div_(_LARGEST_INPUT))
+    if bias is None:
+        outputs.mul_(weights.scales)
+    else:
+        torch.addcmul(bias, outputs, weights.scales, out=outputs)
+    return outputs.reshape(*inputs.shape[:-1], outputs.shape[1])
