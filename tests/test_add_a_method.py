@@ -121,3 +121,14 @@ def test_a_plugin_may_be_imported_before_anything_of_essential(sample: Path, tmp
     )
     result = python_with(sample, arguments=("-c", program), cwd=tmp_path)
     assert result.returncode == 0, result.stderr
+
+
+def test_an_encoder_of_whole_clips_reads_its_own_frames(sample: Path, tmp_path: Path) -> None:
+    program = (
+        "import torch; from essential.encoders import EncoderConfig, build_encoder;"
+        "encoder = build_encoder(EncoderConfig(name='differences', frames=6));"
+        "clips = torch.rand(2, encoder.frames_read(8), 3, 32, 32);"
+        "assert encoder(clips).shape == (2, 5, 48); assert encoder(clips, 8).shape == (2, 8, 48)"
+    )
+    result = python_with(sample, arguments=("-c", program), cwd=tmp_path)
+    assert result.returncode == 0, result.stderr

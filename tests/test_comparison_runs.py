@@ -59,7 +59,8 @@ def test_runs_are_every_method_with_every_seed_in_one_folder(tmp_path: Path) -> 
 
 def test_every_method_stands_on_the_protocols_data_features_and_training(tmp_path: Path) -> None:
     runs = plan(tmp_path, methods=("all",), seeds=(0,))
-    assert [run.method for run in runs] == [*shipped_methods()]
+    # The encoder tiny has no text tower.
+    assert [run.method for run in runs] == [name for name in shipped_methods() if name not in ("words", "zero-shot")]
     shared = [run.config.model_dump(exclude={"method", "asked_for"}) for run in runs]
     assert all(each == shared[0] for each in shared)
     for run in runs:

@@ -31,7 +31,7 @@ VCLIMB = tuple(
     for tasks in (10, 20)
 )
 ESSENTIAL = NAMES[0]
-SECTIONS = "known here: asked_for, data, encoder, features, method, protocol, seed, summary, training, video"
+SECTIONS = "known here: asked_for, data, encoder, features, method, protocol, seed, summary, training, video, words"
 
 
 def _message(name: str | Path, *overrides: str) -> str:

@@ -107,7 +107,11 @@ def test_a_learner_reads_keeps_answers_and_shows(encoder: Encoder, clips: Path, 
     for answer in predictions:
         sheet.add(answer)
     sheet.write(tmp_path / "sheet.png")
-    assert [span.label for span in again.predict_spans(clips.parent / "long.mp4", window_seconds=1)]
+    # 25 frames a second.
+    for seconds, window in ((1, None), (0.2, {"frames": 5, "frames_read": FRAMES})):
+        spans = again.predict_spans(clips.parent / "long.mp4", window_seconds=seconds)
+        assert spans[-1].segment.end_seconds == 3
+        assert {json.dumps(span.as_json().get("short_clip")) for span in spans} == {json.dumps(window)}
 
 
 def test_the_service_says_which_clip_is_short(encoder: Encoder, clips: Path, tmp_path: Path) -> None:

@@ -9,17 +9,21 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
+from typing import Any
 
 import pytest
 import torch
 
 from essential import VideoLearner
+from essential.encoders import Encoder
 from essential.engine.turns import turn
 from essential.errors import ConfigError
 from essential.features import cores
 from essential.features.cores import clip_operations, torch_threads
 from essential.learner.threads import Arrivals
 from essential.progress import Progress
+from essential.video import windows
+from essential.video.views import plain_view
 from taught import Clips
 
 _TWO_THREADS = ["training.device=cpu", "training.threads=2", "features.workers=0"]
@@ -75,6 +79,8 @@ def test_nothing_of_the_process_is_left_changed(taught_bundle: Path, clips: Clip
     assert state() == before
     learner.predict(clips.to_ask("left")["left"])
     assert state() == before
+    learner.predict_spans(clips.to_ask("left")["left"][0], window_seconds=0.4)
+    assert state() == before
     learner.learn(clips.to_teach("up"))
     learner.forget(learner.classes[-1])
     assert state() == before
@@ -125,6 +131,34 @@ def test_a_forked_process_is_told_that_it_has_no_gpu(learner: VideoLearner, monk
     ):
         with pytest.raises(ConfigError, match="start the processes by spawn"):
             use()
+
+
+@pytest.mark.parametrize(("workers", "decoding"), [(0, (3, True)), (2, (1, False))])
+def test_long_videos_are_decoded_beside_the_encoder(
+    taught_bundle: Path, clips: Clips, monkeypatch: pytest.MonkeyPatch, workers: int, decoding: tuple[int, bool]
+) -> None:
+    overrides = ["training.device=cpu", "training.threads=3", f"features.workers={workers}"]
+    learner = VideoLearner.load(taught_bundle, overrides=overrides)
+    monkeypatch.setattr(cores, "cpu_cores", lambda: 4)
+    monkeypatch.setattr(cores, "clip_operations", lambda *_: 1e15)  # as of a large ViT
+    encode, here = type(learner.encoder).encode, threading.get_ident()
+    seen: dict[str, set[tuple[int, bool]]] = {"encoding": set(), "decoding": set()}
+
+    def note(what: str) -> None:
+        seen[what].add((torch.get_num_threads(), threading.get_ident() == here))
+
+    def encodes(encoder: Encoder, frames: torch.Tensor) -> torch.Tensor:
+        note("encoding")
+        return encode(encoder, frames)
+
+    def views(*arguments: Any) -> torch.Tensor:
+        note("decoding")
+        return plain_view(*arguments)
+
+    monkeypatch.setattr(type(learner.encoder), "encode", encodes)
+    monkeypatch.setattr(windows, "plain_view", views)
+    learner.predict_spans(clips.to_ask("left")["left"][0], window_seconds=0.4)
+    assert seen == {"encoding": {(3, True)}, "decoding": {decoding}}
 
 
 def test_operations_are_counted_in_this_thread_alone(learner: VideoLearner) -> None:

@@ -69,7 +69,8 @@ def test_a_clip_is_recognised_and_what_was_looked_at_is_shown(
     assert all(answer.status == 200 for _, answer in answers)
     assert sum(answer.json["label"] == name for name, answer in answers) >= len(answers) - 1
     given = answers[0][1].json
-    assert given.keys() == {"label", "score", "top", "unknown", "unknown_score", "frames"}
+    assert given.keys() == {"label", "score", "top", "unknown", "unknown_score", "frames", "short_clip"}
+    assert given["short_clip"] is None
     assert given["top"][0] == {"label": given["label"], "score": given["score"]}
     assert sum(scored["score"] for scored in given["top"]) == pytest.approx(1)
     assert len(given["frames"]) == 8

@@ -31,6 +31,8 @@ def _places(board: Board) -> dict[str, int | None]:
 def test_seeds_of_one_setting_are_one_row_with_mean_and_deviation() -> None:
     board = _board(made_found("a", 0, 0.5), made_found("a", 2, 0.7), made_found("b", 0, 0.9))
     assert [(row.method, row.place, row.seeds) for row in board.ours] == [("b", 1, (0,)), ("a", 2, (0, 2))]
+    # Links lead there: a field that records get later must not change it for those that lack it.
+    assert [row.anchor for row in board.ours] == ["b-8abc8ece7299", "a-d13fcb282cbe"]
     cell = board.ours[1].cell("final_accuracy")
     assert (cell.value, cell.shown) == (60.0, "60.00 ± 14.14")
     assert cell.std == pytest.approx(14.142136)

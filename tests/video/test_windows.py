@@ -1,5 +1,6 @@
-"""A long video in windows: each clip is the one that a segment of that time would give, decoded once."""
+"""A long video in windows: each clip is of the frames shown at moments in the window, decoded once."""
 
+from collections.abc import Generator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +14,8 @@ from essential.errors import ConfigError, VideoError
 from essential.protocols.protocol import Segment, Video
 from essential.video import timing
 from essential.video.config import AugmentConfig, PixelFormat
-from essential.video.views import ViewRequest, read_views
-from essential.video.windows import MOST_WINDOWS, WindowedVideo, count_windows, cut_windows
+from essential.video.views import ViewRequest, read_views, segment_indices
+from essential.video.windows import MOST_WINDOWS, WindowedVideo, _middles, count_windows, cut_windows
 from video_files import numbered_frame, read_number, write_video
 
 PIXELS = PixelFormat(48, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bilinear")
@@ -36,26 +37,55 @@ def test_windows_that_leave_gaps_are_refused(window: float, stride: float) -> No
         cut_windows(10.0, window_seconds=window, stride_seconds=stride)
 
 
-@pytest.mark.parametrize("kind", ["steady.mp4", "b-frames.avi", "uneven.mp4"])
+@pytest.mark.parametrize("kind", ["steady.mp4", "b-frames.avi"])
 def test_each_window_is_the_segment_of_its_time(tmp_path: Path, kind: str) -> None:
     images = [numbered_frame(number) for number in range(60)]
-    times = [number + number // 20 * 15 for number in range(60)] if kind.startswith("uneven") else None
-    codec = "mpeg4" if kind.endswith(".avi") else "libx264"
-    path = write_video(tmp_path / kind, images, codec=codec, times=times)
+    path = write_video(tmp_path / kind, images, codec="mpeg4" if kind.endswith(".avi") else "libx264")
     video = WindowedVideo(path, frames=4, window_seconds=0.8, stride_seconds=0.4)
-    clips = list(video.clips(PIXELS))
-    assert [window for window, _ in clips] == video.windows
-    assert len(clips) >= 5
-    for window, clip in clips:
+    clips = list(_clips(video))
+    assert len(clips) == len(video.windows) >= 5
+    for window, clip in zip(video.windows, clips, strict=True):
         for segment in window.segments:
             expected = read_views(Video("v", str(path), "", "test", Segment(*segment)), REQUEST).clips[0]
             torch.testing.assert_close(clip, expected)
 
 
+def test_frames_of_varying_rate_are_taken_by_their_times(tmp_path: Path) -> None:
+    times = [number + number // 20 * 15 for number in range(60)]
+    path = write_video(tmp_path / "uneven.mp4", [numbered_frame(number) for number in range(60)], times=times)
+    video = WindowedVideo(path, frames=4, window_seconds=0.8, stride_seconds=0.4)
+    for window, clip in zip(video.windows, _clips(video), strict=True):
+        for start, end in window.segments:
+            middles = [Fraction(start) + (Fraction(end) - Fraction(start)) * Fraction(2 * i + 1, 8) for i in range(4)]
+            # No middle is nearer to a frame's time than a tenth of a frame, or on it but for the float of a segment.
+            shown = [sum(time <= 25 * middle + Fraction(1, 1000) for time in times) - 1 for middle in middles]
+            assert list(window.frames) == shown
+        assert [read_number(_image(frame[None])) for frame in clip] == list(window.frames)
+
+
+@pytest.mark.parametrize("rate", [24, 25, Fraction(30000, 1001), 30, 50, 60])
+@pytest.mark.parametrize("per_second", [None, 1000])
+def test_windows_share_frames_and_hold_those_of_a_clip_but_for_one(rate: Fraction, per_second: int | None) -> None:
+    """Times as exact as those of MP4, and rounded to milliseconds as those of Matroska."""
+    base = Fraction(1, per_second) if per_second else 1 / (1000 * Fraction(rate))
+    times = [round(number / Fraction(rate) / base) for number in range(int(30 * rate))]
+    shown = timing.Timing([(time, times[1]) for time in times], base, None)
+    for seconds in (1, 1.5, 2, 2.5, 3, 4, 5, 7.3):
+        segments = cut_windows(shown.end_seconds, window_seconds=seconds, stride_seconds=seconds / 4)
+        frames = shown.shown_at(_middles(segments, parts=8))
+        of_clips = []
+        for segment in segments:
+            held = shown.frames_in(segment)
+            of_clips.append([held.start + place for place in segment_indices(len(held), 8, generator=None)])
+        assert abs(frames - of_clips).max() <= (0 if (seconds / 4 * rate) % 1 == 0 else 1)
+        # Two of a window's eight are new; the last window ends with the video, wherever that is.
+        assert len(np.unique(frames)) <= 2 * len(segments) + 6 + 8
+
+
 def test_few_frames_are_held_at_a_time(tmp_path: Path) -> None:
     path = write_video(tmp_path / "long.mp4", [numbered_frame(number) for number in range(200)])
     video = WindowedVideo(path, frames=4, window_seconds=0.4, stride_seconds=0.2)
-    clips = video.clips(PIXELS)
+    clips = _clips(video)
     held = 0
     for _ in clips:
         frame = clips.gi_frame
@@ -69,7 +99,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(VideoError, match=r"cut\.mp4"):
         WindowedVideo(cut, frames=4, window_seconds=0.4, stride_seconds=0.2)
-    _, clip = next(WindowedVideo(path, frames=4, window_seconds=9.0, stride_seconds=9.0).clips(PIXELS))
+    clip = next(_clips(WindowedVideo(path, frames=4, window_seconds=9.0, stride_seconds=9.0)))
     assert bool(clip.isfinite().all())
 
 
@@ -106,9 +136,13 @@ def test_frames_that_are_shown_for_longer_than_a_window_make_one_clip(tmp_path: 
     assert [window.frames[0] for window in video.windows if len(set(window.frames)) == 1] == list(range(20))
     # A window may hold the end of one frame and the beginning of the next.
     assert len(video.windows) <= 2 * 20
-    clips = list(video.clips(PIXELS))
-    assert [window for window, _ in clips] == video.windows
-    assert read_number(_image(clips[-1][1])) == 19
+    clips = list(_clips(video))
+    assert len(clips) == len(video.windows)
+    assert read_number(_image(clips[-1])) == 19
+
+
+def _clips(video: WindowedVideo) -> Generator[torch.Tensor, None, None]:
+    return video.clips(np.array([window.frames for window in video.windows]), PIXELS)
 
 
 def _image(clip: torch.Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -144,4 +178,4 @@ def test_a_video_whose_frames_change_in_size_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "both.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     with pytest.raises(VideoError, match=r"both\.ts: the size of its frames changes from 64x48 to 80x48"):
-        list(WindowedVideo(path, frames=4, window_seconds=0.2, stride_seconds=0.2).clips(PIXELS))
+        list(_clips(WindowedVideo(path, frames=4, window_seconds=0.2, stride_seconds=0.2)))

@@ -100,7 +100,9 @@ def tasks_from_arrays(
     ]
 
 
-def _check_words(words: Words, classes: int, *, dim: int) -> None:
+def _check_words(words: Any, classes: int, *, dim: int) -> None:
+    if not isinstance(words, Words):
+        raise DataError(f"is a {type(words).__name__}", where="words", remedy="give essential.Words, of torch tensors")
     if len(words.vectors) != classes or words.dim != dim:
         problem = f"has {len(words.vectors)} vectors, for features of {words.dim} numbers"
         raise DataError(problem, where="words", remedy=f"give one for each of {classes} classes, for {dim} numbers")

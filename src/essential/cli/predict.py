@@ -169,10 +169,10 @@ def _line(answer: "Answer") -> str:
 
     content = answer.as_json()
     path, label = content["path"], content.get("label")
+    short = f"  ({answer.short_clip})" if answer.short_clip else ""
     if isinstance(answer, Span):
         start, end = (f"{int(seconds // 60)}:{seconds % 60:05.2f}" for seconds in answer.segment)
-        return f"{start:>9} - {end:>9}  {label or NONE_OF_THESE:<24} {answer.score:5.2f}  {path}"
+        return f"{start:>9} - {end:>9}  {label or NONE_OF_THESE:<24} {answer.score:5.2f}  {path}{short}"
     if answer.error is not None:
         return f"{'cannot be read':<24}       {path}: {answer.error}"
-    short = f"  ({answer.short_clip})" if answer.short_clip else ""
     return f"{f'{NONE_OF_THESE} ({label})' if answer.unknown else label:<24} {answer.score:5.2f}  {path}{short}"

@@ -172,12 +172,14 @@ class _Run:
         known = folder.protocol(data_root(config)) if group.first else None
         self.workspace = open_workspace(config, progress, protocol=known, group=group).with_words()
         self.protocol = self.workspace.protocol
+        text_tower = self.workspace.text_tower
         if group.first and folder.begun:
             folder.refuse_other_features(self.workspace.origin)
+            folder.refuse_other_words(text_tower)
         self.method = self.workspace.build_method()
         self.method.check_room(self.protocol.longest_names(), tasks=len(self.protocol.tasks))
         if group.first:
-            folder.claim(config, self.protocol, self.workspace.root, self.workspace.origin)
+            folder.claim(config, self.protocol, self.workspace.root, self.workspace.origin, text_tower)
         if saved:
             self.method.load_state_dict(saved.method)
             self.method.network.to(self.workspace.device)

@@ -16,6 +16,7 @@ from essential.learner.calibration import OutOfDistribution, known_labels
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.models.classifier import Predictor
 from essential.models.closed_form import MahalanobisDistances, reduced, squared_distances, unpack_upper
+from essential.models.text_scores import WithWords
 
 Answers = tuple[Tensor, ...]
 
@@ -32,8 +33,7 @@ class FeatureAnswer(nn.Module):
 
     def __init__(self, labelled: LabelledPredictor) -> None:
         super().__init__()
-        given, predictor = labelled.predictor, _copied(labelled.predictor)
-        self.scores = _WhitenedDistances(given) if isinstance(given, MahalanobisDistances) else predictor
+        self.scores = predictor = _exportable(labelled.predictor)
         # Not a module of its own: what it has is in the one before already.
         self._tokens = predictor.tokens
         self.temperature = labelled.temperature
@@ -94,12 +94,13 @@ class _Distance(nn.Module):
         return (squares.amin(dim=1).sqrt() / self.threshold).float()
 
 
-class _WhitenedDistances(nn.Module):
+class _WhitenedDistances(Predictor):
     """What `MahalanobisDistances` gives but for the last digits of float64, all classes in one product.
 
     Matrices filled by a mask, as there, are in no exported program.
     """
 
+    reading = "closed-form"
     means: Tensor
     whitenings: Tensor
     directions: Tensor | None
@@ -120,6 +121,16 @@ class _WhitenedDistances(nn.Module):
         apart = vectors.transpose(0, 1)[:, None] - self.means
         squares: Tensor = (apart @ self.whitenings.double()).square().sum(dim=(0, 3))
         return -squares.T
+
+
+def _exportable(predictor: Predictor) -> Predictor:
+    """Return a copy that can be a program."""
+    if isinstance(predictor, MahalanobisDistances):
+        return _WhitenedDistances(predictor)
+    copy = _copied(predictor)
+    if isinstance(predictor, WithWords) and isinstance(copy, WithWords):
+        copy.base = _exportable(predictor.base)
+    return copy
 
 
 def _copied(predictor: Predictor) -> Predictor:

@@ -165,7 +165,7 @@ def _input(encoder: Encoder, *, frames: int, takes: Takes) -> dict[str, Any]:
     size, read = encoder.pixel_format.size, encoder.frames_read(frames)
     if takes == "frames":
         return {"name": takes, "type": "uint8", "shape": [CLIPS, read, size, size, 3], "meaning": "RGB, 0 to 255"}
-    meaning = "of the encoder, one row for each frame"
+    meaning = "of the encoder, one row for each frame, or part of the clip's time"
     return {"name": takes, "type": "float32", "shape": [CLIPS, frames, encoder.dim], "meaning": meaning}
 
 

@@ -73,24 +73,28 @@ class Prediction:
         if self.error is not None:
             return {"path": path, "error": self.error}
         unknown = {"unknown": self.unknown, "unknown_score": self.unknown_score}
-        short = {} if self.short_clip is None else {"short_clip": self.short_clip._asdict()}
+        short = _short_json(self.short_clip)
         return {"path": path, "label": self.label, "score": self.score, **unknown, "top": top, **short}
 
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a long video in which one label has the highest mean probability, or None: none of the classes."""
+    """A part of a long video in which one label has the highest mean probability, or None: none of the classes.
+
+    `short_clip` is of the video's window of the fewest frames, if these are fewer than are read of a window.
+    """
 
     path: Path
     segment: Segment
     label: str | None
     score: float
+    short_clip: ShortClip | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
         start, end = (round(seconds, 3) for seconds in self.segment)
         label = {"label": self.label, "score": self.score, "unknown": self.label is None}
-        return {"path": _text(self.path), "start": start, "end": end, **label}
+        return {"path": _text(self.path), "start": start, "end": end, **label, **_short_json(self.short_clip)}
 
 
 def spans_of(
@@ -136,6 +140,10 @@ def _sums(values: np.ndarray[Any, np.dtype[Any]], first: Places, last: Places) -
     upto = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
     sums: np.ndarray[Any, np.dtype[Any]] = upto[last] - upto[first]
     return sums
+
+
+def _short_json(short: ShortClip | None) -> dict[str, Any]:
+    return {} if short is None else {"short_clip": short._asdict()}
 
 
 def _text(path: Path) -> str:

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from essential.engine.turns import turn
 from essential.features.config import FeaturesConfig
-from essential.features.cores import share_cores
-from essential.features.pipeline import Asked, ClipEncoder, ReadVideo, VideoFeatures, reading
+from essential.features.cores import Sharing, share_cores, torch_threads
+from essential.features.pipeline import Asked, ClipEncoder, VideoFeatures, reading
 from essential.features.provenance import Recipe
+from essential.features.windows import window_features
 from essential.learner.clips import Expanded
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.prediction import Prediction, ShortClip, Span, spans_of
@@ -63,8 +64,7 @@ class ClipReader:
     def _as_they_come(self, paths: Expanded, *, top_k: int, with_frames: bool) -> Iterator[tuple[int, Prediction]]:
         request = self.recipe.request((0,))
         with turn(self.threads):
-            encoder = self._encoder()
-            sharing = share_cores(self.config.workers, recipe=self.recipe, views=1)
+            encoder, sharing = self._encoder(), self._sharing()
         arrivals = Arrivals(paths, ahead=max(1, sharing.workers))
         files: dict[int, Path] = {}
         seen: dict[int, tuple[Shown | None, ShortClip | None]] = {}
@@ -107,7 +107,7 @@ class ClipReader:
                     if with_frames:
                         with turn(sharing.threads):
                             shown = self._shown(read.clips[0])
-                    seen[place] = shown, self._short(read)
+                    seen[place] = shown, self._short(read.frame_count)
                     yield from answers(partial(encoder.add, place, read.clips))
                 if not unread and not arrivals.is_next_known():
                     # Whoever sends the next path may be waiting for what is in a batch that is not full.
@@ -116,19 +116,21 @@ class ClipReader:
 
     def spans(self, video: WindowedVideo, *, progress: Callable[[int], None]) -> list[Span]:
         """Return what a long video shows over time; VideoError if the file is damaged or cut short."""
-        encoder = self._encoder()
-        features: list[VideoFeatures] = []
-        with closing(video.clips(self.recipe.encoder.pixel_format)) as clips:
-            for place, (_, clip) in enumerate(clips):
-                features += [one for _, one in encoder.add(place, clip[None])]
-                progress(place + 1)
-        features += [one for _, one in encoder.finish()]
-        labels, probabilities, unknown_scores = self.predictor.answers(np.concatenate(features))
-        unknown = np.zeros(len(probabilities), np.bool_) if unknown_scores is None else unknown_scores > 1
+        sharing = self._sharing()
+        every = window_features(video, self._encoder(), recipe=self.recipe, workers=sharing.workers, progress=progress)
+        with torch_threads(sharing.threads), closing(every) as features:
+            answers = [self.predictor.answers(of_some) for of_some in features]
+        probabilities = np.concatenate([some.probabilities for some in answers])
+        unknown = np.concatenate([some.unknown for some in answers])
         times = [len(window.segments) for window in video.windows]
         segments = [segment for window in video.windows for segment in window.segments]
         probabilities, unknown = np.repeat(probabilities, times, axis=0), np.repeat(unknown, times)
-        return spans_of(video.path, segments, labels, probabilities, unknown.tolist())
+        short_clip = self._short(min(len({*window.frames}) for window in video.windows))
+        spans = spans_of(video.path, segments, answers[0].labels, probabilities, unknown.tolist())
+        return [replace(span, short_clip=short_clip) for span in spans]
+
+    def _sharing(self) -> Sharing:
+        return share_cores(self.config.workers, recipe=self.recipe, views=1)
 
     def _shown(self, clip: Float[Tensor, "read 3 size size"]) -> Shown:
         """Return the frames of a clip, or of very many as many as there are features, as a person would see them."""
@@ -139,11 +141,9 @@ class ClipReader:
         pixels: Shown = coloured.permute(0, 2, 3, 1).numpy()
         return pixels
 
-    def _short(self, read: ReadVideo) -> ShortClip | None:
+    def _short(self, frames: int | None) -> ShortClip | None:
         frames_read = self.recipe.frames_read
-        if read.frame_count is None or read.frame_count >= frames_read:
-            return None
-        return ShortClip(read.frame_count, frames_read)
+        return None if frames is None or frames >= frames_read else ShortClip(frames, frames_read)
 
     def _encoder(self) -> ClipEncoder:
         return ClipEncoder(

@@ -2,7 +2,8 @@
 
 The two are added, each times a weight of 0 or more. The weights are those of least cross-entropy over all slots seen,
 on clips of the task that were not taught to what scores them (stacking: Wolpert, Neural Networks 1992; see `stacked`).
-They are averaged with those of the tasks before, by numbers of clips; as long as there is no such clip, both are 1.
+They are averaged with those of the tasks before, by numbers of clips. As long as there is no such clip, that of words
+is 1, and that of the base 1 if it trains, for its scores are logits then; else 0, for it has seen one clip of a class.
 
 Which clips these are depends on the base:
 
@@ -69,7 +70,7 @@ class WordsPrior(Wrapper):
     def __init__(self, config: WordsConfig, *, dim: int, frames: int, seed: int) -> None:
         self.config = config
         super().__init__(config.base, dim=dim, frames=frames, seed=seed)
-        self.blended = WithWords(self.base.predictor, dim)
+        self.blended = WithWords(self.base.predictor, dim, first_weight=float(self.is_trained))
         self.network["predictor"] = self.blended
         self.draws_nothing = self.base.draws_nothing
 

@@ -103,6 +103,9 @@ class ByWords(Predictor):
 class WithWords(Predictor):
     """Scores are those of another predictor and those of words, each times its own weight.
 
+    Args:
+        first_weight: of the other, as long as no clip says more.
+
     Attributes:
         reading: that of the other.
         weights: of the other, and of words.
@@ -112,10 +115,10 @@ class WithWords(Predictor):
     weights: Tensor
     clips: Tensor
 
-    def __init__(self, base: Predictor, dim: int) -> None:
+    def __init__(self, base: Predictor, dim: int, *, first_weight: float) -> None:
         super().__init__()
         self.base, self.text, self.reading = base, TextScores(dim), base.reading
-        self.register_buffer("weights", torch.ones(2, dtype=torch.float64))
+        self.register_buffer("weights", torch.tensor([first_weight, 1.0], dtype=torch.float64))
         self.register_buffer("clips", torch.zeros((), dtype=torch.long))
 
     def tokens(

@@ -152,7 +152,7 @@ def all_but_seed(record: Record) -> str:
     # One method has several names, and records of older versions none.
     parts = [
         record.method.model_dump(mode="json", exclude={"asked_for"}),
-        record.encoder.model_dump(mode="json"),
+        record.encoder.model_dump(mode="json", exclude_none=True),
         config,
     ]
     return json.dumps(parts, sort_keys=True, default=str)

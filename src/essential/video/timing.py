@@ -20,8 +20,10 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
+from jaxtyping import Float64, Int64
 
 from essential.errors import VideoError
 from essential.protocols.protocol import Segment
@@ -30,6 +32,9 @@ from essential.video.frames import FEWEST_FRAMES
 # Of the shortest frame: more than rounding moves a time by (1/3 s is no float, Matroska keeps milliseconds), and too
 # little to reach from one frame's time to another's.
 _TOLERANCE = 0.1
+# The same for moments inside a segment: as much as half a millisecond, Matroska's rounding, is of a frame at 60 a
+# second. The middles of a whole number of frames cut into 8 lie on a frame's time, or a 16th of a frame beside it.
+_NEARNESS = 0.03
 _MP4, _MATROSKA = "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"
 _BY_STREAM = frozenset({_MP4, "avi", "mxf", "ivf", "rm"})
 _HEAD_BYTES = 64 * 1024
@@ -90,6 +95,12 @@ class Timing:
             return range(0)
         first = bisect_right(self.starts, start + tolerance) - 1
         return range(first, max(first + 1, bisect_left(self.starts, end - tolerance)))
+
+    def shown_at(self, seconds: Float64[np.ndarray, "segments moments"]) -> Int64[np.ndarray, "segments moments"]:
+        """Return the places, in order of showing, of the frames that are shown at moments; after the end, the last."""
+        moments = seconds + _NEARNESS * self._shortest_seconds
+        places: Int64[np.ndarray, "segments moments"] = np.searchsorted(self.starts, moments, side="right") - 1
+        return places
 
     def refuse_outside(self, path: Path, segment: Segment | None) -> None:
         """Raise a VideoError with the video's length if a segment starts where it is over, or is none."""

@@ -1,4 +1,10 @@
-"""A long video as overlapping windows of time, each a clip: decoded once, in order, a few windows in memory."""
+"""A long video as overlapping windows of time, each a clip: decoded once, in order, a few windows in memory.
+
+A window's frames are those shown at the middles of T equal parts of its time. So windows share frames wherever these
+middles fall together, as with a stride that is a half or a quarter of the window, whatever the rate of the frames is.
+At a constant rate a frame is at most one beside that of a clip cut there, whose frames are counted and not timed, and
+it is the same one where the window and the stride are whole numbers of frames.
+"""
 
 import math
 from collections import deque
@@ -6,10 +12,12 @@ from collections.abc import Generator
 from contextlib import closing
 from fractions import Fraction
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxtyping import Float
+import numpy as np
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor, stack
 
 from essential.errors import ConfigError, VideoError
@@ -18,7 +26,7 @@ from essential.video.config import PixelFormat
 from essential.video.container import opened_video, survey_file
 from essential.video.decode import check_count, decoded_frames
 from essential.video.frames import UprightRgb, broken, explained_errors
-from essential.video.views import plain_view, segment_indices
+from essential.video.views import plain_view
 
 # More than a day at a window a second. A file of a few bytes may say that it is years long.
 MOST_WINDOWS = 100_000
@@ -90,28 +98,25 @@ class WindowedVideo:
                 where=path,
             )
         segments = cut_windows(length, window_seconds=window_seconds, stride_seconds=stride_seconds)
-        # The last window may begin within what is forgiven at the video's end, where its last frame is still shown.
-        last = range(self._survey.frames - 1, self._survey.frames)
-        held = [timing.frames_in(segment) or last for segment in segments]
-        chosen = (
-            (segment, tuple(part.start + place for place in segment_indices(len(part), frames, generator=None)))
-            for segment, part in zip(segments, held, strict=True)
-        )
+        numbers = map(tuple, timing.shown_at(_middles(segments, parts=frames)).tolist())
         self.windows = [
-            Window(tuple(segment for segment, _ in same), numbers)
-            for numbers, same in groupby(chosen, key=lambda window: window[1])
+            Window(tuple(segment for _, segment in same), numbers)
+            for numbers, same in groupby(zip(numbers, segments, strict=True), key=itemgetter(0))
         ]
 
     def clips(
-        self, pixel_format: PixelFormat
-    ) -> Generator[tuple[Window, Float[Tensor, "frames 3 size size"]], None, None]:
-        """Decode the file once, and yield each window with its clip as soon as its last frame is there.
+        self, numbers: Int64[np.ndarray, "clips read"], pixel_format: PixelFormat
+    ) -> Generator[Float[Tensor, "read 3 size size"], None, None]:
+        """Decode the file once, and yield each clip as soon as its last frame is there.
 
-        A VideoError for a damaged file, or frames that change in size, may come after the windows before.
+        A VideoError for a damaged file, or frames that change in size, may come after the clips before.
+
+        Args:
+            numbers: of each clip's frames, as of `windows`; from clip to clip neither the first nor the last falls.
         """
         # The first one too: there may be fewer frames than promised, and one must be there to stand in.
-        wanted = {0, *(number for window in self.windows for number in window.frames)}
-        waiting = deque(self.windows)
+        wanted = {0, *numbers.ravel().tolist()}
+        waiting = deque(numbers.tolist())
         seen: dict[int, Tensor] = {}
         upright = UprightRgb(self.path)
         count = 0
@@ -125,9 +130,9 @@ class WindowedVideo:
                 if count in wanted:
                     seen[count] = plain_view(upright.pixels(frame, index=count)[None], pixel_format)[0]
                 count += 1
-                while waiting and waiting[0].frames[-1] < count:
+                while waiting and waiting[0][-1] < count:
                     yield _clip(waiting.popleft(), seen)
-                    first, last = waiting[0].frames[0] if waiting else math.inf, max(seen)
+                    first, last = waiting[0][0] if waiting else math.inf, max(seen)
                     seen = {number: clip for number, clip in seen.items() if number >= first or number == last}
         check_count(self.path, self._survey, count)
         while waiting:
@@ -139,6 +144,15 @@ def _whole(seconds: float | Fraction) -> Fraction:
     return Fraction(round(Fraction(seconds) * _PER_SECOND), _PER_SECOND)
 
 
-def _clip(window: Window, seen: dict[int, Tensor]) -> tuple[Window, Tensor]:
+def _middles(segments: list[Segment], *, parts: int) -> Float64[np.ndarray, "segments parts"]:
+    """Return the moments in the middle of equal parts of each segment, to the nanosecond: equal where they are one."""
+    starts, ends = np.array(segments).T[..., None]
+    middles: Float64[np.ndarray, "segments parts"] = np.round(
+        starts + (ends - starts) * (2 * np.arange(parts) + 1) / (2 * parts), 9
+    )
+    return middles
+
+
+def _clip(numbers: list[int], seen: dict[int, Tensor]) -> Tensor:
     last = max(seen)
-    return window, stack([seen.get(number, seen[last]) for number in window.frames])
+    return stack([seen.get(number, seen[last]) for number in numbers])

@@ -65,6 +65,8 @@ function newCard(file) {
 
 function showAnswer(card, file, given) {
   const title = given.unknown ? "None of these" : given.label;
+  const short = given.short_clip;
+  const lacks = short ? [element("p", { class: "quiet", text: `${short.frames} frames, repeated to ${short.frames_read}` })] : [];
   const nearest = given.unknown ? [element("p", { class: "quiet", text: `Closest: ${given.label}` })] : [];
   const scores = given.top.map(({ label, score }) =>
     element(
@@ -82,6 +84,7 @@ function showAnswer(card, file, given) {
     element("h3", { text: title }),
     element("p", { class: "file", text: file.name }),
     ...nearest,
+    ...lacks,
     element("ol", { class: "scores", "aria-label": "Probabilities" }, ...scores),
     element("ol", { class: "frames", "aria-label": "Frames that the encoder saw" }, ...frames),
   );
