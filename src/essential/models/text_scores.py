@@ -141,7 +141,7 @@ class WithWords(Predictor):
         """Take into the weights those that clips say, which `both` has scored without knowledge of them."""
         _, new, number = scores.shape
         if number > 1:
-            share = new / (new + self.clips.cpu())
+            share = new / (new + max(0, int(self.clips)))
             found = stacked(scores, slots).to(self.weights)
             self.weights = (1 - share) * self.weights + share * found
             self.clips = self.clips + new
