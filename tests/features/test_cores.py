@@ -1,8 +1,10 @@
 from collections.abc import Callable
+from threading import Lock
 
 import pytest
 import torch
 from fake_encoder import FakeEncoder
+from torch import Tensor
 
 from essential.features import cores
 from essential.features.cores import clip_operations, decoders, share_cores, torch_threads
@@ -73,6 +75,32 @@ def test_where_nothing_is_encoded_every_core_decodes(monkeypatch: pytest.MonkeyP
 def test_operations_are_counted() -> None:
     # 48 numbers of each frame times a matrix of 48 x 6.
     assert clip_operations(FakeEncoder(), 3) == 3 * 2 * 48 * 6
+
+
+class Keeps(FakeEncoder):
+    """Computes something when it is first used, and keeps it, as a table of positions."""
+
+    kept: Tensor | None = None
+
+    def encode(self, clips: Tensor) -> Tensor:
+        if self.kept is None:
+            self.kept = torch.arange(6.0)
+        return super().encode(clips) + self.kept
+
+
+class CannotBeCopied(Keeps):
+    """Has a part that `deepcopy` refuses, as a session of another library."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.session = Lock()
+
+
+@pytest.mark.parametrize("kind", [Keeps, CannotBeCopied])
+def test_an_encoder_is_as_good_after_its_operations_were_counted(kind: type[Keeps]) -> None:
+    encoder, clips = kind(), torch.linspace(0, 1, 3 * 3 * 16 * 16).view(1, 3, 3, 16, 16)
+    assert clip_operations(encoder, 3) == 3 * 2 * 48 * 6
+    assert encoder(clips).numpy().tolist() == kind()(clips).tolist()
 
 
 def test_the_number_of_threads_is_put_back_after_an_error() -> None:
