@@ -203,6 +203,20 @@ def test_batches_on_their_way_while_the_next_is_filled_keep_their_order(recipe: 
         assert np.allclose(features, recipe.encoder(video).numpy(), rtol=1e-6, atol=1e-6)
 
 
+class Pixels(FakeEncoder):
+    """Gives the pixels themselves, in the same memory."""
+
+    def encode(self, clips: Tensor) -> Tensor:
+        return clips.flatten(2)
+
+
+def test_features_that_are_the_pixels_are_those_of_their_own_clip() -> None:
+    clips = torch.arange(3.0).view(3, 1, 1, 1, 1).expand(3, 2, 3, 16, 16)
+    encoder = ClipEncoder(Pixels(), frames=2, batch_clips=1, precision="float32")
+    ((_, features),) = [*encoder.add(0, clips), *encoder.finish()]
+    assert np.array_equal(features, clips.flatten(3).squeeze(1).flatten(2).reshape(features.shape))
+
+
 @pytest.mark.numeric
 @pytest.mark.parametrize("batch_clips", [4, 7, 64])
 def test_batches_across_videos_give_the_features_of_one_clip_at_a_time(

@@ -122,7 +122,8 @@ class ClipEncoder:
 
     def _fetch(self) -> None:
         encoded, filled = self._sent.popleft()
-        self._features += list(encoded.float().cpu().numpy()[:filled])
+        # A copy: features may be some of the pixels, which are written over.
+        self._features += list(encoded.float().cpu().numpy()[:filled].copy())
 
     def _complete(self) -> Iterator[tuple[int, VideoFeatures]]:
         while self._videos and self._videos[0][1] <= len(self._features):
