@@ -6,6 +6,7 @@ import torch
 from fake_encoder import FakeEncoder
 from torch import Tensor
 
+from essential.encoders import Encoder
 from essential.features import cores
 from essential.features.cores import clip_operations, decoders, share_cores, torch_threads
 from essential.features.provenance import Recipe
@@ -75,6 +76,24 @@ def test_where_nothing_is_encoded_every_core_decodes(monkeypatch: pytest.MonkeyP
 def test_operations_are_counted() -> None:
     # 48 numbers of each frame times a matrix of 48 x 6.
     assert clip_operations(FakeEncoder(), 3) == 3 * 2 * 48 * 6
+
+
+class FramesOfItsOwn(Encoder):
+    """Gives each of the 16 frames that it reads a feature of its own, so that two make one of a method's eight."""
+
+    def __init__(self) -> None:
+        pixels = FakeEncoder().pixel_format
+        super().__init__("own", dim=3, pixel_format=pixels, architecture="own", per_frame=True, clip_frames=16)
+        self.matrix = torch.nn.Parameter(torch.eye(3))
+
+    def encode(self, clips: Tensor) -> Tensor:
+        return clips.mean(dim=(3, 4)) @ self.matrix
+
+
+def test_an_encoder_with_a_number_of_frames_of_its_own_is_one_of_clips() -> None:
+    encoder = FramesOfItsOwn()
+    assert not encoder.per_frame
+    assert clip_operations(encoder, 8) == 16 * 2 * 3 * 3
 
 
 class Keeps(FakeEncoder):
