@@ -1,7 +1,7 @@
 """What a run stands on: its videos in order, its encoder, and its features, stored or live."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -133,8 +133,7 @@ class Workspace:
                 videos,
                 recipe=self.recipe(),
                 store=self.store(),
-                progress=_advance(progress),
-                say=progress.say,
+                progress=progress,
             )
 
     def stored(self, videos: Sequence[Video]) -> FeatureSource:
@@ -165,8 +164,7 @@ class Workspace:
                 recipe=self.recipe(),
                 config=self.config.features.model_copy(update={"on_broken_video": "skip"}),
                 part=(index + count * group.rank, count * group.size),
-                progress=_advance(progress),
-                say=progress.say,
+                progress=progress,
             )
         return {key: reason for each in group.all_gather(Message(note=broken)) for key, reason in each.note.items()}
 
@@ -248,12 +246,8 @@ def _read_protocol(config: RunConfig, progress: Progress) -> Protocol:
 def _make_moving_digits(config: RunConfig, progress: Progress) -> Protocol:
     root, name, digits = data_root(config), _benchmark_name(config), config.data.moving_digits
     with phase(progress, f"make {name}", 0):
-        when_free(progress, make_moving_digits, root, digits, workers=cpu_cores(), progress=_advance(progress))
+        when_free(progress, make_moving_digits, root, digits, workers=cpu_cores(), progress=progress)
     return config.protocol.cut(load_listing(config.data.model_copy(update={"root": root})), name)
-
-
-def _advance(progress: Progress) -> Callable[[int, int], None]:
-    return lambda done, total: progress.advance(done, total=total)
 
 
 def _benchmark_name(config: RunConfig) -> str:

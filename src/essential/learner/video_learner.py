@@ -369,8 +369,8 @@ class VideoLearner:
             window_seconds=window_seconds,
             stride_seconds=window_seconds / 2 if stride_seconds is None else stride_seconds,
         )
-        with phase(self._progress, "read windows", len(video.windows)):
-            return self._reader().spans(video, progress=self._progress.advance)
+        with phase(self._progress, "read windows", len(video.windows)) as progress:
+            return self._reader().spans(video, progress=progress)
 
     def _allowed(self, by_class: Mapping[str, Any], *, more_of_known: bool) -> dict[str, Any]:
         """Return what is given by class, under the names that are known; refuse these unless `more_of_known`."""
