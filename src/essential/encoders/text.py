@@ -162,7 +162,7 @@ class TextTower:
 
 
 def build_tower(config: EncoderConfig) -> TextTower:
-    """Return the text tower of an encoder that has one, with its weights and its tokenizer.
+    """Return the text tower of an encoder that has one; its weights and tokenizer are downloaded if they are not here.
 
     Raises:
         NoNetworkError, CheckpointError: a file is not there and cannot be fetched, is damaged, or another network's.

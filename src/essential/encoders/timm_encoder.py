@@ -50,12 +50,7 @@ class TimmEncoder(Encoder):
 
 
 def build_timm(config: EncoderConfig) -> Encoder:
-    """Return the timm model that `config` describes, with its weights, on the CPU.
-
-    Raises:
-        ConfigError: timm has no such model, or it does not take the arguments or the size.
-        CheckpointError: the weights are missing, damaged, or another network's.
-    """
+    """Return the timm model that `config` describes, with its weights; errors as of `build_encoder`."""
     network, architecture = build_network(config), describe(config)
     path = package_weights() if config.name == LITE and config.weights is None else config.weights
     if isinstance(path, Path):

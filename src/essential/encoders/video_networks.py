@@ -138,12 +138,7 @@ class VideoNetwork(Encoder):
 
 
 def build_video_network(config: EncoderConfig) -> Encoder:
-    """Return the network of transformers that `config` describes, with its weights, on the CPU.
-
-    Raises:
-        ConfigError: it does not take the arguments, the size or the number of frames.
-        CheckpointError: the weights are missing, damaged, or another network's.
-    """
+    """Return the network of transformers that `config` describes, with its weights; errors as of `build_encoder`."""
     family, published = _NETWORKS[config.name]
     if config.is_temporal:
         raise ConfigError(

@@ -45,6 +45,11 @@ class FeatureOrigin:
     fingerprint: str
     dim: int
 
+    @classmethod
+    def of(cls, encoder: Encoder) -> "FeatureOrigin":
+        """Return the origin of an encoder's features."""
+        return cls(encoder.name, encoder.fingerprint, encoder.dim)
+
     def __post_init__(self) -> None:
         texts = isinstance(self.name, str) and isinstance(self.fingerprint, str)
         if not texts or type(self.dim) is not int or not 1 <= self.dim <= _WIDEST:
@@ -73,9 +78,7 @@ class Workspace:
     def with_words(self) -> "Workspace":
         """Return the workspace with the words of its classes, if the config's method needs them.
 
-        Raises:
-            ConfigError: the encoder has no text tower, a class is described that is not there, or a text is too long.
-            CheckpointError: the tower's weights are missing, damaged, or another network's.
+        Errors as of `build_text_tower` and `words_of_classes`, and a ConfigError for a description of no class.
         """
         if not self.config.needs_words:
             return self
@@ -195,15 +198,20 @@ def open_workspace(
     known = protocol or _read_protocol(config, progress)
     encoder = None
     if config.data.kind != "features":
-        if config.encoder.choice is not None:
-            progress.say(config.encoder.choice)
-        encoder = build_encoder(config.encoder)
-        encoder.check_frames(config.video.frames)
-        encoder.to(device)
+        encoder = open_encoder(config, device, progress)
         refuse_precision(config.features.precision, encoder)
     if protocol is None and config.data.kind == "moving-digits":
         known = _make_moving_digits(config, progress)
     return Workspace(config, data_root(config), known, _origin(config, encoder), encoder, device)
+
+
+def open_encoder(config: RunConfig, device: torch.device, progress: Progress) -> Encoder:
+    """Return the config's encoder on a device; a ConfigError if it takes other clips, and errors of `build_encoder`."""
+    if config.encoder.choice is not None:
+        progress.say(config.encoder.choice)
+    encoder = build_encoder(config.encoder)
+    encoder.check_frames(config.video.frames)
+    return encoder.to(device)
 
 
 def data_root(config: RunConfig) -> Path:
@@ -221,7 +229,7 @@ def cache_folder() -> Path:
 
 def _origin(config: RunConfig, encoder: Encoder | None) -> FeatureOrigin:
     if encoder is not None:
-        return FeatureOrigin(encoder.name, encoder.fingerprint, encoder.dim)
+        return FeatureOrigin.of(encoder)
     assert config.data.path is not None, "the protocol was read from it"
     try:
         return FeatureOrigin(**imported_provenance(config.data.path)["encoder"])

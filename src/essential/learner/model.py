@@ -138,9 +138,7 @@ class Model:
             progress: shows how far it is.
             words: of the classes, where the method needs them.
 
-        Raises:
-            ConfigError: the memory budget cannot hold one exemplar of every class.
-            TrainingError: a loss is not finite.
+        Errors as of `learn_task`.
         """
         first = len(self.labels)
         slots = range(first, first + len(clips.classes))

@@ -15,12 +15,12 @@ import numpy as np
 from jaxtyping import Float
 
 from essential.api.arrays import Features
-from essential.encoders import Encoder, build_encoder, build_text_tower, refuse_without_tower
+from essential.encoders import Encoder, build_text_tower, refuse_without_tower
 from essential.engine.config import own_config
 from essential.engine.settings import choose_device
 from essential.engine.turns import turn
 from essential.engine.words import refuse_undescribed, words_of_classes
-from essential.engine.workspace import FeatureOrigin
+from essential.engine.workspace import FeatureOrigin, open_encoder
 from essential.errors import BundleError, ConfigError, DataError
 from essential.features.precision import refuse_precision
 from essential.features.provenance import Recipe, build_recipe
@@ -140,12 +140,8 @@ class VideoLearner:
                 raise ConfigError(problem, remedy="give the numbers per frame") from None
         if bundle is not None and not bundle.encoder.fingerprint:  # features were given as arrays
             return bundle.encoder, None
-        if bundle is None and self.config.encoder.choice is not None:
-            self._progress.say(self.config.encoder.choice)
-        encoder = build_encoder(self.config.encoder)
-        encoder.check_frames(self.config.video.frames)
-        encoder.to(self._device)
-        origin = FeatureOrigin(encoder.name, encoder.fingerprint, encoder.dim)
+        encoder = open_encoder(self.config, self._device, self._progress)
+        origin = FeatureOrigin.of(encoder)
         if bundle is not None and bundle.encoder.fingerprint != origin.fingerprint:
             taught = bundle.encoder
             raise BundleError(
