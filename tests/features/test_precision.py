@@ -16,8 +16,16 @@ from essential.encoders.tiny import build_tiny
 from essential.errors import ConfigError
 from essential.features import precision
 from essential.features.pipeline import ClipEncoder
-from essential.features.precision import computing, eight_bit_linear, refuse_precision, round_weights
+from essential.features.precision import (
+    RoundedWeights,
+    computing,
+    eight_bit_linear,
+    refuse_precision,
+    round_weights,
+)
 from essential.features.provenance import Recipe
+from essential.torch_seed import drawing_from
+from small_video_networks import ARGUMENTS, small_config
 
 # Of a float32: a result is off by half of it, relative.
 EPSILON = 2.0**-23
@@ -145,6 +153,24 @@ def test_features_do_not_depend_on_the_clips_beside(vit: Encoder) -> None:
     loud[1:] *= 50
     assert np.array_equal(_features(vit, loud, "int8", batch_clips=3)[0], together[0])
     assert np.array_equal(_features(vit, clips, "int8", batch_clips=3), together)
+
+
+@pytest.mark.parametrize("kind", ["test_vit", *ARGUMENTS])
+def test_every_linear_layer_of_an_encoder_is_computed_so(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with drawing_from(0):
+        encoder = build_encoder(
+            EncoderConfig(name=kind, weights="random", size=32) if kind == "test_vit" else small_config(kind)
+        )
+    used: list[int] = []
+
+    def noted(inputs: torch.Tensor, weights: RoundedWeights, bias: torch.Tensor | None) -> torch.Tensor:
+        used.append(id(weights))
+        return eight_bit_linear(inputs, weights, bias)
+
+    monkeypatch.setattr(precision, "eight_bit_linear", noted)
+    clips = torch.ones(1, encoder.frames_read(4), 3, 32, 32)
+    _features(encoder, clips, "int8")
+    assert len(set(used)) == sum(isinstance(layer, torch.nn.Linear) for layer in encoder.modules())
 
 
 @pytest.mark.parametrize(("computed_in", "distance"), [("bfloat16", 0.03), ("int8", 0.06)])
