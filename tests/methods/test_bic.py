@@ -9,7 +9,7 @@ import torch
 from essential.contract.synthetic_tasks import SyntheticTask, clips_of, make_tasks
 from essential.methods.bic import BiC, held_out_quotas, hold_out
 from essential.models.classifier import BiasCorrected
-from essential.models.seeded import torch_generator
+from essential.seeded import torch_generator
 from method_batches import SIZES, batch_of, second_task, stir, values, weights
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]

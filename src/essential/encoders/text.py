@@ -31,9 +31,9 @@ from essential.encoders.text_layout import LEFTOVERS, PROJECTION, SCALE, to_text
 from essential.encoders.weight_files import State, fit_weights, read_weights
 from essential.errors import CheckpointError, ConfigError
 from essential.files.given import plain_file
+from essential.seeded import drawing_from
 from essential.seeding import seed_from
 from essential.shown import quoted
-from essential.torch_seed import drawing_from
 
 _AT_ONCE = 64
 _HEAD_WIDTH = 64

@@ -29,9 +29,9 @@ from essential.encoders.config import VIDEO_PRESETS, EncoderConfig, Scalar
 from essential.encoders.published_weights import fetched_weights
 from essential.encoders.weight_files import State, fit_weights, read_weights
 from essential.errors import ConfigError
+from essential.seeded import drawing_from
 from essential.seeding import seed_from
 from essential.shown import nearest
-from essential.torch_seed import drawing_from
 from essential.video.config import PixelFormat
 
 # ImageNet's, with which all of these were trained.

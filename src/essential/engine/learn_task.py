@@ -22,9 +22,9 @@ from essential.engine.turns import turn
 from essential.errors import DataError, TrainingError
 from essential.files.sealed import Array
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData, nothing
-from essential.models.seeded import torch_generator, torch_seeded
 from essential.models.whole_batch import Part, part_of_batch
 from essential.progress import Progress, phase
+from essential.seeded import torch_generator, torch_seeded
 
 
 @dataclass(frozen=True)

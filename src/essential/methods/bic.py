@@ -29,7 +29,7 @@ from essential.methods.exemplars import MixedClips
 from essential.methods.parts import PartData
 from essential.methods.trained import HerdedConfig, Trained, cross_entropy, distillation, logits_of
 from essential.models.classifier import BiasCorrected
-from essential.models.seeded import torch_generator
+from essential.seeded import torch_generator
 
 # AdamW moves a number by about the learning rate in a step, and a few clips give few steps.
 _BIAS_RATE_SCALE = 100.0

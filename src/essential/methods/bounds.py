@@ -26,7 +26,7 @@ from essential.methods.parts import PartData, PartTable, computed
 from essential.methods.spectral import Spectral, SpectralConfig
 from essential.methods.trained import Trained, TrainedConfig
 from essential.models.classifier import Blended, Predictor
-from essential.models.seeded import torch_generator
+from essential.seeded import torch_generator
 
 _CLIPS_PER_HELD_OUT = 5
 

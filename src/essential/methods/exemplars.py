@@ -26,7 +26,7 @@ from essential.memory.selection import (
 from essential.methods.contract import Batch, BatchTable, TaskData, TrainingData
 from essential.methods.parts import computed
 from essential.models.classifier import ClipClassifier
-from essential.models.seeded import torch_generator
+from essential.seeded import torch_generator
 
 
 class MemoryConfig(Section):

@@ -8,8 +8,8 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from essential.methods.contract import Batch, BatchTable, TaskData, TrainingData
-from essential.models.seeded import in_evaluation
 from essential.models.text_scores import Words
+from essential.seeded import in_evaluation
 
 # Finds, by the slots of all clips, the indices of those that are used, the same ones every time.
 Choose = Callable[[Int[Tensor, " clips"]], Int[Tensor, " part"]]
