@@ -26,7 +26,7 @@ from essential.files.atomic import refuse_unwritable, sha256_of_json
 from essential.methods import build_method
 from essential.methods.contract import Method
 from essential.models.text_scores import Words
-from essential.progress import Progress, phase, when_free
+from essential.progress import QUIET, Progress, phase, when_free
 from essential.protocols.moving_digits import make_moving_digits, videos_to_make
 from essential.protocols.protocol import Listing, Protocol, Segment, Split, Task, Video
 from essential.protocols.source import load_listing
@@ -145,7 +145,7 @@ class Workspace:
         Errors as of `StoredSource.open`, and a StoreError if features are live.
         """
         if self.encoder is None:
-            return self.source(videos, Progress())
+            return self.source(videos, QUIET)
         if self.config.features.mode == "live":
             raise StoreError("features.mode=live keeps no features; use -s features.mode=stored to have a store")
         return StoredSource.open(self.store(), videos, recipe=self.recipe(), config=self.config.features)

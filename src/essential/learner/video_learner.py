@@ -43,7 +43,7 @@ from essential.learner.threads import in_turn
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.models.text_scores import Words
-from essential.progress import Progress, phase
+from essential.progress import QUIET, Progress, phase
 from essential.protocols.class_names import alike, class_name, known_as
 from essential.video.windows import WindowedVideo
 
@@ -119,7 +119,7 @@ class VideoLearner:
         else:
             settings = bundle.config
         self.config = settings.with_absolute_paths()
-        self._progress = progress or Progress()
+        self._progress = progress or QUIET
         self._device = choose_device(settings.training.device)
         self._process_id = os.getpid()
         with turn(settings.training.threads):
