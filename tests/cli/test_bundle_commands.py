@@ -22,7 +22,7 @@ from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_di
 from essential.protocols.protocol import Segment
 from in_process import Essential
 from small_runs import run_command
-from taught import QUICK
+from taught import MACHINE, QUICK
 
 BEGIN = ("--encoder", "tiny", "--config", "moving-digits/essential", *(f"-s{override}" for override in QUICK))
 
@@ -51,6 +51,23 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundle(world: Path, tmp_path: Path) -> Path:
     """Return a bundle of its own."""
     return Path(shutil.copy(world / "a.bundle", tmp_path / "mine.bundle"))
+
+
+def test_on_a_fresh_machine_without_a_network_it_learns_and_answers(
+    world: Path, tmp_path: Path, essential: Essential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.create_connection", None)
+    own, machine = str(tmp_path / "own.bundle"), ["-s", MACHINE[0], "-s", MACHINE[1]]
+    learned = essential("learn", "--into", own, "--videos", str(world / "first"), *machine)
+    assert learned.code == 0, learned.err
+    assert "encoder: efficientnet-lite0, as CLIP's weights are not on this machine" in learned.err
+    asked = essential("predict", own, str(world / "ask"), "--format", "jsonl", *machine)
+    assert asked.code == 0, asked.err
+    names = {path.name for path in (world / "first").iterdir()}
+    assert {json.loads(line)["label"] for line in asked.out.splitlines()} <= names | {"none of these"}
+    again = essential("learn", "--into", own, "--videos", str(world / "later"), *machine)
+    assert again.code == 0, again.err
+    assert "encoder:" not in again.err, "it is the bundle's own"
 
 
 def test_classes_are_taught_later_and_forgotten(world: Path, bundle: Path, essential: Essential) -> None:

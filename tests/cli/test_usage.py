@@ -26,6 +26,7 @@ OPTIONS = {
         "--config",
         "--held-out",
         "--more-of-known",
+        "--describe",
         "--set",
     },
     "predict": {"--format", "--top-k", "--window", "--stride", "--sheet", "--set"},

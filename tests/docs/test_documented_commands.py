@@ -41,6 +41,9 @@ NOT_RUN: Mapping[str, str] = {
     "pip install -e . && pytest": "needs the method of the page; `test_add_a_method.py` runs it",
     "essential train --config moving-digits/essential --method gdumb": "`test_add_a_method.py` adds it, and runs this",
     "essential compare --methods essential,replay,gdumb": "needs the same method",
+    "essential learn --into words.bundle": "needs CLIP; `end_to_end/test_words_end_to_end.py` does it with a small one",
+    "essential compare --config own --methods spectral,words": "the same",
+    "essential train --method words": "the same",
     "essential train --config diving48": "`test_add_a_benchmark.py` adds it, and runs this",
     "essential data check --protocol diving48": "the same",
 }
@@ -208,7 +211,7 @@ def test_all_that_is_not_run_is_there_and_most_is_run() -> None:
     not_run = [line for block, line in skipped if not block.is_script]
     assert len(typed) >= 80
     # As many as there are now: who writes one more into a document decides here that it is not run.
-    assert len(not_run) <= 35
+    assert len(not_run) <= 38
     of_ours, ours_not_run = (sum(line.startswith("essential ") for line in lines) for lines in (typed, not_run))
     assert 6 * ours_not_run <= of_ours
 

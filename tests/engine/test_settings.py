@@ -42,7 +42,8 @@ def test_every_other_encoder_setting_decides(override: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "override", ["method.blend=true", "features.train_on=both", "method.classifier.fewest_heads=8"]
+    "override",
+    ["method.blend=true", "features.train_on=both", "method.classifier.fewest_heads=8", "encoder.frames=8"],
 )
 def test_settings_that_came_later_decide_where_they_change_something(override: str) -> None:
     key = override.partition("=")[0].split(".")

@@ -26,7 +26,8 @@ OF_THE_MACHINE: dict[str, set[str]] = {
 }
 
 # Settings that came after version 0.1.0, and what it did without them.
-_AS_BEFORE = {"train_on": "augmented", "memory_bits": 32, "fewest_heads": 1, "blend": False}
+# `frames` is the encoder's: those of a clip are a number.
+_AS_BEFORE = {"train_on": "augmented", "memory_bits": 32, "fewest_heads": 1, "blend": False, "frames": None}
 
 
 class VideoConfig(Section):
