@@ -36,7 +36,7 @@ CONTENT: dict[str, Any] = {
         ],
     },
     "method": {"name": "essential", "asked_for": None, "config": {"memory_mode": "task", "layers": [1, 2]}},
-    "encoder": {"name": "tiny", "fingerprint": "ab" * 32},
+    "encoder": {"name": "tiny", "fingerprint": "ab" * 32, "text_tower": None},
     "seed": 0,
     "reading": "cnn",
     "accuracy": [[0.9, None], [1, None]],

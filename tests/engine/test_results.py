@@ -168,6 +168,7 @@ class _Unreadable:
 
     index: int
     slots: range
+    words: None = None
 
     def epoch(self, epoch: int) -> SyntheticTable:
         raise AssertionError(f"epoch {epoch} was read")

@@ -17,7 +17,7 @@ from essential.configs.schema import Section
 from essential.errors import ConfigError
 from essential.memory.episodic import EpisodicMemory
 from essential.methods.contract import Method, TaskData
-from essential.models.text_scores import ByWords, TextScores
+from essential.models.text_scores import TextScores
 
 
 class ZeroShotConfig(Section):
@@ -32,9 +32,8 @@ class ZeroShot(Method):
     draws_nothing = True
 
     def __init__(self, config: ZeroShotConfig, *, dim: int, frames: int, seed: int) -> None:
-        self.config, predictor = config, ByWords(dim)
-        super().__init__(predictor, EpisodicMemory.empty(kept=frames, dim=dim), seed=seed)
-        self.text = predictor.text
+        self.config, self.text = config, TextScores(dim)
+        super().__init__(self.text, EpisodicMemory.empty(kept=frames, dim=dim), seed=seed)
 
     def begin(self, task: TaskData) -> None:
         take_words(self.text, task)

@@ -7,7 +7,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from essential.models.classifier import Predictor
-from essential.models.growing import Growing
 
 # Of a mean gradient or Hessian of scores that vary by 1: below it is rounding.
 _NOTHING = 1e-12
@@ -47,7 +46,7 @@ class Words:
         return replace(self, vectors=self.vectors[slots.start : slots.stop])
 
 
-class TextScores(Growing):
+class TextScores(Predictor):
     """Scores are scale times the cosine of a class's vector and the mean of a clip's frames.
 
     Frames are projected and have length 1 before their mean is taken. All is computed in float64.
@@ -57,6 +56,7 @@ class TextScores(Growing):
         projection: without rows, features are compared as they are.
     """
 
+    reading = "closed-form"
     grows = ("vectors", "projection")
     vectors: Tensor
     projection: Tensor
@@ -83,20 +83,6 @@ class TextScores(Growing):
         frames = features.double() @ projection.T.double() if len(projection) else features.double()
         clips = nn.functional.normalize(nn.functional.normalize(frames, dim=2).mean(dim=1), dim=1)
         scores: Tensor = self.scale * clips @ self.vectors.view(-1, clips.shape[1]).T.double()
-        return scores
-
-
-class ByWords(Predictor):
-    """Scores are those of words alone."""
-
-    reading = "closed-form"
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.text = TextScores(dim)
-
-    def forward(self, features: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch slots"]:
-        scores: Tensor = self.text(features)
         return scores
 
 
@@ -141,7 +127,7 @@ class WithWords(Predictor):
         """Take into the weights those that clips say, which `both` has scored without knowledge of them."""
         _, new, number = scores.shape
         if number > 1:
-            share = new / (new + self.clips.cpu())
+            share = new / (new + max(0, int(self.clips)))
             found = stacked(scores, slots).to(self.weights)
             self.weights = (1 - share) * self.weights + share * found
             self.clips = self.clips + new
