@@ -184,7 +184,7 @@ def open_workspace(
     Raises:
         DataError: the data cannot be used as they are.
         ConfigError: the classes do not fit the protocol, there is no such encoder or device, or the encoder takes
-            other clips.
+            other clips or does not compute in the precision.
     """
     if group is not None and group.size > 1:
         own = open_workspace(config, progress, protocol=protocol) if group.first else None
