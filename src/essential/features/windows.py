@@ -43,8 +43,7 @@ def window_features(
         progress: shows how many windows are encoded.
     """
     numbers, frames = np.array([window.frames for window in video.windows]), recipe.frames
-    is_shared = recipe.encoder.per_frame and recipe.encoder.clip_frames is None
-    clips, rows = (_shared if is_shared else _each)(numbers, frames)
+    clips, rows = (_shared if recipe.encoder.per_frame else _each)(numbers, frames)
     held: deque[Float[np.ndarray, "frames dim"]] = deque()
     given = dropped = 0
     pixels = video.clips(clips, recipe.encoder.pixel_format)
