@@ -106,9 +106,11 @@ def _with_encoder_of_first(config: RunConfig, folder: RunFolder, group: ProcessG
     """Return the config with the run's own encoder where `auto` chose one: now, or elsewhere, it may choose another."""
     if config.encoder.choice is None:
         return config
-    own = group.from_first(lambda: (folder.config() if folder.begun else config).encoder.model_dump(mode="json"))
-    same = own == config.encoder.model_dump(mode="json")
-    return config if same else config.model_copy(update={"encoder": EncoderConfig.model_validate(own)})
+    own = group.from_first(lambda: (folder.config() if folder.begun else config).encoder.name)
+    if own == config.encoder.name:
+        return config
+    named = EncoderConfig.model_validate({**config.encoder.model_dump(mode="json"), "name": own})
+    return config.model_copy(update={"encoder": named})
 
 
 def extract(

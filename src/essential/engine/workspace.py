@@ -14,7 +14,7 @@ from essential.engine.clips import ClipTable
 from essential.engine.evaluate import Predictions, predict
 from essential.engine.process_group import Message, ProcessGroup
 from essential.engine.settings import RunConfig, choose_device
-from essential.engine.words import refuse_undescribed, words_of_classes
+from essential.engine.words import refuse_same_words, refuse_undescribed, words_of_classes
 from essential.errors import ConfigError, StoreError
 from essential.features.cores import cpu_cores
 from essential.features.extract import extract
@@ -84,6 +84,7 @@ class Workspace:
             return self
         classes, settings = [*self.protocol.slots], self.config.words
         refuse_undescribed(settings.descriptions, classes, "words.descriptions")
+        refuse_same_words(classes, settings)
         tower = build_text_tower(self.config.encoder)
         words = words_of_classes(classes, settings, tower, dim=self.origin.dim)
         return replace(self, words=words, text_tower=tower.fingerprint)

@@ -19,12 +19,12 @@ from essential.encoders import Encoder, build_text_tower, refuse_without_tower
 from essential.engine.config import own_config
 from essential.engine.settings import choose_device
 from essential.engine.turns import turn
-from essential.engine.words import refuse_undescribed, words_of_classes
+from essential.engine.words import refuse_same_words, refuse_undescribed, words_of_classes
 from essential.engine.workspace import FeatureOrigin, open_encoder
 from essential.errors import BundleError, ConfigError, DataError
 from essential.features.precision import refuse_precision
 from essential.features.provenance import Recipe, build_recipe
-from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings
+from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings, refuse_unused
 from essential.learner.clips import (
     Expanded,
     Given,
@@ -299,7 +299,10 @@ class VideoLearner:
         refuse_unknown(name, self.classes)
         lessons = tuple(lesson.without(name) for lesson in self.lessons)
         taught = {content: label for content, label in self._known.taught.items() if label != name}
-        self._known = replace(self._known, model=self._model.without(name), lessons=lessons, taught=taught)
+        self.config = self.config.model_copy(update={"words": self.config.words.without(name)})
+        self._known = replace(
+            self._known, config=self.config, model=self._model.without(name), lessons=lessons, taught=taught
+        )
 
     def predict(self, paths: PathLike | Iterable[PathLike], *, top_k: int = _TOP) -> list[Prediction]:
         """Label clips, files or folders of them, as `stream` does; a clip that cannot be read has the reason."""
@@ -379,18 +382,14 @@ class VideoLearner:
 
     def _words(self, classes: Sequence[str], describe: Mapping[str, str]) -> "_Spoken":
         """Return the words of the classes of a lesson, by their descriptions, old or new, where they have some."""
+        refuse_unused(describe, self.config)
         if not self.config.needs_words:
-            if describe:
-                raise ConfigError(
-                    f"has no use in a learner by {self.config.method.name!r}, which learns without words",
-                    where="describe",
-                    remedy="leave it out, or begin a new bundle with the method words",
-                )
             return _Spoken()
         describe = {known_as(class_name(name, "describe"), self.classes): text for name, text in describe.items()}
         refuse_undescribed(describe, classes, "describe")
         kept = {name: text for lesson in self.lessons for name, text in lesson.descriptions.items()}
         settings = self.config.words.described({**kept, **describe})
+        refuse_same_words([*self.classes, *classes], settings)
         tower = build_text_tower(self.config.encoder)
         if self._known.text_tower not in (None, tower.fingerprint):
             raise BundleError(

@@ -2,8 +2,9 @@
 
 The two are added, each times a weight of 0 or more. The weights are those of least cross-entropy over all slots seen,
 on clips of the task that were not taught to what scores them (stacking: Wolpert, Neural Networks 1992; see `stacked`).
-They are averaged with those of the tasks before, by numbers of clips. As long as there is no such clip, that of words
-is 1, and that of the base 1 if it trains, for its scores are logits then; else 0, for it has seen one clip of a class.
+They are averaged with those of the tasks before, by numbers of clips; a task whose clips give weight to neither has no
+part. As long as there is no such clip, that of words is 1, and that of the base 1 if it trains, for its scores are
+logits then; else 0, for it has seen one clip of a class.
 
 Which clips these are depends on the base:
 
