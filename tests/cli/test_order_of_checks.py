@@ -27,7 +27,6 @@ def nothing_costly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     for name in (
         "essential.engine.workspace.build_encoder",
-        "essential.learner.video_learner.build_encoder",
         "essential.engine.workspace.make_moving_digits",
         "essential.authors.import_run.read_authors_checkpoint",
         "essential.analysis.analyse",
@@ -123,31 +122,42 @@ def test_the_classes_of_the_clips_to_make_are_those_of_the_clips_made(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("given", "instead"),
+    ("given", "kept"),
     [
-        (("--encoder", "clip-vit-b16"), "--encoder efficientnet-lite0"),
-        (("--encoder=clip-vit-b16",), "--encoder=clip-vit-b16 -s encoder.name=efficientnet-lite0"),
-        (("-s", "encoder.name=clip-vit-b16"), "-s encoder.name=clip-vit-b16 -s encoder.name=efficientnet-lite0"),
+        (("--encoder", "clip-vit-b16"), ()),
+        (("--encoder=clip-vit-b16", "--method", "ncm"), ("--method", "ncm")),
+        (("-s", "encoder.name=clip-vit-b16", "-s", "encoder.size=32", "-s", "seed=1"), ("-s", "seed=1")),
+        (("--encoder", "clip-vit-b16", "--describe", "up=waving", "--method=words"), ()),
     ],
 )
 def test_without_a_network_learn_ends_with_commands_to_copy(
-    given: tuple[str, ...], instead: str, essential: Essential, monkeypatch: pytest.MonkeyPatch
+    given: tuple[str, ...], kept: tuple[str, ...], essential: Essential, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from essential.encoders import build_encoder
 
     def refused(*_: object, **__: object) -> socket.socket:
         raise OSError("no route")
 
-    monkeypatch.setattr("essential.learner.video_learner.build_encoder", build_encoder)
+    monkeypatch.setattr("essential.engine.workspace.build_encoder", build_encoder)
     monkeypatch.setattr(socket, "create_connection", refused)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", "nothing")
     outcome = essential("learn", "--into", "my actions.bundle", "--videos", "clips", *given)
     assert outcome.code == 2
     said, *commands = outcome.err.splitlines()
+    lite = "--encoder efficientnet-lite0"
     assert said.startswith("error: no network: the published weights of the encoder 'clip-vit-b16'")
     assert said.endswith("; that is:")
     assert commands == [
-        f"  essential learn --into 'my actions.bundle' --videos clips {instead}",
+        "  " + " ".join(["essential learn --into 'my actions.bundle' --videos clips", *kept, lite]),
         f"  essential learn --into 'my actions.bundle' --videos clips {' '.join(given)} -s encoder.weights=FILE",
     ]
     assert EncoderConfig(name="clip-vit-b16").timm_name in said
+
+
+def test_descriptions_that_nothing_uses_are_refused_before_an_encoder_is_fetched(essential: Essential) -> None:
+    outcome = essential(
+        *("learn", "--into", "a.bundle", "--videos", "clips", "--encoder", "clip-vit-b16"),
+        *("--method", "ncm", "--describe", "up=waving"),
+    )
+    assert outcome.code == 2
+    assert "describe: has no use in a learner by 'ncm'" in outcome.err

@@ -80,6 +80,9 @@ def test_a_run_goes_on_with_its_own_encoder(small_data: Path, tmp_path: Path, mo
     later = config.model_copy(update={"encoder": EncoderConfig.model_validate({"name": "auto", "size": 32})})
     assert later.encoder.name == "clip-vit-b16"
     assert train(later, tmp_path / "run", resume=True) == record
+    larger = config.model_copy(update={"encoder": EncoderConfig.model_validate({"name": "auto", "size": 64})})
+    with pytest.raises(RunError, match=r"encoder\.size: there 32, here 64"):
+        train(larger, tmp_path / "run", resume=True)
     with pytest.raises(RunError, match="holds a run already"):
         train(later, tmp_path / "run")
     named = config.model_copy(update={"encoder": EncoderConfig(name="clip-vit-b16", size=32)})

@@ -105,6 +105,10 @@ def test_what_cannot_be_said_is_refused_before_anything_is_learned(
         (["words.descriptions={2-left: up, 2-right: ' UP '}"], "'2-left' and '2-right' have the same description"),
         (["words.descriptions={2-left: ' '}"], "the description of '2-left' is empty"),
         (
+            ["words.descriptions={2-left: a video of 2 right.}", "words.templates=['a video of {}.']"],
+            "are the same words",
+        ),
+        (
             ["encoder.arguments={embed_dim: 64, depth: 1, num_heads: 2}"],
             "is for features of 32 numbers, and these have 64",
         ),
@@ -167,8 +171,8 @@ class Classes:
         return {motion: sorted(folders[motion].iterdir()) for motion in motions}
 
 
-def new_learner(tower: EncoderConfig) -> VideoLearner:
-    return VideoLearner(method="words", overrides=[*overrides_of(tower), *MACHINE, "features.views=0"])
+def new_learner(tower: EncoderConfig, *more: str) -> VideoLearner:
+    return VideoLearner(method="words", overrides=[*overrides_of(tower), *MACHINE, "features.views=0", *more])
 
 
 def test_descriptions_are_kept_used_again_and_forgotten(
@@ -197,6 +201,10 @@ def test_descriptions_are_kept_used_again_and_forgotten(
 
     files = [f"encoder.text_weights={tower.text_weights}", f"encoder.tokenizer={tower.tokenizer}"]
     read = VideoLearner.load(path, overrides=[*MACHINE, *files])
+    with pytest.raises(
+        ConfigError, match=re.escape("'right' and 'RIGHT' are the same words, 'a video of a person right.'")
+    ):
+        read.learn({"RIGHT": clips("up")["up"]})
     with pytest.raises(ConfigError, match="'left' and 'up' have the same description, 'A person waving'"):
         read.learn(clips("up"), describe={"up": "A person waving"})
     read.learn({"left": clips("down")["down"]}, more_of_known=True)
@@ -206,6 +214,14 @@ def test_descriptions_are_kept_used_again_and_forgotten(
     read.save(path)
     assert b"person waving" not in path.read_bytes()
     assert Bundle.read(path).lessons[0].descriptions == {}
+
+    described = new_learner(tower, "words.descriptions={left: a person waving, up: jumps}")
+    described.learn(clips("left", "right"))
+    np.testing.assert_allclose(described._model.method.predictor.text.vectors, vectors[0].flatten(), atol=1e-5)
+    described.forget("left")
+    described.save(path)
+    assert b"person waving" not in path.read_bytes()
+    assert Bundle.read(path).config.words.descriptions == {"up": "jumps"}
 
 
 def test_a_bundle_learns_on_with_its_own_tower_alone(tower: EncoderConfig, small_data: Path, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from essential.engine.words import WordsConfig, spoken
+from essential.engine.words import WordsConfig, refuse_same_words, spoken
+from essential.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,12 @@ def test_a_description_stands_as_it_is_in_the_place_of_all_templates() -> None:
     assert settings.texts("JumpUp") == ["a video of jump up.", "jump up"]
     assert settings.texts("wave") == ["a person {} waves"]
     assert settings.described({"wave": "other"}).texts("wave") == ["other"]
+
+
+def test_two_classes_of_the_same_words_are_refused() -> None:
+    classes = ["push_up", "jump", "Push-Up"]
+    with pytest.raises(
+        ConfigError, match=r"'push_up' and 'Push-Up' are the same words, 'a video of a person push up\.'"
+    ):
+        refuse_same_words(classes, WordsConfig())
+    refuse_same_words([*classes, "jump"], WordsConfig(descriptions={"Push-Up": "a person in a gym"}))

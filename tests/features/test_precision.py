@@ -24,7 +24,7 @@ from essential.features.precision import (
     round_weights,
 )
 from essential.features.provenance import Recipe
-from essential.torch_seed import drawing_from
+from essential.seeded import drawing_from
 from small_video_networks import ARGUMENTS, small_config
 
 # Of a float32: a result is off by half of it, relative.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from essential.learner.prediction import Prediction, Scored, spans_of
+from essential.learner.prediction import Prediction, Scored, ShortClip, spans_of
 from essential.protocols.protocol import Segment
 from essential.video.windows import cut_windows
 
@@ -91,3 +91,7 @@ def test_spans_are_those_of_the_windows_over_each_cell_one_by_one() -> None:
                 assert span.label == (None if is_unknown else "abcde"[int(mean.argmax())])
                 scores.append(mean.max() * (last - first))
             assert span.score == pytest.approx(sum(scores) / (cells[-1] - cells[0]))
+
+
+def test_what_a_short_clip_lacks_is_said_in_words() -> None:
+    assert [str(ShortClip(frames, 8)) for frames in (1, 5)] == ["1 frame, repeated to 8", "5 frames, repeated to 8"]

@@ -123,6 +123,12 @@ def test_weights_are_averaged_by_clips() -> None:
     assert set(blended.readings(clip)) == {"nme"}
 
 
+def test_clips_that_speak_against_both_sources_leave_the_weights_as_they_are() -> None:
+    blended = WithWords(_Fixed(), 6, first_weight=0.0)
+    blended.weigh(*_made(0, told=(-1.0, -1.0)))
+    assert (blended.weights.tolist(), int(blended.clips)) == ([0, 1], 0)
+
+
 def test_one_slot_says_nothing_of_weights() -> None:
     blended = WithWords(_Fixed(), 6, first_weight=1.0)
     blended.weigh(torch.ones(2, 5, 1, dtype=torch.float64), torch.zeros(5, dtype=torch.long))

@@ -3,7 +3,6 @@
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +23,8 @@ _OF_NEW = {
     **{"--encoder": "encoder", "--method": "method", "--config": "config"},
     **{"--budget-bytes": "memory_budget_bytes", "--held-out": "held_out_per_class"},
 }
+# Options that can hold what only another encoder takes than the one that is installed.
+_OF_AN_ENCODER = ("--encoder", "--describe", "--method", "-s", "--set")
 
 
 def learn(  # noqa: PLR0913, PLR0917 - an option each
@@ -53,10 +54,11 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
         --describe "wave=a person waves a hand"
     """
     from essential.cli.progress_bar import terminal_progress
+    from essential.engine.config import own_config
     from essential.engine.words import WordsConfig, refuse_undescribed
     from essential.errors import BundleError
     from essential.files.atomic import file_lock
-    from essential.learner.bundle import Bundle
+    from essential.learner.bundle import Bundle, new_settings, refuse_unused
     from essential.learner.clips import clips_by_class, refuse_known
 
     described = _described(describe or ())
@@ -78,6 +80,10 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
             read = Bundle.read(into, overrides or ()) if into.exists() else None
             if read is not None and not more_of_known:
                 refuse_known(clips.videos, read.model.classes)
+            if described:
+                own = [f"encoder.name={encoder}"] if encoder else []
+                asked = (config or own_config(method), [*own, *(overrides or ())], method, budget_bytes)
+                refuse_unused(described, new_settings(*asked) if read is None else read.config)
             # From here on an encoder may be downloaded.
             settings = {"overrides": overrides or (), **{_OF_NEW[option]: value for option, value in chosen.items()}}
             learner = _learner(read, settings | {"progress": terminal_progress()})
@@ -103,7 +109,6 @@ def _described(given: Sequence[str]) -> dict[str, str]:
 
 def _learner(read: "Bundle | None", settings: Mapping[str, Any]) -> "VideoLearner":
     """Return the learner of a bundle, or a new one; without a network, with commands to copy in the error."""
-    from essential.encoders.config import LITE
     from essential.errors import NoNetworkError
     from essential.learner.video_learner import VideoLearner
 
@@ -115,11 +120,26 @@ def _learner(read: "Bundle | None", settings: Mapping[str, Any]) -> "VideoLearne
         words = ["essential", *sys.argv[1:]]
         ways = [shlex.join([*words, "-s", "encoder.weights=FILE"])]
         if read is None:
-            instead = [LITE if before == "--encoder" else word for before, word in pairwise(["", *words])]
-            ways.insert(0, shlex.join(instead if instead != words else [*words, "-s", f"encoder.name={LITE}"]))
+            ways.insert(0, shlex.join(_by_installed_encoder(words)))
         raise NoNetworkError(
             error.problem, where=error.where, remedy="\n  ".join([error.remedy or "that is:", *ways])
         ) from error
+
+
+def _by_installed_encoder(words: Sequence[str]) -> list[str]:
+    """Return a command with the encoder that is installed, without settings of another, and without texts for it."""
+    from essential.encoders.config import LITE
+
+    kept, given = [], iter(words)
+    for word in given:
+        option, sign, value = word.partition("=")
+        if option not in _OF_AN_ENCODER:
+            kept.append(word)
+            continue
+        value = value if sign else next(given, "")
+        if option in ("--method", "-s", "--set") and not value.startswith(("words", "zero-shot", "encoder.")):
+            kept += [option, value]
+    return [*kept, "--encoder", LITE]
 
 
 def _print_lesson(lesson: "Lesson", learner: "VideoLearner") -> None:

@@ -59,6 +59,11 @@ class WordsConfig(Section):
             raise ConfigError(str(error), remedy="give each class a text of its own") from error
         return self.model_copy(update={"descriptions": every})
 
+    def without(self, name: str) -> "WordsConfig":
+        """Return the settings without what is said of a class."""
+        descriptions = {key: text for key, text in self.descriptions.items() if key != name}
+        return self.model_copy(update={"descriptions": descriptions})
+
     def texts(self, name: str) -> list[str]:
         """Return the texts that a class is the mean of."""
         described = self.descriptions.get(name)
@@ -69,7 +74,7 @@ def check_descriptions(descriptions: Mapping[str, str]) -> None:
     """Raise a ValueError if a class is described by nothing, or two by the same."""
     owners: dict[str, str] = {}
     for name, text in descriptions.items():
-        plain = " ".join(text.casefold().split())
+        plain = _plain(text)
         if not plain:
             raise ValueError(f"the description of {quoted(name)} is empty")
         if owners.setdefault(plain, name) != name:
@@ -85,6 +90,22 @@ def refuse_undescribed(descriptions: Mapping[str, str], classes: Sequence[str], 
             where=where,
             remedy="give the class's name as its folder or list has it",
         )
+
+
+def refuse_same_words(classes: Sequence[str], settings: WordsConfig) -> None:
+    """Raise a ConfigError if two classes are told to the text tower by the same texts, such as push_up and push-up."""
+    owners: dict[tuple[str, ...], str] = {}
+    for name in classes:
+        texts = tuple(map(_plain, settings.texts(name)))
+        if owners.setdefault(texts, name) != name:
+            raise ConfigError(
+                f"{quoted(owners[texts])} and {quoted(name)} are the same words, {quoted(texts[0])}",
+                remedy="describe one of them by a text of its own (words.descriptions, or --describe)",
+            )
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def spoken(name: str) -> str:

@@ -114,8 +114,8 @@ def rounded_layers(encoder: Encoder) -> Mapping[int, RoundedWeights]:
 
 def _linear_layers(encoder: Encoder) -> list[nn.Linear]:
     # Weights that are made anew of others, for each use, are no parameters.
-    linear_layers = (module for module in encoder.modules() if isinstance(module, nn.Linear))
-    return [layer for layer in linear_layers if isinstance(layer.weight, nn.Parameter)]
+    found = (module for module in encoder.modules() if isinstance(module, nn.Linear))
+    return [layer for layer in found if isinstance(layer.weight, nn.Parameter) and layer.weight.dtype == torch.float32]
 
 
 def round_weights(weights: Float[Tensor, "outputs inner"]) -> RoundedWeights:

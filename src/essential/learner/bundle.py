@@ -185,6 +185,16 @@ def new_settings(config: str, overrides: Sequence[str], method: str | None, budg
     return settings
 
 
+def refuse_unused(describe: Mapping[str, str], config: RunConfig) -> None:
+    """Raise a ConfigError if classes are described to a method that learns without words."""
+    if describe and not config.needs_words:
+        raise ConfigError(
+            f"has no use in a learner by {config.method.name!r}, which learns without words",
+            where="describe",
+            remedy="leave it out, or begin a new bundle with the method words",
+        )
+
+
 def refuse_missing(path: Path) -> None:
     """Raise a BundleError if there is no file."""
     if path.is_dir():

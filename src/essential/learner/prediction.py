@@ -28,7 +28,7 @@ class ShortClip(NamedTuple):
     frames_read: int
 
     def __str__(self) -> str:
-        return f"{self.frames} frames, repeated to {self.frames_read}"
+        return f"{self.frames} frame{'s' * (self.frames != 1)}, repeated to {self.frames_read}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,16 +15,16 @@ import numpy as np
 from jaxtyping import Float
 
 from essential.api.arrays import Features
-from essential.encoders import Encoder, build_encoder, build_text_tower, refuse_without_tower
+from essential.encoders import Encoder, build_text_tower, refuse_without_tower
 from essential.engine.config import own_config
 from essential.engine.settings import choose_device
 from essential.engine.turns import turn
-from essential.engine.words import refuse_undescribed, words_of_classes
-from essential.engine.workspace import FeatureOrigin
+from essential.engine.words import refuse_same_words, refuse_undescribed, words_of_classes
+from essential.engine.workspace import FeatureOrigin, open_encoder
 from essential.errors import BundleError, ConfigError, DataError
 from essential.features.precision import refuse_precision
 from essential.features.provenance import Recipe, build_recipe
-from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings
+from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings, refuse_unused
 from essential.learner.clips import (
     Expanded,
     Given,
@@ -43,7 +43,7 @@ from essential.learner.threads import in_turn
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.models.text_scores import Words
-from essential.progress import Progress, phase
+from essential.progress import QUIET, Progress, phase
 from essential.protocols.class_names import alike, class_name, known_as
 from essential.video.windows import WindowedVideo
 
@@ -119,7 +119,7 @@ class VideoLearner:
         else:
             settings = bundle.config
         self.config = settings.with_absolute_paths()
-        self._progress = progress or Progress()
+        self._progress = progress or QUIET
         self._device = choose_device(settings.training.device)
         self._process_id = os.getpid()
         with turn(settings.training.threads):
@@ -140,12 +140,8 @@ class VideoLearner:
                 raise ConfigError(problem, remedy="give the numbers per frame") from None
         if bundle is not None and not bundle.encoder.fingerprint:  # features were given as arrays
             return bundle.encoder, None
-        if bundle is None and self.config.encoder.choice is not None:
-            self._progress.say(self.config.encoder.choice)
-        encoder = build_encoder(self.config.encoder)
-        encoder.check_frames(self.config.video.frames)
-        encoder.to(self._device)
-        origin = FeatureOrigin(encoder.name, encoder.fingerprint, encoder.dim)
+        encoder = open_encoder(self.config, self._device, self._progress)
+        origin = FeatureOrigin.of(encoder)
         if bundle is not None and bundle.encoder.fingerprint != origin.fingerprint:
             taught = bundle.encoder
             raise BundleError(
@@ -303,7 +299,10 @@ class VideoLearner:
         refuse_unknown(name, self.classes)
         lessons = tuple(lesson.without(name) for lesson in self.lessons)
         taught = {content: label for content, label in self._known.taught.items() if label != name}
-        self._known = replace(self._known, model=self._model.without(name), lessons=lessons, taught=taught)
+        self.config = self.config.model_copy(update={"words": self.config.words.without(name)})
+        self._known = replace(
+            self._known, config=self.config, model=self._model.without(name), lessons=lessons, taught=taught
+        )
 
     def predict(self, paths: PathLike | Iterable[PathLike], *, top_k: int = _TOP) -> list[Prediction]:
         """Label clips, files or folders of them, as `stream` does; a clip that cannot be read has the reason."""
@@ -369,8 +368,8 @@ class VideoLearner:
             window_seconds=window_seconds,
             stride_seconds=window_seconds / 2 if stride_seconds is None else stride_seconds,
         )
-        with phase(self._progress, "read windows", len(video.windows)):
-            return self._reader().spans(video, progress=self._progress.advance)
+        with phase(self._progress, "read windows", len(video.windows)) as progress:
+            return self._reader().spans(video, progress=progress)
 
     def _allowed(self, by_class: Mapping[str, Any], *, more_of_known: bool) -> dict[str, Any]:
         """Return what is given by class, under the names that are known; refuse these unless `more_of_known`."""
@@ -383,18 +382,14 @@ class VideoLearner:
 
     def _words(self, classes: Sequence[str], describe: Mapping[str, str]) -> "_Spoken":
         """Return the words of the classes of a lesson, by their descriptions, old or new, where they have some."""
+        refuse_unused(describe, self.config)
         if not self.config.needs_words:
-            if describe:
-                raise ConfigError(
-                    f"has no use in a learner by {self.config.method.name!r}, which learns without words",
-                    where="describe",
-                    remedy="leave it out, or begin a new bundle with the method words",
-                )
             return _Spoken()
         describe = {known_as(class_name(name, "describe"), self.classes): text for name, text in describe.items()}
         refuse_undescribed(describe, classes, "describe")
         kept = {name: text for lesson in self.lessons for name, text in lesson.descriptions.items()}
         settings = self.config.words.described({**kept, **describe})
+        refuse_same_words([*self.classes, *classes], settings)
         tower = build_text_tower(self.config.encoder)
         if self._known.text_tower not in (None, tower.fingerprint):
             raise BundleError(

@@ -2,8 +2,9 @@
 
 The two are added, each times a weight of 0 or more. The weights are those of least cross-entropy over all slots seen,
 on clips of the task that were not taught to what scores them (stacking: Wolpert, Neural Networks 1992; see `stacked`).
-They are averaged with those of the tasks before, by numbers of clips. As long as there is no such clip, that of words
-is 1, and that of the base 1 if it trains, for its scores are logits then; else 0, for it has seen one clip of a class.
+They are averaged with those of the tasks before, by numbers of clips; a task whose clips give weight to neither has no
+part. As long as there is no such clip, that of words is 1, and that of the base 1 if it trains, for its scores are
+logits then; else 0, for it has seen one clip of a class.
 
 Which clips these are depends on the base:
 
@@ -28,14 +29,12 @@ from torch import Tensor
 from essential.configs.schema import Section
 from essential.methods import METHODS, MethodConfig
 from essential.methods.contract import BatchTable, Method, Stage, TaskData
-from essential.methods.parts import PartTable, PartTask
+from essential.methods.parts import PartTable, PartTask, computed
 from essential.methods.wrapper import Wrapper
 from essential.methods.zero_shot import take_words
-from essential.models.seeded import in_evaluation
 from essential.models.text_scores import WithWords
 
 _BLOCKS = 5
-_AT_ONCE = 256
 
 
 class WordsConfig(Section):
@@ -120,13 +119,9 @@ def blocks_of(slots: Int[Tensor, " clips"]) -> Int[Tensor, " clips"]:
 
 def both_scores(method: Method, table: BatchTable) -> Float[Tensor, "2 clips slots"]:
     """Return the base's and the words' scores of a table's clips, on the CPU."""
-    predictor, scores = method.predictor, []
+    predictor = method.predictor
     assert isinstance(predictor, WithWords)
-    device = predictor.weights.device
-    with torch.no_grad(), in_evaluation(predictor):
-        for indices in torch.arange(len(table)).split(_AT_ONCE):
-            scores.append(predictor.both(table.rows(indices).to(device).features).cpu())
-    return torch.cat(scores, dim=1)
+    return computed(lambda batch: predictor.both(batch.features).transpose(0, 1), table, predictor).transpose(0, 1)
 
 
 def _taught(base: Method, task: TaskData) -> Method:

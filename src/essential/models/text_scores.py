@@ -124,11 +124,14 @@ class WithWords(Predictor):
         return torch.stack([self.base(features).double(), self.text(features)])
 
     def weigh(self, scores: Float[Tensor, "2 clips slots"], slots: Int[Tensor, " clips"]) -> None:
-        """Take into the weights those that clips say, which `both` has scored without knowledge of them."""
-        _, new, number = scores.shape
-        if number > 1:
+        """Take into the weights those that clips say, which `both` has scored without knowledge of them.
+
+        Where neither source says anything of them, the weights stay: of two zeros every answer would be the first slot.
+        """
+        new = len(slots)
+        found = stacked(scores, slots).to(self.weights)
+        if bool(found.any()):
             share = new / (new + max(0, int(self.clips)))
-            found = stacked(scores, slots).to(self.weights)
             self.weights = (1 - share) * self.weights + share * found
             self.clips = self.clips + new
 
