@@ -182,7 +182,7 @@ def _labels(world: World, place: Path) -> None:
 def _store(world: World, place: Path) -> None:
     _features(world, place.with_suffix(".npy"))
     _labels(world, place.with_suffix(".csv"))
-    import_features(place.with_suffix(".npy"), place.with_suffix(".csv"), place, progress=lambda *_: None)
+    import_features(place.with_suffix(".npy"), place.with_suffix(".csv"), place, progress=Progress())
 
 
 def _checkpoints(world: World, place: Path) -> None:  # noqa: ARG001

@@ -17,6 +17,7 @@ from essential.features.store import FeatureStore, read_provenance
 from essential.files.given import plain_file
 from essential.files.sealed import check_seal, read_sealed, read_sealed_header
 from essential.learner.bundle import Bundle
+from essential.progress import QUIET
 from essential.protocols.labelled_tables import CsvKind, read_table
 from essential.protocols.official_splits import split_text
 from essential.protocols.video_list import open_list, read_video_list
@@ -32,7 +33,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "given.pkl": open_list,
     "given.csv": lambda path: list(read_table(path, CsvKind("table", "data.path", ("path",)))),
     "given.txt": split_text,
-    "given.npy": lambda path: import_features(path, path, path.parent / "store", progress=lambda _, __: None),
+    "given.npy": lambda path: import_features(path, path, path.parent / "store", progress=QUIET),
     "given.bundle": Bundle.read,
     "record.json": Record.read,
     "store.json": lambda path: read_provenance(path.parent),

@@ -23,7 +23,7 @@ from sklearn.covariance import ledoit_wolf
 from torch import Tensor, nn
 
 from essential.methods.trained import ClassifierConfig, build_classifier
-from essential.models.seeded import torch_generator
+from essential.seeded import torch_generator
 
 warnings.showwarning = lambda *_, **__: None  # a filter does not do: Avalanche switches deprecations on at every call
 

@@ -28,6 +28,9 @@ class Progress:
         """Show a note at once, such as what is skipped or waited for."""
 
 
+QUIET = Progress()
+
+
 def when_free(
     progress: Progress, work: Callable[_Arguments, _Result], /, *args: _Arguments.args, **settings: _Arguments.kwargs
 ) -> _Result:
@@ -43,10 +46,10 @@ def when_free(
 
 
 @contextmanager
-def phase(progress: Progress, title: str, total: int) -> Iterator[None]:
-    """Start a phase, and finish it however the block ends."""
+def phase(progress: Progress, title: str, total: int) -> Iterator[Progress]:
+    """Start a phase of `progress`, and finish it however the block ends."""
     progress.start(title, total)
     try:
-        yield
+        yield progress
     finally:
         progress.finish()

@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -321,9 +320,9 @@ def test_data_make_makes_what_it_was_told(
 ) -> None:
     calls = []
 
-    def make(root: Path, config: object, *, workers: int, progress: Callable[[int, int], None]) -> None:
+    def make(root: Path, config: object, *, workers: int, progress: Progress) -> None:
         assert workers >= 1
-        progress(3, 3)
+        progress.advance(3, total=3)
         calls.append((root, config))
 
     monkeypatch.setattr("essential.protocols.moving_digits.make_moving_digits", make)

@@ -8,6 +8,7 @@ import pytest
 from essential.configs.shipped import shipped_methods
 from essential.features.imported import import_features
 from essential.methods import METHODS, method_section
+from essential.progress import QUIET
 from essential.records import Record
 from in_process import Essential
 from small_runs import record_without_seconds
@@ -42,7 +43,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(files: Path) -> Path:
     """Return a store of them."""
     made = files / "made"
-    import_features(files / "features.npy", files / "labels.csv", made, progress=lambda *_: None)
+    import_features(files / "features.npy", files / "labels.csv", made, progress=QUIET)
     return made
 
 

@@ -27,7 +27,6 @@ def nothing_costly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     for name in (
         "essential.engine.workspace.build_encoder",
-        "essential.learner.video_learner.build_encoder",
         "essential.engine.workspace.make_moving_digits",
         "essential.authors.import_run.read_authors_checkpoint",
         "essential.analysis.analyse",
@@ -139,7 +138,7 @@ def test_without_a_network_learn_ends_with_commands_to_copy(
     def refused(*_: object, **__: object) -> socket.socket:
         raise OSError("no route")
 
-    monkeypatch.setattr("essential.learner.video_learner.build_encoder", build_encoder)
+    monkeypatch.setattr("essential.engine.workspace.build_encoder", build_encoder)
     monkeypatch.setattr(socket, "create_connection", refused)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", "nothing")
     outcome = essential("learn", "--into", "my actions.bundle", "--videos", "clips", *given)

@@ -21,6 +21,7 @@ from essential.serve.messages import Limits, Setup
 from essential.video.config import AugmentConfig
 from essential.video.views import read_views
 from in_process import Essential
+from seen_progress import SeenProgress
 from small_video_networks import ARGUMENTS, DIM, FRAMES, small_config, small_overrides
 from taught import MACHINE
 from video_files import write_numbered_video
@@ -47,16 +48,6 @@ def encoder(request: pytest.FixtureRequest) -> Encoder:
     return build_encoder(small_config(request.param))
 
 
-class Said(Progress):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def say(self, note: str) -> None:
-        self.notes.append(note)
-
-
 def learner(encoder: Encoder, frames: int, said: Progress) -> VideoLearner:
     overrides = [*small_overrides(encoder.name), *MACHINE, f"video.frames={frames}"]
     return VideoLearner(config="moving-digits/essential", method="ncm", overrides=overrides, progress=said)
@@ -69,11 +60,11 @@ def test_stored_live_and_sharded_features_are_the_encoders_own(
     config = FeaturesConfig(views=1, shard_videos=2, workers=1)
     recipe = build_recipe(config, encoder, augment=AugmentConfig(), frames=frames, seed=0)
     videos = [Video(path.stem, str(path), path.parent.name, "train") for path in sorted((clips / "slow").iterdir())]
-    notes: list[str] = []
+    seen = SeenProgress()
     for part in range(2):
-        extract(tmp_path, videos, recipe=recipe, config=config, part=(part, 2), say=notes.append)
+        extract(tmp_path, videos, recipe=recipe, config=config, part=(part, 2), progress=seen)
     live = config.model_copy(update={"mode": "live"})
-    sources = [open_source(each, videos, recipe=recipe, store=tmp_path, say=notes.append) for each in (config, live)]
+    sources = [open_source(each, videos, recipe=recipe, store=tmp_path, progress=seen) for each in (config, live)]
 
     for view in range(2):
         rows = torch.arange(len(videos))
@@ -85,11 +76,11 @@ def test_stored_live_and_sharded_features_are_the_encoders_own(
         np.testing.assert_allclose(stored, np.stack(own), rtol=1e-4, atol=1e-5)
     # Of the clips that were read: two in the first part, with the short one, and all where nothing is stored.
     rest = f"fewer frames than the {FRAMES} that the encoder reads; frames are repeated"
-    assert notes == [f"1 of 2 clips have {rest}", f"1 of 4 clips have {rest}"]
+    assert seen.notes == [f"1 of 2 clips have {rest}", f"1 of 4 clips have {rest}"]
 
 
 def test_a_learner_reads_keeps_answers_and_shows(encoder: Encoder, clips: Path, tmp_path: Path) -> None:
-    said = Said()
+    said = SeenProgress()
     taught = learner(encoder, FEWER, said)
     taught.learn(clips)
     assert said.notes == [

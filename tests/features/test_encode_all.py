@@ -14,6 +14,7 @@ from essential.features.pipeline import Item, reading
 from essential.features.provenance import Recipe
 from essential.features.source import StoredSource, encode_all
 from essential.protocols.protocol import Video
+from seen_progress import SeenProgress
 
 CONFIG = FeaturesConfig(workers=1)
 
@@ -28,10 +29,10 @@ def test_what_is_encoded_is_what_a_store_holds(videos: list[Video], recipe: Reci
     asked = _train(videos)
     extract(tmp_path / "store", asked, recipe=recipe, config=CONFIG)
     stored = StoredSource.open(tmp_path / "store", asked, recipe=recipe, config=CONFIG)
-    done: list[tuple[int, int]] = []
+    done = SeenProgress()
     request = recipe.request((0, 1, 2))
-    encoded = encode_all(asked, request, recipe=recipe, config=CONFIG, progress=lambda *now: done.append(now))
-    assert done[-1] == (len(asked), len(asked))
+    encoded = encode_all(asked, request, recipe=recipe, config=CONFIG, progress=done)
+    assert done.steps[-1] == (len(asked), len(asked))
     assert [one.note.key for one in encoded] == [video.key for video in asked]
     assert len({one.note.sha256 for one in encoded}) == len(asked)
     features = np.stack([one.features for one in encoded if one.features is not None])

@@ -22,6 +22,7 @@ from essential.features.store import open_store
 from essential.files.atomic import folder_lock
 from essential.protocols.protocol import Video
 from essential.video.views import ViewRequest, Views, read_views
+from seen_progress import SeenProgress
 
 Content = Callable[[Path], dict[str, Any]]
 SHARDS = 3 + 2
@@ -139,11 +140,11 @@ def test_progress_counts_every_video_and_starts_where_the_last_run_ended(
 ) -> None:
     lost = next(path for path in shard_files(whole) if "train-00001" in path.name)
     lost.unlink()
-    seen: list[tuple[int, int]] = []
-    extract(whole, videos, recipe=recipe, config=config, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(8, 11), (9, 11), (10, 11), (11, 11)]
-    extract(whole, videos, recipe=recipe, config=config, progress=lambda done, total: seen.append((done, total)))
-    assert seen[4:] == [(11, 11)]
+    seen = SeenProgress()
+    extract(whole, videos, recipe=recipe, config=config, progress=seen)
+    assert seen.steps == [(8, 11), (9, 11), (10, 11), (11, 11)]
+    extract(whole, videos, recipe=recipe, config=config, progress=seen)
+    assert seen.steps[4:] == [(11, 11)]
 
 
 def test_kill_in_the_middle_then_run_again(
@@ -162,17 +163,19 @@ from fake_encoder import FakeEncoder
 from essential.features.config import FeaturesConfig
 from essential.features.extract import extract
 from essential.features.provenance import build_recipe
+from essential.progress import Progress
 from essential.protocols.protocol import Video
 from essential.video.config import AugmentConfig
 
-def progress(done, total):
-    if done == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
+class Kills(Progress):
+    def advance(self, done, note="", *, total=None):
+        if done == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 recipe = build_recipe(FeaturesConfig(views=2), FakeEncoder(), augment=AugmentConfig(), frames=3, seed=5)
 videos = [Video(*values) for values in {[(v.key, str(v.path), v.label, v.split) for v in videos]!r}]
 config = FeaturesConfig(shard_videos=3, workers=2)
-extract(Path({str(other)!r}), videos, recipe=recipe, config=config, progress=progress)
+extract(Path({str(other)!r}), videos, recipe=recipe, config=config, progress=Kills())
 """
     ended = subprocess.run([sys.executable, "-c", script], env=child_environment, capture_output=True, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()

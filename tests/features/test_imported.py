@@ -15,16 +15,13 @@ from essential.errors import DataError, StoreError
 from essential.features.config import FeaturesConfig
 from essential.features.imported import ImportedSource, import_features, imported_provenance
 from essential.features.source import FeatureSource
+from essential.progress import QUIET
 from essential.protocols.labelled_tables import stored_labels
 from essential.protocols.protocol import Video
 from essential.video.views import segment_indices
 
 VIDEOS, FRAMES, DIM = 600, 11, 5
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-def _quiet(done: int, total: int) -> None:
-    assert 0 < done <= total
 
 
 def _array(seed: int = 0) -> Array:
@@ -43,7 +40,7 @@ def _files(folder: Path, array: Array, labels: str) -> tuple[Path, Path]:
 
 
 def _import(folder: Path, array: Array, labels: str, out: str = "store") -> list[Video]:
-    return import_features(*_files(folder, array, labels), folder / out, progress=_quiet)
+    return import_features(*_files(folder, array, labels), folder / out, progress=QUIET)
 
 
 def _source(folder: Path, videos: Sequence[Video], *, frames: int = 4, **config: Any) -> ImportedSource:
@@ -212,7 +209,7 @@ def test_a_header_that_is_made_up_is_one_message(shape: str, tmp_path: Path) -> 
     path = tmp_path / "odd.npy"
     path.write_bytes(_header(shape) + bytes(64))
     with pytest.raises(DataError, match=r"odd\.npy"):
-        import_features(path, labels, tmp_path / "store", progress=_quiet)
+        import_features(path, labels, tmp_path / "store", progress=QUIET)
 
 
 @settings(
@@ -228,7 +225,7 @@ def test_any_damage_to_an_array_is_an_error_of_ours_or_none(data: st.DataObject,
     cut = data.draw(st.integers(0, len(content)))
     (tmp_path / "few.npy").write_bytes(content[: cut if data.draw(st.booleans()) else None])
     with suppress(DataError, StoreError):
-        import_features(tmp_path / "few.npy", tmp_path / "few.csv", tmp_path / "few", progress=_quiet)
+        import_features(tmp_path / "few.npy", tmp_path / "few.csv", tmp_path / "few", progress=QUIET)
 
 
 @pytest.mark.parametrize(
@@ -257,4 +254,4 @@ def test_files_that_are_no_arrays(tmp_path: Path) -> None:
         (tmp_path / "none.npy", "does not exist"),
     ):
         with pytest.raises(DataError, match=message):
-            import_features(path, labels, tmp_path / "store", progress=_quiet)
+            import_features(path, labels, tmp_path / "store", progress=QUIET)

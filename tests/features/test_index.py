@@ -17,6 +17,7 @@ from essential.features.provenance import Recipe
 from essential.features.source import StoredSource, open_source
 from essential.features.store import FeatureStore, open_store
 from essential.protocols.protocol import Video
+from seen_progress import SeenProgress
 
 
 @pytest.fixture(autouse=True)
@@ -70,10 +71,9 @@ def test_a_finished_store_is_not_extracted_again(
 ) -> None:
     open_source(config, videos, recipe=recipe, store=tmp_path / "whole")
     monkeypatch.setattr("essential.features.source.extract", forbidden)
-    seen = []
-    progress = lambda done, total: seen.append((done, total))  # noqa: E731
-    open_source(config, videos, recipe=recipe, store=tmp_path / "whole", progress=progress)
-    assert seen == [(11, 11)]
+    seen = SeenProgress()
+    open_source(config, videos, recipe=recipe, store=tmp_path / "whole", progress=seen)
+    assert seen.steps == [(11, 11)]
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut short", "flipped", "another store's", "older"])

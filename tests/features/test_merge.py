@@ -17,7 +17,9 @@ from essential.features.merge import merge
 from essential.features.provenance import Recipe
 from essential.features.store import open_store
 from essential.files import atomic as atomic_files
+from essential.progress import QUIET
 from essential.protocols.protocol import Video
+from seen_progress import SeenProgress, Step
 
 SHARDS = 5
 
@@ -31,15 +33,15 @@ def parts(tmp_path: Path, videos: list[Video], recipe: Recipe, config: FeaturesC
     return folders
 
 
-def run(into: Path, parts: list[Path]) -> list[tuple[int, int]]:
-    seen: list[tuple[int, int]] = []
-    assert merge(into, parts, progress=lambda done, total: seen.append((done, total))) == SHARDS
-    return seen
+def run(into: Path, parts: list[Path]) -> list[Step]:
+    seen = SeenProgress()
+    assert merge(into, parts, progress=seen) == SHARDS
+    return seen.steps
 
 
 def refused(into: Path, parts: list[Path], message: str) -> None:
     with pytest.raises(StoreError, match=message):
-        merge(into, parts, progress=lambda *_: None)
+        merge(into, parts, progress=QUIET)
 
 
 def shard(store: Path, number: int) -> Path:

@@ -160,6 +160,22 @@ def test_workers_run_ahead_but_only_so_far(
     assert 1 < max(ahead) <= in_flight(2)
 
 
+@pytest.mark.parametrize(("given", "expected"), [(None, [3, 2, 1]), (6, [6, 6, 6])])
+def test_workers_of_large_clips_are_few_unless_it_is_said_how_many(
+    videos: list[Video], recipe: Recipe, monkeypatch: pytest.MonkeyPatch, given: int | None, expected: list[int]
+) -> None:
+    begun = []
+    monkeypatch.setattr(pipeline, "reading", lambda *_, workers, **__: iter([begun.append(workers)][:0]))
+    request, size = recipe.request((0, 1)), recipe.encoder.pixel_format.size
+    # Each worker has two videos of two views under way.
+    of_each = 2 * 2 * request.frames * 3 * size**2 * 4
+    for room in (3 * of_each, 3 * of_each - 1, 1):
+        monkeypatch.setattr(pipeline, "_MOST_BYTES", room)
+        items, config = [(video, request) for video in videos], FeaturesConfig(workers=given)
+        assert list(read_each(items, config=config, sharing=Sharing(workers=given or 8, threads=1))) == []
+    assert begun == expected
+
+
 def test_workers_of_a_process_with_threads_do_not_wait_for_them(
     tmp_path: Path,
     videos: list[Video],
@@ -201,6 +217,20 @@ def test_batches_on_their_way_while_the_next_is_filled_keep_their_order(recipe: 
     assert [place for place, _ in seen] == list(range(len(clips)))
     for (_, features), video in zip(seen, clips, strict=True):
         assert np.allclose(features, recipe.encoder(video).numpy(), rtol=1e-6, atol=1e-6)
+
+
+class Pixels(FakeEncoder):
+    """Gives the pixels themselves, in the same memory."""
+
+    def encode(self, clips: Tensor) -> Tensor:
+        return clips.flatten(2)
+
+
+def test_features_that_are_the_pixels_are_those_of_their_own_clip() -> None:
+    clips = torch.arange(3.0).view(3, 1, 1, 1, 1).expand(3, 2, 3, 16, 16)
+    encoder = ClipEncoder(Pixels(), frames=2, batch_clips=1, precision="float32")
+    ((_, features),) = [*encoder.add(0, clips), *encoder.finish()]
+    assert np.array_equal(features, clips.flatten(3).squeeze(1).flatten(2).reshape(features.shape))
 
 
 @pytest.mark.numeric

@@ -24,7 +24,7 @@ from essential.features.precision import (
     round_weights,
 )
 from essential.features.provenance import Recipe
-from essential.torch_seed import drawing_from
+from essential.seeded import drawing_from
 from small_video_networks import ARGUMENTS, small_config
 
 # Of a float32: a result is off by half of it, relative.
@@ -46,14 +46,14 @@ def tiny() -> Encoder:
 def sums(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """Return the list that every product of whole numbers will be put in."""
     found: list[np.ndarray] = []
-    product = torch._int_mm
+    product = precision.whole_products
 
-    def noted(*factors: torch.Tensor) -> torch.Tensor:
-        result = product(*factors)
+    def noted(numbers: torch.Tensor, weights: RoundedWeights) -> torch.Tensor:
+        result = product(numbers, weights)
         found.append(result.numpy().copy())
         return result
 
-    monkeypatch.setattr(torch, "_int_mm", noted)
+    monkeypatch.setattr(precision, "whole_products", noted)
     return found
 
 

@@ -17,10 +17,12 @@ from essential.features.config import FeaturesConfig
 from essential.features.pipeline import ClipEncoder
 from essential.features.provenance import build_recipe
 from essential.features.windows import window_features
+from essential.progress import QUIET, Progress
 from essential.video.config import AugmentConfig
 from essential.video.decode import read_frames
 from essential.video.views import plain_view
 from essential.video.windows import WindowedVideo
+from seen_progress import SeenProgress
 from video_files import numbered_frame, read_number, write_video
 
 FRAMES, READ = 4, 6
@@ -52,7 +54,7 @@ ENCODERS = {
 
 
 def _features(
-    video: WindowedVideo, encoder: FakeEncoder, *, workers: int = 1, batch_clips: int = 1, seen: Any = lambda _: None
+    video: WindowedVideo, encoder: FakeEncoder, *, workers: int = 1, batch_clips: int = 1, seen: Progress = QUIET
 ) -> Any:
     recipe = build_recipe(FeaturesConfig(), encoder, augment=AugmentConfig(), frames=FRAMES, seed=0)
     clips = ClipEncoder(encoder, frames=FRAMES, batch_clips=batch_clips, precision="float32")
@@ -88,8 +90,9 @@ def test_windows_have_the_features_of_their_clips(
     encoder, reference = CountingEncoder(**ENCODERS[kind]), CountingEncoder(**ENCODERS[kind])
     read = encoder.frames_read(FRAMES)
     video = WindowedVideo(path, frames=read, window_seconds=window, stride_seconds=stride)
-    counts: list[int] = []
-    parts = list(_features(video, encoder, workers=workers, batch_clips=batch_clips, seen=counts.append))
+    seen = SeenProgress()
+    parts = list(_features(video, encoder, workers=workers, batch_clips=batch_clips, seen=seen))
+    counts = [done for done, _ in seen.steps]
     expected = _brute_force(video, reference)
     # Sums of 48 products in float64, perhaps in another order, rounded to one float32 or to its neighbour.
     np.testing.assert_allclose(np.concatenate(parts), expected, rtol=2**-22, atol=1e-12)
@@ -110,7 +113,9 @@ def test_few_features_are_held_at_a_time(tmp_path: Path) -> None:
     path = write_video(tmp_path / "long.mp4", [numbered_frame(number) for number in range(400)])
     video = WindowedVideo(path, frames=FRAMES, window_seconds=0.4, stride_seconds=0.1)
     held: list[int] = []
-    features = _features(video, CountingEncoder(per_frame=True), seen=lambda _: held.append(len(_local("held"))))
+    features = _features(
+        video, CountingEncoder(per_frame=True), seen=SeenProgress(lambda _: held.append(len(_local("held"))))
+    )
 
     def _local(name: str) -> Any:
         return features.gi_frame.f_locals[name]

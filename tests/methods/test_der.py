@@ -8,7 +8,7 @@ import torch
 
 from essential.contract.synthetic_tasks import make_tasks
 from essential.methods.der import DER, logit_distance
-from essential.models.seeded import torch_generator
+from essential.seeded import torch_generator
 from method_batches import SIZES, batch_of, second_task, values, weights
 
 MEMORY: dict[str, Any] = {"name": "der", "exemplars_per_class": 3, "alpha": 0.3, "beta": 0.7}

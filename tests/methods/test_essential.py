@@ -11,7 +11,7 @@ from essential.methods import MethodConfig, build_method
 from essential.methods.contract import Stage
 from essential.methods.essential import Essential
 from essential.models.memory_retrieval import MemoryRetrieval
-from essential.models.seeded import torch_generator
+from essential.seeded import torch_generator
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from essential.contract.synthetic_tasks import SyntheticTask, make_tasks
 from essential.methods.ewc import EWC, EWCConfig
 from essential.methods.trained import ClassifierConfig
-from essential.models.seeded import torch_generator
+from essential.seeded import torch_generator
 from method_batches import stir
 
 

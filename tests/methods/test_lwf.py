@@ -7,7 +7,7 @@ from essential.contract.synthetic_tasks import SyntheticTask, make_tasks
 from essential.methods.contract import Batch
 from essential.methods.lwf import LwF, LwFConfig, distillation
 from essential.methods.trained import ClassifierConfig
-from essential.models.seeded import torch_generator
+from essential.seeded import torch_generator
 from method_batches import stir
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]

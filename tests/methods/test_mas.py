@@ -7,7 +7,7 @@ from torch import Tensor
 from essential.contract.synthetic_tasks import SyntheticTable, make_tasks
 from essential.methods.mas import MAS, MASConfig
 from essential.methods.trained import ClassifierConfig
-from essential.models.seeded import torch_generator
+from essential.seeded import torch_generator
 from method_batches import stir
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]

@@ -9,7 +9,7 @@ from torch import nn
 
 from essential.methods.podnet import PODNet, margin_nca
 from essential.models.classifier import ClipClassifier, CosineHead
-from essential.models.seeded import torch_generator
+from essential.seeded import torch_generator
 from method_batches import SIZES, batch_of, second_task, values, weights
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]

@@ -10,7 +10,7 @@ from essential.errors import ConfigError
 from essential.methods import build_method
 from essential.methods.contract import Batch
 from essential.methods.temporal_consistency import TemporalConsistency, TemporalConsistencyConfig
-from essential.models.seeded import torch_generator
+from essential.seeded import torch_generator
 from method_batches import CLASSIFIER, SIZES, batch_of, second_task, values, weights
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]

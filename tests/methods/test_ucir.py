@@ -9,7 +9,7 @@ import torch
 from essential.contract.synthetic_tasks import make_tasks
 from essential.methods.ucir import UCIR, UCIRConfig, margin_ranking
 from essential.models.classifier import ClipClassifier, CosineHead
-from essential.models.seeded import torch_generator
+from essential.seeded import torch_generator
 from method_batches import SIZES, batch_of, second_task, values, weights
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]

@@ -16,6 +16,7 @@ from essential.files.atomic import folder_lock
 from essential.protocols import moving_digits
 from essential.protocols.folder import folder_listing
 from essential.protocols.moving_digits import MARKER, MovingDigitsConfig, encode, make_moving_digits
+from seen_progress import SeenProgress, Step
 
 SMALL = MovingDigitsConfig(digits=1, train_clips_per_class=4, test_clips_per_class=1, frames=8, size=32)
 CLIPS = 8 * 5
@@ -115,20 +116,20 @@ def test_a_killed_call_is_completed_by_calling_again(made: Path, tmp_path: Path)
 
 
 def test_an_interrupted_call_leaves_whole_files_that_are_used(made: Path, tmp_path: Path) -> None:
-    def stop(done: int, total: int) -> None:
-        assert total == CLIPS
-        if done == 5:
+    def stop(step: Step) -> None:
+        assert step[1] == CLIPS
+        if step[0] == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make_moving_digits(tmp_path, SMALL, workers=2, progress=stop)
+        make_moving_digits(tmp_path, SMALL, workers=2, progress=SeenProgress(stop))
     partial = contents(tmp_path)
     assert 5 <= len(partial) - 1 < CLIPS
     assert json.loads(partial.pop(MARKER))["sha256"] is None
     assert all(contents(made)[name] == content for name, content in partial.items())
-    calls: list[tuple[int, int]] = []
-    make_moving_digits(tmp_path, SMALL, workers=2, progress=lambda done, total: calls.append((done, total)))
-    assert calls == [(done, CLIPS) for done in range(len(partial), CLIPS + 1)]
+    seen = SeenProgress()
+    make_moving_digits(tmp_path, SMALL, workers=2, progress=seen)
+    assert seen.steps == [(done, CLIPS) for done in range(len(partial), CLIPS + 1)]
     assert contents(tmp_path) == contents(made)
 
 

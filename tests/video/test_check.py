@@ -16,6 +16,7 @@ from essential.video import check
 from essential.video.check import CheckedFile, CheckReport, check_videos, probe
 from essential.video.decode import read_frames
 from essential.video.worker_pool import Lost
+from seen_progress import SeenProgress
 from video_files import cut_short, numbered_frame, write_numbered_video
 
 LISTED = [
@@ -151,19 +152,11 @@ def test_the_report_goes_through_json(report: CheckReport) -> None:
 
 
 def test_one_worker_or_two_find_the_same(report: CheckReport, root: Path, protocol: Protocol) -> None:
-    seen: list[tuple[int, int]] = []
+    seen = SeenProgress()
     found = found_of(locate_videos(LISTED, root, ()))
-    again = check_videos(
-        protocol,
-        found,
-        root=root,
-        frames=FRAMES,
-        workers=1,
-        seconds_limit=60.0,
-        progress=lambda *step: seen.append(step),
-    )
+    again = check_videos(protocol, found, root=root, frames=FRAMES, workers=1, seconds_limit=60.0, progress=seen)
     assert again == report
-    assert seen == [(done, 5) for done in range(1, 6)]
+    assert seen.steps == [(done, 5) for done in range(1, 6)]
 
 
 def test_nothing_wrong(root: Path) -> None:
@@ -175,12 +168,13 @@ def test_nothing_wrong(root: Path) -> None:
 
 
 def test_processes_killed_from_outside_change_nothing(report: CheckReport, root: Path, protocol: Protocol) -> None:
-    def kill(done: int, total: int) -> None:  # noqa: ARG001
+    def kill(_: object) -> None:
         for child in multiprocessing.active_children():
             os.kill(child.pid or 0, signal.SIGKILL)
 
+    seen = SeenProgress(kill)
     found = found_of(locate_videos(LISTED, root, ()))
-    again = check_videos(protocol, found, root=root, frames=FRAMES, workers=1, seconds_limit=60.0, progress=kill)
+    again = check_videos(protocol, found, root=root, frames=FRAMES, workers=1, seconds_limit=60.0, progress=seen)
     assert again == report
 
 

@@ -16,6 +16,7 @@ import pytest
 from essential import child_process
 from essential.errors import DataError
 from essential.video.worker_pool import Lost, in_flight, map_files, run_tasks
+from seen_progress import SeenProgress
 
 NEVER_SECONDS = 600.0
 
@@ -156,12 +157,12 @@ def name_length(path: Path) -> int:
 
 
 def test_files_in_spawned_processes() -> None:
-    seen: list[int] = []
-    results = map_files(name_length, ["a", "deadly", "abc"], workers=1, seconds_limit=60.0, progress=seen.append)
+    seen = SeenProgress()
+    results = map_files(name_length, ["a", "deadly", "abc"], workers=1, seconds_limit=60.0, progress=seen)
     assert results.keys() == {"a", "deadly", "abc"}
     assert (results["a"], results["abc"]) == (1, 3)
     assert isinstance(results["deadly"], Lost)
-    assert seen == [1, 2, 3]
+    assert seen.steps == [(1, 3), (2, 3), (3, 3)]
     assert map_files(name_length, [], workers=1, seconds_limit=60.0) == {}
 
 

@@ -53,8 +53,9 @@ def check(
       essential data check --protocol tcd/ucf101-10x5 \\
         --root UCF-101 --annotations ucfTrainTestlist --out report.json
     """
-    from essential.cli.progress_bar import counted_phase
+    from essential.cli.progress_bar import terminal_progress
     from essential.files.atomic import write_json
+    from essential.progress import phase
     from essential.protocols.places import found_of
     from essential.protocols.source import load_listing
     from essential.video.check import check_videos
@@ -64,7 +65,7 @@ def check(
     built = config.protocol.cut(listing, config.data.kind)
     for note in listing.notes:
         say(note, err=True)
-    with counted_phase("open videos") as progress:
+    with phase(terminal_progress(), "open videos", 0) as progress:
         report = check_videos(
             built,
             found_of(listing),
@@ -99,8 +100,8 @@ def make(
     Example:
       essential data make moving-digits --out digits
     """
-    from essential.cli.progress_bar import counted_phase, terminal_progress
-    from essential.progress import when_free
+    from essential.cli.progress_bar import terminal_progress
+    from essential.progress import phase, when_free
     from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
 
     config = MovingDigitsConfig(
@@ -111,8 +112,8 @@ def make(
         seed=seed,
     )
     workers = os.cpu_count() or 1
-    with counted_phase(f"make {benchmark}") as progress:
-        when_free(terminal_progress(), make_moving_digits, out, config, workers=workers, progress=progress)
+    with phase(terminal_progress(), f"make {benchmark}", 0) as progress:
+        when_free(progress, make_moving_digits, out, config, workers=workers, progress=progress)
     say(f"videos: {out}")
 
 

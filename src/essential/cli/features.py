@@ -34,10 +34,11 @@ def import_(
       essential train --out runs/mine -s data.kind=features \\
         -s data.path=STORE -s protocol.tasks=5
     """
-    from essential.cli.progress_bar import counted_phase
+    from essential.cli.progress_bar import terminal_progress
     from essential.features.imported import import_features
+    from essential.progress import phase
 
-    with counted_phase("import features") as progress:
+    with phase(terminal_progress(), "import features", 0) as progress:
         videos = import_features(array, labels, out, progress=progress)
     splits = {split: sum(video.split == split for video in videos) for split in ("train", "test")}
     classes = len({video.label for video in videos})
@@ -61,9 +62,10 @@ def merge(
       essential extract --config CONFIG --store PART-1 --shard 1/2  # machine 1
       essential features merge --into STORE PART-0 PART-1
     """
-    from essential.cli.progress_bar import counted_phase
+    from essential.cli.progress_bar import terminal_progress
     from essential.features.merge import merge as run
+    from essential.progress import phase
 
-    with counted_phase("merge shards") as progress:
+    with phase(terminal_progress(), "merge shards", 0) as progress:
         shards = run(into, parts, progress=progress)
     say(f"{shards} shards, all checked\nstore: {into}")

@@ -2,8 +2,6 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from rich.progress import (
     BarColumn,
@@ -20,7 +18,6 @@ from rich.text import Text
 from essential.cli.console import Terminal
 from essential.cli.terminal import say
 from essential.progress import Progress as ProgressLike
-from essential.progress import phase
 
 
 class _Rate(ProgressColumn):
@@ -94,11 +91,3 @@ class LineProgress(_Notes):
 def terminal_progress() -> ProgressLike:
     """Return a live bar if stderr is a terminal, else lines."""
     return BarProgress() if sys.stderr.isatty() else LineProgress()
-
-
-@contextmanager
-def counted_phase(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a phase, and give what is called with the numbers of steps done and of all."""
-    progress = terminal_progress()
-    with phase(progress, title, 0):
-        yield lambda done, total: progress.advance(done, total=total)

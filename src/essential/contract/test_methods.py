@@ -26,8 +26,8 @@ from essential.memory.ledger import total_by_kind
 from essential.methods import METHODS, MethodConfig, build_method, method_section, method_summaries
 from essential.methods.contract import Method
 from essential.methods.exemplars import MemoryConfig
-from essential.models.seeded import torch_generator, torch_seeded
 from essential.records import MemoryBytes
+from essential.seeded import torch_generator, torch_seeded
 
 # What makes a method small, where it has such a setting.
 SMALL: dict[str, Any] = {"classifier": {"heads": 4}, "exemplars_per_class": 3, "random_features": 150}

@@ -56,12 +56,7 @@ def build_video_model(config: EncoderConfig) -> "Encoder":
 
 
 def build_text_tower(config: EncoderConfig) -> "TextTower":
-    """Return the text tower of an encoder, with its weights and its tokenizer, downloaded if they are not here.
-
-    Raises:
-        ConfigError: the encoder has none, or the extra that it needs is not installed.
-        NoNetworkError, CheckpointError: a file is not there and cannot be fetched, is damaged, or another network's.
-    """
+    """Return the text tower of an encoder; errors as of `refuse_without_tower` and `build_tower`."""
     refuse_without_tower(config)
     from essential.encoders.text import build_tower
 

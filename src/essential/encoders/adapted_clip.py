@@ -127,7 +127,7 @@ class AdaptedClip(Encoder):
 
 
 def build_adapted_clip(config: EncoderConfig) -> Encoder:
-    """Return the CLIP ViT with the adapters and temporal embedding of its weight file; errors as of `build_timm`."""
+    """Return the CLIP ViT with the adapters and temporal embedding of its weight file; errors as of `build_encoder`."""
     assert isinstance(config.weights, Path), "the config's own check"
     network = _clip_vit(build_network(config), config)
     state = to_timm_names(read_weights(config.weights))

@@ -26,7 +26,8 @@ class Encoder(nn.Module, ABC):
 
     Args:
         architecture: what the weights do not say about the computation; it changes whenever that changes.
-        per_frame: whether each feature is of one frame, and depends on that frame alone.
+        per_frame: whether each feature is of one frame, and depends on that frame alone; never with `clip_frames`, as
+            then a feature may be the mean of several.
         clip_frames: how many frames of a clip it reads, however many features are wanted; None: one for each.
     """
 
@@ -45,7 +46,7 @@ class Encoder(nn.Module, ABC):
         self.dim = dim
         self.pixel_format = pixel_format
         self.architecture = architecture
-        self.per_frame = per_frame
+        self.per_frame = per_frame and clip_frames is None
         self.clip_frames = clip_frames
 
     @abstractmethod

@@ -23,10 +23,10 @@ _TEXT = (
     *("logit_scale", "logit_bias", "input_resolution", "context_length", "vocab_size"),
 )
 _VISUAL = "visual."
-_BLOCK = re.compile(r"transformer\.resblocks\.(\d{1,4})\.(.+)")
+BLOCK = re.compile(r"transformer\.resblocks\.(\d{1,4})\.(.+)")
 
 
-def _both(names: Mapping[str, str]) -> dict[str, str]:
+def of_both(names: Mapping[str, str]) -> dict[str, str]:
     """Return the names of the weight and the bias of modules."""
     return {f"{theirs}.{part}": f"{ours}.{part}" for theirs, ours in names.items() for part in ("weight", "bias")}
 
@@ -34,15 +34,15 @@ def _both(names: Mapping[str, str]) -> dict[str, str]:
 # Theirs, and what timm, or `AdaptedBlock`, calls them: outside the blocks, and inside each.
 _OUTSIDE = {
     **{"class_embedding": "cls_token", "positional_embedding": "pos_embed", "conv1.weight": "patch_embed.proj.weight"},
-    **{"temporal_embedding": "temporal_embedding", **_both({"ln_pre": "norm_pre", "ln_post": "norm"})},
+    **{"temporal_embedding": "temporal_embedding", **of_both({"ln_pre": "norm_pre", "ln_post": "norm"})},
 }
 _ADAPTERS = {"T_Adapter_in": "before_time", "T_Adapter": "after_time", "S_Adapter": "space", "MLP_Adapter": "joint"}
 _INSIDE = {
     **{"attn.in_proj_weight": "attn.qkv.weight", "attn.in_proj_bias": "attn.qkv.bias"},
-    **_both({"attn.out_proj": "attn.proj", "ln_1": "norm1", "ln_2": "norm2"}),
-    **_both({"mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2"}),
-    **_both({f"{theirs}.D_fc1": f"{ours}.down" for theirs, ours in _ADAPTERS.items()}),
-    **_both({f"{theirs}.D_fc2": f"{ours}.up" for theirs, ours in _ADAPTERS.items()}),
+    **of_both({"attn.out_proj": "attn.proj", "ln_1": "norm1", "ln_2": "norm2"}),
+    **of_both({"mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2"}),
+    **of_both({f"{theirs}.D_fc1": f"{ours}.down" for theirs, ours in _ADAPTERS.items()}),
+    **of_both({f"{theirs}.D_fc2": f"{ours}.up" for theirs, ours in _ADAPTERS.items()}),
 }
 # CLIP's heads are this wide, whatever the tower's width.
 _HEAD_WIDTH = 64
@@ -91,7 +91,7 @@ def describe_clip(state: State, *, weights: Path, temporal_embedding: bool) -> E
     Raises:
         CheckpointError: a tensor that gives a size is missing, or is no tower's.
     """
-    layers = sorted({int(found[1]) for key in state if (found := _BLOCK.match(key)) and "_Adapter" in found[2]})
+    layers = sorted({int(found[1]) for key in state if (found := BLOCK.match(key)) and "_Adapter" in found[2]})
     before = any(".T_Adapter_in." in key for key in state)
     sizes = _sizes(state)
     return EncoderConfig(
@@ -105,7 +105,7 @@ def describe_clip(state: State, *, weights: Path, temporal_embedding: bool) -> E
 
 
 def _sizes(state: State) -> dict[str, Scalar]:
-    blocks = {found[1] for key in state if (found := _BLOCK.match(key))}
+    blocks = {found[1] for key in state if (found := BLOCK.match(key))}
     try:
         width, _, patch, _ = state["conv1.weight"].shape
         places = state["positional_embedding"].shape[-2] - 1
@@ -128,7 +128,7 @@ def _sizes(state: State) -> dict[str, Scalar]:
 
 
 def _ours(key: str) -> str | None:
-    return _renamed(_BLOCK.fullmatch(key), _INSIDE, "blocks") or _OUTSIDE.get(key)
+    return _renamed(BLOCK.fullmatch(key), _INSIDE, "blocks") or _OUTSIDE.get(key)
 
 
 def _renamed(found: re.Match[str] | None, names: Mapping[str, str], blocks: str) -> str | None:

@@ -31,9 +31,9 @@ from essential.encoders.text_layout import LEFTOVERS, PROJECTION, SCALE, to_text
 from essential.encoders.weight_files import State, fit_weights, read_weights
 from essential.errors import CheckpointError, ConfigError
 from essential.files.given import plain_file
+from essential.seeded import drawing_from
 from essential.seeding import seed_from
 from essential.shown import quoted
-from essential.torch_seed import drawing_from
 
 _AT_ONCE = 64
 _HEAD_WIDTH = 64
@@ -162,7 +162,7 @@ class TextTower:
 
 
 def build_tower(config: EncoderConfig) -> TextTower:
-    """Return the text tower of an encoder that has one, with its weights and its tokenizer.
+    """Return the text tower of an encoder that has one; its weights and tokenizer are downloaded if they are not here.
 
     Raises:
         NoNetworkError, CheckpointError: a file is not there and cannot be fetched, is damaged, or another network's.

@@ -1,31 +1,25 @@
 """Names of a text tower's weights: those of transformers, and of OpenAI's and open_clip's CLIP, turned into them."""
 
-import re
 from collections.abc import Iterator
 
 from torch import Tensor
 
+from essential.encoders.clip_layout import BLOCK, of_both
 from essential.encoders.weight_files import State
 
 PROJECTION, SCALE = "visual_projection.weight", "logit_scale"
 # In a file that holds both towers, what is not of the text's; positions are counted, not stored, by newer versions.
 LEFTOVERS = ("vision_model.", "visual.", "logit_bias", "input_resolution", "context_length", "vocab_size", "attn_mask")
 _COUNTED = ".position_ids"
-_BLOCK = re.compile(r"transformer\.resblocks\.(\d{1,4})\.(.+)")
 _OUTSIDE = {
     "token_embedding.weight": "embeddings.token_embedding.weight",
     "positional_embedding": "embeddings.position_embedding.weight",
-    "ln_final.weight": "final_layer_norm.weight",
-    "ln_final.bias": "final_layer_norm.bias",
+    **of_both({"ln_final": "final_layer_norm"}),
 }
-_INSIDE = {
-    f"{theirs}.{part}": f"{ours}.{part}"
-    for theirs, ours in {
-        **{"ln_1": "layer_norm1", "ln_2": "layer_norm2", "attn.out_proj": "self_attn.out_proj"},
-        **{"mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2"},
-    }.items()
-    for part in ("weight", "bias")
-}
+_INSIDE = of_both(
+    {"ln_1": "layer_norm1", "ln_2": "layer_norm2", "attn.out_proj": "self_attn.out_proj"}
+    | {"mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2"}
+)
 
 
 def to_text_names(state: State) -> dict[str, Tensor]:
@@ -36,7 +30,7 @@ def to_text_names(state: State) -> dict[str, Tensor]:
 
 
 def _renamed(key: str, value: Tensor) -> Iterator[tuple[str, Tensor]]:
-    block = _BLOCK.fullmatch(key)
+    block = BLOCK.fullmatch(key)
     if block is None:
         if key in ("text_projection", "visual.proj"):
             name = PROJECTION if key == "visual.proj" else "text_projection.weight"

@@ -18,9 +18,9 @@ from essential.encoders.efficientnet_lite0 import fold_batch_norms, is_package_l
 from essential.encoders.published_weights import kept_weights, not_downloaded, refuse_without_network
 from essential.encoders.weight_files import fit_weights, read_weights
 from essential.errors import CheckpointError, ConfigError
+from essential.seeded import drawing_from
 from essential.seeding import seed_from
 from essential.shown import nearest
-from essential.torch_seed import drawing_from
 from essential.video.config import PixelFormat
 
 # What decides where weights come from and what goes in and out is said elsewhere in the config, or not at all.
@@ -50,12 +50,7 @@ class TimmEncoder(Encoder):
 
 
 def build_timm(config: EncoderConfig) -> Encoder:
-    """Return the timm model that `config` describes, with its weights, on the CPU.
-
-    Raises:
-        ConfigError: timm has no such model, or it does not take the arguments or the size.
-        CheckpointError: the weights are missing, damaged, or another network's.
-    """
+    """Return the timm model that `config` describes, with its weights; errors as of `build_encoder`."""
     network, architecture = build_network(config), describe(config)
     path = package_weights() if config.name == LITE and config.weights is None else config.weights
     if isinstance(path, Path):

@@ -29,9 +29,9 @@ from essential.encoders.config import VIDEO_PRESETS, EncoderConfig, Scalar
 from essential.encoders.published_weights import fetched_weights
 from essential.encoders.weight_files import State, fit_weights, read_weights
 from essential.errors import ConfigError
+from essential.seeded import drawing_from
 from essential.seeding import seed_from
 from essential.shown import nearest
-from essential.torch_seed import drawing_from
 from essential.video.config import PixelFormat
 
 # ImageNet's, with which all of these were trained.
@@ -138,12 +138,7 @@ class VideoNetwork(Encoder):
 
 
 def build_video_network(config: EncoderConfig) -> Encoder:
-    """Return the network of transformers that `config` describes, with its weights, on the CPU.
-
-    Raises:
-        ConfigError: it does not take the arguments, the size or the number of frames.
-        CheckpointError: the weights are missing, damaged, or another network's.
-    """
+    """Return the network of transformers that `config` describes, with its weights; errors as of `build_encoder`."""
     family, published = _NETWORKS[config.name]
     if config.is_temporal:
         raise ConfigError(

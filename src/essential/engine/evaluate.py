@@ -19,7 +19,7 @@ from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Method
 from essential.metrics import METRICS, SECOND_NAMES, Evaluation, Metric, Scores, accuracy_on_seen, class_accuracy
 from essential.models.classifier import Predictor
-from essential.progress import Progress
+from essential.progress import QUIET, Progress
 from essential.records import MOST_OTHER_METRICS, Metrics
 from essential.shown import described, named, printable, quoted
 
@@ -105,7 +105,7 @@ def evaluated(
 
 
 def scored(
-    predictions: Iterable[Predictions], *, class_counts: Sequence[int], progress: Progress | None = None
+    predictions: Iterable[Predictions], *, class_counts: Sequence[int], progress: Progress = QUIET
 ) -> dict[str, Any]:
     """Return the accuracies and metrics of a record, from the predictions made after each task.
 
@@ -130,7 +130,7 @@ def scored(
     names = [name for name in METRICS if name not in SECOND_NAMES]
     most = sum(name in METRICS.built_in for name in names) + MOST_OTHER_METRICS
     values = {name: _value(name, METRICS[name], scores, progress) for name in names[:most]}
-    if names[most:] and progress is not None:
+    if names[most:]:
         progress.say(f"a record holds {MOST_OTHER_METRICS} metrics of plug-ins; left out: {named(names[most:])}")
     return {
         "reading": reading,
@@ -140,14 +140,14 @@ def scored(
     }
 
 
-def _value(name: str, metric: Metric, scores: Mapping[str | None, Scores], progress: Progress | None) -> float | None:
+def _value(name: str, metric: Metric, scores: Mapping[str | None, Scores], progress: Progress) -> float | None:
     def compute() -> Any:
         return metric.compute(scores[metric.reading]) if metric.reading in scores else None
 
     return compute() if name in METRICS.built_in else value_of(f"the plug-in metric {name!r}", compute, progress)
 
 
-def value_of(metric: str, compute: Callable[[], Any], progress: Progress | None = None) -> float | None:
+def value_of(metric: str, compute: Callable[[], Any], progress: Progress = QUIET) -> float | None:
     """Return the value of a metric that is not the library's; if it raises, or gives no finite number, None.
 
     `progress` says why; `metric` is what it calls the metric.
@@ -165,6 +165,5 @@ def value_of(metric: str, compute: Callable[[], Any], progress: Progress | None 
         raise
     except BaseException as error:
         reason = f"raised {described(error)}"
-    if progress is not None:
-        progress.say(printable(f"{metric} has no value: it {' '.join(reason.split())}"))
+    progress.say(printable(f"{metric} has no value: it {' '.join(reason.split())}"))
     return None

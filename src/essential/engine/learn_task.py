@@ -22,9 +22,9 @@ from essential.engine.turns import turn
 from essential.errors import DataError, TrainingError
 from essential.files.sealed import Array
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData, nothing
-from essential.models.seeded import torch_generator, torch_seeded
 from essential.models.whole_batch import Part, part_of_batch
-from essential.progress import Progress, phase
+from essential.progress import QUIET, Progress, phase
+from essential.seeded import torch_generator, torch_seeded
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def learn_task(
         DataError: the task is not the next one, or a stage has no clip to learn from.
         TrainingError: a loss is not finite.
     """
-    first, progress, group = start or Start(task.index), progress or Progress(), group or SingleProcess()
+    first, progress, group = start or Start(task.index), progress or QUIET, group or SingleProcess()
     device = choose_device(training.device)
 
     def after(done: EpochDone) -> None:

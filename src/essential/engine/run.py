@@ -26,7 +26,7 @@ from essential.features.index import refuse_broken
 from essential.files.atomic import folder_lock
 from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Method, TaskData
-from essential.progress import Progress
+from essential.progress import QUIET, Progress
 from essential.protocols.protocol import Video
 from essential.records import Record
 from essential.version import __version__
@@ -87,7 +87,7 @@ def train(
     """
     folder, group = RunFolder(Path(out)), group or SingleProcess()
     config = resolved(config, overrides).with_absolute_paths()
-    progress = progress if progress and group.first else Progress()
+    progress = progress if progress and group.first else QUIET
     config.data.require_places()
     with folder_lock(folder.path) if group.first else nullcontext():
         config = _with_encoder_of_first(config, folder, group)
@@ -123,7 +123,7 @@ def extract(
     if config.features.mode == "live":
         raise ConfigError("features.mode=live keeps no store; use -s features.mode=stored to extract")
     group = group or SingleProcess()
-    progress = progress if group.first else Progress()
+    progress = progress if group.first else QUIET
     with turn(config.training.threads, group):
         workspace = open_workspace(config.with_absolute_paths(), progress, group=group)
         broken = workspace.extract(workspace.protocol.videos, progress, part=part, group=group)

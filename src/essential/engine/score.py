@@ -17,7 +17,7 @@ from essential.engine.workspace import Workspace, data_root, open_workspace
 from essential.errors import CheckpointError, RunError
 from essential.files.atomic import folder_lock
 from essential.files.untrusted import read_json
-from essential.progress import Progress, phase
+from essential.progress import QUIET, Progress, phase
 from essential.protocols.protocol import Protocol, Task
 from essential.protocols.video_list import read_video_list
 from essential.records import Record
@@ -50,7 +50,7 @@ def evaluate(
         CheckpointError: a checkpoint is missing or damaged, or scores other classes than the protocol has.
     """
     folder, group = RunFolder(Path(out)), group or SingleProcess()
-    progress = progress if progress and group.first else Progress()
+    progress = progress if progress and group.first else QUIET
     wanted = resolved(folder.config(), overrides, name=f"{folder.path / 'config.yaml'}").with_absolute_paths()
     wanted.data.require_places()
     if folder.imported and not folder.record.exists():

@@ -1,7 +1,7 @@
 """What a run stands on: its videos in order, its encoder, and its features, stored or live."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from essential.files.atomic import refuse_unwritable, sha256_of_json
 from essential.methods import build_method
 from essential.methods.contract import Method
 from essential.models.text_scores import Words
-from essential.progress import Progress, phase, when_free
+from essential.progress import QUIET, Progress, phase, when_free
 from essential.protocols.moving_digits import make_moving_digits, videos_to_make
 from essential.protocols.protocol import Listing, Protocol, Segment, Split, Task, Video
 from essential.protocols.source import load_listing
@@ -44,6 +44,11 @@ class FeatureOrigin:
     name: str
     fingerprint: str
     dim: int
+
+    @classmethod
+    def of(cls, encoder: Encoder) -> "FeatureOrigin":
+        """Return the origin of an encoder's features."""
+        return cls(encoder.name, encoder.fingerprint, encoder.dim)
 
     def __post_init__(self) -> None:
         texts = isinstance(self.name, str) and isinstance(self.fingerprint, str)
@@ -73,9 +78,7 @@ class Workspace:
     def with_words(self) -> "Workspace":
         """Return the workspace with the words of its classes, if the config's method needs them.
 
-        Raises:
-            ConfigError: the encoder has no text tower, a class is described that is not there, or a text is too long.
-            CheckpointError: the tower's weights are missing, damaged, or another network's.
+        Errors as of `build_text_tower` and `words_of_classes`, and a ConfigError for a description of no class.
         """
         if not self.config.needs_words:
             return self
@@ -134,8 +137,7 @@ class Workspace:
                 videos,
                 recipe=self.recipe(),
                 store=self.store(),
-                progress=_advance(progress),
-                say=progress.say,
+                progress=progress,
             )
 
     def stored(self, videos: Sequence[Video]) -> FeatureSource:
@@ -144,7 +146,7 @@ class Workspace:
         Errors as of `StoredSource.open`, and a StoreError if features are live.
         """
         if self.encoder is None:
-            return self.source(videos, Progress())
+            return self.source(videos, QUIET)
         if self.config.features.mode == "live":
             raise StoreError("features.mode=live keeps no features; use -s features.mode=stored to have a store")
         return StoredSource.open(self.store(), videos, recipe=self.recipe(), config=self.config.features)
@@ -166,8 +168,7 @@ class Workspace:
                 recipe=self.recipe(),
                 config=self.config.features.model_copy(update={"on_broken_video": "skip"}),
                 part=(index + count * group.rank, count * group.size),
-                progress=_advance(progress),
-                say=progress.say,
+                progress=progress,
             )
         return {key: reason for each in group.all_gather(Message(note=broken)) for key, reason in each.note.items()}
 
@@ -184,7 +185,7 @@ def open_workspace(
     Raises:
         DataError: the data cannot be used as they are.
         ConfigError: the classes do not fit the protocol, there is no such encoder or device, or the encoder takes
-            other clips.
+            other clips or does not compute in the precision.
     """
     if group is not None and group.size > 1:
         own = open_workspace(config, progress, protocol=protocol) if group.first else None
@@ -198,15 +199,20 @@ def open_workspace(
     known = protocol or _read_protocol(config, progress)
     encoder = None
     if config.data.kind != "features":
-        if config.encoder.choice is not None:
-            progress.say(config.encoder.choice)
-        encoder = build_encoder(config.encoder)
-        encoder.check_frames(config.video.frames)
-        encoder.to(device)
+        encoder = open_encoder(config, device, progress)
         refuse_precision(config.features.precision, encoder)
     if protocol is None and config.data.kind == "moving-digits":
         known = _make_moving_digits(config, progress)
     return Workspace(config, data_root(config), known, _origin(config, encoder), encoder, device)
+
+
+def open_encoder(config: RunConfig, device: torch.device, progress: Progress) -> Encoder:
+    """Return the config's encoder on a device; a ConfigError if it takes other clips, and errors of `build_encoder`."""
+    if config.encoder.choice is not None:
+        progress.say(config.encoder.choice)
+    encoder = build_encoder(config.encoder)
+    encoder.check_frames(config.video.frames)
+    return encoder.to(device)
 
 
 def data_root(config: RunConfig) -> Path:
@@ -224,7 +230,7 @@ def cache_folder() -> Path:
 
 def _origin(config: RunConfig, encoder: Encoder | None) -> FeatureOrigin:
     if encoder is not None:
-        return FeatureOrigin(encoder.name, encoder.fingerprint, encoder.dim)
+        return FeatureOrigin.of(encoder)
     assert config.data.path is not None, "the protocol was read from it"
     try:
         return FeatureOrigin(**imported_provenance(config.data.path)["encoder"])
@@ -249,12 +255,8 @@ def _read_protocol(config: RunConfig, progress: Progress) -> Protocol:
 def _make_moving_digits(config: RunConfig, progress: Progress) -> Protocol:
     root, name, digits = data_root(config), _benchmark_name(config), config.data.moving_digits
     with phase(progress, f"make {name}", 0):
-        when_free(progress, make_moving_digits, root, digits, workers=cpu_cores(), progress=_advance(progress))
+        when_free(progress, make_moving_digits, root, digits, workers=cpu_cores(), progress=progress)
     return config.protocol.cut(load_listing(config.data.model_copy(update={"root": root})), name)
-
-
-def _advance(progress: Progress) -> Callable[[int, int], None]:
-    return lambda done, total: progress.advance(done, total=total)
 
 
 def _benchmark_name(config: RunConfig) -> str:

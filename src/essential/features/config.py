@@ -43,8 +43,8 @@ class FeaturesConfig(Section):
         ge=0,
         le=512,
         description="Processes that decode. Without it as many as there are CPU cores, or those that an encoder on a "
-        "CPU leaves free. 0 decodes in the main process, which a video that kills or hangs its decoder then ends or "
-        "stops.",
+        "CPU leaves free, but fewer where what they read takes more than 4 GiB. 0 decodes in the main process, which a "
+        "video that kills or hangs its decoder then ends or stops.",
     )
     worker_start: Literal["fork", "forkserver", "spawn"] = Field(
         "fork",

@@ -4,12 +4,13 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from multiprocessing import current_process
 from multiprocessing.context import ForkServerProcess
 from typing import Any, NamedTuple
 
 import torch
-from torch._subclasses import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -62,12 +63,15 @@ def clip_operations(encoder: Encoder, frames: int) -> int:
     """Return the floating-point operations in encoding a clip, a multiply-add counted as two.
 
     It encodes a frame, where each is on its own. A clip that is encoded as a whole may take minutes, and its shapes are
-    enough; an encoder that computes with more than torch has none, and encodes one.
+    enough: those of a copy, as an encoder may keep what it computes. One that cannot be copied, or computes with more
+    than torch, encodes a clip.
     """
     if encoder.per_frame:
         return frames * _operations(encoder, 1)
-    with suppress(RuntimeError), FakeTensorMode(allow_non_fake_inputs=True):
-        return _operations(encoder, encoder.frames_read(frames))
+    with suppress(Exception), FakeTensorMode(allow_non_fake_inputs=True) as shapes:
+        with FakeCopyMode(shapes):
+            copy = deepcopy(encoder)
+        return _operations(copy, encoder.frames_read(frames))
     return _operations(encoder, encoder.frames_read(frames))
 
 

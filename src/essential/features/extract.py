@@ -1,6 +1,6 @@
 """Compute what a feature store lacks. A kill loses the shard at hand, nothing else; running again goes on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from essential.features.pipeline import encode_each
 from essential.features.provenance import Recipe
 from essential.features.short_clips import ShortClips
 from essential.features.store import Features, FeatureStore, Shard, VideoId, VideoNote, create_store, video_id
+from essential.progress import QUIET, Progress
 from essential.protocols.protocol import SPLITS, Split, Video
 
-Progress = Callable[[int, int], None]
 # The rows of each shard that are to be computed; the others are kept as they are.
 Jobs = Mapping[Shard, Sequence[int]]
 
@@ -27,8 +27,7 @@ def extract(
     recipe: Recipe,
     config: FeaturesConfig,
     part: tuple[int, int] = (0, 1),
-    progress: Progress = lambda *_: None,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = QUIET,
 ) -> dict[str, str]:
     """Compute the shards of the store at `path` that `videos` need and that are not there yet.
 
@@ -38,8 +37,7 @@ def extract(
 
     Args:
         part: (i, n): only the shards whose place in the plan is i modulo n, for n jobs side by side.
-        progress: called with (videos done, videos in all) as the work goes on.
-        say: called once at the end, with how many clips were too short, if any were.
+        progress: shows how many videos are done, and says at the end how many clips were too short, if any were.
 
     Raises:
         DataError: a video is broken and the config says to fail; everything else was extracted first.
@@ -56,16 +54,12 @@ def extract(
     refuse_changed(found)
     jobs = _find_jobs(found, shards, config)
     total = sum(len(shard.keys) for shard in shards)
-
-    def report(done: int, to_do: int) -> None:
-        progress(total - to_do + done, total)
-
-    report(0, sum(map(len, jobs.values())))
+    progress.advance(total - sum(map(len, jobs.values())), total=total)
     if jobs:
         with store.locked(f".lock-{part[0]}-of-{part[1]}"):
             # Asked again: another process may have held the lock until now, and done them.
             jobs = _find_jobs(locate(read_index(store), shards, videos), shards, config)
-            _run(store, jobs, wanted, recipe=recipe, config=config, progress=report, say=say)
+            _run(store, jobs, wanted, recipe=recipe, config=config, progress=progress, total=total)
         found = locate(read_index(store), shards, videos)
     broken = found.reasons()
     refuse_broken(broken, config.on_broken_video)
@@ -103,9 +97,9 @@ def _run(
     recipe: Recipe,
     config: FeaturesConfig,
     progress: Progress,
-    say: Callable[[str], None],
+    total: int,
 ) -> None:
-    """Compute the jobs, and write each shard when its last video is there.
+    """Compute the jobs, and write each shard when its last video is there; all but these of `total` videos are done.
 
     Videos may overtake each other, so that a few shards can be open at a time: those with a video that hangs.
     """
@@ -127,9 +121,8 @@ def _run(
             if len(notes) == len(shard.keys):
                 store.write(shard, features, [notes[row] for row in sorted(notes)])
                 del unfinished[shard]
-            progress(done, len(items))
-    if short.line:
-        say(short.line)
+            progress.advance(total - len(items) + done, total=total)
+    short.tell(progress)
 
 
 def _begin(

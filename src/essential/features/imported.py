@@ -18,7 +18,6 @@ from jaxtyping import Float, Int64
 
 from essential.errors import DataError, StoreError
 from essential.features.config import FeaturesConfig
-from essential.features.extract import Progress
 from essential.features.index import look_up, refuse_missing
 from essential.features.provenance import SAMPLING_RULE
 from essential.features.source import FeatureSource
@@ -27,6 +26,7 @@ from essential.features.tables import FrameTable, map_shards
 from essential.files.atomic import refuse_unwritable, sha256_of_file, write_text
 from essential.files.given import plain_file
 from essential.files.sealed import Array
+from essential.progress import Progress
 from essential.protocols.labelled_tables import STORED_LABELS, labelled_rows
 from essential.protocols.protocol import Video
 from essential.seeding import numpy_generator
@@ -50,7 +50,7 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
     Args:
         array_path: a NumPy file (.npy) of shape (videos, frames, dim), float16, float32 or float64 (kept as float32).
         labels: see `labelled_rows`.
-        progress: called with (videos done, videos in all).
+        progress: shows how many videos are done.
 
     Raises:
         DataError: the array or the labels cannot be used, or do not fit each other.
@@ -81,7 +81,7 @@ def import_features(array_path: Path, labels: Path, store: Path, *, progress: Pr
                 features = _kept(array[[rows[shard.split, key] for key in shard.keys]])
                 notes = [VideoNote(key=key, size_bytes=None, sha256=None, broken=None) for key in shard.keys]
                 made.write(shard, features[:, None], notes)
-            progress(min((done + 1) * _SHARD_VIDEOS, len(videos)), len(videos))
+            progress.advance(min((done + 1) * _SHARD_VIDEOS, len(videos)), total=len(videos))
         write_text(stored_labels, labels_text)
     return videos
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from essential.errors import StoreError
-from essential.features.extract import Progress
 from essential.features.imported import IMPORTED
 from essential.features.provenance import differences
 from essential.features.store import (
@@ -27,6 +26,7 @@ from essential.features.store import (
 )
 from essential.files.atomic import link_or_copy, sha256_of_json, write_json
 from essential.files.sealed import check_seal
+from essential.progress import Progress
 
 _NAMED_AT_MOST = 5
 
@@ -34,7 +34,7 @@ _NAMED_AT_MOST = 5
 def merge(into: Path, parts: Sequence[Path], *, progress: Progress) -> int:
     """Bring the shards of `parts` together in the store `into`, made if it is missing; return how many it then has.
 
-    Shards that `into` has already count as brought, so it may itself hold a part. `progress` gets (done, in all).
+    Shards that `into` has already count as brought, so it may itself hold a part. `progress` shows how many are.
 
     Raises:
         StoreError: a part is no store, the parts are not of one extraction, a shard is missing, damaged, or brought
@@ -51,7 +51,7 @@ def merge(into: Path, parts: Sequence[Path], *, progress: Progress) -> int:
         write_json(into / "plan.json", plan_to_json(plan))
         for done, (shard, having) in enumerate(holders.items()):
             _bring(shard, having, target)
-            progress(done + 1, len(plan))
+            progress.advance(done + 1, total=len(plan))
     return len(plan)
 
 

@@ -35,6 +35,8 @@ from essential.video.worker_pool import Lost, in_flight, run_tasks
 _CPU_CLIPS, _GPU_CLIPS = 1, 32
 # Of clips that are encoded as a whole, some are very long.
 _GPU_FRAMES = 256
+# Of memory for what workers read, unless it is said how many there are: five views of 64 frames take 240 MiB.
+_MOST_BYTES = 4 * 2**30
 
 Clips = Float[Tensor, "views read 3 size size"]
 VideoFeatures = Float[np.ndarray, "views frames dim"]
@@ -122,7 +124,8 @@ class ClipEncoder:
 
     def _fetch(self) -> None:
         encoded, filled = self._sent.popleft()
-        self._features += list(encoded.float().cpu().numpy()[:filled])
+        # A copy: features may be some of the pixels, which are written over.
+        self._features += list(encoded.float().cpu().numpy()[:filled].copy())
 
     def _complete(self) -> Iterator[tuple[int, VideoFeatures]]:
         while self._videos and self._videos[0][1] <= len(self._features):
@@ -185,6 +188,9 @@ def read_each(
         return
     largest = max((request for _, request in items), key=lambda request: len(request.view_numbers))
     workers = min(sharing.workers, len(items))
+    if config.workers is None:
+        bytes_of_each = 4 * int(np.prod(_clips_shape(largest))) * in_flight(1)
+        workers = min(workers, max(1, _MOST_BYTES // bytes_of_each))
     with torch_threads(sharing.threads):
         yield from reading(items, largest=largest, workers=workers, config=config, identify=identity_of)
 

@@ -11,6 +11,9 @@ A scale for each row of both (token-wise and row-wise in Yao et al., "ZeroQuant"
 so that a frame's features do not depend on what is encoded beside it. A sum is exact in 32 bits, on every processor:
 where there is no instruction for it (VNNI), two products at a time are added in 16 bits, one factor being shifted to 0
 to 255, and 2 x 255 x 64 < 2^15. With weights up to 127 these sums overflow there, silently.
+
+The products are oneDNN's, by torch's quantised linear layer: `torch._int_mm` asks oneDNN only where there is AVX-512
+VNNI, and elsewhere multiplies in a loop, which takes a hundred times as long as float32.
 """
 
 import platform
@@ -20,7 +23,7 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
-from jaxtyping import Float, Int8
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
@@ -30,7 +33,7 @@ from essential.errors import ConfigError
 from essential.features.config import Precision
 from essential.features.cores import device_of
 
-_LARGEST_WEIGHT, _LARGEST_INPUT = 64, 127
+_LARGEST_WEIGHT, _LARGEST_INPUT, _SHIFT = 64, 127, 128
 # Of a row of zeros, which has no scale.
 _TINY = 1e-30
 # Others have no quick product of 8-bit numbers in torch, only a loop.
@@ -38,9 +41,13 @@ _X86 = ("x86_64", "amd64", "i386", "i686", "x86")
 
 
 class RoundedWeights(NamedTuple):
-    """The weights of a linear layer as whole numbers, and what the numbers for each output are multiplied by."""
+    """The weights of a linear layer as whole numbers, and what the numbers for each output are multiplied by.
 
-    numbers: Int8[Tensor, "inner outputs"]
+    Attributes:
+        packed: the numbers, in the order in which oneDNN reads them.
+    """
+
+    packed: Tensor
     scales: Float[Tensor, " outputs"]
 
 
@@ -107,16 +114,16 @@ def rounded_layers(encoder: Encoder) -> Mapping[int, RoundedWeights]:
 
 def _linear_layers(encoder: Encoder) -> list[nn.Linear]:
     # Weights that are made anew of others, for each use, are no parameters.
-    linear_layers = (module for module in encoder.modules() if isinstance(module, nn.Linear))
-    return [layer for layer in linear_layers if isinstance(layer.weight, nn.Parameter)]
+    found = (module for module in encoder.modules() if isinstance(module, nn.Linear))
+    return [layer for layer in found if isinstance(layer.weight, nn.Parameter) and layer.weight.dtype == torch.float32]
 
 
 def round_weights(weights: Float[Tensor, "outputs inner"]) -> RoundedWeights:
     """Return weights as whole numbers, -64 to 64, by the rule at the top of this file."""
     weights = weights.detach()
     scales = weights.abs().amax(dim=1).clamp_min(_TINY) / _LARGEST_WEIGHT
-    # Rows of outputs in turn would take the product twenty times as long.
-    return RoundedWeights((weights / scales[:, None]).round().to(torch.int8).t().contiguous(), scales)
+    numbers = (weights / scales[:, None]).round().to(torch.int8)
+    return RoundedWeights(torch.ops.onednn.qlinear_prepack(numbers, None), scales)
 
 
 def eight_bit_linear(
@@ -128,10 +135,19 @@ def eight_bit_linear(
     numbers = rows.abs()
     largest = numbers.amax(dim=1, keepdim=True).clamp_min_(_TINY)
     torch.mul(rows, _LARGEST_INPUT / largest, out=numbers)
-    sums = torch._int_mm(numbers.round_().to(torch.int8), weights.numbers)
-    outputs = sums.float().mul_(largest.div_(_LARGEST_INPUT))
+    outputs = whole_products(numbers.round_(), weights).mul_(largest.div_(_LARGEST_INPUT))
     if bias is None:
         outputs.mul_(weights.scales)
     else:
         torch.addcmul(bias, outputs, weights.scales, out=outputs)
     return outputs.reshape(*inputs.shape[:-1], outputs.shape[1])
+
+
+def whole_products(numbers: Float[Tensor, "rows inner"], weights: RoundedWeights) -> Float[Tensor, "rows outputs"]:
+    """Return the products of whole numbers, -127 to 127, which are written over; sums are exact, then float32."""
+    shifted = numbers.add_(_SHIFT).to(torch.uint8)
+    ones, zeros = torch.ones_like(weights.scales), torch.zeros_like(weights.scales, dtype=torch.int32)
+    products: Tensor = torch.ops.onednn.qlinear_pointwise(
+        *(shifted, 1.0, _SHIFT, weights.packed, ones, zeros, None, 1.0, 0, torch.float32, "none", [], "")
+    )
+    return products

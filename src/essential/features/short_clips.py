@@ -1,5 +1,7 @@
 """Clips that have fewer frames than are read of them: frames are repeated, and it is said."""
 
+from essential.progress import Progress
+
 
 class ShortClips:
     """Counts clips, and those that have fewer than `frames_read` frames."""
@@ -14,13 +16,11 @@ class ShortClips:
             self._clips += 1
             self._short += frame_count < self._frames_read
 
-    @property
-    def line(self) -> str:
-        """How many there were; empty if there was none."""
-        if not self._short:
-            return ""
-        have = "clip has" if self._clips == 1 else "clips have"
-        return (
-            f"{self._short} of {self._clips} {have} fewer frames than the {self._frames_read} that the encoder reads; "
-            "frames are repeated"
-        )
+    def tell(self, progress: Progress) -> None:
+        """Say how many there were, if there was one."""
+        if self._short:
+            have = "clip has" if self._clips == 1 else "clips have"
+            progress.say(
+                f"{self._short} of {self._clips} {have} fewer frames than the {self._frames_read} that the encoder "
+                "reads; frames are repeated"
+            )

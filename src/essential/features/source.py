@@ -1,7 +1,7 @@
 """Where a method's frame features come from: a store, memory, or the videos themselves. A method cannot tell which."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -10,13 +10,14 @@ import numpy as np
 from essential.errors import StoreError
 from essential.features.config import FeaturesConfig
 from essential.features.cores import Sharing, decoders
-from essential.features.extract import Progress, extract, view_numbers
+from essential.features.extract import extract, view_numbers
 from essential.features.index import Located, look_up, refuse_broken, refuse_changed, refuse_missing
 from essential.features.pipeline import EncodedVideo, encode_each, read_each
 from essential.features.provenance import Recipe
 from essential.features.short_clips import ShortClips
 from essential.features.store import VideoNote, has_store
 from essential.features.tables import FrameTable, map_shards
+from essential.progress import QUIET, Progress
 from essential.protocols.protocol import Video
 from essential.video.views import ViewRequest
 
@@ -50,26 +51,25 @@ def open_source(
     *,
     recipe: Recipe,
     store: Path,
-    progress: Progress = lambda *_: None,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = QUIET,
 ) -> FeatureSource:
     """Return the source that the config asks for, ready to give the features of `videos`.
 
     In stored mode this extracts what the store in the folder `store` lacks; in live mode it decodes every video once,
-    so that broken ones are known before training starts. `progress` gets (videos done, videos in all), `say` how many
-    of those that were read were too short, if any were.
+    so that broken ones are known before training starts. `progress` shows how many are done, and
+    says how many of those that were read were too short, if any were.
 
     Raises:
         DataError: a video is broken and the config says to fail.
         StoreError: the store is damaged, or was made by something else, or a video changed since.
     """
     if config.mode == "live":
-        return LiveSource(videos, recipe=recipe, config=config, progress=progress, say=say)
+        return LiveSource(videos, recipe=recipe, config=config, progress=progress)
     found = look_up(store, videos, recipe.provenance()) if has_store(store) else None
     if found is None or len(found.videos) < len(videos) or found.broken():
-        extract(store, videos, recipe=recipe, config=config, progress=progress, say=say)
+        extract(store, videos, recipe=recipe, config=config, progress=progress)
         return StoredSource.open(store, videos, recipe=recipe, config=config)
-    progress(len(videos), len(videos))
+    progress.advance(len(videos), total=len(videos))
     return StoredSource(found, recipe=recipe, config=config)
 
 
@@ -131,8 +131,7 @@ class LiveSource(FeatureSource):
         *,
         recipe: Recipe,
         config: FeaturesConfig,
-        progress: Progress = lambda *_: None,
-        say: Callable[[str], None] = lambda _: None,
+        progress: Progress = QUIET,
     ) -> None:
         super().__init__(config, frames=recipe.frames, dim=recipe.encoder.dim, views=None, skipped={})
         self._recipe = recipe
@@ -142,9 +141,8 @@ class LiveSource(FeatureSource):
             for done, (_, read) in enumerate(every, 1):
                 self.skipped |= _broken([read.note])
                 short.add(read.frame_count)
-                progress(done, len(videos))
-        if short.line:
-            say(short.line)
+                progress.advance(done, total=len(videos))
+        short.tell(progress)
         refuse_broken(self.skipped, config.on_broken_video)
 
     def view(self, videos: Sequence[Video], view: int) -> FrameTable:
@@ -164,14 +162,14 @@ def encode_all(
     *,
     recipe: Recipe,
     config: FeaturesConfig,
-    progress: Progress = lambda *_: None,
+    progress: Progress = QUIET,
 ) -> list[EncodedVideo]:
     """Encode views of videos; return the result for each video, in their order."""
     encoded: dict[int, EncodedVideo] = {}
     with closing(encode_each([(video, request) for video in videos], recipe=recipe, config=config)) as every:
         for place, one in every:
             encoded[place] = one
-            progress(len(encoded), len(videos))
+            progress.advance(len(encoded), total=len(videos))
     return [encoded[place] for place in range(len(videos))]
 
 

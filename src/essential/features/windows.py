@@ -8,7 +8,7 @@ A thread decodes and scales the next clip while this one is encoded: FFmpeg and 
 """
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from essential.features.pipeline import ClipEncoder
 from essential.features.provenance import Recipe
+from essential.progress import Progress
 from essential.video.windows import WindowedVideo
 
 # A prediction has a cost of its own, whatever the number of windows.
@@ -31,7 +32,7 @@ Rows = Int64[np.ndarray, "windows frames"]
 
 
 def window_features(
-    video: WindowedVideo, encoder: ClipEncoder, *, recipe: Recipe, workers: int, progress: Callable[[int], None]
+    video: WindowedVideo, encoder: ClipEncoder, *, recipe: Recipe, workers: int, progress: Progress
 ) -> Generator[Float[np.ndarray, "windows frames dim"], None, None]:
     """Yield the features of the windows, in their order, some windows at a time; those of few are in memory.
 
@@ -39,11 +40,10 @@ def window_features(
 
     Args:
         workers: 0 decodes in this thread, anything else in one beside it.
-        progress: told how many windows are encoded.
+        progress: shows how many windows are encoded.
     """
     numbers, frames = np.array([window.frames for window in video.windows]), recipe.frames
-    is_shared = recipe.encoder.per_frame and recipe.encoder.clip_frames is None
-    clips, rows = (_shared if is_shared else _each)(numbers, frames)
+    clips, rows = (_shared if recipe.encoder.per_frame else _each)(numbers, frames)
     held: deque[Float[np.ndarray, "frames dim"]] = deque()
     given = dropped = 0
     pixels = video.clips(clips, recipe.encoder.pixel_format)
@@ -51,7 +51,7 @@ def window_features(
         for features in _encoded(read, encoder):
             held.append(features)
             ready = int(np.searchsorted(rows[:, -1], (dropped + len(held)) * frames))
-            progress(ready)
+            progress.advance(ready)
             if ready == len(rows) or ready - given >= _AT_ONCE:
                 yield np.concatenate(held)[rows[given:ready] - dropped * frames]
                 given = ready

@@ -107,14 +107,11 @@ def read_clips(
     videos = _videos(by_class, first_slot)
     request = recipe.request(tuple(range(recipe.views + 1)))
     with phase(progress, "read clips", len(videos)):
-        encoded = encode_all(
-            videos, request, recipe=recipe, config=config, progress=lambda done, _: progress.advance(done)
-        )
+        encoded = encode_all(videos, request, recipe=recipe, config=config, progress=progress)
     short = ShortClips(recipe.frames_read)
     for one in encoded:
         short.add(one.frame_count)
-    if short.line:
-        progress.say(short.line)
+    short.tell(progress)
     skipped = {one.note.key: one.note.broken for one in encoded if one.note.broken is not None}
     refuse_broken(skipped, config.on_broken_video)
     read = [

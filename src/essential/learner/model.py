@@ -23,10 +23,10 @@ from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.methods import METHODS, MethodConfig, build_method
 from essential.methods.contract import Method
-from essential.models.seeded import torch_generator
 from essential.models.text_scores import Words
 from essential.progress import Progress
 from essential.protocols.protocol import longest_names
+from essential.seeded import torch_generator
 
 # One clip in so many is held out, so that a class of few clips is learned from nearly all of them.
 _CLIPS_PER_HELD_OUT = 5
@@ -138,9 +138,7 @@ class Model:
             progress: shows how far it is.
             words: of the classes, where the method needs them.
 
-        Raises:
-            ConfigError: the memory budget cannot hold one exemplar of every class.
-            TrainingError: a loss is not finite.
+        Errors as of `learn_task`.
         """
         first = len(self.labels)
         slots = range(first, first + len(clips.classes))

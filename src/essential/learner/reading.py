@@ -21,6 +21,7 @@ from essential.learner.clips import Expanded
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.prediction import Prediction, ShortClip, Span, spans_of
 from essential.learner.threads import Arrivals
+from essential.progress import Progress
 from essential.protocols.protocol import Video
 from essential.video.views import segment_indices
 from essential.video.windows import WindowedVideo
@@ -114,7 +115,7 @@ class ClipReader:
                     yield from answers(encoder.finish)
         yield from answers(encoder.finish)
 
-    def spans(self, video: WindowedVideo, *, progress: Callable[[int], None]) -> list[Span]:
+    def spans(self, video: WindowedVideo, *, progress: Progress) -> list[Span]:
         """Return what a long video shows over time; VideoError if the file is damaged or cut short."""
         sharing = self._sharing()
         every = window_features(video, self._encoder(), recipe=self.recipe, workers=sharing.workers, progress=progress)

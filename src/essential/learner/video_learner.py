@@ -15,12 +15,12 @@ import numpy as np
 from jaxtyping import Float
 
 from essential.api.arrays import Features
-from essential.encoders import Encoder, build_encoder, build_text_tower, refuse_without_tower
+from essential.encoders import Encoder, build_text_tower, refuse_without_tower
 from essential.engine.config import own_config
 from essential.engine.settings import choose_device
 from essential.engine.turns import turn
 from essential.engine.words import refuse_same_words, refuse_undescribed, words_of_classes
-from essential.engine.workspace import FeatureOrigin
+from essential.engine.workspace import FeatureOrigin, open_encoder
 from essential.errors import BundleError, ConfigError, DataError
 from essential.features.precision import refuse_precision
 from essential.features.provenance import Recipe, build_recipe
@@ -43,7 +43,7 @@ from essential.learner.threads import in_turn
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.models.text_scores import Words
-from essential.progress import Progress, phase
+from essential.progress import QUIET, Progress, phase
 from essential.protocols.class_names import alike, class_name, known_as
 from essential.video.windows import WindowedVideo
 
@@ -119,7 +119,7 @@ class VideoLearner:
         else:
             settings = bundle.config
         self.config = settings.with_absolute_paths()
-        self._progress = progress or Progress()
+        self._progress = progress or QUIET
         self._device = choose_device(settings.training.device)
         self._process_id = os.getpid()
         with turn(settings.training.threads):
@@ -140,12 +140,8 @@ class VideoLearner:
                 raise ConfigError(problem, remedy="give the numbers per frame") from None
         if bundle is not None and not bundle.encoder.fingerprint:  # features were given as arrays
             return bundle.encoder, None
-        if bundle is None and self.config.encoder.choice is not None:
-            self._progress.say(self.config.encoder.choice)
-        encoder = build_encoder(self.config.encoder)
-        encoder.check_frames(self.config.video.frames)
-        encoder.to(self._device)
-        origin = FeatureOrigin(encoder.name, encoder.fingerprint, encoder.dim)
+        encoder = open_encoder(self.config, self._device, self._progress)
+        origin = FeatureOrigin.of(encoder)
         if bundle is not None and bundle.encoder.fingerprint != origin.fingerprint:
             taught = bundle.encoder
             raise BundleError(
@@ -372,8 +368,8 @@ class VideoLearner:
             window_seconds=window_seconds,
             stride_seconds=window_seconds / 2 if stride_seconds is None else stride_seconds,
         )
-        with phase(self._progress, "read windows", len(video.windows)):
-            return self._reader().spans(video, progress=self._progress.advance)
+        with phase(self._progress, "read windows", len(video.windows)) as progress:
+            return self._reader().spans(video, progress=progress)
 
     def _allowed(self, by_class: Mapping[str, Any], *, more_of_known: bool) -> dict[str, Any]:
         """Return what is given by class, under the names that are known; refuse these unless `more_of_known`."""

@@ -25,7 +25,7 @@ from essential.methods.exemplars import judge
 from essential.methods.trained import Trained, TrainedConfig, cross_entropy, logits_of
 from essential.models.classifier import ClipClassifier
 from essential.models.growing import Growing
-from essential.models.seeded import in_evaluation
+from essential.seeded import in_evaluation
 
 # Of logits and slots of a batch, the mean over the batch.
 Objective = Callable[[Float[Tensor, "batch slots"], Int[Tensor, " batch"]], Float[Tensor, ""]]

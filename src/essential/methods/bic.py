@@ -26,9 +26,10 @@ from torch import Tensor
 
 from essential.methods.contract import Batch, LossTerm, Stage, TaskData
 from essential.methods.exemplars import MixedClips
+from essential.methods.parts import PartData
 from essential.methods.trained import HerdedConfig, Trained, cross_entropy, distillation, logits_of
 from essential.models.classifier import BiasCorrected
-from essential.models.seeded import torch_generator
+from essential.seeded import torch_generator
 
 # AdamW moves a number by about the learning rate in a step, and a few clips give few steps.
 _BIAS_RATE_SCALE = 100.0
@@ -66,8 +67,9 @@ class BiC(Trained[BiCConfig]):
     def stages(self, task: TaskData) -> Sequence[Stage]:
         if len(self.memory) == 0:
             return super().stages(task)
-        learned = MixedClips(task, self.memory, lambda slots: self._parts(slots)[0])
-        held = MixedClips(task, self.memory, lambda slots: self._parts(slots)[1])
+        mixed = MixedClips(task, self.memory)
+        learned = PartData(mixed, lambda slots: self._parts(slots)[0])
+        held = PartData(mixed, lambda slots: self._parts(slots)[1])
         return [
             Stage("mixed", lambda: learned, [self.classifier]),
             Stage(

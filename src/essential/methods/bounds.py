@@ -22,14 +22,13 @@ from torch import Tensor
 from essential.methods.bic import hold_out
 from essential.methods.contract import BatchTable, Stage, TaskData
 from essential.methods.exemplars import judge
-from essential.methods.parts import PartTable, PartTask
+from essential.methods.parts import PartData, PartTable, computed
 from essential.methods.spectral import Spectral, SpectralConfig
 from essential.methods.trained import Trained, TrainedConfig
 from essential.models.classifier import Blended, Predictor
-from essential.models.seeded import torch_generator
+from essential.seeded import torch_generator
 
 _CLIPS_PER_HELD_OUT = 5
-_AT_ONCE = 256
 
 
 class FinetuneConfig(TrainedConfig):
@@ -63,7 +62,7 @@ class Joint(Trained[JointConfig]):
         self.start_again()
 
     def stages(self, task: TaskData) -> Sequence[Stage]:
-        data = PartTask(task, lambda slots: self._parts(slots)[0]) if self.config.blend else task
+        data = PartData(task, lambda slots: self._parts(slots)[0]) if self.config.blend else task
         return [Stage("joint", lambda: data, [self.classifier], steady=True)]
 
     def finish(self, task: TaskData) -> None:
@@ -71,13 +70,10 @@ class Joint(Trained[JointConfig]):
         if isinstance(blended, Blended):
             table = task.plain()
             learned, held = (PartTable(table, part) for part in self._parts(table.slots))
-            scores, device = self._computed(learned), self.classifier.exemplar_means.device
-            of_spectral = [
-                scores(held.rows(indices).to(device).features).cpu()
-                for indices in torch.arange(len(held)).split(_AT_ONCE)
-            ]
-            blended.weigh(torch.cat(of_spectral), judge(self.classifier, held)[1], held.slots)
-            blended.other = self._computed(table)
+            scores = self._learned(learned)
+            of_spectral = computed(lambda batch: scores(batch.features), held, scores)
+            blended.weigh(of_spectral, judge(self.classifier, held)[1], held.slots)
+            blended.other = self._learned(table)
         super().finish(task)
 
     def _parts(self, slots: Int[Tensor, " clips"]) -> tuple[Int[Tensor, " learned"], Int[Tensor, " held"]]:
@@ -88,7 +84,7 @@ class Joint(Trained[JointConfig]):
     def _spectral(self) -> Spectral:
         return Spectral(SpectralConfig(), dim=self.dim, frames=self.frames, seed=self.seed)
 
-    def _computed(self, table: BatchTable) -> Predictor:
+    def _learned(self, table: BatchTable) -> Predictor:
         """Return the scores of `spectral` for the clips of a table, all classes in one task."""
         spectral, task = self._spectral(), _AllClips(table, range(self.slots[-1].stop))
         spectral.network.to(self.classifier.exemplar_means.device)

@@ -42,8 +42,8 @@ from essential.methods.exemplars import ExemplarKeeper, MemoryClips, MemoryConfi
 from essential.methods.trained import Trained, TrainedConfig, cross_entropy
 from essential.models.growing import GrowingList
 from essential.models.memory_retrieval import MemoryRetrieval, PromptMode
-from essential.models.seeded import in_evaluation, torch_seeded
 from essential.models.whole_batch import drawn
+from essential.seeded import in_evaluation, torch_seeded
 
 _AT_ONCE = 256
 _AT_REHEARSAL = "at_rehearsal"

@@ -30,7 +30,7 @@ from torch import Tensor
 from essential.methods.anchor import Anchored, AnchoredConfig, accumulated_gradient, drawn_slots, mean_over_clips
 from essential.methods.contract import TaskData
 from essential.methods.trained import cross_entropy
-from essential.models.seeded import torch_generator
+from essential.seeded import torch_generator
 
 
 class EWCConfig(AnchoredConfig):

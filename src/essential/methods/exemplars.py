@@ -1,6 +1,6 @@
 """From a task's clips to exemplars, and from exemplars to batches: what every method with an episodic memory shares."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,10 +24,9 @@ from essential.memory.selection import (
     uniform_positions,
 )
 from essential.methods.contract import Batch, BatchTable, TaskData, TrainingData
+from essential.methods.parts import computed
 from essential.models.classifier import ClipClassifier
-from essential.models.seeded import in_evaluation, torch_generator
-
-_AT_ONCE = 512
+from essential.seeded import torch_generator
 
 
 class MemoryConfig(Section):
@@ -140,20 +139,17 @@ class ExemplarKeeper:
         return random_positions(count, kept=self.kept, frames=self.frames, generator=generator)
 
 
-@torch.no_grad()
 def judge(
     classifier: ClipClassifier, table: BatchTable
 ) -> tuple[Float[Tensor, "clips dim"], Float[Tensor, "clips slots"]]:
     """Return the clip tokens and the logits of a table's clips, in evaluation, on the CPU."""
-    device = classifier.exemplar_means.device
-    tokens, logits = [], []
-    with in_evaluation(classifier):
-        for indices in torch.arange(len(table)).split(_AT_ONCE):
-            batch = table.rows(indices).to(device)
-            token = classifier.tokens(batch.features, batch.positions)
-            tokens.append(token.cpu())
-            logits.append(classifier.logits(token).cpu())
-    return torch.cat(tokens), torch.cat(logits)
+
+    def both(batch: Batch) -> Tensor:
+        tokens = classifier.tokens(batch.features, batch.positions)
+        return torch.cat([tokens, classifier.logits(tokens)], dim=1)
+
+    tokens, logits = computed(both, table, classifier).tensor_split([classifier.exemplar_means.shape[1]], dim=1)
+    return tokens, logits
 
 
 def unit_token_sums(classifier: ClipClassifier, table: BatchTable, slots: range) -> Float[Tensor, "slots dim"]:
@@ -202,42 +198,35 @@ class MemoryClips:
 
 @dataclass(frozen=True)
 class MixedClips:
-    """A task's clips, then the exemplars, as one set: naive replay. Sparse exemplars repeat their frames.
-
-    Attributes:
-        choose: finds, by the slots of all, the indices of those that are used, the same ones every time; None: all are.
-    """
+    """A task's clips, then the exemplars, as one set: naive replay. Sparse exemplars repeat their frames."""
 
     task: TrainingData
     memory: EpisodicMemory
-    choose: Callable[[Int[Tensor, " clips"]], Int[Tensor, " part"]] | None = None
 
     def epoch(self, epoch: int) -> "MixedTable":
-        clips = self.task.epoch(epoch)
-        slots = torch.cat([clips.slots, self.memory.slots])
-        part = torch.arange(len(slots)) if self.choose is None else self.choose(slots)
-        return MixedTable(clips, self.memory, part, slots[part])
+        return MixedTable(self.task.epoch(epoch), self.memory)
 
 
 @dataclass(frozen=True)
 class MixedTable:
-    """One view of `MixedClips`: the `part` of all clips that is used, and its slots."""
+    """One view of `MixedClips`."""
 
     clips: BatchTable
     memory: EpisodicMemory
-    part: Int[Tensor, " part"]
-    slots: Int[Tensor, " part"]
 
     def __len__(self) -> int:
-        return len(self.part)
+        return len(self.clips) + len(self.memory)
 
     @property
     def names(self) -> Sequence[str]:
-        names = [*self.clips.names, *self.memory.names]
-        return [names[index] for index in self.part.tolist()]
+        return [*self.clips.names, *self.memory.names]
+
+    @property
+    def slots(self) -> Int[Tensor, " clips"]:
+        return torch.cat([self.clips.slots, self.memory.slots])
 
     def rows(self, indices: Int[Tensor, " batch"]) -> Batch:
-        indices, first = self.part[indices], len(self.clips)
+        first = len(self.clips)
         stored = indices >= first
         new, old = self.clips.rows(indices[~stored]), MemoryClips(self.memory).rows(indices[stored] - first)
         old = respread(old, new.features.shape[1])

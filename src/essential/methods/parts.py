@@ -1,13 +1,19 @@
-"""A part of a task's clips as a task of its own: what is learned from while other clips are held out."""
+"""A part of clips on its own, such as what is learned while others are held out; and what is computed of clips."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Int
-from torch import Tensor
+from torch import Tensor, nn
 
-from essential.methods.contract import Batch, BatchTable, TaskData
+from essential.methods.contract import Batch, BatchTable, TaskData, TrainingData
 from essential.models.text_scores import Words
+from essential.seeded import in_evaluation
+
+# Finds, by the slots of all clips, the indices of those that are used, the same ones every time.
+Choose = Callable[[Int[Tensor, " clips"]], Int[Tensor, " part"]]
+_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,23 @@ class PartTable:
 
 
 @dataclass(frozen=True)
+class PartData:
+    """The chosen clips of training data."""
+
+    data: TrainingData
+    choose: Choose
+
+    def epoch(self, epoch: int) -> PartTable:
+        table = self.data.epoch(epoch)
+        return PartTable(table, self.choose(table.slots))
+
+
+@dataclass(frozen=True)
 class PartTask:
-    """The clips of a task that `choose` finds by the slots of all, the same ones every time."""
+    """The chosen clips of a task."""
 
     task: TaskData
-    choose: Callable[[Int[Tensor, " clips"]], Int[Tensor, " part"]]
+    choose: Choose
 
     @property
     def index(self) -> int:
@@ -52,10 +70,17 @@ class PartTask:
         return self.task.words
 
     def epoch(self, epoch: int) -> PartTable:
-        return self._part(self.task.epoch(epoch))
+        return PartData(self.task, self.choose).epoch(epoch)
 
     def plain(self) -> PartTable:
-        return self._part(self.task.plain())
-
-    def _part(self, table: BatchTable) -> PartTable:
+        table = self.task.plain()
         return PartTable(table, self.choose(table.slots))
+
+
+@torch.no_grad()
+def computed(compute: Callable[[Batch], Tensor], table: BatchTable, module: nn.Module) -> Tensor:
+    """Return, on the CPU, what `compute` gives for a table's clips, some at once, by `module` in evaluation."""
+    device = next(iter(module.state_dict().values())).device
+    with in_evaluation(module):
+        parts = [compute(table.rows(rows).to(device)).cpu() for rows in torch.arange(len(table)).split(_AT_ONCE)]
+    return torch.cat(parts)

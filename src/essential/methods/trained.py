@@ -16,7 +16,7 @@ from essential.memory.selection import Policy
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData
 from essential.methods.exemplars import ExemplarKeeper, MemoryConfig, MixedClips, set_exemplar_means
 from essential.models.classifier import ClipClassifier, GrowingHead, Head, Predictor, TokenPredictor
-from essential.models.seeded import torch_generator, torch_seeded
+from essential.seeded import torch_generator, torch_seeded
 
 _TEACHER = "teacher"
 _TEMPERATURE = 2.0

@@ -29,14 +29,12 @@ from torch import Tensor
 from essential.configs.schema import Section
 from essential.methods import METHODS, MethodConfig
 from essential.methods.contract import BatchTable, Method, Stage, TaskData
-from essential.methods.parts import PartTable, PartTask
+from essential.methods.parts import PartTable, PartTask, computed
 from essential.methods.wrapper import Wrapper
 from essential.methods.zero_shot import take_words
-from essential.models.seeded import in_evaluation
 from essential.models.text_scores import WithWords
 
 _BLOCKS = 5
-_AT_ONCE = 256
 
 
 class WordsConfig(Section):
@@ -121,13 +119,9 @@ def blocks_of(slots: Int[Tensor, " clips"]) -> Int[Tensor, " clips"]:
 
 def both_scores(method: Method, table: BatchTable) -> Float[Tensor, "2 clips slots"]:
     """Return the base's and the words' scores of a table's clips, on the CPU."""
-    predictor, scores = method.predictor, []
+    predictor = method.predictor
     assert isinstance(predictor, WithWords)
-    device = predictor.weights.device
-    with torch.no_grad(), in_evaluation(predictor):
-        for indices in torch.arange(len(table)).split(_AT_ONCE):
-            scores.append(predictor.both(table.rows(indices).to(device).features).cpu())
-    return torch.cat(scores, dim=1)
+    return computed(lambda batch: predictor.both(batch.features).transpose(0, 1), table, predictor).transpose(0, 1)
 
 
 def _taught(base: Method, task: TaskData) -> Method:

@@ -5,7 +5,6 @@ set of frames can separate. The files are made on the user's machine from a seed
 own, so that clips do not depend on one another or on the order in which they are made.
 """
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from itertools import product
@@ -19,6 +18,7 @@ from essential.configs.schema import Section
 from essential.errors import DataError
 from essential.files.atomic import folder_lock, sha256_of_file, sha256_of_json, write_bytes, write_json
 from essential.files.untrusted import read_json
+from essential.progress import QUIET, Progress
 from essential.protocols.digit_frames import (
     MOTIONS,
     Frames,
@@ -91,7 +91,7 @@ def make_moving_digits(
     config: MovingDigitsConfig,
     *,
     workers: int,
-    progress: Callable[[int, int], None] = lambda *_: None,
+    progress: Progress = QUIET,
 ) -> None:
     """Write the clips of `config` to `root/train/<class>/*` and `root/test/<class>/*`.
 
@@ -102,7 +102,7 @@ def make_moving_digits(
         root: the folder; made if it is missing.
         config: what to draw; the same config gives the same bytes under the same library versions.
         workers: threads; the result does not depend on their number.
-        progress: called with (clips there, all clips) as clips are written.
+        progress: shows how many clips are there.
 
     Raises:
         DataError: the folder holds something else, the clips of another config, or damaged clips.
@@ -115,7 +115,7 @@ def make_moving_digits(
         clips = _clips(config)
         missing = [clip for clip in clips if not (root / clip.name).exists()]
         there = len(clips) - len(missing)
-        progress(there, len(clips))
+        progress.advance(there, total=len(clips))
 
         def write(clip: _Clip) -> None:
             write_bytes(root / clip.name, encode(_draw_clip(clip, config), clip.container))
@@ -124,7 +124,7 @@ def make_moving_digits(
         executor = ThreadPoolExecutor(max(1, workers))
         try:
             for done, _ in enumerate(executor.map(write, missing), there + 1):
-                progress(done, len(clips))
+                progress.advance(done, total=len(clips))
         finally:
             executor.shutdown(cancel_futures=True)
         checksum = sha256_of_json({clip.name: sha256_of_file(root / clip.name) for clip in clips})

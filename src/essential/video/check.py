@@ -1,7 +1,7 @@
 """Whether a protocol's videos are on disk and can be used: each one is found, opened and measured."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
 from itertools import product
@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from essential.configs.schema import Section
 from essential.errors import VideoError
+from essential.progress import QUIET, Progress
 from essential.protocols.places import Found
 from essential.protocols.protocol import SPLITS, Protocol, Split, Video
 from essential.video.container import opened_video, survey_file
@@ -19,7 +20,6 @@ from essential.video.frames import broken, explained_errors
 from essential.video.timing import Timing
 from essential.video.worker_pool import Lost, map_files
 
-Progress = Callable[[int, int], None]
 Kind = Literal["missing", "unreadable", "too short", "ambiguous"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -122,7 +122,7 @@ def check_videos(
     frames: int,
     workers: int,
     seconds_limit: float,
-    progress: Progress = lambda *_: None,
+    progress: Progress = QUIET,
 ) -> CheckReport:
     """Open every video of a protocol, and report what is there and what is wrong.
 
@@ -131,7 +131,7 @@ def check_videos(
         root: the data folder; files are named relative to it.
         frames: how many a video, or a segment, must have.
         seconds_limit: for one file; it is unreadable if it takes longer, or if the process that reads it dies.
-        progress: called with (files opened, files in all).
+        progress: shows how many files are opened.
     """
     by_key = {(one.video.split, one.video.key): one for one in found}
     keys: dict[str, list[str]] = {}
@@ -139,7 +139,7 @@ def check_videos(
         keys.setdefault(one.video.file, []).append(one.video.key)
     files = list(dict.fromkeys(one.video.file for one in by_key.values() if not one.missing))
     run = partial(map_files, workers=workers, seconds_limit=seconds_limit)
-    probes = run(probe, files, progress=lambda done: progress(done, len(files)))
+    probes = run(probe, files, progress=progress)
     readable = {file: result for file, result in sorted(probes.items()) if isinstance(result, CheckedFile)}
     sizes = Counter(one.size_bytes for one in readable.values())
     hashes = run(_sha256, [file for file, one in readable.items() if sizes[one.size_bytes] > 1])

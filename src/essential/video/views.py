@@ -13,8 +13,8 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
 from essential.protocols.protocol import Video
+from essential.seeded import drawing_from
 from essential.seeding import seed_from
-from essential.torch_seed import drawing_from
 from essential.video.config import STRONGEST, AugmentConfig, PixelFormat
 from essential.video.decode import read_frames
 

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from essential.child_process import ChildDied, ChildProcess, Say, StartMethod
 from essential.errors import DataError
+from essential.progress import QUIET, Progress
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -82,19 +83,16 @@ def map_files(
     *,
     workers: int,
     seconds_limit: float,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Progress = QUIET,
 ) -> dict[str, Result | Lost]:
-    """Return what `work`, a function of a module, gives for each file, or why it gives nothing; see `run_tasks`.
-
-    `progress` is called with the number of files done.
-    """
+    """Return what `work`, a function of a module, gives for each file, or why it gives nothing; see `run_tasks`."""
     results: dict[str, Result | Lost] = {}
     # Not forked: the parent may hold threads.
     several = min(workers, len(files))
     running = run_tasks(work, map(Path, files), workers=several, start="spawn", seconds_limit=seconds_limit)
     for place, result in running:
         results[files[place]] = result
-        progress(len(results))
+        progress.advance(len(results), total=len(files))
     return results
 
 

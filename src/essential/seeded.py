@@ -7,7 +7,17 @@ import torch
 from torch import nn
 
 from essential.seeding import seed_from
-from essential.torch_seed import drawing_from
+
+
+@contextmanager
+def drawing_from(seed: int, *, gpus: bool = False) -> Iterator[None]:
+    """Seed torch's global generators, the GPUs' too if asked, and put their old states back; no two threads at once."""
+    with torch.random.fork_rng(None if gpus else []):
+        # Not `torch.manual_seed`: it seeds GPUs too, and keeps a traceback for every kind of device that is not there.
+        torch.default_generator.manual_seed(seed)
+        if gpus and torch.cuda.is_available():
+            torch.cuda.manual_seed_all(seed)
+        yield
 
 
 def torch_seeded(*parts: str | int) -> AbstractContextManager[None]:
