@@ -161,3 +161,24 @@ def test_descriptions_that_nothing_uses_are_refused_before_an_encoder_is_fetched
     )
     assert outcome.code == 2
     assert "describe: has no use in a learner by 'ncm'" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("cafe\u0301=people drink",), "the encoder 'tiny' has no text tower"),
+        (("tea=people drink",), "describes 'tea', and no such class is given"),
+        (("café",), "--describe 'café': is not of the form CLASS=TEXT"),
+        (("café=one", "cafe\u0301=two"), "describes a class again"),
+        (("café= ",), "the description of 'café' is empty"),
+    ],
+)
+def test_descriptions_are_of_the_classes_that_are_given(
+    given: tuple[str, ...], message: str, essential: Essential
+) -> None:
+    Path("shops/café").mkdir(parents=True)
+    Path("shops/café/1.mp4").write_bytes(b"x")
+    described = [word for each in given for word in ("--describe", each)]
+    outcome = essential("learn", "--into", "a.bundle", "--videos", "shops", "--encoder", "tiny", *described)
+    assert outcome.code == 2
+    assert message in outcome.err

@@ -189,7 +189,9 @@ def test_a_tokenizer_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_encoder_without_a_text_tower_is_refused_with_those_that_have_one() -> None:
-    with pytest.raises(ConfigError, match=r"'tiny' has no text tower.*\(clip-vit-b16, siglip-vit-b16\)"):
+    with pytest.raises(
+        ConfigError, match=r"'tiny' has no text tower.*\(encoder\.name=clip-vit-b16 or siglip-vit-b16\)"
+    ):
         build_text_tower(EncoderConfig(name="tiny"))
     with pytest.raises(ValueError, match="'resnet18' has none; leave them out"):
         EncoderConfig(name="resnet18", text_weights=Path("file"))

@@ -251,7 +251,9 @@ def test_descriptions_that_say_nothing_are_refused_before_a_clip_is_read(
     ):
         with pytest.raises(ConfigError, match=message):
             learner.learn(clips("left", "right"), describe=describe)
-    with pytest.raises(ConfigError, match=r"'tiny' has no text tower.*\(clip-vit-b16, siglip-vit-b16\)"):
+    with pytest.raises(
+        ConfigError, match=r"'tiny' has no text tower.*\(encoder\.name=clip-vit-b16 or siglip-vit-b16\)"
+    ):
         VideoLearner(method="words", encoder="tiny")
     plain = VideoLearner(method="ncm", encoder="tiny", overrides=MACHINE)
     with pytest.raises(ConfigError, match="describe: has no use in a learner by 'ncm'"):

@@ -96,10 +96,12 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
 def _described(given: Sequence[str]) -> dict[str, str]:
     """Return the texts by class of options such as `wave=a person waves a hand`."""
     from essential.errors import ConfigError
+    from essential.protocols.class_names import same_name
 
     texts: dict[str, str] = {}
     for each in given:
         name, sign, text = each.partition("=")
+        name = same_name(name)
         problem = "is not of the form CLASS=TEXT" if not (sign and name) else "describes a class again"
         if not (sign and name) or name in texts:
             raise ConfigError(problem, where=f"--describe {each!r}", remedy="give each class one text: 'wave=a person'")

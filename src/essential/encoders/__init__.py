@@ -68,7 +68,7 @@ def refuse_without_tower(config: EncoderConfig) -> None:
     if config.name not in TEXT_TOWERS:
         raise ConfigError(
             f"the encoder {config.name!r} has no text tower, so classes have no words",
-            remedy=f"choose one that has ({', '.join(TEXT_TOWERS)}), or a method without words",
+            remedy=f"choose one that has (encoder.name={' or '.join(TEXT_TOWERS)}), or a method without words",
         )
     require_extra("transformers", "transformers", "tokenizers", of=f"the text tower of {config.name!r}")
 
