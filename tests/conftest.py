@@ -96,7 +96,7 @@ def small_store(small_data: Path) -> Path:
     return small_data.parent / "features"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Page"]:
     """Give a tab of a real browser; skip the test where there is none."""
     from chromium import BROWSER, browser_page

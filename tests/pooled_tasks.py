@@ -36,6 +36,7 @@ class PooledTask:
     index: int
     slots: range
     clips: PooledTable
+    words: None = None
 
     def plain(self) -> PooledTable:
         return self.clips

@@ -53,7 +53,7 @@ class NoiseTask:
     """A task of the recipe's size; every epoch sees the same clips."""
 
     def __init__(self, index: int) -> None:
-        self.index = index
+        self.index, self.words = index, None
         self.slots = range(STARTS[index], STARTS[index + 1])
         clips = TRAINING_CLIPS * self.slots.stop // CLASSES - TRAINING_CLIPS * self.slots.start // CLASSES
         slots = self.slots.start + torch.arange(clips) % len(self.slots)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.numeric
 
 HELD = sorted(name for name in shipped_methods() if not METHODS[method_section(name)["name"]].needs_all_tasks)
 # One method for each kind of predictor.
-KINDS = ("bic", "fecam", "icarl", "ncm", "podnet", "ranpac-dct", "spectral", "ucir")
+KINDS = ("bic", "fecam", "icarl", "ncm", "podnet", "ranpac-dct", "spectral", "ucir", "words", "zero-shot")
 
 
 def _parts(predictor: Predictor) -> set[str]:

@@ -66,8 +66,8 @@ function newCard(file) {
 function showAnswer(card, file, given) {
   const title = given.unknown ? "None of these" : given.label;
   const short = given.short_clip;
-  const frames = short && (short.frames === 1 ? "1 frame" : `${short.frames} frames`);
-  const lacks = short ? [element("p", { class: "quiet", text: `${frames}, repeated to ${short.frames_read}` })] : [];
+  const count = short && (short.frames === 1 ? "1 frame" : `${short.frames} frames`);
+  const lacks = short ? [element("p", { class: "quiet", text: `${count}, repeated to ${short.frames_read}` })] : [];
   const nearest = given.unknown ? [element("p", { class: "quiet", text: `Closest: ${given.label}` })] : [];
   const scores = given.top.map(({ label, score }) =>
     element(
