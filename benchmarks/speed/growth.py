@@ -32,6 +32,7 @@ from essential.engine.learn_task import fit
 from essential.engine.settings import RunConfig
 from essential.features.imported import import_features
 from essential.methods.contract import Method, Stage
+from essential.progress import QUIET
 from essential.records import Record
 
 TASKS, CLASSES_PER_TASK, TRAINING, TEST, FRAMES, DIM = 100, 10, 20, 2, 8, 768
@@ -83,7 +84,7 @@ def make_features(folder: Path) -> Path:
     splits = ["train" if row % each < TRAINING else "test" for row in range(len(labels))]
     rows = [f"{row},class {label:04d},{split}" for row, (label, split) in enumerate(zip(labels, splits, strict=True))]
     (folder / "labels.csv").write_text("\n".join(["index,label,split", *rows]))
-    import_features(folder / "features.npy", folder / "labels.csv", folder / "store", progress=lambda *_: None)
+    import_features(folder / "features.npy", folder / "labels.csv", folder / "store", progress=QUIET)
     return folder / "store"
 
 

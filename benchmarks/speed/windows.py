@@ -27,6 +27,7 @@ from essential.features.cores import share_cores, torch_threads
 from essential.features.pipeline import ClipEncoder
 from essential.features.provenance import build_recipe
 from essential.features.windows import window_features
+from essential.progress import QUIET
 from essential.video.config import AugmentConfig
 from essential.video.windows import WindowedVideo
 
@@ -62,7 +63,7 @@ def _measured(path: Path, encoder: Encoder, stride: float) -> Result:
         return sum(len(list(encoding.add(place, clip[None]))) for place, clip in clips) + len(list(encoding.finish()))
 
     def each_frame() -> int:
-        features = window_features(video, batches(), recipe=recipe, workers=sharing.workers, progress=lambda _: None)
+        features = window_features(video, batches(), recipe=recipe, workers=sharing.workers, progress=QUIET)
         return sum(map(len, features))
 
     def now() -> float:
