@@ -93,8 +93,10 @@ class ChildProcess:
                 return None
             kind, content = self.connection.recv()
         except (EOFError, OSError) as error:
-            self._process.join(_END_SECONDS)
-            code = self._process.exitcode
+            # Of two threads that wait for a process at once, one is not told how it ended.
+            with self._changing:
+                self._process.join(_END_SECONDS)
+                code = self._process.exitcode
             killed = code is not None and code < 0
             raise ChildDied(f"died (signal {-code})" if killed else f"ended (exit code {code})") from error
         except Exception as error:  # whatever unpickling makes of damaged bytes
