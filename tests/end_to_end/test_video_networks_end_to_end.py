@@ -105,11 +105,15 @@ def test_a_learner_reads_keeps_answers_and_shows(encoder: Encoder, clips: Path, 
         assert {json.dumps(span.as_json().get("short_clip")) for span in spans} == {json.dumps(window)}
 
 
-def test_the_service_says_which_clip_is_short(encoder: Encoder, clips: Path, tmp_path: Path) -> None:
+def test_the_service_says_which_clip_is_short(
+    encoder: Encoder, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bundle = tmp_path / "clips.bundle"
     taught = learner(encoder, FEWER, Progress())
     taught.learn(clips)
     taught.save(bundle)
+    # The service answers in a process of its own. Here the limit would be that of all tests that follow.
+    monkeypatch.setattr("essential.serve.answering.limit_memory", lambda _: None)
     answering = Answering(Setup(bundle, MACHINE, None, Limits()), Progress())
     answers = [answering.predict(clips / "slow" / f"{number}.mp4", top_k=2) for number in range(2)]
     assert [answer.short_clip and answer.short_clip.frames for answer in answers] == [SHORTEST, None]
