@@ -180,8 +180,8 @@ def test_descriptions_are_kept_used_again_and_forgotten(
 ) -> None:
     clips, path = Classes(small_data), tmp_path / "words.bundle"
     learner = new_learner(tower)
-    lesson = learner.learn(clips("left", "right"), describe={"left": "a person waving"})
-    assert lesson.descriptions == {"left": "a person waving"}
+    learner.learn(clips("left", "right"), describe={"left": "a person waving"})
+    assert learner.config.words.descriptions == {"left": "a person waving"}
     plain = new_learner(tower)
     plain.learn(clips("left", "right"))
     vectors = [each._model.method.predictor.text.vectors.view(2, -1) for each in (learner, plain)]
@@ -213,7 +213,7 @@ def test_descriptions_are_kept_used_again_and_forgotten(
     read.forget("left")
     read.save(path)
     assert b"person waving" not in path.read_bytes()
-    assert Bundle.read(path).lessons[0].descriptions == {}
+    assert Bundle.read(path).config.words.descriptions == {}
 
     described = new_learner(tower, "words.descriptions={left: a person waving, up: jumps}")
     described.learn(clips("left", "right"))

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,12 +55,11 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
         --describe "wave=a person waves a hand"
     """
     from essential.cli.progress_bar import terminal_progress
-    from essential.engine.config import own_config
-    from essential.engine.words import WordsConfig, refuse_undescribed
     from essential.errors import BundleError
     from essential.files.atomic import file_lock
-    from essential.learner.bundle import Bundle, new_settings, refuse_unused
+    from essential.learner.bundle import Bundle, new_settings
     from essential.learner.clips import clips_by_class, refuse_known
+    from essential.learner.lesson_words import with_descriptions
 
     described = _described(describe or ())
     if described and method is None and config is None and not into.exists():
@@ -68,8 +68,6 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
     chosen = {option: value for option, value in values.items() if value is not None}
     with bundle_told_on_ctrl_c(into):
         clips = clips_by_class(videos)
-        refuse_undescribed(described, [*clips.videos], "--describe")
-        WordsConfig().described(described)
         with file_lock(into):
             if chosen and into.exists():
                 options = ", ".join(chosen)
@@ -81,9 +79,9 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
             if read is not None and not more_of_known:
                 refuse_known(clips.videos, read.model.classes)
             if described:
-                own = [f"encoder.name={encoder}"] if encoder else []
-                asked = (config or own_config(method), [*own, *(overrides or ())], method, budget_bytes)
-                refuse_unused(described, new_settings(*asked) if read is None else read.config)
+                new = partial(new_settings, encoder=encoder, method=method, config=config, budget_bytes=budget_bytes)
+                begun = new(overrides=overrides or ()) if read is None else read.config
+                with_descriptions(begun, described, [*clips.videos])
             # From here on an encoder may be downloaded.
             settings = {"overrides": overrides or (), **{_OF_NEW[option]: value for option, value in chosen.items()}}
             learner = _learner(read, settings | {"progress": terminal_progress()})

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from pydantic import Field, ValidationError
 
-from essential.engine.config import load_config, memory_section, with_overrides
+from essential.engine.config import load_config, memory_section, own_config, with_overrides
 from essential.engine.run_folder import differences
 from essential.engine.settings import OF_THE_MACHINE, RunConfig, refuse_missing_plugins
 from essential.engine.turns import turn
@@ -59,7 +59,6 @@ class Lesson:
         skipped: why each clip that is left out could not be read.
         held_out_accuracy: of the learner after the lesson on all clips held out so far; None without any.
         passed_over: how many files in the folders of the clips were not taken, by reason.
-        descriptions: the texts that stood in the place of classes' names.
     """
 
     classes: tuple[str | None, ...]
@@ -68,7 +67,6 @@ class Lesson:
     skipped: Mapping[str, str]
     held_out_accuracy: float | None
     passed_over: Mapping[str, int] = field(default_factory=dict)
-    descriptions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.classes) != len(self.clips):
@@ -78,8 +76,7 @@ class Lesson:
         """Return the lesson without any mention of a class."""
         classes = tuple(None if each == name else each for each in self.classes)
         skipped = {key: reason for key, reason in self.skipped.items() if not key.startswith(f"{name}/")}
-        descriptions = {key: text for key, text in self.descriptions.items() if key != name}
-        return replace(self, classes=classes, skipped=skipped, descriptions=descriptions)
+        return replace(self, classes=classes, skipped=skipped)
 
 
 class _Note(Part):
@@ -166,9 +163,17 @@ def model_settings(config: RunConfig, held_out_per_class: int) -> ModelSettings:
     return ModelSettings(*sections, config.video.frames, config.seed, held_out_per_class)
 
 
-def new_settings(config: str, overrides: Sequence[str], method: str | None, budget_bytes: int | None) -> RunConfig:
-    """Return a config, as `load_config`; ConfigError also if a budget caps nothing, or stands beside another cap."""
-    settings = load_config(config, overrides, method=method, budget_bytes=budget_bytes)
+def new_settings(
+    *, encoder: str | None, method: str | None, config: str | None, overrides: Sequence[str], budget_bytes: int | None
+) -> RunConfig:
+    """Return the settings of a new learner, see `VideoLearner`.
+
+    Errors as of `load_config`, and a ConfigError if a budget caps nothing, or stands beside another cap.
+    """
+    chosen = [] if encoder is None else [f"encoder.name={encoder}"]
+    settings = load_config(
+        config or own_config(method), [*chosen, *overrides], method=method, budget_bytes=budget_bytes
+    )
     if budget_bytes is None:
         return settings
     section = memory_section(settings)
@@ -183,16 +188,6 @@ def new_settings(config: str, overrides: Sequence[str], method: str | None, budg
                 f"{override}: memory_budget_bytes={budget_bytes} stands in its place", remedy="give one of the two"
             )
     return settings
-
-
-def refuse_unused(describe: Mapping[str, str], config: RunConfig) -> None:
-    """Raise a ConfigError if classes are described to a method that learns without words."""
-    if describe and not config.needs_words:
-        raise ConfigError(
-            f"has no use in a learner by {config.method.name!r}, which learns without words",
-            where="describe",
-            remedy="leave it out, or begin a new bundle with the method words",
-        )
 
 
 def refuse_missing(path: Path) -> None:

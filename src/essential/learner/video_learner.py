@@ -7,7 +7,7 @@ are held in memory while they are learned, and only the bundle is written.
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,16 +15,14 @@ import numpy as np
 from jaxtyping import Float
 
 from essential.api.arrays import Features
-from essential.encoders import Encoder, build_text_tower, refuse_without_tower
-from essential.engine.config import own_config
+from essential.encoders import Encoder, refuse_without_tower
 from essential.engine.settings import choose_device
 from essential.engine.turns import turn
-from essential.engine.words import refuse_same_words, refuse_undescribed, words_of_classes
 from essential.engine.workspace import FeatureOrigin, open_encoder
 from essential.errors import BundleError, ConfigError, DataError
 from essential.features.precision import refuse_precision
 from essential.features.provenance import Recipe, build_recipe
-from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings, refuse_unused
+from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings
 from essential.learner.clips import (
     Expanded,
     Given,
@@ -36,30 +34,21 @@ from essential.learner.clips import (
 )
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.lesson import LessonClips, checked_features, clips_of_features, read_clips
+from essential.learner.lesson_words import LessonWords, words_of_lesson
 from essential.learner.model import Model
 from essential.learner.prediction import Prediction, Span
 from essential.learner.reading import ClipReader
 from essential.learner.threads import in_turn
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
-from essential.models.text_scores import Words
 from essential.progress import QUIET, Progress, phase
-from essential.protocols.class_names import alike, class_name, known_as
+from essential.protocols.class_names import alike, known_as
 from essential.video.windows import WindowedVideo
 
 _TOP = 5
 _SEED_OF_VIEWS = 0
 
 Number = TypeVar("Number")
-
-
-@dataclass(frozen=True)
-class _Spoken:
-    """The words of a lesson's classes, the descriptions that were given for it, and the text tower's fingerprint."""
-
-    words: Words | None = None
-    descriptions: Mapping[str, str] = field(default_factory=dict)
-    tower: str | None = None
 
 
 def _plain(number: Number) -> Number | int:
@@ -111,8 +100,8 @@ class VideoLearner:
         if bundle is not None and (encoder or method or memory_budget_bytes or feature_dim or overrides):
             raise ConfigError("a bundle's settings are fixed", remedy="give the bundle alone, or new settings alone")
         if bundle is None:
-            chosen = [] if encoder is None else [f"encoder.name={encoder}"]
-            settings = new_settings(config or own_config(method), [*chosen, *overrides], method, memory_budget_bytes)
+            asked = {"encoder": encoder, "method": method, "config": config}
+            settings = new_settings(**asked, overrides=overrides, budget_bytes=memory_budget_bytes)
             own = model_settings(settings, held_out_per_class)  # refused before an encoder is loaded
             if settings.needs_words:
                 refuse_without_tower(settings.encoder)
@@ -244,9 +233,8 @@ class VideoLearner:
 
         Raises:
             DataError: see `clips_by_class` and `read_clips`; a class is known, or two clips have the same content.
-            ConfigError: the memory budget cannot hold one exemplar of every class; or the learner has no use for
-                descriptions, two are the same, or one is empty, too long, or of a class that is not given.
-            CheckpointError: the text tower's weights are missing or damaged.
+            ConfigError: the memory budget cannot hold one exemplar of every class, or see `words_of_lesson`.
+            BundleError, CheckpointError: see `words_of_lesson`.
             TrainingError: a loss is not finite.
         """
         self._refuse_fork()
@@ -255,7 +243,7 @@ class VideoLearner:
         if given.passed_over.line:
             self._progress.say(given.passed_over.line)
         by_class = self._allowed(given.videos, more_of_known=more_of_known)
-        spoken = self._words([*by_class], describe or {})
+        spoken = words_of_lesson(self._known, [*by_class], describe or {})
         first_slot, config = len(self._model.labels), self.config.features
         read = read_clips(by_class, first_slot=first_slot, recipe=recipe, config=config, progress=self._progress)
         return self._learn(read, spoken, passed_over=given.passed_over.counts)
@@ -283,7 +271,7 @@ class VideoLearner:
         self._refuse_fork()
         clips = clips_of_features(features, labels, self._clip_size)
         classes = tuple(self._allowed(dict.fromkeys(clips.classes), more_of_known=more_of_known))
-        return self._learn(replace(clips, classes=classes), self._words(classes, {}))
+        return self._learn(replace(clips, classes=classes), words_of_lesson(self._known, classes, {}))
 
     @in_turn
     def forget(self, name: str) -> None:
@@ -380,28 +368,9 @@ class VideoLearner:
             refuse_known(named, self.classes)
         return named
 
-    def _words(self, classes: Sequence[str], describe: Mapping[str, str]) -> "_Spoken":
-        """Return the words of the classes of a lesson, by their descriptions, old or new, where they have some."""
-        refuse_unused(describe, self.config)
-        if not self.config.needs_words:
-            return _Spoken()
-        describe = {known_as(class_name(name, "describe"), self.classes): text for name, text in describe.items()}
-        refuse_undescribed(describe, classes, "describe")
-        kept = {name: text for lesson in self.lessons for name, text in lesson.descriptions.items()}
-        settings = self.config.words.described({**kept, **describe})
-        refuse_same_words([*self.classes, *classes], settings)
-        tower = build_text_tower(self.config.encoder)
-        if self._known.text_tower not in (None, tower.fingerprint):
-            raise BundleError(
-                f"was taught with words of another text tower (fingerprint {str(self._known.text_tower)[:12]}) than "
-                f"this ({tower.fingerprint[:12]})",
-                where=self._known.path,
-                remedy="give the files that it was taught with: -s encoder.text_weights=FILE -s encoder.tokenizer=FILE",
-            )
-        words = words_of_classes(classes, settings, tower, dim=self._clip_size[1])
-        return _Spoken(words, describe, tower.fingerprint)
-
-    def _learn(self, clips: LessonClips, spoken: "_Spoken", *, passed_over: Mapping[str, int] | None = None) -> Lesson:
+    def _learn(
+        self, clips: LessonClips, spoken: LessonWords, *, passed_over: Mapping[str, int] | None = None
+    ) -> Lesson:
         labels = {key: clips.classes[place] for key, place in zip(clips.keys, clips.places.tolist(), strict=True)}
         hashes = dict(zip(clips.keys, clips.hashes, strict=True))
         taught = self._known.taught
@@ -410,15 +379,11 @@ class VideoLearner:
         model, held_out = self._model.learned(clips, self._progress, spoken.words)
         right, of = np.sum([(0, 0), *model.predictor.recognised(model.held_out).values()], axis=0).tolist()
         accuracy = right / of if of else None
-        taken = clips.classes, clips.counts, held_out, clips.skipped
-        lesson = Lesson(*taken, accuracy, passed_over or {}, spoken.descriptions)
+        lesson = Lesson(clips.classes, clips.counts, held_out, clips.skipped, accuracy, passed_over or {})
         taught = {**taught, **{content: labels[key] for key, content in hashes.items()}}
+        lessons, self.config = (*self.lessons, lesson), spoken.config
         self._known = replace(
-            self._known,
-            model=model,
-            lessons=(*self.lessons, lesson),
-            taught=taught,
-            text_tower=spoken.tower or self._known.text_tower,
+            self._known, config=spoken.config, model=model, lessons=lessons, taught=taught, text_tower=spoken.text_tower
         )
         self._untried = None
         return lesson

@@ -51,29 +51,25 @@ class PartData:
 
 
 @dataclass(frozen=True)
-class PartTask:
+class PartTask(PartData):
     """The chosen clips of a task."""
 
-    task: TaskData
-    choose: Choose
+    data: TaskData
 
     @property
     def index(self) -> int:
-        return self.task.index
+        return self.data.index
 
     @property
     def slots(self) -> range:
-        return self.task.slots
+        return self.data.slots
 
     @property
     def words(self) -> Words | None:
-        return self.task.words
-
-    def epoch(self, epoch: int) -> PartTable:
-        return PartData(self.task, self.choose).epoch(epoch)
+        return self.data.words
 
     def plain(self) -> PartTable:
-        table = self.task.plain()
+        table = self.data.plain()
         return PartTable(table, self.choose(table.slots))
 
 
