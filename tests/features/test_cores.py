@@ -78,6 +78,16 @@ def test_operations_are_counted() -> None:
     assert clip_operations(FakeEncoder(), 3) == 3 * 2 * 48 * 6
 
 
+def test_operations_are_counted_once(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    encode, encoded = type(recipe.encoder).encode, []
+    monkeypatch.setattr(
+        type(recipe.encoder), "encode", lambda self, clips: encoded.append(clips.shape) or encode(self, clips)
+    )
+    first, again = (share_cores(None, recipe=recipe, views=1) for _ in range(2))
+    assert first == again
+    assert len(encoded) == 1
+
+
 class FramesOfItsOwn(Encoder):
     """Gives each of the 16 frames that it reads a feature of its own, so that two make one of a method's eight."""
 

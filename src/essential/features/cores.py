@@ -8,6 +8,7 @@ from copy import deepcopy
 from multiprocessing import current_process
 from multiprocessing.context import ForkServerProcess
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
@@ -24,6 +25,8 @@ _OPERATIONS_PER_SECOND = {"float32": 5e10, "bfloat16": 5e10, "int8": 2e11}  # of
 _SECONDS_TO_DECODE = 0.15  # a clip of ten seconds
 _SECONDS_TO_TRANSFORM = 0.02  # a view
 _IMPORTED_IN = os.getpid()
+# By frames, of encoders that were counted: a service asks for every clip that it answers.
+_COUNTED: "WeakKeyDictionary[Encoder, dict[int, int]]" = WeakKeyDictionary()
 
 
 class Sharing(NamedTuple):
@@ -60,12 +63,19 @@ def decoders(wanted: int | None) -> int:
 
 
 def clip_operations(encoder: Encoder, frames: int) -> int:
-    """Return the floating-point operations in encoding a clip, a multiply-add counted as two.
+    """Return the floating-point operations in encoding a clip, a multiply-add counted as two; counted once.
 
-    It encodes a frame, where each is on its own. A clip that is encoded as a whole may take minutes, and its shapes are
-    enough: those of a copy, as an encoder may keep what it computes. One that cannot be copied, or computes with more
-    than torch, encodes a clip.
+    Counting encodes a frame, where each is on its own. A clip that is encoded as a whole may take minutes, and its
+    shapes are enough: those of a copy, as an encoder may keep what it computes. One that cannot be copied, or computes
+    with more than torch, encodes a clip.
     """
+    counted = _COUNTED.setdefault(encoder, {})
+    if frames not in counted:
+        counted[frames] = _counted(encoder, frames)
+    return counted[frames]
+
+
+def _counted(encoder: Encoder, frames: int) -> int:
     if encoder.per_frame:
         return frames * _operations(encoder, 1)
     with suppress(Exception), FakeTensorMode(allow_non_fake_inputs=True) as shapes:
