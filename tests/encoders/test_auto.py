@@ -13,21 +13,11 @@ from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.errors import ConfigError, RunError
 from essential.learner.bundle import Bundle
-from essential.progress import Progress
 from kept_clip import keep_clip
+from seen_progress import SeenProgress
 from small_runs import small_overrides
 
 AUTO = EncoderConfig.model_validate({"name": "auto"})
-
-
-class Said(Progress):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def say(self, note: str) -> None:
-        self.notes.append(note)
 
 
 def test_it_is_the_installed_encoder_until_clip_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +57,7 @@ def test_its_other_settings_are_checked(wrong: dict[str, Any]) -> None:
 
 
 def test_a_run_goes_on_with_its_own_encoder(small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = Said()
+    said = SeenProgress()
     config = load_config(
         "own/spectral",
         [*small_overrides(small_data, tmp_path / "store", rehearsal=False), "encoder.size=32", "features.views=0"],
@@ -91,7 +81,7 @@ def test_a_run_goes_on_with_its_own_encoder(small_data: Path, tmp_path: Path, mo
 
 
 def test_a_learner_says_which_and_its_bundle_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = Said()
+    said = SeenProgress()
     learner = VideoLearner(progress=said)
     assert said.notes == [AUTO.choice]
     learner.save(tmp_path / "empty.bundle")
