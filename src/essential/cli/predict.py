@@ -63,7 +63,7 @@ def predict(
     found = Expanded(_named(_given(bundle, paths or [])))
     learner = VideoLearner.load(bundle, overrides=overrides or ())
     show = _printer(form, _CLIP_COLUMNS if window is None else _SPAN_COLUMNS)
-    image = ContactSheet()
+    image = ContactSheet(learner.classes)
     videos = lost = 0
     for answers in _answers(learner, found, top_k=top_k, window=window, stride=stride, with_frames=sheet is not None):
         for answer in answers:
