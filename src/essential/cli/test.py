@@ -3,6 +3,7 @@
 # ruff: noqa: PT028 - it is a command, not a test
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _CLIPS = "Clips as DIR/<class>/*.mp4, of classes that the bundle knows or not."
 _MISTAKES, _WRONG = 10, 20
+# Letters of a text, of one in a row and of two.
+_LONGEST = {1: 26, 2: 34}
 # So that a page stays below 3 MB.
 _THUMBNAIL_BYTES = 1_200_000
 
@@ -85,20 +88,20 @@ def _print(results: "ClipResults", folder: Path) -> None:
     ]
     wrong = [
         (
-            str(each.path.relative_to(folder)),
+            _end_of(str(each.path.relative_to(folder))),
             each.predicted or f"{NONE_OF_THESE} (closest: {each.closest.label})",
             f"{each.closest.score:.2f}",
         )
         for each in results.wrong
     ]
-    for columns, rows, names, most in (
+    for columns, rows, texts, most in (
         (("class", "right", "accuracy", "95 % interval", NONE_OF_THESE), by_class, 1, len(by_class)),
         (("class not in the bundle", NONE_OF_THESE, "share", "95 % interval"), others, 1, len(others)),
         (("class", "taken for", "clips"), mistakes, 2, _MISTAKES),
         (("wrong clip", "answer", "score"), wrong, 2, _WRONG),
     ):
         if rows:
-            print_table(columns, rows[:most], names=names)
+            print_table(columns, [_cells_of(row, texts) for row in rows[:most]], names=texts)
             say(f"and {len(rows) - most:,} more; --format json has all\n" if len(rows) > most else "")
     for line in _figures(results):
         say(line)
@@ -115,7 +118,7 @@ def _figures(results: "ClipResults") -> list[str]:
         lines = ["accuracy: none, as no clip of a class that the bundle knows could be read"]
     if results.answered_none:
         lines.append(
-            f"{NONE_OF_THESE}: answered for {results.answered_none} of them, which is wrong"
+            f"{NONE_OF_THESE}: {results.answered_none} of them, which is wrong"
             + (f"; of {results.closest_right} the closest class is right" if results.closest_right else "")
         )
     if results.unknown_classes:
@@ -126,10 +129,8 @@ def _figures(results: "ClipResults") -> list[str]:
     if results.untested:
         lines.append(f"not tested: {counted(len(results.untested), 'class')} of the bundle: {named(results.untested)}")
     if results.taught:
-        lines.append(
-            f"warning: {counted(results.taught, 'clip')} of these {'was' if results.taught == 1 else 'were'} taught to "
-            "this bundle, so the accuracy is too high; test on others"
-        )
+        several = "clips were" if results.taught > 1 else "clip was"
+        lines.append(f"warning: {results.taught} {several} taught to this bundle, so the accuracy is too high")
     return lines
 
 
@@ -139,6 +140,17 @@ def _cells(share: "Share") -> tuple[str, str, str]:
         return _of(share), "-", "-"
     low, high = share.interval
     return _of(share), f"{share.accuracy:.1%}".replace("%", " %"), f"{100 * low:.1f} to {100 * high:.1f} %"
+
+
+def _cells_of(row: Sequence[object], texts: int) -> list[str]:
+    """Return cells that fit into 80 columns; the other forms have the whole names."""
+    from essential.results.formats import shortened
+
+    return [shortened(str(cell), _LONGEST[texts]) for cell in row]
+
+
+def _end_of(path: str) -> str:
+    return path if len(path) <= _LONGEST[2] else f"\u2026{path[1 - _LONGEST[2] :]}"
 
 
 def _of(share: "Share") -> str:
