@@ -82,7 +82,9 @@ def _pushed(live: LiveRecogniser, times: Any) -> list[LiveAnswer]:
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("shape", [{"per_frame": True}, {"per_frame": False}, {"per_frame": False, "clip_frames": READ}])
+@pytest.mark.parametrize(
+    "shape", [{"per_frame": True}, {"per_frame": False}, {"per_frame": False, "clip_frames": READ}]
+)
 def test_answers_are_of_the_windows_of_a_file(tmp_path: Path, shape: dict[str, Any]) -> None:
     path = write_video(tmp_path / "v.mp4", [numbered_frame(number) for number in range(120)])
     encoder = CountingEncoder(**shape)
@@ -209,8 +211,6 @@ def test_frames_that_cannot_be_used_are_refused_and_nothing_is_lost(frame: Any, 
         live.push(frame, seconds)
     assert live.push(numbered_frame(1), 5.5) is not None
     assert live.repeated == 1
-
-
 
 
 def test_a_learner_answers_clips_that_are_played_to_it_as_it_answers_the_files(clips: Clips) -> None:
