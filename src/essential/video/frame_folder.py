@@ -4,7 +4,7 @@ import os
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -80,7 +80,7 @@ def read_frame_folder(path: Path, choose: Choose, *, segment: Segment | None = N
     return DecodedFrames(np.stack([images[index] for index in indices]), len(names))
 
 
-def image_size(path: Path, formats: Sequence[str]) -> tuple[int, int]:
+def image_size(path: Path, formats: tuple[str, ...]) -> tuple[int, int]:
     """Return the width and height that an image's header states; a VideoError if there is none."""
     with _explained(path, formats), warnings.catch_warnings():
         # Nothing is decoded: whoever asks decides whether it is too large.
@@ -89,7 +89,7 @@ def image_size(path: Path, formats: Sequence[str]) -> tuple[int, int]:
             return image.size
 
 
-def read_image(path: Path, formats: Sequence[str] = FORMATS) -> Pixels:
+def read_image(path: Path, formats: tuple[str, ...] = FORMATS) -> Pixels:
     """Return an image of one of the formats as RGB, without Exif's rotation.
 
     Raises:
@@ -164,7 +164,7 @@ def _frame_of(path: Path, name: str) -> Pixels:
 
 
 @contextmanager
-def _explained(path: Path, formats: Sequence[str]) -> Iterator[None]:
+def _explained(path: Path, formats: tuple[str, ...]) -> Iterator[None]:
     try:
         yield
     except (*LIBRARY_ERRORS, *_PILLOW_ERRORS) as error:
@@ -172,7 +172,7 @@ def _explained(path: Path, formats: Sequence[str]) -> Iterator[None]:
         raise VideoError(f"it cannot be decoded ({_cause(error, formats)})", where=path) from error
 
 
-def _cause(error: BaseException, formats: Sequence[str]) -> str:
+def _cause(error: BaseException, formats: tuple[str, ...]) -> str:
     if isinstance(error, UnidentifiedImageError):  # its text holds the whole path
         return f"it is neither {' nor '.join(formats)}"
     if isinstance(error, OSError) and error.strerror:
