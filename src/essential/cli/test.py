@@ -20,7 +20,7 @@ _MISTAKES, _WRONG = 10, 20
 # Letters of a text, of one in a row and of two.
 _LONGEST = {1: 26, 2: 34}
 # So that a page stays below 3 MB.
-_THUMBNAIL_BYTES = 1_200_000
+_THUMBNAIL_BYTES = 1_000_000
 
 
 def test(
