@@ -105,8 +105,7 @@ def _refuse_wrong_use(*, window: float | None, stride: float | None, sheet: Path
 def _given(bundle: Path, paths: list[str]) -> list[str]:
     """Return the paths, or `-` for standard input, if there are a bundle and something to label."""
     from essential.errors import ConfigError
-    from essential.learner.bundle import refuse_missing
-    from essential.learner.clips import refuse_absent
+    from essential.learner.clips import refuse_absent, refuse_missing
 
     given = paths or [_FROM_INPUT]
     if _FROM_INPUT in given and (sys.stdin is None or (not paths and sys.stdin.isatty())):

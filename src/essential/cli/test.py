@@ -43,20 +43,20 @@ def test(
     """
     from essential.errors import DataError, VideoError
     from essential.files.atomic import refuse_unwritable
+    from essential.learner.clips import clips_by_class, refuse_missing
+    from essential.results.formats import counted
 
     if page is not None:
         refuse_unwritable(page)
+    refuse_missing(bundle)
     if clips.is_file():
         raise DataError("is a file", where=clips, remedy="give a folder that is laid out as DIR/<class>/*.mp4")
-
-    from essential.cli.progress_bar import terminal_progress
-    from essential.learner.bundle import refuse_missing
-    from essential.learner.clips import clips_by_class
-    from essential.learner.video_learner import VideoLearner
-    from essential.results.formats import counted
-
-    refuse_missing(bundle)
     given = clips_by_class(clips, split="test")
+
+    # Here, as torch takes seconds to import.
+    from essential.cli.progress_bar import terminal_progress
+    from essential.learner.video_learner import VideoLearner
+
     learner = VideoLearner.load(bundle, overrides=overrides or (), progress=terminal_progress())
     results = learner.test(given, thumbnail_bytes=0 if page is None else _THUMBNAIL_BYTES)
     if page is not None:
