@@ -29,7 +29,7 @@ OPTIONS = {
         "--describe",
         "--set",
     },
-    "predict": {"--format", "--top-k", "--window", "--stride", "--sheet", "--set"},
+    "predict": {"--format", "--top-k", "--window", "--stride", "--sheet", "--camera", "--every", "--set"},
     "test": {"--format", "--page", "--set"},
     "classes": set(),
     "forget": {"--set"},
