@@ -137,14 +137,14 @@ class Page:
 
 
 @contextmanager
-def browser_page(profile: Path) -> Iterator[Page]:
-    """Give a tab of a browser that ends with it."""
+def browser_page(profile: Path, *flags: str) -> Iterator[Page]:
+    """Give a tab of a browser that ends with it; `flags` are given to the browser too."""
     assert BROWSER is not None
     orders_end, orders = os.pipe()
     answers, answers_end = os.pipe()
     script = _WITH_PIPES.format(orders=orders_end, answers=answers_end)
     process = subprocess.Popen(
-        ["bash", "-c", script, "sh", BROWSER, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        ["bash", "-c", script, "sh", BROWSER, *_FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"],
         pass_fds=(orders_end, answers_end),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

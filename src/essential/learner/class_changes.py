@@ -1,4 +1,4 @@
-"""A bundle after one of its classes is forgotten, renamed, or made one with another: no clip and no encoder is needed."""
+"""A bundle in which a class is forgotten, renamed, or made one with another; no clip and no encoder is needed."""
 
 from dataclasses import replace
 

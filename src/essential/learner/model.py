@@ -92,7 +92,8 @@ class ModelSettings:
 class Model:
     """A method at the end of its last task, the labels of its slots, and the clips that were not learned from.
 
-    A label is None where the class was forgotten. A class that was learned twice, or merged with another, has two slots.
+    A label is None where the class was forgotten. A class that was learned twice, or merged with another, has two
+    slots.
     """
 
     settings: ModelSettings
