@@ -2,8 +2,6 @@
 
 let current = null;
 
-export class CameraError extends Error {}
-
 const REASONS = {
   NotAllowedError:
     "This page may not use the camera. Allow it beside the address of the page, or in the browser's settings, and try again.",
@@ -14,7 +12,7 @@ const REASONS = {
 // Show the camera in a video element; `onClosed` is told why when it goes off, whoever closes it. Gives its stream.
 export async function openCamera(view, onClosed) {
   closeCamera("");
-  if (!navigator.mediaDevices?.getUserMedia) throw new CameraError(insecure());
+  if (!navigator.mediaDevices?.getUserMedia) throw new Error(insecure());
   const mine = { view, onClosed, stream: null };
   current = mine;
   let stream;
@@ -22,7 +20,7 @@ export async function openCamera(view, onClosed) {
     stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 } } });
   } catch (error) {
     if (current === mine) current = null;
-    throw new CameraError(REASONS[error.name] ?? `The camera cannot be used (${error.name}: ${error.message}).`);
+    throw new Error(REASONS[error.name] ?? `The camera cannot be used (${error.name}: ${error.message}).`);
   }
   mine.stream = stream;
   // It was closed, or asked for anew, while the browser asked whether it may be used.

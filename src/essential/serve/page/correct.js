@@ -32,6 +32,7 @@ export function correction(file, askAgain) {
       if (job.error) throw new Error(job.error.message);
       tell("Learned. Asking again ...");
       await askAgain();
+      tell(`Taught as ${name}. The answer is the new one.`);
     } catch (error) {
       tell(sentence(error.message), true);
     }

@@ -46,14 +46,15 @@ async function below(entry, folder) {
   for (let some; (some = await waited((take, fail) => reader.readEntries(take, fail)))?.length; ) {
     for (const each of some) found.push(...(await below(each, `${path}/`)));
   }
-  return found;
+  // An empty folder is told of, too.
+  return found.length ? found : [{ path: `${path}/`, file: null }];
 }
 
 // Those that are videos by their names, and how many are passed over, by reason.
 export function videosOf(found, { extensions, clip_bytes: most }) {
   const videos = [];
   const passedOver = new Map();
-  for (const each of found) {
+  for (const each of found.filter(({ path }) => !path.endsWith("/"))) {
     const reason = whyNot(each, extensions, most);
     if (reason) passedOver.set(reason, (passedOver.get(reason) ?? 0) + 1);
     else videos.push(each);
@@ -81,11 +82,13 @@ export function classesOf(found, limits) {
   const depth = tops.size === 1 && videos.length && videos.every(({ path }) => path.split("/").length > 2) ? 1 : 0;
   const classes = new Map();
   const beside = [];
-  for (const { path, file } of videos) {
+  const inOrder = new Intl.Collator(undefined, { numeric: true }).compare;
+  for (const { path, file } of videos.sort((one, other) => inOrder(one.path, other.path))) {
     const parts = path.split("/");
     if (parts.length - depth < 2) beside.push(file);
     else classes.set(parts[depth], [...(classes.get(parts[depth]) ?? []), file]);
   }
   if (beside.length) passedOver.set("beside the folders", beside.length);
-  return { classes, passedOver, empty: [...tops].filter((top) => !depth && !classes.has(top)) };
+  const folders = new Set(found.map(({ path }) => path.split("/")).filter((parts) => parts.length > depth + 1).map((parts) => parts[depth]));
+  return { classes, passedOver, empty: [...folders].filter((name) => !classes.has(name)) };
 }

@@ -52,6 +52,7 @@ function row({ name, files }) {
 
 function close() {
   rows = [];
+  find("folders-list").replaceChildren();
   find("folders").hidden = true;
   find("lesson-files").focus();
 }

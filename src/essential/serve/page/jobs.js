@@ -11,6 +11,8 @@ const followers = new Map();
 const seenOver = new Set();
 let shown = "";
 let bundle = null;
+// A lesson was sent, so there is something to look at now.
+let isNews = false;
 let wake = () => {};
 
 // Gives the job that the lesson is. `onSent` is told how much is on its way, from 0 to 1.
@@ -21,6 +23,7 @@ export async function sendLesson(name, files, { more = false, onSent = null } = 
   for (const file of files) form.append("clips", file);
   const job = await ask("POST", "/teach", { body: form, onSent });
   namesOfClips.set(job.id, files.map((file) => file.name));
+  isNews = true;
   wake();
   return job;
 }
@@ -32,6 +35,7 @@ export const follow = (id, onStep) => new Promise((resolve) => followers.set(id,
 export async function watch(onChange) {
   for (;;) {
     let isUnderWay = false;
+    isNews = false;
     try {
       isUnderWay = await look(onChange);
       tell("trouble", "");
@@ -40,7 +44,7 @@ export async function watch(onChange) {
       tell("trouble", sentence(error.message));
     }
     const woken = new Promise((resolve) => (wake = resolve));
-    await Promise.race([woken, pause(isUnderWay ? PAUSE : PAUSE_WHEN_IDLE)]);
+    if (!isNews) await Promise.race([woken, pause(isUnderWay ? PAUSE : PAUSE_WHEN_IDLE)]);
     if (document.hidden) await new Promise((resolve) => addEventListener("visibilitychange", resolve, { once: true }));
   }
 }

@@ -15,11 +15,21 @@ export function showKnown(memory) {
   const { bundle, classes, encoder, method, can_undo: canUndo } = service.known;
   find("bundle").textContent = `${bundle}: ${counted(classes.length, "class")}, encoder ${encoder}, method ${method}`;
   document.title = `${bundle} – essential`;
-  find("known").replaceChildren(...classes.map(line));
+  showLines(classes);
   find("nothing-known").hidden = classes.length > 0;
   find("known-names").replaceChildren(...classes.map(({ name }) => element("option", { value: name })));
   find("undo").disabled = !canUndo;
   find("memory").textContent = `Memory ${bytes(memory.total_bytes)}, file ${bytes(memory.bundle_bytes)}`;
+}
+
+// Another tab, or a lesson, may change them at any time: what is being typed stays, and the focus too.
+function showLines(classes) {
+  const held = find("known").contains(document.activeElement) ? document.activeElement : null;
+  const open = new Map([...find("known").querySelectorAll(".renaming")].map((form) => [form.dataset.name, form.parentElement]));
+  find("known").replaceChildren(...classes.map((known) => open.get(known.name) ?? line(known)));
+  const label = held?.getAttribute("aria-label");
+  const again = held?.isConnected ? held : [...find("known").querySelectorAll("button")].find((each) => label && each.ariaLabel === label);
+  again?.focus();
 }
 
 function line(known) {
@@ -45,7 +55,7 @@ function renaming(known) {
     back.querySelector("button").focus();
   });
   const said = element("p", { class: "warn", role: "status" });
-  const form = element("form", { class: "renaming", novalidate: "" }, input, element("div", { class: "row" }, save, cancel), said);
+  const form = element("form", { class: "renaming", novalidate: "", "data-name": name }, input, element("div", { class: "row" }, save, cancel), said);
   input.addEventListener("input", () => {
     save.textContent = "Save";
     said.textContent = "";
@@ -61,7 +71,8 @@ function renaming(known) {
       return;
     }
     const query = new URLSearchParams({ name, to, ...(isMerge ? { merge: "true" } : {}) });
-    await change(save, "POST", `/classes/rename?${query}`, isMerge ? `${name} is part of ${to} now.` : `${name} is ${to} now.`);
+    const done = isMerge ? `${name} is part of ${to} now.` : `${name} is ${to} now.`;
+    if (await change(save, "POST", `/classes/rename?${query}`, done)) find("undo").focus();
   });
   const row = element("li", {}, form);
   queueMicrotask(() => input.select());
@@ -77,9 +88,11 @@ async function change(pressed, method, path, done) {
     await ask(method, path);
     await reload();
     status.textContent = done;
+    return true;
   } catch (error) {
     status.classList.add("warn");
     status.textContent = sentence(error.message);
     pressed.disabled = false;
+    return false;
   }
 }

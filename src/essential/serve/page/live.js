@@ -1,7 +1,7 @@
 // Recognise live: frames of the camera go to the service in batches, and its last answer is shown.
 
 import { ask } from "./api.js";
-import { CameraError, closeCamera, openCamera } from "./camera.js";
+import { closeCamera, openCamera } from "./camera.js";
 import { counted, element, find, pause, scoreLines, sentence, tell, titleOf } from "./parts.js";
 
 const FIRST_EVERY_SECONDS = 0.1;
@@ -21,23 +21,23 @@ export function startLive() {
 
 async function begin() {
   tell("live-trouble", "");
+  const session = { id: newSession(), began: performance.now(), waiting: [], dropped: 0, sent: 0, every: FIRST_EVERY_SECONDS };
   try {
-    const session = { id: newSession(), began: performance.now(), waiting: [], dropped: 0, sent: 0, every: FIRST_EVERY_SECONDS };
     const stream = await openCamera(find("live-view"), (reason) => finish(session, reason));
     if (!stream) return;
-    now = session;
-    find("live").hidden = false;
-    find("live-start").disabled = true;
-    find("live-label").textContent = "Looking ...";
-    find("live-scores").replaceChildren();
-    find("live-facts").textContent = "";
-    find("live-stop").focus();
-    takeFrames(session);
-    await sendFrames(session);
   } catch (error) {
-    if (!(error instanceof CameraError)) closeCamera("");
     tell("live-trouble", sentence(error.message));
+    return;
   }
+  now = session;
+  find("live").hidden = false;
+  find("live-start").disabled = true;
+  find("live-label").textContent = "Looking ...";
+  find("live-scores").replaceChildren();
+  find("live-facts").textContent = "";
+  find("live-stop").focus();
+  takeFrames(session);
+  sendFrames(session).catch((error) => now === session && closeCamera(sentence(error.message)));
 }
 
 function finish(session, reason) {

@@ -72,7 +72,7 @@ function showAnswer(card, given) {
   title.textContent = titleOf(given);
   const short = given.short_clip;
   const notes = [
-    before && `Before: ${titleOf(before)}, ${percent(before.score)}`,
+    before && `Before: ${titleOf(before)}${before.unknown ? "" : `, ${percent(before.score)}`}`,
     given.unknown && `Closest: ${given.label}`,
     short && `${counted(short.frames, "frame")}, repeated to ${short.frames_read}`,
   ];
@@ -84,7 +84,7 @@ function showAnswer(card, given) {
     ...notes.filter(Boolean).map((text) => element("p", { class: "quiet", text })),
     element("ol", { class: "scores", "aria-label": "Probabilities" }, ...scoreLines(given.top)),
     element("ol", { class: "frames", "aria-label": "Frames that the encoder saw" }, ...frames),
-    correction(file, () => answer(card)),
   );
+  if (!before) place.after(correction(file, () => answer(card)));
   find("predict-status").textContent = `${file.name}: ${titleOf(given)}`;
 }

@@ -1,6 +1,6 @@
 // Hold to record: each press is a take of the camera, and a clip of the lesson.
 
-import { CameraError, closeCamera, openCamera } from "./camera.js";
+import { closeCamera, openCamera } from "./camera.js";
 import { counted, find, sentence, tell } from "./parts.js";
 import { service } from "./service.js";
 
@@ -50,7 +50,6 @@ async function open() {
       `or below the ${service.known.frames_read} frames that are read of a clip, is not used.`;
     find("record-hold").focus();
   } catch (error) {
-    if (!(error instanceof CameraError)) throw error;
     tell("record-trouble", sentence(error.message));
   }
 }
