@@ -29,7 +29,7 @@ OPTIONS = {
         "--describe",
         "--set",
     },
-    "predict": {"--format", "--top-k", "--window", "--stride", "--sheet", "--set"},
+    "predict": {"--format", "--top-k", "--window", "--stride", "--sheet", "--camera", "--every", "--set"},
     "classes": set(),
     "rename": {"--merge"},
     "forget": {"--set"},

@@ -26,10 +26,11 @@ _FROM_INPUT = "-"
 _CLIP_COLUMNS = ("path", "label", "score", "unknown", "error")
 _SPAN_COLUMNS = ("path", "start", "end", *_CLIP_COLUMNS[1:])
 
+_CAMERA = "Label live: 0, /dev/video0, rtsp://HOST/PATH."
 _INPUT = "Videos, or folders of them; - or nothing: a path per line of standard input."
 
 
-def predict(
+def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
     bundle: BundleFile,
     paths: Annotated[list[str] | None, argument("PATH", _INPUT)] = None,
     form: Annotated[Format, option("--format", None, "A table, JSON lines, or CSV.")] = "table",
@@ -39,6 +40,8 @@ def predict(
     ] = None,
     stride: Annotated[float | None, option("--stride", "SECONDS", "Window to window; default: half.", min=0.04)] = None,
     sheet: Annotated[Path | None, option("--sheet", "FILE.png", "Also write an image of frames and labels.")] = None,
+    camera: Annotated[str | None, option("--camera", "CAMERA", _CAMERA)] = None,
+    every: Annotated[float | None, option("--every", "SECONDS", "Camera: from answer to answer.", min=0.01)] = None,
     overrides: Overrides = None,
 ) -> None:
     """Label clips or long videos.
@@ -51,6 +54,7 @@ def predict(
       find . -name '*.mp4' | essential predict actions.bundle --format jsonl
       essential predict actions.bundle match.mp4 --window 4
       essential predict actions.bundle clips --sheet seen.png
+      essential predict actions.bundle --camera 0
     """
     from essential.errors import VideoError
     from essential.learner.clips import Expanded
@@ -59,6 +63,12 @@ def predict(
     from essential.learner.video_learner import VideoLearner
     from essential.results.formats import counted
 
+    if camera is not None or every is not None:
+        from essential.cli.live import LiveOptions, refuse_beside_camera, watch
+
+        refuse_beside_camera(camera, {"PATH": paths, "--stride": stride, "--sheet": sheet})
+        watch(bundle, camera or "", LiveOptions(window, every, form, top_k, overrides or ()))
+        return
     _refuse_wrong_use(window=window, stride=stride, sheet=sheet)
     found = Expanded(_named(_given(bundle, paths or [])))
     learner = VideoLearner.load(bundle, overrides=overrides or ())

@@ -35,6 +35,7 @@ from essential.learner.clips import (
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.lesson import LessonClips, checked_features, clips_of_features, read_clips
 from essential.learner.lesson_words import LessonWords, words_of_lesson
+from essential.learner.live import WINDOW_SECONDS, LiveRecogniser
 from essential.learner.model import Model
 from essential.learner.prediction import Prediction, Span
 from essential.learner.reading import ClipReader
@@ -373,6 +374,27 @@ class VideoLearner:
         )
         with phase(self._progress, "read windows", len(video.windows)) as progress:
             return self._reader().spans(video, progress=progress)
+
+    def live(self, *, window_seconds: float = WINDOW_SECONDS, every_seconds: float | None = None) -> LiveRecogniser:
+        """Return what recognises the frames of a camera, as arrays, by what the learner knows now.
+
+        Args:
+            window_seconds: about the length of the clips that were taught.
+            every_seconds: see `LiveRecogniser`.
+
+        Raises:
+            DataError: nothing was taught yet.
+            ConfigError: see `LiveRecogniser`.
+        """
+        self._refuse_unready()
+        return LiveRecogniser(
+            self.labelled_predictor,
+            self._recipe(),
+            config=self.config.features,
+            threads=self.config.training.threads,
+            window_seconds=window_seconds,
+            every_seconds=every_seconds,
+        )
 
     def _allowed(self, by_class: Mapping[str, Any], *, more_of_known: bool) -> dict[str, Any]:
         """Return what is given by class, under the names that are known; refuse these unless `more_of_known`."""
