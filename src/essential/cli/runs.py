@@ -80,7 +80,7 @@ def reported(run: Path, record: Record, *, unverified: bool = False) -> "Reporte
     """Return the run in a folder as a report shows it, with as much as the folder has beside the record."""
     from essential.report import ReportedRun
 
-    return ReportedRun(run_name(run), record, _analysis_of(run, unverified=unverified), _log_of(run))
+    return ReportedRun(run_name(run), record, analysis_of(run, unverified=unverified), _log_of(run))
 
 
 def _log_of(run: Path) -> TrainingLog | None:
@@ -95,7 +95,7 @@ def _log_of(run: Path) -> TrainingLog | None:
         return None
 
 
-def _analysis_of(run: Path, *, unverified: bool = False) -> "Analysis | None":
+def analysis_of(run: Path, *, unverified: bool = False) -> "Analysis | None":
     """Return the analysis of the run in a folder, made now if it is not there yet; None, and a note, if it cannot be.
 
     A record without the rest of its run has none, and no note.

@@ -235,9 +235,12 @@ class FigureView:
 
     @cached_property
     def svg(self) -> str:
-        start, _, end = inline_svg(self.drawing).rpartition("</svg>")
-        hovers = "".join(hover.svg for hover in self.hovers)
-        return f'{start}<g class="hover">{hovers}</g></svg>{end}' if hovers else f"{start}</svg>{end}"
+        return inline_svg(self.drawing)
+
+    @property
+    def svg_with_hovers(self) -> str:
+        drawn, end, _ = self.svg.rpartition("</svg>")
+        return f'{drawn}<g class="hover">{"".join(hover.svg for hover in self.hovers)}</g>{end}'
 
 
 @contextmanager

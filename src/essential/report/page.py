@@ -123,7 +123,9 @@ def _lines(families: Sequence[Sequence[ReportedRun]], number: int) -> tuple[Line
         name = ", ".join(filter(None, (own.method_name, apart)))
         for part in [members] if seeds == len(members) > 1 else [[run] for run in members]:
             style = LineStyle(len(lines))
-            views = [RunView(number + i, run.label, run.record, run.analysis, style, run.log) for i, run in enumerate(part)]
+            views = [
+                RunView(number + i, run.label, run.record, run.analysis, style, run.log) for i, run in enumerate(part)
+            ]
             number += len(views)
             lines.append(Line(name if len(views) > 1 else views[0].label, style, tuple(views)))
     return tuple(lines)

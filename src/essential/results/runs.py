@@ -172,7 +172,8 @@ def settings_apart(families: Sequence[SeedRuns]) -> list[tuple[str, list[str]]]:
     """Return every setting in which they differ, but for the seed, with the value of each; a dash: it has no such."""
     settings = [dict(_all_settings(family.example)) for family in families]
     return [
-        (key, [as_json(own[key]).strip('"') if key in own else NONE for own in settings]) for key in keys_apart(settings)
+        (key, [as_json(own[key]).strip('"') if key in own else NONE for own in settings])
+        for key in keys_apart(settings)
     ]
 
 
