@@ -155,7 +155,7 @@ def test_a_resumed_run_shows_what_was_before(run: Path) -> None:
     page = WatchPage(run / "report.html")
     page.start(run, {}, first_step=len(events))
     assert "Tasks learned 1 of 3" in _text(run)
-    assert "20 epochs, task after task" in _text(run)
+    assert "over 20 epochs of one task after another" in _text(run)
 
 
 def test_a_page_that_cannot_be_written_costs_one_note(run: Path) -> None:

@@ -26,9 +26,9 @@ from essential.features.index import refuse_broken
 from essential.files.atomic import folder_lock
 from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Method, TaskData
+from essential.metrics import accuracy_by_task
 from essential.progress import QUIET, Progress
 from essential.protocols.protocol import Video
-from essential.metrics import accuracy_by_task
 from essential.records import Record
 from essential.records.training_log import EpochReport, EvaluationReport
 from essential.version import __version__

@@ -50,7 +50,7 @@ Ticks = Sequence[tuple[int, int, str]]
 
 @dataclass(frozen=True, eq=False)
 class ChartLine:
-    """One line: its spread over seeds at each place, without a mean where there is a gap, and the value of each seed."""
+    """One line: its spread over seeds at each place, without a mean where there is a gap, and the seeds' values."""
 
     label: str
     style: LineStyle

@@ -16,11 +16,11 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
+from markupsafe import escape
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from markupsafe import escape
 
 FONT_SIZE = 13
 CELL = "cell"

@@ -40,13 +40,13 @@ def training_figure(anchor: str, log: TrainingLog) -> FigureView | None:
     styles = {stage: LineStyle(number) for number, stage in enumerate(stages)}
     names = sorted({name for each in epochs for name in each.losses})
     ends = [f"{stage} {_last_loss(epochs, stage):.3g}" for stage in stages]
+    trained = counted(len(epochs), "epoch")
     averaged = f" A point is the mean of up to {step} epochs." if step > 1 else ""
     return FigureView(
         title="Loss and learning rate",
-        note=f"Loss of each stage, the sum of its weighted terms, above the learning rate; {counted(len(epochs), 'epoch')}"
-        f", task after task.{averaged}",
-        description=f"Line chart of the losses and the learning rate over {counted(len(epochs), 'epoch')}. "
-        f"Last losses: {', '.join(ends)}.",
+        note="Loss of each stage, the sum of its weighted terms, above the learning rate, "
+        f"over {trained} of one task after another.{averaged}",
+        description=f"Line chart of the losses and the learning rate over {trained}. Last losses: {', '.join(ends)}.",
         drawing=_drawing(f"{anchor}-training", pieces, styles),
         data=[
             ("task", "stage", "epoch", "learning rate", *(f"loss, {name}" for name in names)),
