@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from io import TextIOWrapper
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from essential.cli.options import BundleFile, Overrides, argument, option
@@ -26,10 +27,11 @@ _FROM_INPUT = "-"
 _CLIP_COLUMNS = ("path", "label", "score", "unknown", "error")
 _SPAN_COLUMNS = ("path", "start", "end", *_CLIP_COLUMNS[1:])
 
+_CAMERA = "Label live: 0, /dev/video0, rtsp://HOST/PATH."
 _INPUT = "Videos, or folders of them; - or nothing: a path per line of standard input."
 
 
-def predict(
+def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
     bundle: BundleFile,
     paths: Annotated[list[str] | None, argument("PATH", _INPUT)] = None,
     form: Annotated[Format, option("--format", None, "A table, JSON lines, or CSV.")] = "table",
@@ -39,6 +41,8 @@ def predict(
     ] = None,
     stride: Annotated[float | None, option("--stride", "SECONDS", "Window to window; default: half.", min=0.04)] = None,
     sheet: Annotated[Path | None, option("--sheet", "FILE.png", "Also write an image of frames and labels.")] = None,
+    camera: Annotated[str | None, option("--camera", "CAMERA", _CAMERA)] = None,
+    every: Annotated[float | None, option("--every", "SECONDS", "Camera: from answer to answer.", min=0.01)] = None,
     overrides: Overrides = None,
 ) -> None:
     """Label clips or long videos.
@@ -51,19 +55,27 @@ def predict(
       find . -name '*.mp4' | essential predict actions.bundle --format jsonl
       essential predict actions.bundle match.mp4 --window 4
       essential predict actions.bundle clips --sheet seen.png
+      essential predict actions.bundle --camera 0
     """
     from essential.errors import VideoError
     from essential.learner.clips import Expanded
     from essential.learner.contact_sheet import ContactSheet
     from essential.learner.prediction import Prediction
     from essential.learner.video_learner import VideoLearner
+    from essential.protocols.folder import holds_class
     from essential.results.formats import counted
 
+    if camera is not None or every is not None:
+        from essential.cli.live import LiveOptions, refuse_beside_camera, watch
+
+        refuse_beside_camera(camera, {"PATH": paths, "--stride": stride, "--sheet": sheet})
+        watch(bundle, camera or "", LiveOptions(window, every, form, top_k, overrides or ()))
+        return
     _refuse_wrong_use(window=window, stride=stride, sheet=sheet)
     found = Expanded(_named(_given(bundle, paths or [])))
     learner = VideoLearner.load(bundle, overrides=overrides or ())
     show = _printer(form, _CLIP_COLUMNS if window is None else _SPAN_COLUMNS)
-    image = ContactSheet()
+    image = ContactSheet(learner.classes)
     videos = lost = 0
     for answers in _answers(learner, found, top_k=top_k, window=window, stride=stride, with_frames=sheet is not None):
         for answer in answers:
@@ -77,7 +89,12 @@ def predict(
         image.write(sheet)
         say(f"image: {sheet}" + (f"; {image.left_out} more clips not shown" if image.left_out else ""), err=True)
     nothing = "" if videos else "nothing to label: no path came on standard input"
-    for note in filter(None, (found.passed_over.line, nothing)):
+    offers = [
+        f"to count what is right: essential test {quote(str(bundle))} {quote(path)}"
+        for path in paths or []
+        if window is None and holds_class(Path(path), learner.classes)
+    ]
+    for note in filter(None, (found.passed_over.line, nothing, *offers[:1])):
         say(note, err=True)
     if lost:
         raise VideoError(f"{lost} of {counted(videos, 'clip')} could not be read (see above)")
