@@ -9,7 +9,7 @@ from small_runs import run_command
 
 OPTIONS = {
     "demo": {"--out", "--seed", "--compare"},
-    "train": {"--config", "--method", "--out", "--seed", "--resume", "--tensorboard", "--wandb", "--set"},
+    "train": {"--config", "--method", "--out", "--seed", "--resume", "--watch", "--tensorboard", "--wandb", "--set"},
     "compare": {"--config", "--methods", "--seeds", "--budgets", "--out", "--set"},
     "extract": {"--config", "--store", "--shard", "--set"},
     "evaluate": {"--set"},
