@@ -23,7 +23,7 @@ RUN pip install --no-build-isolation --no-deps --prefix /package .
 FROM ${BASE}
 # Bundles, and what is downloaded for them: all that has to last is here.
 ENV HOME=/data PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1
-RUN useradd --uid 10001 --home-dir /data --create-home essential
+RUN useradd --uid 10001 --home-dir /data essential && install -d -o essential -g essential /data
 COPY --from=dependencies /venv /venv
 COPY --from=package /package /venv
 USER essential

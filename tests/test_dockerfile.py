@@ -72,7 +72,9 @@ def test_it_is_a_user_whose_folder_lasts() -> None:
     folder = _only("VOLUME", LAST)
     assert _only("WORKDIR", LAST) == folder
     assert f"HOME={folder}" in _only("ENV", LAST).split()
-    assert f"--home-dir {folder} --create-home {user}" in "\n".join(text for kind, text in LAST if kind == "RUN")
+    made = _only("RUN", LAST)
+    assert f"--home-dir {folder} {user}" in made
+    assert f"install -d -o {user} -g {user} {folder}" in made, "a new volume is a copy of it, owner and all"
 
 
 def test_python_and_pins_are_those_of_the_project() -> None:
