@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Float
 
 from essential.api.arrays import Features
-from essential.encoders import Encoder, refuse_without_tower
+from essential.encoders import refuse_without_tower
+from essential.encoders.base import Encoder
 from essential.engine.settings import choose_device
 from essential.engine.turns import turn
 from essential.engine.workspace import FeatureOrigin, open_encoder
