@@ -172,7 +172,7 @@ def test_a_full_page_of_many_classes_stays_small_too(tmp_path: Path) -> None:
     names = tuple(f"pouring something into something else {number}" for number in range(500))
     answers: dict[str, dict[str | None, int]] = {row: dict.fromkeys((*names, None), 3) for row in names}
     image = b"\xff\xd8\xff" + bytes(20_000)
-    wrong = tuple(WrongClip(Path(f"{n}.mp4"), names[0], Scored(names[1], 0.5), False, image) for n in range(50))
+    wrong = tuple(WrongClip(Path(f"{n}\udcff.mp4"), names[0], Scored(names[1], 0.5), False, image) for n in range(50))
     ClipResults(names, answers, wrong).write_page(tmp_path / "page.html")
     assert (tmp_path / "page.html").stat().st_size < 3_000_000
 

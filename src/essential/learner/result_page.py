@@ -2,7 +2,6 @@
 
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -85,9 +84,10 @@ class ResultView:
 
     @cached_property
     def without_frames(self) -> list[WrongClip]:
-        """Those of the others whose paths fit into the page."""
+        """As many of the others as their paths leave room for."""
         others = [clip for clip in self.results.wrong if not clip.frames]
-        return list(_fitting(others, [len(str(clip.path)) for clip in others]))
+        letters = accumulate(len(str(clip.path)) for clip in others)
+        return others[: sum(total <= _LETTERS_OF_PATHS for total in letters)]
 
     def _cell(self, row: str, column: str | None) -> Cell:
         clips = self.results.answers[row].get(column, 0)
@@ -112,8 +112,5 @@ def write_result_page(results: ClipResults, path: Path, *, title: str) -> None:
         none_of_these=NONE_OF_THESE,
         base64=lambda image: b64encode(image).decode(),
     )
-    write_text(path, page)
-
-
-def _fitting(clips: Sequence[WrongClip], letters: Sequence[int]) -> Sequence[WrongClip]:
-    return clips[: sum(total <= _LETTERS_OF_PATHS for total in accumulate(letters))]
+    # A file's name that is not UTF-8 loses its odd bytes.
+    write_text(path, page.encode("utf-8", "replace").decode())
