@@ -20,6 +20,9 @@ OPTIONS = {
     "learn": {
         "--into",
         "--videos",
+        "--spans",
+        "--window",
+        "--frame-rate",
         "--encoder",
         "--method",
         "--budget-bytes",
@@ -29,7 +32,7 @@ OPTIONS = {
         "--describe",
         "--set",
     },
-    "predict": {"--format", "--top-k", "--window", "--stride", "--sheet", "--set"},
+    "predict": {"--format", "--top-k", "--window", "--stride", "--shortest", "--sheet", "--set"},
     "classes": set(),
     "forget": {"--set"},
     "export": {"--out", "--from", "--set"},

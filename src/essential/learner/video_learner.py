@@ -335,14 +335,20 @@ class VideoLearner:
 
     @in_turn
     def predict_spans(
-        self, path: PathLike, *, window_seconds: float, stride_seconds: float | None = None
+        self,
+        path: PathLike,
+        *,
+        window_seconds: float,
+        stride_seconds: float | None = None,
+        shortest_seconds: float | None = None,
     ) -> list[Span]:
-        """Label a long video over time: windows are read as clips, and neighbours that agree are joined.
+        """Label a long video over time: windows are read as clips, and merged; see `essential.spans.merging`.
 
         Args:
             path: the file, of any length; it is decoded once.
             window_seconds: about the length of the clips that were taught.
             stride_seconds: from window to window; None: half a window.
+            shortest_seconds: of a span: what is shorter is flicker; None: a window.
 
         Raises:
             DataError: nothing was taught yet.
@@ -357,7 +363,8 @@ class VideoLearner:
             stride_seconds=window_seconds / 2 if stride_seconds is None else stride_seconds,
         )
         with phase(self._progress, "read windows", len(video.windows)) as progress:
-            return self._reader().spans(video, progress=progress)
+            shortest = window_seconds if shortest_seconds is None else shortest_seconds
+            return self._reader().spans(video, shortest_seconds=shortest, progress=progress)
 
     def _allowed(self, by_class: Mapping[str, Any], *, more_of_known: bool) -> dict[str, Any]:
         """Return what is given by class, under the names that are known; refuse these unless `more_of_known`."""
