@@ -17,12 +17,24 @@ if TYPE_CHECKING:
 
     Answer = Prediction | Span
 
+StreamedForm = Literal["table", "jsonl", "csv"]
 SpanForm = Literal["vtt", "srt", "label-studio"]
 Format = Literal["table", "jsonl", "csv", "vtt", "srt", "label-studio"]
+_STREAMED: dict[str, StreamedForm] = {form: form for form in get_args(StreamedForm)}
 SPAN_FORMS: tuple[SpanForm, ...] = get_args(SpanForm)
 # Columns of CSV, by their names in JSON.
 CLIP_COLUMNS = ("path", "label", "score", "unknown", "unknown_score", "short_clip", "error")
 SPAN_COLUMNS = ("path", "start", "end", *CLIP_COLUMNS[1:])
+
+
+def streamed(form: Format) -> StreamedForm:
+    """Return a form that holds one answer after the other; a ConfigError for one that is a whole file of spans."""
+    from essential.errors import ConfigError
+
+    if form not in _STREAMED:
+        problem = f"--format {form} is a file of spans of a video"
+        raise ConfigError(problem, remedy=f"give the video and --window SECONDS, or one of {', '.join(_STREAMED)}")
+    return _STREAMED[form]
 
 
 def printer(form: Format, columns: tuple[str, ...]) -> "tuple[Callable[[Answer], None], Callable[[], None]]":

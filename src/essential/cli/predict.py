@@ -5,9 +5,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from io import TextIOWrapper
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
-from essential.cli.answers import CLIP_COLUMNS, SPAN_COLUMNS, SPAN_FORMS, Format, printer
+from essential.cli.answers import CLIP_COLUMNS, SPAN_COLUMNS, Format, printer, streamed
 from essential.cli.options import BundleFile, Overrides, argument, option
 from essential.cli.terminal import say
 
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
 _FROM_INPUT = "-"
 
+_CAMERA = "Label live: 0, /dev/video0, rtsp://HOST/PATH."
 _INPUT = "Videos, or folders of them; - or nothing: a path per line of standard input."
 
 
-def predict(
+def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
     bundle: BundleFile,
     paths: Annotated[list[str] | None, argument("PATH", _INPUT)] = None,
     form: Annotated[Format, option("--format", None, "Clips: table, jsonl, csv; spans also the others.")] = "table",
@@ -34,6 +36,8 @@ def predict(
         float | None, option("--shortest", "SECONDS", "Shorter spans are flicker; default: the window.", min=0)
     ] = None,
     sheet: Annotated[Path | None, option("--sheet", "FILE.png", "Also write an image of frames and labels.")] = None,
+    camera: Annotated[str | None, option("--camera", "CAMERA", _CAMERA)] = None,
+    every: Annotated[float | None, option("--every", "SECONDS", "Camera: from answer to answer.", min=0.01)] = None,
     overrides: Overrides = None,
 ) -> None:
     """Label clips or long videos.
@@ -47,25 +51,33 @@ def predict(
       essential predict actions.bundle match.mp4 --window 4
       essential predict actions.bundle match.mp4 --window 4 --format vtt
       essential predict actions.bundle clips --sheet seen.png
+      essential predict actions.bundle --camera 0
     """
     from essential.errors import VideoError
     from essential.learner.clips import Expanded
     from essential.learner.contact_sheet import ContactSheet
     from essential.learner.prediction import Prediction
     from essential.learner.video_learner import VideoLearner
+    from essential.protocols.folder import holds_class
     from essential.results.formats import counted
 
+    if camera is not None or every is not None:
+        from essential.cli.live import LiveOptions, refuse_beside_camera, watch
+
+        refuse_beside_camera(camera, {"PATH": paths, "--stride": stride, "--shortest": shortest, "--sheet": sheet})
+        watch(bundle, camera or "", LiveOptions(window, every, streamed(form), top_k, overrides or ()))
+        return
     _refuse_wrong_use(window=window, stride=stride, shortest=shortest, sheet=sheet)
     _refuse_wrong_form(form, paths or [], window)
     found = Expanded(_named(_given(bundle, paths or [])))
     learner = VideoLearner.load(bundle, overrides=overrides or ())
     show, finish = printer(form, CLIP_COLUMNS if window is None else SPAN_COLUMNS)
-    image = ContactSheet()
+    image = ContactSheet(learner.classes)
     videos = lost = 0
     windows = {"window_seconds": window, "stride_seconds": stride, "shortest_seconds": shortest}
     if window is None:
-        every = learner.stream(found, top_k=top_k, with_frames=sheet is not None)
-        answered: Iterator[Sequence[Answer]] = ([answer] for answer in every)
+        clips = learner.stream(found, top_k=top_k, with_frames=sheet is not None)
+        answered: Iterator[Sequence[Answer]] = ([answer] for answer in clips)
     else:
         answered = _of_long_videos(learner, found, windows)
     for answers in answered:
@@ -81,7 +93,12 @@ def predict(
         image.write(sheet)
         say(f"image: {sheet}" + (f"; {image.left_out} more clips not shown" if image.left_out else ""), err=True)
     nothing = "" if videos else "nothing to label: no path came on standard input"
-    for note in filter(None, (found.passed_over.line, nothing)):
+    offers = [
+        f"to count what is right: essential test {quote(str(bundle))} {quote(path)}"
+        for path in paths or []
+        if window is None and holds_class(Path(path), learner.classes)
+    ]
+    for note in filter(None, (found.passed_over.line, nothing, *offers[:1])):
         say(note, err=True)
     if lost:
         raise VideoError(f"{lost} of {counted(videos, 'clip')} could not be read (see above)")
@@ -105,13 +122,10 @@ def _refuse_wrong_use(
 def _refuse_wrong_form(form: Format, paths: list[str], window: float | None) -> None:
     from essential.errors import ConfigError
 
-    if form not in SPAN_FORMS:
-        return
     if window is None:
-        raise ConfigError(
-            f"--format {form} holds spans", remedy="give --window SECONDS, or --format table, jsonl or csv"
-        )
-    if form != "label-studio" and (len(paths) != 1 or paths[0] == _FROM_INPUT or os.path.isdir(paths[0])):  # noqa: PTH112
+        streamed(form)
+    is_one_file = len(paths) == 1 and paths[0] != _FROM_INPUT and not os.path.isdir(paths[0])  # noqa: PTH112
+    if form in ("vtt", "srt") and not is_one_file:
         raise ConfigError(
             f"--format {form} is of one video", remedy="name one file, or take jsonl, csv or label-studio"
         )

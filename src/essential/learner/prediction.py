@@ -73,7 +73,7 @@ class Prediction:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
-        path, top = _text(self.path), [scored._asdict() for scored in self.top]
+        path, top = path_text(self.path), [scored._asdict() for scored in self.top]
         if self.error is not None:
             return {"path": path, "error": self.error}
         unknown = {"unknown": self.unknown, "unknown_score": self.unknown_score}
@@ -124,7 +124,7 @@ class Span:
         label = {"label": self.label, "score": self.score}
         unknown = {"unknown": bool(self.unknown), "unknown_score": self.unknown_score}
         closest = {"closest": self.closest._asdict()} if self.unknown else {}
-        times = {"path": _text(self.path), "start": start, "end": end}
+        times = {"path": path_text(self.path), "start": start, "end": end}
         return {**times, **label, **unknown, **closest, **_short_json(self.short_clip)}
 
 
@@ -138,6 +138,6 @@ def _short_json(short: ShortClip | None) -> dict[str, Any]:
     return {} if short is None else {"short_clip": short._asdict()}
 
 
-def _text(path: Path) -> str:
+def path_text(path: Path) -> str:
     """Return a path as text that JSON can hold; a name that is not UTF-8 loses its odd bytes."""
     return str(path).encode("utf-8", "replace").decode()

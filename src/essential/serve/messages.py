@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from essential.errors import ConfigError, EssentialError
+from essential.protocols.video_walk import EXTENSIONS
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,12 @@ class Limits:
     uploads: int = 64  # that come in or wait for an answer
     silence_seconds: float = 30  # until an upload goes on
     upload_seconds: float = 1800
+    live_frames: int = 64  # of one request
+    live_mb: int = 16  # of these together
+    live_pixels: int = 1920 * 1080  # of a frame
+    live_sessions: int = 8
+    live_silence_seconds: float = 60  # until a session is forgotten
+    live_window_seconds: float = 60
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -44,6 +51,16 @@ class Limits:
     def lesson_bytes(self) -> int:
         """Of a lesson's clips together, as ten of the largest have."""
         return 10 * self.clip_bytes
+
+    @property
+    def extensions(self) -> list[str]:
+        """Of the files that are taken for clips in a folder."""
+        return sorted(EXTENSIONS)
+
+    @property
+    def live_bytes(self) -> int:
+        """Of the frames of one request together."""
+        return self.live_mb * 1024**2
 
 
 @dataclass(frozen=True)
@@ -64,6 +81,16 @@ class Lesson:
     name: str
     clips: tuple[Path, ...]
     more_of_known: bool
+
+
+@dataclass(frozen=True)
+class LiveFrames:
+    """The next frames of a camera, files in one folder, and when each came, in seconds by the client's clock."""
+
+    session: str
+    frames: tuple[Path, ...]
+    times: tuple[float, ...]
+    window_seconds: float
 
 
 @dataclass(frozen=True)
@@ -95,13 +122,14 @@ class Kept:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """The classes of a bundle, in order of arrival, and all that it keeps of clips."""
+    """The classes of a bundle, in order of arrival, all that it keeps of clips, and how many frames of one are read."""
 
     classes: tuple[KnownClass, ...] = ()
     memory: tuple[Kept, ...] = ()
     encoder: str = ""
     method: str = ""
     lessons: int = 0
+    frames_read: int = 0
 
     @property
     def names(self) -> list[str]:
@@ -191,6 +219,39 @@ class Prediction(BaseModel):
     short_clip: ShortClip | None = None
 
 
+class FramesWanted(BaseModel):
+    """How many seconds after one frame the next one is needed; more of them are passed over."""
+
+    every_seconds: float
+
+
+class FrameCounts(BaseModel):
+    """Of a session: frames that came, those that an answer was made of, and those that were more than needed."""
+
+    received: int
+    used: int
+    dropped: int
+
+
+class LiveAnswer(BaseModel):
+    """What the last `window_seconds` of a camera show; `ready` is false, and there is no label, until they are full.
+
+    `unknown` and `unknown_score` are as of a clip. `latency_seconds` is the time from the request to the answer.
+    """
+
+    session: str
+    ready: bool = False
+    label: str | None = None
+    score: float | None = None
+    top: list[Scored] = []
+    unknown: bool | None = None
+    unknown_score: float | None = None
+    window_seconds: float
+    frames_wanted: FramesWanted
+    frames: FrameCounts
+    latency_seconds: float = 0
+
+
 class Classes(BaseModel):
     """The classes known, in order of arrival."""
 
@@ -198,6 +259,7 @@ class Classes(BaseModel):
     lessons: int
     encoder: str
     method: str
+    frames_read: int
     can_undo: bool
     bundle: str
 
@@ -228,19 +290,21 @@ class Job(BaseModel):
 
 
 class JobList(BaseModel):
-    """Lessons, the oldest first."""
+    """Lessons, the oldest first; `bundle` is another text after every change of the bundle, whoever asked for it."""
 
     jobs: list[Job]
+    bundle: str
 
 
 class LimitsAnswer(BaseModel):
-    """What may be sent."""
+    """What may be sent; `extensions` are those of files that are videos in a folder."""
 
     clip_bytes: int
     clip_seconds: float
     side: int
     lesson_clips: int
     lesson_bytes: int
+    extensions: list[str]
 
 
 class Health(BaseModel):
