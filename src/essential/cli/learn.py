@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from essential.learner.bundle import Bundle, Lesson
     from essential.learner.clips import Given
     from essential.learner.video_learner import VideoLearner
+    from essential.spans.labelled_span import LabelledSpan
 
 _NEW = "New bundle: "
 _ENCODER = f"{_NEW}clip-vit-b16 (downloads), efficientnet-lite0, ...; default: CLIP if it is here."
@@ -103,7 +104,9 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
         say(f"bundle: {into} ({written:,} bytes, {len(learner.classes)} classes)\ntry: essential predict {into} CLIP")
 
 
-def _given(videos: Path | None, spans: Path | None, *, window: float | None, frame_rate: float | None) -> "Given":
+def _given(
+    videos: Path | None, spans: Path | None, *, window: float | None, frame_rate: float | None
+) -> "Given | Sequence[LabelledSpan]":
     """Return the folder of clips, or the spans of a file, cut into windows if that is asked for."""
     from essential.errors import ConfigError
     from essential.spans.reading import read_spans

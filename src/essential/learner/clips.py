@@ -30,10 +30,10 @@ class GivenClips:
     passed_over: PassedOver
 
 
-Given = Mapping[str, Iterable[PathLike]] | PathLike | GivenClips | Sequence[LabelledSpan]
+Given = Mapping[str, Iterable[PathLike]] | PathLike | GivenClips
 
 
-def clips_by_class(given: Given, *, split: Literal["train", "test"] = "train") -> GivenClips:
+def clips_by_class(given: Given | Sequence[LabelledSpan], *, split: Literal["train", "test"] = "train") -> GivenClips:
     """Return the clips of each class: of a dictionary, a folder `DIR/<class>/*`, or spans; or what this gave before.
 
     Spans of none of the classes are passed over.
