@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from essential.learner.live import LiveRecogniser
     from essential.learner.prediction import Prediction
+    from essential.learner.video_learner import VideoLearner
     from essential.video.camera import Camera
 
 Form = Literal["table", "jsonl", "csv"]
@@ -88,9 +89,19 @@ def watch(bundle: Path, camera: str, options: LiveOptions) -> None:
         learner = VideoLearner.load(bundle, overrides=options.overrides)
         window = WINDOW_SECONDS if options.window is None else options.window
         recogniser = learner.live(window_seconds=window, every_seconds=options.every)
+        _warm_up(learner)
         every = recogniser.every_seconds
         say(f"{source.name}: the last {window:g} s, every {every:g} s; stop with Ctrl-C", err=True)
         _recognise(source, recogniser, options)
+
+
+def _warm_up(learner: "VideoLearner") -> None:
+    """Answer frames of nothing: what is imported, and prepared, when it is first used takes seconds."""
+    import numpy as np
+
+    recogniser = learner.live(window_seconds=1.0)
+    for number in range(2 * recogniser.frames):
+        recogniser.push(np.zeros((64, 64, 3), np.uint8), number * recogniser.frame_seconds)
 
 
 def _recognise(camera: "Camera", recogniser: "LiveRecogniser", options: LiveOptions) -> None:
@@ -98,7 +109,10 @@ def _recognise(camera: "Camera", recogniser: "LiveRecogniser", options: LiveOpti
     try:
         with _display(options.form) as (show, note), suppress(KeyboardInterrupt):
             for pixels, seconds in camera.frames(every_seconds=recogniser.frame_seconds, most=recogniser.frames):
-                answer = recogniser.push(pixels, seconds, top_k=options.top_k)
+                recogniser.add(pixels, seconds)
+                # Where this machine is behind, it answers seldom and of the newest frames, and not late.
+                is_time = recogniser.answers_due > camera.is_waiting
+                answer = recogniser.answer(top_k=options.top_k) if is_time else None
                 if answer is None:
                     continue
                 latencies.append(time.monotonic() - answer.seconds)

@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Float
 
 from essential.api.arrays import Features
-from essential.encoders import Encoder, refuse_without_tower
+from essential.encoders import refuse_without_tower
+from essential.encoders.base import Encoder
 from essential.engine.settings import choose_device
 from essential.engine.turns import turn
 from essential.engine.workspace import FeatureOrigin, open_encoder
@@ -24,6 +25,7 @@ from essential.features.precision import refuse_precision
 from essential.features.provenance import Recipe, build_recipe
 from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings
 from essential.learner.class_changes import forgotten, renamed
+from essential.learner.clip_results import ClipResults
 from essential.learner.clips import (
     Expanded,
     Given,
@@ -39,6 +41,7 @@ from essential.learner.live import WINDOW_SECONDS, LiveRecogniser
 from essential.learner.model import Model
 from essential.learner.prediction import Prediction, Span
 from essential.learner.reading import ClipReader
+from essential.learner.testing import Thumbnails, count_answers, labelled_paths
 from essential.learner.threads import in_turn
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
@@ -330,6 +333,32 @@ class VideoLearner:
         self._refuse_unready(top_k)
         found = paths if isinstance(paths, Expanded) else Expanded(paths)
         return self._reader().stream(found, top_k=top_k, with_frames=with_frames)
+
+    def test(self, clips: Given, *, thumbnail_bytes: int = 0) -> ClipResults:
+        """Ask about clips whose classes are known, and count the answers; `ClipResults` says what is right.
+
+        Args:
+            clips: as for `learn`; classes that were never taught are allowed.
+            thumbnail_bytes: bytes of the frames of wrong clips that the result carries, for `ClipResults.write_page`.
+
+        Raises:
+            DataError: nothing was taught yet, or see `clips_by_class`.
+        """
+        self._refuse_unready()
+        given = clips_by_class(clips, split="test")
+        labels = labelled_paths(self._allowed(given.videos, more_of_known=True))
+        if given.passed_over.line:
+            self._progress.say(given.passed_over.line)
+        with phase(self._progress, "test clips", len(labels)) as progress:
+            results = count_answers(
+                self.stream(labels, top_k=1, with_frames=thumbnail_bytes > 0),
+                labels,
+                classes=self.classes,
+                taught=self._known.taught,
+                thumbnails=Thumbnails(thumbnail_bytes),
+                progress=progress,
+            )
+        return replace(results, passed_over=given.passed_over.counts)
 
     @in_turn
     def predict_features(self, features: Features, *, top_k: int = _TOP) -> list[Prediction]:

@@ -133,6 +133,11 @@ class Camera:
                 frame = self._held.popleft()
             yield frame
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether another needed frame came."""
+        return bool(self._held)
+
     def close(self) -> None:
         """Turn it off, if it answers."""
         self._is_closed = True
