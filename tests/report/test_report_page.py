@@ -56,7 +56,6 @@ def test_every_metric_stands_by_its_name_with_what_it_means(tmp_path: Path) -> N
     text = ReportPage(_write([("run", make_record(metrics=metrics, trainable_parameters=4321))], tmp_path)).text
     for name, value in metrics.items():
         assert f" {name} {_percent(value, 2)} {METRICS[name].definition} ({METRICS[name].source})" in text
-    assert "forgetting_from_first" not in text, "a second name of a number that stands there"
     assert "The last task trains 4,321 parameters." in text
     assert "The last task trains" not in ReportPage(_write([("old", make_record())], tmp_path)).text
 
