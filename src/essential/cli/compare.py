@@ -53,7 +53,7 @@ def compare(
     from essential.api.compare import ALL, check_runs, do_runs, parsed_budgets, plan_runs, words_left_out
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.runs import print_skipped
-    from essential.report.page import write_comparison
+    from essential.report.comparison_page import write_comparison
     from essential.results.comparison import Call
 
     def announce(run: "PlannedRun", number: int, count: int) -> None:
@@ -73,7 +73,7 @@ def compare(
     runs, left_out = check_runs(runs, progress)
     left_out += words_left_out(runs) if methods == ALL else []
     named = {"--config": config, "--methods": methods, "--seeds": seeds, "--budgets": budgets, "--out": str(out)}
-    call = Call(sizes, tuple(overrides or ()), _command(named, overrides or ()), tuple(left_out))
+    call = Call(sizes, tuple(overrides or ()), _command(named, overrides or ()), tuple(left_out), config)
     comparison = write_comparison(do_runs(runs, progress, announce), out, call)
     print_comparison(comparison)
     print_skipped(comparison.example)
