@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from io import TextIOWrapper
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from essential.cli.options import BundleFile, Overrides, argument, option
@@ -57,13 +58,14 @@ def predict(
     from essential.learner.contact_sheet import ContactSheet
     from essential.learner.prediction import Prediction
     from essential.learner.video_learner import VideoLearner
+    from essential.protocols.folder import holds_class
     from essential.results.formats import counted
 
     _refuse_wrong_use(window=window, stride=stride, sheet=sheet)
     found = Expanded(_named(_given(bundle, paths or [])))
     learner = VideoLearner.load(bundle, overrides=overrides or ())
     show = _printer(form, _CLIP_COLUMNS if window is None else _SPAN_COLUMNS)
-    image = ContactSheet()
+    image = ContactSheet(learner.classes)
     videos = lost = 0
     for answers in _answers(learner, found, top_k=top_k, window=window, stride=stride, with_frames=sheet is not None):
         for answer in answers:
@@ -77,7 +79,12 @@ def predict(
         image.write(sheet)
         say(f"image: {sheet}" + (f"; {image.left_out} more clips not shown" if image.left_out else ""), err=True)
     nothing = "" if videos else "nothing to label: no path came on standard input"
-    for note in filter(None, (found.passed_over.line, nothing)):
+    offers = [
+        f"to count what is right: essential test {quote(str(bundle))} {quote(path)}"
+        for path in paths or []
+        if window is None and holds_class(Path(path), learner.classes)
+    ]
+    for note in filter(None, (found.passed_over.line, nothing, *offers[:1])):
         say(note, err=True)
     if lost:
         raise VideoError(f"{lost} of {counted(videos, 'clip')} could not be read (see above)")

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from essential.errors import DataError
 from essential.protocols.class_names import class_name, known_as
@@ -18,17 +19,19 @@ _LAYOUT = "lay the clips out as DIR/<class>/*.mp4, one folder for each class"
 Given = Mapping[str, Iterable[PathLike]] | PathLike | ClassFolders
 
 
-def clips_by_class(given: Given) -> ClassFolders:
+def clips_by_class(given: Given, *, split: Literal["train", "test"] = "train") -> ClassFolders:
     """Return the clips of each class, out of a dictionary or a folder `DIR/<class>/*`; or what this gave before.
+
+    `split` is the folder to take, as an error says, of a folder that holds `train` and `test`.
 
     Raises:
         DataError: there is no class, a class without a clip, a clip in two classes, or a class without a name.
     """
     if isinstance(given, ClassFolders):
         return given
-    clips = _named_classes(given) if isinstance(given, Mapping) else _folder_classes(Path(given))
+    clips = _named_classes(given) if isinstance(given, Mapping) else _folder_classes(Path(given), split)
     if not clips.videos:
-        raise DataError("there is no class to learn; give {'class': [paths]} or a folder DIR/<class>/*.mp4")
+        raise DataError("there is no class; give {'class': [paths]} or a folder DIR/<class>/*.mp4")
     for name, paths in clips.videos.items():
         if not paths:
             raise DataError(f"no clip is given for the class {name!r}; give one at least, ten or more are better")
@@ -129,14 +132,14 @@ def _named_classes(given: Mapping[str, Iterable[PathLike]]) -> ClassFolders:
     return ClassFolders(found, PassedOver())
 
 
-def _folder_classes(root: Path) -> ClassFolders:
+def _folder_classes(root: Path, split: str) -> ClassFolders:
     if not root.is_dir():
         what = f"{root} is not a folder" if root.exists() else f"the folder {root} does not exist"
         raise DataError(f"{what}; give one that is laid out as DIR/<class>/*.mp4")
     found = class_folders(root, _LAYOUT)
     if set(found.videos) <= {"train", "test"}:
         several = " and ".join(found.videos)
-        raise DataError(f"{root} holds {several}: give {root / 'train'}, whose folders are the classes")
+        raise DataError(f"{root} holds {several}: give {root / split}, whose folders are the classes")
     return found
 
 

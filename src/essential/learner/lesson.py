@@ -23,6 +23,7 @@ from essential.models.text_scores import Words
 from essential.progress import Progress, phase
 from essential.protocols.class_names import class_name
 from essential.protocols.protocol import Video
+from essential.video.frame_folder import identity_of
 
 # Of the SHA-256 of a clip that was taught: enough to know it again.
 _HASH_LETTERS = 16
@@ -135,6 +136,11 @@ def read_clips(
         hashes=[content[:_HASH_LETTERS] for *_, content in read],
         skipped=skipped,
     )
+
+
+def content_key(path: Path) -> str:
+    """Return what `Bundle.taught` knows the content of a clip by; OSError if it cannot be read."""
+    return identity_of(path).sha256[:_HASH_LETTERS]
 
 
 def clips_of_features(features: Features | Mapping[str, Features], labels: Any, size: ClipSize) -> LessonClips:

@@ -69,7 +69,7 @@ class Prediction:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
-        path, top = _text(self.path), [scored._asdict() for scored in self.top]
+        path, top = path_text(self.path), [scored._asdict() for scored in self.top]
         if self.error is not None:
             return {"path": path, "error": self.error}
         unknown = {"unknown": self.unknown, "unknown_score": self.unknown_score}
@@ -94,7 +94,7 @@ class Span:
         """Return it as plain JSON values."""
         start, end = (round(seconds, 3) for seconds in self.segment)
         label = {"label": self.label, "score": self.score, "unknown": self.label is None}
-        return {"path": _text(self.path), "start": start, "end": end, **label, **_short_json(self.short_clip)}
+        return {"path": path_text(self.path), "start": start, "end": end, **label, **_short_json(self.short_clip)}
 
 
 def spans_of(
@@ -146,6 +146,6 @@ def _short_json(short: ShortClip | None) -> dict[str, Any]:
     return {} if short is None else {"short_clip": short._asdict()}
 
 
-def _text(path: Path) -> str:
+def path_text(path: Path) -> str:
     """Return a path as text that JSON can hold; a name that is not UTF-8 loses its odd bytes."""
     return str(path).encode("utf-8", "replace").decode()

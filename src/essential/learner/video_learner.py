@@ -23,6 +23,7 @@ from essential.errors import BundleError, ConfigError, DataError
 from essential.features.precision import refuse_precision
 from essential.features.provenance import Recipe, build_recipe
 from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings
+from essential.learner.clip_results import ClipResults
 from essential.learner.clips import (
     Expanded,
     Given,
@@ -35,9 +36,11 @@ from essential.learner.clips import (
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.lesson import LessonClips, checked_features, clips_of_features, read_clips
 from essential.learner.lesson_words import LessonWords, words_of_lesson
+from essential.learner.live import WINDOW_SECONDS, LiveRecogniser
 from essential.learner.model import Model
 from essential.learner.prediction import Prediction, Span
 from essential.learner.reading import ClipReader
+from essential.learner.testing import Thumbnails, count_answers, labelled_paths
 from essential.learner.threads import in_turn
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
@@ -315,6 +318,32 @@ class VideoLearner:
         found = paths if isinstance(paths, Expanded) else Expanded(paths)
         return self._reader().stream(found, top_k=top_k, with_frames=with_frames)
 
+    def test(self, clips: Given, *, thumbnail_bytes: int = 0) -> ClipResults:
+        """Ask about clips whose classes are known, and count the answers; `ClipResults` says what is right.
+
+        Args:
+            clips: as for `learn`; classes that were never taught are allowed.
+            thumbnail_bytes: bytes of the frames of wrong clips that the result carries, for `ClipResults.write_page`.
+
+        Raises:
+            DataError: nothing was taught yet, or see `clips_by_class`.
+        """
+        self._refuse_unready()
+        given = clips_by_class(clips, split="test")
+        labels = labelled_paths(self._allowed(given.videos, more_of_known=True))
+        if given.passed_over.line:
+            self._progress.say(given.passed_over.line)
+        with phase(self._progress, "test clips", len(labels)) as progress:
+            results = count_answers(
+                self.stream(labels, top_k=1, with_frames=thumbnail_bytes > 0),
+                labels,
+                classes=self.classes,
+                taught=self._known.taught,
+                thumbnails=Thumbnails(thumbnail_bytes),
+                progress=progress,
+            )
+        return replace(results, passed_over=given.passed_over.counts)
+
     @in_turn
     def predict_features(self, features: Features, *, top_k: int = _TOP) -> list[Prediction]:
         """Label clips by their frame features; the `path` of a prediction is the number of its row.
@@ -358,6 +387,27 @@ class VideoLearner:
         )
         with phase(self._progress, "read windows", len(video.windows)) as progress:
             return self._reader().spans(video, progress=progress)
+
+    def live(self, *, window_seconds: float = WINDOW_SECONDS, every_seconds: float | None = None) -> LiveRecogniser:
+        """Return what recognises the frames of a camera, as arrays, by what the learner knows now.
+
+        Args:
+            window_seconds: about the length of the clips that were taught.
+            every_seconds: see `LiveRecogniser`.
+
+        Raises:
+            DataError: nothing was taught yet.
+            ConfigError: see `LiveRecogniser`.
+        """
+        self._refuse_unready()
+        return LiveRecogniser(
+            self.labelled_predictor,
+            self._recipe(),
+            config=self.config.features,
+            threads=self.config.training.threads,
+            window_seconds=window_seconds,
+            every_seconds=every_seconds,
+        )
 
     def _allowed(self, by_class: Mapping[str, Any], *, more_of_known: bool) -> dict[str, Any]:
         """Return what is given by class, under the names that are known; refuse these unless `more_of_known`."""

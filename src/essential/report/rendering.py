@@ -37,9 +37,9 @@ def render_text(template: str, *, escape: Callable[[str], str] = str, **content:
 
 @cache
 def _environment(folder: Path) -> Environment:
-    """Return what renders the templates in `folder`: `formats` as filters, and what is known of metrics."""
+    """Return what renders the templates in `folder` and ours: `formats` as filters, and what is known of metrics."""
     made = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

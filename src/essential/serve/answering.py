@@ -16,6 +16,7 @@ from essential.errors import EssentialError, FileSystemError, VideoError
 from essential.features.cores import cpu_cores
 from essential.learner import VideoLearner
 from essential.progress import Progress, phase
+from essential.serve.live import LiveSessions
 from essential.serve.messages import (
     Change,
     Kept,
@@ -24,6 +25,8 @@ from essential.serve.messages import (
     Learned,
     LeftOut,
     Lesson,
+    LiveAnswer,
+    LiveFrames,
     Prediction,
     Refusal,
     Setup,
@@ -49,6 +52,7 @@ class Answering:
         if setup.begin_with is not None and not setup.bundle.exists():
             VideoLearner(encoder=setup.begin_with, overrides=overrides).save(setup.bundle)
         self._learner = VideoLearner.load(setup.bundle, overrides=overrides, progress=progress)
+        self._live = LiveSessions(self._learner, self._limits)
         self._loaded_bytes = resident_bytes()
         # A GPU's driver reserves addresses by the terabyte.
         if not torch.cuda.is_initialized():
@@ -89,6 +93,10 @@ class Answering:
         except VideoError as error:
             raise Refusal(422, "unreadable_clip", f"the clip cannot be read: {error.problem}") from error
         return Prediction.model_validate({**found.as_json(), "frames": list(map(_data_uri, found.frames))})
+
+    def live(self, given: LiveFrames) -> LiveAnswer:
+        """Take the next frames of a camera, and return what it shows; see `LiveSessions`."""
+        return self._live.answer(given)
 
     def teach(self, given: Lesson, target: Path) -> Change:
         """Learn a class, and write the bundle that knows it to `target`, or raise a `Refusal`."""

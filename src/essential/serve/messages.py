@@ -29,6 +29,12 @@ class Limits:
     uploads: int = 64  # that come in or wait for an answer
     silence_seconds: float = 30  # until an upload goes on
     upload_seconds: float = 1800
+    live_frames: int = 64  # of one request
+    live_mb: int = 16  # of these together
+    live_pixels: int = 1920 * 1080  # of a frame
+    live_sessions: int = 8
+    live_silence_seconds: float = 60  # until a session is forgotten
+    live_window_seconds: float = 60
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -44,6 +50,11 @@ class Limits:
     def lesson_bytes(self) -> int:
         """Of a lesson's clips together, as ten of the largest have."""
         return 10 * self.clip_bytes
+
+    @property
+    def live_bytes(self) -> int:
+        """Of the frames of one request together."""
+        return self.live_mb * 1024**2
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,16 @@ class Lesson:
     name: str
     clips: tuple[Path, ...]
     more_of_known: bool
+
+
+@dataclass(frozen=True)
+class LiveFrames:
+    """The next frames of a camera, files in one folder, and when each came, in seconds by the client's clock."""
+
+    session: str
+    frames: tuple[Path, ...]
+    times: tuple[float, ...]
+    window_seconds: float
 
 
 @dataclass(frozen=True)
@@ -189,6 +210,39 @@ class Prediction(BaseModel):
     unknown_score: float | None
     frames: list[str]
     short_clip: ShortClip | None = None
+
+
+class FramesWanted(BaseModel):
+    """How many seconds after one frame the next one is needed; more of them are passed over."""
+
+    every_seconds: float
+
+
+class FrameCounts(BaseModel):
+    """Of a session: frames that came, those that an answer was made of, and those that were more than needed."""
+
+    received: int
+    used: int
+    dropped: int
+
+
+class LiveAnswer(BaseModel):
+    """What the last `window_seconds` of a camera show; `ready` is false, and there is no label, until they are full.
+
+    `unknown` and `unknown_score` are as of a clip. `latency_seconds` is the time from the request to the answer.
+    """
+
+    session: str
+    ready: bool = False
+    label: str | None = None
+    score: float | None = None
+    top: list[Scored] = []
+    unknown: bool | None = None
+    unknown_score: float | None = None
+    window_seconds: float
+    frames_wanted: FramesWanted
+    frames: FrameCounts
+    latency_seconds: float = 0
 
 
 class Classes(BaseModel):

@@ -24,6 +24,8 @@ from essential.serve.messages import (
     Knowledge,
     Learned,
     Lesson,
+    LiveAnswer,
+    LiveFrames,
     Prediction,
     Problem,
     Refusal,
@@ -79,13 +81,21 @@ class Service:
 
     async def predict(self, clip: Path, *, top_k: int) -> Prediction:
         """Classify a clip, or raise the `Refusal` that says why not."""
+        answer: Prediction = await self._predicted(methodcaller("predict", clip, top_k=top_k))
+        return answer
+
+    async def live(self, frames: LiveFrames) -> LiveAnswer:
+        """Take the next frames of a camera, and return what it shows, or raise the `Refusal` that says why not."""
+        answer: LiveAnswer = await self._predicted(methodcaller("live", frames))
+        return answer
+
+    async def _predicted(self, call: Callable[[Any], object]) -> Any:
         async with self._predicting:
             if self._predictor_is_behind:
                 self._predictor_is_behind = False
                 await _restarted(self._predictor)
-            call, seconds = methodcaller("predict", clip, top_k=top_k), self.limits.clip_work_seconds
-            answer: Prediction = await to_thread.run_sync(partial(self._predictor.ask, call, seconds_limit=seconds))
-            return answer
+            seconds = self.limits.clip_work_seconds
+            return await to_thread.run_sync(partial(self._predictor.ask, call, seconds_limit=seconds))
 
     def refuse_lessons(self) -> int:
         """Return how many lessons wait, or raise a `Refusal` if they are too many."""
