@@ -77,9 +77,7 @@ def _encoded(images: Sequence[Pixels]) -> list[list[bytes]]:
     return [[unit for unit in re.split(rb"\x00?\x00\x00\x01", packet) if unit] for packet in packets]
 
 
-def _serve(
-    connection: socket.socket, units: list[list[bytes]], behaviour: Behaviour, ended: threading.Event
-) -> None:
+def _serve(connection: socket.socket, units: list[list[bytes]], behaviour: Behaviour, ended: threading.Event) -> None:
     with connection, suppress(OSError), connection.makefile("rb") as lines:
         while (method := _answered(connection, lines, behaviour)) not in ("", "TEARDOWN"):
             if method == "PLAY":

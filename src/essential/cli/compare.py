@@ -11,7 +11,7 @@ from essential.cli.terminal import say
 from essential.errors import ConfigError
 
 if TYPE_CHECKING:
-    from essential.api.compare import PlannedRun
+    from essential.api.planned_runs import PlannedRun
     from essential.results.comparison import Comparison, MethodRow
 
 _COLUMNS = ("method", "final acc.", "avg.", "kept", "carried", "forg.", "p", "sec.")
@@ -50,7 +50,8 @@ def compare(
       essential compare --config tcd/ucf101-10x5 --methods all --out ucf101 \\
         -s data.root=VIDEOS -s data.annotations=LISTS
     """
-    from essential.api.compare import ALL, check_runs, do_runs, parsed_budgets, plan_runs, words_left_out
+    from essential.api.compare import check_runs, do_runs
+    from essential.api.planned_runs import ALL, parsed_budgets, plan_runs, words_left_out
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.runs import print_skipped
     from essential.report.comparison_page import write_comparison
