@@ -16,7 +16,6 @@ from PIL import Image
 from essential.cli.predict import _printer
 from essential.files.atomic import file_lock
 from essential.learner.bundle import Bundle
-from essential.learner.contact_sheet import ContactSheet
 from essential.learner.prediction import Prediction, Scored, Span
 from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
 from essential.protocols.protocol import Segment
@@ -200,19 +199,9 @@ def test_a_contact_sheet_shows_the_frames(world: Path, bundle: Path, tmp_path: P
     outcome = essential("predict", str(bundle), str(world / "ask"), "--sheet", str(sheet))
     assert outcome.code == 0
     with Image.open(sheet) as image:
-        assert image.width >= 8 * 96
-        assert image.height >= 4 * 96
-        assert np.asarray(image).std() > 20
-
-
-def test_a_contact_sheet_takes_any_name_and_error(tmp_path: Path) -> None:
-    sheet = ContactSheet()
-    for name in ("a\nb.mp4", "x" * 5000, "\x1b[31m.mp4"):
-        sheet.add(Prediction(Path(name), error="it is empty"))
-        sheet.add(Prediction(Path(name), (Scored("wave\n" * 300, 0.5),)))
-    sheet.write(tmp_path / "seen.png")
-    with Image.open(tmp_path / "seen.png") as image:
-        assert 200 < image.width < 4000
+        assert image.width >= 2 * 8 * 64
+        assert image.height >= 2 * 64
+        assert np.asarray(image.convert("L")).std() > 20
 
 
 def test_csv_has_one_header_in_each_mode(world: Path, bundle: Path, tmp_path: Path, essential: Essential) -> None:

@@ -240,7 +240,17 @@ def test_descriptions_are_kept_used_again_and_forgotten(
     read.learn({"left": clips("down")["down"]}, more_of_known=True)
     again = read._model.method.predictor.text.vectors.view(3, -1)
     np.testing.assert_allclose(again[2], again[0], atol=1e-5, err_msg="a known class keeps its description")
-    read.forget("left")
+    with pytest.raises(ConfigError, match="'right' and 'RIGHT' are the same words"):
+        plain.rename("left", "RIGHT")
+    before = read.predict(asked)
+    read.rename("left", "wave")
+    assert read.config.words.descriptions == {"wave": "a person waving"}
+    assert [one.score for one in read.predict(asked)] == [one.score for one in before]
+    read.learn({"wave": clips("grow")["grow"]}, more_of_known=True)
+    again = read._model.method.predictor.text.vectors.view(4, -1)
+    np.testing.assert_allclose(again[3], again[0], atol=1e-5, err_msg="a renamed class keeps its description")
+    read.rename("wave", "right", merge=True)
+    assert read.classes == ("right",)
     read.save(path)
     assert b"person waving" not in path.read_bytes()
     assert Bundle.read(path).config.words.descriptions == {}

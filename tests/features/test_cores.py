@@ -6,7 +6,7 @@ import torch
 from fake_encoder import FakeEncoder
 from torch import Tensor
 
-from essential.encoders import Encoder
+from essential.encoders.base import Encoder
 from essential.features import cores
 from essential.features.cores import clip_operations, decoders, share_cores, torch_threads
 from essential.features.provenance import Recipe

@@ -60,5 +60,5 @@ class ReportPage(ParsedPage):
         sources = [value for name in ("src", "href", "xlink:href") for value in self.values(name)]
         targets = [value.removeprefix("#") for value in sources if not value.startswith("data:")]
         targets += re.findall(r"url\(#([^)]+)\)", html.split("</style>")[1]) + self.values("aria-labelledby")
-        assert len(targets) > 5
+        assert len(targets) > 4
         assert set(targets) <= set(self.values("id"))

@@ -27,10 +27,11 @@ _FROM_INPUT = "-"
 _CLIP_COLUMNS = ("path", "label", "score", "unknown", "error")
 _SPAN_COLUMNS = ("path", "start", "end", *_CLIP_COLUMNS[1:])
 
+_CAMERA = "Label live: 0, /dev/video0, rtsp://HOST/PATH."
 _INPUT = "Videos, or folders of them; - or nothing: a path per line of standard input."
 
 
-def predict(
+def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
     bundle: BundleFile,
     paths: Annotated[list[str] | None, argument("PATH", _INPUT)] = None,
     form: Annotated[Format, option("--format", None, "A table, JSON lines, or CSV.")] = "table",
@@ -40,6 +41,8 @@ def predict(
     ] = None,
     stride: Annotated[float | None, option("--stride", "SECONDS", "Window to window; default: half.", min=0.04)] = None,
     sheet: Annotated[Path | None, option("--sheet", "FILE.png", "Also write an image of frames and labels.")] = None,
+    camera: Annotated[str | None, option("--camera", "CAMERA", _CAMERA)] = None,
+    every: Annotated[float | None, option("--every", "SECONDS", "Camera: from answer to answer.", min=0.01)] = None,
     overrides: Overrides = None,
 ) -> None:
     """Label clips or long videos.
@@ -52,6 +55,7 @@ def predict(
       find . -name '*.mp4' | essential predict actions.bundle --format jsonl
       essential predict actions.bundle match.mp4 --window 4
       essential predict actions.bundle clips --sheet seen.png
+      essential predict actions.bundle --camera 0
     """
     from essential.errors import VideoError
     from essential.learner.clips import Expanded
@@ -61,6 +65,12 @@ def predict(
     from essential.protocols.folder import holds_class
     from essential.results.formats import counted
 
+    if camera is not None or every is not None:
+        from essential.cli.live import LiveOptions, refuse_beside_camera, watch
+
+        refuse_beside_camera(camera, {"PATH": paths, "--stride": stride, "--sheet": sheet})
+        watch(bundle, camera or "", LiveOptions(window, every, form, top_k, overrides or ()))
+        return
     _refuse_wrong_use(window=window, stride=stride, sheet=sheet)
     found = Expanded(_named(_given(bundle, paths or [])))
     learner = VideoLearner.load(bundle, overrides=overrides or ())

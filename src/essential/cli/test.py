@@ -117,10 +117,8 @@ def _figures(results: "ClipResults") -> list[str]:
     if not total.clips:
         lines = ["accuracy: none, as no clip of a class that the bundle knows could be read"]
     if results.answered_none:
-        lines.append(
-            f"{NONE_OF_THESE}: {results.answered_none} of them, which is wrong"
-            + (f"; of {results.closest_right} the closest class is right" if results.closest_right else "")
-        )
+        closest = f"; for {results.closest_right} the closest class is right" if results.closest_right else ""
+        lines.append(f'answered "{NONE_OF_THESE}": {results.answered_none}, which is wrong{closest}')
     if results.unknown_classes:
         classes = f"{counted(len(results.unknown_classes), 'class')} not in the bundle"
         lines.append(f'{classes}: {_of(unknown)} clips answered "{NONE_OF_THESE}", which is right')

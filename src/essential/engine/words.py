@@ -71,6 +71,11 @@ class WordsConfig(Section):
         descriptions = {key: text for key, text in self.descriptions.items() if key != name}
         return self.model_copy(update={"descriptions": descriptions})
 
+    def renamed(self, name: str, to: str) -> "WordsConfig":
+        """Return the settings in which what is said of a class is said of it under another name."""
+        descriptions = {to if key == name else key: text for key, text in self.descriptions.items()}
+        return self.model_copy(update={"descriptions": descriptions})
+
     def texts(self, name: str) -> list[str]:
         """Return the texts that a class is the mean of."""
         described = self.descriptions.get(name)

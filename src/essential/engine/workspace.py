@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from essential.encoders import Encoder, build_encoder
+from essential.encoders import build_encoder
+from essential.encoders.base import Encoder
 from essential.engine.clips import ClipTable
 from essential.engine.evaluate import Predictions, predict
 from essential.engine.process_group import Message, ProcessGroup

@@ -78,6 +78,25 @@ class Lesson:
         skipped = {key: reason for key, reason in self.skipped.items() if not key.startswith(f"{name}/")}
         return replace(self, classes=classes, skipped=skipped)
 
+    def renamed(self, name: str, to: str) -> "Lesson":
+        """Return the lesson with a class under another name; two of one name become one."""
+        classes = [to if each == name else each for each in self.classes]
+        counts = [
+            sum(count for other, count in zip(classes, self.clips, strict=True) if other == each) if each == to else own
+            for each, own in zip(classes, self.clips, strict=True)
+        ]
+        kept = [place for place, each in enumerate(classes) if each != to or classes.index(to) == place]
+        skipped: dict[str, str] = {}
+        for key, reason in self.skipped.items():
+            moved = f"{to}/{key.removeprefix(f'{name}/')}" if key.startswith(f"{name}/") else key
+            skipped[f"{moved}~{len(skipped)}" if moved in skipped else moved] = reason
+        return replace(
+            self,
+            classes=tuple(classes[place] for place in kept),
+            clips=tuple(counts[place] for place in kept),
+            skipped=skipped,
+        )
+
 
 class _Note(Part):
     """The metadata; see the top of this file."""

@@ -117,10 +117,10 @@ def refuse_known(names: Collection[str], known: Collection[str]) -> None:
 
 
 def refuse_unknown(name: str, classes: Collection[str]) -> None:
-    """Raise a DataError, before it is forgotten, for a class that is not known."""
+    """Raise a DataError for a class that is to be changed and is not known."""
     if known_as(name, classes) not in classes:
         known = ", ".join(map(repr, classes)) or "none"
-        raise DataError(f"there is no class {name!r} to forget; known: {known}")
+        raise DataError(f"there is no class {name!r}; known: {known}")
 
 
 def _named_classes(given: Mapping[str, Iterable[PathLike]]) -> ClassFolders:

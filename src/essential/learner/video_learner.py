@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Float
 
 from essential.api.arrays import Features
-from essential.encoders import Encoder, refuse_without_tower
+from essential.encoders import refuse_without_tower
+from essential.encoders.base import Encoder
 from essential.engine.settings import choose_device
 from essential.engine.turns import turn
 from essential.engine.workspace import FeatureOrigin, open_encoder
@@ -23,6 +24,7 @@ from essential.errors import BundleError, ConfigError, DataError
 from essential.features.precision import refuse_precision
 from essential.features.provenance import Recipe, build_recipe
 from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings
+from essential.learner.class_changes import forgotten, renamed
 from essential.learner.clip_results import ClipResults
 from essential.learner.clips import (
     Expanded,
@@ -31,7 +33,6 @@ from essential.learner.clips import (
     clips_by_class,
     refuse_known,
     refuse_same_content,
-    refuse_unknown,
 )
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.lesson import LessonClips, checked_features, clips_of_features, read_clips
@@ -286,14 +287,29 @@ class VideoLearner:
         Raises:
             DataError: no class has that name.
         """
-        name = known_as(name, self.classes)
-        refuse_unknown(name, self.classes)
-        lessons = tuple(lesson.without(name) for lesson in self.lessons)
-        taught = {content: label for content, label in self._known.taught.items() if label != name}
-        self.config = self.config.model_copy(update={"words": self.config.words.without(name)})
-        self._known = replace(
-            self._known, config=self.config, model=self._model.without(name), lessons=lessons, taught=taught
-        )
+        self._known = forgotten(self._known, name)
+        self.config = self._known.config
+
+    @in_turn
+    def rename(self, name: str, to: str, *, merge: bool = False) -> None:
+        """Give a class another name; no number that answers changes but the calibration of two that become one.
+
+        Exemplars keep the names of their files, and the text vectors of a method with words are those of the name that
+        was taught.
+
+        Args:
+            name: a known class.
+            to: its new name.
+            merge: `to` is another known class, and the two become one: its probability is the sum of theirs.
+
+        Raises:
+            DataError: no class has that name; the new name is none, is known without `merge`, or is not with it.
+            ConfigError: a method with words would be told the same of two classes.
+        """
+        self._known = renamed(self._known, name, to, merge=merge)
+        self.config = self._known.config
+        for warning in alike(self.classes):
+            self._progress.say(warning)
 
     def predict(self, paths: PathLike | Iterable[PathLike], *, top_k: int = _TOP) -> list[Prediction]:
         """Label clips, files or folders of them, as `stream` does; a clip that cannot be read has the reason."""

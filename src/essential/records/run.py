@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, create_model, model_validator
 
 from essential.files.versioned_json import Part, Whole
-from essential.metrics import METRICS, SECOND_NAMES, Scores, name_fault, rounding, seen_accuracy_by_task
+from essential.metrics import METRICS, Scores, name_fault, rounding, seen_accuracy_by_task
 
 SCHEMA_VERSION = 3
-BUILT_IN = {name: METRICS[name] for name in METRICS.built_in if name not in SECOND_NAMES}
+BUILT_IN = {name: METRICS[name] for name in METRICS.built_in}
 """The metrics that every record has a place for; a record without one of them is older than it."""
 MOST_OTHER_METRICS = 100
 """How many metrics of plug-ins a record holds."""

@@ -9,8 +9,7 @@ from essential.errors import RunError
 from essential.files.atomic import write_bytes, write_text
 from essential.records import ProtocolRecord, SkippedVideo
 from essential.records.analysis import MOST_FORGOTTEN, ForgottenClip
-from essential.report.charts import KINDS, memory_bars
-from essential.report.drawing import FigureView, LineStyle, NumberRow, figure_files
+from essential.report.drawing import FigureView, LineStyle, figure_files
 from essential.report.lines import (
     Line,
     ReportedRun,
@@ -23,8 +22,8 @@ from essential.report.memory_scatter import ScatterView, own_scatter, published_
 from essential.report.rendering import render
 from essential.report.run_figures import RunView
 from essential.results import formats
-from essential.results.formats import human_bytes, slug
-from essential.results.runs import SeedRuns, all_but_seed, distinguishing_settings, grouped_by
+from essential.results.formats import slug
+from essential.results.runs import SeedRuns, all_but_seed, distinguishing_settings, grouped_by, settings_apart
 
 _IMAGE_LETTERS = 700_000
 """Of all images on a page together, so that it stays below 3 MB."""
@@ -58,30 +57,19 @@ class GroupView:
 
     @cached_property
     def over_tasks(self) -> list[FigureView]:
-        memory = memory_figure(self.lines, self.anchor)
-        return [*figures_over_tasks(self.lines, self.anchor), *([memory] if memory else []), self._memory_of_runs]
+        return figures_over_tasks(self.lines, self.anchor)
 
-    @property
-    def _memory_of_runs(self) -> FigureView:
-        memories = [run.record.memory_bytes for run in self.runs]
-        sizes = [[getattr(memory, kind) for kind in ("total", *KINDS)] for memory in memories]
-        pairs = zip(self.runs, sizes, strict=True)
-        # All videos are no number of bytes.
-        kept = [(run.label, None if run.record.method.needs_all_tasks else each) for run, each in pairs]
-        shown = [(label, ["all videos"] if each is None else [*map(human_bytes, each)]) for label, each in kept]
-        names = [label if each else f"{label}: all videos" for label, each in kept]
-        totals = "; ".join(f"{label}: {each[0]}" for label, each in shown)
-        return FigureView(
-            title="Memory by kind",
-            note="Bytes stored after the last task.",
-            description=f"Stacked bars, memory by kind. {totals}.",
-            drawing=memory_bars(f"{self.anchor}-memory-by-kind", memories, names),
-            data=[
-                ("run", "keeps all videos", *(f"{kind}, bytes" for kind in KINDS)),
-                *((label, int(each is None), *(each[1:] if each else [None] * len(KINDS))) for label, each in kept),
-            ],
-            numbers=[NumberRow("Run", ["Total", *KINDS.values()]), *(NumberRow(*each) for each in shown)],
-        )
+    @cached_property
+    def memory(self) -> FigureView | None:
+        """What is carried over the tasks, of one run by kind; None if it is nothing or all videos, or of one task."""
+        if not any(run.several_tasks for run in self.runs):
+            return None
+        return self.runs[0].memory if len(self.runs) == 1 else memory_figure(self.lines, self.anchor)
+
+    @cached_property
+    def settings_apart(self) -> list[tuple[str, list[str]]]:
+        """Every setting in which its lines differ, and what each of them has."""
+        return settings_apart([line.results for line in self.lines])
 
     @cached_property
     def frames(self) -> list[FigureView]:
@@ -99,7 +87,8 @@ class GroupView:
     @property
     def files(self) -> list[FigureView]:
         """Every figure, for files of its own."""
-        return [*self.over_tasks, *self.scatters, *self.frames]
+        memory = self.memory if len(self.runs) > 1 else None
+        return [*self.over_tasks, *([memory] if memory else []), *self.scatters, *self.frames]
 
 
 def group_runs(runs: Sequence[ReportedRun]) -> list[GroupView]:
@@ -130,7 +119,9 @@ def _lines(families: Sequence[Sequence[ReportedRun]], number: int) -> tuple[Line
         name = ", ".join(filter(None, (own.method_name, apart)))
         for part in [members] if seeds == len(members) > 1 else [[run] for run in members]:
             style = LineStyle(len(lines))
-            views = [RunView(number + i, run.label, run.record, run.analysis, style) for i, run in enumerate(part)]
+            views = [
+                RunView(number + i, run.label, run.record, run.analysis, style, run.log) for i, run in enumerate(part)
+            ]
             number += len(views)
             lines.append(Line(name if len(views) > 1 else views[0].label, style, tuple(views)))
     return tuple(lines)
@@ -151,7 +142,7 @@ def write_report(runs: Sequence[ReportedRun], path: Path) -> None:
         "report.html",
         groups=groups,
         forgotten=_forgotten(shown),
-        swatches=swatches([run.style for run in shown] + [replace(r.style, hollow=True) for r in shown if r.analysis]),
+        swatches=swatches(_styles(shown)),
         has_images=any(run.analysis for run in shown),
         run_count=len(runs),
     )
@@ -181,6 +172,13 @@ def write_figures(runs: Sequence[ReportedRun], folder: Path) -> list[Path]:
 def swatches(styles: Sequence[LineStyle]) -> dict[str, str]:
     """Return the drawing of each style's swatch by its identifier."""
     return {style.swatch: style.svg for style in dict.fromkeys(styles)}
+
+
+def _styles(runs: Sequence[RunView]) -> list[LineStyle]:
+    """Return the styles of runs, of what their analyses add, and of the stages of their training."""
+    stages = {epoch.stage for run in runs if run.log for epoch in run.log.epochs}
+    hollow = [replace(run.style, hollow=True) for run in runs if run.analysis]
+    return [*(run.style for run in runs), *hollow, *map(LineStyle, range(len(stages)))]
 
 
 def _forgotten(runs: Sequence[RunView]) -> dict[RunView, list[ForgottenClip]]:

@@ -46,8 +46,7 @@ def write_site(findings: Findings, out: Path) -> Replaced:
 def _files(findings: Findings) -> Iterator[tuple[str, bytes]]:
     """Give every file's place below the site, and its content."""
     # The report's style sheet, so that all pages look alike, and the site's own behind it.
-    sheets = (TEMPLATES / "style.css", TEMPLATES / "cards.css", _OWN / "site.css")
-    yield "site.css", b"".join(sheet.read_bytes() for sheet in sheets)
+    yield "site.css", (TEMPLATES / "style.css").read_bytes() + (_OWN / "site.css").read_bytes()
     yield "site.js", (_OWN / "site.js").read_bytes()
     boards = make_boards(findings.records)
     for found in findings.records:
