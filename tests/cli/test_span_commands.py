@@ -72,6 +72,7 @@ def test_what_is_predicted_is_read_back_in_every_form(
     outcome = essential(*asked, "--format", "jsonl")
     spans = [json.loads(line) for line in outcome.out.splitlines()]
     assert len(spans) >= 4
+    assert all((span["unknown_score"] > 1) is span["unknown"] for span in spans)
     known = [(span["start"], span["end"], span["label"]) for span in spans if span["label"]]
     for form, name in (("vtt", "long.vtt"), ("srt", "long.srt"), ("csv", "found.csv"), ("label-studio", "tasks.json")):
         printed = essential(*asked, "--format", form)
