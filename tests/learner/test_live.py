@@ -18,6 +18,7 @@ from essential.features.provenance import Recipe, build_recipe
 from essential.features.windows import window_features
 from essential.learner.live import LiveAnswer, LiveRecogniser
 from essential.learner.prediction import Prediction, Scored
+from essential.learner.reading import ClipReader
 from essential.progress import QUIET
 from essential.video.config import AugmentConfig
 from essential.video.decode import read_frames
@@ -65,15 +66,8 @@ def _recipe(encoder: FakeEncoder) -> Recipe:
 
 def _live(encoder: FakeEncoder, window: float, every: float | None = None) -> tuple[LiveRecogniser, Recording]:
     recording: Any = Recording()
-    made = LiveRecogniser(
-        recording,
-        _recipe(encoder),
-        config=FeaturesConfig(),
-        threads=1,
-        window_seconds=window,
-        every_seconds=every,
-    )
-    return made, recording
+    reader = ClipReader(recording, _recipe(encoder), FeaturesConfig(), 1)
+    return LiveRecogniser(reader, window_seconds=window, every_seconds=every), recording
 
 
 def _pushed(live: LiveRecogniser, times: Any) -> list[LiveAnswer]:

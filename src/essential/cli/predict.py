@@ -27,7 +27,7 @@ _FROM_INPUT = "-"
 _CLIP_COLUMNS = ("path", "label", "score", "unknown", "error")
 _SPAN_COLUMNS = ("path", "start", "end", *_CLIP_COLUMNS[1:])
 
-_CAMERA = "Label live: 0, /dev/video0, rtsp://HOST/PATH."
+_CAMERA = "Label a camera live (0, rtsp://...), by windows of 2 s."
 _INPUT = "Videos, or folders of them; - or nothing: a path per line of standard input."
 
 

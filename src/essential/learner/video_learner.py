@@ -416,14 +416,7 @@ class VideoLearner:
             ConfigError: see `LiveRecogniser`.
         """
         self._refuse_unready()
-        return LiveRecogniser(
-            self.labelled_predictor,
-            self._recipe(),
-            config=self.config.features,
-            threads=self.config.training.threads,
-            window_seconds=window_seconds,
-            every_seconds=every_seconds,
-        )
+        return LiveRecogniser(self._reader(), window_seconds=window_seconds, every_seconds=every_seconds)
 
     def _allowed(self, by_class: Mapping[str, Any], *, more_of_known: bool) -> dict[str, Any]:
         """Return what is given by class, under the names that are known; refuse these unless `more_of_known`."""
