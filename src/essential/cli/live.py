@@ -78,7 +78,7 @@ def refuse_beside_camera(camera: str | None, given: Mapping[str, object]) -> Non
 
 def watch(bundle: Path, camera: str, options: LiveOptions) -> None:
     """Label what a camera shows until Ctrl-C; a CameraError if it cannot be opened, or is gone."""
-    from essential.learner.bundle import refuse_missing
+    from essential.learner.clips import refuse_missing
     from essential.learner.live import WINDOW_SECONDS
     from essential.learner.video_learner import VideoLearner
     from essential.video.camera import camera_address, open_camera
