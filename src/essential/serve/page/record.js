@@ -74,6 +74,7 @@ function begin() {
   recorder.addEventListener("dataavailable", (event) => parts.push(event.data));
   recorder.addEventListener("stop", () => finished(mine, new Blob(parts, { type: recorder.mimeType.split(";")[0] })));
   recorder.start();
+  find("record-status").textContent = "";
   countFrames(mine);
   mine.timer = setInterval(() => showTime(mine), 100);
   find("record-hold").classList.add("recording");
