@@ -152,6 +152,10 @@ def test_the_camera_goes_off_when_the_page_is_hidden_and_what_was_recorded_stays
     assert text(page, "#record-trouble") == "The camera is off, because this page was left."
     page.wait_for("document.querySelectorAll('#lesson-clips li').length == 1")
     page.run("delete document.hidden; document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))")
+    click(page, "#live-start")
+    page.wait_for("!document.querySelector('#live').hidden")
+    assert page.run("document.querySelector('#live-window').value") == "4", "the nearest to the take's length"
+    click(page, "#live-stop")
 
 
 def test_a_page_that_is_not_secure_says_how_to_get_the_camera(camera: Page, service: RunningService) -> None:
