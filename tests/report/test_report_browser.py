@@ -13,7 +13,7 @@ from made_records import make_record
 
 from chromium import Page
 from essential.report import ReportedRun, WatchPage, write_report
-from essential.report.page import write_comparison
+from essential.report.comparison_page import write_comparison
 from essential.results.comparison import Call
 
 PHONE_WIDTH = 390
