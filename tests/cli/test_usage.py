@@ -20,6 +20,9 @@ OPTIONS = {
     "learn": {
         "--into",
         "--videos",
+        "--spans",
+        "--window",
+        "--frame-rate",
         "--encoder",
         "--method",
         "--budget-bytes",
@@ -29,8 +32,18 @@ OPTIONS = {
         "--describe",
         "--set",
     },
-    "predict": {"--format", "--top-k", "--window", "--stride", "--sheet", "--camera", "--every", "--set"},
-    "test": {"--format", "--page", "--set"},
+    "predict": {"--format", "--top-k", "--window", "--stride", "--shortest", "--sheet", "--camera", "--every", "--set"},
+    "test": {
+        "--format",
+        "--page",
+        "--window",
+        "--stride",
+        "--shortest",
+        "--overlap",
+        "--videos",
+        "--frame-rate",
+        "--set",
+    },
     "classes": set(),
     "rename": {"--merge"},
     "forget": {"--set"},
@@ -66,7 +79,7 @@ def test_help_names_every_command_and_where_to_start(essential: Essential) -> No
 
 def test_the_list_of_commands_fits_into_a_terminal() -> None:
     listed = run_command("--help", COLUMNS="80").stdout.partition("\nCommands:\n")[2].splitlines()
-    assert len(listed) == 19
+    assert len(listed) == 20
     assert all(line.endswith(".") and not line.endswith("...") for line in listed)
 
 

@@ -102,7 +102,7 @@ def test_nothing_sticks_out_of_a_comparison_either(comparison: Path, browser: Pa
     assert measured["small"] == measured["collisions"] == measured["unreachable"] == []
 
 
-@pytest.mark.parametrize("width", [PHONE_WIDTH, 1280])
+@pytest.mark.parametrize("width", [PHONE_WIDTH, 768, 1280])
 def test_nothing_sticks_out_and_every_stop_can_be_reached_by_keyboard_and_seen(
     page: Path, browser: Page, width: int
 ) -> None:

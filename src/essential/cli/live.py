@@ -17,7 +17,7 @@ from essential.protocols.class_names import NONE_OF_THESE
 from essential.shown import plain_cell, printable, printable_json
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
     from essential.learner.live import LiveRecogniser
     from essential.learner.prediction import Prediction
@@ -78,7 +78,7 @@ def refuse_beside_camera(camera: str | None, given: Mapping[str, object]) -> Non
 
 def watch(bundle: Path, camera: str, options: LiveOptions) -> None:
     """Label what a camera shows until Ctrl-C; a CameraError if it cannot be opened, or is gone."""
-    from essential.learner.bundle import refuse_missing
+    from essential.learner.clips import refuse_missing
     from essential.learner.live import WINDOW_SECONDS
     from essential.learner.video_learner import VideoLearner
     from essential.video.camera import camera_address, open_camera
@@ -188,21 +188,22 @@ def _printer(form: Form) -> Callable[[_Shown], None]:
     return write
 
 
-def _table(shown: _Shown) -> "Table":
+def _table(shown: _Shown) -> "Group":
     """Return the verdict, the labels with their scores, and how it goes."""
     from rich import box
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     counts = ", ".join(f"{shown.frames[name]} {name}" for name in ("received", "used", "dropped"))
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, title_justify="left", caption_justify="left")
-    table.title = f"{_clock(shown.seconds)}  {shown.verdict}"
-    table.caption = f"latency {shown.latency_seconds:.3f} s; frames: {counts}"
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("label", max_width=36, no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("", width=_BAR, no_wrap=True)
     for label, score in shown.prediction.top:
         table.add_row(label, f"{score:.4f}", "#" * round(_BAR * score))
-    return table
+    verdict = Text(f"{_clock(shown.seconds)}  {shown.verdict}", style="bold")
+    return Group(verdict, table, Text(f"latency {shown.latency_seconds:.3f} s; frames: {counts}", style="dim"))
 
 
 def _clock(seconds: float) -> str:

@@ -23,7 +23,7 @@ from torch import Tensor
 from essential.engine.turns import turn
 from essential.errors import ConfigError, DataError
 from essential.features.config import FeaturesConfig
-from essential.features.cores import torch_threads
+from essential.features.cores import cpu_cores, device_of, encoding_seconds, torch_threads
 from essential.features.pipeline import ClipEncoder
 from essential.features.provenance import Recipe
 from essential.learner.labelled_predictor import LabelledPredictor
@@ -96,7 +96,9 @@ class LiveRecogniser:
                 remedy="give that many seconds or more, or a shorter window",
             )
         self.received = self.used = self.repeated = 0
-        self._predictor, self._pixel_format, self._threads = predictor, recipe.encoder.pixel_format, threads
+        self._predictor, self._pixel_format = predictor, recipe.encoder.pixel_format
+        clip_seconds = window_seconds if recipe.encoder.per_frame else self.every_seconds
+        self._threads = _threads(recipe, threads, clip_seconds=clip_seconds)
         self._content, self._features = _computing(recipe, config)
         self._grid = FrameGrid(self.frame_seconds)
         self._window: deque[_Seen] = deque(maxlen=self.frames)
@@ -171,6 +173,17 @@ class LiveRecogniser:
         self._last = seconds
         self.received += 1
         return self._grid.pass_moments(seconds)
+
+
+def _threads(recipe: Recipe, most: int | None, *, clip_seconds: float) -> int | None:
+    """Return how many threads encode a clip every so many seconds, and are idle for half of the time.
+
+    More of them would wait for each other beside the thread that decodes: of two cores that others use too, a small
+    network was seen to take ten times as long with two threads as with one.
+    """
+    if device_of(recipe.encoder).type != "cpu":
+        return most
+    return min(most or cpu_cores(), math.ceil(2 * encoding_seconds(recipe) / clip_seconds))
 
 
 def _computing(

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,12 +42,14 @@ from essential.learner.live import WINDOW_SECONDS, LiveRecogniser
 from essential.learner.model import Model
 from essential.learner.prediction import Prediction, Span
 from essential.learner.reading import ClipReader
+from essential.learner.span_results import SpanResults, compare_spans
 from essential.learner.testing import Thumbnails, count_answers, labelled_paths
 from essential.learner.threads import in_turn
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.progress import QUIET, Progress, phase
 from essential.protocols.class_names import alike, known_as
+from essential.spans.labelled_span import LabelledSpan
 from essential.video.windows import WindowedVideo
 
 _TOP = 5
@@ -225,13 +228,20 @@ class VideoLearner:
         return predictor
 
     @in_turn
-    def learn(self, clips: Given, *, more_of_known: bool = False, describe: Mapping[str, str] | None = None) -> Lesson:
+    def learn(
+        self,
+        clips: Given | Sequence[LabelledSpan],
+        *,
+        more_of_known: bool = False,
+        describe: Mapping[str, str] | None = None,
+    ) -> Lesson:
         """Learn classes from their clips; the clips are not needed again.
 
         It is done wholly or not at all: after an error the learner is as it was.
 
         Args:
-            clips: {"class": [paths]}, or a folder laid out as DIR/<class>/*.mp4; or what `clips_by_class` gave.
+            clips: {"class": [paths]}, or a folder laid out as DIR/<class>/*.mp4; or labelled spans, each of which is a
+                clip, see `read_spans` and `cut_spans`; or what `clips_by_class` gave.
             more_of_known: allow further clips of known classes.
             describe: for a method with words, texts in the place of the names of some of the classes; they are kept.
 
@@ -380,14 +390,20 @@ class VideoLearner:
 
     @in_turn
     def predict_spans(
-        self, path: PathLike, *, window_seconds: float, stride_seconds: float | None = None
+        self,
+        path: PathLike,
+        *,
+        window_seconds: float,
+        stride_seconds: float | None = None,
+        shortest_seconds: float | None = None,
     ) -> list[Span]:
-        """Label a long video over time: windows are read as clips, and neighbours that agree are joined.
+        """Label a long video over time: windows are read as clips, and merged; see `essential.spans.merging`.
 
         Args:
             path: the file, of any length; it is decoded once.
             window_seconds: about the length of the clips that were taught.
             stride_seconds: from window to window; None: half a window.
+            shortest_seconds: of a span: what is shorter is flicker; None: a window.
 
         Raises:
             DataError: nothing was taught yet.
@@ -402,7 +418,8 @@ class VideoLearner:
             stride_seconds=window_seconds / 2 if stride_seconds is None else stride_seconds,
         )
         with phase(self._progress, "read windows", len(video.windows)) as progress:
-            return self._reader().spans(video, progress=progress)
+            shortest = window_seconds if shortest_seconds is None else shortest_seconds
+            return self._reader().spans(video, shortest_seconds=shortest, progress=progress)
 
     def live(self, *, window_seconds: float = WINDOW_SECONDS, every_seconds: float | None = None) -> LiveRecogniser:
         """Return what recognises the frames of a camera, as arrays, by what the learner knows now.
@@ -424,6 +441,34 @@ class VideoLearner:
             window_seconds=window_seconds,
             every_seconds=every_seconds,
         )
+
+    def test_spans(
+        self,
+        spans: Sequence[LabelledSpan],
+        *,
+        window_seconds: float,
+        stride_seconds: float | None = None,
+        shortest_seconds: float | None = None,
+        overlap: float = 0.5,
+    ) -> SpanResults:
+        """Label the videos of labelled spans, and compare; see `essential.spans.scoring`.
+
+        Args:
+            spans: all that the videos show of the known classes: what is not labelled is none of them.
+            window_seconds: see `predict_spans`, as for the next two.
+            overlap: intersection over union from which on a span is found.
+
+        Raises:
+            DataError, VideoError, ConfigError: see `predict_spans` and `compare_spans`.
+        """
+        self._refuse_unready()
+        find = partial(
+            self.predict_spans,
+            window_seconds=window_seconds,
+            stride_seconds=stride_seconds,
+            shortest_seconds=shortest_seconds,
+        )
+        return compare_spans(spans, find, classes=self.classes, overlap=overlap)
 
     def _allowed(self, by_class: Mapping[str, Any], *, more_of_known: bool) -> dict[str, Any]:
         """Return what is given by class, under the names that are known; refuse these unless `more_of_known`."""

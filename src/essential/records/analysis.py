@@ -10,8 +10,7 @@ from pydantic import Field, model_validator
 
 from essential.errors import RunError
 from essential.files.versioned_json import Part, Whole
-from essential.records import Record
-from essential.records.run import Count, Fraction
+from essential.records import Count, Fraction, Record
 
 SCHEMA_VERSION = 2
 MOST_EXEMPLARS = 400

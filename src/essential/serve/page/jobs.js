@@ -65,6 +65,7 @@ async function look(onChange) {
 }
 
 function tellOver(over) {
+  find("change-status").textContent = "";
   find("lesson-status").textContent = over.map((job) => `${job.name}: ${outcome(job)}`).join(" ");
 }
 
