@@ -119,6 +119,14 @@ def _more(world: World, place: Path) -> None:
         shutil.copy(clip, place / ACTIONS[0] / f"more-{clip.name}")
 
 
+def _asked(world: World, place: Path) -> None:
+    """Test clips of the actions that a bundle knows, and of one that it does not."""
+    for number, name in enumerate((*ACTIONS, LATER[0])):
+        (place / name).mkdir(parents=True)
+        for clip in world.clips("test", number):
+            shutil.copy(clip, place / name)
+
+
 def _clip(world: World, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(world.clips("test", 1)[0], place)
@@ -226,6 +234,7 @@ PLACES: Mapping[str, Callable[[World, Path], None]] = {
     "clips": _actions(ACTIONS, 0),
     "new-clips": _actions(LATER, 4),
     "more-clips": _more,
+    "test-clips": _asked,
     "clip.mp4": _clip,
     "CLIP": _clip,
     "match.mp4": _clip,

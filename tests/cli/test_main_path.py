@@ -75,8 +75,11 @@ def run(essential: Essential, folder: Path) -> Path:
     printed = _said(essential, "features", "merge", "--into", folder / "store", *parts)
     assert printed == f"{shards} shards, all checked\nstore: {folder / 'store'}\n"
     extracted = _files(folder / "store")
-    printed = _run(*arguments)
+    printed = _run(*arguments, "--watch")
     assert f"record: {folder / 'run' / 'record.json'}" in printed
+    page = (folder / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Loss and learning rate" in page
+    assert 'http-equiv="refresh"' not in page, "the report stands where the page of the running run was"
     assert _files(folder / "store") == extracted, "train extracted again what was there"
     return folder / "run"
 

@@ -107,7 +107,7 @@ def _run(line: str, command_line: Essential, monkeypatch: pytest.MonkeyPatch) ->
             with monkeypatch.context() as quick:
                 quick.setattr(sys, "stdin", io.StringIO(given))
                 if command[1] in WITHOUT_PAGE:
-                    quick.setattr("essential.cli.runs.analysis_of", lambda _: None)
+                    quick.setattr("essential.cli.runs.analysis_of", lambda *_, **__: None)
                     quick.setattr("essential.report.write_report", lambda _, path: path.write_text("a page"))
                 outcome = command_line(*_shorter(command[1:]))
             assert outcome.code == 0, (line, outcome.err[-2000:])

@@ -165,7 +165,7 @@ def test_frames_that_are_not_needed_can_be_passed_over_undecoded() -> None:
     sparing, seen_too = _live(CountingEncoder(per_frame=True), window=1.0)
     for number, seconds in enumerate(times):
         if sparing.needs(seconds):
-            assert sparing.add(numbered_frame(number), seconds) == 1
+            sparing.add(numbered_frame(number), seconds)
             sparing.answer()
         else:
             sparing.pass_over(seconds)
@@ -232,3 +232,17 @@ def test_a_learner_answers_clips_that_are_played_to_it_as_it_answers_the_files(c
 def test_without_a_class_nothing_is_recognised() -> None:
     with pytest.raises(DataError, match="nothing was taught yet"):
         new_learner(*MACHINE).live()
+
+
+def test_whoever_is_behind_gives_one_answer_for_all_that_were_due() -> None:
+    live, _ = _live(CountingEncoder(per_frame=True), window=1.0, every=0.5)
+    due = []
+    for number in range(41):
+        live.add(numbered_frame(number), number * 0.05)
+        due.append(live.answers_due)
+    assert due == sorted(due)
+    assert (due[0], due[-1]) == (0, 5)
+    answer = live.answer()
+    assert answer is not None
+    assert answer.seconds == pytest.approx(1.9, abs=0.051)
+    assert live.answers_due == 0

@@ -92,7 +92,7 @@ def test_every_figure_of_the_analysis_is_there(html: str) -> None:
     text = ReportPage(html).text
     for words in (
         "Map of exemplars",
-        "12 of 24 exemplars. A line joins",
+        "12 of 24 exemplars, coloured by task. A line joins",
         "retrieved from the stored frames",
         "Distance from the dense clips",
         "Accuracy against frames read",

@@ -11,8 +11,8 @@ import pytest
 from essential.metrics import METRICS, Metric
 from essential.records import Metrics, Record
 from essential.report import ReportedRun, write_report
+from essential.report.comparison_page import comparison_page
 from essential.report.comparison_tables import as_csv, as_latex, as_markdown, as_objects
-from essential.report.page import comparison_page
 from essential.results.comparison import compare
 from essential.results.measures import FINAL, MAIN, column_title, in_order, metric_of, values_of
 from essential.site import Findings, write_site
@@ -72,7 +72,7 @@ def test_a_comparison_has_them_where_one_method_has(record: Record) -> None:
     html = comparison_page(comparison)
     assert "&lt;Plasticity&gt; &amp; 50 %, points</th>" in html
     assert ">stray</th>" in html, "its unit is not known"
-    assert "unmeasured" not in html, "nobody has a value"
+    assert ">unmeasured</th>" not in html, "nobody has a value"
     ours, other = as_objects(comparison)
     assert ours["plasticity"] == {"mean": 0.375, "std": None}
     assert other["plasticity"] == other["unmeasured"] == {"mean": None, "std": None}

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from essential.cli.options import BundleFile, Overrides, argument, option
+from essential.cli.options import BundleFile, FrameRate, Overrides, argument, option
+from essential.cli.span_tests import SpanOptions, print_span_results
 from essential.cli.terminal import say
 from essential.protocols.class_names import NONE_OF_THESE
 from essential.shown import named, printable, printable_json
@@ -15,22 +16,32 @@ from essential.shown import named, printable, printable_json
 if TYPE_CHECKING:
     from essential.learner.clip_results import ClipResults, Share
 
-_CLIPS = "Clips as DIR/<class>/*.mp4, of classes that the bundle knows or not."
+_CLIPS = "Clips as DIR/<class>/*.mp4, of classes that the bundle knows or not; or a file of labelled spans."
+_OVERLAP = "Spans: found from this intersection over union on.  [default: 0.5]"
 _MISTAKES, _WRONG = 10, 20
 # Letters of a text, of one in a row and of two.
 _LONGEST = {1: 26, 2: 34}
 # So that a page stays below 3 MB.
-_THUMBNAIL_BYTES = 1_200_000
+_THUMBNAIL_BYTES = 1_000_000
 
 
-def test(
+def test(  # noqa: PLR0913, PLR0917 - an option each
     bundle: BundleFile,
-    clips: Annotated[Path, argument("DIR", _CLIPS)],
+    clips: Annotated[Path, argument("PATH", _CLIPS)],
     form: Annotated[Literal["table", "json"], option("--format", None, "Tables, or one JSON document.")] = "table",
     page: Annotated[Path | None, option("--page", "FILE.html", "Also write a page with the wrong clips.")] = None,
+    window: Annotated[float | None, option("--window", "SECONDS", "Spans: as of predict.", min=0.04)] = None,
+    stride: Annotated[float | None, option("--stride", "SECONDS", "Spans: as of predict.", min=0.04)] = None,
+    shortest: Annotated[float | None, option("--shortest", "SECONDS", "Spans: as of predict.", min=0)] = None,
+    overlap: Annotated[float | None, option("--overlap", "SHARE", _OVERLAP, min=0.01, max=1)] = None,
+    videos: Annotated[Path | None, option("--videos", "DIR", "Spans: where the videos are.")] = None,
+    frame_rate: FrameRate = None,
     overrides: Overrides = None,
 ) -> None:
     """Test a bundle on a folder of clips.
+
+    Or on labelled spans of long videos: which are found by windows, as predict
+    finds them, with precision and recall.
 
     The accuracy is of the classes that the bundle knows; "none of these" is wrong for their clips. Clips of other
     classes are counted apart: for them it is right. A clip that cannot be read is named, and the exit code is 2.
@@ -40,23 +51,29 @@ def test(
       essential test actions.bundle test-clips
       essential test actions.bundle test-clips --page test.html
       essential test actions.bundle test-clips --format json > test.json
+      essential test actions.bundle spans.csv --videos recordings --window 2
     """
-    from essential.errors import DataError, VideoError
+    from essential.errors import ConfigError, VideoError
     from essential.files.atomic import refuse_unwritable
+    from essential.learner.clips import clips_by_class, refuse_missing
+    from essential.results.formats import counted
 
     if page is not None:
         refuse_unwritable(page)
-    if clips.is_file():
-        raise DataError("is a file", where=clips, remedy="give a folder that is laid out as DIR/<class>/*.mp4")
-
-    from essential.cli.progress_bar import terminal_progress
-    from essential.learner.bundle import refuse_missing
-    from essential.learner.clips import clips_by_class
-    from essential.learner.video_learner import VideoLearner
-    from essential.results.formats import counted
-
     refuse_missing(bundle)
+    options = SpanOptions(window, stride, shortest, overlap, videos, frame_rate)
+    if clips.is_file():
+        if page is not None:
+            raise ConfigError("--page shows clips, and spans are tested", remedy="leave it out")
+        print_span_results(bundle, clips, options, form, overrides)
+        return
+    options.refuse()
     given = clips_by_class(clips, split="test")
+
+    # Here, as torch takes seconds to import.
+    from essential.cli.progress_bar import terminal_progress
+    from essential.learner.video_learner import VideoLearner
+
     learner = VideoLearner.load(bundle, overrides=overrides or (), progress=terminal_progress())
     results = learner.test(given, thumbnail_bytes=0 if page is None else _THUMBNAIL_BYTES)
     if page is not None:
@@ -117,10 +134,8 @@ def _figures(results: "ClipResults") -> list[str]:
     if not total.clips:
         lines = ["accuracy: none, as no clip of a class that the bundle knows could be read"]
     if results.answered_none:
-        lines.append(
-            f"{NONE_OF_THESE}: {results.answered_none} of them, which is wrong"
-            + (f"; of {results.closest_right} the closest class is right" if results.closest_right else "")
-        )
+        closest = f"; for {results.closest_right} the closest class is right" if results.closest_right else ""
+        lines.append(f'answered "{NONE_OF_THESE}": {results.answered_none}, which is wrong{closest}')
     if results.unknown_classes:
         classes = f"{counted(len(results.unknown_classes), 'class')} not in the bundle"
         lines.append(f'{classes}: {_of(unknown)} clips answered "{NONE_OF_THESE}", which is right')

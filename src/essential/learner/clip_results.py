@@ -188,7 +188,8 @@ class ClipResults:
         """Return all of it as plain JSON values; `docs/test-folder.md` describes them."""
         return {
             **self.total.as_json(),
-            "interval_method": f"Wilson, {CONFIDENCE:.0%}",
+            "interval_method": "wilson",
+            "confidence": CONFIDENCE,
             "unknown": self.answered_none,
             "unknown_closest_right": self.closest_right,
             "per_class": {name: {**self.shares[name].as_json(), "unknown": self._none_of(name)} for name in self.known},

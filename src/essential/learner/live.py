@@ -23,7 +23,7 @@ from torch import Tensor
 from essential.engine.turns import turn
 from essential.errors import ConfigError, DataError
 from essential.features.config import FeaturesConfig
-from essential.features.cores import torch_threads
+from essential.features.cores import cpu_cores, device_of, encoding_seconds, torch_threads
 from essential.features.pipeline import ClipEncoder
 from essential.features.provenance import Recipe
 from essential.learner.labelled_predictor import LabelledPredictor
@@ -54,9 +54,9 @@ class LiveAnswer:
 
 
 class _Seen(NamedTuple):
-    """A frame in the window: its number among those used, and its features or its pixels."""
+    """A frame in the window: when it came, and its features or its pixels."""
 
-    number: int
+    seconds: float
     content: Tensor
 
 
@@ -96,12 +96,14 @@ class LiveRecogniser:
                 remedy="give that many seconds or more, or a shorter window",
             )
         self.received = self.used = self.repeated = 0
-        self._predictor, self._pixel_format, self._threads = predictor, recipe.encoder.pixel_format, threads
+        self._predictor, self._pixel_format = predictor, recipe.encoder.pixel_format
+        clip_seconds = window_seconds if recipe.encoder.per_frame else self.every_seconds
+        self._threads = _threads(recipe, threads, clip_seconds=clip_seconds)
         self._content, self._features = _computing(recipe, config)
         self._grid = FrameGrid(self.frame_seconds)
         self._window: deque[_Seen] = deque(maxlen=self.frames)
-        # Moments since the last answer; the first one waits for the window alone.
-        self._waited = self.every_seconds / self.frame_seconds
+        # Since the last answer; the first one waits for the window alone.
+        self._waited_seconds = self.every_seconds
         self._last = -math.inf
 
     def push(self, frame: Frame, seconds: float, *, top_k: int = TOP) -> LiveAnswer | None:
@@ -115,14 +117,14 @@ class LiveRecogniser:
         Raises:
             DataError: the time is not after that of the frame before, or the frame has another shape or type.
         """
-        self._waited += self.add(frame, seconds)
-        is_due = self._waited * self.frame_seconds >= self.every_seconds - _ROUNDING_SECONDS
-        prediction = self.answer(top_k=top_k) if is_due else None
-        if prediction is None:
-            return None
-        # So that they keep their rate; but what is missed is not made up for.
-        self._waited = max(0.0, self._waited - self.every_seconds / self.frame_seconds) % 1
-        return LiveAnswer(seconds, prediction)
+        self.add(frame, seconds)
+        return self.answer(top_k=top_k) if self.answers_due else None
+
+    @property
+    def answers_due(self) -> int:
+        """How many answers might have been given since the last one; whoever is behind gives one for all."""
+        is_full = len(self._window) == self.frames
+        return int((self._waited_seconds + _ROUNDING_SECONDS) / self.every_seconds) if is_full else 0
 
     def needs(self, seconds: float) -> bool:
         """Return whether a frame of that time would be used; others may be given to `pass_over`, undecoded."""
@@ -132,34 +134,37 @@ class LiveRecogniser:
         """Take the time of a frame that is not needed; DataError as of `push`."""
         self._arrive(seconds)
 
-    def add(self, frame: Frame, seconds: float) -> int:
-        """Take the next frame, and return for how many moments it is used; arguments and errors as of `push`."""
+    def add(self, frame: Frame, seconds: float) -> None:
+        """Take the next frame; arguments and errors as of `push`."""
         if not (isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3):
             found = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
             raise DataError(f"a frame is {found}; give an array of uint8 (height, width, 3), RGB")
         moments = self._arrive(seconds)
         if not moments:
-            return 0
+            return
         if moments > self.frames:
             self._window.clear()
             moments = 1
         with turn(self._threads):
             with torch_threads(1):  # a frame is too small to share
                 pixels = plain_view(frame[None], self._pixel_format)
-            self._window.extend([_Seen(self.used, self._content(pixels))] * moments)
+            self._window.extend([_Seen(seconds, self._content(pixels))] * moments)
         self.used += 1
         self.repeated += moments - 1
-        return moments
+        self._waited_seconds += moments * self.frame_seconds
 
-    def answer(self, *, top_k: int = TOP) -> Prediction | None:
-        """Return what the window shows now; None while it is not full."""
+    def answer(self, *, top_k: int = TOP) -> LiveAnswer | None:
+        """Return what the window shows now, due or not; None while it is not full."""
         if len(self._window) < self.frames:
             return None
         with turn(self._threads):
             features = self._features(torch.stack([seen.content for seen in self._window]))
             (prediction,) = self._predictor.predictions([_PATH], features, top_k=top_k)
-        different = len({seen.number for seen in self._window})
-        return replace(prediction, short_clip=ShortClip(different, self.frames) if different < self.frames else None)
+        # So that answers keep their rate; but what is missed is not made up for.
+        self._waited_seconds = max(0.0, self._waited_seconds - self.every_seconds) % self.frame_seconds
+        different = len({seen.seconds for seen in self._window})
+        short_clip = ShortClip(different, self.frames) if different < self.frames else None
+        return LiveAnswer(self._window[-1].seconds, replace(prediction, short_clip=short_clip))
 
     def _arrive(self, seconds: float) -> int:
         """Count a frame, and return for how many moments it stands."""
@@ -168,6 +173,17 @@ class LiveRecogniser:
         self._last = seconds
         self.received += 1
         return self._grid.pass_moments(seconds)
+
+
+def _threads(recipe: Recipe, most: int | None, *, clip_seconds: float) -> int | None:
+    """Return how many threads encode a clip every so many seconds, and are idle for half of the time.
+
+    More of them would wait for each other beside the thread that decodes: of two cores that others use too, a small
+    network was seen to take ten times as long with two threads as with one.
+    """
+    if device_of(recipe.encoder).type != "cpu":
+        return most
+    return min(most or cpu_cores(), math.ceil(2 * encoding_seconds(recipe) / clip_seconds))
 
 
 def _computing(

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from essential.errors import DataError
 from essential.learner.clip_results import ClipResults, UnreadClip, WrongClip
-from essential.learner.clips import Expanded
+from essential.learner.clips import Clip, Expanded
 from essential.learner.lesson import content_key
 from essential.learner.prediction import Prediction
 from essential.progress import Progress
@@ -18,9 +19,15 @@ from essential.progress import Progress
 _SIDE, _MOST_FRAMES, _IN_A_ROW, _QUALITY = 96, 8, 4, 75
 
 
-def labelled_paths(by_class: Mapping[str, Sequence[Path]]) -> dict[Path, str]:
-    """Return every clip with its class; in the place of a folder of clips, each clip below it."""
-    return {path: name for name, given in by_class.items() for path, _ in Expanded(given)}
+def labelled_paths(by_class: Mapping[str, Sequence[Clip]]) -> dict[Path, str]:
+    """Return every clip with its class; in the place of a folder of clips, each clip below it.
+
+    DataError for spans, which are not asked about as clips.
+    """
+    paths = {name: [clip for clip in given if isinstance(clip, Path)] for name, given in by_class.items()}
+    if any(len(paths[name]) < len(given) for name, given in by_class.items()):
+        raise DataError("labelled spans are given, which are parts of videos", remedy="use test_spans(...)")
+    return {path: name for name, given in paths.items() for path, _ in Expanded(given)}
 
 
 def count_answers(

@@ -13,6 +13,7 @@ from typing import Any
 from essential.metrics.evaluations import (
     AccuracyMatrix,
     Evaluation,
+    accuracy_by_task,
     accuracy_matrix,
     accuracy_on_seen,
     class_accuracy,
@@ -29,6 +30,7 @@ __all__ = [
     "Evaluation",
     "Metric",
     "Scores",
+    "accuracy_by_task",
     "accuracy_matrix",
     "accuracy_on_seen",
     "backward_forgetting_by_task",

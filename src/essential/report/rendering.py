@@ -67,5 +67,11 @@ def _environment(folder: Path) -> Environment:
         rows.published_table,
     )
     made.globals |= {function.__name__: function for function in shared}
-    made.globals |= {"MAIN": measures.MAIN, "FINAL": measures.FINAL, "OURS": rows.OURS, "KINDS": KINDS}
+    made.globals |= {
+        "MAIN": measures.MAIN,
+        "FINAL": measures.FINAL,
+        "LOST": measures.LOST,
+        "OURS": rows.OURS,
+        "KINDS": KINDS,
+    }
     return made

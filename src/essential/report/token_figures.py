@@ -1,6 +1,7 @@
 """Where the tokens of exemplars lie: dense clips, the sparse frames that are kept, and what is retrieved from these."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ _SQUARE = Sheet(width=480, height=440, left=62)
 
 
 class Look(NamedTuple):
-    """How a kind of token is drawn: its name, its mark on a page, its marker in matplotlib, its colour's number.
+    """How a kind of token is drawn: its name, its mark on a page, its marker in matplotlib.
 
     `stroke` draws the mark in points around the origin; a line of no length has round ends, and is a dot.
     """
@@ -25,7 +26,6 @@ class Look(NamedTuple):
     name: str
     mark: str
     marker: str
-    colour: int
     stroke: Sequence[tuple[float, float]]
 
 
@@ -33,31 +33,47 @@ _DOT = ((0.0, 0.0), (0.0, 0.0))
 _CROSS = ((-2.9, -2.9), (2.9, 2.9), (np.nan, np.nan), (-2.9, 2.9), (2.9, -2.9))
 _TRIANGLE = ((0.0, 2.9), (-2.9, -2.9), (2.9, -2.9), (0.0, 2.9))
 _LOOKS: dict[Kind, Look] = {
-    "dense": Look("all frames (dense)", "dot", "o", 0, _DOT),
-    "sparse": Look("stored frames (sparse)", "cross", "x", 1, _CROSS),
-    "retrieved": Look("retrieved from the stored frames", "triangle", "^", 2, _TRIANGLE),
+    "dense": Look("all frames (dense)", "dot", "o", _DOT),
+    "sparse": Look("stored frames (sparse)", "cross", "x", _CROSS),
+    "retrieved": Look("retrieved from the stored frames", "triangle", "^", _TRIANGLE),
 }
+_MOST_COLOURS = 6
 
 
-def token_looks(analysis: Analysis) -> list[Look]:
-    """Return the looks of the kinds of token that the map has."""
-    kinds = {point.kind for point in analysis.embedding.points} if analysis.embedding else set()
-    return [look for kind, look in _LOOKS.items() if kind in kinds]
+@dataclass(frozen=True, eq=False)
+class TokenMap(FigureView):
+    """The map, with its legend: the marks that it has, and the tasks of each colour, by the colour's number."""
+
+    looks: Sequence[Look] = ()
+    colours: Sequence[str] = ()
 
 
-def token_map_figure(anchor: str, analysis: Analysis) -> FigureView | None:
-    """t-SNE of the exemplars' clip tokens, as in the paper's analysis; None if there is none."""
+def token_map_figure(anchor: str, analysis: Analysis) -> TokenMap | None:
+    """t-SNE of the exemplars' clip tokens, as in the paper's analysis, coloured by task; None if there is none."""
     if analysis.embedding is None:
         return None
     points, names = analysis.embedding.points, analysis.class_names
-    return FigureView(
+    kinds = {point.kind for point in points}
+    looks = [look for kind, look in _LOOKS.items() if kind in kinds]
+    tasks = analysis.class_tasks[-1] + 1
+    count = min(tasks, _MOST_COLOURS)
+    of_task = [task * count // tasks for task in range(tasks)]
+    colours = [_tasks_named([task + 1 for task in range(tasks) if of_task[task] == number]) for number in range(count)]
+    of_slot = [of_task[task] for task in analysis.class_tasks]
+    return TokenMap(
         title="Map of exemplars",
-        drawing=_token_map(f"{anchor}-tokens", points, token_looks(analysis)),
+        drawing=_token_map(f"{anchor}-tokens", points, of_slot, _keys(looks, colours)),
         data=[
-            ("exemplar", "class", "kind", "x", "y"),
-            *((point.exemplar, names[point.slot], point.kind, point.x, point.y) for point in points),
+            ("exemplar", "class", "task", "kind", "x", "y"),
+            *((p.exemplar, names[p.slot], analysis.class_tasks[p.slot] + 1, p.kind, p.x, p.y) for p in points),
         ],
+        looks=looks,
+        colours=colours,
     )
+
+
+def _tasks_named(tasks: Sequence[int]) -> str:
+    return f"task {tasks[0]}" if len(tasks) == 1 else f"tasks {tasks[0]} to {tasks[-1]}"
 
 
 def distance_figure(anchor: str, analysis: Analysis) -> FigureView | None:
@@ -92,7 +108,9 @@ def _digits(*values: float | None) -> list[str]:
     return [NONE if value is None else f"{value:.4f}" for value in values]
 
 
-def _token_map(name: str, points: Sequence[Point], looks: Sequence[Look]) -> Drawing:
+def _token_map(
+    name: str, points: Sequence[Point], of_slot: Sequence[int], keys: Callable[[Palette], list[Line2D]]
+) -> Drawing:
     def draw(palette: Palette) -> Drawn:
         figure, axes = _MAP.plot()
         axes.set(xlim=(0, _MAP.area[0]), ylim=(0, _MAP.area[1]))
@@ -103,12 +121,14 @@ def _token_map(name: str, points: Sequence[Point], looks: Sequence[Look]) -> Dra
             for (kind, exemplar), place in places.items()
             if kind == "retrieved" and ("dense", exemplar) in places
         ]
-        _draw_as_one(axes, links, colour=palette.ink, width=0.6, alpha=0.35)
+        _draw_as_one(axes, links, colour=palette.ink, width=0.6, alpha=0.3)
         for kind, look in _LOOKS.items():
-            marks = [place + look.stroke for (own, _), place in places.items() if own == kind]
-            width = 5.0 if look.mark == "dot" else 1.3
-            _draw_as_one(axes, marks, colour=palette.series[look.colour], width=width, alpha=0.85)
-        return figure, [_key(palette, look) for look in looks]
+            for number in sorted(set(of_slot)):
+                own = [p for p in points if p.kind == kind and of_slot[p.slot] == number]
+                marks = [places[kind, p.exemplar] + look.stroke for p in own]
+                width = 5.0 if look.mark == "dot" else 1.3
+                _draw_as_one(axes, marks, colour=palette.series[number], width=width, alpha=0.85)
+        return figure, keys(palette)
 
     return Drawing(name, draw)
 
@@ -122,10 +142,16 @@ def _draw_as_one(axes: Axes, strokes: Sequence[Any], *, colour: str, width: floa
         axes.plot(*line.T, solid_capstyle="round", solid_joinstyle="round", scalex=False, scaley=False, **look)
 
 
-def _key(palette: Palette, look: Look) -> Line2D:
-    colour = palette.series[look.colour]
-    face = colour if look.mark == "dot" else "none"
-    return Line2D([], [], linestyle="", label=look.name, color=colour, marker=look.marker, markersize=7, mfc=face)
+def _keys(looks: Sequence[Look], colours: Sequence[str]) -> Callable[[Palette], list[Line2D]]:
+    def keys(palette: Palette) -> list[Line2D]:
+        marks = [(look.name, look.marker, palette.ink) for look in looks]
+        marks += [(name, "o", palette.series[number]) for number, name in enumerate(colours)]
+        return [
+            Line2D([], [], linestyle="", label=name, color=colour, marker=marker, markersize=7)
+            for name, marker, colour in marks
+        ]
+
+    return keys
 
 
 def _distance_chart(name: str, slots: Sequence[SlotDistances]) -> Drawing:

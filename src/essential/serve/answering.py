@@ -79,6 +79,7 @@ class Answering:
             encoder=learner.config.encoder.name,
             method=learner.config.method.name,
             lessons=len(learner.lessons),
+            frames_read=learner.encoder.frames_read(learner.config.video.frames),
         )
 
     def predict(self, clip: Path, *, top_k: int) -> Prediction:
@@ -119,6 +120,14 @@ class Answering:
     def forget(self, name: str, target: Path) -> Change:
         """Forget a known class, and write the bundle that does not know it to `target`, or raise a `Refusal`."""
         self._learner.forget(name)
+        return self._saved(target), None
+
+    def rename(self, name: str, to: str, *, merge: bool, target: Path) -> Change:
+        """Rename a known class, or merge it with `to`, and write the bundle to `target`, or raise a `Refusal`."""
+        try:
+            self._learner.rename(name, to, merge=merge)
+        except EssentialError as error:
+            raise Refusal(422, "rename_failed", "; ".join(filter(None, (error.problem, error.remedy)))) from error
         return self._saved(target), None
 
     def _saved(self, target: Path) -> Knowledge:

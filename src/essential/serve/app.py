@@ -136,7 +136,7 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
     @app.get(f"{_API}/jobs")
     async def jobs() -> JobList:
         """List the lessons since the service began."""
-        return JobList(jobs=list(service.jobs.values()))
+        return JobList(jobs=list(service.jobs.values()), bundle=service.kept.state)
 
     @app.get(f"{_API}/jobs/{{job_id}}")
     async def job(job_id: str) -> Job:
@@ -149,9 +149,16 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
         await service.forget(known_as(name, service.knowledge.names))
         return _classes(service)
 
+    @app.post(f"{_API}/classes/rename")
+    async def rename(name: str, to: str, merge: bool = False) -> Classes:
+        """Give a class another name; `to` may be a known class if `merge` is true: the two become one."""
+        known = service.knowledge.names
+        await service.rename(known_as(name, known), known_as(_class_name(to, "the new name"), known), merge=merge)
+        return _classes(service)
+
     @app.post(f"{_API}/undo")
     async def undo() -> Classes:
-        """Put the bundle before the last lesson or forgetting back."""
+        """Put the bundle before the last change back."""
         await service.undo()
         return _classes(service)
 
@@ -221,15 +228,19 @@ def _lesson(form: Form, known: list[str]) -> Lesson:
     more = form.texts.get("more_of_known", "").strip().lower()
     if more not in (*_YES, *_NO):
         raise Refusal(422, "bad_value", f"more_of_known: {more[:20]!r} is not allowed; send true or false")
-    given = form.texts["class"].strip()
+    name = known_as(_class_name(form.texts["class"], "the class"), known)
+    return Lesson(name, tuple(form.clips), more in _YES)
+
+
+def _class_name(given: str, where: str) -> str:
+    given = given.strip()
     if len(given) > _LONGEST_NAME:
-        message = f"the class has a name of {len(given)} characters; give one of 1 to {_LONGEST_NAME}"
+        message = f"{where} has a name of {len(given)} characters; give one of 1 to {_LONGEST_NAME}"
         raise Refusal(422, "bad_class_name", message)
     try:
-        name = class_name(given, "the class")
+        return class_name(given, where)
     except DataError as error:
         raise Refusal(422, "bad_class_name", str(error)) from error
-    return Lesson(known_as(name, known), tuple(form.clips), more in _YES)
 
 
 def _live_frames(form: Form, limits: Limits) -> LiveFrames:

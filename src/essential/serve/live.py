@@ -98,8 +98,8 @@ def _refused(number: int) -> Iterator[None]:
 
 
 def _answer(given: LiveFrames, recogniser: LiveRecogniser) -> LiveAnswer:
-    prediction = recogniser.answer()
-    shown = {} if prediction is None else {"ready": True, **prediction.as_json()}
+    answer = recogniser.answer()
+    shown = {} if answer is None else {"ready": True, **answer.prediction.as_json()}
     received, used = recogniser.received, recogniser.used
     return LiveAnswer.model_validate(
         {

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from essential.errors import ConfigError, EssentialError
+from essential.protocols.video_walk import EXTENSIONS
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class Limits:
     def lesson_bytes(self) -> int:
         """Of a lesson's clips together, as ten of the largest have."""
         return 10 * self.clip_bytes
+
+    @property
+    def extensions(self) -> list[str]:
+        """Of the files that are taken for clips in a folder."""
+        return sorted(EXTENSIONS)
 
     @property
     def live_bytes(self) -> int:
@@ -116,13 +122,14 @@ class Kept:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """The classes of a bundle, in order of arrival, and all that it keeps of clips."""
+    """The classes of a bundle, in order of arrival, all that it keeps of clips, and how many frames of one are read."""
 
     classes: tuple[KnownClass, ...] = ()
     memory: tuple[Kept, ...] = ()
     encoder: str = ""
     method: str = ""
     lessons: int = 0
+    frames_read: int = 0
 
     @property
     def names(self) -> list[str]:
@@ -252,6 +259,7 @@ class Classes(BaseModel):
     lessons: int
     encoder: str
     method: str
+    frames_read: int
     can_undo: bool
     bundle: str
 
@@ -282,19 +290,21 @@ class Job(BaseModel):
 
 
 class JobList(BaseModel):
-    """Lessons, the oldest first."""
+    """Lessons, the oldest first; `bundle` is another text after every change of the bundle, whoever asked for it."""
 
     jobs: list[Job]
+    bundle: str
 
 
 class LimitsAnswer(BaseModel):
-    """What may be sent."""
+    """What may be sent; `extensions` are those of files that are videos in a folder."""
 
     clip_bytes: int
     clip_seconds: float
     side: int
     lesson_clips: int
     lesson_bytes: int
+    extensions: list[str]
 
 
 class Health(BaseModel):

@@ -6,6 +6,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +32,7 @@ from essential.video.frames import (
 _PILLOW_ERRORS = (SyntaxError, TypeError, struct.error, zlib.error, Image.DecompressionBombError)
 FORMATS = ("JPEG", "PNG")
 _GAPS_NAMED_AT_MOST = 5
+_IDENTITIES_KEPT = 16
 _REMEDY = (
     "expected a folder of 2 frames or more such as img_00001.jpg, numbered without a gap, all of one size; extract the "
     "frames again or leave the folder out"
@@ -130,6 +132,17 @@ def identity_of(path: Path) -> VideoIdentity:
     if not path.is_file() and path.exists():
         raise OSError("it is not a file")
     return VideoIdentity(path.stat().st_size, sha256_of_file(path))
+
+
+def identity_of_whole(path: Path) -> VideoIdentity:
+    """Return what `identity_of` does, of a file of which segments are read one after the other: it is hashed once."""
+    status = path.stat()
+    return _kept_identity(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=_IDENTITIES_KEPT)
+def _kept_identity(path: Path, _size: int, _mtime_ns: int) -> VideoIdentity:
+    return identity_of(path)
 
 
 def _complete(path: Path) -> list[FrameFile]:
