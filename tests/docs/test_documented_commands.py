@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-import essential.api.compare
+import essential.api.planned_runs
 
 # Here, before anything is made smaller: what is imported later would keep the stand-in.
 import essential.authors.import_run
@@ -76,7 +76,7 @@ def place(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     for name, value in cache(world.folder).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("essential.api.compare.runs_at_once", lambda _: 1)
-    for module in (essential.engine.config, essential.api.compare, essential.learner.bundle):
+    for module in (essential.engine.config, essential.api.planned_runs, essential.learner.bundle):
         monkeypatch.setattr(module, "load_config", load_smaller_config)
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -254,8 +254,8 @@ class VideoLearner:
         self._refuse_fork()
         recipe = self._recipe()
         given = clips_by_class(clips)
-        if given.passed_over.line:
-            self._progress.say(given.passed_over.line)
+        if given.line:
+            self._progress.say(given.line)
         by_class = self._allowed(given.videos, more_of_known=more_of_known)
         spoken = words_of_lesson(self._known, [*by_class], describe or {})
         first_slot, config = len(self._model.labels), self.config.features
