@@ -70,13 +70,15 @@ def refuse_beside_camera(camera: str | None, given: Mapping[str, object]) -> Non
 def watch(bundle: Path, camera: str, options: LiveOptions) -> None:
     """Label what a camera shows until Ctrl-C; a CameraError if it cannot be opened, or is gone."""
     from essential.learner.clips import refuse_missing
-    from essential.learner.live import WINDOW_SECONDS
-    from essential.learner.video_learner import VideoLearner
     from essential.video.camera import camera_address, open_camera
 
     address = camera_address(camera)
     refuse_missing(bundle)
     with closing(open_camera(address)) as source:
+        # With torch, which a camera that cannot be opened does not wait for.
+        from essential.learner.live import WINDOW_SECONDS
+        from essential.learner.video_learner import VideoLearner
+
         learner = VideoLearner.load(bundle, overrides=options.overrides)
         window = WINDOW_SECONDS if options.window is None else options.window
         recogniser = learner.live(window_seconds=window, every_seconds=options.every)
