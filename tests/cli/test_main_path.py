@@ -167,9 +167,7 @@ def test_an_error_leaves_the_process_with_code_2_and_one_message(tmp_path: Path)
     assert result.stderr == f"error: {tmp_path / 'record.json'} is missing; {advice}\n"
 
 
-def test_a_damaged_log_costs_the_report_its_curves_and_no_more(
-    essential: Essential, run: Path, tmp_path: Path
-) -> None:
+def test_a_damaged_log_costs_the_report_its_curves_and_no_more(essential: Essential, run: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(run, tmp_path / "copy"))
     (copy / "log.jsonl").write_text('{"event": "epoch", "task": "no"}\n')
     outcome = essential("report", copy, "--out", tmp_path / "page.html")
