@@ -212,7 +212,9 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 
 def _page(run: Path) -> str:
-    return " ".join(re.sub("<[^>]+>", " ", (run / "report.html").read_text(encoding="utf-8").split("<body>")[1]).split())
+    return " ".join(
+        re.sub("<[^>]+>", " ", (run / "report.html").read_text(encoding="utf-8").split("<body>")[1]).split()
+    )
 
 
 def test_the_page_of_a_run_stops_with_it_and_goes_on_with_it(config: RunConfig, tmp_path: Path) -> None:

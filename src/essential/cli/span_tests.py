@@ -1,7 +1,5 @@
 """`essential test` on a file of labelled spans: precision, recall and F1 by overlap."""
 
-
-
 import json
 from functools import partial
 from pathlib import Path
