@@ -25,7 +25,8 @@ from rich.table import Table
 from speed.measuring import ratios_in_turns, seconds
 
 from essential.cli.progress_bar import terminal_progress
-from essential.encoders import ENCODERS, Encoder, EncoderConfig, build_encoder
+from essential.encoders import ENCODERS, EncoderConfig, build_encoder
+from essential.encoders.base import Encoder
 from essential.engine.config import load_config
 from essential.engine.run import train
 from essential.engine.workspace import open_workspace

@@ -37,10 +37,7 @@ class Page:
         self._buffer = b""
         self._count = 0
         self._session: str | None = None
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network", "DOM"):
-            self.call(f"{domain}.enable")
+        self.open_tab()
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Give an order of the Chrome DevTools protocol, and return its result."""
@@ -85,22 +82,44 @@ class Page:
 
     def drop(self, selector: str, files: list[Path]) -> None:
         """Drop files on an element."""
-        self.run(f"document.querySelector({json.dumps(selector)}).scrollIntoView()")
-        # What lies under a point is known once the page was drawn where it is now.
-        self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        x, y = self.run(
-            f"(() => {{ const box = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
-            " return [box.x + box.width / 2, box.y + box.height / 2] })()"
-        )
+        x, y = self._middle(selector)
         data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
         for kind in ("dragEnter", "dragOver", "drop"):
             self.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
 
-    def press(self, key: str, code: int) -> None:
-        """Press a key."""
+    def press(self, key: str, code: int, *, seconds: float = 0) -> None:
+        """Press a key, and hold it for some seconds."""
         for kind in ("keyDown", "keyUp"):
             text = {"text": "\r"} if key == "Enter" and kind == "keyDown" else {}
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
+            time.sleep(seconds if kind == "keyDown" else 0)
+
+    def hold(self, selector: str, *, seconds: float, finger: bool = False) -> None:
+        """Press the mouse's button, or a finger, on an element, and hold it for some seconds."""
+        x, y = self._middle(selector)
+        kinds = ("touchStart", "touchEnd") if finger else ("mousePressed", "mouseReleased")
+        for kind, wait in zip(kinds, (seconds, 0), strict=True):
+            if finger:
+                points = [{"x": x, "y": y}] if kind == "touchStart" else []
+                self.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+            else:
+                self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+            time.sleep(wait)
+
+    def open_tab(self) -> str | None:
+        """Open another tab, which all orders go to from now on, and return the one before, for `use_tab`."""
+        before, self._session = self._session, None
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network", "DOM"):
+            self.call(f"{domain}.enable")
+        return before
+
+    def use_tab(self, tab: str | None) -> str | None:
+        """Bring a tab to the front, let all orders go to it from now on, and return the one before."""
+        before, self._session = self._session, tab
+        self.call("Page.bringToFront")
+        return before
 
     def type(self, text: str) -> None:
         """Type text where the focus is."""
@@ -113,6 +132,17 @@ class Page:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
+
+    def _middle(self, selector: str) -> tuple[float, float]:
+        """Return the middle of an element, which is in sight then."""
+        self.run(f"document.querySelector({json.dumps(selector)}).scrollIntoView()")
+        # What lies under a point is known once the page was drawn where it is now.
+        self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        x, y = self.run(
+            f"(() => {{ const box = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
+            " return [box.x + box.width / 2, box.y + box.height / 2] })()"
+        )
+        return x, y
 
     def _next_message(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
@@ -137,14 +167,14 @@ class Page:
 
 
 @contextmanager
-def browser_page(profile: Path) -> Iterator[Page]:
-    """Give a tab of a browser that ends with it."""
+def browser_page(profile: Path, *flags: str) -> Iterator[Page]:
+    """Give a tab of a browser that ends with it; `flags` are given to the browser too."""
     assert BROWSER is not None
     orders_end, orders = os.pipe()
     answers, answers_end = os.pipe()
     script = _WITH_PIPES.format(orders=orders_end, answers=answers_end)
     process = subprocess.Popen(
-        ["bash", "-c", script, "sh", BROWSER, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        ["bash", "-c", script, "sh", BROWSER, *_FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"],
         pass_fds=(orders_end, answers_end),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -45,7 +45,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.fixture
 def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make no analysis and no figures after a run from the command line: they take longer than a small run itself."""
-    monkeypatch.setattr("essential.cli.runs.analysis_of", lambda _: None)
+    monkeypatch.setattr("essential.cli.runs.analysis_of", lambda *_, **__: None)
     monkeypatch.setattr("essential.report.write_report", lambda _, path: path.write_text("a page"))
 
 

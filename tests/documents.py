@@ -5,6 +5,12 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from essential.cli import app
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -78,3 +84,17 @@ def essential_commands(line: str) -> Iterator[list[str]]:
         rest = parts[start + 1 :]
         ends = [at for at, word in enumerate(rest) if word in ("|", ">")]
         yield rest[: ends[0]] if ends else rest
+
+
+def parsed(arguments: list[str]) -> dict[str, Any]:
+    """Parse what is given to `essential` without running it, and return its values; what is wrong is an error."""
+    command, rest = typer.main.get_command(app), list(arguments)
+    context = command.context_class(command, info_name="essential")
+    while isinstance(command, TyperGroup):
+        if not rest and command.invoke_without_command:
+            return {}
+        name, found, rest = command.resolve_command(context, rest)
+        assert found is not None
+        context, command = found.context_class(found, info_name=name, parent=context), found
+    command.parse_args(context, rest)
+    return context.params

@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("protocols", "published"),
     ("records",),
     ("video", "results"),
-    ("encoders",),
+    ("encoders", "spans"),
     ("features",),
     ("memory", "models"),
     ("methods",),
@@ -39,6 +39,7 @@ WITHOUT_TORCH = BOTTOM | {
     "results",
     "report",
     "site",
+    "spans",
 }
 
 

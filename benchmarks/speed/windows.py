@@ -20,7 +20,8 @@ import numpy as np
 from decoding import CODECS, RATE, SIZE, write_moving_texture
 from measuring import Result, main, ratios_in_turns, seconds
 
-from essential.encoders import Encoder, EncoderConfig, build_encoder
+from essential.encoders import EncoderConfig, build_encoder
+from essential.encoders.base import Encoder
 from essential.engine.allocator import keep_freed_memory
 from essential.features.config import FeaturesConfig
 from essential.features.cores import share_cores, torch_threads

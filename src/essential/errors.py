@@ -36,6 +36,10 @@ class VideoError(EssentialError):
     """A video file cannot be read; the message names the file and the reason."""
 
 
+class CameraError(EssentialError):
+    """A camera cannot be opened, or gives no more frames."""
+
+
 class StoreError(EssentialError):
     """A feature store is damaged, incomplete, or was made by something else."""
 

@@ -35,6 +35,12 @@ def plain_cell(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
 
 
+def unguarded_cell(cell: str) -> str:
+    """Return a cell of a CSV file without what `plain_cell` puts before it, and without spaces around it."""
+    cell = cell.strip()
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA_STARTS) else cell
+
+
 def _is_control(one: str) -> bool:
     return category(one) in _NOT_SHOWN and one not in _JOINERS
 

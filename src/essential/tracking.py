@@ -7,31 +7,43 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from essential.engine.run import Sink
 from essential.errors import ConfigError
 from essential.files.atomic import write_json
 from essential.files.untrusted import read_json
+from essential.report import WatchPage
 
 # Which run there is this one, so that resuming goes on with it.
 _NOTE = "wandb.json"
 
 
 @contextmanager
-def open_sinks(*, tensorboard: Path | None, wandb: str | None, warn: Callable[[str], None]) -> Iterator[Sink]:
-    """Give a sink that passes on to a folder of event files and a project, if asked for; close them at the end.
+def open_sinks(
+    *, tensorboard: Path | None, wandb: str | None, page: WatchPage | None = None, warn: Callable[[str], None]
+) -> Iterator[Sink]:
+    """Give a sink that passes on to a folder of event files, a project and a page, if asked for; close them at the end.
 
     One that fails costs one call of `warn`; the run goes on. A ConfigError if a library is not installed, or the folder
     is a file.
     """
-    sinks: list[_TensorBoard | _Wandb] = [] if tensorboard is None else [_TensorBoard(tensorboard)]
-    guarded = _Guarded(sinks if wandb is None else [*sinks, _Wandb(wandb)], warn)
+    sinks: list[_Closed] = [] if tensorboard is None else [_TensorBoard(tensorboard)]
+    sinks += [] if wandb is None else [_Wandb(wandb)]
+    guarded = _Guarded(sinks if page is None else [*sinks, page], warn)
     try:
         yield guarded
     finally:
         guarded.close()
+
+
+class _Closed(Sink, Protocol):
+    """A sink with a name that is closed at the end."""
+
+    name: str
+
+    def close(self) -> None: ...
 
 
 class _TensorBoard:
@@ -102,9 +114,9 @@ class _Wandb:
 class _Guarded:
     """Passes on to several sinks. One that fails gets nothing more, and `warn` is called once."""
 
-    def __init__(self, sinks: "list[_TensorBoard | _Wandb]", warn: Callable[[str], None]) -> None:
+    def __init__(self, sinks: "list[_Closed]", warn: Callable[[str], None]) -> None:
         self._sinks, self._warn = sinks, warn
-        self._failed: list[_TensorBoard | _Wandb] = []
+        self._failed: list[_Closed] = []
 
     def start(self, folder: Path, config: Mapping[str, Any], *, first_step: int) -> None:
         self._each(lambda sink: sink.start(folder, config, first_step=first_step))
@@ -119,7 +131,7 @@ class _Guarded:
                 sink.close()
         self._each(lambda sink: sink.close())
 
-    def _each(self, act: Callable[[_TensorBoard | _Wandb], None]) -> None:
+    def _each(self, act: "Callable[[_Closed], None]") -> None:
         for sink in list(self._sinks):
             try:
                 act(sink)

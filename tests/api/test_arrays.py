@@ -277,7 +277,6 @@ def _raises(scores: Any) -> Any:
         ({"least": 0.5}, r"^metrics\['least'\]: is 0\.5; give functions by name"),
         ({1: _least}, r"^metrics\[1\]: its name is no text; give functions by name"),
         ({"final_accuracy": _least}, r"^metrics\['final_accuracy'\]: the name is taken by a metric of .*; choose"),
-        ({"forgetting_from_first": _least}, r"^metrics\['forgetting_from_first'\]: the name is taken"),
     ],
 )
 def test_metrics_that_cannot_be_used_are_refused_before_anything_is_learned(

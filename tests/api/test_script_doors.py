@@ -15,9 +15,9 @@ from test_arrays import QUICK, features
 import essential as es
 from essential.api.listings import Catalogue, Table
 from essential.engine.evaluate import TaskReport
-from essential.engine.learn_task import EpochReport
 from essential.errors import CheckpointError, RunError, TrainingError
 from essential.metrics import METRICS, Scores
+from essential.records.training_log import EpochReport
 from small_runs import small_config
 
 EPOCHS = 6

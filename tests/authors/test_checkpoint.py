@@ -30,7 +30,7 @@ def test_every_key_goes_to_its_part(modules: int, layers: int, tmp_path: Path) -
     assert read.flags == {"fs_topk": 2, "lr": 1e-3}
     head = GrowingHead(WIDTH, init_scale=1.0)
     classifier = ClipClassifier(WIDTH, frames=FRAMES, layers=layers, heads=1, dropout=0.0, drop_path=0.0, head=head)
-    classifier.load_state_dict(classifier.completed(read.classifier))
+    classifier.load_state_dict(read.classifier)
     for state in read.retrieval:
         MemoryRetrieval(WIDTH, frames=FRAMES, kept=2, heads=1, drop_path=0.0).load_state_dict(state)
 

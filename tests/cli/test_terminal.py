@@ -9,8 +9,8 @@ import pytest
 from rich.table import Table
 
 import essential.cli
+from essential.cli.answers import SPAN_COLUMNS, Format, printer
 from essential.cli.console import Terminal
-from essential.cli.predict import _SPAN_COLUMNS, Format, _printer
 from essential.cli.progress_bar import BarProgress, LineProgress
 from essential.cli.terminal import say, show_harmless_warnings
 from essential.learner.prediction import Prediction, Scored, Span
@@ -84,10 +84,10 @@ def test_a_bar_moves_by_its_own_controls_alone(
 @pytest.mark.parametrize("form", ["table", "jsonl", "csv"])
 def test_predictions_in_every_format(form: Format, capsys: pytest.CaptureFixture[str]) -> None:
     path = Path(f"={NAME}.mp4")
-    printer = _printer(form, _SPAN_COLUMNS)
-    printer(Prediction(path, (Scored(f"@{NAME}", 0.5),)))
-    printer(Prediction(path, error=f"-{NAME}"))
-    printer(Span(path, Segment(0, 1), f"+{NAME}", 0.5))
+    show, _ = printer(form, SPAN_COLUMNS)
+    show(Prediction(path, (Scored(f"@{NAME}", 0.5),)))
+    show(Prediction(path, error=f"-{NAME}"))
+    show(Span(path, Segment(0, 1), Scored(f"+{NAME}", 0.5)))
     out = capsys.readouterr().out
     assert _harmless(out)
     if form == "jsonl":

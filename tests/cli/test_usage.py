@@ -9,7 +9,7 @@ from small_runs import run_command
 
 OPTIONS = {
     "demo": {"--out", "--seed", "--compare"},
-    "train": {"--config", "--method", "--out", "--seed", "--resume", "--tensorboard", "--wandb", "--set"},
+    "train": {"--config", "--method", "--out", "--seed", "--resume", "--watch", "--tensorboard", "--wandb", "--set"},
     "compare": {"--config", "--methods", "--seeds", "--budgets", "--out", "--set"},
     "extract": {"--config", "--store", "--shard", "--set"},
     "evaluate": {"--set"},
@@ -20,6 +20,9 @@ OPTIONS = {
     "learn": {
         "--into",
         "--videos",
+        "--spans",
+        "--window",
+        "--frame-rate",
         "--encoder",
         "--method",
         "--budget-bytes",
@@ -29,8 +32,20 @@ OPTIONS = {
         "--describe",
         "--set",
     },
-    "predict": {"--format", "--top-k", "--window", "--stride", "--sheet", "--set"},
+    "predict": {"--format", "--top-k", "--window", "--stride", "--shortest", "--sheet", "--camera", "--every", "--set"},
+    "test": {
+        "--format",
+        "--page",
+        "--window",
+        "--stride",
+        "--shortest",
+        "--overlap",
+        "--videos",
+        "--frame-rate",
+        "--set",
+    },
     "classes": set(),
+    "rename": {"--merge"},
     "forget": {"--set"},
     "export": {"--out", "--from", "--set"},
     "serve": {
@@ -56,7 +71,7 @@ def test_help_names_every_command_and_where_to_start(essential: Essential) -> No
     listed = re.findall(r"^  ([\w-]+) +[A-Z]", outcome.out.split("Commands:")[1], flags=re.MULTILINE)
     assert listed == [
         *("demo", "train", "compare", "extract", "evaluate", "import-checkpoint"),
-        *("report", "site", "memory", "learn", "predict", "classes", "forget", "export", "serve"),
+        *("report", "site", "memory", "learn", "predict", "test", "classes", "rename", "forget", "export", "serve"),
         *("data", "features", "configs"),
     ]
     assert "Start with: essential demo" in outcome.out
@@ -64,7 +79,7 @@ def test_help_names_every_command_and_where_to_start(essential: Essential) -> No
 
 def test_the_list_of_commands_fits_into_a_terminal() -> None:
     listed = run_command("--help", COLUMNS="80").stdout.partition("\nCommands:\n")[2].splitlines()
-    assert len(listed) == 18
+    assert len(listed) == 20
     assert all(line.endswith(".") and not line.endswith("...") for line in listed)
 
 

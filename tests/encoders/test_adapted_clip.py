@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm
 
 from clip_states import FRAMES, WIDTH, clip_pixels, clip_state
-from essential.encoders import Encoder, EncoderConfig, build_encoder
+from essential.encoders import EncoderConfig, build_encoder
+from essential.encoders.base import Encoder
 from essential.encoders.clip_layout import describe_clip, split_clip
 from essential.errors import CheckpointError, ConfigError
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from essential.encoders import PRESETS, Encoder, EncoderConfig, build_encoder, tiny
+from essential.encoders import PRESETS, EncoderConfig, build_encoder, tiny
+from essential.encoders.base import Encoder
 from essential.errors import CheckpointError, ConfigError
 
 

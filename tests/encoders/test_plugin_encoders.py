@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from essential.encoders import ENCODERS, Encoder, EncoderConfig, build_encoder
+from essential.encoders import ENCODERS, EncoderConfig, build_encoder
+from essential.encoders.base import Encoder
 from essential.errors import ConfigError
 from essential.registry import Registry
 from made_plugins import make_plugin

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from essential.encoders import Encoder, EncoderConfig, build_encoder, published_weights
+from essential.encoders import EncoderConfig, build_encoder, published_weights
+from essential.encoders.base import Encoder
 from essential.encoders.config import PRESETS
 from essential.errors import CheckpointError, ConfigError
 

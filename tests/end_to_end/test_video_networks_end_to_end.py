@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from essential import VideoLearner
-from essential.encoders import Encoder, build_encoder
+from essential.encoders import build_encoder
+from essential.encoders.base import Encoder
 from essential.features.config import FeaturesConfig
 from essential.features.extract import extract
 from essential.features.provenance import build_recipe

@@ -9,7 +9,8 @@ from labelled_predictors import FRAMES, labelled_predictor_of
 from safetensors.torch import save_file
 
 from clip_states import clip_state
-from essential.encoders import Encoder, EncoderConfig, build_encoder
+from essential.encoders import EncoderConfig, build_encoder
+from essential.encoders.base import Encoder
 from essential.encoders.clip_layout import describe_clip
 from essential.export.answer import FeatureAnswer, FrameAnswer
 from essential.export.bundle_export import describe, features_of, random_frames, worst_difference

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from essential.encoders import Encoder
+from essential.encoders.base import Encoder
 from essential.video.config import PixelFormat
 
 DIM = 6

@@ -11,7 +11,8 @@ import pytest
 import torch
 from fake_encoder import FakeEncoder
 
-from essential.encoders import Encoder, EncoderConfig, build_encoder
+from essential.encoders import EncoderConfig, build_encoder
+from essential.encoders.base import Encoder
 from essential.encoders.tiny import build_tiny
 from essential.errors import ConfigError
 from essential.features import precision

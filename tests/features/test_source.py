@@ -1,5 +1,6 @@
 """Sources: stored and live features are the same numbers, and tables are plain indexing."""
 
+import errno
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from essential.features.config import FeaturesConfig
 from essential.features.extract import extract
 from essential.features.provenance import Recipe
 from essential.features.source import FeatureSource, LiveSource, StoredSource, open_source
-from essential.features.tables import AdjoiningMaps, FrameTable, SingleMaps
+from essential.features.tables import FrameTable
 from essential.protocols.protocol import Video
 from essential.video.views import read_views
 
@@ -198,24 +199,13 @@ def test_one_key_in_both_splits(tmp_path: Path, videos: list[Video], recipe: Rec
     assert source.view([first], 2).rows(torch.tensor([0])).shape == (1, 3, 6)
 
 
-def test_few_maps_are_open_at_a_time(
-    tmp_path: Path, videos: list[Video], recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+def test_what_the_system_does_not_map_is_said(
+    tmp_path: Path, videos: list[Video], recipe: Recipe, config: FeaturesConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where the system does not map all shards side by side: the same rows, from few maps at a time."""
-    config = FeaturesConfig(shard_videos=2, workers=0)
-    side_by_side = open_source(config, videos, recipe=recipe, store=tmp_path / "store")
+    def refused(*_: object) -> int:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
-    def refused(*_: object) -> AdjoiningMaps:
-        raise OSError("no more maps")
-
-    monkeypatch.setattr(tables, "AdjoiningMaps", refused)
-    monkeypatch.setattr(tables, "_MOST_OPEN", 2)
-    one_by_one = open_source(config, videos, recipe=recipe, store=tmp_path / "store")
-    assert isinstance(one_by_one, StoredSource)
-    assert isinstance(one_by_one._shards, SingleMaps)
-    for view in (0, 2):
-        asked = training(videos)[::-1] if view else videos
-        both = [source.view(asked, view) for source in (side_by_side, one_by_one)]
-        for indices in ([2, 0, 5, 0], list(range(len(asked)))):
-            assert torch.equal(*(table.rows(torch.tensor(indices)) for table in both))
-    assert one_by_one._shards._map.cache_info().currsize == 2
+    open_source(config, videos, recipe=recipe, store=tmp_path / "store")
+    monkeypatch.setattr(tables, "_map_at", refused)
+    with pytest.raises(StoreError, match=r"shards of .*store cannot be mapped .*memory.*raise the limit .*ulimit -v"):
+        open_source(config, videos, recipe=recipe, store=tmp_path / "store")

@@ -16,7 +16,8 @@ from drawing import Golden, draw, read_golden, write_checkpoint
 from torch import Tensor, nn
 
 from essential.cli import main as essential
-from essential.encoders import Encoder, build_encoder
+from essential.encoders import build_encoder
+from essential.encoders.base import Encoder
 from essential.engine.run_folder import RunFolder
 from essential.methods import build_method
 from essential.methods.contract import Method

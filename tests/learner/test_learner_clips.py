@@ -32,7 +32,7 @@ def test_a_folder_gives_its_classes_and_a_dictionary_the_same(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({}, "no class to learn"),
+        ({}, "there is no class; give"),
         ({"wave": []}, "no clip is given for the class 'wave'"),
         ({"": ["a.mp4"]}, "'' is no name for a class"),
         ({"two\nlines": ["a.mp4"]}, "no name for a class"),

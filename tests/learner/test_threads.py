@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from essential import VideoLearner
-from essential.encoders import Encoder
+from essential.encoders.base import Encoder
 from essential.engine.turns import turn
 from essential.errors import ConfigError
 from essential.features import cores

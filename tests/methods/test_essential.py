@@ -5,12 +5,13 @@ import torch
 from pydantic import TypeAdapter
 
 from essential.contract.synthetic_tasks import SyntheticTask, make_tasks
-from essential.engine.learn_task import EpochReport, Start, fit
+from essential.engine.learn_task import Start, fit
 from essential.engine.settings import TrainingConfig
 from essential.methods import MethodConfig, build_method
 from essential.methods.contract import Stage
 from essential.methods.essential import Essential
 from essential.models.memory_retrieval import MemoryRetrieval
+from essential.records.training_log import EpochReport
 from essential.seeded import torch_generator
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]

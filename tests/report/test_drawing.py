@@ -1,10 +1,12 @@
 """From drawings to SVG: colours become the page's, paths become short and stay the same."""
 
 import re
+from collections.abc import Callable, Sequence
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 
-from essential.report.charts import ChartLine, line_chart
+from essential.report.charts import ChartLine, bar_chart, line_chart
 from essential.report.drawing import FILE, Drawing, LineStyle, figure_files, inline_svg
 from essential.results.runs import Spread, spread_of
 
@@ -22,11 +24,40 @@ def _chart(label: str, points: dict[int, Spread]) -> Drawing:
     return line_chart("chart", [ChartLine(label, LineStyle(0), points)], axes=("Tasks", "Accuracy, %"))
 
 
-def test_a_band_is_drawn_where_seeds_differ_and_nowhere_else() -> None:
-    same = inline_svg(_chart("a", {1: spread_of([1.0, 1.0]), 2: spread_of([2.0])}))
-    apart = inline_svg(_chart("a", {1: spread_of([0.5, 2.0]), 2: spread_of([1.0, 3.0])}))
-    assert "fill-opacity: 0.2" not in same
-    assert "fill: var(--series-0); fill-opacity: 0.2" in apart
+def _drawn(draw: Callable[..., Drawing], *values: Sequence[Sequence[float]]) -> Axes:
+    """The plot of lines that have the values of each seed at 1, 2, ..."""
+    lines = [
+        ChartLine(
+            str(number), LineStyle(number), {1 + i: spread_of(v) for i, v in enumerate(own)}, dict(enumerate(own, 1))
+        )
+        for number, own in enumerate(values)
+    ]
+    return draw("c", lines, axes=("Task", "Points")).draw(FILE)[0].axes[0]
+
+
+def _rings(axes: Axes) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for line in axes.lines if line.get_alpha() == 0.75 for x, y in line.get_xydata()]
+
+
+def test_every_seed_is_a_ring_where_there_are_several_and_nowhere_else() -> None:
+    assert _rings(_drawn(line_chart, [[1.0], [2.0]])) == []
+    assert _rings(_drawn(line_chart, [[0.5, 2.0], [1.0]])) == [(1, 0.5), (1, 2.0)]
+    assert [y for _, y in _rings(_drawn(bar_chart, [[0.5, 2.0]], [[3.0, 4.0]]))] == [0.5, 2.0, 3.0, 4.0]
+
+
+def test_a_bar_reaches_the_mean_of_its_seeds_and_those_of_one_place_stand_beside_each_other() -> None:
+    axes = _drawn(bar_chart, [[-1.0, -3.0], [4.0]], [[5.0], [6.0]])
+    bars = [(bar.get_x(), bar.get_x() + bar.get_width(), bar.get_height()) for bar in axes.patches]
+    assert [height for *_, height in bars] == [-2.0, 4.0, 5.0, 6.0]
+    first, _, beside, _ = bars
+    assert 0.5 < first[0] < first[1] < beside[0] < beside[1] < 1.5
+
+
+def test_many_lines_are_markers_without_bars() -> None:
+    axes = _drawn(bar_chart, *[[[float(number)], [2.0]] for number in range(5)])
+    assert len(axes.patches) == 0
+    assert [float(line.get_ydata()[0]) for line in axes.lines[:5]] == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert {line.get_linestyle() for line in axes.lines[:5]} == {"None"}
 
 
 def test_places_are_those_of_the_line() -> None:

@@ -21,7 +21,6 @@ OF_GROUP = {
     "accuracy-over-tasks",
     "forgetting-per-task",
     "memory-over-tasks",
-    "memory-by-kind",
     "accuracy-against-memory",
     "accuracy-against-frames-read",
     "accuracy-against-frames-kept",
@@ -32,7 +31,6 @@ OF_RUN = {
     "accuracy-and-forgetting-by-class",
     "confusion",
     "confusion-between-tasks",
-    "map-of-exemplars",
     "distance-from-the-dense-clips",
 }
 
@@ -194,8 +192,6 @@ def test_joint_training_is_no_memory_of_no_bytes(tmp_path: Path, monkeypatch: py
     joint = joint.model_copy(update={"method": method})
     write_figures([ReportedRun("own", make_record()), ReportedRun("joint", joint)], tmp_path)
     assert {row["line"] for row in _rows(tmp_path / "memory-over-tasks.csv")} == {"own"}
-    by_kind = {row["run"]: list(row.values())[1:] for row in _rows(tmp_path / "memory-by-kind.csv")}
-    assert by_kind == {"own": ["0", "6000", "3000", "0", "15000"], "joint": ["1", "", "", "", ""]}
     assert [row["memory"] for row in _rows(tmp_path / "accuracy-against-memory.csv")] == ["23.4\u00a0KiB", "all videos"]
     alone = tmp_path / "alone"
     write_figures([ReportedRun("joint", joint)], alone)

@@ -13,6 +13,7 @@ from essential.errors import RunError
 from essential.metrics import METRICS
 from essential.records import Metrics, Record
 from essential.report import ReportedRun, write_report
+from essential.results.formats import NBSP, human_bytes
 
 DASH = "\u2013"
 
@@ -39,12 +40,12 @@ def test_every_run_s_numbers_are_in_the_page(arms: list[tuple[str, Record]], tmp
         metrics = record.metrics
         row = [_percent(value, 2) for value in (metrics.final_accuracy, metrics.average_incremental_accuracy)]
         row += [_percent(value, 2) for value in (metrics.forgetting_from_best, metrics.backward_forgetting)]
-        assert f"{label} {label}, seed 0 {' '.join(row)} {record.exemplars} " in text
+        carried = human_bytes(record.memory_bytes.total).replace(NBSP, " ")
+        assert f"{label} {label}, seed 0 {' '.join(row)} {carried} 4.0 s" in text
         for accuracies in record.accuracy:
             assert " ".join(_percent(value, 1) for value in accuracies if value is not None) in text
         for entry in record.ledger:
             assert f"{entry.name} {entry.bytes:,}" in text
-    assert "4.0 s" in text, "the time is the sum of its parts"
     assert "0123456789abcdef" in text
     assert "class 5b" in text
 
@@ -55,7 +56,6 @@ def test_every_metric_stands_by_its_name_with_what_it_means(tmp_path: Path) -> N
     text = ReportPage(_write([("run", make_record(metrics=metrics, trainable_parameters=4321))], tmp_path)).text
     for name, value in metrics.items():
         assert f" {name} {_percent(value, 2)} {METRICS[name].definition} ({METRICS[name].source})" in text
-    assert "forgetting_from_first" not in text, "a second name of a number that stands there"
     assert "The last task trains 4,321 parameters." in text
     assert "The last task trains" not in ReportPage(_write([("old", make_record())], tmp_path)).text
 
@@ -76,7 +76,7 @@ def test_a_part_of_a_run_shows_the_classes_that_it_has_learned(tmp_path: Path) -
 
 def test_what_a_paper_leaves_out_is_counted(tmp_path: Path) -> None:
     text = ReportPage(_write([("run", make_record(tasks=1, bytes_per_task=1024))], tmp_path)).text
-    assert "run 3.00 KiB 5.00 KiB 8.00 KiB MR modules (1 entry)" in text
+    assert "Total Counted in papers run 12 2.00 KiB 1.00 KiB 0 B 5.00 KiB 8.00 KiB 3.00 KiB" in text
 
 
 def test_joint_training_keeps_all_videos_wherever_memory_is_told(tmp_path: Path) -> None:
@@ -85,20 +85,41 @@ def test_joint_training_keeps_all_videos_wherever_memory_is_told(tmp_path: Path)
     html = _write([("own", make_record()), ("upper", joint.model_copy(update={"method": method}))], tmp_path)
     text = ReportPage(html).text
     assert "Not drawn, because all videos are kept: upper." in text
-    assert f"upper {DASH} {DASH} all videos all videos: the method is given those of every task" in text
-    assert " 14.6 KiB upper all videos " in text, "by kind"
-    [article] = re.findall(r'<article class="run" id="run-2">.*?</p>', html, re.DOTALL)
-    assert "; it keeps all videos." in article
-    assert "upper: all videos." in html
+    assert "upper all videos: the method is given those of every task" in text
+    assert re.search(r"upper joint, seed 0 [\d. \u2212]+ all videos", text), "in the summary"
+    alone = ReportPage(_write([("upper", joint.model_copy(update={"method": method}))], tmp_path)).text
+    assert "Carried all videos the method is given those of every task" in alone
     assert not re.search(r"upper[^.]{0,200} 0 B", text)
 
 
-def test_a_page_of_one_run_has_no_section_on_accuracy_and_memory(tmp_path: Path) -> None:
-    one = _write([("a", make_record())], tmp_path)
-    assert "Accuracy and memory" not in one
-    assert '<h2 id="protocol-1-memory">Memory</h2>' in one
-    two = _write([("a", make_record()), ("b", make_record(method="m"))], tmp_path)
-    assert '<h2 id="protocol-1-memory">Accuracy and memory</h2>' in two
+def test_a_page_of_one_run_leads_with_three_figures_and_its_matrix(tmp_path: Path) -> None:
+    record = make_record(tasks=4, metrics={**dict.fromkeys(Metrics.model_fields), **_metrics(0.875)})
+    one = _write([("a", record)], tmp_path)
+    big = re.findall(r'<dt>(.*?)</dt><dd><span class="big">(.*?)</span> <span class="unit">(.*?)</span>', one)
+    assert big == [("Final accuracy", "87.5", "%"), ("Forgetting", "25.0", "points"), ("Carried", "31.2", "KiB")]
+    order = [one.index(part) for part in ('"answers"', '"facts"', 'class="heat', 'class="chart')]
+    assert order == sorted(order)
+    assert 'class="numbers summary' not in one
+    assert "Accuracy against memory" not in one
+
+
+def test_a_page_of_several_runs_leads_with_their_summary_and_what_differs(tmp_path: Path) -> None:
+    config = {"seed": 0, "epochs": 3, "training": {"rate": 0.5}}
+    runs = [("a", make_record()), ("b", make_record(method="m", config=config, seed=7)), ("c", make_record(seed=1))]
+    html = _write(runs, tmp_path)
+    assert 'class="answers"' not in html
+    text = ReportPage(html).text
+    assert html.index('class="numbers summary') < html.index('class="facts"')
+    assert f"Setting essential b method essential m training.rate {DASH} 0.5 Over the tasks" in text
+    assert "Accuracy against memory" in text
+    assert "Settings that differ" not in _write([("a", make_record()), ("c", make_record(seed=1))], tmp_path)
+
+
+def test_memory_is_told_once(tmp_path: Path) -> None:
+    for runs in ([("a", make_record())], [("a", make_record()), ("b", make_record(method="m"))]):
+        text = ReportPage(_write(runs, tmp_path)).text
+        assert text.count("Memory over tasks") + text.count("Memory by kind over tasks") == 1
+        assert text.count("Counted in papers") == 1
 
 
 def test_mr_modules_have_one_name_which_is_spelled_out_and_statistics_are_explained(tmp_path: Path) -> None:
@@ -120,12 +141,12 @@ HOSTILE = "<script>alert('x')</script>\"&{{ 7 * 7 }}"
 
 def test_whatever_comes_from_a_record_is_escaped(tmp_path: Path) -> None:
     record = make_record(
-        tasks=1,
+        tasks=2,
         method=HOSTILE,
         protocol={
             "name": HOSTILE,
             "id": HOSTILE,
-            "tasks": [{"classes": [HOSTILE], "train_videos": 1, "test_videos": 1}],
+            "tasks": [{"classes": [f"{HOSTILE}{task}"], "train_videos": 1, "test_videos": 1} for task in range(2)],
         },
         encoder={"name": HOSTILE, "fingerprint": HOSTILE},
         skipped_videos=[{"video": HOSTILE, "split": HOSTILE, "reason": HOSTILE}],
@@ -163,11 +184,13 @@ def test_the_user_s_matplotlib_settings_change_nothing_and_stay(arms: list[tuple
 
 
 def test_a_single_task_has_no_forgetting_figure(tmp_path: Path) -> None:
-    page = ReportPage(_write([("run", make_record(tasks=1))], tmp_path))
-    assert "Accuracy over tasks" in page.text
-    assert "Memory over tasks" in page.text
-    assert "Forgetting per task" not in page.text
-    assert re.search(rf"run essential, seed 0 \d+\.\d\d \d+\.\d\d {DASH} {DASH} 12 ", page.text)
+    html = _write([("run", make_record(tasks=1, class_accuracy=[0.5, 1.0]))], tmp_path)
+    text = ReportPage(html).text
+    for words in ("Accuracy over tasks", "Forgetting per task", "over tasks", "Outlined", "Over the tasks"):
+        assert words not in text
+    assert f"Forgetting {DASH} one task: nothing to forget" in text
+    assert 'class="chart' not in html, "nothing that a single point could show"
+    assert "class 0a 1 50.0 class 0b 1 100.0" in text
 
 
 def test_many_tasks_and_runs_stay_small(tmp_path: Path) -> None:
@@ -251,7 +274,8 @@ def test_a_run_that_has_not_learned_all_tasks_is_shown(tmp_path: Path) -> None:
     memory = whole.memory_bytes_by_task[:1]
     part = make_record(tasks=3, method="m", accuracy=[[0.5, None, None]], memory_bytes_by_task=memory)
     text = ReportPage(_write([("part", part), ("whole", whole)], tmp_path)).text
-    assert text.count("Outlined: the task just learned") == 2
+    assert text.count("Outlined: the task just learned") == 1
+    assert "part m, seed 0 50.00" in text
 
 
 def test_no_record_is_an_error(tmp_path: Path) -> None:

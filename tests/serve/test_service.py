@@ -136,6 +136,42 @@ def test_a_class_is_forgotten_and_comes_back(service: RunningService, clips: dic
     assert service.classes == list(TAUGHT)
 
 
+def test_a_class_is_renamed_and_merged_on_purpose_and_it_is_undone(
+    service: RunningService, bundle: Path, clips: dict[str, list[bytes]]
+) -> None:
+    before, (down, grow, left) = bundle.read_bytes(), TAUGHT
+    states = [service.ask("GET", "/jobs").json["bundle"]]
+    assert service.ask("POST", f"/classes/rename?name={down}&to=%20falling%20").status == 200
+    assert service.classes == ["falling", grow, left]
+    assert service.predict(clips[down][0]).json["label"] == "falling"
+    states.append(service.ask("GET", "/jobs").json["bundle"])
+    path = f"/classes/rename?name=falling&to={grow}"
+    refused = service.ask("POST", path)
+    assert (refused.status, refused.code) == (409, "class_known")
+    assert service.ask("POST", f"{path}&merge=true").json["classes"] == [
+        {"name": grow, "clips": 8},
+        {"name": left, "clips": 4},
+    ]
+    merged = service.predict(clips[down][0]).json["top"]
+    assert [scored["label"] for scored in merged] == [grow, left]
+    assert sum(scored["score"] for scored in merged) == pytest.approx(1)
+    for path, status, code in (
+        ("name=falling&to=x", 404, "no_such_class"),
+        (f"name={grow}&to={grow}", 422, "rename_failed"),
+        (f"name={grow}&to=x&merge=true", 422, "rename_failed"),
+        (f"name={grow}&to=%0A", 422, "bad_class_name"),
+        (f"name={grow}&to=None%20of%20these", 422, "bad_class_name"),
+        (f"name={grow}", 422, "bad_value"),
+    ):
+        answer = service.ask("POST", f"/classes/rename?{path}")
+        assert (answer.status, answer.code) == (status, code), path
+    for _ in range(2):
+        assert service.ask("POST", "/undo").status == 200
+    assert service.classes == list(TAUGHT)
+    assert bundle.read_bytes() == before
+    assert service.ask("GET", "/jobs").json["bundle"] == states[0] != states[1]
+
+
 def test_a_lesson_goes_on_without_clips_that_cannot_be_used_and_says_so(
     service: RunningService, bundle: Path, clips: dict[str, list[bytes]], hostile: dict[str, Hostile]
 ) -> None:
@@ -237,6 +273,7 @@ def test_strangers_are_refused_before_anything_is_read(
         answer = service.send(path, [("clip", "clip.mp4", b"x")], headers=headers)
         assert (answer.status, answer.code) == (status, code)
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert answer.headers["permissions-policy"].startswith("camera=(self)")
 
 
 def test_the_own_page_and_a_tunnel_to_it_are_let_in(service: RunningService) -> None:
@@ -255,7 +292,9 @@ def test_what_is_known_kept_and_allowed_is_told(service: RunningService, bundle:
     kept = service.ask("GET", "/memory").json
     assert kept["bundle_bytes"] == bundle.stat().st_size
     assert kept["total_bytes"] == sum(entry["bytes"] for entry in kept["kept"]) > 0
+    assert known["frames_read"] == 8
     limits = service.ask("GET", "/limits").json
+    assert ".webm" in limits["extensions"]
     assert (limits["clip_bytes"], limits["clip_seconds"], limits["side"]) == (MEGABYTE, MOST_SECONDS, MOST_SIDE)
 
 
@@ -341,6 +380,11 @@ def test_an_empty_bundle_is_begun_held_and_left_whole_by_ctrl_c(
         lesson = service.teach(NEW, clips[NEW])
         assert lesson.status == 202
         _wait_until(lambda: service.ask("GET", f"/jobs/{lesson.json['id']}").json["state"] == "running")
+        assert service.teach("waits", clips[NEW]).status == 202
+    assert (folder / "s" / "log").read_text().splitlines()[1:] == [
+        "stopped; the bundle is as the last finished lesson left it",
+        f"lost: 2 unfinished lessons: {NEW}, waits",
+    ]
     assert bundle.read_bytes() == empty
     with file_lock(bundle):
         pass

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from page_checks import DESK, PHONE, TABLET, address, faint, text, too_wide
 from running_service import RunningService, running_service
 
 from chromium import Page
@@ -14,10 +15,6 @@ from video_files import cut_short, write_numbered_video
 TOKEN = "a-token-of-the-tests-0123456789"
 KNOWN = ("2-left", "2-up")
 NEW = "<b>down</b> & " + "w" * 60
-PHONE = 390
-# A phone's browser makes the page wider where something sticks out, so its own width proves nothing.
-TOO_WIDE = """[...document.body.querySelectorAll("*")].filter((part) => !part.closest(".unseen, .skip, datalist"))
-  .filter((part) => part.getBoundingClientRect().right > WIDTH + 0.5).map((part) => part.outerHTML.slice(0, 80))"""
 
 
 @pytest.fixture(scope="module")
@@ -39,25 +36,12 @@ def page(browser: Page, service: RunningService) -> Iterator[Page]:
     browser.call("Page.navigate", url="about:blank")
     browser.console.clear()
     browser.requested.clear()
-    browser.open(f"{_address(service)}#token={TOKEN}")
+    browser.open(f"{address(service)}#token={TOKEN}")
     browser.wait_for("document.querySelectorAll('#known li').length == 2")
     yield browser
-    own = (_address(service), "data:image/jpeg;base64,", "about:blank")
+    own = (address(service), f"blob:{address(service)}", "data:image/", "about:blank")
     assert [url for url in browser.requested if not url.startswith(own)] == []
     assert browser.console == []
-
-
-def _address(service: RunningService) -> str:
-    return f"http://127.0.0.1:{service.port}/"
-
-
-def _text(page: Page, selector: str) -> str:
-    return str(page.run(f"document.querySelector({selector!r}).innerText"))
-
-
-def _too_wide(page: Page, width: int) -> list[str]:
-    found: list[str] = page.run(TOO_WIDE.replace("WIDTH", str(width)))
-    return found
 
 
 def test_clips_are_recognised_as_they_are_chosen_or_dropped(
@@ -67,20 +51,20 @@ def test_clips_are_recognised_as_they_are_chosen_or_dropped(
     page.choose("#predict-files", clips)
     page.wait_for("document.querySelectorAll('#answers img').length == 16")
     answer = service.predict(clips[0].read_bytes()).json
-    shown = _text(page, "#answers > li:last-child")
+    shown = text(page, "#answers > li:last-child")
     assert clips[0].name in shown
     assert f"{100 * answer['score']:.1f} %" in shown
-    assert _text(page, "#answers > li:last-child h3") == ("None of these" if answer["unknown"] else answer["label"])
+    assert text(page, "#answers > li:last-child h3") == ("None of these" if answer["unknown"] else answer["label"])
     assert page.run("[...document.querySelectorAll('#answers img')].every((image) => image.naturalWidth == 64)")
     assert page.run("document.querySelector('#answers img').alt") == "frame 1 of 8"
     unlike = write_numbered_video(tmp_path / "unlike.mp4", 20)
     assert service.predict(unlike.read_bytes()).json["unknown"] is True
     page.drop("#predict-drop", [unlike])
     page.wait_for("document.querySelectorAll('#answers img').length == 24")
-    assert _text(page, "#answers > li h3") == "None of these"
-    assert "Closest: 2-" in _text(page, "#answers > li")
-    assert _text(page, "#predict-status") == "unlike.mp4: None of these"
-    assert _too_wide(page, PHONE) == []
+    assert text(page, "#answers > li h3") == "None of these"
+    assert "Closest: 2-" in text(page, "#answers > li")
+    assert text(page, "#predict-status") == "unlike.mp4: None of these"
+    assert too_wide(page, PHONE) == []
 
 
 def test_a_clip_that_cannot_be_read_is_told_and_the_others_are_answered(
@@ -103,7 +87,7 @@ def test_a_clip_that_cannot_be_read_is_told_and_the_others_are_answered(
 def test_a_class_is_taught_by_keyboard_seen_to_go_on_and_undone(page: Page, small_data: Path, tmp_path: Path) -> None:
     assert page.run("document.querySelector('#undo').disabled")
     page.run("document.querySelector('#lesson button[type=submit]').click()")
-    assert "no name" in _text(page, "#lesson-error")
+    assert "no name" in text(page, "#lesson-error")
     assert page.run("document.activeElement.id") == "class-name"
     page.type(KNOWN[0])
     assert page.run("!document.querySelector('#more-line').hidden")
@@ -128,14 +112,14 @@ def test_a_class_is_taught_by_keyboard_seen_to_go_on_and_undone(page: Page, smal
     page.press("Enter", 13)
     page.wait_for("document.querySelector('#jobs [data-state=done]')")
     assert page.run("seen.size") >= 1
-    said = _text(page, "#jobs li")
+    said = text(page, "#jobs li")
     assert NEW in said
     assert "Learned from 5 clips." in said
     assert "Left out: broken <i>.mp4: " in said
     page.wait_for("document.querySelectorAll('#known li').length == 3")
-    assert f"{NEW} (5 clips)" in _text(page, "#known")
+    assert f"{NEW} (5 clips)" in text(page, "#known")
     assert page.run("document.querySelectorAll('#known b, #jobs b, #jobs i').length") == 0
-    assert _too_wide(page, PHONE) == []
+    assert too_wide(page, PHONE) == []
     page.run("document.querySelector('#undo').focus()")
     page.press("Enter", 13)
     page.wait_for("document.querySelector('#change-status').innerText == 'The last change is undone.'")
@@ -152,16 +136,17 @@ def test_a_class_is_forgotten_and_comes_back(page: Page) -> None:
     assert page.run("document.querySelectorAll('#known li').length") == 2
 
 
-@pytest.mark.parametrize("width", [PHONE, 1280])
+@pytest.mark.parametrize("width", [PHONE, TABLET, DESK])
 @pytest.mark.parametrize("path", ["", "api"])
 def test_nothing_sticks_out_in_light_and_dark(page: Page, service: RunningService, width: int, path: str) -> None:
     seen = []
     for dark in (False, True):
         page.look_like(width=width, dark=dark)
-        page.open(_address(service) + path)
+        page.open(address(service) + path)
         page.wait_for("document.querySelector('h1')")
-        assert _too_wide(page, width) == []
+        assert too_wide(page, width) == []
         assert page.run("document.documentElement.scrollWidth") <= width
+        assert faint(page) == []
         seen.append(page.run("getComputedStyle(document.body).backgroundColor"))
     light, dark_one = (sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in seen)
     assert light > 700
@@ -170,11 +155,14 @@ def test_nothing_sticks_out_in_light_and_dark(page: Page, service: RunningServic
 
 def test_all_can_be_reached_by_keyboard_and_has_a_name(page: Page) -> None:
     reached = []
-    for _ in range(8):
+    for _ in range(12):
         page.press("Tab", 9)
         reached.append(page.run("document.activeElement.id || document.activeElement.innerText"))
-    assert reached[:5] == ["Skip to the content", "predict-files", "class-name", "lesson-files", "Teach"]
-    assert reached[5:7] == ["Forget", "Forget"]
+    assert reached == [
+        *("Skip to the content", "predict-files", "live-start"),
+        *("class-name", "lesson-files", "record-start", "lesson-folder", "Teach"),
+        *("Rename", "Forget") * 2,
+    ]
     nameless = page.run(
         "[...document.querySelectorAll('input, button')].filter((part) => !(part.labels?.length || part.innerText ||"
         " part.ariaLabel)).map((part) => part.outerHTML)"
@@ -184,7 +172,7 @@ def test_all_can_be_reached_by_keyboard_and_has_a_name(page: Page) -> None:
 
 def test_without_the_token_the_page_asks_for_it(browser: Page, service: RunningService) -> None:
     browser.call("Page.navigate", url="about:blank")
-    browser.open(_address(service))
+    browser.open(address(service))
     browser.run("sessionStorage.clear()")
     browser.call("Page.reload")
     browser.wait_for("document.querySelector('#access')?.hidden === false")

@@ -12,13 +12,13 @@ from jaxtyping import Float
 
 from essential.api.listings import Table
 from essential.engine.evaluate import Predictions
-from essential.engine.learn_task import EpochReport
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.errors import CheckpointError
 from essential.memory.episodic import EpisodicMemory
 from essential.metrics import Scores
 from essential.records import MemoryBytes, Record
+from essential.records.training_log import EpochReport
 
 
 @dataclass(frozen=True, eq=False, repr=False)

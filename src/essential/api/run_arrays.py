@@ -15,7 +15,7 @@ from essential.api.outcomes import Outcome, epoch_arrays, fractions
 from essential.engine.clips import ClipTable
 from essential.engine.config import parse_config, training_config
 from essential.engine.evaluate import Predictions, TaskReport, evaluated, scored, value_of
-from essential.engine.learn_task import EpochDone, EpochReport, learn_task
+from essential.engine.learn_task import EpochDone, learn_task
 from essential.engine.settings import RunConfig, TrainingConfig, choose_device
 from essential.engine.turns import turn
 from essential.errors import ConfigError, DataError
@@ -25,7 +25,8 @@ from essential.methods import method_section
 from essential.methods.contract import Method
 from essential.metrics import METRICS, Scores
 from essential.progress import Progress
-from essential.records.run import MemoryBytes
+from essential.records import MemoryBytes
+from essential.records.training_log import EpochReport
 from essential.shown import named, quoted
 
 Metric = Callable[[Scores], float | None]

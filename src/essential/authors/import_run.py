@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from essential.authors.checkpoint import AuthorsCheckpoint, read_authors_checkpoint, settings_of
-from essential.encoders import Encoder, build_encoder
+from essential.encoders import build_encoder
+from essential.encoders.base import Encoder
 from essential.encoders.clip_layout import describe_clip
 from essential.engine.config import load_config
 from essential.engine.run_folder import Place, RunFolder

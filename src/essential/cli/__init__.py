@@ -20,7 +20,7 @@ from essential.version import __version__
 # In the order of the help. A command is the function of its name in the file of its name; a group is an `app` there.
 _COMMANDS = (
     *("demo", "train", "compare", "extract", "evaluate", "import_checkpoint", "report", "site", "memory"),
-    *("learn", "predict", "classes", "forget", "export", "serve"),
+    *("learn", "predict", "test", "classes", "rename", "forget", "export", "serve"),
 )
 _GROUPS = ("data", "features", "configs")
 # What typer makes of Ctrl-C, without a word.

@@ -25,10 +25,10 @@ def demo(
       essential demo --compare
     """
     from essential.cli.progress_bar import terminal_progress
-    from essential.cli.runs import analysis_of, print_runs
+    from essential.cli.runs import print_runs, reported
     from essential.engine.config import load_config
     from essential.engine.run import train
-    from essential.report import ReportedRun, write_report
+    from essential.report import write_report
 
     places = [path_setting("data.root", out / "data"), path_setting("features.store", out / "features")]
     runs = []
@@ -36,7 +36,7 @@ def demo(
         say(f"== {arm}", err=True)
         config = load_config(f"moving-digits/{arm}", [*places, f"seed={seed}"])
         record = train(config, out / arm, resume=True, progress=terminal_progress())
-        runs.append(ReportedRun(arm, record, analysis_of(out / arm)))
+        runs.append(reported(out / arm, record))
         write_report(runs[-1:], out / arm / "report.html")
     write_report(runs, out / "report.html")
     print_runs([(run.label, run.record) for run in runs])

@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from essential.cli.classes import print_classes
-from essential.cli.options import Method, Overrides, option
+from essential.cli.options import FrameRate, Method, Overrides, option
 from essential.cli.terminal import bundle_told_on_ctrl_c, say
 
 if TYPE_CHECKING:
     from essential.learner.bundle import Bundle, Lesson
+    from essential.learner.clips import Given
     from essential.learner.video_learner import VideoLearner
+    from essential.spans.labelled_span import LabelledSpan
 
 _NEW = "New bundle: "
 _ENCODER = f"{_NEW}clip-vit-b16 (downloads), efficientnet-lite0, ...; default: CLIP if it is here."
 _HELD_OUT = f"{_NEW}most clips per class kept for checking, one in five.  [default: 4]"
+_SPANS = "Labelled spans: CSV, JSON, CVAT, ELAN, WebVTT, ... (docs/spans.md)."
+_WINDOW = "Spans: cut them into clips as long as predict's --window."
 _DESCRIBE = "A text for a class, which its words are taken from (repeatable; method words)."
 # The options of a new bundle, and what the learner calls them.
 _OF_NEW = {
@@ -30,7 +34,12 @@ _OF_AN_ENCODER = ("--encoder", "--describe", "--method", "-s", "--set")
 
 def learn(  # noqa: PLR0913, PLR0917 - an option each
     into: Annotated[Path, option("--into", "BUNDLE", "The bundle; made if it is missing.")],
-    videos: Annotated[Path, option("--videos", "DIR", "Clips as DIR/<class>/*.mp4.")],
+    videos: Annotated[
+        Path | None, option("--videos", "DIR", "Clips as DIR/<class>/*.mp4; of --spans: its videos.")
+    ] = None,
+    spans: Annotated[Path | None, option("--spans", "FILE", _SPANS)] = None,
+    window: Annotated[float | None, option("--window", "SECONDS", _WINDOW, min=0.04)] = None,
+    frame_rate: FrameRate = None,
     encoder: Annotated[str | None, option("--encoder", "NAME", _ENCODER)] = None,
     method: Method = None,
     budget_bytes: Annotated[int | None, option("--budget-bytes", "N", f"{_NEW}most bytes of old clips.", min=1)] = None,
@@ -42,18 +51,22 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
 ) -> None:
     """Teach a bundle new classes from folders of clips.
 
-    The clips are not needed again. The bundle is one file: classifier, memory and labels. It is written whole or not
-    at all.
+    Or from labelled spans of long videos. The clips are not needed again. The
+    bundle is one file: classifier, memory and labels. It is written whole or
+    not at all.
 
     \b
     Examples:
       essential learn --into actions.bundle --videos clips
       essential learn --into actions.bundle --videos new-clips
+      essential learn --into actions.bundle --spans spans.csv --videos recordings
       essential learn --into small.bundle --videos clips \\
         --encoder efficientnet-lite0
       essential learn --into words.bundle --videos clips --encoder clip-vit-b16 \\
         --describe "wave=a person waves a hand"
     """
+    # What is given is read before anything is imported that takes seconds.
+    given = _given(videos, spans, window=window, frame_rate=frame_rate)
     from essential.cli.progress_bar import terminal_progress
     from essential.errors import BundleError
     from essential.files.atomic import file_lock
@@ -67,7 +80,7 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
     values = dict(zip(_OF_NEW, (encoder, method, config, budget_bytes, held_out), strict=True))
     chosen = {option: value for option, value in values.items() if value is not None}
     with bundle_told_on_ctrl_c(into):
-        clips = clips_by_class(videos)
+        clips = clips_by_class(given)
         with file_lock(into):
             if chosen and into.exists():
                 options = ", ".join(chosen)
@@ -89,6 +102,28 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
             written = learner.save(into)
         _print_lesson(lesson, learner)
         say(f"bundle: {into} ({written:,} bytes, {len(learner.classes)} classes)\ntry: essential predict {into} CLIP")
+
+
+def _given(
+    videos: Path | None, spans: Path | None, *, window: float | None, frame_rate: float | None
+) -> "Given | Sequence[LabelledSpan]":
+    """Return the folder of clips, or the spans of a file, cut into windows if that is asked for."""
+    from essential.errors import ConfigError
+    from essential.spans.reading import read_spans
+
+    if spans is not None:
+        found = read_spans(spans, videos=videos, frame_rate=frame_rate, tell=partial(say, err=True))
+        if window is None:
+            return found
+        from essential.learner.cutting import cut_spans
+
+        return cut_spans(found, window_seconds=window)
+    if videos is None:
+        raise ConfigError("no clips are given", remedy="give --videos DIR, or --spans FILE")
+    if frame_rate is not None or window is not None:
+        option = "--window" if frame_rate is None else "--frame-rate"
+        raise ConfigError(f"{option} has no meaning without --spans", remedy="leave it out, or give --spans FILE")
+    return videos
 
 
 def _described(given: Sequence[str]) -> dict[str, str]:

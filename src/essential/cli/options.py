@@ -27,6 +27,10 @@ Seed = Annotated[int | None, option("--seed", "N", "Random seed; default: the co
 RunOut = Annotated[Path, option("--out", "DIR", "Folder of the run.")]
 Run = Annotated[Path, argument("RUN", "Folder of a run, made by `essential train`.")]
 Unverified = Annotated[bool, option("--unverified", None, "Include records that were changed, and mark them.")]
+FrameRate = Annotated[
+    float | None,
+    option("--frame-rate", "N", "Frames a second, where FILE counts frames; default: the video's.", min=0.01),
+]
 BundleFile = Annotated[Path, argument("BUNDLE", "A bundle, made by `essential learn`.")]
 
 

@@ -20,7 +20,7 @@ def report(
       essential report runs/first runs/second --out comparison.html
       essential report runs/first --figures figures
     """
-    from essential.cli.runs import analysis_of, print_runs, run_name
+    from essential.cli.runs import print_runs, reported, run_name
     from essential.files.atomic import refuse_unwritable
     from essential.records import Record
     from essential.report import ReportedRun, write_figures, write_report
@@ -31,15 +31,15 @@ def report(
     files = [run if run.exists() and not run.is_dir() else run / "record.json" for run in runs]
     names = [run_name(file.parent) if file.name == "record.json" else file.stem for file in files]
     records = [Record.read(file, unverified=unverified) for file in files]
-    reported = [
-        ReportedRun(
-            name, record, analysis_of(file.parent, unverified=unverified) if file.name == "record.json" else None
-        )
+    shown = [
+        reported(file.parent, record, unverified=unverified)
+        if file.name == "record.json"
+        else ReportedRun(name, record)
         for name, record, file in zip(names, records, files, strict=True)
     ]
-    write_report(reported, out)
-    written = write_figures(reported, figures) if figures else []
-    print_runs([(run.label, run.record) for run in reported])
+    write_report(shown, out)
+    written = write_figures(shown, figures) if figures else []
+    print_runs([(run.label, run.record) for run in shown])
     say(f"report: {out}")
     if written:
         say(f"figures: {len(written)} files in {figures}")

@@ -8,10 +8,13 @@ from essential.cli.console import fraction, print_table, size
 from essential.cli.terminal import say
 from essential.errors import EssentialError
 from essential.records import Record
+from essential.records.training_log import TrainingLog
 from essential.results.runs import grouped_by
+from essential.shown import described
 
 if TYPE_CHECKING:
     from essential.records.analysis import Analysis
+    from essential.report import ReportedRun
 
 _SKIPPED_SHOWN = 20
 # Metrics that repeat another one for most runs; they are in the record and the report.
@@ -71,6 +74,25 @@ def print_skipped(record: Record) -> None:
         say(f"skipped ({skipped.split}): {skipped.video}: {skipped.reason}")
     if len(record.skipped_videos) > _SKIPPED_SHOWN:
         say(f"and {len(record.skipped_videos) - _SKIPPED_SHOWN} more skipped; record.json names them all")
+
+
+def reported(run: Path, record: Record, *, unverified: bool = False) -> "ReportedRun":
+    """Return the run in a folder as a report shows it, with as much as the folder has beside the record."""
+    from essential.report import ReportedRun
+
+    return ReportedRun(run_name(run), record, analysis_of(run, unverified=unverified), _log_of(run))
+
+
+def _log_of(run: Path) -> TrainingLog | None:
+    """Return the training log; None if there is none, and a note if it is damaged."""
+    file = run / "log.jsonl"
+    if not file.exists():
+        return None
+    try:
+        return TrainingLog.read(file)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        say(f"note: no training curves of {run}: {file} is damaged ({described(error)})", err=True)
+        return None
 
 
 def analysis_of(run: Path, *, unverified: bool = False) -> "Analysis | None":

@@ -25,8 +25,8 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of its own
 ) -> None:
     """Serve a bundle on a local page and a REST API.
 
-    Drop a clip to label it, teach a class, undo. The page explains the API. Videos are decoded in separate processes
-    with limits on size, length, resolution, memory and time, and are deleted after use.
+    Drop a clip to label it, recognise a camera live, record and teach a class, undo. The page explains the API. Videos
+    are decoded in separate processes with limits on size, length, resolution, memory and time, and deleted after use.
 
     \b
     Examples:
@@ -45,6 +45,7 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of its own
             f"the service needs the package {error.name}, which is not installed; install the extra: "
             "pip install 'essential-video[serve]'"
         ) from error
+    from essential.results.formats import counted
     from essential.serve.access import access_for
     from essential.serve.messages import Limits, Setup
 
@@ -52,5 +53,7 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of its own
     access = access_for(host, port, token, allow_host or [])
     say(f"reading {bundle} ...", err=True)
     setup = Setup(bundle.absolute(), tuple(overrides or ()), encoder, limits)
-    run(setup, access, announce=lambda url: say(f"serving at {url}\nstop with Ctrl-C"))
-    say("stopped", err=True)
+    lost = run(setup, access, announce=lambda url: say(f"serving at {url}\nstop with Ctrl-C"))
+    say("stopped; the bundle is as the last finished lesson left it" if lost else "stopped", err=True)
+    if lost:
+        say(f"lost: {counted(len(lost), 'unfinished lesson')}: {', '.join(lost)}", err=True)

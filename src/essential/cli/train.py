@@ -15,6 +15,7 @@ def train(
     method: Method = None,
     seed: Seed = None,
     resume: Annotated[bool, option("--resume", None, "Continue the run in --out, if there is one.")] = False,
+    watch: Annotated[bool, option("--watch", None, "Keep RUN/report.html up to date: a page that reloads.")] = False,
     tensorboard: Annotated[Path | None, option("--tensorboard", "DIR", "Also write TensorBoard's event files.")] = None,
     wandb: Annotated[str | None, option("--wandb", "PROJECT", "Also log to Weights & Biases.")] = None,
     overrides: Overrides = None,
@@ -37,11 +38,11 @@ def train(
           -s data.root=DIR -s protocol.tasks=4
     """
     from essential.cli.progress_bar import terminal_progress
-    from essential.cli.runs import analysis_of, print_runs, print_skipped, run_name
+    from essential.cli.runs import print_runs, print_skipped, reported, run_name
     from essential.engine.config import load_config, own_config
     from essential.engine.ranks import open_process_group
     from essential.engine.run import train as run
-    from essential.report import ReportedRun, write_report
+    from essential.report import WatchPage, write_report
     from essential.tracking import open_sinks
 
     def warn(text: str) -> None:
@@ -50,11 +51,14 @@ def train(
     with open_process_group() as group:
         drawn = [] if seed is None else [f"seed={seed}"]
         settings = load_config(config or own_config(method), [*(overrides or []), *drawn], method=method)
-        with open_sinks(tensorboard=tensorboard, wandb=wandb, warn=warn) as sink:
-            record = run(settings, out, resume=resume, progress=terminal_progress(), group=group, sink=sink)
+        progress = terminal_progress()
+        page = WatchPage(out / "report.html", progress) if watch and group.first else None
+        with open_sinks(tensorboard=tensorboard, wandb=wandb, page=page, warn=warn) as sink:
+            progress = page.progress if page else progress
+            record = run(settings, out, resume=resume, progress=progress, group=group, sink=sink)
         if not group.first:
             return
-        write_report([ReportedRun(run_name(out), record, analysis_of(out))], out / "report.html")
+        write_report([reported(out, record)], out / "report.html")
         print_runs([(run_name(out), record)])
         print_skipped(record)
         say(f"record: {out / 'record.json'}\nreport: {out / 'report.html'}")

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from essential.contract.ranks_in_turns import in_turns
 from essential.contract.synthetic_tasks import DIM, FRAMES, SyntheticTask, clips_of, make_tasks
-from essential.engine.learn_task import EpochDone, EpochReport, Start, learn_task, optimizer_state
+from essential.engine.learn_task import EpochDone, Start, learn_task, optimizer_state
 from essential.engine.process_group import ProcessGroup, SingleProcess
 from essential.engine.settings import TrainingConfig
 from essential.engine.turns import turn
@@ -27,6 +27,7 @@ from essential.methods import METHODS, MethodConfig, build_method, method_sectio
 from essential.methods.contract import Method
 from essential.methods.exemplars import MemoryConfig
 from essential.records import MemoryBytes
+from essential.records.training_log import EpochReport
 from essential.seeded import torch_generator, torch_seeded
 
 # What makes a method small, where it has such a setting.

@@ -1,6 +1,6 @@
 """Frozen encoders, pixels to frame features, by name: `tiny`, the presets, image models of timm, and plug-ins."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from essential.encoders.config import ENCODERS, LITE, PRESETS, TEXT_TOWERS, EncoderConfig
 from essential.errors import ConfigError
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from essential.encoders.base import Encoder
     from essential.encoders.text import TextTower
 
-__all__ = ["ENCODERS", "PRESETS", "TEXT_TOWERS", "Encoder", "EncoderConfig", "build_encoder", "build_text_tower"]
+__all__ = ["ENCODERS", "PRESETS", "TEXT_TOWERS", "EncoderConfig", "build_encoder", "build_text_tower"]
 
 
 def build_encoder(config: EncoderConfig) -> "Encoder":
@@ -93,12 +93,3 @@ def text_tower_is_here(config: EncoderConfig) -> bool:
             has_extra("transformers", "tokenizers"),
         )
     )
-
-
-def __getattr__(name: str) -> Any:
-    # torch takes seconds to import, and a config has no use for it.
-    if name == "Encoder":
-        from essential.encoders.base import Encoder
-
-        return Encoder
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -33,7 +33,7 @@ def give_back_freed_memory() -> None:
 
 def _glibc() -> ctypes.CDLL | None:
     library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
-    return library if hasattr(library, "gnu_get_libc_version") else None
+    return library if getattr(library, "gnu_get_libc_version", None) else None
 
 
 def limit_memory(more_bytes: int) -> None:

@@ -59,7 +59,7 @@ def load_config(
     if budget_bytes is None or section is None:
         return config
     _apply(content, f"{section}.budget_bytes={budget_bytes}")
-    if hasattr(attrgetter(section)(config), "exemplars_per_class"):
+    if "exemplars_per_class" in dict(attrgetter(section)(config)):
         # The budget alone decides how many: a number per class beside it would leave part of it unused.
         _apply(content, f"{section}.exemplars_per_class=null")
     return parse_config(content, name)
@@ -137,7 +137,7 @@ def training_config(given: TrainingConfig | Mapping[str, Any] | None, changes: M
 def memory_section(config: RunConfig) -> str | None:
     """Return the key of the section that a budget in bytes belongs to; None if the method cannot keep less."""
     sections = {"method": config.method, "method.base": getattr(config.method, "base", None)}
-    return next((key for key, section in sections.items() if hasattr(section, "budget_bytes")), None)
+    return next((key for key, section in sections.items() if "budget_bytes" in dict(section or {})), None)
 
 
 def _apply(content: dict[str, Any], override: str) -> None:

@@ -17,7 +17,7 @@ from essential.engine.clips import ClipTable
 from essential.engine.process_group import Message, ProcessGroup, SingleProcess
 from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Method
-from essential.metrics import METRICS, SECOND_NAMES, Evaluation, Metric, Scores, accuracy_on_seen, class_accuracy
+from essential.metrics import METRICS, Evaluation, Metric, Scores, accuracy_on_seen, class_accuracy
 from essential.models.classifier import Predictor
 from essential.progress import QUIET, Progress
 from essential.records import MOST_OTHER_METRICS, Metrics
@@ -127,7 +127,7 @@ def scored(
     scores = {name: Scores.of([each[name] for each in readings], class_counts) for name in common}
     # Before a metric of a plug-in, which may change what it is given; those come last.
     accuracy = tuple(map(tuple, scores[None].matrix))
-    names = [name for name in METRICS if name not in SECOND_NAMES]
+    names = [*METRICS]
     most = sum(name in METRICS.built_in for name in names) + MOST_OTHER_METRICS
     values = {name: _value(name, METRICS[name], scores, progress) for name in names[:most]}
     if names[most:]:

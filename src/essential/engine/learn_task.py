@@ -24,18 +24,8 @@ from essential.files.sealed import Array
 from essential.methods.contract import Batch, LossTerm, Method, Stage, TaskData, nothing
 from essential.models.whole_batch import Part, part_of_batch
 from essential.progress import QUIET, Progress, phase
+from essential.records.training_log import EpochReport
 from essential.seeded import torch_generator, torch_seeded
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What an epoch gave: the mean of every weighted loss term, the last learning rate. Tasks, epochs count from 0."""
-
-    task: int
-    stage: str
-    epoch: int
-    losses: Mapping[str, float]
-    learning_rate: float
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from essential.encoders import EncoderConfig, refuse_without_tower
 from essential.engine.clips import ClipTable, LabelledVideos, TaskClips, check_coverage
 from essential.engine.config import resolved
 from essential.engine.evaluate import TaskReport, evaluated, scored
-from essential.engine.learn_task import EpochDone, EpochReport, learn_task, optimizer_state
+from essential.engine.learn_task import EpochDone, learn_task, optimizer_state
 from essential.engine.process_group import ProcessGroup, SingleProcess, require_equal
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
@@ -26,9 +26,11 @@ from essential.features.index import refuse_broken
 from essential.files.atomic import folder_lock
 from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Method, TaskData
+from essential.metrics import accuracy_by_task
 from essential.progress import QUIET, Progress
 from essential.protocols.protocol import Video
 from essential.records import Record
+from essential.records.training_log import EpochReport, EvaluationReport
 from essential.version import __version__
 
 # Those that the numbers may depend on.
@@ -281,11 +283,12 @@ class _Run:
             self.folder.write_predictions(index, report.predictions)
             if len(self.method.memory):
                 self.method.memory.write(self.folder.memory)
-        numbers = {"task": index, "accuracy": report.accuracy, "memory_bytes": report.memory_bytes}
-        self._log({"event": "evaluation", **numbers})
+        by_task = accuracy_by_task(report.predictions.evaluation(), index + 1)
+        found = EvaluationReport(index, report.accuracy, report.memory_bytes, tuple(by_task))
+        self._log({"event": "evaluation", **asdict(found)})
         self._lap("evaluate")
-        by_task = (*self.place.memory_bytes_by_task, report.memory_bytes)
-        self.place = replace(self.place, task=index + 1, memory_bytes_by_task=by_task)
+        memories = (*self.place.memory_bytes_by_task, report.memory_bytes)
+        self.place = replace(self.place, task=index + 1, memory_bytes_by_task=memories)
         self._save(stage=0, epoch=0)
         if self.observers.on_task is not None:
             self.observers.on_task(report)

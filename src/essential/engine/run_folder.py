@@ -18,26 +18,25 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor
 
 from essential import nested
 from essential.engine.evaluate import Predictions
-from essential.engine.learn_task import EpochReport, Start
+from essential.engine.learn_task import Start
 from essential.engine.process_group import Message, ProcessGroup
 from essential.engine.settings import RunConfig, refuse_missing_plugins
 from essential.engine.workspace import FeatureOrigin, protocol_from_json, protocol_to_json
 from essential.errors import CheckpointError, RunError
 from essential.files.atomic import explained_os_errors, remove_unfinished, write_json, write_text
 from essential.files.sealed import Array, read_sealed, read_sealed_header, write_sealed
-from essential.files.untrusted import parse_json, parse_yaml, read_bounded, read_json, yaml_text
+from essential.files.untrusted import parse_yaml, read_bounded, read_json, yaml_text
 from essential.methods.contract import Method
 from essential.models.growing import below
 from essential.protocols.protocol import Protocol
+from essential.records.training_log import EpochReport, TrainingLog
 
 _DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError)
 _AGAIN = "train again into another folder"
-_EPOCH = TypeAdapter(EpochReport)
 _Read = TypeVar("_Read")
 
 
@@ -263,8 +262,7 @@ class RunFolder:
         if self.imported:
             return []
         try:
-            events = [parse_json(line) for line in read_bounded(self._log).splitlines()]
-            return [_EPOCH.validate_python(event) for event in events if event["event"] == "epoch"]
+            return list(TrainingLog.read(self._log).epochs)
         except _DAMAGES as error:
             raise RunError(f"{self._log} is missing or damaged ({error})", remedy=f"restore it, or {_AGAIN}") from error
 

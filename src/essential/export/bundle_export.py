@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from essential.encoders import Encoder
+from essential.encoders.base import Encoder
 from essential.errors import EssentialError, ExportError
 from essential.export.answer import FeatureAnswer, FrameAnswer
 from essential.export.forms import CLIPS, CLIPS_TRACED, Run, Values, eager_run, form_of, program_of

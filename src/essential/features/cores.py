@@ -45,7 +45,7 @@ def share_cores(wanted_workers: int | None, *, recipe: Recipe, views: int) -> Sh
     if wanted_workers == 0:
         # They take turns.
         return Sharing(0, min(allowed, cores))
-    encoding = views * clip_operations(recipe.encoder, recipe.frames) / _OPERATIONS_PER_SECOND[recipe.precision]
+    encoding = views * encoding_seconds(recipe)
     decoding = _SECONDS_TO_DECODE + views * _SECONDS_TO_TRANSFORM
     threads = max(1, min(allowed, cores, math.ceil(cores * encoding / (encoding + decoding))))
     # Two at least where there are two cores: the encoder may wait for a video that is slow to decode.
@@ -55,6 +55,11 @@ def share_cores(wanted_workers: int | None, *, recipe: Recipe, views: int) -> Sh
 def decoders(wanted: int | None) -> int:
     """Return how many processes decode where nothing is encoded beside them."""
     return cpu_cores() if wanted is None else wanted
+
+
+def encoding_seconds(recipe: Recipe) -> float:
+    """Return about how long a core takes to encode a clip: a guess, and the same on every machine."""
+    return clip_operations(recipe.encoder, recipe.frames) / _OPERATIONS_PER_SECOND[recipe.precision]
 
 
 def clip_operations(encoder: Encoder, frames: int) -> float:

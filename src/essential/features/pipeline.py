@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +26,7 @@ from essential.features.provenance import Recipe
 from essential.features.store import VideoNote
 from essential.files.given import absence
 from essential.protocols.protocol import Video
-from essential.video.frame_folder import VideoIdentity, identity_of, size_of
+from essential.video.frame_folder import VideoIdentity, identity_of, identity_of_whole, size_of
 from essential.video.frames import refuse_machines_fault
 from essential.video.views import ViewRequest, read_views
 from essential.video.worker_pool import Lost, in_flight, run_tasks
@@ -45,7 +44,7 @@ Item = tuple[Video, ViewRequest]
 Asked = Item | tuple[Video, Lost]
 _SlotItem = tuple[Video, ViewRequest, int]
 # Gives the size and the hash for a video's note; None where nobody asks which video it was: it is not read twice.
-_Identify = Callable[[Path], VideoIdentity] | None
+_Identify = Callable[[Video], VideoIdentity] | None
 
 
 class ReadVideo(NamedTuple):
@@ -192,7 +191,7 @@ def read_each(
         bytes_of_each = 4 * int(np.prod(_clips_shape(largest))) * in_flight(1)
         workers = min(workers, max(1, _MOST_BYTES // bytes_of_each))
     with torch_threads(sharing.threads):
-        yield from reading(items, largest=largest, workers=workers, config=config, identify=identity_of)
+        yield from reading(items, largest=largest, workers=workers, config=config, identify=_identity)
 
 
 def reading(
@@ -296,11 +295,16 @@ def _lost(video: Video, lost: Lost) -> ReadVideo:
     return ReadVideo(None, VideoNote(key=video.key, size_bytes=size, sha256=None, broken=lost.reason))
 
 
+def _identity(video: Video) -> VideoIdentity:
+    """Return size and hash of the file; it has one hash for all its segments."""
+    return identity_of(video.path) if video.segment is None else identity_of_whole(video.path)
+
+
 def _read(video: Video, request: ViewRequest, identify: _Identify) -> ReadVideo:
     size, sha256, clips, frame_count, reason = None, None, None, None, None
     try:
         if identify is not None:
-            size, sha256 = identify(video.path)
+            size, sha256 = identify(video)
         # As in a worker, where torch has one thread: frames are too small to share.
         with torch_threads(1):
             clips, frame_count = read_views(video, request)

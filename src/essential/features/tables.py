@@ -5,7 +5,7 @@ import mmap
 import os
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,12 @@ from torch import Tensor
 
 from essential.errors import StoreError
 from essential.features.index import Located, StoreIndex, stamp_of, with_checked_seals
-from essential.features.store import Features
 from essential.protocols.protocol import Video
 
 # Takes the numbers of rows; gives a copy of these rows, in the type they are kept in.
 Reader = Callable[[Int64[np.ndarray, " batch"]], Float[np.ndarray, "batch frames dim"]]
 
 _MAP_FIXED = 0x10  # of Linux and macOS alike; Python does not name it
-_MOST_OPEN = 64
 _TYPES = {2: np.float16, 4: np.float32}
 
 
@@ -43,18 +41,21 @@ class FrameTable:
         return torch.from_numpy(self._read(indices.numpy())).float()
 
 
-def map_shards(found: Located) -> "AdjoiningMaps | SingleMaps":
-    """Map the shards of these videos, side by side if the system can; a StoreError if one is damaged or changed."""
+def map_shards(found: Located) -> "ShardMaps":
+    """Map the shards of these videos; a StoreError if one is damaged or changed, or the system maps no more."""
     numbers = np.unique(found.index.shards_at(found.places)).tolist()
     index = with_checked_seals(found.index, numbers)
     try:
-        return AdjoiningMaps(index, numbers)
-    except OSError:
-        # Out of address space or of maps: `ulimit -v`, vm.max_map_count.
-        return SingleMaps(index)
+        return ShardMaps(index, numbers)
+    except OSError as error:
+        raise StoreError(
+            f"the {len(numbers)} shards of {index.store.path} cannot be mapped into memory ({error.strerror})",
+            remedy="raise the limit of address space (ulimit -v) or of maps (sysctl vm.max_map_count), or extract "
+            "again with more videos a shard (-s features.shard_videos=N)",
+        ) from error
 
 
-class AdjoiningMaps:
+class ShardMaps:
     """Shards mapped side by side into one range of addresses, so that a batch of rows is one indexing operation.
 
     The range is one array of numbers; a window over it as long as a row, moved on by one number for every index, has
@@ -90,36 +91,6 @@ class AdjoiningMaps:
         rows_before = (places - self._index.starts[shards]) * self._views[shards] + view
         first = self._first[shards] + rows_before * self._row
         return lambda rows: self._window[first[rows]].reshape(len(rows), self._frames, self._dim)
-
-
-class SingleMaps:
-    """Shards mapped one by one as they are asked for: a few at a time, and a step of a loop for each of a batch."""
-
-    def __init__(self, index: StoreIndex) -> None:
-        self._index = index
-        self._map = lru_cache(_MOST_OPEN)(self._mapped)
-
-    def reader(self, places: Int64[np.ndarray, " rows"], view: int) -> Reader:
-        """Return what reads one view of the videos at `places`."""
-        index = self._index
-        shard_of = index.shards_at(places)
-        row_of = places - index.starts[shard_of]
-        frames, dim, itemsize = _shape(index, index.layouts[np.unique(shard_of)])
-
-        def read(rows: Int64[np.ndarray, " batch"]) -> Float[np.ndarray, "batch frames dim"]:
-            shards, rows_in_shard = shard_of[rows], row_of[rows]
-            batch = np.empty((len(rows), frames, dim), _TYPES[itemsize])
-            for shard in np.unique(shards).tolist():
-                chosen = np.flatnonzero(shards == shard)
-                batch[chosen] = self._map(shard)[rows_in_shard[chosen], view]
-            return batch
-
-        return read
-
-    def _mapped(self, number: int) -> Features:
-        first, *shape, itemsize = self._index.layouts[number].tolist()
-        with os.fdopen(_open(self._index, number), "rb") as file:
-            return np.memmap(file, _TYPES[itemsize], "r", first, tuple(shape))
 
 
 def _shape(index: StoreIndex, layouts: Int64[np.ndarray, "shards 6"]) -> tuple[int, int, int]:

@@ -36,6 +36,7 @@ from essential.engine.workspace import FeatureOrigin
 from essential.errors import BundleError, CheckpointError, ConfigError
 from essential.files.sealed import Array, read_sealed, write_sealed
 from essential.files.versioned_json import Part
+from essential.learner.clips import refuse_missing
 from essential.learner.held_out import read_held_out
 from essential.learner.model import Model, ModelSettings
 from essential.models.growing import below
@@ -77,6 +78,25 @@ class Lesson:
         classes = tuple(None if each == name else each for each in self.classes)
         skipped = {key: reason for key, reason in self.skipped.items() if not key.startswith(f"{name}/")}
         return replace(self, classes=classes, skipped=skipped)
+
+    def renamed(self, name: str, to: str) -> "Lesson":
+        """Return the lesson with a class under another name; two of one name become one."""
+        classes = [to if each == name else each for each in self.classes]
+        counts = [
+            sum(count for other, count in zip(classes, self.clips, strict=True) if other == each) if each == to else own
+            for each, own in zip(classes, self.clips, strict=True)
+        ]
+        kept = [place for place, each in enumerate(classes) if each != to or classes.index(to) == place]
+        skipped: dict[str, str] = {}
+        for key, reason in self.skipped.items():
+            moved = f"{to}/{key.removeprefix(f'{name}/')}" if key.startswith(f"{name}/") else key
+            skipped[f"{moved}~{len(skipped)}" if moved in skipped else moved] = reason
+        return replace(
+            self,
+            classes=tuple(classes[place] for place in kept),
+            clips=tuple(counts[place] for place in kept),
+            skipped=skipped,
+        )
 
 
 class _Note(Part):
@@ -188,16 +208,6 @@ def new_settings(
                 f"{override}: memory_budget_bytes={budget_bytes} stands in its place", remedy="give one of the two"
             )
     return settings
-
-
-def refuse_missing(path: Path) -> None:
-    """Raise a BundleError if there is no file."""
-    if path.is_dir():
-        raise BundleError(f"{path} is a folder; give the file of a bundle, as `essential learn --into FILE` makes it")
-    if not path.exists():
-        raise BundleError(
-            f"there is no bundle {path}; make one with `essential learn --into {path} --videos DIR`, or check the name"
-        )
 
 
 # What is raised where arrays and settings of any content are used.

@@ -1,45 +1,93 @@
-"""The clips that a learner is given: paths by class, from a folder or a dictionary; and paths to predict."""
+"""What a learner is given: a bundle, clips by class, from a folder or a dictionary, and paths to predict."""
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from essential.errors import DataError
+from essential.errors import BundleError, DataError
 from essential.protocols.class_names import class_name, known_as
 from essential.protocols.folder import ClassFolders, class_folders
 from essential.protocols.video_walk import LINK_TO_NOTHING, NOT_A_FILE, PassedOver, VideoWalk
 from essential.shown import named
+from essential.spans.checks import refuse_conflicts
+from essential.spans.labelled_span import LabelledSpan
 
-Paths = Mapping[str, Sequence[Path]]
 PathLike = str | os.PathLike[str]
+# A file or a folder of frames, or a part of a file.
+Clip = Path | LabelledSpan
 _NAMED = 5
 _LAYOUT = "lay the clips out as DIR/<class>/*.mp4, one folder for each class"
 
-Given = Mapping[str, Iterable[PathLike]] | PathLike | ClassFolders
+
+@dataclass(frozen=True)
+class GivenClips:
+    """The clips of each class, by its name; what is passed over in folders; and how many spans are of no class."""
+
+    videos: Mapping[str, Sequence[Clip]]
+    passed_over: PassedOver
+    unlabelled: int = 0
+
+    @property
+    def line(self) -> str | None:
+        """What is not taken, on one line; None if all is."""
+        return f"not taken: {self.unlabelled} spans of no class" if self.unlabelled else self.passed_over.line
 
 
-def clips_by_class(given: Given) -> ClassFolders:
-    """Return the clips of each class, out of a dictionary or a folder `DIR/<class>/*`; or what this gave before.
+Given = Mapping[str, Iterable[PathLike]] | PathLike | GivenClips
+
+
+def clips_by_class(given: Given | Sequence[LabelledSpan], *, split: Literal["train", "test"] = "train") -> GivenClips:
+    """Return the clips of each class: of a dictionary, a folder `DIR/<class>/*`, or spans; or what this gave before.
+
+    Spans of none of the classes are passed over.
+
+    `split` is the folder to take, as an error says, of a folder that holds `train` and `test`.
 
     Raises:
-        DataError: there is no class, a class without a clip, a clip in two classes, or a class without a name.
+        DataError: there is no class, a class without a clip, a clip in two classes, or a class without a name; for
+            spans see `refuse_conflicts`.
     """
-    if isinstance(given, ClassFolders):
+    if isinstance(given, GivenClips):
         return given
-    clips = _named_classes(given) if isinstance(given, Mapping) else _folder_classes(Path(given))
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        return _classes_of_spans(given)
+    clips = _named_classes(given) if isinstance(given, Mapping) else _folder_classes(Path(given), split)
     if not clips.videos:
-        raise DataError("there is no class to learn; give {'class': [paths]} or a folder DIR/<class>/*.mp4")
+        raise DataError("there is no class; give {'class': [paths]} or a folder DIR/<class>/*.mp4")
     for name, paths in clips.videos.items():
         if not paths:
             raise DataError(f"no clip is given for the class {name!r}; give one at least, ten or more are better")
     _refuse_shared(clips.videos)
-    return clips
+    return GivenClips(*clips)
+
+
+def _classes_of_spans(spans: Sequence[LabelledSpan]) -> GivenClips:
+    refuse_conflicts(spans, [f"span {number}" for number in range(1, len(spans) + 1)])
+    videos: dict[str, list[LabelledSpan]] = {}
+    for span in spans:
+        if span.label is not None:
+            videos.setdefault(class_name(span.label, "the spans given"), []).append(span)
+    if not videos:
+        raise DataError("there is no class to learn: no span has a label; give labelled spans")
+    return GivenClips(videos, PassedOver(), sum(span.label is None for span in spans))
 
 
 def refuse_absent(given: Collection[str]) -> None:
     """Raise a DataError if none of the paths exists."""
     if not any(map(os.path.lexists, given)):
         raise DataError(f"there is no file and no folder {named([*given])}; check the name")
+
+
+def refuse_missing(path: Path) -> None:
+    """Raise a BundleError if there is no file."""
+    if path.is_dir():
+        raise BundleError(f"{path} is a folder; give the file of a bundle, as `essential learn --into FILE` makes it")
+    if not path.exists():
+        raise BundleError(
+            f"there is no bundle {path}; make one with `essential learn --into {path} --videos DIR`, or check the name"
+        )
 
 
 class Expanded:
@@ -114,10 +162,10 @@ def refuse_known(names: Collection[str], known: Collection[str]) -> None:
 
 
 def refuse_unknown(name: str, classes: Collection[str]) -> None:
-    """Raise a DataError, before it is forgotten, for a class that is not known."""
+    """Raise a DataError for a class that is to be changed and is not known."""
     if known_as(name, classes) not in classes:
         known = ", ".join(map(repr, classes)) or "none"
-        raise DataError(f"there is no class {name!r} to forget; known: {known}")
+        raise DataError(f"there is no class {name!r}; known: {known}")
 
 
 def _named_classes(given: Mapping[str, Iterable[PathLike]]) -> ClassFolders:
@@ -129,18 +177,18 @@ def _named_classes(given: Mapping[str, Iterable[PathLike]]) -> ClassFolders:
     return ClassFolders(found, PassedOver())
 
 
-def _folder_classes(root: Path) -> ClassFolders:
+def _folder_classes(root: Path, split: str) -> ClassFolders:
     if not root.is_dir():
         what = f"{root} is not a folder" if root.exists() else f"the folder {root} does not exist"
         raise DataError(f"{what}; give one that is laid out as DIR/<class>/*.mp4")
     found = class_folders(root, _LAYOUT)
     if set(found.videos) <= {"train", "test"}:
         several = " and ".join(found.videos)
-        raise DataError(f"{root} holds {several}: give {root / 'train'}, whose folders are the classes")
+        raise DataError(f"{root} holds {several}: give {root / split}, whose folders are the classes")
     return found
 
 
-def _refuse_shared(found: Paths) -> None:
+def _refuse_shared(found: Mapping[str, Sequence[Path]]) -> None:
     owner: dict[Path, str] = {}
     for name, paths in found.items():
         for path in paths:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,15 @@ from essential.features.index import refuse_broken
 from essential.features.provenance import Recipe
 from essential.features.short_clips import ShortClips
 from essential.features.source import encode_all
+from essential.features.store import VideoNote
+from essential.files.atomic import sha256_of_json
+from essential.learner.clips import Clip
 from essential.models.text_scores import Words
 from essential.progress import Progress, phase
 from essential.protocols.class_names import class_name
 from essential.protocols.protocol import Video
+from essential.spans.labelled_span import LabelledSpan
+from essential.video.frame_folder import identity_of
 
 # Of the SHA-256 of a clip that was taught: enough to know it again.
 _HASH_LETTERS = 16
@@ -92,7 +98,7 @@ class LessonTask:
 
 
 def read_clips(
-    by_class: Mapping[str, Sequence[Path]],
+    by_class: Mapping[str, Sequence[Clip]],
     *,
     first_slot: int,
     recipe: Recipe,
@@ -107,7 +113,10 @@ def read_clips(
     videos = _videos(by_class, first_slot)
     request = recipe.request(tuple(range(recipe.views + 1)))
     with phase(progress, "read clips", len(videos)):
-        encoded = encode_all(videos, request, recipe=recipe, config=config, progress=progress)
+        # The segments of a file one after the other: what is found out of it is kept from one to the next.
+        order = sorted(range(len(videos)), key=lambda place: (videos[place].file, videos[place].segment or ()))
+        in_order = encode_all([videos[at] for at in order], request, recipe=recipe, config=config, progress=progress)
+    encoded = [one for _, one in sorted(zip(order, in_order, strict=True), key=itemgetter(0))]
     short = ShortClips(recipe.frames_read)
     for one in encoded:
         short.add(one.frame_count)
@@ -115,7 +124,7 @@ def read_clips(
     skipped = {one.note.key: one.note.broken for one in encoded if one.note.broken is not None}
     refuse_broken(skipped, config.on_broken_video)
     read = [
-        (video, one.features, one.note.sha256 or "")
+        (video, one.features, _content(video, one.note))
         for video, one in zip(videos, encoded, strict=True)
         if one.features is not None
     ]
@@ -132,9 +141,14 @@ def read_clips(
         places=places,
         keys=[video.key for video, *_ in read],
         features=[features for _, features, _ in read],
-        hashes=[content[:_HASH_LETTERS] for *_, content in read],
+        hashes=[content for *_, content in read],
         skipped=skipped,
     )
+
+
+def content_key(path: Path) -> str:
+    """Return what `Bundle.taught` knows the content of a clip by; OSError if it cannot be read."""
+    return identity_of(path).sha256[:_HASH_LETTERS]
 
 
 def clips_of_features(features: Features | Mapping[str, Features], labels: Any, size: ClipSize) -> LessonClips:
@@ -184,18 +198,29 @@ def checked_features(
     return array.astype(np.float32)
 
 
-def _videos(clips: Mapping[str, Sequence[Path]], first_slot: int) -> list[Video]:
+def _videos(by_class: Mapping[str, Sequence[Clip]], first_slot: int) -> list[Video]:
     """Return the clips as videos, each class under a slot of its own.
 
-    A key is the class and the file's name, with a number where two files of a class have one name.
+    A key is the class and the file's name, with the times of a span, and with a number where two clips of a class would
+    have one key.
     """
     videos = []
-    for slot, (name, paths) in enumerate(clips.items(), start=first_slot):
+    for slot, (name, clips) in enumerate(by_class.items(), start=first_slot):
         taken: set[str] = set()
-        for path in paths:
-            key = f"{name}/{path.name}".encode("utf-8", "replace").decode()
+        for clip in clips:
+            path, segment = (clip.path, clip.segment) if isinstance(clip, LabelledSpan) else (clip, None)
+            times = "" if segment is None else f" {segment.start_seconds:.3f}-{segment.end_seconds:.3f} s"
+            key = f"{name}/{path.name}{times}".encode("utf-8", "replace").decode()
             if key in taken:
                 key = f"{key}~{len(taken)}"
             taken.add(key)
-            videos.append(Video(key, str(path), str(slot), "train"))
+            videos.append(Video(key, str(path), str(slot), "train", segment))
     return videos
+
+
+def _content(video: Video, note: VideoNote) -> str:
+    """Return the hash of a clip's content: the file's, or for a segment of a file, of the file's and its times."""
+    content = note.sha256 or ""
+    if video.segment is not None:
+        content = sha256_of_json([content, *(round(seconds, 3) for seconds in video.segment)])
+    return content[:_HASH_LETTERS]

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -92,7 +92,8 @@ class ModelSettings:
 class Model:
     """A method at the end of its last task, the labels of its slots, and the clips that were not learned from.
 
-    A label is None where the class was forgotten. A class that was learned twice has two slots.
+    A label is None where the class was forgotten. A class that was learned twice, or merged with another, has two
+    slots.
     """
 
     settings: ModelSettings
@@ -169,6 +170,10 @@ class Model:
             held_out = held_out.without(slot)
         labels = tuple(None if label == name else label for label in self.labels)
         return Model(self.settings, method, labels, held_out)
+
+    def renamed(self, name: str, to: str) -> "Model":
+        """Return the model in which a class's slots have another label, which other slots may have too."""
+        return replace(self, labels=tuple(to if label == name else label for label in self.labels))
 
     def _split(self, clips: LessonClips) -> tuple[Rows, Rows]:
         """Return the rows to train on, and those to hold out: of each class one in five at random."""

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import UInt8
 
 from essential.protocols.protocol import Segment
-
-Places = Int[np.ndarray, " cells"]
+from essential.spans.labelled_span import LabelledSpan
+from essential.spans.merging import Run
 
 
 class Scored(NamedTuple):
@@ -53,6 +52,11 @@ class Prediction:
     short_clip: ShortClip | None = None
 
     @property
+    def closest(self) -> Scored:
+        """The most probable label and its probability; an IndexError if the clip could not be read."""
+        return self.top[0]
+
+    @property
     def label(self) -> str | None:
         """The most probable label."""
         return self.top[0].label if self.top else None
@@ -69,7 +73,7 @@ class Prediction:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
-        path, top = _text(self.path), [scored._asdict() for scored in self.top]
+        path, top = path_text(self.path), [scored._asdict() for scored in self.top]
         if self.error is not None:
             return {"path": path, "error": self.error}
         unknown = {"unknown": self.unknown, "unknown_score": self.unknown_score}
@@ -79,73 +83,61 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a long video in which one label has the highest mean probability, or None: none of the classes.
+    """A part of a long video that shows one class, or none of the classes; see `essential.spans.merging`.
 
-    `short_clip` is of the video's window of the fewest frames, if these are fewer than are read of a window.
+    Attributes:
+        closest: the label of the highest mean probability over the span, and that probability.
+        unknown_score: the mean over the span of how far its windows are from all classes, above 1 for none of them;
+            None where too few clips were held out to say so.
+        short_clip: of the video's window of the fewest frames, if these are fewer than are read of a window.
     """
 
     path: Path
     segment: Segment
-    label: str | None
-    score: float
+    closest: Scored
+    unknown_score: float | None = None
     short_clip: ShortClip | None = None
 
+    @property
+    def unknown(self) -> bool | None:
+        """Whether it shows none of the classes; None without an `unknown_score`."""
+        return None if self.unknown_score is None else self.unknown_score > 1
+
+    @property
+    def label(self) -> str | None:
+        """The closest label, or None for none of the classes."""
+        return None if self.unknown else self.closest.label
+
+    @property
+    def score(self) -> float | None:
+        """The probability of the label; None for none of the classes."""
+        return None if self.unknown else self.closest.score
+
+    @property
+    def labelled(self) -> LabelledSpan:
+        """The span as files of spans hold it."""
+        return LabelledSpan(self.path, self.segment, self.label, self.score)
+
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
+        """Return it as plain JSON values; `closest` is there where the label is null."""
         start, end = (round(seconds, 3) for seconds in self.segment)
-        label = {"label": self.label, "score": self.score, "unknown": self.label is None}
-        return {"path": _text(self.path), "start": start, "end": end, **label, **_short_json(self.short_clip)}
+        label = {"label": self.label, "score": self.score}
+        unknown = {"unknown": bool(self.unknown), "unknown_score": self.unknown_score}
+        closest = {"closest": self.closest._asdict()} if self.unknown else {}
+        times = {"path": path_text(self.path), "start": start, "end": end}
+        return {**times, **label, **unknown, **closest, **_short_json(self.short_clip)}
 
 
-def spans_of(
-    path: Path,
-    windows: Sequence[Segment],
-    labels: Sequence[str],
-    probabilities: Float[np.ndarray, "windows labels"],
-    unknown: Sequence[bool],
-) -> list[Span]:
-    """Turn the predictions of overlapping windows into spans that follow each other without gap or overlap.
-
-    The borders of the windows cut the video into cells. A cell has the mean probabilities of the windows over it, and
-    is unknown if most of them are; neighbours of one label make a span.
-
-    Args:
-        path: the file.
-        windows: in order of their starts and of their ends, without a gap between them.
-        labels: of the columns of `probabilities`.
-        probabilities: of every window.
-        unknown: of every window.
-    """
-    starts, ends = np.array([window[0] for window in windows]), np.array([window[1] for window in windows])
-    borders = np.unique(np.concatenate([starts, ends]))
-    # The windows over a cell follow each other, as both their starts and their ends are in order.
-    first, last = np.searchsorted(ends, borders[1:]), np.searchsorted(starts, borders[:-1], side="right")
-    counts = last - first
-    means = _sums(probabilities, first, last) / counts[:, None]
-    mostly_unknown = 2 * _sums(np.asarray(unknown, np.int64), first, last) > counts
-    found = [
-        None if is_unknown else labels[mean.argmax()] for is_unknown, mean in zip(mostly_unknown, means, strict=True)
-    ]
-    spans = []
-    for label, group in groupby(range(len(found)), key=found.__getitem__):
-        cells = [*group]
-        segment = Segment(float(borders[cells[0]]), float(borders[cells[-1] + 1]))
-        scores = means[cells].max(axis=1).clip(0, 1)
-        spans.append(Span(path, segment, label, float(np.average(scores, weights=np.diff(borders)[cells]))))
-    return spans
-
-
-def _sums(values: np.ndarray[Any, np.dtype[Any]], first: Places, last: Places) -> np.ndarray[Any, np.dtype[Any]]:
-    """Return the sum of `values` from each place of `first` to that of `last`, excluded."""
-    upto = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
-    sums: np.ndarray[Any, np.dtype[Any]] = upto[last] - upto[first]
-    return sums
+def spans_of(path: Path, labels: Sequence[str], runs: Sequence[Run]) -> list[Span]:
+    """Return the spans of a video: its runs, with their labels."""
+    closest = [Scored(labels[run.closest], min(float(run.probabilities[run.closest]), 1.0)) for run in runs]
+    return [Span(path, run.segment, best, run.unknown_score) for run, best in zip(runs, closest, strict=True)]
 
 
 def _short_json(short: ShortClip | None) -> dict[str, Any]:
     return {} if short is None else {"short_clip": short._asdict()}
 
 
-def _text(path: Path) -> str:
+def path_text(path: Path) -> str:
     """Return a path as text that JSON can hold; a name that is not UTF-8 loses its odd bytes."""
     return str(path).encode("utf-8", "replace").decode()

@@ -23,6 +23,7 @@ from essential.learner.prediction import Prediction, ShortClip, Span, spans_of
 from essential.learner.threads import Arrivals
 from essential.progress import Progress
 from essential.protocols.protocol import Video
+from essential.spans.merging import merged
 from essential.video.views import segment_indices
 from essential.video.windows import WindowedVideo
 from essential.video.worker_pool import Lost
@@ -115,19 +116,21 @@ class ClipReader:
                     yield from answers(encoder.finish)
         yield from answers(encoder.finish)
 
-    def spans(self, video: WindowedVideo, *, progress: Progress) -> list[Span]:
+    def spans(self, video: WindowedVideo, *, shortest_seconds: float, progress: Progress) -> list[Span]:
         """Return what a long video shows over time; VideoError if the file is damaged or cut short."""
         sharing = self._sharing()
         every = window_features(video, self._encoder(), recipe=self.recipe, workers=sharing.workers, progress=progress)
         with torch_threads(sharing.threads), closing(every) as features:
             answers = [self.predictor.answers(of_some) for of_some in features]
         probabilities = np.concatenate([some.probabilities for some in answers])
-        unknown = np.concatenate([some.unknown for some in answers])
+        scores = [some.unknown_scores for some in answers if some.unknown_scores is not None]
         times = [len(window.segments) for window in video.windows]
         segments = [segment for window in video.windows for segment in window.segments]
-        probabilities, unknown = np.repeat(probabilities, times, axis=0), np.repeat(unknown, times)
+        probabilities = np.repeat(probabilities, times, axis=0)
+        unknown_scores = np.repeat(np.concatenate(scores), times) if scores else None
+        runs = merged(segments, probabilities, unknown_scores, shortest_seconds=shortest_seconds)
         short_clip = self._short(min(len({*window.frames}) for window in video.windows))
-        spans = spans_of(video.path, segments, answers[0].labels, probabilities, unknown.tolist())
+        spans = spans_of(video.path, answers[0].labels, runs)
         return [replace(span, short_clip=short_clip) for span in spans]
 
     def _sharing(self) -> Sharing:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +16,8 @@ import numpy as np
 from jaxtyping import Float
 
 from essential.api.arrays import Features
-from essential.encoders import Encoder, refuse_without_tower
+from essential.encoders import refuse_without_tower
+from essential.encoders.base import Encoder
 from essential.engine.settings import choose_device
 from essential.engine.turns import turn
 from essential.engine.workspace import FeatureOrigin, open_encoder
@@ -23,6 +25,8 @@ from essential.errors import BundleError, ConfigError, DataError
 from essential.features.precision import refuse_precision
 from essential.features.provenance import Recipe, build_recipe
 from essential.learner.bundle import Bundle, Lesson, damage_explained, model_settings, new_settings
+from essential.learner.class_changes import forgotten, renamed
+from essential.learner.clip_results import ClipResults
 from essential.learner.clips import (
     Expanded,
     Given,
@@ -30,19 +34,22 @@ from essential.learner.clips import (
     clips_by_class,
     refuse_known,
     refuse_same_content,
-    refuse_unknown,
 )
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.lesson import LessonClips, checked_features, clips_of_features, read_clips
 from essential.learner.lesson_words import LessonWords, words_of_lesson
+from essential.learner.live import WINDOW_SECONDS, LiveRecogniser
 from essential.learner.model import Model
 from essential.learner.prediction import Prediction, Span
 from essential.learner.reading import ClipReader
+from essential.learner.span_results import SpanResults, compare_spans
+from essential.learner.testing import Thumbnails, count_answers, labelled_paths
 from essential.learner.threads import in_turn
 from essential.memory.episodic import EpisodicMemory
 from essential.memory.ledger import LedgerEntry
 from essential.progress import QUIET, Progress, phase
 from essential.protocols.class_names import alike, known_as
+from essential.spans.labelled_span import LabelledSpan
 from essential.video.windows import WindowedVideo
 
 _TOP = 5
@@ -221,13 +228,20 @@ class VideoLearner:
         return predictor
 
     @in_turn
-    def learn(self, clips: Given, *, more_of_known: bool = False, describe: Mapping[str, str] | None = None) -> Lesson:
+    def learn(
+        self,
+        clips: Given | Sequence[LabelledSpan],
+        *,
+        more_of_known: bool = False,
+        describe: Mapping[str, str] | None = None,
+    ) -> Lesson:
         """Learn classes from their clips; the clips are not needed again.
 
         It is done wholly or not at all: after an error the learner is as it was.
 
         Args:
-            clips: {"class": [paths]}, or a folder laid out as DIR/<class>/*.mp4; or what `clips_by_class` gave.
+            clips: {"class": [paths]}, or a folder laid out as DIR/<class>/*.mp4; or labelled spans, each of which is a
+                clip, see `read_spans` and `cut_spans`; or what `clips_by_class` gave.
             more_of_known: allow further clips of known classes.
             describe: for a method with words, texts in the place of the names of some of the classes; they are kept.
 
@@ -240,8 +254,8 @@ class VideoLearner:
         self._refuse_fork()
         recipe = self._recipe()
         given = clips_by_class(clips)
-        if given.passed_over.line:
-            self._progress.say(given.passed_over.line)
+        if given.line:
+            self._progress.say(given.line)
         by_class = self._allowed(given.videos, more_of_known=more_of_known)
         spoken = words_of_lesson(self._known, [*by_class], describe or {})
         first_slot, config = len(self._model.labels), self.config.features
@@ -283,14 +297,29 @@ class VideoLearner:
         Raises:
             DataError: no class has that name.
         """
-        name = known_as(name, self.classes)
-        refuse_unknown(name, self.classes)
-        lessons = tuple(lesson.without(name) for lesson in self.lessons)
-        taught = {content: label for content, label in self._known.taught.items() if label != name}
-        self.config = self.config.model_copy(update={"words": self.config.words.without(name)})
-        self._known = replace(
-            self._known, config=self.config, model=self._model.without(name), lessons=lessons, taught=taught
-        )
+        self._known = forgotten(self._known, name)
+        self.config = self._known.config
+
+    @in_turn
+    def rename(self, name: str, to: str, *, merge: bool = False) -> None:
+        """Give a class another name; no number that answers changes but the calibration of two that become one.
+
+        Exemplars keep the names of their files, and the text vectors of a method with words are those of the name that
+        was taught.
+
+        Args:
+            name: a known class.
+            to: its new name.
+            merge: `to` is another known class, and the two become one: its probability is the sum of theirs.
+
+        Raises:
+            DataError: no class has that name; the new name is none, is known without `merge`, or is not with it.
+            ConfigError: a method with words would be told the same of two classes.
+        """
+        self._known = renamed(self._known, name, to, merge=merge)
+        self.config = self._known.config
+        for warning in alike(self.classes):
+            self._progress.say(warning)
 
     def predict(self, paths: PathLike | Iterable[PathLike], *, top_k: int = _TOP) -> list[Prediction]:
         """Label clips, files or folders of them, as `stream` does; a clip that cannot be read has the reason."""
@@ -315,6 +344,32 @@ class VideoLearner:
         found = paths if isinstance(paths, Expanded) else Expanded(paths)
         return self._reader().stream(found, top_k=top_k, with_frames=with_frames)
 
+    def test(self, clips: Given, *, thumbnail_bytes: int = 0) -> ClipResults:
+        """Ask about clips whose classes are known, and count the answers; `ClipResults` says what is right.
+
+        Args:
+            clips: as for `learn`; classes that were never taught are allowed.
+            thumbnail_bytes: bytes of the frames of wrong clips that the result carries, for `ClipResults.write_page`.
+
+        Raises:
+            DataError: nothing was taught yet, or see `clips_by_class`.
+        """
+        self._refuse_unready()
+        given = clips_by_class(clips, split="test")
+        labels = labelled_paths(self._allowed(given.videos, more_of_known=True))
+        if given.passed_over.line:
+            self._progress.say(given.passed_over.line)
+        with phase(self._progress, "test clips", len(labels)) as progress:
+            results = count_answers(
+                self.stream(labels, top_k=1, with_frames=thumbnail_bytes > 0),
+                labels,
+                classes=self.classes,
+                taught=self._known.taught,
+                thumbnails=Thumbnails(thumbnail_bytes),
+                progress=progress,
+            )
+        return replace(results, passed_over=given.passed_over.counts)
+
     @in_turn
     def predict_features(self, features: Features, *, top_k: int = _TOP) -> list[Prediction]:
         """Label clips by their frame features; the `path` of a prediction is the number of its row.
@@ -335,14 +390,20 @@ class VideoLearner:
 
     @in_turn
     def predict_spans(
-        self, path: PathLike, *, window_seconds: float, stride_seconds: float | None = None
+        self,
+        path: PathLike,
+        *,
+        window_seconds: float,
+        stride_seconds: float | None = None,
+        shortest_seconds: float | None = None,
     ) -> list[Span]:
-        """Label a long video over time: windows are read as clips, and neighbours that agree are joined.
+        """Label a long video over time: windows are read as clips, and merged; see `essential.spans.merging`.
 
         Args:
             path: the file, of any length; it is decoded once.
             window_seconds: about the length of the clips that were taught.
             stride_seconds: from window to window; None: half a window.
+            shortest_seconds: of a span: what is shorter is flicker; None: a window.
 
         Raises:
             DataError: nothing was taught yet.
@@ -357,7 +418,50 @@ class VideoLearner:
             stride_seconds=window_seconds / 2 if stride_seconds is None else stride_seconds,
         )
         with phase(self._progress, "read windows", len(video.windows)) as progress:
-            return self._reader().spans(video, progress=progress)
+            shortest = window_seconds if shortest_seconds is None else shortest_seconds
+            return self._reader().spans(video, shortest_seconds=shortest, progress=progress)
+
+    def live(self, *, window_seconds: float = WINDOW_SECONDS, every_seconds: float | None = None) -> LiveRecogniser:
+        """Return what recognises the frames of a camera, as arrays, by what the learner knows now.
+
+        Args:
+            window_seconds: about the length of the clips that were taught.
+            every_seconds: see `LiveRecogniser`.
+
+        Raises:
+            DataError: nothing was taught yet.
+            ConfigError: see `LiveRecogniser`.
+        """
+        self._refuse_unready()
+        return LiveRecogniser(self._reader(), window_seconds=window_seconds, every_seconds=every_seconds)
+
+    def test_spans(
+        self,
+        spans: Sequence[LabelledSpan],
+        *,
+        window_seconds: float,
+        stride_seconds: float | None = None,
+        shortest_seconds: float | None = None,
+        overlap: float = 0.5,
+    ) -> SpanResults:
+        """Label the videos of labelled spans, and compare; see `essential.spans.scoring`.
+
+        Args:
+            spans: all that the videos show of the known classes: what is not labelled is none of them.
+            window_seconds: see `predict_spans`, as for the next two.
+            overlap: intersection over union from which on a span is found.
+
+        Raises:
+            DataError, VideoError, ConfigError: see `predict_spans` and `compare_spans`.
+        """
+        self._refuse_unready()
+        find = partial(
+            self.predict_spans,
+            window_seconds=window_seconds,
+            stride_seconds=stride_seconds,
+            shortest_seconds=shortest_seconds,
+        )
+        return compare_spans(spans, find, classes=self.classes, overlap=overlap)
 
     def _allowed(self, by_class: Mapping[str, Any], *, more_of_known: bool) -> dict[str, Any]:
         """Return what is given by class, under the names that are known; refuse these unless `more_of_known`."""

@@ -26,8 +26,6 @@ from essential.models.classifier import Predictor
 from essential.models.growing import Parts, below
 from essential.models.text_scores import Words
 
-_PREDICTOR = "predictor."
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -270,8 +268,6 @@ class Method(ABC):
         self._load_network({name: torch.empty(shape, device="meta") for name, shape in shapes.items()})
 
     def _load_network(self, tensors: dict[str, Tensor]) -> None:
-        own = self.predictor.completed(below(_PREDICTOR, tensors))
-        tensors |= {_PREDICTOR + name: tensor for name, tensor in own.items()}
         refuse_other_shapes(self.network.state_dict(), tensors)
         with state_that_fits():
             self.network.load_state_dict(tensors)
@@ -280,4 +276,4 @@ class Method(ABC):
     def load_predictor(self, state: Mapping[str, Tensor]) -> None:
         """Load a state of `predictor` alone, enough to score; a CheckpointError if it does not fit."""
         with state_that_fits():
-            self.predictor.load_state_dict(self.predictor.completed(state))
+            self.predictor.load_state_dict(state)

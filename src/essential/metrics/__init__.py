@@ -13,6 +13,7 @@ from typing import Any
 from essential.metrics.evaluations import (
     AccuracyMatrix,
     Evaluation,
+    accuracy_by_task,
     accuracy_matrix,
     accuracy_on_seen,
     class_accuracy,
@@ -25,11 +26,11 @@ from essential.shown import quoted
 
 __all__ = [
     "METRICS",
-    "SECOND_NAMES",
     "AccuracyMatrix",
     "Evaluation",
     "Metric",
     "Scores",
+    "accuracy_by_task",
     "accuracy_matrix",
     "accuracy_on_seen",
     "backward_forgetting_by_task",
@@ -206,7 +207,6 @@ BACKWARD_FORGETTING = Metric(
     "BWF of vCLIMB (CVPR 2022) by its formula; also called forgetting from first",
     less_is_better=True,
 )
-FORGETTING_FROM_FIRST = BACKWARD_FORGETTING
 TCD_FORGETTING = Metric(
     "TCD forgetting",
     lambda run: tcd_forgetting(run.matrix, run.test_videos),
@@ -221,7 +221,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 
 def name_fault(name: str) -> str | None:
     """Return why a record cannot hold another metric of this name; None: it can."""
-    if name not in SECOND_NAMES and _NAME.fullmatch(name):
+    if _NAME.fullmatch(name):
         return None
     return f"{quoted(name)} is no name of a metric; use letters, digits and _.-, 80 at most"
 
@@ -247,8 +247,6 @@ _CONSTANTS = [name for name, value in globals().items() if isinstance(value, Met
 METRICS: Registry[Metric] = Registry(
     "essential.metrics", {name.lower(): f"{__name__}:{name}" for name in _CONSTANTS}, fault=_fault
 )
-SECOND_NAMES = frozenset({"forgetting_from_first"})
-"""Names of `METRICS` for what another name gives too; a record has the other alone."""
 
 
 def rounding(tasks: int) -> float:

@@ -58,9 +58,12 @@ def accuracy_matrix(evaluations: Sequence[Evaluation]) -> list[list[float | None
                 f"task {index} only those of tasks 0 to {index} may be in it"
             )
     count = len(evaluations)
-    return [
-        [_fraction_right(evaluation, evaluation.tasks == task) for task in range(count)] for evaluation in evaluations
-    ]
+    return [accuracy_by_task(evaluation, count) for evaluation in evaluations]
+
+
+def accuracy_by_task(evaluation: Evaluation, tasks: int) -> list[float | None]:
+    """Return the accuracy on the test videos of each of the first `tasks` tasks; None for a task without any."""
+    return [_fraction_right(evaluation, evaluation.tasks == task) for task in range(tasks)]
 
 
 def accuracy_on_seen(evaluation: Evaluation) -> float | None:

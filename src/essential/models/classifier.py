@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -133,10 +133,6 @@ class Predictor(Growing, ABC):
         """Return the scores of clips with these tokens; None if they do not follow from tokens."""
         return None
 
-    def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return `state` with what an older version, or other code, did not have."""
-        return dict(state)
-
 
 class TokenPredictor(Predictor):
     """A predictor that decides by a clip's token alone."""
@@ -198,8 +194,10 @@ class ClipClassifier(TokenPredictor):
         by_means = {"nme": self.cosines(tokens)} if len(self.exemplar_means) else {}
         return {"cnn": self.logits(tokens), **by_means}
 
-    def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {"exemplar_means": torch.zeros(0, self.exemplar_means.shape[1]), **state}
+    def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any, **kwargs: Any) -> None:
+        # States of an older version, or of other code, have no means.
+        none = {f"{prefix}exemplar_means": self.exemplar_means[:0]}
+        super()._load_from_state_dict({**none, **state_dict}, prefix, *args, **kwargs)
 
 
 class AroundClassifier(TokenPredictor):

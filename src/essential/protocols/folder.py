@@ -1,11 +1,12 @@
 """Videos in folders of classes, the layout of the user's own data: `<class>/*`, alone or in `train` and `test`."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
 from essential.errors import DataError
-from essential.protocols.class_names import class_name
+from essential.protocols.class_names import class_name, known_as
 from essential.protocols.listed import refuse_untrained
 from essential.protocols.moving_digits import MARKER
 from essential.protocols.protocol import SPLITS, Listing, Video
@@ -76,6 +77,11 @@ def class_folders(root: Path, layout: str) -> ClassFolders:
     for folder, paths in found.items():
         videos.setdefault(class_name(folder, str(root / folder)), []).extend(paths)
     return ClassFolders(videos, walk.passed_over)
+
+
+def holds_class(root: Path, known: Collection[str]) -> bool:
+    """Say whether a path is a folder that holds the folder of one of the known classes."""
+    return root.is_dir() and any(known_as(path.name, known) in known for path in root.iterdir() if path.is_dir())
 
 
 FOLDER = Dataset(

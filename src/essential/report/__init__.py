@@ -2,5 +2,6 @@
 
 from essential.report.lines import ReportedRun
 from essential.report.page import write_figures, write_report
+from essential.report.watch import WatchPage
 
-__all__ = ["ReportedRun", "write_figures", "write_report"]
+__all__ = ["ReportedRun", "WatchPage", "write_figures", "write_report"]

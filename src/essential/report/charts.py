@@ -1,7 +1,7 @@
 """Charts as drawings: lines over counts, memory by kind as stacked bars, and shares as shaded squares."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -23,7 +23,7 @@ KINDS = {
 """The kinds of memory and their titles."""
 _SHEET = Sheet(width=480, height=270)
 _SQUARE = Sheet(width=560, height=482, left=150, top=8, bottom=64)
-_ROW = 26
+_MOST_BARS = 4
 _NAME_LENGTH = 22
 RIGHT, WRONG = "#187a99", "#c95410"
 """For light and dark pages: the shades are an image, which cannot follow the page's colours."""
@@ -50,11 +50,12 @@ Ticks = Sequence[tuple[int, int, str]]
 
 @dataclass(frozen=True, eq=False)
 class ChartLine:
-    """One line: its spread over seeds at each place, without a mean where there is a gap."""
+    """One line: its spread over seeds at each place, without a mean where there is a gap, and the seeds' values."""
 
     label: str
     style: LineStyle
     points: Mapping[int, Spread]
+    seeds: Mapping[int, Sequence[float]] = field(default_factory=dict)
 
 
 def line_chart(name: str, lines: Sequence[ChartLine], *, axes: tuple[str, str]) -> Drawing:
@@ -66,8 +67,8 @@ def line_chart(name: str, lines: Sequence[ChartLine], *, axes: tuple[str, str]) 
     def draw(palette: Palette) -> Drawn:
         figure, plot = _SHEET.plot()
         longest = max(place for line in lines for place in line.points)
-        alpha, size = 0.2 if len(lines) <= 4 else 0.12, 7.5 if longest <= 15 else 5.5
-        keys = [_draw_line(plot, palette, line, size=size, alpha=alpha) for line in lines]
+        size = 7.5 if longest <= 15 else 5.5
+        keys = [_draw_line(plot, palette, line, size=size) for line in lines]
         count_ticks(plot, longest)
         dress(plot, palette, x_label=axes[0], y_label=axes[1])
         plot.axhline(0, color=palette.ink, alpha=0.7, linewidth=1, zorder=2)
@@ -81,24 +82,59 @@ def line_chart(name: str, lines: Sequence[ChartLine], *, axes: tuple[str, str]) 
     return Drawing(name, draw)
 
 
-def _draw_line(axes: Axes, palette: Palette, line: ChartLine, *, size: float, alpha: float) -> Line2D:
-    """Draw a line, and behind it a band where seeds differ; return the line."""
-    spreads = [(each.mean, each.least, each.greatest) for each in line.points.values()]
-    mean, least, greatest = np.array(spreads, float).reshape(-1, 3).T
-    if (least < greatest).any():
-        look: dict[str, Any] = {"color": line.style.colour(palette), "alpha": alpha, "linewidth": 0, "zorder": 1.5}
-        axes.fill_between(list(line.points), least, greatest, **look)
-    return axes.plot(list(line.points), mean, label=line.label, **line.style.look(palette, size=size))[0]
+def _draw_line(axes: Axes, palette: Palette, line: ChartLine, *, size: float) -> Line2D:
+    """Draw a line, and behind it a dot for each of several seeds; return the line."""
+    _draw_seeds(axes, palette, line, shift=0)
+    means = np.array([each.mean for each in line.points.values()], float)
+    return axes.plot(list(line.points), means, label=line.label, **line.style.look(palette, size=size))[0]
 
 
-def memory_bars(name: str, memories: Sequence[MemoryBytes], runs: Sequence[str] = ()) -> Drawing:
-    """Return a drawing with one bar per task learned, or, lying, one per run from the first down."""
+def _draw_seeds(axes: Axes, palette: Palette, line: ChartLine, *, shift: float) -> None:
+    dots = [(place + shift, value) for place, values in line.seeds.items() if len(values) > 1 for value in values]
+    if dots:
+        look: dict[str, Any] = {"alpha": 0.75, "markeredgewidth": 0.6, "clip_on": False, "zorder": 2.5}
+        look |= {"markerfacecolor": palette.paper, "markeredgecolor": line.style.colour(palette)}
+        axes.plot(*np.array(dots).T, linestyle="", marker="o", markersize=3.6, **look)
+
+
+def bar_chart(name: str, lines: Sequence[ChartLine], *, axes: tuple[str, str]) -> Drawing:
+    """Return a drawing of bars over whole numbers from 1, side by side where there are several lines.
+
+    Of more than four lines only the ends are drawn, as markers. Arguments are those of `line_chart`.
+    """
+
+    def draw(palette: Palette) -> Drawn:
+        figure, plot = _SHEET.plot()
+        width = 0.8 / len(lines)
+        keys: list[Any] = []
+        for number, line in enumerate(lines):
+            shift = (number - (len(lines) - 1) / 2) * width
+            places = np.array(list(line.points)) + shift
+            means = np.array([each.mean for each in line.points.values()], float)
+            if len(lines) <= _MOST_BARS:
+                look: dict[str, Any] = {"color": line.style.colour(palette), "alpha": 0.8, "linewidth": 0, "zorder": 2}
+                keys.append(plot.bar(places, means, 0.9 * width, label=line.label, **look))
+            else:
+                look = line.style.look(palette, size=5.5) | {"linestyle": ""}
+                keys += plot.plot(places, means, label=line.label, **look)
+            _draw_seeds(plot, palette, line, shift=shift)
+        count_ticks(plot, max(place for line in lines for place in line.points))
+        dress(plot, palette, x_label=axes[0], y_label=axes[1])
+        plot.axhline(0, color=palette.ink, alpha=0.7, linewidth=1, zorder=2.2)
+        plot.margins(y=0.08)
+        return figure, keys
+
+    return Drawing(name, draw)
+
+
+def memory_bars(name: str, memories: Sequence[MemoryBytes]) -> Drawing:
+    """Return a drawing with one bar per task learned."""
 
     def draw(palette: Palette) -> Drawn:
         count = len(memories)
-        figure, axes = (Sheet(width=480, height=58 + _ROW * count, left=150) if runs else _SHEET).plot()
+        figure, axes = _SHEET.plot()
         unit = byte_power(max(memory.total for memory in memories))
-        places = range(count) if runs else range(1, count + 1)
+        places = range(1, count + 1)
         ends = np.zeros(count)
         keys: list[Any] = []
         for (kind, title), colour in zip(KINDS.items(), palette.kinds, strict=True):
@@ -108,22 +144,21 @@ def memory_bars(name: str, memories: Sequence[MemoryBytes], runs: Sequence[str] 
                 # On a page it is hatched by its colour.
                 look |= {"facecolor": palette.paper, "edgecolor": colour, "hatch": "//"}
             if sizes.any():
-                keys.append((axes.barh if runs else axes.bar)(places, sizes, 0.7, ends, **look))
+                keys.append(axes.bar(places, sizes, 0.7, ends, **look))
             ends = ends + sizes
-        most = float(ends.max())
-        if runs:
-            dress(axes, palette, x_label=f"Memory after the last task, {BYTE_UNITS[unit]}", y_label="")
-            axes.set_yticks(places, [shortened(label, _NAME_LENGTH) for label in runs])
-            axes.set(ylim=(count - 0.5, -0.5), xlim=(0, 1.04 * most or 1.0))
-            axes.grid(visible=False)
-        else:
-            count_ticks(axes, count)
-            dress(axes, palette, x_label="Tasks learned", y_label=f"Memory, {BYTE_UNITS[unit]}")
-            axes.set_ylim(0, 1.06 * most or 1.0)
-            axes.axhline(0, color=palette.ink, alpha=0.7, linewidth=1)
+        count_ticks(axes, count)
+        dress(axes, palette, x_label="Tasks learned", y_label=f"Memory, {BYTE_UNITS[unit]}")
+        axes.set_ylim(0, 1.06 * float(ends.max()) or 1.0)
+        axes.axhline(0, color=palette.ink, alpha=0.7, linewidth=1)
         return figure, keys
 
     return Drawing(name, draw)
+
+
+def cell_box(cells: Cells, row: int, column: int, *, columns: int = 1) -> tuple[float, float, float, float]:
+    """Return where a cell of a heat map lies, or several beside each other: a box of `Hover`."""
+    wide, high = (size / count for size, count in zip(_SQUARE.area, (len(cells[0]), len(cells)), strict=True))
+    return _SQUARE.left + column * wide, _SQUARE.top + row * high, columns * wide, high
 
 
 def heat_map(

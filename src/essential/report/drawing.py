@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
+from markupsafe import escape
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -99,9 +100,13 @@ class Sheet:
     def plot(self) -> tuple[Figure, Axes]:
         """Return a figure of this size with one empty plot."""
         figure = Figure(figsize=(self.width / 72, self.height / 72))
+        return figure, self.plot_in(figure)
+
+    def plot_in(self, figure: Figure) -> Axes:
+        """Add a plot with these margins to a figure of this size."""
         wide, high = self.area
         place = (self.left / self.width, self.bottom / self.height, wide / self.width, high / self.height)
-        return figure, figure.add_axes(place)
+        return figure.add_axes(place)
 
 
 def dress(axes: Axes, palette: Palette, *, x_label: str, y_label: str) -> None:
@@ -185,6 +190,18 @@ class LineStyle:
 Value = str | int | float | None
 
 
+class Hover(NamedTuple):
+    """What is said while the mouse is over a box of a drawing: from left, from top, width, height, in points."""
+
+    box: tuple[float, float, float, float]
+    text: str
+
+    @property
+    def svg(self) -> str:
+        x, y, wide, high = (f"{round(number, 1):g}" for number in self.box)
+        return f'<rect x="{x}" y="{y}" width="{wide}" height="{high}"><title>{escape(self.text)}</title></rect>'
+
+
 @dataclass(frozen=True)
 class NumberRow:
     """A row of the table below a figure: its name, its line's swatch if it has one, and the cells as shown."""
@@ -204,6 +221,7 @@ class FigureView:
         description: its message in words, for those who do not see it; likewise.
         numbers: the table below it on the page, if any; the first row names the columns.
         legend: the swatch and the name of each of its lines, where they are not those of its section.
+        hovers: names of its parts, where there is no room for them; a later one lies above.
     """
 
     title: str
@@ -213,10 +231,16 @@ class FigureView:
     description: str = ""
     numbers: Sequence[NumberRow] = ()
     legend: Sequence[tuple[str, str]] = ()
+    hovers: Sequence[Hover] = ()
 
     @cached_property
     def svg(self) -> str:
         return inline_svg(self.drawing)
+
+    @property
+    def svg_with_hovers(self) -> str:
+        drawn, end, _ = self.svg.rpartition("</svg>")
+        return f'{drawn}<g class="hover">{"".join(hover.svg for hover in self.hovers)}</g>{end}'
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from essential.metrics import backward_forgetting_by_task
 from essential.nested import flattened
 from essential.records import Record
 from essential.records.analysis import Analysis
-from essential.report.charts import ChartLine, line_chart
-from essential.report.drawing import FigureView, LineStyle, NumberRow
+from essential.records.training_log import TrainingLog
+from essential.report.charts import ChartLine, bar_chart, line_chart
+from essential.report.drawing import Drawing, FigureView, LineStyle, NumberRow
 from essential.report.run_figures import RunView
 from essential.results.formats import BYTE_UNITS, NONE, byte_power, counted, human_bytes, percent, slug
 from essential.results.measures import FINAL, values_of
@@ -22,15 +23,17 @@ _DESCRIBED = 8
 _SETTING = "frames_kept"
 _REBUILT = "Hollow: upper bound with rebuilt frames and known task; not a result."
 Show = Callable[[float | None], str]
+Chart = Callable[..., Drawing]
 
 
 @dataclass(frozen=True)
 class ReportedRun:
-    """A run's name, its record, and its analysis: figures that the record alone does not give."""
+    """A run's name, its record, its analysis, which has figures that the record alone does not give, and its log."""
 
     name: str
     record: Record
     analysis: Analysis | None = None
+    log: TrainingLog | None = None
 
     def __post_init__(self) -> None:
         """Refuse an analysis of another run: its figures would be shown as this one's."""
@@ -65,12 +68,16 @@ class Line:
 
     def chart_line(self, values: Callable[[RunView], Values]) -> ChartLine:
         """Return the spread over the runs at each place; there is none where one of them has no value."""
-        columns = enumerate(zip_longest(*map(values, self.runs)), start=1)
-        return ChartLine(self.name, self.style, {place: spread_of(column) for place, column in columns})
+        columns = dict(enumerate(zip_longest(*map(values, self.runs)), start=1))
+        points = {place: spread_of(column) for place, column in columns.items()}
+        seeds = {place: [value for value in column if value is not None] for place, column in columns.items()}
+        return ChartLine(self.name, self.style, points, seeds)
 
 
 def figures_over_tasks(lines: Sequence[Line], anchor: str) -> list[FigureView]:
-    """Return the charts of accuracy and of forgetting; that of forgetting only if a run has learned two tasks."""
+    """Return the charts of accuracy and of forgetting; none if no run has learned two tasks."""
+    if all(len(run.record.accuracy) < 2 for line in lines for run in line.runs):
+        return []
     accuracy = _over_tasks(
         lines,
         anchor,
@@ -79,8 +86,6 @@ def figures_over_tasks(lines: Sequence[Line], anchor: str) -> list[FigureView]:
         axes=("Tasks learned", "Accuracy on classes seen, %"),
         values=lambda run: _in_percent(run.record.scores.seen),
     )
-    if all(len(run.record.accuracy) < 2 for line in lines for run in line.runs):
-        return [accuracy]
     # The terms of vCLIMB's BWF, one per old task.
     forgetting = _over_tasks(
         lines,
@@ -89,6 +94,7 @@ def figures_over_tasks(lines: Sequence[Line], anchor: str) -> list[FigureView]:
         note="Accuracy just after learning it minus accuracy at the end, in points.",
         axes=("Task", "Forgetting, points"),
         values=lambda run: _in_percent(backward_forgetting_by_task(run.record.accuracy)),
+        chart=bar_chart,
     )
     return [accuracy, forgetting]
 
@@ -187,6 +193,7 @@ def _line_figure(
     note: str,
     axes: tuple[str, str],
     show: Show = _shown_percent,
+    chart: Chart = line_chart,
 ) -> FigureView:
     """Return a chart of lines, at least one, with the table of its numbers; `name` is unique on the page."""
     places = sorted({place for line in lines for place in line.points})
@@ -196,7 +203,7 @@ def _line_figure(
         title=title,
         note=note,
         description=_describe(title, axes[0].lower(), [(line.label, own) for line, own in shown.items()]),
-        drawing=line_chart(name, lines, axes=axes),
+        drawing=chart(name, lines, axes=axes),
         data=[
             ("line", "seeds", axes[0].lower(), axes[1].lower(), "least", "greatest"),
             *(
@@ -218,7 +225,7 @@ def _describe(title: str, what: str, lines: Sequence[tuple[str, Mapping[int, str
         for label, shown, places in ends
     ]
     more = [f"and {len(lines) - _DESCRIBED} more lines"] if len(lines) > _DESCRIBED else []
-    return f"Line chart, {title.lower()}. " + "; ".join(parts + more) + ". The numbers are in the table below."
+    return f"Chart, {title.lower()}. " + "; ".join(parts + more) + ". The numbers are in the table below."
 
 
 def _asked(line: Line) -> tuple[list[Analysis], list[ChartLine]]:

@@ -37,9 +37,9 @@ def render_text(template: str, *, escape: Callable[[str], str] = str, **content:
 
 @cache
 def _environment(folder: Path) -> Environment:
-    """Return what renders the templates in `folder`: `formats` as filters, and what is known of metrics."""
+    """Return what renders the templates in `folder` and ours: `formats` as filters, and what is known of metrics."""
     made = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -67,5 +67,11 @@ def _environment(folder: Path) -> Environment:
         rows.published_table,
     )
     made.globals |= {function.__name__: function for function in shared}
-    made.globals |= {"MAIN": measures.MAIN, "FINAL": measures.FINAL, "OURS": rows.OURS, "KINDS": KINDS}
+    made.globals |= {
+        "MAIN": measures.MAIN,
+        "FINAL": measures.FINAL,
+        "LOST": measures.LOST,
+        "OURS": rows.OURS,
+        "KINDS": KINDS,
+    }
     return made

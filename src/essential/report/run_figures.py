@@ -9,15 +9,29 @@ import numpy as np
 
 from essential.records import Record
 from essential.records.analysis import Analysis
-from essential.report.charts import KINDS, Cells, Ticks, heat_map, memory_bars
-from essential.report.drawing import Drawing, Drawn, FigureView, LineStyle, NumberRow, Palette, Sheet, dress, every_few
-from essential.report.token_figures import Look, distance_figure, token_looks, token_map_figure
+from essential.records.training_log import TrainingLog
+from essential.report.charts import KINDS, Cells, Ticks, cell_box, heat_map, memory_bars
+from essential.report.drawing import (
+    Drawing,
+    Drawn,
+    FigureView,
+    Hover,
+    LineStyle,
+    NumberRow,
+    Palette,
+    Sheet,
+    dress,
+    every_few,
+)
+from essential.report.exemplar_distances import distance_figure
+from essential.report.training_curves import training_figure
 from essential.results.formats import BYTE_UNITS, byte_power, human_bytes, inside, shortened
 
 _DRAWN = 30
 _ROW = 20
 _NAME_LENGTH = 22
 _NAMED = 40
+_MOST_HOVERS = 600
 _Name = TypeVar("_Name")
 _Cell = TypeVar("_Cell")
 
@@ -56,6 +70,7 @@ class RunView:
     record: Record
     analysis: Analysis | None
     style: LineStyle
+    log: TrainingLog | None = None
 
     @property
     def anchor(self) -> str:
@@ -70,6 +85,19 @@ class RunView:
     @cached_property
     def memory(self) -> FigureView | None:
         return _memory(self, self.memory_kinds) if self.memory_kinds else None
+
+    @cached_property
+    def training(self) -> FigureView | None:
+        return training_figure(self.anchor, self.log) if self.log else None
+
+    @property
+    def several_tasks(self) -> bool:
+        return len(self.record.accuracy) > 1
+
+    @property
+    def paper_bytes(self) -> int:
+        """What of its memory papers count."""
+        return sum(entry.bytes for entry in self.record.ledger if entry.in_paper_figure)
 
     @cached_property
     def falls(self) -> list[ClassFall]:
@@ -109,15 +137,6 @@ class RunView:
         return _shares((member @ np.array(self.analysis.confusion) @ member.T).tolist())
 
     @cached_property
-    def tokens(self) -> FigureView | None:
-        return token_map_figure(self.anchor, self.analysis) if self.analysis else None
-
-    @property
-    def token_looks(self) -> list[Look]:
-        """How each kind of token on its map is drawn."""
-        return token_looks(self.analysis) if self.analysis else []
-
-    @cached_property
     def distances(self) -> FigureView | None:
         return distance_figure(self.anchor, self.analysis) if self.analysis else None
 
@@ -134,7 +153,7 @@ class RunView:
         tasks = _by_task(name, title, shares=self.by_task, labels=labels, right=False) if several else None
         name, labels = f"{self.anchor}-matrix", ("On task", "After task")
         matrix = _by_task(name, "Accuracy matrix", shares=self.record.accuracy, labels=labels, right=True)
-        figures = [matrix, self.memory, falls, self.confusion, tasks, self.tokens, self.distances]
+        figures = [matrix, self.training, self.memory, falls, self.confusion, tasks, self.distances]
         return [figure for figure in figures if figure is not None]
 
 
@@ -210,7 +229,26 @@ def _confusion(anchor: str, analysis: Analysis) -> FigureView:
             ("true class", "taken for", "videos"),
             *(cell for cell in _cells(analysis.confusion, names) if cell[2]),
         ],
+        hovers=[*_row_hovers(analysis), *_mistake_hovers(analysis)],
     )
+
+
+def _row_hovers(analysis: Analysis) -> Iterator[Hover]:
+    """Name the class of each row, and how many of its videos were right."""
+    counts = analysis.confusion
+    for row, (name, task, own) in enumerate(zip(analysis.class_names, analysis.class_tasks, counts, strict=True)):
+        text = f"{name} (task {task + 1}): {own[row]} of {sum(own)} right"
+        yield Hover(cell_box(counts, row, 0, columns=len(counts)), text)
+
+
+def _mistake_hovers(analysis: Analysis) -> list[Hover]:
+    """Name both classes of a mistake; of many, those with most videos."""
+    names, counts = analysis.class_names, analysis.confusion
+    wrong = [cell for cell in _cells(counts, range(len(names))) if cell[2] and cell[0] != cell[1]]
+    return [
+        Hover(cell_box(counts, true, taken), f"{names[true]} taken for {names[taken]}: {count} of {sum(counts[true])}")
+        for true, taken, count in sorted(wrong, key=lambda cell: -cell[2])[:_MOST_HOVERS]
+    ]
 
 
 def _by_task(name: str, title: str, *, shares: Cells, labels: tuple[str, str], right: bool) -> FigureView:

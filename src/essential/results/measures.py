@@ -10,6 +10,8 @@ MAIN = tuple(name for name, field in Metrics.model_fields.items() if field.is_re
 """What every record has; tables lead with these."""
 FINAL = MAIN[0]
 """What methods are ranked and tested by."""
+LOST = "forgetting_from_best"
+"""The forgetting that a page leads with."""
 REFERENCE = "joint"
 """The method that forward transfer is measured against, where it is among those compared."""
 FORWARD_TRANSFER = "forward_transfer"

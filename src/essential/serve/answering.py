@@ -16,6 +16,8 @@ from essential.errors import EssentialError, FileSystemError, VideoError
 from essential.features.cores import cpu_cores
 from essential.learner import VideoLearner
 from essential.progress import Progress, phase
+from essential.serve.answers import LiveAnswer, Prediction
+from essential.serve.live import LiveSessions
 from essential.serve.messages import (
     Change,
     Kept,
@@ -24,7 +26,7 @@ from essential.serve.messages import (
     Learned,
     LeftOut,
     Lesson,
-    Prediction,
+    LiveFrames,
     Refusal,
     Setup,
     cannot_write,
@@ -49,6 +51,7 @@ class Answering:
         if setup.begin_with is not None and not setup.bundle.exists():
             VideoLearner(encoder=setup.begin_with, overrides=overrides).save(setup.bundle)
         self._learner = VideoLearner.load(setup.bundle, overrides=overrides, progress=progress)
+        self._live = LiveSessions(self._learner, self._limits)
         self._loaded_bytes = resident_bytes()
         # A GPU's driver reserves addresses by the terabyte.
         if not torch.cuda.is_initialized():
@@ -75,6 +78,7 @@ class Answering:
             encoder=learner.config.encoder.name,
             method=learner.config.method.name,
             lessons=len(learner.lessons),
+            frames_read=learner.encoder.frames_read(learner.config.video.frames),
         )
 
     def predict(self, clip: Path, *, top_k: int) -> Prediction:
@@ -89,6 +93,10 @@ class Answering:
         except VideoError as error:
             raise Refusal(422, "unreadable_clip", f"the clip cannot be read: {error.problem}") from error
         return Prediction.model_validate({**found.as_json(), "frames": list(map(_data_uri, found.frames))})
+
+    def live(self, given: LiveFrames) -> LiveAnswer:
+        """Take the next frames of a camera, and return what it shows; see `LiveSessions`."""
+        return self._live.answer(given)
 
     def teach(self, given: Lesson, target: Path) -> Change:
         """Learn a class, and write the bundle that knows it to `target`, or raise a `Refusal`."""
@@ -111,6 +119,14 @@ class Answering:
     def forget(self, name: str, target: Path) -> Change:
         """Forget a known class, and write the bundle that does not know it to `target`, or raise a `Refusal`."""
         self._learner.forget(name)
+        return self._saved(target), None
+
+    def rename(self, name: str, to: str, *, merge: bool, target: Path) -> Change:
+        """Rename a known class, or merge it with `to`, and write the bundle to `target`, or raise a `Refusal`."""
+        try:
+            self._learner.rename(name, to, merge=merge)
+        except EssentialError as error:
+            raise Refusal(422, "rename_failed", "; ".join(filter(None, (error.problem, error.remedy)))) from error
         return self._saved(target), None
 
     def _saved(self, target: Path) -> Knowledge:

@@ -1,34 +1,37 @@
 """The web application: routes of the API and the page."""
 
 import asyncio
+import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
+from pydantic import Field, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from essential.errors import DataError
 from essential.protocols.class_names import class_name, known_as
 from essential.serve.access import error_response
-from essential.serve.messages import (
+from essential.serve.answers import (
     Classes,
     Failure,
     Health,
     Job,
     JobList,
-    Lesson,
     LimitsAnswer,
+    LiveAnswer,
     Memory,
     Prediction,
-    Refusal,
 )
+from essential.serve.messages import Lesson, Limits, LiveFrames, Refusal
 from essential.serve.service import Service
 from essential.serve.uploads import Form, new_folder, remove
 from essential.version import __version__
@@ -37,6 +40,7 @@ _API = "/api/v1"
 _PAGE = Path(__file__).parent / "page"
 _MOST_LABELS = 1000
 _LONGEST_NAME = 100
+_WINDOW_SECONDS = 2.0
 _YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
 _CLIP: dict[str, Any] = {"type": "string", "format": "binary"}
 _LESSON: dict[str, dict[str, Any]] = {
@@ -44,6 +48,16 @@ _LESSON: dict[str, dict[str, Any]] = {
     "clips": {"type": "array", "items": _CLIP},
     "more_of_known": {"type": "boolean", "default": False},
 }
+_LIVE: dict[str, dict[str, Any]] = {
+    "session": {"type": "string", "pattern": "^[A-Za-z0-9]{8,64}$"},
+    "times": {"type": "string", "description": "A JSON list of seconds, one a frame, that grow within the session."},
+    "window_seconds": {"type": "number", "default": _WINDOW_SECONDS},
+    "frames": {"type": "array", "items": {**_CLIP, "description": "JPEG, PNG or WebP"}},
+}
+_Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+_SECONDS, _TIMES = TypeAdapter[float](_Seconds), TypeAdapter[tuple[float, ...]](tuple[_Seconds, ...])
+
+Value = TypeVar("Value")
 
 
 def build_app(service: Service) -> FastAPI:
@@ -119,7 +133,7 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
     @app.get(f"{_API}/jobs")
     async def jobs() -> JobList:
         """List the lessons since the service began."""
-        return JobList(jobs=list(service.jobs.values()))
+        return JobList(jobs=list(service.jobs.values()), bundle=service.kept.state)
 
     @app.get(f"{_API}/jobs/{{job_id}}")
     async def job(job_id: str) -> Job:
@@ -132,9 +146,16 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
         await service.forget(known_as(name, service.knowledge.names))
         return _classes(service)
 
+    @app.post(f"{_API}/classes/rename")
+    async def rename(name: str, to: str, merge: bool = False) -> Classes:
+        """Give a class another name; `to` may be a known class if `merge` is true: the two become one."""
+        known = service.knowledge.names
+        await service.rename(known_as(name, known), known_as(_class_name(to, "the new name"), known), merge=merge)
+        return _classes(service)
+
     @app.post(f"{_API}/undo")
     async def undo() -> Classes:
-        """Put the bundle before the last lesson or forgetting back."""
+        """Put the bundle before the last change back."""
         await service.undo()
         return _classes(service)
 
@@ -147,6 +168,18 @@ def _add_routes_with_clips(app: FastAPI, service: Service) -> None:
         """Classify the clip of the part `clip`."""
         async with _received(request, service, file="clip", most_files=1, most_bytes=limits.clip_bytes) as form:
             return await service.predict(form.clips[0], top_k=top_k)
+
+    @app.post(f"{_API}/live", openapi_extra=_form_schema(**_LIVE))
+    async def live(request: Request) -> LiveAnswer:
+        """Recognise what a camera shows, from its next frames; send some more every half second.
+
+        A session is forgotten after a minute of silence. After a lesson it begins anew.
+        """
+        began = time.monotonic()
+        shape = {"file": "frames", "most_files": limits.live_frames, "most_bytes": limits.live_bytes}
+        async with _received(request, service, texts=("session", "times", "window_seconds"), **shape) as form:
+            answer = await service.live(_live_frames(form, limits))
+        return answer.model_copy(update={"latency_seconds": time.monotonic() - began})
 
     @app.post(f"{_API}/teach", status_code=202, openapi_extra=_form_schema(**_LESSON))
     async def teach(request: Request) -> Job:
@@ -192,15 +225,41 @@ def _lesson(form: Form, known: list[str]) -> Lesson:
     more = form.texts.get("more_of_known", "").strip().lower()
     if more not in (*_YES, *_NO):
         raise Refusal(422, "bad_value", f"more_of_known: {more[:20]!r} is not allowed; send true or false")
-    given = form.texts["class"].strip()
+    name = known_as(_class_name(form.texts["class"], "the class"), known)
+    return Lesson(name, tuple(form.clips), more in _YES)
+
+
+def _class_name(given: str, where: str) -> str:
+    given = given.strip()
     if len(given) > _LONGEST_NAME:
-        message = f"the class has a name of {len(given)} characters; give one of 1 to {_LONGEST_NAME}"
+        message = f"{where} has a name of {len(given)} characters; give one of 1 to {_LONGEST_NAME}"
         raise Refusal(422, "bad_class_name", message)
     try:
-        name = class_name(given, "the class")
+        return class_name(given, where)
     except DataError as error:
         raise Refusal(422, "bad_class_name", str(error)) from error
-    return Lesson(known_as(name, known), tuple(form.clips), more in _YES)
+
+
+def _live_frames(form: Form, limits: Limits) -> LiveFrames:
+    if not re.fullmatch(r"[A-Za-z0-9]{8,64}", form.texts.get("session", "")):
+        raise Refusal(422, "bad_value", "session: make an id of 8 to 64 letters and digits, and send it each time")
+    times = _value(_TIMES, form, "times", "[]")
+    if len(times) != len(form.clips):
+        message = f"times: {len(times)} for {len(form.clips)} frames; send a JSON list of seconds, one a frame"
+        raise Refusal(422, "bad_value", message)
+    window = _value(_SECONDS, form, "window_seconds", str(_WINDOW_SECONDS))
+    if not 0 < window <= limits.live_window_seconds:
+        message = f"window_seconds: {window} is not allowed; send more than 0 and at most {limits.live_window_seconds}"
+        raise Refusal(422, "bad_value", message)
+    return LiveFrames(form.texts["session"], tuple(form.clips), times, window)
+
+
+def _value(kind: TypeAdapter[Value], form: Form, name: str, default: str) -> Value:
+    try:
+        return kind.validate_json(form.texts.get(name, default))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise Refusal(422, "bad_value", f"{name}: {first['msg']}; send numbers of seconds as JSON") from error
 
 
 def _form_schema(**parts: dict[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,11 @@ class KeptBundle:
         self._before = self._predecessor_of(path)
 
     @property
+    def state(self) -> str:
+        """A text that tells the bundle as it is from what it was before its last change."""
+        return self._before.suffix.rpartition("-")[2]
+
+    @property
     def can_undo(self) -> bool:
         """Whether there is one to put back."""
         return self._before.exists()

@@ -1,16 +1,10 @@
-"""What the web process, its workers and the API's clients send each other, and how much of it; nothing heavy is loaded.
+"""What the web process and its workers send each other, and how much may be sent; nothing heavy is loaded."""
 
-Names of fields and codes are the API's, and never change. FastAPI describes the models in /openapi.json.
-"""
-
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-from pydantic import BaseModel, Field
 
 from essential.errors import ConfigError, EssentialError
+from essential.protocols.video_walk import EXTENSIONS
 
 
 @dataclass(frozen=True)
@@ -29,6 +23,12 @@ class Limits:
     uploads: int = 64  # that come in or wait for an answer
     silence_seconds: float = 30  # until an upload goes on
     upload_seconds: float = 1800
+    live_frames: int = 64  # of one request
+    live_mb: int = 16  # of these together
+    live_pixels: int = 1920 * 1080  # of a frame
+    live_sessions: int = 8
+    live_silence_seconds: float = 60  # until a session is forgotten
+    live_window_seconds: float = 60
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -44,6 +44,16 @@ class Limits:
     def lesson_bytes(self) -> int:
         """Of a lesson's clips together, as ten of the largest have."""
         return 10 * self.clip_bytes
+
+    @property
+    def extensions(self) -> list[str]:
+        """Of the files that are taken for clips in a folder."""
+        return sorted(EXTENSIONS)
+
+    @property
+    def live_bytes(self) -> int:
+        """Of the frames of one request together."""
+        return self.live_mb * 1024**2
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,16 @@ class Lesson:
     name: str
     clips: tuple[Path, ...]
     more_of_known: bool
+
+
+@dataclass(frozen=True)
+class LiveFrames:
+    """The next frames of a camera, files in one folder, and when each came, in seconds by the client's clock."""
+
+    session: str
+    frames: tuple[Path, ...]
+    times: tuple[float, ...]
+    window_seconds: float
 
 
 @dataclass(frozen=True)
@@ -95,13 +115,14 @@ class Kept:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """The classes of a bundle, in order of arrival, and all that it keeps of clips."""
+    """The classes of a bundle, in order of arrival, all that it keeps of clips, and how many frames of one are read."""
 
     classes: tuple[KnownClass, ...] = ()
     memory: tuple[Kept, ...] = ()
     encoder: str = ""
     method: str = ""
     lessons: int = 0
+    frames_read: int = 0
 
     @property
     def names(self) -> list[str]:
@@ -145,106 +166,3 @@ def cannot_write(what: str, error: Exception) -> Refusal:
     cause = error if isinstance(error, OSError) else error.__cause__
     reason = cause.strerror if isinstance(cause, OSError) else None
     return Refusal(507, "cannot_write", f"{what}: {reason or 'the disk refuses'}")
-
-
-class Problem(BaseModel):
-    """Why a request was not answered."""
-
-    code: str
-    message: str
-
-
-class Failure(BaseModel):
-    """The form of every error."""
-
-    error: Problem
-
-
-class Scored(BaseModel):
-    """A class and its probability."""
-
-    label: str
-    score: float
-
-
-class ShortClip(BaseModel):
-    """How many frames a clip has, fewer than are read of it: some were read several times."""
-
-    frames: int
-    frames_read: int
-
-
-class Prediction(BaseModel):
-    """The most probable classes of a clip, and the frames that the encoder saw, as data URIs.
-
-    `unknown` says whether it looks like none of the classes, and `unknown_score` how far it is from all of them, above
-    1 for unknown; both are null while too few clips are kept to tell. `short_clip` is null for a clip that has as many
-    frames as are read.
-    """
-
-    label: str
-    score: float
-    top: list[Scored]
-    unknown: bool | None
-    unknown_score: float | None
-    frames: list[str]
-    short_clip: ShortClip | None = None
-
-
-class Classes(BaseModel):
-    """The classes known, in order of arrival."""
-
-    classes: tuple[KnownClass, ...]
-    lessons: int
-    encoder: str
-    method: str
-    can_undo: bool
-    bundle: str
-
-
-class Memory(BaseModel):
-    """All that is kept of clips, and the size of the bundle's file."""
-
-    kept: tuple[Kept, ...]
-    total_bytes: int
-    bundle_bytes: int
-
-
-class Job(BaseModel):
-    """A lesson. `place` says how many are before it while it waits."""
-
-    id: str = Field(default_factory=lambda: secrets.token_hex(8))
-    name: str
-    state: Literal["waiting", "running", "done", "failed"] = "waiting"
-    place: int | None = None
-    progress: Step | None = None
-    result: Learned | None = None
-    error: Problem | None = None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more happens to it."""
-        return self.state in ("done", "failed")
-
-
-class JobList(BaseModel):
-    """Lessons, the oldest first."""
-
-    jobs: list[Job]
-
-
-class LimitsAnswer(BaseModel):
-    """What may be sent."""
-
-    clip_bytes: int
-    clip_seconds: float
-    side: int
-    lesson_clips: int
-    lesson_bytes: int
-
-
-class Health(BaseModel):
-    """That the service answers."""
-
-    status: Literal["ready"]
-    version: str

@@ -38,14 +38,17 @@ _SAME_LINES_AT_MOST = 3
 _LINES_AT_MOST = 100
 
 
-def serve(setup: Setup, access: Access, *, announce: Callable[[str], None]) -> None:
-    """Serve a bundle until a signal ends it (Ctrl-C); `announce` gets the address of the page when it can be opened.
+def serve(setup: Setup, access: Access, *, announce: Callable[[str], None]) -> list[str]:
+    """Serve a bundle until a signal ends it (Ctrl-C); return the names of the lessons that were lost by that.
+
+    `announce` gets the address of the page when it can be opened.
 
     Raises:
         BundleError, InUseError: the bundle is missing, or another process holds it.
         ServiceError: the workers cannot use it, or the address is taken.
     """
     _refuse_missing(setup)
+    lost: list[str] = []
     with (
         suppress(KeyboardInterrupt),
         _signals_interrupt(),
@@ -56,9 +59,13 @@ def serve(setup: Setup, access: Access, *, announce: Callable[[str], None]) -> N
         closing(Service(setup, uploads)) as service,
         _uninterrupted_end(),
     ):
-        service.start()
-        announce(access.url(listener.getsockname()[1]))
-        _answer(service, access, listener)
+        try:
+            service.start()
+            announce(access.url(listener.getsockname()[1]))
+            _answer(service, access, listener)
+        finally:
+            lost = [job.name for job in service.lost if job.state != "done"]
+    return lost
 
 
 def _refuse_missing(setup: Setup) -> None:

@@ -17,15 +17,14 @@ from typing import Any
 from anyio import to_thread
 
 from essential.errors import FileSystemError
+from essential.serve.answers import Job, LiveAnswer, Prediction, Problem
 from essential.serve.kept_bundle import KeptBundle
 from essential.serve.messages import (
     Change,
-    Job,
     Knowledge,
     Learned,
     Lesson,
-    Prediction,
-    Problem,
+    LiveFrames,
     Refusal,
     Setup,
     cannot_write,
@@ -34,18 +33,19 @@ from essential.serve.uploads import remove
 from essential.serve.worker import ServiceError, Worker, not_ready
 
 _LOG = logging.getLogger(__name__)
-_FORGET_SECONDS = 300
+_CHANGE_SECONDS = 300
 # How long a lesson may stand still, in the time for one clip.
 _MOST_STILL = 10
 _REMEMBERED_JOBS = 200
-# Refusals of a lesson after which the worker's learner is as it was.
-_NOTHING_LEARNED = ("no_clip_readable", "lesson_failed")
+# Refusals after which the worker's learner is as it was.
+_NOTHING_CHANGED = ("no_clip_readable", "lesson_failed", "rename_failed")
 
 
 class Service:
     """A bundle that answers and learns. All but `start` and `close` are called from one event loop.
 
-    `jobs` are the lessons by their ids, the oldest first; of those that are over, the last ones.
+    `jobs` are the lessons by their ids, the oldest first; of those that are over, the last ones. `lost` are those that
+    were not over when it was closed.
     """
 
     def __init__(self, setup: Setup, uploads: Path) -> None:
@@ -58,6 +58,7 @@ class Service:
         self.kept: KeptBundle
         self._bundle = setup.bundle
         self.jobs: dict[str, Job] = {}
+        self.lost: list[Job] = []
         # A lesson takes minutes: it leaves a core to predictions. The teacher starts first, and begins a new bundle.
         self._teacher = Worker(replace(setup, spare_cores=1))
         self._predictor = Worker(replace(setup, begin_with=None))
@@ -74,18 +75,27 @@ class Service:
 
     def close(self) -> None:
         """End the workers, whatever they do."""
+        self.lost = self.lost or [job for job in self.jobs.values() if not job.is_over]
         self._predictor.close()
         self._teacher.close()
 
     async def predict(self, clip: Path, *, top_k: int) -> Prediction:
         """Classify a clip, or raise the `Refusal` that says why not."""
+        answer: Prediction = await self._predicted(methodcaller("predict", clip, top_k=top_k))
+        return answer
+
+    async def live(self, frames: LiveFrames) -> LiveAnswer:
+        """Take the next frames of a camera, and return what it shows, or raise the `Refusal` that says why not."""
+        answer: LiveAnswer = await self._predicted(methodcaller("live", frames))
+        return answer
+
+    async def _predicted(self, call: Callable[[Any], object]) -> Any:
         async with self._predicting:
             if self._predictor_is_behind:
                 self._predictor_is_behind = False
                 await _restarted(self._predictor)
-            call, seconds = methodcaller("predict", clip, top_k=top_k), self.limits.clip_work_seconds
-            answer: Prediction = await to_thread.run_sync(partial(self._predictor.ask, call, seconds_limit=seconds))
-            return answer
+            seconds = self.limits.clip_work_seconds
+            return await to_thread.run_sync(partial(self._predictor.ask, call, seconds_limit=seconds))
 
     def refuse_lessons(self) -> int:
         """Return how many lessons wait, or raise a `Refusal` if they are too many."""
@@ -134,10 +144,19 @@ class Service:
     async def forget(self, name: str) -> None:
         """Forget a class, or raise a `Refusal`."""
         self._refuse_during_lesson("forgotten")
-        if name not in self.knowledge.names:
-            raise Refusal(404, "no_such_class", f"there is no class {name!r} to forget")
+        self._refuse_unknown(name)
         async with self._changing:
-            await self._change(methodcaller("forget", name, self.kept.new_path), seconds_limit=_FORGET_SECONDS)
+            await self._change(methodcaller("forget", name, self.kept.new_path), seconds_limit=_CHANGE_SECONDS)
+
+    async def rename(self, name: str, to: str, *, merge: bool) -> None:
+        """Give a class another name, or with `merge` that of another class, or raise a `Refusal`."""
+        self._refuse_during_lesson("renamed")
+        self._refuse_unknown(name)
+        if to in self.knowledge.names and to != name and not merge:
+            raise Refusal(409, "class_known", f"the class {to!r} is known already; send merge=true to make them one")
+        async with self._changing:
+            call = methodcaller("rename", name, to, merge=merge, target=self.kept.new_path)
+            await self._change(call, seconds_limit=_CHANGE_SECONDS)
 
     async def undo(self) -> None:
         """Put the bundle before the last change back, or raise a `Refusal`."""
@@ -164,7 +183,7 @@ class Service:
             await _on_disk(self.kept.replace)
         except Refusal as refusal:
             # The worker may have learned what is not kept. One that cannot read the bundle is replaced when next asked.
-            if refusal.code not in _NOTHING_LEARNED:
+            if refusal.code not in _NOTHING_CHANGED:
                 with suppress(Refusal):
                     await _restarted(self._teacher)
             raise
@@ -176,6 +195,10 @@ class Service:
         if lesson.name in self.knowledge.names and not lesson.more_of_known:
             remedy = "send more_of_known=true to teach it further clips, or forget it first"
             raise Refusal(409, "class_known", f"the class {lesson.name!r} is known already; {remedy}")
+
+    def _refuse_unknown(self, name: str) -> None:
+        if name not in self.knowledge.names:
+            raise Refusal(404, "no_such_class", f"there is no class {name!r}; it may have been forgotten or renamed")
 
     def _refuse_during_lesson(self, what: str) -> None:
         if not all(job.is_over for job in self.jobs.values()):

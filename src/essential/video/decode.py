@@ -12,6 +12,8 @@ How near this is to bare decoding, and what was tried, is in `benchmarks/speed/d
 import math
 from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -22,7 +24,15 @@ from av.video.stream import VideoStream
 
 from essential.errors import VideoError
 from essential.protocols.protocol import Segment
-from essential.video.container import DECODER_LIMITS, Bitstream, PacketNote, Survey, opened_video, survey_packets
+from essential.video.container import (
+    DECODER_LIMITS,
+    Bitstream,
+    PacketNote,
+    Survey,
+    opened_video,
+    survey_file,
+    survey_packets,
+)
 from essential.video.frame_folder import read_frame_folder
 from essential.video.frames import (
     FEWEST_FRAMES,
@@ -41,6 +51,8 @@ _SHORTFALL_FRAMES = 2
 _SHORTFALL_SHARE = 0.02
 # Where more of the packets would have to be decoded, all are: little is saved, and every frame is looked at.
 _LARGEST_SHARE = 0.75
+# An hour's takes 10 MB. Segments of one file are asked for one after the other.
+_SURVEYS_KEPT = 2
 
 
 def read_frames(path: Path, choose: Choose, *, segment: Segment | None = None) -> DecodedFrames:
@@ -67,7 +79,7 @@ def read_frames(path: Path, choose: Choose, *, segment: Segment | None = None) -
 
 def _read_file(path: Path, choose: Choose, segment: Segment | None) -> DecodedFrames:
     with opened_video(path) as (container, stream):
-        survey = survey_packets(path, container, stream)
+        survey = survey_packets(path, container, stream) if segment is None else _survey_once(path)
         expected = survey.timing.frames_in(segment)
         chosen = choose(len(expected)) if expected else []
         indices = [expected.start + index for index in chosen]
@@ -86,6 +98,18 @@ def _read_file(path: Path, choose: Choose, segment: Segment | None) -> DecodedFr
     if wanted != indices:
         frames, _ = _decode(path, wanted)
     return DecodedFrames(frames, len(held))
+
+
+def _survey_once(path: Path) -> Survey:
+    """Survey a file of which more segments may be asked for: a pass over an hour's packets takes seconds."""
+    status = path.stat()
+    return _kept_survey(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=_SURVEYS_KEPT)
+def _kept_survey(path: Path, _size: int, _mtime_ns: int) -> Survey:
+    # Packets are of the container that they were read from.
+    return replace(survey_file(path), packets=())
 
 
 def decoder_identity() -> dict[str, str]:

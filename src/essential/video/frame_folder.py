@@ -2,7 +2,11 @@
 
 import os
 import struct
+import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +30,9 @@ from essential.video.frames import (
 
 # What Pillow beside that was seen, or is documented, to raise on damaged images.
 _PILLOW_ERRORS = (SyntaxError, TypeError, struct.error, zlib.error, Image.DecompressionBombError)
+FORMATS = ("JPEG", "PNG")
 _GAPS_NAMED_AT_MOST = 5
+_IDENTITIES_KEPT = 16
 _REMEDY = (
     "expected a folder of 2 frames or more such as img_00001.jpg, numbered without a gap, all of one size; extract the "
     "frames again or leave the folder out"
@@ -71,9 +77,34 @@ def read_frame_folder(path: Path, choose: Choose, *, segment: Segment | None = N
         )
     names = [file.name for file in _complete(path)]
     indices = checked_indices(choose, len(names))
-    images = {index: _read_image(path, names[index]) for index in sorted(set(indices))}
+    images = {index: _frame_of(path, names[index]) for index in sorted(set(indices))}
     _check_sizes(path, {names[index]: pixels for index, pixels in images.items()})
     return DecodedFrames(np.stack([images[index] for index in indices]), len(names))
+
+
+def image_size(path: Path, formats: tuple[str, ...]) -> tuple[int, int]:
+    """Return the width and height that an image's header states; a VideoError if there is none."""
+    with _explained(path, formats), warnings.catch_warnings():
+        # Nothing is decoded: whoever asks decides whether it is too large.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with Image.open(path, formats=formats) as image:
+            return image.size
+
+
+def read_image(path: Path, formats: tuple[str, ...] = FORMATS) -> Pixels:
+    """Return an image of one of the formats as RGB, without Exif's rotation.
+
+    Raises:
+        VideoError: it is another format, or damaged.
+        DataError: see `refuse_machines_fault`.
+    """
+    # Other formats would bring other programs in: Pillow gives PostScript, whatever its name, to Ghostscript.
+    with _explained(path, formats), Image.open(path, formats=formats) as image:
+        if image.mode == "F" or image.mode.startswith("I"):
+            raise ValueError(f"its pixels are of kind {image.mode}, not of 8 bits")
+        # Palettes first to RGBA: Pillow warns if one with transparency goes to RGB at once.
+        plain = image.convert("RGBA") if image.mode == "P" else image
+        return np.asarray(plain.convert("RGB"), np.uint8)
 
 
 def numbered_images(path: Path) -> list[FrameFile]:
@@ -103,6 +134,17 @@ def identity_of(path: Path) -> VideoIdentity:
     return VideoIdentity(path.stat().st_size, sha256_of_file(path))
 
 
+def identity_of_whole(path: Path) -> VideoIdentity:
+    """Return what `identity_of` does, of a file of which segments are read one after the other: it is hashed once."""
+    status = path.stat()
+    return _kept_identity(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=_IDENTITIES_KEPT)
+def _kept_identity(path: Path, _size: int, _mtime_ns: int) -> VideoIdentity:
+    return identity_of(path)
+
+
 def _complete(path: Path) -> list[FrameFile]:
     """Return the frames, known to be 2 or more without a gap."""
     try:
@@ -127,23 +169,25 @@ def _complete(path: Path) -> list[FrameFile]:
     return files
 
 
-def _read_image(path: Path, name: str) -> Pixels:
+def _frame_of(path: Path, name: str) -> Pixels:
     try:
-        # Other formats would bring other programs in: Pillow gives PostScript, whatever its name, to Ghostscript.
-        with Image.open(path / name, formats=("JPEG", "PNG")) as image:
-            if image.mode == "F" or image.mode.startswith("I"):
-                raise ValueError(f"its pixels are of kind {image.mode}, not of 8 bits")
-            # Palettes first to RGBA: Pillow warns if one with transparency goes to RGB at once.
-            plain = image.convert("RGBA") if image.mode == "P" else image
-            return np.asarray(plain.convert("RGB"), np.uint8)
+        return read_image(path / name)
+    except VideoError as error:
+        raise _broken(path, f"{name} {error.problem.removeprefix('it ')}") from error
+
+
+@contextmanager
+def _explained(path: Path, formats: tuple[str, ...]) -> Iterator[None]:
+    try:
+        yield
     except (*LIBRARY_ERRORS, *_PILLOW_ERRORS) as error:
-        refuse_machines_fault(path / name, error)
-        raise _broken(path, f"{name} cannot be decoded ({_cause(error)})") from error
+        refuse_machines_fault(path, error)
+        raise VideoError(f"it cannot be decoded ({_cause(error, formats)})", where=path) from error
 
 
-def _cause(error: BaseException) -> str:
+def _cause(error: BaseException, formats: tuple[str, ...]) -> str:
     if isinstance(error, UnidentifiedImageError):  # its text holds the whole path
-        return "it is neither JPEG nor PNG"
+        return f"it is neither {' nor '.join(formats)}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

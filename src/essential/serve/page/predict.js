@@ -1,25 +1,30 @@
 // Clips are classified as they come.
 
 import { ask } from "./api.js";
-import { bytes, counted, element, find, sentence, takeFiles } from "./parts.js";
+import { correction } from "./correct.js";
+import { saidOf, takeFiles, videosOf } from "./files.js";
+import { bytes, counted, element, find, percent, player, scoreLines, sentence, titleOf } from "./parts.js";
+import { service } from "./service.js";
 
 const AT_ONCE = 2;
 const waiting = [];
 let running = 0;
-let limits = null;
 
 export function startPredicting() {
-  takeFiles(find("predict-drop"), find("predict-files"), (files) => {
-    for (const file of files) waiting.push({ file, card: newCard(file) });
-    find("predict-status").textContent = `${counted(files.length, "clip")} sent`;
+  takeFiles(find("predict-drop"), [find("predict-files")], (found) => {
+    // A clip that is sent by itself is read whatever its name is.
+    const isFolder = found.some(({ path }) => path.includes("/"));
+    const { videos, passedOver } = isFolder ? videosOf(found, service.limits) : { videos: found, passedOver: new Map() };
+    for (const { file } of videos) waiting.push(newCard(file));
+    find("predict-status").textContent = `${counted(videos.length, "clip")} sent. ${saidOf(passedOver)}`;
+    showLimits(saidOf(passedOver));
     work();
   });
 }
 
-export function showLimits(given) {
-  limits = given;
-  find("predict-limits").textContent =
-    `Up to ${bytes(limits.clip_bytes)}, ${limits.clip_seconds} seconds and ${limits.side} pixels a side.`;
+export function showLimits(before = "") {
+  const { clip_bytes: size, clip_seconds: seconds, side } = service.limits;
+  find("predict-limits").textContent = `${before} Up to ${bytes(size)}, ${seconds} seconds and ${side} pixels a side.`.trim();
 }
 
 function work() {
@@ -32,62 +37,54 @@ function work() {
   }
 }
 
-async function answer({ file, card }) {
+async function answer(card) {
+  const { file, title, place } = card;
   try {
-    if (limits && file.size > limits.clip_bytes) {
-      throw new Error(`it has ${bytes(file.size)}, and ${bytes(limits.clip_bytes)} are allowed`);
-    }
+    const most = service.limits.clip_bytes;
+    if (file.size > most) throw new Error(`it has ${bytes(file.size)}, and ${bytes(most)} are allowed`);
     const form = new FormData();
     form.append("clip", file);
-    showAnswer(card, file, await ask("POST", "/predict", { body: form }));
+    showAnswer(card, await ask("POST", "/predict", { body: form }));
   } catch (error) {
-    card.replaceChildren(
-      element("h3", { class: "warn", text: "No answer" }),
-      element("p", { class: "file", text: file.name }),
-      element("p", { text: sentence(error.message) }),
-    );
+    title.className = "warn";
+    title.textContent = "No answer";
+    place.replaceChildren(element("p", { text: sentence(error.message) }));
     find("predict-status").textContent = `${file.name}: no answer. ${error.message}`;
   }
-  card.removeAttribute("aria-busy");
+  card.line.removeAttribute("aria-busy");
 }
 
 function newCard(file) {
-  const card = element(
-    "li",
-    { "aria-busy": "true" },
-    element("h3", { class: "quiet", text: "Classifying ..." }),
-    element("p", { class: "file", text: file.name }),
-  );
-  find("answers").prepend(card);
+  const title = element("h3", { class: "quiet", text: "Classifying ..." });
+  const seen = element("div", { class: "seen" });
+  const place = element("div");
+  const line = element("li", { "aria-busy": "true" }, title, element("p", { class: "file", text: file.name }), seen, place);
+  find("answers").prepend(line);
   find("no-answers").hidden = true;
-  return card;
+  return { file, title, seen, place, line, given: null };
 }
 
-function showAnswer(card, file, given) {
-  const title = given.unknown ? "None of these" : given.label;
+function showAnswer(card, given) {
+  const { file, title, seen, place } = card;
+  const before = card.given;
+  card.given = given;
+  title.className = "";
+  title.textContent = titleOf(given);
   const short = given.short_clip;
-  const count = short && (short.frames === 1 ? "1 frame" : `${short.frames} frames`);
-  const lacks = short ? [element("p", { class: "quiet", text: `${count}, repeated to ${short.frames_read}` })] : [];
-  const nearest = given.unknown ? [element("p", { class: "quiet", text: `Closest: ${given.label}` })] : [];
-  const scores = given.top.map(({ label, score }) =>
-    element(
-      "li",
-      {},
-      element("span", { text: label }),
-      element("meter", { min: 0, max: 1, value: score, "aria-hidden": "true" }),
-      element("span", { class: "number", text: `${(100 * score).toFixed(1)} %` }),
-    ),
+  const notes = [
+    before && `Before: ${titleOf(before)}${before.unknown ? "" : `, ${percent(before.score)}`}`,
+    given.unknown && `Closest: ${given.label}`,
+    short && `${counted(short.frames, "frame")}, repeated to ${short.frames_read}`,
+  ];
+  const frames = given.frames.map((source, number) =>
+    element("li", {}, element("img", { src: source, alt: `frame ${number + 1} of ${given.frames.length}` })),
   );
-  const frames = given.frames.map((source, place) =>
-    element("li", {}, element("img", { src: source, alt: `frame ${place + 1} of ${given.frames.length}` })),
-  );
-  card.replaceChildren(
-    element("h3", { text: title }),
-    element("p", { class: "file", text: file.name }),
-    ...nearest,
-    ...lacks,
-    element("ol", { class: "scores", "aria-label": "Probabilities" }, ...scores),
+  if (!before) seen.append(player(file));
+  place.replaceChildren(
+    ...notes.filter(Boolean).map((text) => element("p", { class: "quiet", text })),
+    element("ol", { class: "scores", "aria-label": "Probabilities" }, ...scoreLines(given.top)),
     element("ol", { class: "frames", "aria-label": "Frames that the encoder saw" }, ...frames),
   );
-  find("predict-status").textContent = `${file.name}: ${title}`;
+  if (!before) place.after(correction(file, () => answer(card)));
+  find("predict-status").textContent = `${file.name}: ${titleOf(given)}`;
 }

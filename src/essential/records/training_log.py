@@ -1,0 +1,62 @@
+"""`log.jsonl`: what a run gave on its way, an event a line. Tasks and epochs count from 0."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from essential.files.untrusted import parse_json, read_bounded
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What an epoch gave: the mean of every weighted loss term, the last learning rate."""
+
+    task: int
+    stage: str
+    epoch: int
+    losses: Mapping[str, float]
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """What the test videos gave after a task.
+
+    Attributes:
+        accuracy: on all classes seen; None without a test video.
+        memory_bytes: what is carried to the next task, by kind and in all.
+        accuracy_by_task: on the videos of each task learned; empty in older logs.
+    """
+
+    task: int
+    accuracy: float | None
+    memory_bytes: Mapping[str, int]
+    accuracy_by_task: tuple[float | None, ...] = ()
+
+
+_EPOCH, _EVALUATION = TypeAdapter(EpochReport), TypeAdapter(EvaluationReport)
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """The events of a run, in the order in which they came."""
+
+    epochs: tuple[EpochReport, ...] = ()
+    evaluations: tuple[EvaluationReport, ...] = ()
+
+    @classmethod
+    def of(cls, events: Iterable[Mapping[str, Any]]) -> "TrainingLog":
+        """Return the log of events as they stand in its file; a `ValueError` or `KeyError` if one is something else."""
+        events = list(events)
+        return cls(
+            tuple(_EPOCH.validate_python(event) for event in events if event["event"] == "epoch"),
+            tuple(_EVALUATION.validate_python(event) for event in events if event["event"] == "evaluation"),
+        )
+
+    @classmethod
+    def read(cls, file: Path) -> "TrainingLog":
+        """Read the file of a run; raises as `of` does, and an `OSError` if it cannot be read."""
+        return cls.of(parse_json(line) for line in read_bounded(file).splitlines())

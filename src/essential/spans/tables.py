@@ -1,0 +1,94 @@
+"""Spans in a CSV table, `path,start_seconds,end_seconds,label`, and in JSON lines, `{path, start, end, label}`.
+
+Both are also what `essential predict --window` prints, so that its answers can be corrected and taught. Columns and
+keys that are not known are passed over.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from essential.errors import DataError
+from essential.protocols.text_files import Line, json_of
+from essential.shown import unguarded_cell
+from essential.spans.labelled_span import LabelledSpan, Mark, Marks, label_of, score_of, seconds_of
+
+COLUMNS = ("path", "start_seconds", "end_seconds", "label", "score")
+# By these names too: those of `predict`.
+_ALSO = {"start": "start_seconds", "end": "end_seconds"}
+_NEEDED = COLUMNS[:4]
+_HEADER = "path,start_seconds,end_seconds,label"
+_UNREAD = "rows of videos that could not be read"
+
+
+def marks_of_csv(text: str, name: str) -> Marks:
+    """Return what a table with a header holds; DataError for a missing column or field, or no CSV."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = [str(_ALSO.get(column.strip(), column.strip())) for column in next(reader)]
+        for column in COLUMNS:
+            if header.count(column) > 1 or (column in _NEEDED and column not in header):
+                problem = f"{'lacks the column' if column not in header else 'has twice the column'} {column!r}"
+                raise DataError(problem, where=name, remedy=f"begin it with the header {_HEADER}")
+        rows = []
+        for fields in filter(None, reader):
+            line = Line(name, f"line {reader.line_num}")
+            if len(fields) != len(header):
+                problem = f"{len(fields)} fields, but the header has {len(header)}"
+                raise line.error(problem, "put a field that holds a comma in double quotes")
+            rows.append((line, dict(zip(header, map(unguarded_cell, fields), strict=True))))
+    except csv.Error as error:
+        raise DataError(f"not valid CSV ({error})", where=f"{name}, line {reader.line_num}") from error
+    return _marks(rows)
+
+
+def marks_of_json_lines(text: str, name: str) -> Marks:
+    """Return what JSON lines hold; DataError for a line that is no JSON object, or lacks a key."""
+    rows = []
+    for number, content in enumerate(text.splitlines(), 1):
+        if content.strip():
+            line = Line(name, f"line {number}")
+            row = json_of(content, f"{name}, line {number}")
+            if not isinstance(row, dict):
+                raise line.error("not a JSON object", "give {path, start, end, label}")
+            rows.append((line, {str(_ALSO.get(key, key)): value for key, value in row.items()}))
+    return _marks(rows)
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Return rows as a CSV table with a header."""
+    target = io.StringIO(newline="")
+    writer = csv.DictWriter(target, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return target.getvalue()
+
+
+def row_of(span: LabelledSpan, path: str) -> dict[str, Any]:
+    """Return the cells of a span; an empty label is none of the classes."""
+    start, end = (round(seconds, 3) for seconds in span.segment)
+    return dict(zip(COLUMNS, (path, start, end, span.label, span.score), strict=True))
+
+
+def _marks(rows: Sequence[tuple[Line, Mapping[str, Any]]]) -> Marks:
+    unread = Counter({_UNREAD: sum(bool(row.get("error")) for _, row in rows)})
+    return Marks([*_each(rows)], +unread)
+
+
+def _each(rows: Sequence[tuple[Line, Mapping[str, Any]]]) -> Iterator[Mark]:
+    for line, row in rows:
+        if row.get("error"):
+            continue
+        path, label = row.get("path"), row.get("label")
+        if not isinstance(path, str) or not path.strip():
+            raise line.error(f"path is {path!r}", "give the video's path")
+        segment = seconds_of(line, row.get("start_seconds"), row.get("end_seconds"))
+        yield Mark(
+            line,
+            path.strip(),
+            segment,
+            None if label in (None, "") else label_of(line, label),
+            score_of(line, row.get("score")),
+        )
