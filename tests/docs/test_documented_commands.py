@@ -28,6 +28,7 @@ NOT_RUN: Mapping[str, str] = {
     "pip install": "installs from a package index; `test_wheel.py` installs what this project builds",
     "torchrun --nproc-per-node 2": "starts two processes; `end_to_end/test_ranks.py` does the same",
     "torchrun --nnodes 2": "needs two machines",
+    "essential predict actions.bundle --camera": "needs a camera; `cli/test_predict_camera.py` has another",
     "essential serve": "a server that runs until it is stopped; `tests/serve` runs it",
     "ESSENTIAL_TOKEN=... essential serve": "the same",
     "curl ": "asks the server; `tests/serve` asks all that there is",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _FROM_INPUT = "-"
 
-_CAMERA = "Label live: 0, /dev/video0, rtsp://HOST/PATH."
+_CAMERA = "Label a camera live (0, rtsp://...), by windows of 2 s."
 _INPUT = "Videos, or folders of them; - or nothing: a path per line of standard input."
 
 
