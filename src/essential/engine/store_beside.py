@@ -50,8 +50,10 @@ def store_beside(workspace: Workspace, folder: Path, progress: Progress) -> Path
 
 def _stores(folder: Path) -> Iterator[Path]:
     """Give the stores beside a folder: what `extract` made, what `demo` made, and what a run names as its own."""
-    parent = folder.absolute().parent
-    for each in sorted(parent.iterdir()) if parent.is_dir() else ():
+    beside: list[Path] = []
+    with suppress(OSError):  # There is none yet, or it may not be listed.
+        beside = sorted(folder.absolute().parent.iterdir())
+    for each in beside:
         with suppress(OSError, EssentialError):  # Another user's, or no run of this version.
             yield from filter(has_store, (each, each / "features"))
             if (each / "config.yaml").exists():
