@@ -116,8 +116,9 @@ class Page:
         return before
 
     def use_tab(self, tab: str | None) -> str | None:
-        """Let all orders go to a tab from now on, and return the one before."""
+        """Bring a tab to the front, let all orders go to it from now on, and return the one before."""
         before, self._session = self._session, tab
+        self.call("Page.bringToFront")
         return before
 
     def type(self, text: str) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from essential.api.compare import PlannedRun, check_runs, do_runs, plan_runs, runs_at_once
+from essential.api.compare import check_runs, do_runs, runs_at_once
+from essential.api.planned_runs import PlannedRun, plan_runs
 from essential.configs.shipped import shipped_methods
 from essential.engine.config import load_config
 from essential.engine.settings import TrainingConfig

@@ -1,6 +1,7 @@
 """A run's figures in TensorBoard and Weights & Biases: all of them, each once, and never at the cost of the run."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from essential.engine.settings import RunConfig
 from essential.errors import ConfigError
 from essential.progress import Progress
 from essential.records import Record
+from essential.report import WatchPage
 from essential.tracking import open_sinks, scalars_of
 from small_runs import StopAt, record_without_seconds, small_config
 
@@ -207,3 +209,27 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
         open_sinks(tensorboard=tmp_path / "events", wandb=None, warn=pytest.fail),
     ):
         pass
+
+
+def _page(run: Path) -> str:
+    return " ".join(
+        re.sub("<[^>]+>", " ", (run / "report.html").read_text(encoding="utf-8").split("<body>")[1]).split()
+    )
+
+
+def test_the_page_of_a_run_stops_with_it_and_goes_on_with_it(config: RunConfig, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    page = WatchPage(run / "report.html", StopAt("task 3 of 4: rehearsal"))
+    with pytest.raises(StopAt.Stopped):
+        _train(config, run, warnings=[], progress=page.progress, page=page)
+    assert "Tasks learned 2 of 4" in _page(run)
+    assert "stopped: the same command with --resume continues it" in _page(run)
+    page, warnings = WatchPage(run / "report.html"), list[str]()
+    record = _train(config, run, warnings=warnings, progress=page.progress, page=page)
+    assert warnings == []
+    shown = _page(run)
+    assert "Tasks learned 4 of 4" in shown
+    for row in record.accuracy:
+        assert " ".join(f"{100 * value:.1f}" for value in row if value is not None) in shown
+    # The epochs before and after it stopped, each once.
+    assert f"over {4 * (3 + 2)} epochs" in shown

@@ -29,7 +29,7 @@ from taught import MACHINE
             "essential.learner.clips.clips_by_class",
             "The bundle is unchanged.",
         ),
-        (("forget", "b", "up"), "essential.learner.bundle.refuse_missing", "The bundle is unchanged."),
+        (("forget", "b", "up"), "essential.learner.clips.refuse_missing", "The bundle is unchanged."),
         (("classes", "b"), "essential.learner.bundle.Bundle.read", ""),
     ],
 )

@@ -75,8 +75,11 @@ def run(essential: Essential, folder: Path) -> Path:
     printed = _said(essential, "features", "merge", "--into", folder / "store", *parts)
     assert printed == f"{shards} shards, all checked\nstore: {folder / 'store'}\n"
     extracted = _files(folder / "store")
-    printed = _run(*arguments)
+    printed = _run(*arguments, "--watch")
     assert f"record: {folder / 'run' / 'record.json'}" in printed
+    page = (folder / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Loss and learning rate" in page
+    assert 'http-equiv="refresh"' not in page, "the report stands where the page of the running run was"
     assert _files(folder / "store") == extracted, "train extracted again what was there"
     return folder / "run"
 
@@ -162,6 +165,17 @@ def test_an_error_leaves_the_process_with_code_2_and_one_message(tmp_path: Path)
     assert result.stdout == ""
     advice = "give the folder of a finished run, or let the run end first"
     assert result.stderr == f"error: {tmp_path / 'record.json'} is missing; {advice}\n"
+
+
+def test_a_damaged_log_costs_the_report_its_curves_and_no_more(essential: Essential, run: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "copy"))
+    (copy / "log.jsonl").write_text('{"event": "epoch", "task": "no"}\n')
+    outcome = essential("report", copy, "--out", tmp_path / "page.html")
+    assert outcome.code == 0
+    assert f"note: no training curves of {copy}: {copy / 'log.jsonl'} is damaged (" in outcome.err
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "No training curves: there is no log beside the record." in page
+    assert "Accuracy matrix" in page
 
 
 def test_a_disk_that_takes_no_more_is_one_message_and_no_half_file(run: Path, folder: Path, tmp_path: Path) -> None:

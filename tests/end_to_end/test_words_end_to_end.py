@@ -1,5 +1,6 @@
 """Runs, comparisons and learners by words, through a small CLIP on real video files."""
 
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,16 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from essential import VideoLearner
-from essential.api.compare import check_runs, plan_runs, words_left_out
-from essential.encoders import EncoderConfig
+from essential.api.compare import check_runs, do_runs
+from essential.api.planned_runs import plan_runs, words_left_out
+from essential.encoders import EncoderConfig, build_text_tower
+from essential.encoders.text import TextTower
 from essential.engine.config import load_config
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.engine.score import evaluate
 from essential.engine.settings import RunConfig
+from essential.engine.words import known_words
 from essential.errors import BundleError, ConfigError, RunError
 from essential.learner.bundle import Bundle
 from essential.progress import Progress
@@ -57,7 +61,7 @@ def done(tower: EncoderConfig, small_data: Path, place: Path) -> dict[str, Path]
 def test_a_run_says_what_made_its_words_and_evaluates_without_it(
     method: str, done: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("essential.engine.workspace.build_text_tower", None)
+    monkeypatch.setattr("essential.engine.words.build_text_tower", None)
     record = evaluate(done[method])
     assert record.encoder.text_tower is not None
     assert record.config["words"]["templates"][0] == "a video of a person {}."
@@ -144,6 +148,32 @@ def test_a_comparison_has_the_floor_where_the_text_tower_is(
     (tmp_path / "runs" / "zero-shot-0").symlink_to(done["zero-shot"])
     assert [run.method for run in check_runs(runs, QUIET)[0]] == ["ncm", "zero-shot"]
     assert words_left_out(runs) == []
+
+
+def test_a_comparison_builds_its_text_tower_once(
+    tower: EncoderConfig, small_data: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = (f"data.root={small_data}", f"features.store={place / 'store'}")
+    overrides = [*SMALL, *MACHINE, *where, *overrides_of(tower)]
+    built: list[EncoderConfig] = []
+
+    def build(config: EncoderConfig) -> TextTower:
+        built.append(config)
+        return build_text_tower(config)
+
+    monkeypatch.setattr("essential.engine.words.build_text_tower", build)
+    monkeypatch.setattr("essential.api.compare.runs_at_once", lambda _: 1)
+    runs = plan_runs("moving-digits", tmp_path, ["words", "zero-shot"], [0, 1], overrides=overrides)
+    fitting, _ = check_runs(runs, QUIET)
+    together = do_runs(pickle.loads(pickle.dumps(fitting)), QUIET)
+    assert (len(together), len(built)) == (4, 1)
+    alone = train(config_of("words", tower, small_data, place), tmp_path / "alone", progress=QUIET)
+    assert len(built) == 2, "a run by itself makes its own"
+    assert alone.accuracy == together[0][1].accuracy
+    with known_words(fitting[0].spoken):
+        other = config_of("words", tower, small_data, place, "words.templates=['a {} now']")
+        train(other, tmp_path / "other", progress=QUIET)
+    assert len(built) == 3, "other texts are other words"
 
 
 def test_without_the_text_tower_a_comparison_has_no_floor_and_asks_no_network(

@@ -168,14 +168,23 @@ def test_the_page_stays_small_and_counts_what_it_leaves_out(tmp_path: Path) -> N
     assert "<script" not in text
 
 
+def test_a_full_page_of_many_classes_stays_small_too(tmp_path: Path) -> None:
+    names = tuple(f"pouring something into something else {number}" for number in range(500))
+    answers: dict[str, dict[str | None, int]] = {row: dict.fromkeys((*names, None), 3) for row in names}
+    image = b"\xff\xd8\xff" + bytes(20_000)
+    wrong = tuple(WrongClip(Path(f"{n}\udcff.mp4"), names[0], Scored(names[1], 0.5), False, image) for n in range(50))
+    ClipResults(names, answers, wrong).write_page(tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size < 3_000_000
+
+
 def test_a_matrix_of_very_many_classes_has_those_with_most_mistakes(tmp_path: Path) -> None:
     names = tuple(f"class {number}" for number in range(150))
     answers = {name: {name: 150 - number, names[0]: number} for number, name in enumerate(names)}
     ClipResults(names, answers, ()).write_page(tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "Of 150 classes, the 120 with most mistakes" in text
-    assert 'title="class 149 right: 1 of 150"' in text
-    assert 'title="class 29 right' not in text
+    assert "Of 150 classes, the 100 with most mistakes" in text
+    assert 'title="class 149 → class 149">1<' in text
+    assert 'title="class 49 → ' not in text
 
 
 def test_a_page_without_a_wrong_clip_or_without_any_says_so(tmp_path: Path) -> None:

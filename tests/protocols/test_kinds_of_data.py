@@ -11,7 +11,6 @@ from essential.engine.config import load_config
 from essential.engine.workspace import data_root
 from essential.errors import ConfigError, DataError
 from essential.protocols import source
-from essential.protocols.places import found_of
 from essential.protocols.source import DATASETS, DataConfig, load_listing
 from essential.registry import Registry
 from made_plugins import make_plugin
@@ -121,14 +120,14 @@ def test_a_path_that_is_missing(kind: str, settings: dict[str, str], message: st
 
 def test_a_video_of_a_plugin_is_looked_for_like_any_listed_one(tmp_path: Path) -> None:
     config = DataConfig(kind="listed", root=tmp_path)
-    assert [one.missing for one in found_of(load_listing(config))] == [True]
+    assert load_listing(config).missing == {0}
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "v.mp4").touch()
     with pytest.raises(DataError, match="1 listed videos may each be one of several files"):
         load_listing(config)
-    (found,) = found_of(load_listing(config, clear=False))
-    assert (found.video.file, found.others) == (f"{tmp_path}/a/v.mp4", (f"{tmp_path}/b/v.mp4",))
+    found = load_listing(config, clear=False)
+    assert (found.videos[0].file, found.others) == (f"{tmp_path}/a/v.mp4", {0: (f"{tmp_path}/b/v.mp4",)})
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 
 from essential.errors import DataError
 from essential.protocols.listed import ListedVideo
-from essential.protocols.places import Found, VideoIndex, found_of, locate_videos, refuse_unclear
-from essential.protocols.protocol import Segment, Video
+from essential.protocols.places import VideoIndex, locate_videos, refuse_unclear
+from essential.protocols.protocol import Listing, Segment, Video
 
 
 def _touch(root: Path, *names: str) -> None:
@@ -22,19 +22,21 @@ def _listed(*names: str, label: str = "run") -> list[ListedVideo]:
     return [ListedVideo(name, label, "train") for name in names]
 
 
-def _found(listed: Sequence[ListedVideo], root: Path) -> list[Found]:
-    return found_of(locate_videos(listed, root, ("run",)))
+def _found(listed: Sequence[ListedVideo], root: Path) -> Listing:
+    return locate_videos(listed, root, ("run",))
 
 
 def _videos(listed: Sequence[ListedVideo], root: Path) -> Sequence[Video]:
-    listing = locate_videos(listed, root, ("run",))
+    listing = _found(listed, root)
     refuse_unclear(listing, root)
     return listing.videos
 
 
 def _files(root: Path, listed: Sequence[ListedVideo]) -> list[str]:
     """Return where each video was found, relative to the root; nothing where it is missing."""
-    return ["" if one.missing else one.video.file.removeprefix(f"{root}/") for one in _found(listed, root)]
+    found = _found(listed, root)
+    files = [video.file.removeprefix(f"{root}/") for video in found.videos]
+    return ["" if place in found.missing else file for place, file in enumerate(files)]
 
 
 def _message(root: Path, *names: str) -> str:
@@ -75,7 +77,7 @@ def test_any_name_finds_any_layout(name: str, file: str, tmp_path: Path) -> None
 def test_which_file_is_meant(name: str, files: list[str], expected: str, tmp_path: Path) -> None:
     _touch(tmp_path, *files)
     assert _files(tmp_path, _listed(name)) == [expected]
-    assert not _found(_listed(name), tmp_path)[0].others
+    assert not _found(_listed(name), tmp_path).others
 
 
 def test_a_missing_video_gets_the_place_where_it_would_be(tmp_path: Path) -> None:
@@ -85,10 +87,8 @@ def test_a_missing_video_gets_the_place_where_it_would_be(tmp_path: Path) -> Non
 def test_a_name_that_may_be_several_files(tmp_path: Path) -> None:
     _touch(tmp_path, "b/v.mp4", "a/v.mp4", "w.mp4")
     found = _found(_listed("v", "w"), tmp_path)
-    assert [(one.video.file, one.others) for one in found] == [
-        (f"{tmp_path}/a/v.mp4", (f"{tmp_path}/b/v.mp4",)),
-        (f"{tmp_path}/w.mp4", ()),
-    ]
+    assert [video.file for video in found.videos] == [f"{tmp_path}/a/v.mp4", f"{tmp_path}/w.mp4"]
+    assert found.others == {0: (f"{tmp_path}/b/v.mp4",)}
     message = _message(tmp_path, "v", "w")
     assert message.startswith(f"{tmp_path}: 1 listed videos may each be one of several files:\n  v: {tmp_path}/a/v.mp4")
     assert "`essential data check` names them all" in message
@@ -185,7 +185,7 @@ def test_links_that_stay_inside_are_followed(tmp_path: Path) -> None:
     (root / "gone.mp4").symlink_to(root / "none.mp4")
     listed = _listed("first", "walk/b", "a", "walk/deep/c.mp4", "gone")
     assert _files(root, listed) == ["run/first.mp4", "walk/b.mp4", "all/a.mp4", "walk/deep/c.mp4", ""]
-    assert not any(one.others for one in _found(listed, root))
+    assert not _found(listed, root).others
 
 
 def test_circles_of_links_end(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_circles_of_links_end(tmp_path: Path) -> None:
     (tmp_path / "b/a").symlink_to(tmp_path / "a", target_is_directory=True)
     (tmp_path / "self").symlink_to(tmp_path / "self")
     assert _files(tmp_path, _listed("v", "w")) == ["a/v.mp4", "a/b/w.mp4"]
-    assert not any(one.others for one in _found(_listed("v", "w"), tmp_path))
+    assert not _found(_listed("v", "w"), tmp_path).others
 
 
 def test_the_root_may_be_a_link(tmp_path: Path) -> None:

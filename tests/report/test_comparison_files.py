@@ -13,8 +13,8 @@ from made_comparisons import BUDGET, METHODS, made_metrics, made_run, many_runs
 from essential.cli.compare import print_comparison
 from essential.configs.shipped import shipped_methods
 from essential.errors import ComparisonError
+from essential.report.comparison_page import write_comparison
 from essential.report.comparison_tables import FRONT, as_csv, as_latex, as_markdown, escaped
-from essential.report.page import write_comparison
 from essential.results.comparison import Call, compare
 from essential.results.formats import NONE
 

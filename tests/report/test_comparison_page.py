@@ -1,16 +1,19 @@
 """The page that compares methods: its numbers and figure, that it is safe and offline, and stays readable."""
 
 import re
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
-from made_comparisons import BUDGET, made_metrics, made_run, many_runs
+from made_comparisons import BUDGET, Run, made_metrics, made_run, many_runs
 from parsed_page import ReportPage
 
+from essential.report.comparison_page import comparison_page, write_comparison
 from essential.report.drawing import LineStyle, inline_svg
-from essential.report.page import comparison_page
-from essential.report.scatter import Apart, Kept, ScatterPoint, scatter_chart
+from essential.report.scatter import PUBLISHED, Apart, Kept, ScatterPoint, labels_of, scatter_chart
 from essential.results.comparison import Call, compare
-from essential.results.formats import NONE
+from essential.results.formats import NONE, percent, shortened
 
 HOSTILE = "<script>alert('x')</script>\"&{{ 7 * 7 }}"
 
@@ -30,9 +33,9 @@ def test_every_method_is_in_the_table_the_figure_and_the_costs(many: str) -> Non
         note = "baseline " if row.method == "essential" else ""
         place = f"{comparison.places[row]} " if row in comparison.places else ""
         assert f" {place}{row.method} {note}{100 * mean:.2f} ± {100 * std:.2f} " in page.text
-        number = comparison.ordered.index(row) + 1
-        assert f" {number} {row.method} " in page.text, "in the figure's list"
-        assert f">{number}</text>" in many, "its number is in the figure"
+        assert f" {row.method} {percent(mean)}" in page.text, "in the figure's list"
+        name = shortened(row.method, 14)
+        assert f">{name}</text>" in many, "its name is in the figure"
     for row in comparison.rows:
         for record in row.records:
             assert f"{row.method} {record.seed} {100 * (record.metrics.final_accuracy or 0):.2f} " in page.text
@@ -117,9 +120,11 @@ def _drawn(points: list[ScatterPoint], budget: int | None = None) -> list[str]:
 
 def test_the_figure_has_a_place_for_nothing_for_all_videos_and_for_what_nobody_states() -> None:
     points = [_point(1, 0), _point(2, Apart.ALL_VIDEOS), _point(3, 1 << 20), _point(4, Apart.NOT_STATED)]
-    assert {"nothing", "kept", "all", "videos", "not", "stated", "1 MiB", "budget"} <= set(_drawn(points, 1 << 20))
+    assert {"nothing", "kept", "all", "videos", "not", "stated", "1 MiB", "budget 1\u00a0MiB"} <= set(
+        _drawn(points, 1 << 20)
+    )
     neither = _drawn([_point(1, 1024), _point(2, 1 << 30)])
-    assert set(neither) & {"nothing", "all", "stated", "budget"} == set()
+    assert set(neither) & {"nothing", "all", "stated", "budget 1\u00a0MiB"} == set()
     assert {"1 KiB", "1 MiB", "1 GiB"} <= set(neither)
 
 
@@ -129,7 +134,7 @@ def test_the_figure_has_a_place_for_nothing_for_all_videos_and_for_what_nobody_s
 def test_the_figure_is_drawn_whatever_is_kept(kept: list[Kept]) -> None:
     points = [_point(number, count) for number, count in enumerate(kept, 1)]
     texts = _drawn(points)
-    assert {point.label for point in points} <= set(texts)
+    assert {point.name for point in points} <= set(texts)
     assert "nan" not in " ".join(texts)
 
 
@@ -165,4 +170,63 @@ def test_several_budgets_have_a_table_of_methods_by_budgets_that_leads_the_page(
     assert "Given all videos joint 99.00" in page.text
     assert page.text.count("essential baseline, on the Pareto front") == 1, "at 4 KiB, and not at 64 KiB"
     assert page.text.count("replay on the Pareto front") == 1
-    assert '<td class="quiet">(' in html, "two seeds say little"
+    assert '<td data-label="p (Holm)" class="quiet">(' in html, "two seeds say little"
+    assert ">4\u00a0KiB</text>" in html, "the size of a budget is at its line"
+
+
+def test_where_names_have_no_room_a_crowd_has_numbers_and_the_rest_its_names() -> None:
+    crowd = [replace(_point(number, 100_000 + number), name="x" * 14 + str(number)) for number in range(1, 61)]
+    lonely = replace(_point(61, Apart.ALL_VIDEOS), name="joint", accuracy=10.0)
+    labels = labels_of([*crowd, lonely])
+    assert labels[lonely] == "joint"
+    assert [labels[point] for point in crowd] == [point.label for point in crowd]
+    few = labels_of([*crowd[:5], lonely])
+    assert [few[point] for point in crowd[:5]] == ["x" * 13 + "\u2026"] * 5
+    published = replace(_point(2, Apart.NOT_STATED), look=PUBLISHED, label="a")
+    assert [*labels_of([crowd[0], published]).values()] == ["1", "a"]
+
+
+def test_the_page_holds_the_files_beside_it(tmp_path: Path) -> None:
+    write_comparison(many_runs(), tmp_path, Call((BUDGET,), command="essential compare --out 'ü & <b>'"))
+    page = ReportPage((tmp_path / "compare.html").read_text())
+    names = page.values("download")
+    held = [value for value in page.values("href") if value.startswith("data:")]
+    assert names == ["compare.csv", "compare.md", "compare.tex", "compare.json"]
+    for name, address in zip(names, held, strict=True):
+        assert unquote(address.partition(",")[2]) == (tmp_path / name).read_text()
+
+
+def test_settings_that_all_share_stand_once_and_others_with_their_method() -> None:
+    def with_epochs(run: Run, epochs: int, **own: object) -> Run:
+        name, record = run
+        config = {**record.config, "training": {"epochs": epochs, "batch_size": 24, "seed_of": None}}
+        method = record.method.model_copy(update={"config": {**record.method.config, **own}})
+        return name, record.model_copy(update={"config": config, "method": method})
+
+    runs = [
+        with_epochs(made_run("essential", 0, 0.5, kept=96, budget=4096), 60, frames_kept=2, policy=HOSTILE),
+        with_epochs(made_run("essential", 0, 0.6, kept=96, budget=8192), 60, frames_kept=2, policy=HOSTILE),
+        with_epochs(made_run("joint", 0, 0.9, kept=None), 30),
+    ]
+    text = ReportPage(comparison_page(compare(runs, Call((4096, 8192), config="moving-digits")))).text
+    settings = text[text.index("A setting without a value") : text.index("Every run One row")]
+    assert "training batch_size 24" in settings
+    assert "Method Budget training.epochs Its own settings" in settings
+    assert f"essential 4 KiB, 8 KiB 60 stored_frames 2 frames_kept 2 policy {HOSTILE}" in settings
+    assert "joint none 30" in settings
+    assert settings.count("video frames 8") == 1
+    assert "seed_of" not in settings, "it is not set"
+    assert "Config moving-digits" in text
+
+
+def test_the_contents_lead_to_every_section_that_is_there(many: str) -> None:
+    def sections(html: str) -> list[str]:
+        found = re.findall(r'<h2 id="([^"]+)">', html)
+        contents = html[html.index("<nav") : html.index("</nav>")]
+        assert found == re.findall(r'<a href="#([^"]+)">', contents)
+        return found
+
+    assert {"memory", "definitions"} < set(sections(many))
+    blind = made_metrics(0.5) | {"final_accuracy": None}
+    bare = comparison_page(compare([made_run("a", 0, 0, metrics=blind)]))
+    assert sections(bare) == ["methods", "tasks", "costs", "settings", "runs", "classes"]

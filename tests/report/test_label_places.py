@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from essential.report.scatter import Place, place_labels
+from essential.report.label_places import Place, place_labels
 
 AREA = (424.0, 300.0)
 SIZE = (24.0, 16.0)

@@ -11,8 +11,8 @@ import pytest
 from essential.metrics import METRICS, Metric
 from essential.records import Metrics, Record
 from essential.report import ReportedRun, write_report
+from essential.report.comparison_page import comparison_page
 from essential.report.comparison_tables import as_csv, as_latex, as_markdown, as_objects
-from essential.report.page import comparison_page
 from essential.results.comparison import compare
 from essential.results.measures import FINAL, MAIN, column_title, in_order, metric_of, values_of
 from essential.site import Findings, write_site
@@ -61,7 +61,7 @@ def test_metrics_stand_in_the_registry_s_order_and_others_behind_by_name() -> No
 def test_a_run_s_page_shows_them(record: Record, tmp_path: Path) -> None:
     write_report([ReportedRun("run", record)], tmp_path / "page.html")
     html = (tmp_path / "page.html").read_text(encoding="utf-8")
-    row = '<code>{}</code></th><td>{}</td><td class="word">{} '
+    row = '<code>{}</code></th><td data-label="%">{}</td><td class="word">{} '
     assert row.format("plasticity", "37.50", "how much is learned") in html
     assert row.format("stray", "\u221212.50", "not installed here") in html
     assert row.format("unmeasured", "\u2013", "not installed here") in html
@@ -72,7 +72,7 @@ def test_a_comparison_has_them_where_one_method_has(record: Record) -> None:
     html = comparison_page(comparison)
     assert "&lt;Plasticity&gt; &amp; 50 %, points</th>" in html
     assert ">stray</th>" in html, "its unit is not known"
-    assert "unmeasured" not in html, "nobody has a value"
+    assert ">unmeasured</th>" not in html, "nobody has a value"
     ours, other = as_objects(comparison)
     assert ours["plasticity"] == {"mean": 0.375, "std": None}
     assert other["plasticity"] == other["unmeasured"] == {"mean": None, "std": None}

@@ -228,7 +228,7 @@ def test_the_page_of_the_api_names_every_path_and_every_code(tmp_path: Path) -> 
         for path, methods in build_app(Service(setup, tmp_path)).openapi()["paths"].items()
         for method in methods
     ]
-    assert len(operations) == 10
+    assert len(operations) == 12
     assert re.findall(r"<dt>(\w+) (\S+)</dt>", text) != []
     assert sorted(re.findall(r"<dt>(\w+) (\S+)</dt>", text)) == sorted(operations)
     source = "".join(path.read_text(encoding="utf-8") for path in sorted(SERVE.rglob("*.py")))

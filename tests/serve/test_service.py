@@ -273,6 +273,7 @@ def test_strangers_are_refused_before_anything_is_read(
         answer = service.send(path, [("clip", "clip.mp4", b"x")], headers=headers)
         assert (answer.status, answer.code) == (status, code)
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert answer.headers["permissions-policy"].startswith("camera=(self)")
 
 
 def test_the_own_page_and_a_tunnel_to_it_are_let_in(service: RunningService) -> None:

@@ -39,7 +39,7 @@ def page(browser: Page, service: RunningService) -> Iterator[Page]:
     browser.open(f"{address(service)}#token={TOKEN}")
     browser.wait_for("document.querySelectorAll('#known li').length == 2")
     yield browser
-    own = (address(service), f"blob:{address(service)}", "data:image/jpeg;base64,", "about:blank")
+    own = (address(service), f"blob:{address(service)}", "data:image/", "about:blank")
     assert [url for url in browser.requested if not url.startswith(own)] == []
     assert browser.console == []
 

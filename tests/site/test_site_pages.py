@@ -5,10 +5,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from made_sites import HOSTILE, made_found, many_found
+from made_sites import HOSTILE, made_found, many_found, other_protocol
 
 from essential.results.formats import slug, stem
+from essential.results.measures import MAIN
 from essential.site import Findings, write_site
+from essential.site.finding import FoundRecord
 from report.parsed_page import ParsedPage
 
 
@@ -82,8 +84,9 @@ def test_a_table_says_that_ours_and_published_are_no_ranking(pages: dict[Path, P
     boards = [page for path, page in pages.items() if path.parent.name.startswith("tcd-ucf101-10x5-")]
     assert len(boards) == 2
     for page in boards:
-        assert "A place is among the runs here alone." in page.text
-        assert "which is no ranking" in page.text
+        assert "A place is among these runs alone." in page.text
+        assert "it gives the scale, and is no ranking" in page.text
+        assert page.text.index("Run here By final accuracy") < page.text.index("Published elsewhere What others have")
         assert "Other protocols have this name, and are ranked apart" in page.text
 
 
@@ -103,11 +106,33 @@ def test_what_is_borrowed_mixed_or_given_all_videos_is_told(pages: dict[Path, Pa
         assert "Shipped as" not in page.text
         assert "by the highest accuracy of each row, by whichever definition it is" in page.text
     text = " ".join(page.text for page in boards)
-    assert "joint (all videos) #" in text
-    assert text.count("(all videos)") == 1
+    assert "joint # 95.00" in text
+    assert text.count("given the videos of all tasks at once: an upper bound") == 1
     [joint] = [path for path in pages if path.name.startswith("joint-")]
     cells = re.findall(r"<td[^>]*>all videos</td>", joint.read_text(encoding="utf-8"))
-    assert cells == ["<td>all videos</td>"], "which is no number to sort by"
+    assert cells == ['<td data-label="All memory">all videos</td>'], "which is no number to sort by"
+
+
+def test_what_all_runs_share_stands_once_and_empty_columns_are_left_out(tmp_path: Path) -> None:
+    def heads(out: Path, *runs: FoundRecord) -> tuple[list[str], str]:
+        write_site(Findings(runs, 0), out)
+        [path] = [path for path in (out / "protocols").glob("*/index.html") if 'class="ours"' in path.read_text()]
+        table = path.read_text().split("<table")[1]
+        return re.findall(r'data-key="([^"]+)"', table), ParsedPage(path.read_text()).text
+
+    fields = {
+        "protocol_name": "own",
+        "protocol": other_protocol("0" * 16, classes=(("a",), ("b",), ("c",)), name="own"),
+    }
+    one, two, later = (made_found(method, seed, 0.5, **fields) for method, seed in (("a", 0), ("b", 0), ("b", 1)))
+    names, text = heads(tmp_path / "alike", one, two)
+    assert names == ["method", *MAIN, "memory"]
+    assert "Backbone of all runs here tiny, 8 frames" in text
+    assert "Seeds of all runs here 0" in text
+    assert "Notes" not in text
+    names, text = heads(tmp_path / "apart", one, two, later)
+    assert names == ["method", *MAIN, "memory", "seeds"]
+    assert "Seeds of all runs here" not in text
 
 
 def test_runs_on_other_data_have_pages_of_their_own(tmp_path: Path) -> None:

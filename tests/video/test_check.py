@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from essential.protocols.listed import ListedVideo
-from essential.protocols.places import found_of, locate_videos
+from essential.protocols.places import locate_videos
 from essential.protocols.protocol import Listing, Protocol, Segment, build_protocol
 from essential.video import check
 from essential.video.check import CheckedFile, CheckReport, check_videos, probe
@@ -52,7 +52,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def protocol(root: Path) -> Protocol:
     """Return the protocol of the listed videos, a class in each task."""
-    videos = [found.video for found in found_of(locate_videos(LISTED, root, ()))]
+    videos = locate_videos(LISTED, root, ()).videos
     return build_protocol("p", Listing(videos, ("run", "walk")), tasks=2, order_seed=None)
 
 
@@ -60,7 +60,7 @@ def protocol(root: Path) -> Protocol:
 def report(root: Path, protocol: Protocol) -> CheckReport:
     """Return what a check of all of it finds."""
     return check_videos(
-        protocol, found_of(locate_videos(LISTED, root, ())), root=root, frames=FRAMES, workers=2, seconds_limit=60.0
+        protocol, locate_videos(LISTED, root, ()), root=root, frames=FRAMES, workers=2, seconds_limit=60.0
     )
 
 
@@ -91,8 +91,8 @@ def test_every_fault_is_named_with_its_reason(report: CheckReport) -> None:
 def test_the_frames_of_a_segment_are_those_that_a_run_takes(start: float, end: float, root: Path) -> None:
     video = root / "run" / "good.mp4"
     inside = read_frames(video, range, segment=Segment(start, end)).frame_count
-    found = found_of(locate_videos([ListedVideo("run/good", "run", "train", Segment(start, end))], root, ()))
-    protocol = build_protocol("p", Listing([found[0].video], ("run",)), tasks=1)
+    found = locate_videos([ListedVideo("run/good", "run", "train", Segment(start, end))], root, ())
+    protocol = build_protocol("p", Listing([found.videos[0]], ("run",)), tasks=1)
     assert check_videos(protocol, found, root=root, frames=inside, workers=1, seconds_limit=60.0).clean
     (problem,) = check_videos(protocol, found, root=root, frames=inside + 1, workers=1, seconds_limit=60.0).problems
     assert f"has about {inside} frames, and {inside + 1} are wanted" in problem.reason
@@ -102,8 +102,8 @@ def test_a_segment_of_a_folder_of_frames_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "run" / "clip").mkdir(parents=True)
     for number in range(12):
         Image.fromarray(numbered_frame(number)).save(tmp_path / "run" / "clip" / f"{number}.png")
-    found = found_of(locate_videos([ListedVideo("run/clip", "run", "train", Segment(0.0, 1.0))], tmp_path, ()))
-    protocol = build_protocol("p", Listing([found[0].video], ("run",)), tasks=1)
+    found = locate_videos([ListedVideo("run/clip", "run", "train", Segment(0.0, 1.0))], tmp_path, ())
+    protocol = build_protocol("p", Listing([found.videos[0]], ("run",)), tasks=1)
     (problem,) = check_videos(protocol, found, root=tmp_path, frames=8, workers=1, seconds_limit=60.0).problems
     assert problem.kind == "unreadable"
     assert "does not say how many frames make a second" in problem.reason
@@ -153,15 +153,15 @@ def test_the_report_goes_through_json(report: CheckReport) -> None:
 
 def test_one_worker_or_two_find_the_same(report: CheckReport, root: Path, protocol: Protocol) -> None:
     seen = SeenProgress()
-    found = found_of(locate_videos(LISTED, root, ()))
+    found = locate_videos(LISTED, root, ())
     again = check_videos(protocol, found, root=root, frames=FRAMES, workers=1, seconds_limit=60.0, progress=seen)
     assert again == report
     assert seen.steps == [(done, 5) for done in range(1, 6)]
 
 
 def test_nothing_wrong(root: Path) -> None:
-    found = found_of(locate_videos(LISTED[:1], root, ()))
-    protocol = build_protocol("p", Listing([found[0].video], ("run",)), tasks=1)
+    found = locate_videos(LISTED[:1], root, ())
+    protocol = build_protocol("p", Listing([found.videos[0]], ("run",)), tasks=1)
     report = check_videos(protocol, found, root=root, frames=50, workers=1, seconds_limit=60.0)
     assert report.clean
     assert report.coverage["test"].share is None
@@ -173,7 +173,7 @@ def test_processes_killed_from_outside_change_nothing(report: CheckReport, root:
             os.kill(child.pid or 0, signal.SIGKILL)
 
     seen = SeenProgress(kill)
-    found = found_of(locate_videos(LISTED, root, ()))
+    found = locate_videos(LISTED, root, ())
     again = check_videos(protocol, found, root=root, frames=FRAMES, workers=1, seconds_limit=60.0, progress=seen)
     assert again == report
 
@@ -188,7 +188,7 @@ def test_a_file_that_kills_its_reader_is_unreadable(
     report: CheckReport, root: Path, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(check, "probe", deadly_probe)
-    found = found_of(locate_videos(LISTED, root, ()))
+    found = locate_videos(LISTED, root, ())
     problems = check_videos(protocol, found, root=root, frames=FRAMES, workers=2, seconds_limit=60.0).problems
     reason = "the process that read it died (signal 9), and so did a second one"
     assert {one.reason for one in problems if one.file == "run/good.mp4"} == {reason}

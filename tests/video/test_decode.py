@@ -27,6 +27,8 @@ KINDS = {
     "mpeg4.mp4": {"codec": "mpeg4"},
     "mpeg4-no-b.avi": {"codec": "mpeg4", "b_frames": 0},
     "vp9.webm": {"codec": "libvpx-vp9", "b_frames": 0},
+    # As browsers record a camera: nothing says how long it is.
+    "vp8-recorded.webm": {"codec": "libvpx", "b_frames": 0, "options": {"live": "1"}},
 }
 
 
@@ -42,6 +44,12 @@ def read_numbers(path: Path) -> list[int]:
 def test_every_frame_is_the_one_asked_for(tmp_path: Path, name: str, frames: int) -> None:
     path = write_numbered_video(tmp_path / name, frames, **KINDS[name])
     assert read_numbers(path) == list(range(frames))
+
+
+def test_a_recorded_file_does_not_say_how_long_it_is(tmp_path: Path) -> None:
+    path = write_numbered_video(tmp_path / "a.webm", 20, **KINDS["vp8-recorded.webm"])
+    with av.open(str(path)) as opened:
+        assert (opened.duration, opened.streams.video[0].duration) == (None, None)
 
 
 @pytest.mark.parametrize("name", ["h264.mp4", "h264.mkv", "mpeg4.avi"])

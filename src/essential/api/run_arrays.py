@@ -25,7 +25,7 @@ from essential.methods import method_section
 from essential.methods.contract import Method
 from essential.metrics import METRICS, Scores
 from essential.progress import Progress
-from essential.records.run import MemoryBytes
+from essential.records import MemoryBytes
 from essential.records.training_log import EpochReport
 from essential.shown import named, quoted
 

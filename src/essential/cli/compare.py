@@ -11,7 +11,7 @@ from essential.cli.terminal import say
 from essential.errors import ConfigError
 
 if TYPE_CHECKING:
-    from essential.api.compare import PlannedRun
+    from essential.api.planned_runs import PlannedRun
     from essential.results.comparison import Comparison, MethodRow
 
 _COLUMNS = ("method", "final acc.", "avg.", "kept", "carried", "forg.", "p", "sec.")
@@ -39,9 +39,9 @@ def compare(
 ) -> None:
     """Compare methods over several seeds on one protocol.
 
-    All runs share videos and features. With several budgets it shows accuracy against bytes. Finished runs are kept:
-    the same command continues, and more methods, budgets or seeds add only their own runs. Where the encoder's text
-    tower is on this machine, zero-shot is added: the floor.
+    All runs share videos and features; finished features of a demo or run beside DIR are read. With several budgets it
+    shows accuracy against bytes. Finished runs are kept: the same command continues, and more methods, budgets or seeds
+    add only their own runs. Where the encoder's text tower is on this machine, zero-shot is added: the floor.
 
     \b
     Examples:
@@ -50,10 +50,11 @@ def compare(
       essential compare --config tcd/ucf101-10x5 --methods all --out ucf101 \\
         -s data.root=VIDEOS -s data.annotations=LISTS
     """
-    from essential.api.compare import ALL, check_runs, do_runs, parsed_budgets, plan_runs, words_left_out
+    from essential.api.compare import check_runs, do_runs
+    from essential.api.planned_runs import ALL, parsed_budgets, plan_runs, words_left_out
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.runs import print_skipped
-    from essential.report.page import write_comparison
+    from essential.report.comparison_page import write_comparison
     from essential.results.comparison import Call
 
     def announce(run: "PlannedRun", number: int, count: int) -> None:
@@ -73,7 +74,7 @@ def compare(
     runs, left_out = check_runs(runs, progress)
     left_out += words_left_out(runs) if methods == ALL else []
     named = {"--config": config, "--methods": methods, "--seeds": seeds, "--budgets": budgets, "--out": str(out)}
-    call = Call(sizes, tuple(overrides or ()), _command(named, overrides or ()), tuple(left_out))
+    call = Call(sizes, tuple(overrides or ()), _command(named, overrides or ()), tuple(left_out), config)
     comparison = write_comparison(do_runs(runs, progress, announce), out, call)
     print_comparison(comparison)
     print_skipped(comparison.example)

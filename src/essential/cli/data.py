@@ -56,7 +56,6 @@ def check(
     from essential.cli.progress_bar import terminal_progress
     from essential.files.atomic import write_json
     from essential.progress import phase
-    from essential.protocols.places import found_of
     from essential.protocols.source import load_listing
     from essential.video.check import check_videos
 
@@ -68,7 +67,7 @@ def check(
     with phase(terminal_progress(), "open videos", 0) as progress:
         report = check_videos(
             built,
-            found_of(listing),
+            listing,
             root=root,
             frames=config.video.frames,
             workers=os.cpu_count() or 1,

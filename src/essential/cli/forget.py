@@ -22,8 +22,8 @@ def forget(
       essential forget actions.bundle waving
     """
     from essential.files.atomic import explained_os_errors, file_lock
-    from essential.learner.bundle import Bundle, refuse_missing
-    from essential.learner.clips import refuse_unknown
+    from essential.learner.bundle import Bundle
+    from essential.learner.clips import refuse_missing, refuse_unknown
     from essential.learner.video_learner import VideoLearner
     from essential.results.formats import counted
     from essential.serve.kept_bundle import bundles_before

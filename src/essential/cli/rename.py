@@ -22,8 +22,9 @@ def rename(
       essential rename actions.bundle running jogging --merge
     """
     from essential.files.atomic import file_lock
-    from essential.learner.bundle import Bundle, refuse_missing
+    from essential.learner.bundle import Bundle
     from essential.learner.class_changes import renamed
+    from essential.learner.clips import refuse_missing
     from essential.protocols.class_names import alike
     from essential.results.formats import counted
 

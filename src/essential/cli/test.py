@@ -22,7 +22,7 @@ _MISTAKES, _WRONG = 10, 20
 # Letters of a text, of one in a row and of two.
 _LONGEST = {1: 26, 2: 34}
 # So that a page stays below 3 MB.
-_THUMBNAIL_BYTES = 1_200_000
+_THUMBNAIL_BYTES = 1_000_000
 
 
 def test(  # noqa: PLR0913, PLR0917 - an option each
@@ -55,9 +55,12 @@ def test(  # noqa: PLR0913, PLR0917 - an option each
     """
     from essential.errors import ConfigError, VideoError
     from essential.files.atomic import refuse_unwritable
+    from essential.learner.clips import clips_by_class, refuse_missing
+    from essential.results.formats import counted
 
     if page is not None:
         refuse_unwritable(page)
+    refuse_missing(bundle)
     options = SpanOptions(window, stride, shortest, overlap, videos, frame_rate)
     if clips.is_file():
         if page is not None:
@@ -65,14 +68,12 @@ def test(  # noqa: PLR0913, PLR0917 - an option each
         print_span_results(bundle, clips, options, form, overrides)
         return
     options.refuse()
-    from essential.cli.progress_bar import terminal_progress
-    from essential.learner.bundle import refuse_missing
-    from essential.learner.clips import clips_by_class
-    from essential.learner.video_learner import VideoLearner
-    from essential.results.formats import counted
-
-    refuse_missing(bundle)
     given = clips_by_class(clips, split="test")
+
+    # Here, as torch takes seconds to import.
+    from essential.cli.progress_bar import terminal_progress
+    from essential.learner.video_learner import VideoLearner
+
     learner = VideoLearner.load(bundle, overrides=overrides or (), progress=terminal_progress())
     results = learner.test(given, thumbnail_bytes=0 if page is None else _THUMBNAIL_BYTES)
     if page is not None:

@@ -103,6 +103,10 @@ class RunConfig(Section):
             }
         )
 
+    def with_store(self, store: Path) -> "RunConfig":
+        """Return the settings with a place for the features."""
+        return self.model_copy(update={"features": self.features.model_copy(update={"store": store})})
+
     def identity(self) -> dict[str, Any]:
         """Return what decides the numbers: everything but this machine's paths, devices and worker counts.
 

@@ -1,15 +1,22 @@
 """The words of classes: in which texts their names stand, and the vectors that a text tower makes of them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from pydantic import Field, field_validator
 from torch import nn
 
 from essential.configs.schema import Section
+from essential.encoders import EncoderConfig, build_text_tower
 from essential.errors import ConfigError
+from essential.files.atomic import sha256_of_json
 from essential.models.text_scores import Words
 from essential.shown import nearest, quoted
 
@@ -117,6 +124,55 @@ def spoken(name: str) -> str:
     """Return a class's name as words: ApplyEyeMakeup as apply eye makeup, push_up as push up."""
     plain = " ".join(_BORDER.sub(" ", _NOT_WORDS.sub(" ", name)).split())
     return plain.lower() or name
+
+
+@dataclass(frozen=True, eq=False)
+class Spoken:
+    """The words of a run's classes, in plain arrays, for other processes.
+
+    Attributes:
+        key: of all that decides them; see `spoken_of`.
+        text_tower: the fingerprint of what made them.
+    """
+
+    key: str
+    text_tower: str
+    vectors: Float[np.ndarray, "classes width"]
+    projection: Float[np.ndarray, "width dim"] | None
+    scale: float
+
+    @property
+    def words(self) -> Words:
+        projection = None if self.projection is None else torch.from_numpy(self.projection)
+        return Words(torch.from_numpy(self.vectors), projection, self.scale)
+
+
+_KNOWN: ContextVar[Spoken | None] = ContextVar("known words", default=None)
+
+
+@contextmanager
+def known_words(spoken: Spoken | None) -> Iterator[None]:
+    """Inside, the runs of one comparison have the words that were made once; others make their own."""
+    token = _KNOWN.set(spoken)
+    try:
+        yield
+    finally:
+        _KNOWN.reset(token)
+
+
+def spoken_of(classes: Sequence[str], settings: WordsConfig, encoder: EncoderConfig, *, dim: int) -> Spoken:
+    """Return the words of classes, for features of `dim` numbers: those that are known, or new ones of a text tower.
+
+    Errors as of `build_text_tower` and `words_of_classes`.
+    """
+    key = sha256_of_json([classes, settings.model_dump(mode="json"), encoder.model_dump(mode="json"), dim])
+    known = _KNOWN.get()
+    if known is not None and known.key == key:
+        return known
+    tower = build_text_tower(encoder)
+    words = words_of_classes(classes, settings, tower, dim=dim)
+    projection = None if words.projection is None else words.projection.numpy()
+    return Spoken(key, tower.fingerprint, words.vectors.numpy(), projection, words.scale)
 
 
 def words_of_classes(classes: Sequence[str], settings: WordsConfig, tower: "TextTower", *, dim: int) -> Words:

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from essential.encoders import build_encoder, build_text_tower
+from essential.encoders import build_encoder
 from essential.encoders.base import Encoder
 from essential.engine.clips import ClipTable
 from essential.engine.evaluate import Predictions, predict
 from essential.engine.process_group import Message, ProcessGroup
 from essential.engine.settings import RunConfig, choose_device
-from essential.engine.words import refuse_same_words, refuse_undescribed, words_of_classes
+from essential.engine.words import Spoken, refuse_same_words, refuse_undescribed, spoken_of
 from essential.errors import ConfigError, StoreError
 from essential.features.cores import cpu_cores
 from essential.features.extract import extract
@@ -63,8 +63,7 @@ class Workspace:
 
     Attributes:
         encoder: None where the features were imported.
-        words: of all classes, in the order of their slots; None where the method has no use for them.
-        text_tower: the fingerprint of what made the words.
+        spoken: the words of all classes, in the order of their slots; None where the method has no use for them.
     """
 
     config: RunConfig
@@ -73,22 +72,28 @@ class Workspace:
     origin: FeatureOrigin
     encoder: Encoder | None
     device: torch.device
-    words: Words | None = None
-    text_tower: str | None = None
+    spoken: Spoken | None = None
+
+    @property
+    def words(self) -> Words | None:
+        return None if self.spoken is None else self.spoken.words
+
+    @property
+    def text_tower(self) -> str | None:
+        """The fingerprint of what made the words."""
+        return None if self.spoken is None else self.spoken.text_tower
 
     def with_words(self) -> "Workspace":
         """Return the workspace with the words of its classes, if the config's method needs them.
 
-        Errors as of `build_text_tower` and `words_of_classes`, and a ConfigError for a description of no class.
+        Errors as of `spoken_of`, and a ConfigError for a description of no class.
         """
         if not self.config.needs_words:
             return self
         classes, settings = [*self.protocol.slots], self.config.words
         refuse_undescribed(settings.descriptions, classes, "words.descriptions")
         refuse_same_words(classes, settings)
-        tower = build_text_tower(self.config.encoder)
-        words = words_of_classes(classes, settings, tower, dim=self.origin.dim)
-        return replace(self, words=words, text_tower=tower.fingerprint)
+        return replace(self, spoken=spoken_of(classes, settings, self.config.encoder, dim=self.origin.dim))
 
     def build_method(self) -> Method:
         """Return the config's method, before its first task."""

@@ -36,6 +36,7 @@ from essential.engine.workspace import FeatureOrigin
 from essential.errors import BundleError, CheckpointError, ConfigError
 from essential.files.sealed import Array, read_sealed, write_sealed
 from essential.files.versioned_json import Part
+from essential.learner.clips import refuse_missing
 from essential.learner.held_out import read_held_out
 from essential.learner.model import Model, ModelSettings
 from essential.models.growing import below
@@ -207,16 +208,6 @@ def new_settings(
                 f"{override}: memory_budget_bytes={budget_bytes} stands in its place", remedy="give one of the two"
             )
     return settings
-
-
-def refuse_missing(path: Path) -> None:
-    """Raise a BundleError if there is no file."""
-    if path.is_dir():
-        raise BundleError(f"{path} is a folder; give the file of a bundle, as `essential learn --into FILE` makes it")
-    if not path.exists():
-        raise BundleError(
-            f"there is no bundle {path}; make one with `essential learn --into {path} --videos DIR`, or check the name"
-        )
 
 
 # What is raised where arrays and settings of any content are used.

@@ -1,4 +1,4 @@
-"""The clips that a learner is given: paths by class, from a folder or a dictionary; and paths to predict."""
+"""What a learner is given: a bundle, clips by class, from a folder or a dictionary, and paths to predict."""
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from essential.errors import DataError
+from essential.errors import BundleError, DataError
 from essential.protocols.class_names import class_name, known_as
 from essential.protocols.folder import ClassFolders, class_folders
 from essential.protocols.video_walk import LINK_TO_NOTHING, NOT_A_FILE, PassedOver, VideoWalk
@@ -78,6 +78,16 @@ def refuse_absent(given: Collection[str]) -> None:
     """Raise a DataError if none of the paths exists."""
     if not any(map(os.path.lexists, given)):
         raise DataError(f"there is no file and no folder {named([*given])}; check the name")
+
+
+def refuse_missing(path: Path) -> None:
+    """Raise a BundleError if there is no file."""
+    if path.is_dir():
+        raise BundleError(f"{path} is a folder; give the file of a bundle, as `essential learn --into FILE` makes it")
+    if not path.exists():
+        raise BundleError(
+            f"there is no bundle {path}; make one with `essential learn --into {path} --videos DIR`, or check the name"
+        )
 
 
 class Expanded:

@@ -1,7 +1,7 @@
 """The page of a test: what was right, what was taken for what, and the frames of the clips that were wrong."""
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -12,21 +12,23 @@ from essential.files.atomic import write_text
 from essential.learner.clip_results import ClipResults, Share, WrongClip
 from essential.protocols.class_names import NONE_OF_THESE
 from essential.report.rendering import render
+from essential.results.formats import shortened
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_MOST_CLASSES = 120
-"""Rows of the matrix: a page of 120 by 121 cells is as much as a browser draws at once."""
+_MOST_CLASSES = 100
+_LONGEST_HOVERED = 24
+"""Of the matrix, rows and named columns; and letters of the names in a cell. So the page stays below 3 MB."""
 _LETTERS_OF_PATHS = 300_000
-"""Of the clips listed without frames, so that the page stays below 3 MB."""
+"""Of the clips listed without frames."""
 
 
 class Cell(NamedTuple):
-    """How many clips of a class were answered by one label, and which share of its clips they are."""
+    """How many clips of a class were answered by one label, which share of its clips they are, and both names."""
 
     clips: int
     share: float
     is_right: bool
-    label: str
+    names: str
 
 
 class Row(NamedTuple):
@@ -62,22 +64,19 @@ class ResultView:
 
     @cached_property
     def columns(self) -> tuple[str | None, ...]:
-        """The rows, other labels that were answered for one of them, and None: none of these."""
-        answered = {answer for name in self.rows for answer, clips in self.results.answers[name].items() if clips}
-        shown = answered.union(self.rows)
+        """The rows, the labels that were most often answered beside them, and None: none of these."""
+        others = Counter[str]()
+        for row in self.rows:
+            others.update({label: clips for label, clips in self.results.answers[row].items() if label and clips})
+        for row in self.rows:
+            del others[row]
+        shown = {*self.rows, *dict(others.most_common(_MOST_CLASSES - len(self.rows)))}
         return (*(name for name in self.results.classes if name in shown), None)
 
     @property
     def cells(self) -> list[list[Cell]]:
         """The matrix."""
-        return [
-            [
-                Cell(clips, clips / max(1, self.results.shares[row].clips), row == column, column or NONE_OF_THESE)
-                for column in self.columns
-                for clips in [self.results.answers[row].get(column, 0)]
-            ]
-            for row in self.rows
-        ]
+        return [[self._cell(row, column) for column in self.columns] for row in self.rows]
 
     @cached_property
     def with_frames(self) -> list[WrongClip]:
@@ -85,9 +84,15 @@ class ResultView:
 
     @cached_property
     def without_frames(self) -> list[WrongClip]:
-        """Those of the others whose paths fit into the page."""
+        """As many of the others as their paths leave room for."""
         others = [clip for clip in self.results.wrong if not clip.frames]
-        return list(_fitting(others, [len(str(clip.path)) for clip in others]))
+        letters = accumulate(len(str(clip.path)) for clip in others)
+        return others[: sum(total <= _LETTERS_OF_PATHS for total in letters)]
+
+    def _cell(self, row: str, column: str | None) -> Cell:
+        clips = self.results.answers[row].get(column, 0)
+        names = [shortened(name, _LONGEST_HOVERED) for name in (row, column or NONE_OF_THESE)]
+        return Cell(clips, clips / max(1, self.results.shares[row].clips), row == column, " \u2192 ".join(names))
 
     def _row(self, name: str) -> Row:
         share, answers = self.results.shares[name], self.results.answers[name]
@@ -107,8 +112,5 @@ def write_result_page(results: ClipResults, path: Path, *, title: str) -> None:
         none_of_these=NONE_OF_THESE,
         base64=lambda image: b64encode(image).decode(),
     )
-    write_text(path, page)
-
-
-def _fitting(clips: Sequence[WrongClip], letters: Sequence[int]) -> Sequence[WrongClip]:
-    return clips[: sum(total <= _LETTERS_OF_PATHS for total in accumulate(letters))]
+    # A file's name that is not UTF-8 loses its odd bytes.
+    write_text(path, page.encode("utf-8", "replace").decode())

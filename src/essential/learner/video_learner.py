@@ -433,14 +433,7 @@ class VideoLearner:
             ConfigError: see `LiveRecogniser`.
         """
         self._refuse_unready()
-        return LiveRecogniser(
-            self.labelled_predictor,
-            self._recipe(),
-            config=self.config.features,
-            threads=self.config.training.threads,
-            window_seconds=window_seconds,
-            every_seconds=every_seconds,
-        )
+        return LiveRecogniser(self._reader(), window_seconds=window_seconds, every_seconds=every_seconds)
 
     def test_spans(
         self,

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
 
 from essential.errors import DataError
 from essential.protocols.listed import ListedVideo, check_names
@@ -13,22 +12,6 @@ from essential.protocols.protocol import Listing, Segment, Video
 from essential.protocols.video_walk import VideoWalk, bare_name, is_below
 
 _NAMED_AT_MOST = 5
-
-
-class Found(NamedTuple):
-    """A video and what was found for it."""
-
-    video: Video  # with the path of the best candidate; if there is none, the path where it would be
-    missing: bool
-    others: tuple[str, ...]  # more candidates, where the choice is ambiguous
-
-
-def found_of(listing: Listing) -> list[Found]:
-    """Return each video of a listing with what was found for it."""
-    return [
-        Found(video, place in listing.missing, listing.others.get(place, ()))
-        for place, video in enumerate(listing.videos)
-    ]
 
 
 def refuse_unclear(listing: Listing, root: object) -> None:
@@ -46,6 +29,8 @@ def refuse_unclear(listing: Listing, root: object) -> None:
 
 def locate_videos(listed: Sequence[ListedVideo], root: Path, classes: tuple[str, ...]) -> Listing:
     """Return a listing of the videos, in the order of the list, each looked for below `root`.
+
+    A missing one has the path where it would be; of several candidates a video has the best, `others` the rest.
 
     A video is the file at the listed path; else one there with another video's extension; else one of the same bare
     name anywhere, if the list has no other video of that bare name. Of several, the one at a longer path that ends as

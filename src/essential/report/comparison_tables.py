@@ -1,5 +1,6 @@
 """A comparison as text: JSON and CSV for programs, unrounded; Markdown and LaTeX tables for readers."""
 
+import json
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -34,6 +35,17 @@ _ESCAPES = str.maketrans(
         FRONT: r"$^\ast$",
     }
 )
+
+
+def table_files(comparison: Comparison) -> dict[str, str]:
+    """Return the text of each file of a comparison's tables, by its name."""
+    objects = json.dumps(as_objects(comparison), indent=2, ensure_ascii=False, allow_nan=False)
+    return {
+        "compare.csv": as_csv(comparison),
+        "compare.md": as_markdown(comparison),
+        "compare.tex": as_latex(comparison),
+        "compare.json": f"{objects}\n",
+    }
 
 
 def as_objects(comparison: Comparison) -> list[dict[str, Any]]:

@@ -10,9 +10,9 @@ from string import ascii_lowercase
 from essential.published import PublishedFigure, is_joint, published_for
 from essential.report.drawing import FigureView, Value
 from essential.report.lines import Line
-from essential.report.scatter import CARRIED, PUBLISHED, Apart, Kept, ScatterPoint, scatter_chart
-from essential.results.formats import human_bytes, percent
-from essential.results.measures import FINAL, column_title, in_order, is_accuracy, metric_of
+from essential.report.scatter import CARRIED, PUBLISHED, Apart, Kept, ScatterPoint, labels_of, scatter_chart
+from essential.results.formats import NBSP, human_bytes, percent
+from essential.results.measures import FINAL, column_title, in_order, is_accuracy, metric_of, values_of
 from essential.results.runs import SeedRuns, grouped_by
 
 FRAME_BYTES = 224 * 224 * 3
@@ -28,9 +28,10 @@ _EXPONENT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 
 @dataclass(frozen=True, eq=False)
 class ScatterView(FigureView):
-    """A figure with a list of its points beside it."""
+    """A figure with a list of its points beside it, which has the labels that stand in the figure for names."""
 
     points: Sequence[ScatterPoint] = ()
+    labels: Collection[str] = ()
 
     @property
     def listed(self) -> list[ScatterPoint]:
@@ -44,12 +45,22 @@ def _own_points(lines: Sequence[Line], metric: str, carried: Callable[[SeedRuns]
     for number, line in enumerate(lines, 1):
         spread = line.results.spread(metric)
         if spread.mean is not None:
-            percents = 100 * spread.mean, 100 * (spread.std or 0.0)
-            kept = None if line.results.needs_all_tasks else carried(line.results)
-            point = ScatterPoint(
-                str(number), line.name, *percents, Apart.ALL_VIDEOS if kept is None else kept, line.style
+            bytes_kept = None if line.results.needs_all_tasks else carried(line.results)
+            kept: Kept = Apart.ALL_VIDEOS if bytes_kept is None else bytes_kept
+            points.append(
+                ScatterPoint(
+                    str(number),
+                    line.name,
+                    100 * spread.mean,
+                    100 * (spread.std or 0.0),
+                    kept,
+                    line.style,
+                    f"{percent(spread.mean)}{NBSP}%, {_kept_words(kept)}",
+                    least=100 * (spread.least or 0),
+                    greatest=100 * (spread.greatest or 0),
+                    seeds=tuple(100 * (values_of(run.record)[metric] or 0) for run in line.runs),
+                )
             )
-            points.append(replace(point, least=100 * (spread.least or 0), greatest=100 * (spread.greatest or 0)))
     return points
 
 
@@ -64,11 +75,11 @@ def own_scatter(
     points = _own_points(lines, FINAL, lambda results: results.carried_bytes)
     if not points:
         return None
-    spread, drawn = "Bars: ± one standard deviation over seeds.", points
+    spread, drawn = "Bars: ± one standard deviation over seeds; small dots: one seed each.", points
     if len(budgets) > 1:
         takes = [line.results.example.method.budget_bytes in budgets for line in lines]
         points = [
-            replace(point, label="", on_front=line in front, reference=not own)
+            replace(point, label="", behind="", on_front=line in front, reference=not own)
             for line, point, own in zip(lines, points, takes, strict=True)
         ]
         lowest = min((point.accuracy for point in points if not point.reference), default=0.0)
@@ -76,7 +87,8 @@ def own_scatter(
         drawn = [point for point in points if point.accuracy >= lowest]
         below = ", ".join(f"{each.name} ({percent(each.accuracy / 100)} %)" for each in points if each not in drawn)
         spread = (
-            f"Bars and bands: the least to the greatest over seeds.{f' Not drawn, below: {below}.' if below else ''}"
+            "Bars and bands: the least to the greatest over seeds; small dots: one seed each. Dashed: the budgets."
+            f"{f' Not drawn, below: {below}.' if below else ''}"
         )
     name, y_label = f"{anchor}-accuracy-and-memory", "Final accuracy, %"
     return ScatterView(
@@ -91,6 +103,7 @@ def own_scatter(
             *((*_row(point), point.least, point.greatest, int(point.on_front)) for point in points),
         ],
         points=drawn,
+        labels=labels_of(drawn, budgets).values(),
     )
 
 
@@ -129,6 +142,7 @@ def published_scatter(lines: Sequence[Line], protocol: str, anchor: str) -> Scat
             *((*_row(point), *_origin(figure)) for point, figure in others),
         ],
         points=points,
+        labels=labels_of(points).values(),
     )
 
 

@@ -1,4 +1,4 @@
-"""The pages of a report and of a comparison, each one HTML file that asks the network for nothing; and their files."""
+"""The page of a report, one HTML file that asks the network for nothing; and the files of its figures."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -6,10 +6,9 @@ from functools import cached_property
 from pathlib import Path
 
 from essential.errors import RunError
-from essential.files.atomic import write_bytes, write_json, write_text
+from essential.files.atomic import write_bytes, write_text
 from essential.records import ProtocolRecord, SkippedVideo
 from essential.records.analysis import MOST_FORGOTTEN, ForgottenClip
-from essential.report.comparison_tables import as_csv, as_latex, as_markdown, as_objects, frontier_matrix, kept
 from essential.report.drawing import FigureView, LineStyle, figure_files
 from essential.report.lines import (
     Line,
@@ -23,10 +22,7 @@ from essential.report.memory_scatter import ScatterView, own_scatter, published_
 from essential.report.rendering import render
 from essential.report.run_figures import RunView
 from essential.results import formats
-from essential.results.comparable import Run
-from essential.results.comparison import Call, Comparison, MethodRow, compare
 from essential.results.formats import slug
-from essential.results.measures import MAIN
 from essential.results.runs import SeedRuns, all_but_seed, distinguishing_settings, grouped_by, settings_apart
 
 _IMAGE_LETTERS = 700_000
@@ -167,9 +163,9 @@ def write_figures(runs: Sequence[ReportedRun], folder: Path) -> list[Path]:
     files: list[Path] = []
     for group, part in zip(groups, _unique(group.protocol.name for group in groups), strict=True):
         place = folder / part if len(groups) > 1 else folder
-        files += _write(group.files, place)
+        files += write_figure_files(group.files, place)
         for run, name in zip(group.runs, _unique(run.label for run in group.runs), strict=True):
-            files += _write(run.files, place / name)
+            files += write_figure_files(run.files, place / name)
     return files
 
 
@@ -199,7 +195,8 @@ def _forgotten(runs: Sequence[RunView]) -> dict[RunView, list[ForgottenClip]]:
     return chosen
 
 
-def _write(figures: Sequence[FigureView], folder: Path) -> list[Path]:
+def write_figure_files(figures: Sequence[FigureView], folder: Path) -> list[Path]:
+    """Write figures as SVG, PDF and CSV into a folder, and return the files; errors as of `write_figures`."""
     files = []
     for figure in figures:
         contents = {**figure_files(figure.drawing), "csv": formats.as_csv(figure.data).encode()}
@@ -216,93 +213,3 @@ def _unique(names: Iterable[str]) -> list[str]:
         numbered = (f"{wanted}-{number}" for number in range(2, len(taken) + 3))
         taken.append(next(name for name in (wanted, *numbered) if name not in taken))
     return taken
-
-
-_DRAWN = 8
-"""Lines in a chart over tasks: more cannot be distinguished."""
-
-
-def write_comparison(runs: Sequence[Run], folder: Path, call: Call | None = None) -> Comparison:
-    """Compare finished runs, and write compare.html, compare.tex, compare.md, compare.csv and compare.json.
-
-    The figure of accuracy against memory is in files of its own too: accuracy-against-memory.svg, .pdf and .csv. The
-    same runs give the same bytes. Each file appears whole or not at all; the folder is made if it is missing.
-
-    Raises:
-        ComparisonError: runs differ in more than the method and the seed; nothing is written.
-        FileSystemError: the disk refuses.
-    """
-    comparison = compare(runs, call)
-    texts = {
-        "compare.html": comparison_page(comparison),
-        "compare.tex": as_latex(comparison),
-        "compare.md": as_markdown(comparison),
-        "compare.csv": as_csv(comparison),
-    }
-    for name, text in texts.items():
-        write_text(folder / name, text)
-    write_json(folder / "compare.json", as_objects(comparison))
-    figure = comparison_scatter(comparison)
-    _write([figure] if figure else [], folder)
-    return comparison
-
-
-def comparison_page(comparison: Comparison) -> str:
-    """Return the page: it asks the network for nothing and runs no script; the same runs give the same text."""
-    # What all runs have in common, read from one of them.
-    group = group_runs([ReportedRun("Every run", comparison.example)])[0]
-    rows = comparison.front if comparison.call.several else comparison.ordered
-    beside = [_line(row, _look(comparison, row)) for row in rows]
-    lines = _compared_lines(comparison)
-    scatter = comparison_scatter(comparison)
-    joined = [point.look for point in (scatter.points if scatter else ()) if not point.label]
-    return render(
-        "comparison.html",
-        comparison=comparison,
-        group=group,
-        scatter=scatter,
-        beside=published_scatter(beside, group.protocol.name, "compared"),
-        matrix=frontier_matrix(comparison, lambda row: row.final_accuracy.shown),
-        on_front={(row.method, row.budget_bytes) for row in comparison.front},
-        lines=lines,
-        charts=figures_over_tasks(lines, "compared"),
-        swatches=swatches([*(line.style for line in lines), *joined]),
-        others=[
-            name
-            for name in comparison.metrics
-            if name not in MAIN and any(row.spread(name).mean is not None for row in comparison.rows)
-        ],
-        kept=kept,
-    )
-
-
-def comparison_scatter(comparison: Comparison) -> ScatterView | None:
-    """Return final accuracy against carried bytes, a line a method over several budgets; None without an accuracy."""
-    lines = {row: _line(row, _look(comparison, row)) for row in comparison.ordered}
-    if comparison.call.several:
-        names = list(dict.fromkeys(row.method for row in lines))
-        for row, line in lines.items():
-            style = LineStyle(names.index(row.method), hollow=not row.keeps_to_the_rules)
-            lines[row] = replace(line, name=row.method, style=style)
-    front = [lines[row] for row in comparison.front]
-    return own_scatter([*lines.values()], "compared", comparison.call.budgets, front)
-
-
-def _compared_lines(comparison: Comparison) -> list[Line]:
-    """Return the most accurate methods, and the baseline wherever it stands, a line each."""
-    rows = sorted(comparison.rows, key=lambda row: row.final, reverse=True)
-    chosen = rows[:_DRAWN]
-    if not any(row.method == comparison.baseline for row in chosen):
-        chosen[-1] = next(row for row in rows if row.method == comparison.baseline)
-    return [_line(row, LineStyle(number)) for number, row in enumerate(chosen)]
-
-
-def _line(row: MethodRow, style: LineStyle) -> Line:
-    named = [(f"{row.name}, seed {record.seed}", record) for record in row.records]
-    runs = [RunView(number, name, record, None, style) for number, (name, record) in enumerate(named)]
-    return Line(row.name, style, tuple(runs))
-
-
-def _look(comparison: Comparison, row: MethodRow) -> LineStyle:
-    """Return a square for the baseline, a dot for others, and a ring for those that do not keep to the rules."""
-    return LineStyle(1) if row.method == comparison.baseline else LineStyle(0, hollow=not row.keeps_to_the_rules)

@@ -49,7 +49,7 @@ class PairedTest:
 
 @dataclass(frozen=True)
 class Call:
-    """What was asked for: the budgets from the least, settings that were changed, the command, and what was left out.
+    """What was asked for: budgets from the least, changed settings, the command, what was left out, and the config.
 
     `left_out` says of each method and budget that it does not fit, and why.
     """
@@ -58,6 +58,7 @@ class Call:
     overrides: tuple[str, ...] = ()
     command: str = ""
     left_out: tuple[str, ...] = ()
+    config: str = ""
 
     @property
     def several(self) -> bool:

@@ -16,6 +16,7 @@ from essential.errors import EssentialError, FileSystemError, VideoError
 from essential.features.cores import cpu_cores
 from essential.learner import VideoLearner
 from essential.progress import Progress, phase
+from essential.serve.answers import LiveAnswer, Prediction
 from essential.serve.live import LiveSessions
 from essential.serve.messages import (
     Change,
@@ -25,9 +26,7 @@ from essential.serve.messages import (
     Learned,
     LeftOut,
     Lesson,
-    LiveAnswer,
     LiveFrames,
-    Prediction,
     Refusal,
     Setup,
     cannot_write,

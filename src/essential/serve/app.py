@@ -20,21 +20,18 @@ from starlette.requests import ClientDisconnect
 from essential.errors import DataError
 from essential.protocols.class_names import class_name, known_as
 from essential.serve.access import error_response
-from essential.serve.messages import (
+from essential.serve.answers import (
     Classes,
     Failure,
     Health,
     Job,
     JobList,
-    Lesson,
-    Limits,
     LimitsAnswer,
     LiveAnswer,
-    LiveFrames,
     Memory,
     Prediction,
-    Refusal,
 )
+from essential.serve.messages import Lesson, Limits, LiveFrames, Refusal
 from essential.serve.service import Service
 from essential.serve.uploads import Form, new_folder, remove
 from essential.version import __version__

@@ -9,7 +9,8 @@ from pathlib import Path
 from essential.errors import ConfigError, DataError, VideoError
 from essential.learner import VideoLearner
 from essential.learner.live import LiveRecogniser
-from essential.serve.messages import FrameCounts, FramesWanted, Limits, LiveAnswer, LiveFrames, Refusal
+from essential.serve.answers import FrameCounts, FramesWanted, LiveAnswer
+from essential.serve.messages import Limits, LiveFrames, Refusal
 from essential.video.frame_folder import image_size, read_image
 
 # Of a camera that is being recognised, between two requests.

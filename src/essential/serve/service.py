@@ -17,17 +17,14 @@ from typing import Any
 from anyio import to_thread
 
 from essential.errors import FileSystemError
+from essential.serve.answers import Job, LiveAnswer, Prediction, Problem
 from essential.serve.kept_bundle import KeptBundle
 from essential.serve.messages import (
     Change,
-    Job,
     Knowledge,
     Learned,
     Lesson,
-    LiveAnswer,
     LiveFrames,
-    Prediction,
-    Problem,
     Refusal,
     Setup,
     cannot_write,

@@ -69,15 +69,20 @@ class Board:
         return other_tasks_note(self.protocol) if self.protocol else None
 
     @cached_property
+    def others(self) -> list[Row]:
+        """The published rows by their best accuracy, which mixes definitions."""
+        return sorted(self.published.rows if self.published else (), key=lambda row: -row.best_accuracy)
+
+    @property
     def rows(self) -> list[Row]:
-        """Those run here by final accuracy, then those of others by their best one, which mixes definitions."""
-        others = self.published.rows if self.published else ()
-        return [*self.ours, *sorted(others, key=lambda row: -row.best_accuracy)]
+        """Those run here by final accuracy, then those of others."""
+        return [*self.ours, *self.others]
 
     @property
     def metrics(self) -> list[str]:
-        """The metrics that its table shows: the usual ones, and those that others have printed."""
-        return in_order([*(MAIN if self.ours else ()), *(self.published.metrics if self.published else ())])
+        """The metrics shown of what was run here: the usual ones, and those others have printed, as far as known."""
+        wanted = in_order([*MAIN, *(self.published.metrics if self.published else ())])
+        return [name for name in wanted if name in MAIN or any(r.cell(name).value is not None for r in self.ours)]
 
     @property
     def best(self) -> Row | None:
@@ -89,8 +94,8 @@ class Board:
         """The published row with the highest accuracy, and of which metric; doubts and joint training left out."""
         known = [
             (cell.value, row, metric)
-            for row in self.rows
-            if not row.ours and not is_joint(row.method)
+            for row in self.others
+            if not is_joint(row.method)
             for metric, cell in row.cells.items()
             if cell.value is not None and not cell.uncertain and is_accuracy(metric)
         ]

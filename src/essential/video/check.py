@@ -11,8 +11,7 @@ from typing import Literal, get_args
 from essential.configs.schema import Section
 from essential.errors import VideoError
 from essential.progress import QUIET, Progress
-from essential.protocols.places import Found
-from essential.protocols.protocol import SPLITS, Protocol, Split, Video
+from essential.protocols.protocol import SPLITS, Listing, Protocol, Split, Video
 from essential.video.container import opened_video, survey_file
 from essential.video.decode import check_count
 from essential.video.frame_folder import identity_of, numbered_images, read_frame_folder, size_of
@@ -116,7 +115,7 @@ class CheckReport(Section):
 
 def check_videos(
     protocol: Protocol,
-    found: Iterable[Found],
+    listing: Listing,
     *,
     root: Path,
     frames: int,
@@ -127,23 +126,23 @@ def check_videos(
     """Open every video of a protocol, and report what is there and what is wrong.
 
     Args:
-        found: what was found on disk for each of its videos.
+        listing: the one it was cut from, which says what was found on disk for each of its videos.
         root: the data folder; files are named relative to it.
         frames: how many a video, or a segment, must have.
         seconds_limit: for one file; it is unreadable if it takes longer, or if the process that reads it dies.
         progress: shows how many files are opened.
     """
-    by_key = {(one.video.split, one.video.key): one for one in found}
     keys: dict[str, list[str]] = {}
-    for one in by_key.values():
-        keys.setdefault(one.video.file, []).append(one.video.key)
-    files = list(dict.fromkeys(one.video.file for one in by_key.values() if not one.missing))
+    for video in listing.videos:
+        keys.setdefault(video.file, []).append(video.key)
+    there = (video.file for place, video in enumerate(listing.videos) if place not in listing.missing)
+    files = list(dict.fromkeys(there))
     run = partial(map_files, workers=workers, seconds_limit=seconds_limit)
     probes = run(probe, files, progress=progress)
     readable = {file: result for file, result in sorted(probes.items()) if isinstance(result, CheckedFile)}
     sizes = Counter(one.size_bytes for one in readable.values())
     hashes = run(_sha256, [file for file, one in readable.items() if sizes[one.size_bytes] > 1])
-    problems = tuple(_problems(protocol, by_key, probes, root=root, frames=frames))
+    problems = tuple(_problems(protocol, listing, probes, root=root, frames=frames))
     counts = tuple(_counts(protocol, problems))
     return CheckReport(
         protocol=protocol.name,
@@ -215,15 +214,16 @@ def _probe_frames(path: Path) -> CheckedFile:
 
 def _problems(
     protocol: Protocol,
-    found: dict[tuple[Split, str], Found],
+    listing: Listing,
     probes: dict[str, CheckedFile | Lost],
     *,
     root: Path,
     frames: int,
 ) -> Iterator[Problem]:
+    places = {(video.split, video.key): place for place, video in enumerate(listing.videos)}
     for task in protocol.tasks:
         for video in (*task.train, *task.test):
-            problem = _problem(found[video.split, video.key], probes, root=root, frames=frames)
+            problem = _problem(listing, places[video.split, video.key], probes, root=root, frames=frames)
             if problem is not None:
                 kind, reason = problem
                 yield Problem(
@@ -238,18 +238,19 @@ def _problems(
 
 
 def _problem(
-    found: Found, probes: dict[str, CheckedFile | Lost], *, root: Path, frames: int
+    listing: Listing, place: int, probes: dict[str, CheckedFile | Lost], *, root: Path, frames: int
 ) -> tuple[Kind, str] | None:
-    if found.missing:
+    if place in listing.missing:
         return "missing", "there is no such file, with or without a video's extension, in any folder"
-    if found.others:
-        return "ambiguous", f"it may also be {', '.join(_relative(other, root) for other in found.others)}"
-    result = probes[found.video.file]
+    if others := listing.others.get(place):
+        return "ambiguous", f"it may also be {', '.join(_relative(other, root) for other in others)}"
+    video = listing.videos[place]
+    result = probes[video.file]
     if isinstance(result, Lost):
         return "unreadable", result.reason
-    if found.video.segment is not None and not result.rate:
+    if video.segment is not None and not result.rate:
         return "unreadable", "a segment in seconds is listed, and it does not say how many frames make a second"
-    short = _shortness(found.video, result, frames)
+    short = _shortness(video, result, frames)
     return None if short is None else ("too short", short)
 
 

@@ -4,7 +4,7 @@ let current = null;
 
 const REASONS = {
   NotAllowedError:
-    "This page may not use the camera. Allow it beside the address of the page, or in the browser's settings, and try again.",
+    "This page may not use the camera. Allow it beside the page's address, or in the browser's settings, and try again.",
   NotFoundError: "The browser finds no camera. Connect one and try again; clips can be chosen or dropped without one.",
   NotReadableError: "Another program uses the camera, or it does not answer. Close that program and try again.",
 };
@@ -28,7 +28,8 @@ export async function openCamera(view, onClosed) {
     end(mine);
     return null;
   }
-  stream.getVideoTracks()[0].addEventListener("ended", () => current === mine && closeCamera("The camera was taken away."));
+  const gone = () => current === mine && closeCamera("The camera was taken away.");
+  stream.getVideoTracks()[0].addEventListener("ended", gone);
   view.srcObject = stream;
   await view.play().catch(() => {});
   return current === mine ? stream : null;
@@ -50,9 +51,9 @@ function end({ view, stream }) {
 const insecure = () =>
   isSecureContext
     ? "This browser has no camera for pages. Clips can be chosen or dropped."
-    : `A browser gives a camera only to pages of its own machine or with https, and this is ${location.origin}. Open it as ` +
-      `http://localhost:${location.port} on the machine of the service, or through "ssh -L ${location.port}:localhost:${location.port}", ` +
-      "or put a proxy with https before it.";
+    : "A browser gives a camera only to pages of its own machine or with https, and this is " +
+      `${location.origin}. Open it as http://localhost:${location.port} on the machine of the service, or through ` +
+      `"ssh -L ${location.port}:localhost:${location.port}", or put a proxy with https before it.`;
 
 const leave = () => closeCamera("The camera is off, because this page was left.");
 addEventListener("visibilitychange", () => document.hidden && leave());

@@ -1,18 +1,19 @@
 // "Wrong: it is ...": the clip of an answer is taught as what it is, and asked again.
 
 import { follow, sendLesson } from "./jobs.js";
-import { element, sentence } from "./parts.js";
+import { element, nameField, sentence } from "./parts.js";
 
 let count = 0;
 
 export function correction(file, askAgain) {
   count += 1;
   const id = `right-name-${count}`;
-  const input = element("input", { type: "text", id, maxlength: 100, list: "known-names", autocomplete: "off", spellcheck: "false" });
+  const input = nameField({ id, list: "known-names" });
   const submit = element("button", { type: "submit", text: "Teach it" });
   const status = element("p", { class: "quiet", role: "status" });
   const row = element("div", { class: "row" }, input, submit);
-  const form = element("form", { novalidate: "" }, element("label", { for: id, text: "Its class, known or new" }), row, status);
+  const label = element("label", { for: id, text: "Its class, known or new" });
+  const form = element("form", { novalidate: "" }, label, row, status);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const tell = (text, isTrouble = false) => {

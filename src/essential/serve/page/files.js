@@ -78,17 +78,16 @@ export function saidOf(passedOver) {
 // Folders as classes: those that were given, or those inside the only one if it holds no video itself.
 export function classesOf(found, limits) {
   const { videos, passedOver } = videosOf(found, limits);
-  const tops = new Set(found.map(({ path }) => path.split("/")[0]));
-  const depth = tops.size === 1 && videos.length && videos.every(({ path }) => path.split("/").length > 2) ? 1 : 0;
-  const classes = new Map();
-  const beside = [];
+  const parts = ({ path }) => path.split("/");
+  const isOne = new Set(found.map((each) => parts(each)[0])).size === 1;
+  const depth = isOne && videos.length && videos.every((each) => parts(each).length > 2) ? 1 : 0;
+  const inFolders = found.filter((each) => parts(each).length > depth + 1);
   const inOrder = new Intl.Collator(undefined, { numeric: true }).compare;
-  for (const { path, file } of videos.sort((one, other) => inOrder(one.path, other.path))) {
-    const parts = path.split("/");
-    if (parts.length - depth < 2) beside.push(file);
-    else classes.set(parts[depth], [...(classes.get(parts[depth]) ?? []), file]);
-  }
-  if (beside.length) passedOver.set("beside the folders", beside.length);
-  const folders = new Set(found.map(({ path }) => path.split("/")).filter((parts) => parts.length > depth + 1).map((parts) => parts[depth]));
-  return { classes, passedOver, empty: [...folders].filter((name) => !classes.has(name)) };
+  const names = [...new Set(inFolders.map((each) => parts(each)[depth]))].sort(inOrder);
+  const all = new Map(names.map((name) => [name, []]));
+  for (const each of videos) all.get(parts(each)[depth])?.push(each.file);
+  const beside = videos.filter((each) => parts(each).length === depth + 1).length;
+  if (beside) passedOver.set("beside the folders", beside);
+  const classes = new Map([...all].filter(([, files]) => files.length));
+  return { classes, passedOver, empty: names.filter((name) => !classes.has(name)) };
 }

@@ -46,7 +46,8 @@ function row({ name, files }) {
   box.disabled = Boolean(problem);
   const more = isKnown(name) ? ", further ones of a known class" : "";
   const state = element("span", { class: problem ? "warn" : "quiet", text: problem });
-  const label = element("label", { class: "check" }, box, element("span", { text: `${name}: ${counted(files.length, "clip")}${more}` }));
+  const text = element("span", { text: `${name}: ${counted(files.length, "clip")}${more}` });
+  const label = element("label", { class: "check" }, box, text);
   return { name, files, box, state, line: element("li", {}, label, state) };
 }
 

@@ -65,6 +65,7 @@ async function look(onChange) {
 }
 
 function tellOver(over) {
+  find("change-status").textContent = "";
   find("lesson-status").textContent = over.map((job) => `${job.name}: ${outcome(job)}`).join(" ");
 }
 
@@ -107,5 +108,6 @@ function outcome(job) {
   }
   const step = job.progress;
   if (!step) return "Starting.";
-  return `${sentence(step.title).slice(0, -1)}${step.total ? `, ${step.done} of ${step.total}` : ""}${step.note ? `, ${step.note}` : ""}`;
+  const count = step.total ? `, ${step.done} of ${step.total}` : "";
+  return `${sentence(step.title).slice(0, -1)}${count}${step.note ? `, ${step.note}` : ""}`;
 }

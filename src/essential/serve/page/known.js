@@ -1,7 +1,7 @@
 // The known classes: each can be renamed, merged with another, and forgotten; the last change can be undone.
 
 import { ask } from "./api.js";
-import { button, bytes, counted, element, find, sentence } from "./parts.js";
+import { button, bytes, counted, element, find, nameField, sentence } from "./parts.js";
 import { isKnown, service } from "./service.js";
 
 let reload = async () => {};
@@ -24,30 +24,29 @@ export function showKnown(memory) {
 
 // Another tab, or a lesson, may change them at any time: what is being typed stays, and the focus too.
 function showLines(classes) {
-  const held = find("known").contains(document.activeElement) ? document.activeElement : null;
-  const open = new Map([...find("known").querySelectorAll(".renaming")].map((form) => [form.dataset.name, form.parentElement]));
-  find("known").replaceChildren(...classes.map((known) => open.get(known.name) ?? line(known)));
-  const label = held?.getAttribute("aria-label");
-  const again = held?.isConnected ? held : [...find("known").querySelectorAll("button")].find((each) => label && each.ariaLabel === label);
-  again?.focus();
+  const list = find("known");
+  const held = list.contains(document.activeElement) ? document.activeElement : null;
+  const forms = [...list.querySelectorAll(".renaming")];
+  const open = new Map(forms.map((form) => [form.dataset.name, form.parentElement]));
+  list.replaceChildren(...classes.map((known) => open.get(known.name) ?? line(known)));
+  const alike = (each) => held?.ariaLabel && each.ariaLabel === held.ariaLabel;
+  (held?.isConnected ? held : [...list.querySelectorAll("button")].find(alike))?.focus();
 }
 
 function line(known) {
   const { name, clips } = known;
   const row = element("li", {}, element("span", { text: `${name} (${counted(clips, "clip")})` }));
   const rename = button("Rename", () => row.replaceWith(renaming(known)), { "aria-label": `Rename ${name}` });
-  const forget = button(
-    "Forget",
-    () => change(forget, "DELETE", `/classes?${new URLSearchParams({ name })}`, `${name} is forgotten. Undo brings it back.`),
-    { "aria-label": `Forget ${name}` },
-  );
+  const path = `/classes?${new URLSearchParams({ name })}`;
+  const done = `${name} is forgotten. Undo brings it back.`;
+  const forget = button("Forget", () => change(forget, "DELETE", path, done), { "aria-label": `Forget ${name}` });
   row.append(element("div", { class: "row" }, rename, forget));
   return row;
 }
 
 function renaming(known) {
   const { name } = known;
-  const input = element("input", { type: "text", maxlength: 100, value: name, autocomplete: "off", spellcheck: "false", "aria-label": `New name of ${name}` });
+  const input = nameField({ value: name, "aria-label": `New name of ${name}` });
   const save = element("button", { type: "submit", text: "Save" });
   const cancel = button("Cancel", () => {
     const back = line(known);
@@ -55,7 +54,8 @@ function renaming(known) {
     back.querySelector("button").focus();
   });
   const said = element("p", { class: "warn", role: "status" });
-  const form = element("form", { class: "renaming", novalidate: "", "data-name": name }, input, element("div", { class: "row" }, save, cancel), said);
+  const buttons = element("div", { class: "row" }, save, cancel);
+  const form = element("form", { class: "renaming", novalidate: "", "data-name": name }, input, buttons, said);
   input.addEventListener("input", () => {
     save.textContent = "Save";
     said.textContent = "";
@@ -72,7 +72,7 @@ function renaming(known) {
     }
     const query = new URLSearchParams({ name, to, ...(isMerge ? { merge: "true" } : {}) });
     const done = isMerge ? `${name} is part of ${to} now.` : `${name} is ${to} now.`;
-    if (await change(save, "POST", `/classes/rename?${query}`, done)) find("undo").focus();
+    await change(save, "POST", `/classes/rename?${query}`, done);
   });
   const row = element("li", {}, form);
   queueMicrotask(() => input.select());
@@ -88,11 +88,11 @@ async function change(pressed, method, path, done) {
     await ask(method, path);
     await reload();
     status.textContent = done;
-    return true;
+    // What was pressed is gone.
+    if (!pressed.isConnected || document.activeElement === document.body) find("undo").focus();
   } catch (error) {
     status.classList.add("warn");
     status.textContent = sentence(error.message);
     pressed.disabled = false;
-    return false;
   }
 }

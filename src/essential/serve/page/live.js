@@ -3,8 +3,9 @@
 import { ask } from "./api.js";
 import { closeCamera, openCamera } from "./camera.js";
 import { counted, element, find, pause, scoreLines, sentence, tell, titleOf } from "./parts.js";
+import { usualTakeSeconds } from "./record.js";
+import { service } from "./service.js";
 
-const FIRST_EVERY_SECONDS = 0.1;
 const SEND_EVERY = 250;
 const MOST_WAITING = 32;
 const SIDE = 480;
@@ -21,7 +22,10 @@ export function startLive() {
 
 async function begin() {
   tell("live-trouble", "");
-  const session = { id: newSession(), began: performance.now(), waiting: [], dropped: 0, sent: 0, every: FIRST_EVERY_SECONDS };
+  chooseWindow();
+  // As the service asks with its first answer.
+  const every = find("live-window").value / service.known.frames_read;
+  const session = { id: newSession(), began: performance.now(), waiting: [], dropped: 0, sent: 0, every };
   try {
     const stream = await openCamera(find("live-view"), (reason) => finish(session, reason));
     if (!stream) return;
@@ -38,6 +42,15 @@ async function begin() {
   find("live-stop").focus();
   takeFrames(session);
   sendFrames(session).catch((error) => now === session && closeCamera(sentence(error.message)));
+}
+
+// What was recorded here is most like what is taught: the window that is nearest to its length.
+function chooseWindow() {
+  const seconds = usualTakeSeconds();
+  if (!seconds) return;
+  const apart = (option) => Math.abs(Math.log(option.value / seconds));
+  const [nearest] = [...find("live-window").options].sort((one, other) => apart(one) - apart(other));
+  nearest.selected = true;
 }
 
 function finish(session, reason) {

@@ -17,6 +17,9 @@ export function button(text, onClick, attributes = {}) {
   return made;
 }
 
+export const nameField = (attributes) =>
+  element("input", { type: "text", maxlength: 100, autocomplete: "off", spellcheck: "false", ...attributes });
+
 // Say something in its place, or nothing any more.
 export function tell(id, message) {
   find(id).textContent = message;

@@ -9,6 +9,7 @@ const KINDS = ["video/webm;codecs=vp8", "video/webm", "video/mp4"];
 let stream = null;
 let take = null;
 let count = 0;
+let secondsOfTakes = 0;
 let onTake = () => {};
 
 export function startRecording(taken) {
@@ -36,6 +37,9 @@ export function startRecording(taken) {
   // On a phone a long press would open a menu.
   hold.addEventListener("contextmenu", (event) => event.preventDefault());
 }
+
+// How long a take is on average; 0 before the first.
+export const usualTakeSeconds = () => (count ? secondsOfTakes / count : 0);
 
 async function open() {
   tell("record-trouble", "");
@@ -74,6 +78,7 @@ function begin() {
   recorder.addEventListener("dataavailable", (event) => parts.push(event.data));
   recorder.addEventListener("stop", () => finished(mine, new Blob(parts, { type: recorder.mimeType.split(";")[0] })));
   recorder.start();
+  find("record-status").textContent = "";
   countFrames(mine);
   mine.timer = setInterval(() => showTime(mine), 100);
   find("record-hold").classList.add("recording");
@@ -123,6 +128,7 @@ function finished(mine, blob) {
     return;
   }
   count += 1;
+  secondsOfTakes += mine.seconds;
   const extension = blob.type.split("/")[1] || "webm";
   onTake(new File([blob], `take ${count}.${extension}`, { type: blob.type }));
   find("record-status").textContent = `Take ${count}, ${length}.`;

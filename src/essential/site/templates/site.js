@@ -1,37 +1,36 @@
 "use strict";
-// Sorts and filters the table of a page. The state is in the page's address, so that a link shows what its sender saw:
-// ?sort=KEY (best first) or ?sort=-KEY (the other way round), &from=ours or published, &find=WORDS, and #ROW.
-// Without this script the table is there as well, in its first order.
+// Sorts and filters the tables of a page. The state is in the page's address, so that a link shows what its sender saw:
+// ?sort=KEY (best first) or ?sort=-KEY (the other way round), &find=WORDS, and #ROW. Every table that has the column is
+// sorted by it. Without this script the tables are there as well, in their first order.
 (() => {
-  const table = document.querySelector("table.board");
   const controls = document.querySelector(".controls");
-  if (!table || !controls) return;
-  const body = table.tBodies[0];
-  const rows = [...body.rows];
-  const heads = [...table.tHead.rows[0].cells];
-  const keys = heads.map((head) => head.dataset.key);
-  const titles = heads.map((head) => head.textContent.trim());
-  const words = rows.map((row) => row.textContent.toLowerCase());
+  const tables = [...document.querySelectorAll("table.board")].map((table) => {
+    const heads = [...table.tHead.rows[0].cells];
+    const rows = [...table.tBodies[0].rows];
+    return { body: table.tBodies[0], heads, rows, keys: heads.map((head) => head.dataset.key) };
+  });
+  if (!tables.length || !controls) return;
+  const rows = tables.flatMap((table) => table.rows);
+  const words = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+  const heads = tables.flatMap((table) => table.heads).filter((head) => head.dataset.key);
+  const titles = new Map(heads.map((head) => [head.dataset.key, head.textContent.trim()]));
   const order = new Intl.Collator("en", { numeric: true });
-  const choices = { "": "all", ours: "run here", published: "published" };
   const FEW = 6; // Fewer rows need no filter.
   let state;
 
-  const isNumber = (column) => "number" in heads[column].dataset;
-  const valueOf = (row, column) => {
-    const cell = row.cells[column];
-    if (!isNumber(column)) return (cell.querySelector("bdi") ?? cell).textContent.trim();
+  const isNumber = (head) => "number" in head.dataset;
+  const valueOf = (row, head) => {
+    const cell = row.cells[head.cellIndex];
+    if (!isNumber(head)) return (cell.querySelector("bdi") ?? cell).textContent.trim();
     return cell.dataset.v === undefined ? null : Number(cell.dataset.v);
   };
   // Best first: the highest number, the least forgetting and memory, the first letter.
-  const falls = (column, reversed) => (isNumber(column) && !("less" in heads[column].dataset)) !== reversed;
+  const falls = (head, reversed) => (isNumber(head) && !("less" in head.dataset)) !== reversed;
 
   function readAddress() {
     const asked = new URLSearchParams(location.search);
     const sort = asked.get("sort") ?? "";
-    const known = keys.includes(sort.replace(/^-/, "")) ? sort : "";
-    const from = asked.get("from") ?? "";
-    return { sort: known, from: controls.dataset.from && from in choices ? from : "", find: asked.get("find") ?? "" };
+    return { sort: titles.has(sort.replace(/^-/, "")) ? sort : "", find: asked.get("find") ?? "" };
   }
 
   function writeAddress() {
@@ -44,11 +43,11 @@
     }
   }
 
-  function sorted(column, reversed) {
-    if (column < 0) return rows;
-    const sign = falls(column, reversed) ? -1 : 1;
-    const compare = isNumber(column) ? (a, b) => a - b : order.compare;
-    const known = rows.map((row) => [valueOf(row, column), row]);
+  function sorted(table, head, reversed) {
+    if (!head) return table.rows;
+    const sign = falls(head, reversed) ? -1 : 1;
+    const compare = isNumber(head) ? (a, b) => a - b : order.compare;
+    const known = table.rows.map((row) => [valueOf(row, head), row]);
     // What has no value is last either way; sort() is stable, so equals keep the first order.
     return known.sort(([a], [b]) => {
       if (a === null || b === null || a === "" || b === "") return (a === null || a === "") - (b === null || b === "");
@@ -57,29 +56,22 @@
   }
 
   function show() {
-    const column = keys.indexOf(state.sort.replace(/^-/, ""));
     const reversed = state.sort.startsWith("-");
-    body.append(...sorted(state.sort ? column : -1, reversed));
-    heads.forEach((head, index) => {
-      if (state.sort && index === column) head.setAttribute("aria-sort", falls(column, reversed) ? "descending" : "ascending");
-      else head.removeAttribute("aria-sort");
-    });
+    const key = state.sort.replace(/^-/, "");
+    let direction = "";
+    for (const table of tables) {
+      const head = key && table.heads[table.keys.indexOf(key)];
+      table.body.append(...sorted(table, head, reversed));
+      for (const each of table.heads) each.removeAttribute("aria-sort");
+      if (!head) continue;
+      direction = falls(head, reversed) ? "descending" : "ascending";
+      head.setAttribute("aria-sort", direction);
+    }
     const wanted = state.find.toLowerCase().split(/\s+/).filter(Boolean);
-    rows.forEach((row, index) => {
-      const from = !state.from || row.classList.contains(state.from);
-      row.hidden = !from || !wanted.every((word) => words[index].includes(word));
-    });
-    tell(column, reversed);
-  }
-
-  function tell(column, reversed) {
-    const shown = rows.filter((row) => !row.hidden);
-    const mixed = shown.some((row) => row.classList.contains("ours")) && shown.some((row) => row.classList.contains("published"));
-    let text = `${shown.length} of ${rows.length} rows`;
-    if (state.sort) text += `, by “${titles[column]}”, ${falls(column, reversed) ? "falling" : "rising"}`;
-    if (state.sort && mixed) text += ". Run here and published stand in one list: this is no ranking";
+    for (const row of rows) row.hidden = !wanted.every((word) => words.get(row).includes(word));
+    const by = key ? `, by “${titles.get(key)}”, ${direction === "descending" ? "falling" : "rising"}` : "";
     const status = controls.querySelector(".status");
-    if (status) status.textContent = text + ".";
+    if (status) status.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows${by}.`;
   }
 
   function change(part) {
@@ -87,7 +79,7 @@
     show();
     writeAddress();
     for (const find of controls.querySelectorAll("[type=search]")) find.value = state.find;
-    for (const radio of controls.querySelectorAll("[type=radio]")) radio.checked = radio.value === state.from;
+    for (const choice of controls.querySelectorAll("select")) choice.value = state.sort.replace(/^-/, "");
   }
 
   function element(name, properties, ...children) {
@@ -98,17 +90,12 @@
 
   function makeControls() {
     if (rows.length < FEW) return;
-    if (controls.dataset.from) {
-      const labels = Object.entries(choices).map(([value, text]) => {
-        const radio = element("input", { type: "radio", name: "from", value, onchange: () => change({ from: value }) });
-        return element("label", {}, radio, text);
-      });
-      controls.append(element("fieldset", {}, element("legend", {}, "Show"), ...labels));
-    }
     const find = element("input", { type: "search", autocomplete: "off", oninput: () => change({ find: find.value }) });
-    controls.append(element("label", {}, "Find", find));
-    const reset = { type: "button", onclick: () => change({ sort: "", from: "", find: "" }) };
-    controls.append(element("button", reset, "Reset"));
+    // A phone shows cards, which have no heads to press.
+    const options = [["", "first order"], ...titles].map(([value, text]) => element("option", { value }, text));
+    const sort = element("select", { onchange: () => change({ sort: sort.value }) }, ...options);
+    controls.append(element("label", {}, "Find", find), element("label", { className: "sort" }, "Sort by", sort));
+    controls.append(element("button", { type: "button", onclick: () => change({ sort: "", find: "" }) }, "Reset"));
     const status = element("p", { className: "status" });
     status.setAttribute("role", "status");
     controls.append(status);
@@ -116,13 +103,12 @@
   }
 
   function makeHeads() {
-    heads.forEach((head, index) => {
-      const key = keys[index];
-      if (!key) return;
+    for (const head of heads) {
+      const key = head.dataset.key;
       const button = element("button", { type: "button" }, ...head.childNodes);
       button.onclick = () => change({ sort: state.sort === key ? "-" + key : key });
       head.append(button);
-    });
+    }
   }
 
   makeHeads();

@@ -1,0 +1,94 @@
+"""A finished feature store of a demo or a run beside a comparison, whose features it would otherwise extract again."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from essential.engine.run_folder import RunFolder
+from essential.engine.workspace import Workspace
+from essential.errors import EssentialError, StoreError
+from essential.features.cores import cpu_cores
+from essential.features.index import Located, look_up
+from essential.features.provenance import Recipe
+from essential.features.store import VideoId, has_store, video_id
+from essential.progress import Progress, phase
+from essential.protocols.protocol import Video
+from essential.video.frame_folder import identity_of
+
+_FILES_AT_A_TIME = 64
+
+
+class _Verdict(NamedTuple):
+    store: Path
+    problem: str | None
+
+
+def store_beside(workspace: Workspace, folder: Path, progress: Progress) -> Path | None:
+    """Return a finished store in a folder beside `folder`, with the features of all videos of the workspace.
+
+    Its provenance (encoder, frames, views, transforms) is the workspace's, and every video has the content that it had
+    when its features were extracted. It is for reading: whoever opens it finds all, and so extracts nothing into it.
+    None if the workspace's own store has them already, if the config names a store, and if there is no such one.
+    `progress` says which is taken, and which is passed over and why.
+    """
+    features, videos = workspace.config.features, workspace.protocol.videos
+    if workspace.encoder is None or features.mode != "stored" or features.store is not None:
+        return None
+    recipe = workspace.recipe()
+    own = workspace.store()
+    if has_store(own) and _lack(own, videos, recipe) is None:
+        return None
+    for store in dict.fromkeys(_stores(folder)):
+        with suppress(StoreError):  # Of another encoder, of other frames, or damaged: no store for these runs.
+            problem = _lack(store, videos, recipe) or _change(look_up(store, videos, recipe.provenance()), progress)
+            if problem is None:
+                progress.say(f"features: those in {store} are used ({len(videos):,} videos, all the same)")
+                return store
+            progress.say(f"features: those in {store} are not used: {problem}")
+    return None
+
+
+def _stores(folder: Path) -> Iterator[Path]:
+    """Give the stores beside a folder: what `extract` made, what `demo` made, and what a run names as its own."""
+    with suppress(OSError):
+        for each in sorted(folder.absolute().parent.iterdir()):
+            named = []
+            if (each / "config.yaml").exists():
+                with suppress(EssentialError):
+                    named = [RunFolder(each).config().features.store]
+            yield from (path for path in (each, each / "features", *named) if path is not None and has_store(path))
+
+
+def _lack(store: Path, videos: Sequence[Video], recipe: Recipe) -> str | None:
+    """Return what a store of this recipe lacks; None if it is finished. A StoreError if it is of another."""
+    found = look_up(store, videos, recipe.provenance())
+    if len(found.videos) < len(videos):
+        return f"it lacks {len(videos) - len(found.videos):,} of {len(videos):,} videos"
+    broken = len(found.broken())
+    return f"{broken:,} of its videos could not be read" if broken else None
+
+
+def _change(found: Located, progress: Progress) -> str | None:
+    """Return how many videos are not the files that the features were extracted from; None if all are."""
+    then: dict[VideoId, str | None] = {}
+    for number in sorted(set(found.index.shards_at(found.places).tolist())):
+        shard = found.index.plan[number]
+        _, note = found.index.store.layout_and_note(shard)
+        then |= {(shard.split, video.key): video.sha256 for video in note.videos}
+    other = 0
+    with phase(progress, "check videos", len(found.videos)), ThreadPoolExecutor(cpu_cores()) as pool:
+        for start in range(0, len(found.videos), _FILES_AT_A_TIME):
+            some = found.videos[start : start + _FILES_AT_A_TIME]
+            now = pool.map(_sha256_of, some)
+            other += sum(hashed != then[video_id(video)] for video, hashed in zip(some, now, strict=True))
+            progress.advance(start + len(some))
+    return f"{other:,} of {len(found.videos):,} videos are other files than it was made from" if other else None
+
+
+def _sha256_of(video: Video) -> str | None:
+    try:
+        return identity_of(video.path).sha256
+    except OSError:
+        return None
