@@ -89,8 +89,8 @@ def camera_address(given: str) -> CameraAddress:
 class Camera:
     """The frames of a camera that is on.
 
-    It counts, from when `frames` is called: frames that came (`received`); those needed that were lost, as they were taken
-    too slowly (`dropped`); and packets that gave no frame (`damaged`).
+    It counts, from when `frames` is called: frames that came (`received`); those needed that were lost, as they were
+    taken too slowly (`dropped`); and packets that gave no frame (`damaged`).
 
     Args:
         name: for messages.
