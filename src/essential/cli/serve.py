@@ -26,7 +26,7 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of its own
     """Serve a bundle on a local page and a REST API.
 
     Drop a clip to label it, recognise a camera live, record and teach a class, undo. The page explains the API. Videos
-    are decoded in separate processes with limits on size, length, resolution, memory and time, and are deleted after use.
+    are decoded in separate processes with limits on size, length, resolution, memory and time, and deleted after use.
 
     \b
     Examples:
