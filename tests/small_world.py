@@ -4,6 +4,7 @@
 cut to a size that takes a second, and encodes with `tiny`, for the other encoders are downloaded.
 """
 
+import json
 import os
 import pickle
 import re
@@ -22,8 +23,9 @@ from essential.engine.run import train
 from essential.engine.settings import RunConfig
 from essential.features.imported import import_features
 from essential.progress import Progress
-from essential.protocols.moving_digits import MovingDigitsConfig, make_moving_digits
+from essential.protocols.moving_digits import FRAMES_PER_SECOND, MovingDigitsConfig, encode, make_moving_digits
 from essential.protocols.video_list import import_list, write_video_list
+from essential.video.decode import read_frames
 from official_lists import write_ucf101
 from threads import THREADS
 
@@ -209,6 +211,38 @@ def _run(world: World, place: Path) -> None:
     train(config, place, resume=False, progress=Progress())
 
 
+def _recordings(world: World, place: Path) -> None:
+    """One long video of two actions in turns."""
+    place.mkdir()
+    pairs = zip(world.clips("train", 0), world.clips("train", 1), strict=True)
+    frames = [read_frames(path, range).frames for pair in pairs for path in pair]
+    (place / "match.mp4").write_bytes(encode(np.concatenate(frames), "mp4"))
+
+
+def _spans(world: World, place: Path) -> None:
+    del world
+    rows = [f"match.mp4,{start:.2f},{end:.2f},{name}" for start, end, name in _times()]
+    place.write_text("\n".join(["path,start_seconds,end_seconds,label", *rows, ""]))
+
+
+def _label_studio(world: World, place: Path) -> None:
+    del world
+    values = [
+        {"ranges": [{"start": round(24 * start) + 1, "end": round(24 * end)}], "timelinelabels": [name]}
+        for start, end, name in _times()
+    ]
+    result = [{"type": "timelinelabels", "value": value} for value in values]
+    task = {"id": 1, "data": {"video": "/data/upload/1/0a1b2c3d-match.mp4"}, "annotations": [{"result": result}]}
+    place.write_text(json.dumps([task]))
+
+
+def _times() -> list[tuple[float, float, str]]:
+    """Return the spans of the recording: its clips."""
+    seconds = CLIPS.frames / FRAMES_PER_SECOND
+    clips = range(2 * CLIPS.train_clips_per_class)
+    return [(place * seconds, (place + 1) * seconds, ACTIONS[place % 2]) for place in clips]
+
+
 def _any_file(world: World, place: Path) -> None:  # noqa: ARG001
     place.touch()
 
@@ -238,6 +272,9 @@ PLACES: Mapping[str, Callable[[World, Path], None]] = {
     "clip.mp4": _clip,
     "CLIP": _clip,
     "match.mp4": _clip,
+    "recordings": _recordings,
+    "spans.csv": _spans,
+    "export.json": _label_studio,
     "actions.bundle": _bundle,
     "runs/first": _run,
 }

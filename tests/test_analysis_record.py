@@ -27,13 +27,6 @@ CONTENT: dict[str, Any] = {
     "class_tasks": [0, 0, 1],
     "class_accuracy_by_task": [[1.0, None, None], [0.5, None, 1.0]],
     "confusion": [[1, 0, 1], [0, 0, 0], [0, 0, 2]],
-    "embedding": {
-        "points": [
-            {"x": -1.0, "y": 0.25, "slot": 2, "kind": "dense", "exemplar": 0},
-            {"x": 1.0, "y": -0.5, "slot": 2, "kind": "sparse", "exemplar": 0},
-        ],
-        "of_exemplars": 9,
-    },
     "distances": {"overall": MEANS, "by_slot": [{"slot": 2, "means": {**MEANS, "retrieved": None}}]},
     "frames_kept": [{"frames": 2, "clips": 4, "accuracy": 0.5, "retrieved_accuracy": 0.75}],
     "forgotten": [CLIP],
@@ -70,26 +63,29 @@ def test_what_was_changed_after_it_was_written_is_refused(tmp_path: Path) -> Non
 
 
 def test_what_could_not_be_made_may_be_missing(tmp_path: Path) -> None:
-    optional = ("embedding", "distances", "frames_kept", "forgotten", "notes")
+    optional = ("distances", "frames_kept", "forgotten", "notes")
     analysis = _read(tmp_path, {key: value for key, value in CONTENT.items() if key not in optional})
-    assert [getattr(analysis, name) for name in optional] == [None, None, (), (), ()]
+    assert [getattr(analysis, name) for name in optional] == [None, (), (), ()]
+
+
+def test_the_map_of_an_older_file_is_passed_over(tmp_path: Path) -> None:
+    older = {**CONTENT, "embedding": {"points": [{"x": 0, "y": 0}], "of_exemplars": 9}}
+    content = {**older, "sha256": sha256_of_json(older)}
+    found = _read(tmp_path, content)
+    assert found.mark == "", "the digest is that of the file as it was"
+    assert found.model_dump_json() == _read(tmp_path, CONTENT).model_dump_json()
 
 
 def test_the_file_of_many_classes_and_tasks_is_small(tmp_path: Path) -> None:
     classes, tasks, jpeg = 400, 20, "/9j/" + "A" * 8000
     class_tasks = [slot // 20 for slot in range(classes)]
     rows = [[1 / 3 if task <= row else None for task in class_tasks] for row in range(tasks)]
-    points = [
-        {"x": -0.1234, "y": 0.1234, "slot": place // 3, "kind": "retrieved", "exemplar": place // 3}
-        for place in range(1200)
-    ]
     content = {
         **CONTENT,
         "class_names": [f"the name of class {slot}" for slot in range(classes)],
         "class_tasks": class_tasks,
         "class_accuracy_by_task": rows,
         "confusion": [[3] * classes] * classes,
-        "embedding": {"points": points, "of_exemplars": 8000},
         "distances": {"overall": MEANS, "by_slot": [{"slot": slot, "means": MEANS} for slot in range(classes)]},
         "forgotten": [
             {**CLIP, "label": "the name of class 1", "predicted": "the name of class 2", "frames": [jpeg] * 4}
@@ -115,12 +111,8 @@ def test_the_file_of_many_classes_and_tasks_is_small(tmp_path: Path) -> None:
         ({"confusion": [[1, 0, 1]] * 2}, "confusion has 2 rows for 3 classes"),
         ({"confusion": [[1, 0]] * 3}, r"confusion has rows of lengths \[2\] for 3 classes"),
         ({"confusion": [[-1, 0, 0]] * 3}, r"confusion.0.0: .*\(found -1\)"),
-        ({"embedding": {"points": [{"x": 7.5}] * 2, "of_exemplars": 1}}, r"embedding.points.0.x: .*\(found 7.5\)"),
         (
-            {
-                "embedding": {"points": [{"x": 0, "y": 0, "slot": 3, "kind": "dense", "exemplar": 0}] * 2}
-                | {"of_exemplars": 1}
-            },
+            {"distances": {"overall": MEANS, "by_slot": [{"slot": 3, "means": MEANS}]}},
             "class number 3 is none of the 3 classes",
         ),
         ({"distances": {"overall": {**MEANS, "sparse": 2.5}, "by_slot": []}}, r"overall.sparse: .*\(found 2.5\)"),

@@ -1,10 +1,10 @@
-"""Global state of torch changed for the time of a block: its generators, and the mode of modules."""
+"""Random numbers of torch, and its global state changed for the time of a block."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from essential.seeding import seed_from
 
@@ -28,6 +28,12 @@ def torch_seeded(*parts: str | int) -> AbstractContextManager[None]:
 def torch_generator(*parts: str | int) -> torch.Generator:
     """Return a CPU generator seeded with `seed_from(*parts)`."""
     return torch.Generator().manual_seed(seed_from(*parts))
+
+
+def standard_normal(*shape: int, generator: torch.Generator | None = None) -> Tensor:
+    """Return what `torch.randn` does, but on the meta device nothing is drawn: it would load torch's compiler."""
+    numbers = torch.empty(shape)
+    return numbers if numbers.is_meta else numbers.normal_(generator=generator)
 
 
 @contextmanager

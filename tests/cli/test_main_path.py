@@ -167,6 +167,17 @@ def test_an_error_leaves_the_process_with_code_2_and_one_message(tmp_path: Path)
     assert result.stderr == f"error: {tmp_path / 'record.json'} is missing; {advice}\n"
 
 
+def test_a_damaged_log_costs_the_report_its_curves_and_no_more(essential: Essential, run: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "copy"))
+    (copy / "log.jsonl").write_text('{"event": "epoch", "task": "no"}\n')
+    outcome = essential("report", copy, "--out", tmp_path / "page.html")
+    assert outcome.code == 0
+    assert f"note: no training curves of {copy}: {copy / 'log.jsonl'} is damaged (" in outcome.err
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "No training curves: there is no log beside the record." in page
+    assert "Accuracy matrix" in page
+
+
 def test_a_disk_that_takes_no_more_is_one_message_and_no_half_file(run: Path, folder: Path, tmp_path: Path) -> None:
     # A limit on the size of files stands in for a full disk; workers would meet it in their shared memory.
     arguments = _train(tmp_path / "run", folder / "my data", folder / "store", "features.workers=0")

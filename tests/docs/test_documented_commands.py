@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-import essential.api.compare
+import essential.api.planned_runs
 
 # Here, before anything is made smaller: what is imported later would keep the stand-in.
 import essential.authors.import_run
@@ -28,6 +28,7 @@ NOT_RUN: Mapping[str, str] = {
     "pip install": "installs from a package index; `test_wheel.py` installs what this project builds",
     "torchrun --nproc-per-node 2": "starts two processes; `end_to_end/test_ranks.py` does the same",
     "torchrun --nnodes 2": "needs two machines",
+    "essential predict actions.bundle --camera": "needs a camera; `cli/test_predict_camera.py` has another",
     "essential serve": "a server that runs until it is stopped; `tests/serve` runs it",
     "ESSENTIAL_TOKEN=... essential serve": "the same",
     "curl ": "asks the server; `tests/serve` asks all that there is",
@@ -75,7 +76,7 @@ def place(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     for name, value in cache(world.folder).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("essential.api.compare.runs_at_once", lambda _: 1)
-    for module in (essential.engine.config, essential.api.compare, essential.learner.bundle):
+    for module in (essential.engine.config, essential.api.planned_runs, essential.learner.bundle):
         monkeypatch.setattr(module, "load_config", load_smaller_config)
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -75,19 +75,14 @@ def test_what_was_forgotten_is_named_and_shown(runs: dict[str, Path]) -> None:
     assert margins == sorted(margins, reverse=True)
 
 
-def test_exemplars_are_on_the_map_as_they_were_as_kept_and_as_rebuilt(runs: dict[str, Path]) -> None:
+def test_exemplars_are_compared_as_they_were_as_kept_and_as_rebuilt(runs: dict[str, Path]) -> None:
     analysis = Analysis.read(runs["essential"] / "analysis.json")
     memory = RunFolder(runs["essential"]).state()
     assert memory is not None
-    assert analysis.embedding is not None
     assert analysis.distances is not None
     assert analysis.notes == ()
-    points = analysis.embedding.points
     slots = memory.method["memory.slots"].tolist()
-    for kind in ("dense", "sparse", "retrieved"):
-        assert [(one.slot, one.exemplar) for one in points if one.kind == kind] == list(
-            zip(slots, range(16), strict=True)
-        )
+    assert [each.slot for each in analysis.distances.by_slot] == sorted(set(slots))
     assert analysis.distances.overall.exemplars == 16
     assert analysis.distances.overall.retrieved is not None
     retrieved = [each.retrieved_accuracy for each in analysis.frames_kept]
@@ -96,10 +91,7 @@ def test_exemplars_are_on_the_map_as_they_were_as_kept_and_as_rebuilt(runs: dict
 
 def test_what_there_is_not_is_said(runs: dict[str, Path]) -> None:
     bare, whole = (Analysis.read(runs[arm] / "analysis.json") for arm in ("finetune", "replay-dense"))
-    assert bare.embedding is None
-    assert bare.notes == ("The run keeps no exemplars: there is no map of them.",)
-    assert whole.embedding is not None
-    assert {one.kind for one in whole.embedding.points} == {"dense"}
+    assert bare.notes == ("The run keeps no exemplars: there are no distances of them.",)
     assert whole.notes == ("Exemplars are kept with all their frames: nothing is sparse, and there are no distances.",)
 
 
@@ -174,8 +166,6 @@ def test_features_that_are_gone_cost_the_figures_that_need_them(
     run = _copy(runs["essential"], tmp_path / "run")
     harm(run, tmp_path)
     analysis = analyse(run, progress=QUIET)
-    assert analysis.embedding is not None
-    assert {one.kind for one in analysis.embedding.points} == {"sparse", "retrieved"}
     assert analysis.distances is None
     assert analysis.frames_kept == ()
     assert [note.split(" not stored")[0] for note in analysis.notes] == [
@@ -203,7 +193,7 @@ def test_without_what_was_learned_the_predictions_still_say_what_became_of_the_c
     run = _copy(runs["essential"], tmp_path / "run")
     harm(run, tmp_path)
     analysis = analyse(run, progress=QUIET)
-    assert (analysis.embedding, analysis.distances, analysis.frames_kept) == (None, None, ())
+    assert (analysis.distances, analysis.frames_kept) == (None, ())
     assert len(analysis.notes) == 1
     assert analysis.notes[0].startswith("What the run has learned is not in its folder any more")
     assert analysis.confusion == Analysis.read(runs["essential"] / "analysis.json").confusion
@@ -227,7 +217,7 @@ def test_weights_that_are_no_numbers_cost_the_figures_of_exemplars_and_no_more(
     broken = {name: np.full_like(array, np.nan) if name in names else array for name, array in arrays.items()}
     write_sealed(run / "state.safetensors", broken, note)
     analysis = analyse(run, progress=QUIET)
-    assert (analysis.embedding, analysis.distances) == (None, None)
+    assert analysis.distances is None
     assert analysis.notes[0].startswith("What the run has learned makes no finite numbers of its exemplars")
     assert analysis.confusion == Analysis.read(runs["essential"] / "analysis.json").confusion
 

@@ -41,18 +41,6 @@ def _confusion(draw: random.Random, slots: list[tuple[str, int]]) -> list[list[i
     return rows
 
 
-def _points(draw: random.Random, slots: list[tuple[str, int]], exemplars: int) -> list[dict[str, Any]]:
-    centres = [(draw.uniform(-0.8, 0.8), draw.uniform(-0.8, 0.8)) for _ in slots]
-    points = []
-    for exemplar in range(exemplars):
-        slot = exemplar % len(slots)
-        for kind, spread in (("dense", 0.06), ("sparse", 0.12), ("retrieved", 0.07)):
-            x, y = (round(draw.gauss(place, spread), 4) for place in centres[slot])
-            points.append({"x": max(-1, min(1, x)), "y": max(-1, min(1, y)), "slot": slot})
-            points[-1] |= {"kind": kind, "exemplar": exemplar}
-    return points
-
-
 def _means(draw: random.Random, exemplars: int) -> dict[str, Any]:
     return {
         "exemplars": exemplars,
@@ -90,7 +78,6 @@ def make_analysis(record: Record, *, exemplars: int = 60, clips: int = 6, frames
         "class_tasks": [task for _, task in slots],
         "class_accuracy_by_task": by_task,
         "confusion": confusion,
-        "embedding": {"points": _points(draw, slots, exemplars), "of_exemplars": 2 * exemplars},
         "distances": {
             "overall": _means(draw, exemplars),
             "by_slot": [{"slot": slot, "means": _means(draw, 5)} for slot in range(len(slots))],

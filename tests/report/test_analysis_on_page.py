@@ -91,10 +91,8 @@ def test_forgotten_clips_are_shown_with_what_became_of_them(html: str) -> None:
 def test_every_figure_of_the_analysis_is_there(html: str) -> None:
     text = ReportPage(html).text
     for words in (
-        "Map of exemplars",
-        "12 of 24 exemplars, coloured by task. A line joins",
-        "retrieved from the stored frames",
         "Distance from the dense clips",
+        "All means are over 12 of 36 exemplars.",
         "Accuracy against frames read",
     ):
         assert words in text
@@ -112,7 +110,7 @@ def test_without_an_analysis_there_is_no_empty_section(record: Record, tmp_path:
     for words in (
         "forgetting by class",
         "Confusion",
-        "Map of exemplars",
+        "Distance from",
         "Known, then forgotten",
         "Accuracy and frames",
     ):
@@ -120,24 +118,21 @@ def test_without_an_analysis_there_is_no_empty_section(record: Record, tmp_path:
 
 
 def test_what_could_not_be_made_is_said_and_the_rest_is_shown(record: Record, tmp_path: Path) -> None:
-    nothing: dict[str, Any] = {"embedding": None, "distances": None, "frames_kept": (), "forgotten": ()}
+    nothing: dict[str, Any] = {"distances": None, "frames_kept": (), "forgotten": ()}
     analysis = make_analysis(record, **nothing, forgotten_count=0, notes=["the features are not there any more"])
     text = ReportPage(_write(tmp_path, (record, analysis))).text
     assert "the features are not there any more" in text
     assert "Confusion" in text
-    for words in ("Map of exemplars", "Distance from", "Known, then forgotten", "Accuracy and frames"):
+    for words in ("Distance from", "Known, then forgotten", "Accuracy and frames"):
         assert words not in text
 
 
 def test_a_method_that_retrieves_nothing_shows_nothing_retrieved(record: Record, tmp_path: Path) -> None:
     means = {"exemplars": 3, "sparse": 0.2, "sparse_frames": 0.1}
     distances = {"overall": means, "by_slot": [{"slot": 0, "means": means}]}
-    points = [{"x": 0.1 * slot, "y": 0.0, "slot": slot, "kind": "dense", "exemplar": slot} for slot in range(3)]
-    embedding = {"points": points, "of_exemplars": 3}
-    text = ReportPage(_write(tmp_path, (record, make_analysis(record, distances=distances, embedding=embedding)))).text
-    assert "all frames (dense)" in text
-    for words in ("Distance from the dense clips", "A line joins", "stored frames (sparse)", "retrieved from"):
-        assert words not in text
+    text = ReportPage(_write(tmp_path, (record, make_analysis(record, distances=distances)))).text
+    assert "Confusion" in text
+    assert "Distance from the dense clips" not in text
 
 
 @pytest.mark.parametrize(("squared", "words"), [(0.46, "farther from"), (0.05, "nearer to")])
@@ -150,7 +145,7 @@ def test_what_frame_features_say_stands_beside_the_tokens(
     times = {0.46: "2.3", 0.05: "0.25"}[squared]
     said = f"{words} the dense frames than the stored ones are: its mean squared error is {times} times theirs."
     assert html.count(said) == 2, "in the caption and in the description"
-    assert "All means are over 7 of 14 exemplars." in html
+    assert "All means are over 7 of 36 exemplars." in html
 
 
 def test_a_clip_without_pictures_and_a_run_without_mistakes(record: Record, tmp_path: Path) -> None:

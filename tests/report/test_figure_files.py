@@ -31,7 +31,6 @@ OF_RUN = {
     "accuracy-and-forgetting-by-class",
     "confusion",
     "confusion-between-tasks",
-    "map-of-exemplars",
     "distance-from-the-dense-clips",
 }
 

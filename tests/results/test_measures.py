@@ -61,7 +61,7 @@ def test_metrics_stand_in_the_registry_s_order_and_others_behind_by_name() -> No
 def test_a_run_s_page_shows_them(record: Record, tmp_path: Path) -> None:
     write_report([ReportedRun("run", record)], tmp_path / "page.html")
     html = (tmp_path / "page.html").read_text(encoding="utf-8")
-    row = '<code>{}</code></th><td>{}</td><td class="word">{} '
+    row = '<code>{}</code></th><td data-label="%">{}</td><td class="word">{} '
     assert row.format("plasticity", "37.50", "how much is learned") in html
     assert row.format("stray", "\u221212.50", "not installed here") in html
     assert row.format("unmeasured", "\u2013", "not installed here") in html

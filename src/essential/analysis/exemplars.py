@@ -1,4 +1,4 @@
-"""The exemplars as they were, as they are kept, and as the method rebuilds them: their distances, and a map of them.
+"""The exemplars as they were, as they are kept, and as the method rebuilds them: their distances.
 
 The paper's analysis: how far the few frames that a memory keeps of a clip are from the clip, and how much nearer
 memory retrieval brings them.
@@ -7,23 +7,15 @@ memory retrieval brings them.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from essential.memory.episodic import EpisodicMemory
 from essential.methods.contract import Method
-from essential.records.analysis import Distances, Embedding, Kind, MeanDistances, Point, SlotDistances
+from essential.records.analysis import Distances, Kind, MeanDistances, SlotDistances
 
 _AT_ONCE = 256
-# More show only the noise of a classifier's tokens.
-_DIRECTIONS = 50
-_PERPLEXITY = 30
-# Half of scikit-learn's 1,000: the map of 1,200 points takes 3 seconds.
-_STEPS = 500
-_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -92,42 +84,3 @@ def distances(readings: Readings) -> Distances | None:
     slots = readings.slots
     by_slot = tuple(SlotDistances(slot=slot, means=means(slots == slot)) for slot in slots.unique().tolist())
     return Distances(overall=means(torch.ones_like(slots, dtype=torch.bool)), by_slot=by_slot)
-
-
-def embed(
-    tokens: Mapping[Kind, Float[Tensor, "exemplars dim"]], slots: Int[Tensor, " exemplars"], *, of_exemplars: int
-) -> Embedding | None:
-    """Return all tokens of all kinds on one map, from -1 to 1; None if there are too few, or all are the same.
-
-    Nearness is by angle: the tokens are scaled to length 1. The same tokens give the same map.
-    """
-    unit = np.concatenate([nn.functional.normalize(of_kind, dim=1).double().numpy() for of_kind in tokens.values()])
-    if len(unit) < 4 or unit.shape[1] < 2 or np.ptp(unit, axis=0).max() < 1e-6:
-        return None
-    # More threads are little faster, and much slower on busy cores: they wait for each other at every step.
-    with threadpool_limits(1):
-        places = _tsne(unit)
-    points = [
-        Point(x=x, y=y, slot=slot, kind=kind, exemplar=exemplar)
-        for kind, of_kind in zip(tokens, np.split(places, len(tokens)), strict=True)
-        for exemplar, ((x, y), slot) in enumerate(zip(of_kind.tolist(), slots.tolist(), strict=True))
-    ]
-    return Embedding(points=tuple(points), of_exemplars=of_exemplars)
-
-
-def _tsne(unit: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, "points 2"]:
-    from sklearn.decomposition import PCA  # they take a second to load, and are needed here alone
-    from sklearn.manifold import TSNE
-
-    main = PCA(min(_DIRECTIONS, *unit.shape), svd_solver="full").fit_transform(unit)
-    tsne = TSNE(
-        perplexity=min(_PERPLEXITY, (len(main) - 1) / 3),
-        init=main[:, :2] / main[:, 0].std() * 1e-4,
-        learning_rate="auto",
-        max_iter=_STEPS,
-        random_state=0,
-    )
-    places = tsne.fit_transform(main).astype(np.float64)
-    places -= (places.max(axis=0) + places.min(axis=0)) / 2
-    scaled: Float[np.ndarray, "points 2"] = (places / np.abs(places).max()).round(_DIGITS)
-    return scaled

@@ -1,4 +1,4 @@
-"""The figures that need features: the map of exemplars, their distances, and accuracy by frames read.
+"""The figures that need features: the distances of exemplars, and accuracy by frames read.
 
 They are made from what the run has learned and from its features, if those are still stored; no video is read.
 """
@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from essential.analysis.exemplars import distances, embed, fill, read_exemplars
+from essential.analysis.exemplars import distances, fill, read_exemplars
 from essential.engine.evaluate import Predictions
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
@@ -27,7 +27,7 @@ from essential.methods.exemplars import take_frames
 from essential.models.classifier import Predictor
 from essential.progress import Progress
 from essential.protocols.protocol import Protocol, Split
-from essential.records.analysis import MOST_EXEMPLARS, Distances, Embedding, FramesKept
+from essential.records.analysis import MOST_EXEMPLARS, Distances, FramesKept
 
 _MOST_TESTS = 1000
 _AT_ONCE = 256
@@ -35,19 +35,15 @@ _NUMBERS = 8
 AGAIN = " Once they are back, delete analysis.json, and report makes it again."
 """Behind notes on what is gone: an analysis that is there is not made anew."""
 _NOT_LOADED = (
-    "What the run has learned is not in its folder any more, or cannot be loaded: the map of exemplars, their "
-    "distances and the accuracy by frames read are left out. Once it is back, delete analysis.json, and report makes "
-    "it again."
+    "What the run has learned is not in its folder any more, or cannot be loaded: the distances of exemplars and the "
+    "accuracy by frames read are left out. Once it is back, delete analysis.json, and report makes it again."
 )
-_NO_EXEMPLARS = "The run keeps no exemplars: there is no map of them."
+_NO_EXEMPLARS = "The run keeps no exemplars: there are no distances of them."
 _NOT_STORED = f"The features of the {{}} videos are not stored, or not any more: {{}} left out.{AGAIN}"
-_NO_DENSE = _NOT_STORED.format("exemplars'", "the map is without dense clips, and the distances are")
+_NO_DENSE = _NOT_STORED.format("exemplars'", "the distances of exemplars are")
 _NO_TESTS = _NOT_STORED.format("test", "the accuracy by frames read is")
 _WHOLE = "Exemplars are kept with all their frames: nothing is sparse, and there are no distances."
-_NO_MAP = "The exemplars are too few, or too much alike, for a map."
-_NOT_FINITE = (
-    "What the run has learned makes no finite numbers of its exemplars: their map and their distances are left out."
-)
+_NOT_FINITE = "What the run has learned makes no finite numbers of its exemplars: their distances are left out."
 _NO_CLIPS = "The run has no test clip: there is no accuracy by frames read."
 
 
@@ -55,7 +51,6 @@ _NO_CLIPS = "The run has no test clip: there is no accuracy by frames read."
 class FeatureFigures:
     """The figures, and notes on what is left out."""
 
-    embedding: Embedding | None = None
     distances: Distances | None = None
     frames_kept: tuple[FramesKept, ...] = ()
     notes: tuple[str, ...] = ()
@@ -116,10 +111,8 @@ def _add_exemplars(figures: FeatureFigures, method: Method, stored: _Stored, *, 
     if not all(torch.isfinite(tokens).all() for tokens in (*readings.tokens.values(), *readings.frames.values())):
         figures.notes += (_NOT_FINITE,)
         return
-    figures.embedding = embed(readings.tokens, memory.slots, of_exemplars=len(method.memory))
     figures.distances = distances(readings)
     figures.notes += (_WHOLE,) if whole else (_NO_DENSE,) if dense is None else ()
-    figures.notes += (_NO_MAP,) if figures.embedding is None else ()
 
 
 def _add_tests(figures: FeatureFigures, method: Method, stored: _Stored, tested: Predictions, *, frames: int) -> None:

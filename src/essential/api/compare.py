@@ -190,7 +190,7 @@ def _refuse_other_protocol(run: PlannedRun, workspace: Workspace) -> None:
     if not folder.begun:
         return
     folder.refuse_other_features(workspace.origin)
-    folder.refuse_other_words(run.spoken and run.spoken.text_tower)
+    folder.refuse_other_words(None if run.spoken is None else run.spoken.text_tower)
     record = Record.read(folder.record) if run.done else None
     there = folder.protocol(data_root(workspace.config)) if record is None else record.protocol
     if there is not None and there.id != workspace.protocol.id:

@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command runs, so that `essential --help` answers at once.
 """
 
+import gc
 import io
 import os
 import sys
@@ -71,6 +72,8 @@ def main() -> None:
     from essential.engine.allocator import keep_freed_memory
 
     keep_freed_memory()
+    # Python looks for cycles after every 700 new objects, and an import makes many: a tenth of the start.
+    gc.set_threshold(20_000)
     show_harmless_warnings()
     try:
         code = app(standalone_mode=False)

@@ -39,9 +39,9 @@ def compare(
 ) -> None:
     """Compare methods over several seeds on one protocol.
 
-    All runs share videos and features. With several budgets it shows accuracy against bytes. Finished runs are kept:
-    the same command continues, and more methods, budgets or seeds add only their own runs. Where the encoder's text
-    tower is on this machine, zero-shot is added: the floor.
+    All runs share videos and features; finished features of a demo or run beside DIR are read. With several budgets it
+    shows accuracy against bytes. Finished runs are kept: the same command continues, and more methods, budgets or seeds
+    add only their own runs. Where the encoder's text tower is on this machine, zero-shot is added: the floor.
 
     \b
     Examples:

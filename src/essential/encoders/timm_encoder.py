@@ -14,7 +14,13 @@ from torch import Tensor, nn
 from essential.encoders.base import Encoder
 from essential.encoders.clip_layout import is_clip_layout, to_clip_name, to_timm_names
 from essential.encoders.config import ENCODERS, LITE, EncoderConfig
-from essential.encoders.efficientnet_lite0 import fold_batch_norms, is_package_layout, package_names, package_weights
+from essential.encoders.efficientnet_lite0 import (
+    FOLDED,
+    fold_batch_norms,
+    is_package_layout,
+    package_names,
+    package_weights,
+)
 from essential.encoders.published_weights import kept_weights, not_downloaded, refuse_without_network
 from essential.encoders.weight_files import fit_weights, read_weights
 from essential.errors import CheckpointError, ConfigError
@@ -60,7 +66,7 @@ def build_timm(config: EncoderConfig) -> Encoder:
     dim = feature_width(network, config, size=pixel_format.size)
     if config.name == LITE:
         fold_batch_norms(network)
-        architecture += ", batch norms folded"
+        architecture += FOLDED
     return TimmEncoder(config.name, network, dim=dim, pixel_format=pixel_format, architecture=architecture)
 
 

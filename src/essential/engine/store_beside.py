@@ -12,7 +12,7 @@ from essential.errors import EssentialError, StoreError
 from essential.features.cores import cpu_cores
 from essential.features.index import Located, look_up
 from essential.features.provenance import Recipe
-from essential.features.store import has_store
+from essential.features.store import VideoId, has_store, video_id
 from essential.progress import Progress, phase
 from essential.protocols.protocol import Video
 from essential.video.frame_folder import identity_of
@@ -72,7 +72,7 @@ def _lack(store: Path, videos: Sequence[Video], recipe: Recipe) -> str | None:
 
 def _change(found: Located, progress: Progress) -> str | None:
     """Return how many videos are not the files that the features were extracted from; None if all are."""
-    then = {}
+    then: dict[VideoId, str | None] = {}
     for number in sorted(set(found.index.shards_at(found.places).tolist())):
         shard = found.index.plan[number]
         _, note = found.index.store.layout_and_note(shard)
@@ -82,7 +82,7 @@ def _change(found: Located, progress: Progress) -> str | None:
         for start in range(0, len(found.videos), _FILES_AT_A_TIME):
             some = found.videos[start : start + _FILES_AT_A_TIME]
             now = pool.map(_sha256_of, some)
-            other += sum(hashed != then[video.split, video.key] for video, hashed in zip(some, now, strict=True))
+            other += sum(hashed != then[video_id(video)] for video, hashed in zip(some, now, strict=True))
             progress.advance(start + len(some))
     return f"{other:,} of {len(found.videos):,} videos are other files than it was made from" if other else None
 

@@ -215,8 +215,9 @@ def reading(
         for place, (video, wanted) in enumerate(items):
             yield place, _lost(video, wanted) if isinstance(wanted, Lost) else _read(video, wanted, identify)
         return
-    # Once, for all that are forked of this process: each would take seconds to load it.
-    import_module("torchvision.transforms.v2")
+    if any(largest.view_numbers):
+        # Once, for all that are forked of this process: each would take a second to load it, to augment.
+        import_module("torchvision.transforms.v2")
     slots = _Slots(largest, count=in_flight(workers), start=config.worker_start)
     running = run_tasks(
         partial(_read_into, slots.memory, slots.size, identify),

@@ -13,14 +13,20 @@ the mean of its own class towards itself, so each held-out clip is measured by m
 part: the first held-out clip of every class is left out, then the second, and so on.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
+
+from essential.methods.discriminant import ledoit_wolf, shrunk
 
 # Bounds of the temperature, in units of the spread of the scores: where every clip is right, none is too small.
 _LOWEST, _HIGHEST = 1 / 50, 10.0
+# How near its logarithm is searched for, and how an interval is cut: the golden section.
+_CLOSE, _GOLDEN = 1e-5, (5**0.5 - 1) / 2
 
 # The share of the held-out clips that may be called unknown.
 REJECTED_SHARE = 0.05
@@ -35,23 +41,37 @@ def temperature_of(scores: Scores, slots: Int[np.ndarray, " clips"], labels: Seq
 
     Scores may have any scale, and are minus infinity for a slot that is never predicted, which is no clip's.
     """
-    # Half a second to load, and only needed here.
-    from scipy.optimize import minimize_scalar
-    from scipy.special import log_softmax, logsumexp
-
     if not len(slots):
         return 1.0
-    scores = scores.astype(np.float64)
-    of_label = np.array([[label == labels[slot] for label in labels] for slot in slots.tolist()], np.bool_)
-    predicted = scores[:, np.isfinite(scores).all(axis=0)]
+    of_label = torch.tensor([[label == labels[slot] for label in labels] for slot in slots.tolist()])
+    predicted = scores[:, np.isfinite(scores).all(axis=0)].astype(np.float64)
     spread = max(float((predicted.max(axis=1) - predicted.mean(axis=1)).mean()), 1e-6)
+    in_spreads = torch.from_numpy(scores.astype(np.float64)) / spread
 
     def cross_entropy(log_of_temperature: float) -> float:
-        logs = log_softmax(scores / (spread * np.exp(log_of_temperature)), axis=1)
-        return float(-logsumexp(np.where(of_label, logs, -np.inf), axis=1).mean())
+        logs = torch.log_softmax(in_spreads / math.exp(log_of_temperature), dim=1)
+        return -float(logs.masked_fill(~of_label, -math.inf).logsumexp(dim=1).mean())
 
-    found = minimize_scalar(cross_entropy, bounds=(np.log(_LOWEST), np.log(_HIGHEST)), method="bounded")
-    return spread * float(np.exp(found.x))
+    return spread * math.exp(_lowest(cross_entropy, math.log(_LOWEST), math.log(_HIGHEST)))
+
+
+def _lowest(function: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a function with one valley is lowest, by golden-section search.
+
+    Here as scipy.optimize takes longer to load than a short clip to decode and encode.
+    """
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    at_left, at_right = function(left), function(right)
+    while high - low > _CLOSE:
+        if at_left < at_right:
+            high, right, at_right = right, left, at_left
+            left = high - _GOLDEN * (high - low)
+            at_left = function(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + _GOLDEN * (high - low)
+            at_right = function(right)
+    return (low + high) / 2
 
 
 def known_labels(labels: Sequence[str | None]) -> tuple[str, ...]:
@@ -121,10 +141,6 @@ def out_of_distribution_of(
 
 def _fitted(vectors: Vectors, slots: Slots) -> OutOfDistribution | None:
     """Return means and covariance alone; None where no class has two clips that differ."""
-    # A second to load, and only needed here.
-    from scipy.linalg import solve_triangular
-    from sklearn.covariance import ledoit_wolf
-
     known, places, counts = np.unique(slots, return_inverse=True, return_counts=True)
     if not len(known):
         return None
@@ -137,9 +153,13 @@ def _fitted(vectors: Vectors, slots: Slots) -> OutOfDistribution | None:
     apart = (vectors - means[places])[several] * np.sqrt(counts / np.maximum(counts - 1, 1))[places][several, None]
     if not apart.any():
         return None
-    covariance, _ = ledoit_wolf(apart, assume_centered=True)
-    width = covariance.shape[0]
+    clips = torch.from_numpy(apart)
+    covariance = clips.T @ clips / len(clips)
+    shrinkage = ledoit_wolf(covariance, float(clips.square().sum(dim=1).square().sum()), clips=len(clips))
+    identity = torch.eye(len(covariance), dtype=covariance.dtype)
+    covariance = shrunk(covariance, shrinkage)
     # Where all clips but a few numbers are equal the covariance may be singular in spite of the shrinkage.
-    covariance += np.eye(width) * 1e-9 * np.trace(covariance) / width
-    whitening = solve_triangular(np.linalg.cholesky(covariance), np.eye(width), lower=True).T
+    covariance += identity * 1e-9 * covariance.trace() / len(covariance)
+    lower = torch.linalg.cholesky(covariance)
+    whitening = torch.linalg.solve_triangular(lower, identity, upper=False).T.numpy()
     return OutOfDistribution(means @ whitening, whitening)

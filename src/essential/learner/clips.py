@@ -18,16 +18,21 @@ PathLike = str | os.PathLike[str]
 # A file or a folder of frames, or a part of a file.
 Clip = Path | LabelledSpan
 _NAMED = 5
-_OF_NO_CLASS = "spans of none of the classes"
 _LAYOUT = "lay the clips out as DIR/<class>/*.mp4, one folder for each class"
 
 
 @dataclass(frozen=True)
 class GivenClips:
-    """The clips of each class, by its name; and what is passed over."""
+    """The clips of each class, by its name; what is passed over in folders; and how many spans are of no class."""
 
     videos: Mapping[str, Sequence[Clip]]
     passed_over: PassedOver
+    unlabelled: int = 0
+
+    @property
+    def line(self) -> str | None:
+        """What is not taken, on one line; None if all is."""
+        return f"not taken: {self.unlabelled} spans of no class" if self.unlabelled else self.passed_over.line
 
 
 Given = Mapping[str, Iterable[PathLike]] | PathLike | GivenClips
@@ -61,15 +66,12 @@ def clips_by_class(given: Given | Sequence[LabelledSpan], *, split: Literal["tra
 def _classes_of_spans(spans: Sequence[LabelledSpan]) -> GivenClips:
     refuse_conflicts(spans, [f"span {number}" for number in range(1, len(spans) + 1)])
     videos: dict[str, list[LabelledSpan]] = {}
-    passed_over = PassedOver()
     for span in spans:
-        if span.label is None:
-            passed_over.add(_OF_NO_CLASS, str(span.path))
-        else:
+        if span.label is not None:
             videos.setdefault(class_name(span.label, "the spans given"), []).append(span)
     if not videos:
         raise DataError("there is no class to learn: no span has a label; give labelled spans")
-    return GivenClips(videos, passed_over)
+    return GivenClips(videos, PassedOver(), sum(span.label is None for span in spans))
 
 
 def refuse_absent(given: Collection[str]) -> None:

@@ -22,12 +22,11 @@ from torch import Tensor
 
 from essential.engine.turns import turn
 from essential.errors import ConfigError, DataError
-from essential.features.config import FeaturesConfig
 from essential.features.cores import cpu_cores, device_of, encoding_seconds, torch_threads
 from essential.features.pipeline import ClipEncoder
 from essential.features.provenance import Recipe
-from essential.learner.labelled_predictor import LabelledPredictor
 from essential.learner.prediction import Prediction, ShortClip
+from essential.learner.reading import ClipReader
 from essential.video.frame_grid import FrameGrid
 from essential.video.views import plain_view
 
@@ -67,6 +66,7 @@ class LiveRecogniser:
     those that came into a window, and how often one of these stood in for one that did not come.
 
     Args:
+        reader: of the learner's clips.
         window_seconds: what one answer is of.
         every_seconds: from answer to answer; None: `EVERY_SECONDS`, or as often as frames are needed.
 
@@ -74,16 +74,8 @@ class LiveRecogniser:
         ConfigError: a number is not above 0, or answers would come more often than frames are needed.
     """
 
-    def __init__(
-        self,
-        predictor: LabelledPredictor,
-        recipe: Recipe,
-        *,
-        config: FeaturesConfig,
-        threads: int | None,
-        window_seconds: float,
-        every_seconds: float | None = None,
-    ) -> None:
+    def __init__(self, reader: ClipReader, *, window_seconds: float, every_seconds: float | None = None) -> None:
+        recipe = reader.recipe
         if not 0 < window_seconds < math.inf:
             raise ConfigError(f"a window of {window_seconds} s is not allowed; give a number of seconds above 0")
         self.window_seconds, self.frames = window_seconds, recipe.frames_read
@@ -96,10 +88,10 @@ class LiveRecogniser:
                 remedy="give that many seconds or more, or a shorter window",
             )
         self.received = self.used = self.repeated = 0
-        self._predictor, self._pixel_format = predictor, recipe.encoder.pixel_format
+        self._predictor, self._pixel_format = reader.predictor, recipe.encoder.pixel_format
         clip_seconds = window_seconds if recipe.encoder.per_frame else self.every_seconds
-        self._threads = _threads(recipe, threads, clip_seconds=clip_seconds)
-        self._content, self._features = _computing(recipe, config)
+        self._threads = _threads(recipe, reader.threads, clip_seconds=clip_seconds)
+        self._content, self._features = _computing(recipe)
         self._grid = FrameGrid(self.frame_seconds)
         self._window: deque[_Seen] = deque(maxlen=self.frames)
         # Since the last answer; the first one waits for the window alone.
@@ -183,16 +175,14 @@ def _threads(recipe: Recipe, most: int | None, *, clip_seconds: float) -> int | 
     """
     if device_of(recipe.encoder).type != "cpu":
         return most
-    return min(most or cpu_cores(), math.ceil(2 * encoding_seconds(recipe) / clip_seconds))
+    return min(most or cpu_cores(), max(1, math.ceil(2 * encoding_seconds(recipe) / clip_seconds)))
 
 
-def _computing(
-    recipe: Recipe, config: FeaturesConfig
-) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Features]]:
+def _computing(recipe: Recipe) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Features]]:
     """Return what is kept of a frame's pixels (1, 3, size, size), and the features of a window of that."""
     is_single = recipe.encoder.per_frame
     frames = 1 if is_single else recipe.frames
-    encoder = ClipEncoder(recipe.encoder, frames=frames, batch_clips=1, precision=config.precision)
+    encoder = ClipEncoder(recipe.encoder, frames=frames, batch_clips=1, precision=recipe.precision)
 
     def encoded(clip: Tensor) -> Features:
         ((_, features),) = chain(encoder.add(0, clip[None]), encoder.finish())

@@ -254,8 +254,8 @@ class VideoLearner:
         self._refuse_fork()
         recipe = self._recipe()
         given = clips_by_class(clips)
-        if given.passed_over.line:
-            self._progress.say(given.passed_over.line)
+        if given.line:
+            self._progress.say(given.line)
         by_class = self._allowed(given.videos, more_of_known=more_of_known)
         spoken = words_of_lesson(self._known, [*by_class], describe or {})
         first_slot, config = len(self._model.labels), self.config.features
@@ -433,14 +433,7 @@ class VideoLearner:
             ConfigError: see `LiveRecogniser`.
         """
         self._refuse_unready()
-        return LiveRecogniser(
-            self.labelled_predictor,
-            self._recipe(),
-            config=self.config.features,
-            threads=self.config.training.threads,
-            window_seconds=window_seconds,
-            every_seconds=every_seconds,
-        )
+        return LiveRecogniser(self._reader(), window_seconds=window_seconds, every_seconds=every_seconds)
 
     def test_spans(
         self,

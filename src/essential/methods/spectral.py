@@ -91,7 +91,8 @@ class SpectrumAndAreas(nn.Module):
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
-        self.directions = directions_of(self.signs, len(self.directions))
+        if not self.signs.is_meta:
+            self.directions = directions_of(self.signs, len(self.directions))
 
 
 class Spectral(ClosedForm[SpectralConfig, LinearScores]):

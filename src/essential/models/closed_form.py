@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from essential.models.classifier import Predictor
 from essential.models.growing import below
+from essential.seeded import standard_normal
 
 _POSITIVE = 1e-4
 
@@ -55,7 +56,8 @@ class ClipVector(nn.Module):
 
 def cosines(frames: int) -> Float[Tensor, "frames frames"]:
     """Return the orthonormal DCT-II over so many frames, a coefficient per row, slow ones first (float64)."""
-    places = torch.arange(frames, dtype=torch.float64)
+    # On the meta device, where shapes are tried, a range is Python: it would load torch's compiler.
+    places = torch.arange(frames, dtype=torch.float64, device="cpu")
     rows: Tensor = torch.cos(torch.pi / frames * places[:, None] * (places + 0.5)) * (2 / frames) ** 0.5
     rows[0] /= 2**0.5
     return rows
@@ -76,7 +78,7 @@ class RandomFeatures(nn.Module):
         super().__init__()
         self.register_buffer("seed", torch.tensor(seed))
         generator = torch.Generator().manual_seed(seed)
-        self.register_buffer("projection", torch.randn(width, number, generator=generator), persistent=False)
+        self.register_buffer("projection", standard_normal(width, number, generator=generator), persistent=False)
 
     def forward(self, vectors: Float[Tensor, "batch width"]) -> Float[Tensor, "batch number"]:
         return (vectors @ self.projection.to(vectors)).relu()

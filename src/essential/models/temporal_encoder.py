@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from essential.models.whole_batch import DropPath
+from essential.seeded import standard_normal
 
 
 class TemporalEncoder(nn.Module):
@@ -28,7 +29,7 @@ class TemporalEncoder(nn.Module):
     def __init__(self, dim: int, *, frames: int, layers: int, heads: int, drop_path: float) -> None:
         super().__init__()
         self.temporal_embedding = nn.Parameter(torch.zeros(frames, dim))
-        self.query = nn.Parameter(torch.randn(dim).mul_(dim**-0.5))
+        self.query = nn.Parameter(standard_normal(dim).mul_(dim**-0.5))
         self.layers = nn.ModuleList(_Layer(dim, heads=heads, drop_path=drop_path) for _ in range(layers))
 
     def place(

@@ -4,7 +4,7 @@ Made from the run's folder and from the features and videos that are still there
 and why. Like a record it holds no path of the machine.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,33 +17,11 @@ MOST_EXEMPLARS = 400
 MOST_FORGOTTEN = 24
 FRAMES_SHOWN = 4
 
-Coordinate = Annotated[float, Field(ge=-1, le=1)]
 CosineDistance = Annotated[float, Field(ge=0, le=2)]
 SquaredError = Annotated[float, Field(ge=0)]
 # Only letters of base64, so that a page may show it as it is.
 Jpeg = Annotated[str, Field(pattern=r"^/9j/[A-Za-z0-9+/]+={0,2}$", max_length=20_000)]
 Kind = Literal["dense", "sparse", "retrieved"]
-
-
-class Point(Part):
-    """The clip token of one exemplar on the map; `exemplar` is its number among those shown."""
-
-    x: Coordinate
-    y: Coordinate
-    slot: Count
-    kind: Kind
-    exemplar: Count
-
-
-class Embedding(Part):
-    """t-SNE of the exemplars' clip tokens: neighbours are meaningful, directions and distances are not.
-
-    An exemplar has up to three points: all its frames (dense), those kept (sparse), and the rebuilt ones (retrieved).
-    `of_exemplars` is how many the memory holds.
-    """
-
-    points: tuple[Point, ...] = Field(min_length=2, max_length=3 * MOST_EXEMPLARS)
-    of_exemplars: Count
 
 
 class MeanDistances(Part):
@@ -69,7 +47,7 @@ class SlotDistances(Part):
 
 
 class Distances(Part):
-    """The distances of all exemplars on the map, and of each class among them."""
+    """The distances of the exemplars, or of as many as are read, and of each class among them."""
 
     overall: MeanDistances
     by_slot: tuple[SlotDistances, ...]
@@ -117,6 +95,7 @@ class Analysis(Whole):
         class_tasks: the task of each class, from 0.
         class_accuracy_by_task: row = after task, column = class; null where not yet learned or without a test video.
         confusion: numbers of test videos after the last task; row = true class, column = predicted class.
+        embedding: a map of the exemplars in older files, which is passed over and not written.
         forgotten: some of the `forgotten_count` clips that were right and are wrong, most confident mistakes first.
     """
 
@@ -129,7 +108,7 @@ class Analysis(Whole):
     class_tasks: tuple[Count, ...]
     class_accuracy_by_task: tuple[tuple[Fraction | None, ...], ...] = Field(min_length=1)
     confusion: tuple[tuple[Count, ...], ...]
-    embedding: Embedding | None = None
+    embedding: Any = Field(default=None, exclude=True, repr=False)
     distances: Distances | None = None
     frames_kept: tuple[FramesKept, ...] = ()
     forgotten: tuple[ForgottenClip, ...] = Field(default=(), max_length=MOST_FORGOTTEN)
@@ -157,9 +136,7 @@ class Analysis(Whole):
 
     @model_validator(mode="after")
     def _names_only_its_classes(self) -> "Analysis":
-        points = self.embedding.points if self.embedding else ()
-        by_slot = self.distances.by_slot if self.distances else ()
-        slots = {point.slot for point in points} | {each.slot for each in by_slot}
+        slots = {each.slot for each in self.distances.by_slot} if self.distances else set()
         if max(slots, default=0) >= len(self.class_names):
             raise ValueError(f"class number {max(slots)} is none of the {len(self.class_names)} classes")
         labels = {name for clip in self.forgotten for name in (clip.label, clip.predicted)}

@@ -23,7 +23,7 @@ from essential.report.drawing import (
     dress,
     every_few,
 )
-from essential.report.token_figures import distance_figure, token_map_figure
+from essential.report.exemplar_distances import distance_figure
 from essential.report.training_curves import training_figure
 from essential.results.formats import BYTE_UNITS, byte_power, human_bytes, inside, shortened
 
@@ -137,10 +137,6 @@ class RunView:
         return _shares((member @ np.array(self.analysis.confusion) @ member.T).tolist())
 
     @cached_property
-    def tokens(self) -> FigureView | None:
-        return token_map_figure(self.anchor, self.analysis) if self.analysis else None
-
-    @cached_property
     def distances(self) -> FigureView | None:
         return distance_figure(self.anchor, self.analysis) if self.analysis else None
 
@@ -157,7 +153,7 @@ class RunView:
         tasks = _by_task(name, title, shares=self.by_task, labels=labels, right=False) if several else None
         name, labels = f"{self.anchor}-matrix", ("On task", "After task")
         matrix = _by_task(name, "Accuracy matrix", shares=self.record.accuracy, labels=labels, right=True)
-        figures = [matrix, self.training, self.memory, falls, self.confusion, tasks, self.tokens, self.distances]
+        figures = [matrix, self.training, self.memory, falls, self.confusion, tasks, self.distances]
         return [figure for figure in figures if figure is not None]
 
 

@@ -203,8 +203,8 @@ def _draw_budgets(axes: Axes, palette: Palette, budgets: Sequence[tuple[float, s
         middle = min(max(place, width / 2), _AREA[0] - width / 2)
         if middle - width / 2 >= free_from:
             free_from = middle + width / 2 + _LABEL_SPACE
-            where = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "bottom"}
-            axes.text(middle, 1.02, words, color=palette.ink, **where)
+            above = axes.get_xaxis_transform()
+            axes.text(middle, 1.02, words, transform=above, ha="center", va="bottom", color=palette.ink)
 
 
 def _draw_curve(axes: Axes, palette: Palette, places: Mapping[Kept, float], points: Sequence[ScatterPoint]) -> Line2D:

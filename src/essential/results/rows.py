@@ -80,11 +80,6 @@ class PublishedTable:
         return {mark: words for mark, words in MARKS.items() if any(row.mark == mark for row in self.rows)}
 
     @property
-    def has_notes(self) -> bool:
-        """Whether there is a note on any row."""
-        return any(row.notes for row in self.rows)
-
-    @property
     def has_doubts(self) -> bool:
         """Whether a figure is marked as uncertain."""
         return any(cell.uncertain for row in self.rows for cell in row.cells.values())

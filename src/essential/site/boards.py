@@ -85,21 +85,6 @@ class Board:
         return [name for name in wanted if name in MAIN or any(r.cell(name).value is not None for r in self.ours)]
 
     @property
-    def backbones_differ(self) -> bool:
-        """Whether not all that was run here has one backbone."""
-        return len({(row.backbone, row.fingerprint) for row in self.ours}) > 1
-
-    @property
-    def seeds_differ(self) -> bool:
-        """Whether not all that was run here has the same seeds."""
-        return len({row.seeds for row in self.ours}) > 1
-
-    @property
-    def has_notes(self) -> bool:
-        """Whether there is a note on anything that was run here."""
-        return any(row.notes for row in self.ours)
-
-    @property
     def best(self) -> Row | None:
         """The row with the first place."""
         return next((row for row in self.ours if row.place == 1), None)

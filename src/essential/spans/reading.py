@@ -28,7 +28,7 @@ _NAMED = 3
 def read_spans(
     file: Path | str,
     *,
-    videos: Path | None = None,
+    videos: Path | str | None = None,
     frame_rate: float | None = None,
     tell: Callable[[str], object] = lambda _: None,
 ) -> tuple[LabelledSpan, ...]:
@@ -58,7 +58,7 @@ def read_spans(
     if frame_rate is not None and not (in_frames and 0 < frame_rate < math.inf):
         problem = "is not above 0" if in_frames else f"has no meaning: {path} gives seconds"
         raise ConfigError(f"the frame rate {frame_rate} {problem}", remedy="leave it out, or give such as 25")
-    places = VideoPlaces(path, videos)
+    places = VideoPlaces(path, None if videos is None else Path(videos))
     paths = {mark.video: places.find(mark.video, mark.line) for mark in found.marks}
     timings = {each: _timing(each) for each in dict.fromkeys(paths.values())}
     spans = tuple(_timed(mark, paths[mark.video], timings, frame_rate) for mark in found.marks)

@@ -1,8 +1,9 @@
 """A video's views: a clip, sampled and transformed. View 0 is plain, the others are augmented, each by its own draw.
 
-torchvision takes seconds to import: it is imported where a transform is made.
+torchvision takes a second to import: only augmented views need it.
 """
 
+import platform
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from essential.protocols.protocol import Video
 from essential.seeded import drawing_from
@@ -116,7 +118,7 @@ def segment_table(
 
 def transform_identity(pixel_format: PixelFormat, augment: AugmentConfig) -> dict[str, Any]:
     """Return, as JSON values, all that decides how frames become pixels, for a store's provenance."""
-    import torchvision  # seconds to load, and only needed here and to make pixels
+    import torchvision  # a second to load, and needed only here and to augment
 
     return {
         "version": _TRANSFORM_VERSION,
@@ -132,9 +134,34 @@ def transform_identity(pixel_format: PixelFormat, augment: AugmentConfig) -> dic
 def plain_view(
     frames: UInt8[np.ndarray, "frames height width 3"], pixel_format: PixelFormat
 ) -> Float[Tensor, "frames 3 size size"]:
-    """Scale the short side to `size`, cut out the centre, normalise. Draws nothing."""
-    view: Tensor = _plain(pixel_format)(_channels_first(frames))
+    """Scale the short side to `size`, cut out the centre, normalise. Draws nothing.
+
+    It gives what torchvision's transforms do to the last bit, without them: they load torch's compiler, in a second.
+    """
+    scaled = _scaled(_channels_first(frames), pixel_format)
+    top, left = (round((side - pixel_format.size) / 2) for side in scaled.shape[-2:])
+    view: Tensor = _Normalised(pixel_format)(
+        scaled[..., top : top + pixel_format.size, left : left + pixel_format.size]
+    )
     return view
+
+
+def _scaled(frames: Tensor, pixel_format: PixelFormat) -> Tensor:
+    height, width = frames.shape[-2:]
+    size, short = pixel_format.size, min(height, width)
+    if short == size:
+        return frames
+    # As torchvision chooses: by bytes where torch does that as fast, else by floats.
+    fast = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512") or platform.machine() in ("aarch64", "arm64")
+    in_bytes = fast or pixel_format.interpolation == "bicubic"
+    scaled = interpolate(
+        frames if in_bytes else frames.float(),
+        size=[size * height // short, size * width // short],
+        mode=pixel_format.interpolation,
+        align_corners=False,
+        antialias=True,
+    )
+    return scaled if in_bytes else scaled.round_().to(torch.uint8)
 
 
 def augmented_view(
@@ -151,17 +178,6 @@ def augmented_view(
 
 def _channels_first(frames: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
     return torch.from_numpy(np.require(frames, requirements=["C", "W"])).permute(0, 3, 1, 2)
-
-
-@cache
-def _plain(pixel_format: PixelFormat) -> nn.Module:
-    from torchvision.transforms import InterpolationMode, v2
-
-    size, interpolation = pixel_format.size, InterpolationMode(pixel_format.interpolation)
-    transform: nn.Module = v2.Compose(
-        [v2.Resize([size], interpolation, antialias=True), v2.CenterCrop([size, size]), *_normalised(pixel_format)]
-    )
-    return transform
 
 
 @cache
@@ -186,20 +202,19 @@ def _augmentation(pixel_format: PixelFormat, augment: AugmentConfig) -> nn.Modul
     flip = [v2.RandomHorizontalFlip(_FLIP_PROBABILITY)] if augment.horizontal_flip else []
     operations = [v2.RandomApply([operation], _RAND_AUGMENT_PROBABILITY)] * augment.rand_augment_ops
     erase = v2.RandomErasing(augment.erase_probability, scale=_ERASED_AREA, ratio=_ERASED_RATIO, value="random")
-    transform: nn.Module = v2.Compose([crop, *flip, *operations, *_normalised(pixel_format), erase])
+    transform: nn.Module = v2.Compose([crop, *flip, *operations, _Normalised(pixel_format), erase])
     return transform
 
 
-class _Planes(nn.Module):
-    """One plane for each colour, while pixels are bytes: arithmetic on three of them at a time is slow."""
+class _Normalised(nn.Module):
+    """Frames of bytes as floats, by the mean and the deviation of each colour."""
+
+    def __init__(self, pixel_format: PixelFormat) -> None:
+        super().__init__()
+        self._mean, self._std = (
+            torch.tensor(of_colours).view(-1, 1, 1) for of_colours in (pixel_format.mean, pixel_format.std)
+        )
 
     def forward(self, frames: Tensor) -> Tensor:
-        return frames.contiguous()
-
-
-def _normalised(pixel_format: PixelFormat) -> list[nn.Module]:
-    from torchvision.transforms import v2
-
-    # In place of the floats just made.
-    normalise = v2.Normalize(list(pixel_format.mean), list(pixel_format.std), inplace=True)
-    return [_Planes(), v2.ToDtype(torch.float32, scale=True), normalise]
+        # One plane for each colour, while pixels are bytes: arithmetic on three of them at a time is slow.
+        return frames.contiguous().float().mul_(1 / 255).sub_(self._mean).div_(self._std)

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from essential import VideoLearner
-from essential.cli.live import Form, _counts, _printer, _Shown, _slow, _summarise, _table
+from essential.cli.answers import StreamedForm
+from essential.cli.live import _counts, _printer, _Shown, _slow, _summarise, _table
 from essential.errors import CameraError
 from essential.learner.prediction import Prediction, Scored
 from essential.video import camera as cameras
@@ -59,20 +60,21 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
     return set_up
 
 
-def _interrupted_after(monkeypatch: pytest.MonkeyPatch, answers: int) -> None:
+def _interrupted_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """Send Ctrl-C with an answer."""
-    from essential.cli import live
+    from essential.cli import answers, live
 
     said = live.say
-    left = [answers]
+    left = [count]
 
     def say(text: str, *, err: bool = False) -> None:
         said(text, err=err)
         left[0] -= not err
-        if not left[0]:
+        if not err and not left[0]:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(live, "say", say)
+    for module in (answers, live):
+        monkeypatch.setattr(module, "say", say)
 
 
 FOREVER = 10**6
@@ -108,9 +110,8 @@ def test_in_a_file_there_is_a_line_for_each_answer(
     outcome = essential("predict", bundle, "--camera", "0", "--window", "0.4")
     assert outcome.code == 0, outcome.err
     assert len(outcome.out.splitlines()) == 2
-    assert all(
-        re.search(r"^ +0:\d\d\.\d\d  .* \d\.\d{4} +latency \d+\.\d{3} s$", line) for line in outcome.out.splitlines()
-    )
+    shape = re.compile(r" +0:\d\d\.\d\d  .* \d\.\d{4} +latency \d+\.\d{3} s")
+    assert all(map(shape.fullmatch, outcome.out.splitlines()))
     play(None, 60)
     outcome = essential("predict", bundle, "--camera", "0", "--window", "0.4", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(outcome.out)))
@@ -120,7 +121,9 @@ def test_in_a_file_there_is_a_line_for_each_answer(
 
 
 @pytest.mark.parametrize("form", ["table", "jsonl", "csv"])
-def test_a_name_controls_neither_a_terminal_nor_a_spreadsheet(form: Form, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_controls_neither_a_terminal_nor_a_spreadsheet(
+    form: StreamedForm, capsys: pytest.CaptureFixture[str]
+) -> None:
     prediction = Prediction(Path("live"), (Scored("=up\x1b[2J", 0.6),), 0.5)
     _printer(form)(_Shown(1.0, prediction, 0.1, {}))
     shown = capsys.readouterr().out

@@ -16,8 +16,9 @@ from essential.features.config import FeaturesConfig
 from essential.features.pipeline import ClipEncoder
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.windows import window_features
-from essential.learner.live import LiveAnswer, LiveRecogniser
+from essential.learner.live import LiveAnswer, LiveRecogniser, _threads
 from essential.learner.prediction import Prediction, Scored
+from essential.learner.reading import ClipReader
 from essential.progress import QUIET
 from essential.video.config import AugmentConfig
 from essential.video.decode import read_frames
@@ -63,17 +64,12 @@ def _recipe(encoder: FakeEncoder) -> Recipe:
     return build_recipe(FeaturesConfig(), encoder, augment=AugmentConfig(), frames=FRAMES, seed=0)
 
 
-def _live(encoder: FakeEncoder, window: float, every: float | None = None) -> tuple[LiveRecogniser, Recording]:
+def _live(encoder: CountingEncoder, window: float, every: float | None = None) -> tuple[LiveRecogniser, Recording]:
     recording: Any = Recording()
-    made = LiveRecogniser(
-        recording,
-        _recipe(encoder),
-        config=FeaturesConfig(),
-        threads=1,
-        window_seconds=window,
-        every_seconds=every,
-    )
-    return made, recording
+    reader = ClipReader(recording, _recipe(encoder), FeaturesConfig(), 1)
+    live = LiveRecogniser(reader, window_seconds=window, every_seconds=every)
+    encoder.given.clear()  # its operations were counted
+    return live, recording
 
 
 def _pushed(live: LiveRecogniser, times: Any) -> list[LiveAnswer]:
@@ -95,7 +91,6 @@ def test_answers_are_of_the_windows_of_a_file(tmp_path: Path, shape: dict[str, A
     clips = ClipEncoder(encoder, frames=FRAMES, batch_clips=1, precision="float32")
     parts = window_features(video, clips, recipe=_recipe(encoder), workers=0, progress=QUIET)
     expected = np.concatenate(list(parts))
-    encoder.given.clear()
     live, recording = _live(encoder, read * step, every=step)
     frames = read_frames(path, range).frames
     answers = [live.push(frame, 1000 + number / RATE) for number, frame in enumerate(frames)]
@@ -246,3 +241,14 @@ def test_whoever_is_behind_gives_one_answer_for_all_that_were_due() -> None:
     assert answer is not None
     assert answer.seconds == pytest.approx(1.9, abs=0.051)
     assert live.answers_due == 0
+
+
+@pytest.mark.parametrize(
+    ("operations", "most", "threads"), [(0, 2, 1), (10**9, 2, 1), (10**11, 4, 3), (10**13, 4, 4), (10**13, None, 8)]
+)
+def test_an_encoder_has_the_threads_that_a_camera_needs_and_no_more(
+    monkeypatch: pytest.MonkeyPatch, operations: int, most: int | None, threads: int
+) -> None:
+    monkeypatch.setattr("essential.features.cores.clip_operations", lambda *_: operations)
+    monkeypatch.setattr("essential.learner.live.cpu_cores", lambda: 8)
+    assert _threads(_recipe(CountingEncoder(per_frame=True)), most, clip_seconds=1.5) == threads
