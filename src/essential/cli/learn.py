@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from essential.cli.classes import print_classes
+from essential.cli.completion import config_names, encoder_names
 from essential.cli.options import FrameRate, Method, Overrides, option
 from essential.cli.terminal import bundle_told_on_ctrl_c, say
 
@@ -41,10 +42,12 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
     spans: Annotated[Path | None, option("--spans", "FILE", _SPANS)] = None,
     window: Annotated[float | None, option("--window", "SECONDS", _WINDOW, min=0.04)] = None,
     frame_rate: FrameRate = None,
-    encoder: Annotated[str | None, option("--encoder", "NAME", _ENCODER)] = None,
+    encoder: Annotated[str | None, option("--encoder", "NAME", _ENCODER, autocompletion=encoder_names)] = None,
     method: Method = None,
     budget: Annotated[str | None, option("--budget-bytes", "SIZE", _BUDGET)] = None,
-    config: Annotated[str | None, option("--config", "NAME", f"{_NEW}config for all other settings.")] = None,
+    config: Annotated[
+        str | None, option("--config", "NAME", f"{_NEW}config for all other settings.", autocompletion=config_names)
+    ] = None,
     held_out: Annotated[int | None, option("--held-out", "N", _HELD_OUT, min=0)] = None,
     more_of_known: Annotated[bool, option("--more-of-known", None, "Allow more clips for known classes.")] = False,
     describe: Annotated[list[str] | None, option("--describe", "CLASS=TEXT", _DESCRIBE)] = None,
