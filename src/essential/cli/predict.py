@@ -53,6 +53,13 @@ def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
       essential predict actions.bundle clips --sheet seen.png
       essential predict actions.bundle --camera 0
     """
+    if camera is not None or every is not None:
+        from essential.cli.live import LiveOptions, refuse_beside_camera, watch
+
+        refuse_beside_camera(camera, {"PATH": paths, "--stride": stride, "--shortest": shortest, "--sheet": sheet})
+        watch(bundle, camera or "", LiveOptions(window, every, streamed(form), top_k, overrides or ()))
+        return
+    _refuse_wrong_form(form, paths or [], window)
     from essential.errors import VideoError
     from essential.learner.clips import Expanded
     from essential.learner.contact_sheet import ContactSheet
@@ -61,14 +68,7 @@ def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
     from essential.protocols.folder import holds_class
     from essential.results.formats import counted
 
-    if camera is not None or every is not None:
-        from essential.cli.live import LiveOptions, refuse_beside_camera, watch
-
-        refuse_beside_camera(camera, {"PATH": paths, "--stride": stride, "--shortest": shortest, "--sheet": sheet})
-        watch(bundle, camera or "", LiveOptions(window, every, streamed(form), top_k, overrides or ()))
-        return
     _refuse_wrong_use(window=window, stride=stride, shortest=shortest, sheet=sheet)
-    _refuse_wrong_form(form, paths or [], window)
     found = Expanded(_named(_given(bundle, paths or [])))
     learner = VideoLearner.load(bundle, overrides=overrides or ())
     show, finish = printer(form, CLIP_COLUMNS if window is None else SPAN_COLUMNS)

@@ -1,0 +1,67 @@
+"""What `essential predict` loads before its first answer: all of it is paid for by every clip that is asked for."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from essential import VideoLearner
+from taught import MACHINE, QUICK
+from video_files import write_numbered_video
+
+pytestmark = pytest.mark.slow  # it starts processes
+
+_NEEDED = "import annotated_types, av, jaxtyping, numpy, pydantic, PIL.Image, safetensors.torch, torch, typer, yaml"
+_ASKED = """
+import runpy
+try:
+    runpy.run_module("essential", run_name="__main__", alter_sys=True)
+except SystemExit as stop:
+    assert not stop.code, stop.code
+"""
+_TELL = "import json, sys; print(json.dumps([name for name in sys.modules if not name.startswith('essential')]))"
+
+
+def _loaded(code: str, *arguments: str) -> set[str]:
+    """Return the packages, and the parts of torch, that a fresh process has loaded after some code."""
+    command = [sys.executable, "-c", f"{code}\n{_TELL}", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    names: list[str] = json.loads(result.stdout.splitlines()[-1])
+    parts = {".".join(name.split(".")[:2]) for name in names if name.startswith("torch.")}
+    return parts | {name.split(".")[0] for name in names} - sys.stdlib_module_names
+
+
+@pytest.fixture(scope="module")
+def needed() -> set[str]:
+    return _loaded(_NEEDED)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "method", "overrides"),
+    [
+        ("tiny", "spectral", MACHINE),
+        ("efficientnet-lite0", "spectral", (*MACHINE, "encoder.size=32")),
+        ("tiny", "essential", QUICK),
+    ],
+)
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_predict_loads_what_it_needs_alone(
+    encoder: str, method: str, overrides: tuple[str, ...], workers: str, tmp_path: Path, needed: set[str]
+) -> None:
+    clips = {
+        name: [write_numbered_video(tmp_path / name / f"{frames}.mp4", frames) for frames in counts]
+        for name, counts in (("up", range(8, 13)), ("down", range(13, 18)))
+    }
+    learner = VideoLearner(encoder=encoder, method=method, overrides=overrides)
+    learner.learn(clips)
+    learner.save(tmp_path / "a.bundle")
+    command = ("predict", str(tmp_path / "a.bundle"), str(clips["up"][0]), "-s", f"features.workers={workers}")
+    loaded = _loaded(_ASKED, *command)
+    assert {"torch", "av", "numpy"} <= loaded
+    # Each of these takes longer to load than a short clip to decode and encode.
+    assert not loaded & {"torch._dynamo", "sympy", "sklearn", "scipy", "timm", "torchvision", "matplotlib", "rich"}
+    # A name that is new here costs every start: load it where it is used.
+    assert {name for name in loaded - needed if not name.startswith(("torch.", "_"))} <= {"shellingham"}
