@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from essential import VideoLearner
-from essential.cli.live import Form, _counts, _printer, _Shown, _slow, _summarise, _table
+from essential.cli.answers import StreamedForm
+from essential.cli.live import _counts, _printer, _Shown, _slow, _summarise, _table
 from essential.errors import CameraError
 from essential.learner.prediction import Prediction, Scored
 from essential.video import camera as cameras
-from essential.video.camera import Arrival, Camera
+from essential.video.camera import Arrival, Camera, CameraAddress
 from in_process import Essential
 from rtsp_server import Behaviour, rtsp_camera
 from taught import MACHINE
@@ -47,24 +48,32 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
     """Return a function that makes of every camera one which gives some frames, and then ends as it is told."""
 
     def set_up(end: Exception | None, frames: int) -> None:
+        opened: list[Camera] = []
+
         def source() -> Generator[Arrival, None, None]:
+            while not opened or (opened[0]._grid is None and not opened[0]._is_closed):  # until someone looks
+                time.sleep(0.001)
             for number in range(frames):
                 time.sleep(1 / RATE)
                 yield Arrival(time.monotonic(), av.VideoFrame.from_ndarray(numbered_frame(number), format="rgb24"))
             if end is not None:
                 raise end
 
-        monkeypatch.setattr(cameras, "open_camera", lambda address: Camera(address.name, source()))
+        def open_camera(address: CameraAddress) -> Camera:
+            opened[:] = [Camera(address.name, source())]
+            return opened[0]
+
+        monkeypatch.setattr(cameras, "open_camera", open_camera)
 
     return set_up
 
 
-def _interrupted_after(monkeypatch: pytest.MonkeyPatch, answers: int) -> None:
+def _interrupted_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """Send Ctrl-C with an answer."""
-    from essential.cli import live
+    from essential.cli import answers, live
 
     said = live.say
-    left = [answers]
+    left = [count]
 
     def say(text: str, *, err: bool = False) -> None:
         said(text, err=err)
@@ -72,7 +81,8 @@ def _interrupted_after(monkeypatch: pytest.MonkeyPatch, answers: int) -> None:
         if not err and not left[0]:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(live, "say", say)
+    for module in (answers, live):
+        monkeypatch.setattr(module, "say", say)
 
 
 FOREVER = 10**6
@@ -119,7 +129,9 @@ def test_in_a_file_there_is_a_line_for_each_answer(
 
 
 @pytest.mark.parametrize("form", ["table", "jsonl", "csv"])
-def test_a_name_controls_neither_a_terminal_nor_a_spreadsheet(form: Form, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_controls_neither_a_terminal_nor_a_spreadsheet(
+    form: StreamedForm, capsys: pytest.CaptureFixture[str]
+) -> None:
     prediction = Prediction(Path("live"), (Scored("=up\x1b[2J", 0.6),), 0.5)
     _printer(form)(_Shown(1.0, prediction, 0.1, {}))
     shown = capsys.readouterr().out

@@ -36,7 +36,7 @@ def _drawn(draw: Callable[..., Drawing], *values: Sequence[Sequence[float]]) -> 
 
 
 def _rings(axes: Axes) -> list[tuple[float, float]]:
-    return [(float(x), float(y)) for line in axes.lines if line.get_alpha() == 0.75 for x, y in line.get_xydata()]
+    return [(float(x), float(y)) for line in axes.lines if line.get_markersize() == 3.6 for x, y in line.get_xydata()]
 
 
 def test_every_seed_is_a_ring_where_there_are_several_and_nowhere_else() -> None:

@@ -43,6 +43,12 @@ def test_lines_of_one_method_are_named_by_the_settings_that_differ() -> None:
     assert [line.name for line in _group(*runs).lines] == ["essential, frames_kept=1", "essential, frames_kept=2"]
 
 
+def test_a_budget_that_sets_runs_apart_is_said_as_one() -> None:
+    sizes = (153_600, None)
+    runs = [(f"{size}-{seed}", _set(make_record(seed=seed), budget_bytes=size)) for size in sizes for seed in range(2)]
+    assert [line.name for line in _group(*runs).lines] == ["essential, budget 150\u00a0KiB", "essential, no budget"]
+
+
 def test_a_line_ends_where_one_of_its_seeds_has_no_number() -> None:
     group = _group(("a", make_record(seed=0)), ("b", make_record(seed=1)))
     values = {0: [1.0, 2.0, 3.0], 1: [3.0, None]}

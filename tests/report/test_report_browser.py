@@ -93,7 +93,7 @@ def comparison(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     return folder / "compare.html"
 
 
-@pytest.mark.parametrize("width", [PHONE_WIDTH, 1280])
+@pytest.mark.parametrize("width", [PHONE_WIDTH, 768, 1280])
 def test_nothing_sticks_out_of_a_comparison_either(comparison: Path, browser: Page, width: int) -> None:
     measured = _measure(browser, comparison, width=width)
     assert measured["too_wide"] == []

@@ -192,6 +192,20 @@ def test_nothing_sticks_out_on_a_phone_and_colours_follow(
         assert (light < 100, text > 600) == (dark, dark)
 
 
+@pytest.mark.parametrize("width", [768, 1280])
+def test_notes_are_not_cut(width: int, address: str, board: str, page: Page) -> None:
+    page.look_like(width=width, dark=False)
+    page.open(f"{address}/{board}")
+    # A name without a place to break is another matter.
+    page.run(f"[...document.querySelectorAll('bdi')].filter((name) => name.textContent == '{LONG}')[0].remove()")
+    notes = page.run(
+        "[...document.querySelectorAll('.board td.wide')].filter((cell) => cell.textContent)"
+        ".map((cell) => cell.closest('.scroll').getBoundingClientRect().right - cell.getBoundingClientRect().right)"
+    )
+    assert len(notes) > 3
+    assert min(notes) >= 0
+
+
 def test_it_works_from_a_disk_as_well(site: Path, board: str, page: Page) -> None:
     page.open(f"{(site / board).as_uri()}?sort=-final_accuracy")
     names, _, status = _seen(page)

@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import StringIO
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -40,9 +40,10 @@ def streamed(form: Format) -> StreamedForm:
 def printer(form: Format, columns: tuple[str, ...]) -> "tuple[Callable[[Answer], None], Callable[[], None]]":
     """Return what takes each answer, and prints it at once where the form allows that; and what prints the rest."""
     if form == "csv":
-        return _csv_printer(columns), _nothing
+        write = csv_printer(columns)
+        return lambda answer: write(answer.as_json()), _nothing
     if form == "jsonl":
-        return lambda answer: say(printable_json(json.dumps(answer.as_json(), ensure_ascii=False))), _nothing
+        return lambda answer: say_json(answer.as_json()), _nothing
     if form == "table":
         return lambda answer: say(printable(_line(answer))), _nothing
     return _spans_printer(form)
@@ -52,12 +53,18 @@ def _nothing() -> None:
     """Print nothing: all is printed."""
 
 
-def _csv_printer(columns: tuple[str, ...]) -> "Callable[[Answer], None]":
+def say_json(content: Mapping[str, Any]) -> None:
+    """Print an answer as a line of JSON."""
+    say(printable_json(json.dumps(content, ensure_ascii=False)))
+
+
+def csv_printer(columns: tuple[str, ...]) -> Callable[[Mapping[str, Any]], None]:
+    """Print the head of a table, and return what prints an answer, by the names of the columns, as a row at once."""
     writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
 
-    def write(answer: "Answer") -> None:
-        writer.writerow({key: _cell(content) for key, content in answer.as_json().items()})
+    def write(content: Mapping[str, Any]) -> None:
+        writer.writerow({key: _cell(cell) for key, cell in content.items()})
         sys.stdout.flush()
 
     return write
@@ -98,13 +105,14 @@ def _line(answer: "Answer") -> str:
     path = answer.as_json()["path"]
     if isinstance(answer, Span):
         start, end = (f"{int(seconds // 60)}:{seconds % 60:05.2f}" for seconds in answer.segment)
-        return f"{start:>9} - {end:>9}  {_named(answer)}  {path}{short}"
+        return f"{start:>9} - {end:>9}  {verdict(answer)}  {path}{short}"
     if answer.error is not None:
         return f"{'cannot be read':<31}  {path}: {answer.error}"
-    return f"{_named(answer)}  {path}{short}"
+    return f"{verdict(answer)}  {path}{short}"
 
 
-def _named(answer: "Answer") -> str:
+def verdict(answer: "Answer") -> str:
+    """Return the label and its score, or what is closest to what shows none of the classes, in a column."""
     label, score = answer.closest
     if answer.unknown:
         return f"{f'{NONE_OF_THESE} (closest: {label} {score:.4f})':<31}"

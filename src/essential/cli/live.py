@@ -1,7 +1,5 @@
 """`essential predict --camera`: label what a camera shows, until Ctrl-C."""
 
-import csv
-import json
 import statistics
 import sys
 import time
@@ -10,11 +8,11 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from essential.cli.answers import StreamedForm, csv_printer, say_json, verdict
 from essential.cli.terminal import say
-from essential.protocols.class_names import NONE_OF_THESE
-from essential.shown import plain_cell, printable, printable_json
+from essential.shown import printable
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from essential.learner.video_learner import VideoLearner
     from essential.video.camera import Camera
 
-Form = Literal["table", "jsonl", "csv"]
 _COLUMNS = ("seconds", "label", "score", "unknown", "unknown_score", "latency_seconds")
 _BAR = 30
 _PERCENT = 95
@@ -38,7 +35,7 @@ class LiveOptions:
 
     window: float | None
     every: float | None
-    form: Form
+    form: StreamedForm
     top_k: int
     overrides: Sequence[str]
 
@@ -50,12 +47,6 @@ class _Shown(NamedTuple):
     prediction: "Prediction"
     latency_seconds: float
     frames: Mapping[str, int]
-
-    @property
-    def verdict(self) -> str:
-        """The label with its score, or that it is none."""
-        closest = f"{self.prediction.label} {self.prediction.score:.4f}"
-        return f"{NONE_OF_THESE} (closest: {closest})" if self.prediction.unknown else closest
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -79,13 +70,15 @@ def refuse_beside_camera(camera: str | None, given: Mapping[str, object]) -> Non
 def watch(bundle: Path, camera: str, options: LiveOptions) -> None:
     """Label what a camera shows until Ctrl-C; a CameraError if it cannot be opened, or is gone."""
     from essential.learner.clips import refuse_missing
-    from essential.learner.live import WINDOW_SECONDS
-    from essential.learner.video_learner import VideoLearner
     from essential.video.camera import camera_address, open_camera
 
     address = camera_address(camera)
     refuse_missing(bundle)
     with closing(open_camera(address)) as source:
+        # With torch, which a camera that cannot be opened does not wait for.
+        from essential.learner.live import WINDOW_SECONDS
+        from essential.learner.video_learner import VideoLearner
+
         learner = VideoLearner.load(bundle, overrides=options.overrides)
         window = WINDOW_SECONDS if options.window is None else options.window
         recogniser = learner.live(window_seconds=window, every_seconds=options.every)
@@ -156,7 +149,7 @@ def _summarise(latencies: Sequence[float], counts: Mapping[str, int], *, seconds
 
 
 @contextmanager
-def _display(form: Form) -> Iterator[tuple[Callable[[_Shown], None], Callable[[str], None]]]:
+def _display(form: StreamedForm) -> Iterator[tuple[Callable[[_Shown], None], Callable[[str], None]]]:
     """Give what shows an answer, and what says something beside it: on a screen that is renewed, or line by line."""
     if form == "table" and sys.stdout.isatty():
         from rich.live import Live
@@ -170,22 +163,15 @@ def _display(form: Form) -> Iterator[tuple[Callable[[_Shown], None], Callable[[s
         yield _printer(form), partial(say, err=True)
 
 
-def _printer(form: Form) -> Callable[[_Shown], None]:
+def _printer(form: StreamedForm) -> Callable[[_Shown], None]:
     if form == "jsonl":
-        return lambda shown: say(printable_json(json.dumps(shown.as_json(), ensure_ascii=False)))
+        return lambda shown: say_json(shown.as_json())
     if form == "table":
         return lambda shown: say(
-            printable(f"{_clock(shown.seconds):>9}  {shown.verdict:<40}  latency {shown.latency_seconds:.3f} s")
+            printable(f"{_clock(shown.seconds):>9}  {verdict(shown.prediction)}  latency {shown.latency_seconds:.3f} s")
         )
-    writer = csv.DictWriter(sys.stdout, _COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-
-    def write(shown: _Shown) -> None:
-        content = shown.as_json()
-        writer.writerow({**content, "label": plain_cell(printable(content["label"]))})
-        sys.stdout.flush()
-
-    return write
+    write = csv_printer(_COLUMNS)
+    return lambda shown: write(shown.as_json())
 
 
 def _table(shown: _Shown) -> "Group":
@@ -202,8 +188,8 @@ def _table(shown: _Shown) -> "Group":
     table.add_column("", width=_BAR, no_wrap=True)
     for label, score in shown.prediction.top:
         table.add_row(label, f"{score:.4f}", "#" * round(_BAR * score))
-    verdict = Text(f"{_clock(shown.seconds)}  {shown.verdict}", style="bold")
-    return Group(verdict, table, Text(f"latency {shown.latency_seconds:.3f} s; frames: {counts}", style="dim"))
+    first = Text(f"{_clock(shown.seconds)}  {verdict(shown.prediction)}", style="bold", no_wrap=True)
+    return Group(first, table, Text(f"latency {shown.latency_seconds:.3f} s; frames: {counts}", style="dim"))
 
 
 def _clock(seconds: float) -> str:

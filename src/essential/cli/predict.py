@@ -26,7 +26,7 @@ _INPUT = "Videos, or folders of them; - or nothing: a path per line of standard 
 def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
     bundle: BundleFile,
     paths: Annotated[list[str] | None, argument("PATH", _INPUT)] = None,
-    form: Annotated[Format, option("--format", None, "Clips: table, jsonl, csv; spans also the others.")] = "table",
+    form: Annotated[Format, option("--format", None, "The last three: with --window, spans.")] = "table",
     top_k: Annotated[int, option("--top-k", "N", "Labels of each clip in JSON lines.", min=1)] = 5,
     window: Annotated[
         float | None, option("--window", "SECONDS", "Long videos: print labelled spans.", min=0.04)
@@ -53,6 +53,13 @@ def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
       essential predict actions.bundle clips --sheet seen.png
       essential predict actions.bundle --camera 0
     """
+    if camera is not None or every is not None:
+        from essential.cli.live import LiveOptions, refuse_beside_camera, watch
+
+        refuse_beside_camera(camera, {"PATH": paths, "--stride": stride, "--shortest": shortest, "--sheet": sheet})
+        watch(bundle, camera or "", LiveOptions(window, every, streamed(form), top_k, overrides or ()))
+        return
+    _refuse_wrong_form(form, paths or [], window)
     from essential.errors import VideoError
     from essential.learner.clips import Expanded
     from essential.learner.contact_sheet import ContactSheet
@@ -61,14 +68,7 @@ def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
     from essential.protocols.folder import holds_class
     from essential.results.formats import counted
 
-    if camera is not None or every is not None:
-        from essential.cli.live import LiveOptions, refuse_beside_camera, watch
-
-        refuse_beside_camera(camera, {"PATH": paths, "--stride": stride, "--shortest": shortest, "--sheet": sheet})
-        watch(bundle, camera or "", LiveOptions(window, every, streamed(form), top_k, overrides or ()))
-        return
     _refuse_wrong_use(window=window, stride=stride, shortest=shortest, sheet=sheet)
-    _refuse_wrong_form(form, paths or [], window)
     found = Expanded(_named(_given(bundle, paths or [])))
     learner = VideoLearner.load(bundle, overrides=overrides or ())
     show, finish = printer(form, CLIP_COLUMNS if window is None else SPAN_COLUMNS)

@@ -92,7 +92,7 @@ def _draw_line(axes: Axes, palette: Palette, line: ChartLine, *, size: float) ->
 def _draw_seeds(axes: Axes, palette: Palette, line: ChartLine, *, shift: float) -> None:
     dots = [(place + shift, value) for place, values in line.seeds.items() if len(values) > 1 for value in values]
     if dots:
-        look: dict[str, Any] = {"alpha": 0.75, "markeredgewidth": 0.6, "clip_on": False, "zorder": 2.5}
+        look: dict[str, Any] = {"markeredgewidth": 0.7, "clip_on": False, "zorder": 2.5}
         look |= {"markerfacecolor": palette.paper, "markeredgecolor": line.style.colour(palette)}
         axes.plot(*np.array(dots).T, linestyle="", marker="o", markersize=3.6, **look)
 
@@ -112,7 +112,7 @@ def bar_chart(name: str, lines: Sequence[ChartLine], *, axes: tuple[str, str]) -
             places = np.array(list(line.points)) + shift
             means = np.array([each.mean for each in line.points.values()], float)
             if len(lines) <= _MOST_BARS:
-                look: dict[str, Any] = {"color": line.style.colour(palette), "alpha": 0.8, "linewidth": 0, "zorder": 2}
+                look: dict[str, Any] = {"color": line.style.colour(palette), "linewidth": 0, "zorder": 2}
                 keys.append(plot.bar(places, means, 0.9 * width, label=line.label, **look))
             else:
                 look = line.style.look(palette, size=5.5) | {"linestyle": ""}

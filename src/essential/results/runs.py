@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from essential.nested import as_json, flattened, keys_apart
 from essential.records import MemoryBytes, Record
-from essential.results.formats import NONE, counted, percent
+from essential.results.formats import NONE, budget_shown, counted, percent
 from essential.results.measures import FINAL, in_order, values_of
 
 _ELSEWHERE = ("seed", "data", "encoder", "protocol", "method")
@@ -185,9 +185,15 @@ def _all_settings(record: Record) -> Iterator[tuple[str, Any]]:
 
 
 def _in_short(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
-    shown = [f"{key}={as_json(settings[key])}" for key in keys[:_SETTINGS_SHOWN] if key in settings]
+    shown = [_setting(key, settings[key]) for key in keys[:_SETTINGS_SHOWN] if key in settings]
     more = [f"and {len(keys) - _SETTINGS_SHOWN} more"] if len(keys) > _SETTINGS_SHOWN else []
     return ", ".join([*shown, *more])
+
+
+def _setting(key: str, value: Any) -> str:
+    if key.rpartition(".")[2] != "budget_bytes":
+        return f"{key}={as_json(value)}"
+    return f"budget {budget_shown(value)}" if isinstance(value, int) else "no budget"
 
 
 def _settings(record: Record) -> Iterator[tuple[str, Any]]:
