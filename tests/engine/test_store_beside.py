@@ -78,6 +78,9 @@ def test_a_finished_store_is_read_and_left_as_it_is(
 def test_one_that_a_run_beside_names_is_found(
     beside: Path, planned: Callable[..., list[PlannedRun]], data: Path, tmp_path: Path
 ) -> None:
+    (tmp_path / "a-broken-run").mkdir()
+    (tmp_path / "a-broken-run" / "config.yaml").write_text("no: [config")
+    (tmp_path / "a-link").symlink_to(tmp_path / "nowhere")
     elsewhere = tmp_path / "far" / "away" / "store"
     elsewhere.parent.mkdir(parents=True)
     beside.rename(elsewhere)

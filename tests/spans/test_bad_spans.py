@@ -102,6 +102,8 @@ def test_an_end_a_little_past_the_video_is_cut_to_it(videos: Path) -> None:
         ("match.vtt", "WEBVTT\n\n0:1 --> 2\nwave\n", ["line 3", "the timing is '0:1 --> 2'"]),
         ("match.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\n", ["line 3", "no name for a class"]),
         ("match.vtt", "WEBVTT\n", ["holds no labelled span"]),
+        ("match.vtt", f"WEBVTT\n\n{9:0>5000}:00:01.000 --> 00:02.000\nwave\n", ["line 3", "the timing is"]),
+        ("match.vtt", f"WEBVTT\n\n00:01.000 --> {9:9>400}:00:02.000\nwave\n", ["line 3", "the timing is"]),
     ],
 )
 def test_files_that_hold_no_spans(name: str, content: str, words: list[str], videos: Path) -> None:
@@ -139,6 +141,7 @@ def _task(value: Any, **more: Any) -> str:
             _task({"ranges": [{"start": 1, "end": 9}], "timelinelabels": []}),
             ["no labelled span, but 1 regions without"],
         ),
+        (_task({"x": 1}, annotations=5), ["task 7", "annotations is 5, and no list"]),
         (_task({"x": 1}, annotations=[{"regions": []}]), ["task 7", "no list called result"]),
         (_task({"x": 1}, data={"image": "a.png"}), ["task 7", "names no video"]),
         (_task({"x": 1}, data={"video": "a.mp4", "other": "b.mp4"}), ["task 7", "names 2 videos"]),
@@ -172,9 +175,23 @@ def test_videos_are_found_below_a_folder_by_their_names(videos: Path, tmp_path_f
     assert read.path == videos / "deep" / "match.mp4"
     assert "C:\\clips\\match.mp4 -> " in told[0]
     (videos / "match.mp4").hardlink_to(videos / "away.mp4")
-    assert "2 videos are called 'match.mp4'" in _refused(path, path.read_text(), videos=videos)
+    assert "2 videos may be 'C:\\\\clips\\\\match.mp4': " in _refused(path, path.read_text(), videos=videos)
     with pytest.raises(DataError, match="nowhere does not exist"):
         read_spans(path, videos=videos / "nowhere")
+
+
+def test_a_task_without_annotations_beside_others_holds_nothing(videos: Path) -> None:
+    (task,) = json.loads(_task({"ranges": [{"start": 1, "end": 9}], "timelinelabels": ["a"]}))
+    (videos / "e.json").write_text(json.dumps([task, {**task, "id": 8, "annotations": None}]))
+    assert [span.label for span in read_spans(videos / "e.json")] == ["a"]
+
+
+def test_a_name_without_an_extension_is_of_one_video(videos: Path) -> None:
+    (videos / "match.mkv").hardlink_to(videos / "away.mp4")
+    message = _refused(videos / "match.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\nwave\n")
+    assert "2 videos may be 'match': " in message
+    assert "match.mkv" in message
+    assert "match.mp4" in message
 
 
 def test_no_name_and_no_link_leads_out_of_the_folder(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

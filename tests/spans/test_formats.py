@@ -72,8 +72,10 @@ def test_subtitles_as_others_write_them(videos: Path) -> None:
     text = (
         "WEBVTT - by hand\n\nNOTE no cue\n\n1\n00:01.000 --> 00:02.500 align:start\n<b>wave</b> &amp; go\nmore text\n"
     )
-    (read,) = read_spans(_write(videos / "match.vtt", text))
+    told: list[str] = []
+    (read,) = read_spans(_write(videos / "match.vtt", text), tell=told.append)
     assert (read.segment, read.label) == ((1.0, 2.5), "wave & go")
+    assert told[1:] == ["passed over: 1 texts after the first line of a cue"]
 
 
 def test_a_table_may_have_more_columns_and_those_of_predict(videos: Path) -> None:
@@ -87,6 +89,13 @@ def test_a_table_may_have_more_columns_and_those_of_predict(videos: Path) -> Non
     read = read_spans(_write(videos / "p.csv", text), tell=told.append)
     assert [(span.segment, span.label) for span in read] == [((0.0, 1.5), "wave"), ((1.5, 2.0), None)]
     assert told == ["passed over: 1 rows of videos that could not be read"]
+
+
+def test_lines_of_json_end_in_a_newline_alone(videos: Path) -> None:
+    (videos / "match.mp4").rename(videos / "ma\u2028tch.mp4")
+    spans = [LabelledSpan(videos / "ma\u2028tch.mp4", Segment(0, 1), "wave")]
+    write_spans(spans, videos / "s.jsonl", form="jsonl")
+    assert [span.path for span in read_spans(videos / "s.jsonl")] == [spans[0].path]
 
 
 def _task(**result: Any) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def main() -> None:
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     show_harmless_warnings()
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="essential")
         if code == _INTERRUPTED:
             words = " ".join(word for word in sys.argv[1:] if not word.startswith("-"))
             after = next((text for start, text in _AFTER_CTRL_C.items() if words.startswith(start)), "")

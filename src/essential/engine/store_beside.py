@@ -50,13 +50,15 @@ def store_beside(workspace: Workspace, folder: Path, progress: Progress) -> Path
 
 def _stores(folder: Path) -> Iterator[Path]:
     """Give the stores beside a folder: what `extract` made, what `demo` made, and what a run names as its own."""
-    with suppress(OSError):
-        for each in sorted(folder.absolute().parent.iterdir()):
-            named = []
+    beside: list[Path] = []
+    with suppress(OSError):  # There is none yet, or it may not be listed.
+        beside = sorted(folder.absolute().parent.iterdir())
+    for each in beside:
+        with suppress(OSError, EssentialError):  # Another user's, or no run of this version.
+            yield from filter(has_store, (each, each / "features"))
             if (each / "config.yaml").exists():
-                with suppress(EssentialError):
-                    named = [RunFolder(each).config().features.store]
-            yield from (path for path in (each, each / "features", *named) if path is not None and has_store(path))
+                named = RunFolder(each).config().features.store
+                yield from filter(has_store, [] if named is None else [named])
 
 
 def _store_of_runs(folder: Path) -> Path | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from essential.errors import DataError
 from essential.protocols.text_files import Line
+from essential.shown import quoted
 from essential.spans.labelled_span import (
     FrameRange,
     LabelledSpan,
@@ -60,13 +61,13 @@ def marks_of_label_studio(content: Any, name: str) -> Marks:
     for number, task in enumerate(tasks, 1):
         line = Line(name, f"task {task.get('id', number)}")
         video = _video(task, line)
-        regions = _regions(task, kinds[0], line) if "data" in task and kinds else _flat_regions(task, line)
-        for where, region, score in regions:
+        entries = _entries(task, kinds[0], line) if "data" in task and kinds else None
+        for where, region, score in _flat_regions(task, line) if entries is None else _regions(entries, line):
             found = _marks(where, region, video, score)
             marks += found
             if not found:
                 passed_over[_kind_of(region)] += 1
-        passed_over[_CANCELLED] += sum(_is_cancelled(one) for one in task.get(kinds[0], ())) if kinds else 0
+        passed_over[_CANCELLED] += sum(map(_is_cancelled, entries or ()))
     in_frames = any(isinstance(mark.time, FrameRange) for mark in marks)
     return Marks(marks, +passed_over, _RATE_HINT if in_frames else "")
 
@@ -108,15 +109,20 @@ def _is_cancelled(annotation: Any) -> bool:
     return isinstance(annotation, dict) and bool(annotation.get("was_cancelled") or annotation.get("skipped"))
 
 
-def _regions(task: Mapping[str, Any], kind: str, line: Line) -> Iterator[Region]:
-    """Yield the regions of a task of the full export."""
-    for one in task.get(kind) or ():
-        if _is_cancelled(one):
-            continue
-        result = one.get("result") if isinstance(one, dict) else None
-        if not isinstance(result, list):
+def _entries(task: Mapping[str, Any], kind: str, line: Line) -> Sequence[Any]:
+    """Return the annotations, or predictions, of a task of the full export."""
+    entries = task.get(kind) or []
+    if not isinstance(entries, list):
+        raise line.error(f"{kind} is {quoted(entries)}, and no list", _KNOWN)
+    for one in entries:
+        if not (_is_cancelled(one) or (isinstance(one, dict) and isinstance(one.get("result"), list))):
             raise line.error(f"an entry of {kind} has no list called result", _KNOWN)
-        for place, region in enumerate(result, 1):
+    return entries
+
+
+def _regions(entries: Sequence[Any], line: Line) -> Iterator[Region]:
+    for one in entries:
+        for place, region in enumerate(() if _is_cancelled(one) else one["result"], 1):
             where = line._replace(place=f"{line.place}, region {place}")
             value = region.get("value") if isinstance(region, dict) else None
             if not isinstance(value, dict):

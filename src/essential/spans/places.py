@@ -19,6 +19,8 @@ _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")
 _LOCAL_FILE = "?d="
 # ActivityNet's files have this before the name that its JSON gives.
 _BEFORE_ID = "v_"
+# In the place of an extension.
+_ANY = ".*"
 
 
 def is_video_name(text: str) -> bool:
@@ -61,15 +63,14 @@ class VideoPlaces:
         return found[0]
 
     def _lookup(self, base: str) -> Sequence[Path]:
-        known: Mapping[str, Sequence[Path]] = self._known
         keys = [base, _UPLOAD.sub("", base, count=1)]
         if not is_video_name(base):
-            keys += [key for stem in (base, _BEFORE_ID + base) for key in known if PurePosixPath(key).stem == stem]
-        return next((known[key] for key in keys if key in known), ())
+            keys = [base + _ANY, _BEFORE_ID + base + _ANY]
+        return next((self._known[key] for key in keys if key in self._known), ())
 
     @cached_property
     def _known(self) -> Mapping[str, Sequence[Path]]:
-        """The videos of the folder, by their bare names."""
+        """The videos of the folder, by their bare names, and by these with `_ANY` for the extension."""
         if self._is_searched:
             paths = [Path(path) for path in VideoWalk(str(self._folder)).videos]
         else:
@@ -78,13 +79,14 @@ class VideoPlaces:
         for path in paths:
             if path.suffix.lower() in EXTENSIONS and path.is_file():
                 known[path.name].append(path)
+                known[path.stem + _ANY].append(path)
         return known
 
     def _missing(self, name: str, found: Sequence[Path]) -> tuple[str, str]:
         if found:
             return (
-                f"{len(found)} videos are called {found[0].name!r}: {named([*map(str, found)])}",
-                "rename all but one",
+                f"{len(found)} videos may be {name!r}: {named([*map(str, found)])}",
+                "rename all but one, or give the video's path in the folder",
             )
         where = f"below {self._folder}" if self._is_searched else f"in {self._folder}"
         remedy = "check the name" if self._is_searched else "put the file of spans beside it, or give --videos DIR"

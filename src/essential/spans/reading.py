@@ -124,14 +124,14 @@ def _timed(mark: Mark, path: Path, timings: Mapping[Path, Timing], rate: float |
 def _seconds(mark: Mark, frames: FrameRange, timing: Timing, rate: float | None) -> Segment:
     if rate is not None:
         return Segment(frames.first / rate, frames.after / rate)
-    starts = [*timing.starts, timing.end_seconds]
-    last, count = min(frames.after, len(starts) - 1), len(starts) - 1
+    starts, count = timing.starts, len(timing.starts)
+    last = min(frames.after, count)
     if frames.first >= last or (frames.after - last) / count * timing.end_seconds > _PAST_SECONDS:
         raise mark.line.error(
             f"the span ends with frame {frames.after}, and the video has {count} frames",
             "check which video it is; or give --frame-rate if frames were counted at another rate than its own",
         )
-    return Segment(starts[frames.first], starts[last])
+    return Segment(starts[frames.first], starts[last] if last < count else timing.end_seconds)
 
 
 def _notes(found: Marks, by_name: Mapping[str, Path], rate: float | None) -> list[str]:

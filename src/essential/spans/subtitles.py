@@ -2,15 +2,17 @@
 
 import html
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from essential.protocols.class_names import NONE_OF_THESE
 from essential.protocols.text_files import Line
 from essential.spans.labelled_span import LabelledSpan, Mark, Marks, label_of, seconds_of
 
-_CLOCK = r"(?:(\d+):)?(\d\d):(\d\d)[.,](\d{3})"
+_CLOCK = r"(?:(\d{1,9}):)?(\d\d):(\d\d)[.,](\d{3})"
 _TIMING = re.compile(rf"\s*{_CLOCK}\s+-->\s+{_CLOCK}(?:\s.*)?")
 _HEAD = "WEBVTT"
+_FURTHER = "texts after the first line of a cue"
 _TAG = re.compile(r"</?[a-z][^>]*>", re.IGNORECASE)
 # SubRip has no escapes: what else stands between such brackets is the text's own.
 _SUB_RIP_TAG = re.compile(r"</?(?:[biu]|font[^>]*)>", re.IGNORECASE)
@@ -24,7 +26,8 @@ def marks_of_subtitles(text: str, name: str, video: str) -> Marks:
     """
     marks = []
     plain = _of_web_vtt if text.startswith(_HEAD) else _of_sub_rip
-    lines = enumerate(text.splitlines(), 1)
+    rows, further = text.splitlines(), 0
+    lines = enumerate(rows, 1)
     for number, timing in lines:
         if "-->" not in timing:
             continue
@@ -38,8 +41,9 @@ def marks_of_subtitles(text: str, name: str, video: str) -> Marks:
             for side in (0, 1)
         ]
         label = plain(next(lines, (0, ""))[1])
+        further += any(after.strip() for after in rows[number + 1 : number + 2])
         marks.append(Mark(line, video, seconds_of(line, *times), label_of(line, label)))
-    return Marks(marks)
+    return Marks(marks, +Counter({_FURTHER: further}))
 
 
 def web_vtt(spans: Sequence[LabelledSpan]) -> str:
