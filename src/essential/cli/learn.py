@@ -145,7 +145,7 @@ def _refuse_undescribed(
     from essential.learner.lesson_words import with_descriptions
 
     if read is None:
-        chosen = {name: new.get(name) for name in ("encoder", "method", "config", "overrides")}
+        chosen: dict[str, Any] = {name: new.get(name) for name in ("encoder", "method", "config", "overrides")}
         begun = new_settings(**chosen, budget_bytes=new.get("memory_budget_bytes"))
     else:
         begun = read.config
