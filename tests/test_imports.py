@@ -75,9 +75,21 @@ def test_the_learner_and_the_methods_load_what_is_slow_to_load_only_when_they_us
     assert _loaded(f"import {names}")[1] == ["torch", "numpy", "av"]
 
 
-def test_what_is_cheap_to_see_of_a_test_is_refused_before_torch_is_loaded() -> None:
-    steps = "sys.argv = ['essential', 'test', 'none.bundle', 'none']\n"
-    steps += "import contextlib\nfrom essential.cli import main\nwith contextlib.suppress(SystemExit): main()"
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("test", "none.bundle", "none"),
+        ("test", "none.bundle", "{spans}"),
+        ("test", "none.bundle", "{spans}", "--window", "2"),
+        ("learn", "--into", "none.bundle", "--spans", "{spans}"),
+        ("predict", "none.bundle", "{spans}", "--format", "vtt"),
+    ],
+)
+def test_what_is_cheap_to_see_is_refused_before_torch_is_loaded(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    spans = tmp_path / "spans.csv"
+    spans.write_text("path,start_seconds,end_seconds,label\nmatch.mp4,2,1,wave\n")
+    steps = f"sys.argv = {['essential', *(argument.format(spans=spans) for argument in arguments)]}\n"
+    steps += "from essential.cli import main\ntry: main()\nexcept SystemExit as stop: assert stop.code == 2"
     assert "torch" not in _loaded(steps)[1]
 
 

@@ -233,7 +233,7 @@ def test_names_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> 
     show(Span(Path("d.mp4"), Segment(0.0, 75.25), Scored("jump", 0.53), 1.25))
     assert capsys.readouterr().out.splitlines() == [
         "wave\ufffd]0;title\ufffd\ufffd" + " " * 9 + " 0.5000  a\ufffd[2J.mp4",
-        "cannot be read" + " " * 17 + "b.mp4: no\ufffdvideo",
+        "cannot be read" + " " * 19 + "b.mp4: no\ufffdvideo",
         "  0:00.00 -   0:01.00  jump\ufffd1m" + " " * 17 + " 0.5000  c\ufffd.mp4",
         "  0:00.00 -   1:15.25  none of these (closest: jump 0.5300)  d.mp4",
     ]

@@ -71,7 +71,7 @@ def test_twenty_problems_are_printed_and_the_rest_counted(essential: Essential, 
     outcome = essential(
         *("data", "check", "--protocol", "moving-digits/finetune", "-s", "data.kind=hmdb51"),
         *("-s", "protocol.base_classes=26", "-s", "protocol.order_rule=tcd", "-s", "protocol.order_seed=1000"),
-        *("--root", tmp_path / "root", "--annotations", lists),
+        *("--root", tmp_path / "root", "-s", f"data.annotations={lists}"),
     )
     assert outcome.code == 1
     assert outcome.out.count("missing: ") == 20
@@ -99,7 +99,7 @@ def test_a_users_own_folders_can_be_checked(essential: Essential, tmp_path: Path
         ((*UCF101, "-s", "protocol.tasks=9"), "protocol.tasks=9 is more than the 3 classes found"),
         ((*UCF101, "-s", "data.official_split=4"), "data.official_split=4 is not allowed"),
         ((*UCF101, "-s", "data.official_split=2"), "trainlist02.txt does not exist"),
-        ((*UCF101, "--annotations", "none"), "the folder none does not exist"),
+        ((*UCF101, "-s", "data.annotations=none"), "the folder none does not exist"),
         ((*UCF101, "-s", "data.kind=features"), "data.kind=features has no videos"),
         (("--protocol", "a.json", "--list", "b.json"), "--list b.json and --protocol a.json both name a list"),
         ((*UCF101, "--list", "b.json"), "data.path=b.json is for data.kind="),
@@ -117,7 +117,7 @@ def test_errors_have_exit_code_2(
 
 def test_a_root_that_is_missing(essential: Essential, root: Path, tmp_path: Path) -> None:
     lists = root / "ucfTrainTestlist"
-    outcome = essential("data", "check", *UCF101, "--root", tmp_path / "none", "--annotations", lists)
+    outcome = essential("data", "check", *UCF101, "--root", tmp_path / "none", "-s", f"data.annotations={lists}")
     assert outcome.code == 2
     assert f"data folder {tmp_path / 'none'} does not exist" in outcome.err
 

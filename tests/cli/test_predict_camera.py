@@ -20,7 +20,7 @@ from essential.cli.live import _counts, _printer, _Shown, _slow, _summarise, _ta
 from essential.errors import CameraError
 from essential.learner.prediction import Prediction, Scored
 from essential.video import camera as cameras
-from essential.video.camera import Arrival, Camera
+from essential.video.camera import Arrival, Camera, CameraAddress
 from in_process import Essential
 from rtsp_server import Behaviour, rtsp_camera
 from taught import MACHINE
@@ -48,14 +48,22 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
     """Return a function that makes of every camera one which gives some frames, and then ends as it is told."""
 
     def set_up(end: Exception | None, frames: int) -> None:
+        opened: list[Camera] = []
+
         def source() -> Generator[Arrival, None, None]:
+            while not opened or (opened[0]._grid is None and not opened[0]._is_closed):  # until someone looks
+                time.sleep(0.001)
             for number in range(frames):
                 time.sleep(1 / RATE)
                 yield Arrival(time.monotonic(), av.VideoFrame.from_ndarray(numbered_frame(number), format="rgb24"))
             if end is not None:
                 raise end
 
-        monkeypatch.setattr(cameras, "open_camera", lambda address: Camera(address.name, source()))
+        def open_camera(address: CameraAddress) -> Camera:
+            opened[:] = [Camera(address.name, source())]
+            return opened[0]
+
+        monkeypatch.setattr(cameras, "open_camera", open_camera)
 
     return set_up
 

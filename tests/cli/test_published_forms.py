@@ -88,7 +88,7 @@ def test_an_incomplete_set_stops_or_states_its_coverage(essential: Essential, uc
     assert re.search(rf"coverage of training videos +{31 / 32:.3f}\ncoverage of test videos +{15 / 16:.3f}\n", done.out)
     checked = essential(
         *("data", "check", "--protocol", "tcd/ucf101-10x5", "--root", part / "UCF-101"),
-        *("--annotations", part / "ucfTrainTestlist", "--out", tmp_path / "check.json"),
+        *("-s", f"data.annotations={part / 'ucfTrainTestlist'}", "--out", tmp_path / "check.json"),
         *("-s", "protocol.base_classes=4", "-s", "protocol.tasks=3"),
     )
     assert checked.code == 1, checked.err

@@ -112,6 +112,7 @@ def test_a_file_of_spans_is_tested(recording: Path, bundle: Path, essential: Ess
         (("test", "{bundle}", "{spans}"), "give --window SECONDS"),
         (("test", "{bundle}", "{spans}", "--window", "1", "--page", "p.html"), "--page shows clips"),
         (("test", "{bundle}", "{folder}/data/train", "--window", "1"), "--window: for a file of spans only"),
+        (("test", "{bundle}", "{folder}/gone.csv", "--window", "1"), "gone.csv does not exist"),
         (("learn", "--into", "new.bundle"), "no clips are given; give --videos DIR, or --spans FILE"),
         (("learn", "--into", "n.bundle", "--videos", "{folder}", "--window", "1"), "--window has no meaning without"),
         (("learn", "--into", "n.bundle", "--spans", "{folder}/gone.csv"), "gone.csv does not exist"),

@@ -56,7 +56,7 @@ OPTIONS = {
     "data make": {"--out", "--digits", "--train-clips", "--test-clips", "--seed"},
     "data import": {"--out"},
     "data audit": set(),
-    "data check": {"--protocol", "--root", "--annotations", "--list", "--out", "--set"},
+    "data check": {"--protocol", "--root", "--list", "--out", "--set"},
     "features": set(),
     "features import": {"--out"},
     "features merge": {"--into"},

@@ -56,7 +56,11 @@ def stamps(folder: Path) -> dict[Path, int]:
 
 
 def test_a_finished_store_is_read_and_left_as_it_is(
-    beside: Path, planned: Callable[..., list[PlannedRun]], data: Path, tmp_path: Path
+    beside: Path,
+    planned: Callable[..., list[PlannedRun]],
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before, told = stamps(beside), Told()
     runs, _ = check_runs(planned(), told)
@@ -67,11 +71,16 @@ def test_a_finished_store_is_read_and_left_as_it_is(
     assert record.metrics.final_accuracy is not None
     assert stamps(beside) == before
     assert not (tmp_path / "cache" / "features").exists(), "nothing was extracted again"
+    monkeypatch.setattr("essential.engine.store_beside.identity_of", lambda _: pytest.fail("it was checked before"))
+    assert [run.config.features.store for run in check_runs(planned(), Told())[0]] == [beside]
 
 
 def test_one_that_a_run_beside_names_is_found(
     beside: Path, planned: Callable[..., list[PlannedRun]], data: Path, tmp_path: Path
 ) -> None:
+    (tmp_path / "a-broken-run").mkdir()
+    (tmp_path / "a-broken-run" / "config.yaml").write_text("no: [config")
+    (tmp_path / "a-link").symlink_to(tmp_path / "nowhere")
     elsewhere = tmp_path / "far" / "away" / "store"
     elsewhere.parent.mkdir(parents=True)
     beside.rename(elsewhere)

@@ -67,9 +67,7 @@ def _recipe(encoder: FakeEncoder) -> Recipe:
 def _live(encoder: CountingEncoder, window: float, every: float | None = None) -> tuple[LiveRecogniser, Recording]:
     recording: Any = Recording()
     reader = ClipReader(recording, _recipe(encoder), FeaturesConfig(), 1)
-    live = LiveRecogniser(reader, window_seconds=window, every_seconds=every)
-    encoder.given.clear()  # its operations were counted
-    return live, recording
+    return LiveRecogniser(reader, window_seconds=window, every_seconds=every), recording
 
 
 def _pushed(live: LiveRecogniser, times: Any) -> list[LiveAnswer]:
@@ -91,6 +89,7 @@ def test_answers_are_of_the_windows_of_a_file(tmp_path: Path, shape: dict[str, A
     clips = ClipEncoder(encoder, frames=FRAMES, batch_clips=1, precision="float32")
     parts = window_features(video, clips, recipe=_recipe(encoder), workers=0, progress=QUIET)
     expected = np.concatenate(list(parts))
+    encoder.given.clear()
     live, recording = _live(encoder, read * step, every=step)
     frames = read_frames(path, range).frames
     answers = [live.push(frame, 1000 + number / RATE) for number, frame in enumerate(frames)]

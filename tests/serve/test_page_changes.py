@@ -85,7 +85,7 @@ def test_folders_are_classes_that_are_confirmed_and_taught_in_turn(
         "2-right: 4 clips",
         "2-up: 4 clips",
     ]
-    for words in ("Without a clip: nothing, empty. Passed over: 3 files", "1 hidden", "2 no video by its extension"):
+    for words in ("Without a clip: empty, nothing. Passed over: 3 files", "1 hidden", "2 no video by its extension"):
         assert words in text(page, "#folders-rest")
     check_looks(page, "folders to teach")
     click(page, "#folders-cancel")

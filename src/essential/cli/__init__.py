@@ -23,6 +23,9 @@ _COMMANDS = (
     *("learn", "predict", "test", "classes", "rename", "forget", "export", "serve"),
 )
 _GROUPS = ("data", "features", "configs")
+# They decode beside the encoder. Its threads wait for each other in a busy loop, unless they are told before torch is
+# loaded: on two busy cores that takes four times the processor time.
+_DECODING = frozenset({"predict", "test", "learn", "extract", "serve"})
 # What typer makes of Ctrl-C, without a word.
 _INTERRUPTED = 130
 _AFTER_CTRL_C = {
@@ -38,7 +41,6 @@ app = typer.Typer(
     help="Teach a video classifier new classes, group after group, without the old videos.\n\n"
     "Start with: essential demo",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -74,9 +76,11 @@ def main() -> None:
     keep_freed_memory()
     # Python looks for cycles after every 700 new objects, and an import makes many: a tenth of the start.
     gc.set_threshold(20_000)
+    if sys.argv[1:2] and sys.argv[1] in _DECODING:
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     show_harmless_warnings()
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="essential")
         if code == _INTERRUPTED:
             words = " ".join(word for word in sys.argv[1:] if not word.startswith("-"))
             after = next((text for start, text in _AFTER_CTRL_C.items() if words.startswith(start)), "")

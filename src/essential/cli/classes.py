@@ -20,10 +20,11 @@ def classes(bundle: BundleFile) -> None:
       essential classes actions.bundle
     """
     from essential.learner.bundle import Bundle
+    from essential.results.formats import counted
 
     read = Bundle.read(bundle)
     print_classes(read.lessons)
-    say(f"{len(read.model.classes)} classes; encoder {read.encoder.name}, method {read.config.method.name}")
+    say(f"{counted(len(read.model.classes), 'class')}; encoder {read.encoder.name}, method {read.config.method.name}")
 
 
 def print_classes(lessons: "Sequence[Lesson]", *, first: int = 1) -> None:

@@ -1,9 +1,13 @@
 """`essential configs`: the shipped configs and methods."""
 
+import sys
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Annotated
 
 import typer
 
+from essential.cli.completion import names_to_show
 from essential.cli.options import argument
 from essential.cli.terminal import say
 
@@ -24,18 +28,24 @@ def list_configs(context: typer.Context) -> None:
     from essential.configs.shipped import shipped_configs
     from essential.methods import method_summaries
 
+    # In a file, a line each.
+    width = get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     for kind, summaries in (
         ("configs, for --config", shipped_configs()),
         ("methods, for --method", method_summaries()),
     ):
         say(f"{kind}:")
-        width = max(map(len, summaries))
+        column = max(map(len, summaries)) + 4
         for name, summary in summaries.items():
-            say(f"  {name:<{width}}  {summary}")
+            say("\n".join(wrap(f"  {name}".ljust(column) + summary, width, subsequent_indent=" " * column)))
+    say("show the settings of one: essential configs show NAME")
+    say("use one: essential train --config NAME --method NAME --out DIR")
 
 
 @app.command()
-def show(name: Annotated[str, argument("NAME", "Of a config or method, such as icarl.")]) -> None:
+def show(
+    name: Annotated[str, argument("NAME", "Of a config or method, such as icarl.", autocompletion=names_to_show)],
+) -> None:
     """Print a shipped config as YAML.
 
     Save it, change it, and pass the file to --config.

@@ -36,9 +36,6 @@ app = typer.Typer(help=_HELP, no_args_is_help=True)
 def check(
     protocol: Annotated[str, option("--protocol", "NAME", "A shipped config, a YAML file, or a list FILE.json.")],
     root: Annotated[Path, option("--root", "DIR", "Folder of the videos.")],
-    annotations: Annotated[
-        Path | None, option("--annotations", "DIR", "Folder of the split files; default: --root.")
-    ] = None,
     list_file: Annotated[Path | None, option("--list", "FILE.json", "The list of a config with kind list.")] = None,
     out: Annotated[Path | None, option("--out", "FILE.json", "Also write the report there.")] = None,
     overrides: Overrides = None,
@@ -51,7 +48,7 @@ def check(
     \b
     Example:
       essential data check --protocol tcd/ucf101-10x5 \\
-        --root UCF-101 --annotations ucfTrainTestlist --out report.json
+        --root UCF-101 -s data.annotations=ucfTrainTestlist
     """
     from essential.cli.progress_bar import terminal_progress
     from essential.files.atomic import write_json
@@ -59,7 +56,7 @@ def check(
     from essential.protocols.source import load_listing
     from essential.video.check import check_videos
 
-    config = _config(protocol, root=root, annotations=annotations, list_file=list_file, overrides=overrides or [])
+    config = _config(protocol, root=root, list_file=list_file, overrides=overrides or [])
     listing = load_listing(config.data, clear=False)
     built = config.protocol.cut(listing, config.data.kind)
     for note in listing.notes:
@@ -178,9 +175,7 @@ def _print_list(video_list: "VideoList") -> None:
     print_table(("task", "classes", *splits), [*numbered, ["all", *totals]], title=video_list.name)
 
 
-def _config(
-    protocol: str, *, root: Path, annotations: Path | None, list_file: Path | None, overrides: list[str]
-) -> "RunConfig":
+def _config(protocol: str, *, root: Path, list_file: Path | None, overrides: list[str]) -> "RunConfig":
     from essential.engine.config import load_config
 
     name, settings = protocol, []
@@ -189,7 +184,7 @@ def _config(
             raise ConfigError(f"--list {list_file} and --protocol {protocol} both name a list; give one of them")
         name, list_file = _ANY_CONFIG, Path(protocol)
         settings = ["data.kind=list", "protocol.tasks=null"]
-    paths = {"data.root": root, "data.annotations": annotations, "data.path": list_file}
+    paths = {"data.root": root, "data.path": list_file}
     settings += [path_setting(key, path) for key, path in paths.items() if path is not None]
     config = load_config(name, [*settings, *overrides])
     if config.data.kind == "features":

@@ -25,10 +25,12 @@ def export(
       essential export actions.bundle --out actions.onnx
       essential export actions.bundle --out actions.pt2
     """
+    from essential.cli.console import size
     from essential.export import export_bundle
+    from essential.results.formats import counted
 
     made = export_bundle(bundle, out, takes=takes, overrides=overrides or ())
     say(
-        f"written: {made.path} ({made.bytes / 1e6:.1f} MB, {len(made.labels)} labels) and {made.note}; "
+        f"written: {made.path} ({size(made.bytes)}, {counted(len(made.labels), 'label')}) and {made.note}; "
         f"differs from the bundle, computed in float32, by {made.worst_difference:.0e} at most"
     )

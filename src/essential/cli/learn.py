@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from essential.cli.classes import print_classes
+from essential.cli.completion import config_names, encoder_names
 from essential.cli.options import FrameRate, Method, Overrides, option
 from essential.cli.terminal import bundle_told_on_ctrl_c, say
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _NEW = "New bundle: "
 _ENCODER = f"{_NEW}clip-vit-b16 (downloads), efficientnet-lite0, ...; default: CLIP if it is here."
+_BUDGET = f"{_NEW}most bytes kept of old clips, such as 512KiB."
 _HELD_OUT = f"{_NEW}most clips per class kept for checking, one in five.  [default: 4]"
 _SPANS = "Labelled spans: CSV, JSON, CVAT, ELAN, WebVTT, ... (docs/spans.md)."
 _WINDOW = "Spans: cut them into clips as long as predict's --window."
@@ -40,10 +42,12 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
     spans: Annotated[Path | None, option("--spans", "FILE", _SPANS)] = None,
     window: Annotated[float | None, option("--window", "SECONDS", _WINDOW, min=0.04)] = None,
     frame_rate: FrameRate = None,
-    encoder: Annotated[str | None, option("--encoder", "NAME", _ENCODER)] = None,
+    encoder: Annotated[str | None, option("--encoder", "NAME", _ENCODER, autocompletion=encoder_names)] = None,
     method: Method = None,
-    budget_bytes: Annotated[int | None, option("--budget-bytes", "N", f"{_NEW}most bytes of old clips.", min=1)] = None,
-    config: Annotated[str | None, option("--config", "NAME", f"{_NEW}config for all other settings.")] = None,
+    budget: Annotated[str | None, option("--budget-bytes", "SIZE", _BUDGET)] = None,
+    config: Annotated[
+        str | None, option("--config", "NAME", f"{_NEW}config for all other settings.", autocompletion=config_names)
+    ] = None,
     held_out: Annotated[int | None, option("--held-out", "N", _HELD_OUT, min=0)] = None,
     more_of_known: Annotated[bool, option("--more-of-known", None, "Allow more clips for known classes.")] = False,
     describe: Annotated[list[str] | None, option("--describe", "CLASS=TEXT", _DESCRIBE)] = None,
@@ -67,41 +71,85 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
     """
     # What is given is read before anything is imported that takes seconds.
     given = _given(videos, spans, window=window, frame_rate=frame_rate)
-    from essential.cli.progress_bar import terminal_progress
-    from essential.errors import BundleError
-    from essential.files.atomic import file_lock
-    from essential.learner.bundle import Bundle, new_settings
-    from essential.learner.clips import clips_by_class, refuse_known
-    from essential.learner.lesson_words import with_descriptions
-
     described = _described(describe or ())
     if described and method is None and config is None and not into.exists():
         method = "words"
-    values = dict(zip(_OF_NEW, (encoder, method, config, budget_bytes, held_out), strict=True))
-    chosen = {option: value for option, value in values.items() if value is not None}
+    of_new = dict(zip(_OF_NEW.values(), (encoder, method, config, _bytes(budget), held_out), strict=True))
+    new = {name: value for name, value in of_new.items() if value is not None}
     with bundle_told_on_ctrl_c(into):
-        clips = clips_by_class(given)
-        with file_lock(into):
-            if chosen and into.exists():
-                options = ", ".join(chosen)
-                raise BundleError(
-                    f"{into} is there already, and {options} can be given for a new bundle only; leave it out"
-                    + (", and give -s method.budget_bytes=N" if "--budget-bytes" in chosen else "")
-                )
-            read = Bundle.read(into, overrides or ()) if into.exists() else None
-            if read is not None and not more_of_known:
-                refuse_known(clips.videos, read.model.classes)
-            if described:
-                new = partial(new_settings, encoder=encoder, method=method, config=config, budget_bytes=budget_bytes)
-                begun = new(overrides=overrides or ()) if read is None else read.config
-                with_descriptions(begun, described, [*clips.videos])
-            # From here on an encoder may be downloaded.
-            settings = {"overrides": overrides or (), **{_OF_NEW[option]: value for option, value in chosen.items()}}
-            learner = _learner(read, settings | {"progress": terminal_progress()})
-            lesson = learner.learn(clips, more_of_known=more_of_known, describe=described)
-            written = learner.save(into)
-        _print_lesson(lesson, learner)
-        say(f"bundle: {into} ({written:,} bytes, {len(learner.classes)} classes)\ntry: essential predict {into} CLIP")
+        _teach(into, given, new, overrides=overrides or (), described=described, more_of_known=more_of_known)
+
+
+def _teach(
+    into: Path,
+    given: "Given | Sequence[LabelledSpan]",
+    new: Mapping[str, Any],
+    *,
+    overrides: Sequence[str],
+    described: Mapping[str, str],
+    more_of_known: bool,
+) -> None:
+    """Teach the bundle at `into`, or one with the options `new`, write it, and print what was learned."""
+    from essential.cli.progress_bar import terminal_progress
+    from essential.files.atomic import file_lock
+    from essential.learner.clips import clips_by_class, refuse_known
+
+    clips = clips_by_class(given)
+    with file_lock(into):
+        read = _read(into, new, overrides)
+        if read is not None and not more_of_known:
+            refuse_known(clips.videos, read.model.classes)
+        settings = {**new, "overrides": overrides}
+        if described:
+            _refuse_undescribed(read, settings, described, [*clips.videos])
+        # From here on an encoder may be downloaded.
+        learner = _learner(read, {**settings, "progress": terminal_progress()})
+        lesson = learner.learn(clips, more_of_known=more_of_known, describe=described)
+        written = learner.save(into)
+    _print_lesson(lesson, learner)
+    _print_bundle(into, learner, written)
+
+
+def _bytes(budget: str | None) -> int | None:
+    """Return the bytes of a text such as 512KiB; a ConfigError that names the option if it is none."""
+    from essential.errors import ConfigError
+    from essential.results.formats import parsed_size
+
+    try:
+        return None if budget is None else parsed_size(budget)
+    except ConfigError as error:
+        raise ConfigError(error.problem, where="--budget-bytes", remedy=error.remedy) from error
+
+
+def _read(into: Path, new: Mapping[str, Any], overrides: Sequence[str]) -> "Bundle | None":
+    """Return the bundle to go on with, if there is one; refuse the options of a new one beside it."""
+    from essential.errors import BundleError
+    from essential.learner.bundle import Bundle
+
+    if not into.exists():
+        return None
+    if new:
+        options = ", ".join(option for option, name in _OF_NEW.items() if name in new)
+        instead = ", and give -s method.budget_bytes=N" if "memory_budget_bytes" in new else ""
+        raise BundleError(
+            f"{into} is there already, and {options} can be given for a new bundle only; leave it out{instead}"
+        )
+    return Bundle.read(into, overrides)
+
+
+def _refuse_undescribed(
+    read: "Bundle | None", new: Mapping[str, Any], described: Mapping[str, str], classes: Sequence[str]
+) -> None:
+    """Raise a ConfigError if a class that is described is not taught, or its description has no use."""
+    from essential.learner.bundle import new_settings
+    from essential.learner.lesson_words import with_descriptions
+
+    if read is None:
+        chosen = {name: new.get(name) for name in ("encoder", "method", "config")}
+        begun = new_settings(**chosen, overrides=new["overrides"], budget_bytes=new.get("memory_budget_bytes"))
+    else:
+        begun = read.config
+    with_descriptions(begun, described, classes)
 
 
 def _given(
@@ -188,3 +236,11 @@ def _print_lesson(lesson: "Lesson", learner: "VideoLearner") -> None:
         right_of_all, of_all = map(sum, zip(*counts.values(), strict=True))
         say(f"held-out clips recognised: {right_of_all} of {of_all} (weakest: {weakest}, {right} of {of})")
     say(f"kept of clips: {size(sum(entry.bytes for entry in learner.memory))}")
+
+
+def _print_bundle(into: Path, learner: "VideoLearner", written: int) -> None:
+    from essential.cli.console import size
+    from essential.results.formats import counted
+
+    say(f"bundle: {into} ({size(written)}, {counted(len(learner.classes), 'class')})")
+    say(f"try: essential predict {into} CLIP")

@@ -6,23 +6,33 @@ from typing import Annotated, Any
 
 import typer
 
+from essential.cli.completion import config_names, method_names
+
 
 def option(name: str, value: str | None, text: str, *, also: str | None = None, **more: Any) -> Any:
     """Return the declaration of an option: its name, what its value is called in the help, the help, another name."""
     return typer.Option(*filter(None, (name, also)), metavar=value, help=text, **more)
 
 
-def argument(value: str, text: str) -> Any:
+def argument(value: str, text: str, **more: Any) -> Any:
     """Return the declaration of an argument: what it is called in the help, and the help text."""
-    return typer.Argument(metavar=value, help=text)
+    return typer.Argument(metavar=value, help=text, **more)
 
 
-Config = Annotated[str, option("--config", "NAME", "A shipped config (see `essential configs`) or a YAML file.")]
+Config = Annotated[
+    str,
+    option(
+        "--config", "NAME", "A shipped config (see `essential configs`) or a YAML file.", autocompletion=config_names
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("-s", "--set", metavar="KEY=VALUE", help="Change a setting: -s training.epochs=5 (repeatable)."),
 ]
-Method = Annotated[str | None, option("--method", "NAME", "Another method than the config's, such as icarl.")]
+Method = Annotated[
+    str | None,
+    option("--method", "NAME", "Another method than the config's, such as icarl.", autocompletion=method_names),
+]
 Seed = Annotated[int | None, option("--seed", "N", "Random seed; default: the config's.", min=0)]
 RunOut = Annotated[Path, option("--out", "DIR", "Folder of the run.")]
 Run = Annotated[Path, argument("RUN", "Folder of a run, made by `essential train`.")]

@@ -26,7 +26,7 @@ _INPUT = "Videos, or folders of them; - or nothing: a path per line of standard 
 def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
     bundle: BundleFile,
     paths: Annotated[list[str] | None, argument("PATH", _INPUT)] = None,
-    form: Annotated[Format, option("--format", None, "Clips: table, jsonl, csv; spans also the others.")] = "table",
+    form: Annotated[Format, option("--format", None, "The last three: with --window, spans.")] = "table",
     top_k: Annotated[int, option("--top-k", "N", "Labels of each clip in JSON lines.", min=1)] = 5,
     window: Annotated[
         float | None, option("--window", "SECONDS", "Long videos: print labelled spans.", min=0.04)

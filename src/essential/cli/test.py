@@ -62,7 +62,7 @@ def test(  # noqa: PLR0913, PLR0917 - an option each
         refuse_unwritable(page)
     refuse_missing(bundle)
     options = SpanOptions(window, stride, shortest, overlap, videos, frame_rate)
-    if clips.is_file():
+    if clips.is_file() or (window is not None and not clips.exists()):
         if page is not None:
             raise ConfigError("--page shows clips, and spans are tested", remedy="leave it out")
         print_span_results(bundle, clips, options, form, overrides)

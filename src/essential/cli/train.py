@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+from essential.cli.completion import config_names
 from essential.cli.options import Method, Overrides, RunOut, Seed, option
 from essential.cli.terminal import say
 
@@ -10,7 +11,13 @@ from essential.cli.terminal import say
 def train(
     out: RunOut,
     config: Annotated[
-        str | None, option("--config", "NAME", "A shipped config or a YAML file; default: for your own data.")
+        str | None,
+        option(
+            "--config",
+            "NAME",
+            "A shipped config or a YAML file; default: for your own data.",
+            autocompletion=config_names,
+        ),
     ] = None,
     method: Method = None,
     seed: Seed = None,

@@ -2,7 +2,7 @@
 
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 from essential.errors import ConfigError
 from essential.files.untrusted import parse_yaml
@@ -12,14 +12,27 @@ _FOLDER = resources.files("essential") / "configs"
 _METHODS = "methods/"
 
 
+class ShippedNames(NamedTuple):
+    """Of configs, such as `moving-digits/essential`, and of methods, such as `icarl`."""
+
+    configs: tuple[str, ...]
+    methods: tuple[str, ...]
+
+
+def shipped_names() -> ShippedNames:
+    """Return the names of all that is shipped, without reading any."""
+    configs = tuple(name for name in _names() if not name.startswith(_METHODS))
+    return ShippedNames(configs, tuple(name.removeprefix(_METHODS) for name in _names() if name not in configs))
+
+
 def shipped_configs() -> dict[str, str]:
-    """Return the summary of every shipped config by its name, such as `moving-digits/essential`."""
-    return {name: _summary(name) for name in _names() if not name.startswith(_METHODS)}
+    """Return the summary of every shipped config by its name."""
+    return {name: _summary(name) for name in shipped_names().configs}
 
 
 def shipped_methods() -> dict[str, str]:
-    """Return the summary of every shipped method by its name, such as `icarl`."""
-    return {name.removeprefix(_METHODS): _summary(name) for name in _names() if name.startswith(_METHODS)}
+    """Return the summary of every shipped method by its name."""
+    return {name: _summary(_METHODS + name) for name in shipped_names().methods}
 
 
 def config_text(name: str) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from essential.engine.run_folder import RunFolder
 from essential.engine.workspace import Workspace
@@ -20,16 +19,12 @@ from essential.video.frame_folder import identity_of
 _FILES_AT_A_TIME = 64
 
 
-class _Verdict(NamedTuple):
-    store: Path
-    problem: str | None
-
-
 def store_beside(workspace: Workspace, folder: Path, progress: Progress) -> Path | None:
     """Return a finished store in a folder beside `folder`, with the features of all videos of the workspace.
 
     Its provenance (encoder, frames, views, transforms) is the workspace's, and every video has the content that it had
-    when its features were extracted. It is for reading: whoever opens it finds all, and so extracts nothing into it.
+    when its features were extracted; the store that runs in `folder` began with was checked then. It is for reading:
+    whoever opens it finds all, and so extracts nothing into it.
     None if the workspace's own store has them already, if the config names a store, and if there is no such one.
     `progress` says which is taken, and which is passed over and why.
     """
@@ -40,9 +35,12 @@ def store_beside(workspace: Workspace, folder: Path, progress: Progress) -> Path
     own = workspace.store()
     if has_store(own) and _lack(own, videos, recipe) is None:
         return None
+    chosen = _store_of_runs(folder)
     for store in dict.fromkeys(_stores(folder)):
         with suppress(StoreError):  # Of another encoder, of other frames, or damaged: no store for these runs.
-            problem = _lack(store, videos, recipe) or _change(look_up(store, videos, recipe.provenance()), progress)
+            problem = _lack(store, videos, recipe)
+            if problem is None and store != chosen:
+                problem = _change(look_up(store, videos, recipe.provenance()), progress)
             if problem is None:
                 progress.say(f"features: those in {store} are used ({len(videos):,} videos, all the same)")
                 return store
@@ -52,13 +50,22 @@ def store_beside(workspace: Workspace, folder: Path, progress: Progress) -> Path
 
 def _stores(folder: Path) -> Iterator[Path]:
     """Give the stores beside a folder: what `extract` made, what `demo` made, and what a run names as its own."""
-    with suppress(OSError):
-        for each in sorted(folder.absolute().parent.iterdir()):
-            named = []
+    beside: list[Path] = []
+    with suppress(OSError):  # There is none yet, or it may not be listed.
+        beside = sorted(folder.absolute().parent.iterdir())
+    for each in beside:
+        with suppress(OSError, EssentialError):  # Another user's, or no run of this version.
+            yield from filter(has_store, (each, each / "features"))
             if (each / "config.yaml").exists():
-                with suppress(EssentialError):
-                    named = [RunFolder(each).config().features.store]
-            yield from (path for path in (each, each / "features", *named) if path is not None and has_store(path))
+                named = RunFolder(each).config().features.store
+                yield from filter(has_store, [] if named is None else [named])
+
+
+def _store_of_runs(folder: Path) -> Path | None:
+    for config in sorted((folder / "runs").glob("*/config.yaml")):
+        with suppress(EssentialError):
+            return RunFolder(config.parent).config().features.store
+    return None
 
 
 def _lack(store: Path, videos: Sequence[Video], recipe: Recipe) -> str | None:

@@ -87,9 +87,10 @@ def camera_address(given: str) -> CameraAddress:
 
 
 class Camera:
-    """The frames of a camera that is on. `received`, `dropped` and `damaged` count since `frames` was called:
+    """The frames of a camera that is on.
 
-    frames that came; those of them that were needed, and lost as they were taken too slowly; packets without a frame.
+    It counts, from when `frames` is called: frames that came (`received`); those needed that were lost, as they were
+    taken too slowly (`dropped`); and packets that gave no frame (`damaged`).
 
     Args:
         name: for messages.

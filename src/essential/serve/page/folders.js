@@ -35,6 +35,7 @@ export function offerFolders({ classes, passedOver, empty }) {
   find("folders-rest").textContent = bare + saidOf(passedOver);
   find("folders-status").textContent = "";
   find("folders-teach").hidden = !rows.length;
+  find("folders-cancel").textContent = "Cancel";
   find("folders").hidden = false;
   find("folders-title").focus();
 }
