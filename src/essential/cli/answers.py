@@ -21,7 +21,6 @@ StreamedForm = Literal["table", "jsonl", "csv"]
 SpanForm = Literal["vtt", "srt", "label-studio"]
 Format = Literal["table", "jsonl", "csv", "vtt", "srt", "label-studio"]
 _STREAMED: dict[str, StreamedForm] = {form: form for form in get_args(StreamedForm)}
-SPAN_FORMS: tuple[SpanForm, ...] = get_args(SpanForm)
 # Columns of CSV, by their names in JSON.
 CLIP_COLUMNS = ("path", "label", "score", "unknown", "unknown_score", "short_clip", "error")
 SPAN_COLUMNS = ("path", "start", "end", *CLIP_COLUMNS[1:])
