@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from essential.errors import BundleError
@@ -33,12 +33,6 @@ class Answers(NamedTuple):
     labels: tuple[str, ...]
     probabilities: Float[np.ndarray, "clips labels"]
     unknown_scores: Float[np.ndarray, " clips"] | None
-
-    @property
-    def unknown(self) -> Bool[np.ndarray, " clips"]:
-        """Whether each clip looks like none of the classes; of none where that cannot be told."""
-        scores = np.zeros(len(self.probabilities)) if self.unknown_scores is None else self.unknown_scores
-        return scores > 1
 
 
 @dataclass(frozen=True, eq=False)
