@@ -1,6 +1,7 @@
 """What `essential predict` loads before its first answer: all of it is paid for by every clip that is asked for."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from essential import VideoLearner
+from in_process import Essential
 from taught import MACHINE, QUICK
 from video_files import write_numbered_video
 
@@ -65,3 +67,16 @@ def test_predict_loads_what_it_needs_alone(
     assert not loaded & {"torch._dynamo", "sympy", "sklearn", "scipy", "timm", "torchvision", "matplotlib", "rich"}
     # A name that is new here costs every start: load it where it is used.
     assert {name for name in loaded - needed if not name.startswith(("torch.", "_"))} <= {"shellingham"}
+
+
+def test_threads_that_wait_sleep_beside_decoders(essential: Essential, monkeypatch: pytest.MonkeyPatch) -> None:
+    for command, given, expected in (
+        ("predict", None, "passive"),
+        ("predict", "active", "active"),
+        ("train", None, None),
+    ):
+        monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
+        if given is None:
+            monkeypatch.delenv("OMP_WAIT_POLICY")
+        assert essential(command, "--help").code == 0
+        assert os.environ.get("OMP_WAIT_POLICY") == expected

@@ -121,6 +121,17 @@ def test_a_file_of_timms_names_or_the_packages_serves_as_well(theirs: dict[str, 
     assert len(prints) == 1
 
 
+@pytest.mark.parametrize("size", [64, 97])
+def test_the_own_network_computes_what_timms_does(size: int) -> None:
+    """To the last bit: a bundle or a store made with one is gone on with by the other."""
+    settings = {"name": "efficientnet-lite0", "size": size}
+    own, timms = (build_encoder(EncoderConfig(**settings, weights=each)) for each in (None, package_weights()))
+    assert (type(own).__name__, type(timms).__name__) == ("Lite0", "TimmEncoder")
+    assert own.pixel_format == timms.pixel_format
+    clips = torch.rand(1, 2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(own(clips), timms(clips))
+
+
 def test_random_weights_and_other_pixels_are_taken() -> None:
     encoder = build_encoder(EncoderConfig(name="efficientnet-lite0", weights="random", size=64))
     assert encoder(torch.rand(1, 2, 3, 64, 64)).shape == (1, 2, 1280)

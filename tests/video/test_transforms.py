@@ -1,12 +1,13 @@
 """Plain views are exact; augmented ones are drawn from their seed alone, once for the whole clip."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import Tensor
+from torchvision.transforms import v2
 
 from essential.video.config import AugmentConfig, PixelFormat
 from essential.video.views import augmented_view, plain_view
@@ -166,3 +167,22 @@ def test_the_frames_given_are_not_changed_and_may_be_read_only() -> None:
 def test_values_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         AugmentConfig(**settings)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (48, 64), (91, 37), (20, 113)])
+def test_a_plain_view_is_torchvisions_to_the_last_bit(
+    height: int, width: int, interpolation: Literal["bilinear", "bicubic"]
+) -> None:
+    mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
+    theirs = v2.Compose(
+        [
+            v2.Resize([32], v2.InterpolationMode(interpolation), antialias=True),
+            v2.CenterCrop([32, 32]),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(mean, std),
+        ]
+    )
+    frames = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), dtype=np.uint8)
+    view = plain_view(frames, PixelFormat(size=32, mean=mean, std=std, interpolation=interpolation))
+    assert torch.equal(view, theirs(torch.from_numpy(frames).permute(0, 3, 1, 2)))

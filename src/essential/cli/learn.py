@@ -145,8 +145,8 @@ def _refuse_undescribed(
     from essential.learner.lesson_words import with_descriptions
 
     if read is None:
-        chosen: dict[str, Any] = {name: new.get(name) for name in ("encoder", "method", "config", "overrides")}
-        begun = new_settings(**chosen, budget_bytes=new.get("memory_budget_bytes"))
+        chosen = {name: new.get(name) for name in ("encoder", "method", "config")}
+        begun = new_settings(**chosen, overrides=new["overrides"], budget_bytes=new.get("memory_budget_bytes"))
     else:
         begun = read.config
     with_descriptions(begun, described, classes)
