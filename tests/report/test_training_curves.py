@@ -98,6 +98,21 @@ def test_a_log_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert log.epochs == (EpochReport(0, "s", 0, {"a": 1.5}, 0.1),)
     [found] = log.evaluations
     assert (found.accuracy, found.memory_bytes, found.accuracy_by_task) == (0.5, {"total": 7}, ()), "of an older log"
-    file.write_text('{"event": "epoch", "task": "no"}\n')
-    with pytest.raises(ValueError, match="validation error"):
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ('{"event": "epoch", "task": "no"}', "line 2: task: Input should be a valid integer"),
+        ('{"event": "evaluation"}', "line 2: task: Field required"),
+        ("[1]", "line 2 is no event"),
+        ("{}", "line 2 is no event"),
+        ('{"event": "ep', "Unterminated string"),
+    ],
+)
+def test_a_damaged_log_says_where_and_no_address_of_a_library(second: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    file.write_text('{"event": "another"}\n' + second + "\n")
+    with pytest.raises(ValueError, match=said) as raised:
         TrainingLog.read(file)
+    assert "http" not in str(raised.value)
