@@ -60,6 +60,13 @@ def test_a_run_without_learning_rate_or_of_a_single_epoch_is_drawn() -> None:
     assert training_figure("run-1", TrainingLog()) is None
 
 
+def test_a_loss_below_zero_is_inside_the_drawing() -> None:
+    log = TrainingLog(tuple(EpochReport(0, "s", epoch, {"a": 1.0 - epoch}, 0.1) for epoch in range(5)))
+    losses, rates = _figure(log).drawing.draw(FILE)[0].axes
+    assert losses.get_ylim()[0] <= -3.0
+    assert rates.get_ylim()[0] == 0.0
+
+
 def test_the_page_has_the_curves_of_the_runs_that_have_a_log_and_says_which_have_none(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     runs = [ReportedRun("with", make_record(), log=make_log(3)), ReportedRun("bare", make_record(method="m"))]
