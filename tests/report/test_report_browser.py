@@ -196,7 +196,9 @@ def test_matrices_beside_each_other_fit_a_printed_page(browser: Page, tmp_path: 
     browser.call("Emulation.setEmulatedMedia", media="print")
     try:
         browser.open((tmp_path / "report.html").as_uri())
-        places = browser.run("[...document.querySelectorAll('.heat')].map((each) => each.getBoundingClientRect().right)")
+        places = browser.run(
+            "[...document.querySelectorAll('.heat')].map((each) => each.getBoundingClientRect().right)"
+        )
         assert len(places) == 2
         assert max(places) <= PRINT_WIDTH
         assert min(places) < PRINT_WIDTH / 2, "they are beside each other"
