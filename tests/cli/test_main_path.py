@@ -174,7 +174,7 @@ def test_a_damaged_log_costs_the_report_its_curves_and_no_more(essential: Essent
     assert outcome.code == 0
     assert f"note: no training curves of {copy}: {copy / 'log.jsonl'} is damaged (" in outcome.err
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "No training curves: there is no log beside the record." in page
+    assert "No training curves: there is no log beside the record, or it cannot be read." in page
     assert "Accuracy matrix" in page
 
 

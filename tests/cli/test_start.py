@@ -23,6 +23,7 @@ try:
 except SystemExit as stop:
     assert not stop.code, stop.code
 """
+_REFUSED = _ASKED.replace("not stop.code", "stop.code == 2")
 _TELL = "import json, sys; print(json.dumps([name for name in sys.modules if not name.startswith('essential')]))"
 
 
@@ -67,6 +68,22 @@ def test_predict_loads_what_it_needs_alone(
     assert not loaded & {"torch._dynamo", "sympy", "sklearn", "scipy", "timm", "torchvision", "matplotlib", "rich"}
     # A name that is new here costs every start: load it where it is used.
     assert {name for name in loaded - needed if not name.startswith(("torch.", "_"))} <= {"shellingham"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("predict", "none.bundle", "clip.mp4"),
+        ("predict", "none.bundle", "clip.mp4", "--stride", "2"),
+        ("predict", "none.bundle", "clip.mp4", "--sheet", "image.txt"),
+        ("predict", "none.bundle", "--camera", "0"),
+        ("predict", "none.bundle", "--camera", "0", "--shortest", "0"),
+        ("test", "none.bundle", "clips"),
+        ("learn", "--into", "new.bundle", "--spans", "none.csv"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_torch_is_loaded(command: tuple[str, ...]) -> None:
+    assert "torch" not in _loaded(_REFUSED, *command)
 
 
 def test_threads_that_wait_sleep_beside_decoders(essential: Essential, monkeypatch: pytest.MonkeyPatch) -> None:

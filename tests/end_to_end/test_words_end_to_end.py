@@ -154,7 +154,9 @@ def test_a_comparison_builds_its_text_tower_once(
     tower: EncoderConfig, small_data: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where = (f"data.root={small_data}", f"features.store={place / 'store'}")
-    overrides = [*SMALL, *MACHINE, *where, *overrides_of(tower)]
+    monkeypatch.chdir(place)
+    overrides = [*SMALL, *MACHINE, *where, *(each.replace(f"{place}/", "") for each in overrides_of(tower))]
+    assert "encoder.text_weights=/" not in " ".join(overrides), "paths are from here"
     built: list[EncoderConfig] = []
 
     def build(config: EncoderConfig) -> TextTower:

@@ -4,13 +4,19 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from essential.api.compare import check_runs, compare
 from essential.api.planned_runs import PlannedRun, plan_runs
 from essential.engine.config import load_config
 from essential.engine.run import extract, train
+from essential.engine.store_beside import changed
+from essential.features.index import look_up
+from essential.features.store import VideoNote, create_store, video_id
 from essential.progress import Progress
+from essential.protocols.protocol import Segment, Video
+from essential.video.frame_folder import VideoIdentity, identity_of
 from small_runs import SMALL
 
 OTHERS = ("features.shard_videos=64", "training.epochs=1")
@@ -129,3 +135,26 @@ def test_one_of_other_settings_is_none_and_a_named_store_is_taken_at_its_word(
     (run,), _ = check_runs(planned(more.format(tmp_path)), told)
     assert run.config.features.store in (None, tmp_path / "named")
     assert told.notes == []
+
+
+def test_a_file_of_many_segments_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "long.mp4"
+    file.write_bytes(b"a long video")
+    videos = [Video(f"{start}", str(file), "walk", "test", Segment(start, start + 1)) for start in range(5)]
+    store = create_store(tmp_path / "store", {"of": "a test"})
+    (shard,) = store.plan_for([*map(video_id, videos)], shard_videos=8)
+    size, sha256 = identity_of(file)
+    notes = [VideoNote(key=key, size_bytes=size, sha256=sha256, broken=None) for key in shard.keys]
+    store.write(shard, np.zeros((5, 1, 2, 3), np.float32), notes)
+    found = look_up(store.path, videos, {"of": "a test"})
+    read: list[Path] = []
+
+    def identity(path: Path) -> VideoIdentity:
+        read.append(path)
+        return identity_of(path)
+
+    monkeypatch.setattr("essential.engine.store_beside.identity_of", identity)
+    assert changed(found, Progress()) is None
+    assert read == [file]
+    file.write_bytes(b"another one!")
+    assert changed(found, Progress()) == "5 of 5 videos are other files than it was made from"

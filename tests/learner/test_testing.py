@@ -1,5 +1,6 @@
 """A learner, and the command, tested on folders of clips."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from essential import VideoLearner
 from essential.errors import DataError
 from essential.learner.lesson import content_key
 from essential.progress import Progress
+from essential.protocols.folder import holds_class
 from in_process import Essential
 from taught import MACHINE, Clips, new_learner
 
@@ -191,3 +193,14 @@ def test_predict_offers_it_for_such_a_folder(taught_bundle: Path, folder: Path, 
     assert outcome.err.splitlines()[-1] == offer
     for other in (folder / "left", next(folder.rglob("*.mp4"))):
         assert "essential test" not in essential("predict", taught_bundle, other, *MINE).err
+
+
+def test_a_folder_that_cannot_be_listed_is_offered_to_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / "up").mkdir()
+    assert holds_class(tmp_path, ["up"])
+    assert not holds_class(tmp_path / "none", ["up"])
+    monkeypatch.setattr(Path, "iterdir", refused)
+    assert not holds_class(tmp_path, ["up"])

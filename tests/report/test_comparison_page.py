@@ -165,7 +165,7 @@ def test_several_budgets_have_a_table_of_methods_by_budgets_that_leads_the_page(
     assert "Memory budgets 4 KiB, 64 KiB" in page.text
     assert f"training.epochs=4 data.root={HOSTILE}" in page.text
     assert "essential compare --out 'my <folder>'" in page.text
-    assert f"replay at 4KiB: {HOSTILE}; raise it" in page.text
+    assert f"Left out: replay at 4KiB: {HOSTILE}; raise it" in page.text
     assert "Over the budget ewc 30.00" in page.text
     assert "Given all videos joint 99.00" in page.text
     assert page.text.count("essential baseline, on the Pareto front") == 1, "at 4 KiB, and not at 64 KiB"

@@ -66,11 +66,26 @@ def test_the_page_has_the_curves_of_the_runs_that_have_a_log_and_says_which_have
     write_report(runs, path)
     html = path.read_text(encoding="utf-8")
     assert html.count(">Loss and learning rate</h3>") == 1
-    assert "No training curves of bare: there is no log beside the record." in html
+    assert "No training curves of bare: there is no log beside the record, or it cannot be read." in html
     write_report(runs, tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text(encoding="utf-8") == html
     write_report(runs[:1], path)
     assert "No training curves" not in path.read_text(encoding="utf-8")
+    closed_form = ReportedRun("sums", make_record(method="s"), log=TrainingLog((), make_log(3).evaluations))
+    write_report([*runs, closed_form], path)
+    assert "No training curves of sums: the method trains no epoch." in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("highest", "shown"), [(0.0015, "0.0015"), (0.000997, "0.001"), (0.1, "0.1"), (0.00025, "0.00025")]
+)
+def test_the_learning_rate_is_told_with_two_digits_and_has_room(highest: float, shown: str) -> None:
+    log = TrainingLog(tuple(EpochReport(0, "s", epoch, {"a": 1.0}, highest / (1 + epoch)) for epoch in range(5)))
+    figure, _ = _figure(log).drawing.draw(FILE)
+    ticks = figure.axes[1].get_yticklabels()
+    assert [tick.get_text() for tick in ticks] == ["0", shown]
+    figure.draw_without_rendering()
+    assert ticks[1].get_window_extent().x0 >= 0, "inside the drawing"
 
 
 def test_a_log_is_read_as_it_was_written(tmp_path: Path) -> None:

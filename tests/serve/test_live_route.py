@@ -104,9 +104,10 @@ def _hostile() -> dict[str, bytes]:
     image = _image(np.zeros((48, 64, 3), np.uint8))
     png = PngImagePlugin.PngInfo()
     png.add_text("bomb", "x" * 2_000_000, zip=True)
-    bomb, large, huge, script = (io.BytesIO() for _ in range(4))
+    bomb, large, huge, long, script = (io.BytesIO() for _ in range(5))
     Image.new("1", (10_000, 10_000)).save(large, "PNG")
     Image.new("1", (60_000, 60_000)).save(huge, "PNG")
+    Image.new("1", (2_000_000, 1)).save(long, "PNG")
     Image.new("RGB", (8, 8)).save(bomb, "PNG", pnginfo=png)
     Image.new("RGB", (8, 8)).save(script, "EPS")
     return {
@@ -117,6 +118,7 @@ def _hostile() -> dict[str, bytes]:
         "its head alone": image[:20],
         "more pixels": large.getvalue(),
         "more pixels than Pillow takes": huge.getvalue(),
+        "few pixels in one row": long.getvalue(),
         "text that unpacks": bomb.getvalue(),
     }
 
@@ -124,7 +126,8 @@ def _hostile() -> dict[str, bytes]:
 @pytest.mark.parametrize("kind", list(_hostile()))
 def test_hostile_images_are_refused_and_the_worker_lives(service: RunningService, kind: str) -> None:
     good, workers = _image(np.zeros((48, 64, 3), np.uint8)), service.workers()
-    start, code = next(LATER), "pictures_too_large" if kind == "more pixels" else "unreadable_frame"
+    is_large = kind in ("more pixels", "few pixels in one row")
+    start, code = next(LATER), "pictures_too_large" if is_large else "unreadable_frame"
     before = _send(service, [good], [start]).json["frames"]["received"]
     answer = _send(service, [good, _hostile()[kind]], [start + 0.1, start + 0.5])
     assert (answer.status, answer.code) == (422, code), answer
@@ -147,7 +150,7 @@ def test_frames_that_are_too_large_or_too_many_are_refused(service: RunningServi
     wide = _image(np.zeros((1200, 1920, 3), np.uint8))
     answer = _send(service, [wide], [0.0])
     assert (answer.status, answer.code) == (422, "pictures_too_large")
-    assert "frame 1 has 1920 x 1200 pixels, and 2,073,600 are allowed" in answer.json["error"]["message"]
+    assert "frame 1 has 1920 x 1200 pixels; 2,073,600 are allowed" in answer.json["error"]["message"]
     small = _image(np.zeros((8, 8, 3), np.uint8))
     assert _send(service, [small] * 65, _times(65)).code == "too_many_clips"
     assert _send(service, [b"x" * 9 * 1024**2] * 2, _times(2)).code == "too_large"

@@ -136,6 +136,19 @@ def test_a_class_is_forgotten_and_comes_back(service: RunningService, clips: dic
     assert service.classes == list(TAUGHT)
 
 
+def test_of_two_who_change_a_class_at_once_the_second_is_told_that_it_is_gone(service: RunningService) -> None:
+    paths = [("DELETE", f"/classes?name={TAUGHT[0]}")] * 3 + [("POST", f"/classes/rename?name={TAUGHT[1]}&to=x")] * 3
+    with ThreadPoolExecutor(len(paths)) as pool:
+        answers = list(pool.map(lambda asked: service.ask(*asked), paths))
+    for of_one in (answers[:3], answers[3:]):
+        assert sorted(answer.status for answer in of_one) == [200, 404, 404], of_one
+        assert {answer.code for answer in of_one if answer.status != 200} == {"no_such_class"}
+    assert service.classes == ["x", TAUGHT[2]]
+    for _ in range(2):
+        assert service.ask("POST", "/undo").status == 200
+    assert service.classes == list(TAUGHT)
+
+
 def test_a_class_is_renamed_and_merged_on_purpose_and_it_is_undone(
     service: RunningService, bundle: Path, clips: dict[str, list[bytes]]
 ) -> None:

@@ -123,6 +123,13 @@ def test_a_file_that_is_missing_or_an_archive(tmp_path: Path) -> None:
         read_spans(tmp_path / "s.csv")
 
 
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "s.json").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(DataError, match=r"s\.json cannot be read: it has more than 268,435,456 bytes"):
+        read_spans(tmp_path / "s.json")
+
+
 def _task(value: Any, **more: Any) -> str:
     return json.dumps(
         [{"id": 7, "data": {"video": "match.mp4"}, "annotations": [{"result": [{"value": value}]}], **more}]

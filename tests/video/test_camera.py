@@ -174,7 +174,10 @@ def test_a_camera_is_turned_off_by_its_own_thread(source: Source) -> None:
         ("0", "/dev/video0", "camera 0"),
         ("12", "/dev/video12", "camera 12"),
         ("/dev/video3", "/dev/video3", "/dev/video3"),
-        ("rtsp://host/path?a=b", "rtsp://host/path?a=b", "rtsp://host/path?a=b"),
+        ("rtsp://host/path?a=b", "rtsp://host/path?a=b", "rtsp://host/path"),
+        ("rtsp://host?secret", "rtsp://host?secret", "rtsp://host"),
+        ("rtsp://host/user=me_password=secret", "rtsp://host/user=me_password=secret", "rtsp://host/user"),
+        ("rtsp://me:se/cret@host/x", "rtsp://me:se/cret@host/x", "rtsp://host/x"),
         ("rtsps://host:322/x", "rtsps://host:322/x", "rtsps://host:322/x"),
         ("rtsp://me:se@cret@host/x", "rtsp://me:se@cret@host/x", "rtsp://host/x"),
     ],
@@ -190,7 +193,7 @@ def test_a_camera_is_named_without_its_password(given: str, location: str, name:
     [
         *("", " ", "-1", "0.5", "1000", "/dev/sda", "/dev/video0/../sda", "/dev/video", "clip.mp4", "file:clip.mp4"),
         *("http://host/x", "rtsp://", "rtsp:/host", "rtsp://a b/", "concat:a|b", "rtmp://host/x", "RTSP", "camera"),
-        *("video0", "http://me:secret@host/x"),
+        *("video0", "http://me:secret@host/x", "rtsp://me:sec ret/secret@host"),
     ],
 )
 def test_nothing_else_is_a_camera(given: str) -> None:

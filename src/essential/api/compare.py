@@ -112,7 +112,9 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> tuple[list[Pla
     with turn(runs[0].config.training.threads):
         workspace = open_workspace(runs[0].config.with_absolute_paths(), progress)
         of_words = next((run for run in runs if run.config.needs_words), None)
-        spoken = replace(workspace, config=of_words.config).with_words().spoken if of_words else None
+        # As the runs will have it: a path that is given otherwise would make other words.
+        absolute = of_words and of_words.config.with_absolute_paths()
+        spoken = replace(workspace, config=absolute).with_words().spoken if absolute else None
         runs = [replace(run, spoken=spoken) if run.config.needs_words else run for run in runs]
         for run in runs:
             _refuse_other_protocol(run, workspace)

@@ -63,7 +63,7 @@ def refuse_beside_camera(camera: str | None, given: Mapping[str, object]) -> Non
     if camera is None:
         raise ConfigError("--every has no meaning without --camera; give both, or neither")
     for name, value in given.items():
-        if value:
+        if value is not None:
             raise ConfigError(f"{name} has no meaning beside --camera", remedy="give a camera, or files to label")
 
 

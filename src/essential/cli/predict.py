@@ -59,7 +59,11 @@ def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
         refuse_beside_camera(camera, {"PATH": paths, "--stride": stride, "--shortest": shortest, "--sheet": sheet})
         watch(bundle, camera or "", LiveOptions(window, every, streamed(form), top_k, overrides or ()))
         return
+    _refuse_wrong_use(window=window, stride=stride, shortest=shortest, sheet=sheet)
     _refuse_wrong_form(form, paths or [], window)
+    given = _given(bundle, paths or [])
+
+    # Here, as torch takes seconds to import.
     from essential.errors import VideoError
     from essential.learner.clips import Expanded
     from essential.learner.contact_sheet import ContactSheet
@@ -68,8 +72,7 @@ def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
     from essential.protocols.folder import holds_class
     from essential.results.formats import counted
 
-    _refuse_wrong_use(window=window, stride=stride, shortest=shortest, sheet=sheet)
-    found = Expanded(_named(_given(bundle, paths or [])))
+    found = Expanded(_named(given))
     learner = VideoLearner.load(bundle, overrides=overrides or ())
     show, finish = printer(form, CLIP_COLUMNS if window is None else SPAN_COLUMNS)
     image = ContactSheet(learner.classes)

@@ -40,7 +40,7 @@ def store_beside(workspace: Workspace, folder: Path, progress: Progress) -> Path
         with suppress(StoreError):  # Of another encoder, of other frames, or damaged: no store for these runs.
             problem = _lack(store, videos, recipe)
             if problem is None and store != chosen:
-                problem = _change(look_up(store, videos, recipe.provenance()), progress)
+                problem = changed(look_up(store, videos, recipe.provenance()), progress)
             if problem is None:
                 progress.say(f"features: those in {store} are used ({len(videos):,} videos, all the same)")
                 return store
@@ -77,25 +77,28 @@ def _lack(store: Path, videos: Sequence[Video], recipe: Recipe) -> str | None:
     return f"{broken:,} of its videos could not be read" if broken else None
 
 
-def _change(found: Located, progress: Progress) -> str | None:
+def changed(found: Located, progress: Progress) -> str | None:
     """Return how many videos are not the files that the features were extracted from; None if all are."""
     then: dict[VideoId, str | None] = {}
-    for number in sorted(set(found.index.shards_at(found.places).tolist())):
+    # The first shard that holds a video is the one to read it from, so it is the last to be entered.
+    for number in sorted(set(found.index.shards_at(found.places).tolist()), reverse=True):
         shard = found.index.plan[number]
         _, note = found.index.store.layout_and_note(shard)
         then |= {(shard.split, video.key): video.sha256 for video in note.videos}
-    other = 0
-    with phase(progress, "check videos", len(found.videos)), ThreadPoolExecutor(cpu_cores()) as pool:
-        for start in range(0, len(found.videos), _FILES_AT_A_TIME):
-            some = found.videos[start : start + _FILES_AT_A_TIME]
-            now = pool.map(_sha256_of, some)
-            other += sum(hashed != then[video_id(video)] for video, hashed in zip(some, now, strict=True))
-            progress.advance(start + len(some))
+    # A file of many segments is read once.
+    files = [*dict.fromkeys(video.file for video in found.videos)]
+    now: dict[str, str | None] = {}
+    with phase(progress, "check videos", len(files)), ThreadPoolExecutor(cpu_cores()) as pool:
+        for start in range(0, len(files), _FILES_AT_A_TIME):
+            some = files[start : start + _FILES_AT_A_TIME]
+            now.update(zip(some, pool.map(_sha256_of, some), strict=True))
+            progress.advance(len(now))
+    other = sum(now[video.file] != then[video_id(video)] for video in found.videos)
     return f"{other:,} of {len(found.videos):,} videos are other files than it was made from" if other else None
 
 
-def _sha256_of(video: Video) -> str | None:
+def _sha256_of(file: str) -> str | None:
     try:
-        return identity_of(video.path).sha256
+        return identity_of(Path(file)).sha256
     except OSError:
         return None

@@ -36,7 +36,9 @@ def share_cores(wanted_workers: int | None, *, recipe: Recipe, views: int) -> Sh
 
     Cores that are promised twice cost far more than they give: torch's threads wait for each other in a busy loop. So
     the encoder gets its share of the work, all cores if it is a ViT: then the workers idle most of the time. (On two
-    cores, six videos through a ResNet-18: 6 seconds with two threads beside two workers, 10 with one thread.)
+    cores, six videos through a ResNet-18: 6 seconds with two threads beside two workers, 10 with one thread. Clips
+    of a second or two through efficientnet-lite0: 15 and 8 a second.)
+    Threads of the command line sleep while they wait, see `cli.main`.
     """
     cores = cpu_cores()
     allowed = torch.get_num_threads()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,8 +81,10 @@ def class_folders(root: Path, layout: str) -> ClassFolders:
 
 
 def holds_class(root: Path, known: Collection[str]) -> bool:
-    """Say whether a path is a folder that holds the folder of one of the known classes."""
-    return root.is_dir() and any(known_as(path.name, known) in known for path in root.iterdir() if path.is_dir())
+    """Say whether a path is a folder that holds the folder of one of the known classes, as far as it can be listed."""
+    with suppress(OSError):
+        return any(known_as(path.name, known) in known for path in root.iterdir() if path.is_dir())
+    return False
 
 
 FOLDER = Dataset(

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from essential.errors import DataError
-from essential.files.given import plain_file
-from essential.files.untrusted import parse_json
+from essential.files.untrusted import parse_json, read_bounded
 
 
 class Line(NamedTuple):
@@ -36,11 +35,13 @@ def refuse_repeats(names: Iterable[tuple[Line, str]], remedy: str = "a video is 
 def bytes_of(path: Path, *, what: str = "", absent: str) -> bytes:
     """Return a file's content; `what` begins messages, and `absent` is the remedy where there is no file."""
     try:
-        return plain_file(path).read_bytes()
+        return read_bounded(path)
     except FileNotFoundError:
         raise DataError(f"{what}{path} does not exist", remedy=absent) from None
     except OSError as error:
         raise DataError(f"{what}{path} cannot be read: {error.strerror}", remedy="give a readable file") from error
+    except ValueError as error:
+        raise DataError(f"{what}{path} cannot be read: {error}", remedy="give several smaller files") from None
 
 
 def text_of(content: bytes, name: str, remedy: str) -> str:

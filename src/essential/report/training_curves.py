@@ -13,8 +13,8 @@ from essential.records.training_log import EpochReport, TrainingLog
 from essential.report.drawing import Drawing, Drawn, FigureView, LineStyle, Palette, Sheet, dress, every_few
 from essential.results.formats import counted
 
-_LOSSES = Sheet(width=480, height=340, top=12, bottom=136)
-_RATES = Sheet(width=480, height=340, top=244, bottom=46)
+_LOSSES = Sheet(width=480, height=340, left=58, top=12, bottom=136)
+_RATES = Sheet(width=480, height=340, left=58, top=244, bottom=46)
 _MOST_POINTS = 400
 
 
@@ -90,7 +90,7 @@ def _drawing(name: str, pieces: Sequence[_Piece], styles: dict[str, LineStyle]) 
         dress(losses, palette, x_label="", y_label="Loss")
         dress(rates, palette, x_label="Task", y_label="Learning rate")
         highest = max(float(piece.rates.max()) for piece in pieces)
-        rates.set_yticks([0, highest] if highest else [0], ["0", f"{highest:.1g}"] if highest else ["0"])
+        rates.set_yticks([0, highest] if highest else [0], ["0", f"{highest:.2g}"] if highest else ["0"])
         for axes in (losses, rates):
             axes.set_ylim(0)
             _mark_tasks(axes, palette, pieces)

@@ -21,10 +21,21 @@ _SHARE = 50
 
 
 class _Phase(NamedTuple):
+    """What the run is doing; `began` is when it was first told how much was done, and `first` is that much.
+
+    What a run before has done comes with the first number, and took no time of this one.
+    """
+
     title: str
     done: int
     total: int
     began: float
+    first: int
+
+    def left(self, now: float) -> float | None:
+        """Return the seconds that it still takes at the pace so far; None: not known yet."""
+        new = self.done - self.first
+        return (now - self.began) * (self.total - self.done) / new if new > 0 and self.total >= self.done else None
 
 
 class WatchPage:
@@ -74,8 +85,9 @@ class WatchPage:
     def tell(self, title: str, done: int, total: int) -> None:
         """Take what `progress` was told: a phase, and how far it is."""
         with self._unharmed():
-            began = self._phase.began if self._phase and self._phase.title == title else self._clock()
-            self._phase = _Phase(title, done, total, began)
+            known = self._phase if self._phase and self._phase.title == title and self._phase.done else None
+            began, first = (known.began, known.first) if known else (self._clock(), done)
+            self._phase = _Phase(title, done, total, began, first)
             self._write_if_due()
 
     @contextmanager
@@ -113,9 +125,7 @@ class WatchPage:
             evaluations=self._log.evaluations,
             matrix=[[*row, *[None] * (columns - len(row))] for row in rows] if known else [],
             phase=self._phase,
-            phase_left=None
-            if self._phase is None
-            else _left(self._phase.done, self._phase.total, self._clock() - self._phase.began),
+            phase_left=self._phase and self._phase.left(self._clock()),
             left=self._seconds_left(),
             figure=figure,
             swatches={style.swatch: style.svg for style in map(LineStyle, range(len(figure.legend) if figure else 0))},
@@ -161,7 +171,3 @@ class _WatchedProgress(Progress):
 
     def say(self, note: str) -> None:
         self._shown.say(note)
-
-
-def _left(done: int, total: int, seconds: float) -> float | None:
-    return seconds * (total - done) / done if 0 < done <= total else None

@@ -51,7 +51,7 @@ class PairedTest:
 class Call:
     """What was asked for: budgets from the least, changed settings, the command, what was left out, and the config.
 
-    `left_out` says of each method and budget that it does not fit, and why.
+    `left_out` says of each method and budget that is left out why.
     """
 
     budgets: tuple[int, ...] = ()

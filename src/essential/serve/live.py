@@ -53,9 +53,12 @@ class LiveSessions:
     def _check_frame(self, number: int, frame: Path) -> None:
         with _refused(number):
             width, height = image_size(frame, _FORMATS)
-        if width * height > self._limits.live_pixels:
-            message = f"frame {number} has {width} x {height} pixels, and {self._limits.live_pixels:,} are allowed"
-            raise Refusal(422, "pictures_too_large", f"{message}; scale it down")
+        most, side = self._limits.live_pixels, self._limits.side
+        # A side too: as its short side is scaled to the encoder's size, a long row of pixels becomes a huge frame.
+        if width * height > most or max(width, height) > side:
+            allowed = f"{most:,} are allowed, and a side of {side}"
+            message = f"frame {number} has {width} x {height} pixels; {allowed}; scale it down"
+            raise Refusal(422, "pictures_too_large", message)
 
     def _recogniser(self, given: LiveFrames) -> LiveRecogniser:
         """Return the session's recogniser: a new one for a new session, and for another window."""

@@ -144,17 +144,19 @@ class Service:
     async def forget(self, name: str) -> None:
         """Forget a class, or raise a `Refusal`."""
         self._refuse_during_lesson("forgotten")
-        self._refuse_unknown(name)
         async with self._changing:
+            # The change before may have been of the same class.
+            self._refuse_unknown(name)
             await self._change(methodcaller("forget", name, self.kept.new_path), seconds_limit=_CHANGE_SECONDS)
 
     async def rename(self, name: str, to: str, *, merge: bool) -> None:
         """Give a class another name, or with `merge` that of another class, or raise a `Refusal`."""
         self._refuse_during_lesson("renamed")
-        self._refuse_unknown(name)
-        if to in self.knowledge.names and to != name and not merge:
-            raise Refusal(409, "class_known", f"the class {to!r} is known already; send merge=true to make them one")
         async with self._changing:
+            self._refuse_unknown(name)
+            if to in self.knowledge.names and to != name and not merge:
+                message = f"the class {to!r} is known already; send merge=true to make them one"
+                raise Refusal(409, "class_known", message)
             call = methodcaller("rename", name, to, merge=merge, target=self.kept.new_path)
             await self._change(call, seconds_limit=_CHANGE_SECONDS)
 

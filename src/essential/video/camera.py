@@ -77,10 +77,12 @@ def camera_address(given: str) -> CameraAddress:
         return CameraAddress(f"/dev/video{int(given)}", f"camera {int(given)}")
     if re.fullmatch(r"/dev/video[0-9]{1,3}", given):
         return CameraAddress(given, given)
+    # A password may hold what ends a host, and some cameras take it as a parameter.
+    shown = re.sub(r"//.*@", "//", given)
     if re.fullmatch(r"rtsps?://[^\s/]+(/\S*)?", given):
-        return CameraAddress(given, re.sub(r"//[^/]*@", "//", given))
+        return CameraAddress(given, re.split("[?=]", shown)[0])
     raise ConfigError(
-        f"--camera {quoted(re.sub(r'//[^/]*@', '//', given))} is no camera",
+        f"--camera {quoted(shown)} is no camera",
         remedy="give its number (0), its device (/dev/video0) or its address (rtsp://HOST/PATH); label a file by: "
         "essential predict BUNDLE FILE --window SECONDS",
     )
