@@ -10,9 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from essential.cli.answers import StreamedForm, csv_printer, say_json, verdict
+from essential.cli.answers import StreamedForm, clock, row_printer, verdict
 from essential.cli.terminal import say
-from essential.shown import printable
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -160,18 +159,12 @@ def _display(form: StreamedForm) -> Iterator[tuple[Callable[[_Shown], None], Cal
         with Live(console=console, auto_refresh=False) as live:
             yield lambda shown: live.update(_table(shown), refresh=True), console.print
     else:
-        yield _printer(form), partial(say, err=True)
+        write = row_printer(form, _COLUMNS)
+        yield lambda shown: write(shown.as_json(), _line(shown)), partial(say, err=True)
 
 
-def _printer(form: StreamedForm) -> Callable[[_Shown], None]:
-    if form == "jsonl":
-        return lambda shown: say_json(shown.as_json())
-    if form == "table":
-        return lambda shown: say(
-            printable(f"{_clock(shown.seconds):>9}  {verdict(shown.prediction)}  latency {shown.latency_seconds:.3f} s")
-        )
-    write = csv_printer(_COLUMNS)
-    return lambda shown: write(shown.as_json())
+def _line(shown: _Shown) -> str:
+    return f"{clock(shown.seconds):>9}  {verdict(shown.prediction)}  latency {shown.latency_seconds:.3f} s"
 
 
 def _table(shown: _Shown) -> "Group":
@@ -188,9 +181,5 @@ def _table(shown: _Shown) -> "Group":
     table.add_column("", width=_BAR, no_wrap=True)
     for label, score in shown.prediction.top:
         table.add_row(label, f"{score:.4f}", "#" * round(_BAR * score))
-    first = Text(f"{_clock(shown.seconds)}  {verdict(shown.prediction)}", style="bold", no_wrap=True)
+    first = Text(f"{clock(shown.seconds)}  {verdict(shown.prediction)}", style="bold", no_wrap=True)
     return Group(first, table, Text(f"latency {shown.latency_seconds:.3f} s; frames: {counts}", style="dim"))
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds // 60)}:{seconds % 60:05.2f}"

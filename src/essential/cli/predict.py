@@ -74,7 +74,6 @@ def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
 
     found = Expanded(_named(given))
     learner = VideoLearner.load(bundle, overrides=overrides or ())
-    show, finish = printer(form, CLIP_COLUMNS if window is None else SPAN_COLUMNS)
     image = ContactSheet(learner.classes)
     videos = lost = 0
     windows = {"window_seconds": window, "stride_seconds": stride, "shortest_seconds": shortest}
@@ -83,15 +82,15 @@ def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
         answered: Iterator[Sequence[Answer]] = ([answer] for answer in clips)
     else:
         answered = _of_long_videos(learner, found, windows)
-    for answers in answered:
-        for answer in answers:
-            show(answer)
-            if isinstance(answer, Prediction):
-                lost += answer.error is not None
-                if sheet is not None:
-                    image.add(answer)
-        videos += 1
-    finish()
+    with printer(form, CLIP_COLUMNS if window is None else SPAN_COLUMNS) as show:
+        for answers in answered:
+            for answer in answers:
+                show(answer)
+                if isinstance(answer, Prediction):
+                    lost += answer.error is not None
+                    if sheet is not None:
+                        image.add(answer)
+            videos += 1
     if sheet is not None:
         image.write(sheet)
         say(f"image: {sheet}" + (f"; {image.left_out} more clips not shown" if image.left_out else ""), err=True)

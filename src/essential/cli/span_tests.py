@@ -1,12 +1,11 @@
 """`essential test` on a file of labelled spans: precision, recall and F1 by overlap."""
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from essential.cli.terminal import say
-from essential.shown import named, printable_json
+from essential.cli.terminal import say, say_json
+from essential.shown import named
 
 if TYPE_CHECKING:
     from essential.learner.span_results import SpanResults
@@ -57,7 +56,7 @@ def print_span_results(
         overlap=0.5 if options.overlap is None else options.overlap,
     )
     if form == "json":
-        say(printable_json(json.dumps(results.as_json(), ensure_ascii=False)))
+        say_json(results.as_json())
     else:
         _print(results)
 
