@@ -287,7 +287,7 @@ def test_names_on_standard_input_are_bytes(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--stride", "1"], "--stride 1.0 has no meaning without --window"),
+        (["--stride", "1"], "--stride has no meaning without --window"),
         (["--window", "1", "--stride", "2"], "windows of 1.0 s every 2.0 s are not allowed"),
         (["--sheet", "seen.gif"], "seen.gif: the image's name must end in one of .png"),
         (["--sheet", "seen.png", "--window", "1"], "give one of the two"),

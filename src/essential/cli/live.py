@@ -55,17 +55,6 @@ class _Shown(NamedTuple):
         return {**times, **content, "frames": dict(self.frames)}
 
 
-def refuse_beside_camera(camera: str | None, given: Mapping[str, object]) -> None:
-    """Raise a ConfigError if there is no camera, or something is given that is not for one."""
-    from essential.errors import ConfigError
-
-    if camera is None:
-        raise ConfigError("--every has no meaning without --camera; give both, or neither")
-    for name, value in given.items():
-        if value is not None:
-            raise ConfigError(f"{name} has no meaning beside --camera", remedy="give a camera, or files to label")
-
-
 def watch(bundle: Path, camera: str, options: LiveOptions) -> None:
     """Label what a camera shows until Ctrl-C; a CameraError if it cannot be opened, or is gone."""
     from essential.learner.clips import refuse_missing

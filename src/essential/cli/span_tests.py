@@ -24,13 +24,10 @@ class SpanOptions(NamedTuple):
     videos: Path | None
     frame_rate: float | None
 
-    def refuse(self) -> None:
-        """Raise a ConfigError if one is given, and a folder of clips is tested."""
-        from essential.errors import ConfigError
-
-        given = [f"--{name.replace('_', '-')}" for name, value in self._asdict().items() if value is not None]
-        if given:
-            raise ConfigError(f"{', '.join(given)}: for a file of spans only", remedy="leave it out, or give a file")
+    @property
+    def by_name(self) -> dict[str, object]:
+        """Return them by their names on the command line."""
+        return {f"--{name.replace('_', '-')}": value for name, value in self._asdict().items()}
 
 
 def print_span_results(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from essential.cli.options import BundleFile, FrameRate, Overrides, argument, option
+from essential.cli.options import BundleFile, FrameRate, Overrides, argument, option, refuse_given
 from essential.cli.span_tests import SpanOptions, print_span_results
 from essential.cli.terminal import say, say_json
 from essential.protocols.class_names import NONE_OF_THESE
@@ -66,7 +66,7 @@ def test(  # noqa: PLR0913, PLR0917 - an option each
             raise ConfigError("--page shows clips, and spans are tested", remedy="leave it out")
         print_span_results(bundle, clips, options, form, overrides)
         return
-    options.refuse()
+    refuse_given(options.by_name, "without a file of spans", "leave it out, or give a file")
     given = clips_by_class(clips, split="test")
 
     # Here, as torch takes seconds to import.
