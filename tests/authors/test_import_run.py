@@ -132,7 +132,7 @@ def test_an_imported_run_scores_as_the_run_it_came_from(places: dict[str, Path],
     analysis = analyse(tmp_path / "run", progress=QUIET)
     assert analysis.class_accuracy_by_task[-1] == ours.class_accuracy
     assert analysis.frames_kept[-1].accuracy == ours.metrics.final_accuracy
-    assert analysis.notes == ("The run keeps no exemplars: there is no map of them.",)
+    assert analysis.notes == ("The run keeps no exemplars: there are no distances of them.",)
     assert record.exemplars == 0
     assert record.memory_bytes.episodic == 0
     assert record.memory_bytes.semantic == ours.memory_bytes.semantic

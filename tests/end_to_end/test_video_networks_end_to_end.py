@@ -95,7 +95,7 @@ def test_a_learner_reads_keeps_answers_and_shows(encoder: Encoder, clips: Path, 
     short = {"frames": SHORTEST, "frames_read": FRAMES}
     assert [answer.as_json().get("short_clip") for answer in predictions] == [short, None, None]
     assert {answer.frames.shape[0] for answer in predictions if answer.frames is not None} == {FEWER}
-    sheet = ContactSheet()
+    sheet = ContactSheet(again.classes)
     for answer in predictions:
         sheet.add(answer)
     sheet.write(tmp_path / "sheet.png")
