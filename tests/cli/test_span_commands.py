@@ -58,6 +58,7 @@ def test_a_file_of_spans_is_taught(recording: Path, essential: Essential, tmp_pa
     learned = essential("learn", "--into", tmp_path / "new.bundle", *given, "--window", "1", *settings)
     assert learned.code == 0, learned.err
     assert "videos found by their names: /x/0a1b2c3d-long.mp4 -> " in learned.err
+    assert f"try: essential predict {tmp_path / 'new.bundle'} VIDEO --window SECONDS" in learned.out
     # Eight spans of two seconds each, in windows of one.
     assert "     1     16  2-left\n" in essential("classes", tmp_path / "new.bundle").out
     again = essential("learn", "--into", tmp_path / "new.bundle", *given, "--window", "1", "--more-of-known")
@@ -107,11 +108,14 @@ def test_a_file_of_spans_is_tested(recording: Path, bundle: Path, essential: Ess
         (("predict", "{bundle}", "{video}", "--format", "vtt"), "--format vtt is a file of spans of a video; give the"),
         (("predict", "{bundle}", "{video}", "{video}", "--window", "1", "--format", "srt"), "srt is of one video"),
         (("predict", "{bundle}", "{folder}", "--window", "1", "--format", "vtt"), "vtt is of one video"),
-        (("predict", "{bundle}", "{video}", "--shortest", "1"), "--shortest 1.0 has no meaning without --window"),
+        (("predict", "{bundle}", "{video}", "--shortest", "1"), "--shortest has no meaning without --window"),
         (("predict", "{bundle}", "--camera", "0", "--format", "vtt"), "--format vtt is a file of spans"),
         (("test", "{bundle}", "{spans}"), "give --window SECONDS"),
         (("test", "{bundle}", "{spans}", "--window", "1", "--page", "p.html"), "--page shows clips"),
-        (("test", "{bundle}", "{folder}/data/train", "--window", "1"), "--window: for a file of spans only"),
+        (
+            ("test", "{bundle}", "{folder}/data/train", "--window", "1"),
+            "--window has no meaning without a file of spans",
+        ),
         (("test", "{bundle}", "{folder}/gone.csv", "--window", "1"), "gone.csv does not exist"),
         (("learn", "--into", "new.bundle"), "no clips are given; give --videos DIR, or --spans FILE"),
         (("learn", "--into", "n.bundle", "--videos", "{folder}", "--window", "1"), "--window has no meaning without"),

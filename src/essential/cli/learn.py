@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from essential.cli.classes import print_classes
 from essential.cli.completion import config_names, encoder_names
-from essential.cli.options import FrameRate, Method, Overrides, option
+from essential.cli.options import FrameRate, Method, Overrides, option, refuse_given
 from essential.cli.terminal import bundle_told_on_ctrl_c, say
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def _teach(
         written = learner.save(into)
     _print_lesson(lesson, learner)
     _print_bundle(into, learner, written)
+    say(f"try: essential predict {into} {'CLIP' if isinstance(given, Path) else 'VIDEO --window SECONDS'}")
 
 
 def _bytes(budget: str | None) -> int | None:
@@ -168,9 +169,8 @@ def _given(
         return cut_spans(found, window_seconds=window)
     if videos is None:
         raise ConfigError("no clips are given", remedy="give --videos DIR, or --spans FILE")
-    if frame_rate is not None or window is not None:
-        option = "--window" if frame_rate is None else "--frame-rate"
-        raise ConfigError(f"{option} has no meaning without --spans", remedy="leave it out, or give --spans FILE")
+    of_spans = {"--window": window, "--frame-rate": frame_rate}
+    refuse_given(of_spans, "without --spans", "leave it out, or give --spans FILE")
     return videos
 
 
@@ -234,7 +234,8 @@ def _print_lesson(lesson: "Lesson", learner: "VideoLearner") -> None:
     if counts := learner.recognised:
         weakest, (right, of) = min(counts.items(), key=lambda item: item[1][0] / item[1][1])
         right_of_all, of_all = map(sum, zip(*counts.values(), strict=True))
-        say(f"held-out clips recognised: {right_of_all} of {of_all} (weakest: {weakest}, {right} of {of})")
+        worst = f" (weakest: {weakest}, {right} of {of})" if right < of else ""
+        say(f"held-out clips recognised: {right_of_all} of {of_all}{worst}")
     say(f"kept of clips: {size(sum(entry.bytes for entry in learner.memory))}")
 
 
@@ -243,4 +244,3 @@ def _print_bundle(into: Path, learner: "VideoLearner", written: int) -> None:
     from essential.results.formats import counted
 
     say(f"bundle: {into} ({size(written)}, {counted(len(learner.classes), 'class')})")
-    say(f"try: essential predict {into} CLIP")
