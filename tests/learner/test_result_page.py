@@ -120,3 +120,16 @@ def test_it_prints_whole(page: tuple[Path, int], browser: Page) -> None:
     width = browser.run("document.querySelector('.confused').getBoundingClientRect().right")
     browser.call("Emulation.setEmulatedMedia", media="")
     assert width <= 690
+
+
+def test_names_and_paths_are_text_and_no_markup(tmp_path: Path) -> None:
+    name, file = "<script>a</script>", Path('"><img src=x onerror=b>.mp4')
+    wrong = WrongClip(file, name, Scored(name * 2, 0.9), is_none=False, frames=b"x")
+    other = wrong._replace(closest=Scored(name * 2, 0.8), frames=None)
+    unread = UnreadClip(file, name, "<script>c</script>")
+    results = ClipResults((name, name * 2), {name: {name: 1, name * 2: 2}}, (wrong, other), (unread,))
+    results.write_page(tmp_path / "test.html", title=name)
+    page = (tmp_path / "test.html").read_text()
+    assert page.count("&lt;script&gt;") >= 8
+    assert "<script" not in page
+    assert "<img src=x" not in page

@@ -142,6 +142,7 @@ def _task(value: Any, **more: Any) -> str:
         (_task({"ranges": {"from": 1}, "timelinelabels": ["a"]}), ["task 7, region 1", "{'from': 1}", "known are"]),
         (_task({"ranges": [{"start": 9, "end": 3}], "timelinelabels": ["a"]}), ["from frame 8 to before frame 3"]),
         (_task({"ranges": [{"start": 1.5, "end": 3}], "timelinelabels": ["a"]}), ["whole numbers"]),
+        (_task({"ranges": [{"start": True, "end": True}], "timelinelabels": ["a"]}), ["frame True", "whole numbers"]),
         (_task({"ranges": [{"start": 1, "end": 999}], "timelinelabels": ["a"]}), ["frame 999", "has 100 frames"]),
         (_task({"ranges": [{"start": 1, "end": 9}], "timelinelabels": ["a", "b"]}), ["labels ['a', 'b']", "one label"]),
         (

@@ -157,7 +157,7 @@ def _marks(line: Line, region: Mapping[str, Any], video: str, score: object) -> 
 
 
 def _before(frame: object) -> object:
-    return frame - 1 if isinstance(frame, int) else frame
+    return frame - 1 if type(frame) is int else frame
 
 
 def _kind_of(region: Mapping[str, Any]) -> str:

@@ -73,7 +73,8 @@ def seconds_of(line: Line, start: object, end: object) -> Segment:
 
 def frames_of(line: Line, first: object, after: object) -> FrameRange:
     """Return the frames of two whole numbers; a DataError unless 0 <= first < after."""
-    if not (isinstance(first, int) and isinstance(after, int) and 0 <= first < after):
+    # Not `isinstance`: true is an int to Python.
+    if not (type(first) is int and type(after) is int and 0 <= first < after):
         raise line.error(
             f"the span is from frame {first!r} to before frame {after!r} (counted from 0)",
             "give whole numbers, the first from 0 on and the last not before it",
