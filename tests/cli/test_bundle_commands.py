@@ -228,11 +228,11 @@ def test_csv_has_one_header_in_each_mode(world: Path, bundle: Path, tmp_path: Pa
 
 
 def test_names_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    show, _ = printer("table", ())
-    show(Prediction(Path("a\x1b[2J.mp4"), (Scored("wave\x1b]0;title\x07\u202e", 0.5),)))
-    show(Prediction(Path("b.mp4"), error="no\nvideo"))
-    show(Span(Path("c\r.mp4"), Segment(0.0, 1.0), Scored("jump\x9b1m", 0.5)))
-    show(Span(Path("d.mp4"), Segment(0.0, 75.25), Scored("jump", 0.53), 1.25))
+    with printer("table", ()) as show:
+        show(Prediction(Path("a\x1b[2J.mp4"), (Scored("wave\x1b]0;title\x07\u202e", 0.5),)))
+        show(Prediction(Path("b.mp4"), error="no\nvideo"))
+        show(Span(Path("c\r.mp4"), Segment(0.0, 1.0), Scored("jump\x9b1m", 0.5)))
+        show(Span(Path("d.mp4"), Segment(0.0, 75.25), Scored("jump", 0.53), 1.25))
     assert capsys.readouterr().out.splitlines() == [
         "wave\ufffd]0;title\ufffd\ufffd" + " " * 9 + " 0.5000  a\ufffd[2J.mp4",
         "cannot be read" + " " * 19 + "b.mp4: no\ufffdvideo",
@@ -289,7 +289,7 @@ def test_names_on_standard_input_are_bytes(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--stride", "1"], "--stride 1.0 has no meaning without --window"),
+        (["--stride", "1"], "--stride has no meaning without --window"),
         (["--window", "1", "--stride", "2"], "windows of 1.0 s every 2.0 s are not allowed"),
         (["--sheet", "seen.gif"], "seen.gif: the image's name must end in one of .png"),
         (["--sheet", "seen.png", "--window", "1"], "give one of the two"),

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from essential import VideoLearner
-from essential.cli.answers import StreamedForm
-from essential.cli.live import _counts, _printer, _Shown, _slow, _summarise, _table
+from essential.cli.answers import StreamedForm, row_printer
+from essential.cli.live import _COLUMNS, _counts, _line, _Shown, _slow, _summarise, _table
 from essential.errors import CameraError
 from essential.learner.prediction import Prediction, Scored
 from essential.video import camera as cameras
@@ -70,7 +70,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
 
 def _interrupted_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """Send Ctrl-C with an answer."""
-    from essential.cli import answers, live
+    from essential.cli import answers, live, terminal
 
     said = live.say
     left = [count]
@@ -81,7 +81,7 @@ def _interrupted_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
         if not err and not left[0]:
             raise KeyboardInterrupt
 
-    for module in (answers, live):
+    for module in (answers, live, terminal):
         monkeypatch.setattr(module, "say", say)
 
 
@@ -133,7 +133,8 @@ def test_a_name_controls_neither_a_terminal_nor_a_spreadsheet(
     form: StreamedForm, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prediction = Prediction(Path("live"), (Scored("=up\x1b[2J", 0.6),), 0.5)
-    _printer(form)(_Shown(1.0, prediction, 0.1, {}))
+    answer = _Shown(1.0, prediction, 0.1, {})
+    row_printer(form, _COLUMNS)(answer.as_json(), _line(answer))
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
     assert ("'=up" in shown) == (form == "csv")

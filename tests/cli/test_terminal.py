@@ -84,10 +84,10 @@ def test_a_bar_moves_by_its_own_controls_alone(
 @pytest.mark.parametrize("form", ["table", "jsonl", "csv"])
 def test_predictions_in_every_format(form: Format, capsys: pytest.CaptureFixture[str]) -> None:
     path = Path(f"={NAME}.mp4")
-    show, _ = printer(form, SPAN_COLUMNS)
-    show(Prediction(path, (Scored(f"@{NAME}", 0.5),)))
-    show(Prediction(path, error=f"-{NAME}"))
-    show(Span(path, Segment(0, 1), Scored(f"+{NAME}", 0.5)))
+    with printer(form, SPAN_COLUMNS) as show:
+        show(Prediction(path, (Scored(f"@{NAME}", 0.5),)))
+        show(Prediction(path, error=f"-{NAME}"))
+        show(Span(path, Segment(0, 1), Scored(f"+{NAME}", 0.5)))
     out = capsys.readouterr().out
     assert _harmless(out)
     if form == "jsonl":

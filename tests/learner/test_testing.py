@@ -160,7 +160,7 @@ def test_a_clip_that_cannot_be_read_is_named_and_the_exit_code_is_that_of_predic
         (("two.bundle", "flat"), "is in no class's folder"),
         (("two.bundle", "two.bundle"), "give --window SECONDS"),
         (("two.bundle", "two.bundle", "--page", "page.html"), "--page shows clips, and spans are tested"),
-        (("two.bundle", "asked", "--window", "2"), "--window: for a file of spans only"),
+        (("two.bundle", "asked", "--window", "2"), "--window has no meaning without a file of spans"),
         (("two.bundle", "asked", "--page", "two.bundle/page.html"), "cannot write"),
         (("two.bundle", "reserved"), "it is what is answered for a clip of no class"),
     ],

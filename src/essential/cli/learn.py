@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from essential.cli.classes import print_classes
 from essential.cli.completion import config_names, encoder_names
-from essential.cli.options import FrameRate, Method, Overrides, option
+from essential.cli.options import FrameRate, Method, Overrides, option, refuse_given
 from essential.cli.terminal import bundle_told_on_ctrl_c, say
 
 if TYPE_CHECKING:
@@ -169,9 +169,8 @@ def _given(
         return cut_spans(found, window_seconds=window)
     if videos is None:
         raise ConfigError("no clips are given", remedy="give --videos DIR, or --spans FILE")
-    if frame_rate is not None or window is not None:
-        option = "--window" if frame_rate is None else "--frame-rate"
-        raise ConfigError(f"{option} has no meaning without --spans", remedy="leave it out, or give --spans FILE")
+    of_spans = {"--window": window, "--frame-rate": frame_rate}
+    refuse_given(of_spans, "without --spans", "leave it out, or give --spans FILE")
     return videos
 
 

@@ -10,9 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from essential.cli.answers import StreamedForm, csv_printer, say_json, verdict
+from essential.cli.answers import StreamedForm, clock, row_printer, verdict
 from essential.cli.terminal import say
-from essential.shown import printable
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -54,17 +53,6 @@ class _Shown(NamedTuple):
         del content["path"]
         times = {"seconds": round(self.seconds, 3), "latency_seconds": round(self.latency_seconds, 4)}
         return {**times, **content, "frames": dict(self.frames)}
-
-
-def refuse_beside_camera(camera: str | None, given: Mapping[str, object]) -> None:
-    """Raise a ConfigError if there is no camera, or something is given that is not for one."""
-    from essential.errors import ConfigError
-
-    if camera is None:
-        raise ConfigError("--every has no meaning without --camera; give both, or neither")
-    for name, value in given.items():
-        if value is not None:
-            raise ConfigError(f"{name} has no meaning beside --camera", remedy="give a camera, or files to label")
 
 
 def watch(bundle: Path, camera: str, options: LiveOptions) -> None:
@@ -160,18 +148,12 @@ def _display(form: StreamedForm) -> Iterator[tuple[Callable[[_Shown], None], Cal
         with Live(console=console, auto_refresh=False) as live:
             yield lambda shown: live.update(_table(shown), refresh=True), console.print
     else:
-        yield _printer(form), partial(say, err=True)
+        write = row_printer(form, _COLUMNS)
+        yield lambda shown: write(shown.as_json(), _line(shown)), partial(say, err=True)
 
 
-def _printer(form: StreamedForm) -> Callable[[_Shown], None]:
-    if form == "jsonl":
-        return lambda shown: say_json(shown.as_json())
-    if form == "table":
-        return lambda shown: say(
-            printable(f"{_clock(shown.seconds):>9}  {verdict(shown.prediction)}  latency {shown.latency_seconds:.3f} s")
-        )
-    write = csv_printer(_COLUMNS)
-    return lambda shown: write(shown.as_json())
+def _line(shown: _Shown) -> str:
+    return f"{clock(shown.seconds):>9}  {verdict(shown.prediction)}  latency {shown.latency_seconds:.3f} s"
 
 
 def _table(shown: _Shown) -> "Group":
@@ -188,9 +170,5 @@ def _table(shown: _Shown) -> "Group":
     table.add_column("", width=_BAR, no_wrap=True)
     for label, score in shown.prediction.top:
         table.add_row(label, f"{score:.4f}", "#" * round(_BAR * score))
-    first = Text(f"{_clock(shown.seconds)}  {verdict(shown.prediction)}", style="bold", no_wrap=True)
+    first = Text(f"{clock(shown.seconds)}  {verdict(shown.prediction)}", style="bold", no_wrap=True)
     return Group(first, table, Text(f"latency {shown.latency_seconds:.3f} s; frames: {counts}", style="dim"))
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds // 60)}:{seconds % 60:05.2f}"

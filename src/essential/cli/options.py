@@ -1,6 +1,7 @@
 """How an option or argument is declared; those that several commands share are declared here."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +43,15 @@ FrameRate = Annotated[
     option("--frame-rate", "N", "Frames a second, where FILE counts frames; default: the video's.", min=0.01),
 ]
 BundleFile = Annotated[Path, argument("BUNDLE", "A bundle, made by `essential learn`.")]
+
+
+def refuse_given(options: Mapping[str, object], why: str, remedy: str) -> None:
+    """Raise a ConfigError for the first of the options, by their names, that is given: whose value is not None."""
+    from essential.errors import ConfigError
+
+    for name, value in options.items():
+        if value is not None:
+            raise ConfigError(f"{name} has no meaning {why}", remedy=remedy)
 
 
 def path_setting(key: str, path: Path) -> str:

@@ -2,14 +2,14 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 from essential.cli.answers import CLIP_COLUMNS, SPAN_COLUMNS, Format, printer, streamed
-from essential.cli.options import BundleFile, Overrides, argument, option
+from essential.cli.options import BundleFile, Overrides, argument, option, refuse_given
 from essential.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -53,14 +53,16 @@ def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
       essential predict actions.bundle clips --sheet seen.png
       essential predict actions.bundle --camera 0
     """
-    if camera is not None or every is not None:
-        from essential.cli.live import LiveOptions, refuse_beside_camera, watch
+    if camera is not None:
+        from essential.cli.live import LiveOptions, watch
 
-        refuse_beside_camera(camera, {"PATH": paths, "--stride": stride, "--shortest": shortest, "--sheet": sheet})
-        watch(bundle, camera or "", LiveOptions(window, every, streamed(form), top_k, overrides or ()))
+        others = {"PATH": paths, "--stride": stride, "--shortest": shortest, "--sheet": sheet}
+        refuse_given(others, "beside --camera", "give a camera, or files to label")
+        watch(bundle, camera, LiveOptions(window, every, streamed(form), top_k, overrides or ()))
         return
-    _refuse_wrong_use(window=window, stride=stride, shortest=shortest, sheet=sheet)
-    _refuse_wrong_form(form, paths or [], window)
+    refuse_given({"--every": every}, "without --camera", "give both, or neither")
+    of_spans = {"--stride": stride, "--shortest": shortest}
+    _refuse_wrong_use(form, paths or [], window=window, of_spans=of_spans, sheet=sheet)
     given = _given(bundle, paths or [])
 
     # Here, as torch takes seconds to import.
@@ -74,7 +76,6 @@ def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
 
     found = Expanded(_named(given))
     learner = VideoLearner.load(bundle, overrides=overrides or ())
-    show, finish = printer(form, CLIP_COLUMNS if window is None else SPAN_COLUMNS)
     image = ContactSheet(learner.classes)
     videos = lost = 0
     windows = {"window_seconds": window, "stride_seconds": stride, "shortest_seconds": shortest}
@@ -83,15 +84,15 @@ def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
         answered: Iterator[Sequence[Answer]] = ([answer] for answer in clips)
     else:
         answered = _of_long_videos(learner, found, windows)
-    for answers in answered:
-        for answer in answers:
-            show(answer)
-            if isinstance(answer, Prediction):
-                lost += answer.error is not None
-                if sheet is not None:
-                    image.add(answer)
-        videos += 1
-    finish()
+    with printer(form, CLIP_COLUMNS if window is None else SPAN_COLUMNS) as show:
+        for answers in answered:
+            for answer in answers:
+                show(answer)
+                if isinstance(answer, Prediction):
+                    lost += answer.error is not None
+                    if sheet is not None:
+                        image.add(answer)
+            videos += 1
     if sheet is not None:
         image.write(sheet)
         say(f"image: {sheet}" + (f"; {image.left_out} more clips not shown" if image.left_out else ""), err=True)
@@ -108,25 +109,18 @@ def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
 
 
 def _refuse_wrong_use(
-    *, window: float | None, stride: float | None, shortest: float | None, sheet: Path | None
+    form: Format, paths: list[str], *, window: float | None, of_spans: Mapping[str, object], sheet: Path | None
 ) -> None:
     from essential.errors import ConfigError
     from essential.learner.contact_sheet import check_place
 
-    for name, value in (("--stride", stride), ("--shortest", shortest)):
-        if value is not None and window is None:
-            raise ConfigError(f"{name} {value} has no meaning without --window; give both, or neither")
-    if sheet is not None:
-        if window is not None:
-            raise ConfigError("--sheet shows clips, and --window makes spans; give one of the two")
-        check_place(sheet)
-
-
-def _refuse_wrong_form(form: Format, paths: list[str], window: float | None) -> None:
-    from essential.errors import ConfigError
-
     if window is None:
+        refuse_given(of_spans, "without --window", "give both, or neither")
         streamed(form)
+    else:
+        refuse_given({"--sheet": sheet}, "beside --window, which makes spans", "give one of the two")
+    if sheet is not None:
+        check_place(sheet)
     is_one_file = len(paths) == 1 and paths[0] != _FROM_INPUT and not os.path.isdir(paths[0])  # noqa: PTH112
     if form in ("vtt", "srt") and not is_one_file:
         raise ConfigError(

@@ -1,12 +1,11 @@
 """`essential test` on a file of labelled spans: precision, recall and F1 by overlap."""
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from essential.cli.terminal import say
-from essential.shown import named, printable_json
+from essential.cli.terminal import say, say_json
+from essential.shown import named
 
 if TYPE_CHECKING:
     from essential.learner.span_results import SpanResults
@@ -25,13 +24,10 @@ class SpanOptions(NamedTuple):
     videos: Path | None
     frame_rate: float | None
 
-    def refuse(self) -> None:
-        """Raise a ConfigError if one is given, and a folder of clips is tested."""
-        from essential.errors import ConfigError
-
-        given = [f"--{name.replace('_', '-')}" for name, value in self._asdict().items() if value is not None]
-        if given:
-            raise ConfigError(f"{', '.join(given)}: for a file of spans only", remedy="leave it out, or give a file")
+    @property
+    def by_name(self) -> dict[str, object]:
+        """Return them by their names on the command line."""
+        return {f"--{name.replace('_', '-')}": value for name, value in self._asdict().items()}
 
 
 def print_span_results(
@@ -57,7 +53,7 @@ def print_span_results(
         overlap=0.5 if options.overlap is None else options.overlap,
     )
     if form == "json":
-        say(printable_json(json.dumps(results.as_json(), ensure_ascii=False)))
+        say_json(results.as_json())
     else:
         _print(results)
 

@@ -1,18 +1,25 @@
 """How text is printed: all of it goes through here, so that no name in it can control a terminal."""
 
+import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import typer
 
-from essential.shown import printable_lines
+from essential.shown import printable_json, printable_lines
 
 
 def say(text: str, *, err: bool = False) -> None:
     """Print a text of one or more lines."""
     typer.echo(printable_lines(text), err=err)
+
+
+def say_json(content: Mapping[str, Any]) -> None:
+    """Print plain JSON values as a line."""
+    say(printable_json(json.dumps(content, ensure_ascii=False)))
 
 
 class Stopped(Exception):

@@ -2,16 +2,15 @@
 
 # ruff: noqa: PT028 - it is a command, not a test
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from essential.cli.options import BundleFile, FrameRate, Overrides, argument, option
+from essential.cli.options import BundleFile, FrameRate, Overrides, argument, option, refuse_given
 from essential.cli.span_tests import SpanOptions, print_span_results
-from essential.cli.terminal import say
+from essential.cli.terminal import say, say_json
 from essential.protocols.class_names import NONE_OF_THESE
-from essential.shown import named, printable, printable_json
+from essential.shown import named, printable
 
 if TYPE_CHECKING:
     from essential.learner.clip_results import ClipResults, Share
@@ -67,7 +66,7 @@ def test(  # noqa: PLR0913, PLR0917 - an option each
             raise ConfigError("--page shows clips, and spans are tested", remedy="leave it out")
         print_span_results(bundle, clips, options, form, overrides)
         return
-    options.refuse()
+    refuse_given(options.by_name, "without a file of spans", "leave it out, or give a file")
     given = clips_by_class(clips, split="test")
 
     # Here, as torch takes seconds to import.
@@ -79,7 +78,7 @@ def test(  # noqa: PLR0913, PLR0917 - an option each
     if page is not None:
         results.write_page(page, title=f"{bundle.name} on {clips.name or clips}")
     if form == "json":
-        say(printable_json(json.dumps(results.as_json(), ensure_ascii=False)))
+        say_json(results.as_json())
     else:
         _print(results, clips)
     if page is not None:

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from essential.errors import DataError
 from essential.protocols.text_files import Line
 from essential.shown import quoted
 from essential.spans.labelled_span import (
@@ -165,14 +164,3 @@ def _kind_of(region: Mapping[str, Any]) -> str:
     if "ranges" in region or {"start", "end"} <= region.keys():
         return _UNLABELLED
     return f"regions of the kind {region['type']}" if region.get("type") else "values that are no spans"
-
-
-def refuse_unknown_json(content: Any, name: str) -> DataError:
-    """Return the error for JSON of no known layout, ready to be raised."""
-    keys = ", ".join(map(repr, [*content][:5])) if isinstance(content, dict) else ""
-    what = f"an object with {keys or 'nothing'}" if isinstance(content, dict) else f"a {type(content).__name__}"
-    return DataError(
-        f"its JSON is {what}, no export that is known",
-        where=name,
-        remedy="give an export of Label Studio (JSON or JSON-MIN), or the layout of ActivityNet (version 1.3)",
-    )

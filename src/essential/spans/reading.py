@@ -11,7 +11,7 @@ from essential.spans.activity_net import is_activity_net, marks_of_activity_net
 from essential.spans.checks import refuse_conflicts
 from essential.spans.cvat import marks_of_cvat
 from essential.spans.elan import marks_of_elan
-from essential.spans.label_studio import is_label_studio, marks_of_label_studio, refuse_unknown_json
+from essential.spans.label_studio import is_label_studio, marks_of_label_studio
 from essential.spans.labelled_span import FrameRange, LabelledSpan, Mark, Marks
 from essential.spans.places import VideoPlaces
 from essential.spans.subtitles import marks_of_subtitles
@@ -88,7 +88,13 @@ def _of_json(text: str, name: str) -> Marks:
         return marks_of_activity_net(content, name)
     if is_label_studio(content):
         return marks_of_label_studio(content, name)
-    raise refuse_unknown_json(content, name)
+    keys = ", ".join(map(repr, [*content][:5])) if isinstance(content, dict) else ""
+    what = f"an object with {keys or 'nothing'}" if isinstance(content, dict) else f"a {type(content).__name__}"
+    raise DataError(
+        f"its JSON is {what}, no export that is known",
+        where=name,
+        remedy="give an export of Label Studio (JSON or JSON-MIN), or the layout of ActivityNet (version 1.3)",
+    )
 
 
 # By how a file's name ends; each takes the text, and the file's path.

@@ -1,5 +1,7 @@
 // The one camera. It is off unless the page shows what it sees, and goes off when the page is hidden or left.
 
+import { find, tell } from "./parts.js";
+
 let current = null;
 
 const REASONS = {
@@ -9,18 +11,23 @@ const REASONS = {
   NotReadableError: "Another program uses the camera, or it does not answer. Close that program and try again.",
 };
 
-// Show the camera in a video element; `onClosed` is told why when it goes off, whoever closes it. Gives its stream.
-export async function openCamera(view, onClosed) {
+// Show the camera in a part of the page, by the ids of what is in it: the button `start` opens it, `panel` with the video
+// `view` is there while it is on, and `trouble` says why it is not. `onClosed` is called when it goes off, whoever
+// closes it. Gives its stream, or null.
+export async function openCamera(part, onClosed) {
   closeCamera("");
-  if (!navigator.mediaDevices?.getUserMedia) throw new Error(insecure());
-  const mine = { view, onClosed, stream: null };
+  tell(part.trouble, navigator.mediaDevices?.getUserMedia ? "" : insecure());
+  if (!navigator.mediaDevices?.getUserMedia) return null;
+  const view = find(part.view);
+  const mine = { part, view, onClosed, stream: null };
   current = mine;
   let stream;
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 } } });
   } catch (error) {
     if (current === mine) current = null;
-    throw new Error(REASONS[error.name] ?? `The camera cannot be used (${error.name}: ${error.message}).`);
+    tell(part.trouble, REASONS[error.name] ?? `The camera cannot be used (${error.name}: ${error.message}).`);
+    return null;
   }
   mine.stream = stream;
   // It was closed, or asked for anew, while the browser asked whether it may be used.
@@ -32,7 +39,10 @@ export async function openCamera(view, onClosed) {
   stream.getVideoTracks()[0].addEventListener("ended", gone);
   view.srcObject = stream;
   await view.play().catch(() => {});
-  return current === mine ? stream : null;
+  if (current !== mine) return null;
+  find(part.panel).hidden = false;
+  find(part.start).disabled = true;
+  return stream;
 }
 
 export function closeCamera(reason) {
@@ -40,7 +50,13 @@ export function closeCamera(reason) {
   if (!closed) return;
   current = null;
   end(closed);
-  closed.onClosed(reason);
+  closed.onClosed();
+  const { panel, start, trouble } = closed.part;
+  const hadFocus = find(panel).contains(document.activeElement);
+  find(panel).hidden = true;
+  find(start).disabled = false;
+  if (hadFocus) find(start).focus();
+  tell(trouble, reason);
 }
 
 function end({ view, stream }) {

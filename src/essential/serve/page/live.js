@@ -2,10 +2,11 @@
 
 import { ask } from "./api.js";
 import { closeCamera, openCamera } from "./camera.js";
-import { counted, element, find, pause, scoreLines, sentence, tell, titleOf } from "./parts.js";
+import { counted, element, find, pause, scoreLines, sentence, titleOf } from "./parts.js";
 import { usualTakeSeconds } from "./record.js";
 import { service } from "./service.js";
 
+const PART = { start: "live-start", panel: "live", view: "live-view", trouble: "live-trouble" };
 const SEND_EVERY = 250;
 const MOST_WAITING = 32;
 const SIDE = 480;
@@ -21,21 +22,12 @@ export function startLive() {
 }
 
 async function begin() {
-  tell("live-trouble", "");
   chooseWindow();
   // As the service asks with its first answer.
   const every = find("live-window").value / service.known.frames_read;
   const session = { id: newSession(), began: performance.now(), waiting: [], dropped: 0, sent: 0, every };
-  try {
-    const stream = await openCamera(find("live-view"), (reason) => finish(session, reason));
-    if (!stream) return;
-  } catch (error) {
-    tell("live-trouble", sentence(error.message));
-    return;
-  }
+  if (!(await openCamera(PART, () => (now = null)))) return;
   now = session;
-  find("live").hidden = false;
-  find("live-start").disabled = true;
   find("live-label").textContent = "Looking ...";
   find("live-scores").replaceChildren();
   find("live-facts").textContent = "";
@@ -51,16 +43,6 @@ function chooseWindow() {
   const apart = (option) => Math.abs(Math.log(option.value / seconds));
   const [nearest] = [...find("live-window").options].sort((one, other) => apart(one) - apart(other));
   nearest.selected = true;
-}
-
-function finish(session, reason) {
-  if (now !== session) return;
-  now = null;
-  const hadFocus = find("live").contains(document.activeElement);
-  find("live").hidden = true;
-  find("live-start").disabled = false;
-  if (hadFocus) find("live-start").focus();
-  tell("live-trouble", reason);
 }
 
 const newSession = () =>

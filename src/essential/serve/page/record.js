@@ -1,9 +1,10 @@
 // Hold to record: each press is a take of the camera, and a clip of the lesson.
 
 import { closeCamera, openCamera } from "./camera.js";
-import { counted, find, sentence, tell } from "./parts.js";
+import { counted, find } from "./parts.js";
 import { service } from "./service.js";
 
+const PART = { start: "record-start", panel: "recorder", view: "record-view", trouble: "record-trouble" };
 const LEAST_SECONDS = 1;
 const KINDS = ["video/webm;codecs=vp8", "video/webm", "video/mp4"];
 let stream = null;
@@ -42,30 +43,18 @@ export function startRecording(taken) {
 export const usualTakeSeconds = () => (count ? secondsOfTakes / count : 0);
 
 async function open() {
-  tell("record-trouble", "");
-  try {
-    stream = await openCamera(find("record-view"), closed);
-    if (!stream) return;
-    find("recorder").hidden = false;
-    find("record-start").disabled = true;
-    find("record-status").textContent = "";
-    find("record-rule").textContent =
-      `Press and hold, with the mouse, a finger, or the space bar. Each press is a take. One below ${LEAST_SECONDS} second, ` +
-      `or below the ${service.known.frames_read} frames that are read of a clip, is not used.`;
-    find("record-hold").focus();
-  } catch (error) {
-    tell("record-trouble", sentence(error.message));
-  }
+  stream = await openCamera(PART, closed);
+  if (!stream) return;
+  find("record-status").textContent = "";
+  find("record-rule").textContent =
+    `Press and hold, with the mouse, a finger, or the space bar. Each press is a take. One below ${LEAST_SECONDS} second, ` +
+    `or below the ${service.known.frames_read} frames that are read of a clip, is not used.`;
+  find("record-hold").focus();
 }
 
-function closed(reason) {
+function closed() {
   finish();
   stream = null;
-  const hadFocus = find("recorder").contains(document.activeElement);
-  find("recorder").hidden = true;
-  find("record-start").disabled = false;
-  if (hadFocus) find("record-start").focus();
-  tell("record-trouble", reason);
 }
 
 function begin() {
