@@ -165,6 +165,11 @@ def test_a_comparison_builds_its_text_tower_once(
 
     monkeypatch.setattr("essential.engine.words.build_text_tower", build)
     monkeypatch.setattr("essential.api.compare.runs_at_once", lambda _: 1)
+    no_room = plan_runs("moving-digits", tmp_path / "none", ["icarl"], [0], budgets="1B", overrides=overrides)
+    assert "zero-shot" in [run.method for run in no_room]
+    with pytest.raises(ConfigError, match="icarl at 1B"):
+        check_runs(no_room, QUIET)
+    assert built == [], "room is asked for first"
     runs = plan_runs("moving-digits", tmp_path, ["words", "zero-shot"], [0, 1], overrides=overrides)
     fitting, _ = check_runs(runs, QUIET)
     together = do_runs(pickle.loads(pickle.dumps(fitting)), QUIET)

@@ -111,6 +111,7 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> tuple[list[Pla
             refuse_without_tower(run.config.encoder)
     with turn(runs[0].config.training.threads):
         workspace = open_workspace(runs[0].config.with_absolute_paths(), progress)
+        refusals = _refusals([run for run in runs if run.seed == runs[0].seed], workspace)
         of_words = next((run for run in runs if run.config.needs_words), None)
         # As the runs will have it: a path that is given otherwise would make other words.
         absolute = of_words and of_words.config.with_absolute_paths()
@@ -118,7 +119,6 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> tuple[list[Pla
         runs = [replace(run, spoken=spoken) if run.config.needs_words else run for run in runs]
         for run in runs:
             _refuse_other_protocol(run, workspace)
-        refusals = _refusals([run for run in runs if run.seed == runs[0].seed], workspace)
         store = store_beside(workspace, out, progress)
         if store is not None:
             workspace = replace(workspace, config=workspace.config.with_store(store))
