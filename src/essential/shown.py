@@ -32,13 +32,18 @@ def printable_json(text: str) -> str:
 
 def plain_cell(cell: Any) -> Any:
     """Return a cell for a CSV file, with text that a spreadsheet does not take for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
+    return f"'{cell}" if isinstance(cell, str) and _is_guarded(f"'{cell}") else cell
 
 
 def unguarded_cell(cell: str) -> str:
     """Return a cell of a CSV file without what `plain_cell` puts before it, and without spaces around it."""
     cell = cell.strip()
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA_STARTS) else cell
+    return cell[1:] if _is_guarded(cell) else cell
+
+
+def _is_guarded(cell: str) -> bool:
+    # Such a text that begins with the guard itself has one more.
+    return cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA_STARTS)
 
 
 def _is_control(one: str) -> bool:

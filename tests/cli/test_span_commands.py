@@ -58,6 +58,7 @@ def test_a_file_of_spans_is_taught(recording: Path, essential: Essential, tmp_pa
     learned = essential("learn", "--into", tmp_path / "new.bundle", *given, "--window", "1", *settings)
     assert learned.code == 0, learned.err
     assert "videos found by their names: /x/0a1b2c3d-long.mp4 -> " in learned.err
+    assert f"try: essential predict {tmp_path / 'new.bundle'} VIDEO --window SECONDS" in learned.out
     # Eight spans of two seconds each, in windows of one.
     assert "     1     16  2-left\n" in essential("classes", tmp_path / "new.bundle").out
     again = essential("learn", "--into", tmp_path / "new.bundle", *given, "--window", "1", "--more-of-known")

@@ -110,6 +110,21 @@ def test_a_half_made_one_is_passed_over_and_told(
     assert told.notes == [], "its own features are there now"
 
 
+@pytest.mark.parametrize("damage", ["a bit", "its end"])
+def test_a_damaged_one_is_passed_over_and_told(
+    damage: str, beside: Path, planned: Callable[..., list[PlannedRun]]
+) -> None:
+    shard = next((beside / "shards").glob("test-*"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content if damage == "a bit" else content[:9])
+    told = Told()
+    (run,), _ = check_runs(planned(), told)
+    assert run.config.features.store is None
+    (note,) = told.notes
+    assert note.startswith(f"features: those in {beside} are not used: {shard} is damaged")
+
+
 def test_one_of_other_files_of_the_same_size_is_passed_over_and_told(
     beside: Path, planned: Callable[..., list[PlannedRun]], data: Path
 ) -> None:

@@ -122,6 +122,13 @@ def test_long_spans_are_cut_into_windows_that_end_with_them() -> None:
         cut_spans([span], window_seconds=0.0)
 
 
+def test_a_window_that_two_spans_share_is_given_once() -> None:
+    spans = [LabelledSpan(Path("a.mp4"), Segment(start, start + 0.6), "wave") for start in (0.1, 0.3)]
+    cut = cut_spans(spans, window_seconds=0.2)
+    assert [span.segment for span in cut] == [(0.1, 0.3), (0.3, 0.5), (0.5, 0.7), (0.7, 0.9)]
+    assert len(clips_by_class(cut).videos["wave"]) == 4
+
+
 @pytest.mark.numeric
 def test_labelled_spans_are_compared_with_what_is_found(bundle_of_spans: Path, long_video: Path) -> None:
     learner = VideoLearner.load(bundle_of_spans, overrides=MACHINE)

@@ -195,6 +195,7 @@ def test_a_longer_window_is_answered_as_often_as_its_frames_are_needed() -> None
         (numbered_frame(1), float("nan"), "a frame of nan s"),
         (numbered_frame(1)[..., 0], 6.0, r"uint8 \(48, 64\)"),
         (numbered_frame(1) / 255, 6.0, r"float64 \(48, 64, 3\)"),
+        (numbered_frame(1)[:0], 6.0, r"uint8 \(0, 64, 3\)"),
         ([[0]], 6.0, "a frame is list"),
     ],
 )

@@ -17,6 +17,8 @@ from essential.report.comparison_page import write_comparison
 from essential.results.comparison import Call
 
 PHONE_WIDTH = 390
+PRINT_WIDTH = 688  # A4 between its margins
+
 LEAST_LETTERS = 10
 """Height in pixels of the smallest letters in a figure."""
 MEASURED = """(() => {
@@ -185,3 +187,20 @@ def test_a_phone_shows_rows_as_cards_and_no_table_is_cut(browser: Page, tmp_path
     assert cut == []
     label = "getComputedStyle(document.querySelector('.summary td.main'), '::before').content"
     assert browser.run(label) == '"Final, %"'
+
+
+def test_matrices_beside_each_other_fit_a_printed_page(browser: Page, tmp_path: Path) -> None:
+    runs = [ReportedRun(name, make_record(tasks=6, method=name)) for name in ("a", "b")]
+    write_report(runs, tmp_path / "report.html")
+    browser.look_like(width=PRINT_WIDTH, dark=False)
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    try:
+        browser.open((tmp_path / "report.html").as_uri())
+        places = browser.run(
+            "[...document.querySelectorAll('.heat')].map((each) => each.getBoundingClientRect().right)"
+        )
+        assert len(places) == 2
+        assert max(places) <= PRINT_WIDTH
+        assert min(places) < PRINT_WIDTH / 2, "they are beside each other"
+    finally:
+        browser.call("Emulation.setEmulatedMedia", media="")

@@ -14,6 +14,8 @@ from essential.metrics import METRICS
 from essential.records import Metrics, Record
 from essential.report import ReportedRun, write_report
 from essential.results.formats import NBSP, human_bytes
+from essential.results.runs import SeedRuns
+from essential.results.settings import settings_apart
 
 DASH = "\u2013"
 
@@ -111,8 +113,20 @@ def test_a_page_of_several_runs_leads_with_their_summary_and_what_differs(tmp_pa
     text = ReportPage(html).text
     assert html.index('class="numbers summary') < html.index('class="facts"')
     assert f"Setting essential b method essential m training.rate {DASH} 0.5 Over the tasks" in text
+    assert "What only one of the methods can be set to" in text
     assert "Accuracy against memory" in text
     assert "Settings that differ" not in _write([("a", make_record()), ("c", make_record(seed=1))], tmp_path)
+
+
+def test_settings_that_only_one_method_has_are_not_among_those_that_differ() -> None:
+    def family(name: str, **config: int) -> SeedRuns:
+        record = make_record(method=name)
+        return SeedRuns((record.model_copy(update={"method": record.method.model_copy(update={"config": config})}),))
+
+    both = [family("a", kept=2, heads=1), family("a", kept=4, heads=1), family("b", bits=32)]
+    assert settings_apart(both) == [("method", ["a", "a", "b"]), ("method.kept", ["2", "4", DASH])]
+    older = [family("a", kept=2, heads=1), family("a", kept=2)]
+    assert settings_apart(older) == [("method.heads", ["1", DASH])], "of one method, it does differ"
 
 
 def test_memory_is_told_once(tmp_path: Path) -> None:

@@ -60,6 +60,13 @@ def test_a_run_without_learning_rate_or_of_a_single_epoch_is_drawn() -> None:
     assert training_figure("run-1", TrainingLog()) is None
 
 
+def test_a_loss_below_zero_is_inside_the_drawing() -> None:
+    log = TrainingLog(tuple(EpochReport(0, "s", epoch, {"a": 1.0 - epoch}, 0.1) for epoch in range(5)))
+    losses, rates = _figure(log).drawing.draw(FILE)[0].axes
+    assert losses.get_ylim()[0] <= -3.0
+    assert rates.get_ylim()[0] == 0.0
+
+
 def test_the_page_has_the_curves_of_the_runs_that_have_a_log_and_says_which_have_none(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     runs = [ReportedRun("with", make_record(), log=make_log(3)), ReportedRun("bare", make_record(method="m"))]
@@ -98,6 +105,21 @@ def test_a_log_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert log.epochs == (EpochReport(0, "s", 0, {"a": 1.5}, 0.1),)
     [found] = log.evaluations
     assert (found.accuracy, found.memory_bytes, found.accuracy_by_task) == (0.5, {"total": 7}, ()), "of an older log"
-    file.write_text('{"event": "epoch", "task": "no"}\n')
-    with pytest.raises(ValueError, match="validation error"):
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ('{"event": "epoch", "task": "no"}', "line 2: task: Input should be a valid integer"),
+        ('{"event": "evaluation"}', "line 2: task: Field required"),
+        ("[1]", "line 2 is no event"),
+        ("{}", "line 2 is no event"),
+        ('{"event": "ep', "Unterminated string"),
+    ],
+)
+def test_a_damaged_log_says_where_and_no_address_of_a_library(second: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    file.write_text('{"event": "another"}\n' + second + "\n")
+    with pytest.raises(ValueError, match=said) as raised:
         TrainingLog.read(file)
+    assert "http" not in str(raised.value)

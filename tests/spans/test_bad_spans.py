@@ -79,7 +79,7 @@ def test_an_end_a_little_past_the_video_is_cut_to_it(videos: Path) -> None:
         ("s.csv", " \n", ["it is empty"]),
         ("s.csv", "path,start_seconds,label\n", ["lacks the column 'end_seconds'", HEADER.strip()]),
         ("s.csv", "path,path,start,end,label\n", ["has twice the column 'path'"]),
-        ("s.txt", "x", ["its name ends in '.txt'", ".csv"]),
+        ("s.txt", "x", ["its name ends in '.txt'", ".csv, .json, .jsonl, .xml, .eaf, .vtt, .srt"]),
         ("s.json", "{", ["not valid JSON"]),
         ("s.json", '{"videos": []}', ["an object with 'videos'", "Label Studio", "ActivityNet"]),
         ("s.json", "[1]", ["a list, no export"]),

@@ -44,6 +44,16 @@ def test_subtitles_give_back_all_but_scores_and_are_of_the_video_of_their_name(f
     ]
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl", "vtt", "label-studio"])
+@pytest.mark.parametrize(
+    "label", ["=1", "'=1", "''-", "'", "-->", "a --> b", "<b>", "&amp;", 'a,"b"', "NOTE", "\u65e5"]
+)
+def test_a_label_that_means_something_to_a_format_is_a_label(videos: Path, form: Any, label: str) -> None:
+    path = videos / f"match.{'json' if form == 'label-studio' else form}"
+    write_spans([LabelledSpan(videos / "match.mp4", Segment(0, 1), label)], path, form=form)
+    assert [span.label for span in read_spans(path)] == [label]
+
+
 def test_predictions_for_label_studio_give_back_all_but_what_is_of_no_class(videos: Path) -> None:
     spans = [*_spans(videos), LabelledSpan(videos / "away.mp4", Segment(0.5, 7.0), "wave", 0.75)]
     write_spans(spans, videos / "tasks.json", form="label-studio")

@@ -74,7 +74,7 @@ def compare(
     runs, left_out = check_runs(runs, progress)
     left_out += words_left_out(runs) if methods == ALL else []
     named = {"--config": config, "--methods": methods, "--seeds": seeds, "--budgets": budgets, "--out": str(out)}
-    call = Call(sizes, tuple(overrides or ()), _command(named, overrides or ()), tuple(left_out), config)
+    call = Call(sizes, tuple(overrides or ()), _command(named, overrides or ()), tuple(left_out))
     comparison = write_comparison(do_runs(runs, progress, announce), out, call)
     print_comparison(comparison)
     print_skipped(comparison.example)

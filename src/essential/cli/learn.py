@@ -108,6 +108,7 @@ def _teach(
         written = learner.save(into)
     _print_lesson(lesson, learner)
     _print_bundle(into, learner, written)
+    say(f"try: essential predict {into} {'CLIP' if isinstance(given, Path) else 'VIDEO --window SECONDS'}")
 
 
 def _bytes(budget: str | None) -> int | None:
@@ -233,7 +234,8 @@ def _print_lesson(lesson: "Lesson", learner: "VideoLearner") -> None:
     if counts := learner.recognised:
         weakest, (right, of) = min(counts.items(), key=lambda item: item[1][0] / item[1][1])
         right_of_all, of_all = map(sum, zip(*counts.values(), strict=True))
-        say(f"held-out clips recognised: {right_of_all} of {of_all} (weakest: {weakest}, {right} of {of})")
+        worst = f" (weakest: {weakest}, {right} of {of})" if right < of else ""
+        say(f"held-out clips recognised: {right_of_all} of {of_all}{worst}")
     say(f"kept of clips: {size(sum(entry.bytes for entry in learner.memory))}")
 
 
@@ -242,4 +244,3 @@ def _print_bundle(into: Path, learner: "VideoLearner", written: int) -> None:
     from essential.results.formats import counted
 
     say(f"bundle: {into} ({size(written)}, {counted(len(learner.classes), 'class')})")
-    say(f"try: essential predict {into} CLIP")

@@ -90,7 +90,7 @@ def _log_of(run: Path) -> TrainingLog | None:
         return None
     try:
         return TrainingLog.read(file)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         say(f"note: no training curves of {run}: {file} is damaged ({described(error)})", err=True)
         return None
 

@@ -17,7 +17,7 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of its own
     port: Annotated[int, option("--port", "N", "0: any free port.", min=0, max=65535)] = 8765,
     token: Annotated[str | None, option("--token", "TEXT", _TOKEN, envvar="ESSENTIAL_TOKEN")] = None,
     allow_host: Annotated[list[str] | None, option("--allow-host", "HOST", _ALLOW_HOST)] = None,
-    max_mb: Annotated[int, option("--max-mb", "N", "Largest file of a clip, in MB.", min=1)] = 100,
+    max_mb: Annotated[int, option("--max-mb", "N", "Largest file of a clip, in MiB.", min=1)] = 100,
     max_seconds: Annotated[float, option("--max-seconds", "N", "Longest clip, in seconds.", min=0.1)] = 600,
     max_side: Annotated[int, option("--max-side", "N", "Largest side of a frame, in pixels.", min=16)] = 3840,
     time_limit: Annotated[float, option("--time-limit", "N", "Seconds of work on a clip.", min=0.1)] = 60,

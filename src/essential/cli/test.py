@@ -106,7 +106,7 @@ def _print(results: "ClipResults", folder: Path) -> None:
         (
             _end_of(str(each.path.relative_to(folder))),
             each.predicted or f"{NONE_OF_THESE} (closest: {each.closest.label})",
-            f"{each.closest.score:.2f}",
+            f"{each.closest.score:.4f}",
         )
         for each in results.wrong
     ]
@@ -137,7 +137,7 @@ def _figures(results: "ClipResults") -> list[str]:
         lines.append(f'answered "{NONE_OF_THESE}": {results.answered_none}, which is wrong{closest}')
     if results.unknown_classes:
         classes = f"{counted(len(results.unknown_classes), 'class')} not in the bundle"
-        lines.append(f'{classes}: {_of(unknown)} clips answered "{NONE_OF_THESE}", which is right')
+        lines.append(f'{classes}: {_of(unknown)} clips answered "{NONE_OF_THESE}", as they should')
     if not results.can_say_none:
         lines.append(f'this bundle never answers "{NONE_OF_THESE}": too few clips were held out')
     if results.untested:

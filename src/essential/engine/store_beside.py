@@ -1,17 +1,17 @@
 """A finished feature store of a demo or a run beside a comparison, whose features it would otherwise extract again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from essential.engine.run_folder import RunFolder
 from essential.engine.workspace import Workspace
 from essential.errors import EssentialError, StoreError
 from essential.features.cores import cpu_cores
-from essential.features.index import Located, look_up
-from essential.features.provenance import Recipe
-from essential.features.store import VideoId, has_store, video_id
+from essential.features.index import Located, look_up, with_checked_seals
+from essential.features.store import VideoId, has_store, open_store, video_id
 from essential.progress import Progress, phase
 from essential.protocols.protocol import Video
 from essential.video.frame_folder import identity_of
@@ -31,21 +31,38 @@ def store_beside(workspace: Workspace, folder: Path, progress: Progress) -> Path
     features, videos = workspace.config.features, workspace.protocol.videos
     if workspace.encoder is None or features.mode != "stored" or features.store is not None:
         return None
-    recipe = workspace.recipe()
+    provenance = workspace.recipe().provenance()
     own = workspace.store()
-    if has_store(own) and _lack(own, videos, recipe) is None:
+    if has_store(own) and _lack(look_up(own, videos, provenance), videos) is None:
         return None
     chosen = _store_of_runs(folder)
     for store in dict.fromkeys(_stores(folder)):
-        with suppress(StoreError):  # Of another encoder, of other frames, or damaged: no store for these runs.
-            problem = _lack(store, videos, recipe)
-            if problem is None and store != chosen:
-                problem = changed(look_up(store, videos, recipe.provenance()), progress)
-            if problem is None:
-                progress.say(f"features: those in {store} are used ({len(videos):,} videos, all the same)")
-                return store
-            progress.say(f"features: those in {store} are not used: {problem}")
+        try:
+            open_store(store, provenance)
+        except StoreError:
+            continue  # Of another encoder, of other frames, or of another version: none for these runs.
+        problem = _fault(store, videos, provenance, None if store == chosen else progress)
+        if problem is None:
+            progress.say(f"features: those in {store} are used ({len(videos):,} videos, all the same)")
+            return store
+        progress.say(f"features: those in {store} are not used: {problem}")
     return None
+
+
+def _fault(
+    store: Path, videos: Sequence[Video], provenance: Mapping[str, Any], progress: Progress | None
+) -> str | None:
+    """Return why a store of this provenance is of no use; the videos' content is compared if there is a progress."""
+    try:
+        found = look_up(store, videos, provenance)
+        problem = _lack(found, videos)
+        if problem is not None:
+            return problem
+        # Whoever opens the store would meet a damaged shard, and stop there.
+        with_checked_seals(found.index, set(found.index.shards_at(found.places).tolist()))
+        return None if progress is None else changed(found, progress)
+    except StoreError as error:
+        return str(error)
 
 
 def _stores(folder: Path) -> Iterator[Path]:
@@ -68,9 +85,8 @@ def _store_of_runs(folder: Path) -> Path | None:
     return None
 
 
-def _lack(store: Path, videos: Sequence[Video], recipe: Recipe) -> str | None:
-    """Return what a store of this recipe lacks; None if it is finished. A StoreError if it is of another."""
-    found = look_up(store, videos, recipe.provenance())
+def _lack(found: Located, videos: Sequence[Video]) -> str | None:
+    """Return what a store lacks of the videos that were looked up; None if it is finished."""
     if len(found.videos) < len(videos):
         return f"it lacks {len(videos) - len(found.videos):,} of {len(videos):,} videos"
     broken = len(found.broken())

@@ -128,7 +128,8 @@ class LiveRecogniser:
 
     def add(self, frame: Frame, seconds: float) -> None:
         """Take the next frame; arguments and errors as of `push`."""
-        if not (isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3):
+        is_image = isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.ndim == 3
+        if not (is_image and frame.shape[2] == 3 and frame.size):
             found = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
             raise DataError(f"a frame is {found}; give an array of uint8 (height, width, 3), RGB")
         moments = self._arrive(seconds)

@@ -285,7 +285,10 @@ class Recogniser(ABC):  # noqa: B024 - a learner is one, and nothing else
 
     def _refuse_unready(self, top_k: int = 1) -> None:
         if not self.classes:
-            raise DataError("nothing was taught yet, so nothing can be recognised; teach a class first: learn(...)")
+            raise DataError(
+                "nothing was taught yet, so nothing can be recognised",
+                remedy="teach a class first, by learn(...) or essential learn",
+            )
         if top_k < 1:
             raise ConfigError(f"top_k={top_k} is not allowed; ask for 1 label or more")
         self._refuse_fork()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from essential.files.untrusted import parse_json, read_bounded
 
@@ -49,12 +49,21 @@ class TrainingLog:
 
     @classmethod
     def of(cls, events: Iterable[Mapping[str, Any]]) -> "TrainingLog":
-        """Return the log of events as they stand in its file; a `ValueError` or `KeyError` if one is something else."""
-        events = list(events)
-        return cls(
-            tuple(_EPOCH.validate_python(event) for event in events if event["event"] == "epoch"),
-            tuple(_EVALUATION.validate_python(event) for event in events if event["event"] == "evaluation"),
-        )
+        """Return the log of events as they stand in its file; a `ValueError` says which is something else, and why."""
+        epochs: list[EpochReport] = []
+        evaluations: list[EvaluationReport] = []
+        for number, event in enumerate(events, start=1):
+            try:
+                if event["event"] == "epoch":
+                    epochs.append(_EPOCH.validate_python(event))
+                elif event["event"] == "evaluation":
+                    evaluations.append(_EVALUATION.validate_python(event))
+            except ValidationError as error:
+                first = error.errors(include_url=False)[0]
+                raise ValueError(f"line {number}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+            except (KeyError, TypeError) as error:
+                raise ValueError(f"line {number} is no event") from error
+        return cls(tuple(epochs), tuple(evaluations))
 
     @classmethod
     def read(cls, file: Path) -> "TrainingLog":

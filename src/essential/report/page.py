@@ -23,7 +23,8 @@ from essential.report.rendering import render
 from essential.report.run_figures import RunView
 from essential.results import formats
 from essential.results.formats import slug
-from essential.results.runs import SeedRuns, all_but_seed, distinguishing_settings, grouped_by, settings_apart
+from essential.results.runs import SeedRuns, all_but_seed, distinguishing_settings, grouped_by
+from essential.results.settings import settings_apart
 
 _IMAGE_LETTERS = 700_000
 """Of all images on a page together, so that it stays below 3 MB."""
@@ -68,7 +69,7 @@ class GroupView:
 
     @cached_property
     def settings_apart(self) -> list[tuple[str, list[str]]]:
-        """Every setting in which its lines differ, and what each of them has."""
+        """The settings in which its lines differ, and what each of them has."""
         return settings_apart([line.results for line in self.lines])
 
     @cached_property

@@ -92,7 +92,8 @@ def _drawing(name: str, pieces: Sequence[_Piece], styles: dict[str, LineStyle]) 
         highest = max(float(piece.rates.max()) for piece in pieces)
         rates.set_yticks([0, highest] if highest else [0], ["0", f"{highest:.2g}"] if highest else ["0"])
         for axes in (losses, rates):
-            axes.set_ylim(0)
+            # A term of a plug-in may be negative.
+            axes.set_ylim(min(0.0, axes.dataLim.ymin))
             _mark_tasks(axes, palette, pieces)
         losses.tick_params(labelbottom=False)
         return figure, list(keys.values())

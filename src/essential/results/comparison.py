@@ -49,7 +49,7 @@ class PairedTest:
 
 @dataclass(frozen=True)
 class Call:
-    """What was asked for: budgets from the least, changed settings, the command, what was left out, and the config.
+    """What was asked for: budgets from the least, changed settings, the command, and what was left out.
 
     `left_out` says of each method and budget that is left out why.
     """
@@ -58,7 +58,6 @@ class Call:
     overrides: tuple[str, ...] = ()
     command: str = ""
     left_out: tuple[str, ...] = ()
-    config: str = ""
 
     @property
     def several(self) -> bool:

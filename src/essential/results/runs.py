@@ -11,13 +11,12 @@ from typing import Any, TypeVar
 
 from essential.nested import as_json, flattened, keys_apart
 from essential.records import MemoryBytes, Record
-from essential.results.formats import NONE, budget_shown, counted, percent
+from essential.results.formats import budget_shown, counted, percent
 from essential.results.measures import FINAL, in_order, values_of
 
 _ELSEWHERE = ("seed", "data", "encoder", "protocol", "method")
 """Parts of a config that pages show in other places."""
 _SETTINGS_SHOWN = 4
-_FINGERPRINT = 12
 _COVERAGE = {"train": "trained on {} % of the training videos", "test": "tested on {} % of the test videos"}
 _Key = TypeVar("_Key", bound=Hashable)
 _Item = TypeVar("_Item")
@@ -166,22 +165,6 @@ def distinguishing_settings(families: Sequence[SeedRuns]) -> list[str]:
     of_method = grouped_by(zip(names, settings, strict=True), lambda named: named[0])
     apart = {name: keys_apart([own for _, own in same]) for name, same in of_method.items()}
     return [_in_short(own, apart[name]) for name, own in zip(names, settings, strict=True)]
-
-
-def settings_apart(families: Sequence[SeedRuns]) -> list[tuple[str, list[str]]]:
-    """Return every setting in which they differ, but for the seed, with the value of each; a dash: it has no such."""
-    settings = [dict(_all_settings(family.example)) for family in families]
-    return [
-        (key, [as_json(own[key]).strip('"') if key in own else NONE for own in settings])
-        for key in keys_apart(settings)
-    ]
-
-
-def _all_settings(record: Record) -> Iterator[tuple[str, Any]]:
-    yield "method", record.method.shown
-    yield "encoder.fingerprint", record.encoder.fingerprint[:_FINGERPRINT]
-    yield from flattened({key: value for key, value in record.method.config.items() if key != "name"}, "method")
-    yield from flattened({key: value for key, value in record.config.items() if key not in ("seed", "method")})
 
 
 def _in_short(settings: Mapping[str, Any], keys: Sequence[str]) -> str:

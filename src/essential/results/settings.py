@@ -1,4 +1,4 @@
-"""The settings of methods side by side: those that all share, once, and those that are a method's own."""
+"""The settings of runs side by side: those that all share, once, those that differ, and those of a method alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,12 @@ from typing import Any
 from essential.nested import as_json, flattened, keys_apart
 from essential.records import Record
 from essential.results.comparison import MethodRow
-from essential.results.runs import grouped_by
+from essential.results.formats import NONE
+from essential.results.runs import SeedRuns, grouped_by
 
 _NOT_SETTINGS = ("name", "needs_all_tasks", "budget_bytes")
 """Of a method's settings: a table shows them elsewhere."""
+_FINGERPRINT = 12
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,32 @@ def compared_settings(rows: Sequence[MethodRow]) -> ComparedSettings:
             for name, same in methods.items()
         ),
     )
+
+
+def settings_apart(families: Sequence[SeedRuns]) -> list[tuple[str, list[str]]]:
+    """Return every setting in which they differ, but for the seed, with the value of each; a dash: it has no such.
+
+    What a method has that others have not says no more than the method, and is left out.
+    """
+    settings = [dict(_with_method(family.example)) for family in families]
+    return [
+        (key, [_shown(own[key]) if key in own else NONE for own in settings])
+        for key in keys_apart(settings)
+        if not _goes_with_method(key, settings)
+    ]
+
+
+def _goes_with_method(key: str, settings: Sequence[Mapping[str, Any]]) -> bool:
+    values = {as_json(own[key]) for own in settings if key in own}
+    having, lacking = ({own["method"] for own in settings if (key in own) is has} for has in (True, False))
+    return len(values) == 1 and having.isdisjoint(lacking) and key.startswith("method.")
+
+
+def _with_method(record: Record) -> Iterator[tuple[str, Any]]:
+    yield "method", record.method.shown
+    yield "encoder.fingerprint", record.encoder.fingerprint[:_FINGERPRINT]
+    yield from flattened({key: value for key, value in record.method.config.items() if key != "name"}, "method")
+    yield from _of_run(record)
 
 
 def _of_run(record: Record) -> Iterator[tuple[str, Any]]:

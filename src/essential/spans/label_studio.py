@@ -53,8 +53,7 @@ def marks_of_label_studio(content: Any, name: str) -> Marks:
         DataError: a task has no video, or several; a region has two labels, or is of an unknown layout.
     """
     tasks: list[dict[str, Any]] = content if isinstance(content, list) else [content]
-    # `completions` until version 1.0.
-    kinds = [kind for kind in ("annotations", "completions", "predictions") if any(task.get(kind) for task in tasks)]
+    kinds = [kind for kind in ("annotations", "predictions") if any(task.get(kind) for task in tasks)]
     passed_over: Counter[str] = Counter()
     marks: list[Mark] = []
     for number, task in enumerate(tasks, 1):
@@ -105,7 +104,7 @@ def _video(task: Mapping[str, Any], line: Line) -> str:
 
 
 def _is_cancelled(annotation: Any) -> bool:
-    return isinstance(annotation, dict) and bool(annotation.get("was_cancelled") or annotation.get("skipped"))
+    return isinstance(annotation, dict) and bool(annotation.get("was_cancelled"))
 
 
 def _entries(task: Mapping[str, Any], kind: str, line: Line) -> Sequence[Any]:

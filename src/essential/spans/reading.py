@@ -50,10 +50,10 @@ def read_spans(
         ConfigError: `frame_rate` is not above 0, or the file counts no frames.
     """
     path = Path(file)
-    found = _marks(path, f"spans {path}")
+    found = _marks(path, str(path))
     if not found.marks:
         others = ", ".join(f"{number} {kind}" for kind, number in found.passed_over.items())
-        raise DataError(f"it holds no labelled span{f', but {others}' if others else ''}", where=f"spans {path}")
+        raise DataError(f"it holds no labelled span{f', but {others}' if others else ''}", where=path)
     in_frames = any(isinstance(mark.time, FrameRange) for mark in found.marks)
     if frame_rate is not None and not (in_frames and 0 < frame_rate < math.inf):
         problem = "is not above 0" if in_frames else f"has no meaning: {path} gives seconds"
@@ -69,26 +69,17 @@ def read_spans(
 
 
 def _marks(path: Path, name: str) -> Marks:
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        known = ", ".join(_READERS)
+        raise DataError(f"its name ends in {path.suffix!r}", where=name, remedy=f"known are {known}")
     content = bytes_of(path, what="spans ", absent="give an existing file of spans")
-    suffix = path.suffix.lower()
     if content[:2] == b"PK":
         raise DataError("it is a ZIP archive", where=name, remedy="unpack it, and give the file in it")
     text = text_of(content, name, "save it as UTF-8 text")
     if not text.strip():
         raise DataError("it is empty", where=name, remedy="give a file with a span or more")
-    if suffix == ".json":
-        return _of_json(text, name)
-    if suffix in (".vtt", ".srt"):
-        return marks_of_subtitles(text, name, path.stem)
-    if suffix == ".eaf":
-        return marks_of_elan(xml_root(text, name), name)
-    if suffix == ".xml":
-        return marks_of_cvat(xml_root(text, name), name)
-    if suffix in (".csv", ".jsonl"):
-        return marks_of_csv(text, name) if suffix == ".csv" else marks_of_json_lines(text, name)
-    raise DataError(
-        f"its name ends in {suffix!r}", where=name, remedy="known are .csv, .json, .jsonl, .xml, .eaf, .vtt and .srt"
-    )
+    return reader(text, name)
 
 
 def _of_json(text: str, name: str) -> Marks:
@@ -104,6 +95,18 @@ def _of_json(text: str, name: str) -> Marks:
         where=name,
         remedy="give an export of Label Studio (JSON or JSON-MIN), or the layout of ActivityNet (version 1.3)",
     )
+
+
+# By how a file's name ends; each takes the text, and the file's path.
+_READERS: Mapping[str, Callable[[str, str], Marks]] = {
+    ".csv": marks_of_csv,
+    ".json": _of_json,
+    ".jsonl": marks_of_json_lines,
+    ".xml": lambda text, name: marks_of_cvat(xml_root(text, name), name),
+    ".eaf": lambda text, name: marks_of_elan(xml_root(text, name), name),
+    ".vtt": marks_of_subtitles,
+    ".srt": marks_of_subtitles,
+}
 
 
 def _timing(path: Path) -> Timing:

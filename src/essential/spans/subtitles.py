@@ -4,6 +4,7 @@ import html
 import re
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from essential.protocols.class_names import NONE_OF_THESE
 from essential.protocols.text_files import Line
@@ -18,13 +19,13 @@ _TAG = re.compile(r"</?[a-z][^>]*>", re.IGNORECASE)
 _SUB_RIP_TAG = re.compile(r"</?(?:[biu]|font[^>]*)>", re.IGNORECASE)
 
 
-def marks_of_subtitles(text: str, name: str, video: str) -> Marks:
+def marks_of_subtitles(text: str, name: str) -> Marks:
     """Return the cues of either kind; DataError for a timing that is none, or a cue without a text.
 
     Args:
-        video: the name of the video that they are of.
+        name: the file's path, whose last part without its ending is the video's name.
     """
-    marks = []
+    marks, video = [], PurePath(name).stem
     plain = _of_web_vtt if text.startswith(_HEAD) else _of_sub_rip
     rows, further = text.splitlines(), 0
     lines = enumerate(rows, 1)

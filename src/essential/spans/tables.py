@@ -12,7 +12,7 @@ from typing import Any
 
 from essential.errors import DataError
 from essential.protocols.text_files import Line, json_of
-from essential.shown import unguarded_cell
+from essential.shown import plain_cell, unguarded_cell
 from essential.spans.labelled_span import LabelledSpan, Mark, Marks, label_of, score_of, seconds_of
 
 COLUMNS = ("path", "start_seconds", "end_seconds", "label", "score")
@@ -57,12 +57,12 @@ def marks_of_json_lines(text: str, name: str) -> Marks:
     return _marks(rows)
 
 
-def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return rows as a CSV table with a header."""
     target = io.StringIO(newline="")
-    writer = csv.DictWriter(target, columns, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(target, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: plain_cell(cell) for key, cell in row.items()} for row in rows)
     return target.getvalue()
 
 

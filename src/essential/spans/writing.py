@@ -7,11 +7,10 @@ from typing import Literal, TextIO
 
 from essential.errors import ConfigError
 from essential.files.atomic import write_text
-from essential.shown import plain_cell
 from essential.spans.label_studio import predictions
 from essential.spans.labelled_span import FrameRange, LabelledSpan
 from essential.spans.subtitles import sub_rip, web_vtt
-from essential.spans.tables import COLUMNS, csv_text, row_of
+from essential.spans.tables import csv_text, row_of
 from essential.video.container import survey_file
 
 Form = Literal["csv", "jsonl", "vtt", "srt", "label-studio"]
@@ -51,7 +50,7 @@ def _text(spans: Sequence[LabelledSpan], names: Sequence[str], form: Form) -> st
         keys = ("path", "start", "end", "label", "score")
         lines = (json.dumps(dict(zip(keys, row.values(), strict=True)), ensure_ascii=False) for row in rows)
         return "".join(f"{line}\n" for line in lines)
-    return csv_text([{key: plain_cell(cell) for key, cell in row.items()} for row in rows], COLUMNS)
+    return csv_text(rows)
 
 
 def _tasks(spans: Sequence[LabelledSpan], names: Sequence[str]) -> list[dict[str, object]]:

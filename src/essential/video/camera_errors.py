@@ -32,8 +32,7 @@ def explained(name: str, location: str, problem: str) -> Iterator[None]:
     try:
         yield
     except (av.FFmpegError, *LIBRARY_ERRORS) as error:
-        explain = _of_device if location.startswith("/dev/") else _of_network
-        reason, remedy = explain(location, error)
+        reason, remedy = _of_device(location, error) if location.startswith("/dev/") else _of_network(error)
         raise CameraError(f"{problem}: {reason}", where=name, remedy=remedy) from error
 
 
@@ -58,8 +57,7 @@ def _of_device(location: str, error: BaseException) -> tuple[str, str]:
     return f"{location} gives no frames ({_reason(error)})", another
 
 
-def _of_network(location: str, error: BaseException) -> tuple[str, str]:
-    del location
+def _of_network(error: BaseException) -> tuple[str, str]:
     if isinstance(error, av.HTTPUnauthorizedError):
         return "it wants a user and a password, or others", "give them: rtsp://USER:PASSWORD@HOST/PATH"
     if isinstance(error, av.HTTPNotFoundError):

@@ -103,7 +103,7 @@ function outcome(job) {
   if (job.state === "waiting") return job.place ? `Waiting, ${counted(job.place, "lesson")} before it.` : "Next.";
   if (job.state === "done") {
     const { clips: count, held_out_accuracy: accuracy } = job.result;
-    const right = accuracy === null ? "" : ` Held-out clips recognised: ${Math.round(100 * accuracy)} %.`;
+    const right = accuracy === null ? "" : ` Held-out clips recognised: ${Math.round(100 * accuracy)}\u00a0%.`;
     return `Learned from ${counted(count, "clip")}.${right}`;
   }
   const step = job.progress;

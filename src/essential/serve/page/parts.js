@@ -38,7 +38,7 @@ export function bytes(count) {
 
 export const counted = (count, what) => `${count} ${what}${count === 1 ? "" : what.endsWith("s") ? "es" : "s"}`;
 export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.?!]$/.test(text) ? "" : ".");
-export const percent = (share) => `${(100 * share).toFixed(1)} %`;
+export const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
 export const titleOf = (answer) => (answer.unknown ? "None of these" : answer.label);
 
 // Lines of the most probable classes, each with a bar.
