@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from essential.configs.shipped import shipped_methods
+from essential.contract.small_methods import CONFIGS, learned, small
 from essential.contract.synthetic_tasks import clips_of
 from essential.contract.test_methods import *  # noqa: F403
-from essential.contract.test_methods import CONFIGS, NUMERIC, learned, small
+from essential.contract.test_methods import NUMERIC
 from essential.methods import METHODS, method_section
 from essential.methods.contract import Batch
 

@@ -27,16 +27,9 @@ from torch import Tensor, nn
 from essential.memory.ledger import LedgerEntry
 from essential.methods.closed_form import ClosedForm, ClosedFormConfig
 from essential.methods.contract import BatchTable
+from essential.methods.directions import directions_of, leading_directions, packed_signs
 from essential.methods.discriminant import chosen_shrinkage, expected_discriminant, shrunk, side_by_side
-from essential.methods.statistics import (
-    Bits,
-    ClassStatistics,
-    directions_of,
-    leading_directions,
-    packed_signs,
-    refuse_small,
-    statistics_ledger,
-)
+from essential.methods.statistics import Bits, ClassStatistics, refuse_small, statistics_ledger
 from essential.models.closed_form import ClipVector, LinearScores
 
 _DIRECTIONS = 16
