@@ -114,7 +114,7 @@ def test_a_log_is_read_as_it_was_written(tmp_path: Path) -> None:
         ('{"event": "evaluation"}', "line 2: task: Field required"),
         ("[1]", "line 2 is no event"),
         ("{}", "line 2 is no event"),
-        ('{"event": "ep', "Unterminated string"),
+        ('{"event": "ep', "line 2 is no JSON: Unterminated string"),
     ],
 )
 def test_a_damaged_log_says_where_and_no_address_of_a_library(second: str, said: str, tmp_path: Path) -> None:

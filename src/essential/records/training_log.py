@@ -1,6 +1,6 @@
 """`log.jsonl`: what a run gave on its way, an event a line. Tasks and epochs count from 0."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,4 +68,13 @@ class TrainingLog:
     @classmethod
     def read(cls, file: Path) -> "TrainingLog":
         """Read the file of a run; raises as `of` does, and an `OSError` if it cannot be read."""
-        return cls.of(parse_json(line) for line in read_bounded(file).splitlines())
+        return cls.of(_parsed(read_bounded(file).splitlines()))
+
+
+def _parsed(lines: Iterable[bytes]) -> Iterator[Any]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            event = parse_json(line)
+        except ValueError as error:
+            raise ValueError(f"line {number} is no JSON: {error}") from error
+        yield event
