@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command runs, so that `essential --help` answers at once.
 """
 
+import atexit
 import gc
 import io
 import os
@@ -76,6 +77,8 @@ def main() -> None:
     keep_freed_memory()
     # Python looks for cycles after every 700 new objects, and an import makes many: a tenth of the start.
     gc.set_threshold(20_000)
+    # At its end it looks for them once more, among all that torch has made: a tenth of a prediction's time.
+    atexit.register(gc.freeze)
     if sys.argv[1:2] and sys.argv[1] in _DECODING:
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     show_harmless_warnings()
