@@ -27,8 +27,8 @@ class LiveSessions:
 
     def __init__(self, learner: VideoLearner, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self._learner, self._limits, self._clock = learner, limits, clock
-        self._recognisers: dict[str, LiveRecogniser] = {}
-        self._heard: dict[str, float] = {}
+        # With when each was last heard of.
+        self._sessions: dict[str, tuple[float, LiveRecogniser]] = {}
 
     def answer(self, given: LiveFrames) -> LiveAnswer:
         """Take the next frames of a session, and return what its last seconds show, or raise a `Refusal`.
@@ -64,25 +64,24 @@ class LiveSessions:
         """Return the session's recogniser: a new one for a new session, and for another window."""
         now = self._clock()
         self._forget_silent(now, self._limits.live_silence_seconds)
-        found = self._recognisers.get(given.session)
-        if found is None:
+        if given.session not in self._sessions:
             self._make_room(now)
+        _, found = self._sessions.get(given.session, (now, None))
         if found is None or found.window_seconds != given.window_seconds:
             found = self._new(given.window_seconds)
-        self._recognisers[given.session], self._heard[given.session] = found, now
+        self._sessions[given.session] = now, found
         return found
 
     def _make_room(self, now: float) -> None:
-        if len(self._heard) >= self._limits.live_sessions:
+        if len(self._sessions) >= self._limits.live_sessions:
             # A page that was closed says nothing.
             self._forget_silent(now, _PAUSE_SECONDS)
-        if len(self._heard) >= self._limits.live_sessions:
-            message = f"{len(self._heard)} cameras are being recognised; end one, and send it again in some seconds"
+        if len(self._sessions) >= self._limits.live_sessions:
+            message = f"{len(self._sessions)} cameras are being recognised; end one, and send it again in some seconds"
             raise Refusal(503, "busy", message)
 
     def _forget_silent(self, now: float, seconds: float) -> None:
-        for name in [name for name, heard in self._heard.items() if now - heard > seconds]:
-            del self._recognisers[name], self._heard[name]
+        self._sessions = {name: each for name, each in self._sessions.items() if now - each[0] <= seconds}
 
     def _new(self, window_seconds: float) -> LiveRecogniser:
         if not self._learner.classes:

@@ -20,7 +20,7 @@ from av.video.reformatter import VideoReformatter
 
 from essential.errors import CameraError, ConfigError, EssentialError
 from essential.shown import described, quoted
-from essential.video.camera_errors import explained, no_more
+from essential.video.camera_errors import explained
 from essential.video.container import DECODER_LIMITS
 from essential.video.frame_grid import FrameGrid
 from essential.video.frames import Pixels
@@ -147,7 +147,8 @@ class Camera:
         self._thread.join(_END_SECONDS)
 
     def _read(self, source: Generator[Arrival, None, None]) -> None:
-        end: EssentialError = no_more(self.name)
+        remedy = "check its cable or network, and run again"
+        end: EssentialError = CameraError("it is gone: no more frames come", where=self.name, remedy=remedy)
         try:
             convert = VideoReformatter().reformat
             with closing(source):

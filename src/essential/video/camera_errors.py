@@ -19,13 +19,6 @@ def devices() -> list[str]:
     return []
 
 
-def no_more(name: str) -> CameraError:
-    """Return the error for a camera whose frames came to an end."""
-    return CameraError(
-        "it is gone: no more frames come", where=name, remedy="check its cable or network, and run again"
-    )
-
-
 @contextmanager
 def explained(name: str, location: str, problem: str) -> Iterator[None]:
     """Turn what PyAV raises inside into a CameraError; it never holds the location, in which a password may be."""
