@@ -25,6 +25,11 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
+def encodable(text: str) -> str:
+    """Return a text that JSON and files can hold: a file's name that is not UTF-8 loses its odd bytes."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def printable_json(text: str) -> str:
     r"""Return JSON of one line and the same meaning, with `\u....` for characters that control a terminal."""
     return "".join(json.dumps(one)[1:-1] if _is_control(one) else one for one in text)

@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from essential.learner.prediction import Scored, path_text
+from essential.learner.prediction import Scored
+from essential.shown import encodable
 
 CONFIDENCE = 0.95
 """Of every interval."""
@@ -71,7 +72,7 @@ class WrongClip(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
         answer = {"label": self.label, "predicted": self.predicted, "score": self.score}
-        return {"path": path_text(self.path), **answer, "closest": self.closest._asdict()}
+        return {"path": encodable(str(self.path)), **answer, "closest": self.closest._asdict()}
 
 
 class UnreadClip(NamedTuple):
@@ -83,7 +84,7 @@ class UnreadClip(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
-        return {**self._asdict(), "path": path_text(self.path)}
+        return {**self._asdict(), "path": encodable(str(self.path))}
 
 
 class Mistake(NamedTuple):

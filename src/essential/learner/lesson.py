@@ -27,6 +27,7 @@ from essential.models.text_scores import Words
 from essential.progress import Progress, phase
 from essential.protocols.class_names import class_name
 from essential.protocols.protocol import Video
+from essential.shown import encodable
 from essential.spans.labelled_span import LabelledSpan
 from essential.video.frame_folder import identity_of
 
@@ -210,7 +211,7 @@ def _videos(by_class: Mapping[str, Sequence[Clip]], first_slot: int) -> list[Vid
         for clip in clips:
             path, segment = (clip.path, clip.segment) if isinstance(clip, LabelledSpan) else (clip, None)
             times = "" if segment is None else f" {segment.start_seconds:.3f}-{segment.end_seconds:.3f} s"
-            key = f"{name}/{path.name}{times}".encode("utf-8", "replace").decode()
+            key = encodable(f"{name}/{path.name}{times}")
             if key in taken:
                 key = f"{key}~{len(taken)}"
             taken.add(key)

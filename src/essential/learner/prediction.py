@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from essential.protocols.protocol import Segment
+from essential.shown import encodable
 from essential.spans.labelled_span import LabelledSpan
 from essential.spans.merging import Run
 
@@ -73,7 +74,7 @@ class Prediction:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
-        path, top = path_text(self.path), [scored._asdict() for scored in self.top]
+        path, top = encodable(str(self.path)), [scored._asdict() for scored in self.top]
         if self.error is not None:
             return {"path": path, "error": self.error}
         unknown = {"unknown": self.unknown, "unknown_score": self.unknown_score}
@@ -124,7 +125,7 @@ class Span:
         label = {"label": self.label, "score": self.score}
         unknown = {"unknown": bool(self.unknown), "unknown_score": self.unknown_score}
         closest = {"closest": self.closest._asdict()} if self.unknown else {}
-        times = {"path": path_text(self.path), "start": start, "end": end}
+        times = {"path": encodable(str(self.path)), "start": start, "end": end}
         return {**times, **label, **unknown, **closest, **_short_json(self.short_clip)}
 
 
@@ -136,8 +137,3 @@ def spans_of(path: Path, labels: Sequence[str], runs: Sequence[Run]) -> list[Spa
 
 def _short_json(short: ShortClip | None) -> dict[str, Any]:
     return {} if short is None else {"short_clip": short._asdict()}
-
-
-def path_text(path: Path) -> str:
-    """Return a path as text that JSON can hold; a name that is not UTF-8 loses its odd bytes."""
-    return str(path).encode("utf-8", "replace").decode()

@@ -13,6 +13,7 @@ from essential.learner.clip_results import ClipResults, Share, WrongClip
 from essential.protocols.class_names import NONE_OF_THESE
 from essential.report.rendering import render
 from essential.results.formats import shortened
+from essential.shown import encodable
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_CLASSES = 100
@@ -112,5 +113,4 @@ def write_result_page(results: ClipResults, path: Path, *, title: str) -> None:
         none_of_these=NONE_OF_THESE,
         base64=lambda image: b64encode(image).decode(),
     )
-    # A file's name that is not UTF-8 loses its odd bytes.
-    write_text(path, page.encode("utf-8", "replace").decode())
+    write_text(path, encodable(page))

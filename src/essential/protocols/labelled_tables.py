@@ -4,8 +4,6 @@ A manifest has the columns `path,label,split`, paths relative to the file's fold
 which row of an array is which video: `index,label,split`, and `video`, a name, if there is one.
 """
 
-import csv
-import io
 import os
 import re
 from collections.abc import Iterator
@@ -18,7 +16,7 @@ from essential.protocols.class_names import class_name
 from essential.protocols.listed import refuse_untrained
 from essential.protocols.protocol import SPLITS, Listing, Video
 from essential.protocols.source import Dataset
-from essential.protocols.text_files import Line, bytes_of, refuse_repeats, text_of
+from essential.protocols.text_files import Line, bytes_of, csv_rows, refuse_repeats, text_of
 from essential.protocols.video_walk import is_below
 from essential.shown import nearest
 
@@ -115,22 +113,15 @@ def read_table(path: Path, kind: CsvKind) -> Iterator[tuple[Line, dict[str, str]
     what = f"{kind.what} {path}"
     absent = f"give an existing CSV file as {kind.setting}"
     text = text_of(bytes_of(path, what=f"{kind.what} ", absent=absent), what, "save it as UTF-8 CSV")
-    reader = csv.reader(io.StringIO(text.replace("\r\n", "\n").replace("\r", "\n"), newline=""), strict=True)
-    try:
-        header = [column.strip() for column in next(reader, [])]
-        _check_header(what, header, kind)
-        for fields in filter(None, reader):
-            line = Line(what, f"line {reader.line_num}")
-            if len(fields) != len(header):
-                problem = f"{len(fields)} fields, but the header has {len(header)}"
-                raise line.error(problem, "put a field that holds a comma in double quotes")
-            row = dict(zip(header, (field.strip() for field in fields), strict=True))
-            for column, field in row.items():
-                if (not field and column in kind.columns) or "\0" in field or "\n" in field:
-                    raise line.error(f"{column} is {field!r}", "fill it in with plain text of one line")
-            yield line, row
-    except csv.Error as error:
-        raise DataError(f"{what}, line {reader.line_num}: not valid CSV ({error}); fix the line") from error
+    rows = csv_rows(text.replace("\r\n", "\n").replace("\r", "\n"), what)
+    header = [column.strip() for column in next(rows)[1]]
+    _check_header(what, header, kind)
+    for line, fields in rows:
+        row = dict(zip(header, (field.strip() for field in fields), strict=True))
+        for column, field in row.items():
+            if (not field and column in kind.columns) or "\0" in field or "\n" in field:
+                raise line.error(f"{column} is {field!r}", "fill it in with plain text of one line")
+        yield line, row
 
 
 def _check_header(what: str, header: list[str], kind: CsvKind) -> None:

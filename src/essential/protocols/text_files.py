@@ -1,7 +1,9 @@
 """Text files that somebody gives, read strictly: whatever is wrong with one is a DataError that names it."""
 
+import csv
+import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,3 +63,23 @@ def json_of(text: str, name: str, remedy: str | None = None) -> Any:
         raise DataError(f"not valid JSON ({error.msg})", where=where, remedy=remedy or "fix the line") from None
     except ValueError as error:
         raise DataError(f"{name} holds what no such file has: {error}", remedy=remedy) from None
+
+
+def csv_rows(text: str, name: str) -> Iterator[tuple[Line, list[str]]]:
+    """Give the header of a CSV table, and then each row that is not empty, as long as the header, with its line.
+
+    DataError for a row that is no CSV or has another number of fields.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(reader, [])
+        yield Line(name, "line 1"), header
+        for fields in filter(None, reader):
+            line = Line(name, f"line {reader.line_num}")
+            if len(fields) != len(header):
+                problem = f"{len(fields)} fields, but the header has {len(header)}"
+                raise line.error(problem, "put a field that holds a comma in double quotes")
+            yield line, fields
+    except csv.Error as error:
+        where = f"{name}, line {reader.line_num}"
+        raise DataError(f"not valid CSV ({error})", where=where, remedy="fix the line") from error

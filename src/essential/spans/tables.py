@@ -4,15 +4,13 @@ Both are also what `essential predict --window` prints, so that its answers can 
 keys that are not known are passed over.
 """
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from essential.errors import DataError
-from essential.protocols.text_files import Line, json_of
-from essential.shown import plain_cell, unguarded_cell
+from essential.protocols.text_files import Line, csv_rows, json_of
+from essential.shown import unguarded_cell
 from essential.spans.labelled_span import LabelledSpan, Mark, Marks, label_of, score_of, seconds_of
 
 COLUMNS = ("path", "start_seconds", "end_seconds", "label", "score")
@@ -25,23 +23,13 @@ _UNREAD = "rows of videos that could not be read"
 
 def marks_of_csv(text: str, name: str) -> Marks:
     """Return what a table with a header holds; DataError for a missing column or field, or no CSV."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [str(_ALSO.get(column.strip(), column.strip())) for column in next(reader)]
-        for column in COLUMNS:
-            if header.count(column) > 1 or (column in _NEEDED and column not in header):
-                problem = f"{'lacks the column' if column not in header else 'has twice the column'} {column!r}"
-                raise DataError(problem, where=name, remedy=f"begin it with the header {_HEADER}")
-        rows = []
-        for fields in filter(None, reader):
-            line = Line(name, f"line {reader.line_num}")
-            if len(fields) != len(header):
-                problem = f"{len(fields)} fields, but the header has {len(header)}"
-                raise line.error(problem, "put a field that holds a comma in double quotes")
-            rows.append((line, dict(zip(header, map(unguarded_cell, fields), strict=True))))
-    except csv.Error as error:
-        raise DataError(f"not valid CSV ({error})", where=f"{name}, line {reader.line_num}") from error
-    return _marks(rows)
+    rows = csv_rows(text, name)
+    header = [str(_ALSO.get(column.strip(), column.strip())) for column in next(rows)[1]]
+    for column in COLUMNS:
+        if header.count(column) > 1 or (column in _NEEDED and column not in header):
+            problem = f"{'lacks the column' if column not in header else 'has twice the column'} {column!r}"
+            raise DataError(problem, where=name, remedy=f"begin it with the header {_HEADER}")
+    return _marks([(line, dict(zip(header, map(unguarded_cell, fields), strict=True))) for line, fields in rows])
 
 
 def marks_of_json_lines(text: str, name: str) -> Marks:
@@ -57,19 +45,10 @@ def marks_of_json_lines(text: str, name: str) -> Marks:
     return _marks(rows)
 
 
-def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as a CSV table with a header."""
-    target = io.StringIO(newline="")
-    writer = csv.DictWriter(target, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: plain_cell(cell) for key, cell in row.items()} for row in rows)
-    return target.getvalue()
-
-
-def row_of(span: LabelledSpan, path: str) -> dict[str, Any]:
-    """Return the cells of a span; an empty label is none of the classes."""
+def row_of(span: LabelledSpan, path: str) -> tuple[str, float, float, str | None, float | None]:
+    """Return the cells of a span, in the order of `COLUMNS`; an empty label is none of the classes."""
     start, end = (round(seconds, 3) for seconds in span.segment)
-    return dict(zip(COLUMNS, (path, start, end, span.label, span.score), strict=True))
+    return path, start, end, span.label, span.score
 
 
 def _marks(rows: Sequence[tuple[Line, Mapping[str, Any]]]) -> Marks:

@@ -7,10 +7,12 @@ from typing import Literal, TextIO
 
 from essential.errors import ConfigError
 from essential.files.atomic import write_text
+from essential.results.formats import as_csv
+from essential.shown import encodable
 from essential.spans.label_studio import predictions
 from essential.spans.labelled_span import FrameRange, LabelledSpan
 from essential.spans.subtitles import sub_rip, web_vtt
-from essential.spans.tables import csv_text, row_of
+from essential.spans.tables import COLUMNS, row_of
 from essential.video.container import survey_file
 
 Form = Literal["csv", "jsonl", "vtt", "srt", "label-studio"]
@@ -48,9 +50,9 @@ def _text(spans: Sequence[LabelledSpan], names: Sequence[str], form: Form) -> st
     if form == "jsonl":
         # By the names of `essential predict`.
         keys = ("path", "start", "end", "label", "score")
-        lines = (json.dumps(dict(zip(keys, row.values(), strict=True)), ensure_ascii=False) for row in rows)
+        lines = (json.dumps(dict(zip(keys, row, strict=True)), ensure_ascii=False) for row in rows)
         return "".join(f"{line}\n" for line in lines)
-    return csv_text(rows)
+    return as_csv([COLUMNS, *rows])
 
 
 def _tasks(spans: Sequence[LabelledSpan], names: Sequence[str]) -> list[dict[str, object]]:
@@ -67,4 +69,4 @@ def _tasks(spans: Sequence[LabelledSpan], names: Sequence[str]) -> list[dict[str
 def _named(path: Path, target: Path | None) -> str:
     if target is not None and path.absolute().is_relative_to(target.parent.absolute()):
         return path.absolute().relative_to(target.parent.absolute()).as_posix()
-    return str(path).encode("utf-8", "replace").decode()
+    return encodable(str(path))
