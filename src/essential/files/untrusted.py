@@ -6,6 +6,7 @@ and infinities; in YAML also aliases, with which a few lines stand for any numbe
 
 import json
 import math
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -38,7 +39,8 @@ def read_json(path: Path) -> Any:
 def read_bounded(path: Path) -> bytes:
     """Return the bytes of a text file of bounded size; see `read_json`."""
     with plain_file(path).open("rb") as file:
-        content = file.read(_MOST_BYTES + 1)
+        # As many bytes as it has: Python takes memory for all that it may read.
+        content = file.read(min(os.fstat(file.fileno()).st_size, _MOST_BYTES) + 1)
     if len(content) > _MOST_BYTES:
         raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")
     return content
