@@ -29,7 +29,7 @@ settings.load_profile("untimed")
 # The modules, of the tests, of Python and ours, that start processes, train whole runs or open a browser.
 _SLOW = frozenset(
     {
-        *("chromium", "project_copy", "running_service", "small_runs", "small_world", "subprocess"),
+        *("chromium", "running_service", "small_runs", "small_world", "subprocess"),
         *("essential.features.pipeline", "essential.video.check", "essential.video.worker_pool"),
     }
 )

@@ -10,9 +10,9 @@ import pytest
 
 from installed_plugins import install, python_with
 from made_plugins import make_plugin
-from project_copy import ROOT
 from threads import THREADS
 
+ROOT = Path(__file__).parents[1]
 _DOCUMENT = ROOT / "docs" / "add-a-method.md"
 _SAMPLE = ROOT / "examples" / "plugin"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from essential import __version__
-from project_copy import ROOT
 
+ROOT = Path(__file__).parents[1]
 _SOURCES = ROOT / "src" / "essential"
 
 

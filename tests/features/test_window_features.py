@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from fake_encoder import FakeEncoder
+from fake_encoder import CountingEncoder, FakeEncoder
 from jaxtyping import Float
-from torch import Tensor
 
 from essential.encoders.base import over_time
 from essential.errors import VideoError
@@ -23,27 +21,9 @@ from essential.video.decode import read_frames
 from essential.video.views import plain_view
 from essential.video.windows import WindowedVideo
 from seen_progress import SeenProgress
-from video_files import numbered_frame, read_number, write_video
+from video_files import numbered_frame, write_video
 
 FRAMES, READ = 4, 6
-
-
-class CountingEncoder(FakeEncoder):
-    """Notes which frames it is given; it computes in float64, so that its features are equal but for one rounding."""
-
-    def __init__(self, *, per_frame: bool, clip_frames: int | None = None) -> None:
-        super().__init__(size=48)
-        self.per_frame = per_frame
-        self.clip_frames = clip_frames
-        self.given: list[int] = []
-
-    def encode(self, clips: Float[Tensor, "batch frames 3 size size"]) -> Float[Tensor, "batch frames dim"]:
-        images = ((clips.flatten(0, 1) * 0.25 + 0.5) * 255).byte().permute(0, 2, 3, 1).numpy()
-        self.given += [read_number(image) for image in images]
-        cells = torch.nn.functional.adaptive_avg_pool2d(clips.double().flatten(0, 1), 4).flatten(1)
-        features: Tensor = (cells @ self.matrix.double()).unflatten(0, clips.shape[:2])
-        # A clip encoder's features are not of one frame.
-        return features if self.per_frame else features + features.mean(dim=1, keepdim=True)
 
 
 ENCODERS = {
