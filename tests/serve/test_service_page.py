@@ -53,7 +53,7 @@ def test_clips_are_recognised_as_they_are_chosen_or_dropped(
     answer = service.predict(clips[0].read_bytes()).json
     shown = text(page, "#answers > li:last-child")
     assert clips[0].name in shown
-    assert f"{100 * answer['score']:.1f} %" in shown
+    assert f"{100 * answer['score']:.1f}\N{NO-BREAK SPACE}%" in shown
     assert text(page, "#answers > li:last-child h3") == ("None of these" if answer["unknown"] else answer["label"])
     assert page.run("[...document.querySelectorAll('#answers img')].every((image) => image.naturalWidth == 64)")
     assert page.run("document.querySelector('#answers img').alt") == "frame 1 of 8"
