@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from shlex import quote
@@ -15,6 +15,7 @@ from essential.cli.terminal import say
 if TYPE_CHECKING:
     from essential.cli.answers import Answer
     from essential.learner.clips import Expanded
+    from essential.learner.contact_sheet import ContactSheet
     from essential.learner.video_learner import VideoLearner
 
 _FROM_INPUT = "-"
@@ -69,15 +70,12 @@ def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
     from essential.errors import VideoError
     from essential.learner.clips import Expanded
     from essential.learner.contact_sheet import ContactSheet
-    from essential.learner.prediction import Prediction
     from essential.learner.video_learner import VideoLearner
-    from essential.protocols.folder import holds_class
     from essential.results.formats import counted
 
     found = Expanded(_named(given))
     learner = VideoLearner.load(bundle, overrides=overrides or ())
-    image = ContactSheet(learner.classes)
-    videos = lost = 0
+    image = None if sheet is None else ContactSheet(learner.classes)
     windows = {"window_seconds": window, "stride_seconds": stride, "shortest_seconds": shortest}
     if window is None:
         clips = learner.stream(found, top_k=top_k, with_frames=sheet is not None)
@@ -85,27 +83,43 @@ def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
     else:
         answered = _of_long_videos(learner, found, windows)
     with printer(form, CLIP_COLUMNS if window is None else SPAN_COLUMNS) as show:
-        for answers in answered:
-            for answer in answers:
-                show(answer)
-                if isinstance(answer, Prediction):
-                    lost += answer.error is not None
-                    if sheet is not None:
-                        image.add(answer)
-            videos += 1
-    if sheet is not None:
+        videos, lost = _show(answered, show, image)
+    if image is not None and sheet is not None:
         image.write(sheet)
         say(f"image: {sheet}" + (f"; {image.left_out} more clips not shown" if image.left_out else ""), err=True)
     nothing = "" if videos else "nothing to label: no path came on standard input"
-    offers = [
-        f"to count what is right: essential test {quote(str(bundle))} {quote(path)}"
-        for path in paths or []
-        if window is None and holds_class(Path(path), learner.classes)
-    ]
-    for note in filter(None, (found.passed_over.line, nothing, *offers[:1])):
+    offer = _offer(bundle, paths or [], learner.classes) if window is None else ""
+    for note in filter(None, (found.passed_over.line, nothing, offer)):
         say(note, err=True)
     if lost:
         raise VideoError(f"{lost} of {counted(videos, 'clip')} could not be read (see above)")
+
+
+def _show(
+    answered: Iterator[Sequence["Answer"]], show: Callable[["Answer"], None], image: "ContactSheet | None"
+) -> tuple[int, int]:
+    """Print the answers as they come, and return how many videos there were, and how many could not be read."""
+    from essential.learner.prediction import Prediction
+
+    videos = lost = 0
+    for answers in answered:
+        for answer in answers:
+            show(answer)
+            if isinstance(answer, Prediction):
+                lost += answer.error is not None
+                if image is not None:
+                    image.add(answer)
+        videos += 1
+    return videos, lost
+
+
+def _offer(bundle: Path, paths: Sequence[str], classes: tuple[str, ...]) -> str:
+    """Return how the first folder of known classes is tested, if there is one."""
+    from essential.protocols.folder import holds_class
+
+    folders = (path for path in paths if holds_class(Path(path), classes))
+    folder = next(folders, None)
+    return "" if folder is None else f"to count what is right: essential test {quote(str(bundle))} {quote(folder)}"
 
 
 def _refuse_wrong_use(
