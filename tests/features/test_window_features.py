@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_encoder import CountingEncoder, FakeEncoder
+from fake_encoder import FakeEncoder
 from jaxtyping import Float
 
+from counting_encoder import CountingEncoder
 from essential.encoders.base import over_time
 from essential.errors import VideoError
 from essential.features.config import FeaturesConfig

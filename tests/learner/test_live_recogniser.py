@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
+from counting_encoder import CountingEncoder
 from essential import VideoLearner
 from essential.errors import ConfigError, DataError
 from essential.features.config import FeaturesConfig
@@ -21,7 +22,7 @@ from essential.progress import QUIET
 from essential.video.config import AugmentConfig
 from essential.video.decode import read_frames
 from essential.video.windows import WindowedVideo
-from features.fake_encoder import CountingEncoder, FakeEncoder
+from features.fake_encoder import FakeEncoder
 from taught import MACHINE, Clips, new_learner
 from video_files import numbered_frame, write_video
 
