@@ -5,6 +5,8 @@ All runs are in float64, where sums in another order stay next to nothing (`in_f
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,7 @@ from essential.errors import CheckpointError, EssentialError
 from essential.files.sealed import read_sealed
 from essential.progress import Progress
 from essential.records import Record
-from in_float64 import in_float64
-from small_runs import StopAt, record_without_seconds, run_ranks, small_config, small_overrides
+from small_runs import IN_FLOAT64, StopAt, record_without_seconds, run_ranks, small_config, small_overrides
 
 QUIET = Progress()
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
@@ -47,10 +48,11 @@ def require_same_run(run: Path, other: Path) -> None:
 
 @pytest.fixture(scope="module")
 def one_process(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run of one process, which is new, as ranks are: nothing that other tests did is in it."""
     folder = tmp_path_factory.mktemp("one")
-    with in_float64():
-        config = small_config("essential", small_data, folder / "features")
-        train(config, folder / "run", resume=False, progress=QUIET)
+    settings = [part for each in small_overrides(small_data, folder / "features") for part in ("-s", each)]
+    command = ["train", "--config", "moving-digits/essential", "--out", str(folder / "run"), *settings]
+    subprocess.run([sys.executable, *IN_FLOAT64, *command], check=True, capture_output=True)
     return folder / "run"
 
 
