@@ -1,0 +1,69 @@
+"""A tree of videos by its URL: which files it holds, and what names one of them for any process."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cache, cached_property
+from urllib.parse import quote, unquote
+
+from essential.errors import DataError
+from essential.remote.access import checked_url, scheme_of, tried
+
+
+class Storage(ABC):
+    """A tree of files that are no plain files of this machine.
+
+    Attributes:
+        url: as given, without a slash at the end; it holds no credentials, so it may be shown and recorded.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @abstractmethod
+    def files(self) -> Mapping[str, int] | None:
+        """Return the bytes of each file by its name relative to the URL; None where the place cannot be listed."""
+
+    @abstractmethod
+    def locator(self, name: str) -> str:
+        """Return what names a file completely, there or not, for any process: what `Video.file` holds."""
+
+    @abstractmethod
+    def name_of(self, locator: str) -> str:
+        """Return the name of a file of this storage from its locator."""
+
+
+class ObjectStorage(Storage):
+    """The objects below an address: in a bucket of S3 or GCS, or behind HTTP, which cannot list them."""
+
+    def files(self) -> Mapping[str, int] | None:
+        return None if scheme_of(self.url) in ("http", "https") else self._listed
+
+    @cached_property
+    def _listed(self) -> Mapping[str, int]:
+        try:
+            found = tried(self.url, lambda files: files.find(self.url, detail=True))
+        except FileNotFoundError:
+            found = {}
+        top = f"{self.url.partition('://')[2]}/"
+        names = {path.removeprefix(top): info["size"] for path, info in found.items() if path.startswith(top)}
+        if not names:
+            raise DataError(f"there is no file below {self.url}; give the address of the videos as data.url")
+        return names
+
+    def locator(self, name: str) -> str:
+        return f"{self.url}/{quote(name) if scheme_of(self.url) in ('http', 'https') else name}"
+
+    def name_of(self, locator: str) -> str:
+        name = locator.removeprefix(f"{self.url}/")
+        return unquote(name) if scheme_of(self.url) in ("http", "https") else name
+
+
+@cache
+def open_storage(url: str) -> Storage:
+    """Return the storage at a URL; it is listed once in a process. A ValueError if there can be none."""
+    return ObjectStorage(checked_url(url))
+
+
+def is_remote(file: str) -> bool:
+    """Return whether a `Video.file` is a storage's locator, not a path of this machine."""
+    return scheme_of(file) is not None
