@@ -11,7 +11,7 @@ from essential.errors import ConfigError, DataError
 from essential.protocols.class_names import class_name
 from essential.protocols.listed import ListedSplit, refuse_untrained
 from essential.protocols.protocol import Listing, Video
-from essential.protocols.source import DataConfig, Dataset, TestSplit
+from essential.protocols.source import TestSplit
 from essential.protocols.video_walk import HIDDEN, NO_VIDEO, PassedOver, bare_name
 from essential.remote.tar_index import TarIndex
 from essential.remote.tar_shards import TarShards

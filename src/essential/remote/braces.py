@@ -1,4 +1,4 @@
-"""Braces in the address of tar shards, as shells write them: `train-{000..099}.tar`, `{train,test}.tar`, nested ones."""
+"""Braces in the address of tar shards, as in shells: `train-{000..099}.tar`, `{train,test}.tar`, also nested."""
 
 import re
 from itertools import product

@@ -17,6 +17,7 @@ from essential.errors import DataError
 from essential.files.atomic import locked_temporary, remove_unlocked
 from essential.remote.access import copy_range, status_of, tried
 from essential.remote.storage import is_remote
+from essential.remote.tar_shards import copy_member, is_member
 
 _PREFIX = "essential-copy-"
 
@@ -30,7 +31,7 @@ class _Copy:
         remove_unlocked(folder.glob(f"{_PREFIX}*"))
         handle, self.path = locked_temporary(folder, prefix=_PREFIX, suffix=PurePosixPath(file).suffix)
         self._opened = os.fdopen(handle, "wb")  # holds the lock
-        weakref.finalize(self, _remove, self.path, os.getpid())
+        weakref.finalize(self, _remove, self.path, self._opened, os.getpid())
         _fetch(file, self._opened)
         self._opened.flush()
 
@@ -71,6 +72,9 @@ def _copied(file: str) -> _Copy:
 
 
 def _fetch(file: str, target: BinaryIO) -> None:
+    if is_member(file):
+        copy_member(file, target)
+        return
     status = status_of(file)
     if status.size_bytes is None:
         target.write(tried(file, lambda files: files.cat_file(file)))
@@ -78,7 +82,8 @@ def _fetch(file: str, target: BinaryIO) -> None:
         copy_range(file, 0, status.size_bytes, target)
 
 
-def _remove(path: Path, process: int) -> None:
+def _remove(path: Path, opened: BinaryIO, process: int) -> None:
     # A forked process has the parent's copies too.
     if os.getpid() == process:
         path.unlink(missing_ok=True)
+    opened.close()

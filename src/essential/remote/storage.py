@@ -61,6 +61,10 @@ class ObjectStorage(Storage):
 @cache
 def open_storage(url: str) -> Storage:
     """Return the storage at a URL; it is listed once in a process. A ValueError if there can be none."""
+    if url.endswith((".tar", ".tar.gz", ".tgz", ".tar.zst")):
+        from essential.remote.tar_shards import TarShards
+
+        return TarShards(url)
     return ObjectStorage(checked_url(url))
 
 

@@ -89,10 +89,10 @@ def tar_index(shard: Shard) -> TarIndex:
     return index
 
 
-def check_member(header: bytes, size: int, where: str) -> None:
-    """Raise a DataError unless the block in front of a member's bytes is the header of a file of that size."""
+def check_member(start: bytes, size: int, where: str) -> None:
+    """Raise a DataError unless the first block of `start` is the header of a file of that size."""
     try:
-        found = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+        found = tarfile.TarInfo.frombuf(start[:BLOCK], "utf-8", "surrogateescape")
         fits = found.isreg() and found.size in (size, 0)  # pax headers give sizes that have no room in the block
     except tarfile.HeaderError:
         fits = False
@@ -131,7 +131,7 @@ def _members(file: "_Ranges", shard: Shard) -> Iterator[tarfile.TarInfo]:
             if member.offset_data + member.size > shard.size:
                 raise _cut_short(shard, shard.size)
             yield member
-            tar.members.clear()
+            tar.members.clear()  # type: ignore[attr-defined] # it would keep all of them
         file.seek(tar.offset)
         last = file.read(BLOCK)
         if len(last) < BLOCK:

@@ -3,7 +3,6 @@
 A shard is never unpacked: of a video the range of its bytes is read.
 """
 
-import os
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from essential.errors import DataError
-from essential.remote.access import checked_url, copy_range, read_range, scheme_of, status_of
+from essential.files.given import plain_file
+from essential.remote.access import checked_url, read_range, scheme_of, status_of
 from essential.remote.braces import expanded
 from essential.remote.storage import Storage
 from essential.remote.tar_index import BLOCK, Shard, TarIndex, check_member, tar_index
@@ -24,7 +24,7 @@ _LOCATOR = re.compile(r"tar://([0-9]+)\+([0-9]+)@(.*?\.tar)!/(.*)", re.DOTALL)
 _REQUESTS_AT_ONCE = 16
 # What a request to a bucket costs in time, in bytes; a local file is asked in a moment.
 _AHEAD, _AHEAD_LOCAL = 1 << 16, 1 << 12
-_COPIED_AT_ONCE = 1 << 20
+_COPIED_AT_ONCE = 1 << 23
 _SETTING = "data.url"
 
 
@@ -58,7 +58,9 @@ class TarShards(Storage):
             missing = [place for place, shard in zip(self.places, shards, strict=True) if shard is None]
             if missing:
                 problem = f"{len(missing)} of {len(shards)} tar shards are missing: {named(missing)}"
-                raise DataError(problem, where=f"{_SETTING}={self.url}", remedy="put them there, or name those there are")
+                raise DataError(
+                    problem, where=f"{_SETTING}={self.url}", remedy="put them there, or name those there are"
+                )
             indexes = pool.map(tar_index, (shard for shard in shards if shard is not None))
             return dict(zip(self.places, indexes, strict=True))
 
@@ -75,6 +77,11 @@ class TarShards(Storage):
         return members
 
 
+def is_member(file: str) -> bool:
+    """Return whether a storage's locator names a file in a tar shard."""
+    return file.startswith(f"{_SCHEME}://")
+
+
 def copy_member(locator: str, target: BinaryIO) -> None:
     """Write the file that a locator names into `target`, a block at a time.
 
@@ -85,19 +92,13 @@ def copy_member(locator: str, target: BinaryIO) -> None:
     first, size, place, name = _parsed(locator)
     if first < BLOCK:
         raise FileNotFoundError(locator)
-    where = f"{place}, {name}"
-    if scheme_of(place):
-        check_member(read_range(place, first - BLOCK, first), size, where)
-        copy_range(place, first, first + size, target)
-        return
-    with Path(place).open("rb", buffering=0) as file:
-        file.seek(first - BLOCK)
-        check_member(file.read(BLOCK), size, where)
-        while size and (block := file.read(min(size, _COPIED_AT_ONCE))):
-            target.write(block)
-            size -= len(block)
-    if size:
-        raise DataError("the shard ends early", where=where, remedy="copy it again, and run again")
+    end = first + size
+    for start in range(first - BLOCK, end, _COPIED_AT_ONCE):
+        block = _read(place, end, start, _COPIED_AT_ONCE)
+        if start < first:
+            check_member(block, size, f"{place}, {name}")
+            block = block[BLOCK:]
+        target.write(block)
 
 
 def _parsed(locator: str) -> tuple[int, int, str, str]:
@@ -118,23 +119,38 @@ def _opened(place: str) -> Shard | None:
     """Return a shard, its size asked for; None where there is none."""
     try:
         if scheme_of(place):
-            status = status_of(place)
-            if status.size_bytes is None:
-                raise DataError("the server does not say how long it is", where=place, remedy="copy it to a disk")
-            return Shard(place, status.size_bytes, status.version, partial(_read_object, place, status.size_bytes), _AHEAD)
-        found = os.stat(place)  # noqa: PTH116
+            size, version = status_of(place)
+        else:
+            found = plain_file(Path(place)).stat()
+            size, version = found.st_size, str(found.st_mtime_ns)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise DataError(f"{place} cannot be read ({error.strerror}); make it readable") from None
-    return Shard(place, found.st_size, str(found.st_mtime_ns), partial(_read_local, place), _AHEAD_LOCAL)
+        raise _unreadable(place, error) from None
+    if size is None:
+        raise DataError("the server does not say how long it is", where=place, remedy="copy it to a disk")
+    return Shard(place, size, version, partial(_read, place, size), _AHEAD if scheme_of(place) else _AHEAD_LOCAL)
 
 
-def _read_local(place: str, first: int, count: int) -> bytes:
-    with Path(place).open("rb", buffering=0) as file:
-        file.seek(first)
-        return file.read(count)
+def _read(place: str, end: int, first: int, count: int) -> bytes:
+    """Return bytes of a shard from `first` on: as many as asked for, or as there are before `end`."""
+    count = min(count, end - first)
+    if count <= 0:
+        return b""
+    if scheme_of(place):
+        return read_range(place, first, first + count)
+    try:
+        with Path(place).open("rb", buffering=0) as file:
+            file.seek(first)
+            content = file.read(count)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _unreadable(place, error) from None
+    if len(content) < count:
+        raise DataError("the shard was cut short while it was in use", where=place, remedy="run the same command again")
+    return content
 
 
-def _read_object(url: str, size: int, first: int, count: int) -> bytes:
-    return read_range(url, first, min(first + count, size)) if first < size else b""
+def _unreadable(place: str, error: OSError) -> DataError:
+    return DataError(f"it cannot be read ({error.strerror})", where=place, remedy="make it readable")
