@@ -24,6 +24,7 @@ from essential.features.precision import refuse_precision
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import FeatureSource, StoredSource, open_source
 from essential.files.atomic import refuse_unwritable, sha256_of_json
+from essential.files.cache import cache_folder
 from essential.methods import build_method
 from essential.methods.contract import Method
 from essential.models.text_scores import Words
@@ -230,11 +231,6 @@ def data_root(config: RunConfig) -> Root:
         return config.data.folder
     key = sha256_of_json(config.data.moving_digits.model_dump())[:12]
     return cache_folder() / "data" / f"{_benchmark_name(config)}-{key}"
-
-
-def cache_folder() -> Path:
-    """Return where data and features without a place go: $ESSENTIAL_CACHE, or ~/.cache/essential."""
-    return Path(os.environ.get("ESSENTIAL_CACHE") or Path.home() / ".cache" / "essential")
 
 
 def _origin(config: RunConfig, encoder: Encoder | None) -> FeatureOrigin:

@@ -17,6 +17,7 @@ from essential.errors import DataError
 from essential.files.atomic import locked_temporary, remove_unlocked
 from essential.remote.access import copy_range, status_of, tried
 from essential.remote.storage import is_remote
+from essential.remote.tar_shards import copy_member, is_member, member_size
 
 _PREFIX = "essential-copy-"
 
@@ -31,7 +32,7 @@ class _Copy:
             Path(tempfile.gettempdir()), prefix=_PREFIX, suffix=suffix if suffix[1:].isalnum() else ""
         )
         self._opened = os.fdopen(handle, "wb")  # holds the lock
-        weakref.finalize(self, _remove, self.path, self.process)
+        weakref.finalize(self, _remove, self.path, self._opened, self.process)
         _fetch(file, self._opened)
         self._opened.flush()
 
@@ -60,8 +61,8 @@ def local_copy(file: str) -> Iterator[Path]:
 
 
 def remote_size(file: str) -> int | None:
-    """Return the bytes of the object that a locator names, None where the server does not say; errors as above."""
-    return status_of(file).size_bytes
+    """Return the bytes of the file that a locator names, None where the server does not say; errors as above."""
+    return member_size(file) if is_member(file) else status_of(file).size_bytes
 
 
 def remove_leftovers() -> None:
@@ -83,6 +84,9 @@ def _copied(file: str) -> _Copy:
 
 
 def _fetch(file: str, target: BinaryIO) -> None:
+    if is_member(file):
+        copy_member(file, target)
+        return
     status = status_of(file)
     if status.size_bytes is None:
         target.write(tried(file, lambda files: files.cat_file(file)))
@@ -90,6 +94,7 @@ def _fetch(file: str, target: BinaryIO) -> None:
         copy_range(file, 0, status.size_bytes, target)
 
 
-def _remove(path: Path, process: int) -> None:
+def _remove(path: Path, opened: BinaryIO, process: int) -> None:
     if os.getpid() == process:
         path.unlink(missing_ok=True)
+    opened.close()

@@ -77,8 +77,16 @@ _opened: dict[str, Storage] = {}
 def open_storage(url: str) -> Storage:
     """Return the storage at a URL; it is listed once in a process. A ValueError if there can be none."""
     if url not in _opened:
-        _opened[url] = ObjectStorage(checked_url(url))
+        _opened[url] = _storage(url)
     return _opened[url]
+
+
+def _storage(url: str) -> Storage:
+    if url.endswith((".tar", ".tar.gz", ".tgz", ".tar.zst")):
+        from essential.remote.tar_shards import TarShards
+
+        return TarShards(url)
+    return ObjectStorage(checked_url(url))
 
 
 def listed_sizes(files: Sequence[str]) -> dict[str, int]:
