@@ -20,7 +20,7 @@ from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.turns import turn
 from essential.engine.workspace import data_root
-from essential.errors import CheckpointError, RunError, VideoError
+from essential.errors import CheckpointError, DataError, RunError, VideoError
 from essential.features.config import FeaturesConfig
 from essential.features.cores import decoders
 from essential.files.atomic import folder_lock
@@ -182,8 +182,9 @@ def _thumbnails(frames: int, video: Video) -> tuple[str, ...]:
         return [clip[index] for index in shown]
 
     try:
-        decoded = read_frames(video.path, choose, segment=video.segment)
-    except (VideoError, OSError):
+        with video.here() as local:
+            decoded = read_frames(local.path, choose, segment=video.segment)
+    except (VideoError, DataError, OSError):
         return ()
     return tuple(_jpeg(Image.fromarray(frame)) for frame in decoded.frames)
 

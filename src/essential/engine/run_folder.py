@@ -35,6 +35,7 @@ from essential.methods.contract import Method
 from essential.models.growing import below
 from essential.protocols.protocol import Protocol
 from essential.records.training_log import EpochReport, TrainingLog
+from essential.remote.storage import Root
 
 _DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError)
 _AGAIN = "train again into another folder"
@@ -157,7 +158,7 @@ class RunFolder:
             )
 
     def claim(
-        self, config: RunConfig, protocol: Protocol, root: Path, origin: FeatureOrigin, text_tower: str | None = None
+        self, config: RunConfig, protocol: Protocol, root: Root, origin: FeatureOrigin, text_tower: str | None = None
     ) -> None:
         """Write what the run is and what it learns; both are fixed once anything is learned."""
         self.write_config(config)
@@ -169,7 +170,7 @@ class RunFolder:
         there = self._read(self._protocol, lambda content: content.get("features"))
         return None if there is None else self._read(self._protocol, lambda _: FeatureOrigin(**there))
 
-    def protocol(self, root: Path) -> Protocol | None:
+    def protocol(self, root: Root) -> Protocol | None:
         """Read the protocol of a run that has begun, its videos below `root` whether they are there or not."""
         if not self.begun or (self.imported and not self._protocol.exists()):
             return None
