@@ -64,7 +64,7 @@ def checked_url(url: str) -> str:
     host, *parts = rest.rstrip("/").split("/")
     if not host or {"", ".", ".."} & set(parts) or not url.isprintable() or "\\" in url or " " in host:
         raise ValueError(f"{url!r} is no full address; give one such as s3://bucket/videos")
-    return url.rstrip("/")
+    return f"{scheme.lower()}://{rest.rstrip('/')}"
 
 
 def filesystem_of(url: str) -> Any:

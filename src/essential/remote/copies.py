@@ -1,7 +1,7 @@
 """Files of a storage on this machine while they are read: decoders open a path, and every byte is hashed anyway.
 
-A copy is a temporary file (TMPDIR says where). It is locked while its process lives; what a killed process left is
-removed by the next that makes one.
+A copy is a temporary file (TMPDIR says where). It is locked while its process lives; what killed processes left is
+removed when the next work in processes ends, see `remove_leftovers`.
 """
 
 import os
@@ -17,7 +17,7 @@ from essential.errors import DataError
 from essential.files.atomic import locked_temporary, remove_unlocked
 from essential.remote.access import copy_range, status_of, tried
 from essential.remote.storage import is_remote
-from essential.remote.tar_shards import copy_member, is_member
+from essential.remote.tar_shards import copy_member, is_member, member_size
 
 _PREFIX = "essential-copy-"
 
@@ -26,12 +26,13 @@ class _Copy:
     """A temporary file, removed with the last reference to it, in the process that made it."""
 
     def __init__(self, file: str) -> None:
-        self.file = file
-        folder = Path(tempfile.gettempdir())
-        remove_unlocked(folder.glob(f"{_PREFIX}*"))
-        handle, self.path = locked_temporary(folder, prefix=_PREFIX, suffix=PurePosixPath(file).suffix)
+        self.file, self.process = file, os.getpid()
+        suffix = PurePosixPath(file).suffix
+        handle, self.path = locked_temporary(
+            Path(tempfile.gettempdir()), prefix=_PREFIX, suffix=suffix if suffix[1:].isalnum() else ""
+        )
         self._opened = os.fdopen(handle, "wb")  # holds the lock
-        weakref.finalize(self, _remove, self.path, self._opened, os.getpid())
+        weakref.finalize(self, _remove, self.path, self._opened, self.process)
         _fetch(file, self._opened)
         self._opened.flush()
 
@@ -52,10 +53,21 @@ def local_copy(file: str) -> Iterator[Path]:
         yield Path(file)
         return
     copy: _Copy | None = getattr(_kept, "copy", None)
-    if copy is None or copy.file != file:
+    # A forked process has its parent's copies too, for as long as the parent keeps them.
+    if copy is None or copy.file != file or copy.process != os.getpid():
         _kept.copy = copy = None  # the old one goes first
         _kept.copy = copy = _copied(file)
     yield copy.path
+
+
+def remote_size(file: str) -> int | None:
+    """Return the bytes of the file that a locator names, None where the server does not say; errors as above."""
+    return member_size(file) if is_member(file) else status_of(file).size_bytes
+
+
+def remove_leftovers() -> None:
+    """Remove the copies of processes that have ended."""
+    remove_unlocked(Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"))
 
 
 def _copied(file: str) -> _Copy:
@@ -83,7 +95,6 @@ def _fetch(file: str, target: BinaryIO) -> None:
 
 
 def _remove(path: Path, opened: BinaryIO, process: int) -> None:
-    # A forked process has the parent's copies too.
     if os.getpid() == process:
         path.unlink(missing_ok=True)
     opened.close()

@@ -50,6 +50,9 @@ class TarShards(Storage):
     def name_of(self, locator: str) -> str:
         return _parsed(locator)[3]
 
+    def holds(self, file: str) -> bool:
+        return is_member(file) and _parsed(file)[2] in self.places
+
     @cached_property
     def indexes(self) -> Mapping[str, TarIndex]:
         """What each shard holds, by its path or URL."""
@@ -80,6 +83,11 @@ class TarShards(Storage):
 def is_member(file: str) -> bool:
     """Return whether a storage's locator names a file in a tar shard."""
     return file.startswith(f"{_SCHEME}://")
+
+
+def member_size(locator: str) -> int:
+    """Return the bytes of the file that a locator names."""
+    return _parsed(locator)[1]
 
 
 def copy_member(locator: str, target: BinaryIO) -> None:
