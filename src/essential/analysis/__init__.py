@@ -139,9 +139,9 @@ def _forgotten(decided: list[Evaluation], last: Predictions, names: Sequence[str
     for row, each in zip(right, decided, strict=True):
         row[: len(each.slots)] = each.predicted == each.slots
     first_right, last_right = right.argmax(axis=0), len(right) - 1 - right[::-1].argmax(axis=0)
-    predicted, slots = decided[-1].predicted, decided[-1].slots
+    predicted, slots, ranking = decided[-1].predicted, decided[-1].slots, last.decided
     clips = np.flatnonzero(right.any(axis=0) & ~right[-1])
-    margins = last.scores[clips, predicted[clips]] - last.scores[clips, slots[clips]]
+    margins = ranking.scores[clips, 0] - ranking.true_scores[clips]
     found = [
         ForgottenClip(
             video=last.videos[clip],

@@ -54,6 +54,6 @@ def refuse_given(options: Mapping[str, object], why: str, remedy: str) -> None:
             raise ConfigError(f"{name} has no meaning {why}", remedy=remedy)
 
 
-def path_setting(key: str, path: Path) -> str:
-    """Return the override that sets a path: JSON, which YAML reads as the same text whatever is in it."""
+def path_setting(key: str, path: Path | str) -> str:
+    """Return the override that sets a path or an address: JSON, which YAML reads as the same text whatever is in it."""
     return f"{key}={json.dumps(str(path))}"
