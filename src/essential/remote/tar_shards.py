@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from essential.errors import DataError
 from essential.files.given import plain_file
-from essential.remote.access import checked_url, read_range, scheme_of, status_of
+from essential.remote.access import checked_url, read_range, scheme_of, status_of, write_block
 from essential.remote.braces import expanded
 from essential.remote.storage import Storage
 from essential.remote.tar_index import BLOCK, Shard, TarIndex, check_member, tar_index
@@ -106,7 +106,7 @@ def copy_member(locator: str, target: BinaryIO) -> None:
         if start < first:
             check_member(block, size, f"{place}, {name}")
             block = block[BLOCK:]
-        target.write(block)
+        write_block(target, block)
 
 
 def _parsed(locator: str) -> tuple[int, int, str, str]:
