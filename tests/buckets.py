@@ -23,6 +23,7 @@ def bucket_server() -> Iterator[str]:
             patch.setenv(name, value)
         # One that is kept has the address of a server that was.
         type(filesystem()).clear_instance_cache()
+        _post("reset")  # what a server of this process had before is still there
         filesystem().mkdir("s3://bucket")
         try:
             yield "s3://bucket"
@@ -42,9 +43,13 @@ def without_rights() -> Iterator[None]:
 
 
 def _ask_for_rights_after(requests: int) -> None:
-    address = f"{os.environ['AWS_ENDPOINT_URL']}/moto-api/reset-auth"
-    text = {"Content-Type": "text/plain"}
-    urllib.request.urlopen(urllib.request.Request(address, str(requests).encode(), text)).close()
+    _post("reset-auth", str(requests))
+
+
+def _post(action: str, text: str = "") -> None:
+    address = f"{os.environ['AWS_ENDPOINT_URL']}/moto-api/{action}"
+    request = urllib.request.Request(address, text.encode(), {"Content-Type": "text/plain"}, method="POST")
+    urllib.request.urlopen(request).close()
 
 
 def filesystem() -> Any:
