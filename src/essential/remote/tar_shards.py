@@ -33,6 +33,7 @@ class TarShards(Storage):
 
     def __init__(self, url: str) -> None:
         self.places = [_checked(place) for place in expanded(url)]
+        self._places = frozenset(self.places)
         super().__init__(url if scheme_of(url) else str(Path(url).absolute()))
 
     def files(self) -> Mapping[str, int]:
@@ -51,7 +52,7 @@ class TarShards(Storage):
         return _parsed(locator)[3]
 
     def holds(self, file: str) -> bool:
-        return is_member(file) and _parsed(file)[2] in self.places
+        return is_member(file) and _parsed(file)[2] in self._places
 
     @cached_property
     def indexes(self) -> Mapping[str, TarIndex]:
