@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from essential.errors import DataError
 from essential.files.atomic import locked_temporary, remove_unlocked
-from essential.remote.access import copy_range, status_of, tried
+from essential.remote.access import copy_whole, no_room, status_of
 from essential.remote.storage import is_remote
 from essential.remote.tar_shards import copy_member, is_member, member_size
 
@@ -33,7 +32,7 @@ class _Copy:
         )
         self._opened = os.fdopen(handle, "wb")  # holds the lock
         weakref.finalize(self, _remove, self.path, self._opened, self.process)
-        _fetch(file, self._opened)
+        (copy_member if is_member(file) else copy_whole)(file, self._opened)
         self._opened.flush()
 
 
@@ -76,22 +75,7 @@ def _copied(file: str) -> _Copy:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise DataError(
-            f"no copy of it could be written to {tempfile.gettempdir()} ({error.strerror})",
-            where=file,
-            remedy="give TMPDIR a folder with room, and run again; what was finished is kept",
-        ) from error
-
-
-def _fetch(file: str, target: BinaryIO) -> None:
-    if is_member(file):
-        copy_member(file, target)
-        return
-    status = status_of(file)
-    if status.size_bytes is None:
-        target.write(tried(file, lambda files: files.cat_file(file)))
-    else:
-        copy_range(file, 0, status.size_bytes, target)
+        raise no_room(error) from error
 
 
 def _remove(path: Path, opened: BinaryIO, process: int) -> None:
