@@ -99,21 +99,20 @@ class DataConfig(Section):
             raise ValueError(error.problem) from None
         return kind
 
+    # Of the whole section: a message about one setting shows its value, and an address may hold a password.
     @model_validator(mode="before")
     @classmethod
-    def _a_folder_by_url_is_a_folder(cls, given: Any) -> Any:
+    def _is_an_address(cls, given: Any) -> Any:
         url = given.get("url") if isinstance(given, dict) else None
-        if isinstance(url, str) and url.startswith("file:///"):
-            path = unquote(url.removeprefix("file://"))
-            if not path.endswith(".tar"):
-                return {**given, "url": None, "root": given.get("root") or path}
-            return {**given, "url": path}
-        return given
-
-    @field_validator("url")
-    @classmethod
-    def _is_an_address(cls, url: str | None) -> str | None:
-        return None if url is None else open_storage(url).url
+        if not isinstance(url, str):
+            return given
+        path = unquote(url.removeprefix("file://")) if url.startswith("file:///") else None
+        if path is not None and not path.endswith(".tar"):
+            return {**given, "url": None, "root": given.get("root") or path}
+        try:
+            return {**given, "url": open_storage(path or url).url}
+        except ValueError as error:
+            raise ValueError(f"data.url: {error}") from None
 
     @model_validator(mode="after")
     def _has_a_use_for_its_places(self) -> "DataConfig":

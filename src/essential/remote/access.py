@@ -174,10 +174,12 @@ def copy_whole(url: str, target: BinaryIO) -> None:
     raise DataError("it is replaced while it is read", where=url, remedy="run again when nothing writes it")
 
 
-def write_block(target: BinaryIO, block: bytes) -> None:
-    """Write to a copy on this machine; a DataError says that there is no room."""
+def write_block(target: BinaryIO, block: bytes, *, last: bool = False) -> None:
+    """Write to a copy on this machine, and flush the last block; a DataError says that there is no room."""
     try:
         target.write(block)
+        if last:
+            target.flush()
     except OSError as error:
         raise no_room(error) from error
 

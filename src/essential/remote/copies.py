@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from essential.errors import DataError
 from essential.files.atomic import locked_temporary, remove_unlocked
-from essential.remote.access import copy_whole, no_room, status_of
+from essential.remote.access import copy_whole, no_room, status_of, write_block
 from essential.remote.storage import is_remote
 from essential.remote.tar_shards import copy_member, is_member, member_size
 
@@ -27,13 +28,16 @@ class _Copy:
     def __init__(self, file: str) -> None:
         self.file, self.process = file, os.getpid()
         suffix = PurePosixPath(file).suffix
-        handle, self.path = locked_temporary(
-            Path(tempfile.gettempdir()), prefix=_PREFIX, suffix=suffix if suffix[1:].isalnum() else ""
-        )
+        try:
+            handle, self.path = locked_temporary(
+                Path(tempfile.gettempdir()), prefix=_PREFIX, suffix=suffix if suffix[1:].isalnum() else ""
+            )
+        except OSError as error:
+            raise no_room(error) from error
         self._opened = os.fdopen(handle, "wb")  # holds the lock
         weakref.finalize(self, _remove, self.path, self._opened, self.process)
         (copy_member if is_member(file) else copy_whole)(file, self._opened)
-        self._opened.flush()
+        write_block(self._opened, b"", last=True)
 
 
 # The last copy of each thread: the segments of one file are read one after the other.
@@ -75,7 +79,9 @@ def _copied(file: str) -> _Copy:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise no_room(error) from error
+        raise DataError(
+            f"it cannot be read ({error.strerror})", where=file, remedy="check the disk, and run again"
+        ) from None
 
 
 def _remove(path: Path, opened: BinaryIO, process: int) -> None:

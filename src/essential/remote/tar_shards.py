@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from essential.errors import DataError
 from essential.files.given import plain_file
-from essential.remote.access import checked_url, read_range, scheme_of, status_of
+from essential.remote.access import checked_url, read_range, scheme_of, status_of, write_block
 from essential.remote.braces import expanded
 from essential.remote.storage import Storage
 from essential.remote.tar_index import BLOCK, Shard, TarIndex, is_header, tar_index
@@ -107,9 +107,9 @@ def copy_member(locator: str, target: BinaryIO) -> None:
             raise DataError("its header is damaged", where=f"{place}, {name}", remedy="pack the shard again")
         copy_member(_locator(place, *now, name), target)
         return
-    target.write(start[BLOCK:])
+    write_block(target, start[BLOCK:])
     for place_of_block in range(first - BLOCK + len(start), first + size, _COPIED_AT_ONCE):
-        target.write(_read(place, first + size, place_of_block, _COPIED_AT_ONCE))
+        write_block(target, _read(place, first + size, place_of_block, _COPIED_AT_ONCE))
 
 
 def _place_now(place: str, name: str) -> tuple[int, int]:
