@@ -10,8 +10,9 @@ from typing import Any
 from essential.engine.ray_pool import RayCluster, run_on_ray
 from essential.engine.settings import RunConfig, choose_device
 from essential.engine.turns import turn
-from essential.engine.workspace import open_encoder, recipe_of
+from essential.engine.workspace import Workspace, open_encoder, recipe_of
 from essential.errors import DataError, StoreError
+from essential.features.extract import EncodeShards
 from essential.features.pipeline import EncodedVideo, Item, encode_each
 from essential.features.provenance import Recipe, differences
 from essential.progress import QUIET, Progress
@@ -20,7 +21,15 @@ from essential.video.worker_pool import Lost
 _Shard = Sequence[Item]
 
 
-def encode_on_ray(
+def encoder_on(cluster: RayCluster | None, workspace: Workspace, progress: Progress) -> EncodeShards | None:
+    """Return what encodes the workspace's videos on a cluster; None without one."""
+    if cluster is None:
+        return None
+    provenance = workspace.recipe().provenance()
+    return partial(_encode_on_ray, config=workspace.config, provenance=provenance, cluster=cluster, progress=progress)
+
+
+def _encode_on_ray(
     shards: Sequence[_Shard],
     *,
     config: RunConfig,

@@ -44,7 +44,7 @@ class RayCluster(NamedTuple):
 
     Attributes:
         address: of the cluster's head, HOST:PORT; None: $RAY_ADDRESS, and without it a cluster of this machine alone.
-        workers: how many; None: one on every GPU, or on every node where there is none.
+        workers: how many; None: one on every GPU, or on every node where there is none, or as many as it has room for.
     """
 
     address: str | None = None
@@ -57,6 +57,7 @@ def run_on_ray(
     *,
     cluster: RayCluster,
     on_gpus: bool,
+    cores: int | None = None,
     progress: Progress,
     on_begin: Callable[[int], None] = lambda _: None,
     check: Callable[[Task, Result], None] = lambda *_: None,
@@ -70,6 +71,7 @@ def run_on_ray(
     Args:
         begin: called once in each worker, with its share of the cores as `cpu_cores`; returns what does a task there.
         on_gpus: one worker on each GPU, if the cluster has any.
+        cores: of each worker; None: as many as there are for it.
         progress: is told of workers and nodes that fail.
         on_begin: called with the place of a task when it is begun for the first time.
         check: raises an EssentialError if a result shows that the node is not fit.
@@ -82,8 +84,9 @@ def run_on_ray(
     if not tasks:
         return
     with _connected(cluster.address) as ray:
-        pool: _Pool[Task, Result] = _Pool(ray, ray.cloudpickle.dumps(begin), tasks, cluster.workers, on_gpus, progress)
+        pool: _Pool[Task, Result] = _Pool(ray, ray.cloudpickle.dumps(begin), tasks, cluster.workers, progress)
         try:
+            pool.share(on_gpus, cores)
             yield from pool.results(on_begin, check)
         finally:
             for worker in pool.workers:
@@ -164,7 +167,6 @@ class _Pool(Generic[Task, Result]):
         begin: bytes,
         tasks: Sequence[Task],
         wanted: int | None,
-        on_gpus: bool,
         progress: Progress,
     ) -> None:
         self.workers: list[_Worker] = []
@@ -176,9 +178,16 @@ class _Pool(Generic[Task, Result]):
         self._refused: dict[str, EssentialError] = {}
         self._stillborn = self._given_up = 0
         self._last_ready = time.monotonic()
+        self._gpus, self._cores = 0, 1
+
+    def share(self, on_gpus: bool, cores: int | None) -> None:
+        """Choose what a worker has: `cores`, or as many as let all that are wanted run at once; and a GPU."""
         nodes = self._nodes()
-        self._gpus = int(on_gpus and any("GPU" in node["Resources"] for node in nodes))
-        self._cores = self._share(nodes)
+        self._gpus = int(on_gpus and any(map(_gpus_of, nodes)))
+        wanted = self._wanted or sum(_gpus_of(node) if self._gpus else 1 for node in nodes)
+        most = max(map(_cores_of, nodes), default=1)
+        fitting = (each for each in range(most, 1, -1) if self._room(nodes, each) >= wanted)
+        self._cores = cores or next(fitting, 1)
 
     def results(
         self, on_begin: Callable[[int], None], check: Callable[[Task, Result], None]
@@ -203,12 +212,6 @@ class _Pool(Generic[Task, Result]):
         """Return the nodes that live, compute and may be used."""
         nodes = self._ray.nodes()
         return [node for node in nodes if node["Alive"] and node["NodeID"] not in self._refused and _cores_of(node)]
-
-    def _share(self, nodes: Sequence[Mapping[str, Any]]) -> int:
-        """Return how many cores a worker has: as many as let so many workers as are wanted run at once."""
-        wanted = self._wanted or sum(_gpus_of(node) if self._gpus else 1 for node in nodes)
-        most = max(map(_cores_of, nodes), default=1)
-        return next((cores for cores in range(most, 1, -1) if self._room(nodes, cores) >= wanted), 1)
 
     def _room(self, nodes: Sequence[Mapping[str, Any]], cores: int) -> int:
         """Return how many workers of so many cores the nodes hold."""

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -18,7 +17,7 @@ from essential.engine.config import resolved
 from essential.engine.evaluate import TaskReport, evaluated, scored
 from essential.engine.learn_task import EpochDone, learn_task, optimizer_state
 from essential.engine.process_group import ProcessGroup, SingleProcess, require_equal
-from essential.engine.ray_extraction import encode_on_ray
+from essential.engine.ray_extraction import encoder_on
 from essential.engine.ray_pool import RayCluster
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
@@ -137,13 +136,7 @@ def extract(
     progress = progress if group.first else QUIET
     with turn(config.training.threads, group):
         workspace = open_workspace(config.with_absolute_paths(), progress, group=group)
-        encode = cluster and partial(
-            encode_on_ray,
-            config=workspace.config,
-            provenance=workspace.recipe().provenance(),
-            cluster=cluster,
-            progress=progress,
-        )
+        encode = encoder_on(cluster, workspace, progress)
         broken = workspace.extract(workspace.protocol.videos, progress, part=part, group=group, encode=encode)
     refuse_broken(broken, config.features.on_broken_video)
     return workspace.store(), broken
