@@ -137,19 +137,20 @@ def check_runs(
         if store is not None:
             workspace = replace(workspace, config=workspace.config.with_store(store))
         if workspace.encoder is not None and workspace.config.features.mode == "stored":
-            if cluster is not None:
-                _extract_on(cluster, workspace, progress)
-            workspace.source(workspace.protocol.videos, progress)
+            _extract(workspace, progress, cluster)
     fitting = [run for run in runs if (run.method, run.budget_bytes) not in refusals]
     if store is not None:
         fitting = [replace(run, config=run.config.with_store(store)) for run in fitting]
     return fitting, [str(error) for error in refusals.values()]
 
 
-def _extract_on(cluster: RayCluster, workspace: Workspace, progress: Progress) -> None:
-    """Fill the store by a cluster; a video that is broken is told when the store is opened."""
-    encode = encoder_on(cluster, workspace, progress)
-    workspace.extract(workspace.protocol.videos, progress, group=SingleProcess(), encode=encode)
+def _extract(workspace: Workspace, progress: Progress, cluster: RayCluster | None) -> None:
+    videos = workspace.protocol.videos
+    if cluster is not None:
+        # A video that is broken is told when the store is opened.
+        encode = encoder_on(cluster, workspace, progress)
+        workspace.extract(videos, progress, group=SingleProcess(), encode=encode)
+    workspace.source(videos, progress)
 
 
 def _refusals(runs: Sequence[PlannedRun], workspace: Workspace) -> dict[tuple[str, int | None], ConfigError]:

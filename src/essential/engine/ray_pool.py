@@ -16,13 +16,14 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from essential.errors import EssentialError, ProcessGroupError
 from essential.extras import require_extra
-from essential.features.cores import cpu_cores
 from essential.progress import Progress
 from essential.version import __version__
 from essential.video.worker_pool import Lost
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+# As `ray.nodes()` describes it.
+Node = Mapping[str, Any]
 Begin = Callable[[], Callable[[Task], Result]]
 
 # How often a task is begun, on whichever nodes: a worker may die of lack of memory, which is not its task's fault.
@@ -101,18 +102,18 @@ def _connected(address: str | None) -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
-    from ray._private import worker
 
+    _refuse_to_print()
     if ray.is_initialized():  # by the calling script
         yield ray
         return
     address = address or os.environ.get("RAY_ADDRESS")
     settings: dict[str, Any] = {"address": address}
     if address is None:
+        from essential.features.cores import cpu_cores
+
         settings = {"address": "local", "num_cpus": cpu_cores(), "include_dashboard": False}
         settings["object_store_memory"] = _RESULT_BYTES
-    # Deaths are told by the pool, in one line each; Ray would write pages about them to standard output.
-    worker._worker_logs_enabled = False
     try:
         if address is not None:
             _refuse_unreachable(address)
@@ -128,6 +129,13 @@ def _connected(address: str | None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _refuse_to_print() -> None:
+    """Keep Ray from writing pages about each death to standard output; the pool tells of it in a line."""
+    from ray._private import worker
+
+    worker._worker_logs_enabled = False
 
 
 def _refuse_unreachable(address: str) -> None:
@@ -181,13 +189,10 @@ class _Pool(Generic[Task, Result]):
         self._gpus, self._cores = 0, 1
 
     def share(self, on_gpus: bool, cores: int | None) -> None:
-        """Choose what a worker has: `cores`, or as many as let all that are wanted run at once; and a GPU."""
+        """Choose what each worker has."""
         nodes = self._nodes()
         self._gpus = int(on_gpus and any(map(_gpus_of, nodes)))
-        wanted = self._wanted or sum(_gpus_of(node) if self._gpus else 1 for node in nodes)
-        most = max(map(_cores_of, nodes), default=1)
-        fitting = (each for each in range(most, 1, -1) if self._room(nodes, each) >= wanted)
-        self._cores = cores or next(fitting, 1)
+        self._cores = cores or cores_of_each(nodes, self._wanted, self._gpus)
 
     def results(
         self, on_begin: Callable[[int], None], check: Callable[[Task, Result], None]
@@ -208,21 +213,16 @@ class _Pool(Generic[Task, Result]):
                     yield answer
             self._refuse_to_wait_for_ever()
 
-    def _nodes(self) -> list[Mapping[str, Any]]:
+    def _nodes(self) -> list[Node]:
         """Return the nodes that live, compute and may be used."""
         nodes = self._ray.nodes()
         return [node for node in nodes if node["Alive"] and node["NodeID"] not in self._refused and _cores_of(node)]
-
-    def _room(self, nodes: Sequence[Mapping[str, Any]], cores: int) -> int:
-        """Return how many workers of so many cores the nodes hold."""
-        rooms = [(_cores_of(node) // cores, _gpus_of(node)) for node in nodes]
-        return sum(min(room) if self._gpus else room[0] for room in rooms)
 
     def _start_workers(self) -> None:
         """Have as many workers as are wanted, or as the cluster holds now, but no more than there are tasks."""
         nodes = self._nodes()
         # One at least is asked for where there is no room at all: a cluster may grow for it.
-        wanted = (self._wanted or max(1, self._room(nodes, self._cores))) - self._given_up
+        wanted = (self._wanted or max(1, room_for(nodes, self._cores, self._gpus))) - self._given_up
         options = {"num_cpus": self._cores, "num_gpus": self._gpus, "scheduling_strategy": "SPREAD"}
         if self._refused:
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(self._refused)})"}
@@ -305,7 +305,9 @@ class _Pool(Generic[Task, Result]):
             if each is not worker and each.task is not None:
                 self._attempts[each.task] -= 1
             self._end(each)
-        if not self._room(self._nodes(), self._cores) or (place is not None and self._attempts[place] == _ATTEMPTS):
+        if not room_for(self._nodes(), self._cores, self._gpus) or (
+            place is not None and self._attempts[place] == _ATTEMPTS
+        ):
             raise told
         self._progress.say(f"{told}; this node gets no more tasks")
 
@@ -324,11 +326,23 @@ class _Pool(Generic[Task, Result]):
             self._progress.say(f"waiting for {room}")
 
 
-def _cores_of(node: Mapping[str, Any]) -> int:
+def cores_of_each(nodes: Sequence[Node], workers: int | None, gpus: int) -> int:
+    """Return how many cores each worker has: as many as let so many run at once, or one on each GPU or node."""
+    wanted = workers or sum(_gpus_of(node) if gpus else 1 for node in nodes)
+    most = max(map(_cores_of, nodes), default=1)
+    return next((cores for cores in range(most, 1, -1) if room_for(nodes, cores, gpus) >= wanted), 1)
+
+
+def room_for(nodes: Sequence[Node], cores: int, gpus: int) -> int:
+    """Return how many workers the nodes hold together, each with so many cores and, if `gpus`, a GPU."""
+    return sum(min(_cores_of(node) // cores, _gpus_of(node) if gpus else _cores_of(node)) for node in nodes)
+
+
+def _cores_of(node: Node) -> int:
     return int(node["Resources"].get("CPU", 0))
 
 
-def _gpus_of(node: Mapping[str, Any]) -> int:
+def _gpus_of(node: Node) -> int:
     return int(node["Resources"].get("GPU", 0))
 
 
