@@ -16,8 +16,10 @@ import pytest
 from essential.engine import ray_pool
 from essential.engine.ray_pool import RayCluster, begun, cores_of_each, room_for, run_on_ray
 from essential.errors import EssentialError, FileSystemError, ProcessGroupError
-from essential.progress import QUIET, Progress
+from essential.progress import QUIET
 from essential.video.worker_pool import Lost
+from ray_nodes import RESULT_BYTES, two_nodes
+from seen_progress import SeenProgress
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'essential-video[ray]'")
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
@@ -26,24 +28,12 @@ pytestmark = [pytest.mark.engines, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Give a cluster of two nodes of one core each, and this process its driver."""
-    from ray_nodes import two_nodes
-
     with two_nodes() as both:
         # The nodes do not have this file.
         ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
         ray.init(both.address, log_to_driver=False, logging_level=50)
         yield both
         ray.shutdown()
-
-
-class Notes(Progress):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, note: str) -> None:
-        self.said.append(note)
 
 
 def done_on_ray(
@@ -131,11 +121,11 @@ def test_each_worker_is_set_up_once_and_each_task_is_done_once(tmp_path: Path) -
 
 @pytest.mark.usefixtures("cluster")
 def test_the_task_of_a_worker_that_died_is_begun_again_and_no_other(tmp_path: Path) -> None:
-    notes = Notes()
+    notes = SeenProgress()
     results = done_on_ray(partial(begin_deaths, tmp_path, 3, 2), range(6), progress=notes)
     assert results == {number: number**2 for number in range(6)}
     assert counted(tmp_path, "task") == {f"task-{number}": 1 for number in range(6)} | {"task-3": 3}
-    assert notes.said == [f"a worker on {socket.gethostname()} died; its task is begun again"] * 2
+    assert notes.notes == [f"a worker on {socket.gethostname()} died; its task is begun again"] * 2
 
 
 @pytest.mark.usefixtures("cluster")
@@ -164,11 +154,11 @@ def test_a_node_that_meets_an_error_of_its_own_gets_no_more_tasks(
     tmp_path: Path, error: Exception, told: str, when: str
 ) -> None:
     first, second = (node["NodeID"] for node in ray.nodes() if node["Alive"])
-    notes = Notes()
+    notes = SeenProgress()
     results = done_on_ray(partial(begin_on_bad_nodes, tmp_path, [first], error, when=when), range(6), progress=notes)
     assert results == {number: number**2 for number in range(6)}
     assert {path.read_text() for path in tmp_path.glob("task-*")} == {second}
-    assert notes.said == [f"node {socket.gethostname()}: {told}; this node gets no more tasks"]
+    assert notes.notes == [f"node {socket.gethostname()}: {told}; this node gets no more tasks"]
 
 
 @pytest.mark.usefixtures("cluster")
@@ -207,7 +197,7 @@ def test_nodes_with_another_version_of_the_package_are_refused(tmp_path: Path, m
 
 
 def test_the_tasks_of_a_node_that_is_lost_are_done_by_the_others(cluster: Any, tmp_path: Path) -> None:
-    lost = cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+    lost = cluster.add_node(num_cpus=1, object_store_memory=RESULT_BYTES)
     cluster.wait_for_nodes()
     left = {node["NodeID"] for node in ray.nodes()} - {lost.node_id}
     removed = []
@@ -249,10 +239,10 @@ def test_without_room_it_is_said_and_then_given_up(
     monkeypatch.setattr(ray_pool, "_LOOK_SECONDS", 0.1)
     monkeypatch.setattr(ray_pool, "_SAY_SECONDS", 0.0)
     monkeypatch.setattr(ray_pool, "_PATIENCE_SECONDS", 0.3)
-    notes = Notes()
+    notes = SeenProgress()
     with pytest.raises(ProcessGroupError, match="the Ray cluster has not got a node with 64 free CPU cores; see `ray "):
         done_on_ray(partial(begin_squares, tmp_path), range(2), cores=64, progress=notes)
-    assert set(notes.said) == {"waiting for a node with 64 free CPU cores"}
+    assert set(notes.notes) == {"waiting for a node with 64 free CPU cores"}
 
 
 def node(cpus: float, gpus: int = 0) -> dict[str, Any]:

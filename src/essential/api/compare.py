@@ -38,10 +38,11 @@ from essential.engine.settings import RunConfig, choose_device
 from essential.engine.store_beside import store_beside
 from essential.engine.turns import turn
 from essential.engine.words import known_words
-from essential.engine.workspace import Workspace, cache_folder, data_root, open_workspace
+from essential.engine.workspace import Workspace, data_root, open_workspace
 from essential.errors import ComparisonError, ConfigError, EssentialError, FileSystemError
 from essential.features.cores import cpu_cores
 from essential.files.atomic import explained_os_errors, make_folder, refuse_unwritable, remove_unfinished
+from essential.files.cache import cache_folder
 from essential.progress import QUIET, Progress, phase, when_free
 from essential.records import Record
 from essential.video.worker_pool import Lost

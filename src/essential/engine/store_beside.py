@@ -14,6 +14,7 @@ from essential.features.index import Located, look_up, with_checked_seals
 from essential.features.store import VideoId, has_store, open_store, video_id
 from essential.progress import Progress, phase
 from essential.protocols.protocol import Video
+from essential.remote.copies import local_copy
 from essential.video.frame_folder import identity_of
 
 _FILES_AT_A_TIME = 64
@@ -115,6 +116,7 @@ def changed(found: Located, progress: Progress) -> str | None:
 
 def _sha256_of(file: str) -> str | None:
     try:
-        return identity_of(Path(file)).sha256
+        with local_copy(file) as path:
+            return identity_of(path).sha256
     except OSError:
         return None

@@ -24,6 +24,7 @@ from essential.features.precision import refuse_precision
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import FeatureSource, StoredSource, open_source
 from essential.files.atomic import refuse_unwritable, sha256_of_json
+from essential.files.cache import cache_folder
 from essential.methods import build_method
 from essential.methods.contract import Method
 from essential.models.text_scores import Words
@@ -31,6 +32,7 @@ from essential.progress import QUIET, Progress, phase, when_free
 from essential.protocols.moving_digits import make_moving_digits, videos_to_make
 from essential.protocols.protocol import Listing, Protocol, Segment, Split, Task, Video
 from essential.protocols.source import load_listing
+from essential.remote.storage import Root, is_remote
 
 # Features do not depend on a run's seed, so that runs of several seeds share one store.
 _VIEW_SEED = 0
@@ -67,7 +69,7 @@ class Workspace:
     """
 
     config: RunConfig
-    root: Path
+    root: Root
     protocol: Protocol
     origin: FeatureOrigin
     encoder: Encoder | None
@@ -118,7 +120,8 @@ class Workspace:
         """Return the store's folder: the config's, or one in the cache that is named after recipe and data."""
         if self.config.features.store is not None:
             return self.config.features.store
-        key = sha256_of_json([self.recipe().provenance(), str(self.root.resolve())])[:16]
+        root = self.root.resolve() if isinstance(self.root, Path) else self.root
+        key = sha256_of_json([self.recipe().provenance(), str(root)])[:16]
         return cache_folder() / "features" / key
 
     def source(
@@ -130,6 +133,7 @@ class Workspace:
         """
         if self.encoder is None:
             frames, features = self.config.video.frames, self.config.features
+            assert isinstance(self.root, Path), "it is data.path"
             return ImportedSource(self.root, videos, frames=frames, config=features, seed=_VIEW_SEED)
         if group is not None and group.size > 1 and self.config.features.mode == "stored":
             # Every rank opens the store afterwards, and so meets what is broken, whichever rank found it.
@@ -233,17 +237,12 @@ def recipe_of(config: RunConfig, encoder: Encoder) -> Recipe:
     return build_recipe(config.features, encoder, augment=video.augment, frames=video.frames, seed=_VIEW_SEED)
 
 
-def data_root(config: RunConfig) -> Path:
-    """Return the folder that video keys are relative to; without one in the config, a place in the cache."""
+def data_root(config: RunConfig) -> Root:
+    """Return the folder or storage that video keys are relative to; without one in the config, a place in the cache."""
     if config.data.folder is not None:
         return config.data.folder
     key = sha256_of_json(config.data.moving_digits.model_dump())[:12]
     return cache_folder() / "data" / f"{_benchmark_name(config)}-{key}"
-
-
-def cache_folder() -> Path:
-    """Return where data and features without a place go: $ESSENTIAL_CACHE, or ~/.cache/essential."""
-    return Path(os.environ.get("ESSENTIAL_CACHE") or Path.home() / ".cache" / "essential")
 
 
 def _origin(config: RunConfig, encoder: Encoder | None) -> FeatureOrigin:
@@ -272,6 +271,7 @@ def _read_protocol(config: RunConfig, progress: Progress) -> Protocol:
 
 def _make_moving_digits(config: RunConfig, progress: Progress) -> Protocol:
     root, name, digits = data_root(config), _benchmark_name(config), config.data.moving_digits
+    assert isinstance(root, Path), "this kind takes no URL"
     with phase(progress, f"make {name}", 0):
         when_free(progress, make_moving_digits, root, digits, workers=cpu_cores(), progress=progress)
     return config.protocol.cut(load_listing(config.data.model_copy(update={"root": root})), name)
@@ -281,14 +281,14 @@ def _benchmark_name(config: RunConfig) -> str:
     return f"{config.data.kind}-untrimmed" if config.data.moving_digits.untrimmed else config.data.kind
 
 
-def protocol_to_json(protocol: Protocol, root: Path) -> dict[str, Any]:
+def protocol_to_json(protocol: Protocol, root: Root) -> dict[str, Any]:
     """Return the protocol as JSON values, its videos' files relative to `root` where they are below it.
 
     A video is its label; with its file and segment where the key does not give them.
     """
 
     def entry(video: Video) -> str | list[Any]:
-        file = video.file.removeprefix(f"{root}/")
+        file = video.file.removeprefix(f"{root}/")  # a locator that does not begin so is kept whole
         if file == video.key and video.segment is None:
             return video.label
         return [video.label, file, list(video.segment) if video.segment else None]
@@ -308,8 +308,20 @@ def protocol_to_json(protocol: Protocol, root: Path) -> dict[str, Any]:
     }
 
 
-def protocol_from_json(content: Mapping[str, Any], root: Path) -> Protocol:
+def _file_again(root: Root, file: str) -> str:
+    if isinstance(root, Path):
+        if is_remote(file):
+            raise ValueError(f"the videos are at an address, which data.url does not say: {file}")
+        return str(root / file)  # an absolute path stays what it is
+    if not is_remote(file):
+        return f"{root}/{file}"
+    return file if root.holds(file) else root.locator(root.name_of(file))
+
+
+def protocol_from_json(content: Mapping[str, Any], root: Root) -> Protocol:
     """Undo `protocol_to_json`; the videos are below `root` whether they are there or not.
+
+    No address is taken from the content: a locator of another storage gives its name, which is looked for in `root`.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError: it is something else.
@@ -317,8 +329,7 @@ def protocol_from_json(content: Mapping[str, Any], root: Path) -> Protocol:
 
     def video(key: str, entry: str | list[Any], split: Split) -> Video:
         label, file, segment = (entry, key, None) if isinstance(entry, str) else entry
-        # An absolute path stays what it is.
-        return Video(key, str(root / file), label, split, Segment(*segment) if segment else None)
+        return Video(key, _file_again(root, file), label, split, Segment(*segment) if segment else None)
 
     def videos(entries: Mapping[str, Any], split: Split) -> tuple[Video, ...]:
         return tuple(video(key, entry, split) for key, entry in entries.items())
