@@ -193,11 +193,11 @@ def no_room(error: OSError) -> DataError:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether another try is of no use: no right, or no credentials."""
-    return isinstance(error, PermissionError) or "Credential" in type(error).__name__
+    """Whether another try is of no use: no right, or no credentials, which each library has its own errors for."""
+    return isinstance(error, PermissionError) or re.search("Credential|Profile|Token", type(error).__name__) is not None
 
 
 def _cause(error: Exception) -> str:
-    """Return the reason without the query strings of addresses: a server may have led on to a signed one."""
+    """Return the reason without what addresses in it may hold: a name and password, a signature."""
     text = str(getattr(error, "strerror", None) or error)
-    return re.sub(r"\?[^\s'\")]*", "", text.strip()) or type(error).__name__
+    return re.sub(r"(?<=//)[^/\s]*@|\?[^\s'\")]*", "", text.strip()) or type(error).__name__
