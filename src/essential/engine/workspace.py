@@ -18,7 +18,7 @@ from essential.engine.settings import RunConfig, choose_device
 from essential.engine.words import Spoken, refuse_same_words, refuse_undescribed, spoken_of
 from essential.errors import ConfigError, StoreError
 from essential.features.cores import cpu_cores
-from essential.features.extract import extract
+from essential.features.extract import EncodeShards, extract
 from essential.features.imported import ImportedSource, imported_provenance
 from essential.features.mirror import mirror_folder, refuse_unreachable
 from essential.features.precision import refuse_precision
@@ -113,10 +113,9 @@ class Workspace:
 
     def recipe(self) -> Recipe:
         """Return what decides the value of a feature; imported features are a `ConfigError`."""
-        features, video = self.config.features, self.config.video
         if self.encoder is None:
             raise ConfigError(f"data.kind={self.config.data.kind} has its features already; nothing is left to extract")
-        return build_recipe(features, self.encoder, augment=video.augment, frames=video.frames, seed=_VIEW_SEED)
+        return recipe_of(self.config, self.encoder)
 
     def store(self) -> Path:
         """Return the store's folder: the config's or its mirror, or one in the cache, named after recipe and data."""
@@ -164,7 +163,13 @@ class Workspace:
         return StoredSource.open(self.store(), videos, recipe=self.recipe(), config=self.config.features)
 
     def extract(
-        self, videos: Sequence[Video], progress: Progress, *, part: tuple[int, int] = (0, 1), group: ProcessGroup
+        self,
+        videos: Sequence[Video],
+        progress: Progress,
+        *,
+        part: tuple[int, int] = (0, 1),
+        group: ProcessGroup,
+        encode: EncodeShards | None = None,
     ) -> dict[str, str]:
         """Fill the store, or part (i, n) of it, each rank with its share; return the broken videos that all found.
 
@@ -181,6 +186,7 @@ class Workspace:
                 config=self.config.features.model_copy(update={"on_broken_video": "skip"}),
                 part=(index + count * group.rank, count * group.size),
                 progress=progress,
+                encode=encode,
             )
         return {key: reason for each in group.all_gather(Message(note=broken)) for key, reason in each.note.items()}
 
@@ -227,6 +233,12 @@ def open_encoder(config: RunConfig, device: torch.device, progress: Progress) ->
     encoder = build_encoder(config.encoder)
     encoder.check_frames(config.video.frames)
     return encoder.to(device)
+
+
+def recipe_of(config: RunConfig, encoder: Encoder) -> Recipe:
+    """Return what decides the value of a config's features."""
+    video = config.video
+    return build_recipe(config.features, encoder, augment=video.augment, frames=video.frames, seed=_VIEW_SEED)
 
 
 def data_root(config: RunConfig) -> Root:

@@ -45,7 +45,7 @@ class Mirror:
         """Return the mirror that a folder is; None if it is a store of its own."""
         try:
             return cls(folder, **read_json(folder / _MARKER))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{folder / _MARKER} is damaged ({error})", remedy=f"delete the folder {folder}") from None

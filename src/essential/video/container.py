@@ -60,9 +60,9 @@ class PacketNote(NamedTuple):
 class Bitstream:
     """Reads the heads of one stream's packets."""
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+    def __init__(self, stream: VideoStream) -> None:
         codec = stream.codec_context.codec.canonical_name
-        is_known = container.format.name in _KEY_FRAME_FORMATS and codec in _CODECS
+        is_known = stream.container.format.name in _KEY_FRAME_FORMATS and codec in _CODECS
         extradata = stream.codec_context.extradata or b""
         self._codec = codec if is_known else None
         # 0: units are not counted off by their lengths.
@@ -159,7 +159,7 @@ def survey_packets(path: Path, container: InputContainer, stream: VideoStream) -
     packets: list[Packet[VideoStream]] = []
     with explained_errors(path, "it cannot be read to its end"):
         is_held = path.stat().st_size <= _HELD_BYTES
-        bitstream = Bitstream(container, stream)
+        bitstream = Bitstream(stream)
         may_be_blank = stream.codec_context.name == "mpeg4"
         of_all = container_seconds(path, container, stream)
         every: Iterator[Packet[Any]] = container.demux(*(container.streams if of_all else [stream]))

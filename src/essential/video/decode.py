@@ -12,6 +12,7 @@ How near this is to bare decoding, and what was tried, is in `benchmarks/speed/d
 import math
 from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from itertools import islice, pairwise
@@ -49,8 +50,6 @@ from essential.video.timing import Stamp, Timing
 # Encoders may leave out a frame or two (libxvid gives 198 of 200); more than this share is a loss.
 _SHORTFALL_FRAMES = 2
 _SHORTFALL_SHARE = 0.02
-# Where more of the packets would have to be decoded, all are: little is saved, and every frame is looked at.
-_LARGEST_SHARE = 0.75
 # An hour's takes 10 MB. Segments of one file are asked for one after the other.
 _SURVEYS_KEPT = 2
 
@@ -85,11 +84,13 @@ def _read_file(path: Path, choose: Choose, segment: Segment | None) -> DecodedFr
         indices = [expected.start + index for index in chosen]
         # A choice outside the segment may be inside the file.
         if set(indices) <= set(expected):
-            frames = decode_groups(path, survey.notes, indices)
+            frames = decode_groups(path, survey.notes, indices, held=survey.packets)
             if frames is not None:
                 check_count(path, survey, survey.frames)
                 return DecodedFrames(frames, len(expected))
-        first = _decode_packets(path, stream, survey.packets, indices) if survey.packets else _decode(path, indices)
+        # A decoder that was used may remember something.
+        is_held = survey.packets and not stream.codec_context.is_open
+        first = _decode_packets(path, stream, survey.packets, indices) if is_held else _decode(path, indices)
     frames, timing = first
     check_count(path, survey, len(timing.stamps))
     timing.refuse_outside(path, segment)
@@ -157,10 +158,12 @@ def check_count(path: Path, survey: Survey, count: int) -> None:
         raise broken(path, f"it holds {count} frame{'s' * (count != 1)}")
 
 
-def decode_groups(path: Path, notes: Sequence[PacketNote], indices: Sequence[int]) -> Pixels | None:
+def decode_groups(
+    path: Path, notes: Sequence[PacketNote], indices: Sequence[int], *, held: Sequence["Packet[VideoStream]"] = ()
+) -> Pixels | None:
     """Return the frames at `indices`, equal to those of the full decoding, or None where that is to be used.
 
-    It is to be used where this saves little, and wherever anything is other than what makes the groups safe:
+    It is to be used wherever anything is other than what makes the groups safe:
 
     - every packet's time is known and its own, the first one's is the least, and decoding may begin there;
     - the times are not those of the packets' own order where the stream says that its frames' order is another;
@@ -175,18 +178,20 @@ def decode_groups(path: Path, notes: Sequence[PacketNote], indices: Sequence[int
     Args:
         notes: of every packet of the stream, in the file's order.
         indices: the wanted frames, numbers in order of showing; any order, repeats allowed.
+        held: the packets, of a file that is open, by whose decoder nothing was decoded; else they are read.
     """
     numbers = _packets_by_index(notes)
     if not indices or not all(0 <= index < len(numbers) for index in indices):
         return None
     groups = _groups(notes, {numbers[index] for index in indices})
-    if sum(map(len, groups)) > _LARGEST_SHARE * len(notes):
-        return None
     wanted = WantedFrames(path, indices)
     by_time = {notes[number].time or 0: index for index, number in enumerate(numbers)}
     is_reordered = any(before > after for before, after in pairwise(numbers))
     try:
-        safe = _decode_groups(path, groups, wanted, indices=by_time, is_reordered=is_reordered)
+        with _packets(path, held) as (stream, packets), explained_errors(path, "it cannot be decoded"):
+            if stream.codec_context.has_b_frames and not is_reordered:
+                return None
+            safe = _decode_groups(stream, packets, groups, wanted=wanted, indices=by_time)
     except VideoError:  # the full decoding takes it all the same, or says what is wrong
         return None
     return wanted.frames if safe and wanted.is_complete else None
@@ -219,22 +224,35 @@ def _groups(notes: Sequence[PacketNote], numbers: set[int]) -> list[range]:
     return groups
 
 
+@contextmanager
+def _packets(
+    path: Path, held: Sequence["Packet[VideoStream]"]
+) -> Iterator[tuple[VideoStream, Iterator["Packet[VideoStream]"]]]:
+    """Give a stream and its packets: those held, or of the file."""
+    if held:
+        yield held[0].stream, iter(held)
+        return
+    with opened_video(path) as (container, stream):
+        yield stream, (packet for packet in container.demux(stream) if packet.size)
+
+
 def _decode_groups(
-    path: Path, groups: Sequence[range], wanted: WantedFrames, *, indices: Mapping[int, int], is_reordered: bool
+    stream: VideoStream,
+    packets: Iterator["Packet[VideoStream]"],
+    groups: Sequence[range],
+    *,
+    wanted: WantedFrames,
+    indices: Mapping[int, int],
 ) -> bool:
     """Decode the groups into `wanted`; return whether all was as it must be."""
-    with opened_video(path) as (container, stream), explained_errors(path, "it cannot be decoded"):
-        if stream.codec_context.has_b_frames and not is_reordered:
+    stream.codec_context.options = {**DECODER_LIMITS, "err_detect": "explode"}
+    bitstream = Bitstream(stream)
+    position = 0
+    for group in groups:
+        of_group = islice(packets, group.start - position, group.stop - position)
+        if not _decode_group(of_group, stream, bitstream, wanted=wanted, indices=indices):
             return False
-        stream.codec_context.options = {**DECODER_LIMITS, "err_detect": "explode"}
-        bitstream = Bitstream(container, stream)
-        packets = (packet for packet in container.demux(stream) if packet.size)
-        position = 0
-        for group in groups:
-            of_group = islice(packets, group.start - position, group.stop - position)
-            if not _decode_group(of_group, stream, bitstream, wanted=wanted, indices=indices):
-                return False
-            position = group.stop
+        position = group.stop
     return True
 
 
