@@ -17,19 +17,17 @@ feature is, so that its features are short, for the disk's sake. It is written w
 import json
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import torch
-from measuring import Result, main, ratios_in_turns, seconds
+from measuring import Result, in_a_process, main, memory_gb, ratios_in_turns, seconds
 
 from essential.encoders import build_encoder
 from essential.encoders.config import EncoderConfig
@@ -56,9 +54,9 @@ def measure() -> Sequence[Result]:
     with tempfile.TemporaryDirectory(prefix="essential-store-") as name:
         folder = Path(name)
         built = seconds(lambda: _build(folder / "store"))
-        first, *later = [_in_a_process("open", folder) for _ in range(1 + OPENINGS)]
-        read = _in_a_process("read", folder)
-        existing = _in_a_process("existing", folder)
+        first, *later = [in_a_process(__file__, "open", str(folder)) for _ in range(1 + OPENINGS)]
+        read = in_a_process(__file__, "read", str(folder))
+        existing = in_a_process(__file__, "existing", str(folder))
         shutil.rmtree(folder / "store")
         most = _measure_most(folder)
     opened = [opening["open"] for opening in later]
@@ -103,7 +101,7 @@ def _measure_most(folder: Path) -> Sequence[Result]:
     """Build and open the largest store."""
     with patch("os.fsync"):
         built = seconds(lambda: _build(folder / "most", count=MOST_VIDEOS, dim=SHORT_DIM))
-    first, *later = [_in_a_process("most", folder) for _ in range(1 + OPENINGS)]
+    first, *later = [in_a_process(__file__, "most", str(folder)) for _ in range(1 + OPENINGS)]
     opened = [opening["open"] for opening in later]
     detail: dict[str, float | str] = {
         "seconds to write the store": built,
@@ -143,21 +141,6 @@ def _build(path: Path, root: str = "/gone", count: int = VIDEOS, dim: int = DIM)
         store.write(shard, features, notes)
 
 
-def _in_a_process(what: str, folder: Path) -> dict:
-    """Return what a measurement in a process of its own gives, and the most memory that was seen of the process."""
-    command, most = [sys.executable, __file__, what, str(folder)], 0.0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        while process.poll() is None:
-            with suppress(FileNotFoundError, KeyError):  # it has just ended
-                most = max(most, _memory_gb(process.pid)["RssAnon"])
-            time.sleep(0.01)
-        assert process.stdout is not None
-        said = process.stdout.read()
-    if process.returncode:
-        sys.exit(f"{' '.join(command)} failed")
-    return {**json.loads(said), "most_gb": most}
-
-
 def _open(store: Path, videos: Sequence[Video], dim: int = DIM) -> tuple[FeatureSource, FrameTable]:
     """Return the source, which a run holds as well, and the table of its videos."""
     source = open_source(CONFIG, videos, recipe=_recipe(dim), store=store)
@@ -167,7 +150,7 @@ def _open(store: Path, videos: Sequence[Video], dim: int = DIM) -> tuple[Feature
 def _measure_opening(folder: Path, name: str = "store", count: int = VIDEOS, dim: int = DIM) -> dict:
     videos = _videos("/gone", count)
     torch.zeros(1)
-    before, start = _memory_gb()["RssAnon"], (time.perf_counter(), time.process_time())
+    before, start = memory_gb()["RssAnon"], (time.perf_counter(), time.process_time())
     held = _open(folder / name, videos, dim)
     held[1].rows(torch.arange(BATCHES[0]))
     end = time.perf_counter(), time.process_time()
@@ -202,7 +185,7 @@ def _measure_reading(folder: Path) -> dict:
     _, stored = _open(folder / "store", videos)
     # The maps show no page yet: the first epoch pays for each once.
     found: dict = {"first_epoch": VIDEOS / _epoch(stored, BATCHES[0], VIDEOS)}
-    found["own_gb"], found["resident_gb"] = (_memory_gb()[name] for name in ("RssAnon", "VmRSS"))
+    found["own_gb"], found["resident_gb"] = (memory_gb()[name] for name in ("RssAnon", "VmRSS"))
     # One array, as a user would load it; made last, so that it is not counted above.
     whole = np.empty((VIDEOS, FRAMES, DIM), np.float16)
     for rows in torch.arange(VIDEOS).split(4096):
@@ -233,12 +216,6 @@ def _processor_seconds(work: Callable[[], object]) -> float:
 
 def _rate(table: FrameTable, batch: int) -> float:
     return CLIPS_PER_TURN / _epoch(table, batch, CLIPS_PER_TURN)
-
-
-def _memory_gb(process: int | str = "self") -> dict[str, float]:
-    """Return a process's own memory, RssAnon, and all that is resident, page cache included, VmRSS; now."""
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return {line.split(":")[0]: int(line.split()[1]) / 1e6 for line in lines if line.startswith(("VmRSS", "RssAnon"))}
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from essential.engine.run import extract
 from essential.engine.workspace import open_workspace
 from essential.errors import DataError, FileSystemError, StoreError
 from essential.features.pipeline import EncodedVideo
-from essential.features.store import FeatureStore, VideoNote
+from essential.features.store import FeatureStore, Shard, VideoNote
 from essential.progress import QUIET
 from essential.protocols.protocol import Video
 from essential.video.worker_pool import Lost
@@ -41,12 +41,6 @@ def cluster() -> Iterator[Any]:
     """Give a cluster of two nodes of one core each."""
     with two_nodes() as both:
         yield both
-
-
-@pytest.fixture
-def nodes(cluster: Any) -> RayCluster:
-    """Return the cluster as commands name it."""
-    return RayCluster(cluster.address, 2)
 
 
 def settings(store: Path) -> tuple[str, ...]:
@@ -76,79 +70,57 @@ def content(store: Path) -> dict[str, bytes]:
     return found
 
 
-def test_workers_killed_on_the_way_change_no_byte_and_no_shard_is_written_twice(
-    cluster: Any,
-    nodes: RayCluster,
-    data: Path,
-    here: tuple[Path, dict[str, str]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    written: Counter[str] = Counter()
-    write = FeatureStore.write
-    monkeypatch.setattr(
-        FeatureStore,
-        "write",
-        lambda store, shard, *content: (written.update([shard.name]), write(store, shard, *content)),
-    )
-    killed = []
-
-    def kill(step: Step) -> None:
-        # When the first of a shard's videos comes back, and its worker has the next shard.
-        if step[0] in (5, 17, 33) and step[0] not in killed:
-            killed.append(step[0])
-            kill_a_worker(cluster, len(killed))
-
-    progress = SeenProgress(kill)
-    config = small_config("finetune", data, tmp_path / "there", *settings(tmp_path / "there"))
-    store, broken = extract(config, progress=progress, cluster=nodes)
-    assert killed == [5, 17, 33]
-    assert len([note for note in progress.notes if "died" in note]) == 3
-    assert set(written.values()) == {1}
-    assert len(broken) == 1
-    assert broken == here[1]
-    assert content(store) == content(here[0])
-
-
-def test_a_command_that_is_killed_goes_on_where_it_was(
-    cluster: Any,
-    data: Path,
-    here: tuple[Path, dict[str, str]],
-    tmp_path: Path,
-    essential: Essential,
+def test_killed_commands_and_workers_change_no_byte_and_no_shard_is_written_twice(
+    cluster: Any, data: Path, here: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = tmp_path / "store"
-    changed = [
-        part for each in small_overrides(data, store, *settings(store), rehearsal=False) for part in ("-s", each)
-    ]
-    arguments = ["extract", "--config", "moving-digits/finetune", *changed, "--engine", "ray"]
-    arguments += ["--address", cluster.address, "--workers", "2"]
-    process = subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL)
-    shards = store / "shards"
-    while len([*shards.glob("*.safetensors")]) < 2 and process.poll() is None:
+    overrides = small_overrides(data, store, *settings(store), rehearsal=False)
+    arguments = ["--config", "moving-digits/finetune", *(part for each in overrides for part in ("-s", each))]
+    arguments += ["--engine", "ray", "--address", cluster.address, "--workers", "2"]
+    process = subprocess.Popen(command("extract", *arguments), stdout=subprocess.DEVNULL)
+    while not [*store.glob("shards/*.safetensors")] and process.poll() is None:
         time.sleep(0.02)
     process.kill()
     process.wait()
-    done = {path: path.stat().st_mtime_ns for path in shards.glob("*.safetensors")}
-    assert len(done) >= 2
-    outcome = essential(*arguments)
-    assert outcome.code == 0, outcome.err
-    assert outcome.out.splitlines() == [f"skipped: {key}: {reason}" for key, reason in here[1].items()] + [
-        f"store: {store}"
-    ]
-    assert {path: path.stat().st_mtime_ns for path in done} == done
-    assert content(store) == content(here[0])
+    first = {path: path.stat().st_mtime_ns for path in store.glob("shards/*.safetensors")}
+    assert first
     while workers_of(cluster):
         time.sleep(0.05)
 
+    written: Counter[str] = Counter()
+    write = FeatureStore.write
+
+    def counted(store: FeatureStore, shard: Shard, *content: Any) -> None:
+        written[shard.name] += 1
+        write(store, shard, *content)
+
+    monkeypatch.setattr(FeatureStore, "write", counted)
+    killed = []
+
+    def kill(step: Step) -> None:
+        # The worker whose shard came back has another one now.
+        if step[0] and not killed and written:
+            killed.append(step)
+            kill_a_worker(cluster, 0)
+
+    config = small_config("finetune", data, store, *settings(store))
+    found, broken = extract(config, progress=SeenProgress(kill), cluster=RayCluster(cluster.address, 2))
+    assert len(killed) == 1
+    assert len(written) == SHARDS - len(first)
+    assert set(written.values()) == {1}
+    assert {path: path.stat().st_mtime_ns for path in first} == first
+    assert len(broken) == 1
+    assert broken == here[1]
+    assert content(found) == content(here[0])
+
 
 def runs_of(out: Path, data: Path, store: Path) -> list[PlannedRun]:
-    overrides = (*SMALL, "training.epochs=2", "features.views=0", f"data.root={data}", f"features.store={store}")
+    overrides = (*SMALL, "training.epochs=2", f"data.root={data}", *settings(store))
     return plan_runs("moving-digits", out, ("finetune", "ncm"), (0, 1), overrides=overrides)
 
 
 def test_runs_on_a_cluster_give_the_records_of_runs_here_though_a_worker_is_killed(
-    cluster: Any, nodes: RayCluster, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Any, data: Path, here: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("essential.api.compare.runs_at_once", lambda _: 1)
     announced = []
@@ -158,14 +130,14 @@ def test_runs_on_a_cluster_give_the_records_of_runs_here_though_a_worker_is_kill
         if number == 4:
             kill_a_worker(cluster, 0)
 
-    there, _ = check_runs(runs_of(tmp_path / "there", small_data, tmp_path / "store"), QUIET, nodes)
-    there_records = do_runs(there, QUIET, kill, nodes)
+    one = RayCluster(cluster.address, 1)
+    there, _ = check_runs(runs_of(tmp_path / "there", data, here[0]), QUIET, one)
+    there_records = do_runs(there, QUIET, kill, one)
     assert [*sorted(announced)] == [("finetune", 0, 1, 4), ("finetune", 1, 3, 4), ("ncm", 0, 2, 4), ("ncm", 1, 4, 4)]
-    here, _ = check_runs(runs_of(tmp_path / "here", small_data, tmp_path / "store"), QUIET)
-    here_records = do_runs(here, QUIET)
-    assert [name for name, _ in there_records] == [name for name, _ in here_records]
-    for one, other in zip(there, here, strict=True):
-        assert record_without_seconds(one.folder) == record_without_seconds(other.folder)
+    alone, _ = check_runs(runs_of(tmp_path / "alone", data, here[0]), QUIET)
+    assert [name for name, _ in there_records] == [name for name, _ in do_runs(alone, QUIET)]
+    for ours, other in zip(there, alone, strict=True):
+        assert record_without_seconds(ours.folder) == record_without_seconds(other.folder)
     assert not [*(tmp_path / "there").glob(".*")]
 
 

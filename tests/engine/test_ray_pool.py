@@ -138,15 +138,11 @@ def test_a_task_that_three_workers_died_of_is_lost_and_the_others_are_done(tmp_p
     assert counted(tmp_path, "task")["task-1"] == 3
 
 
-@pytest.mark.parametrize("when", ["begin", "work"])
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "told", "when"),
     [
-        (
-            FileSystemError("the disk is full", where="/scratch", remedy="free some"),
-            "/scratch: the disk is full; free some",
-        ),
-        (OSError(28, "No space left on device"), "OSError: [Errno 28] No space left on device"),
+        (FileSystemError("it is full", where="/tmp", remedy="free some"), "/tmp: it is full; free some", "work"),
+        (OSError(28, "No space left on device"), "OSError: [Errno 28] No space left on device", "begin"),
     ],
 )
 @pytest.mark.usefixtures("cluster")

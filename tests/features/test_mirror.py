@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -227,6 +227,27 @@ def test_machines_that_begin_at_the_same_moment_make_one_store(
     before_each_put(meanwhile, monkeypatch)
     extract(machine("first"), videos, recipe=recipe, config=config)
     assert in_bucket(url) == on_disk(machine("first")) == on_disk(machine("second"))
+
+
+def test_a_server_that_cannot_compare_is_written_to_all_the_same(
+    url: str, machine: Any, videos: list[Video], recipe: Recipe, config: FeaturesConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = filesystem()
+    put, asked = files.pipe_file, list[str]()
+
+    class NoComparison(Exception):
+        response: ClassVar = {"Error": {"Code": "NotImplemented"}}
+
+    def plain(path: str, content: bytes, **given: Any) -> None:
+        asked.append(path)
+        if given:
+            raise OSError("a header implies what is not implemented") from NoComparison()
+        put(path, content)
+
+    monkeypatch.setattr(files, "pipe_file", plain)
+    extract(machine("first"), videos[:2], recipe=recipe, config=config)
+    assert [asked.count(f"{url}/{name}") for name in ("store.json", "plan.json")] == [2, 2]
+    assert in_bucket(url) == on_disk(machine("first"))
 
 
 def test_a_bucket_that_is_missing_or_refuses(

@@ -26,6 +26,7 @@ _SHARD = re.compile(r"shards/(?:train|test)-[0-9]{5,}-[0-9a-f]{8}\.safetensors")
 _REQUESTS_AT_ONCE = 8
 # A plan is made again if another machine put one meanwhile; each time that one is longer.
 _TRIES = 20
+_IN_ONE_REQUEST = {"chunksize": 1 << 32}
 
 
 @dataclass(frozen=True)
@@ -86,23 +87,25 @@ class Mirror:
             try:
                 size, version = status_of(self._at(name))
                 self._fetch(name, size or 0)
-                condition = {"IfMatch": version}
+                condition = {**_IN_ONE_REQUEST, "IfMatch": version}
             except FileNotFoundError:
-                condition = {"IfNoneMatch": "*"}
+                condition = {**_IN_ONE_REQUEST, "IfNoneMatch": "*"}
             if not change() or self._put_if(name, condition if scheme_of(self.url) == "s3" else {}):
                 return
         raise StoreError(f"{self._at(name)} is changed again and again by other machines", remedy="run again later")
 
-    def _put_if(self, name: str, condition: Mapping[str, str]) -> bool:
+    def _put_if(self, name: str, condition: Mapping[str, Any]) -> bool:
         content = (self.folder / name).read_bytes()
 
         def ask(files: Any) -> bool:
             try:
                 files.pipe_file(self._at(name), content, **condition)
             except OSError as error:
-                if _is_conflict(error):
+                if _code(error) in ("PreconditionFailed", "ConditionalRequestConflict"):
                     return False
-                raise
+                if _code(error) != "NotImplemented":  # some servers of S3 cannot compare
+                    raise
+                files.pipe_file(self._at(name), content)
             return True
 
         with _bucket_there(self.url):
@@ -182,7 +185,8 @@ def _bucket_there(url: str) -> Iterator[None]:
         raise DataError("there is no such bucket", where=url, remedy=remedy) from None
 
 
-def _is_conflict(error: OSError) -> bool:
-    """Whether a bucket did not write because another has written."""
-    response = getattr(error.__cause__, "response", None) or {}
-    return response.get("Error", {}).get("Code") in ("PreconditionFailed", "ConditionalRequestConflict")
+def _code(error: OSError) -> str | None:
+    """Return the code of a server's own error behind one of s3fs."""
+    response: dict[str, Any] = getattr(error.__cause__, "response", None) or {}
+    code: str | None = response.get("Error", {}).get("Code")
+    return code

@@ -100,11 +100,15 @@ def copy_member(locator: str, target: BinaryIO) -> None:
     first, size, place, name = _parsed(locator)
     if first < BLOCK:
         raise FileNotFoundError(locator)
-    start = _read(place, first + size, first - BLOCK, _COPIED_AT_ONCE)  # with the header, in one request
+    start, problem = b"", DataError("its header is damaged", where=f"{place}, {name}", remedy="pack the shard again")
+    try:
+        start = _read(place, first + size, first - BLOCK, _COPIED_AT_ONCE)  # with the header, in one request
+    except DataError as error:  # the shard is shorter now, or out of reach
+        problem = error
     if not is_header(start[:BLOCK], name, size):
         now = _place_now(place, name)
         if now == (first, size):
-            raise DataError("its header is damaged", where=f"{place}, {name}", remedy="pack the shard again")
+            raise problem
         copy_member(_locator(place, *now, name), target)
         return
     write_block(target, start[BLOCK:])

@@ -4,7 +4,8 @@ Seeking and header counts are not trusted: on AVI files with MPEG-4 B-frames bot
 own packets make it safe, only the groups of pictures (GOPs) that hold wanted frames are decoded, from key frames on.
 The packets come in order there too, as for the survey and the full decoding, with the same times; those outside the
 groups are read and not decoded, at a hundredth of the cost. A frame is known by its time, and its number is that time's
-rank among all packets' times.
+rank among all packets' times. Frames that no other refers to are left out unless wanted, in H.264 and in MPEG-4, where
+they are the B-frames, and where all else is decoded: damage in what is left out is not seen.
 
 How near this is to bare decoding, and what was tried, is in `benchmarks/speed/decoding.py` and `seeking.py`.
 """
@@ -30,6 +31,7 @@ from essential.video.container import (
     Bitstream,
     PacketNote,
     Survey,
+    lone_b_frames,
     opened_video,
     survey_file,
     survey_packets,
@@ -58,7 +60,8 @@ def read_frames(path: Path, choose: Choose, *, segment: Segment | None = None) -
     """Read a video, or a segment of it, and return the frames that `choose` asks for, as RGB, upright.
 
     Rotation and mirroring recorded in the file are applied, to the nearest quarter turn. Every packet of the file is
-    read, so that a file cut short is seen wherever the cut is; other damage is seen in all frames that are decoded.
+    read, so that a file cut short is seen wherever the cut is; other damage is seen in all frames that are decoded:
+    those wanted, and those that they may refer to.
 
     Args:
         path: the file; or a folder of frames, see `read_frame_folder`.
@@ -90,7 +93,9 @@ def _read_file(path: Path, choose: Choose, segment: Segment | None) -> DecodedFr
                 return DecodedFrames(frames, len(expected))
         # A decoder that was used may remember something.
         is_held = survey.packets and not stream.codec_context.is_open
-        first = _decode_packets(path, stream, survey.packets, indices) if is_held else _decode(path, indices)
+        first = _decode_held(path, survey.packets, indices) if is_held else None
+        if first is None:
+            first = _decode(path, indices)
     frames, timing = first
     check_count(path, survey, len(timing.stamps))
     timing.refuse_outside(path, segment)
@@ -121,22 +126,44 @@ def decoder_identity() -> dict[str, str]:
 
 
 def _decode(path: Path, indices: Sequence[int]) -> tuple[Pixels, Timing]:
-    with opened_video(path) as (container, stream), explained_errors(path, "it cannot be decoded"):
-        return _decode_packets(path, stream, container.demux(stream), indices)
-
-
-def _decode_packets(
-    path: Path, stream: VideoStream, packets: Iterable["Packet[VideoStream]"], indices: Sequence[int]
-) -> tuple[Pixels, Timing]:
     """Return the frames at `indices`, unfilled where the file has none, and the times of all frames in the file."""
     wanted = WantedFrames(path, indices)
     stamps: list[Stamp] = []
-    with explained_errors(path, "it cannot be decoded"):
-        for index, frame in enumerate(decoded_frames(stream, packets)):
+    with opened_video(path) as (container, stream), explained_errors(path, "it cannot be decoded"):
+        for index, frame in enumerate(decoded_frames(stream, container.demux(stream))):
             wanted.take(index, frame)
             stamps.append((frame.pts, frame.duration))
-        timing = Timing(stamps, stream.time_base, stream.average_rate)
-    return wanted.frames, timing
+        return wanted.frames, Timing(stamps, stream.time_base, stream.average_rate)
+
+
+def _decode_held(
+    path: Path, packets: Sequence["Packet[VideoStream]"], indices: Sequence[int]
+) -> tuple[Pixels, Timing] | None:
+    """Do the same with a file's packets, without the times; None if the frames are not counted for sure.
+
+    B-frames of MPEG-4 are left out unless wanted, by FFmpeg, which reads their heads: its decoder remembers more than
+    frames. It gives such a frame at once, so the number of the next one is known before it is decoded.
+    """
+    stream, wanted, count = packets[0].stream, WantedFrames(path, indices), 0
+    context = stream.codec_context
+    with explained_errors(path, "it cannot be decoded"):
+        for packet, is_lone_b in zip(packets, lone_b_frames(packets), strict=True):
+            # In front of the second frame that others refer to, the decoder gives no B-frame.
+            is_b_frame = is_lone_b and count > 0
+            is_left_out = is_b_frame and not wanted.includes(count)
+            context.skip_frame = "NONREF" if is_left_out else "DEFAULT"
+            frames = stream.decode(packet)
+            if is_b_frame and len(frames) != (not is_left_out):
+                return None
+            for frame in frames:
+                wanted.take(count, frame)
+                count += 1
+            count += is_left_out
+        context.skip_frame = "DEFAULT"
+        for frame in stream.decode(None):
+            wanted.take(count, frame)
+            count += 1
+    return wanted.frames, Timing([(None, None)] * count, stream.time_base, stream.average_rate)
 
 
 def decoded_frames(stream: VideoStream, packets: Iterable["Packet[VideoStream]"]) -> Generator[VideoFrame, None, None]:
