@@ -1,7 +1,6 @@
 """`essential extract`: fill a feature store, alone or as one of several jobs."""
 
 import re
-from pathlib import Path
 from typing import Annotated
 
 from essential.cli.options import (
@@ -21,7 +20,7 @@ from essential.errors import ConfigError
 
 def extract(
     config: Config,
-    store: Annotated[Path | None, option("--store", "DIR", "The store; default: the one that `train` uses.")] = None,
+    store: Annotated[str | None, option("--store", "DIR", "The store; default: the one that `train` uses.")] = None,
     shard: Annotated[str | None, option("--shard", "i/n", "Part i (from 0) of n, for n jobs side by side.")] = None,
     engine: Engine = None,
     address: Address = None,

@@ -82,6 +82,6 @@ def ray_cluster(engine: str | None, address: str | None, workers: int | None) ->
     return None
 
 
-def path_setting(key: str, path: Path) -> str:
-    """Return the override that sets a path: JSON, which YAML reads as the same text whatever is in it."""
+def path_setting(key: str, path: Path | str) -> str:
+    """Return the override that sets a path or an address: JSON, which YAML reads as the same text whatever is in it."""
     return f"{key}={json.dumps(str(path))}"

@@ -96,20 +96,28 @@ def predict(
     """
     predictor.to(device).eval()
     group = group or SingleProcess()
-    own: dict[str, Array] = {}
     batches = torch.arange(len(clips)).split(batch_size)  # of no clips there is one batch: it says which readings exist
-    for index in range(group.rank, len(batches), group.size):
-        batch = clips.rows(batches[index])
+    of_rank, done = [batches[rank :: group.size] for rank in range(group.size)], 0
+    own: dict[str, Array] = {}
+    for rows in of_rank[group.rank]:
+        batch = clips.rows(rows)
         scores = predictor.readings(batch.features.to(device))
-        # At once: the scores of one batch are all that is ever held.
+        # At once: the scores of a batch are all that is held, of however many slots.
         rankings = {name: Ranking.of(each, batch.slots) for name, each in scores.items()}
-        own |= {f"{index:08d} {name}": array for name, array in named_arrays(rankings).items()}
-    parts: dict[str, list[Array]] = {}
-    gathered = {key: part for message in group.all_gather(Message(own)) for key, part in message.arrays.items()}
-    for key in sorted(gathered):
-        parts.setdefault(key.split(" ", 1)[1], []).append(gathered[key])
-    rankings = rankings_in({name: np.concatenate(of_batches) for name, of_batches in parts.items()})
-    return Predictions(rankings, clips.slots.numpy(), clips.tasks.numpy(), tuple(clips.names), predictor.reading)
+        for name, part in named_arrays(rankings).items():
+            if name not in own:  # whole, as small arrays made between batches would leave gaps in memory behind
+                own[name] = np.empty((sum(map(len, of_rank[group.rank])), *part.shape[1:]), part.dtype)
+            own[name][done : done + len(part)] = part
+        done += len(rows)
+    found: dict[str, Array] = {}
+    for theirs, message in zip(of_rank, group.all_gather(Message(own)), strict=True):
+        for name, part in message.arrays.items():
+            found.setdefault(name, np.empty((len(clips), *part.shape[1:]), part.dtype))[torch.cat(theirs).numpy()] = (
+                part
+            )
+    return Predictions(
+        rankings_in(found), clips.slots.numpy(), clips.tasks.numpy(), tuple(clips.names), predictor.reading
+    )
 
 
 def evaluated(

@@ -124,8 +124,8 @@ def extract(
     progress: Progress,
     group: ProcessGroup | None = None,
     cluster: RayCluster | None = None,
-) -> tuple[Path, dict[str, str]]:
-    """Fill the feature store, or part (i, n) of it, which ranks share; return its folder and the broken videos.
+) -> tuple[Path | str, dict[str, str]]:
+    """Fill the feature store, or part (i, n) of it, which ranks share; return its place and the broken videos.
 
     On a Ray cluster, if there is one, this process writes what the cluster's workers compute. Errors are those of
     `train`, and a ConfigError if the config asks for live features, which are not stored.
@@ -139,7 +139,8 @@ def extract(
         encode = encoder_on(cluster, workspace, progress)
         broken = workspace.extract(workspace.protocol.videos, progress, part=part, group=group, encode=encode)
     refuse_broken(broken, config.features.on_broken_video)
-    return workspace.store(), broken
+    place = config.features.store
+    return place if isinstance(place, str) else workspace.store(), broken
 
 
 def refuse_taken(folder: RunFolder, config: RunConfig, *, resume: bool) -> None:

@@ -20,6 +20,7 @@ from essential.errors import ConfigError, StoreError
 from essential.features.cores import cpu_cores
 from essential.features.extract import EncodeShards, extract
 from essential.features.imported import ImportedSource, imported_provenance
+from essential.features.mirror import mirror_folder, refuse_unreachable
 from essential.features.precision import refuse_precision
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import FeatureSource, StoredSource, open_source
@@ -117,9 +118,10 @@ class Workspace:
         return recipe_of(self.config, self.encoder)
 
     def store(self) -> Path:
-        """Return the store's folder: the config's, or one in the cache that is named after recipe and data."""
-        if self.config.features.store is not None:
-            return self.config.features.store
+        """Return the store's folder: the config's or its mirror, or one in the cache, named after recipe and data."""
+        place = self.config.features.store
+        if place is not None:
+            return place if isinstance(place, Path) else mirror_folder(place)
         root = self.root.resolve() if isinstance(self.root, Path) else self.root
         key = sha256_of_json([self.recipe().provenance(), str(root)])[:16]
         return cache_folder() / "features" / key
@@ -210,7 +212,9 @@ def open_workspace(
     device = choose_device(config.training.device)
     # Lists and the store's place cost less than an encoder, and an encoder less than videos that are to be made.
     store = config.features.store
-    if store is not None and not os.path.isdir(store):  # noqa: PTH112 - a Path raises where a name is too long
+    if isinstance(store, str):
+        refuse_unreachable(store)
+    elif store is not None and not os.path.isdir(store):  # noqa: PTH112 - a Path raises where a name is too long
         refuse_unwritable(store / "store.json")
     known = protocol or _read_protocol(config, progress)
     encoder = None

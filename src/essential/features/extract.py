@@ -10,6 +10,7 @@ import numpy as np
 from essential.errors import ConfigError
 from essential.features.config import FeaturesConfig
 from essential.features.index import Located, locate, read_index, refuse_broken, refuse_changed
+from essential.features.mirror import exchange
 from essential.features.pipeline import EncodedVideo, Item, encode_each
 from essential.features.provenance import Recipe
 from essential.features.short_clips import ShortClips
@@ -51,6 +52,7 @@ def extract(
     """
     if not 0 <= part[0] < part[1]:
         raise ConfigError(f"shard {part[0]}/{part[1]} does not exist; i/n needs n >= 1 and i from 0 to n - 1")
+    exchange(path)
     store = create_store(path, recipe.provenance())
     wanted = {video_id(video): video for video in videos}
     planned = store.plan_for(list(wanted), shard_videos=config.shard_videos)
