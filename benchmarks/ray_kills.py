@@ -1,21 +1,22 @@
 """Kill workers of Ray at random while they extract, and hold the store against that of one process.
 
 `python benchmarks/ray_kills.py [--kills 20] [--seed 0]`. A cluster of two nodes of one core each, processes of this
-machine, extracts videos of ten seconds into a store of small shards, and is killed a worker of, chosen at random, every
-few seconds; then one process makes the same store. Exits with 1 unless the two are equal to the byte, each shard was
-written once, and all kills came. A worker takes some seconds to be set up again: with twenty kills the videos last for
+machine, extracts videos of ten seconds into a store of small shards. Whenever some of them are done, a worker is
+killed, chosen at random: one that encodes, waits, or is being set up. Then one process makes the same store. Exits with
+1 unless the two are equal to the byte, each shard was written once, and all kills came. With twenty kills it takes
 about three minutes on two cores.
 """
 
 import argparse
 import hashlib
+import os
 import random
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent / "speed"))
@@ -23,18 +24,17 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from extraction import write_video
 
-from essential.cli.progress_bar import terminal_progress
 from essential.engine.config import load_config
 from essential.engine.ray_pool import RayCluster
 from essential.engine.run import extract
 from essential.engine.settings import RunConfig
 from essential.features.store import FeatureStore
-from ray_nodes import kill_a_worker, two_nodes, workers_of
+from essential.progress import QUIET, Progress
+from ray_nodes import two_nodes, workers_of
 
 _FILES, _SHARD = 4, 6
-_LEAST_SECONDS, _MOST_SECONDS = 2.0, 6.0
-# Of work: on two cores a kill comes about every 40 videos.
-_VIDEOS_PER_KILL = 80
+# From one kill to the next, at most.
+_VIDEOS_PER_KILL = 48
 
 
 def write_data(folder: Path, videos: int) -> Path:
@@ -56,20 +56,23 @@ def settings(data: Path, store: Path) -> RunConfig:
     )
 
 
-class Killer(threading.Thread):
-    """Kills so many workers of a cluster, one after the other."""
+class Killer(Progress):
+    """Kills a worker of a cluster, chosen at random, whenever some more videos are done, until there were enough."""
 
     def __init__(self, cluster: Any, kills: int, seed: int) -> None:
-        super().__init__(daemon=True)
         self._cluster, self._kills, self._draw = cluster, kills, random.Random(seed)
-        self.killed = 0
-        self.over = threading.Event()
+        self.killed, self._next = 0, 1
 
-    def run(self) -> None:
-        while self.killed < self._kills and not self.over.wait(self._draw.uniform(_LEAST_SECONDS, _MOST_SECONDS)):
-            if workers_of(self._cluster):
-                kill_a_worker(self._cluster, self._draw.randrange(1000))
-                self.killed += 1
+    def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:  # noqa: ARG002
+        if done >= self._next and self.killed < self._kills:
+            self._next = done + self._draw.randrange(1, _VIDEOS_PER_KILL)
+            found = workers_of(self._cluster)
+            os.kill(self._draw.choice(found), SIGKILL)
+            self.killed += 1
+            print(f"{done:,} of {total:,} videos; worker {self.killed} killed", flush=True)
+
+    def say(self, note: str) -> None:
+        print(note, flush=True)
 
 
 def hashes(store: Path) -> dict[str, str]:
@@ -95,15 +98,12 @@ def main() -> None:
         data, start = write_data(Path(folder), _VIDEOS_PER_KILL * arguments.kills), time.monotonic()
         with two_nodes() as cluster:
             killer = Killer(cluster, arguments.kills, arguments.seed)
-            killer.start()
             FeatureStore.write = counted  # type: ignore[method-assign]
             address = RayCluster(cluster.address, 2)
-            there, _ = extract(settings(data, Path(folder) / "there"), progress=terminal_progress(), cluster=address)
-            killer.over.set()
-            killer.join()
+            there, _ = extract(settings(data, Path(folder) / "there"), progress=killer, cluster=address)
         FeatureStore.write = write  # type: ignore[method-assign]
         print(f"{killer.killed} workers killed; {len(written)} shards in {time.monotonic() - start:.0f} s", flush=True)
-        here, _ = extract(settings(data, Path(folder) / "here"), progress=terminal_progress())
+        here, _ = extract(settings(data, Path(folder) / "here"), progress=QUIET)
         equal, once = hashes(there) == hashes(here), set(written.values()) == {1}
         print(f"the same {len(hashes(here))} files as one process: {equal}; each shard written once: {once}")
     sys.exit(not (equal and once and killer.killed == arguments.kills))
