@@ -119,6 +119,7 @@ def _connected(address: str | None) -> Iterator[Any]:
             _refuse_unreachable(address)
         ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **settings)
     except (OSError, RuntimeError, ValueError) as error:
+        ray.shutdown()  # it may have begun to join
         head = "give HOST:PORT as `ray start --head` printed it, and have one version of Ray and Python on all machines"
         raise ProcessGroupError(
             f"cannot be used: {' '.join(str(error).split())}",
