@@ -34,8 +34,8 @@ def test_braces_stand_for_what_a_shell_makes_of_them(text: str, found: list[str]
         ("{0..100000}", "more than 100,000 files"),
         ("{0..99999}{0..99999}", "more than 100,000 files"),
         ("{a,a}", "names a file twice"),
-        ("{" * 5000 + "0..1" + "}" * 5000, "nest too deep|no range"),
-        ("{a," * 5000 + "b" + "}" * 5000, "nest too deep"),
+        ("{" * 1200 + "0..1" + "}" * 1200, "nest too deep|no range"),
+        ("{a," * 1200 + "b" + "}" * 1200, "nest too deep"),
     ],
 )
 def test_other_braces_are_refused(text: str, problem: str) -> None:

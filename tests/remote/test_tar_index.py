@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from essential.errors import DataError
+from essential.remote import copies
 from essential.remote import tar_index as module
 from essential.remote.copies import local_copy
 from essential.remote.tar_index import Shard, tar_index
@@ -32,6 +33,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def read(locator: str) -> bytes:
+    vars(copies._kept).clear()  # the last copy
     with local_copy(locator) as path:
         assert path.suffix == Path(locator).suffix
         return path.read_bytes()
@@ -117,17 +119,35 @@ def test_an_index_is_made_where_nothing_can_be_kept(tmp_path: Path, monkeypatch:
     assert [*TarShards(str(write_tar(tmp_path / "x.tar", FILES))).files()] == [*FILES]
 
 
-def test_a_shard_replaced_while_it_is_in_use_is_found_out(tmp_path: Path) -> None:
+def test_in_a_shard_that_was_packed_anew_a_file_is_looked_for(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "x.tar", {"a.mp4": b"1" * 700, "b.mp4": b"2" * 700})
     locator = TarShards(str(path)).locator("b.mp4")
-    write_tar(path, {"a.mp4": b"1" * 300, "b.mp4": b"2" * 701})
-    with pytest.raises(DataError, match=r"x\.tar, b\.mp4: the shard changed while it was in use; run the same"):
+    for files in (
+        {"a.mp4": b"1" * 300, "b.mp4": b"3" * 701},
+        {"a.mp4": b"1" * 700, "c.mp4": b"4" * 700, "b.mp4": b"5" * 700},  # the same place and size, another name
+        {"b.mp4": b"6" * 700},
+        {"a.mp4": b"1" * 700, "b.mp4": b"7"},
+    ):
+        write_tar(path, files)
+        assert read(locator) == files["b.mp4"]
+    write_tar(path, {"a.mp4": b"1" * 700, "c.mp4": b"2" * 700})
+    with pytest.raises(FileNotFoundError):
         read(locator)
     path.write_bytes(path.read_bytes()[:400])
-    with pytest.raises(DataError, match=r"x\.tar: the shard was cut short while it was in use; run the same"):
+    with pytest.raises(DataError, match=r"x\.tar: ends early, at byte 400"):
         read(locator)
     path.unlink()
     with pytest.raises(FileNotFoundError):
+        read(locator)
+
+
+def test_a_header_damaged_without_a_trace_is_refused(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "x.tar", {"a.mp4": b"1" * 700}, form=tarfile.USTAR_FORMAT)
+    locator, status, content = TarShards(str(path)).locator("a.mp4"), path.stat(), bytearray(path.read_bytes())
+    content[3] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(DataError, match=r"x\.tar, a\.mp4: its header is damaged; pack the shard again"):
         read(locator)
 
 

@@ -76,10 +76,10 @@ def _stores(folder: Path) -> Iterator[Path]:
             yield from filter(has_store, (each, each / "features"))
             if (each / "config.yaml").exists():
                 named = RunFolder(each).config().features.store
-                yield from filter(has_store, [] if named is None else [named])
+                yield from filter(has_store, [named] if isinstance(named, Path) else [])
 
 
-def _store_of_runs(folder: Path) -> Path | None:
+def _store_of_runs(folder: Path) -> Path | str | None:
     for config in sorted((folder / "runs").glob("*/config.yaml")):
         with suppress(EssentialError):
             return RunFolder(config.parent).config().features.store

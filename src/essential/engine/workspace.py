@@ -18,8 +18,9 @@ from essential.engine.settings import RunConfig, choose_device
 from essential.engine.words import Spoken, refuse_same_words, refuse_undescribed, spoken_of
 from essential.errors import ConfigError, StoreError
 from essential.features.cores import cpu_cores
-from essential.features.extract import extract
+from essential.features.extract import EncodeShards, extract
 from essential.features.imported import ImportedSource, imported_provenance
+from essential.features.mirror import mirror_folder, refuse_unreachable
 from essential.features.precision import refuse_precision
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import FeatureSource, StoredSource, open_source
@@ -112,15 +113,15 @@ class Workspace:
 
     def recipe(self) -> Recipe:
         """Return what decides the value of a feature; imported features are a `ConfigError`."""
-        features, video = self.config.features, self.config.video
         if self.encoder is None:
             raise ConfigError(f"data.kind={self.config.data.kind} has its features already; nothing is left to extract")
-        return build_recipe(features, self.encoder, augment=video.augment, frames=video.frames, seed=_VIEW_SEED)
+        return recipe_of(self.config, self.encoder)
 
     def store(self) -> Path:
-        """Return the store's folder: the config's, or one in the cache that is named after recipe and data."""
-        if self.config.features.store is not None:
-            return self.config.features.store
+        """Return the store's folder: the config's or its mirror, or one in the cache, named after recipe and data."""
+        place = self.config.features.store
+        if place is not None:
+            return place if isinstance(place, Path) else mirror_folder(place)
         root = self.root.resolve() if isinstance(self.root, Path) else self.root
         key = sha256_of_json([self.recipe().provenance(), str(root)])[:16]
         return cache_folder() / "features" / key
@@ -162,7 +163,13 @@ class Workspace:
         return StoredSource.open(self.store(), videos, recipe=self.recipe(), config=self.config.features)
 
     def extract(
-        self, videos: Sequence[Video], progress: Progress, *, part: tuple[int, int] = (0, 1), group: ProcessGroup
+        self,
+        videos: Sequence[Video],
+        progress: Progress,
+        *,
+        part: tuple[int, int] = (0, 1),
+        group: ProcessGroup,
+        encode: EncodeShards | None = None,
     ) -> dict[str, str]:
         """Fill the store, or part (i, n) of it, each rank with its share; return the broken videos that all found.
 
@@ -179,6 +186,7 @@ class Workspace:
                 config=self.config.features.model_copy(update={"on_broken_video": "skip"}),
                 part=(index + count * group.rank, count * group.size),
                 progress=progress,
+                encode=encode,
             )
         return {key: reason for each in group.all_gather(Message(note=broken)) for key, reason in each.note.items()}
 
@@ -204,7 +212,9 @@ def open_workspace(
     device = choose_device(config.training.device)
     # Lists and the store's place cost less than an encoder, and an encoder less than videos that are to be made.
     store = config.features.store
-    if store is not None and not os.path.isdir(store):  # noqa: PTH112 - a Path raises where a name is too long
+    if isinstance(store, str):
+        refuse_unreachable(store)
+    elif store is not None and not os.path.isdir(store):  # noqa: PTH112 - a Path raises where a name is too long
         refuse_unwritable(store / "store.json")
     known = protocol or _read_protocol(config, progress)
     encoder = None
@@ -223,6 +233,12 @@ def open_encoder(config: RunConfig, device: torch.device, progress: Progress) ->
     encoder = build_encoder(config.encoder)
     encoder.check_frames(config.video.frames)
     return encoder.to(device)
+
+
+def recipe_of(config: RunConfig, encoder: Encoder) -> Recipe:
+    """Return what decides the value of a config's features."""
+    video = config.video
+    return build_recipe(config.features, encoder, augment=video.augment, frames=video.frames, seed=_VIEW_SEED)
 
 
 def data_root(config: RunConfig) -> Root:

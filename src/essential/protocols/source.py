@@ -51,6 +51,7 @@ DATASETS: Registry[Dataset] = Registry(
         "ucf101": "essential.protocols.official_splits:UCF101",
         "hmdb51": "essential.protocols.official_splits:HMDB51",
         "ssv2": "essential.protocols.official_splits:SSV2",
+        "webdataset": "essential.protocols.webdataset:WEBDATASET",
         "features": "essential.protocols.labelled_tables:FEATURES",
     },
     fault=_fault,
@@ -62,7 +63,8 @@ class DataConfig(Section):
 
     kind: str = Field(
         description="the embedded benchmark, a folder of train/<class>/* and test/<class>/*, a CSV manifest, an "
-        "annotation list in JSON, a data set with its official split files, imported features, or a plug-in's"
+        "annotation list in JSON, a data set with its official split files, tar shards of samples with their labels "
+        "(webdataset), imported features, or a plug-in's"
     )
     root: Path | None = Field(
         None, description="the videos' folder; for moving-digits where to make it, none: the cache"
@@ -80,7 +82,8 @@ class DataConfig(Section):
     )
     official_split: int = Field(1, ge=1, le=3, description="ucf101, hmdb51: which of the three official splits")
     test_split: TestSplit = Field(
-        "auto", description="list: which split is tested on; auto: test, or val where the list has no test split"
+        "auto",
+        description="list, webdataset: which split is tested on; auto: test, or val where there is no test split",
     )
     untrimmed: bool = Field(
         False, description="list with segments: whole videos of one class in place of the segments (vCLIMB's untrimmed)"
@@ -96,21 +99,20 @@ class DataConfig(Section):
             raise ValueError(error.problem) from None
         return kind
 
+    # Of the whole section: a message about one setting shows its value, and an address may hold a password.
     @model_validator(mode="before")
     @classmethod
-    def _a_folder_by_url_is_a_folder(cls, given: Any) -> Any:
+    def _is_an_address(cls, given: Any) -> Any:
         url = given.get("url") if isinstance(given, dict) else None
-        if isinstance(url, str) and url.startswith("file:///"):
-            path = unquote(url.removeprefix("file://"))
-            if not path.endswith(".tar"):
-                return {**given, "url": None, "root": given.get("root") or path}
-            return {**given, "url": path}
-        return given
-
-    @field_validator("url")
-    @classmethod
-    def _is_an_address(cls, url: str | None) -> str | None:
-        return None if url is None else open_storage(url).url
+        if not isinstance(url, str):
+            return given
+        path = unquote(url.removeprefix("file://")) if url.startswith("file:///") else None
+        if path is not None and not path.endswith(".tar"):
+            return {**given, "url": None, "root": given.get("root") or path}
+        try:
+            return {**given, "url": open_storage(path or url).url}
+        except ValueError as error:
+            raise ValueError(f"data.url: {error}") from None
 
     @model_validator(mode="after")
     def _has_a_use_for_its_places(self) -> "DataConfig":

@@ -11,8 +11,9 @@ from essential.errors import ConfigError, DataError
 from essential.protocols.class_names import class_name
 from essential.protocols.listed import ListedSplit, refuse_untrained
 from essential.protocols.protocol import Listing, Video
-from essential.protocols.source import TestSplit
+from essential.protocols.source import DataConfig, Dataset, TestSplit
 from essential.protocols.video_walk import HIDDEN, NO_VIDEO, PassedOver, bare_name
+from essential.remote.storage import open_storage
 from essential.remote.tar_index import TarIndex
 from essential.remote.tar_shards import TarShards
 from essential.shown import named
@@ -106,3 +107,14 @@ def _labelled(
         remedy = 'put KEY.cls or KEY.txt with the class beside KEY.mp4, or KEY.json with a "label", and pack again'
         raise DataError(problem, where=place, remedy=remedy)
     return found
+
+
+def _listing(config: DataConfig) -> Listing:
+    shards = None if config.url is None else open_storage(config.url)
+    if not isinstance(shards, TarShards):
+        example = "-s 'data.url=/data/{train-{000..099},test-{000..009}}.tar'"
+        raise ConfigError(f"data.kind=webdataset needs tar shards: {example}")
+    return webdataset_listing(shards, config.test_split)
+
+
+WEBDATASET = Dataset("tar shards of samples with their labels", (), _listing, takes_url=True)

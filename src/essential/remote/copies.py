@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from essential.errors import DataError
 from essential.files.atomic import locked_temporary, remove_unlocked
-from essential.remote.access import copy_range, status_of, tried
+from essential.remote.access import copy_whole, no_room, status_of, write_block
 from essential.remote.storage import is_remote
 from essential.remote.tar_shards import copy_member, is_member, member_size
 
@@ -28,13 +28,16 @@ class _Copy:
     def __init__(self, file: str) -> None:
         self.file, self.process = file, os.getpid()
         suffix = PurePosixPath(file).suffix
-        handle, self.path = locked_temporary(
-            Path(tempfile.gettempdir()), prefix=_PREFIX, suffix=suffix if suffix[1:].isalnum() else ""
-        )
+        try:
+            handle, self.path = locked_temporary(
+                Path(tempfile.gettempdir()), prefix=_PREFIX, suffix=suffix if suffix[1:].isalnum() else ""
+            )
+        except OSError as error:
+            raise no_room(error) from error
         self._opened = os.fdopen(handle, "wb")  # holds the lock
         weakref.finalize(self, _remove, self.path, self._opened, self.process)
-        _fetch(file, self._opened)
-        self._opened.flush()
+        (copy_member if is_member(file) else copy_whole)(file, self._opened)
+        write_block(self._opened, b"", last=True)
 
 
 # The last copy of each thread: the segments of one file are read one after the other.
@@ -60,6 +63,11 @@ def local_copy(file: str) -> Iterator[Path]:
     yield copy.path
 
 
+def is_far(file: str) -> bool:
+    """Return whether whoever reads a `Video.file` waits for a server."""
+    return is_remote(file.partition("@")[2] if is_member(file) else file)
+
+
 def remote_size(file: str) -> int | None:
     """Return the bytes of the file that a locator names, None where the server does not say; errors as above."""
     return member_size(file) if is_member(file) else status_of(file).size_bytes
@@ -77,21 +85,8 @@ def _copied(file: str) -> _Copy:
         raise
     except OSError as error:
         raise DataError(
-            f"no copy of it could be written to {tempfile.gettempdir()} ({error.strerror})",
-            where=file,
-            remedy="give TMPDIR a folder with room, and run again; what was finished is kept",
-        ) from error
-
-
-def _fetch(file: str, target: BinaryIO) -> None:
-    if is_member(file):
-        copy_member(file, target)
-        return
-    status = status_of(file)
-    if status.size_bytes is None:
-        target.write(tried(file, lambda files: files.cat_file(file)))
-    else:
-        copy_range(file, 0, status.size_bytes, target)
+            f"it cannot be read ({error.strerror})", where=file, remedy="check the disk, and run again"
+        ) from None
 
 
 def _remove(path: Path, opened: BinaryIO, process: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from essential.errors import DataError
-from essential.remote.access import checked_url, scheme_of, tried
+from essential.remote.access import checked_url, is_http, scheme_of, tried
 
 
 class Storage(ABC):
@@ -44,7 +44,7 @@ class ObjectStorage(Storage):
     """The objects below an address: in a bucket of S3 or GCS, or behind HTTP, which cannot list them."""
 
     def files(self) -> Mapping[str, int] | None:
-        return None if scheme_of(self.url) in ("http", "https") else self._listed
+        return None if is_http(self.url) else self._listed
 
     @cached_property
     def _listed(self) -> Mapping[str, int]:
@@ -59,13 +59,13 @@ class ObjectStorage(Storage):
         return names
 
     def locator(self, name: str) -> str:
-        return f"{self.url}/{quote(name) if scheme_of(self.url) in ('http', 'https') else name}"
+        return f"{self.url}/{quote(name) if is_http(self.url) else name}"
 
     def name_of(self, locator: str) -> str:
         if not self.holds(locator):
             raise ValueError(f"{locator!r} is no file below {self.url}")
         name = locator.removeprefix(f"{self.url}/")
-        return unquote(name) if scheme_of(self.url) in ("http", "https") else name
+        return unquote(name) if is_http(self.url) else name
 
     def holds(self, file: str) -> bool:
         return file.startswith(f"{self.url}/")

@@ -27,6 +27,8 @@ BLOCK = 512
 _LONGEST_LABEL_FILE = 1 << 16
 _LONGEST_LABEL = 1000
 _LONGEST_READ = 1 << 20
+# That a header has room for, with `./` before it.
+_LONGEST_SHORT_NAME = 98
 _VERSION = 1
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK": "zip"}
 _PACK_AGAIN = "pack the shard again"
@@ -89,15 +91,13 @@ def tar_index(shard: Shard) -> TarIndex:
     return index
 
 
-def check_member(start: bytes, size: int, where: str) -> None:
-    """Raise a DataError unless the first block of `start` is the header of a file of that size."""
-    try:
-        found = tarfile.TarInfo.frombuf(start[:BLOCK], "utf-8", "surrogateescape")
-        fits = found.isreg() and found.size in (size, 0)  # pax headers give sizes that have no room in the block
-    except tarfile.HeaderError:
-        fits = False
-    if not fits:
-        raise DataError("the shard changed while it was in use", where=where, remedy="run the same command again")
+def is_header(block: bytes, name: str, size: int) -> bool:
+    """Return whether a block is the header of such a file, as far as it says: long names and sizes are elsewhere."""
+    with suppress(tarfile.HeaderError):
+        found = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        is_name = found.name.removeprefix("./") == name or not name.isascii() or len(name) > _LONGEST_SHORT_NAME
+        return found.isreg() and is_name and found.size in (size, 0)
+    return False
 
 
 def _walked(shard: Shard) -> TarIndex:

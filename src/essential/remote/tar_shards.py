@@ -12,10 +12,10 @@ from typing import BinaryIO
 
 from essential.errors import DataError
 from essential.files.given import plain_file
-from essential.remote.access import checked_url, read_range, scheme_of, status_of
+from essential.remote.access import checked_url, read_range, scheme_of, status_of, write_block
 from essential.remote.braces import expanded
 from essential.remote.storage import Storage
-from essential.remote.tar_index import BLOCK, Shard, TarIndex, check_member, tar_index
+from essential.remote.tar_index import BLOCK, Shard, TarIndex, is_header, tar_index
 from essential.shown import named
 
 _SCHEME = "tar"
@@ -33,6 +33,7 @@ class TarShards(Storage):
 
     def __init__(self, url: str) -> None:
         self.places = [_checked(place) for place in expanded(url)]
+        self._places = frozenset(self.places)
         super().__init__(url if scheme_of(url) else str(Path(url).absolute()))
 
     def files(self) -> Mapping[str, int]:
@@ -44,14 +45,13 @@ class TarShards(Storage):
         return {name: size for name, (_, _, size) in self._members.items()}
 
     def locator(self, name: str) -> str:
-        place, first, size = self._members.get(name, (self.places[0], 0, 0))
-        return f"{_SCHEME}://{first}+{size}@{place}!/{name}"
+        return _locator(*self._members.get(name, (self.places[0], 0, 0)), name)
 
     def name_of(self, locator: str) -> str:
         return _parsed(locator)[3]
 
     def holds(self, file: str) -> bool:
-        return is_member(file) and _parsed(file)[2] in self.places
+        return is_member(file) and _parsed(file)[2] in self._places
 
     @cached_property
     def indexes(self) -> Mapping[str, TarIndex]:
@@ -91,22 +91,43 @@ def member_size(locator: str) -> int:
 
 
 def copy_member(locator: str, target: BinaryIO) -> None:
-    """Write the file that a locator names into `target`, a block at a time.
+    """Write the file that a locator names into `target`, a block at a time; it is looked for where shards changed.
 
     Raises:
         FileNotFoundError: no shard holds the file, or the shard is gone.
-        DataError: the shard is another one than when it was indexed, ends early, or cannot be read.
+        DataError: the shard is damaged, ends early, or cannot be read.
     """
     first, size, place, name = _parsed(locator)
     if first < BLOCK:
         raise FileNotFoundError(locator)
-    end = first + size
-    for start in range(first - BLOCK, end, _COPIED_AT_ONCE):
-        block = _read(place, end, start, _COPIED_AT_ONCE)
-        if start < first:
-            check_member(block, size, f"{place}, {name}")
-            block = block[BLOCK:]
-        target.write(block)
+    start, problem = b"", DataError("its header is damaged", where=f"{place}, {name}", remedy="pack the shard again")
+    try:
+        start = _read(place, first + size, first - BLOCK, _COPIED_AT_ONCE)  # with the header, in one request
+    except DataError as error:  # the shard is shorter now, or out of reach
+        problem = error
+    if not is_header(start[:BLOCK], name, size):
+        now = _place_now(place, name)
+        if now == (first, size):
+            raise problem
+        copy_member(_locator(place, *now, name), target)
+        return
+    write_block(target, start[BLOCK:])
+    for place_of_block in range(first - BLOCK + len(start), first + size, _COPIED_AT_ONCE):
+        write_block(target, _read(place, first + size, place_of_block, _COPIED_AT_ONCE))
+
+
+def _place_now(place: str, name: str) -> tuple[int, int]:
+    """Return the first byte and the bytes of a file in a shard that was packed anew since its locator was made."""
+    shard = _opened(place)
+    index = None if shard is None else tar_index(shard)
+    if index is None or name not in index.names:
+        raise FileNotFoundError(f"{place}, {name}")
+    number = index.names.index(name)
+    return int(index.firsts[number]), int(index.sizes[number])
+
+
+def _locator(place: str, first: int, size: int, name: str) -> str:
+    return f"{_SCHEME}://{first}+{size}@{place}!/{name}"
 
 
 def _parsed(locator: str) -> tuple[int, int, str, str]:
