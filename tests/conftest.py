@@ -34,9 +34,14 @@ _SLOW = frozenset(
     }
 )
 
+# The folders whose tests run whole commands, runs and lessons: of these the parts have their shapes checked elsewhere.
+_OF_WHOLES = frozenset({"cli", "docs", "end_to_end", "learner"})
+
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark as slow, for `make quick`, the tests of each file that imports something slow."""
+    """Mark as slow, for `make quick`, the tests of each file that imports something slow; check no shapes of wholes."""
+    if item.path.parent.name in _OF_WHOLES and isinstance(item, pytest.Function):
+        item.fixturenames.append("shapes_checked_elsewhere")
     of_file = vars(item.getparent(pytest.Module).obj).values()
     if not _SLOW.isdisjoint(getattr(value, "__module__", getattr(value, "__name__", None)) for value in of_file):
         item.add_marker("slow")

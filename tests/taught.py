@@ -7,7 +7,8 @@ from essential import VideoLearner
 from threads import THREADS
 
 # A bundle does not say how a machine works, so whoever loads one does.
-MACHINE = ("training.device=cpu", f"training.threads={THREADS}")
+# Without workers: forking the process of the tests takes longer than decoding a few clips.
+MACHINE = ("training.device=cpu", f"training.threads={THREADS}", "features.workers=0")
 QUICK = (
     "training.epochs=5",
     "training.batch_size=8",

@@ -14,7 +14,6 @@ from small_runs import SMALL
 METHODS = "essential,ncm,replay"
 BUDGET = 40_000
 SIZE = "40000B"
-pytestmark = pytest.mark.usefixtures("shapes_checked_elsewhere")
 
 
 @pytest.fixture(autouse=True)

@@ -43,14 +43,14 @@ def needed() -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("encoder", "method", "overrides"),
+    ("encoder", "method", "overrides", "workers"),
     [
-        ("tiny", "spectral", MACHINE),
-        ("efficientnet-lite0", "spectral", (*MACHINE, "encoder.size=32")),
-        ("tiny", "essential", QUICK),
+        ("tiny", "spectral", MACHINE, "0"),
+        ("tiny", "spectral", MACHINE, "2"),
+        ("efficientnet-lite0", "spectral", (*MACHINE, "encoder.size=32"), "0"),
+        ("tiny", "essential", QUICK, "0"),
     ],
 )
-@pytest.mark.parametrize("workers", ["0", "2"])
 def test_predict_loads_what_it_needs_alone(
     encoder: str, method: str, overrides: tuple[str, ...], workers: str, tmp_path: Path, needed: set[str]
 ) -> None:

@@ -59,6 +59,8 @@ RUN_FOR: Mapping[tuple[str, str], str] = {
 SHORTER: Mapping[tuple[str, str], str] = {
     ("--methods", "all"): "essential,icarl-tc,slda-temporal",
     ("--seeds", "0,1,2"): "0",
+    ("--seeds", "0,1,2,3,4"): "0",
+    ("--budgets", "64KiB,150KiB,512KiB"): "64KiB,512KiB",
 }
 # Commands whose page is made by `essential report` as well, which is run as it is.
 WITHOUT_PAGE = frozenset({"train", "demo"})
@@ -128,7 +130,6 @@ def _shorter(arguments: list[str]) -> list[str]:
     return [SHORTER.get((before, argument), argument) for before, argument in pairs]
 
 
-@pytest.mark.usefixtures("shapes_checked_elsewhere")
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_what_the_document_says_to_type_works(
     document: Path, world: World, place: Path, essential: Essential, monkeypatch: pytest.MonkeyPatch

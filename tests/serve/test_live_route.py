@@ -100,36 +100,38 @@ def test_images_of_each_allowed_format_are_read(service: RunningService, kind: s
     assert answer.json["ready"]
 
 
-def _hostile() -> dict[str, bytes]:
-    image = _image(np.zeros((48, 64, 3), np.uint8))
-    png = PngImagePlugin.PngInfo()
-    png.add_text("bomb", "x" * 2_000_000, zip=True)
-    bomb, large, huge, long, script = (io.BytesIO() for _ in range(5))
-    Image.new("1", (10_000, 10_000)).save(large, "PNG")
-    Image.new("1", (60_000, 60_000)).save(huge, "PNG")
-    Image.new("1", (2_000_000, 1)).save(long, "PNG")
-    Image.new("RGB", (8, 8)).save(bomb, "PNG", pnginfo=png)
-    Image.new("RGB", (8, 8)).save(script, "EPS")
-    return {
-        "nothing": b"",
-        "text": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-        "another format": script.getvalue(),
-        "a bitmap": _image(np.zeros((8, 8, 3), np.uint8), "BMP"),
-        "its head alone": image[:20],
-        "more pixels": large.getvalue(),
-        "more pixels than Pillow takes": huge.getvalue(),
-        "few pixels in one row": long.getvalue(),
-        "text that unpacks": bomb.getvalue(),
-    }
+_HOSTILE = {
+    "nothing": lambda: b"",
+    "text": lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+    "another format": lambda: _blank("EPS", "RGB", 8, 8),
+    "a bitmap": lambda: _blank("BMP", "RGB", 8, 8),
+    "its head alone": lambda: _blank("JPEG", "RGB", 64, 48)[:20],
+    "more pixels": lambda: _blank("PNG", "1", 10_000, 10_000),
+    "more pixels than Pillow takes": lambda: _blank("PNG", "1", 25_000, 25_000),
+    "few pixels in one row": lambda: _blank("PNG", "1", 2_000_000, 1),
+    "text that unpacks": lambda: _blank("PNG", "RGB", 8, 8, pnginfo=_bomb()),
+}
 
 
-@pytest.mark.parametrize("kind", list(_hostile()))
+def _blank(kind: str, mode: str, width: int, height: int, **more: Any) -> bytes:
+    file = io.BytesIO()
+    Image.new(mode, (width, height)).save(file, kind, **more)
+    return file.getvalue()
+
+
+def _bomb() -> PngImagePlugin.PngInfo:
+    text = PngImagePlugin.PngInfo()
+    text.add_text("bomb", "x" * 2_000_000, zip=True)
+    return text
+
+
+@pytest.mark.parametrize("kind", _HOSTILE)
 def test_hostile_images_are_refused_and_the_worker_lives(service: RunningService, kind: str) -> None:
     good, workers = _image(np.zeros((48, 64, 3), np.uint8)), service.workers()
     is_large = kind in ("more pixels", "few pixels in one row")
     start, code = next(LATER), "pictures_too_large" if is_large else "unreadable_frame"
     before = _send(service, [good], [start]).json["frames"]["received"]
-    answer = _send(service, [good, _hostile()[kind]], [start + 0.1, start + 0.5])
+    answer = _send(service, [good, _HOSTILE[kind]()], [start + 0.1, start + 0.5])
     assert (answer.status, answer.code) == (422, code), answer
     assert answer.json["error"]["message"].startswith("frame 2")
     assert _send(service, [good], [start + 0.1]).json["frames"]["received"] == before + 1, "nothing of it was taken"
