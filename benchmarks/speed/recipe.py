@@ -23,6 +23,7 @@ from essential.engine.learn_task import Start, fit, steps_per_epoch
 from essential.engine.settings import TrainingConfig
 from essential.methods.contract import Stage, nothing
 from essential.methods.essential import Essential, EssentialConfig
+from essential.products import without_onednn
 
 STEPS = 300
 POINTS = (1, TASKS - 1)
@@ -43,8 +44,8 @@ def run(method: Essential, stage: Stage, training: TrainingConfig, on_epoch: Cal
 
 
 def operations(work: Callable[[], object]) -> int:
-    """Count the floating-point operations of matrix products."""
-    with FlopCounterMode(display=False) as counter:
+    """Count the floating-point operations of matrix products; torch's counter does not know oneDNN's."""
+    with without_onednn(), FlopCounterMode(display=False) as counter:
         work()
     return int(counter.get_total_flops())
 

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from essential.models.whole_batch import DropPath
+from essential.products import linear
 from essential.seeded import standard_normal
 
 
@@ -121,7 +122,7 @@ def _by_row(
 
     Given three axes, torch may choose another way, with other last digits, when nothing of it trains.
     """
-    rows: Tensor = nn.functional.linear(vectors.flatten(0, -2), matrix, bias).unflatten(0, vectors.shape[:-1])
+    rows: Tensor = linear(vectors.flatten(0, -2), matrix, bias).unflatten(0, vectors.shape[:-1])
     return rows
 
 
