@@ -63,14 +63,15 @@ def without_onednn() -> Iterator[None]:
 
 
 def _by_onednn(rows: Tensor, weight: Tensor) -> bool:
+    # What is exported takes any number of rows only if nothing depends on it.
     return (
-        rows.numel() * len(weight) >= _WORTH_IT
+        not torch.compiler.is_compiling()
+        and rows.numel() * len(weight) >= _WORTH_IT
         and quick_by_onednn()
         and rows.dtype == weight.dtype == torch.float32
         and rows.device.type == weight.device.type == "cpu"
         and bool(torch.backends.mkldnn.enabled)
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
     )
 
 
