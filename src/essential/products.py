@@ -12,6 +12,7 @@ import functools
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Multiplications below which the call itself takes longer than what is gained: as many as 64 rows by 128 x 128.
-_WORTH_IT = 2**20
+# Multiplications below which the call itself takes longer than what is gained: as many as 24 rows by 300 x 300.
+_WORTH_IT = 2**21
 _PROCESSOR = Path("/proc/cpuinfo")
+_plain: ContextVar[bool] = ContextVar("torch alone", default=False)
 
 
 def linear(
@@ -32,7 +34,7 @@ def linear(
 ) -> Float[Tensor, "*rows outputs"]:
     """Return what `torch.nn.functional.linear` does, but for rounding.
 
-    Within `torch.func`, which has no rules for oneDNN's products, it is called within `without_onednn`.
+    Within `torch.func` it is called in `plain`.
     """
     if not _by_onednn(rows, weight):
         return torch.nn.functional.linear(rows, weight, bias)
@@ -52,25 +54,28 @@ def linear_gelu(
 
 
 @contextmanager
-def without_onednn() -> Iterator[None]:
-    """Let no product be oneDNN's in the block."""
-    before = bool(torch.backends.mkldnn.enabled)
-    torch.backends.mkldnn.enabled = False  # type: ignore[assignment]
+def plain() -> Iterator[None]:
+    """Let torch's own operations alone compute in the block: `torch.func` has no rules for others."""
+    before = _plain.set(True)
     try:
         yield
     finally:
-        torch.backends.mkldnn.enabled = before  # type: ignore[assignment]
+        _plain.reset(before)
+
+
+def is_plain() -> bool:
+    """Whether torch's own operations alone compute: in `plain`, and where a program is traced to be exported."""
+    return torch.compiler.is_compiling() or _plain.get()
 
 
 def _by_onednn(rows: Tensor, weight: Tensor) -> bool:
     # What is exported takes any number of rows only if nothing depends on it.
     return (
-        not torch.compiler.is_compiling()
+        not is_plain()
         and rows.numel() * len(weight) >= _WORTH_IT
         and quick_by_onednn()
         and rows.dtype == weight.dtype == torch.float32
         and rows.device.type == weight.device.type == "cpu"
-        and bool(torch.backends.mkldnn.enabled)
         and not torch.is_autocast_enabled("cpu")
     )
 

@@ -24,7 +24,7 @@ from essential.methods.exemplars import judge
 from essential.methods.trained import Trained, TrainedConfig, cross_entropy, logits_of
 from essential.models.classifier import ClipClassifier
 from essential.models.growing import Growing
-from essential.products import without_onednn
+from essential.products import plain
 from essential.seeded import in_evaluation
 
 # Of logits and slots of a batch, the mean over the batch.
@@ -192,7 +192,7 @@ def mean_over_clips(
     gradients = vmap(grad(of_one_clip), in_dims=(None, 0, 0))
     at_once = max(1, _GRADIENT_NUMBERS_AT_ONCE // sum(value.numel() for value in parameters.values()))
     sums = {name: torch.zeros_like(value) for name, value in parameters.items()}
-    with in_evaluation(classifier), without_onednn():
+    with in_evaluation(classifier), plain():
         for indices in torch.arange(len(table)).split(at_once):
             batch = table.rows(indices).to(device)
             per_clip = gradients(parameters, batch.features, slots[indices].to(device))
@@ -211,7 +211,7 @@ def accumulated_gradient(
         return objective(functional_call(classifier, parameters, (features,)), slots)
 
     sums = {name: torch.zeros_like(value) for name, value in parameters.items()}
-    with in_evaluation(classifier), without_onednn():
+    with in_evaluation(classifier), plain():
         for indices in torch.arange(len(table)).split(_VCLIMB_BATCH):
             batch = table.rows(indices).to(device)
             gradient = grad(of_a_batch)(parameters, batch.features, batch.slots)
