@@ -20,6 +20,7 @@ VNNI, and elsewhere multiplies in a loop, which takes a hundred times as long as
 """
 
 import platform
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
@@ -27,7 +28,6 @@ from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
-from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 from torch.nn.functional import gelu, linear
 from torch.overrides import TorchFunctionMode
@@ -96,7 +96,9 @@ class _QuickLinear(TorchFunctionMode):
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
-        found = (module for module in encoder.modules() if isinstance(module, Mlp))
+        # Loaded with the encoder if it has one.
+        timms = getattr(sys.modules.get("timm.layers.mlp"), "Mlp", ())
+        found: Iterator[Any] = (module for module in encoder.modules() if isinstance(module, timms))
         self._then_gelu = {
             id(mlp.fc1.weight)
             for mlp in found
