@@ -7,7 +7,7 @@ last: starting Python, Ray and the workers is not counted, and is in the details
 the figure means nothing.
 
 A shard's cost is that of a task that computes nothing and gives a shard's features: 64 videos, five views, 8 frames of
-768 numbers, 31 MB, handed out, computed and copied here by one worker, one after the other.
+768 numbers, 8 MB, handed out, computed and copied here by one worker, one after the other.
 """
 
 import multiprocessing
