@@ -45,12 +45,13 @@ def content(server: WebServer) -> bytes:
 
 def test_one_request_gets_a_file_which_keeps_its_extension(server: WebServer, copies: Path) -> None:
     for _ in range(2):  # the segments of one file are read one after the other
-        with local_copy(f"{server.url}/{AT}") as path:
+        with local_copy(f"{server.url}/{AT}", keep=True) as path:
             assert (path.parent, path.suffix, path.read_bytes()) == (copies, ".mp4", CONTENT)
     assert server.asked == [("GET", NAME, None)]
     (server.root / "other.avi").write_bytes(b"other")
     with local_copy(f"{server.url}/other.avi") as other:
         assert [*copies.iterdir()] == [other], "the one before is not kept"
+    assert not [*copies.iterdir()]
 
 
 def test_a_plain_path_is_given_as_it_is(tmp_path: Path, copies: Path) -> None:
@@ -152,12 +153,14 @@ def test_a_disk_without_room_is_one_error(server: WebServer, monkeypatch: pytest
 
 
 def test_copies_of_processes_that_ended_are_removed_and_those_of_others_stay(server: WebServer, copies: Path) -> None:
-    with local_copy(f"{server.url}/{AT}") as ours:
+    with local_copy(f"{server.url}/{AT}", keep=True) as ours:
         child = os.fork()
         if not child:
             code = 1
             try:
-                with local_copy(f"{server.url}/{AT}") as theirs:  # not the parent's, which may go at any time
+                with local_copy(
+                    f"{server.url}/{AT}", keep=True
+                ) as theirs:  # not the parent's, which may go at any time
                     code = 0 if theirs != ours and theirs.read_bytes() == CONTENT else 2
             finally:
                 os._exit(code)

@@ -70,7 +70,7 @@ class Video(NamedTuple):
     @contextmanager
     def here(self) -> Iterator["Video"]:
         """Give the video with a file on this machine, a copy if it is elsewhere, for the time; see `local_copy`."""
-        with local_copy(self.file) as path:
+        with local_copy(self.file, keep=self.segment is not None) as path:
             yield self._replace(file=str(path))
 
 

@@ -5,6 +5,7 @@ removed when the next work in processes ends, see `remove_leftovers`.
 """
 
 import os
+import re
 import tempfile
 import threading
 import weakref
@@ -20,6 +21,8 @@ from essential.remote.storage import is_remote
 from essential.remote.tar_shards import copy_member, is_member, member_size
 
 _PREFIX = "essential-copy-"
+# It says to FFmpeg what some files are.
+_EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,16}")
 
 
 class _Copy:
@@ -30,7 +33,7 @@ class _Copy:
         suffix = PurePosixPath(file).suffix
         try:
             handle, self.path = locked_temporary(
-                Path(tempfile.gettempdir()), prefix=_PREFIX, suffix=suffix if suffix[1:].isalnum() else ""
+                Path(tempfile.gettempdir()), prefix=_PREFIX, suffix=suffix if _EXTENSION.fullmatch(suffix) else ""
             )
         except OSError as error:
             raise no_room(error) from error
@@ -40,13 +43,17 @@ class _Copy:
         write_block(self._opened, b"", last=True)
 
 
-# The last copy of each thread: the segments of one file are read one after the other.
+# The last copy of each thread that was to be kept.
 _kept = threading.local()
 
 
 @contextmanager
-def local_copy(file: str) -> Iterator[Path]:
+def local_copy(file: str, *, keep: bool = False) -> Iterator[Path]:
     """Give the path of a video on this machine: a plain path as it is, else that of a copy, whole, for the time.
+
+    Args:
+        file: a path, or a storage's locator.
+        keep: keep the copy until the next one: the segments of one file are read one after the other.
 
     Raises:
         FileNotFoundError: there is no such file or object.
@@ -59,7 +66,8 @@ def local_copy(file: str) -> Iterator[Path]:
     # A forked process has its parent's copies too, for as long as the parent keeps them.
     if copy is None or copy.file != file or copy.process != os.getpid():
         _kept.copy = copy = None  # the old one goes first
-        _kept.copy = copy = _copied(file)
+        copy = _copied(file)
+    _kept.copy = copy if keep else None
     yield copy.path
 
 
