@@ -27,6 +27,9 @@ SCHEMES = (*_SCHEMES, *_HTTP)
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 # Of one request, and so of a worker's memory.
 _BLOCK_BYTES = 8 * 2**20
+# s3fs tries five times by itself. With botocore's own attempts and minutes, a server that is silent would take longer
+# than a video may, and look like a video that cannot be read.
+_S3_CLIENT = {"connect_timeout": 15, "read_timeout": 15, "retries": {"max_attempts": 0}}
 _PAUSES_SECONDS = (0.2, 1.0, 3.0)
 _NO_ACCESS = (
     "give the machine credentials by the library's own means, such as AWS_PROFILE, AWS_ACCESS_KEY_ID with "
@@ -81,7 +84,8 @@ def filesystem_of(url: str) -> Any:
     require_extra(extra, *packages, of=f"{scheme}://")
     import fsspec  # it loads the scheme's package only now
 
-    return fsspec.filesystem(scheme, use_listings_cache=False)
+    given = {"config_kwargs": _S3_CLIENT} if scheme == "s3" else {}
+    return fsspec.filesystem(scheme, use_listings_cache=False, **given)
 
 
 @contextmanager
@@ -193,11 +197,11 @@ def no_room(error: OSError) -> DataError:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether another try is of no use: no right, or no credentials."""
-    return isinstance(error, PermissionError) or "Credential" in type(error).__name__
+    """Whether another try is of no use: no right, or no credentials, which each library has its own errors for."""
+    return isinstance(error, PermissionError) or re.search("Credential|Profile|Token", type(error).__name__) is not None
 
 
 def _cause(error: Exception) -> str:
-    """Return the reason without the query strings of addresses: a server may have led on to a signed one."""
+    """Return the reason without what addresses in it may hold: a name and password, a signature."""
     text = str(getattr(error, "strerror", None) or error)
-    return re.sub(r"\?[^\s'\")]*", "", text.strip()) or type(error).__name__
+    return re.sub(r"(?<=//)[^/\s]*@|\?[^\s'\")]*", "", text.strip()) or type(error).__name__

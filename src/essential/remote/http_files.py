@@ -12,7 +12,7 @@ from typing import BinaryIO
 from urllib import request
 from urllib.error import HTTPError, URLError
 
-_TIMEOUT_SECONDS = 60
+_TIMEOUT_SECONDS = 30
 _BLOCK_BYTES = 2**20
 _ABSENT, _REFUSED, _NO_SUCH_RANGE = (404, 410), (401, 403, 407), 416
 
